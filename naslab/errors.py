@@ -1,0 +1,38 @@
+"""What went wrong, told so that one can act on it: what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NaslabError(Exception):
+    """Root of every error that naslab raises on purpose."""
+
+
+class SpecError(NaslabError, ValueError):
+    """A description (architecture, genotype, JSON, hyperparameter) does not make sense."""
+
+
+class DataError(NaslabError, ValueError):
+    """The data cannot be learnt from as given."""
+
+
+class Diverged(NaslabError, ArithmeticError):
+    """A loss, gradient or architecture weight is no longer finite; the step was not kept."""
+
+
+class RunError(NaslabError, RuntimeError):
+    """A run folder cannot be used as asked."""
+
+
+class RunPaused(NaslabError, RuntimeError):
+    """The run could not be written (disk full, say). Nothing is lost: mend it and go on with `next`."""
+
+
+def unknown(what: str, came: object, known: Iterable[object]) -> str:
+    """The sentence for a name that does not exist, with the nearest one that does."""
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(str(came), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"unknown {what} {came!r}{hint} known: {', '.join(names)}"

@@ -1,0 +1,138 @@
+"""What a search tells the world: frozen records, one a step, equal when the search is repeated.
+
+Nothing here depends on the clock, so that two runs of the same search give equal events bit for bit;
+when an event was written is a column of the run folder, not a part of the event.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError, unknown
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Event:
+    """Something that happened at a step. Equality is by value, arrays included, bit for bit."""
+
+    kind: ClassVar[str]
+    step: int
+    """Number of search steps finished once this has happened; the first step is 1."""
+
+    def to_record(self) -> tuple[str, bytes]:
+        """JSON of the plain fields and safetensors bytes of the arrays (empty without arrays)."""
+        plain: dict[str, Any] = {}
+        arrays: dict[str, np.ndarray] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Architecture):
+                plain[field.name] = {"space": value.space, "choices": list(value.choices)}
+            elif isinstance(value, Mapping) and any(isinstance(v, np.ndarray) for v in value.values()):
+                arrays.update({f"{field.name}/{key}": np.ascontiguousarray(v) for key, v in value.items()})
+            elif isinstance(value, Mapping):
+                plain[field.name] = dict(value)
+            else:
+                plain[field.name] = value
+        return json.dumps(plain, sort_keys=True), save_arrays(arrays) if arrays else b""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.to_record() == other.to_record()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.step))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SupernetStep(Event):
+    """One step of a search with shared weights: a mini-batch of each half of the training data."""
+
+    kind = "supernet_step"
+    epoch: int
+    """Epoch that the step belongs to, from 0."""
+    train_loss: float
+    """Cross-entropy on the mini-batch that moved the weights, before the step."""
+    train_accuracy: float
+    """On the same mini-batch, in [0, 1]."""
+    valid_loss: float
+    """Cross-entropy on the mini-batch that moved the architecture, before the step."""
+    valid_accuracy: float
+    probabilities: Mapping[str, np.ndarray]
+    """For each part (for instance `"normal"`): [E, O] float32, one distribution an edge, after the step."""
+    best: Architecture
+    """What would be derived now."""
+    entropy: float
+    """Mean over edges of the entropy of the distribution, in nats; log(O) when nothing is chosen yet."""
+    skip_count: int
+    """Skip connections in `best`, over all parts."""
+    discretisation_gap: float
+    """Validation loss of `best` with the shared weights, less that of the mixture, on the same mini-batch."""
+    rates: Mapping[str, float]
+    """The knobs in force during the step, for instance the learning rates."""
+
+    def __post_init__(self) -> None:
+        frozen = {}
+        for key, value in self.probabilities.items():
+            array = np.array(value, dtype=np.float32)
+            array.setflags(write=False)
+            frozen[key] = array
+        object.__setattr__(self, "probabilities", MappingProxyType(frozen))
+        object.__setattr__(self, "rates", MappingProxyType(dict(self.rates)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Changed(Event):
+    """Someone turned a knob. `step` is the first step on which the new value acts."""
+
+    kind = "changed"
+    name: str
+    old: float
+    new: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured(Event):
+    """A figure that was asked for, for instance the dominant eigenvalue of the alpha Hessian."""
+
+    kind = "measured"
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recovered(Event):
+    """The run was damaged or interrupted and went on; the message says how."""
+
+    kind = "recovered"
+    message: str
+
+
+EVENTS: dict[str, type[Event]] = {event.kind: event for event in (SupernetStep, Changed, Measured, Recovered)}
+
+
+def from_record(kind: str, text: str, blob: bytes) -> Event:
+    """The event that `to_record` took apart. Raises `SpecError` on anything else."""
+    if kind not in EVENTS:
+        raise SpecError(unknown("event", kind, EVENTS))
+    event = EVENTS[kind]
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        for name, array in (load_arrays(blob) if blob else {}).items():
+            field, _, key = name.partition("/")
+            fields.setdefault(field, {})[key] = array
+        if "best" in fields:
+            fields["best"] = Architecture.from_record(fields["best"])
+        return event(**fields)
+    except SpecError:
+        raise
+    except Exception as error:
+        raise SpecError(f"not a record of the event {kind!r}: {error}") from None

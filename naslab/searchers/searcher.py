@@ -1,0 +1,104 @@
+"""What a searcher is to the rest of the house.
+
+A *supernet searcher* owns shared weights and moves by mini-batches (`SupernetSearcher`). A *proposer*, which
+evaluates nothing and speaks ask and tell, is its sibling. Either one is driven by `naslab.Search`, which knows
+of runs, snapshots and steering, so that a searcher knows of none of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError, unknown
+from naslab.events import Event
+from naslab.spaces.space import Space
+
+State = dict[str, Tensor | int | float | str]
+"""Flat name -> tensor or JSON scalar: all that a snapshot holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knob:
+    """A value that may be turned while the search runs; the live view makes a slider of it."""
+
+    value: float
+    low: float
+    high: float
+    log: bool = True
+    """Whether a slider for it should be logarithmic."""
+    description: str = ""
+
+    def check(self, name: str, value: float) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not self.low <= value <= self.high:
+            raise SpecError(f"{name} must be a number from {self.low:g} to {self.high:g}, not {value!r}")
+        return float(value)
+
+
+class SupernetSearcher(ABC):
+    """Owns shared weights and moves by mini-batches: one `advance`, one step, one event.
+
+    The same seed, space, task and knobs give the same events bit for bit, on one machine with one
+    thread count. Randomness is derived from (seed, step), never kept in a generator, so that
+    `state_dict` is the whole truth.
+    """
+
+    name: ClassVar[str]
+    """Key in `naslab.searchers.SEARCHERS`."""
+    space: Space
+    task: Any
+
+    @property
+    @abstractmethod
+    def step(self) -> int:
+        """Steps finished so far."""
+
+    @property
+    @abstractmethod
+    def total(self) -> int:
+        """Steps in the whole search."""
+
+    @abstractmethod
+    def advance(self) -> Event:
+        """Do one step. Raises `Diverged` when something is no longer finite; the state is then not to be kept."""
+
+    @property
+    @abstractmethod
+    def best(self) -> Architecture:
+        """What would be derived now."""
+
+    @property
+    @abstractmethod
+    def knobs(self) -> Mapping[str, Knob]:
+        """What may be turned during the search, with the values now in force."""
+
+    @abstractmethod
+    def turn(self, name: str, value: float) -> None:
+        """Turn a knob, from the next step on. `check_knob` has been called."""
+
+    def check_knob(self, name: str, value: float) -> float:
+        """The value as a float; `SpecError` if there is no such knob or it does not go there."""
+        if name not in self.knobs:
+            raise SpecError(unknown("knob", name, self.knobs))
+        return self.knobs[name].check(name, value)
+
+    def measure(self, name: str) -> float:
+        """A figure too dear for every step, on request; which ones there are is the searcher's to say."""
+        raise SpecError(f"{self.name} cannot measure {name!r}")
+
+    @abstractmethod
+    def spec(self) -> dict[str, Any]:
+        """JSON from which `naslab.searchers.from_spec` makes this searcher again, as it was before its first step."""
+
+    @abstractmethod
+    def state_dict(self) -> State:
+        """Everything that the next step depends on, copied."""
+
+    @abstractmethod
+    def load_state_dict(self, state: State) -> None:
+        """Go on bit for bit from where `state_dict` was taken."""

@@ -1,0 +1,257 @@
+"""What every search space is: a tree of choices, from which everything else follows.
+
+A space says which choice comes next (`next_choice`). Sampling, mutation, crossover, neighbours, size,
+encoding, distance and JSON are then the same few lines for every space, and stand here once. A space adds
+what only it knows: the network (`build`), the graph (`graph`) and, where it has one, the supernet
+(`SupernetSpace`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import networkx as nx
+import numpy as np
+from torch import Tensor, nn
+
+from naslab.architecture import MAX_CHOICES, Architecture, Choice, Option
+from naslab.errors import SpecError, unknown
+
+Prefix = tuple[Option, ...]
+
+
+class Shaped(Protocol):
+    """What a network must know of a task: `nl.tasks.*` have it, and so may anything else."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def classes(self) -> int: ...
+
+
+class Space(ABC):
+    """A search space. Subclasses are frozen dataclasses, whose fields are the space's parameters."""
+
+    name: ClassVar[str]
+    """Family of the architectures; two sizes of one space share it."""
+
+    # --- what a space must say -------------------------------------------------------------------
+
+    @abstractmethod
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        """The choice that follows the answers given so far; None when the architecture is complete.
+
+        `prefix` holds legal answers to the choices before.
+        """
+
+    @abstractmethod
+    def build(self, architecture: Architecture, task: Shaped, **sizes: Any) -> nn.Module:
+        """The network to be trained on its own; `sizes` override the space's own (channels, cells, ...)."""
+
+    @abstractmethod
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """The DAG, for drawing and for edit distance.
+
+        Nodes carry `part` (which cell they are in), `label` and `role` ("input", "node" or "output");
+        an operation is the attribute `op` of an edge or of a node.
+        """
+
+    def future(self, prefix: Prefix) -> Hashable:
+        """What of the prefix still matters for the choices to come.
+
+        The prefix itself by default, which is always right. A space whose choices never depend on
+        earlier ones returns `len(prefix)`, and its size is then a product instead of a walk.
+        """
+        return prefix
+
+    # --- what follows ----------------------------------------------------------------------------
+
+    def spec(self) -> dict[str, Any]:
+        """JSON from which `naslab.spaces.from_spec` makes this space again."""
+        return {"space": self.name, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+
+    def walk(self, choices: Sequence[Option]) -> Iterator[tuple[Choice, Option]]:
+        """Each choice with its answer. Raises `SpecError` where an answer is not among the options."""
+        taken: Prefix = ()
+        while (choice := self.next_choice(taken)) is not None:
+            if len(taken) >= MAX_CHOICES:
+                raise SpecError(f"{self.name}: more than {MAX_CHOICES} choices; does the space ever end?")
+            if len(taken) == len(choices):
+                raise SpecError(f"{self.name}: {len(choices)} choices are too few; {choice.name!r} is missing")
+            value = choices[len(taken)]
+            if value not in choice.options:
+                raise SpecError(f"{self.name}: at {choice.name!r}: {unknown('option', value, choice.options)}")
+            yield choice, value
+            taken = (*taken, value)
+        if len(taken) != len(choices):
+            raise SpecError(f"{self.name}: {len(choices)} choices are too many; expected {len(taken)}")
+
+    def architecture(self, choices: Sequence[Option]) -> Architecture:
+        """The architecture with these answers, checked."""
+        for _ in self.walk(choices):
+            pass
+        return Architecture(self.name, tuple(choices))
+
+    def check(self, architecture: Architecture) -> Architecture:
+        """The same architecture if it belongs here; `SpecError` if not."""
+        if architecture.space != self.name:
+            raise SpecError(f"an architecture of {architecture.space!r} does not belong to {self.name!r}")
+        return self.architecture(architecture.choices)
+
+    def __contains__(self, architecture: object) -> bool:
+        try:
+            return isinstance(architecture, Architecture) and bool(self.check(architecture))
+        except SpecError:
+            return False
+
+    def from_json(self, text: str) -> Architecture:
+        return self.check(Architecture.from_json(text))
+
+    def answers(self, architecture: Architecture) -> dict[str, Option]:
+        """Name of each choice -> what was chosen, in order."""
+        self.check(architecture)
+        return {choice.name: value for choice, value in self.walk(architecture.choices)}
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Each choice drawn uniformly among its options."""
+        return self._complete((), {}, rng)
+
+    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        """One choice changed to another option, never the same; the rest kept wherever it is still legal."""
+        open_choices = [
+            (position, choice)
+            for position, (choice, _) in enumerate(self.walk(architecture.choices))
+            if len(choice.options) > 1
+        ]
+        if not open_choices:
+            raise SpecError(f"{self.name} holds a single architecture: there is nothing to mutate")
+        position, choice = open_choices[rng.integers(len(open_choices))]
+        others = [option for option in choice.options if option != architecture.choices[position]]
+        start = (*architecture.choices[:position], others[rng.integers(len(others))])
+        return self._complete(start, self.answers(architecture), rng)
+
+    def crossover(self, first: Architecture, second: Architecture, rng: np.random.Generator) -> Architecture:
+        """Uniform crossover: each choice from either parent, where it is legal in the child."""
+        parents = (self.answers(first), self.answers(second))
+        taken: Prefix = ()
+        while (choice := self.next_choice(taken)) is not None:
+            drawn = int(rng.integers(2))
+            wished = [parents[i].get(choice.name) for i in (drawn, 1 - drawn)]
+            legal = [value for value in wished if value is not None and value in choice.options]
+            value = legal[0] if legal else choice.options[rng.integers(len(choice.options))]
+            taken = (*taken, value)
+        return Architecture(self.name, taken)
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """Every architecture that differs in one choice; what follows is kept, or else the first legal option."""
+        kept = self.answers(architecture)
+        for position, (choice, value) in enumerate(self.walk(architecture.choices)):
+            for option in choice.options:
+                if option != value:
+                    yield self._complete((*architecture.choices[:position], option), kept, None)
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """Every architecture once, in the order of the choices. Look at `size` first."""
+        open_prefixes: list[Prefix] = [()]
+        while open_prefixes:
+            prefix = open_prefixes.pop()
+            choice = self.next_choice(prefix)
+            if choice is None:
+                yield Architecture(self.name, prefix)
+            else:
+                open_prefixes.extend((*prefix, option) for option in reversed(choice.options))
+
+    @cached_property
+    def size(self) -> int:
+        """How many architectures there are, exactly."""
+        known: dict[Hashable, int] = {}
+
+        def count(prefix: Prefix) -> int:
+            key = self.future(prefix)
+            if key not in known:
+                choice = self.next_choice(prefix)
+                if choice is None:
+                    known[key] = 1
+                else:
+                    known[key] = sum(count((*prefix, option)) for option in choice.options)
+            return known[key]
+
+        return count(())
+
+    def encode(self, architecture: Architecture) -> np.ndarray:
+        """[D] float32: the one-hot codes of the choices, one after the other (D varies if the choices do)."""
+        self.check(architecture)
+        codes = [
+            np.array([option == value for option in choice.options], dtype=np.float32)
+            for choice, value in self.walk(architecture.choices)
+        ]
+        return np.concatenate(codes)
+
+    def distance(self, first: Architecture, second: Architecture) -> int:
+        """How many choices differ; one that only one of the two was asked counts as different."""
+        one, other = self.answers(first), self.answers(second)
+        return sum(one.get(name) != other.get(name) for name in one.keys() | other.keys())
+
+    def _complete(self, start: Prefix, wished: Mapping[str, Option], rng: np.random.Generator | None) -> Architecture:
+        """Answer the choices after `start`: as wished where legal, else at random (without rng: the first)."""
+        taken = start
+        for _ in itertools.count():
+            choice = self.next_choice(taken)
+            if choice is None:
+                return Architecture(self.name, taken)
+            value = wished.get(choice.name)
+            if value is None or value not in choice.options:
+                drawn = 0 if rng is None else int(rng.integers(len(choice.options)))
+                value = choice.options[drawn]
+            taken = (*taken, value)
+        raise AssertionError("unreachable")
+
+
+class Supernet(Protocol):
+    """A network that holds all candidate operations at once and shares their weights."""
+
+    def __call__(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Logits [B, classes] of the mixture.
+
+        Args:
+            x: [B, C, H, W].
+            weights: for each part [E, O], the weight of each candidate operation on each edge (a
+                softmax, a one-hot sample, ...). An operation whose weight is exactly 0 in a tensor
+                that needs no gradient is not computed.
+        """
+        ...
+
+
+@runtime_checkable
+class SupernetSpace(Protocol):
+    """A space whose architectures are an operation on each edge, and which can build them all at once."""
+
+    @property
+    def operations(self) -> tuple[str, ...]: ...
+
+    def edges(self) -> dict[str, int]:
+        """Part -> number of edges E of the densest graph: the mixture of a part is [E, O]."""
+        ...
+
+    def supergraph(self) -> nx.DiGraph:
+        """The densest graph. Node names, `part`, `label`, `role` as in `graph`; a searched edge carries `row`,
+        its row in the part's [E, O] matrix; a fixed edge (to the output) carries none."""
+        ...
+
+    def supernet(self, task: Shaped, **sizes: Any) -> nn.Module:
+        """A `Supernet` for the task."""
+        ...
+
+    def derive(self, weights: Mapping[str, np.ndarray]) -> Architecture:
+        """The published rule from the [E, O] weights of each part to one architecture."""
+        ...
+
+    def one_hot(self, architecture: Architecture) -> dict[str, np.ndarray]:
+        """Part -> [E, O] float32 with a 1 for each operation that the architecture keeps, else 0."""
+        ...

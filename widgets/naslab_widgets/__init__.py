@@ -1,0 +1,1 @@
+"""Live views of naslab's searches, for Jupyter."""
