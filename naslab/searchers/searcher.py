@@ -7,10 +7,16 @@ of runs, snapshots and steering, so that a searcher knows of none of them.
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import functools
+import inspect
+import itertools
+import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
@@ -21,6 +27,36 @@ from naslab.spaces.space import Space
 
 State = dict[str, Tensor | int | float | str]
 """Flat name -> tensor or JSON scalar: all that a snapshot holds."""
+
+
+Hyperparameters = TypeVar("Hyperparameters")
+
+
+def read_hyperparameters(cls: type[Hyperparameters], given: Mapping[str, Any]) -> Hyperparameters:
+    """The dataclass of a searcher's hyperparameters from keywords; `SpecError` for a name or value it refuses."""
+    known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for name in given:
+        if name not in known:
+            raise SpecError(unknown("hyperparameter", name, known))
+    try:
+        return cls(**given)
+    except TypeError as error:
+        raise SpecError(f"{cls.__name__}: {error}; given: {dict(given)}") from None
+
+
+@functools.cache
+def attribute_docstrings(cls: type) -> dict[str, str]:
+    """Field of a dataclass -> the string that stands below it in the source."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+    return {
+        field.target.id: text.value.value
+        for field, text in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +126,11 @@ class SupernetSearcher(ABC):
     def measure(self, name: str) -> float:
         """A figure too dear for every step, on request; which ones there are is the searcher's to say."""
         raise SpecError(f"{self.name} cannot measure {name!r}")
+
+    @classmethod
+    @abstractmethod
+    def from_spec(cls, spec: dict[str, Any], task: Any = None) -> SupernetSearcher:
+        """What `spec` described; `task` stands in for one that JSON cannot bring back."""
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
