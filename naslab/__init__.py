@@ -1,3 +1,32 @@
-"""naslab: an interactive laboratory for neural architecture search."""
+"""naslab: an interactive laboratory for neural architecture search.
+
+    import naslab as nl
+    search = nl.Search(nl.searchers.Darts(nl.spaces.DartsCell.laptop(), nl.tasks.FashionMNIST(), seed=0))
+    for event in search: ...
+
+The live view is `naslab_widgets.Lab(search)`.
+"""
+
+from naslab import analysis, architecture, data, errors, events, runs, searchers, spaces, tasks, trainers
+from naslab.architecture import Architecture, Choice
+from naslab.budget import budget
+from naslab.runs import Search
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Architecture",
+    "Choice",
+    "Search",
+    "analysis",
+    "architecture",
+    "budget",
+    "data",
+    "errors",
+    "events",
+    "runs",
+    "searchers",
+    "spaces",
+    "tasks",
+    "trainers",
+]

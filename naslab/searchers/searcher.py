@@ -18,16 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from torch import Tensor
-
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, unknown
 from naslab.events import Event
+from naslab.snapshot import State
 from naslab.spaces.space import Space
-
-State = dict[str, Tensor | int | float | str]
-"""Flat name -> tensor or JSON scalar: all that a snapshot holds."""
-
 
 Hyperparameters = TypeVar("Hyperparameters")
 

@@ -1,0 +1,62 @@
+# make lab    set everything up and open the first notebook
+# make test   set everything up and pass all tests
+# Both work on a fresh machine with Python 3.11 or newer and make.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+# Small networks on few cores are faster, and repeatable, with one thread a process.
+export OMP_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+export PLOTLY_RENDERER ?= plotly_mimetype+notebook
+
+.PHONY: lab test quick check bench system clean help
+
+help:
+	@sed -n '1,3s/^# //p' Makefile
+	@echo "make quick  the fast tests, for every change"
+	@echo "make check  formatting, lint, types, import contracts"
+	@echo "make bench  speed, as ratios against a named baseline"
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "naslab needs Python 3.11 or newer; this is $$($(PYTHON) --version). Say which one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --progress-bar off -e '.[lab,dev]'
+	touch $@
+
+lab: $(READY)
+	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/01_darts.ipynb
+
+# What the tests need of the system: Chromium for the browser tests, dot for the graphviz ones.
+system:
+	@command -v chromium >/dev/null && command -v dot >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium graphviz fonts-dejavu-core >/dev/null; \
+	else \
+	  echo "The browser tests need chromium, and two others need graphviz (dot); install them, for instance: sudo apt-get install chromium graphviz"; \
+	fi
+
+test: system $(READY) check
+	$(BIN)/python -m pytest
+	$(MAKE) notebooks
+
+quick: $(READY)
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+.PHONY: notebooks
+notebooks: $(READY)
+	NASLAB_SMOKE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 120 notebooks
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pyright
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .ruff_cache .pytest_cache .hypothesis artifacts
