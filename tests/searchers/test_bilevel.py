@@ -36,9 +36,7 @@ def problem():
     torch.manual_seed(0)
     network = Smooth()
     alpha = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
-    batches = {
-        half: (torch.randn(16, 5, dtype=torch.float64), torch.randint(4, (16,))) for half in ("train", "valid")
-    }
+    batches = {half: (torch.randn(16, 5, dtype=torch.float64), torch.randint(4, (16,))) for half in ("train", "valid")}
 
     def loss(half, parameters=None):
         x, y = batches[half]
