@@ -26,6 +26,10 @@ class RunError(NaslabError, RuntimeError):
     """A run folder cannot be used as asked."""
 
 
+class SnapshotDamaged(RunError):
+    """A snapshot is not what was written, or was written by another version: it is not used."""
+
+
 class RunPaused(NaslabError, RuntimeError):
     """The run could not be written (disk full, say). Nothing is lost: mend it and go on with `next`."""
 

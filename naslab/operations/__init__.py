@@ -1,0 +1,1 @@
+"""Candidate operations, one file a kind of data."""

@@ -51,8 +51,11 @@ class Space(ABC):
         """
 
     @abstractmethod
-    def build(self, architecture: Architecture, task: Shaped, **sizes: Any) -> nn.Module:
-        """The network to be trained on its own; `sizes` override the space's own (channels, cells, ...)."""
+    def build(self, architecture: Architecture, task: Shaped) -> nn.Module:
+        """The network to be trained on its own.
+
+        A space takes sizes (channels, cells, ...) as further keyword arguments; they override its own.
+        """
 
     @abstractmethod
     def graph(self, architecture: Architecture) -> nx.DiGraph:
@@ -244,8 +247,8 @@ class SupernetSpace(Protocol):
         its row in the part's [E, O] matrix; a fixed edge (to the output) carries none."""
         ...
 
-    def supernet(self, task: Shaped, **sizes: Any) -> nn.Module:
-        """A `Supernet` for the task."""
+    def supernet(self, task: Shaped) -> nn.Module:
+        """A `Supernet` for the task. Sizes may be given as keyword arguments, as to `build`."""
         ...
 
     def derive(self, weights: Mapping[str, np.ndarray]) -> Architecture:
@@ -255,3 +258,19 @@ class SupernetSpace(Protocol):
     def one_hot(self, architecture: Architecture) -> dict[str, np.ndarray]:
         """Part -> [E, O] float32 with a 1 for each operation that the architecture keeps, else 0."""
         ...
+
+
+def weight_matrices(
+    weights: Mapping[str, np.ndarray], edges: Mapping[str, int], operations: int
+) -> dict[str, np.ndarray]:
+    """The [E, O] weights of each part, if there is one for each, of the right shape and finite; else `SpecError`."""
+    if set(weights) != set(edges):
+        raise SpecError(f"expected the weights of the parts {', '.join(edges)}; got {', '.join(map(str, weights))}")
+    matrices = {part: np.asarray(weights[part]) for part in edges}
+    for part, matrix in matrices.items():
+        if matrix.shape != (edges[part], operations):
+            expected = (edges[part], operations)
+            raise SpecError(f"the weights of {part!r} must have shape {expected}, not {matrix.shape}")
+        if not np.isfinite(matrix).all():
+            raise SpecError(f"the weights of {part!r} are not all finite: nothing can be derived from them")
+    return matrices

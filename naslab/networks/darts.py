@@ -1,0 +1,222 @@
+"""The network that DARTS evaluates its cells in (Liu et al. 2019, https://arxiv.org/abs/1806.09055, Sec. 3.1.2, A.2).
+
+    stem, then `cells` cells one after the other, each reading the two before it; the cells at 1/3 and 2/3 of the
+    depth are reduction cells, which halve the image and double the channels; average over the image; linear.
+
+Differences from the published network: images of any number of channels and any size (the auxiliary head, published
+for 32 x 32, sizes its pooling so that 2 x 2 pixels are left; at 32 x 32 it is the published one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from naslab.errors import SpecError
+from naslab.networks import sizes
+from naslab.networks.genotype import Genotype
+from naslab.operations.images import DARTS_OPERATIONS, FactorizedReduce, ReLUConvBN
+
+STEM_MULTIPLIER = 3
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """Where a cell stands in the stack."""
+
+    channels_before_last: int
+    """Of the output of the cell before the last one (of the stem, for the first two cells)."""
+    channels_last: int
+    channels: int
+    """Of each node inside the cell."""
+    reduction: bool
+    after_reduction: bool
+
+    @property
+    def part(self) -> str:
+        return "reduce" if self.reduction else "normal"
+
+
+def reductions(cells: int) -> tuple[int, ...]:
+    """Positions of the reduction cells: at 1/3 and 2/3 of the depth (one and the same when there is one cell)."""
+    return tuple(sorted({cells // 3, 2 * cells // 3}))
+
+
+def plan(channels: int, cells: int, nodes_out: dict[str, int]) -> Iterator[CellPlan]:
+    """The cells of the stack, first to last.
+
+    Args:
+        channels: of the nodes of the first cells; doubled at each reduction.
+        cells: how many.
+        nodes_out: part -> how many nodes a cell of that part concatenates.
+    """
+    before_last = last = STEM_MULTIPLIER * channels
+    after_reduction = False
+    for position in range(cells):
+        reduction = position in reductions(cells)
+        channels *= 2 if reduction else 1
+        cell = CellPlan(before_last, last, channels, reduction, after_reduction)
+        yield cell
+        before_last, last, after_reduction = last, nodes_out[cell.part] * channels, reduction
+
+
+class Stem(nn.Sequential):
+    """[B, channels_in, H, W] -> [B, 3 channels, H, W]."""
+
+    def __init__(self, channels_in: int, channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels_in, STEM_MULTIPLIER * channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(STEM_MULTIPLIER * channels),
+        )
+
+
+class Preprocess(nn.Module):
+    """Bring the outputs of the two cells before to the channels, and to the image size, of this one."""
+
+    def __init__(self, cell: CellPlan, affine: bool) -> None:
+        super().__init__()
+        self.before_last = (
+            FactorizedReduce(cell.channels_before_last, cell.channels, affine)
+            if cell.after_reduction
+            else ReLUConvBN(cell.channels_before_last, cell.channels, 1, affine=affine)
+        )
+        self.last = ReLUConvBN(cell.channels_last, cell.channels, 1, affine=affine)
+
+    def forward(self, before_last: Tensor, last: Tensor) -> list[Tensor]:
+        return [self.before_last(before_last), self.last(last)]
+
+
+class Classifier(nn.Sequential):
+    """[B, channels, H, W] -> logits [B, classes]."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+
+
+def drop_path(x: Tensor, probability: float) -> Tensor:
+    """Zero x [B, C, H, W] for each image of the batch with this probability, and scale up what is left
+    (Larsson et al. 2017, https://arxiv.org/abs/1605.07648)."""
+    keep = 1 - probability
+    mask = torch.empty(x.shape[0], 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(keep)
+    return x * mask / keep
+
+
+class Cell(nn.Module):
+    """One cell of a genotype."""
+
+    def __init__(self, genotype: Genotype, cell: CellPlan) -> None:
+        super().__init__()
+        self.preprocess = Preprocess(cell, affine=True)
+        edges = getattr(genotype, cell.part)
+        self.sources = [source for _, source in edges]
+        self.concat = getattr(genotype, f"{cell.part}_concat")
+        self.operations = nn.ModuleList(
+            DARTS_OPERATIONS[operation](cell.channels, 2 if cell.reduction and source < 2 else 1, True)
+            for operation, source in edges
+        )
+
+    def forward(self, before_last: Tensor, last: Tensor, drop_path_probability: float) -> Tensor:
+        states = self.preprocess(before_last, last)
+        outputs = []
+        for operation, source in zip(self.operations, self.sources, strict=True):
+            output = operation(states[source])
+            if self.training and drop_path_probability > 0 and not isinstance(operation, nn.Identity):
+                output = drop_path(output, drop_path_probability)
+            outputs.append(output)
+            if len(outputs) % 2 == 0:
+                states.append(outputs[-2] + outputs[-1])
+        return torch.cat([states[i] for i in self.concat], dim=1)
+
+
+class AuxiliaryHead(nn.Sequential):
+    """A second classifier two thirds up the network, for training only.
+
+    Reads [B, channels, H, W] with H and W at least 2. The published head is for 8 x 8 (windows of 5, stride 3, which
+    leaves 2 x 2); other sizes get the window and stride that leave 2 x 2 too.
+    """
+
+    def __init__(self, channels: int, classes: int, height: int, width: int) -> None:
+        if min(height, width) < 2:
+            raise SpecError(
+                f"the auxiliary head needs 2 x 2 pixels or more after the second reduction, not {height} x {width}; "
+                "use larger images or auxiliary=False"
+            )
+        stride = (min(3, height - 1), min(3, width - 1))
+        window = (height - stride[0], width - stride[1])
+        super().__init__(
+            nn.ReLU(),
+            nn.AvgPool2d(window, stride, count_include_pad=False),
+            nn.Conv2d(channels, 128, 1, bias=False),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),
+            nn.Conv2d(128, 768, 2, bias=False),
+            nn.BatchNorm2d(768),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(768, classes),
+        )
+
+
+class DartsNetwork(nn.Module):
+    """A network of the cells of a genotype, to be trained on its own.
+
+    Args:
+        genotype: the normal and the reduction cell.
+        input_shape: (C, H, W) of the images.
+        classes: how many.
+        channels: of the nodes of the first cells (36 in the paper).
+        cells: how many (20 in the paper).
+        auxiliary: add the auxiliary head; in training, and only then, `forward` gives a pair.
+        drop_path: first value of `drop_path_probability`.
+    """
+
+    drop_path_probability: float
+    """Probability that the output of an operation other than the identity is dropped in training; the paper raises
+    it linearly from 0 to 0.2 over the epochs. May be set at any time."""
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        input_shape: tuple[int, ...],
+        classes: int,
+        *,
+        channels: int,
+        cells: int,
+        auxiliary: bool = False,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        sizes.positive("channels", channels)
+        sizes.positive("cells", cells)
+        sizes.positive("classes", classes)
+        reduced = reductions(cells)
+        channels_in, height, width = sizes.image(input_shape, len(reduced))
+        self.genotype = genotype
+        self.drop_path_probability = sizes.probability("drop_path", drop_path)
+        self.stem = Stem(channels_in, channels)
+        nodes_out = {"normal": len(genotype.normal_concat), "reduce": len(genotype.reduce_concat)}
+        plans = list(plan(channels, cells, nodes_out))
+        self.cells = nn.ModuleList(Cell(genotype, cell) for cell in plans)
+        self.auxiliary_position = reduced[-1]
+        self.auxiliary_head = None
+        if auxiliary:
+            halved = 2 ** len(reduced)
+            self.auxiliary_head = AuxiliaryHead(
+                nodes_out["reduce"] * plans[reduced[-1]].channels, classes, -(-height // halved), -(-width // halved)
+            )
+        self.classifier = Classifier(nodes_out[plans[-1].part] * plans[-1].channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits [B, classes] of images [B, C, H, W]; in training with an auxiliary head, the pair of the logits and
+        the auxiliary logits."""
+        auxiliary_logits = None
+        before_last = last = self.stem(x)
+        for position, cell in enumerate(self.cells):
+            before_last, last = last, cell(before_last, last, self.drop_path_probability)
+            if self.training and self.auxiliary_head is not None and position == self.auxiliary_position:
+                auxiliary_logits = self.auxiliary_head(last)
+        logits = self.classifier(last)
+        return logits if auxiliary_logits is None else (logits, auxiliary_logits)

@@ -1,0 +1,144 @@
+"""The network of NAS-Bench-201, and the supernet over its cells (Dong & Yang 2020, https://arxiv.org/abs/2001.00326).
+
+    stem; N cells at C channels; residual block of stride 2; N cells at 2C; residual block; N cells at 4C;
+    batch normalisation, ReLU, average over the image, linear.
+
+A cell has four nodes; node 0 is its input, node 3 its output, and every node is the sum over the ones before it, each
+through its own operation. Difference from the published network: images of odd size are halved upwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+
+from torch import Tensor, nn
+
+from naslab.networks import sizes
+from naslab.networks.mixture import EdgeWeights, MixedOperation, edge_weights, pixels_together, total
+from naslab.operations.images import NASBENCH201_OPERATIONS, ReLUConvBN
+
+NODES = 4
+EDGES: tuple[tuple[int, int], ...] = tuple((source, node) for node in range(1, NODES) for source in range(node))
+"""(source, node) in the order in which a cell is written: 0-1, 0-2, 1-2, 0-3, 1-3, 2-3."""
+STAGES = 3
+
+
+class ResidualBlock(nn.Module):
+    """The block between the stages: [B, channels, H, W] -> [B, 2 channels, ceil(H / 2), ceil(W / 2)]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            ReLUConvBN(channels, 2 * channels, 3, stride=2), ReLUConvBN(2 * channels, 2 * channels, 3)
+        )
+        self.shortcut = nn.Sequential(
+            nn.AvgPool2d(2, stride=2, ceil_mode=True), nn.Conv2d(channels, 2 * channels, 1, bias=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.convolutions(x)
+
+
+class Cell(nn.Module):
+    """A cell with one operation an edge."""
+
+    def __init__(self, operations: Sequence[str], channels: int) -> None:
+        super().__init__()
+        self.operations = nn.ModuleList(NASBENCH201_OPERATIONS[name](channels, 1, True) for name in operations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states = [x]
+        operations = iter(self.operations)
+        for node in range(1, NODES):
+            incoming = zip(states, islice(operations, node), strict=True)
+            states.append(total([operation(state) for state, operation in incoming]))
+        return states[-1]
+
+
+class MixedCell(nn.Module):
+    """A cell with every operation on every edge; no affine parameters in its normalisation."""
+
+    def __init__(self, operations: Sequence[str], channels: int) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(
+            MixedOperation((NASBENCH201_OPERATIONS[name](channels, 1, False) for name in operations), stride=1)
+            for _ in EDGES
+        )
+
+    def forward(self, x: Tensor, weights: list[EdgeWeights]) -> Tensor:
+        states = [x]
+        edges = iter(zip(self.edges, weights, strict=True))
+        for node in range(1, NODES):
+            incoming = zip(states, islice(edges, node), strict=True)
+            states.append(total([edge(state, scalars) for state, (edge, scalars) in incoming]))
+        return states[-1]
+
+
+class Skeleton(nn.Module):
+    """All of the network but the cells, which `cell` makes from their number of channels."""
+
+    def __init__(
+        self, cell: Callable[[int], nn.Module], input_shape: tuple[int, ...], classes: int, channels: int, cells: int
+    ) -> None:
+        super().__init__()
+        for name, value in (("channels", channels), ("cells", cells), ("classes", classes)):
+            sizes.positive(name, value)
+        channels_in, _, _ = sizes.image(input_shape, STAGES - 1)
+        self.stem = nn.Sequential(nn.Conv2d(channels_in, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        self.layers = nn.ModuleList()
+        for stage in range(STAGES):
+            if stage > 0:
+                self.layers.append(ResidualBlock(channels))
+                channels *= 2
+            self.layers.extend(cell(channels) for _ in range(cells))
+        self.classifier = nn.Sequential(
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(channels, classes),
+        )
+
+
+class NASBench201Network(Skeleton):
+    """A network of one cell, to be trained on its own.
+
+    Args:
+        operations: one an edge, in the order of `EDGES`.
+        input_shape: (C, H, W) of the images.
+        classes: how many.
+        channels: of the first stage (16 in the paper).
+        cells: of each of the three stages (5 in the paper).
+    """
+
+    def __init__(
+        self, operations: Sequence[str], input_shape: tuple[int, ...], classes: int, *, channels: int, cells: int
+    ) -> None:
+        super().__init__(lambda width: Cell(operations, width), input_shape, classes, channels, cells)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, classes] of images [B, C, H, W]."""
+        x = self.stem(x)
+        for layer in self.layers:
+            x = layer(x)
+        return self.classifier(x)
+
+
+class NASBench201Supernet(Skeleton):
+    """All cells of NAS-Bench-201 at once, as in the benchmark's own DARTS; arguments as of the network, but for
+    `operations`: the candidates, in the order of the columns of the weights."""
+
+    def __init__(
+        self, operations: Sequence[str], input_shape: tuple[int, ...], classes: int, *, channels: int, cells: int
+    ) -> None:
+        super().__init__(lambda width: MixedCell(operations, width), input_shape, classes, channels, cells)
+        self.shape = (len(EDGES), len(operations))
+
+    def forward(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Logits [B, classes] of images [B, C, H, W] under the weights {"cell": [6, O]}."""
+        scalars = edge_weights(weights, "cell", *self.shape)
+        x = pixels_together(self.stem(x))
+        for layer in self.layers:
+            x = layer(x, scalars) if isinstance(layer, MixedCell) else layer(x)
+        return self.classifier(x)

@@ -1,0 +1,35 @@
+"""What the sizes of a network must satisfy, checked before anything is built."""
+
+from __future__ import annotations
+
+from naslab.errors import SpecError
+
+
+def positive(name: str, value: object) -> int:
+    """The value if it is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SpecError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return value
+
+
+def probability(name: str, value: object) -> float:
+    """The value if it is in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise SpecError(f"{name} must be a number from 0 to below 1, not {value!r}")
+    return float(value)
+
+
+def image(input_shape: tuple[int, ...], reductions: int) -> tuple[int, int, int]:
+    """(C, H, W) if the shape is an image's and every one of the reductions, each of which halves it, has something
+    to halve."""
+    if len(input_shape) != 3:
+        raise SpecError(f"this network reads images of shape (channels, height, width), not {tuple(input_shape)}")
+    channels, height, width = (
+        positive(name, size) for name, size in zip(("image channels", "height", "width"), input_shape, strict=True)
+    )
+    if min(height, width) < 2**reductions:
+        raise SpecError(
+            f"an image of {height} x {width} is too small to be halved {reductions} times; "
+            f"use images of at least {2**reductions} x {2**reductions}, or fewer cells"
+        )
+    return channels, height, width

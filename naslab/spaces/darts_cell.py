@@ -1,0 +1,233 @@
+"""The cells of DARTS (Liu et al. 2019, https://arxiv.org/abs/1806.09055, Sec. 2.1).
+
+An architecture is two cells, normal and reduction. Each node of a cell picks two of the states before it (the outputs
+of the two cells before, and the earlier nodes) and an operation for either; it is the sum of the two results, and the
+cell gives out all of its nodes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import networkx as nx
+import numpy as np
+
+from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError, unknown
+from naslab.networks import sizes
+from naslab.networks.darts import DartsNetwork
+from naslab.networks.darts_supernet import DartsSupernet
+from naslab.networks.genotype import MAX_NODES, Genotype
+from naslab.operations.images import DARTS_OPERATIONS, DARTS_SEARCHED
+from naslab.spaces.space import Prefix, Shaped, Space, weight_matrices
+
+PARTS = ("normal", "reduce")
+
+
+@dataclass(frozen=True)
+class DartsCell(Space):
+    """A normal and a reduction cell with an operation on each of two edges into every node."""
+
+    name: ClassVar[str] = "darts_cell"
+
+    nodes: int = 4
+    """Nodes of a cell, beside its two inputs."""
+    operations: tuple[str, ...] = DARTS_SEARCHED
+    """Candidates, in the order of the columns of the weights. `"none"` takes part in the mixture but is never kept."""
+    channels: int = 16
+    """Of the nodes of the first cells, in the supernet and, unless said otherwise, in a built network."""
+    cells: int = 8
+    """How many cells are stacked; those at 1/3 and 2/3 of the depth are reduction cells."""
+
+    def __post_init__(self) -> None:
+        for name in ("nodes", "channels", "cells"):
+            sizes.positive(name, getattr(self, name))
+        if self.nodes > MAX_NODES:
+            raise SpecError(f"a cell has at most {MAX_NODES} nodes, not {self.nodes}")
+        if not isinstance(self.operations, list | tuple):
+            raise SpecError(f"operations must be a list of names, not {self.operations!r}")
+        for operation in self.operations:
+            if not isinstance(operation, str) or operation not in DARTS_OPERATIONS:
+                raise SpecError(unknown("operation", operation, DARTS_OPERATIONS))
+        if len(set(self.operations)) != len(self.operations):
+            raise SpecError(f"an operation is named twice: {', '.join(self.operations)}")
+        object.__setattr__(self, "operations", tuple(self.operations))
+        if not self.kept_operations:
+            raise SpecError("operations must hold at least one besides 'none', or there is nothing to keep")
+
+    @classmethod
+    def paper(cls) -> DartsCell:
+        """The sizes of the paper's search on CIFAR-10 (build the found cell with channels=36, cells=20)."""
+        return cls()
+
+    @classmethod
+    def laptop(cls) -> DartsCell:
+        """Small enough to search on two cores while one watches: about a third of a second for the gradient of a
+        mini-batch of 32 images of 28 x 28. Without the 5 x 5 convolutions, which take half of the time."""
+        operations = tuple(operation for operation in DARTS_SEARCHED if "5x5" not in operation)
+        return cls(nodes=3, operations=operations, channels=8, cells=3)
+
+    @cached_property
+    def kept_operations(self) -> tuple[str, ...]:
+        """The operations that an architecture may hold: all but `"none"`."""
+        return tuple(operation for operation in self.operations if operation != "none")
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _choices(self) -> tuple[Choice, ...]:
+        choices = []
+        for part, node in itertools.product(PARTS, range(self.nodes)):
+            pairs = tuple(f"{first},{second}" for first, second in itertools.combinations(range(2 + node), 2))
+            choices.append(Choice(f"{part}/{node}/inputs", pairs))
+            choices.append(Choice(f"{part}/{node}/op_0", self.kept_operations))
+            choices.append(Choice(f"{part}/{node}/op_1", self.kept_operations))
+        return tuple(choices)
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
+
+    def future(self, prefix: Prefix) -> Hashable:
+        return len(prefix)
+
+    def entries(self, architecture: Architecture) -> dict[str, list[tuple[str, int]]]:
+        """Part -> (operation, input) twice a node, node after node: a genotype's entries, inputs in order."""
+        answers = self.answers(architecture)
+        entries: dict[str, list[tuple[str, int]]] = {part: [] for part in PARTS}
+        for part, node in itertools.product(PARTS, range(self.nodes)):
+            for position, source in enumerate(str(answers[f"{part}/{node}/inputs"]).split(",")):
+                entries[part].append((str(answers[f"{part}/{node}/op_{position}"]), int(source)))
+        return entries
+
+    # --- the published form ----------------------------------------------------------------------
+
+    def genotype(self, architecture: Architecture) -> Genotype:
+        """The published form; the two entries of a node are in the order of their inputs."""
+        entries = self.entries(architecture)
+        concat = tuple(range(2, 2 + self.nodes))
+        return Genotype(tuple(entries["normal"]), concat, tuple(entries["reduce"]), concat)
+
+    def from_genotype(self, genotype: Genotype) -> Architecture:
+        """The architecture of a genotype, if this space holds it. The order of a node's two entries is forgotten."""
+        choices: list[str] = []
+        for part in PARTS:
+            nodes, concat = genotype.nodes(part), getattr(genotype, f"{part}_concat")
+            if len(nodes) != self.nodes or set(concat) != set(range(2, 2 + self.nodes)):
+                raise SpecError(
+                    f"{self.name}: expected {self.nodes} nodes in {part!r}, all of them concatenated; "
+                    f"got {len(nodes)} and the concatenation {list(concat)}"
+                )
+            for position, node in enumerate(nodes):
+                (first_op, first), (second_op, second) = sorted(node, key=lambda entry: entry[1])
+                if first == second:
+                    raise SpecError(f"{self.name}: node {position} of {part!r} reads input {first} twice")
+                choices += [f"{first},{second}", first_op, second_op]
+        return self.architecture(choices)
+
+    def parse(self, text: str) -> Architecture:
+        """Read the published text `Genotype(normal=[...], ...)`."""
+        return self.from_genotype(Genotype.parse(text))
+
+    # --- the supernet ----------------------------------------------------------------------------
+
+    def edges(self) -> dict[str, int]:
+        return dict.fromkeys(PARTS, self._row(self.nodes, 0))
+
+    @staticmethod
+    def _row(node: int, source: int) -> int:
+        """Row of the edge from `source` to `node`: nodes before it have 2, 3, ... edges."""
+        return node * (node + 3) // 2 + source
+
+    def derive(self, weights: Mapping[str, np.ndarray]) -> Architecture:
+        """Keep for each node the two edges whose strongest operation, `"none"` aside, is strongest, each with that
+        operation (Liu et al. 2019, Sec. 2.4). The earlier edge and the earlier operation win a tie."""
+        columns = [self.operations.index(operation) for operation in self.kept_operations]
+        matrices = weight_matrices(weights, self.edges(), len(self.operations))
+        choices: list[str] = []
+        for part, node in itertools.product(PARTS, range(self.nodes)):
+            kept = matrices[part][self._row(node, 0) : self._row(node + 1, 0), columns]
+            strongest = np.argsort(-kept.max(axis=1), kind="stable")[:2]
+            first, second = sorted(strongest.tolist())
+            choices.append(f"{first},{second}")
+            choices += [self.kept_operations[kept[source].argmax()] for source in (first, second)]
+        return self.architecture(choices)
+
+    def one_hot(self, architecture: Architecture) -> dict[str, np.ndarray]:
+        matrices = {}
+        for part, entries in self.entries(architecture).items():
+            matrix = np.zeros((self.edges()[part], len(self.operations)), dtype=np.float32)
+            for position, (operation, source) in enumerate(entries):
+                matrix[self._row(position // 2, source), self.operations.index(operation)] = 1
+            matrices[part] = matrix
+        return matrices
+
+    # --- graphs ----------------------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        graph = self._nodes_and_outputs()
+        for part, entries in self.entries(architecture).items():
+            names = self._state_names(part)
+            for position, (operation, source) in enumerate(entries):
+                node = position // 2
+                graph.add_edge(names[source], names[2 + node], op=operation, row=self._row(node, source))
+        return graph
+
+    def supergraph(self) -> nx.DiGraph:
+        graph = self._nodes_and_outputs()
+        for part, node in itertools.product(PARTS, range(self.nodes)):
+            names = self._state_names(part)
+            for source in range(2 + node):
+                graph.add_edge(names[source], names[2 + node], row=self._row(node, source))
+        return graph
+
+    def _state_names(self, part: str) -> list[str]:
+        return [f"{part}/c_{{k-2}}", f"{part}/c_{{k-1}}", *(f"{part}/{node}" for node in range(self.nodes))]
+
+    def _nodes_and_outputs(self) -> nx.DiGraph:
+        """All nodes, and the fixed edges to the outputs."""
+        graph = nx.DiGraph()
+        for part in PARTS:
+            names = self._state_names(part)
+            output = f"{part}/c_{{k}}"
+            for position, name in enumerate([*names, output]):
+                role = "input" if position < 2 else "output" if name == output else "node"
+                graph.add_node(name, part=part, label=name.removeprefix(f"{part}/"), role=role)
+            graph.add_edges_from((name, output) for name in names[2:])
+        return graph
+
+    # --- networks --------------------------------------------------------------------------------
+
+    def build(
+        self,
+        architecture: Architecture,
+        task: Shaped,
+        *,
+        channels: int | None = None,
+        cells: int | None = None,
+        auxiliary: bool = False,
+        drop_path: float = 0.0,
+    ) -> DartsNetwork:
+        """The evaluation network; see `DartsNetwork` for the auxiliary head and drop path."""
+        return DartsNetwork(
+            self.genotype(architecture),
+            task.input_shape,
+            task.classes,
+            channels=self.channels if channels is None else channels,
+            cells=self.cells if cells is None else cells,
+            auxiliary=auxiliary,
+            drop_path=drop_path,
+        )
+
+    def supernet(self, task: Shaped, *, channels: int | None = None, cells: int | None = None) -> DartsSupernet:
+        return DartsSupernet(
+            self.operations,
+            self.nodes,
+            task.input_shape,
+            task.classes,
+            channels=self.channels if channels is None else channels,
+            cells=self.cells if cells is None else cells,
+        )

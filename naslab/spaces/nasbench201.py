@@ -1,0 +1,206 @@
+"""NAS-Bench-201: 15,625 cells whose training is tabulated (Dong & Yang 2020, https://arxiv.org/abs/2001.00326).
+
+A cell has four nodes and one of five operations on each of its six edges. It is written, node after node, as
+
+    |nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|
+
+and numbered in the order of the benchmark's table, which follows no rule and is therefore bundled.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+import networkx as nx
+import numpy as np
+
+import naslab.data
+from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError
+from naslab.networks import sizes
+from naslab.networks.nasbench201 import EDGES, NODES, NASBench201Network, NASBench201Supernet
+from naslab.operations.images import NASBENCH201_OPERATIONS
+from naslab.spaces.space import Prefix, Shaped, Space, weight_matrices
+
+PART = "cell"
+OPERATIONS = tuple(NASBENCH201_OPERATIONS)
+FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+CHOICES = tuple(Choice(f"{PART}/{node}/from_{source}", OPERATIONS) for source, node in EDGES)
+
+
+@cache
+def official_order() -> tuple[str, ...]:
+    """All cells as strings, in the order of the benchmark."""
+    table = io.StringIO(gzip.decompress(naslab.data.read("nasbench201.csv.gz")).decode("ascii"))
+    return tuple(row["arch_str"] for row in csv.DictReader(table))
+
+
+@cache
+def _official_index() -> dict[str, int]:
+    return {text: index for index, text in enumerate(official_order())}
+
+
+@dataclass(frozen=True)
+class NASBench201(Space):
+    """One cell: an operation on every edge between four nodes."""
+
+    name: ClassVar[str] = "nasbench201"
+
+    channels: int = 16
+    """Of the first of three stages, in the supernet and, unless said otherwise, in a built network."""
+    cells: int = 5
+    """Of each stage."""
+
+    def __post_init__(self) -> None:
+        sizes.positive("channels", self.channels)
+        sizes.positive("cells", self.cells)
+
+    @classmethod
+    def paper(cls) -> NASBench201:
+        """The sizes of the benchmark."""
+        return cls()
+
+    @classmethod
+    def laptop(cls) -> NASBench201:
+        """Small enough to search on two cores while one watches."""
+        return cls(channels=8, cells=1)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        return OPERATIONS
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        return CHOICES[len(prefix)] if len(prefix) < len(CHOICES) else None
+
+    def future(self, prefix: Prefix) -> Hashable:
+        return len(prefix)
+
+    # --- the published form ----------------------------------------------------------------------
+
+    def parse(self, text: str) -> Architecture:
+        """Read the published string. Raises `SpecError`, and nothing else, on anything else."""
+        if not isinstance(text, str) or len(text) > 1024:
+            raise SpecError(f"a cell is a text of the form {FORM}")
+        nodes = text.strip().split("+")
+        if len(nodes) != NODES - 1:
+            raise SpecError(f"expected {NODES - 1} nodes, as in {FORM}, got {len(nodes)}: {text!r}")
+        choices = []
+        for node, written in enumerate(nodes, start=1):
+            entries = re.fullmatch(r"\|(.*)\|", written)
+            pairs = [entry.split("~") for entry in entries[1].split("|")] if entries else []
+            if [pair[1:] for pair in pairs] != [[str(source)] for source in range(node)]:
+                raise SpecError(f"expected node {node} as in {FORM}, got {written!r}")
+            choices += [operation for operation, _ in pairs]
+        return self.architecture(choices)
+
+    def format(self, architecture: Architecture) -> str:
+        """The published string."""
+        self.check(architecture)
+        nodes = [[] for _ in range(NODES)]
+        for (source, node), operation in zip(EDGES, architecture.choices, strict=True):
+            nodes[node].append(f"{operation}~{source}")
+        return "+".join(f"|{'|'.join(entries)}|" for entries in nodes[1:])
+
+    def index(self, architecture: Architecture) -> int:
+        """Its number in the benchmark."""
+        return _official_index()[self.format(architecture)]
+
+    def at(self, index: int) -> Architecture:
+        """The architecture of that number in the benchmark."""
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < self.size:
+            raise SpecError(f"the cells are numbered from 0 to {self.size - 1}; there is no {index!r}")
+        return self.parse(official_order()[index])
+
+    def canonical(self, architecture: Architecture) -> str:
+        """An expression that is the same for all cells of a class of isomorphic ones: 6,466 classes, as published.
+
+        A node is written as the sorted sum of its terms: a skip connection stands for its source's expression, any
+        other operation for `(source)@operation`, and `none` for `#`; so does every operation on node 1 if that node
+        is `#`. That is the authors' rule, and coarser rules are just as true: a node 2 that adds nothing but zeros
+        is not seen to be zero (which would leave 5,390 classes).
+        """
+        self.check(architecture)
+        terms: list[list[str]] = [["0"], [], [], []]
+        expressions = ["0"]
+        for (source, node), operation in zip(EDGES, architecture.choices, strict=True):
+            if operation == "none" or expressions[source] == "#":
+                term = "#"
+            elif operation == "skip_connect":
+                term = expressions[source]
+            else:
+                term = f"({expressions[source]})@{operation}"
+            terms[node].append(term)
+            if len(terms[node]) == node:
+                expressions.append("+".join(sorted(terms[node])))
+        return expressions[-1]
+
+    # --- the supernet ----------------------------------------------------------------------------
+
+    def edges(self) -> dict[str, int]:
+        return {PART: len(EDGES)}
+
+    def derive(self, weights: Mapping[str, np.ndarray]) -> Architecture:
+        """The strongest operation of each edge, `none` included, as in the benchmark; the earlier wins a tie."""
+        matrix = weight_matrices(weights, self.edges(), len(OPERATIONS))[PART]
+        return self.architecture([OPERATIONS[column] for column in matrix.argmax(axis=1)])
+
+    def one_hot(self, architecture: Architecture) -> dict[str, np.ndarray]:
+        self.check(architecture)
+        return {PART: self.encode(architecture).reshape(len(EDGES), len(OPERATIONS))}
+
+    # --- graphs ----------------------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """An edge whose operation is `none` is not there."""
+        self.check(architecture)
+        graph = self._nodes()
+        for row, ((source, node), operation) in enumerate(zip(EDGES, architecture.choices, strict=True)):
+            if operation != "none":
+                graph.add_edge(f"{PART}/{source}", f"{PART}/{node}", op=operation, row=row)
+        return graph
+
+    def supergraph(self) -> nx.DiGraph:
+        graph = self._nodes()
+        for row, (source, node) in enumerate(EDGES):
+            graph.add_edge(f"{PART}/{source}", f"{PART}/{node}", row=row)
+        return graph
+
+    @staticmethod
+    def _nodes() -> nx.DiGraph:
+        graph = nx.DiGraph()
+        for node in range(NODES):
+            role = "input" if node == 0 else "output" if node == NODES - 1 else "node"
+            graph.add_node(f"{PART}/{node}", part=PART, label=str(node), role=role)
+        return graph
+
+    # --- networks --------------------------------------------------------------------------------
+
+    def build(
+        self, architecture: Architecture, task: Shaped, *, channels: int | None = None, cells: int | None = None
+    ) -> NASBench201Network:
+        """The benchmark's network; `cells` is the number in each of the three stages."""
+        return NASBench201Network(
+            [str(operation) for operation in self.check(architecture).choices],
+            task.input_shape,
+            task.classes,
+            channels=self.channels if channels is None else channels,
+            cells=self.cells if cells is None else cells,
+        )
+
+    def supernet(self, task: Shaped, *, channels: int | None = None, cells: int | None = None) -> NASBench201Supernet:
+        return NASBench201Supernet(
+            OPERATIONS,
+            task.input_shape,
+            task.classes,
+            channels=self.channels if channels is None else channels,
+            cells=self.cells if cells is None else cells,
+        )

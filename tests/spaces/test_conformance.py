@@ -1,0 +1,348 @@
+"""What every space promises, tested once for all of them. A new space adds one line to `CASES`."""
+
+import dataclasses
+import itertools
+import json
+import math
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError
+from naslab.randomness import numpy_generator
+from naslab.spaces import SPACES, DartsCell, NASBench201, Space, SupernetSpace, from_spec
+
+TASK = SimpleNamespace(input_shape=(1, 8, 8), classes=3)
+
+
+@dataclass(frozen=True)
+class Grow(Space):
+    """A space whose later choices depend on earlier ones: a depth, then so many widths; shallow ones may stop."""
+
+    name = "grow"
+    depths: tuple[int, ...] = (1, 2, 3)
+
+    def next_choice(self, prefix):
+        if not prefix:
+            return Choice("depth", self.depths)
+        if len(prefix) <= prefix[0]:
+            return Choice(f"width_{len(prefix)}", (8, 16, 32) if len(prefix) == 1 else (8, 16))
+        return None
+
+    def build(self, architecture, task):
+        widths = [math.prod(task.input_shape), *self.check(architecture).choices[1:]]
+        layers = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
+        return nn.Sequential(nn.Flatten(), *layers, nn.Linear(widths[-1], task.classes))
+
+    def graph(self, architecture):
+        graph = nx.DiGraph()
+        for layer, width in enumerate(self.check(architecture).choices[1:]):
+            graph.add_node(f"chain/{layer}", part="chain", label=str(width), role="node", op=f"linear_{width}")
+            if layer:
+                graph.add_edge(f"chain/{layer - 1}", f"chain/{layer}")
+        return graph
+
+
+@dataclass(frozen=True)
+class Case:
+    space: Space
+    """Of ordinary size."""
+    size: int
+    """Of `space`, in closed form."""
+    small: Space
+    """So small that all of it can be enumerated."""
+
+
+def darts_size(nodes: int, operations: int) -> int:
+    """(prod over nodes of (i + 2 choose 2) times operations squared), for each of two cells."""
+    return math.prod(math.comb(node + 2, 2) * operations**2 for node in range(nodes)) ** 2
+
+
+CASES = {
+    "darts_cell": Case(DartsCell(channels=2, cells=3), darts_size(4, 7), DartsCell(nodes=1, channels=2, cells=2)),
+    "darts_cell laptop": Case(
+        DartsCell.laptop(), darts_size(3, 5), DartsCell(nodes=2, operations=("skip_connect", "dil_conv_3x3"))
+    ),
+    "nasbench201": Case(NASBench201(channels=2, cells=1), 5**6, NASBench201()),
+    "grow": Case(Grow((1, 2, 3, 4)), 3 * (1 + 2 + 4 + 8), Grow((2, 3))),
+}
+
+case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+space = pytest.mark.parametrize("space", [case.space for case in CASES.values()], ids=CASES.keys())
+supernet_space = pytest.mark.parametrize(
+    "space",
+    [case.space for case in CASES.values() if isinstance(case.space, SupernetSpace)],
+    ids=[name for name, case in CASES.items() if isinstance(case.space, SupernetSpace)],
+)
+
+
+def samples(space, count=30, name="samples"):
+    rng = numpy_generator(name)
+    return [space.sample(rng) for _ in range(count)]
+
+
+def test_every_registered_space_is_tested():
+    assert {type(case.space) for case in CASES.values()} >= set(SPACES.values())
+    assert all(SPACES[name].name == name for name in SPACES)
+
+
+# --- choices ---------------------------------------------------------------------------------------
+
+
+@space
+def test_samples_are_legal_varied_and_repeatable(space):
+    drawn = samples(space)
+    assert all(architecture in space for architecture in drawn)
+    assert len(set(drawn)) > 15
+    assert drawn == samples(space)
+
+
+@space
+def test_sampling_reaches_every_option_of_the_first_choices(space):
+    first = [next(iter(space.answers(a).items())) for a in samples(space, 300)]
+    assert {value for _, value in first} == set(space.next_choice(()).options)
+
+
+@space
+def test_choices_have_different_names(space):
+    for architecture in samples(space):
+        names = [choice.name for choice, _ in space.walk(architecture.choices)]
+        assert len(set(names)) == len(names) == len(space.answers(architecture))
+
+
+@space
+def test_a_mutation_is_another_legal_architecture(space):
+    rng = numpy_generator("mutation")
+    for architecture in samples(space):
+        child = space.mutate(architecture, rng)
+        assert child in space
+        assert space.distance(architecture, child) >= 1
+
+
+@space
+def test_mutation_can_reach_every_neighbour(space):
+    architecture = samples(space, 1)[0]
+    rng = numpy_generator("neighbours")
+    neighbours = set(space.neighbours(architecture))
+    reached = {space.mutate(architecture, rng) for _ in range(80 * len(neighbours))}
+    assert neighbours <= reached
+    assert architecture not in neighbours
+    assert all(neighbour in space for neighbour in neighbours)
+
+
+@space
+def test_neighbours_come_once_and_in_full(space):
+    for architecture in samples(space, 5):
+        neighbours = list(space.neighbours(architecture))
+        other_options = sum(len(choice.options) - 1 for choice, _ in space.walk(architecture.choices))
+        assert len(set(neighbours)) == len(neighbours) == other_options
+
+
+@space
+def test_a_child_of_two_is_legal_and_has_nothing_of_its_own(space):
+    rng = numpy_generator("crossover")
+    for first, second in itertools.pairwise(samples(space)):
+        child = space.crossover(first, second, rng)
+        assert child in space
+        parents = space.answers(first), space.answers(second)
+        for name, value in space.answers(child).items():
+            given = [parent[name] for parent in parents if name in parent]
+            assert not given or value in given
+        assert space.crossover(first, first, rng) == first
+
+
+@case
+def test_size(case):
+    assert case.space.size == case.size
+    enumerated = list(case.small.enumerate())
+    assert case.small.size == len(enumerated) == len(set(enumerated))
+    assert all(architecture in case.small for architecture in enumerated[:200])
+
+
+# --- codes and distances ---------------------------------------------------------------------------
+
+
+@space
+def test_json_round_trip(space):
+    for architecture in samples(space):
+        assert space.from_json(architecture.to_json()) == architecture
+
+
+@space
+def test_encode_tells_architectures_apart(space):
+    drawn = set(samples(space, 100))
+    codes = {space.encode(architecture).tobytes() for architecture in drawn}
+    assert len(codes) == len(drawn)
+    for architecture in list(drawn)[:5]:
+        code = space.encode(architecture)
+        assert code.dtype == np.float32
+        assert code.sum() == len(architecture.choices)
+
+
+@space
+def test_distance_is_a_metric(space):
+    drawn = samples(space, 10)
+    for a, b in itertools.product(drawn, repeat=2):
+        assert (space.distance(a, b) == 0) == (a == b)
+        assert space.distance(a, b) == space.distance(b, a)
+    for a, b, c in itertools.product(drawn, repeat=3):
+        assert space.distance(a, c) <= space.distance(a, b) + space.distance(b, c)
+
+
+# --- graphs and networks ---------------------------------------------------------------------------
+
+
+@space
+def test_the_graph_is_a_labelled_dag(space):
+    for architecture in samples(space, 5):
+        graph = space.graph(architecture)
+        assert nx.is_directed_acyclic_graph(graph)
+        for node, attributes in graph.nodes(data=True):
+            assert isinstance(node, str)
+            assert node.startswith(f"{attributes['part']}/")
+            assert attributes["role"] in ("input", "node", "output")
+            assert isinstance(attributes["label"], str)
+
+
+@space
+def test_a_built_network_gives_logits_and_learns(space):
+    network = space.build(samples(space, 1)[0], TASK)
+    logits = network(torch.randn(4, 1, 8, 8))
+    assert logits.shape == (4, 3)
+    logits.logsumexp(dim=1).sum().backward()
+    assert any(parameter.grad is not None for parameter in network.parameters())
+
+
+# --- bad input -------------------------------------------------------------------------------------
+
+
+@space
+def test_bad_architectures_are_refused(space):
+    good = samples(space, 1)[0]
+    bad = {
+        "unknown option": Architecture(space.name, (*good.choices[:-1], "no such option")),
+        "too few": Architecture(space.name, good.choices[:-1]),
+        "too many": Architecture(space.name, (*good.choices, good.choices[-1])),
+        "none at all": Architecture(space.name, ()),
+        "foreign": Architecture("elsewhere", good.choices),
+    }
+    rng = numpy_generator("bad")
+    for what, architecture in bad.items():
+        assert architecture not in space, what
+        for use in (
+            space.check,
+            space.encode,
+            space.graph,
+            space.answers,
+            lambda a: space.build(a, TASK),
+            lambda a: space.mutate(a, rng),
+            lambda a: list(space.neighbours(a)),
+            lambda a: space.distance(good, a),
+            lambda a: space.crossover(good, a, rng),
+            lambda a: space.from_json(a.to_json()),
+        ):
+            with pytest.raises(SpecError):
+                use(architecture)
+    assert "architecture" not in space
+
+
+@space
+def test_the_sentence_names_the_choice_and_the_options(space):
+    good = samples(space, 1)[0]
+    last = list(space.answers(good))[-1]
+    with pytest.raises(SpecError, match=rf"{last}.*unknown option 'no such option'"):
+        space.architecture((*good.choices[:-1], "no such option"))
+    with pytest.raises(SpecError, match=rf"too few.*{last}"):
+        space.architecture(good.choices[:-1])
+
+
+# --- from JSON -------------------------------------------------------------------------------------
+
+registered = pytest.mark.parametrize(
+    "space", [c.space for c in CASES.values() if c.space.name in SPACES], ids=[n for n in CASES if n != "grow"]
+)
+
+
+@registered
+def test_a_space_is_made_again_from_its_spec(space):
+    assert from_spec(json.loads(json.dumps(space.spec()))) == space
+    assert hash(from_spec(space.spec())) == hash(space)
+    assert from_spec({"space": space.name}) == type(space)()
+
+
+@registered
+def test_bad_parameters_are_refused(space):
+    with pytest.raises(SpecError, match="did you mean 'channels'"):
+        from_spec({**space.spec(), "channel": 3})
+    for field in dataclasses.fields(space):
+        for value in (None, -1, 0, True, 2.5, "three", [], {}, float("nan")):
+            with pytest.raises(SpecError):
+                from_spec({**space.spec(), field.name: value})
+
+
+@pytest.mark.parametrize("spec", [None, [], {}, {"space": "dart_cell"}, {"space": ["darts_cell"]}, "darts_cell"])
+def test_bad_specs_are_refused(spec):
+    with pytest.raises(SpecError, match="darts_cell"):
+        from_spec(spec)
+
+
+# --- spaces with a supernet ------------------------------------------------------------------------
+
+
+@supernet_space
+def test_deriving_from_an_architecture_s_own_operations_gives_it_back(space):
+    for architecture in samples(space, 100):
+        one_hot = space.one_hot(architecture)
+        assert {part: matrix.shape for part, matrix in one_hot.items()} == {
+            part: (edges, len(space.operations)) for part, edges in space.edges().items()
+        }
+        assert all(matrix.dtype == np.float32 and set(np.unique(matrix)) <= {0, 1} for matrix in one_hot.values())
+        assert space.derive(one_hot) == architecture
+        softened = {part: matrix + np.float32(0.1) for part, matrix in one_hot.items()}
+        assert space.derive(softened) == architecture
+
+
+@supernet_space
+def test_derive_refuses_what_is_no_weight(space):
+    good = space.one_hot(samples(space, 1)[0])
+    part = next(iter(good))
+    for bad in (
+        {},
+        {**good, "more": good[part]},
+        {**good, part: good[part][:-1]},
+        {**good, part: np.full_like(good[part], np.nan)},
+        {**good, part: np.full_like(good[part], np.inf)},
+    ):
+        with pytest.raises(SpecError):
+            space.derive(bad)
+
+
+@supernet_space
+def test_the_supergraph_has_every_edge_once_and_holds_every_architecture(space):
+    supergraph = space.supergraph()
+    assert nx.is_directed_acyclic_graph(supergraph)
+    for part, edges in space.edges().items():
+        rows = [r for _, v, r in supergraph.edges(data="row") if supergraph.nodes[v]["part"] == part and r is not None]
+        assert sorted(rows) == list(range(edges))
+    for architecture in samples(space, 5):
+        graph = space.graph(architecture)
+        assert dict(graph.nodes(data=True)) == dict(supergraph.nodes(data=True))
+        one_hot = space.one_hot(architecture)
+        for source, target, attributes in graph.edges(data=True):
+            assert supergraph.edges[source, target].get("row") == attributes.get("row")
+            if "row" in attributes:
+                part = graph.nodes[target]["part"]
+                assert one_hot[part][attributes["row"], space.operations.index(attributes["op"])] == 1
+
+
+@supernet_space
+def test_the_supernet_runs_on_the_weights_of_an_architecture(space):
+    network = space.supernet(TASK, channels=2, cells=2)
+    weights = {part: torch.from_numpy(matrix) for part, matrix in space.one_hot(samples(space, 1)[0]).items()}
+    assert network(torch.randn(4, 1, 8, 8), weights).shape == (4, 3)
