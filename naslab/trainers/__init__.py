@@ -1,0 +1,10 @@
+"""Train networks on their own, and compare what they reach."""
+
+from __future__ import annotations
+
+from naslab.trainers.compare import Comparison, Score, Welch, compare
+from naslab.trainers.fit import fit, train
+from naslab.trainers.recipe import Recipe
+from naslab.trainers.report import Epoch, Report
+
+__all__ = ["Comparison", "Epoch", "Recipe", "Report", "Score", "Welch", "compare", "fit", "train"]

@@ -1,0 +1,350 @@
+"""Train a network from the weights it has: `fit(network, task, epochs=5, seed=0)`.
+
+    for each epoch, for each mini-batch:
+        learning rate <- warm-up, then cosine
+        loss          <- cross-entropy of the logits (+ 0.4 of the auxiliary head's, where there is one)
+        gradient      <- averaged over the processes, clipped
+        weights       <- SGD or Adam
+    after each epoch: accuracy on the held-out and on the test images; checkpoint
+
+Everything random is drawn from (seed, what for, step), so that a training goes on from its checkpoint bit for bit,
+and no generator is left changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from naslab import snapshot
+from naslab.errors import Diverged, RunError, RunPaused, SpecError
+from naslab.randomness import seeded, torch_generator
+from naslab.tasks.order import batch_indices, epoch_length
+from naslab.threads import torch_threads
+from naslab.trainers.processes import Group, join, spread
+from naslab.trainers.recipe import Recipe
+from naslab.trainers.report import Epoch, Report, best
+
+
+def fit(
+    network: nn.Module,
+    task: Any,
+    *,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    processes: int = 1,
+    threads: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
+    **hyperparameters: Any,
+) -> Report:
+    """Train the network in place, and test it. It is left in evaluation mode, on the device.
+
+    Args:
+        network: [B, C, H, W] -> logits [B, K]; in training mode it may give the pair (logits, auxiliary logits).
+        task: for instance `naslab.tasks.FashionMNIST()`.
+        recipe: how to train; `Recipe()` by default.
+        seed: of the order of the data, of augmentation and drop path. The weights are those the network has.
+        device: by default the GPU if there is one, else the CPU.
+        processes: how many processes share each mini-batch, one GPU each where there are GPUs; they are started
+            here and end here. In a script started by `torchrun` or `accelerate launch` leave it at 1: the training
+            takes part in the group it finds, and every process gets the same report.
+        threads: CPU threads of this training, in each process; None: as torch is set (shared among `processes`).
+        checkpoint: file in which the training is kept after every epoch. A training that finds its own file there
+            goes on from it, and ends bit for bit where it would have ended. Processes on several machines need a
+            disk that they share.
+        progress: whether to show a bar; by default in notebooks and terminals only.
+        hyperparameters: changes to the recipe, by name: `epochs=20, learning_rate=0.1`.
+
+    Raises:
+        Diverged: a loss or gradient was not finite.
+        RunError: the checkpoint is damaged, or of another training.
+    """
+    recipe = (recipe if recipe is not None else Recipe()).but(**hyperparameters)
+    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
+        raise SpecError(f"processes must be a whole number from 1 up, not {processes!r}")
+    start = time.perf_counter()
+    history: list[Epoch] = []
+    job = partial(train, task=task, recipe=recipe, seed=seed, device=device, checkpoint=checkpoint)
+    with ExitStack() as stack:
+        group = join(device)
+        if processes > 1:
+            if group.size > 1:
+                raise SpecError(
+                    f"this process is one of {group.size} that train together; leave processes at 1 in such a script"
+                )
+            cuda = group.device(device).type == "cuda"
+            if cuda and processes > torch.cuda.device_count():
+                raise SpecError(f"processes={processes} need a GPU each, and there are {torch.cuda.device_count()}")
+            _check_share(recipe, processes)
+            epochs = spread(job, network, processes, cuda=cuda, threads=threads)
+        else:
+            stack.enter_context(torch_threads(threads))
+            epochs = job(network)
+        shown = (_interactive() if progress is None else progress) and group.rank == 0
+        bar = stack.enter_context(tqdm(total=recipe.epochs, unit="epoch", disable=not shown))
+        for row in epochs:
+            history.append(row)
+            bar.update()
+            bar.set_postfix(loss=f"{row.train_loss:.3f}", test_accuracy=f"{row.test_accuracy:.3f}")
+    network.eval()
+    return Report(
+        history=tuple(history),
+        parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+        recipe=recipe,
+        seed=seed,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def train(
+    network: nn.Module,
+    *,
+    task: Any,
+    recipe: Recipe,
+    seed: int,
+    device: str | torch.device | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Iterator[Epoch]:
+    """The training itself, an epoch at a time; those that the checkpoint already holds come first."""
+    group = join(device)
+    _check_share(recipe, group.size)
+    training = _Training(network, task, recipe, seed, group, group.device(device))
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and path.exists():
+        training.load_state(snapshot.read(path), path)
+    yield from training.history
+    while not training.finished:
+        training.advance()
+        if path is not None:
+            if group.rank == 0:
+                _write(path, training.state())
+            group.wait()  # or another could look for the file too early
+        yield training.history[-1]
+    training.end()
+
+
+class _Training:
+    """A training between two epochs. What it does next depends on `state()` alone."""
+
+    def __init__(
+        self, network: nn.Module, task: Any, recipe: Recipe, seed: int, group: Group, device: torch.device
+    ) -> None:
+        if recipe.precision == "fp16" and device.type != "cuda":
+            raise SpecError(f"fp16 needs CUDA, and this training runs on {device}; use precision='bf16' or 'no'")
+        if recipe.sync_batch_norm and group.size > 1:
+            if device.type != "cuda":
+                raise SpecError(f"sync_batch_norm works on several GPUs only, and this training runs on {device}")
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        if recipe.drop_path is not None and not hasattr(network, "drop_path_probability"):
+            raise SpecError(
+                f"drop_path={recipe.drop_path} needs a network with drop path, which {type(network).__name__} has not "
+                "(no drop_path_probability); leave drop_path at None"
+            )
+        self.task, self.recipe, self.seed, self.group, self.device = task, recipe, seed, group, device
+        self.network = network.to(device)
+        if recipe.channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        group.agree(self.network)
+        self.forward = torch.compile(self.network) if recipe.compile else self.network
+        self.optimizer = recipe.make_optimizer(self.network)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+        everything = torch.arange(len(task.train))
+        self.weights, self.held_out = (
+            task.halves(seed, 1 - recipe.held_out) if recipe.held_out else (everything, everything[:0])
+        )
+        self.epoch_steps = epoch_length(len(self.weights), recipe.batch_size)
+        self.history: list[Epoch] = []
+        self.best_weights: dict[str, Tensor] = {}
+
+    @property
+    def finished(self) -> bool:
+        stale = len(self.history) - best(self.history).epoch if self.history else 0
+        return len(self.history) == self.recipe.epochs or 0 < self.recipe.patience <= stale
+
+    def advance(self) -> None:
+        """One epoch."""
+        epoch = len(self.history)
+        if self.recipe.drop_path is not None:
+            self.network.drop_path_probability = self.recipe.drop_path * epoch / self.recipe.epochs  # type: ignore[assignment]
+        self.network.train()
+        first = epoch * self.epoch_steps
+        losses, accuracies = zip(*(self._step(step) for step in range(first, first + self.epoch_steps)), strict=True)
+        self.group.agree(self.network, buffers_only=True)  # each process has its own batch norm statistics
+        self.network.eval()
+        valid = self._evaluate(self.held_out, "train") if len(self.held_out) else (None, None)
+        test_loss, test_accuracy = self._evaluate(torch.arange(len(self.task.test)), "test")
+        self.history.append(
+            Epoch(
+                epoch=epoch + 1,
+                learning_rate=self.optimizer.param_groups[0]["lr"],
+                train_loss=sum(losses) / len(losses),
+                train_accuracy=sum(accuracies) / len(accuracies),
+                valid_loss=valid[0],
+                valid_accuracy=valid[1],
+                test_loss=test_loss,
+                test_accuracy=test_accuracy,
+            )
+        )
+        if len(self.held_out) and best(self.history) is self.history[-1]:
+            self.best_weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+
+    def end(self) -> None:
+        """Leave the network with the weights that the report is about."""
+        if self.best_weights:
+            self.network.load_state_dict(self.best_weights)
+        self.network.eval()
+
+    def _step(self, step: int) -> tuple[float, float]:
+        """One mini-batch; its loss and accuracy, over all processes, before the step."""
+        recipe, group = self.recipe, self.group
+        indices = batch_indices(self.weights, recipe.batch_size, step, self.seed, "fit")
+        augment = torch_generator(self.seed, "fit", "augment", step) if recipe.augment else None
+        x, y = self.task.batch(indices, augment=augment, device=self.device, rows=slice(group.rank, None, group.size))
+        smoothing = {"smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
+        with seeded(self.seed, "fit", "network", step, group.rank):
+            logits, auxiliary = self._forward(x)
+        loss = self.task.loss(logits, y, **smoothing)
+        whole = loss
+        if auxiliary is not None:
+            whole = loss + recipe.auxiliary_weight * self.task.loss(auxiliary, y, **smoothing)
+        self.optimizer.zero_grad()
+        self.scaler.scale(whole).backward()
+
+        measured = torch.tensor([loss.item(), self.task.accuracy(logits, y)], dtype=torch.float64, device=self.device)
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        group.average([measured, *(p.grad for p in parameters if p.grad is not None)])
+        loss_value, accuracy = measured.tolist()
+        rate = recipe.learning_rate_at(step, self.epoch_steps)
+        self.scaler.unscale_(self.optimizer)
+        norm = float(nn.utils.clip_grad_norm_(parameters, recipe.gradient_clipping or float("inf")))
+        skipped = self.scaler.is_enabled()  # with loss scaling a gradient may overflow; that step is left out
+        for what, value in (("loss", loss_value), ("gradient norm", 0.0 if skipped else norm)):
+            if value - value != 0:
+                raise Diverged(
+                    f"the {what} became {value} at step {step + 1} (epoch {step // self.epoch_steps + 1}, learning "
+                    f"rate {rate:g}), and the step was not kept; lower learning_rate, for instance to "
+                    f"{recipe.learning_rate / 10:g}, keep gradient_clipping above 0, or give warmup_epochs"
+                )
+        for parameters_group in self.optimizer.param_groups:
+            parameters_group["lr"] = rate
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss_value, accuracy
+
+    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits and, in training with an auxiliary head, the auxiliary logits, float32."""
+        if self.recipe.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        dtype = torch.float16 if self.recipe.precision == "fp16" else torch.bfloat16
+        with torch.autocast(self.device.type, dtype, enabled=self.recipe.precision != "no"):
+            output = self.forward(x)
+        logits, auxiliary = output if isinstance(output, tuple) else (output, None)
+        return logits.float(), None if auxiliary is None else auxiliary.float()
+
+    @torch.no_grad()
+    def _evaluate(self, indices: Tensor, split: str) -> tuple[float, float]:
+        """Mean loss and accuracy of the network as it is, each process taking a part."""
+        sums = [0.0, 0.0, 0.0]
+        for chosen in indices[self.group.rank :: self.group.size].split(2 * self.recipe.batch_size):
+            x, y = self.task.batch(chosen, split=split, device=self.device)
+            logits, _ = self._forward(x)
+            for i, value in enumerate((self.task.loss(logits, y).item(), self.task.accuracy(logits, y), 1.0)):
+                sums[i] += value * len(chosen)
+        loss, accuracy, count = self.group.total(sums, self.device)
+        if loss - loss != 0:
+            raise Diverged(
+                f"the loss on the {split} images is {loss / count} after epoch {len(self.history) + 1}; lower "
+                f"learning_rate, for instance to {self.recipe.learning_rate / 10:g}"
+            )
+        return loss / count, accuracy / count
+
+    # --- checkpoint ----------------------------------------------------------------------------------
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a checkpoint to be of this training."""
+        return {
+            **dataclasses.asdict(self.recipe),
+            "seed": self.seed,
+            "task": self.task.fingerprint(),
+            "augmentation": self.task.spec().get("augmentation"),
+            "network": blake2b(repr(self.network).encode(), digest_size=8).hexdigest(),
+        }
+
+    def state(self) -> snapshot.State:
+        """All that the next epoch depends on."""
+        state: snapshot.State = {
+            "kind": "fit",
+            "identity": json.dumps(self._identity()),
+            "history": json.dumps([dataclasses.asdict(row) for row in self.history]),
+        }
+        state |= {f"network/{name}": tensor for name, tensor in self.network.state_dict().items()}
+        state |= {f"best/{name}": tensor for name, tensor in self.best_weights.items()}
+        for number, values in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer/{number}/{name}": v for name, v in values.items() if v is not None}
+        return state | {f"scaler/{name}": value for name, value in self.scaler.state_dict().items()}
+
+    def load_state(self, state: snapshot.State, path: Path) -> None:
+        """Go on from there; `RunError` if it is of another training."""
+        if state.get("kind") != "fit":
+            raise RunError(f"{path} is a snapshot, but not of a training; give another checkpoint")
+        was, now = json.loads(str(state["identity"])), json.loads(json.dumps(self._identity()))
+        if changed := [
+            f"{name} was {was.get(name)!r}, now {now.get(name)!r}" for name in now if was.get(name) != now[name]
+        ]:
+            raise RunError(f"the checkpoint {path} is of another training: {'; '.join(changed)}; give another file")
+        parts: dict[str, dict[str, Any]] = {"network": {}, "best": {}, "optimizer": {}, "scaler": {}}
+        for name, value in state.items():
+            part, slash, rest = name.partition("/")
+            if slash:
+                parts[part][rest] = value
+        try:
+            self.network.load_state_dict(parts["network"])
+        except RuntimeError as error:
+            raise RunError(f"the checkpoint {path} is of another network: {error}") from None
+        slots: dict[int, dict[str, Any]] = {}
+        for name, value in parts["optimizer"].items():
+            number, _, slot = name.partition("/")
+            slots.setdefault(int(number), {})[slot] = value
+        self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.scaler.load_state_dict(parts["scaler"])
+        self.best_weights = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
+        self.history = [Epoch(**row) for row in json.loads(str(state["history"]))]
+
+
+def _check_share(recipe: Recipe, size: int) -> None:
+    if recipe.batch_size % size:
+        raise SpecError(
+            f"a batch of {recipe.batch_size} cannot be shared evenly by {size} processes; "
+            f"take batch_size={recipe.batch_size // size * size or size}"
+        )
+
+
+def _write(path: Path, state: snapshot.State) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        snapshot.write(path, state)
+    except OSError as error:
+        raise RunPaused(
+            f"the checkpoint {path} could not be written ({error}); the one before it is still there: "
+            "mend it and call fit again to go on"
+        ) from error
+
+
+def _interactive() -> bool:
+    ipython = sys.modules.get("IPython")  # not imported for this: where it is not there, nobody is in a notebook
+    return sys.stderr.isatty() or (ipython is not None and ipython.get_ipython() is not None)

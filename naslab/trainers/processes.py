@@ -1,0 +1,212 @@
+"""Several processes that train one network: who am I, what do we share, and how to start the others.
+
+A training takes part in a group of processes in one of three ways: the script was started by `torchrun` or
+`accelerate launch`, which say so in the environment; the script made a `torch.distributed` group of its own; or
+`fit(..., processes=2)` starts the others itself, which works from a notebook too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.multiprocessing.spawn import ProcessException, start_processes
+
+from naslab import errors
+from naslab.errors import NaslabError, RunError, SpecError
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that share a training, seen from one of them. Alone, nothing is sent anywhere."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    """Which process of this machine; also the number of its GPU."""
+
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by its mean over the processes: one message for all of them."""
+        if self.size == 1:
+            return
+        tensors = list(tensors)
+        flat = torch.cat([tensor.detach().reshape(-1).float() for tensor in tensors])
+        dist.all_reduce(flat)
+        flat /= self.size
+        for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.detach().copy_(part.view_as(tensor))
+
+    def total(self, values: list[float], device: torch.device) -> list[float]:
+        """Each number summed over the processes."""
+        if self.size == 1:
+            return values
+        tensor = torch.tensor(values, dtype=torch.float64, device=device)
+        dist.all_reduce(tensor)
+        return tensor.tolist()
+
+    def agree(self, network: nn.Module, *, buffers_only: bool = False) -> None:
+        """Give every process the first one's weights and buffers, or the buffers only."""
+        if self.size > 1:
+            for tensor in (*(() if buffers_only else network.parameters()), *network.buffers()):
+                dist.broadcast(tensor.detach(), src=0)
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def device(self, wished: str | torch.device | None) -> torch.device:
+        """Where this process computes: its own GPU if there are any, else the CPU."""
+        device = torch.device(wished if wished is not None else "cuda" if torch.cuda.is_available() else "cpu")
+        if device.type == "cuda":
+            if not torch.cuda.is_available():
+                raise SpecError(f"device={str(wished)!r} was asked for, but torch finds no CUDA here; use device='cpu'")
+            if self.size > 1:
+                device = torch.device("cuda", self.local_rank)
+            if device.index is not None and device.index >= torch.cuda.device_count():
+                raise SpecError(f"there are {torch.cuda.device_count()} GPUs, so {device} is not one of them")
+        return device
+
+
+def join(device: str | torch.device | None) -> Group:
+    """The group that this process belongs to, joined if the environment tells of one."""
+    told = {name: int(os.environ.get(name, default)) for name, default in (("WORLD_SIZE", 1), ("LOCAL_RANK", 0))}
+    if not dist.is_available():
+        return Group()
+    if not dist.is_initialized():
+        if told["WORLD_SIZE"] == 1 or "RANK" not in os.environ:
+            return Group()
+        cuda = torch.cuda.is_available() if device is None else torch.device(device).type == "cuda"
+        dist.init_process_group("nccl" if cuda else "gloo")
+        atexit.register(_leave)
+    local = told["LOCAL_RANK"] if "LOCAL_RANK" in os.environ else dist.get_rank() % max(1, torch.cuda.device_count())
+    return Group(dist.get_rank(), dist.get_world_size(), local)
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+Job = Callable[[nn.Module], Iterator[Any]]
+"""A training, ready but for the network: an iterator of what it says as it goes. A picklable callable."""
+
+
+def spread(job: Job, network: nn.Module, size: int, *, cuda: bool, threads: int | None) -> Iterator[Any]:
+    """Run the job in `size` new processes; hand on what the first one says, and put its weights into `network`.
+
+    The processes are spawned, not forked, so that it works beside threads and CUDA. So in a script the call must stand
+    under `if __name__ == "__main__":`, and the network's class must be one that can be imported.
+    """
+    spawn = torch.multiprocessing.get_context("spawn")
+    said = spawn.SimpleQueue()
+    threads = threads if threads is not None else max(1, torch.get_num_threads() // size)
+    with tempfile.TemporaryDirectory(prefix="naslab-") as folder:
+        rendezvous = (Path(folder) / "rendezvous").as_uri()
+        context: Any = start_processes(
+            _child,
+            (size, rendezvous, cuda, threads, said, job, _without_tensors(network)),
+            nprocs=size,
+            join=False,
+            start_method="spawn",
+        )
+        weights: dict[str, np.ndarray] | None = None
+        try:
+            running = True
+            while running or not said.empty():
+                while not said.empty():
+                    kind, content = said.get()
+                    if kind == "error":
+                        name, message = content
+                        raise getattr(errors, name)(message)
+                    if kind == "weights":
+                        weights = content
+                    else:
+                        yield content
+                running = running and not _ended(context, said)
+        finally:
+            for process in context.processes:
+                if process.is_alive():
+                    process.terminate()
+                process.join()
+    if weights is None:
+        raise RunError("the processes of this training ended without a result; see what they wrote")
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            tensor.copy_(torch.from_numpy(weights[name]))
+
+
+def _ended(context: Any, said: Any) -> bool:
+    """Wait a moment for the processes; True when all have ended well. An error that was said comes before a crash."""
+    try:
+        return context.join(timeout=0.05)
+    except ProcessException as error:
+        if not said.empty():
+            return True
+        raise RunError(f"a process of this training failed: {error}") from error
+
+
+def _child(
+    rank: int, size: int, rendezvous: str, cuda: bool, threads: int, said: Any, job: Job, network: nn.Module
+) -> None:
+    torch.set_num_threads(threads)
+    os.environ["LOCAL_RANK"] = str(rank)
+    if cuda:
+        torch.cuda.set_device(rank)
+    dist.init_process_group("nccl" if cuda else "gloo", init_method=rendezvous, rank=rank, world_size=size)
+    try:
+        network = _with_tensors(network)
+        for word in job(network):
+            if rank == 0:
+                said.put(("word", word))
+        if rank == 0:
+            said.put(("weights", {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}))
+    except NaslabError as error:
+        said.put(("error", (type(error).__name__, str(error))))
+        raise SystemExit(1) from None
+    finally:
+        _leave()
+
+
+@dataclass(frozen=True, eq=False)
+class _Array:
+    """A tensor on its way to another process. Tensors go through shared memory and a file descriptor each, of which
+    a network has too many; arrays go through the pipe."""
+
+    values: np.ndarray[Any, Any]
+    parameter: bool
+    requires_grad: bool
+
+
+def _without_tensors(network: nn.Module) -> nn.Module:
+    """A copy of the network with arrays where its parameters and buffers were. Only fit to be sent."""
+    known = {}
+    for tensor in (*network.parameters(), *network.buffers()):
+        array = tensor.detach().cpu().numpy()
+        known[id(tensor)] = _Array(array, isinstance(tensor, nn.Parameter), tensor.requires_grad)
+    return copy.deepcopy(network, known)  # deepcopy takes what it is told is already copied
+
+
+def _with_tensors(network: nn.Module) -> nn.Module:
+    """The network that `_without_tensors` took apart; what was shared in it is shared again."""
+    made: dict[int, Tensor] = {}
+    for module in network.modules():
+        slots: list[dict[str, Any]] = [module.__dict__["_parameters"], module.__dict__["_buffers"]]
+        for values in slots:
+            for name, sent in values.items():
+                if isinstance(sent, _Array):
+                    if id(sent) not in made:
+                        tensor = torch.from_numpy(sent.values.copy())
+                        made[id(sent)] = nn.Parameter(tensor, sent.requires_grad) if sent.parameter else tensor
+                    values[name] = made[id(sent)]
+    return network

@@ -1,0 +1,145 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+import naslab as nl
+from naslab import snapshot
+from naslab.errors import RunError, RunPaused, SnapshotDamaged
+from naslab.trainers import train
+
+RECIPE = {"epochs": 6, "batch_size": 32, "held_out": 0.2, "learning_rate": 0.05}
+
+
+def equal(one, other):
+    return all(torch.equal(a, other.state_dict()[name]) for name, a in one.state_dict().items())
+
+
+def stop_after(epochs, network, task, path, recipe):
+    """A training that is broken off between two epochs."""
+    rows = train(network, task=task, recipe=recipe, seed=0, checkpoint=path)
+    for _ in range(epochs):
+        next(rows)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_a_training_goes_on_bit_for_bit(digits, network, tmp_path, optimizer):
+    recipe = nl.trainers.Recipe(**RECIPE, optimizer=optimizer, warmup_epochs=1)
+    whole, broken, resumed = network(), network(), network(9)  # the weights it is given do not matter
+    report = nl.trainers.fit(whole, digits, recipe=recipe)
+    stop_after(3, broken, digits, tmp_path / "fit", recipe)
+    assert not equal(broken, whole)
+    assert nl.trainers.fit(resumed, digits, recipe=recipe, checkpoint=tmp_path / "fit") == report
+    assert equal(resumed, whole)
+
+
+def test_a_finished_training_is_not_repeated(digits, network, tmp_path):
+    report = nl.trainers.fit(network(), digits, **RECIPE, checkpoint=tmp_path / "new" / "fit")
+    trained, again = network(), network(9)
+    nl.trainers.fit(trained, digits, **RECIPE)
+    assert nl.trainers.fit(again, digits, **RECIPE, checkpoint=tmp_path / "new" / "fit") == report
+    assert equal(again, trained)
+
+
+CHILD = """
+import sys
+import torch
+from torch import nn
+import naslab as nl
+from naslab.randomness import seeded
+
+torch.set_num_threads(1)
+with seeded(0, "test network"):
+    network = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.Dropout(0.2), nn.ReLU(), nn.Flatten(),
+        nn.Linear(512, 10)
+    )
+nl.trainers.fit(
+    network, nl.tasks.Digits().subset(400, 50), epochs=30, batch_size=16, learning_rate=0.05, checkpoint=sys.argv[1]
+)
+"""
+
+
+def killed(path, delay):
+    """Start the child, kill -9 it `delay` seconds after it has written another checkpoint."""
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(path)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while not (path.exists() and path.stat().st_mtime_ns > before):
+        assert child.poll() is None, "the child ended by itself"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    time.sleep(delay)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, 3])
+def test_killed_at_any_instant_it_ends_where_it_would_have_ended(digits, network, tmp_path, kills):
+    recipe = {"epochs": 30, "batch_size": 16, "learning_rate": 0.05}
+    path, chance = tmp_path / "fit", random.Random(kills)
+    for _ in range(kills):
+        killed(path, chance.uniform(0, 0.1))
+    done = snapshot.read(path)
+    assert done["history"].count('"epoch"') < 30, "it was killed on the way"
+    whole, resumed, task = network(), network(9), digits.subset(400, 50)
+    report = nl.trainers.fit(whole, task, **recipe)
+    assert nl.trainers.fit(resumed, task, **recipe, checkpoint=path) == report
+    assert equal(resumed, whole)
+
+
+def test_the_checkpoint_of_another_training_is_refused(digits, network, tmp_path):
+    path = tmp_path / "fit"
+    nl.trainers.fit(network(), digits, **RECIPE, checkpoint=path)
+    for changes, message in (
+        ({"learning_rate": 0.1}, r"learning_rate was 0.05, now 0.1"),
+        ({"seed": 1}, r"seed was 0, now 1"),
+        ({"epochs": 7}, r"epochs was 6, now 7"),
+    ):
+        with pytest.raises(RunError, match=message):
+            nl.trainers.fit(network(), digits, **{**RECIPE, **changes}, checkpoint=path)
+    with pytest.raises(RunError, match="task was"):
+        nl.trainers.fit(network(), digits.subset(500), **RECIPE, checkpoint=path)
+    with pytest.raises(RunError, match="network was"):
+        nl.trainers.fit(network(plain=True), digits, **RECIPE, checkpoint=path)
+    with pytest.raises(RunError, match="augmentation was"):
+        nl.trainers.fit(network(), digits.augmented(padding=2), **RECIPE, checkpoint=path)
+
+
+def test_a_damaged_checkpoint_is_refused_and_left(digits, network, tmp_path):
+    path = tmp_path / "fit"
+    nl.trainers.fit(network(), digits, **RECIPE, checkpoint=path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(SnapshotDamaged, match="damaged"):
+        nl.trainers.fit(network(), digits, **RECIPE, checkpoint=path)
+    assert path.read_bytes() == content
+    snapshot.write(path, {"kind": "search"})
+    with pytest.raises(RunError, match="not of a training"):
+        nl.trainers.fit(network(), digits, **RECIPE, checkpoint=path)
+
+
+def test_a_full_disk_pauses_the_training_and_loses_nothing(digits, network, tmp_path, monkeypatch):
+    path, written, write = tmp_path / "fit", [], snapshot.write
+
+    def full(path, state):
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+        written.append(state)
+        write(path, state)
+
+    monkeypatch.setattr(snapshot, "write", full)
+    with pytest.raises(RunPaused, match=r"No space left on device.*call fit again"):
+        nl.trainers.fit(network(), digits, **RECIPE, checkpoint=path)
+    monkeypatch.undo()
+    whole, resumed = network(), network(9)
+    report = nl.trainers.fit(whole, digits, **RECIPE)
+    assert nl.trainers.fit(resumed, digits, **RECIPE, checkpoint=path) == report
+    assert equal(resumed, whole)

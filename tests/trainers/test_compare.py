@@ -1,0 +1,99 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import naslab as nl
+from naslab.architecture import Architecture
+from naslab.errors import SpecError
+from naslab.trainers import Comparison, Score, compare
+
+
+def scores(group, table):
+    """{choice: accuracies over seeds} as scores."""
+    return [
+        Score(group=group, architecture=Architecture("s", (choice,)), seed=seed, test_accuracy=value, parameters=10)
+        for choice, values in table.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+FOUND = scores("found", {"a": [0.91, 0.93, 0.92]})
+RANDOM = scores("random", {"b": [0.80, 0.84, 0.82], "c": [0.90, 0.88, 0.89], "d": [0.85, 0.86, 0.87]})
+
+
+def test_means_intervals_and_the_t_test_agree_with_scipy():
+    comparison = Comparison((*FOUND, *RANDOM))
+    found, random = [0.91, 0.93, 0.92], [0.82, 0.89, 0.86]  # one architecture: its seeds; several: their means
+    assert comparison.samples("found") == found
+    assert comparison.samples("random") == pytest.approx(random)
+    for group, samples in (("found", found), ("random", random)):
+        expected = stats.t.interval(0.95, len(samples) - 1, np.mean(samples), stats.sem(samples))
+        assert comparison.mean(group) == pytest.approx(np.mean(samples))
+        assert comparison.interval(group) == pytest.approx(expected)
+    expected = stats.ttest_ind(found, random, equal_var=False)
+    welch = comparison.welch("found", "random")
+    assert (welch.t, welch.p, welch.freedom) == pytest.approx((expected.statistic, expected.pvalue, expected.df))
+    interval = expected.confidence_interval(0.95)
+    assert (welch.low, welch.high) == pytest.approx((interval.low, interval.high))
+    assert welch.difference == pytest.approx(np.mean(found) - np.mean(random))
+    assert comparison.welch("random", "found").p == pytest.approx(welch.p)
+
+
+def test_the_table_says_what_it_cannot_know():
+    comparison = Comparison((*FOUND, *scores("once", {"e": [0.5]})))
+    assert all(math.isnan(end) for end in comparison.interval("once"))
+    lines = repr(comparison).splitlines()
+    assert len(lines) == 3
+    assert "92.00" in lines[1]
+    assert "89.52..94.48" in lines[1]
+    assert lines[2].split()[4] == "-"
+    with pytest.raises(SpecError, match="'once' has 1: give more seeds"):
+        comparison.welch("found", "once")
+    with pytest.raises(SpecError, match="did you mean 'found'"):
+        comparison.mean("fond")
+    with pytest.raises(SpecError, match="some spread"):
+        Comparison((*scores("x", {"a": [0.5, 0.5]}), *scores("y", {"b": [0.4, 0.4]}))).welch("x", "y")
+
+
+def test_architectures_of_a_space_trained_alike(digits, tmp_path):
+    space = nl.spaces.NASBench201(channels=4, cells=1)
+    rng = np.random.default_rng(0)
+    found, *random = (space.sample(rng) for _ in range(2))
+    groups = {"found": [found], "random": [*random, found]}
+    arguments = {
+        "seeds": (0, 1),
+        "recipe": nl.trainers.Recipe(epochs=2, batch_size=16),
+        "threads": 1,
+        "checkpoint": tmp_path,
+    }
+    task = digits.subset(192, 100)
+    comparison = compare(groups, space, task, **arguments)
+    assert comparison.groups == ("found", "random")
+    assert len(comparison.scores) == 6
+    assert comparison.samples("found") == [
+        score.test_accuracy for score in comparison.scores if score.group == "random" and score.architecture == found
+    ]
+    assert len({score.test_accuracy for score in comparison.scores}) > 2, "seeds and architectures differ"
+    assert len(list(tmp_path.iterdir())) == 4, "one checkpoint a training; what is in two groups is trained once"
+    assert compare(groups, space, task, **arguments) == comparison
+    assert compare(groups, space, task, **{**arguments, "checkpoint": None}) == comparison
+
+
+@pytest.mark.parametrize(
+    ("groups", "seeds", "message"),
+    [({}, (0,), "at least one"), ({"a": []}, (0,), "at least one"), ({"a": [1]}, (), "at least one")],
+)
+def test_nothing_to_compare(digits, groups, seeds, message):
+    with pytest.raises(SpecError, match=message):
+        compare(groups, nl.spaces.NASBench201(), digits, seeds=seeds)
+
+
+def test_a_seed_counts_once_and_an_architecture_must_belong(digits):
+    space = nl.spaces.NASBench201()
+    one = space.sample(np.random.default_rng(0))
+    with pytest.raises(SpecError, match="each seed counts once"):
+        compare({"a": [one]}, space, digits, seeds=(1, 1))
+    with pytest.raises(SpecError, match="does not belong"):
+        compare({"a": [Architecture("darts_cell", ())]}, space, digits)

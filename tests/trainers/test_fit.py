@@ -1,0 +1,302 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import naslab as nl
+from naslab.errors import DataError, Diverged, SpecError
+from naslab.randomness import seeded
+from naslab.trainers import Recipe
+
+
+def weights(network):
+    return torch.cat([tensor.flatten().double() for tensor in network.state_dict().values()])
+
+
+def test_a_small_network_learns_fashion_mnist():
+    with seeded(0):
+        network = nn.Sequential(
+            nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(784, 10)
+        )
+    report = nl.trainers.fit(network, nl.tasks.FashionMNIST(), epochs=1, learning_rate=0.1, threads=1)
+    assert report.test_accuracy > 0.70
+    assert report.parameters == 9098
+    task = nl.tasks.FashionMNIST()
+    x, y = task.batch(torch.arange(2000), split="test")
+    assert task.accuracy(network(x), y) == report.test_accuracy, "the report is about the network as it is now"
+    assert not network.training
+
+
+def test_the_same_seed_gives_the_same_training_and_leaves_global_randomness_alone(digits, network):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one, same, other = network(), network(), network()
+    first = nl.trainers.fit(one, digits, epochs=2, seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert nl.trainers.fit(same, digits, epochs=2, seed=3) == first
+    assert torch.equal(weights(one), weights(same))
+    assert nl.trainers.fit(other, digits, epochs=2, seed=4) != first
+    assert not torch.equal(weights(one), weights(other))
+
+
+def test_reports_are_equal_whatever_the_time(digits, network):
+    report = nl.trainers.fit(network(), digits, epochs=2)
+    assert dataclasses.replace(report, seconds=9.9) == report
+    assert report.seconds > 0
+    assert report.epochs == report.best_epoch == 2
+    assert report.history[1].train_loss < report.history[0].train_loss
+    assert f"test_accuracy={report.test_accuracy:.4f}" in repr(report)
+    assert len(str(report).splitlines()) == 4
+
+
+def test_one_step_is_plain_sgd_on_the_gradient_of_the_mean_loss(digits, network):
+    trained, expected = network(plain=True), network(plain=True)
+    task = digits.subset(96)
+    recipe = Recipe(epochs=1, batch_size=96, learning_rate=0.1, weight_decay=0.01, augment=False, gradient_clipping=0)
+    report = nl.trainers.fit(trained, task, recipe=recipe)
+    x, y = task.batch(torch.arange(96))
+    loss = task.loss(expected(x), y)
+    loss.backward()
+    for got, parameter in zip(trained.parameters(), expected.parameters(), strict=True):
+        want = parameter - 0.1 * (parameter.grad + 0.01 * parameter)
+        assert torch.allclose(got, want, atol=1e-6)
+    assert report.history[0].train_loss == pytest.approx(loss.item(), rel=1e-5)
+    assert report.history[0].train_accuracy == task.accuracy(expected(x), y)
+
+
+def test_the_gradient_is_clipped_to_its_norm(digits, network):
+    trained, start = network(plain=True), network(plain=True)
+    recipe = Recipe(epochs=1, batch_size=96, learning_rate=1.0, weight_decay=0, gradient_clipping=0.01)
+    nl.trainers.fit(trained, digits.subset(96), recipe=recipe)
+    assert float((weights(trained) - weights(start)).norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_label_smoothing_raises_the_training_loss_only(digits, network):
+    plain, smooth = (
+        nl.trainers.fit(network(), digits, epochs=1, label_smoothing=smoothing, learning_rate=1e-9)
+        for smoothing in (0.0, 0.5)
+    )
+    assert smooth.history[0].train_loss != plain.history[0].train_loss
+    assert smooth.test_loss == pytest.approx(plain.test_loss, rel=1e-3)
+
+
+class TwoHeads(nn.Module):
+    """Gives a pair in training, as a network with an auxiliary head does."""
+
+    def __init__(self):
+        super().__init__()
+        with seeded(0):
+            self.head, self.auxiliary_head = nn.Linear(64, 10), nn.Linear(64, 10)
+        self.drop_path_probability = 0.7
+        self.seen = []
+
+    def forward(self, x):
+        x = x.flatten(1)
+        if self.training:
+            self.seen.append(self.drop_path_probability)
+            return self.head(x), self.auxiliary_head(x)
+        return self.head(x)
+
+
+def test_the_auxiliary_loss_counts_with_its_weight(digits):
+    task = digits.subset(96)
+    moved = {}
+    for weight in (0.0, 0.4, 0.8):
+        network, start = TwoHeads(), TwoHeads()
+        recipe = Recipe(epochs=1, weight_decay=0, gradient_clipping=0, auxiliary_weight=weight)
+        nl.trainers.fit(network, task, recipe=recipe)
+        moved[weight] = weights(network.auxiliary_head) - weights(start.auxiliary_head)
+        head = weights(network.head)
+        assert torch.equal(head, moved.setdefault("head", head)), "the main head knows nothing of it"
+    assert moved[0.0].abs().max() == 0
+    assert moved[0.4].abs().max() > 0
+    assert torch.allclose(moved[0.8], 2 * moved[0.4], atol=1e-6)
+
+
+def test_drop_path_grows_linearly_from_zero(digits):
+    network = TwoHeads()
+    nl.trainers.fit(network, digits.subset(96), epochs=4, drop_path=0.2)
+    assert network.seen == pytest.approx([0.0, 0.05, 0.10, 0.15])
+    network = TwoHeads()
+    nl.trainers.fit(network, digits.subset(96), epochs=1)
+    assert network.seen == [0.7], "not asked for, not touched"
+
+
+def test_drop_path_and_the_auxiliary_head_of_the_darts_network(digits):
+    task = nl.tasks.FashionMNIST().subset(96, 50)
+    space = nl.spaces.DartsCell(nodes=1, channels=4, cells=3)
+    from numpy.random import default_rng
+
+    architecture = space.sample(default_rng(0))
+    with seeded(0):
+        network = space.build(architecture, task, auxiliary=True)
+    report = nl.trainers.fit(network, task, epochs=2, batch_size=32, drop_path=0.3)
+    assert network.drop_path_probability == pytest.approx(0.15)
+    assert report == nl.trainers.fit(_again(space, architecture, task), task, epochs=2, batch_size=32, drop_path=0.3)
+
+
+def _again(space, architecture, task):
+    with seeded(0):
+        return space.build(architecture, task, auxiliary=True)
+
+
+def test_the_best_held_out_epoch_is_kept_and_patience_ends_the_training(digits, network):
+    task = digits.subset(300)
+    trained = network()
+    report = nl.trainers.fit(
+        trained, task, epochs=40, held_out=0.2, patience=3, batch_size=16, learning_rate=0.1, schedule="constant"
+    )
+    accuracies = [row.valid_accuracy for row in report.history]
+    assert report.epochs < 40
+    assert report.best_epoch == accuracies.index(max(accuracies)) + 1
+    assert report.epochs == report.best_epoch + 3
+    _, held_out = task.halves(0, 0.8)
+    x, y = task.batch(held_out)
+    assert task.accuracy(trained(x), y) == max(accuracies), "the weights of that epoch"
+    assert report.test_accuracy == report.history[report.best_epoch - 1].test_accuracy
+
+
+def test_held_out_images_are_not_trained_on(digits, network):
+    _, held_out = digits.halves(0, 0.7)
+    task = digits.subset()  # the same data, its own copy
+    scrambled = task.train.labels.clone()
+    scrambled[held_out] = (scrambled[held_out] + 1) % 10
+    other = dataclasses.replace(task, train=nl.tasks.ImageSet(task.train.images, scrambled))
+    one, two = network(), network()
+    recipe = Recipe(epochs=1, held_out=0.3)
+    first, second = nl.trainers.fit(one, task, recipe=recipe), nl.trainers.fit(two, other, recipe=recipe)
+    assert torch.equal(weights(one), weights(two))
+    assert first.history[0].valid_accuracy > second.history[0].valid_accuracy
+
+
+def test_bf16_trains_in_bf16_and_keeps_float32_weights(digits, network):
+    seen = []
+    trained = network()
+    trained[0].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    report = nl.trainers.fit(trained, digits, epochs=3, precision="bf16")
+    assert set(seen) == {torch.bfloat16}
+    assert {parameter.dtype for parameter in trained.parameters()} == {torch.float32}
+    assert report.test_accuracy > 0.8
+
+
+def test_channels_last_computes_the_same(digits, network):
+    plain, last = network(), network()
+    first = nl.trainers.fit(plain, digits, epochs=1)
+    second = nl.trainers.fit(last, digits, epochs=1, channels_last=True)
+    assert last[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert second.test_loss == pytest.approx(first.test_loss, rel=1e-2)
+
+
+def test_compile_goes_through_torch_compile(digits, network, monkeypatch):
+    compiled, compiler = [], torch.compile
+
+    def cheap(module):
+        compiled.append(module)
+        return compiler(module, backend="eager")  # the real tracing, without minutes of C++
+
+    monkeypatch.setattr(torch, "compile", cheap)
+    plain, traced = network(), network()
+    first = nl.trainers.fit(plain, digits.subset(192), epochs=1)
+    second = nl.trainers.fit(traced, digits.subset(192), epochs=1, compile=True)
+    assert compiled == [traced]
+    assert second.test_loss == pytest.approx(first.test_loss, rel=1e-3)
+
+
+def test_divergence_is_told_with_advice_and_the_step_is_not_kept(digits, network):
+    trained = network(plain=True)
+    with pytest.raises(Diverged, match=r"became (nan|inf) at step \d+ .*lower learning_rate, for instance to 1e\+29"):
+        nl.trainers.fit(trained, digits, learning_rate=1e30, gradient_clipping=0)
+    start = network(plain=True)
+    with torch.no_grad():
+        start[0].weight[0, 0, 0, 0] = math.nan
+    kept = [parameter.clone() for parameter in start.parameters()]
+    with pytest.raises(Diverged, match="loss became nan at step 1"):
+        nl.trainers.fit(start, digits)
+    assert all(torch.equal(a, b) for a, b in zip(kept[1:], list(start.parameters())[1:], strict=True))
+
+
+class NanGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * math.nan
+
+
+class FiniteLossBadGradient(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return NanGradient.apply(self.linear(x.flatten(1)))
+
+
+def test_a_gradient_that_is_not_finite_is_divergence_too(digits):
+    network = FiniteLossBadGradient()
+    before = weights(network)
+    with pytest.raises(Diverged, match="gradient norm became nan"):
+        nl.trainers.fit(network, digits)
+    assert torch.equal(weights(network), before)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"batch_size": 2000}, DataError, "batch of 2000 cannot be filled from 1438"),
+        ({"precision": "fp16", "device": "cpu"}, SpecError, "fp16 needs CUDA"),
+        ({"drop_path": 0.2}, SpecError, "no drop_path_probability"),
+        ({"epoch": 3}, SpecError, "did you mean 'epochs'"),
+        ({"processes": 0}, SpecError, "processes must be"),
+        ({"processes": 7}, SpecError, "96 cannot be shared evenly by 7 processes; take batch_size=91"),
+        ({"held_out": 0.9999999}, DataError, "cannot be parted"),
+    ],
+)
+def test_what_cannot_be_done_is_said(digits, network, options, error, message):
+    with pytest.raises(error, match=message):
+        nl.trainers.fit(network(), digits, **options)
+
+
+def test_a_network_without_parameters_is_refused(digits):
+    with pytest.raises(SpecError, match="no parameter that can be trained"):
+        nl.trainers.fit(nn.Flatten(), digits)
+
+
+def test_threads_are_as_before_afterwards(digits, network):
+    seen = []
+    trained = network()
+    trained[0].register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    nl.trainers.fit(trained, digits.subset(96), epochs=1, threads=2)
+    assert set(seen) == {2}
+    assert torch.get_num_threads() == 1
+
+
+def test_the_bar_is_shown_when_asked_for(digits, network, capsys):
+    nl.trainers.fit(network(), digits.subset(96), epochs=2)
+    assert capsys.readouterr().err == "", "nobody is looking"
+    nl.trainers.fit(network(), digits.subset(96), epochs=2, progress=True)
+    assert "2/2" in capsys.readouterr().err
+
+
+gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
+
+
+class TestOnAGpu:
+    pytestmark = gpu
+
+    @pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
+    def test_it_learns_there_by_default(self, digits, network, precision):
+        trained = network()
+        report = nl.trainers.fit(trained, digits, epochs=5, precision=precision, channels_last=True)
+        assert next(trained.parameters()).device.type == "cuda"
+        assert report.test_accuracy > 0.8
+
+    def test_it_resumes_there(self, digits, network, tmp_path):
+        report = nl.trainers.fit(network(), digits, epochs=2, precision="fp16", checkpoint=tmp_path / "fit")
+        again = nl.trainers.fit(network(1), digits, epochs=2, precision="fp16", checkpoint=tmp_path / "fit")
+        assert again == report

@@ -1,0 +1,63 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from naslab.errors import SpecError
+from naslab.trainers import Recipe
+
+
+def test_the_cosine_goes_from_the_highest_to_the_lowest_rate():
+    recipe = Recipe(epochs=4, learning_rate=0.1, learning_rate_min=0.02)
+    rates = [recipe.learning_rate_at(step, 5) for step in range(20)]
+    assert rates[0] == 0.1
+    assert rates[10] == pytest.approx(0.06), "half-way in the middle"
+    assert rates[5] == pytest.approx(0.02 + 0.08 * (1 + math.cos(math.pi / 4)) / 2)
+    assert rates == sorted(rates, reverse=True)
+    assert recipe.learning_rate_at(20, 5) == pytest.approx(0.02)
+
+
+def test_the_warm_up_is_linear_and_comes_first():
+    recipe = Recipe(epochs=4, learning_rate=0.1, warmup_epochs=1.2)
+    rates = [recipe.learning_rate_at(step, 5) for step in range(20)]
+    assert rates[:6] == pytest.approx([0.1 * n / 6 for n in range(1, 7)])
+    assert rates[6] == 0.1
+    assert rates[19] < 0.01
+    assert Recipe(schedule="constant").learning_rate_at(7, 2) == 0.025
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+)
+def test_optimizers(name, kind):
+    optimizer = Recipe(optimizer=name, weight_decay=0.01).make_optimizer(nn.Linear(2, 2))
+    assert type(optimizer) is kind
+    assert optimizer.defaults["weight_decay"] == 0.01
+    if name == "sgd":
+        assert (optimizer.defaults["momentum"], optimizer.defaults["nesterov"]) == (0.9, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "sdg"}, "did you mean 'sgd'"),
+        ({"schedule": "step"}, "unknown schedule"),
+        ({"precision": "fp8"}, "unknown precision"),
+        ({"epochs": 0}, "epochs must be a whole number from 1 up, not 0"),
+        ({"epochs": 2.0}, "whole number"),
+        ({"batch_size": -8}, "batch_size"),
+        ({"learning_rate": -0.1}, "learning_rate must be a finite number from 0 up"),
+        ({"learning_rate": math.nan}, "learning_rate"),
+        ({"learning_rate": math.inf}, "learning_rate"),
+        ({"learning_rate": "0.1"}, "learning_rate"),
+        ({"momentum": 1.0}, "momentum .* below 1"),
+        ({"drop_path": 1.2}, "drop_path"),
+        ({"warmup_epochs": 6}, "warmup_epochs=6 is longer"),
+        ({"patience": 2}, "held_out=0.1"),
+        ({"learning_rat": 0.1}, "did you mean 'learning_rate'"),
+    ],
+)
+def test_nonsense_is_refused(changes, message):
+    with pytest.raises(SpecError, match=message):
+        Recipe().but(**changes)
