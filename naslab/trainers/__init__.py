@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from naslab.trainers.compare import Comparison, Score, Welch, compare
+from naslab.trainers.compare import Comparison, Score, Welch, compare, comparing
 from naslab.trainers.fit import fit, train
 from naslab.trainers.recipe import Recipe
 from naslab.trainers.report import Epoch, Report
 
-__all__ = ["Comparison", "Epoch", "Recipe", "Report", "Score", "Welch", "compare", "fit", "train"]
+__all__ = ["Comparison", "Epoch", "Recipe", "Report", "Score", "Welch", "compare", "comparing", "fit", "train"]

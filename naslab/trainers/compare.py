@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -134,7 +135,16 @@ class Comparison:
         return "\n".join(lines)
 
 
-def compare(
+def compare(groups: Mapping[str, Sequence[Architecture]], space: Space, task: Any, **options: Any) -> Comparison:
+    """Train every architecture of every group with every seed, all with one recipe, and compare.
+
+    `comparing` tells the options, and gives the comparison so far after each training.
+    """
+    *_, last = comparing(groups, space, task, **options)
+    return last
+
+
+def comparing(
     groups: Mapping[str, Sequence[Architecture]],
     space: Space,
     task: Any,
@@ -146,8 +156,8 @@ def compare(
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
     **sizes: Any,
-) -> Comparison:
-    """Train every architecture of every group with every seed, all with one recipe, and compare.
+) -> Iterator[Comparison]:
+    """The same, one training after the other: each value holds all scores so far, the last one all there are.
 
     Args:
         groups: for instance `{"found": [search.best], "random": [space.sample(rng) for _ in range(5)]}`.
@@ -164,36 +174,29 @@ def compare(
     if len(set(seeds)) < len(seeds):
         raise SpecError(f"each seed counts once; they are {list(seeds)}")
     trained: dict[tuple[Architecture, int], tuple[float, int]] = {}  # one in two groups is trained once
-    scores = []
+    scores: list[Score] = []
     for group, architectures in groups.items():
-        for architecture in dict.fromkeys(architectures):
-            for seed in seeds:
-                key = (space.check(architecture), seed)
-                if key not in trained:
-                    with seeded(seed, "compare", "weights"):
-                        network = space.build(architecture, task, **sizes)
-                    report = fit(
-                        network,
-                        task,
-                        recipe=recipe,
-                        seed=seed,
-                        device=device,
-                        threads=threads,
-                        checkpoint=None if checkpoint is None else _file(checkpoint, architecture, seed, sizes),
-                        progress=progress,
-                    )
-                    trained[key] = (report.test_accuracy, report.parameters)
-                accuracy, parameters = trained[key]
-                scores.append(
-                    Score(
-                        group=group,
-                        architecture=architecture,
-                        seed=seed,
-                        test_accuracy=accuracy,
-                        parameters=parameters,
-                    )
+        for architecture, seed in itertools.product(dict.fromkeys(architectures), seeds):
+            key = (space.check(architecture), seed)
+            if key not in trained:
+                with seeded(seed, "compare", "weights"):
+                    network = space.build(architecture, task, **sizes)
+                report = fit(
+                    network,
+                    task,
+                    recipe=recipe,
+                    seed=seed,
+                    device=device,
+                    threads=threads,
+                    checkpoint=None if checkpoint is None else _file(checkpoint, architecture, seed, sizes),
+                    progress=progress,
                 )
-    return Comparison(tuple(scores))
+                trained[key] = (report.test_accuracy, report.parameters)
+            accuracy, parameters = trained[key]
+            scores.append(
+                Score(group=group, architecture=architecture, seed=seed, test_accuracy=accuracy, parameters=parameters)
+            )
+            yield Comparison(tuple(scores))
 
 
 def _standard_error(samples: Sequence[float]) -> float:

@@ -61,7 +61,7 @@ def fit(
         seed: of the order of the data, of augmentation and drop path. The weights are those the network has.
         device: by default the GPU if there is one, else the CPU.
         processes: how many processes share each mini-batch, one GPU each where there are GPUs; they are started
-            here and end here. In a script started by `torchrun` or `accelerate launch` leave it at 1: the training
+            here and end here. In a script started by `torchrun` leave it at 1: the training
             takes part in the group it finds, and every process gets the same report.
         threads: CPU threads of this training, in each process; None: as torch is set (shared among `processes`).
         checkpoint: file in which the training is kept after every epoch. A training that finds its own file there

@@ -107,7 +107,7 @@ def test_a_script_under_torchrun_takes_part(digits, network, tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     states = [snapshot.read(tmp_path / str(rank)) for rank in range(2)]
@@ -144,7 +144,7 @@ print(report.test_accuracy)
 def test_two_processes_start_from_a_real_notebook(digits, network, tmp_path):
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute(cwd=str(tmp_path))
+    nbclient.NotebookClient(notebook, timeout=280, kernel_name="python3").execute(cwd=str(tmp_path))
     (output,) = notebook.cells[1].outputs
     report = nl.trainers.fit(network(plain=True), digits, **RECIPE)
     assert float(output.text) == pytest.approx(report.test_accuracy, abs=0.01)
