@@ -56,13 +56,17 @@ class InnerStep:
 def standing_at(weights: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
     """Inside, the weights hold these values; afterwards their own again, to the last bit."""
     own = [w.detach().clone() for w in weights]
-    with torch.no_grad():
-        torch._foreach_copy_(list(weights), list(values))
+    _put(weights, values)
     try:
         yield
     finally:
-        with torch.no_grad():
-            torch._foreach_copy_(list(weights), own)
+        _put(weights, own)
+
+
+def _put(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    with torch.no_grad():
+        for w, value in zip(weights, values, strict=True):
+            w.copy_(value)
 
 
 @contextmanager

@@ -1,0 +1,163 @@
+"""A search without any learning, with the interface of `naslab.Search`: fast, exact, and as bad as a test wants it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError
+from naslab.events import Changed, SupernetStep
+from naslab.searchers.searcher import Knob
+
+OPERATIONS = (
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+
+
+class TinySpace:
+    """The shape of a DARTS cell: every node sees the two inputs and all nodes before it, and keeps two edges."""
+
+    def __init__(self, nodes=4, operations=OPERATIONS, parts=("normal", "reduce")):
+        self.nodes, self.operations, self.parts = nodes, tuple(operations), tuple(parts)
+
+    def edges(self):
+        return {part: sum(range(2, self.nodes + 2)) for part in self.parts}
+
+    def supergraph(self):
+        graph = nx.DiGraph()
+        for part in self.parts:
+            labels = ["c_{k-2}", "c_{k-1}", *map(str, range(self.nodes)), "c_{k}"]
+            roles = ["input", "input", *["node"] * self.nodes, "output"]
+            names = [f"{part}/{label}" for label in labels]
+            for name, label, role in zip(names, labels, roles, strict=True):
+                graph.add_node(name, part=part, label=label, role=role)
+            row = 0
+            for target in range(2, self.nodes + 2):
+                for source in range(target):
+                    graph.add_edge(names[source], names[target], row=row)
+                    row += 1
+                graph.add_edge(names[target], names[-1])
+        return graph
+
+    def derive(self, weights):
+        rows = []
+        for part in self.parts:
+            first = 0
+            for target in range(2, self.nodes + 2):
+                scores = weights[part][first : first + target, 1:]
+                for source in sorted(np.argsort(-scores.max(axis=1), kind="stable")[:2].tolist()):
+                    operation = self.operations[1 + int(scores[source].argmax())]
+                    rows.append(f"{self.parts.index(part)}:{first + source}:{operation}")
+                first += target
+        return Architecture("tiny", tuple(rows))
+
+    def one_hot(self, architecture):
+        chosen = {part: np.zeros((edges, len(self.operations)), np.float32) for part, edges in self.edges().items()}
+        for choice in architecture.choices:
+            part, row, operation = str(choice).split(":", 2)
+            chosen[self.parts[int(part)]][int(row), self.operations.index(operation)] = 1
+        return chosen
+
+    def graph(self, architecture):
+        graph, chosen = self.supergraph(), self.one_hot(architecture)
+        for u, v, data in list(graph.edges(data=True)):
+            if "row" in data:
+                row = chosen[graph.nodes[u]["part"]][data.pop("row")]
+                if row.any():
+                    graph.edges[u, v]["op"] = self.operations[int(row.argmax())]
+                else:
+                    graph.remove_edge(u, v)
+        return graph
+
+
+class TinySearch:
+    """`next` gives one event; `before_step(n)`, if set, may sleep or raise, as real steps do."""
+
+    def __init__(self, total=1000, space=None, before_step=None):
+        self.space, self.total, self.before_step = space or TinySpace(), total, before_step
+        self.step, self.events, self.queued = 0, [], {}
+        self.rates = {"w_lr": 0.025, "alpha_lr": 3e-4}
+        self.searcher = self.task = SimpleNamespace(name="tiny")
+
+    @property
+    def knobs(self):
+        bounds = {"w_lr": (1e-4, 1.0), "alpha_lr": (1e-5, 0.1)}
+        return {
+            name: Knob(value=value, low=bounds[name][0], high=bounds[name][1], description=f"what {name} does")
+            for name, value in self.rates.items()
+        }
+
+    def set(self, name, value):
+        if name not in self.rates:
+            raise SpecError(f"unknown knob {name!r}")
+        self.queued[name] = self.knobs[name].check(name, value)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.step >= self.total:
+            raise StopIteration
+        if self.before_step:
+            self.before_step(self.step + 1)
+        for name, value in self.queued.items():
+            self.events.append(Changed(step=self.step + 1, name=name, old=self.rates[name], new=value))
+        self.rates.update(self.queued)
+        self.queued = {}
+        self.step += 1
+        self.events.append(self.event(self.step))
+        return self.events[-1]
+
+    def event(self, step):
+        probabilities = {}
+        for number, (part, edges) in enumerate(self.space.edges().items()):
+            rng = np.random.default_rng(number)
+            goal = rng.normal(size=(edges, len(self.space.operations)))
+            wobble = 0.03 * np.sin(step / 9 + np.arange(goal.size).reshape(goal.shape))
+            scores = goal * step / (step + 300) + wobble
+            probabilities[part] = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        noise = np.random.default_rng(step).normal(size=4) * 0.12
+        loss = 2.3 / (1 + step / 120)
+        best = self.space.derive(probabilities)
+        mean = np.concatenate(list(probabilities.values()))
+        return SupernetStep(
+            step=step,
+            epoch=step // 50,
+            train_loss=loss + noise[0],
+            valid_loss=loss * 1.1 + noise[1],
+            train_accuracy=float(np.clip(1 - loss / 2.6 + noise[2] / 2, 0, 1)),
+            valid_accuracy=float(np.clip(0.97 - loss / 2.6 + noise[3] / 2, 0, 1)),
+            probabilities=probabilities,
+            best=best,
+            entropy=float(-(mean * np.log(mean)).sum(axis=1).mean()),
+            skip_count=sum("skip" in str(choice) for choice in best.choices),
+            discretisation_gap=0.4 * loss,
+            rates=dict(self.rates),
+        )
+
+
+class Clock:
+    """Time that passes only when a test says so, in seconds."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def tiny():
+    """The classes above, for a test to make what it needs."""
+    return SimpleNamespace(Space=TinySpace, Search=TinySearch, Clock=Clock)

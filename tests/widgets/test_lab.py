@@ -1,0 +1,206 @@
+"""The lab as its user has it: methods, buttons and sliders, without any browser."""
+
+import threading
+import time
+from xml.etree import ElementTree
+
+import ipywidgets
+import pytest
+import torch
+
+from naslab.errors import Diverged, SpecError
+from naslab.events import Changed
+from naslab_widgets import Lab
+
+
+def settle(lab):
+    lab.wait(10)
+    lab._publisher.join(10)
+
+
+def status(lab, monkeypatch):
+    """What the browser would be told now."""
+    told = []
+    monkeypatch.setattr(lab.view, "publish", lambda status: bool(told.append(status)))
+    lab._publish()
+    return told[-1]
+
+
+def test_headless_steps_and_waits(tiny):
+    search = tiny.Search(total=50)
+    lab = Lab(search)
+    assert lab.state == "idle"
+    lab.step(20)
+    lab.wait(10)
+    assert (search.step, lab.state) == (20, "paused")
+    lab.run(5)
+    assert search.step == 25
+    lab.run()
+    assert (search.step, lab.state) == (50, "finished")
+    assert repr(lab) == "<Lab: finished, step 50 of 50>"
+    lab.stop()
+    settle(lab)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("naslab")]
+
+
+def test_buttons_do_what_the_methods_do(tiny):
+    search = tiny.Search(before_step=lambda step: time.sleep(0.002))
+    lab = Lab(search)
+    buttons = {button.description: button for button in lab.panel.children[0].children[:4]}
+    assert list(buttons) == ["Play", "Pause", "Step", "Stop"]
+    buttons["Step"].click()
+    settle(lab)
+    assert search.step == 1
+    buttons["Play"].click()
+    while search.step < 5:
+        time.sleep(0.001)
+    buttons["Pause"].click()
+    settle(lab)
+    reached = search.step
+    assert lab.state == "paused"
+    assert (buttons["Play"].disabled, buttons["Pause"].disabled) == (False, True)
+    buttons["Stop"].click()
+    settle(lab)
+    assert (search.step, lab.state) == (reached, "stopped")
+    assert all(button.disabled for button in buttons.values())
+
+
+def test_a_slider_turns_the_knob_on_the_next_step(tiny):
+    search = tiny.Search()
+    lab = Lab(search)
+    lab.run(3)
+    slider = lab.panel.children[0].children[4]
+    assert isinstance(slider, ipywidgets.FloatLogSlider)
+    assert (slider.description, slider.tooltip) == ("w_lr", "what w_lr does")
+    assert slider.continuous_update is False
+    assert slider.value == pytest.approx(0.025)
+    slider.value = 0.1
+    lab.run(2)
+    changes = [event for event in search.events if isinstance(event, Changed)]
+    assert [(change.step, change.name, change.old) for change in changes] == [(4, "w_lr", 0.025)]
+    assert changes[0].new == pytest.approx(0.1)
+    assert search.events[-1].rates["w_lr"] == changes[0].new
+
+
+def test_a_slider_follows_the_search_and_does_not_answer_back(tiny):
+    search = tiny.Search()
+    lab = Lab(search)
+    lab.set("alpha_lr", 0.003)
+    lab.run(4)
+    assert lab.panel.children[0].children[5].value == pytest.approx(0.003)
+    assert sum(isinstance(event, Changed) for event in search.events) == 1
+    slider = lab.panel.children[0].children[4]
+    slider.value = 1e9  # beyond the end: the slider's own end counts
+    lab.run(1)
+    assert search.rates["w_lr"] == 1.0
+
+
+def test_a_wrong_knob_is_refused_at_once(tiny):
+    lab = Lab(tiny.Search())
+    with pytest.raises(SpecError, match="unknown knob"):
+        lab.set("w_ir", 0.1)
+    with pytest.raises(SpecError, match=r"0\.0001 to 1"):
+        lab.set("w_lr", 7.0)
+    lab.run(1)
+
+
+def test_an_error_is_shown_and_playing_goes_on(tiny, monkeypatch):
+    faults = [Diverged("loss is NaN; lower w_lr")]
+
+    def before(step):
+        if step == 3 and faults:
+            raise faults.pop()
+
+    search = tiny.Search(total=6, before_step=before)
+    lab = Lab(search)
+    with pytest.raises(Diverged, match="lower w_lr"):
+        lab.run()
+    assert lab.state == "paused"
+    assert status(lab, monkeypatch)["message"] == "Diverged: loss is NaN; lower w_lr"
+    assert lab.view._log[-1] == {"step": 2, "text": "Diverged: loss is NaN; lower w_lr", "error": True}
+    lab.run()
+    assert lab.state == "finished"
+    assert status(lab, monkeypatch)["message"] == ""
+
+
+def test_status_tells_rate_and_time_left(tiny, monkeypatch):
+    clock = tiny.Clock()
+
+    def before(step):
+        clock.now += 0.5
+
+    gate = threading.Event()
+    search = tiny.Search(total=100, before_step=lambda step: (before(step), gate.wait(10) if step == 41 else None))
+    lab = Lab(search, clock=clock)
+    lab.play()
+    while search.step < 40:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    lab._publisher._publish = lambda: False
+    told = status(lab, monkeypatch)
+    gate.set()
+    lab.pause()
+    lab.wait(10)
+    assert (told["state"], told["step"], told["total"]) == ("running", 40, 100)
+    assert told["rate"] == pytest.approx(2)
+    assert told["left"] == pytest.approx(30)
+
+
+def test_a_new_lab_stops_the_older_one(tiny):
+    search = tiny.Search(before_step=lambda step: time.sleep(0.002))
+    older = Lab(search)
+    older.play()
+    newer = Lab(search)
+    assert older.state == "stopped"
+    reached = search.step
+    time.sleep(0.02)
+    assert search.step == reached
+    with pytest.raises(RuntimeError, match="new Lab"):
+        older.play()
+    newer.run(2)
+    assert search.step == reached + 2
+
+
+def test_the_panel_falls_back_to_a_picture(tiny):
+    lab = Lab(tiny.Search())
+    before = lab._repr_mimebundle_()
+    assert set(before) == {"text/plain", "application/vnd.jupyter.widget-view+json", "image/svg+xml"}
+    ElementTree.fromstring(before["image/svg+xml"])
+    lab.run(150)
+    after = lab._repr_mimebundle_()["image/svg+xml"]
+    root = ElementTree.fromstring(after)
+    assert sum(element.tag.endswith("polyline") for element in root.iter()) == 2 * 14 * 8
+    assert len(after) < 250_000
+    assert lab.picture() == after
+    assert "ns0:" not in after
+
+
+def test_hostile_names_stay_text(tiny):
+    evil = "<img src=x onerror=alert(1)>"
+    space = tiny.Space(nodes=1, operations=("none", evil, "&amp;"), parts=("</svg><b>",))
+    lab = Lab(tiny.Search(space=space))
+    lab.run(30)
+    root = ElementTree.fromstring(lab.picture())
+    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert tags <= {"svg", "g", "rect", "path", "circle", "text", "polyline"}
+    assert evil in [element.text for element in root.iter()]
+
+
+def test_earlier_steps_are_shown_too_and_going_back_is_followed(tiny):
+    search = tiny.Search()
+    for _ in range(10):
+        next(search)
+    lab = Lab(search)
+    assert len(lab.view._history.rows()) == 10
+    search.step, search.events = 6, search.events[:6]  # as search.rewind(6) leaves it
+    lab.run(2)
+    assert lab.view._history.rows()[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_the_worker_uses_as_many_torch_threads_as_told(tiny):
+    before, seen = torch.get_num_threads(), []
+    try:
+        Lab(tiny.Search(before_step=lambda step: seen.append(torch.get_num_threads())), threads=3).run(2)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [3, 3]

@@ -1,0 +1,177 @@
+"""The worker: exact steps, a pause that holds, errors that are kept, and no thread left over."""
+
+import threading
+import time
+
+import pytest
+
+from naslab.errors import Diverged
+from naslab_widgets.runner import Runner
+
+
+def workers():
+    return [thread for thread in threading.enumerate() if thread.name == "naslab-search"]
+
+
+def until(condition, seconds=5):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.001)
+
+
+class Gate:
+    """Lets steps through one by one."""
+
+    def __init__(self):
+        self.tickets, self.inside = threading.Semaphore(0), threading.Event()
+
+    def __call__(self, step):
+        self.inside.set()
+        assert self.tickets.acquire(timeout=10)
+        self.inside.clear()
+
+
+def test_steps_are_exact(tiny):
+    search = tiny.Search()
+    runner = Runner(search)
+    assert runner.state == "idle"
+    runner.step(7)
+    runner.wait(10)
+    assert (search.step, runner.state) == (7, "paused")
+    runner.step()
+    runner.step(2)
+    runner.wait(10)
+    assert search.step == 10
+    assert workers() == []
+    with pytest.raises(ValueError, match="at least 1"):
+        runner.step(0)
+
+
+def test_pause_ends_after_the_step_under_way(tiny):
+    gate = Gate()
+    search = tiny.Search(before_step=gate)
+    runner = Runner(search)
+    runner.play()
+    gate.inside.wait(5)
+    runner.pause()
+    assert runner.state == "running"  # the step under way
+    gate.tickets.release(5)
+    runner.wait(5)
+    assert (search.step, runner.state) == (1, "paused")
+    assert gate.tickets._value == 4
+    runner.play()
+    until(lambda: search.step == 5 and gate.inside.is_set())
+    runner.stop()
+    gate.tickets.release()
+    runner.wait(5)
+    assert (search.step, runner.state) == (6, "stopped")
+
+
+def test_callers_never_wait_for_a_step(tiny):
+    gate = Gate()
+    runner = Runner(tiny.Search(before_step=gate))
+    runner.play()
+    gate.inside.wait(5)
+    started = time.monotonic()
+    for action in (runner.pause, runner.play, runner.step, runner.pause, lambda: runner.call(int), runner.stop):
+        action()
+    assert time.monotonic() - started < 0.5
+    with pytest.raises(TimeoutError, match="still running"):
+        runner.wait(0.01)
+    gate.tickets.release(3)
+    runner.wait(5)
+
+
+def test_only_the_worker_steps_and_one_at_a_time(tiny):
+    seen, inside = set(), []
+
+    def before(step):
+        inside.append(step)
+        assert len(inside) == 1
+        seen.add(threading.current_thread().name)
+        inside.pop()
+
+    search = tiny.Search(before_step=before)
+    runner = Runner(search)
+    callers = [threading.Thread(target=lambda: [runner.step() for _ in range(50)]) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    runner.wait(10)
+    assert search.step == 200
+    assert seen == {"naslab-search"}
+
+
+def test_an_error_pauses_and_playing_tries_again(tiny):
+    faults = [Diverged("loss is NaN at step 4; lower w_lr")]
+
+    def before(step):
+        if step == 4 and faults:
+            raise faults.pop()
+
+    search = tiny.Search(total=9, before_step=before)
+    runner = Runner(search)
+    runner.play()
+    with pytest.raises(Diverged, match="lower w_lr"):
+        runner.wait(5)
+    assert (search.step, runner.state) == (3, "paused")
+    assert isinstance(runner.error, Diverged)
+    runner.play()
+    runner.wait(5)
+    assert (search.step, runner.state, runner.error) == (9, "finished", None)
+
+
+def test_the_end_is_the_end(tiny):
+    search = tiny.Search(total=3)
+    runner = Runner(search)
+    runner.step(10)
+    runner.wait(5)
+    assert (search.step, runner.state) == (3, "finished")
+    runner.play()
+    runner.wait(5)
+    assert (search.step, runner.state) == (3, "finished")
+
+
+def test_commands_are_done_between_steps_and_also_at_rest(tiny):
+    done = []
+    runner = Runner(tiny.Search())
+    runner.call(lambda: done.append(threading.current_thread().name))
+    runner.wait(5)
+    assert done == ["naslab-search"]
+    assert runner.state == "idle"
+
+
+def test_a_stopped_runner_says_what_to_do(tiny):
+    runner = Runner(tiny.Search())
+    runner.stop()
+    runner.stop()
+    with pytest.raises(RuntimeError, match=r"new Lab\(search\)"):
+        runner.play()
+
+
+def test_what_observes_has_seen_the_step_before_the_search_rests(tiny):
+    search = tiny.Search(before_step=lambda step: time.sleep(0.001))
+    states = []
+    runner = Runner(search, observe=lambda: states.append((search.step, runner.state)))
+    runner.step(3)
+    runner.wait(5)
+    assert states == [(1, "running"), (2, "running"), (3, "running")]
+
+
+def test_the_rate_is_of_steps_only(tiny):
+    clock = tiny.Clock()
+
+    def before(step):
+        clock.now += 0.25
+
+    runner = Runner(tiny.Search(before_step=before), clock=clock)
+    assert runner.rate == 0
+    runner.step(10)
+    runner.wait(5)
+    assert runner.rate == pytest.approx(4)
+    clock.now += 1000  # a pause
+    runner.step(10)
+    runner.wait(5)
+    assert runner.rate == pytest.approx(4)

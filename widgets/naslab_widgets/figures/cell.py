@@ -1,0 +1,203 @@
+"""A cell as a picture: nodes are tensors, edges are operations.
+
+An edge may carry `op` (the operation to name), `strength` in [0, 1] (its width; 1 if missing) and `kept` (False for an
+edge that is only faintly there). A graph of several parts is drawn as several cells side by side.
+"""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from naslab_widgets.figures import svg
+from naslab_widgets.figures.layout import LABEL_HEIGHT, RADIUS, Layout, layered
+from naslab_widgets.figures.palette import colours
+
+CELL_WIDTH, CELL_HEIGHT, TITLE, GAP = 520.0, 230.0, 26.0, 16.0
+_BELOW = str.maketrans("0123456789-+k", "₀₁₂₃₄₅₆₇₈₉₋₊ₖ")
+
+
+def cell(graph: nx.DiGraph, *, engine: str = "layered") -> svg.Drawing:
+    """Draw an architecture's graph (`space.graph(...)`) or a supergraph with `op`, `strength` and `kept`.
+
+    Args:
+        engine: "layered" needs nothing; "dot" asks graphviz, and falls back where it is not installed.
+    """
+    if engine == "dot":
+        if shutil.which("dot"):
+            import graphviz
+
+            return svg.Drawing(graphviz.Source(to_dot(graph)).pipe("svg").decode())
+        warnings.warn("graphviz's `dot` is not installed; drawing with the layered layout instead", stacklevel=2)
+    elif engine != "layered":
+        raise ValueError(f"engine is 'layered' or 'dot', not {engine!r}")
+    cells = parts(graph)
+    root = svg.document(len(cells) * (CELL_WIDTH + GAP) - GAP, CELL_HEIGHT + TITLE)
+    for position, (name, part) in enumerate(cells.items()):
+        group = svg.add(root, "g", transform=f"translate({position * (CELL_WIDTH + GAP):g} 0)")
+        _draw(group, name, part)
+    return svg.drawing(root)
+
+
+def parts(graph: nx.DiGraph) -> dict[str, nx.DiGraph]:
+    """Part -> its own graph, in the order of the nodes."""
+    names = dict.fromkeys(str(data.get("part", "cell")) for _, data in graph.nodes(data=True))
+    return {
+        name: graph.subgraph([n for n, data in graph.nodes(data=True) if str(data.get("part", "cell")) == name])
+        for name in names
+    }
+
+
+def place(part: nx.DiGraph, longest: int = 0) -> Layout:
+    """The layout of one part; each named edge gets room for its label, or for `longest` characters."""
+
+    def room(u: Hashable, v: Hashable) -> float:
+        data = part.edges[u, v]
+        characters = longest if longest and "row" in data else len(str(data.get("op", "")))
+        return text_width(characters) if characters else 0.0
+
+    return layered(in_order(part), width=CELL_WIDTH, height=CELL_HEIGHT, label_width=room)
+
+
+def in_order(part: nx.DiGraph) -> nx.DiGraph:
+    """The same graph, inputs first and output last, so that a picture does not depend on insertion."""
+    rank = {"input": 0, "node": 1, "output": 2}
+    ordered = nx.DiGraph()
+    ordered.add_nodes_from(sorted(part.nodes(data=True), key=lambda item: rank.get(item[1].get("role", "node"), 1)))
+    ordered.add_edges_from(part.edges(data=True))
+    return ordered
+
+
+def text_width(characters: int) -> float:
+    """Pixels of a label of that many characters at 10 px, with its frame."""
+    return 5.7 * characters + 9
+
+
+def pretty(label: str) -> str:
+    """`c_{k-2}` -> `cₖ₋₂`: plain text, for canvas and SVG alike."""
+    head, brace, tail = label.partition("_{")
+    if brace and tail.endswith("}") and all(character in "0123456789-+k" for character in tail[:-1]):
+        return head + tail[:-1].translate(_BELOW)
+    return label
+
+
+def edge_label(graph: nx.DiGraph, u: Hashable, v: Hashable) -> str:
+    return f"{pretty(node_label(graph, u))} → {pretty(node_label(graph, v))}"
+
+
+def node_label(graph: nx.DiGraph, node: Hashable) -> str:
+    return str(graph.nodes[node].get("label", node))
+
+
+def mixture(space: Any, probabilities: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]) -> nx.DiGraph:
+    """The supergraph as it stands: each searched edge with its strongest operation, the derived cell marked.
+
+    Args:
+        probabilities: part -> [E, O].
+        kept: part -> [E, O], 1 where `best` keeps the operation (`space.one_hot(best)`).
+    """
+    graph = space.supergraph().copy()
+    for u, _, data in graph.edges(data=True):
+        if "row" not in data:
+            continue
+        name = graph.nodes[u]["part"]
+        weights, chosen = probabilities[name][data["row"]], kept[name][data["row"]]
+        data["kept"] = bool(chosen.any())
+        strongest = int(chosen.argmax()) if data["kept"] else int(weights.argmax())
+        data["op"], data["strength"] = space.operations[strongest], strength(float(weights[strongest]), len(weights))
+    return graph
+
+
+def strength(probability: float, operations: int) -> float:
+    """0 for no more than an even share, 1 for all; the square root shows the first small steps away from even."""
+    share = np.log(max(probability, 1e-9) * operations) / np.log(max(operations, 2))
+    return float(np.sqrt(np.clip(share, 0, 1)))
+
+
+def _draw(group: svg.Element, name: str, part: nx.DiGraph) -> None:
+    title = name if name == "cell" else f"{name} cell"
+    svg.add(group, "text", title, x=8, y=17, font_size=13, font_weight=600, fill=svg.INK)
+    body = svg.add(group, "g", transform=f"translate(0 {TITLE:g})")
+    layout = place(part)
+    hues = colours(sorted({str(data["op"]) for _, _, data in part.edges(data=True) if "op" in data}))
+    for (u, v), route in sorted(layout.routes.items(), key=lambda item: bool(part.edges[item[0]].get("kept", True))):
+        data = part.edges[u, v]
+        kept, named = data.get("kept", True), "op" in data
+        colour = hues[str(data["op"])][0] if named else svg.FAINT
+        svg.add(
+            body,
+            "path",
+            d=route.path,
+            fill="none",
+            stroke=colour,
+            stroke_width=1.5 + 4.5 * float(data.get("strength", 0.4)) if named else 1.2,
+            stroke_opacity=0.9 if kept and named else 0.25 if named else 0.6,
+            stroke_linecap="round",
+            **({} if named else {"stroke_dasharray": "3 4"}),
+        )
+    for (u, v), route in layout.routes.items():
+        data = part.edges[u, v]
+        if "op" in data and data.get("kept", True):
+            _label(body, str(data["op"]), hues[str(data["op"])][0], *route.label)
+    for node, (x, y) in layout.nodes.items():
+        _node(body, part, node, x, y)
+
+
+def _label(body: svg.Element, text: str, colour: str, x: float, y: float) -> None:
+    width = text_width(len(text))
+    svg.add(
+        body,
+        "rect",
+        x=x - width / 2,
+        y=y - LABEL_HEIGHT / 2,
+        width=width,
+        height=LABEL_HEIGHT,
+        rx=4,
+        fill=svg.PAPER,
+        stroke=colour,
+    )
+    svg.add(body, "text", text, x=x, y=y + 3.5, font_size=10, text_anchor="middle", fill=svg.INK)
+
+
+def _node(body: svg.Element, part: nx.DiGraph, node: Hashable, x: float, y: float) -> None:
+    role, operation = part.nodes[node].get("role", "node"), part.nodes[node].get("op")
+    svg.add(
+        body,
+        "circle",
+        cx=x,
+        cy=y,
+        r=RADIUS,
+        fill="#eef1f4" if role == "node" else "#dce3ea",
+        stroke="#57606a",
+        stroke_width=1.2,
+    )
+    label = pretty(node_label(part, node))
+    size = 11 if len(label) <= 4 else 8
+    svg.add(body, "text", label, x=x, y=y + 4, font_size=size, text_anchor="middle", fill=svg.INK)
+    if operation is not None:
+        svg.add(body, "text", str(operation), x=x, y=y + RADIUS + 11, font_size=10, text_anchor="middle", fill=svg.INK)
+
+
+def to_dot(graph: nx.DiGraph) -> str:
+    """Graphviz source of the same picture, for papers; needs no `dot` to write."""
+    lines = ["digraph cell {", "  rankdir=LR; node [shape=circle]; edge [fontsize=10];"]
+    names = {node: f"n{position}" for position, node in enumerate(graph)}
+    for number, part in enumerate(parts(graph).values()):
+        lines.append(f"  subgraph cluster_{number} {{ color=none;")
+        lines += [f"    {names[node]} [label={_quoted(node_label(graph, node))}];" for node in part]
+        lines.append("  }")
+    for u, v, data in graph.edges(data=True):
+        label = f" [label={_quoted(str(data['op']))}]" if "op" in data else " [style=dashed]"
+        lines.append(f"  {names[u]} -> {names[v]}{label};")
+    return "\n".join([*lines, "}"])
+
+
+def _quoted(text: str) -> str:
+    """A dot string in which nothing is markup or an escape."""
+    text = svg.clean(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
+    return f'"{text}"'

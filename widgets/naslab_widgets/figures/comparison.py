@@ -1,0 +1,72 @@
+"""Groups of retrained architectures against each other: every sample a dot, the mean and its 95 % interval a bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from naslab.trainers import Comparison
+from naslab_widgets.figures.palette import HUES
+from naslab_widgets.figures.svg import FAINT, INK, Drawing, add, document, drawing
+
+WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 720.0, 46.0, 130.0, 190.0, 14.0, 44.0
+
+
+def comparison(found: Comparison) -> Drawing:
+    """One row a group; test accuracy in per cent along the axis."""
+    groups = found.groups
+    rows = {group: [100 * value for value in found.samples(group)] for group in groups}
+    ends = {group: tuple(100 * end for end in found.interval(group)) for group in groups}
+    low, high, ticks = _axis([v for group in groups for v in (*rows[group], *ends[group]) if math.isfinite(v)])
+    height = TOP + ROW * len(groups) + BOTTOM
+    root = document(WIDTH, height)
+
+    def x(value: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low)
+
+    bottom = TOP + ROW * len(groups)
+    for tick in ticks:
+        add(root, "line", x1=x(tick), x2=x(tick), y1=TOP, y2=bottom, stroke=FAINT, stroke_width=0.5, opacity=0.6)
+        add(root, "text", f"{tick:g}", x=x(tick), y=bottom + 16, font_size=11, fill=INK, text_anchor="middle")
+    add(
+        root,
+        "text",
+        "test accuracy, %",
+        x=(LEFT + WIDTH - RIGHT) / 2,
+        y=bottom + 34,
+        font_size=12,
+        fill=INK,
+        text_anchor="middle",
+    )
+    for index, group in enumerate(groups):
+        y, colour = TOP + ROW * (index + 0.5), HUES[index % len(HUES)][0]
+        mean = 100 * found.mean(group)
+        add(root, "text", group, x=LEFT - 12, y=y + 4, font_size=13, fill=INK, text_anchor="end")
+        reach = ends[group]
+        if all(map(math.isfinite, reach)):
+            add(root, "line", x1=x(reach[0]), x2=x(reach[1]), y1=y, y2=y, stroke=colour, stroke_width=6, opacity=0.35)
+        for value in rows[group]:
+            add(root, "circle", cx=x(value), cy=y, r=4, fill=colour, fill_opacity=0.55)
+        add(root, "line", x1=x(mean), x2=x(mean), y1=y - 11, y2=y + 11, stroke=colour, stroke_width=3)
+        span = f" ({reach[0]:.1f} to {reach[1]:.1f})" if all(map(math.isfinite, reach)) else ""
+        add(
+            root,
+            "text",
+            f"{mean:.1f}{span}, n = {len(rows[group])}",
+            x=WIDTH - RIGHT + 14,
+            y=y + 4,
+            font_size=12,
+            fill=INK,
+        )
+    return drawing(root)
+
+
+def _axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
+    """Ends around the values and round ticks between them."""
+    spread = max(max(values) - min(values), 0.5)
+    rough = spread / 4
+    scale = 10 ** math.floor(math.log10(rough))
+    step = next(m * scale for m in (1, 2, 5, 10) if m * scale >= rough)
+    first, last = math.floor(min(values) / step), math.ceil(max(values) / step)
+    last = max(last, first + 1)
+    return first * step, last * step, [i * step for i in range(first, last + 1)]

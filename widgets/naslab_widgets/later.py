@@ -1,0 +1,108 @@
+"""Work that waits for a search to end, shown in place, while the kernel stays free.
+
+    await lab.then(job)     # as the last line of a cell
+
+With somebody looking, the cell is done at once and its panel fills when the search has ended and as the job goes
+on. Without a front end (a test, a converted notebook) the cell waits and shows the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ipywidgets
+
+
+class Later:
+    """A job, its state and its newest result.
+
+    Args:
+        job: called without arguments in a thread of its own. It may be a generator: each value it yields replaces
+            the one before in the panel, and the last one is the result.
+        ready: called in that thread first; returns when the job may begin.
+    """
+
+    def __init__(self, job: Callable[[], Any], ready: Callable[[], None]) -> None:
+        self._job, self._ready = job, ready
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._state = "waiting for the search to end"
+        self.panel = ipywidgets.HTML().add_class("naslab-later")
+        self._show()
+        self._thread = threading.Thread(target=self._work, daemon=True, name="naslab-later")
+        self._thread.start()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the job, and give its (last) value or raise its error."""
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            raise TimeoutError(f"not done after {timeout} s: {self._state}")
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    @property
+    def done(self) -> bool:
+        return not self._thread.is_alive()
+
+    async def finished(self) -> Later:
+        """Itself, once the job is done; meanwhile the kernel answers the buttons. Raises the job's error."""
+        while not self.done:
+            await asyncio.sleep(0.1)
+        self.result()
+        return self
+
+    def _work(self) -> None:
+        try:
+            self._ready()
+            self._tell("at work", None)
+            outcome = self._job()
+            if isinstance(outcome, Iterator):
+                for value in outcome:
+                    self._tell("at work", value)
+            else:
+                self._value = outcome
+            self._tell("done", self._value)
+        except BaseException as error:
+            self._error = error
+            self._tell(f"{type(error).__name__}: {error}", self._value)
+
+    def _tell(self, state: str, value: Any) -> None:
+        self._state, self._value = state, value
+        self._show()
+
+    def _show(self) -> None:
+        line = "" if self._state == "done" else f'<p class="naslab-later-state">{html.escape(self._state)} …</p>'
+        self.panel.value = line + "".join(map(_html, _parts(self._value)))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
+        bundle = dict(self.panel._repr_mimebundle_(**kwargs) or {})
+        pictures = [part for part in _parts(self._value) if hasattr(part, "_repr_svg_")]
+        if pictures:
+            bundle["image/svg+xml"] = pictures[0]._repr_svg_()
+        return {**bundle, "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        if self._state != "done":
+            return f"<Later: {self._state}>"
+        return "\n".join(_text(part) for part in _parts(self._value))
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    """What a job gave, one below the other: a tuple is several things."""
+    return value if isinstance(value, tuple) else () if value is None else (value,)
+
+
+def _text(part: Any) -> str:
+    return str(part) if isinstance(part, str) and not hasattr(part, "_repr_svg_") else repr(part)
+
+
+def _html(part: Any) -> str:
+    """HTML that only the value itself can have made: its own SVG, or its text escaped."""
+    if svg := getattr(part, "_repr_svg_", None):
+        return svg()
+    return f'<pre style="white-space: pre-wrap">{html.escape(_text(part))}</pre>'

@@ -1,0 +1,128 @@
+"""What travels to the browser: one row of float32 for each step, and how to read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from naslab.events import SupernetStep
+from naslab_widgets.figures.alphas import edge_labels
+from naslab_widgets.figures.cell import node_label, parts, place, pretty
+from naslab_widgets.figures.palette import colours
+
+METRICS = (
+    "train_loss",
+    "valid_loss",
+    "train_accuracy",
+    "valid_accuracy",
+    "entropy",
+    "discretisation_gap",
+    "skip_count",
+)
+CHARTS = (
+    {"title": "loss", "series": [["train_loss", "train"], ["valid_loss", "valid"]]},
+    {"title": "accuracy", "series": [["train_accuracy", "train"], ["valid_accuracy", "valid"]]},
+    {"title": "entropy, nats", "series": [["entropy", "entropy"]]},
+    {"title": "discretisation gap", "series": [["discretisation_gap", "gap"]]},
+    {"title": "skip connections", "series": [["skip_count", "skips"]]},
+)
+
+
+class RowFormat:
+    """A supernet step as a row: step, the metrics, then for each part softmax(alpha) [E, O] and the kept operation [E].
+
+    The kept operation is its number, or -1 for an edge that would be dropped.
+    """
+
+    def __init__(self, space: Any) -> None:
+        self.space = space
+        self.operations = tuple(str(name) for name in space.operations)
+        self.edges: dict[str, int] = dict(space.edges())
+        self.width = 1 + len(METRICS) + sum(edges * (len(self.operations) + 1) for edges in self.edges.values())
+
+    def row(self, event: SupernetStep) -> np.ndarray:
+        """[width] float32."""
+        pieces = [np.array([event.step, *(getattr(event, name) for name in METRICS)], dtype=np.float32)]
+        kept = self.space.one_hot(event.best)
+        for part in self.edges:
+            chosen = np.where(kept[part].any(axis=1), kept[part].argmax(axis=1), -1)
+            pieces += [event.probabilities[part].ravel(), chosen]
+        return np.concatenate(pieces, dtype=np.float32)
+
+    def curves(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Part -> softmax(alpha) [T, E, O] of rows [T, width]."""
+        found, start = {}, 1 + len(METRICS)
+        for part, edges in self.edges.items():
+            size = edges * len(self.operations)
+            found[part] = rows[:, start : start + size].reshape(-1, edges, len(self.operations))
+            start += size + edges
+        return found
+
+    def description(self) -> dict[str, Any]:
+        """What the browser must know, once: names, colours, columns and the laid out cells, as JSON."""
+        hues = colours(self.operations)
+        start, described = 1 + len(METRICS), []
+        labels, longest = edge_labels(self.space), max(map(len, self.operations))
+        graphs = parts(self.space.supergraph())
+        for part, edges in self.edges.items():
+            layout = place(graphs[part], longest)
+            described.append(
+                {
+                    "name": part,
+                    "labels": labels[part],
+                    "probabilities": start,
+                    "kept": start + edges * len(self.operations),
+                    "size": [layout.width, layout.height],
+                    "nodes": [
+                        {"label": pretty(node_label(graphs[part], node)), "at": point, "role": data.get("role", "node")}
+                        for node, point in layout.nodes.items()
+                        for data in [graphs[part].nodes[node]]
+                    ],
+                    "edges": [
+                        {"path": route.path, "label": route.label, "row": graphs[part].edges[edge].get("row", -1)}
+                        for edge, route in layout.routes.items()
+                    ],
+                }
+            )
+            start += edges * (len(self.operations) + 1)
+        return {
+            "width": self.width,
+            "operations": [{"name": name, "colours": list(hues[name])} for name in self.operations],
+            "metrics": {name: 1 + column for column, name in enumerate(METRICS)},
+            "charts": list(CHARTS),
+            "parts": described,
+        }
+
+
+class History:
+    """The rows of a search of any length in bounded memory: every stride-th row, and always the last.
+
+    When `limit` rows are kept, every second one goes and the stride doubles; a curve so keeps at least
+    half of `limit` points, evenly spread.
+    """
+
+    def __init__(self, width: int, limit: int = 2000) -> None:
+        self._width, self._limit, self._stride, self._seen = width, limit, 1, 0
+        self._kept: list[np.ndarray] = []
+        self._last: np.ndarray | None = None
+
+    def append(self, row: np.ndarray) -> None:
+        if self._seen % self._stride == 0:
+            self._kept.append(row)
+            if len(self._kept) >= self._limit:
+                self._kept = self._kept[::2]
+                self._stride *= 2
+        self._seen += 1
+        self._last = row
+
+    def rows(self) -> np.ndarray:
+        """[T, width] float32, T <= limit."""
+        if self._last is None:
+            return np.zeros((0, self._width), dtype=np.float32)
+        rows = self._kept if self._kept[-1] is self._last else [*self._kept, self._last]
+        return np.stack(rows)
+
+    @property
+    def last(self) -> np.ndarray | None:
+        return self._last

@@ -1,0 +1,193 @@
+"""The one thread that moves a search: played, paused and stepped from any other.
+
+Callers only queue: a method takes microseconds, touches no tensor, and may be called from whatever thread a Jupyter
+front end happens to use for its callbacks. There is a thread only while there is something to do, so a
+paused search holds none. A step that has begun is finished before a pause takes hold.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+
+State = Literal["idle", "running", "paused", "stopped", "finished"]
+
+
+class Runner:
+    """Drives `next(search)`.
+
+    Args:
+        search: a `naslab.Search`.
+        threads: for `torch.set_num_threads` in the worker. One is right for small networks: with more, steps of a few
+            milliseconds can become slower by an order of magnitude beside any other busy process.
+        observe: called by the worker after each step and each command, before the search counts as at rest.
+        rested: called by the worker when it has nothing more to do.
+    """
+
+    def __init__(
+        self,
+        search: Any,
+        *,
+        threads: int = 1,
+        observe: Callable[[], None] = lambda: None,
+        rested: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._search, self._threads, self._clock = search, threads, clock
+        self._observe, self._rested = observe, rested
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._budget: float = 0
+        self._commands: list[Callable[[], object]] = []
+        self._stepping = self._begun = self._stopped = False
+        self._times: deque[float] = deque(maxlen=32)
+        self.error: BaseException | None = None
+        """Why the search stands still, if an error made it; playing or stepping tries again."""
+        _RUNNERS.add(self)
+
+    # --- for any thread --------------------------------------------------------------------------
+
+    def play(self) -> None:
+        self._go(math.inf)
+
+    def step(self, n: int = 1) -> None:
+        """Exactly n more steps, then pause."""
+        if n < 1:
+            raise ValueError(f"a number of steps is at least 1, not {n!r}")
+        self._go(n)
+
+    def pause(self) -> None:
+        with self._changed:
+            self._budget = 0
+
+    def stop(self) -> None:
+        """End for good, after the step that is under way. The search itself stays usable."""
+        with self._changed:
+            self._stopped, self._budget = True, 0
+            self._commands.clear()
+            self._changed.notify_all()
+
+    def call(self, command: Callable[[], object]) -> None:
+        """Have the worker do this between two steps, or now if it rests."""
+        with self._changed:
+            self._refuse_if_stopped()
+            self._commands.append(command)
+            self._start()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Until the search rests. Raises the error that made it rest, or `TimeoutError`."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._thread is None, timeout):
+                raise TimeoutError(f"the search is still running after {timeout} s; pause() it, or wait longer")
+            if self.error is not None:
+                raise self.error
+
+    def wait_for_the_end(self) -> None:
+        """Until the search is finished or the runner stopped, through any number of pauses."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.ended)
+
+    @property
+    def ended(self) -> bool:
+        """Finished or stopped, and at rest: nothing moves the search any more."""
+        return self._thread is None and self.state in ("finished", "stopped")
+
+    def join(self, timeout: float | None = None) -> None:
+        """Until the worker has ended, whatever it ended with."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+
+    @property
+    def state(self) -> State:
+        with self._changed:
+            if self._stopped:
+                return "stopped"
+            if self._stepping or self._budget:
+                return "running"
+            if self._search.step >= self._search.total:
+                return "finished"
+            return "paused" if self._begun or self.error else "idle"
+
+    @property
+    def busy(self) -> bool:
+        return self._thread is not None
+
+    @property
+    def rate(self) -> float:
+        """Steps a second over the last few dozen; 0 if not known."""
+        times = list(self._times)
+        return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
+
+    # --- the worker ------------------------------------------------------------------------------
+
+    def _go(self, budget: float) -> None:
+        with self._changed:
+            self._refuse_if_stopped()
+            self._begun, self.error = True, None
+            self._budget += budget
+            self._start()
+
+    def _refuse_if_stopped(self) -> None:
+        if self._stopped:
+            raise RuntimeError("this lab was stopped; make a new Lab(search) to go on")
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True, name="naslab-search")
+            self._thread.start()
+
+    def _work(self) -> None:
+        torch.set_num_threads(self._threads)
+        self._times.clear()
+        while True:
+            with self._changed:
+                commands, self._commands = self._commands, []
+                if not commands and not self._budget:
+                    self._thread = None
+                    self._changed.notify_all()
+                    break
+                self._stepping = self._budget > 0
+                self._budget = max(0, self._budget - 1)
+            for command in commands:
+                self._attempt(command)
+            if self._stepping:
+                self._attempt(self._advance)
+            self._attempt(self._observe)
+            self._stepping = False
+        self._rested()
+
+    def _advance(self) -> None:
+        ended = next(self._search, None) is None
+        self._times.append(self._clock())
+        if ended or self._search.step >= self._search.total:
+            with self._changed:
+                self._budget = 0
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        """An error pauses the search and is kept for the panel and for `wait`."""
+        try:
+            action()
+        except BaseException as error:
+            with self._changed:
+                self.error, self._budget = error, 0
+
+
+_RUNNERS: weakref.WeakSet[Runner] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A worker inside torch while Python goes down can crash it: let each finish its step."""
+    for runner in list(_RUNNERS):
+        runner.stop()
+    for runner in list(_RUNNERS):
+        runner.join(timeout=5)

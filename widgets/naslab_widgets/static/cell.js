@@ -1,0 +1,76 @@
+// One cell as a graph: every searched edge in the colour of its strongest operation, the derived cell named.
+
+function cellView(parent, part, operations, tooltip) {
+  const [width, height] = part.size;
+  const root = shape("svg", { class: "naslab-cell", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${part.name} cell` }, parent);
+  const lines = shape("g", { fill: "none", "stroke-linecap": "round" }, root);
+  const names = shape("g", {}, root);
+  const dots = shape("g", {}, root);
+  let latest = null;
+
+  const edges = part.edges.map(({ path, label, row }) => {
+    if (row < 0) return shape("path", { d: path, class: "naslab-fixed" }, lines) && null;
+    const line = shape("path", { d: path, class: "naslab-edge" }, lines);
+    const group = shape("g", { class: "naslab-name", transform: `translate(${label[0]} ${label[1]})` }, names);
+    const box = shape("rect", { y: -7.5, height: 15, rx: 4 }, group);
+    const text = shape("text", { y: 3.5 }, group);
+    for (const target of [line, group]) {
+      target.addEventListener("mousemove", (event) => hover(event, row));
+      target.addEventListener("mouseleave", tooltip.hide);
+    }
+    return { row, line, group, box, text };
+  });
+
+  for (const { label, at, role } of part.nodes) {
+    const group = shape("g", { class: `naslab-node naslab-${role}`, transform: `translate(${at[0]} ${at[1]})` }, dots);
+    shape("circle", { r: 15 }, group);
+    shape("text", { y: 4, "font-size": label.length > 4 ? 8 : 11 }, group).textContent = label;
+  }
+
+  const chance = (row, operation) => latest.row[part.probabilities + row * operations.length + operation];
+
+  function hover(event, row) {
+    if (!latest) return;
+    const order = operations.map((_, i) => i).sort((a, b) => chance(row, b) - chance(row, a));
+    const kept = latest.row[part.kept + row];
+    tooltip.show(event, [
+      { text: `${part.name}  ${part.labels[row]}  ·  ${kept < 0 ? "dropped" : "kept"} at step ${latest.row[0]}`, strong: true },
+      ...order.map((i) => ({
+        text: `${chance(row, i).toFixed(3)}  ${operations[i].name}`,
+        colour: hue(operations[i], latest.theme),
+        strong: i === kept,
+      })),
+    ]);
+  }
+
+  // 0 at an even share, 1 for all of it; the root shows the first small steps away from even.
+  const strength = (share) => Math.sqrt(Math.min(1, Math.max(0, Math.log(share * operations.length) / Math.log(Math.max(2, operations.length)))));
+
+  return function draw({ rows }, theme, focus) {
+    root.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
+    if (!rows.length) return;
+    latest = { row: rows[rows.length - 1], theme };
+    for (const edge of edges) {
+      if (!edge) continue;
+      const kept = latest.row[part.kept + edge.row];
+      let strongest = kept;
+      if (kept < 0) {
+        strongest = 0;
+        for (let i = 1; i < operations.length; i++) if (chance(edge.row, i) > chance(edge.row, strongest)) strongest = i;
+      }
+      const colour = hue(operations[strongest], theme);
+      const lit = focus === null || focus === strongest;
+      edge.line.style.stroke = colour;
+      edge.line.style.strokeWidth = 1.5 + 5 * strength(chance(edge.row, strongest));
+      edge.line.style.strokeOpacity = (kept < 0 ? 0.22 : 0.92) * (lit ? 1 : 0.25);
+      edge.line.dataset.kept = kept >= 0;
+      edge.group.style.display = kept < 0 ? "none" : "";
+      edge.group.style.opacity = lit ? 1 : 0.25;
+      if (kept >= 0 && edge.text.textContent !== operations[kept].name) edge.text.textContent = operations[kept].name;
+      const room = 5.7 * operations[strongest].name.length + 9;
+      edge.box.setAttribute("x", -room / 2);
+      edge.box.setAttribute("width", room);
+      edge.box.style.stroke = colour;
+    }
+  };
+}

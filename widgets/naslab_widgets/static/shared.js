@@ -1,0 +1,128 @@
+// What the pictures share: elements, the theme, a sharp canvas, the tooltip, and the stream of rows from Python.
+// The files of this folder are joined into one module, in the order shared, alpha, cell, curves, live.
+
+const MOST_ROWS = 4000;
+
+function make(tag, className, parent, text) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  if (parent) parent.append(element);
+  return element;
+}
+
+function shape(tag, attributes, parent) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (parent) parent.append(element);
+  return element;
+}
+
+// Text and ground as CSS resolved them; dark if the ground is.
+function readTheme(element) {
+  const css = getComputedStyle(element);
+  const [red, green, blue] = (css.backgroundColor.match(/[\d.]+/g) || [255, 255, 255]).map(Number);
+  return { text: css.color, ground: css.backgroundColor, dark: 0.3 * red + 0.6 * green + 0.1 * blue < 128, font: css.fontFamily };
+}
+
+const hue = (operation, theme) => operation.colours[theme.dark ? 1 : 0];
+
+// A canvas as sharp as the screen; returns its context, scaled so that one unit is one CSS pixel.
+function sharp(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    canvas.style.height = `${height}px`;
+  }
+  const pen = canvas.getContext("2d");
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  return pen;
+}
+
+const number = (value) => {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && size < 0.001) return value.toExponential(1);
+  return Number.isInteger(value) ? String(value) : value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 3);
+};
+
+// lines: [{text, colour?, strong?}]; the first is the heading.
+function makeTooltip(root) {
+  const box = make("div", "naslab-tooltip", root);
+  return {
+    show(event, lines) {
+      box.replaceChildren();
+      for (const { text, colour, strong } of lines) {
+        const line = make("div", strong ? "naslab-strong" : "", box);
+        if (colour) make("i", "", line).style.background = colour;
+        make("span", "", line, text);
+      }
+      box.style.display = "block";
+      const frame = root.getBoundingClientRect();
+      const x = event.clientX - frame.left;
+      const y = event.clientY - frame.top;
+      box.style.left = `${Math.max(0, x + 14 + box.offsetWidth > frame.width ? x - box.offsetWidth - 10 : x + 14)}px`;
+      box.style.top = `${Math.max(0, Math.min(y + 12, frame.height - box.offsetHeight))}px`;
+    },
+    hide() {
+      box.style.display = "none";
+    },
+  };
+}
+
+// The row whose step is nearest to the given one.
+function nearestRow(rows, step) {
+  let low = 0;
+  let high = rows.length - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (rows[middle][0] < step) low = middle;
+    else high = middle;
+  }
+  return step - rows[low][0] < rows[high][0] - step ? rows[low] : rows[high];
+}
+
+// Rows of float32 from Python, kept below MOST_ROWS; says hello, notices a lost message, acknowledges twice a second.
+function follow(model, width, changed) {
+  const state = { rows: [], status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} } };
+  let last = null;
+  let timer = null;
+
+  function unpack(buffer) {
+    const numbers = new Float32Array(buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength));
+    return Array.from({ length: numbers.length / width }, (_, row) => numbers.subarray(row * width, (row + 1) * width));
+  }
+
+  function receive(message, buffers) {
+    if (message.type === "snapshot") state.rows = unpack(buffers[0]);
+    else if (last === null) return; // for another view of this widget: ours is coming
+    else if (message.number !== last + 1) {
+      last = null;
+      model.send({ type: "hello" });
+      return;
+    } else state.rows.push(...unpack(buffers[0]));
+    last = message.number;
+    state.status = message.status;
+    if (state.rows.length > MOST_ROWS) state.rows = state.rows.filter((_, i) => i % 2 === 0 || i === state.rows.length - 1);
+    changed();
+  }
+
+  model.on("msg:custom", receive);
+  model.send({ type: "hello" });
+  return {
+    state,
+    drawn() {
+      if (timer === null && last !== null)
+        timer = setTimeout(() => {
+          timer = null;
+          if (last !== null) model.send({ type: "ack", number: last });
+        }, 500);
+    },
+    close() {
+      clearTimeout(timer);
+      model.off("msg:custom", receive);
+    },
+  };
+}

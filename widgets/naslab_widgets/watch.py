@@ -1,0 +1,115 @@
+"""Following a run that another process writes: the same view, fed from the run folder."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from naslab import runs
+from naslab.events import SupernetStep
+from naslab_widgets.figures.svg import Drawing
+from naslab_widgets.live import LiveView
+from naslab_widgets.publisher import Publisher
+
+
+class Watch:
+    """Looks into a run folder twice a second; takes no lock and writes nothing."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        period: float = 0.5,
+        hz: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            path: of a run folder (`naslab.Search(searcher, run=path)`).
+            period: seconds between two looks.
+        """
+        self.path = Path(path)
+        self._reader = runs.read(path)
+        self._row, self._step = 0, 0
+        self._times: deque[tuple[float, int]] = deque(maxlen=64)
+        self._publisher = Publisher(self._publish, period=1 / hz)
+        self.view = LiveView(self._reader.space, poke=self._publisher.poke, hz=hz, clock=clock)
+        self.panel = ipywidgets.VBox([self.view]).add_class("naslab-lab")
+        self._message, self._state = "", "running"
+        self._end = threading.Event()
+        self.look()
+        self._thread = threading.Thread(target=self._follow, args=(period,), daemon=True, name="naslab-watch")
+        self._thread.start()
+
+    def look(self) -> bool:
+        """Take what is new in the folder; whether there was anything."""
+        records = self._reader.events(since=self._row)
+        if any(event.step <= self._step for _, _, event in records if isinstance(event, SupernetStep)):
+            records = self._reader.events()  # the search went back: what came after that moment is abandoned
+            self.view.clear()
+            self._times.clear()
+        for number, when, event in records:
+            self.view.take(event)
+            self._row = number
+            if isinstance(event, SupernetStep):
+                self._step = event.step
+                self._times.append((when, event.step))
+        state, self._state = self._state, self._told_state()
+        return bool(records) or state != self._state
+
+    @property
+    def state(self) -> str:
+        """ "running", "paused" (no process drives the run), "finished" or "stopped" (we look no more)."""
+        return "stopped" if self._end.is_set() else self._state
+
+    def _told_state(self) -> str:
+        if self._step >= self._reader.total:
+            return "finished"
+        return "paused" if self._reader.closed else "running"
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._end.set()
+        self._publisher.poke()
+
+    def picture(self) -> Drawing:
+        """A static SVG of what was last seen."""
+        return self.view.picture()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
+        bundle = self.panel._repr_mimebundle_(**kwargs)
+        return {**bundle, "text/plain": repr(self), "image/svg+xml": str(self.picture())}
+
+    def __repr__(self) -> str:
+        return f"<Watch: {self.path}, {self.state}, step {self._step:,}>"
+
+    def _follow(self, period: float) -> None:
+        while not self._end.wait(period):
+            try:
+                news, message = self.look(), ""
+            except Exception as error:
+                news, message = False, f"{type(error).__name__}: {error}"
+            if news or message != self._message:
+                self._message = message
+                self._publisher.poke()
+
+    def _publish(self) -> bool:
+        times, running = list(self._times), self.state == "running"
+        seconds = times[-1][0] - times[0][0] if times else 0.0
+        rate = (times[-1][1] - times[0][1]) / seconds if running and seconds > 0 else 0.0
+        return self.view.publish(
+            {
+                "state": self.state,
+                "step": self._step,
+                "total": self._reader.total,
+                "rate": rate,
+                "left": (self._reader.total - self._step) / rate if rate else None,
+                "message": self._message,
+            }
+        )
