@@ -6,12 +6,15 @@ state has to be saved, and no result depends on which process, thread or attempt
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+_GLOBAL_GENERATOR = threading.RLock()
 
 
 def _seed_sequence(words: tuple[int | str, ...]) -> np.random.SeedSequence:
@@ -33,9 +36,10 @@ def torch_generator(*words: int | str) -> torch.Generator:
 def seeded(*words: int | str) -> Iterator[None]:
     """Inside, torch's global generator is seeded by the words; outside, it is left as it was.
 
-    For what takes no generator: the initialisation of torch's own modules, and dropout.
+    For what takes no generator: the initialisation of torch's own modules, and dropout. One thread at a time: the
+    generator belongs to the whole process.
     """
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=devices):
         torch.manual_seed(torch_generator(*words).initial_seed())
         yield

@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 
 import ipywidgets
 import pytest
-import torch
 
 from naslab.errors import Diverged, SpecError
 from naslab.events import Changed
@@ -195,12 +194,3 @@ def test_earlier_steps_are_shown_too_and_going_back_is_followed(tiny):
     search.step, search.events = 6, search.events[:6]  # as search.rewind(6) leaves it
     lab.run(2)
     assert lab.view._history.rows()[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
-
-
-def test_the_worker_uses_as_many_torch_threads_as_told(tiny):
-    before, seen = torch.get_num_threads(), []
-    try:
-        Lab(tiny.Search(before_step=lambda step: seen.append(torch.get_num_threads())), threads=3).run(2)
-    finally:
-        torch.set_num_threads(before)
-    assert seen == [3, 3]

@@ -1,6 +1,7 @@
 import asyncio
 import itertools
 import threading
+import time
 
 import pytest
 
@@ -43,12 +44,6 @@ def test_an_error_is_shown_and_raised():
     assert "half" in later.panel.value, "what was reached stays in sight"
 
 
-def test_finished_can_be_awaited():
-    later = Later(lambda: 7, lambda: None)
-    assert asyncio.run(later.finished()) is later
-    assert later.result() == 7
-
-
 def test_a_picture_is_shown_as_one_and_stays_without_widgets():
     picture = Drawing("<svg xmlns='http://www.w3.org/2000/svg'/>")
     later = Later(lambda: (picture, "a line"), lambda: None)
@@ -77,6 +72,21 @@ def test_then_leaves_the_kernel_free_when_somebody_looks(tiny):
     assert not later.done, "a pause is not the end"
     lab.stop()
     assert later.result(10) == 2, "stopping is"
+
+
+def test_jobs_come_one_after_the_other(tiny):
+    lab, order = Lab(tiny.Search(total=1)), []
+    lab.view.listening = True
+
+    def first():
+        time.sleep(0.2)
+        order.append("first")
+
+    laters = [asyncio.run(lab.then(job)) for job in (first, lambda: order.append("second"))]
+    lab.run()
+    for later in laters:
+        later.result(10)
+    assert order == ["first", "second"]
 
 
 def test_then_says_that_nobody_plays(tiny, clock):

@@ -33,13 +33,10 @@ class Lab:
     Buttons and methods of one name do the same. Everything works without a front end, too.
     """
 
-    def __init__(
-        self, search: Any, *, threads: int = 1, hz: float = 10.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, search: Any, *, hz: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
         """
         Args:
             search: a `naslab.Search`; a lab made earlier for the same search is stopped.
-            threads: how many threads torch uses for a step.
             hz: frames a second, at most.
             clock: seconds; for tests.
         """
@@ -49,12 +46,13 @@ class Lab:
             lab._runner.join()
         _LABS[search] = weakref.ref(self)
         self.search, self._clock = search, clock
+        self._later: Later | None = None
         self._seen = 0
         self._last_seen: Event | None = None
         self._told: BaseException | None = None
         self._shown: State | None = None
         self._publisher = Publisher(self._publish, period=1 / hz)
-        self._runner = Runner(search, threads=threads, observe=self._observe, rested=self._publisher.poke, clock=clock)
+        self._runner = Runner(search, observe=self._observe, rested=self._publisher.poke, clock=clock)
         self.view = LiveView(search.space, poke=self._publisher.poke, hz=hz, clock=clock)
         self._buttons = {
             "play": _button("Play", "Go on to the end of the search", self.play),
@@ -113,7 +111,8 @@ class Lab:
             raise
 
     async def then(self, job: Callable[[], Any]) -> Later:
-        """Do the job when the search has ended, or was stopped; `await lab.then(job)` as the last line of a cell.
+        """Do the job when the search has ended, or was stopped, and the jobs before it are done; `await lab.then(job)`
+        as the last line of a cell.
 
         With somebody looking, the cell is done at once and its panel fills later, so that the kernel stays free.
         Without a front end the cell waits for the result.
@@ -121,7 +120,14 @@ class Lab:
         Args:
             job: a function, or a generator whose every value replaces the one before in the panel.
         """
-        later = Later(job, self._runner.wait_for_the_end)
+        before = self._later
+
+        def ready() -> None:
+            self._runner.wait_for_the_end()
+            if before is not None:
+                before.join()
+
+        later = self._later = Later(job, ready)
         patience = self._clock() + 10  # for a page that is still loading
         while not later.done and not self.view.listening:
             if not self._runner.busy and not self._runner.ended and self._clock() > patience:

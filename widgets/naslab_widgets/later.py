@@ -8,7 +8,6 @@ on. Without a front end (a test, a converted notebook) the cell waits and shows 
 
 from __future__ import annotations
 
-import asyncio
 import html
 import threading
 from collections.abc import Callable, Iterator
@@ -38,23 +37,20 @@ class Later:
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the job, and give its (last) value or raise its error."""
-        self._thread.join(timeout)
-        if self._thread.is_alive():
+        self.join(timeout)
+        if not self.done:
             raise TimeoutError(f"not done after {timeout} s: {self._state}")
         if self._error is not None:
             raise self._error
         return self._value
 
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the job, whatever comes of it."""
+        self._thread.join(timeout)
+
     @property
     def done(self) -> bool:
         return not self._thread.is_alive()
-
-    async def finished(self) -> Later:
-        """Itself, once the job is done; meanwhile the kernel answers the buttons. Raises the job's error."""
-        while not self.done:
-            await asyncio.sleep(0.1)
-        self.result()
-        return self
 
     def _work(self) -> None:
         try:

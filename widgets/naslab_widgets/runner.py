@@ -16,8 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
 
-import torch
-
 State = Literal["idle", "running", "paused", "stopped", "finished"]
 
 
@@ -26,8 +24,6 @@ class Runner:
 
     Args:
         search: a `naslab.Search`.
-        threads: for `torch.set_num_threads` in the worker. One is right for small networks: with more, steps of a few
-            milliseconds can become slower by an order of magnitude beside any other busy process.
         observe: called by the worker after each step and each command, before the search counts as at rest.
         rested: called by the worker when it has nothing more to do.
     """
@@ -36,12 +32,11 @@ class Runner:
         self,
         search: Any,
         *,
-        threads: int = 1,
         observe: Callable[[], None] = lambda: None,
         rested: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._search, self._threads, self._clock = search, threads, clock
+        self._search, self._clock = search, clock
         self._observe, self._rested = observe, rested
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -146,7 +141,6 @@ class Runner:
             self._thread.start()
 
     def _work(self) -> None:
-        torch.set_num_threads(self._threads)
         self._times.clear()
         while True:
             with self._changed:

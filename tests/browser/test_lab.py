@@ -1,0 +1,146 @@
+"""The lab as a person has it: a notebook in JupyterLab, a browser, a mouse."""
+
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
+
+REAL = """
+import naslab as nl
+from naslab_widgets import Lab
+task = nl.tasks.Digits()
+space = nl.spaces.DartsCell(nodes=2, channels=2, cells=3)
+search = nl.Search(nl.searchers.Darts(space, task, batch_size=8, epochs=500, seed=0))
+lab = Lab(search)
+lab
+"""
+TINY = f"""
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parents[1] / "widgets")!r})
+from conftest import OPERATIONS, TinySearch, TinySpace
+from naslab_widgets import Lab
+"""
+
+VIEWS = ("naslab-alpha", "naslab-cell", "naslab-curves", "naslab-status")
+
+
+def searching(total, seconds):
+    """A cell that shows the lab of a search whose steps take so many seconds."""
+    return (
+        f"{TINY}search = TinySearch(total={total}, before_step=lambda n: time.sleep({seconds}))\nlab = Lab(search)\nlab"
+    )
+
+
+def ours(complaints):
+    """What the page complains of that is ours: JupyterLab itself asks for files that a fresh server has not got."""
+    return [line for line in complaints if "Failed to load resource" not in line]
+
+
+def test_a_search_is_watched_and_steered(notebook):
+    book = notebook(REAL, "lab.play()")
+    book.run_all()
+    book.wait_step("naslab-alpha", 3, timeout=60_000)
+    book.wait_state("running")
+    seconds = [book.ask("6 * 7") for _ in range(5)]
+    assert [answer for answer, _ in seconds] == [42] * 5
+    assert sorted(elapsed for _, elapsed in seconds)[2] < 2.0  # the kernel is free, on however busy a machine
+
+    book.button("Pause").click()
+    book.wait_state("paused")
+    reached, _ = book.ask("search.step")
+    for view in VIEWS:
+        book.wait_step(view, reached)
+    book.page.wait_for_timeout(700)
+    assert {book.step_of(view) for view in VIEWS} == {reached}
+    assert book.ask("search.step")[0] == reached
+
+    slider = book.page.locator(".noUi-handle").first
+    slider.focus()
+    for _ in range(5):
+        slider.press("ArrowRight")
+    book.page.wait_for_timeout(500)
+    book.button("Step").click()
+    book.wait_step("naslab-status", reached + 1)
+    book.wait_state("paused")
+    changed, _ = book.ask("[(e.step, e.name, e.old < e.new) for e in search.events if e.kind == 'changed']")
+    assert changed == [[reached + 1, "w_lr", True]]
+    assert book.ask("search.step")[0] == reached + 1
+    assert "w_lr" in book.page.locator(".naslab-log").inner_text()
+
+    kept = book.page.locator('.naslab-edge[data-kept="true"]')
+    assert kept.count() == 8
+    book.page.locator(".naslab-alpha").first.hover(position={"x": 20, "y": 50})
+    assert "c" in book.page.locator(".naslab-tooltip").inner_text()
+    assert "step" in book.page.locator(".naslab-tooltip").inner_text()
+
+    book.button("Stop").click()
+    book.wait_state("stopped")
+    book.screenshot("lab")
+    assert ours(book.complaints) == []
+
+
+def test_a_reloaded_page_shows_everything_again(notebook):
+    book = notebook(searching(400, 0.002))
+    book.run_all()
+    book.wait_step("naslab-status", 0, timeout=60_000)
+    book.button("Play").click()
+    book.wait_step("naslab-curves", 30)
+    book.command("docmanager:save")
+    book.page.reload()
+    book.ready()
+    book.wait_state("finished", timeout=60_000)
+    book.wait_step("naslab-alpha", 400)
+    assert book.page.evaluate("() => document.querySelectorAll('.naslab-status').length") == 1
+    assert ours(book.complaints) == []
+
+
+def test_the_picture_keeps_moving_while_a_cell_computes(notebook):
+    book = notebook(searching(10**6, 0.01))
+    book.run_all()
+    book.wait_step("naslab-status", 0, timeout=60_000)
+    book.button("Play").click()
+    book.wait_step("naslab-alpha", 20)
+    _, seconds = book.ask("(time.sleep(3), search.step)[1]")
+    assert seconds >= 3
+    shown, behind = book.step_of("naslab-alpha"), book.ask("search.step")[0]
+    assert shown > 100
+    assert behind - shown < 300
+    book.button("Pause").click()
+    book.wait_state("paused")
+
+
+def test_errors_are_shown_and_hostile_names_do_nothing(notebook):
+    evil = "<img src=x onerror='window.__pwned=1'>"
+    book = notebook(
+        TINY
+        + f"evil = {evil!r}\n"
+        + "space = TinySpace(nodes=2, operations=('none', evil, '</script>', '${1}'), parts=(evil, '</svg>'))\n"
+        + "def before(n):\n    if n == 5: raise ValueError(evil)\n"
+        + "search = TinySearch(space=space, before_step=before)\n"
+        + "lab = Lab(search)\nlab",
+        "lab.play()",
+    )
+    book.run_all()
+    book.wait_state("paused", timeout=60_000)
+    book.wait_step("naslab-alpha", 4)
+    assert evil in book.page.locator(".naslab-alarm").inner_text()
+    assert evil in book.page.locator(".naslab-legend").inner_text()
+    book.page.locator(".naslab-edge").first.hover(force=True)
+    assert book.page.evaluate("() => window.__pwned === undefined")
+    assert book.page.locator(".naslab img, .naslab script").count() == 0
+    assert ours(book.complaints) == []
+
+
+@pytest.mark.parametrize(("theme", "width"), [("dark", 1400), ("light", 760)])
+def test_it_fits_the_page_in_every_theme(notebook, theme, width):
+    book = notebook(TINY + "lab = Lab(TinySearch())\nlab.run(200)\nlab", theme=theme, width=width, height=1100)
+    book.run_all()
+    book.wait_step("naslab-alpha", 200, timeout=60_000)
+    book.page.evaluate("() => document.querySelector('.naslab-lab').scrollIntoView()")
+    book.screenshot(f"lab-{theme}-{width}")
+    overflow = "() => { const r = document.querySelector('.naslab'); return r.scrollWidth - r.clientWidth; }"
+    assert book.page.evaluate(overflow) <= 1
+    ground = book.page.evaluate("() => getComputedStyle(document.querySelector('.naslab')).backgroundColor")
+    brightness = sum(map(int, ground.removeprefix("rgb(").rstrip(")").split(",")[:3]))
+    assert (brightness < 300) == (theme == "dark")
