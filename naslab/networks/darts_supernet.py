@@ -4,8 +4,9 @@ Each edge of a cell is a mixed operation; batch normalisation has no learnt scal
 cannot undo its weight; pooling is followed by batch normalisation, so that no candidate is louder than another. The
 stack of cells is that of the evaluation network (`darts.py`).
 
-The mixture is the sum that the paper writes, operation after operation. Differences from the paper: images of any
-number of channels and any size; an operation whose weight is exactly 0 can be left out (`mixture.py`).
+The sum that the paper writes is computed by source rather than by edge, several times faster (`mixture.py`).
+Differences from the paper: images of any number of channels and any size; an operation whose weight is exactly 0, in
+weights that need no gradient, is not computed.
 """
 
 from __future__ import annotations
@@ -17,12 +18,18 @@ from torch import Tensor, nn
 
 from naslab.networks import sizes
 from naslab.networks.darts import CellPlan, Classifier, Preprocess, Stem, plan, reductions
-from naslab.networks.mixture import EdgeWeights, MixedOperation, edge_weights, pixels_together, total
+from naslab.networks.mixture import Leaving, Mixture, mixture, pixels_together, total
 from naslab.operations.images import DARTS_OPERATIONS
+from naslab.operations.tricks import Tricks
 
 
-def candidate(operation: str, channels: int, stride: int) -> nn.Module:
-    """The operation as it is in the search: without affine parameters, pooling normalised."""
+def row(node: int, source: int) -> int:
+    """Of the weights, for the edge from a state (0 and 1: the outputs of the cells before; 2 + i: node i) to a node."""
+    return node * (node + 3) // 2 + source
+
+
+def without_parameters(operation: str, channels: int, stride: int) -> nn.Module:
+    """Pooling, normalised, and the identity."""
     module = DARTS_OPERATIONS[operation](channels, stride, False)
     return nn.Sequential(module, nn.BatchNorm2d(channels, affine=False)) if "pool" in operation else module
 
@@ -33,22 +40,22 @@ class MixedCell(nn.Module):
     def __init__(self, cell: CellPlan, nodes: int, operations: tuple[str, ...]) -> None:
         super().__init__()
         self.preprocess = Preprocess(cell, affine=False)
-        self.nodes = nodes
-        self.edges = nn.ModuleList()
-        for node in range(nodes):
-            for source in range(2 + node):
-                stride = 2 if cell.reduction and source < 2 else 1
-                self.edges.append(
-                    MixedOperation((candidate(name, cell.channels, stride) for name in operations), stride)
-                )
+        self.stride = 2 if cell.reduction else 1
+        self.leaving = nn.ModuleList()
+        self.targets = [range(max(0, source - 1), nodes) for source in range(1 + nodes)]
+        for source, targets in enumerate(self.targets):
+            stride = self.stride if source < 2 else 1
+            self.leaving.append(Leaving(operations, len(targets), cell.channels, stride, without_parameters))
 
-    def forward(self, before_last: Tensor, last: Tensor, weights: list[EdgeWeights]) -> Tensor:
+    def forward(self, before_last: Tensor, last: Tensor, by_source: list[Mixture], tricks: Tricks) -> Tensor:
         states = self.preprocess(before_last, last)
-        row = 0
-        for _ in range(self.nodes):
-            rows = range(row, row + len(states))
-            row = rows.stop
-            states.append(total([self.edges[r](state, weights[r]) for r, state in zip(rows, states, strict=True)]))
+        nothing = torch.zeros_like(states[0][:, :, :: self.stride, :: self.stride])
+        incoming: list[list[Tensor]] = [[] for _ in self.targets[0]]
+        for source, targets in enumerate(self.targets):
+            for node, terms in zip(targets, self.leaving[source](states[source], by_source[source], tricks), strict=True):
+                incoming[node].extend(terms)
+            if source > 0:  # all edges into node `source - 1` have been seen
+                states.append(total(incoming[source - 1] or [nothing]))
         return torch.cat(states[2:], dim=1)
 
 
@@ -63,6 +70,9 @@ class DartsSupernet(nn.Module):
         channels: of the nodes of the first cells (16 in the paper).
         cells: how many (8 in the paper).
     """
+
+    tricks: Tricks = Tricks()
+    """What it does to be fast; may be set at any time."""
 
     def __init__(
         self,
@@ -83,12 +93,17 @@ class DartsSupernet(nn.Module):
         plans = list(plan(channels, cells, {"normal": nodes, "reduce": nodes}))
         self.parts = [cell.part for cell in plans]
         self.cells = nn.ModuleList(MixedCell(cell, nodes, operations) for cell in plans)
+        self.targets = self.cells[0].targets
         self.classifier = Classifier(nodes * plans[-1].channels, classes)
 
     def forward(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] under the weights {"normal": [E, O], "reduce": [E, O]}."""
-        scalars = {part: edge_weights(weights, part, *self.shape) for part in ("normal", "reduce")}
-        before_last = last = pixels_together(self.stem(x))
+        by_source = {}
+        for part in ("normal", "reduce"):
+            whole = mixture(weights, part, *self.shape)
+            by_source[part] = [whole.rows([row(node, source) for node in ts]) for source, ts in enumerate(self.targets)]
+        x = self.stem(x)
+        before_last = last = pixels_together(x) if self.tricks.pixels_together else x
         for part, cell in zip(self.parts, self.cells, strict=True):
-            before_last, last = last, cell(before_last, last, scalars[part])
+            before_last, last = last, cell(before_last, last, by_source[part], self.tricks)
         return self.classifier(last)

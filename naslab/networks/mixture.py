@@ -1,37 +1,54 @@
-"""Mixed operations: all candidates on one edge, blended by weights (Liu et al. 2019, Eq. 2)."""
+"""Mixed operations: all candidates on every edge, blended by weights (Liu et al. 2019, Eq. 2).
+
+What is computed is the published mixture, edge by edge
+
+    x_node  =  sum over the edges (state -> node)  sum over operations o  of  weight[edge, o] * o(x_state)
+
+but not edge by edge: `Leaving` holds all edges that leave one state, which all read the same pixels, and computes them
+together. `Tricks` names what it does to be fast, and turns each of it off.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from naslab.errors import SpecError
-from naslab.operations.images import Zero
+from naslab.networks.batch_norm import frozen_statistics
+from naslab.operations.stacked import STACKED, of_edges
+from naslab.operations.tricks import Tricks
 
-EdgeWeights = Sequence[Tensor | None]
-"""[O] scalars, one an operation; None for an operation that is not to be computed."""
+
+@dataclass(frozen=True)
+class Mixture:
+    """The weights of the operations on some edges."""
+
+    weights: Tensor
+    """[E, O]."""
+    used: list[list[bool]]
+    """False where an operation is not to be computed: its weight is exactly 0, and needs no gradient."""
+
+    def rows(self, rows: Sequence[int]) -> Mixture:
+        """Of these edges only."""
+        return Mixture(self.weights[list(rows)], [self.used[row] for row in rows])
+
+    def edges_that_use(self, column: int) -> list[int]:
+        return [edge for edge, used in enumerate(self.used) if used[column]]
 
 
-def edge_weights(weights: Mapping[str, Tensor], part: str, edges: int, operations: int) -> list[EdgeWeights]:
-    """The matrix [E, O] of a part as scalars, edge by edge.
-
-    An entry that is exactly 0 in a matrix that needs no gradient becomes None: it would add nothing.
-    """
+def mixture(weights: Mapping[str, Tensor], part: str, edges: int, operations: int) -> Mixture:
+    """Of all edges of a part."""
     matrix = weights.get(part)
     if matrix is None or matrix.shape != (edges, operations):
         came = "nothing" if matrix is None else f"shape {tuple(matrix.shape)}"
         raise SpecError(f"the weights of {part!r} must have shape ({edges}, {operations}), got {came}")
-    rows = [row.unbind() for row in matrix.unbind()]
-    if matrix.requires_grad:
-        return list(rows)
-    values = matrix.tolist()
-    return [
-        [scalar if value != 0 else None for scalar, value in zip(row, row_values, strict=True)]
-        for row, row_values in zip(rows, values, strict=True)
-    ]
+    used = torch.ones_like(matrix, dtype=torch.bool) if matrix.requires_grad else matrix != 0
+    return Mixture(matrix, used.tolist())
 
 
 def total(terms: Sequence[Tensor]) -> Tensor:
@@ -40,26 +57,76 @@ def total(terms: Sequence[Tensor]) -> Tensor:
 
 
 def pixels_together(x: Tensor) -> Tensor:
-    """The same x [B, C, H, W], on the CPU with the channels of a pixel side by side in memory: depthwise
-    convolutions and pools are about twice as fast so, and what follows keeps the layout."""
+    """The same x [B, C, H, W], on the CPU with the channels of a pixel side by side in memory; what follows keeps it."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
-class MixedOperation(nn.Module):
-    """The weighted sum of the candidate operations on one edge; `none` adds nothing and is not computed."""
+class Leaving(nn.Module):
+    """All candidate operations on the D edges that leave one state.
 
-    def __init__(self, operations: Iterable[nn.Module], stride: int) -> None:
+    Args:
+        operations: the candidates, in the order of the columns of the weights; `none` adds nothing, and is not here.
+        edges: D.
+        channels: of every state.
+        stride: of these edges.
+        without_parameters: operation -> a module for all edges, for the operations that have no parameters.
+    """
+
+    def __init__(
+        self,
+        operations: Sequence[str],
+        edges: int,
+        channels: int,
+        stride: int,
+        without_parameters: Callable[[str, int, int], nn.Module],
+    ) -> None:
         super().__init__()
-        self.operations = nn.ModuleList(operations)
-        self.stride = stride
+        self.edges, self.channels = edges, channels
+        self.shared, self.stacked = nn.ModuleDict(), nn.ModuleDict()
+        self.columns = {name: column for column, name in enumerate(operations)}
+        for name in operations:
+            if name in STACKED and not (name == "skip_connect" and stride == 1):
+                self.stacked[name] = STACKED[name](edges, channels, stride)
+            elif name != "none":
+                self.shared[name] = without_parameters(name, channels, stride)
 
-    def forward(self, x: Tensor, weights: EdgeWeights) -> Tensor:
-        """x: [B, C, H, W]; the result has ceil(H / stride) x ceil(W / stride) pixels."""
-        terms = [
-            weight * operation(x)
-            for weight, operation in zip(weights, self.operations, strict=True)
-            if weight is not None and not isinstance(operation, Zero)
-        ]
-        if not terms:
-            return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
-        return total(terms)
+    def forward(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> list[list[Tensor]]:
+        """x: [B, C, H, W]; for each edge, terms [B, C, ceil(H / stride), ceil(W / stride)] whose sum is its output."""
+        terms: list[list[Tensor]] = [[] for _ in range(self.edges)]
+        for edges, blended in (*self._without_parameters(x, mixture, tricks), *self._with_parameters(x, mixture, tricks)):
+            for edge, term in zip(edges, blended, strict=True):
+                terms[edge].append(term)
+        return terms
+
+    def _without_parameters(self, x: Tensor, mixture: Mixture, tricks: Tricks):
+        used = {name: edges for name in self.shared if (edges := mixture.edges_that_use(self.columns[name]))}
+        if not used:
+            return
+        if not tricks.shared:
+            for name, edges in used.items():
+                for edge in edges:
+                    weight = mixture.weights[edge, self.columns[name]]
+                    if edge == edges[0]:
+                        yield [edge], [weight * self.shared[name](x)]
+                    else:
+                        with frozen_statistics(self.shared[name]):
+                            yield [edge], [weight * self.shared[name](x)]
+            return
+        results = torch.stack([self.shared[name](x).permute(0, 2, 3, 1) for name in used])  # [K, B, H', W', C]
+        weights = mixture.weights[:, [self.columns[name] for name in used]]  # [D, K]
+        blended = (weights @ results.flatten(1)).unflatten(1, results.shape[1:])
+        yield range(self.edges), blended.permute(0, 1, 4, 2, 3).unbind()
+
+    def _with_parameters(self, x: Tensor, mixture: Mixture, tricks: Tricks):
+        rectified = F.relu(x)
+        groups: dict[tuple[int, ...], list[Tensor]] = {}
+        scales = mixture.weights.t().repeat_interleave(self.channels, dim=1)  # [O, D C]
+        for name, operation in self.stacked.items():
+            used = mixture.edges_that_use(self.columns[name])
+            scale = scales[self.columns[name]]
+            for edges in [used] if tricks.stacked and used else [[edge] for edge in used]:
+                source = rectified if tricks.shared else F.relu(x)
+                output = operation(source, edges, of_edges(scale, self.edges, edges), tricks)
+                groups.setdefault(tuple(edges), []).append(output)
+        for edges, outputs in groups.items():
+            yield edges, total(outputs).chunk(len(edges), dim=1)

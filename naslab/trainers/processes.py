@@ -1,7 +1,7 @@
 """Several processes that train one network: who am I, what do we share, and how to start the others.
 
-A training takes part in a group of processes in one of three ways: the script was started by `torchrun` or
-`accelerate launch`, which say so in the environment; the script made a `torch.distributed` group of its own; or
+A training takes part in a group of processes in one of three ways: the script was started by `torchrun`,
+which says so in the environment; the script made a `torch.distributed` group of its own; or
 `fit(..., processes=2)` starts the others itself, which works from a notebook too.
 """
 

@@ -2,6 +2,8 @@ import torch
 from torch import nn
 
 from naslab.networks.cost import cost, parameters
+from naslab.networks.darts import DartsNetwork
+from naslab.networks.genotype import Genotype
 
 
 def test_convolutions_and_linear_layers_by_hand():
@@ -16,6 +18,16 @@ def test_convolutions_and_linear_layers_by_hand():
     measured = cost(network, (3, 16, 16))
     assert measured.multiply_adds == 256 * 9 * 3 * 8 + 64 * 25 * 8 + 80
     assert measured.parameters == parameters(network) == 216 + 16 + 208 + 90
+
+
+def test_what_is_for_training_only_costs_nothing():
+    cell = ((("skip_connect", 0), ("sep_conv_3x3", 1)), (2,))
+    plain, auxiliary = (
+        DartsNetwork(Genotype(*cell, *cell), (1, 8, 8), 3, channels=2, cells=3, auxiliary=with_head)
+        for with_head in (False, True)
+    )
+    assert cost(auxiliary, (1, 8, 8)).multiply_adds == cost(plain, (1, 8, 8)).multiply_adds
+    assert parameters(auxiliary) > parameters(plain)
 
 
 def test_the_network_is_left_as_it_is():

@@ -116,6 +116,7 @@ def test_only_spec_error_comes_out_of_json(record):
         ("Genotype(normal=" + "[" * 150 + "]" * 150 + ")", "only names"),
         ("(" * 10_000, "not a genotype"),
         ("-" * 60_000 + "1", "genotype"),
+        ("a" + ".b" * 20_000, "not a genotype (RecursionError)"),
         ("1" * 5_000, "genotype"),
         (" " * (MAX_TEXT + 1), "at most"),
         ("Genotype(normal=[" + "('none', 0), " * 130 + "])", "only names"),

@@ -197,3 +197,9 @@ def test_bad_strings(text, sentence):
 def test_bad_numbers(index):
     with pytest.raises(SpecError, match="numbered from 0 to 15624"):
         SPACE.at(index)
+
+
+def test_an_edge_without_operation_is_not_drawn():
+    drawn = SPACE.graph(SPACE.parse("|none~0|+|nor_conv_3x3~0|none~1|+|none~0|none~1|skip_connect~2|"))
+    assert set(drawn.edges) == {("cell/0", "cell/2"), ("cell/2", "cell/3")}
+    assert len(drawn) == 4

@@ -1,0 +1,196 @@
+"""Operations with parameters on D edges at once: those of all edges that leave one state.
+
+A stacked operation has the modules, and the names of parameters, of the operation on one edge (`images.py`), with the
+parameters of D edges one after the other along the first dimension: edge d owns rows d C to (d + 1) C, where C is the
+number of channels. It reads one state [B, C, H, W] and gives [B, D C, H', W'], the output of edge d in channels d C to
+(d + 1) C. Its first layer reads the state D times over, every other layer its own edge only (D groups).
+
+`forward(x, edges, scale, tricks)`: x is max(state, 0), the leading ReLU being the caller's; `edges`, the edges to
+compute, in order; `scale`, [len(edges) C], what to multiply the output with. No operation here has affine parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from naslab.operations.depthwise import depthwise
+from naslab.operations.tricks import Tricks
+
+
+def of_edges(stack: Tensor, total: int, edges: Sequence[int]) -> Tensor:
+    """The rows of these edges in a tensor [total * R, ...]: a view if the edges are neighbours, a copy otherwise."""
+    if len(edges) == total:
+        return stack
+    by_edge = stack.unflatten(0, (total, -1))
+    if edges[-1] - edges[0] == len(edges) - 1:
+        return by_edge.narrow(0, edges[0], len(edges)).flatten(0, 1)
+    return by_edge[list(edges)].flatten(0, 1)
+
+
+class StackedConv(nn.Conv2d):
+    """D convolutions side by side, [channels_in -> channels] each; the first layer of an operation reads one state."""
+
+    def __init__(
+        self,
+        edges: int,
+        channels_in: int,
+        channels: int,
+        kernel: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        *,
+        first: bool = False,
+    ) -> None:
+        groups = 1 if first else edges
+        super().__init__(groups * channels_in, edges * channels, kernel, stride, padding, groups=groups, bias=False)
+        self.edges, self.first = edges, first
+
+    def forward(self, x: Tensor, edges: Sequence[int]) -> Tensor:
+        weight = of_edges(self.weight, self.edges, edges)
+        return F.conv2d(x, weight, None, self.stride, self.padding, 1, 1 if self.first else len(edges))
+
+
+class StackedDepthwise(nn.Conv2d):
+    """D depthwise convolutions side by side."""
+
+    def __init__(self, edges: int, channels: int, kernel: int, stride: int, dilation: int, *, first: bool) -> None:
+        width = edges * channels
+        padding = dilation * (kernel // 2)
+        super().__init__(width, width, kernel, stride, padding, dilation, groups=width, bias=False)
+        self.edges, self.first = edges, first
+
+    def forward(self, x: Tensor, edges: Sequence[int], tricks: Tricks) -> Tensor:
+        (stride, _), (dilation, _) = self.stride, self.dilation
+        if self.first:
+            x = torch.cat([x] * len(edges), dim=1)
+        return depthwise(x, of_edges(self.weight, self.edges, edges), stride, dilation, tricks)
+
+
+class StackedNorm(nn.BatchNorm2d):
+    """D batch normalisations without affine parameters side by side; edges that are left out keep their statistics."""
+
+    def __init__(self, edges: int, channels: int) -> None:
+        super().__init__(edges * channels, affine=False)
+        self.edges = edges
+
+    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor | None = None) -> Tensor:
+        """x: [B, len(edges) C, H, W], normalised and multiplied by the scale [len(edges) C]."""
+        update = self.training and self.track_running_stats
+        statistics = [of_edges(s, self.edges, edges) for s in (self.running_mean, self.running_var)]
+        mean, variance = statistics if update or not self.training else (None, None)
+        y = F.batch_norm(x, mean, variance, scale, None, self.training, self.momentum or 0.0, self.eps)
+        if update:
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+            for own, moved in zip((self.running_mean, self.running_var), statistics, strict=True):
+                if moved.data_ptr() != own.data_ptr() and len(edges) < self.edges:
+                    own.unflatten(0, (self.edges, -1))[list(edges)] = moved.unflatten(0, (len(edges), -1))
+        return y
+
+    def scaled(self, x: Tensor, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:
+        """As the last layer of an operation."""
+        if tricks.weighted_norm:
+            return self(x, edges, scale)
+        return self(x, edges) * scale.view(1, -1, 1, 1)
+
+
+class StackedDilatedConv(nn.Sequential):
+    """`DilatedConv`: ReLU, depthwise, pointwise, normalisation."""
+
+    def __init__(
+        self, edges: int, channels: int, kernel: int, stride: int, dilation: int = 2, *, first: bool = True
+    ) -> None:
+        super().__init__(
+            nn.Identity() if first else nn.ReLU(),
+            StackedDepthwise(edges, channels, kernel, stride, dilation, first=first),
+            StackedConv(edges, channels, channels, 1),
+            StackedNorm(edges, channels),
+        )
+
+    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor | None, tricks: Tricks) -> Tensor:  # type: ignore[override]
+        activation, depthwise, pointwise, norm = self
+        x = pointwise(depthwise(activation(x), edges, tricks), edges)
+        return norm(x, edges) if scale is None else norm.scaled(x, edges, scale, tricks)
+
+
+class StackedSeparableConv(nn.Sequential):
+    """`SeparableConv`: twice depthwise separable."""
+
+    def __init__(self, edges: int, channels: int, kernel: int, stride: int) -> None:
+        super().__init__(
+            StackedDilatedConv(edges, channels, kernel, stride, dilation=1),
+            StackedDilatedConv(edges, channels, kernel, 1, dilation=1, first=False),
+        )
+
+    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
+        first, second = self
+        return second(first(x, edges, None, tricks), edges, scale, tricks)
+
+
+class StackedFactorizedConv(nn.Sequential):
+    """`FactorizedConv`: ReLU, 1 x k, k x 1, normalisation."""
+
+    def __init__(self, edges: int, channels: int, kernel: int, stride: int) -> None:
+        half = kernel // 2
+        super().__init__(
+            nn.Identity(),
+            StackedConv(edges, channels, channels, (1, kernel), (1, stride), (0, half), first=True),
+            StackedConv(edges, channels, channels, (kernel, 1), (stride, 1), (half, 0)),
+            StackedNorm(edges, channels),
+        )
+
+    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
+        _, across, down, norm = self
+        return norm.scaled(down(across(x, edges), edges), edges, scale, tricks)
+
+
+class StackedReLUConvBN(nn.Sequential):
+    """`ReLUConvBN` of stride 1 from C to C channels."""
+
+    def __init__(self, edges: int, channels: int, kernel: int) -> None:
+        super().__init__(
+            nn.Identity(),
+            StackedConv(edges, channels, channels, kernel, 1, kernel // 2, first=True),
+            StackedNorm(edges, channels),
+        )
+
+    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
+        _, convolution, norm = self
+        return norm.scaled(convolution(x, edges), edges, scale, tricks)
+
+
+class StackedFactorizedReduce(nn.Module):
+    """`FactorizedReduce` from C to C channels."""
+
+    def __init__(self, edges: int, channels: int) -> None:
+        super().__init__()
+        self.even = StackedConv(edges, channels, channels // 2, 1, 2, first=True)
+        self.odd = StackedConv(edges, channels, channels - channels // 2, 1, 2, first=True)
+        self.norm = StackedNorm(edges, channels)
+
+    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:
+        height, width = x.shape[-2:]
+        if height % 2 or width % 2:
+            x = F.pad(x, (0, width % 2, 0, height % 2))
+        even, odd = self.even(x, edges), self.odd(x[:, :, 1:, 1:], edges)
+        if self.even.out_channels == 0:
+            return self.norm.scaled(odd, edges, scale, tricks)
+        halves = zip(even.chunk(len(edges), dim=1), odd.chunk(len(edges), dim=1), strict=True)
+        return self.norm.scaled(torch.cat([part for pair in halves for part in pair], dim=1), edges, scale, tricks)
+
+
+STACKED: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "skip_connect": lambda edges, channels, stride: StackedFactorizedReduce(edges, channels),
+    "sep_conv_3x3": lambda edges, channels, stride: StackedSeparableConv(edges, channels, 3, stride),
+    "sep_conv_5x5": lambda edges, channels, stride: StackedSeparableConv(edges, channels, 5, stride),
+    "sep_conv_7x7": lambda edges, channels, stride: StackedSeparableConv(edges, channels, 7, stride),
+    "dil_conv_3x3": lambda edges, channels, stride: StackedDilatedConv(edges, channels, 3, stride),
+    "dil_conv_5x5": lambda edges, channels, stride: StackedDilatedConv(edges, channels, 5, stride),
+    "conv_7x1_1x7": lambda edges, channels, stride: StackedFactorizedConv(edges, channels, 7, stride),
+    "nor_conv_1x1": lambda edges, channels, stride: StackedReLUConvBN(edges, channels, 1),
+    "nor_conv_3x3": lambda edges, channels, stride: StackedReLUConvBN(edges, channels, 3),
+}
+"""(edges, channels, stride) -> the module; the operations that are not here have no parameters at stride 1."""

@@ -1,0 +1,41 @@
+"""What a computation's last bits depend on besides its seed: the builds, the processor, the number of threads."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import naslab
+
+
+def fingerprint(threads: int | None = None) -> dict[str, str | int]:
+    """The environment as JSON: where it is the same, so are the results, bit for bit.
+
+    `threads` is how many the computation uses; torch's own choice if left out.
+    """
+    return {
+        "naslab": naslab.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "threads": threads or torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "cpu": _processor(),
+    }
+
+
+def differences(then: Mapping[str, str | int], now: Mapping[str, str | int]) -> list[str]:
+    """What has changed, for people: `["threads was 4, is 1"]`."""
+    return [f"{name} was {then.get(name)}, is {value}" for name, value in now.items() if then.get(name) != value]
+
+
+def _processor() -> str:
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        for line in listing.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

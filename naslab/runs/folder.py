@@ -1,0 +1,342 @@
+"""A run on disk.
+
+    runs/darts-1/
+        run.json          what is searched, by whom, on what, with which seed; where a fork comes from; a checksum
+        events.sqlite     every event (naslab.runs.journal)
+        snapshots/        step-00000050.snapshot, ... (naslab.snapshot): shortcuts, all can be computed again
+        lock              held by the process that drives the run; the system lets go of it when that dies
+        driver.json       who that is
+
+A folder is built aside under a hidden name and renamed into place, so that a run is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import socket
+import uuid
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from naslab import snapshot
+from naslab.errors import RunError, SnapshotDamaged
+from naslab.events import Event
+from naslab.runs import environment
+from naslab.runs.journal import Journal, Row
+from naslab.runs.store import kept
+from naslab.snapshot import State
+
+FORMAT = 1
+_MOMENT = "run/moment"
+"""Name under which a snapshot carries the checksum of the journal's row that it belongs to."""
+
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"}
+
+
+def fresh(base: str | os.PathLike[str]) -> Path:
+    """The first of `base-1`, `base-2`, ... that does not exist yet."""
+    base = Path(base)
+    number = 1
+    while os.path.lexists(path := base.with_name(f"{base.name}-{number}")):
+        number += 1
+    return path
+
+
+def create(
+    path: Path,
+    spec: Mapping[str, Any],
+    *,
+    total: int,
+    task: str,
+    every: int,
+    states: Mapping[int, State],
+    rows: Iterable[Row] = (),
+    parent: Mapping[str, Any] | None = None,
+) -> None:
+    """Make a run folder at `path`, where nothing or an empty folder is.
+
+    Args:
+        path: the folder to be.
+        spec: of the searcher.
+        total: steps of the whole search.
+        task: fingerprint of the data.
+        every: steps from one snapshot to the next.
+        states: step -> state; step 0 at least.
+        rows: the events to begin with.
+        parent: what this is a fork of.
+    """
+    _check_free(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    wal = not _warn_of_network(path.parent)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    about = {
+        "format": FORMAT,
+        "run": uuid.uuid4().hex,
+        "spec": dict(spec),
+        "total": total,
+        "task": task,
+        "every": every,
+        "environment": environment.fingerprint(spec.get("threads")),
+        "parent": None if parent is None else dict(parent),
+    }
+    try:
+        (aside / "snapshots").mkdir(mode=0o700, parents=True)
+        aside.chmod(0o700)
+        journal = Journal.create(aside / "events.sqlite", about["run"], rows, wal=wal)
+        try:
+            for step, state in states.items():
+                snapshot.write(_snapshot(aside, step), {**state, _MOMENT: journal.digest(step)})
+        finally:
+            journal.close()
+        snapshot.write_bytes(aside / "run.json", _seal(about))
+        os.rename(aside, path)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            _check_free(path)
+        raise RunError(f"no run could be made at {path}: {error}; {free_space(path.parent)}") from error
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    snapshot.sync_folder(path.parent)
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What `run.json` says, checked."""
+    file = path / "run.json"
+    if not file.is_file():
+        known = f"; runs beside it: {', '.join(beside)}" if (beside := _runs_beside(path)) else ""
+        raise RunError(f"there is no run at {path}{known}. Begin one with Search(searcher, run=...)")
+    try:
+        about = json.loads(file.read_bytes())
+        checksum, version = about.pop("blake2b"), about["format"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RunError(f"{file} is damaged ({error}); restore it from a copy; nothing was changed") from error
+    if version != FORMAT:
+        raise RunError(
+            f"the run at {path} has format {version}, this naslab reads format {FORMAT}; open it with the version of "
+            f"naslab that wrote it ({about.get('environment', {}).get('naslab', 'unknown')}); it was left as it is"
+        )
+    if checksum != _checksum(about):
+        raise RunError(f"{file} is damaged: its checksum does not match; restore it from a copy; nothing was changed")
+    return about
+
+
+def driver(path: Path) -> dict[str, Any] | None:
+    """The process that drives the run, `{"pid": ..., "host": ...}`; None when there is none any more."""
+    try:
+        told = json.loads((path / "driver.json").read_bytes())
+        pid, host = int(told["pid"]), str(told["host"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if host == socket.gethostname() and not _living(pid):
+        return None
+    return {"pid": pid, "host": host}
+
+
+def free_space(path: Path) -> str:
+    with suppress(OSError):
+        return f"{shutil.disk_usage(path).free / 1e6:.1f} MB are free there"
+    return "how much is free there is unknown"
+
+
+class Folder:
+    """A run folder that this process drives. A `naslab.runs.store.Store`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        about = read_about(path)
+        self.spec: dict[str, Any] = about["spec"]
+        self.task: str = about["task"]
+        self.every: int = about["every"]
+        self.run: str = about["run"]
+        self.notes = [
+            f"the environment has changed, and with it perhaps the last bits: {difference}"
+            for difference in environment.differences(
+                about["environment"], environment.fingerprint(self.spec.get("threads"))
+            )
+        ]
+        """What whoever opens the run should know."""
+        # Any thread may drive, so the lock belongs to none.
+        self._lock = FileLock(path / "lock", timeout=0, thread_local=False)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            other = driver(path)
+            who = f"process {other['pid']} on {other['host']}" if other else "another process"
+            raise RunError(
+                f"the run at {path} is being driven by {who}; follow it with Lab.watch({str(path)!r}) or "
+                f"nl.runs.read({str(path)!r}), or stop it there first and then use Search.open({str(path)!r})"
+            ) from None
+        except OSError as error:
+            raise RunError(f"the run at {path} cannot be locked: {error}") from error
+        try:
+            with suppress(OSError):  # a courtesy to others; a full disk must not keep one from opening
+                me = {"pid": os.getpid(), "host": socket.gethostname()}
+                snapshot.write_bytes(path / "driver.json", json.dumps(me).encode())
+            (path / "snapshots").mkdir(exist_ok=True)
+            for leftover in (path / "snapshots").glob(".*.tmp"):
+                leftover.unlink(missing_ok=True)
+            self._journal = Journal(path / "events.sqlite", self.run, wal=not _warn_of_network(path))
+        except OSError as error:
+            self._lock.release()
+            raise RunError(f"the run at {path} cannot be opened: {error}; {free_space(path)}") from error
+        except BaseException:
+            self._lock.release()
+            raise
+        self._closed = False
+        self._inode = (path / "events.sqlite").stat().st_ino
+        self.notes += self._lost_events()
+
+    def append(self, events: Sequence[Event]) -> None:
+        self._must_be_there()
+        self._journal.append(events)
+
+    def rows(self) -> list[Row]:
+        return self._journal.rows()
+
+    def abandon(self, step: int) -> None:
+        self._must_be_there()
+        self._journal.abandon(step)
+        for later in self.snapshots():
+            if later > step:
+                _snapshot(self.path, later).unlink(missing_ok=True)
+
+    def save(self, step: int, state: State) -> None:
+        self._must_be_there()
+        snapshot.write(_snapshot(self.path, step), {**state, _MOMENT: self._journal.digest(step)})
+        standing = self.snapshots()
+        for old in set(standing) - kept(standing, self.every):
+            _snapshot(self.path, old).unlink(missing_ok=True)
+
+    def load(self, step: int) -> State:
+        path = _snapshot(self.path, step)
+        state = snapshot.read(path)
+        if state.pop(_MOMENT, None) != self._journal.digest(step):
+            raise SnapshotDamaged(f"the snapshot {path} belongs to another moment or another run")
+        return state
+
+    def snapshots(self) -> list[int]:
+        steps = [
+            path.name[len("step-") : -len(".snapshot")] for path in (self.path / "snapshots").glob("step-*.snapshot")
+        ]
+        return sorted(int(step) for step in steps if step.isdecimal())
+
+    def set_aside(self, step: int) -> None:
+        path = _snapshot(self.path, step)
+        with suppress(OSError):
+            path.replace(path.with_suffix(".damaged"))
+
+    def close(self) -> None:
+        if self._closed:  # by now the folder may be another's
+            return
+        self._closed = True
+        self._journal.close()
+        with suppress(OSError):
+            (self.path / "driver.json").unlink(missing_ok=True)
+        self._lock.release()
+
+    def _must_be_there(self) -> None:
+        """A file that was deleted or replaced still takes what is written to it, and keeps none of it."""
+        file = self.path / "events.sqlite"
+        if file.stat().st_ino != self._inode:
+            raise OSError(errno.ESTALE, "it has been replaced by another file", str(file))
+
+    def _lost_events(self) -> list[str]:
+        """A snapshot of a moment that the journal has never heard of: the end of the journal is gone."""
+        end = self._journal.last_step()
+        lost = []
+        for step in self.snapshots():
+            if step > end:
+                with suppress(SnapshotDamaged):
+                    if not self._journal.knows(str(snapshot.read(_snapshot(self.path, step)).get(_MOMENT))):
+                        lost.append(step)
+        if not lost:
+            return []
+        return [f"the events end at step {end}, although there is a snapshot of step {lost[-1]}; steps are done again"]
+
+
+def _snapshot(folder: Path, step: int) -> Path:
+    return folder / "snapshots" / f"step-{step:08d}.snapshot"
+
+
+def _check_free(path: Path) -> None:
+    if (path / "run.json").exists():
+        raise RunError(
+            f"there is a run at {path} already; go on with it by Search.open({str(path)!r}), "
+            f"or take a new folder: run=nl.runs.fresh({str(path)!r})"
+        )
+    if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
+        raise RunError(f"{path} is in use for something else; take a folder that is new or empty")
+
+
+def _seal(about: Mapping[str, Any]) -> bytes:
+    return json.dumps({**about, "blake2b": _checksum(about)}, indent=1).encode()
+
+
+def _checksum(about: Mapping[str, Any]) -> str:
+    return blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=32).hexdigest()
+
+
+def _sweep(path: Path) -> None:
+    """Remove what creations of this run that were killed have left."""
+    for left in path.parent.glob(f".{path.name}.*.new"):
+        pid = left.name[len(path.name) + 2 : -len(".new")]
+        if pid.isdecimal() and not _living(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _living(pid: int) -> bool:
+    if os.name == "nt":  # signal 0 is not a question there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _runs_beside(path: Path) -> list[str]:
+    with suppress(OSError):
+        return sorted(str(found.parent) for found in path.parent.glob("*/run.json"))[:5]
+    return []
+
+
+def _warn_of_network(path: Path) -> bool:
+    """Whether the folder is on a network file system, where SQLite's fast journal does not work."""
+    kind = file_system(path)
+    if kind not in _NETWORK and not kind.startswith("fuse."):
+        return False
+    warnings.warn(
+        f"{path} is on a network file system ({kind}): the run is kept there more slowly, and two hosts must not "
+        "drive it at once; a local folder is better",
+        stacklevel=2,
+    )
+    return True
+
+
+def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
+    """Type of the file system that holds the path, as Linux names it; empty elsewhere."""
+    if not mounts.exists():
+        return ""
+    best, kind = "", ""
+    place = str(path.resolve())
+    for line in mounts.read_text(errors="replace").splitlines():
+        _, mount, found, *_ = line.split(" ")
+        mount = mount.replace("\\040", " ")
+        inside = mount == "/" or place == mount or place.startswith(mount + "/")
+        if inside and len(mount) >= len(best):
+            best, kind = mount, found
+    return kind

@@ -1,0 +1,56 @@
+"""Look into a run from outside: while another process drives it, or a year later. Nothing is changed or locked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from naslab.events import Event
+from naslab.runs.folder import driver, read_about
+from naslab.runs.journal import Row, peek
+from naslab.spaces import from_spec
+from naslab.spaces.space import Space
+
+
+class RunReader:
+    """A run as it stands on disk now. Ask again for what has come since."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        about = read_about(self.path)
+        self.spec: dict[str, Any] = about["spec"]
+        """Of the searcher: `naslab.searchers.from_spec` makes it again."""
+        self.total: int = about["total"]
+        """Steps of the whole search."""
+        self.parent: dict[str, Any] | None = about["parent"]
+        """For a fork: `{"run": ..., "path": ..., "step": ...}` of where it comes from."""
+        self._run: str = about["run"]
+
+    @property
+    def space(self) -> Space:
+        return from_spec(self.spec["space"])
+
+    def events(self, since: int = 0) -> list[tuple[int, float, Event]]:
+        """(number, seconds since 1970, event) of every event numbered above `since`, without abandoned ones.
+
+        When the search has gone back, the next event's step is below that of the one before.
+        """
+        return list(self._rows(since)[0])
+
+    def abandoned(self, since: int = 0) -> list[tuple[int, float, Event]]:
+        """The same for the events that going back has left behind."""
+        return list(self._rows(since)[1])
+
+    @property
+    def closed(self) -> bool:
+        """Whether no living process drives the run."""
+        return driver(self.path) is None
+
+    def _rows(self, since: int) -> tuple[list[Row], list[Row]]:
+        return peek(self.path / "events.sqlite", self._run, since=since)
+
+
+def read(path: str | os.PathLike[str]) -> RunReader:
+    """Open a run to look at it."""
+    return RunReader(path)

@@ -1,0 +1,109 @@
+"""Where a search keeps its events and snapshots: in a run folder (`naslab.runs.folder`), or in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import torch
+
+from naslab.events import Event
+from naslab.runs.journal import Row
+from naslab.snapshot import State
+
+OLDER_KEPT = 8
+"""Snapshots that are kept besides the first and the last two."""
+
+
+class Store(Protocol):
+    """What `naslab.Search` writes to. Errors of the disk come out as `OSError`, and then nothing was changed."""
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Keep the events of one step, all or none; a step that stands already is not kept twice."""
+        ...
+
+    def rows(self) -> list[Row]:
+        """Every event of the living branch."""
+        ...
+
+    def abandon(self, step: int) -> None:
+        """Leave what came after the step: its events as a dead branch, its snapshots not at all."""
+        ...
+
+    def save(self, step: int, state: State) -> None:
+        """Keep a snapshot of the moment after the step, and drop those that the policy no longer keeps."""
+        ...
+
+    def load(self, step: int) -> State:
+        """The snapshot again, or `SnapshotDamaged`."""
+        ...
+
+    def snapshots(self) -> list[int]:
+        """Steps of the snapshots that stand, in order."""
+        ...
+
+    def set_aside(self, step: int) -> None:
+        """Take a damaged snapshot out of use."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def kept(steps: Iterable[int], every: int) -> set[int]:
+    """Which snapshots stay, so that their number stays bounded while every step can still be reached.
+
+    The first and the last two; of the others those at multiples of `every`, or of 2, 4, 8, ... times `every`, as
+    few as leaves at most `OLDER_KEPT`. From any step the next snapshot before it is then at most about an eighth of
+    the run away, and the way from there is computed again.
+    """
+    ordered = sorted(steps)
+    older = [step for step in ordered[:-2] if step]
+    stride = every
+    while len([step for step in older if step % stride == 0]) > OLDER_KEPT:
+        stride *= 2
+    return {*ordered[:1], *ordered[-2:], *(step for step in older if step % stride == 0)}
+
+
+class Memory:
+    """A store that is gone with the process; with it, too, a search can be rewound and forked."""
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._rows: list[Row] = []
+        self._states: dict[int, State] = {}
+
+    def append(self, events: Sequence[Event]) -> None:
+        if self._rows and self._rows[-1].event is events[-1]:
+            return
+        now = time.time()
+        self._rows.extend([Row(number, now, event) for number, event in enumerate(events, len(self._rows) + 1)])
+
+    def rows(self) -> list[Row]:
+        return list(self._rows)
+
+    def abandon(self, step: int) -> None:
+        self._rows = [row for row in self._rows if row.event.step <= step]
+        self._states = {at: state for at, state in self._states.items() if at <= step}
+
+    def save(self, step: int, state: State) -> None:
+        self._states[step] = {
+            name: value.cpu() if isinstance(value, torch.Tensor) else value for name, value in state.items()
+        }
+        stay = kept(self._states, self._every)
+        self._states = {at: kept_state for at, kept_state in self._states.items() if at in stay}
+
+    def load(self, step: int) -> State:
+        return {
+            name: value.clone() if isinstance(value, torch.Tensor) else value
+            for name, value in self._states[step].items()
+        }
+
+    def snapshots(self) -> list[int]:
+        return sorted(self._states)
+
+    def set_aside(self, step: int) -> None:
+        del self._states[step]
+
+    def close(self) -> None:
+        self._states.clear()

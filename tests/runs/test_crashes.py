@@ -1,0 +1,32 @@
+"""Kill -9 and crash points: whatever the instant, the run goes on and ends bit for bit as if undisturbed."""
+
+import pytest
+
+
+def test_a_crash_at_any_point_leaves_the_old_snapshot_or_the_new(harness, tmp_path):
+    found = harness("write_points", folder=tmp_path)
+    assert len(found) >= 9
+    assert set(found) == {1, 2}
+    assert found == sorted(found)  # old before the rename, new after
+    assert found[-1] == 2
+
+
+@pytest.mark.slow
+def test_a_crash_at_any_point_of_a_step_loses_no_more_than_the_step(harness, tmp_path):
+    found = harness("step_points", folder=tmp_path)
+    assert len(found) >= 15
+    assert all(same for _, same in found)
+    assert [step for step, _ in found] == sorted(step for step, _ in found)
+    assert {step for step, _ in found} == {9, 10}
+
+
+def test_four_kills(harness, tmp_path):
+    assert harness("kills", folder=tmp_path, kind="small", runs=1, each=4, seed=0) == {"kills": 4, "mismatches": []}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "runs", "each"), [("small", 4, 6), ("darts", 2, 4)])
+def test_many_kills(harness, tmp_path, kind, runs, each):
+    """DARTS of second and of first order, and the small searcher with its dropout."""
+    found = harness("kills", folder=tmp_path, kind=kind, runs=runs, each=each, seed=1)
+    assert found == {"kills": runs * each, "mismatches": []}

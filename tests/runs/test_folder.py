@@ -1,0 +1,519 @@
+"""The run folder: opening, damage, other versions, other processes, full disks."""
+
+import itertools
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import warnings
+from pathlib import Path
+
+import pytest
+
+import naslab as nl
+from naslab import snapshot
+from naslab.errors import RunError, RunPaused
+from naslab.runs import environment, folder
+from naslab.runs.journal import Journal
+from naslab.runs.store import OLDER_KEPT, kept
+
+
+@pytest.fixture
+def run(small, tmp_path):
+    """A run of 12 steps with two knobs turned, left at step 9 as by a kill (no tidy end); its path."""
+    search = nl.Search(small(total=12), run=tmp_path / "run", snapshot_every=3)
+    for step in range(9):
+        if step == 4:
+            search.set("w_lr", 0.3)
+        next(search)
+    search._store._journal.close()
+    search._store._lock.release()
+    search._left = "killed"
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def calm(small, state_of):
+    """What the same run comes to undisturbed: digest and steps."""
+    search = nl.Search(small(total=12))
+    for step in range(12):
+        if step == 4:
+            search.set("w_lr", 0.3)
+        next(search)
+    return state_of(search), steps(search)
+
+
+def steps(search):
+    return [event for event in search.events if event.kind != "recovered"]
+
+
+def said(search):
+    return [event.message for event in search.events if event.kind == "recovered"]
+
+
+def newest(run):
+    return max((run / "snapshots").glob("step-*.snapshot"))
+
+
+# --- opening ---------------------------------------------------------------------------------------
+
+
+def test_opened_it_goes_on_bit_for_bit(run, calm, state_of):
+    search = nl.Search.open(run)
+    assert search.step == 9
+    assert search.run == run
+    list(search)
+    assert (state_of(search), steps(search)) == calm
+
+
+def test_closed_it_opens_without_doing_anything_again(small, tmp_path, state_of):
+    with nl.Search(small(), run=tmp_path / "run") as search:
+        for _ in range(7):
+            next(search)
+    assert (tmp_path / "run" / "snapshots" / "step-00000007.snapshot").exists()
+    assert not (tmp_path / "run" / "driver.json").exists()
+    again = nl.Search.open(tmp_path / "run")
+    assert list(again.events) == list(search.events)
+    assert state_of(again) == state_of(search)
+
+
+def test_steps_done_again_are_said(run):
+    for name in ("step-00000009", "step-00000006"):
+        (run / "snapshots" / f"{name}.snapshot").unlink()
+    assert said(nl.Search.open(run)) == ["broken off at step 9; 6 steps done again"]
+
+
+def test_without_any_snapshot_the_spec_is_enough(run, calm, state_of):
+    shutil.rmtree(run / "snapshots")
+    search = nl.Search.open(run)
+    list(search)
+    assert (state_of(search), steps(search)) == calm
+
+
+def test_there_is_a_run_already(run, small):
+    with pytest.raises(RunError, match=r"Search.open\(.*nl.runs.fresh"):
+        nl.Search(small(), run=run)
+    (run.parent / "other").mkdir()
+    (run.parent / "other" / "thesis.tex").touch()
+    with pytest.raises(RunError, match="in use for something else"):
+        nl.Search(small(), run=run.parent / "other")
+    assert (run.parent / "other" / "thesis.tex").exists()
+
+
+def test_there_is_no_run(run):
+    with pytest.raises(RunError, match=r"there is no run at .*; runs beside it: .*run"):
+        nl.Search.open(run.parent / "rum")
+
+
+def test_fresh_takes_the_first_free_number(tmp_path):
+    assert nl.runs.fresh(tmp_path / "darts") == tmp_path / "darts-1"
+    (tmp_path / "darts-1").mkdir()
+    (tmp_path / "darts-2").touch()
+    assert nl.runs.fresh(tmp_path / "darts") == tmp_path / "darts-3"
+
+
+def test_other_data_is_refused(run, small, digits):
+    with pytest.raises(RunError, match="the data is not the data of the run"):
+        nl.Search.open(run, task=digits.subset(train=500))
+
+
+def test_nothing_is_left_of_a_run_that_could_not_be_made(small, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"no run could be made .*No space left.* MB are free"):
+        nl.Search(small(), run=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_creation_left_is_swept(small, tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / f".run.{dead.pid}.new").mkdir()
+    (tmp_path / f".run.{os.getppid()}.new").mkdir()  # somebody else, at work
+    nl.Search(small(), run=tmp_path / "run").close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".run.{os.getppid()}.new", "run"]
+
+
+# --- who drives ------------------------------------------------------------------------------------
+
+
+def test_a_newer_search_of_the_process_takes_over(small, tmp_path):
+    older = nl.Search(small(), run=tmp_path / "run")
+    next(older)
+    newer = nl.Search.open(tmp_path / "run")
+    with pytest.raises(RunError, match="a newer Search of this process has taken over"):
+        next(older)
+    assert next(newer).step == 2
+    older.close()
+    del older
+    assert next(newer).step == 3
+    assert not nl.runs.read(tmp_path / "run").closed
+
+
+def test_a_search_that_is_forgotten_lets_go(small, tmp_path):
+    search = nl.Search(small(), run=tmp_path / "run")
+    next(search)
+    del search
+    assert folder.driver(tmp_path / "run") is None
+    assert nl.Search.open(tmp_path / "run").step == 1
+
+
+def test_a_folder_that_was_removed_is_noticed(small, tmp_path):
+    older = nl.Search(small(), run=tmp_path / "run")
+    next(older)
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(RunPaused, match="No such file"):
+        next(older)
+    newer = nl.Search(small(), run=tmp_path / "run")
+    with pytest.raises(RunError, match="its folder was removed"):
+        next(older)
+    assert next(newer).step == 1
+
+
+def test_two_processes(harness, tmp_path):
+    found = harness("two_processes", folder=tmp_path)
+    assert f"is being driven by process {found['pid']} on " in found["refused"]
+    assert "Lab.watch(" in found["refused"]
+    assert (found["closed"], found["seen"]) == (False, 1)
+    assert (found["dead"], found["step"]) == (True, 1)
+
+
+def test_a_forked_child_does_not_drive(harness, tmp_path):
+    found = harness("forked_use", folder=tmp_path)
+    assert "a forked process cannot drive it" in found["said"][0]
+    assert "is being driven by process" in found["said"][1]
+    assert found["step"] == 2
+
+
+# --- damaged snapshots -----------------------------------------------------------------------------
+
+
+def damage_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def damage_page(path):
+    data = bytearray(path.read_bytes())
+    data[300:1300] = bytes(1000)
+    path.write_bytes(data)
+
+
+def damage_truncate(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def damage_swap(path):
+    shutil.copy(path.with_name("step-00000006.snapshot"), path)
+
+
+def damage_version(path):
+    path.write_bytes(path.read_bytes().replace(b"naslab snapshot 1", b"naslab snapshot 2", 1))
+
+
+@pytest.mark.parametrize("damage", [damage_bit, damage_page, damage_truncate, damage_swap, damage_version])
+def test_a_damaged_snapshot_is_set_aside_and_the_one_before_used(run, calm, state_of, damage):
+    damage(newest(run))
+    with pytest.warns(UserWarning, match=r"step-00000009.snapshot .*set aside, and an earlier one used"):
+        search = nl.Search.open(run)
+    assert "set aside" in said(search)[0]
+    assert said(search)[1] == "broken off at step 9; 3 steps done again"
+    assert (run / "snapshots" / "step-00000009.damaged").exists()
+    list(search)
+    assert (state_of(search), steps(search)) == calm
+    search.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nl.Search.open(run)
+
+
+def test_the_snapshot_of_another_run_is_not_taken(run, small, tmp_path):
+    other = nl.Search(small(total=12, seed=1), run=tmp_path / "other", snapshot_every=3)
+    list(other)
+    shutil.copy(tmp_path / "other" / "snapshots" / newest(run).name, newest(run))
+    with pytest.warns(UserWarning, match="belongs to another moment or another run"):
+        nl.Search.open(run)
+
+
+def test_all_snapshots_damaged(run, calm, state_of):
+    for path in (run / "snapshots").iterdir():
+        damage_bit(path)
+    with pytest.warns(UserWarning, match="set aside"):
+        search = nl.Search.open(run)
+    list(search)
+    assert (state_of(search), steps(search)) == calm
+
+
+# --- damaged events and run.json -------------------------------------------------------------------
+
+
+def test_no_damage_to_the_events_is_silent(run):
+    """Bit flips, zeroed pages and truncation: refused, or without effect on what is read."""
+    nl.Search.open(run).close()
+    file, identity = run / "events.sqlite", json.loads((run / "run.json").read_text())["run"]
+    good, rng, refused = file.read_bytes(), random.Random(0), 0
+    journal = Journal(file, identity)
+    expected = journal.rows()
+    journal.close()
+    for _ in range(300):
+        data, at = bytearray(good), rng.randrange(len(good))
+        kind = rng.choice(["bit", "page", "truncated"])
+        if kind == "bit":
+            data[at] ^= 1 << rng.randrange(8)
+        elif kind == "page":
+            data[at : at + 200] = bytes(len(data[at : at + 200]))
+        else:
+            del data[at:]
+        file.write_bytes(data)
+        for rest in run.glob("events.sqlite-*"):
+            rest.unlink()
+        try:
+            journal = Journal(file, identity)
+        except RunError:
+            refused += 1
+        else:
+            assert journal.rows() == expected, (kind, at)
+            journal.close()
+    assert refused > 150
+
+
+def test_damaged_events_are_refused_and_left_as_they_are(run):
+    nl.Search.open(run).close()
+    file = run / "events.sqlite"
+    data = file.read_bytes().replace(b"w_lr", b"w_lt", 1)
+    file.write_bytes(data)
+    for use in (lambda: nl.Search.open(run), lambda: nl.runs.read(run).events()):
+        with pytest.raises(RunError, match=r"events of the run are damaged: .*row \d+ is not what was written"):
+            use()
+    assert file.read_bytes() == data
+
+
+@pytest.mark.parametrize("what", ["foreign", "newer", "text", "empty", "missing", "no table", "deleted row"])
+def test_events_that_are_not_ours(run, what):
+    nl.Search.open(run).close()
+    file = run / "events.sqlite"
+    if what == "text":
+        file.write_text("step,loss\n" * 1000)
+    elif what == "empty":
+        file.write_bytes(b"")
+    elif what == "missing":
+        file.unlink()
+    else:
+        command = {
+            "foreign": "PRAGMA application_id=7",
+            "newer": "PRAGMA user_version=9",
+            "no table": "DROP TABLE events",
+            "deleted row": "DELETE FROM events WHERE id = 3",
+        }[what]
+        connection = sqlite3.connect(file)
+        connection.execute(command)
+        connection.commit()
+        connection.close()
+    before = file.read_bytes() if file.exists() else None
+    advice = {
+        "foreign": "not written by naslab",
+        "newer": "has format 9, this naslab reads format 1; open it with the version",
+        "empty": "not written by naslab",
+        "missing": "restore it from a copy",
+    }.get(what, "are damaged: .* Restore the file from a copy")
+    with pytest.raises(RunError, match=advice):
+        nl.Search.open(run)
+    assert (file.read_bytes() if file.exists() else None) == before
+
+
+def test_events_that_were_lost_are_done_again_and_said(run, calm, state_of):
+    """As when a bit of SQLite's log is flipped: it drops what follows, without a word."""
+    nl.Search.open(run).close()
+    connection = sqlite3.connect(run / "events.sqlite")
+    connection.execute("DELETE FROM events WHERE step > 7")
+    connection.commit()
+    connection.close()
+    with pytest.warns(UserWarning, match="the events end at step 7, although there is a snapshot of step 9"):
+        search = nl.Search.open(run)
+    list(search)
+    assert (state_of(search), steps(search)) == calm
+
+
+@pytest.mark.parametrize("damage", ["bit", "truncated", "not json", "list"])
+def test_a_damaged_description_is_refused(run, damage):
+    file = run / "run.json"
+    data = file.read_bytes()
+    damaged = {
+        "bit": data.replace(b'"seed": 0', b'"seed": 1'),
+        "truncated": data[:-20],
+        "not json": b"\xff\xfe",
+        "list": b"[]",
+    }[damage]
+    assert damaged != data
+    file.write_bytes(damaged)
+    for use in (nl.Search.open, nl.runs.read):
+        with pytest.raises(RunError, match=r"run.json is damaged.*restore it from a copy"):
+            use(run)
+    assert file.read_bytes() == damaged
+
+
+def test_a_run_of_another_version_is_refused(run):
+    about = json.loads((run / "run.json").read_text())
+    about.pop("blake2b")
+    (run / "run.json").write_bytes(folder._seal({**about, "format": 2}))
+    for use in (nl.Search.open, nl.runs.read):
+        with pytest.raises(RunError, match=rf"format 2, this naslab reads format 1.*\({nl.__version__}\)"):
+            use(run)
+
+
+# --- another environment ---------------------------------------------------------------------------
+
+
+def test_a_changed_environment_is_said(run, monkeypatch):
+    now = {**environment.fingerprint(), "torch": "9.0"}
+    monkeypatch.setattr(environment, "fingerprint", lambda threads=None: now)
+    with pytest.warns(UserWarning, match=r"environment has changed.*torch was 2.* is 9.0"):
+        search = nl.Search.open(run)
+    assert "torch was" in said(search)[0]
+
+
+def test_steps_that_come_out_differently_are_not_passed_over(run, monkeypatch, state_of):
+    newest(run).unlink()
+    kind = nl.searchers.SEARCHERS["small"]
+    whole = kind._logits
+    monkeypatch.setattr(kind, "_logits", lambda self, x: whole(self, x) * (1 + 2**-20))
+    with pytest.raises(RunError, match=r"step 7 was done again and came out differently \(.*loss.*strict=False"):
+        nl.Search.open(run)
+    with pytest.warns(UserWarning, match="goes on from the snapshot of step 6"):
+        search = nl.Search.open(run, strict=False)
+    assert search.step == 6
+    search.close()
+    assert [event.step for _, _, event in nl.runs.read(run).abandoned()] == [7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("mount", "place", "kind"),
+    [("/home/me", "/home/me/runs", "nfs4"), ("/home/me", "/home/meg", "ext4"), ("/a b", "/a b/c", "fuse.sshfs")],
+)
+def test_file_systems_are_told_apart(tmp_path, mount, place, kind):
+    mounts = tmp_path / "mounts"
+    source = "nfs4" if mount == "/home/me" else "fuse.sshfs"
+    mounts.write_text(f"/dev/a / ext4 rw 0 0\nhost:/x {mount.replace(' ', chr(92) + '040')} {source} rw 0 0\n")
+    assert folder.file_system(Path(place), mounts) == kind
+
+
+def test_on_a_network_file_system_it_warns_and_works(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "file_system", lambda path: "nfs4")
+    with pytest.warns(UserWarning, match="network file system"):
+        search = nl.Search(small(), run=tmp_path / "run")
+    next(search)
+    assert not (tmp_path / "run" / "events.sqlite-wal").exists()
+    assert len(nl.runs.read(tmp_path / "run").events()) == 1
+
+
+# --- snapshots -------------------------------------------------------------------------------------
+
+
+def test_old_snapshots_thin_out():
+    standing: set[int] = set()
+    for step in range(0, 5001, 50):
+        standing = kept({*standing, step}, 50)
+        assert {0, step, max(step - 50, 0)} <= standing
+        assert len(standing) <= OLDER_KEPT + 3
+    ordered = sorted(standing)
+    assert max(later - earlier for earlier, later in itertools.pairwise(ordered)) <= 5000 / 6
+
+
+def test_thinning_on_disk(small, tmp_path, state_of):
+    search = nl.Search(small(total=40), run=tmp_path / "run", snapshot_every=1)
+    moments = {event.step: state_of(search) for event in search}
+    assert len(list((tmp_path / "run" / "snapshots").iterdir())) <= OLDER_KEPT + 3
+    search.rewind(23)
+    assert state_of(search) == moments[23]
+    assert all(int(path.stem[5:]) <= 23 for path in (tmp_path / "run" / "snapshots").iterdir())
+
+
+# --- full disks ------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_that_does_not_fit_pauses_the_run(small, tmp_path, monkeypatch, calm, state_of):
+    search = nl.Search(small(total=12), run=tmp_path / "run", snapshot_every=6)
+    for step in range(5):
+        if step == 4:
+            search.set("w_lr", 0.3)
+        next(search)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for _ in range(2):
+        with pytest.raises(RunPaused, match=r"step 6 could not be written to .*No space left"):
+            next(search)
+    monkeypatch.undo()
+    assert list((tmp_path / "run" / "snapshots").iterdir()) == [
+        tmp_path / "run" / "snapshots" / "step-00000000.snapshot"
+    ]
+    assert next(search).step == 6
+    assert newest(tmp_path / "run").name == "step-00000006.snapshot"
+    list(search)
+    assert (state_of(search), steps(search)) == calm
+
+
+def test_files_that_may_not_grow(harness, tmp_path):
+    assert harness("file_size_limit", folder=tmp_path) == {"paused": [3, 20, 41, 76], "same": True}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a tmpfs needs root")
+@pytest.mark.parametrize("full_at", [1, 3, 5, 6])
+def test_a_full_disk_pauses_the_run(small, tmp_path, calm, state_of, full_at):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("this root may not mount; test_files_that_may_not_grow covers it")
+    try:
+        search = nl.Search(small(total=12), run=disk / "run", snapshot_every=3)
+        for step in range(full_at):
+            if step == 4:
+                search.set("w_lr", 0.3)
+            next(search)
+        if full_at == 4:
+            search.set("w_lr", 0.3)
+        before = {path.name: path.read_bytes() for path in (disk / "run" / "snapshots").iterdir()}
+        fill(disk / "filler")
+        reached = None
+        with pytest.raises(RunPaused, match=r"could not be written to .*run.* 0.0 MB are free there. Nothing is lost"):
+            for _ in range(12):  # SQLite has room for some steps yet in what it took before
+                if search.step == 4:
+                    search.set("w_lr", 0.3)
+                reached = next(search).step
+        with pytest.raises(RunPaused):
+            next(search)
+        assert search.step in (reached or full_at, (reached or full_at) + 1)
+        for name, data in before.items():
+            path = disk / "run" / "snapshots" / name
+            assert not path.exists() or path.read_bytes() == data
+        assert newest(disk / "run").name >= max(before)
+        snapshot.read(newest(disk / "run"))
+        (disk / "filler").unlink()
+        while search.step < 12 or search._pending:
+            if search.step == 4:
+                search.set("w_lr", 0.3)
+            next(search)
+        assert (state_of(search), steps(search)) == calm
+        search.close()
+        again = nl.Search.open(disk / "run")
+        assert (state_of(again), steps(again)) == calm
+        again.close()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(path):
+    with open(path, "wb", buffering=0) as file:
+        for size in (4096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                pass

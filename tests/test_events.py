@@ -1,0 +1,98 @@
+"""Events compare by value, bit for bit, and survive the journal's form."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError
+from naslab.events import EVENTS, Changed, Measured, Recovered, SupernetStep, from_record
+
+
+def step(**changes):
+    fields = dict(
+        step=3,
+        epoch=0,
+        train_loss=0.1 + 0.2,
+        train_accuracy=0.5,
+        valid_loss=2.0,
+        valid_accuracy=0.25,
+        probabilities={"normal": np.array([[0.25, 0.75]]), "reduce": np.array([[1 / 3, 2 / 3]])},
+        best=Architecture("darts_cell", ("0,1", "skip_connect", 3, 0.5)),
+        entropy=0.6,
+        skip_count=1,
+        discretisation_gap=-0.5,
+        rates={"w_lr": 0.025, "alpha_lr": 3e-4},
+    )
+    return SupernetStep(**{**fields, **changes})
+
+
+EXAMPLES = {
+    "supernet_step": step(),
+    "changed": Changed(step=4, name="w_lr", old=0.025, new=0.01),
+    "measured": Measured(step=4, name="alpha_hessian_eigenvalue", value=float("inf")),
+    "recovered": Recovered(step=4, message="naïve <b>"),
+}
+
+
+def test_there_is_an_example_of_every_event():
+    assert set(EXAMPLES) == set(EVENTS)
+
+
+@pytest.mark.parametrize("event", EXAMPLES.values(), ids=list(EXAMPLES))
+def test_round_trip(event):
+    again = from_record(event.kind, *event.to_record())
+    assert again == event
+    assert hash(again) == hash(event)
+    assert again.to_record() == event.to_record()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"step": 4},
+        {"train_loss": np.nextafter(0.1 + 0.2, 1)},
+        {"probabilities": {"normal": np.array([[0.25, np.nextafter(np.float32(0.75), np.float32(1))]])}},
+        {"best": Architecture("darts_cell", ("0,1",))},
+        {"rates": {"w_lr": 0.025}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_one_bit_tells_two_events_apart(changes):
+    assert step(**changes) != step()
+
+
+def test_events_are_frozen_to_the_bottom():
+    source = np.array([[0.25, 0.75]])
+    event = step(probabilities={"normal": source})
+    source[0, 0] = 9
+    assert event.probabilities["normal"][0, 0] == 0.25
+    with pytest.raises(ValueError, match="read-only"):
+        event.probabilities["normal"][0, 0] = 1
+    with pytest.raises(TypeError):
+        event.rates["w_lr"] = 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.step = 9
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "blob"),
+    [
+        ("chanced", "{}", b""),
+        ("changed", "{", b""),
+        ("changed", "[1]", b""),
+        ("changed", '{"step": 1}', b""),
+        ("changed", '{"step": 1, "name": "a", "old": 1, "new": 2, "more": 3}', b""),
+        ("supernet_step", step().to_record()[0], b"not safetensors"),
+        ("supernet_step", step().to_record()[0].replace("skip_connect", "\\ud800"), step().to_record()[1][:-1]),
+    ],
+)
+def test_anything_else_is_a_spec_error(kind, text, blob):
+    with pytest.raises(SpecError):
+        from_record(kind, text, blob)
+
+
+def test_a_misspelt_kind_is_answered_with_the_right_one():
+    with pytest.raises(SpecError, match="did you mean 'changed'"):
+        from_record("chanced", "{}", b"")
