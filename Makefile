@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+JOBS   ?= 2
 
 # Small networks on few cores are faster, and repeatable, with one thread a process.
 export OMP_NUM_THREADS ?= 1
@@ -39,11 +40,12 @@ system:
 	fi
 
 test: system $(READY) check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) -m "not browser"
+	$(BIN)/python -m pytest -m browser
 	$(MAKE) notebooks
 
 quick: $(READY)
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not browser"
 
 .PHONY: notebooks
 notebooks: $(READY)

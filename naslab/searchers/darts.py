@@ -299,7 +299,8 @@ class Darts(SupernetSearcher):
         if not bool(torch.isfinite(value).all()):
             raise Diverged(
                 f"step {self._step + 1}: the {what} is no longer finite (NaN or infinite); the step was not kept. "
-                f"Lower {knob} and go on, or look at the data: pixels should be finite and normalised"
+                f"Lower {knob} and go on; if the steps before were already wild, search.rewind(step) first. "
+                "Or look at the data: pixels should be finite and normalised"
             )
 
     # --- what the house asks of a searcher -------------------------------------------------------

@@ -101,4 +101,4 @@ def _html(part: Any) -> str:
     """HTML that only the value itself can have made: its own SVG, or its text escaped."""
     if svg := getattr(part, "_repr_svg_", None):
         return svg()
-    return f'<pre style="white-space: pre-wrap">{html.escape(_text(part))}</pre>'
+    return f'<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{html.escape(_text(part))}</pre>'

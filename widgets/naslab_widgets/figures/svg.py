@@ -40,6 +40,7 @@ def document(width: float, height: float) -> Element:
             "height": f"{height:g}",
             "font-family": FONT,
             "role": "img",
+            "style": "max-width: 100%; height: auto",
         },
     )
     add(root, "rect", width=width, height=height, fill=PAPER)
