@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export PLOTLY_RENDERER ?= plotly_mimetype+notebook
 
-.PHONY: lab test quick check bench system clean help
+.PHONY: lab test quick notebooks picture check bench system clean help
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -47,9 +47,12 @@ test: system $(READY) check
 quick: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not browser"
 
-.PHONY: notebooks
 notebooks: $(READY)
 	NASLAB_SMOKE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 120 notebooks
+
+picture: system $(READY)
+	$(BIN)/python -m pytest tests/browser -k readme
+	cp artifacts/readme.png docs/lab.png
 
 check: $(READY)
 	$(BIN)/ruff check .

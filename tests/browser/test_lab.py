@@ -144,3 +144,31 @@ def test_it_fits_the_page_in_every_theme(notebook, theme, width):
     ground = book.page.evaluate("() => getComputedStyle(document.querySelector('.naslab')).backgroundColor")
     brightness = sum(map(int, ground.removeprefix("rgb(").rstrip(")").split(",")[:3]))
     assert (brightness < 300) == (theme == "dark")
+
+
+README = """
+import naslab as nl
+from naslab_widgets import Lab
+
+task = nl.tasks.FashionMNIST()
+space = nl.spaces.DartsCell.laptop()
+search = nl.Search(nl.searchers.Darts(space, task, batch_size=16, alpha_lr=0.02, epochs=1, seed=0))
+lab = Lab(search)
+lab
+"""
+
+
+def test_the_picture_of_the_readme(notebook):
+    """`make picture` puts what this leaves behind into docs/."""
+    book = notebook(README.strip(), "lab.play()", width=1400, height=1040)
+    book.run_all()
+    book.wait_step("naslab-alpha", 30, timeout=120_000)
+    book.ask("search.set('w_lr', 0.05)")
+    book.wait_step("naslab-alpha", 60, timeout=120_000)
+    book.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    book.page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollTo(0, 0)")
+    book.page.wait_for_timeout(500)
+    assert book.page.locator(".naslab-cell svg, svg.naslab-cell").count() == 2
+    book.screenshot("readme")
+    book.button("Stop").click()
+    assert ours(book.complaints) == []
