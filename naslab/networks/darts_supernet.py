@@ -45,18 +45,24 @@ class MixedCell(nn.Module):
         self.targets = [range(max(0, source - 1), nodes) for source in range(1 + nodes)]
         for source, targets in enumerate(self.targets):
             stride = self.stride if source < 2 else 1
-            self.leaving.append(Leaving(operations, len(targets), cell.channels, stride, without_parameters))
+            rows = [row(node, source) for node in targets]
+            self.leaving.append(Leaving(operations, rows, cell.channels, stride, without_parameters))
 
     def forward(self, before_last: Tensor, last: Tensor, by_source: list[Mixture], tricks: Tricks) -> Tensor:
         states = self.preprocess(before_last, last)
-        nothing = torch.zeros_like(states[0][:, :, :: self.stride, :: self.stride])
         incoming: list[list[Tensor]] = [[] for _ in self.targets[0]]
         for source, targets in enumerate(self.targets):
-            for node, terms in zip(targets, self.leaving[source](states[source], by_source[source], tricks), strict=True):
+            outputs = self.leaving[source](states[source], by_source[source], tricks)
+            for node, terms in zip(targets, outputs, strict=True):
                 incoming[node].extend(terms)
             if source > 0:  # all edges into node `source - 1` have been seen
-                states.append(total(incoming[source - 1] or [nothing]))
+                terms = incoming[source - 1]
+                states.append(total(terms) if terms else self._zeros(states[0]))
         return torch.cat(states[2:], dim=1)
+
+    def _zeros(self, state: Tensor) -> Tensor:
+        """A node that nothing enters."""
+        return torch.zeros_like(state[:, :, :: self.stride, :: self.stride])
 
 
 class DartsSupernet(nn.Module):
@@ -93,15 +99,12 @@ class DartsSupernet(nn.Module):
         plans = list(plan(channels, cells, {"normal": nodes, "reduce": nodes}))
         self.parts = [cell.part for cell in plans]
         self.cells = nn.ModuleList(MixedCell(cell, nodes, operations) for cell in plans)
-        self.targets = self.cells[0].targets
+        self.rows = [leaving.rows for leaving in self.cells[0].leaving]  # type: ignore[union-attr]
         self.classifier = Classifier(nodes * plans[-1].channels, classes)
 
     def forward(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] under the weights {"normal": [E, O], "reduce": [E, O]}."""
-        by_source = {}
-        for part in ("normal", "reduce"):
-            whole = mixture(weights, part, *self.shape)
-            by_source[part] = [whole.rows([row(node, source) for node in ts]) for source, ts in enumerate(self.targets)]
+        by_source = {part: mixture(weights, part, *self.shape).by_source(self.rows) for part in ("normal", "reduce")}
         x = self.stem(x)
         before_last = last = pixels_together(x) if self.tricks.pixels_together else x
         for part, cell in zip(self.parts, self.cells, strict=True):

@@ -10,17 +10,16 @@ together. `Tricks` names what it does to be fast, and turns each of it off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from naslab.errors import SpecError
 from naslab.networks.batch_norm import frozen_statistics
-from naslab.operations.stacked import STACKED, of_edges
+from naslab.operations.stacked import STACKED, Rectified, of_edges
 from naslab.operations.tricks import Tricks
 
 
@@ -33,9 +32,9 @@ class Mixture:
     used: list[list[bool]]
     """False where an operation is not to be computed: its weight is exactly 0, and needs no gradient."""
 
-    def rows(self, rows: Sequence[int]) -> Mixture:
-        """Of these edges only."""
-        return Mixture(self.weights[list(rows)], [self.used[row] for row in rows])
+    def by_source(self, rows: Sequence[Sequence[int]]) -> list[Mixture]:
+        """The same weights, taken apart: one mixture for each list of rows."""
+        return [Mixture(self.weights[list(some)], [self.used[row] for row in some]) for some in rows]
 
     def edges_that_use(self, column: int) -> list[int]:
         return [edge for edge, used in enumerate(self.used) if used[column]]
@@ -57,8 +56,12 @@ def total(terms: Sequence[Tensor]) -> Tensor:
 
 
 def pixels_together(x: Tensor) -> Tensor:
-    """The same x [B, C, H, W], on the CPU with the channels of a pixel side by side in memory; what follows keeps it."""
+    """The same x [B, C, H, W], on the CPU with the channels of a pixel side by side in memory; it stays so."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+
+
+Outputs = tuple[Sequence[int], Sequence[Tensor]]
+"""Some edges, and for each of them a term of its output."""
 
 
 class Leaving(nn.Module):
@@ -66,39 +69,43 @@ class Leaving(nn.Module):
 
     Args:
         operations: the candidates, in the order of the columns of the weights; `none` adds nothing, and is not here.
-        edges: D.
+        rows: of the weights, one for each of the D edges.
         channels: of every state.
         stride: of these edges.
-        without_parameters: operation -> a module for all edges, for the operations that have no parameters.
+        without_parameters: (operation, channels, stride) -> one module for all edges, for the operations that have no
+            parameters.
     """
 
     def __init__(
         self,
         operations: Sequence[str],
-        edges: int,
+        rows: Sequence[int],
         channels: int,
         stride: int,
         without_parameters: Callable[[str, int, int], nn.Module],
     ) -> None:
         super().__init__()
-        self.edges, self.channels = edges, channels
+        self.rows, self.edges, self.channels = list(rows), len(rows), channels
         self.shared, self.stacked = nn.ModuleDict(), nn.ModuleDict()
         self.columns = {name: column for column, name in enumerate(operations)}
         for name in operations:
             if name in STACKED and not (name == "skip_connect" and stride == 1):
-                self.stacked[name] = STACKED[name](edges, channels, stride)
+                self.stacked[name] = STACKED[name](len(rows), channels, stride)
             elif name != "none":
                 self.shared[name] = without_parameters(name, channels, stride)
 
     def forward(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> list[list[Tensor]]:
         """x: [B, C, H, W]; for each edge, terms [B, C, ceil(H / stride), ceil(W / stride)] whose sum is its output."""
         terms: list[list[Tensor]] = [[] for _ in range(self.edges)]
-        for edges, blended in (*self._without_parameters(x, mixture, tricks), *self._with_parameters(x, mixture, tricks)):
+        for edges, blended in (
+            *self._without_parameters(x, mixture, tricks),
+            *self._with_parameters(x, mixture, tricks),
+        ):
             for edge, term in zip(edges, blended, strict=True):
                 terms[edge].append(term)
         return terms
 
-    def _without_parameters(self, x: Tensor, mixture: Mixture, tricks: Tricks):
+    def _without_parameters(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> Iterator[Outputs]:
         used = {name: edges for name in self.shared if (edges := mixture.edges_that_use(self.columns[name]))}
         if not used:
             return
@@ -114,18 +121,18 @@ class Leaving(nn.Module):
             return
         results = torch.stack([self.shared[name](x).permute(0, 2, 3, 1) for name in used])  # [K, B, H', W', C]
         weights = mixture.weights[:, [self.columns[name] for name in used]]  # [D, K]
-        blended = (weights @ results.flatten(1)).unflatten(1, results.shape[1:])
+        blended = (weights.to(results) @ results.flatten(1)).unflatten(1, results.shape[1:])
         yield range(self.edges), blended.permute(0, 1, 4, 2, 3).unbind()
 
-    def _with_parameters(self, x: Tensor, mixture: Mixture, tricks: Tricks):
-        rectified = F.relu(x)
+    def _with_parameters(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> Iterator[Outputs]:
+        rectified = Rectified(x)
         groups: dict[tuple[int, ...], list[Tensor]] = {}
-        scales = mixture.weights.t().repeat_interleave(self.channels, dim=1)  # [O, D C]
+        scales = mixture.weights.to(x).t().repeat_interleave(self.channels, dim=1)  # [O, D C]
         for name, operation in self.stacked.items():
             used = mixture.edges_that_use(self.columns[name])
             scale = scales[self.columns[name]]
             for edges in [used] if tricks.stacked and used else [[edge] for edge in used]:
-                source = rectified if tricks.shared else F.relu(x)
+                source = rectified if tricks.shared else Rectified(x)
                 output = operation(source, edges, of_edges(scale, self.edges, edges), tricks)
                 groups.setdefault(tuple(edges), []).append(output)
         for edges, outputs in groups.items():

@@ -12,15 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
+import torch
 from torch import Tensor, nn
 
 from naslab.networks import sizes
-from naslab.networks.mixture import EdgeWeights, MixedOperation, edge_weights, pixels_together, total
+from naslab.networks.mixture import Leaving, Mixture, mixture, pixels_together, total
 from naslab.operations.images import NASBENCH201_OPERATIONS, ReLUConvBN
+from naslab.operations.tricks import Tricks
 
 NODES = 4
 EDGES: tuple[tuple[int, int], ...] = tuple((source, node) for node in range(1, NODES) for source in range(node))
 """(source, node) in the order in which a cell is written: 0-1, 0-2, 1-2, 0-3, 1-3, 2-3."""
+ROWS_LEAVING = [[EDGES.index((source, node)) for node in range(source + 1, NODES)] for source in range(NODES - 1)]
+"""For each node but the last, the edges that leave it."""
 STAGES = 3
 
 
@@ -61,18 +65,23 @@ class MixedCell(nn.Module):
 
     def __init__(self, operations: Sequence[str], channels: int) -> None:
         super().__init__()
-        self.edges = nn.ModuleList(
-            MixedOperation((NASBENCH201_OPERATIONS[name](channels, 1, False) for name in operations), stride=1)
-            for _ in EDGES
+        self.leaving = nn.ModuleList(
+            Leaving(operations, rows, channels, 1, _without_parameters) for rows in ROWS_LEAVING
         )
 
-    def forward(self, x: Tensor, weights: list[EdgeWeights]) -> Tensor:
-        states = [x]
-        edges = iter(zip(self.edges, weights, strict=True))
-        for node in range(1, NODES):
-            incoming = zip(states, islice(edges, node), strict=True)
-            states.append(total([edge(state, scalars) for state, (edge, scalars) in incoming]))
-        return states[-1]
+    def forward(self, x: Tensor, by_source: list[Mixture], tricks: Tricks) -> Tensor:
+        incoming: list[list[Tensor]] = [[] for _ in range(NODES)]
+        state = x
+        for source, (leaving, mixed) in enumerate(zip(self.leaving, by_source, strict=True)):
+            for node, terms in enumerate(leaving(state, mixed, tricks), start=source + 1):
+                incoming[node].extend(terms)
+            terms = incoming[source + 1]
+            state = total(terms) if terms else torch.zeros_like(x)
+        return state
+
+
+def _without_parameters(operation: str, channels: int, stride: int) -> nn.Module:
+    return NASBENCH201_OPERATIONS[operation](channels, stride, False)
 
 
 class Skeleton(nn.Module):
@@ -129,6 +138,9 @@ class NASBench201Supernet(Skeleton):
     """All cells of NAS-Bench-201 at once, as in the benchmark's own DARTS; arguments as of the network, but for
     `operations`: the candidates, in the order of the columns of the weights."""
 
+    tricks: Tricks = Tricks()
+    """What it does to be fast; may be set at any time."""
+
     def __init__(
         self, operations: Sequence[str], input_shape: tuple[int, ...], classes: int, *, channels: int, cells: int
     ) -> None:
@@ -137,8 +149,9 @@ class NASBench201Supernet(Skeleton):
 
     def forward(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] under the weights {"cell": [6, O]}."""
-        scalars = edge_weights(weights, "cell", *self.shape)
-        x = pixels_together(self.stem(x))
+        by_source = mixture(weights, "cell", *self.shape).by_source(ROWS_LEAVING)
+        x = self.stem(x)
+        x = pixels_together(x) if self.tricks.pixels_together else x
         for layer in self.layers:
-            x = layer(x, scalars) if isinstance(layer, MixedCell) else layer(x)
+            x = layer(x, by_source, self.tricks) if isinstance(layer, MixedCell) else layer(x)
         return self.classifier(x)

@@ -31,11 +31,17 @@ STRIP = 3
 
 def depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int, tricks: Tricks) -> Tensor:
     """x [B, C, H, W] with weight [C, 1, k, l], k and l odd -> [B, C, ceil(H / stride), ceil(W / stride)]."""
-    if dilation == stride == 2 and tricks.separate_grids:
-        x, stride, dilation = x[:, :, ::2, ::2].contiguous(memory_format=_layout(x)), 1, 1
+    every = grid(stride, dilation, tricks)
+    if every > 1:
+        x, stride, dilation = x[:, :, ::every, ::every].contiguous(memory_format=_layout(x)), 1, 1
     if x.device.type != "cpu" or not (tricks.turned_kernels or tricks.narrow_strips or tricks.separate_grids):
         return _convolution(x, weight, stride, dilation)
     return _Depthwise.apply(x, weight, stride, dilation, tricks)  # type: ignore[return-value]
+
+
+def grid(stride: int, dilation: int, tricks: Tricks) -> int:
+    """Only every so many rows and columns of x matter: stride and dilation can be divided by it."""
+    return 2 if stride == dilation == 2 and tricks.separate_grids else 1
 
 
 class _Depthwise(Function):
@@ -55,7 +61,9 @@ class _Depthwise(Function):
             if stride == 1 and tricks.turned_kernels:
                 for_x = depthwise(gradient, weight.flip(2, 3), 1, dilation, tricks)
             else:
-                like_x = torch.empty(ctx.x_shape, dtype=weight.dtype, memory_format=ctx.layout) if x is None else x  # only its shape
+                like_x = (
+                    torch.empty(ctx.x_shape, dtype=weight.dtype, memory_format=ctx.layout) if x is None else x
+                )  # only its shape
                 for_x = _backward(gradient, like_x, weight, stride, dilation, (True, False))[0]
         if ctx.needs_input_grad[1]:
             for_weight = _weight_gradient(gradient, x, weight, stride, dilation, tricks)
@@ -63,12 +71,12 @@ class _Depthwise(Function):
 
 
 def _weight_gradient(
-    gradient: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int, tricks: Tricks
+    gradient: Tensor, x: Any, weight: Tensor, stride: int, dilation: int, tricks: Tricks
 ) -> Tensor | None:
     if dilation == 2 and stride == 1 and tricks.separate_grids:
         gradient, x, dilation = _grids(gradient), _grids(x), 1
     height, width = weight.shape[2:]
-    if width <= STRIP or dilation > 1 or not tricks.narrow_strips:
+    if width <= STRIP or x.shape[3] < width or dilation > 1 or not tricks.narrow_strips:
         return _backward(gradient, x, weight, stride, dilation, (False, True))[1]
     strips = []
     for first in range(0, width, STRIP):
@@ -83,7 +91,7 @@ def _weight_gradient(
 
 def _grids(x: Tensor) -> Tensor:
     """[B, C, H, W] -> [4 B, C, ceil(H / 2), ceil(W / 2)]: the pixels of even and odd rows and columns, apart."""
-    batch, channels, height, width = x.shape
+    height, width = x.shape[2:]
     if height % 2 or width % 2:
         x = F.pad(x, (0, width % 2, 0, height % 2))
     halves = x.permute(0, 2, 3, 1).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # [B, H/2, 2, W/2, 2, C]

@@ -71,13 +71,14 @@ class FactorizedReduce(nn.Module):
     """Halve the size without losing pixels: two 1 x 1 convolutions of stride 2, the second one pixel further.
 
     [B, channels_in, H, W] -> [B, channels, ceil(H / 2), ceil(W / 2)]; an odd size is first padded by a zero row
-    or column, an even size is treated as published.
+    or column, an even size is treated as published. The stride is taken before the convolution, which is the same: the
+    backward pass of torch 2.14 for a 1 x 1 convolution of stride 2 writes past its memory in channels-last layout.
     """
 
     def __init__(self, channels_in: int, channels: int, affine: bool = True) -> None:
         super().__init__()
-        self.even = nn.Conv2d(channels_in, channels // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(channels_in, channels - channels // 2, 1, stride=2, bias=False)
+        self.even = nn.Conv2d(channels_in, channels // 2, 1, bias=False)
+        self.odd = nn.Conv2d(channels_in, channels - channels // 2, 1, bias=False)
         self.norm = nn.BatchNorm2d(channels, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ class FactorizedReduce(nn.Module):
         x = F.relu(x)
         if height % 2 or width % 2:
             x = F.pad(x, (0, width % 2, 0, height % 2))
-        return self.norm(torch.cat([self.even(x), self.odd(x[:, :, 1:, 1:])], dim=1))
+        return self.norm(torch.cat([self.even(x[:, :, ::2, ::2]), self.odd(x[:, :, 1::2, 1::2])], dim=1))
 
 
 class Zero(nn.Module):

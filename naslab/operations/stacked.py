@@ -5,7 +5,7 @@ parameters of D edges one after the other along the first dimension: edge d owns
 number of channels. It reads one state [B, C, H, W] and gives [B, D C, H', W'], the output of edge d in channels d C to
 (d + 1) C. Its first layer reads the state D times over, every other layer its own edge only (D groups).
 
-`forward(x, edges, scale, tricks)`: x is max(state, 0), the leading ReLU being the caller's; `edges`, the edges to
+`forward(state, edges, scale, tricks)`: `state`, behind the leading ReLU, see `Rectified`; `edges`, the edges to
 compute, in order; `scale`, [len(edges) C], what to multiply the output with. No operation here has affine parameters.
 """
 
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from naslab.operations.depthwise import depthwise
+from naslab.operations.depthwise import depthwise, grid
 from naslab.operations.tricks import Tricks
 
 
@@ -29,6 +29,20 @@ def of_edges(stack: Tensor, total: int, edges: Sequence[int]) -> Tensor:
     if edges[-1] - edges[0] == len(edges) - 1:
         return by_edge.narrow(0, edges[0], len(edges)).flatten(0, 1)
     return by_edge[list(edges)].flatten(0, 1)
+
+
+class Rectified:
+    """max(state, 0), and what the operations on several edges need it for, made once."""
+
+    def __init__(self, state: Tensor) -> None:
+        self.x = F.relu(state)  # [B, C, H, W]
+        self._repeated: dict[tuple[int, int], Tensor] = {}
+
+    def repeated(self, edges: int, every: int = 1) -> Tensor:
+        """Every so many rows and columns of x, one copy an edge: [B, edges C, ...]."""
+        if (edges, every) not in self._repeated:
+            self._repeated[edges, every] = torch.cat([self.x[:, :, ::every, ::every]] * edges, dim=1)
+        return self._repeated[edges, every]
 
 
 class StackedConv(nn.Conv2d):
@@ -49,7 +63,7 @@ class StackedConv(nn.Conv2d):
         super().__init__(groups * channels_in, edges * channels, kernel, stride, padding, groups=groups, bias=False)
         self.edges, self.first = edges, first
 
-    def forward(self, x: Tensor, edges: Sequence[int]) -> Tensor:
+    def forward(self, x: Tensor, edges: Sequence[int]) -> Tensor:  # type: ignore[override]
         weight = of_edges(self.weight, self.edges, edges)
         return F.conv2d(x, weight, None, self.stride, self.padding, 1, 1 if self.first else len(edges))
 
@@ -57,16 +71,17 @@ class StackedConv(nn.Conv2d):
 class StackedDepthwise(nn.Conv2d):
     """D depthwise convolutions side by side."""
 
-    def __init__(self, edges: int, channels: int, kernel: int, stride: int, dilation: int, *, first: bool) -> None:
+    def __init__(self, edges: int, channels: int, kernel: int, stride: int, dilation: int) -> None:
         width = edges * channels
         padding = dilation * (kernel // 2)
         super().__init__(width, width, kernel, stride, padding, dilation, groups=width, bias=False)
-        self.edges, self.first = edges, first
+        self.edges = edges
 
-    def forward(self, x: Tensor, edges: Sequence[int], tricks: Tricks) -> Tensor:
+    def forward(self, x: Tensor | Rectified, edges: Sequence[int], tricks: Tricks) -> Tensor:  # type: ignore[override]
         (stride, _), (dilation, _) = self.stride, self.dilation
-        if self.first:
-            x = torch.cat([x] * len(edges), dim=1)
+        if isinstance(x, Rectified):
+            every = grid(stride, dilation, tricks)
+            x, stride, dilation = x.repeated(len(edges), every), stride // every, dilation // every
         return depthwise(x, of_edges(self.weight, self.edges, edges), stride, dilation, tricks)
 
 
@@ -76,18 +91,24 @@ class StackedNorm(nn.BatchNorm2d):
     def __init__(self, edges: int, channels: int) -> None:
         super().__init__(edges * channels, affine=False)
         self.edges = edges
+        self.num_batches_tracked = torch.zeros(edges, dtype=torch.long)
 
-    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """x: [B, len(edges) C, H, W], normalised and multiplied by the scale [len(edges) C]."""
-        update = self.training and self.track_running_stats
-        statistics = [of_edges(s, self.edges, edges) for s in (self.running_mean, self.running_var)]
-        mean, variance = statistics if update or not self.training else (None, None)
-        y = F.batch_norm(x, mean, variance, scale, None, self.training, self.momentum or 0.0, self.eps)
-        if update:
-            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-            for own, moved in zip((self.running_mean, self.running_var), statistics, strict=True):
-                if moved.data_ptr() != own.data_ptr() and len(edges) < self.edges:
-                    own.unflatten(0, (self.edges, -1))[list(edges)] = moved.unflatten(0, (len(edges), -1))
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        own = [self.running_mean, self.running_var]
+        some = len(edges) < self.edges
+        mean, variance = [s.unflatten(0, (self.edges, -1))[list(edges)].flatten() for s in own] if some else own
+        moving = self.training and self.track_running_stats
+        statistics = (mean, variance) if moving or not self.training else (None, None)
+        y = F.batch_norm(x, *statistics, scale, None, self.training, self.momentum or 0.0, self.eps)
+        if moving and not some:
+            self.num_batches_tracked += 1  # type: ignore[operator]
+        elif moving:
+            self.num_batches_tracked[list(edges)] += 1  # type: ignore[index]
+            for buffer, moved in zip(own, (mean, variance), strict=True):
+                buffer.unflatten(0, (self.edges, -1))[list(edges)] = moved.unflatten(0, (len(edges), -1))
         return y
 
     def scaled(self, x: Tensor, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:
@@ -105,15 +126,17 @@ class StackedDilatedConv(nn.Sequential):
     ) -> None:
         super().__init__(
             nn.Identity() if first else nn.ReLU(),
-            StackedDepthwise(edges, channels, kernel, stride, dilation, first=first),
+            StackedDepthwise(edges, channels, kernel, stride, dilation),
             StackedConv(edges, channels, channels, 1),
             StackedNorm(edges, channels),
         )
 
-    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor | None, tricks: Tricks) -> Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, state: Tensor | Rectified, edges: Sequence[int], scale: Tensor | None, tricks: Tricks
+    ) -> Tensor:
         activation, depthwise, pointwise, norm = self
-        x = pointwise(depthwise(activation(x), edges, tricks), edges)
-        return norm(x, edges) if scale is None else norm.scaled(x, edges, scale, tricks)
+        x = pointwise(depthwise(activation(state), edges, tricks), edges)
+        return norm(x, edges) if scale is None else norm.scaled(x, edges, scale, tricks)  # type: ignore[operator]
 
 
 class StackedSeparableConv(nn.Sequential):
@@ -125,9 +148,9 @@ class StackedSeparableConv(nn.Sequential):
             StackedDilatedConv(edges, channels, kernel, 1, dilation=1, first=False),
         )
 
-    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
+    def forward(self, state: Rectified, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
         first, second = self
-        return second(first(x, edges, None, tricks), edges, scale, tricks)
+        return second(first(state, edges, None, tricks), edges, scale, tricks)
 
 
 class StackedFactorizedConv(nn.Sequential):
@@ -142,9 +165,9 @@ class StackedFactorizedConv(nn.Sequential):
             StackedNorm(edges, channels),
         )
 
-    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
+    def forward(self, state: Rectified, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
         _, across, down, norm = self
-        return norm.scaled(down(across(x, edges), edges), edges, scale, tricks)
+        return norm.scaled(down(across(state.x, edges), edges), edges, scale, tricks)  # type: ignore[operator]
 
 
 class StackedReLUConvBN(nn.Sequential):
@@ -157,9 +180,9 @@ class StackedReLUConvBN(nn.Sequential):
             StackedNorm(edges, channels),
         )
 
-    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
+    def forward(self, state: Rectified, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
         _, convolution, norm = self
-        return norm.scaled(convolution(x, edges), edges, scale, tricks)
+        return norm.scaled(convolution(state.x, edges), edges, scale, tricks)  # type: ignore[operator]
 
 
 class StackedFactorizedReduce(nn.Module):
@@ -167,15 +190,16 @@ class StackedFactorizedReduce(nn.Module):
 
     def __init__(self, edges: int, channels: int) -> None:
         super().__init__()
-        self.even = StackedConv(edges, channels, channels // 2, 1, 2, first=True)
-        self.odd = StackedConv(edges, channels, channels - channels // 2, 1, 2, first=True)
+        self.even = StackedConv(edges, channels, channels // 2, 1, first=True)
+        self.odd = StackedConv(edges, channels, channels - channels // 2, 1, first=True)
         self.norm = StackedNorm(edges, channels)
 
-    def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:
+    def forward(self, state: Rectified, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:
+        x = state.x
         height, width = x.shape[-2:]
         if height % 2 or width % 2:
             x = F.pad(x, (0, width % 2, 0, height % 2))
-        even, odd = self.even(x, edges), self.odd(x[:, :, 1:, 1:], edges)
+        even, odd = self.even(x[:, :, ::2, ::2], edges), self.odd(x[:, :, 1::2, 1::2], edges)
         if self.even.out_channels == 0:
             return self.norm.scaled(odd, edges, scale, tricks)
         halves = zip(even.chunk(len(edges), dim=1), odd.chunk(len(edges), dim=1), strict=True)

@@ -7,12 +7,15 @@ import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
+from torch.utils.flop_counter import FlopCounterMode
 
 from naslab.errors import SpecError
 from naslab.networks.darts_supernet import DartsSupernet
-from naslab.networks.mixture import MixedOperation
-from naslab.networks.nasbench201 import EDGES, NASBench201Supernet
+from naslab.networks.mixture import mixture
+from naslab.networks.nasbench201 import NASBench201Supernet
+from naslab.networks.per_edge import to_per_edge
 from naslab.operations.images import DARTS_SEARCHED
+from naslab.operations.tricks import Tricks
 from naslab.randomness import numpy_generator, seeded, torch_generator
 from naslab.spaces import DartsCell, NASBench201
 
@@ -78,29 +81,35 @@ def test_what_weighs_nothing_is_not_computed_and_nothing_changes(space):
     architecture = space.sample(numpy_generator("skipping"))
     network = make(space)
     x = images(4, 1, 8, 8)
-    ran: list[nn.Module] = []
-    for edge in network.modules():
-        if isinstance(edge, MixedOperation):
-            for operation in edge.operations:
-                operation.register_forward_hook(lambda module, inputs, output: ran.append(module))
-
-    skipping = network(x, kept(space, architecture))
-    few = len(ran)
-    ran.clear()
-    all_of_it = network(x, {part: w.requires_grad_() for part, w in kept(space, architecture).items()})
-    assert few < len(ran)
+    with FlopCounterMode(display=False) as few:
+        skipping = network(x, kept(space, architecture))
+    with FlopCounterMode(display=False) as many:
+        all_of_it = network(x, {part: w.requires_grad_() for part, w in kept(space, architecture).items()})
+    assert few.get_total_flops() < many.get_total_flops()
     assert_close(skipping, all_of_it.detach(), rtol=1e-10, atol=1e-12)
 
 
 @spaces
-def test_a_one_hot_mixture_is_the_network_of_those_operations(space):
+def test_a_one_hot_mixture_is_the_network_of_those_operations(space, plain):
     """With weights carried over, the built network (without affine parameters to set) gives the same logits."""
     architecture = space.sample(numpy_generator("one-hot"))
     supernet = make(space)
     network = space.build(architecture, TASK).double()
-    carry_over(space, architecture, supernet, network)
+    carry_over(space, architecture, edge_by_edge(plain, space, supernet), network)
     x = images(4, 1, 8, 8)
     assert_close(supernet(x, kept(space, architecture)), network(x), rtol=1e-9, atol=1e-11)
+
+
+def edge_by_edge(plain, space, supernet):
+    """The plain supernet of the same weights."""
+    if isinstance(space, NASBench201):
+        same = plain.PlainNASBench201Supernet(space.operations, (1, 8, 8), 3, channels=2, cells=1)
+    else:
+        same = plain.PlainDartsSupernet(
+            space.operations, space.nodes, (1, 8, 8), 3, channels=space.channels, cells=space.cells
+        )
+    same.double().load_state_dict(to_per_edge(supernet))
+    return same
 
 
 def carry_over(space, architecture, supernet, network):
@@ -179,29 +188,32 @@ def test_only_the_stem_has_affine_parameters():
 
 
 def test_pooling_is_normalised():
-    edge = make(SPACES[0]).cells[0].edges[0]
-    for operation, name in zip(edge.operations, DARTS_SEARCHED, strict=True):
+    leaving = make(SPACES[0]).cells[0].leaving[0]
+    modules = {**leaving.shared, **leaving.stacked}
+    assert set(modules) == set(DARTS_SEARCHED) - {"none"}
+    for name, operation in modules.items():
         last = list(operation.modules())[-1]
-        assert isinstance(last, nn.BatchNorm2d) == (name not in ("none", "skip_connect")), name
+        assert isinstance(last, nn.BatchNorm2d) == (name != "skip_connect"), name
 
 
-def test_a_mixed_cell_is_the_sum_of_equation_2():
+def test_a_mixed_cell_is_the_sum_of_equation_2(plain):
     """The cell written out from the paper: o(x) = sum over operations of weight times operation, node after node."""
     space = SPACES[0]
     network, weights = make(space), softmax_weights(space)
     cell, matrix = network.cells[0], weights["normal"]
+    edges = edge_by_edge(plain, space, network).cells[0].edges
     x = images(2, 6, 8, 8)
     states = [cell.preprocess.before_last(x), cell.preprocess.last(x)]
     row = 0
     for _ in range(2):
         node = torch.zeros_like(states[0])
         for state in states:
-            for column, operation in enumerate(cell.edges[row].operations):
+            for column, operation in enumerate(edges[row].operations):
                 node = node + matrix[row, column] * operation(state)
             row += 1
         states.append(node)
-    rows = [list(r.unbind()) for r in matrix.unbind()]
-    assert_close(cell(x, x, rows), torch.cat(states[2:], dim=1), rtol=1e-10, atol=1e-12)
+    by_source = mixture(weights, "normal", *network.shape).by_source(network.rows)
+    assert_close(cell(x, x, by_source, Tricks()), torch.cat(states[2:], dim=1), rtol=1e-10, atol=1e-12)
 
 
 # --- only NAS-Bench-201 ----------------------------------------------------------------------------
@@ -210,6 +222,6 @@ def test_a_mixed_cell_is_the_sum_of_equation_2():
 def test_nasbench201_cells_have_no_affine_parameters():
     network = NASBench201Supernet(NASBench201().operations, (3, 8, 8), 4, channels=4, cells=1)
     norms = [m for m in network.layers[0].modules() if isinstance(m, nn.BatchNorm2d)]
-    assert len(norms) == 2 * len(EDGES)
+    assert len(norms) == 2 * 3  # two convolutions on the edges from each of three nodes
     assert not any(norm.affine for norm in norms)
     assert all(m.affine for m in network.layers[1].modules() if isinstance(m, nn.BatchNorm2d))

@@ -1,0 +1,88 @@
+"""The network of NAS-Bench-Macro (Su et al. 2021, https://arxiv.org/abs/2103.11922, Table 6).
+
+    3 x 3 convolution to C channels; 2 layers of 2C, 3 of 4C, 3 of 8C, the first of each with stride 2;
+    1 x 1 convolution to 40C, average over the image, linear.
+
+A layer is an inverted residual block (MobileNetV2) of expansion 3 and kernel 3 or of expansion 6 and kernel 5, or
+nothing: the identity, which at a stride or a change of width is a 1 x 1 convolution. Difference from the published
+network: images of odd size are halved upwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from naslab.networks import sizes
+
+STAGES = ((2, 2), (3, 4), (3, 8))
+"""(layers, width in units of C) of each stage."""
+LAYERS = sum(layers for layers, _ in STAGES)
+BLOCKS: dict[str, tuple[int, int] | None] = {"identity": None, "mb3_k3": (3, 3), "mb6_k5": (6, 5)}
+"""Option -> (expansion, kernel)."""
+
+
+def convolution(
+    channels_in: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1, activation: bool = True
+) -> nn.Sequential:
+    """Convolution without bias, batch normalisation and, unless told otherwise, ReLU6."""
+    layers = [
+        nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(channels),
+    ]
+    return nn.Sequential(*layers, *([nn.ReLU6(inplace=True)] if activation else []))
+
+
+class InvertedResidual(nn.Module):
+    """Widen, convolve each channel, narrow: [B, C, H, W] -> [B, C', ceil(H / stride), ceil(W / stride)]."""
+
+    def __init__(self, channels_in: int, channels: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        wide = expansion * channels_in
+        self.convolutions = nn.Sequential(
+            convolution(channels_in, wide),
+            convolution(wide, wide, kernel, stride, groups=wide),
+            convolution(wide, channels, activation=False),
+        )
+        self.residual = stride == 1 and channels_in == channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.convolutions(x) if self.residual else self.convolutions(x)
+
+
+def layer(option: str, channels_in: int, channels: int, stride: int) -> nn.Module:
+    """One of `BLOCKS` from one width to another."""
+    block = BLOCKS[option]
+    if block is not None:
+        return InvertedResidual(channels_in, channels, *block, stride)
+    if stride == 1 and channels_in == channels:
+        return nn.Identity()
+    return convolution(channels_in, channels, stride=stride, activation=False)
+
+
+class NASBenchMacroNetwork(nn.Module):
+    """A chain of eight layers, one option each.
+
+    Args:
+        options: one of `BLOCKS` for each layer.
+        input_shape: (channels, height, width) of an image.
+        channels: C; 32 in the benchmark.
+    """
+
+    def __init__(self, options: Sequence[str], input_shape: tuple[int, ...], classes: int, *, channels: int) -> None:
+        super().__init__()
+        image_channels, _, _ = sizes.image(input_shape, reductions=len(STAGES))
+        self.stem = convolution(image_channels, sizes.positive("channels", channels), 3)
+        chain, width, chosen = [], channels, iter(options)
+        for layers, units in STAGES:
+            for position in range(layers):
+                chain.append(layer(next(chosen), width, units * channels, stride=2 if position == 0 else 1))
+                width = units * channels
+        self.chain = nn.Sequential(*chain)
+        self.head = convolution(width, 40 * channels)
+        self.classifier = nn.Linear(40 * channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, image channels, H, W] -> logits [B, classes]."""
+        return self.classifier(self.head(self.chain(self.stem(x))).mean(dim=(2, 3)))

@@ -1,0 +1,55 @@
+"""Weights of a supernet edge by edge, the form in which the published supernets keep them, and back.
+
+A supernet here keeps the weights of all edges that leave one state together (`mixture.Leaving`). Edge by edge,
+operation `column` on edge `row` of a cell owns `<cell>.edges.<row>.operations.<column>.<name>`, with the names that
+the operation has by itself (`naslab.operations.images`); all other names are the same in both forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from naslab.networks.mixture import Leaving
+
+COUNTER = "num_batches_tracked"
+"""A number an edge; alone, an edge has it without a dimension."""
+
+
+def to_per_edge(supernet: nn.Module) -> dict[str, Tensor]:
+    """The state of a supernet edge by edge: copies."""
+    state = supernet.state_dict()
+    found: dict[str, Tensor] = {}
+    for name, edge_names, divided in _names(supernet):
+        tensor = state.pop(name)
+        pieces = tensor.chunk(len(edge_names)) if divided else [tensor] * len(edge_names)
+        pieces = [piece.squeeze(0) if name.endswith(COUNTER) and divided else piece for piece in pieces]
+        found.update(zip(edge_names, (piece.clone() for piece in pieces), strict=True))
+    return {**{name: tensor.clone() for name, tensor in state.items()}, **found}
+
+
+def from_per_edge(supernet: nn.Module, per_edge: Mapping[str, Tensor]) -> None:
+    """Give a supernet the state that `to_per_edge` gives, or that a supernet of mixed operations has.
+
+    Statistics of a pooling operation, which edges that leave one state have in common, are those of the first edge.
+    """
+    state = dict(per_edge)
+    for name, edge_names, divided in _names(supernet):
+        pieces = [state.pop(edge_name) for edge_name in edge_names]
+        pieces = [piece.unsqueeze(0) if name.endswith(COUNTER) and divided else piece for piece in pieces]
+        state[name] = torch.cat(pieces) if divided else pieces[0]
+    supernet.load_state_dict(state)
+
+
+def _names(supernet: nn.Module) -> Iterator[tuple[str, list[str], bool]]:
+    """(name of a tensor of several edges, its names edge by edge, whether each edge has a part of its own)."""
+    for path, leaving in supernet.named_modules():
+        if not isinstance(leaving, Leaving):
+            continue
+        cell = path.split(".leaving.")[0]
+        for name in leaving.state_dict():
+            kind, operation, own_name = name.split(".", 2)
+            edges = [f"{cell}.edges.{r}.operations.{leaving.columns[operation]}.{own_name}" for r in leaving.rows]
+            yield f"{path}.{name}", edges, kind == "stacked"
