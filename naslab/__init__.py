@@ -7,9 +7,23 @@
 The live view is `naslab_widgets.Lab(search)`.
 """
 
-from naslab import analysis, architecture, data, errors, events, runs, searchers, spaces, tasks, trainers
+from naslab import (
+    analysis,
+    architecture,
+    benchmarks,
+    data,
+    errors,
+    estimators,
+    events,
+    runs,
+    searchers,
+    spaces,
+    tasks,
+    trainers,
+)
 from naslab.architecture import Architecture, Choice
 from naslab.budget import budget
+from naslab.randomness import seeded
 from naslab.runs import Search
 
 __version__ = "0.1.0"
@@ -20,12 +34,15 @@ __all__ = [
     "Search",
     "analysis",
     "architecture",
+    "benchmarks",
     "budget",
     "data",
     "errors",
+    "estimators",
     "events",
     "runs",
     "searchers",
+    "seeded",
     "spaces",
     "tasks",
     "trainers",

@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from naslab import spaces, tasks
 from naslab.analysis.hessian import dominant_eigenvalue
 from naslab.architecture import Architecture
-from naslab.errors import DataError, Diverged, SpecError
+from naslab.device import usable_device
+from naslab.errors import DataError, Diverged, SpecError, real, whole
 from naslab.events import SupernetStep
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.randomness import seeded, torch_generator
@@ -86,9 +87,10 @@ class DartsHyperparameters:
         if self.hessian_product not in PRODUCTS:
             raise SpecError(f"hessian_product must be one of {', '.join(PRODUCTS)}, not {self.hessian_product!r}")
         for name in ("epochs", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise SpecError(f"{name} must be a whole number of at least 1, not {value!r}")
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+        for field in dataclasses.fields(self):
+            if isinstance(field.default, float):
+                object.__setattr__(self, field.name, real(field.name, getattr(self, field.name)))
         for name in ("radius", "w_lr", "alpha_lr", "w_clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise SpecError(f"{name} must be positive and finite, not {getattr(self, name)!r}")
@@ -131,13 +133,12 @@ class Darts(SupernetSearcher):
     ) -> None:
         if not isinstance(space, SupernetSpace):
             raise SpecError(f"DARTS needs a space with a supernet; {space.name!r} has none")
-        if not isinstance(threads, int) or threads < 1:
-            raise SpecError(f"threads must be a whole number of at least 1, not {threads!r}")
-        if not isinstance(seed, int) or seed < 0:
-            raise SpecError(f"seed must be a whole number, not negative, not {seed!r}")
+        if not isinstance(task, Images):
+            raise SpecError(f"DARTS needs a task such as naslab.tasks.FashionMNIST(), not {task!r:.100}")
+        self.seed, self.threads = whole("seed", seed, 0), whole("threads", threads, 1)
         self.hyperparameters = read_hyperparameters(DartsHyperparameters, hyperparameters)
-        self.space, self.task, self.seed, self.threads = space, task, seed, threads
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.space, self.task = space, task
+        self.device = usable_device(device)
         hyper = self.hyperparameters
         self._halves = task.halves(seed, hyper.train_portion)
         smaller = min(len(half) for half in self._halves)
@@ -243,13 +244,13 @@ class Darts(SupernetSearcher):
 
     def _move_alphas(self, found: list[Tensor]) -> None:
         for alpha, gradient in zip(self.alphas.values(), found, strict=True):
-            self._must_be_finite("gradient of the architecture", gradient, "alpha_lr")
+            self._must_be_finite("gradient of the architecture", gradient)
             alpha.grad = gradient
         for group in self._adam.param_groups:
             group["lr"] = self._alpha_lr
         self._adam.step()
         for part, alpha in self.alphas.items():
-            self._must_be_finite(f"alphas ({part})", alpha, "alpha_lr")
+            self._must_be_finite(f"alphas ({part})", alpha)
 
     def _weight_step(self, train: Batch, w_lr: float) -> Tensor:
         """Step 2 of Algorithm 1; gives back the logits [B, classes] from before the step."""
@@ -257,11 +258,11 @@ class Darts(SupernetSearcher):
             mixture = {part: alpha.softmax(dim=-1) for part, alpha in self.alphas.items()}
         logits = self.network(train[0], mixture)
         loss = self.task.loss(logits, train[1])
-        self._must_be_finite("training loss", loss, "w_lr")
+        self._must_be_finite("training loss", loss)
         self._sgd.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self._weights, self.hyperparameters.w_clip)
-        self._must_be_finite("gradient of the weights", norm, "w_lr")
+        self._must_be_finite("gradient of the weights", norm)
         for group in self._sgd.param_groups:
             group["lr"] = w_lr
         self._sgd.step()
@@ -286,21 +287,26 @@ class Darts(SupernetSearcher):
         return self.task.batch(chosen, augment=generator, device=self.device)
 
     def _w_lr(self, epoch: int) -> float:
-        """Cosine from the value that was last set, on the epoch when it was, down to `w_lr_min` at the end."""
+        """Cosine from the value that was last set, on the epoch when it was, down to `w_lr_min` at the end.
+
+        A value below the minimum is kept as it is.
+        """
         hyper = self.hyperparameters
         start, since = self._w_lr_from
+        if start <= hyper.w_lr_min:
+            return start
 
         def cosine(at: int) -> float:
             return 1 + math.cos(math.pi * at / hyper.epochs)
 
         return hyper.w_lr_min + (start - hyper.w_lr_min) * cosine(epoch) / cosine(since)
 
-    def _must_be_finite(self, what: str, value: Tensor, knob: str) -> None:
+    def _must_be_finite(self, what: str, value: Tensor) -> None:
         if not bool(torch.isfinite(value).all()):
             raise Diverged(
                 f"step {self._step + 1}: the {what} is no longer finite (NaN or infinite); the step was not kept. "
-                f"Lower {knob} and go on; if the steps before were already wild, search.rewind(step) first. "
-                "Or look at the data: pixels should be finite and normalised"
+                "Most often the loss has been growing for some steps: search.rewind(step) to before that, lower w_lr "
+                "or alpha_lr with search.set(name, value), and go on"
             )
 
     # --- what the house asks of a searcher -------------------------------------------------------

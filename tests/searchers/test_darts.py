@@ -1,5 +1,6 @@
 """DARTS against the same algorithm written out with plain torch, and what only DARTS could get wrong."""
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -231,12 +232,30 @@ def test_a_batch_larger_than_the_data_is_refused(digits):
         ({"train_portion": 1.0}, "both halves need images"),
         ({"w_momentum": 1.0}, r"in \[0, 1\)"),
         ({"epochs": 2.5}, "whole number"),
-        ({"w_lr": "fast"}, "DartsHyperparameters"),
+        ({"w_lr": "0.1"}, "w_lr must be a number, not '0.1'"),
+        ({"device": "gpu"}, "device='gpu' cannot be used here .*cpu"),
     ],
 )
 def test_bad_hyperparameters(digits, bad, says):
     with pytest.raises(SpecError, match=says):
         make(digits, **bad)
+
+
+def test_numpy_numbers_are_numbers(digits):
+    searcher = make(digits, seed=np.int64(3), batch_size=np.int64(8), w_lr=np.float32(0.5))
+    assert json.loads(json.dumps(searcher.spec()))["hyperparameters"]["batch_size"] == 8
+    assert searcher.check_knob("w_lr", np.float32(0.25)) == 0.25
+
+
+def test_a_rate_below_the_minimum_stays_where_it_was_set(digits):
+    searcher = make(digits, epochs=10, w_lr_min=1e-3)
+    searcher.turn("w_lr", 1e-5)
+    assert [searcher._w_lr(epoch) for epoch in range(10)] == [1e-5] * 10
+
+
+def test_something_else_than_a_task_is_refused():
+    with pytest.raises(SpecError, match="needs a task such as"):
+        nl.searchers.Darts(CELL, "fashion")  # type: ignore[arg-type]
 
 
 def test_a_space_without_supernet_is_refused(digits):
@@ -252,7 +271,7 @@ def test_divergence_is_said_and_names_the_knob(digits):
     searcher = make(digits)
     with torch.no_grad():
         searcher._weights[0][0] = float("nan")
-    with pytest.raises(Diverged, match=r"step 1: .* no longer finite .* Lower"):
+    with pytest.raises(Diverged, match=r"step 1: .* no longer finite .* rewind.* lower w_lr"):
         searcher.advance()
 
 

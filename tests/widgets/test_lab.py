@@ -194,3 +194,24 @@ def test_earlier_steps_are_shown_too_and_going_back_is_followed(tiny):
     search.step, search.events = 6, search.events[:6]  # as search.rewind(6) leaves it
     lab.run(2)
     assert lab.view._history.rows()[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_what_is_not_a_search_is_refused(tiny):
+    with pytest.raises(TypeError, match=r"Lab.watch\(path\) follows"):
+        Lab("runs/darts-1")
+    with pytest.raises(ValueError, match="hz must be positive"):
+        Lab(tiny.Search(), hz=0)
+    lab = Lab(tiny.Search())
+    for steps in (0, 2.5, "3", True):
+        with pytest.raises(SpecError, match="whole number from 1 up"):
+            lab.step(steps)
+    assert lab.state == "idle"
+
+
+def test_stop_all_reaches_a_lab_that_nobody_holds(tiny):
+    search = tiny.Search(total=10**6, before_step=lambda step: time.sleep(0.001))
+    Lab(search).play()
+    Lab.stop_all()
+    reached = search.step
+    time.sleep(0.05)
+    assert search.step <= reached + 1

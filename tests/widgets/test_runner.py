@@ -44,7 +44,7 @@ def test_steps_are_exact(tiny):
     runner.wait(10)
     assert search.step == 10
     assert workers() == []
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="from 1 up"):
         runner.step(0)
 
 

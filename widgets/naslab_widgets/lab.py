@@ -16,12 +16,13 @@ from typing import Any
 import ipywidgets
 
 from naslab.events import Changed, Event
+from naslab.searchers import Trials
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.later import Later
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
-from naslab_widgets.watch import Watch
+from naslab_widgets.watch import Watch, no_view
 
 _LABS: weakref.WeakKeyDictionary[Any, weakref.ref[Lab]] = weakref.WeakKeyDictionary()
 """Search -> its lab: a search has one driver at a time."""
@@ -40,6 +41,12 @@ class Lab:
             hz: frames a second, at most.
             clock: seconds; for tests.
         """
+        if not hasattr(search, "knobs"):
+            raise TypeError(f"Lab shows a naslab.Search, not {search!r:.80}; Lab.watch(path) follows a run folder")
+        if not hz > 0:
+            raise ValueError(f"hz must be positive, not {hz!r}")
+        if isinstance(search.searcher, Trials):
+            raise no_view(search.searcher.proposer.name)
         older = _LABS.get(search)
         if older is not None and (lab := older()) is not None:
             lab.stop()
@@ -71,6 +78,13 @@ class Lab:
     def watch(cls, path: str | Path, **options: Any) -> Watch:
         """Follow a run folder that another process is writing; the view, without the controls."""
         return Watch(path, **options)
+
+    @staticmethod
+    def stop_all() -> None:
+        """Stop every lab there is, also those whose names and panels are gone."""
+        for reference in list(_LABS.values()):
+            if (lab := reference()) is not None:
+                lab.stop()
 
     # --- driving ---------------------------------------------------------------------------------
 

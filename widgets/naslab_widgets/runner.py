@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
 
+from naslab.errors import whole
+
 State = Literal["idle", "running", "paused", "stopped", "finished"]
 
 
@@ -55,9 +57,7 @@ class Runner:
 
     def step(self, n: int = 1) -> None:
         """Exactly n more steps, then pause."""
-        if n < 1:
-            raise ValueError(f"a number of steps is at least 1, not {n!r}")
-        self._go(n)
+        self._go(whole("the number of steps", n, 1))
 
     def pause(self) -> None:
         with self._changed:

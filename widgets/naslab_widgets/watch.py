@@ -18,6 +18,14 @@ from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 
 
+def no_view(name: str) -> NotImplementedError:
+    """The error for a search that the live view cannot show: it would stay empty without a word."""
+    return NotImplementedError(
+        f"there is no live view of {name!r} yet: the Lab shows searches with a supernet, such as DARTS. Drive it by "
+        "`for event in search: ...`; each event has the candidate, its fitness and the best so far"
+    )
+
+
 class Watch:
     """Looks into a run folder twice a second; takes no lock and writes nothing."""
 
@@ -36,6 +44,8 @@ class Watch:
         """
         self.path = Path(path)
         self._reader = runs.read(path)
+        if "estimator" in self._reader.spec:
+            raise no_view(self._reader.spec["searcher"])
         self._row, self._step = 0, 0
         self._times: deque[tuple[float, int]] = deque(maxlen=64)
         self._publisher = Publisher(self._publish, period=1 / hz)
