@@ -90,6 +90,35 @@ class SupernetStep(Event):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluated(Event):
+    """One step of a search that evaluates a candidate a step."""
+
+    kind = "evaluated"
+    number: int
+    """Of the proposal, from 1; differs from `step` when several are evaluated at once."""
+    architecture: Architecture
+    origin: str
+    """How it came about: "random", "mutation", "neighbour", ..."""
+    parents: tuple[int, ...]
+    """Numbers of the proposals that it was made from."""
+    status: str
+    """Either "done", or "failed": it could not be evaluated, and the search went on."""
+    fitness: float | None
+    """More is better; None for one that failed."""
+    message: str
+    """Why it failed; empty for one that did not."""
+    best: Architecture | None
+    """The fittest so far, this one included; None while all have failed."""
+    best_fitness: float | None
+    knobs: Mapping[str, float]
+    """The knobs in force when it was proposed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parents", tuple(self.parents))
+        object.__setattr__(self, "knobs", MappingProxyType(dict(self.knobs)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Changed(Event):
     """Someone turned a knob. `step` is the first step on which the new value acts."""
 
@@ -116,7 +145,9 @@ class Recovered(Event):
     message: str
 
 
-EVENTS: dict[str, type[Event]] = {event.kind: event for event in (SupernetStep, Changed, Measured, Recovered)}
+EVENTS: dict[str, type[Event]] = {
+    event.kind: event for event in (SupernetStep, Evaluated, Changed, Measured, Recovered)
+}
 
 
 def from_record(kind: str, text: str, blob: bytes) -> Event:
@@ -129,8 +160,9 @@ def from_record(kind: str, text: str, blob: bytes) -> Event:
         for name, array in (load_arrays(blob) if blob else {}).items():
             field, _, key = name.partition("/")
             fields.setdefault(field, {})[key] = array
-        if "best" in fields:
-            fields["best"] = Architecture.from_record(fields["best"])
+        for name in ("best", "architecture"):
+            if fields.get(name) is not None:
+                fields[name] = Architecture.from_record(fields[name])
         return event(**fields)
     except SpecError:
         raise

@@ -7,7 +7,7 @@ import pytest
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.events import EVENTS, Changed, Measured, Recovered, SupernetStep, from_record
+from naslab.events import EVENTS, Changed, Evaluated, Measured, Recovered, SupernetStep, from_record
 
 
 def step(**changes):
@@ -28,8 +28,27 @@ def step(**changes):
     return SupernetStep(**{**fields, **changes})
 
 
+def evaluated(**changes):
+    fields = dict(
+        step=3,
+        number=4,
+        architecture=Architecture("nasbench201", ("none",) * 6),
+        origin="mutation",
+        parents=(1, 2),
+        status="done",
+        fitness=0.1 + 0.2,
+        message="",
+        best=Architecture("nasbench201", ("skip_connect",) * 6),
+        best_fitness=94.3733,
+        knobs={"sample": 3.0},
+    )
+    return Evaluated(**{**fields, **changes})
+
+
 EXAMPLES = {
     "supernet_step": step(),
+    "evaluated": evaluated(),
+    "evaluated, failed": evaluated(status="failed", fitness=None, message="x", best=None, best_fitness=None),
     "changed": Changed(step=4, name="w_lr", old=0.025, new=0.01),
     "measured": Measured(step=4, name="alpha_hessian_eigenvalue", value=float("inf")),
     "recovered": Recovered(step=4, message="naïve <b>"),
@@ -37,7 +56,7 @@ EXAMPLES = {
 
 
 def test_there_is_an_example_of_every_event():
-    assert set(EXAMPLES) == set(EVENTS)
+    assert {example.kind for example in EXAMPLES.values()} == set(EVENTS)
 
 
 @pytest.mark.parametrize("event", EXAMPLES.values(), ids=list(EXAMPLES))
@@ -61,6 +80,23 @@ def test_round_trip(event):
 )
 def test_one_bit_tells_two_events_apart(changes):
     assert step(**changes) != step()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fitness": np.nextafter(0.1 + 0.2, 1)},
+        {"parents": (1,)},
+        {"architecture": Architecture("nasbench201", ("none", "none", "none", "none", "none", "skip_connect"))},
+        {"best": None},
+        {"knobs": {}},
+        {"status": "failed"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_one_bit_tells_two_evaluations_apart(changes):
+    assert evaluated(**changes) != evaluated()
+    assert evaluated(parents=[1, 2]) == evaluated()
 
 
 def test_events_are_frozen_to_the_bottom():

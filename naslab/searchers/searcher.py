@@ -1,8 +1,9 @@
 """What a searcher is to the rest of the house.
 
 A *supernet searcher* owns shared weights and moves by mini-batches (`SupernetSearcher`). A *proposer*, which
-evaluates nothing and speaks ask and tell, is its sibling. Either one is driven by `naslab.Search`, which knows
-of runs, snapshots and steering, so that a searcher knows of none of them.
+evaluates nothing and speaks ask and tell, is its sibling (`Proposer`); with an estimator it makes steps
+(`naslab.searchers.trials`). `naslab.Search` drives whatever is `Driven`, and knows of runs, snapshots and steering,
+so that a searcher knows of none of them.
 """
 
 from __future__ import annotations
@@ -12,15 +13,22 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import json
+import math
+import numbers
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
+import numpy as np
+
+from naslab import spaces
 from naslab.architecture import Architecture
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, unknown, whole
 from naslab.events import Event
+from naslab.randomness import numpy_generator
 from naslab.snapshot import State
 from naslab.spaces.space import Space
 
@@ -63,12 +71,73 @@ class Knob:
     high: float
     log: bool = True
     """Whether a slider for it should be logarithmic."""
+    whole: bool = False
+    """Whether only whole numbers make sense; others are rounded."""
     description: str = ""
 
     def check(self, name: str, value: float) -> float:
-        if not isinstance(value, int | float) or isinstance(value, bool) or not self.low <= value <= self.high:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not self.low <= value <= self.high:
             raise SpecError(f"{name} must be a number from {self.low:g} to {self.high:g}, not {value!r}")
-        return float(value)
+        return float(round(value) if self.whole else value)
+
+
+class Driven(Protocol):
+    """What `naslab.Search` drives: moves by steps, one event each, and has a state that is the whole truth."""
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def step(self) -> int:
+        """Steps finished so far."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """Steps in the whole search."""
+        ...
+
+    @property
+    def task(self) -> Any:
+        """What is trained on, if anything."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hex checksum of what the steps are judged by (data, an estimator); it must be the same when a run goes on."""
+        ...
+
+    def advance(self) -> Event:
+        """Do one step."""
+        ...
+
+    def repeat(self, logged: Event) -> Event:
+        """Do the step again that the event tells of; the event that comes of it is to be the same."""
+        ...
+
+    @property
+    def best(self) -> Architecture: ...
+
+    @property
+    def knobs(self) -> Mapping[str, Knob]: ...
+
+    def turn(self, name: str, value: float) -> None: ...
+
+    def check_knob(self, name: str, value: float) -> float: ...
+
+    def measure(self, name: str) -> float: ...
+
+    def spec(self) -> dict[str, Any]: ...
+
+    def state_dict(self) -> State: ...
+
+    def load_state_dict(self, state: State) -> None: ...
+
+
+def turned(name: str, value: float, knobs: Mapping[str, Knob]) -> float:
+    """The value that a knob takes; `SpecError` if there is no such knob or it does not go there."""
+    if name not in knobs:
+        raise SpecError(unknown("knob", name, knobs) if knobs else f"there is no knob {name!r}: nothing can be turned")
+    return knobs[name].check(name, value)
 
 
 class SupernetSearcher(ABC):
@@ -114,9 +183,15 @@ class SupernetSearcher(ABC):
 
     def check_knob(self, name: str, value: float) -> float:
         """The value as a float; `SpecError` if there is no such knob or it does not go there."""
-        if name not in self.knobs:
-            raise SpecError(unknown("knob", name, self.knobs))
-        return self.knobs[name].check(name, value)
+        return turned(name, value, self.knobs)
+
+    def fingerprint(self) -> str:
+        """Of the data."""
+        return self.task.fingerprint()
+
+    def repeat(self, logged: Event) -> Event:
+        """All over again: the weights are in no event."""
+        return self.advance()
 
     def measure(self, name: str) -> float:
         """A figure too dear for every step, on request; which ones there are is the searcher's to say."""
@@ -138,3 +213,132 @@ class SupernetSearcher(ABC):
     @abstractmethod
     def load_state_dict(self, state: State) -> None:
         """Go on bit for bit from where `state_dict` was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An architecture that a proposer wants to know the fitness of."""
+
+    number: int
+    """Counts what the proposer has asked, from 1."""
+    architecture: Architecture
+    origin: str
+    """How it came about: "random", "mutation", ..."""
+    parents: tuple[int, ...] = ()
+    """Numbers of the proposals that it was made from."""
+
+
+class Proposer(ABC):
+    """Proposes architectures (`ask`) and hears what they are worth (`tell`); evaluates nothing itself.
+
+    Several proposals may be open at once, and be told in any order. The same seed, space, knobs and answers give the
+    same proposals. `rng` is the one source of randomness, and its state a part of `state_dict`.
+    """
+
+    name: ClassVar[str]
+    """Key in `naslab.searchers.SEARCHERS`."""
+    Hyperparameters: ClassVar[type]
+    """Frozen dataclass of what the algorithm can be given by keyword."""
+
+    def __init__(self, space: Space, *, seed: int = 0, **hyperparameters: Any) -> None:
+        """
+        Args:
+            space: what to search.
+            seed: of everything random.
+            **hyperparameters: see the module's dataclass.
+        """
+        if not isinstance(space, Space):
+            raise SpecError(f"{self.name} needs a space, for instance nl.spaces.NASBench201(), not {space!r:.200}")
+        self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
+        self.space, self.seed = space, whole("seed", seed)
+        self.rng: np.random.Generator = numpy_generator(self.seed, self.name)
+        self.asked = 0
+        """Proposals so far."""
+        self._open: dict[int, Proposal] = {}
+        self.begin()
+
+    # --- what an algorithm must say --------------------------------------------------------------
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Set up the algorithm's own state; `space`, `rng` and `hyperparameters` are there."""
+
+    @abstractmethod
+    def propose(self) -> tuple[Architecture, str, tuple[int, ...]]:
+        """The next architecture, its origin, and the numbers of its parents."""
+
+    @abstractmethod
+    def learn(self, proposal: Proposal, fitness: float | None) -> None:
+        """Take in what a proposal is worth; None for one that failed."""
+
+    @abstractmethod
+    def memory(self) -> Any:
+        """The algorithm's own state as JSON, copied; without `rng`."""
+
+    @abstractmethod
+    def remember(self, memory: Any) -> None:
+        """Take back what `memory` gave."""
+
+    @property
+    def knobs(self) -> Mapping[str, Knob]:
+        """What may be turned during the search, with the values now in force."""
+        return {}
+
+    def turn(self, name: str, value: float) -> None:
+        """Turn a knob, from the next proposal on."""
+        turned(name, value, self.knobs)
+
+    # --- what follows ----------------------------------------------------------------------------
+
+    def ask(self) -> Proposal:
+        """The next architecture to be evaluated."""
+        architecture, origin, parents = self.propose()
+        self.asked += 1
+        proposal = self._open[self.asked] = Proposal(self.asked, architecture, origin, parents)
+        return proposal
+
+    def tell(self, proposal: Proposal, fitness: float | None) -> None:
+        """What a proposal is worth, once: more is better. None says that it could not be evaluated."""
+        if fitness is not None and not (isinstance(fitness, int | float) and math.isfinite(fitness)):
+            raise SpecError(f"a fitness is a finite number, or None for a failed candidate; not {fitness!r}")
+        if self._open.get(proposal.number) != proposal:
+            raise SpecError(
+                f"proposal {proposal.number} is not open: it was told already, or another proposer made it; "
+                f"tell each proposal that ask() gave once"
+            )
+        del self._open[proposal.number]
+        self.learn(proposal, fitness)
+
+    def spec(self) -> dict[str, Any]:
+        """JSON from which `naslab.searchers.from_spec` makes this proposer again, as it was at the beginning."""
+        return {
+            "searcher": self.name,
+            "space": self.space.spec(),
+            "seed": self.seed,
+            "hyperparameters": dataclasses.asdict(self.hyperparameters),
+        }
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Proposer:
+        """What `spec` described."""
+        return cls(spaces.from_spec(spec["space"]), seed=spec["seed"], **spec["hyperparameters"])
+
+    def state_dict(self) -> State:
+        """Everything that the next proposal depends on, copied."""
+        opened = [[p.number, list(p.architecture.choices), p.origin, p.parents] for p in self._open.values()]
+        return {
+            "asked": self.asked,
+            "open": json.dumps(opened),
+            "random": json.dumps(self.rng.bit_generator.state),
+            "memory": json.dumps(self.memory()),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on bit for bit from where `state_dict` was taken."""
+        self.asked = int(state["asked"])  # type: ignore[arg-type]
+        self._open = {
+            number: Proposal(number, Architecture(self.space.name, tuple(choices)), origin, tuple(parents))
+            for number, choices, origin, parents in json.loads(str(state["open"]))
+        }
+        self.rng.bit_generator.state = json.loads(str(state["random"]))
+        self.remember(json.loads(str(state["memory"])))

@@ -9,11 +9,22 @@ from typing import Any
 from naslab.errors import SpecError, unknown
 from naslab.spaces.darts_cell import DartsCell
 from naslab.spaces.nasbench201 import NASBench201
+from naslab.spaces.nasbench_macro import NASBenchMacro
 from naslab.spaces.space import Shaped, Space, Supernet, SupernetSpace
 
-SPACES: dict[str, type[Space]] = {"darts_cell": DartsCell, "nasbench201": NASBench201}
+SPACES: dict[str, type[Space]] = {space.name: space for space in (DartsCell, NASBench201, NASBenchMacro)}
 
-__all__ = ["SPACES", "DartsCell", "NASBench201", "Shaped", "Space", "Supernet", "SupernetSpace", "from_spec"]
+__all__ = [
+    "SPACES",
+    "DartsCell",
+    "NASBench201",
+    "NASBenchMacro",
+    "Shaped",
+    "Space",
+    "Supernet",
+    "SupernetSpace",
+    "from_spec",
+]
 
 
 def from_spec(spec: Mapping[str, Any]) -> Space:

@@ -94,6 +94,10 @@ class DartsCell(Space):
     def future(self, prefix: Prefix) -> Hashable:
         return len(prefix)
 
+    @property
+    def fixed_choices(self) -> tuple[Choice, ...]:
+        return self._choices
+
     def entries(self, architecture: Architecture) -> dict[str, list[tuple[str, int]]]:
         """Part -> (operation, input) twice a node, node after node: a genotype's entries, inputs in order."""
         answers = self.answers(architecture)

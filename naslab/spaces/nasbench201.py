@@ -84,6 +84,10 @@ class NASBench201(Space):
     def future(self, prefix: Prefix) -> Hashable:
         return len(prefix)
 
+    @property
+    def fixed_choices(self) -> tuple[Choice, ...]:
+        return CHOICES
+
     # --- the published form ----------------------------------------------------------------------
 
     def parse(self, text: str) -> Architecture:

@@ -16,7 +16,7 @@ from torch import nn
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.randomness import numpy_generator
-from naslab.spaces import SPACES, DartsCell, NASBench201, Space, SupernetSpace, from_spec
+from naslab.spaces import SPACES, DartsCell, NASBench201, NASBenchMacro, Space, SupernetSpace, from_spec
 
 TASK = SimpleNamespace(input_shape=(1, 8, 8), classes=3)
 
@@ -70,6 +70,7 @@ CASES = {
         DartsCell.laptop(), darts_size(3, 5), DartsCell(nodes=2, operations=("skip_connect", "dil_conv_3x3"))
     ),
     "nasbench201": Case(NASBench201(channels=2, cells=1), 5**6, NASBench201()),
+    "nasbench_macro": Case(NASBenchMacro(channels=2), 3**8, NASBenchMacro()),
     "grow": Case(Grow((1, 2, 3, 4)), 3 * (1 + 2 + 4 + 8), Grow((2, 3))),
 }
 

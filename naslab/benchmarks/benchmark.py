@@ -1,0 +1,152 @@
+"""What every benchmark is: a space whose architectures have all been trained, and columns of what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError, unknown
+from naslab.spaces.space import Space
+
+Column = np.ndarray | Mapping[int, np.ndarray]
+"""[N] float64, or number of epochs -> [N] float64 where a figure depends on how long the training was."""
+
+SMALLER_IS_BETTER = frozenset({"parameters", "flops", "latency", "seconds", "energy", "loss"})
+"""Metrics, up to a slash in the name, of which one wants little; of all others one wants much."""
+
+
+class Benchmark(ABC):
+    """All architectures of a space, numbered from 0, with what is known of each.
+
+    Columns are [N], in the order of the numbers. Where an architecture is asked for, its number does as well.
+    """
+
+    name: ClassVar[str]
+    """Key in `naslab.benchmarks.BENCHMARKS`."""
+    objective: ClassVar[str]
+    """The metric that is meant when none is named."""
+    space: Space
+
+    def __init__(self, architectures: Sequence[tuple[Any, ...]], columns: Mapping[str, Column], epochs: int) -> None:
+        """
+        Args:
+            architectures: the choices of each, in the order of the columns.
+            columns: metric -> its column.
+            epochs: how long the training was that is meant when none is named.
+        """
+        self.choices = architectures
+        self._numbers = {choices: number for number, choices in enumerate(architectures)}
+        self._columns = columns
+        self._epochs = epochs
+
+    @abstractmethod
+    def spec(self) -> dict[str, Any]:
+        """JSON from which `naslab.benchmarks.from_spec` makes this benchmark again."""
+
+    @property
+    @abstractmethod
+    def sources(self) -> Sequence[str]:
+        """SHA-256 of each file that the columns were read from."""
+
+    @abstractmethod
+    def query(self, architecture: Architecture | int) -> Any:
+        """All that is known of one architecture, as a frozen record."""
+
+    def fingerprint(self) -> str:
+        """Hex, the same for the same figures."""
+        return hashlib.sha256(json.dumps([self.spec(), *self.sources], sort_keys=True).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What `query_many`, `best`, `rank` and `regret` can be asked for."""
+        return tuple(self._columns)
+
+    def index(self, architecture: Architecture | int) -> int:
+        """Its number. `SpecError` for what the benchmark does not hold."""
+        if isinstance(architecture, Architecture):
+            if architecture.space == self.space.name and (found := self._numbers.get(architecture.choices)) is not None:
+                return found
+            self.space.check(architecture)
+            raise SpecError(f"{self.name} does not hold {list(architecture.choices)}: it is in no row of the table")
+        if isinstance(architecture, bool) or not isinstance(architecture, int | np.integer):
+            raise SpecError(
+                f"expected an Architecture or its number, got {architecture!r:.200}; read a text with "
+                "benchmark.space.parse(text)"
+            )
+        if not 0 <= architecture < len(self):
+            raise SpecError(f"{self.name} is numbered from 0 to {len(self) - 1}; there is no {architecture}")
+        return int(architecture)
+
+    def at(self, index: int) -> Architecture:
+        """The architecture of that number."""
+        return Architecture(self.space.name, self.choices[self.index(index)])
+
+    def column(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
+        """[N], read-only: the metric of every architecture, in the order of their numbers."""
+        metric = self.objective if metric is None else metric
+        if metric not in self._columns:
+            raise SpecError(f"{self.name}: {unknown('metric', metric, self.metrics)}")
+        column = self._columns[metric]
+        if isinstance(column, np.ndarray):
+            return column
+        wanted = epochs if epochs is not None else self._epochs
+        if wanted not in column:
+            known = ", ".join(map(str, column))
+            raise SpecError(f"{self.name}: {metric!r} is known after {known} epochs, not after {wanted!r}")
+        return column[wanted]
+
+    def query_many(
+        self,
+        architectures: Iterable[Architecture | int] | np.ndarray,
+        *,
+        metric: str | None = None,
+        epochs: int | None = None,
+    ) -> np.ndarray:
+        """[n] float64: the metric of each of n architectures, or of their numbers (an integer array is fastest)."""
+        column = self.column(metric, epochs=epochs)
+        if isinstance(architectures, np.ndarray):
+            numbers = architectures
+            if numbers.dtype.kind not in "iu":
+                raise SpecError(f"numbers of architectures are integers, not {numbers.dtype}")
+            if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(self):
+                raise SpecError(f"{self.name} is numbered from 0 to {len(self) - 1}; not all of these numbers are")
+        else:
+            numbers = np.array([self.index(architecture) for architecture in architectures], dtype=np.int64)
+        return column[numbers]
+
+    def best(self, metric: str | None = None, *, epochs: int | None = None) -> Any:
+        """The record of the best of all; of equals the one with the smallest number."""
+        return self.query(int(self.goodness(metric, epochs=epochs).argmax()))
+
+    def rank(self, architecture: Architecture | int, metric: str | None = None, *, epochs: int | None = None) -> int:
+        """How many are strictly better, and one more: 1 is the best of all."""
+        better = self.goodness(metric, epochs=epochs)
+        return 1 + int((better > better[self.index(architecture)]).sum())
+
+    def regret(
+        self, architecture: Architecture | int, metric: str | None = None, *, epochs: int | None = None
+    ) -> float:
+        """How much is lost against the best of all, in the metric's unit; never negative."""
+        better = self.goodness(metric, epochs=epochs)
+        return float(better.max() - better[self.index(architecture)])
+
+    def goodness(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
+        """[N]: the column, its sign turned where little is wanted, so that more is better."""
+        column = self.column(metric, epochs=epochs)
+        return -column if (metric or self.objective).partition("/")[0] in SMALLER_IS_BETTER else column
+
+
+def read_only(values: Iterable[Any]) -> np.ndarray:
+    """[N] float64 that cannot be written to: columns are shared."""
+    column = np.array(values, dtype=np.float64)
+    column.setflags(write=False)
+    return column

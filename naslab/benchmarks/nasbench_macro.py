@@ -1,0 +1,83 @@
+"""NAS-Bench-Macro as a table: all 6,561 chains, trained on CIFAR-10 three times (Su et al. 2021,
+https://arxiv.org/abs/2103.11922). They are numbered in the order of their digits: 00000000, 00000001, ..., 22222222.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+import naslab.data
+from naslab.architecture import Architecture
+from naslab.benchmarks.benchmark import Benchmark, read_only
+from naslab.spaces import nasbench_macro as spaces
+
+FILE = "nasbench_macro.csv.gz"
+RUNS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class NASBenchMacroRecord:
+    """What is known of one chain."""
+
+    index: int
+    """Its number: its digits read in base 3."""
+    architecture: Architecture
+    test_accuracy: float
+    """Percent; mean of the three runs."""
+    test_accuracies: tuple[float, ...]
+    """Percent, of each run."""
+    parameters: int
+    flops: int
+    """Multiply-adds for one image of 32 x 32."""
+
+
+class NASBenchMacro(Benchmark):
+    """NAS-Bench-Macro in memory."""
+
+    name: ClassVar[str] = "nasbench_macro"
+    objective: ClassVar[str] = "test_accuracy"
+
+    def __init__(self) -> None:
+        self.space = spaces.NASBenchMacro.paper()
+        runs, parameters, flops = _table()
+        self._runs = runs
+        columns = {
+            "test_accuracy": read_only(runs.mean(axis=1)),
+            "parameters": read_only(parameters),
+            "flops": read_only(flops),
+        }
+        super().__init__([architecture.choices for architecture in self.space.enumerate()], columns, epochs=0)
+
+    def query(self, architecture: Architecture | int) -> NASBenchMacroRecord:
+        """What is known of a chain."""
+        index = self.index(architecture)
+        return NASBenchMacroRecord(
+            index=index,
+            architecture=self.at(index),
+            test_accuracy=float(self.column("test_accuracy")[index]),
+            test_accuracies=tuple(self._runs[index].tolist()),
+            parameters=int(self.column("parameters")[index]),
+            flops=int(self.column("flops")[index]),
+        )
+
+    def spec(self) -> dict[str, Any]:
+        return {"benchmark": self.name}
+
+    @property
+    def sources(self) -> Sequence[str]:
+        return [naslab.data.sidecar(FILE)["sha256"]]
+
+
+@cache
+def _table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Accuracies [6561, 3], parameters [6561], multiply-adds [6561]."""
+    text = gzip.decompress(naslab.data.read(FILE)).decode("ascii")
+    values = np.loadtxt(io.StringIO(text), delimiter=",", skiprows=1, usecols=range(1, 1 + RUNS + 2))
+    return values[:, :RUNS], values[:, RUNS], values[:, RUNS + 1]

@@ -1,0 +1,41 @@
+"""Estimators: what scores an architecture. One file, one way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from naslab.architecture import Architecture
+from naslab.benchmarks import Benchmark
+from naslab.errors import SpecError, unknown
+from naslab.estimators.estimator import Estimator, Function
+from naslab.estimators.table import Table
+from naslab.estimators.training import Training
+
+ESTIMATORS: dict[str, Any] = {Table.name: Table, Training.name: Training, Function.name: Function}
+"""Name in a run folder -> the class that scores again."""
+
+__all__ = ["ESTIMATORS", "Estimator", "Function", "Table", "Training", "as_estimator", "from_spec"]
+
+
+def as_estimator(given: Benchmark | Estimator | Callable[[Architecture], float]) -> Estimator:
+    """An estimator is itself, a benchmark a `Table` of its objective, a function a `Function`."""
+    if isinstance(given, Benchmark):
+        return Table(given)
+    if isinstance(given, Estimator):
+        return given
+    if callable(given) and not isinstance(given, type):
+        return Function(given)
+    raise SpecError(
+        "an estimator is a benchmark, one of nl.estimators, or a function from an architecture to a number; "
+        f"got {given!r:.200}"
+    )
+
+
+def from_spec(spec: dict[str, Any], task: Any = None) -> Estimator:
+    """The estimator that `estimator.spec()` describes; `task` stands in for data that JSON cannot bring back."""
+    if not isinstance(spec, dict) or "estimator" not in spec:
+        raise SpecError(f"expected an object with the key 'estimator', got {spec!r:.200}")
+    if spec["estimator"] not in ESTIMATORS:
+        raise SpecError(unknown("estimator", spec["estimator"], ESTIMATORS))
+    return ESTIMATORS[spec["estimator"]].from_spec(spec, task)

@@ -1,0 +1,86 @@
+"""Local search (White, Nolen & Savani 2021, https://arxiv.org/abs/2005.02960, with the first improvement).
+
+    repeat: here <- a random architecture
+            while there is one: here <- the first of its neighbours, in random order, that is fitter
+            (a local optimum: all neighbours are known, and none is fitter)
+
+Differences from the paper's Alg. 1:
+- It moves to the first neighbour that is fitter; the paper looks at all neighbours and moves to the fittest, which
+  spends more queries a step.
+- An architecture whose fitness is known is not asked for again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from naslab.architecture import Architecture, Option
+from naslab.searchers.searcher import Proposal, Proposer
+
+KNOWN_STARTS = 1000
+"""After so many restarts that led to nothing new, one is asked for again: the space may hold no more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalSearchHyperparameters:
+    """There are none."""
+
+
+class Place(NamedTuple):
+    """Where the search stands."""
+
+    fitness: float
+    number: int
+    """Of the proposal."""
+
+
+class LocalSearch(Proposer):
+    """Local search with restarts on any space."""
+
+    name = "local_search"
+    Hyperparameters = LocalSearchHyperparameters
+
+    def begin(self) -> None:
+        self._known: dict[tuple[Option, ...], Place | None] = {}
+        """What is known of each architecture so far; None for one that failed."""
+        self._here: Place | None = None
+        self._ahead: list[Architecture] = []
+        """Neighbours that have not been looked at, the next one last."""
+
+    def propose(self) -> tuple[Architecture, str, tuple[int, ...]]:
+        for restart in range(KNOWN_STARTS):
+            while self._here is not None and self._ahead:
+                architecture = self._ahead.pop()
+                if architecture.choices not in self._known:
+                    return architecture, "neighbour", (self._here.number,)
+                self._look(architecture)
+            self._here = None
+            start = self.space.sample(self.rng)
+            if start.choices not in self._known or restart == KNOWN_STARTS - 1:
+                return start, "random", ()
+            self._look(start)
+        raise AssertionError("unreachable")
+
+    def learn(self, proposal: Proposal, fitness: float | None) -> None:
+        place = None if fitness is None else Place(fitness, proposal.number)
+        self._known[proposal.architecture.choices] = place
+        self._look(proposal.architecture)
+
+    def _look(self, architecture: Architecture) -> None:
+        """Go to an architecture that is known, if it is fitter."""
+        place = self._known[architecture.choices]
+        if place is not None and (self._here is None or place.fitness > self._here.fitness):
+            neighbours = list(self.space.neighbours(architecture))
+            self._here = place
+            self._ahead = [neighbours[position] for position in self.rng.permutation(len(neighbours)).tolist()]
+
+    def memory(self) -> Any:
+        known = [[choices, place] for choices, place in self._known.items()]
+        return [known, self._here, [architecture.choices for architecture in self._ahead]]
+
+    def remember(self, memory: Any) -> None:
+        known, here, ahead = memory
+        self._known = {tuple(choices): place and Place(*place) for choices, place in known}
+        self._here = here and Place(*here)
+        self._ahead = [Architecture(self.space.name, tuple(choices)) for choices in ahead]

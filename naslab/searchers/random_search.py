@@ -1,0 +1,41 @@
+"""Random search (Bergstra & Bengio 2012, https://jmlr.org/papers/v13/bergstra12a.html): what others are compared with.
+
+    repeat: an architecture, each choice drawn uniformly among its options
+
+Differences from the paper: none; architectures are drawn with replacement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from naslab.architecture import Architecture
+from naslab.searchers.searcher import Proposal, Proposer
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSearchHyperparameters:
+    """There are none."""
+
+
+class RandomSearch(Proposer):
+    """Random search on any space."""
+
+    name = "random_search"
+    Hyperparameters = RandomSearchHyperparameters
+
+    def begin(self) -> None:
+        """It has no state but the generator's."""
+
+    def propose(self) -> tuple[Architecture, str, tuple[int, ...]]:
+        return self.space.sample(self.rng), "random", ()
+
+    def learn(self, proposal: Proposal, fitness: float | None) -> None:
+        """It learns nothing."""
+
+    def memory(self) -> Any:
+        return None
+
+    def remember(self, memory: Any) -> None:
+        """There is nothing to remember."""

@@ -1,0 +1,94 @@
+"""Regularized evolution (Real, Aggarwal, Huang & Le 2019, https://arxiv.org/abs/1802.01548, Alg. 1).
+
+    population <- P random architectures
+    repeat: parent <- fittest of S drawn at random from the population, with replacement
+            child  <- mutate(parent);  add child;  remove the *oldest*
+
+Differences from the paper:
+- No identity mutation, so that a child is never its parent again.
+- An architecture that could not be evaluated does not join the population.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError, whole
+from naslab.searchers.searcher import Knob, Proposal, Proposer, attribute_docstrings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegularizedEvolutionHyperparameters:
+    """Defaults are those of the paper's large-scale search (section 3.4: P = 100, S = 25)."""
+
+    population: int = 100
+    """How many architectures are alive."""
+    sample: int = 25
+    """How many are drawn for a tournament, whose fittest becomes the parent."""
+
+    def __post_init__(self) -> None:
+        for name in ("population", "sample"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+        if self.sample > self.population:
+            raise SpecError(f"sample must be at most the population, {self.population}, not {self.sample}")
+
+
+class Member(NamedTuple):
+    """An architecture that is alive; the fitter of two is the greater, of equals the younger."""
+
+    fitness: float
+    number: int
+    """Of its proposal."""
+    architecture: Architecture
+
+
+class RegularizedEvolution(Proposer):
+    """Aging evolution on any space."""
+
+    name = "regularized_evolution"
+    Hyperparameters = RegularizedEvolutionHyperparameters
+
+    def begin(self) -> None:
+        self._sample: int = self.hyperparameters.sample
+        self._alive: deque[Member] = deque(maxlen=self.hyperparameters.population)
+
+    def propose(self) -> tuple[Architecture, str, tuple[int, ...]]:
+        alive = self._alive
+        size = len(alive)
+        if size < self.hyperparameters.population:
+            return self.space.sample(self.rng), "random", ()
+        parent = max([alive[int(u * size)] for u in self.rng.random(self._sample).tolist()])
+        return self.space.mutate(parent.architecture, self.rng), "mutation", (parent.number,)
+
+    def learn(self, proposal: Proposal, fitness: float | None) -> None:
+        if fitness is not None:
+            self._alive.append(Member(fitness, proposal.number, proposal.architecture))  # a full deque drops its oldest
+
+    @property
+    def population(self) -> tuple[Member, ...]:
+        """Who is alive, the oldest first."""
+        return tuple(self._alive)
+
+    @property
+    def knobs(self) -> Mapping[str, Knob]:
+        about = attribute_docstrings(RegularizedEvolutionHyperparameters)["sample"]
+        most = self.hyperparameters.population
+        return {"sample": Knob(value=self._sample, low=1, high=most, log=False, whole=True, description=about)}
+
+    def turn(self, name: str, value: float) -> None:
+        super().turn(name, value)
+        self._sample = round(value)
+
+    def memory(self) -> Any:
+        return [self._sample, [[member.fitness, member.number, member.architecture.choices] for member in self._alive]]
+
+    def remember(self, memory: Any) -> None:
+        self._sample, alive = memory
+        self._alive.clear()
+        self._alive.extend(
+            Member(fitness, number, Architecture(self.space.name, tuple(choices))) for fitness, number, choices in alive
+        )

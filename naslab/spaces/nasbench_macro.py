@@ -1,0 +1,96 @@
+"""NAS-Bench-Macro: 6,561 chains whose training is tabulated (Su et al. 2021, https://arxiv.org/abs/2103.11922).
+
+Eight layers, each an inverted residual block of one of two kinds, or left out. A chain is written as eight digits, one
+a layer: 0 for the identity, 1 for expansion 3 and kernel 3, 2 for expansion 6 and kernel 5.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import networkx as nx
+
+from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError
+from naslab.networks import sizes
+from naslab.networks.nasbench_macro import BLOCKS, LAYERS, NASBenchMacroNetwork
+from naslab.spaces.space import Prefix, Shaped, Space
+
+PART = "chain"
+OPTIONS = tuple(BLOCKS)
+CHOICES = tuple(Choice(f"{PART}/layer_{number}", OPTIONS) for number in range(1, LAYERS + 1))
+
+
+@dataclass(frozen=True)
+class NASBenchMacro(Space):
+    """A chain of eight layers."""
+
+    name: ClassVar[str] = "nasbench_macro"
+
+    channels: int = 32
+    """Of the first convolution; the stages have 2, 4 and 8 times as many."""
+
+    def __post_init__(self) -> None:
+        sizes.positive("channels", self.channels)
+
+    @classmethod
+    def paper(cls) -> NASBenchMacro:
+        """The sizes of the benchmark."""
+        return cls()
+
+    @classmethod
+    def laptop(cls) -> NASBenchMacro:
+        """A quarter of the width, a tenth of the work."""
+        return cls(channels=8)
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        return CHOICES[len(prefix)] if len(prefix) < len(CHOICES) else None
+
+    def future(self, prefix: Prefix) -> Hashable:
+        return len(prefix)
+
+    @property
+    def fixed_choices(self) -> tuple[Choice, ...]:
+        return CHOICES
+
+    # --- the published form ----------------------------------------------------------------------
+
+    def parse(self, text: str) -> Architecture:
+        """Read the published digits. Raises `SpecError`, and nothing else, on anything else."""
+        if not isinstance(text, str) or not re.fullmatch(f"[0-{len(OPTIONS) - 1}]{{{LAYERS}}}", text.strip()):
+            raise SpecError(
+                f"a chain is {LAYERS} digits from 0 to {len(OPTIONS) - 1}, as in 22212220; got {text!r:.80}"
+            )
+        return self.architecture([OPTIONS[int(digit)] for digit in text.strip()])
+
+    def format(self, architecture: Architecture) -> str:
+        """The published digits."""
+        self.check(architecture)
+        return "".join(str(OPTIONS.index(str(option))) for option in architecture.choices)
+
+    # --- graph and network -----------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """A chain of states with the layers between them."""
+        self.check(architecture)
+        graph = nx.DiGraph()
+        for state in range(LAYERS + 1):
+            role = "input" if state == 0 else "output" if state == LAYERS else "node"
+            graph.add_node(f"{PART}/{state}", part=PART, label=str(state), role=role)
+        for number, option in enumerate(architecture.choices):
+            graph.add_edge(f"{PART}/{number}", f"{PART}/{number + 1}", op=option, row=number)
+        return graph
+
+    def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> NASBenchMacroNetwork:
+        """The benchmark's network."""
+        return NASBenchMacroNetwork(
+            [str(option) for option in self.check(architecture).choices],
+            task.input_shape,
+            task.classes,
+            channels=self.channels if channels is None else channels,
+        )

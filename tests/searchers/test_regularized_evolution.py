@@ -1,0 +1,94 @@
+"""Algorithm 1 of Real et al. 2019, step by step."""
+
+import json
+
+import numpy as np
+import pytest
+
+import naslab as nl
+from naslab.searchers import RegularizedEvolution
+
+
+def told(proposer, fitness):
+    proposal = proposer.ask()
+    proposer.tell(proposal, fitness)
+    return proposal
+
+
+@pytest.fixture
+def space():
+    return nl.spaces.NASBench201()
+
+
+def test_the_paper_defaults(space):
+    assert RegularizedEvolution(space).hyperparameters == nl.searchers.RegularizedEvolutionHyperparameters(
+        population=100, sample=25
+    )
+
+
+def test_numpy_sizes_and_seeds_are_welcome(space):
+    proposer = RegularizedEvolution(space, population=np.int64(4), sample=np.int64(2), seed=np.int64(3))
+    assert json.dumps(proposer.spec()) == json.dumps(RegularizedEvolution(space, population=4, sample=2, seed=3).spec())
+    search = nl.Search(proposer, estimator=lambda architecture: np.float32(1), budget=np.int64(6))
+    assert len(list(search)) == 6
+
+
+def test_first_the_population_at_random_then_children(space):
+    proposer = RegularizedEvolution(space, population=5, sample=2)
+    proposals = [told(proposer, 1.0) for _ in range(9)]
+    assert [proposal.origin for proposal in proposals] == ["random"] * 5 + ["mutation"] * 4
+
+
+def test_the_oldest_dies_even_if_it_is_the_fittest(space):
+    proposer = RegularizedEvolution(space, population=3, sample=3)
+    for fitness in (9.0, 1.0, 2.0, 3.0):
+        told(proposer, fitness)
+    assert [member.number for member in proposer.population] == [2, 3, 4]
+    assert [member.fitness for member in proposer.population] == [1.0, 2.0, 3.0]
+
+
+def test_a_child_is_one_mutation_away_from_its_parent(space):
+    proposer = RegularizedEvolution(space, population=4, sample=2, seed=3)
+    seen = {}
+    for _ in range(40):
+        proposal = told(proposer, float(len(seen) % 5))
+        seen[proposal.number] = proposal.architecture
+        if proposal.parents:
+            assert space.distance(seen[proposal.parents[0]], proposal.architecture) == 1
+
+
+def test_the_parent_is_the_fittest_of_the_sample(space):
+    """With a sample far larger than the population everyone is drawn, so the fittest is the parent."""
+    proposer = RegularizedEvolution(space, population=4, sample=4)
+    proposer._sample = 400
+    for fitness in (1.0, 5.0, 3.0, 2.0):
+        told(proposer, fitness)
+    assert proposer.ask().parents == (2,)
+
+
+@pytest.mark.parametrize(("sample", "share"), [(1, 1 / 4), (2, 7 / 16), (3, 37 / 64)])
+def test_the_sample_is_drawn_with_replacement(space, sample, share):
+    """The fittest of 4 is among s draws with probability 1 - (3/4)^s."""
+    proposer = RegularizedEvolution(space, population=4, sample=sample, seed=1)
+    for fitness in (1.0, 5.0, 3.0, 2.0):
+        told(proposer, fitness)
+    times = sum(proposer.ask().parents == (2,) for _ in range(4000))
+    assert times / 4000 == pytest.approx(share, abs=4 * (share * (1 - share) / 4000) ** 0.5)
+
+
+def test_a_failed_candidate_does_not_join(space):
+    proposer = RegularizedEvolution(space, population=2, sample=1)
+    told(proposer, None)
+    told(proposer, 1.0)
+    assert told(proposer, 2.0).origin == "random"
+    assert told(proposer, None).origin == "mutation"
+    assert [member.number for member in proposer.population] == [2, 3]
+
+
+def test_the_sample_can_be_turned(space):
+    proposer = RegularizedEvolution(space, population=8, sample=2)
+    knob = proposer.knobs["sample"]
+    assert (knob.value, knob.low, knob.high) == (2, 1, 8)
+    assert knob.check("sample", 3.6) == 4.0
+    proposer.turn("sample", 5.0)
+    assert proposer.knobs["sample"].value == 5
