@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import numbers
+import operator
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
 
 
 class NaslabError(Exception):
@@ -40,3 +44,24 @@ def unknown(what: str, came: object, known: Iterable[object]) -> str:
     near = difflib.get_close_matches(str(came), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     return f"unknown {what} {came!r}{hint} known: {', '.join(names)}"
+
+
+def whole(name: str, value: Any, low: int = 0, *, error: type[NaslabError] = SpecError) -> int:
+    """The value as an `int`, if it is a whole number of Python's, NumPy's or torch's from `low` up; else the error.
+
+    True and 3.0 are none.
+    """
+    number = None
+    if not isinstance(value, bool) and "bool" not in str(getattr(value, "dtype", "")):
+        with suppress(TypeError, ValueError, RuntimeError):
+            number = operator.index(value)
+    if number is None or number < low:
+        raise error(f"{name} must be a whole number from {low} up, not {value!r}")
+    return number
+
+
+def real(name: str, value: Any, *, error: type[NaslabError] = SpecError) -> float:
+    """The value as a `float`, if it is a number of Python's or NumPy's; else the error. True is none."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise error(f"{name} must be a number, not {value!r}")
+    return float(value)

@@ -31,7 +31,7 @@ from naslab import snapshot
 from naslab.errors import RunError, SnapshotDamaged
 from naslab.events import Event
 from naslab.runs import environment
-from naslab.runs.journal import Journal, Row
+from naslab.runs.journal import EventsDamaged, Journal, Row
 from naslab.runs.store import kept
 from naslab.snapshot import State
 
@@ -42,9 +42,16 @@ _MOMENT = "run/moment"
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"}
 
 
+def located(run: str | os.PathLike[str]) -> Path:
+    """Where a run is, whatever the working directory becomes; `~` is the home folder."""
+    return _path(run).absolute()
+
+
 def fresh(base: str | os.PathLike[str]) -> Path:
     """The first of `base-1`, `base-2`, ... that does not exist yet."""
-    base = Path(base)
+    base = _path(base)
+    if not base.name:
+        raise RunError(f"{str(base)!r} is no name for a run; give one, for instance 'runs/darts'")
     number = 1
     while os.path.lexists(path := base.with_name(f"{base.name}-{number}")):
         number += 1
@@ -191,6 +198,9 @@ class Folder:
         except OSError as error:
             self._lock.release()
             raise RunError(f"the run at {path} cannot be opened: {error}; {free_space(path)}") from error
+        except EventsDamaged as error:
+            self._lock.release()
+            raise EventsDamaged(f"{error}{self._rescue()}") from error
         except BaseException:
             self._lock.release()
             raise
@@ -227,9 +237,11 @@ class Folder:
         return state
 
     def snapshots(self) -> list[int]:
-        steps = [
-            path.name[len("step-") : -len(".snapshot")] for path in (self.path / "snapshots").glob("step-*.snapshot")
-        ]
+        try:
+            found = [path.name for path in (self.path / "snapshots").glob("step-*.snapshot")]
+        except OSError:  # the disk is out of reach, and all of them can be computed again
+            return []
+        steps = [name[len("step-") : -len(".snapshot")] for name in found]
         return sorted(int(step) for step in steps if step.isdecimal())
 
     def set_aside(self, step: int) -> None:
@@ -252,6 +264,18 @@ class Folder:
         if file.stat().st_ino != self._inode:
             raise OSError(errno.ESTALE, "it has been replaced by another file", str(file))
 
+    def _rescue(self) -> str:
+        """What can still be had of a run without its events."""
+        for step in reversed(self.snapshots()):
+            newest = _snapshot(self.path, step)
+            with suppress(SnapshotDamaged, FileNotFoundError):
+                snapshot.read(newest)
+                return (
+                    f". The state after step {step} (weights, architecture) is whole: "
+                    f"naslab.snapshot.read({str(newest)!r}) gives it"
+                )
+        return ""
+
     def _lost_events(self) -> list[str]:
         """A snapshot of a moment that the journal has never heard of: the end of the journal is gone."""
         end = self._journal.last_step()
@@ -270,6 +294,17 @@ def _snapshot(folder: Path, step: int) -> Path:
     return folder / "snapshots" / f"step-{step:08d}.snapshot"
 
 
+def _path(run: str | os.PathLike[str]) -> Path:
+    try:
+        text = os.fsdecode(run)
+        path = Path(text).expanduser()
+    except (TypeError, RuntimeError) as error:
+        raise RunError(f"a run is kept in a folder: give its path as a string, not {run!r:.200} ({error})") from None
+    if not text.strip():
+        raise RunError("the path of a run is empty; give one, for instance nl.runs.fresh('runs/darts')")
+    return path
+
+
 def _check_free(path: Path) -> None:
     if (path / "run.json").exists():
         raise RunError(
@@ -278,6 +313,9 @@ def _check_free(path: Path) -> None:
         )
     if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
         raise RunError(f"{path} is in use for something else; take a folder that is new or empty")
+    for above in path.resolve().parents:
+        if (above / "run.json").is_file() and (above / "events.sqlite").exists():
+            raise RunError(f"{path} is inside the run at {above}; take a folder outside it")
 
 
 def _seal(about: Mapping[str, Any]) -> bytes:

@@ -61,6 +61,10 @@ class Row(NamedTuple):
     event: Event
 
 
+class EventsDamaged(RunError):
+    """The events of a run are missing, or are not what was written."""
+
+
 class Journal:
     """The events of one run, open for writing by one process. Errors of the disk come out as `OSError`."""
 
@@ -68,9 +72,10 @@ class Journal:
         """Open what `create` made and check all of it; `run` is the run's identity."""
         self.path = path
         self._first = blake2b(run.encode(), digest_size=16).hexdigest()
-        if not path.is_file():
-            raise RunError(f"the run has lost its events: there is no {path}; restore it from a copy")
+        _check_there(path)
         self._connection = _connect(path)
+        self._sure = False
+        """Whether what is remembered of the database is what stands there: a write may be broken off after its end."""
         try:
             with _damage_told(path):
                 _check_format(self._connection, path)
@@ -79,7 +84,7 @@ class Journal:
                 verdict = self._connection.execute("PRAGMA quick_check").fetchone()[0]
             if verdict != "ok":
                 raise _damaged(path, verdict)
-            self._index()
+            self._settle()
         except BaseException:
             self._connection.close()
             raise
@@ -114,14 +119,17 @@ class Journal:
 
     def rows(self) -> list[Row]:
         """Every event of the living branch."""
+        self._settle()
         return read_rows(self._connection, self.path, self._first)[0]
 
     def last_step(self) -> int:
         """Steps finished on the living branch."""
+        self._settle()
         return len(self._moments)
 
     def digest(self, step: int) -> str:
         """The checksum that ties a snapshot to this moment of this run, and to no other."""
+        self._settle()
         return self._moments[step - 1] if step else self._first
 
     def knows(self, digest: str) -> bool:
@@ -135,7 +143,9 @@ class Journal:
 
     def _insert(self, records: Sequence[tuple[float, str, int, str, bytes]]) -> None:
         """Add rows (time, kind, step, text, blob) in one transaction."""
+        self._settle()
         moments = list(self._moments)
+        self._sure = False
         with self._transaction():
             last = self._connection.execute("SELECT id, digest FROM events ORDER BY id DESC LIMIT 1").fetchone()
             number, digest = last or (0, self._first)
@@ -151,6 +161,17 @@ class Journal:
                 elif kind not in _ASIDE_KINDS:
                     moments.append(digest)
         self._moments = moments
+        self._sure = True
+
+    def _settle(self) -> None:
+        """After a write that was broken off, wherever that was: learn from the database whether it stands."""
+        if self._sure:
+            return
+        with _damage_told(self.path):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        self._index()
+        self._sure = True
 
     def _index(self) -> None:
         """Check every row, and find the checksum of each living step."""
@@ -182,6 +203,7 @@ _ASIDE_KINDS = {event.kind for event in ASIDE}
 def peek(path: Path, run: str, *, since: int = 0) -> tuple[list[Row], list[Row]]:
     """`read_rows` while another process may be writing. Nothing is changed."""
     first = blake2b(run.encode(), digest_size=16).hexdigest()
+    _check_there(path)
     # In a folder that may not be written to, such as an archive, SQLite reads only what it is told never changes.
     connection = _connect(path, "?mode=ro" if os.access(path.parent, os.W_OK) else "?immutable=1")
     try:
@@ -234,11 +256,19 @@ def _connect(path: Path, query: str = "") -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
 
 
+def _check_there(path: Path) -> None:
+    # SQLite takes an empty file for a new database, and would remove the log beside it.
+    if not path.is_file():
+        raise EventsDamaged(f"the run has lost its events: there is no {path}; restore it from a copy")
+    if path.stat().st_size == 0:
+        raise _damaged(path, "the file is empty")
+
+
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION:
-        raise RunError(f"{path} was not written by naslab (application id {application}); it was left as it is")
+        raise EventsDamaged(f"{path} was not written by naslab (application id {application}); it was left as it is")
     if version != FORMAT:
         raise RunError(
             f"{path} has format {version}, this naslab reads format {FORMAT}; open it with the version of naslab "
@@ -260,8 +290,8 @@ def _damage_told(path: Path) -> Iterator[None]:
         raise _damaged(path, str(error)) from error
 
 
-def _damaged(path: Path, what: str) -> RunError:
-    return RunError(
+def _damaged(path: Path, what: str) -> EventsDamaged:
+    return EventsDamaged(
         f"the events of the run are damaged: {path}: {what}. Nothing was changed. Restore the file from a copy, "
         "or begin a new run at nl.runs.fresh(...)"
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from naslab.events import Event
-from naslab.runs.folder import driver, read_about
+from naslab.runs.folder import driver, located, read_about
 from naslab.runs.journal import Row, peek
 from naslab.spaces import from_spec
 from naslab.spaces.space import Space
@@ -17,7 +16,7 @@ class RunReader:
     """A run as it stands on disk now. Ask again for what has come since."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = located(path)
         about = read_about(self.path)
         self.spec: dict[str, Any] = about["spec"]
         """Of the searcher: `naslab.searchers.from_spec` makes it again."""

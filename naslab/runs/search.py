@@ -6,15 +6,16 @@ The state after any step is the newest snapshot before it, and the steps from th
 function of its spec and of the knobs that were turned, so that nothing is lost with a process that is killed. What
 is computed again is compared with the journal bit for bit.
 
-Searches of other kinds join here: whatever has `step`, `total`, `advance`, `best`, `knobs`, `turn`, `spec` and the
-state, can be driven.
+Whatever is `naslab.searchers.Driven` can be driven: a supernet searcher, or the trials of a proposer.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,13 +26,12 @@ from typing import Any, Self, overload
 from tqdm import tqdm
 
 from naslab.architecture import Architecture
-from naslab.errors import RunError, RunPaused, SnapshotDamaged
+from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError
 from naslab.events import Changed, Event, Measured, Recovered
-from naslab.runs.folder import Folder, create, free_space
-from naslab.runs.journal import ASIDE
+from naslab.runs.folder import Folder, create, free_space, located
+from naslab.runs.journal import ASIDE, Row
 from naslab.runs.store import Memory, Store
-from naslab.searchers import from_spec
-from naslab.searchers.searcher import Knob, SupernetSearcher
+from naslab.searchers import Driven, Knob, Proposer, SupernetSearcher, Trials, from_spec
 from naslab.spaces.space import Space
 
 LONG_REPLAY = 20
@@ -39,6 +39,10 @@ LONG_REPLAY = 20
 
 _driving: weakref.WeakValueDictionary[tuple[int, str], Search] = weakref.WeakValueDictionary()
 """(process, folder) -> the search that drives it, so that a newer one in the same process can take over."""
+
+
+_moving: weakref.WeakValueDictionary[int, Search] = weakref.WeakValueDictionary()
+"""id of a searcher -> the search that moves it, and keeps it alive: nobody else may."""
 
 
 class EventLog(Sequence[Event]):
@@ -70,8 +74,13 @@ class Search(Iterator[Event]):
     """Drives a searcher, step by step, and keeps what happens.
 
     Args:
-        searcher: a new one; from here on the search moves it.
-        run: folder to keep everything in, which must not exist yet; None keeps it in memory.
+        searcher: a new one; from here on the search moves it, and no other search may. (One that has not moved is
+            free again when its search is closed.)
+        estimator: what scores the candidates of a proposer: a benchmark, one of `naslab.estimators`, or a function
+            from an architecture to a number, more is better. A supernet searcher has its own task instead.
+        budget: candidates that a proposer may have evaluated; failed ones count. One step each.
+        run: folder to keep everything in, which must not exist yet; None keeps it in memory. `~` is the home folder,
+            and changing the working directory later changes nothing.
         snapshot_every: steps from one snapshot to the next. After a crash about half as many are done again.
 
     One thread calls `next`; `set`, `events`, `step` and `knobs` may be used from any other meanwhile.
@@ -79,55 +88,63 @@ class Search(Iterator[Event]):
 
     def __init__(
         self,
-        searcher: SupernetSearcher,
+        searcher: SupernetSearcher | Proposer,
         run: str | os.PathLike[str] | None = None,
         *,
+        estimator: Any = None,
+        budget: int | None = None,
         snapshot_every: int = 50,
     ) -> None:
         if snapshot_every < 1:
             raise RunError(f"snapshot_every must be 1 step or more, not {snapshot_every}")
-        if searcher.step:
+        driven = _driven(searcher, estimator, budget)
+        _check_unclaimed(searcher)
+        if driven.step:
             raise RunError(
-                f"a search begins with a searcher that has not moved; this one has done {searcher.step} steps. "
+                f"a search begins with a searcher that has not moved; this one has done {driven.step} steps. "
                 "Make a new one, or go on with a run by Search.open(path)"
             )
         if run is None:
             store: Store = Memory(snapshot_every)
-            store.save(0, searcher.state_dict())
+            store.save(0, driven.state_dict())
         else:
+            path = located(run)
             create(
-                Path(run),
-                searcher.spec(),
-                total=searcher.total,
-                task=searcher.task.fingerprint(),
+                path,
+                driven.spec(),
+                total=driven.total,
+                task=driven.fingerprint(),
                 every=snapshot_every,
-                states={0: searcher.state_dict()},
+                states={0: driven.state_dict()},
             )
-            if (older := _driving.pop(_key(Path(run)), None)) is not None:
+            if (older := _driving.pop(_key(path), None)) is not None:
                 older._leave("its folder was removed")
-            store = Folder(Path(run))
-        self._begin(searcher, store, snapshot_every)
+            store = Folder(path)
+        self._begin(driven, store, snapshot_every)
+        _moving[id(searcher)] = self
 
     @classmethod
-    def open(cls, run: str | os.PathLike[str], task: Any = None, *, strict: bool = True) -> Self:
+    def open(cls, run: str | os.PathLike[str], task: Any = None, *, estimator: Any = None, strict: bool = True) -> Self:
         """Go on with a run where it stopped, bit for bit, however it stopped.
 
         Args:
             run: the folder.
             task: the data, where JSON cannot bring it back (the user's own arrays).
+            estimator: what scores the candidates, where JSON cannot bring it back (the user's own function).
             strict: refuse when the steps since the last snapshot come out differently here (another processor,
                 torch or number of threads). False goes on from that snapshot instead; the steps after it stay in
                 the journal as abandoned.
         """
-        path = Path(run)
+        path = located(run)
         _take_over(path)
         folder = Folder(path)
         try:
-            searcher = from_spec(folder.spec, task)
-            if searcher.task.fingerprint() != folder.task:
+            searcher = from_spec(folder.spec, task, estimator)
+            if searcher.fingerprint() != folder.task:
+                what, name = ("estimator", "estimator") if "estimator" in folder.spec else ("data", "task")
                 raise RunError(
-                    f"the data is not the data of the run at {path}: its fingerprint is "
-                    f"{searcher.task.fingerprint()[:12]}, expected {folder.task[:12]}. Pass the same data as task=..."
+                    f"the {what} is not the {what} of the run at {path}: its fingerprint is "
+                    f"{searcher.fingerprint()[:12]}, expected {folder.task[:12]}. Pass the same {what} as {name}=..."
                 )
             search = object.__new__(cls)  # __init__ makes a new run
             search._begin(searcher, folder, folder.every)
@@ -141,7 +158,7 @@ class Search(Iterator[Event]):
             raise
         return search
 
-    def _begin(self, searcher: SupernetSearcher, store: Store, every: int) -> None:
+    def _begin(self, searcher: Driven, store: Store, every: int) -> None:
         self.searcher = searcher
         self.spec: dict[str, Any] = searcher.spec()
         self._store = store
@@ -154,8 +171,11 @@ class Search(Iterator[Event]):
         """A finished step whose event has not been returned yet, with the changes before it."""
         self._lost = searcher.step != self.step
         """Whether the searcher may not be in the state after `step`: an advance was broken off."""
+        self._sure = True
+        """Whether `_events` are what the store holds: a write was broken off, perhaps after it was done."""
         self._left: str | None = None
         self._process = os.getpid()
+        _moving[id(searcher)] = self
         # Without a tidy close the lock goes with the object; not at exit, when the system does it.
         weakref.finalize(self, store.close).atexit = False
         if isinstance(store, Folder):
@@ -215,11 +235,25 @@ class Search(Iterator[Event]):
             if (step % self._every == 0 or step == self.searcher.total) and step not in self._store.snapshots():
                 self._store.save(step, self.searcher.state_dict())
 
+    def _settle(self) -> None:
+        """After a write that was broken off, wherever that was: hear from the store whether it stands."""
+        if self._sure:
+            return
+        with self._disk("what was broken off"):
+            rows = self._store.rows()
+            if len(rows) != len(self._events):
+                self._events = [row.event for row in rows]
+
     # --- what can be asked at any time ---------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        where = "in memory" if self.run is None else _shown(self.run)
+        left = "" if self._left is None else f"; {self._left}"
+        return f"<Search: {self.spec['searcher']}, step {self.step} of {self.total}, {where}{left}>"
 
     @property
     def run(self) -> Path | None:
-        """The run folder; None in memory."""
+        """The run folder, absolute; None in memory."""
         return self._store.path if isinstance(self._store, Folder) else None
 
     @property
@@ -267,7 +301,13 @@ class Search(Iterator[Event]):
 
     def set(self, name: str, value: float) -> None:
         """Turn a knob from the next step on, which logs it as a `Changed` event."""
+        self._check_mine()
         value = self.searcher.check_knob(name, value)
+        if self.step >= self.total:
+            raise RunError(
+                f"all {self.total} steps are done, and {name!r} would act on none. rewind(step) goes back to an "
+                "earlier one, fork(folder, step) does so in a copy"
+            )
         with self._queue:
             self._queued[name] = value
 
@@ -283,48 +323,81 @@ class Search(Iterator[Event]):
     def rewind(self, step: int) -> None:
         """Back to the moment after `step`, exactly. What came later stays in the run as abandoned."""
         with self._mine():
+            self._write()
             self._check_step(step)
+            self._pending = []
             self._lost = True
             self._bring(self.searcher, step)
             with self._disk(f"going back to step {step}"):
                 self._store.abandon(step)
-            self._events = [event for event in self._events if event.step <= step]
-            self._pending = []
+                self._events = [event for event in self._events if event.step <= step]
             with self._queue:
                 self._queued.clear()
             self._lost = False
 
-    def fork(self, run: str | os.PathLike[str], step: int | None = None) -> Search:
-        """A second search in a new folder, which begins as an exact copy of the moment after `step` (now)."""
-        with self._mine():
-            self._write()
-            step = self.step if step is None else step
-            self._check_step(step)
-            twin = from_spec(self.spec, self.task)
+    def fork(self, run: str | os.PathLike[str] | None, step: int | None = None) -> Search:
+        """A second search, which begins as an exact copy of the moment after `step` (now).
+
+        Args:
+            run: its folder, a new one outside this run's; None keeps it in memory.
+            step: 0 to the last that is done.
+
+        It needs nothing of this run's folder: with that gone, or its disk full, it saves all that is in memory.
+        """
+        path = None if run is None else located(run)
+        if path is not None and self.run is not None and path.resolve().is_relative_to(self.run.resolve()):
+            raise RunError(f"{path} is inside the run that is forked; take a folder outside {self.run}")
+        with self._mine(settled=False):
+            with suppress(RunPaused, RunError):
+                self._settle()
+                self._write()
+            end = self._pending[-1].step if self._pending else self.step
+            step = end if step is None else step
+            self._check_step(step, end)
+            twin = self._again()
             start = twin.state_dict()
             if 0 in self._store.snapshots():
                 with suppress(SnapshotDamaged):
                     start = self._store.load(0)
-            if step == self.step and not self._lost:
+            if step == end and (self._pending or not self._lost):
                 twin.load_state_dict(self.searcher.state_dict())
             else:
                 self._bring(twin, step)
+            states = {0: start, step: twin.state_dict()}
+            rows = [row for row in self._rows() if row.event.step <= step]
             parent = {"path": None if self.run is None else str(self.run), "step": step}
             if isinstance(self._store, Folder):
                 parent["run"] = self._store.run
-            create(
-                Path(run),
-                self.spec,
-                total=self.total,
-                task=self.task.fingerprint(),
-                every=self._every,
-                states={0: start, step: twin.state_dict()},
-                rows=[row for row in self._store.rows() if row.event.step <= step],
-                parent=parent,
-            )
+            if path is None:
+                store: Store = Memory(self._every, rows)
+                for at, state in states.items():
+                    store.save(at, state)
+            else:
+                create(
+                    path,
+                    self.spec,
+                    total=self.total,
+                    task=self.searcher.fingerprint(),
+                    every=self._every,
+                    states=states,
+                    rows=rows,
+                    parent=parent,
+                )
+                store = Folder(path)
         search = object.__new__(type(self))  # __init__ makes a new run
-        search._begin(twin, Folder(Path(run)), self._every)
+        search._begin(twin, store, self._every)
         return search
+
+    def _rows(self) -> list[Row]:
+        """Every event with its time; those that the disk has not taken, or gives no more, have the time of now."""
+        rows: list[Row] = []
+        with suppress(OSError, RunError):
+            rows = self._store.rows()
+        events = list(self._events)
+        if self._pending and self.step < self._pending[-1].step:
+            events += self._pending
+        now = time.time()
+        return rows + [Row(number, now, event) for number, event in enumerate(events, 1) if number > len(rows)]
 
     # --- the end ---------------------------------------------------------------------------------------
 
@@ -380,7 +453,7 @@ class Search(Iterator[Event]):
         if done := self.step - start:
             self._say(Recovered(step=self.step, message=f"broken off at step {self.step}; {done} steps done again"))
 
-    def _bring(self, searcher: SupernetSearcher, step: int) -> tuple[int, list[str]]:
+    def _bring(self, searcher: Driven, step: int) -> tuple[int, list[str]]:
         """Put a searcher into the state after a step. The step of the snapshot it took, and what was damaged."""
         notes = []
         start = 0
@@ -393,7 +466,7 @@ class Search(Iterator[Event]):
                 self._store.set_aside(at)
                 notes.append(f"{error}; it was set aside, and an earlier one used")
         else:
-            searcher.load_state_dict(from_spec(self.spec, self.task).state_dict())
+            searcher.load_state_dict(self._again().state_dict())
         changes: dict[int, list[Changed]] = {}
         for event in self._events:
             if isinstance(event, Changed):
@@ -402,43 +475,62 @@ class Search(Iterator[Event]):
         for logged in tqdm(steps, desc="steps done again", disable=len(steps) < LONG_REPLAY, leave=False):
             for change in changes.get(logged.step, []):
                 searcher.turn(change.name, change.new)
-            again = searcher.advance()
+            again = searcher.repeat(logged)
             if again != logged:
                 raise _Differs(logged, again, start, self.run)
         return start, notes
+
+    def _again(self) -> Driven:
+        """What is driven, as it was before its first step."""
+        return from_spec(self.spec, self.task, getattr(self.searcher, "estimator", None))
 
     # --- smaller things ------------------------------------------------------------------------------------
 
     def _say(self, event: Event) -> None:
         with self._disk(f"the event {event.kind!r}"):
             self._store.append([event])
-        self._events.append(event)
+            self._events.append(event)
 
     def _warn(self, note: str) -> None:
         warnings.warn(f"{self.run or 'search'}: {note}", stacklevel=4)
         self._say(Recovered(step=self.step, message=note))
 
-    def _check_step(self, step: int) -> None:
-        if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= self.step:
-            raise RunError(f"step must be one that is done, 0 to {self.step}, not {step!r}")
+    def _check_step(self, step: int, end: int | None = None) -> None:
+        end = self.step if end is None else end
+        if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= end:
+            raise RunError(f"step must be one that is done, 0 to {end}, not {step!r}")
+
+    def _check_mine(self) -> None:
+        if self._process != os.getpid():
+            raise RunError(f"this search belongs to process {self._process}; a forked process cannot drive it")
+        if self._left is not None:
+            advice = "" if self.run is None else f"; go on with Search.open({str(self.run)!r})"
+            raise RunError(f"this search does not drive its run any more: {self._left}{advice}")
 
     @contextmanager
-    def _mine(self) -> Iterator[None]:
+    def _mine(self, *, settled: bool = True) -> Iterator[None]:
         """Take the turn, if the run is still this object's to drive."""
         with self._turn:
-            if self._process != os.getpid():
-                raise RunError(f"this search belongs to process {self._process}; a forked process cannot drive it")
-            if self._left is not None:
-                advice = "" if self.run is None else f"; go on with Search.open({str(self.run)!r})"
-                raise RunError(f"this search does not drive its run any more: {self._left}{advice}")
+            self._check_mine()
+            if settled:
+                self._settle()
             yield
 
     @contextmanager
     def _disk(self, what: str) -> Iterator[None]:
+        """For what is done with the store and with `_events`, which must not disagree."""
+        self._sure = False
         try:
             yield
+            self._sure = True
         except OSError as error:
             where = self.run or Path()
+            if not where.exists() or error.errno == errno.ESTALE:
+                lost = "the folder is gone" if not where.exists() else str(error.strerror)
+                raise RunPaused(
+                    f"{what} could not be written to {where}: {lost} ({error}). Nothing is lost: put it back and call "
+                    "next again, or search.fork(new folder) keeps everything, this step too"
+                ) from error
             raise RunPaused(
                 f"{what} could not be written to {where}: {error.strerror or error}; {free_space(where)}. Nothing is "
                 "lost: what is not on disk is in memory. Make room (or mend the disk) and call next again"
@@ -463,11 +555,43 @@ class _Differs(RunError):
         )
 
 
+def _driven(searcher: Any, estimator: Any, budget: int | None) -> Driven:
+    """What moves by steps: the searcher itself, or the trials of a proposer."""
+    if isinstance(searcher, Proposer):
+        return Trials(searcher, estimator, budget)
+    if isinstance(searcher, type) or not hasattr(searcher, "advance"):
+        raise SpecError(
+            "Search drives a searcher, for instance nl.searchers.Darts(space, task), or a proposer with estimator=... "
+            f"and budget=...; not {searcher!r:.200}"
+        )
+    if estimator is not None or budget is not None:
+        raise SpecError(
+            f"estimator=... and budget=... are for proposers; {searcher.name!r} trains on its own task, and its "
+            "hyperparameters say for how long"
+        )
+    return searcher
+
+
+def _check_unclaimed(searcher: Any) -> None:
+    """Two searches that move one searcher would each write down what is partly the other's doing."""
+    older = _moving.get(id(searcher))
+    if older is not None and older._process == os.getpid() and (older._left is None or older._lost):
+        free = "" if older._lost or older.step else " (or close that one first)"
+        raise RunError(f"this searcher is moved by another Search already, {older!r}; make a new one for each{free}")
+
+
 def _text(event: Event, field: str) -> str:
     value = getattr(event, field)
     if isinstance(value, Mapping):
         return repr({key: getattr(item, "tolist", lambda item=item: item)() for key, item in value.items()})
     return repr(value)
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be told here."""
+    with suppress(OSError, ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def _key(path: Path) -> tuple[int, str]:

@@ -68,9 +68,9 @@ def kept(steps: Iterable[int], every: int) -> set[int]:
 class Memory:
     """A store that is gone with the process; with it, too, a search can be rewound and forked."""
 
-    def __init__(self, every: int) -> None:
+    def __init__(self, every: int, rows: Iterable[Row] = ()) -> None:
         self._every = every
-        self._rows: list[Row] = []
+        self._rows: list[Row] = list(rows)
         self._states: dict[int, State] = {}
 
     def append(self, events: Sequence[Event]) -> None:

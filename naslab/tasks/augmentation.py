@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from naslab.errors import SpecError
+from naslab.errors import SpecError, whole
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,7 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for name in ("padding", "cutout"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise SpecError(f"{name} is a number of pixels, 0 or more, not {value!r}")
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
         if not isinstance(self.flip, bool):
             raise SpecError(f"flip is True or False, not {self.flip!r}")
 

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from naslab.errors import DataError, unknown
+from naslab.errors import DataError, unknown, whole
 from naslab.randomness import numpy_generator
 from naslab.tasks.augmentation import Augmentation
 
@@ -126,38 +126,50 @@ class Images:
         name: str = OWN,
         class_names: Sequence[str] | None = None,
         augmentation: Augmentation | None = None,
+        channels_first: bool = False,
     ) -> Images:
         """Your own images in two lines: `Images.from_arrays(x, y)`.
 
         Args:
             x: [N, C, H, W] or [N, H, W], uint8 or float (0 being black), torch or NumPy. Copied.
             y: [N] whole numbers from 0.
-            classes: K; the largest label + 1 by default.
-            test: (x, y) to test on; without it a random part of the data is kept for that.
+            classes: K. Without it and without `class_names`, the largest label + 1, and each of these classes must
+                have a training image.
+            test: (x, y) to test on, with no class that was not trained on; without it a random part of the data is
+                kept for that.
             test_fraction: how much of the data that part is.
             seed: what that part is drawn from.
             class_names: K names for people to read; the numbers by default.
             augmentation: by default a random crop after padding by an eighth of the shorter side, and no mirror
                 image, since nobody but you knows whether a mirrored picture keeps its class.
+            channels_first: that x is [N, C, H, W] even if it looks like [N, H, W, C]: C above 4, and W 1, 3 or 4.
         """
-        data = _image_set(x, y, "x", "y")
+        data = _image_set(x, y, "x", "y", channels_first)
         if test is not None:
             if not isinstance(test, tuple | list) or len(test) != 2:
                 raise DataError(f"test is a pair (x, y), not {type(test).__name__}")
-            train, held = data, _image_set(*test, "test x", "test y")
+            train, held = data, _image_set(*test, "test x", "test y", channels_first)
         else:
             train, held = _split(data, test_fraction, seed)
-        if classes is None:
-            largest = max(int(train.labels.max()), int(held.labels.max()))
-            classes = len(class_names) if class_names is not None else largest + 1
-        if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
-            raise DataError(f"classes is how many classes there are, a whole number, not {classes!r}")
+        if classes is None and class_names is not None:
+            classes = len(class_names)
+        elif classes is None:
+            classes = max(int(train.labels.max()), int(held.labels.max())) + 1
+            _check_no_class_is_empty(train.labels, held.labels, classes)
+        classes = whole("classes", classes, 1, error=DataError)
         names = tuple(map(str, range(classes) if class_names is None else class_names))
         if len(names) != classes:
             raise DataError(f"{classes} classes need {classes} class_names, not {len(names)}")
         if augmentation is None:
             augmentation = Augmentation(padding=min(train.images.shape[2:]) // 8)
-        return cls(name, train, held, names, augmentation)
+        task = cls(name, train, held, names, augmentation)
+        strange = sorted(set(held.labels.tolist()) - set(train.labels.tolist()))
+        if test is not None and strange:
+            raise DataError(
+                f"the test images have labels that no training image has, {_some(strange)}, so that they cannot be "
+                "learnt; leave those images out, or give training images of these classes"
+            )
+        return task
 
     @classmethod
     def from_dataset(
@@ -211,6 +223,7 @@ class Images:
         Args:
             path: the folder.
             size: side, or (height, width), to which every picture is brought; None: they all have one size.
+                Pictures of 16 bits are scaled to 8, 65535 becoming 255; transparent ones are laid on white.
             grey: one channel instead of three.
             test_fraction, seed: as in `from_arrays`.
             augmentation: as in `from_arrays`.
@@ -218,9 +231,8 @@ class Images:
         folder = Path(path).expanduser()
         if not folder.is_dir():
             raise DataError(f"there is no folder {folder}; give the folder that holds one folder of pictures a class")
-        sides = None if size is None else [size, size] if isinstance(size, int) else list(size)
-        if sides is not None and (len(sides) != 2 or any(not isinstance(s, int) or s < 1 for s in sides)):
-            raise DataError(f"size is a side in pixels or a pair (height, width), not {size!r}")
+        seed = whole("seed", seed, error=DataError)
+        sides = None if size is None else _sides(size)
         parts = [folder / "train", folder / "test"]
         parts = parts if all(part.is_dir() for part in parts) else [folder]
         sets = [_folder(part, sides, grey) for part in parts]
@@ -247,14 +259,19 @@ class Images:
 
     def subset(self, train: int | None = None, test: int | None = None, *, seed: int = 0) -> Images:
         """Fewer images, as evenly over the classes as they allow. None keeps all."""
-        parts = []
-        for split, count in (("train", train), ("test", test)):
-            whole: ImageSet = getattr(self, split)
-            if count is not None and not 1 <= count <= len(whole):
-                raise DataError(f"of {len(whole)} {split} images 1 to {len(whole)} can be taken, not {count}")
-            parts.append(whole if count is None else whole.take(_evenly(whole.labels, count, seed, split)))
-        origin = {**self.origin, "subsets": [*self.origin.get("subsets", []), [train, test, seed]]}
-        return dataclasses.replace(self, train=parts[0], test=parts[1], origin=origin)
+        seed = whole("seed", seed, error=DataError)
+        counts = {
+            split: None if n is None else whole(split, n, error=DataError)
+            for split, n in (("train", train), ("test", test))
+        }
+        parts: dict[str, ImageSet] = {}
+        for split, count in counts.items():
+            full: ImageSet = getattr(self, split)
+            if count is not None and not 1 <= count <= len(full):
+                raise DataError(f"of {len(full)} {split} images 1 to {len(full)} can be taken, not {count}")
+            parts[split] = full if count is None else full.take(_evenly(full.labels, count, seed, split))
+        origin = {**self.origin, "subsets": [*self.origin.get("subsets", []), [*counts.values(), seed]]}
+        return dataclasses.replace(self, **parts, origin=origin)
 
     # --- what it is --------------------------------------------------------------------------------
 
@@ -282,12 +299,12 @@ class Images:
 
     @cached_property
     def _fingerprint(self) -> str:
-        whole = blake2b(f"{self.classes}".encode(), digest_size=16)
+        digest = blake2b(f"{self.classes}".encode(), digest_size=16)
         for part in (self.train, self.test):
             for tensor in (part.images, part.labels):
-                whole.update(f" {tensor.dtype} {list(tensor.shape)} ".encode())
-                whole.update(np.ascontiguousarray(tensor.numpy()).data)
-        return whole.hexdigest()
+                digest.update(f" {tensor.dtype} {list(tensor.shape)} ".encode())
+                digest.update(np.ascontiguousarray(tensor.numpy()).data)
+        return digest.hexdigest()
 
     @cached_property
     def mean(self) -> Tensor:
@@ -387,11 +404,18 @@ def _both(part: ImageSet) -> tuple[Tensor, Tensor]:
     return part.images, part.labels
 
 
-def _image_set(x: Any, y: Any, x_name: str, y_name: str) -> ImageSet:
+def _image_set(x: Any, y: Any, x_name: str, y_name: str, channels_first: bool) -> ImageSet:
     """Images and labels as they come from a user, converted where nothing is lost, and copied."""
     images, labels = _tensor(x, x_name), _tensor(y, y_name)
     if images.ndim == 3:
         images = images[:, None]
+    if images.ndim == 4 and images.shape[1] > 4 and images.shape[3] in (1, 3, 4) and not channels_first:
+        transposed = "permute(0, 3, 1, 2)" if isinstance(x, Tensor) else "transpose(0, 3, 1, 2)"
+        raise DataError(
+            f"{x_name} must be [N, C, H, W], and {list(images.shape)} looks like [N, H, W, C]; pass "
+            f"x.{transposed}, or channels_first=True if these are {images.shape[1]} channels of images "
+            f"{images.shape[3]} pixels wide"
+        )
     if images.is_floating_point():
         images = images.float()
     elif images.dtype != torch.uint8:
@@ -421,6 +445,29 @@ def _tensor(value: Any, name: str) -> Tensor:
         return torch.from_numpy(array if array.flags.writeable else array.copy())
     except (TypeError, ValueError) as error:
         raise DataError(f"{name} must be a torch tensor or a NumPy array of numbers: {error}") from None
+
+
+def _check_no_class_is_empty(train: Tensor, test: Tensor, classes: int) -> None:
+    """Of training and test labels, where nobody said how many classes there are."""
+    known = set(train.tolist())
+    if len(known) < 2 or len(known) == classes:  # one class alone is told elsewhere
+        return
+    only_tested = sorted(set(test.tolist()) - known)
+    if only_tested:
+        raise DataError(
+            f"there are test images but no training images of the classes {_some(only_tested)}; give more images of "
+            "them, leave them out, or give classes= to have it so"
+        )
+    empty = [label for label in range(min(classes, max(known) + 1, len(known) + 4)) if label not in known]
+    raise DataError(
+        f"labels go from 0 to {classes - 1}, yet no image has the label {_some(empty)}; relabel them 0 to "
+        f"{len(known) - 1} with y = np.unique(y, return_inverse=True)[1], or give classes={classes} to have "
+        "classes without images"
+    )
+
+
+def _some(labels: list[int]) -> str:
+    return ", ".join(map(str, labels[:3])) + (", ..." if len(labels) > 3 else "")
 
 
 def _split(data: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
@@ -493,12 +540,46 @@ def _items(dataset: Any, count: int, what: str) -> Iterator[tuple[Tensor, Any]]:
 def _picture(image: Any, index: int, what: str) -> Tensor:
     """[C, H, W] from a PIL image, an array [H, W, C] or [H, W], or a tensor [C, H, W] or [H, W]."""
     if hasattr(image, "convert"):  # PIL
-        image = np.array(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+        image = np.array(_eight_bits(image))
     if isinstance(image, np.ndarray):
         image = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1) if image.ndim == 3 else image))
     if not isinstance(image, Tensor) or image.ndim not in (2, 3):
         raise DataError(f"image {index} of the {what} is neither a PIL image nor a [C, H, W] tensor: {type(image)}")
     return image[None] if image.ndim == 2 else image
+
+
+def _eight_bits(image: Any) -> Any:
+    """A PIL image of mode L or RGB from one of any mode. What is transparent is laid on white, as a browser does."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):  # PIL's own conversion cuts off what is above 255
+        return Image.fromarray(np.round(np.asarray(image).astype(np.float32) / 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise DataError(
+            f"a picture of PIL's mode {image.mode} does not say which value is white; read it yourself, and pass "
+            "floats to Images.from_arrays"
+        )
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def _colours(path: str) -> Any:
+    """The picture in a file, RGB."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return _eight_bits(image).convert("RGB")
+
+
+def _sides(size: int | Sequence[int]) -> list[int]:
+    """[height, width]."""
+    pair = list(size) if isinstance(size, Sequence | np.ndarray) and len(size) == 2 else [size, size]
+    try:
+        return [whole("size", side, 1, error=DataError) for side in pair]
+    except DataError:
+        raise DataError(f"size is a side in pixels or a pair (height, width), not {size!r}") from None
 
 
 def _folder(path: Path, sides: list[int] | None, grey: bool) -> Any:
@@ -509,6 +590,6 @@ def _folder(path: Path, sides: list[int] | None, grey: bool) -> Any:
     if sides is not None:
         steps.append(transforms.Resize(sides))
     try:
-        return datasets.ImageFolder(path, transforms.Compose([*steps, transforms.PILToTensor()]))
+        return datasets.ImageFolder(path, transforms.Compose([*steps, transforms.PILToTensor()]), loader=_colours)
     except FileNotFoundError as error:
         raise DataError(f"expected one folder of pictures a class in {path}: {error}") from None

@@ -11,14 +11,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from naslab.errors import DataError
+from naslab.errors import DataError, whole
 from naslab.randomness import torch_generator
 
 
 def epoch_length(count: int, batch_size: int) -> int:
     """Whole mini-batches in one pass over `count` examples; the rest of the pass is left out."""
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise DataError(f"the batch size must be a whole number from 1 up, not {batch_size!r}")
+    batch_size = whole("the batch size", batch_size, 1, error=DataError)
     if batch_size > count:
         raise DataError(
             f"a batch of {batch_size} cannot be filled from {count} examples: take batch_size={max(count, 1)} or less, "
@@ -38,6 +37,7 @@ def batch_indices(indices: Tensor, batch_size: int, step: int, *words: int | str
         step: mini-batches before this one.
         words: what the order is drawn from: the seed, and the name of the stream where there are several.
     """
+    step = whole("the step", step, error=DataError)
     epoch, position = divmod(step, epoch_length(len(indices), batch_size))
     order = _permutation(len(indices), epoch, *words)
     return indices[order[position * batch_size : (position + 1) * batch_size]]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import itertools
 import math
 import os
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -15,10 +17,11 @@ from typing import Any
 import torch
 
 from naslab.architecture import Architecture
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, unknown, whole
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
-from naslab.trainers.fit import fit
+from naslab.trainers.fit import check_kinds, fit
+from naslab.trainers.processes import Group
 from naslab.trainers.recipe import Recipe
 
 
@@ -80,11 +83,14 @@ class Comparison:
         return statistics.fmean(self.samples(group))
 
     def interval(self, group: str, confidence: float = 0.95) -> tuple[float, float]:
-        """Interval of the mean by Student's t: mean -+ t s / sqrt(n). NaN for a single sample, which has none."""
+        """Interval of the mean by Student's t: mean -+ t s / sqrt(n).
+
+        NaN for a single sample and for samples that all agree: they say nothing of how much samples differ.
+        """
         from scipy.special import stdtrit
 
         samples = self.samples(group)
-        if len(samples) < 2:
+        if _all_agree(samples):
             return math.nan, math.nan
         reach = float(stdtrit(len(samples) - 1, (1 + confidence) / 2)) * _standard_error(samples)
         return self.mean(group) - reach, self.mean(group) + reach
@@ -104,7 +110,7 @@ class Comparison:
                 f"{len(other)}: give more seeds or architectures"
             )
         v1, v2 = _standard_error(one) ** 2, _standard_error(other) ** 2
-        if v1 + v2 == 0:
+        if _all_agree(one) and _all_agree(other):
             raise SpecError(f"all samples of {first!r} agree, and all of {second!r} do: a t-test needs some spread")
         error = math.sqrt(v1 + v2)
         difference = self.mean(first) - self.mean(second)
@@ -149,13 +155,13 @@ def comparing(
     space: Space,
     task: Any,
     *,
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Iterable[int] = (0, 1, 2),
     recipe: Recipe | None = None,
     device: str | torch.device | None = None,
     threads: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
-    **sizes: Any,
+    **changes: Any,
 ) -> Iterator[Comparison]:
     """The same, one training after the other: each value holds all scores so far, the last one all there are.
 
@@ -167,29 +173,45 @@ def comparing(
         recipe: how to train; the same for all, which is what makes the budget equal.
         device, threads, progress: as in `fit`.
         checkpoint: folder for a checkpoint of each training, so that a comparison that was broken off goes on.
-        sizes: of the networks, handed to `space.build` (channels, cells, ...).
+        changes: to the recipe, as in `fit` (`epochs=20`), and sizes of the networks, which `space.build` takes
+            (`channels=8`). What both know, as `drop_path`, is the recipe's.
     """
-    if not groups or not all(groups.values()) or not seeds:
+    checked = _checked_groups(groups, space)
+    numbers = _checked_seeds(seeds)
+    if not checked or not all(checked.values()) or not numbers:
         raise SpecError("compare needs at least one group, one architecture in each group, and one seed")
-    if len(set(seeds)) < len(seeds):
-        raise SpecError(f"each seed counts once; they are {list(seeds)}")
+    hyperparameters, sizes = _parted(changes, space)
+    check_kinds(task, recipe)
+    changed = (recipe if recipe is not None else Recipe()).but(**hyperparameters)
+    Group().device(device)  # which refuses one that is not there
+    options = {"recipe": changed, "device": device, "threads": threads, "progress": progress}
+    return _trained(checked, space, task, numbers, checkpoint, sizes, options)
+
+
+def _trained(
+    groups: Mapping[str, tuple[Architecture, ...]],
+    space: Space,
+    task: Any,
+    seeds: tuple[int, ...],
+    checkpoint: str | os.PathLike[str] | None,
+    sizes: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> Iterator[Comparison]:
+    """The comparison itself, of what is checked; `options` are those of `fit`."""
     trained: dict[tuple[Architecture, int], tuple[float, int]] = {}  # one in two groups is trained once
     scores: list[Score] = []
     for group, architectures in groups.items():
         for architecture, seed in itertools.product(dict.fromkeys(architectures), seeds):
-            key = (space.check(architecture), seed)
+            key = (architecture, seed)
             if key not in trained:
                 with seeded(seed, "compare", "weights"):
                     network = space.build(architecture, task, **sizes)
                 report = fit(
                     network,
                     task,
-                    recipe=recipe,
                     seed=seed,
-                    device=device,
-                    threads=threads,
                     checkpoint=None if checkpoint is None else _file(checkpoint, architecture, seed, sizes),
-                    progress=progress,
+                    **options,
                 )
                 trained[key] = (report.test_accuracy, report.parameters)
             accuracy, parameters = trained[key]
@@ -197,6 +219,58 @@ def comparing(
                 Score(group=group, architecture=architecture, seed=seed, test_accuracy=accuracy, parameters=parameters)
             )
             yield Comparison(tuple(scores))
+
+
+def _checked_groups(groups: Any, space: Space) -> dict[str, tuple[Architecture, ...]]:
+    if not isinstance(groups, Mapping):
+        raise SpecError(
+            "groups is a mapping from a name to a list of architectures, as {'found': [search.best]}, "
+            f"not {type(groups).__name__}"
+        )
+    checked: dict[str, tuple[Architecture, ...]] = {}
+    for name, architectures in groups.items():
+        if isinstance(architectures, Architecture | str) or not isinstance(architectures, Iterable):
+            raise SpecError(
+                f"each group is a list of architectures; {name!r} is {type(architectures).__name__}: "
+                f"write {{{name!r}: [architecture]}}"
+            )
+        members = tuple(architectures)
+        for member in members:
+            if not isinstance(member, Architecture):
+                raise SpecError(
+                    f"each group is a list of architectures; {name!r} holds {type(member).__name__}: take "
+                    "space.sample(rng), space.parse(text) or search.best"
+                )
+        checked[str(name)] = tuple(map(space.check, members))
+    return checked
+
+
+def _checked_seeds(seeds: Any) -> tuple[int, ...]:
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        raise SpecError(f"seeds is a list of whole numbers, not {seeds!r}; for that many seeds write range({seeds!r})")
+    numbers = tuple(whole("a seed", seed) for seed in seeds)
+    if len(set(numbers)) < len(numbers):
+        raise SpecError(f"each seed counts once; they are {list(numbers)}")
+    return numbers
+
+
+def _parted(changes: Mapping[str, Any], space: Space) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What of them is the recipe's, and what the network's."""
+    recipe = [field.name for field in dataclasses.fields(Recipe)]
+    parameters = inspect.signature(space.build).parameters.values()
+    sizes = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+    for name in changes:
+        if name not in recipe and name not in sizes and not takes_all:
+            options = [p.name for p in inspect.signature(comparing).parameters.values() if p.kind is p.KEYWORD_ONLY]
+            raise SpecError(unknown("option of a comparison", name, [*options, *recipe, *sizes]))
+    hyperparameters = {name: value for name, value in changes.items() if name in recipe}
+    return hyperparameters, {name: value for name, value in changes.items() if name not in recipe}
+
+
+def _all_agree(samples: Sequence[float]) -> bool:
+    """Up to rounding: means over seeds of the same numbers may differ in the last digit."""
+    return max(samples) - min(samples) < 1e-9
 
 
 def _standard_error(samples: Sequence[float]) -> float:

@@ -27,16 +27,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from tqdm.auto import tqdm
 
 from naslab import snapshot
-from naslab.errors import Diverged, RunError, RunPaused, SpecError
+from naslab.architecture import Architecture
+from naslab.errors import Diverged, RunError, RunPaused, SpecError, whole
 from naslab.randomness import seeded, torch_generator
 from naslab.tasks.order import batch_indices, epoch_length
 from naslab.threads import torch_threads
 from naslab.trainers.processes import Group, join, spread
 from naslab.trainers.recipe import Recipe
 from naslab.trainers.report import Epoch, Report, best
+
+FUNCTION_TOLERANCE = 1e-4
+"""By how much, relative to the largest, the logits of one function may differ between machines."""
 
 
 def fit(
@@ -65,8 +70,9 @@ def fit(
             takes part in the group it finds, and every process gets the same report.
         threads: CPU threads of this training, in each process; None: as torch is set (shared among `processes`).
         checkpoint: file in which the training is kept after every epoch. A training that finds its own file there
-            goes on from it, and ends bit for bit where it would have ended. Processes on several machines need a
-            disk that they share.
+            goes on from it, and ends bit for bit where it would have ended. The network must be the same but for its
+            weights: the same modules, computing the same function when evaluated. Processes on several machines need
+            a disk that they share.
         progress: whether to show a bar; by default in notebooks and terminals only.
         hyperparameters: changes to the recipe, by name: `epochs=20, learning_rate=0.1`.
 
@@ -74,9 +80,16 @@ def fit(
         Diverged: a loss or gradient was not finite.
         RunError: the checkpoint is damaged, or of another training.
     """
+    if isinstance(network, Architecture):
+        raise SpecError(
+            "fit trains a network, and this is the architecture of one; build it first: "
+            "fit(space.build(architecture, task), task)"
+        )
+    if not isinstance(network, nn.Module):
+        raise SpecError(f"fit trains a network, a torch.nn.Module, not {type(network).__name__}")
+    check_kinds(task, recipe)
     recipe = (recipe if recipe is not None else Recipe()).but(**hyperparameters)
-    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
-        raise SpecError(f"processes must be a whole number from 1 up, not {processes!r}")
+    processes, seed = whole("processes", processes, 1), whole("seed", seed)
     start = time.perf_counter()
     history: list[Epoch] = []
     job = partial(train, task=task, recipe=recipe, seed=seed, device=device, checkpoint=checkpoint)
@@ -125,8 +138,10 @@ def train(
     _check_share(recipe, group.size)
     training = _Training(network, task, recipe, seed, group, group.device(device))
     path = None if checkpoint is None else Path(checkpoint)
-    if path is not None and path.exists():
-        training.load_state(snapshot.read(path), path)
+    if path is not None:
+        training.recognise()
+        if path.exists():
+            training.load_state(snapshot.read(path), path)
     yield from training.history
     while not training.finished:
         training.advance()
@@ -170,6 +185,7 @@ class _Training:
         self.epoch_steps = epoch_length(len(self.weights), recipe.batch_size)
         self.history: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}
+        self.function = torch.empty(0)
 
     @property
     def finished(self) -> bool:
@@ -217,13 +233,22 @@ class _Training:
         x, y = self.task.batch(indices, augment=augment, device=self.device, rows=slice(group.rank, None, group.size))
         smoothing = {"smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
         with seeded(self.seed, "fit", "network", step, group.rank):
-            logits, auxiliary = self._forward(x)
+            try:
+                logits, auxiliary = self._forward(x)
+            except ValueError as error:
+                if "Expected more than 1 value per channel" not in str(error):
+                    raise
+                raise SpecError(
+                    f"batch norm needs more than one value a channel, and a mini-batch of {len(x)} image leaves it one "
+                    "where the image has shrunk to 1 x 1 pixel; take batch_size=2 or more for each process, or a "
+                    "network that shrinks the image less"
+                ) from error
         loss = self.task.loss(logits, y, **smoothing)
-        whole = loss
+        objective = loss
         if auxiliary is not None:
-            whole = loss + recipe.auxiliary_weight * self.task.loss(auxiliary, y, **smoothing)
+            objective = loss + recipe.auxiliary_weight * self.task.loss(auxiliary, y, **smoothing)
         self.optimizer.zero_grad()
-        self.scaler.scale(whole).backward()
+        self.scaler.scale(objective).backward()
 
         measured = torch.tensor([loss.item(), self.task.accuracy(logits, y)], dtype=torch.float64, device=self.device)
         parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
@@ -252,8 +277,21 @@ class _Training:
             x = x.contiguous(memory_format=torch.channels_last)
         dtype = torch.float16 if self.recipe.precision == "fp16" else torch.bfloat16
         with torch.autocast(self.device.type, dtype, enabled=self.recipe.precision != "no"):
-            output = self.forward(x)
-        logits, auxiliary = output if isinstance(output, tuple) else (output, None)
+            output: Any = self.forward(x)
+        pair: Any = output if isinstance(output, tuple) and len(output) == 2 else (output, None)
+        logits, auxiliary = pair
+        for given in (logits, auxiliary) if auxiliary is not None else (logits,):
+            if not isinstance(given, Tensor) or given.shape[:1] != x.shape[:1] or given.ndim != 2:
+                came = list(given.shape) if isinstance(given, Tensor) else type(given).__name__
+                raise SpecError(
+                    f"the network must give logits of shape [{len(x)}, {self.task.classes}] for images of shape "
+                    f"{list(x.shape)} (in training, a pair of them if it has an auxiliary head), not {came}"
+                )
+            if given.shape[1] < self.task.classes:
+                raise SpecError(
+                    f"the network has {given.shape[1]} outputs, and the task {self.task.classes} classes; give its "
+                    f"last layer {self.task.classes} outputs"
+                )
         return logits.float(), None if auxiliary is None else auxiliary.float()
 
     @torch.no_grad()
@@ -282,14 +320,45 @@ class _Training:
             "seed": self.seed,
             "task": self.task.fingerprint(),
             "augmentation": self.task.spec().get("augmentation"),
+            "drop_path_probability": (
+                getattr(self.network, "drop_path_probability", None) if self.recipe.drop_path is None else None
+            ),
             "network": blake2b(repr(self.network).encode(), digest_size=8).hexdigest(),
         }
+
+    def recognise(self) -> None:
+        """Remember what function of its weights the network is, to know it again when it comes with other weights.
+
+        Neither the modules nor the shapes of the weights tell how the modules are wired. The logits of two images do,
+        computed in evaluation, on the CPU, from weights that depend on nothing but their names and shapes.
+        """
+        kept = self.network.state_dict().keys()
+        values: dict[str, Tensor] = {}
+        for name, parameter in self.network.named_parameters():
+            scale = (2 / max(1, parameter[:1].numel())) ** 0.5 if parameter.ndim > 1 else 1.0  # He et al. 2015
+            if name.endswith("bias"):
+                scale *= 0.1  # or in a deep network they drown what the first layers say
+            drawn = torch.randn(parameter.shape, generator=torch_generator("function", name)) * scale
+            values[name] = drawn.to(parameter.dtype)
+        for name, buffer in self.network.named_buffers():
+            learnt = name in kept and buffer.is_floating_point()  # such as the statistics of batch norm
+            values[name] = torch.ones_like(buffer, device="cpu") if learnt else buffer.detach().cpu().clone()
+        x, _ = self.task.batch(torch.arange(min(2, len(self.task.train))))
+        training = self.network.training
+        self.network.eval()
+        with torch.no_grad(), seeded("function"):
+            output = functional_call(self.network, values, (x,))
+        self.network.train(training)
+        logits: Any = output[0] if isinstance(output, tuple) else output
+        if isinstance(logits, Tensor):  # if not, the first step says so
+            self.function = logits.float()
 
     def state(self) -> snapshot.State:
         """All that the next epoch depends on."""
         state: snapshot.State = {
             "kind": "fit",
             "identity": json.dumps(self._identity()),
+            "function": self.function,
             "history": json.dumps([dataclasses.asdict(row) for row in self.history]),
         }
         state |= {f"network/{name}": tensor for name, tensor in self.network.state_dict().items()}
@@ -307,6 +376,12 @@ class _Training:
             f"{name} was {was.get(name)!r}, now {now.get(name)!r}" for name in now if was.get(name) != now[name]
         ]:
             raise RunError(f"the checkpoint {path} is of another training: {'; '.join(changed)}; give another file")
+        function = state.get("function")
+        if not isinstance(function, Tensor) or not _alike(function, self.function):
+            raise RunError(
+                f"the checkpoint {path} is of another network: it has the same modules, but they are wired in another "
+                "way, or compute something else; give another file"
+            )
         parts: dict[str, dict[str, Any]] = {"network": {}, "best": {}, "optimizer": {}, "scaler": {}}
         for name, value in state.items():
             part, slash, rest = name.partition("/")
@@ -324,6 +399,25 @@ class _Training:
         self.scaler.load_state_dict(parts["scaler"])
         self.best_weights = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
         self.history = [Epoch(**row) for row in json.loads(str(state["history"]))]
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether logits [B, K] agree up to what threads and machines may change."""
+    if one.shape != other.shape:
+        return False
+    reach = FUNCTION_TOLERANCE * float(other.nan_to_num(0, 0, 0).abs().max())
+    return torch.allclose(one, other, rtol=0, atol=reach, equal_nan=True)
+
+
+def check_kinds(task: Any, recipe: Any) -> None:
+    """Refuse what is no task and no recipe."""
+    if not hasattr(task, "batch"):
+        raise SpecError(
+            f"the task must be one of naslab.tasks, not {type(task).__name__}; of your own data "
+            "naslab.tasks.Images.from_arrays(x, y) makes one"
+        )
+    if recipe is not None and not isinstance(recipe, Recipe):
+        raise SpecError(f"the recipe must be a Recipe, not {type(recipe).__name__}; write Recipe(epochs=5), say")
 
 
 def _check_share(recipe: Recipe, size: int) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, unknown, whole
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "constant")
@@ -73,9 +74,7 @@ class Recipe:
             if getattr(self, name) not in known:
                 raise SpecError(unknown(name, getattr(self, name), known))
         for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise SpecError(f"{name} must be a whole number from {low} up, not {value!r}")
+            object.__setattr__(self, name, whole(name, getattr(self, name), low))
         for name, high in (
             ("learning_rate", math.inf),
             ("learning_rate_min", math.inf),
@@ -91,9 +90,11 @@ class Recipe:
             value = getattr(self, name)
             if value is None and name == "drop_path":
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < high:
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < high:
                 below = "" if high == math.inf else f" and below {high}"
                 raise SpecError(f"{name} must be a finite number from 0 up{below}, not {value!r}")
+            if type(value) not in (int, float):  # NumPy's, which JSON does not know
+                object.__setattr__(self, name, float(value))
         if self.warmup_epochs > self.epochs:
             raise SpecError(f"warmup_epochs={self.warmup_epochs} is longer than the training of {self.epochs} epochs")
         if self.patience and not self.held_out:

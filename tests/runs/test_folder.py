@@ -138,6 +138,65 @@ def test_what_a_killed_creation_left_is_swept(small, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [f".run.{os.getppid()}.new", "run"]
 
 
+def test_the_log_beside_an_emptied_file_is_left(run):
+    """SQLite would remove it, and the last steps with it."""
+    (run / "events.sqlite").write_bytes(b"")
+    (run / "events.sqlite-wal").write_bytes(b"what is left")
+    for use in (lambda: nl.Search.open(run), lambda: nl.runs.read(run).events()):
+        with pytest.raises(RunError, match="the file is empty"):
+            use()
+    assert (run / "events.sqlite-wal").read_bytes() == b"what is left"
+
+
+# --- where it is -----------------------------------------------------------------------------------
+
+
+def test_another_working_directory_changes_nothing(small, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    search = nl.Search(small(total=12), run="run", snapshot_every=2)
+    reader = nl.runs.read("run")
+    next(search)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    list(search)
+    assert search.run == tmp_path / "run"
+    assert len(reader.events()) == 12
+    fork = search.fork("fork", step=3)
+    monkeypatch.chdir(tmp_path)
+    next(fork)
+    fork.close()
+    search.close()
+    assert nl.Search.open(search.run).step == 12
+    assert nl.Search.open("elsewhere/fork").step == 4
+    assert nl.runs.read(fork.run).parent["path"] == str(tmp_path / "run")
+
+
+def test_the_home_folder(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    search = nl.Search(small(), run="~/run-1")
+    assert search.run == tmp_path / "home" / "run-1"
+    assert nl.runs.fresh("~/run") == tmp_path / "home" / "run-2"
+    search.fork("~/fork").close()
+    search.close()
+    fork = nl.Search.open("~/fork")
+    assert fork.run == tmp_path / "home" / "fork"
+    assert nl.runs.read("~/fork").closed is False
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_run_inside_a_run_is_refused(small, tmp_path):
+    search = nl.Search(small(), run=tmp_path / "run")
+    next(search)
+    for inside in (tmp_path / "run", tmp_path / "run" / "fork", tmp_path / "x" / ".." / "run" / "fork"):
+        with pytest.raises(RunError, match="inside the run that is forked; take a folder outside"):
+            search.fork(inside)
+    with pytest.raises(RunError, match=r"inside the run at .*; take a folder outside it"):
+        nl.Search(small(), run=tmp_path / "run" / "deep" / "other")
+    assert not (tmp_path / "run" / "deep").exists()
+    assert next(search).step == 2
+
+
 # --- who drives ------------------------------------------------------------------------------------
 
 
@@ -172,6 +231,34 @@ def test_a_folder_that_was_removed_is_noticed(small, tmp_path):
     with pytest.raises(RunError, match="its folder was removed"):
         next(older)
     assert next(newer).step == 1
+
+
+@pytest.mark.parametrize("damage", ["removed", "replaced"])
+def test_a_run_whose_folder_is_gone_is_saved_by_a_fork(small, tmp_path, calm, state_of, damage):
+    search = nl.Search(small(total=12), run=tmp_path / "run", snapshot_every=3)
+    for step in range(7):
+        if step == 4:
+            search.set("w_lr", 0.3)
+        next(search)
+    os.rename(tmp_path / "run", tmp_path / "away")
+    if damage == "replaced":
+        shutil.copytree(tmp_path / "away", tmp_path / "run")
+    said = "the folder is gone" if damage == "removed" else "replaced by another file"
+    for _ in range(2):
+        with pytest.raises(RunPaused, match=rf"step 8 could not be written to .*{said}.*put it back.*search.fork\(new"):
+            next(search)
+    fork, early = search.fork(tmp_path / "fork"), search.fork(tmp_path / "early", step=5)
+    assert (fork.step, early.step, search.step) == (8, 5, 7)
+    for saved in (fork, early):
+        list(saved)
+        assert (state_of(saved), steps(saved)) == calm
+        saved.close()
+        again = nl.Search.open(saved.run)
+        assert (state_of(again), steps(again)) == calm
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    os.rename(tmp_path / "away", tmp_path / "run")
+    list(search)
+    assert (state_of(search), steps(search)) == calm
 
 
 def test_two_processes(harness, tmp_path):
@@ -318,11 +405,16 @@ def test_events_that_are_not_ours(run, what):
     advice = {
         "foreign": "not written by naslab",
         "newer": "has format 9, this naslab reads format 1; open it with the version",
-        "empty": "not written by naslab",
+        "empty": "the file is empty.*Restore the file from a copy",
         "missing": "restore it from a copy",
     }.get(what, "are damaged: .* Restore the file from a copy")
-    with pytest.raises(RunError, match=advice):
+    with pytest.raises(RunError, match=advice) as refused:
         nl.Search.open(run)
+    if what != "newer":
+        damage_bit(newest(run))
+        with pytest.raises(RunError, match=r"state after step 6 .*naslab.snapshot.read\('.*step-00000006.snapshot'\)"):
+            nl.Search.open(run)
+        assert f"naslab.snapshot.read({str(newest(run))!r}) gives it" in str(refused.value)
     assert (file.read_bytes() if file.exists() else None) == before
 
 

@@ -1,10 +1,12 @@
 """Driving a search: the loop, steering, rewinding, forking. In memory and on disk alike."""
 
+import sys
 import threading
 
 import pytest
 
 import naslab as nl
+from naslab import runs
 from naslab.errors import Diverged, RunError, SpecError
 from naslab.events import Changed, Measured
 
@@ -131,7 +133,6 @@ def test_rewind_is_exact(begin, state_of, step):
     for _ in search:
         moments.append(state_of(search))
     events = list(search.events)
-    search.set("w_lr", 0.9)
     search.rewind(step)
     assert search.step == step
     assert state_of(search) == moments[step]
@@ -223,6 +224,116 @@ def test_an_interrupt_while_it_is_written_down_loses_nothing_and_doubles_nothing
     assert list(search.fork(tmp_path / "fork").events) == list(calm.events)
 
 
+class Connection:
+    """SQLite's, but the next COMMIT is done and then interrupted."""
+
+    def __init__(self, whole):
+        self._whole, self._interrupt = whole, True
+
+    def __getattr__(self, name):
+        return getattr(self._whole, name)
+
+    def execute(self, sql, *values):
+        done = self._whole.execute(sql, *values)
+        if sql == "COMMIT" and self._interrupt:
+            self._interrupt = False
+            raise KeyboardInterrupt
+        return done
+
+
+@pytest.mark.parametrize("use", [next, lambda search: search.measure("alpha_norm"), lambda search: search.rewind(2)])
+def test_an_interrupt_right_after_a_commit(small, tmp_path, state_of, use):
+    search = nl.Search(small(total=12), run=tmp_path / "run", snapshot_every=5)
+    for _ in range(4):
+        next(search)
+    search._store._journal._connection = Connection(search._store._journal._connection)
+    with pytest.raises(KeyboardInterrupt):
+        use(search)
+    for _ in range(4):
+        next(search)
+    events, state = list(search.events), state_of(search)
+    search.close()
+    again = nl.Search.open(tmp_path / "run")
+    assert list(again.events) == events
+    assert state_of(again) == state
+
+
+def interrupted(use, line):
+    """Whether the use was interrupted, as by Ctrl-C, at that line (a count) of all that it executes in the package."""
+    places = {module.__file__ for module in (runs.search, runs.journal, runs.folder, runs.store, nl.snapshot)}
+    left = line
+
+    def trace(frame, event, _):
+        nonlocal left
+        if frame.f_code.co_filename not in places:
+            return None
+        if event == "line":
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        use()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.parametrize("where", ["memory", "folder"])
+def test_an_interrupt_at_any_line_of_a_step_loses_nothing_and_doubles_nothing(small, tmp_path, state_of, where):
+    run = None if where == "memory" else tmp_path / "run"
+    total = 400
+    search = nl.Search(small(total=total), run=run, snapshot_every=1)
+    calm = nl.Search(small(total=total))
+    line, hit = 0, True
+    while hit:  # until a step has fewer lines than that
+        line += 1 if where == "memory" else 3
+        hit = interrupted(lambda: next(search), line)
+    assert line > 30
+    reached = search.step
+    for _ in range(2):
+        next(search)
+    for _ in range(reached + 2):
+        next(calm)
+    assert list(search.events) == list(calm.events)
+    assert state_of(search) == state_of(calm)
+    if run is not None:
+        search.close()
+        again = nl.Search.open(run)
+        assert list(again.events) == list(calm.events)
+        assert state_of(again) == state_of(calm)
+
+
+@pytest.mark.parametrize("where", ["memory", "folder"])
+@pytest.mark.parametrize("what", ["measure", "rewind"])
+def test_an_interrupt_at_any_line_of_a_use_leaves_memory_and_store_agreed(small, tmp_path, state_of, where, what):
+    run = None if where == "memory" else tmp_path / "run"
+    search = nl.Search(small(total=400), run=run, snapshot_every=2)
+    hits = 0
+    for line in range(1, 150, 4):
+        search.rewind(0)
+        for _ in range(3):
+            next(search)
+        hits += interrupted(lambda: search.rewind(2) if what == "rewind" else search.measure("alpha_norm"), line)
+        next(search)
+        assert [row.event for row in search._store.rows()] == list(search.events)
+    assert hits > 8
+    state, events = state_of(search), list(search.events)
+    fork = search.fork(None, step=search.step - 1)
+    next(fork)
+    assert state_of(fork) == state
+    if run is not None:
+        search.close()
+        again = nl.Search.open(run)
+        assert list(again.events) == events
+        assert state_of(again) == state
+
+
 def test_knobs_and_events_from_other_threads(begin):
     search, seen = begin(total=40), []
     worker = threading.Thread(target=lambda: list(search))
@@ -230,7 +341,10 @@ def test_knobs_and_events_from_other_threads(begin):
     turn = 0
     while worker.is_alive():
         turn += 1
-        search.set("w_lr", 0.01 + 1e-5 * (turn % 100))
+        try:
+            search.set("w_lr", 0.01 + 1e-5 * (turn % 100))
+        except RunError:
+            assert search.step == 40
         seen.append(len(search.events))
     worker.join()
     assert seen == sorted(seen)
@@ -286,3 +400,104 @@ def test_a_searcher_that_has_moved_is_refused(small):
 def test_no_snapshots_is_no_choice(small):
     with pytest.raises(RunError, match="1 step or more"):
         nl.Search(small(), snapshot_every=0)
+
+
+def test_a_searcher_serves_one_search(begin, small, tmp_path, state_of):
+    search, calm = begin(), begin()
+    with pytest.raises(RunError, match=r"another Search already, <Search: small, step 0 of 12.*close that one first"):
+        nl.Search(search.searcher, run=tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+    next(search)
+    with pytest.raises(RunError, match=r"make a new one for each$"):
+        nl.Search(search.searcher)
+    assert [*search.events, *search] == list(calm)
+
+
+def test_a_searcher_that_has_not_moved_is_free_again_after_closing(begin, state_of):
+    search = begin()
+    search.close()
+    assert list(nl.Search(search.searcher)) == list(begin())
+
+
+def test_a_searcher_whose_first_step_was_broken_off_is_spent(begin):
+    search = begin()
+    search.set("w_lr", 1e38)
+    with pytest.raises(Diverged):
+        for _ in range(12):
+            next(search)
+            search.rewind(0)
+            search.set("w_lr", 1e38)
+            next(search)
+    search.close()
+    if search.searcher.step == 0:
+        with pytest.raises(RunError, match="make a new one"):
+            nl.Search(search.searcher)
+
+
+def test_a_proposer_serves_one_search():
+    proposer = nl.searchers.RandomSearch(nl.spaces.NASBench201())
+    first = nl.Search(proposer, estimator=lambda architecture: 1.0, budget=3)
+    with pytest.raises(RunError, match="another Search already, <Search: random_search, step 0 of 3, in memory>"):
+        nl.Search(proposer, estimator=lambda architecture: 1.0, budget=3)
+    assert len(list(first)) == 3
+
+
+def test_a_knob_that_would_act_on_nothing_is_refused(begin):
+    search = begin()
+    list(search)
+    with pytest.raises(RunError, match=r"all 12 steps are done.*rewind\(step\)"):
+        search.set("w_lr", 0.5)
+    search.rewind(3)
+    search.set("w_lr", 0.5)
+    assert next(search).rates["w_lr"] == 0.5
+    search.close()
+    with pytest.raises(RunError, match="it was closed"):
+        search.set("w_lr", 0.1)
+
+
+def test_going_back_forgets_wishes(begin):
+    search = begin()
+    next(search)
+    next(search)
+    search.set("w_lr", 0.9)
+    search.rewind(1)
+    assert next(search).rates["w_lr"] == 0.05
+
+
+def test_a_fork_in_memory(begin, state_of):
+    search, calm = begin(), begin()
+    for _ in range(7):
+        next(search)
+    fork, early = search.fork(None), search.fork(None, step=3)
+    assert fork.run is None
+    assert [*fork.events, *fork] == [*early.events, *early] == list(calm)
+    assert state_of(fork) == state_of(early) == state_of(calm)
+    fork.rewind(4)
+    early.rewind(4)
+    assert state_of(fork) == state_of(early)
+    assert search.step == 7
+
+
+@pytest.mark.parametrize("wrong", [nl.spaces.NASBench201(), nl.searchers.Darts, "runs/darts-1", None])
+def test_what_is_no_searcher_is_refused(wrong):
+    with pytest.raises(SpecError, match=r"Search drives a searcher, for instance nl.searchers.Darts\(space, task\)"):
+        nl.Search(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["", "  ", 5, object()])
+def test_what_is_no_path_is_refused(small, wrong, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for use in (lambda: nl.Search(small(), run=wrong), lambda: nl.Search.open(wrong), lambda: nl.runs.fresh(wrong)):
+        with pytest.raises(RunError, match=r"the path of a run is empty; give one|give its path as a string"):
+            use()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_says_what_it_is(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    search = nl.Search(small(total=12), run="runs/small-1")
+    next(search)
+    assert repr(search) == "<Search: small, step 1 of 12, runs/small-1>"
+    search.close()
+    assert repr(search) == "<Search: small, step 1 of 12, runs/small-1; it was closed>"
+    assert repr(nl.Search(small())) == "<Search: small, step 0 of 30, in memory>"

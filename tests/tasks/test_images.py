@@ -103,6 +103,18 @@ BAD = [
     (X, Y, {"test": (X[:, :1], Y)}, "alike"),
     (X, Y, {"test": X}, "pair"),
     (X, Y, {"test": (X, Y + 1), "classes": 3}, "largest test label is 3"),
+    (X.transpose(0, 2, 3, 1), Y, {}, r"\[60, 8, 8, 3\] looks like \[N, H, W, C\]; pass x.transpose\(0, 3, 1, 2\)"),
+    (X.transpose(0, 2, 3, 1)[..., :1], Y, {}, "looks like"),
+    (torch.from_numpy(X).permute(0, 2, 3, 1), Y, {}, r"pass x.permute\(0, 3, 1, 2\)"),
+    (X, Y, {"test": (X.transpose(0, 2, 3, 1), Y)}, "test x must be .* looks like"),
+    (X, Y + 1, {}, r"0 to 3, yet no image has the label 0; .* return_inverse=True\)\[1\], or give classes=4"),
+    (X, Y * 5, {}, r"no image has the label 1, 2, 3, \.\.\.; relabel them 0 to 2"),
+    (X, Y * 10**9, {}, "no image has the label"),
+    (X[:10], np.arange(10), {}, "test images but no training images of the classes"),
+    (X, Y, {"test": (X, Y + 3)}, "test images but no training images of the classes 3, 4, 5"),
+    (X, Y, {"test": (X, Y + 3), "classes": 10}, "labels that no training image has, 3, 4, 5, so that they cannot"),
+    (X, Y, {"classes": True}, "whole number"),
+    (X, Y, {"classes": 3.0}, "whole number"),
 ]
 
 
@@ -262,6 +274,70 @@ def test_a_torchvision_style_data_set(images):
     assert len(Images.from_dataset(Pictures(images)).test) == 12
 
 
+def test_channels_may_be_many_and_images_narrow_where_that_is_said():
+    x = RNG.integers(0, 256, (60, 8, 9, 3), dtype=np.uint8)
+    assert Images.from_arrays(x, Y, channels_first=True).input_shape == (8, 9, 3)
+    assert Images.from_arrays(x[:, :4], Y).input_shape == (4, 9, 3), "four channels are no height"
+    assert Images.from_arrays(x.repeat(2, 3), Y).input_shape == (8, 9, 6)
+
+
+def test_classes_that_are_given_may_be_empty():
+    assert Images.from_arrays(X, Y + 1, classes=5, test=(X, Y + 1)).classes == 5
+    assert Images.from_arrays(X, Y + 1, class_names=["none", "a", "b", "c"]).classes == 4
+
+
+def test_numbers_may_be_numpys():
+    one, two = np.int64(1), np.array(2)
+    task = Images.from_arrays(X, Y, classes=np.uint8(3), seed=one, augmentation=Augmentation(padding=one))
+    small = task.subset(np.int64(20), torch.tensor(6), seed=two)
+    assert small.fingerprint() == Images.from_arrays(X, Y, seed=1).subset(20, 6, seed=2).fingerprint()
+    assert json.loads(json.dumps(small.spec()))["subsets"] == [[20, 6, 2]]
+    for count in (True, 20.0, np.True_, np.float64(20), "20"):
+        with pytest.raises(DataError, match="train must be a whole number"):
+            task.subset(count)
+
+
+WIDE = np.linspace(0, 65535, 64).reshape(8, 8).round().astype(np.uint16)
+
+
+def test_pictures_of_16_bits_keep_their_whole_range(tmp_path):
+    wide = Image.fromarray(WIDE)
+    assert wide.mode == "I;16"
+    save(tmp_path, [wide] * 10)
+    expected = torch.from_numpy(np.round(WIDE / 257.0).astype(np.uint8))
+    for task in (Images.from_folder(tmp_path), Images.from_folder(tmp_path, grey=True)):
+        assert torch.equal(task.train.images[3, 0], expected)
+    task = Images.from_dataset(Pictures([wide] * 10))
+    assert task.input_shape == (1, 8, 8)
+    assert torch.equal(task.test.images[0, 0], expected)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_pictures_of_no_known_range_are_refused(tmp_path, kind):
+    picture = Image.fromarray(WIDE.astype(kind))
+    with pytest.raises(DataError, match=r"does not say which value is white.*Images.from_arrays"):
+        Images.from_dataset(Pictures([picture] * 10))
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        picture.save(tmp_path / name / "0.tiff")
+    with pytest.raises(DataError, match=r"item 0 .*does not say which value is white"):
+        Images.from_folder(tmp_path)
+
+
+def test_transparent_pictures_are_laid_on_white(tmp_path):
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[:4] = (10, 20, 30, 255)
+    pixels[4:6] = (10, 20, 30, 0)
+    pixels[6:] = (0, 0, 0, 128)
+    clear = Image.fromarray(pixels)
+    save(tmp_path, [clear] * 10)
+    for task in (Images.from_folder(tmp_path), Images.from_dataset(Pictures([clear] * 10))):
+        image = task.train.images[0]
+        assert image[:, 0, 0].tolist() == [10, 20, 30]
+        assert image[:, 5, 0].tolist() == [255, 255, 255]
+        assert image[:, 7, 0].tolist() == [127, 127, 127]
+
+
 def test_palettes_and_transparency_become_colours():
     task = Images.from_dataset(Pictures([picture.convert("RGBA") for picture in PIL]))
     assert task.input_shape == (3, 8, 8)
@@ -301,6 +377,9 @@ def test_a_folder_of_pictures(tmp_path):
     assert whole == {image.tobytes() for image in X}
     assert Images.from_folder(tmp_path, 4, grey=True).input_shape == (1, 4, 4)
     assert Images.from_folder(tmp_path, size=(4, 6)).input_shape == (3, 4, 6)
+    task = Images.from_folder(tmp_path, size=np.int64(4), seed=np.int64(1))
+    assert task.input_shape == (3, 4, 4)
+    assert json.loads(json.dumps(task.spec()))["size"] == [4, 4]
 
 
 def test_a_folder_with_train_and_test(tmp_path):
@@ -321,8 +400,9 @@ def test_bad_folders_are_refused(tmp_path):
     with pytest.raises(DataError, match="one folder of pictures a class"):
         Images.from_folder(tmp_path)
     save(tmp_path, PIL)
-    with pytest.raises(DataError, match="size is a side"):
-        Images.from_folder(tmp_path, size=-4)
+    for size in (-4, 4.5, (4, 5, 6), "ab", (4, True)):
+        with pytest.raises(DataError, match="size is a side"):
+            Images.from_folder(tmp_path, size=size)
     (tmp_path / "cat" / "000.png").write_bytes((tmp_path / "cat" / "000.png").read_bytes()[:60])
     with pytest.raises(DataError, match=r"item 0 .* cannot be read"):
         Images.from_folder(tmp_path)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -31,7 +32,19 @@ def test_a_changed_result_does_not_change_the_next_one():
     assert torch.equal(batch_indices(indices, 8, 0, 0), kept)
 
 
-@pytest.mark.parametrize("batch_size", [0, -1, 2.5, True])
+def test_numbers_may_be_numpys():
+    indices = torch.arange(64)
+    for eight, seven in ((np.int64(8), np.uint8(7)), (torch.tensor(8), np.array(7))):
+        assert torch.equal(batch_indices(indices, eight, seven, np.int64(3)), batch_indices(indices, 8, 7, 3))
+
+
+@pytest.mark.parametrize("step", [-1, 2.0, True])
+def test_a_senseless_step_is_refused(step):
+    with pytest.raises(DataError, match="the step must be a whole number from 0 up"):
+        batch_indices(torch.arange(64), 8, step)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, True, np.True_, np.float32(2), torch.tensor(True), "8", None])
 def test_a_senseless_batch_size_is_refused(batch_size):
     with pytest.raises(DataError, match="whole number from 1 up"):
         epoch_length(10, batch_size)

@@ -7,10 +7,13 @@ import time
 
 import pytest
 import torch
+from torch import nn
 
 import naslab as nl
 from naslab import snapshot
 from naslab.errors import RunError, RunPaused, SnapshotDamaged
+from naslab.networks.genotype import Genotype
+from naslab.randomness import seeded
 from naslab.trainers import train
 
 RECIPE = {"epochs": 6, "batch_size": 32, "held_out": 0.2, "learning_rate": 0.05}
@@ -143,3 +146,77 @@ def test_a_full_disk_pauses_the_training_and_loses_nothing(digits, network, tmp_
     report = nl.trainers.fit(whole, digits, **RECIPE)
     assert nl.trainers.fit(resumed, digits, **RECIPE, checkpoint=path) == report
     assert equal(resumed, whole)
+
+
+class Wired(nn.Module):
+    """Two layers of one shape; `crossed` says in which order they act."""
+
+    def __init__(self, crossed=False):
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 10)
+        self.norm = nn.BatchNorm1d(64)
+        self.crossed = crossed
+        self.drop_path_probability = 0.0
+
+    def forward(self, x):
+        layers = (self.second, self.first) if self.crossed else (self.first, self.second)
+        for layer in layers:
+            x = layer(x.flatten(1)).relu()
+        return self.head(self.norm(x))
+
+
+def test_a_network_of_the_same_modules_wired_otherwise_is_refused(digits, tmp_path):
+    assert repr(Wired()) == repr(Wired(crossed=True))
+    recipe = {"epochs": 1, "checkpoint": tmp_path / "fit"}
+    report = nl.trainers.fit(Wired(), digits, **recipe)
+    with pytest.raises(RunError, match="of another network: it has the same modules, but they are wired in another"):
+        nl.trainers.fit(Wired(crossed=True), digits, **recipe)
+    assert nl.trainers.fit(Wired(), digits, **recipe) == report
+
+
+def test_cells_that_differ_by_the_input_of_a_skip_connection_are_told_apart(digits, tmp_path):
+    space = nl.spaces.DartsCell(nodes=2, channels=4, cells=3)
+    pairs = [("sep_conv_3x3", 0), ("max_pool_3x3", 1), ("sep_conv_3x3", 0)]
+    one, other = (
+        space.build(
+            space.from_genotype(
+                Genotype(
+                    normal=(*pairs, ("skip_connect", source)),
+                    normal_concat=(2, 3),
+                    reduce=(*pairs, ("skip_connect", 1)),
+                    reduce_concat=(2, 3),
+                )
+            ),
+            digits,
+        )
+        for source in (1, 2)
+    )
+    assert repr(one) == repr(other)
+    recipe = {"epochs": 1, "batch_size": 32, "checkpoint": tmp_path / "fit"}
+    nl.trainers.fit(one, digits.subset(64, 20), **recipe)
+    with pytest.raises(RunError, match="wired in another"):
+        nl.trainers.fit(other, digits.subset(64, 20), **recipe)
+
+
+def test_a_network_is_known_again_whatever_it_has_learnt_and_to_know_it_changes_nothing(digits, tmp_path):
+    recipe = {"epochs": 2, "checkpoint": tmp_path / "fit"}
+    with seeded(0):
+        trained = Wired()
+    before = torch.get_rng_state()
+    report = nl.trainers.fit(trained, digits, **recipe)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert nl.trainers.fit(trained, digits, **recipe) == report, "with the weights of its end"
+    with seeded(0):
+        plain = Wired()
+    assert nl.trainers.fit(plain, digits, epochs=2) == report, "with a checkpoint or without"
+    assert equal(plain, trained)
+
+
+def test_drop_path_that_the_recipe_leaves_alone_is_part_of_the_training(digits, tmp_path):
+    recipe, network = {"epochs": 1, "checkpoint": tmp_path / "fit"}, Wired()
+    nl.trainers.fit(network, digits, **recipe)
+    network.drop_path_probability = 0.5
+    with pytest.raises(RunError, match=r"drop_path_probability was 0.0, now 0.5"):
+        nl.trainers.fit(network, digits, **recipe)
+    recipe = {"epochs": 2, "drop_path": 0.2, "checkpoint": tmp_path / "drop"}
+    assert nl.trainers.fit(network, digits, **recipe) == nl.trainers.fit(network, digits, **recipe)

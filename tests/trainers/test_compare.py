@@ -7,7 +7,7 @@ from scipy import stats
 import naslab as nl
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.trainers import Comparison, Score, compare
+from naslab.trainers import Comparison, Score, compare, comparing
 
 
 def scores(group, table):
@@ -49,6 +49,11 @@ def test_the_table_says_what_it_cannot_know():
     assert "92.00" in lines[1]
     assert "89.52..94.48" in lines[1]
     assert lines[2].split()[4] == "-"
+    agreed = Comparison((*FOUND, *scores("agreed", {"a": [0.1, 0.1, 0.1]})))
+    assert all(math.isnan(end) for end in agreed.interval("agreed")), "their spread is not known to be 0"
+    assert repr(agreed).splitlines()[2].split()[3:5] == ["10.00", "-"]
+    rounded = Comparison(tuple(scores("r", {"a": [0.1, 0.3], "b": [0.2, 0.2]})))
+    assert math.isnan(rounded.interval("r")[0])
     with pytest.raises(SpecError, match="'once' has 1: give more seeds"):
         comparison.welch("found", "once")
     with pytest.raises(SpecError, match="did you mean 'found'"):
@@ -81,9 +86,12 @@ def test_architectures_of_a_space_trained_alike(digits, tmp_path):
     assert compare(groups, space, task, **{**arguments, "checkpoint": None}) == comparison
 
 
+SAMPLE = nl.spaces.NASBench201().sample(np.random.default_rng(0))
+
+
 @pytest.mark.parametrize(
     ("groups", "seeds", "message"),
-    [({}, (0,), "at least one"), ({"a": []}, (0,), "at least one"), ({"a": [1]}, (), "at least one")],
+    [({}, (0,), "at least one"), ({"a": []}, (0,), "at least one"), ({"a": [SAMPLE]}, (), "at least one")],
 )
 def test_nothing_to_compare(digits, groups, seeds, message):
     with pytest.raises(SpecError, match=message):
@@ -97,3 +105,38 @@ def test_a_seed_counts_once_and_an_architecture_must_belong(digits):
         compare({"a": [one]}, space, digits, seeds=(1, 1))
     with pytest.raises(SpecError, match="does not belong"):
         compare({"a": [Architecture("darts_cell", ())]}, space, digits)
+
+
+@pytest.mark.parametrize(
+    ("groups", "options", "message"),
+    [
+        ([SAMPLE], {}, "groups is a mapping from a name to a list of architectures.*not list"),
+        ({"a": SAMPLE}, {}, r"'a' is Architecture: write {'a': \[architecture\]}"),
+        ({"a": "found"}, {}, "'a' is str"),
+        ({"a": ["found"]}, {}, "'a' holds str: take space.sample"),
+        ({"a": [SAMPLE]}, {"seeds": 3}, r"seeds is a list of whole numbers, not 3; .*range\(3\)"),
+        ({"a": [SAMPLE]}, {"seeds": (0, 1.5)}, "a seed must be a whole number from 0 up, not 1.5"),
+        ({"a": [SAMPLE]}, {"seeds": (-1,)}, "a seed must be"),
+        ({"a": [SAMPLE]}, {"epoch": 3}, "did you mean 'epochs'"),
+        ({"a": [SAMPLE]}, {"chanels": 3}, "did you mean 'channels'"),
+        ({"a": [SAMPLE]}, {"seed": 3}, "did you mean 'seeds'"),
+        ({"a": [SAMPLE]}, {"epochs": 0}, "epochs must be"),
+        ({"a": [SAMPLE]}, {"device": "gpu"}, "there is no device 'gpu'"),
+        ({"a": [SAMPLE]}, {"recipe": {"epochs": 1}}, "must be a Recipe, not dict"),
+        ({"a": [Architecture("darts_cell", ())]}, {}, "does not belong"),
+    ],
+)
+def test_nonsense_is_refused_when_called_and_not_at_the_first_step(digits, groups, options, message):
+    with pytest.raises(SpecError, match=message):
+        comparing(groups, nl.spaces.NASBench201(), digits, **options)
+
+
+def test_hyperparameters_go_to_the_recipe_and_sizes_to_the_networks(digits):
+    space, task = nl.spaces.NASBench201(), digits.subset(300)
+    changed = compare({"a": [SAMPLE]}, space, task, seeds=np.arange(1), epochs=3, batch_size=16, channels=4, cells=1)
+    small = nl.spaces.NASBench201(channels=4, cells=1)
+    recipe = nl.trainers.Recipe(epochs=3, batch_size=16)
+    expected = compare({"a": iter([SAMPLE])}, small, task, seeds=[0], recipe=recipe)
+    assert changed == expected
+    assert compare({"a": [SAMPLE]}, small, task, seeds=[0], recipe=recipe, epochs=1) != expected
+    assert type(changed.scores[0].seed) is int

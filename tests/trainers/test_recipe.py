@@ -1,5 +1,8 @@
+import dataclasses
+import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -46,6 +49,10 @@ def test_optimizers(name, kind):
         ({"precision": "fp8"}, "unknown precision"),
         ({"epochs": 0}, "epochs must be a whole number from 1 up, not 0"),
         ({"epochs": 2.0}, "whole number"),
+        ({"epochs": np.float64(2)}, "whole number"),
+        ({"epochs": np.True_}, "whole number"),
+        ({"batch_size": torch.tensor(True)}, "whole number"),
+        ({"momentum": np.True_}, "momentum"),
         ({"batch_size": -8}, "batch_size"),
         ({"learning_rate": -0.1}, "learning_rate must be a finite number from 0 up"),
         ({"learning_rate": math.nan}, "learning_rate"),
@@ -61,3 +68,10 @@ def test_optimizers(name, kind):
 def test_nonsense_is_refused(changes, message):
     with pytest.raises(SpecError, match=message):
         Recipe().but(**changes)
+
+
+def test_numbers_may_be_numpys_and_are_pythons_afterwards():
+    recipe = Recipe(epochs=np.int64(3), batch_size=np.array(8), learning_rate=np.float32(0.5), momentum=np.float64(0.5))
+    assert recipe == Recipe(epochs=3, batch_size=8, learning_rate=0.5, momentum=0.5)
+    assert json.loads(json.dumps(dataclasses.asdict(recipe)))["learning_rate"] == 0.5
+    assert repr(recipe) == repr(Recipe(epochs=3, batch_size=8, learning_rate=0.5, momentum=0.5))

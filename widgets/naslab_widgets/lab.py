@@ -15,6 +15,7 @@ from typing import Any
 
 import ipywidgets
 
+from naslab.errors import NaslabError
 from naslab.events import Changed, Event
 from naslab.searchers import Trials
 from naslab_widgets.figures.svg import Drawing
@@ -226,7 +227,7 @@ class Lab:
         }.items():
             self._buttons[name].disabled = disabled
         for slider in self._sliders.values():
-            slider.disabled = state == "stopped"
+            slider.disabled = over
 
     def _slider(self, name: str, knob: Any) -> ipywidgets.Widget:
         looks: dict[str, Any] = {
@@ -246,7 +247,10 @@ class Lab:
             value = min(max(float(change["new"]), knob.low), knob.high)
             if not math.isclose(value, self._values[name]):  # else the slider follows the search, not the other way
                 self._values[name] = value
-                self.set(name, value)
+                try:
+                    self.set(name, value)
+                except NaslabError as error:  # the search has ended, or another object drives it
+                    self.view.note(self.search.step, _sentence(error), error=True)
 
         self._values[name] = knob.value
         slider.observe(turned, "value")
