@@ -13,11 +13,18 @@ def usable_device(wished: str | torch.device | None = None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(wished)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    except (RuntimeError, TypeError):
         raise SpecError(
-            f"device={str(wished)!r} cannot be used here ({str(error).splitlines()[0]:.120}); there is: "
-            f"{', '.join(['cpu', *found])}"
+            f"there is no device {wished!r}; give 'cpu', 'cuda' (a GPU of NVIDIA or AMD) or 'mps'"
         ) from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise SpecError(f"device={str(wished)!r} was asked for, but torch finds no CUDA here; use device='cpu'")
+        if device.index is not None and device.index >= torch.cuda.device_count():
+            raise SpecError(f"there are {torch.cuda.device_count()} GPUs, so {device} is not one of them")
+    elif device.type != "cpu":
+        try:
+            torch.zeros(1, device=device).item()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise SpecError(f"device={str(wished)!r} cannot be computed on here: {error}") from None
     return device

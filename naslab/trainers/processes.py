@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from naslab import errors
-from naslab.errors import NaslabError, RunError, SpecError
+from naslab.device import usable_device
+from naslab.errors import NaslabError, RunError
 
 
 @dataclass(frozen=True)
@@ -67,20 +68,8 @@ class Group:
 
     def device(self, wished: str | torch.device | None) -> torch.device:
         """Where this process computes: its own GPU if there are any, else the CPU."""
-        device = _named(wished if wished is not None else "cuda" if torch.cuda.is_available() else "cpu")
-        if device.type == "cuda":
-            if not torch.cuda.is_available():
-                raise SpecError(f"device={str(wished)!r} was asked for, but torch finds no CUDA here; use device='cpu'")
-            if self.size > 1:
-                device = torch.device("cuda", self.local_rank)
-            if device.index is not None and device.index >= torch.cuda.device_count():
-                raise SpecError(f"there are {torch.cuda.device_count()} GPUs, so {device} is not one of them")
-        elif device.type != "cpu":
-            try:
-                torch.zeros(1, device=device).item()
-            except (RuntimeError, AssertionError, NotImplementedError) as error:
-                raise SpecError(f"device={str(wished)!r} cannot be computed on here: {error}") from None
-        return device
+        device = usable_device(wished)
+        return usable_device(f"cuda:{self.local_rank}") if device.type == "cuda" and self.size > 1 else device
 
 
 def join(device: str | torch.device | None) -> Group:
@@ -91,20 +80,11 @@ def join(device: str | torch.device | None) -> Group:
     if not dist.is_initialized():
         if told["WORLD_SIZE"] == 1 or "RANK" not in os.environ:
             return Group()
-        cuda = torch.cuda.is_available() if device is None else _named(device).type == "cuda"
+        cuda = usable_device(device).type == "cuda"
         dist.init_process_group("nccl" if cuda else "gloo")
         atexit.register(_leave)
     local = told["LOCAL_RANK"] if "LOCAL_RANK" in os.environ else dist.get_rank() % max(1, torch.cuda.device_count())
     return Group(dist.get_rank(), dist.get_world_size(), local)
-
-
-def _named(device: str | torch.device) -> torch.device:
-    try:
-        return torch.device(device)
-    except (RuntimeError, TypeError):
-        raise SpecError(
-            f"there is no device {device!r}; give 'cpu', 'cuda' (a GPU of NVIDIA or AMD) or 'mps'"
-        ) from None
 
 
 def _leave() -> None:
