@@ -271,7 +271,7 @@ def test_divergence_is_said_and_names_the_knob(digits):
     searcher = make(digits)
     with torch.no_grad():
         searcher._weights[0][0] = float("nan")
-    with pytest.raises(Diverged, match=r"step 1: .* no longer finite .* rewind.* lower w_lr"):
+    with pytest.raises(Diverged, match=r"step 1: .* no longer finite .*rewind.* lower w_lr"):
         searcher.advance()
 
 
