@@ -28,7 +28,7 @@ $(READY): pyproject.toml
 	touch $@
 
 lab: $(READY)
-	$(BIN)/jupyter lab $(LAB_OPTIONS) notebooks/01_darts.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_OPTIONS) notebooks/01_darts.ipynb
 
 # What the tests need of the system: Chromium for the browser tests, dot for the graphviz ones.
 system:
