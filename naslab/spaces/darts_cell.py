@@ -8,7 +8,7 @@ cell gives out all of its nodes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -90,9 +90,6 @@ class DartsCell(Space):
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
         return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
-
-    def future(self, prefix: Prefix) -> Hashable:
-        return len(prefix)
 
     @property
     def fixed_choices(self) -> tuple[Choice, ...]:

@@ -13,7 +13,7 @@ import csv
 import gzip
 import io
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -80,9 +80,6 @@ class NASBench201(Space):
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
         return CHOICES[len(prefix)] if len(prefix) < len(CHOICES) else None
-
-    def future(self, prefix: Prefix) -> Hashable:
-        return len(prefix)
 
     @property
     def fixed_choices(self) -> tuple[Choice, ...]:

@@ -7,7 +7,6 @@ a layer: 0 for the identity, 1 for expansion 3 and kernel 3, 2 for expansion 6 a
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -50,9 +49,6 @@ class NASBenchMacro(Space):
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
         return CHOICES[len(prefix)] if len(prefix) < len(CHOICES) else None
-
-    def future(self, prefix: Prefix) -> Hashable:
-        return len(prefix)
 
     @property
     def fixed_choices(self) -> tuple[Choice, ...]:

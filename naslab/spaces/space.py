@@ -67,18 +67,17 @@ class Space(ABC):
         """
 
     def future(self, prefix: Prefix) -> Hashable:
-        """What of the prefix still matters for the choices to come.
+        """What of the prefix still matters for the choices to come: where they are fixed, only how many are made.
 
-        The prefix itself by default, which is always right. A space whose choices never depend on
-        earlier ones returns `len(prefix)`, and its size is then a product instead of a walk.
+        Otherwise the prefix itself, which is always right; a space that knows better makes its size quicker to count.
         """
-        return prefix
+        return prefix if self.fixed_choices is None else len(prefix)
 
     @property
     def fixed_choices(self) -> tuple[Choice, ...] | None:
         """All choices, where none depends on earlier answers; None where one does.
 
-        A space that says so gets the quick ways of `sample` and `mutate`.
+        A space that says so gets the quick ways of `sample` and `mutate`, and a size that is a product.
         """
         return None
 
