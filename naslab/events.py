@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -33,16 +33,16 @@ class Event:
         """JSON of the plain fields and safetensors bytes of the arrays (empty without arrays)."""
         plain: dict[str, Any] = {}
         arrays: dict[str, np.ndarray] = {}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
             if isinstance(value, Architecture):
-                plain[field.name] = {"space": value.space, "choices": list(value.choices)}
+                plain[each.name] = {"space": value.space, "choices": list(value.choices)}
             elif isinstance(value, Mapping) and any(isinstance(v, np.ndarray) for v in value.values()):
-                arrays.update({f"{field.name}/{key}": np.ascontiguousarray(v) for key, v in value.items()})
+                arrays.update({f"{each.name}/{key}": np.ascontiguousarray(v) for key, v in value.items()})
             elif isinstance(value, Mapping):
-                plain[field.name] = dict(value)
+                plain[each.name] = dict(value)
             else:
-                plain[field.name] = value
+                plain[each.name] = value
         return json.dumps(plain, sort_keys=True), save_arrays(arrays) if arrays else b""
 
     def __eq__(self, other: object) -> bool:
@@ -50,6 +50,15 @@ class Event:
 
     def __hash__(self) -> int:
         return hash((self.kind, self.step))
+
+
+def _read_only(arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Copies in float32 that nobody can write to."""
+    frozen = {}
+    for key, value in arrays.items():
+        frozen[key] = array = np.array(value, dtype=np.float32)
+        array.setflags(write=False)
+    return MappingProxyType(frozen)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,12 +89,7 @@ class SupernetStep(Event):
     """The knobs in force during the step, for instance the learning rates."""
 
     def __post_init__(self) -> None:
-        frozen = {}
-        for key, value in self.probabilities.items():
-            array = np.array(value, dtype=np.float32)
-            array.setflags(write=False)
-            frozen[key] = array
-        object.__setattr__(self, "probabilities", MappingProxyType(frozen))
+        object.__setattr__(self, "probabilities", _read_only(self.probabilities))
         object.__setattr__(self, "rates", MappingProxyType(dict(self.rates)))
 
 
@@ -112,10 +116,24 @@ class Evaluated(Event):
     best_fitness: float | None
     knobs: Mapping[str, float]
     """The knobs in force when it was proposed."""
+    fidelity: float | None = None
+    """How much training the candidate has had in all, in epochs; None: as the estimator saw fit."""
+    candidate: int | None = None
+    """Number of the first proposal of this candidate: its own, unless the training of an earlier one went on."""
+    begins_from: int | None = None
+    """Number of the proposal whose trained weights it began with; None for new ones."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """What else the estimator found: "parameters", "flops", "latency", "seconds", ..."""
+    details: Mapping[str, float | Sequence[float]] = field(default_factory=dict)
+    """The searcher's own figures once it had learnt of this: a baseline, an entropy, hurdles."""
+    probabilities: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Name of a choice -> [options] float32: what the searcher would then have drawn it with, if it has a policy."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parents", tuple(self.parents))
-        object.__setattr__(self, "knobs", MappingProxyType(dict(self.knobs)))
+        for name in ("knobs", "figures", "details"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        object.__setattr__(self, "probabilities", _read_only(self.probabilities))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,17 +8,17 @@ from typing import Any
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError, unknown
-from naslab.estimators.estimator import Estimator, Function
+from naslab.estimators.estimator import Estimator, Function, Score
 from naslab.estimators.table import Table
 from naslab.estimators.training import Training
 
 ESTIMATORS: dict[str, Any] = {Table.name: Table, Training.name: Training, Function.name: Function}
 """Name in a run folder -> the class that scores again."""
 
-__all__ = ["ESTIMATORS", "Estimator", "Function", "Table", "Training", "as_estimator", "from_spec"]
+__all__ = ["ESTIMATORS", "Estimator", "Function", "Score", "Table", "Training", "as_estimator", "from_spec"]
 
 
-def as_estimator(given: Benchmark | Estimator | Callable[[Architecture], float]) -> Estimator:
+def as_estimator(given: Benchmark | Estimator | Callable[[Architecture], float | Score]) -> Estimator:
     """An estimator is itself, a benchmark a `Table` of its objective, a function a `Function`."""
     if isinstance(given, Benchmark):
         return Table(given)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.spaces.space import Space
+
+
+class Score(NamedTuple):
+    """A fitness, and what else was found on the way."""
+
+    fitness: float
+    figures: Mapping[str, float] = MappingProxyType({})
+    """Finite numbers by name: "parameters", "flops", "latency", "seconds", ..."""
 
 
 @runtime_checkable
@@ -20,7 +29,7 @@ class Estimator(Protocol):
         """Whose architectures it scores; None if it does not matter."""
         ...
 
-    def __call__(self, architecture: Architecture) -> float:
+    def __call__(self, architecture: Architecture) -> float | Score:
         """The fitness. Any exception, and a fitness that is not finite, says that this candidate has failed."""
         ...
 
@@ -39,11 +48,11 @@ class Function:
     name = "function"
     space = None
 
-    def __init__(self, function: Callable[[Architecture], float]) -> None:
+    def __init__(self, function: Callable[[Architecture], float | Score]) -> None:
         self._function = function
         self._called = getattr(function, "__qualname__", type(function).__qualname__)
 
-    def __call__(self, architecture: Architecture) -> float:
+    def __call__(self, architecture: Architecture) -> float | Score:
         return self._function(architecture)
 
     def spec(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from naslab.searchers.darts import Darts, DartsHyperparameters
 from naslab.searchers.local_search import LocalSearch, LocalSearchHyperparameters
 from naslab.searchers.random_search import RandomSearch, RandomSearchHyperparameters
 from naslab.searchers.regularized_evolution import RegularizedEvolution, RegularizedEvolutionHyperparameters
-from naslab.searchers.searcher import Driven, Knob, Proposal, Proposer, State, SupernetSearcher
+from naslab.searchers.searcher import Draft, Driven, Knob, Proposal, Proposer, State, SupernetSearcher
 from naslab.searchers.trials import Trials
 
 SEARCHERS: dict[str, type[SupernetSearcher] | type[Proposer]] = {
@@ -47,6 +47,7 @@ __all__ = [
     "SEARCHERS",
     "Darts",
     "DartsHyperparameters",
+    "Draft",
     "Driven",
     "Knob",
     "LocalSearch",

@@ -12,11 +12,12 @@ Differences from the paper's Alg. 1:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture, Option
-from naslab.searchers.searcher import Proposal, Proposer
+from naslab.searchers.searcher import Draft, Proposal, Proposer
 
 KNOWN_STARTS = 1000
 """After so many restarts that led to nothing new, one is asked for again: the space may hold no more."""
@@ -48,21 +49,21 @@ class LocalSearch(Proposer):
         self._ahead: list[Architecture] = []
         """Neighbours that have not been looked at, the next one last."""
 
-    def propose(self) -> tuple[Architecture, str, tuple[int, ...]]:
+    def propose(self) -> Draft:
         for restart in range(KNOWN_STARTS):
             while self._here is not None and self._ahead:
                 architecture = self._ahead.pop()
                 if architecture.choices not in self._known:
-                    return architecture, "neighbour", (self._here.number,)
+                    return Draft(architecture, "neighbour", (self._here.number,))
                 self._look(architecture)
             self._here = None
             start = self.space.sample(self.rng)
             if start.choices not in self._known or restart == KNOWN_STARTS - 1:
-                return start, "random", ()
+                return Draft(start, "random")
             self._look(start)
         raise AssertionError("unreachable")
 
-    def learn(self, proposal: Proposal, fitness: float | None) -> None:
+    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         place = None if fitness is None else Place(fitness, proposal.number)
         self._known[proposal.architecture.choices] = place
         self._look(proposal.architecture)

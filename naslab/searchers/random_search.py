@@ -7,11 +7,11 @@ Differences from the paper: none; architectures are drawn with replacement.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from naslab.architecture import Architecture
-from naslab.searchers.searcher import Proposal, Proposer
+from naslab.searchers.searcher import Draft, Proposal, Proposer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +28,10 @@ class RandomSearch(Proposer):
     def begin(self) -> None:
         """It has no state but the generator's."""
 
-    def propose(self) -> tuple[Architecture, str, tuple[int, ...]]:
-        return self.space.sample(self.rng), "random", ()
+    def propose(self) -> Draft:
+        return Draft(self.space.sample(self.rng), "random")
 
-    def learn(self, proposal: Proposal, fitness: float | None) -> None:
+    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         """It learns nothing."""
 
     def memory(self) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, whole
-from naslab.searchers.searcher import Knob, Proposal, Proposer, attribute_docstrings
+from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +56,15 @@ class RegularizedEvolution(Proposer):
         self._sample: int = self.hyperparameters.sample
         self._alive: deque[Member] = deque(maxlen=self.hyperparameters.population)
 
-    def propose(self) -> tuple[Architecture, str, tuple[int, ...]]:
+    def propose(self) -> Draft:
         alive = self._alive
         size = len(alive)
         if size < self.hyperparameters.population:
-            return self.space.sample(self.rng), "random", ()
+            return Draft(self.space.sample(self.rng), "random")
         parent = max([alive[int(u * size)] for u in self.rng.random(self._sample).tolist()])
-        return self.space.mutate(parent.architecture, self.rng), "mutation", (parent.number,)
+        return Draft(self.space.mutate(parent.architecture, self.rng), "mutation", (parent.number,))
 
-    def learn(self, proposal: Proposal, fitness: float | None) -> None:
+    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         if fitness is not None:
             self._alive.append(Member(fitness, proposal.number, proposal.architecture))  # a full deque drops its oldest
 

@@ -18,9 +18,10 @@ import math
 import numbers
 import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -215,17 +216,35 @@ class SupernetSearcher(ABC):
         """Go on bit for bit from where `state_dict` was taken."""
 
 
+class Draft(NamedTuple):
+    """What a proposer wants to have evaluated next."""
+
+    architecture: Architecture
+    origin: str
+    """How it came about: "random", "mutation", "promotion", ..."""
+    parents: tuple[int, ...] = ()
+    """Numbers of the proposals that it was made from."""
+    fidelity: float | None = None
+    """How much training the candidate is to have had in all, in epochs; None: as the estimator sees fit."""
+    candidate: int | None = None
+    """Number of the first proposal of the same candidate, when its training goes on; None for a new candidate."""
+    begins_from: int | None = None
+    """Number of the proposal whose trained weights it begins with: of the same candidate, to train on; of another, to
+    inherit what fits. None: from new weights."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An architecture that a proposer wants to know the fitness of."""
+    """An architecture that a proposer wants to know the fitness of: a `Draft` with its number."""
 
     number: int
     """Counts what the proposer has asked, from 1."""
     architecture: Architecture
     origin: str
-    """How it came about: "random", "mutation", ..."""
     parents: tuple[int, ...] = ()
-    """Numbers of the proposals that it was made from."""
+    fidelity: float | None = None
+    candidate: int | None = None
+    begins_from: int | None = None
 
 
 class Proposer(ABC):
@@ -264,12 +283,12 @@ class Proposer(ABC):
         """Set up the algorithm's own state; `space`, `rng` and `hyperparameters` are there."""
 
     @abstractmethod
-    def propose(self) -> tuple[Architecture, str, tuple[int, ...]]:
-        """The next architecture, its origin, and the numbers of its parents."""
+    def propose(self) -> Draft:
+        """What to evaluate next."""
 
     @abstractmethod
-    def learn(self, proposal: Proposal, fitness: float | None) -> None:
-        """Take in what a proposal is worth; None for one that failed."""
+    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+        """Take in what a proposal is worth, None for one that failed; and what else the estimator found."""
 
     @abstractmethod
     def memory(self) -> Any:
@@ -288,17 +307,34 @@ class Proposer(ABC):
         """Turn a knob, from the next proposal on."""
         turned(name, value, self.knobs)
 
+    @property
+    def details(self) -> Mapping[str, float | Sequence[float]]:
+        """The algorithm's own figures of the moment, for its events: a baseline, an entropy, hurdles."""
+        return {}
+
+    @property
+    def probabilities(self) -> Mapping[str, np.ndarray]:
+        """Name of a choice -> [options] float32: what the algorithm would now draw it with, if it has such a policy."""
+        return {}
+
     # --- what follows ----------------------------------------------------------------------------
 
     def ask(self) -> Proposal:
         """The next architecture to be evaluated."""
-        architecture, origin, parents = self.propose()
-        self.asked += 1
-        proposal = self._open[self.asked] = Proposal(self.asked, architecture, origin, parents)
+        architecture, origin, parents, fidelity, candidate, begins_from = self.propose()
+        self.asked = number = self.asked + 1
+        first = number if candidate is None else candidate
+        proposal = Proposal(number, architecture, origin, parents, fidelity, first, begins_from)
+        self._open[number] = proposal
         return proposal
 
-    def tell(self, proposal: Proposal, fitness: float | None) -> None:
-        """What a proposal is worth, once: more is better. None says that it could not be evaluated."""
+    def tell(
+        self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        """What a proposal is worth, once: more is better. None says that it could not be evaluated.
+
+        `figures` are what else is known of it: "parameters", "flops", "latency", "seconds", ...
+        """
         if fitness is not None and not (isinstance(fitness, int | float) and math.isfinite(fitness)):
             raise SpecError(f"a fitness is a finite number, or None for a failed candidate; not {fitness!r}")
         if self._open.get(proposal.number) != proposal:
@@ -307,7 +343,7 @@ class Proposer(ABC):
                 f"tell each proposal that ask() gave once"
             )
         del self._open[proposal.number]
-        self.learn(proposal, fitness)
+        self.learn(proposal, fitness, figures)
 
     def spec(self) -> dict[str, Any]:
         """JSON from which `naslab.searchers.from_spec` makes this proposer again, as it was at the beginning."""
@@ -325,7 +361,10 @@ class Proposer(ABC):
 
     def state_dict(self) -> State:
         """Everything that the next proposal depends on, copied."""
-        opened = [[p.number, list(p.architecture.choices), p.origin, p.parents] for p in self._open.values()]
+        opened = [
+            [p.number, list(p.architecture.choices), p.origin, p.parents, p.fidelity, p.candidate, p.begins_from]
+            for p in self._open.values()
+        ]
         return {
             "asked": self.asked,
             "open": json.dumps(opened),
@@ -337,8 +376,8 @@ class Proposer(ABC):
         """Go on bit for bit from where `state_dict` was taken."""
         self.asked = int(state["asked"])  # type: ignore[arg-type]
         self._open = {
-            number: Proposal(number, Architecture(self.space.name, tuple(choices)), origin, tuple(parents))
-            for number, choices, origin, parents in json.loads(str(state["open"]))
+            number: Proposal(number, Architecture(self.space.name, tuple(choices)), origin, tuple(parents), *training)
+            for number, choices, origin, parents, *training in json.loads(str(state["open"]))
         }
         self.rng.bit_generator.state = json.loads(str(state["random"]))
         self.remember(json.loads(str(state["memory"])))

@@ -14,7 +14,7 @@ from typing import Any
 
 from naslab.architecture import Architecture
 from naslab.errors import RunError, SpecError, whole
-from naslab.estimators import as_estimator
+from naslab.estimators import Score, as_estimator
 from naslab.events import Evaluated, Event
 from naslab.searchers.searcher import Knob, Proposal, Proposer, State, turned
 from naslab.spaces.space import Space
@@ -63,21 +63,22 @@ class Trials:
         """The same with the fitness that was found then."""
         if not isinstance(logged, Evaluated):
             return self.advance()
-        return self._tell(self.proposer.ask(), logged.fitness, logged.message)
+        return self._tell(self.proposer.ask(), logged.fitness, logged.figures, logged.message)
 
-    def _evaluate(self, architecture: Architecture) -> tuple[float | None, str]:
-        """Its fitness; or None, and why."""
+    def _evaluate(self, architecture: Architecture) -> tuple[float | None, Mapping[str, float], str]:
+        """Its fitness and figures; or None, nothing, and why."""
         try:
-            fitness = self.estimator(architecture)
+            found = self.estimator(architecture)
         except Exception as error:  # whatever it is, it is the candidate's, not the search's
-            return None, f"{type(error).__name__}: {error}"[:MAX_MESSAGE]
+            return None, {}, f"{type(error).__name__}: {error}"[:MAX_MESSAGE]
+        fitness, figures = found if isinstance(found, Score) else (found, {})
         if isinstance(fitness, bool) or not isinstance(fitness, numbers.Real) or not math.isfinite(fitness):
-            return None, f"the estimator gave {fitness!r:.200}; a fitness is a finite number"
-        return float(fitness), ""
+            return None, {}, f"the estimator gave {fitness!r:.200}; a fitness is a finite number"
+        return float(fitness), figures, ""
 
-    def _tell(self, proposal: Proposal, fitness: float | None, message: str) -> Evaluated:
+    def _tell(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float], message: str) -> Evaluated:
         inforce = {name: knob.value for name, knob in self.proposer.knobs.items()}
-        self.proposer.tell(proposal, fitness)
+        self.proposer.tell(proposal, fitness, figures)
         self._step += 1
         if fitness is not None and (self._best is None or fitness > self._best[1]):
             self._best = proposal.architecture, fitness
@@ -90,6 +91,12 @@ class Trials:
             parents=proposal.parents,
             status="failed" if fitness is None else "done",
             fitness=fitness,
+            fidelity=proposal.fidelity,
+            candidate=proposal.candidate,
+            begins_from=proposal.begins_from,
+            figures=figures,
+            details=self.proposer.details,
+            probabilities=self.proposer.probabilities,
             message=message,
             best=best,
             best_fitness=best_fitness,
