@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from naslab.errors import SpecError
 from naslab.networks.batch_norm import frozen_statistics
-from naslab.operations.stacked import STACKED, Rectified, of_edges
+from naslab.operations.stacked import STACKED, Rectified, average_pooled, of_edges
 from naslab.operations.tricks import Tricks
 
 
@@ -40,12 +40,15 @@ class Mixture:
         return [edge for edge, used in enumerate(self.used) if used[column]]
 
 
-def mixture(weights: Mapping[str, Tensor], part: str, edges: int, operations: int) -> Mixture:
-    """Of all edges of a part."""
-    matrix = weights.get(part)
+def mixture(weights: Mapping[str, Tensor | Mixture], part: str, edges: int, operations: int) -> Mixture:
+    """Of all edges of a part; a `Mixture` says by itself what is to be computed, and may need a gradient."""
+    given = weights.get(part)
+    matrix = given.weights if isinstance(given, Mixture) else given
     if matrix is None or matrix.shape != (edges, operations):
         came = "nothing" if matrix is None else f"shape {tuple(matrix.shape)}"
         raise SpecError(f"the weights of {part!r} must have shape ({edges}, {operations}), got {came}")
+    if isinstance(given, Mixture):
+        return given
     used = torch.ones_like(matrix, dtype=torch.bool) if matrix.requires_grad else matrix != 0
     return Mixture(matrix, used.tolist())
 
@@ -114,15 +117,24 @@ class Leaving(nn.Module):
                 for edge in edges:
                     weight = mixture.weights[edge, self.columns[name]]
                     if edge == edges[0]:
-                        yield [edge], [weight * self.shared[name](x)]
+                        yield [edge], [weight * self._one_for_all(name, x, tricks)]
                     else:
                         with frozen_statistics(self.shared[name]):
-                            yield [edge], [weight * self.shared[name](x)]
+                            yield [edge], [weight * self._one_for_all(name, x, tricks)]
             return
-        results = torch.stack([self.shared[name](x).permute(0, 2, 3, 1) for name in used])  # [K, B, H', W', C]
-        weights = mixture.weights[:, [self.columns[name] for name in used]]  # [D, K]
+        results = torch.stack([self._one_for_all(name, x, tricks).permute(0, 2, 3, 1) for name in used])
+        weights = mixture.weights[:, [self.columns[name] for name in used]]  # [D, K]; results: [K, B, H', W', C]
         blended = (weights.to(results) @ results.flatten(1)).unflatten(1, results.shape[1:])
         yield range(self.edges), blended.permute(0, 1, 4, 2, 3).unbind()
+
+    def _one_for_all(self, name: str, x: Tensor, tricks: Tricks) -> Tensor:
+        """The output of an operation without parameters: [B, C, H', W']."""
+        operation = self.shared[name]
+        if not tricks.pooling_by_convolution or x.device.type != "cpu":
+            return operation(x)
+        for module in operation if isinstance(operation, nn.Sequential) else [operation]:
+            x = average_pooled(module, x) if isinstance(module, nn.AvgPool2d) else module(x)
+        return x
 
     def _with_parameters(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> Iterator[Outputs]:
         rectified = Rectified(x)

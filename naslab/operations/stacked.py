@@ -12,6 +12,7 @@ compute, in order; `scale`, [len(edges) C], what to multiply the output with. No
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -204,6 +205,27 @@ class StackedFactorizedReduce(nn.Module):
             return self.norm.scaled(odd, edges, scale, tricks)
         halves = zip(even.chunk(len(edges), dim=1), odd.chunk(len(edges), dim=1), strict=True)
         return self.norm.scaled(torch.cat([part for pair in halves for part in pair], dim=1), edges, scale, tricks)
+
+
+def average_pooled(pool: nn.AvgPool2d, x: Tensor) -> Tensor:
+    """`pool(x)`, which leaves the padding out of its averages, as a convolution: the sum over the number of pixels."""
+    settings = int(pool.kernel_size), int(pool.stride), int(pool.padding)  # type: ignore[arg-type]
+    ones, shares = _averaging(x.shape[1], (x.shape[2], x.shape[3]), settings, x.dtype)
+    return F.conv2d(x, ones, None, *settings[1:], 1, x.shape[1]) * shares
+
+
+@cache
+def _averaging(
+    channels: int, sides: tuple[int, int], settings: tuple[int, int, int], dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """The kernel of a sum, and for each output pixel one over the number of pixels in it that are not padding."""
+    kernel, stride, padding = settings
+    with torch.inference_mode(False):
+        rows, columns = (
+            F.avg_pool1d(torch.ones(1, side, dtype=torch.float64), kernel, stride, padding)[0] * kernel
+            for side in sides
+        )
+        return torch.ones(channels, 1, kernel, kernel, dtype=dtype), torch.outer(rows, columns).reciprocal().to(dtype)
 
 
 STACKED: dict[str, Callable[[int, int, int], nn.Module]] = {

@@ -19,6 +19,8 @@ class Tricks:
     """The weight of an operation is the scale of its last batch normalisation: a * norm(x) costs no pass of its own."""
     pixels_together: bool = True
     """The channels of a pixel lie side by side in memory, as the fast kernels of a CPU want them."""
+    pooling_by_convolution: bool = True
+    """The average of pixels is a depthwise convolution with ones, which has a fast kernel; pooling has none."""
     turned_kernels: bool = True
     """The input gradient of a depthwise convolution is a convolution with the turned kernel (`depthwise.py`)."""
     narrow_strips: bool = True
