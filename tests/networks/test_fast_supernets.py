@@ -62,10 +62,10 @@ def darts(
 
 
 def nasbench201(
-    plain, operations=tuple(NASBENCH201_OPERATIONS), shape=(2, 7, 8), batch=3, channels=4, dtype=torch.float64
+    plain, operations=tuple(NASBENCH201_OPERATIONS), shape=(2, 7, 8), batch=3, channels=4, cells=1, dtype=torch.float64
 ):
     arguments = (operations, shape, 5)
-    sizes = {"channels": channels, "cells": 1}
+    sizes = {"channels": channels, "cells": cells}
     return pair(NASBench201Supernet, plain.PlainNASBench201Supernet, arguments, sizes, {"cell": 6}, batch, dtype)
 
 
@@ -315,7 +315,7 @@ class Launches(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize(("make", "sizes"), [(darts, {"nodes": 4, "cells": 2}), (nasbench201, {})])
+@pytest.mark.parametrize(("make", "sizes"), [(darts, {"nodes": 4, "cells": 2}), (nasbench201, {"cells": 4})])
 def test_half_the_launches_of_the_plain_supernet(plain, make, sizes):
     both = make(plain, dtype=torch.float32, batch=2, **sizes)
     counts = []
