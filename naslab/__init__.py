@@ -7,6 +7,7 @@
 The live view is `naslab_widgets.Lab(search)`.
 """
 
+import naslab.waiting  # noqa: F401  first of all: it must come before torch
 from naslab import (
     analysis,
     architecture,

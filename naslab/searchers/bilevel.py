@@ -29,6 +29,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from naslab.networks.frozen import frozen
+
 Loss = Callable[[], Tensor]
 Product = Callable[[Loss, Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], list[Tensor]]
 
@@ -67,18 +69,6 @@ def _put(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     with torch.no_grad():
         for w, value in zip(weights, values, strict=True):
             w.copy_(value)
-
-
-@contextmanager
-def frozen(weights: Sequence[Tensor]) -> Iterator[None]:
-    """Inside, the weights need no gradient: none is computed for them, and nothing is kept for it."""
-    for w in weights:
-        w.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for w in weights:
-            w.requires_grad_(True)
 
 
 def gradients(loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:

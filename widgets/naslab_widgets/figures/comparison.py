@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from naslab.trainers import Comparison
+from naslab_widgets.figures.axis import ticks
 from naslab_widgets.figures.palette import HUES
 from naslab_widgets.figures.svg import FAINT, INK, Drawing, add, document, drawing
 
@@ -17,7 +17,8 @@ def comparison(found: Comparison) -> Drawing:
     groups = found.groups
     rows = {group: [100 * value for value in found.samples(group)] for group in groups}
     ends = {group: tuple(100 * end for end in found.interval(group)) for group in groups}
-    low, high, ticks = _axis([v for group in groups for v in (*rows[group], *ends[group]) if math.isfinite(v)])
+    shown = [v for group in groups for v in (*rows[group], *ends[group]) if math.isfinite(v)]
+    low, high, marks = ticks(min(shown), max(max(shown), min(shown) + 0.5))
     height = TOP + ROW * len(groups) + BOTTOM
     root = document(WIDTH, height)
 
@@ -25,7 +26,7 @@ def comparison(found: Comparison) -> Drawing:
         return LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low)
 
     bottom = TOP + ROW * len(groups)
-    for tick in ticks:
+    for tick in marks:
         add(root, "line", x1=x(tick), x2=x(tick), y1=TOP, y2=bottom, stroke=FAINT, stroke_width=0.5, opacity=0.6)
         add(root, "text", f"{tick:g}", x=x(tick), y=bottom + 16, font_size=11, fill=INK, text_anchor="middle")
     add(
@@ -59,14 +60,3 @@ def comparison(found: Comparison) -> Drawing:
             fill=INK,
         )
     return drawing(root)
-
-
-def _axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
-    """Ends around the values and round ticks between them."""
-    spread = max(max(values) - min(values), 0.5)
-    rough = spread / 4
-    scale = 10 ** math.floor(math.log10(rough))
-    step = next(m * scale for m in (1, 2, 5, 10) if m * scale >= rough)
-    first, last = math.floor(min(values) / step), math.ceil(max(values) / step)
-    last = max(last, first + 1)
-    return first * step, last * step, [i * step for i in range(first, last + 1)]

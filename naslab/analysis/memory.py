@@ -1,0 +1,153 @@
+"""The memory of a search step: measured, and told before the run.
+
+What is counted are the bytes of the tensors that are alive, as `torch.cuda.max_memory_allocated` counts them on a GPU.
+The process needs more: on a CPU about 0.1 GB for compiled kernels and scratch space.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from naslab.errors import whole
+from naslab.networks.batch_norm import KeptBuffers
+from naslab.networks.frozen import frozen
+
+FEW = 2
+"""Images of the smaller of the two steps that an estimate comes from."""
+
+
+class Alive(TorchDispatchMode):
+    """Inside, counts the bytes of tensors that are made and not gone yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = self.peak = 0
+        self._storages: dict[int, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(output):
+            if isinstance(leaf, Tensor):
+                self._count(leaf.untyped_storage())
+        return output
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key not in self._storages:
+            self._storages[key] = size = storage.nbytes()
+            self.bytes += size
+            self.peak = max(self.peak, self.bytes)
+            weakref.finalize(storage, self._gone, key)
+
+    def _gone(self, key: int) -> None:
+        self.bytes -= self._storages.pop(key)
+
+
+def peak(step: Callable[[], object], device: torch.device | str = "cpu") -> int:
+    """The most bytes that were alive at once during a step, beyond those alive before; measured by doing the step."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        step()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    with Alive() as alive:
+        step()
+    return alive.peak
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """What a first-order step of a supernet needs, in bytes."""
+
+    batch_size: int
+    lasting: int
+    """Weights, their momentum, buffers: there between the steps too."""
+    step: int
+    """At most during the step, on top: what is kept for the backward pass, gradients, the images."""
+    each_image: float
+    """What one image more adds."""
+
+    @property
+    def total(self) -> int:
+        return self.lasting + self.step
+
+    def largest_batch(self, available: float) -> int:
+        """The largest batch whose step fits into so many bytes; 0 if not even one image does."""
+        rest = self.step - self.each_image * self.batch_size
+        return max(0, int((available - self.lasting - rest) / self.each_image))
+
+    def __str__(self) -> str:
+        return f"{_shown(self.total)} for a step of {self.batch_size} images"
+
+
+def step_memory(
+    network: nn.Module, edges: Mapping[str, int], operations: int, input_shape: tuple[int, ...], *, batch_size: int
+) -> StepMemory:
+    """An estimate from two steps of very few images, which leave the network as it is.
+
+    What is kept for the backward pass grows evenly with the images; the rest (gradients) does not grow.
+
+    Args:
+        network: a `naslab.spaces.space.Supernet`, on its device.
+        edges: part -> number of edges E, as of a `naslab.spaces.space.SupernetSpace`.
+        operations: how many candidates O an edge has.
+        input_shape: (C, H, W) of the images.
+        batch_size: images in a mini-batch.
+    """
+    whole("batch_size", batch_size, 1)
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    device = weights[0].device
+
+    def step(images: int, search: bool) -> None:
+        """The step of the architecture, or else that of the weights."""
+        x = torch.zeros(images, *input_shape, device=device)
+        mixtures = {
+            part: torch.full((rows, operations), 1 / operations, device=device, requires_grad=search)
+            for part, rows in edges.items()
+        }
+        loss = F.cross_entropy(network(x, mixtures), torch.zeros(images, dtype=torch.long, device=device))
+        torch.autograd.grad(loss, list(mixtures.values()) if search else weights, allow_unused=True)
+
+    def line(search: bool) -> tuple[int, float]:
+        """Bytes at the batch size, and for each image."""
+        smaller, larger = (peak(partial(step, images, search), device) for images in (FEW, 2 * FEW))
+        each = (larger - smaller) / FEW
+        return int(smaller + each * (batch_size - FEW)), each
+
+    with KeptBuffers(network):
+        of_weights = line(search=False)
+        with frozen(weights):
+            of_alphas = line(search=True)
+    lasting = 2 * sum(weight.nbytes for weight in weights) + sum(buffer.nbytes for buffer in network.buffers())
+    return StepMemory(batch_size, lasting, *max(of_weights, of_alphas))
+
+
+def available(device: torch.device | str = "cpu") -> int | None:
+    """Bytes that are free for more tensors; None where the system does not say."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo") as lines:
+            found = dict(line.split(":", 1) for line in lines)
+        return int(found["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        pages = getattr(os, "sysconf_names", {})
+        if "SC_AVPHYS_PAGES" in pages:
+            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return None
+
+
+def _shown(size: float) -> str:
+    return f"{size / 1e9:.2g} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

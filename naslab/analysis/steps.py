@@ -1,0 +1,137 @@
+"""The time of a supernet's steps, and what each of its tricks buys (`naslab.operations.tricks`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from naslab.errors import SpecError, whole
+from naslab.networks.batch_norm import frozen_statistics
+from naslab.networks.frozen import frozen
+from naslab.operations.tricks import Tricks
+from naslab.randomness import seeded, torch_generator
+from naslab.threads import torch_threads
+
+
+class Steps:
+    """The steps of DARTS on a supernet, again and again on one mini-batch; without data and logs.
+
+    Args:
+        network: a `naslab.spaces.space.Supernet`.
+        edges: part -> number of edges E.
+        operations: how many candidates O an edge has.
+        x: [B, C, H, W].
+        y: [B] int64.
+    """
+
+    def __init__(self, network: nn.Module, edges: Mapping[str, int], operations: int, x: Tensor, y: Tensor) -> None:
+        self.network, self.x, self.y = network, x, y
+        generator = torch_generator("alphas")
+        drawn = {part: 1e-3 * torch.randn(rows, operations, generator=generator) for part, rows in edges.items()}
+        self.alphas = {part: alpha.to(x.device).requires_grad_() for part, alpha in drawn.items()}
+        self.weights = list(network.parameters())
+        self.sgd = torch.optim.SGD(self.weights, lr=0.025, momentum=0.9, weight_decay=3e-4)
+
+    def loss(self) -> Tensor:
+        """Cross-entropy of the mixture, with a graph to weights and alphas."""
+        return F.cross_entropy(self.network(self.x, {p: a.softmax(dim=-1) for p, a in self.alphas.items()}), self.y)
+
+    def weight_step(self) -> None:
+        """Forward, backward, clip, SGD."""
+        with torch.no_grad():
+            mixture = {part: alpha.softmax(dim=-1) for part, alpha in self.alphas.items()}
+        self.sgd.zero_grad()
+        F.cross_entropy(self.network(self.x, mixture), self.y).backward()
+        nn.utils.clip_grad_norm_(self.weights, 5.0)
+        self.sgd.step()
+
+    def alpha_step(self) -> None:
+        """The gradient of the alphas, first order."""
+        with frozen_statistics(self.network), frozen(self.weights):
+            torch.autograd.grad(self.loss(), list(self.alphas.values()), allow_unused=True)  # a part may have no cell
+
+
+def interleaved(
+    jobs: Mapping[str, Callable[[], object]], rounds: int, *, warm: bool = True, progress: bool = False
+) -> dict[str, list[float]]:
+    """Seconds [rounds] of each job; they take turns, so that a disturbance of the machine meets them all.
+
+    With `warm`, a round comes first that does not count.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    for number in tqdm(range(rounds + warm), desc="rounds", unit="round", leave=False, disable=not progress):
+        for name, job in jobs.items():
+            gc.collect()
+            start = time.perf_counter()
+            job()
+            if number >= warm:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+@dataclass(frozen=True)
+class Bought:
+    """What a trick buys: how many times as long a step takes without it."""
+
+    trick: str
+    """Its name in `Tricks`; "all" for doing without any."""
+    weight_step: float
+    alpha_step: float
+
+
+def what_each_trick_buys(
+    space: Any, task: Any, *, batch_size: int = 16, rounds: int = 3, threads: int = 1, progress: bool = True
+) -> list[Bought]:
+    """The times of the steps with one trick after the other turned off, as multiples of those with all of them on.
+
+    Args:
+        space: one with a supernet.
+        task: gives the shape of the images.
+        batch_size: images, of noise.
+        rounds: the median of so many counts.
+        threads: of the CPU.
+        progress: a bar.
+    """
+    if not hasattr(space, "supernet"):
+        raise SpecError(f"tricks make supernets fast; {space.name!r} has none")
+    whole("rounds", rounds, 1)
+    with seeded("tricks"):
+        network = space.supernet(task)
+        x = torch.randn(whole("batch_size", batch_size, 2), *task.input_shape)
+        y = torch.randint(task.classes, (batch_size,))
+    return tricks_of(Steps(network, space.edges(), len(space.operations), x, y), rounds, threads, progress)
+
+
+def tricks_of(steps: Steps, rounds: int, threads: int = 1, progress: bool = True) -> list[Bought]:
+    """`what_each_trick_buys`, of steps that there are already."""
+    names = [field.name for field in dataclasses.fields(Tricks)]
+    settings = {"": Tricks(), **{name: Tricks(**{name: False}) for name in names}, "all": Tricks.none()}
+
+    def under(tricks: Tricks, step: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            steps.network.tricks = tricks  # type: ignore[assignment]
+            step()
+
+        return run
+
+    kinds = {"weight": steps.weight_step, "alpha": steps.alpha_step}
+    jobs = {f"{kind} {off}": under(tricks, step) for kind, step in kinds.items() for off, tricks in settings.items()}
+    with torch_threads(threads):
+        seconds = interleaved(jobs, rounds, progress=progress)
+
+    def ratio(kind: str, off: str) -> float:
+        pairs = zip(seconds[f"{kind} {off}"], seconds[f"{kind} "], strict=True)
+        return statistics.median(without / with_all for without, with_all in pairs)
+
+    steps.network.tricks = Tricks()  # type: ignore[assignment]
+    return [Bought(off, ratio("weight", off), ratio("alpha", off)) for off in list(settings)[1:]]

@@ -1,0 +1,33 @@
+"""The time of steps, and what each trick buys."""
+
+import dataclasses
+import math
+
+import pytest
+
+import naslab as nl
+from naslab.analysis.steps import interleaved, what_each_trick_buys
+from naslab.errors import SpecError
+from naslab.operations.tricks import Tricks
+
+
+def test_jobs_take_turns_and_the_first_round_does_not_count():
+    done = []
+    seconds = interleaved({name: lambda name=name: done.append(name) for name in "ab"}, 3)
+    assert done == list("ab" * 4)
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 3, "b": 3}
+    assert all(time >= 0 for times in seconds.values() for time in times)
+
+
+def test_every_trick_is_turned_off_once():
+    space = nl.spaces.DartsCell(nodes=2, channels=4, cells=2)
+    bought = what_each_trick_buys(space, nl.tasks.Digits(), batch_size=4, rounds=1, progress=False)
+    assert [row.trick for row in bought] == [*(field.name for field in dataclasses.fields(Tricks)), "all"]
+    for row in bought:
+        assert 0 < row.weight_step < math.inf
+        assert 0 < row.alpha_step < math.inf
+
+
+def test_a_space_without_a_supernet_has_no_tricks():
+    with pytest.raises(SpecError, match="has none"):
+        what_each_trick_buys(nl.spaces.NASBenchMacro(), nl.tasks.Digits())
