@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from naslab.errors import SpecError
+from collections.abc import Collection
+
+from naslab.errors import SpecError, unknown
 
 
 def positive(name: str, value: object) -> int:
@@ -33,3 +35,17 @@ def image(input_shape: tuple[int, ...], reductions: int) -> tuple[int, int, int]
             f"use images of at least {2**reductions} x {2**reductions}, or fewer cells"
         )
     return channels, height, width
+
+
+def several(name: str, values: object) -> tuple[int, ...]:
+    """The values if they are different whole numbers of at least 1, and there are any."""
+    if not isinstance(values, list | tuple) or not values or len(set(map(repr, values))) != len(values):
+        raise SpecError(f"{name} must be a list of different whole numbers of at least 1, not {values!r}")
+    return tuple(positive(f"each of {name}", value) for value in values)
+
+
+def one_of(name: str, value: object, options: Collection[str]) -> str:
+    """The value if it is one of the options."""
+    if not isinstance(value, str) or value not in options:
+        raise SpecError(unknown(name, value, options))
+    return value

@@ -1,7 +1,8 @@
 """The thirteen operations of the NASNet space (Zoph et al. 2018, https://arxiv.org/abs/1707.07012, Sec. 3.1).
 
-Built as those of DARTS (`images.py`), which has some of them: [B, C, H, W] -> [B, C, ceil(H / stride), ...], ReLU before
-the convolutions and batch normalisation after. Difference from the paper: the dilated convolution is depthwise separable.
+Built as those of DARTS (`images.py`), which has some of them: [B, C, H, W] -> [B, C, ceil(H / stride), ...], ReLU
+before the convolutions and batch normalisation after. Difference from the paper: the dilated convolution is depthwise
+separable.
 """
 
 from __future__ import annotations

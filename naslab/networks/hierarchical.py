@@ -1,0 +1,121 @@
+"""Networks of hierarchical motifs (Liu et al. 2018, https://arxiv.org/abs/1711.00436, Sec. 2).
+
+A motif is a graph whose first node is its input and whose last is its output; a node merges what its edges bring. The
+edges of the motifs of level 2 are primitive operations, those of the cell, the one motif of level 3, are motifs of
+level 2. Wherever a motif stands it has weights of its own.
+
+    3 x 3 convolution; N cells at C channels; 3 x 3 separable convolution of stride 2; N cells at 2C; another; N cells
+    at 4C; average over the image, linear
+
+Differences from the paper: it merges by concatenation, whatever the width may grow to; here, nodes keep the width,
+either by a 1 x 1 convolution behind the concatenation (which the paper calls the general case) or as a sum. Edges that
+lead nowhere are left out; a motif through which nothing leads gives zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from naslab.networks import sizes
+from naslab.networks.mixture import total
+from naslab.operations.hierarchical import PRIMITIVES, Convolution, depthwise, pointwise
+
+Edges = Mapping[tuple[int, int], str]
+"""(source, target) -> the operation or motif there; an edge that is not there is missing."""
+MERGES = ("concat", "sum")
+GROUPS = 3
+
+
+def leading(edges: Edges, nodes: int) -> dict[tuple[int, int], str]:
+    """The edges that lie on a path from node 0 to the last."""
+    forward, backward = {0}, {nodes - 1}
+    for source, target in sorted(edges, key=lambda edge: edge[1]):
+        if source in forward:
+            forward.add(target)
+    for source, target in sorted(edges, key=lambda edge: -edge[0]):
+        if target in backward:
+            backward.add(source)
+    return {edge: op for edge, op in edges.items() if edge[0] in forward and edge[1] in backward}
+
+
+class Motif(nn.Module):
+    """A graph of operations, [B, C, H, W] -> [B, C, H, W]; all its edges lie on a path from input to output."""
+
+    def __init__(self, edges: Edges, operation: Callable[[str], nn.Module], channels: int, merge: str) -> None:
+        super().__init__()
+        self.incoming: dict[int, list[int]] = {}
+        for source, target in sorted(edges):
+            self.incoming.setdefault(target, []).append(source)
+        self.operations = nn.ModuleDict(
+            {f"{source}_{target}": operation(name) for (source, target), name in sorted(edges.items())}
+        )
+        self.merges = nn.ModuleDict(
+            {
+                str(node): Convolution(pointwise(len(sources) * channels, channels))
+                for node, sources in self.incoming.items()
+                if merge == "concat" and len(sources) > 1
+            }
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.incoming:
+            return torch.zeros_like(x)
+        states = {0: x}
+        for node in sorted(self.incoming):
+            terms = [self.operations[f"{source}_{node}"](states[source]) for source in self.incoming[node]]
+            merge = str(node)
+            states[node] = self.merges[merge](torch.cat(terms, dim=1)) if merge in self.merges else total(terms)
+        return states[max(states)]
+
+
+class HierarchicalNetwork(nn.Module):
+    """A network to be trained on its own.
+
+    Args:
+        cell: edges of the cell, each naming a motif.
+        motifs: name -> edges of a motif, each naming one of `PRIMITIVES`.
+        input_shape: (C, H, W) of the images.
+        classes: how many.
+        channels: of the first group of cells.
+        cells: of each of the three groups.
+        merge: "concat" or "sum".
+    """
+
+    def __init__(
+        self,
+        cell: Edges,
+        motifs: Mapping[str, Edges],
+        input_shape: tuple[int, ...],
+        classes: int,
+        *,
+        channels: int,
+        cells: int,
+        merge: str,
+    ) -> None:
+        super().__init__()
+        for name, value in (("channels", channels), ("cells", cells), ("classes", classes)):
+            sizes.positive(name, value)
+        sizes.one_of("merge", merge, MERGES)
+        image_channels, _, _ = sizes.image(input_shape, GROUPS - 1)
+        layers: list[nn.Module] = [Convolution(nn.Conv2d(image_channels, channels, 3, padding=1, bias=False))]
+        for group in range(GROUPS):
+            if group > 0:
+                layers.append(Convolution(depthwise(channels, stride=2), pointwise(channels, 2 * channels)))
+                channels *= 2
+            layers += [self._cell(cell, motifs, channels, merge) for _ in range(cells)]
+        self.layers = nn.Sequential(*layers)
+        self.classifier = nn.Linear(channels, classes)
+
+    @staticmethod
+    def _cell(cell: Edges, motifs: Mapping[str, Edges], channels: int, merge: str) -> Motif:
+        def primitive(name: str) -> nn.Module:
+            return PRIMITIVES[name](channels)
+
+        return Motif(cell, lambda name: Motif(motifs[name], primitive, channels, merge), channels, merge)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, classes] of images [B, C, H, W]."""
+        return self.classifier(self.layers(x).mean(dim=(2, 3)))

@@ -1,0 +1,152 @@
+"""Networks of segments of equal blocks, as in MnasNet (Tan et al. 2019, https://arxiv.org/abs/1807.11626, Sec. 4.1).
+
+    3 x 3 convolution; segment after segment, each a number of equal blocks, the first with the segment's stride;
+    1 x 1 convolution, average over the image, linear
+
+A block is a convolution ("conv"), a depthwise separable one ("dwconv") or an inverted residual of expansion 3 or 6
+("mbconv3", "mbconv6"), if wanted with squeeze-and-excitation, and beside it goes a skip: nothing, the identity, or a
+3 x 3 average pooling. Every convolution is followed by batch normalisation and ReLU, but the one that narrows.
+
+What the paper leaves open, and how it is read here: the identity is there only where the block changes neither the
+image size nor the width; pooling takes the block's stride, and hands on as many channels as both sides have. Images of
+odd size are halved upwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from naslab.networks import sizes
+
+KERNELS = (3, 5)
+SKIPS = ("none", "identity", "pool")
+
+
+class ConvNorm(nn.Sequential):
+    """A convolution without bias, batch normalisation and, unless told otherwise, ReLU."""
+
+    def __init__(
+        self, channels_in: int, channels: int, kernel: int, stride: int = 1, groups: int = 1, activation: bool = True
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False),
+            nn.BatchNorm2d(channels),
+            *([nn.ReLU(inplace=True)] if activation else []),
+        )
+
+
+class SqueezeExcitation(nn.Module):
+    """Weigh each channel by a look at the averages of all (Hu et al. 2018, https://arxiv.org/abs/1709.01507)."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.weights = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, squeezed, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(squeezed, channels, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weights(x)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A number of equal blocks."""
+
+    operation: str
+    kernel: int
+    excitation: float
+    """Channels inside squeeze-and-excitation, as a share of those that the block reads; 0 for none."""
+    skip: str
+    channels: int
+    layers: int
+    stride: int
+    """Of the first block."""
+
+
+def _convolutions(segment: Segment, channels_in: int, stride: int) -> nn.Sequential:
+    kernel, channels = segment.kernel, segment.channels
+
+    def excitation(width: int) -> list[nn.Module]:
+        squeezed = max(1, int(channels_in * segment.excitation))
+        return [SqueezeExcitation(width, squeezed)] if segment.excitation else []
+
+    if segment.operation == "conv":
+        return nn.Sequential(ConvNorm(channels_in, channels, kernel, stride), *excitation(channels))
+    wide = channels_in * EXPANSIONS[segment.operation]
+    return nn.Sequential(
+        *([ConvNorm(channels_in, wide, 1)] if segment.operation != "dwconv" else []),
+        ConvNorm(wide, wide, kernel, stride, groups=wide),
+        *excitation(wide),
+        ConvNorm(wide, channels, 1, activation=False),
+    )
+
+
+EXPANSIONS = {"conv": 1, "dwconv": 1, "mbconv3": 3, "mbconv6": 6}
+"""Operation -> how much wider it is inside."""
+
+
+class Block(nn.Module):
+    """[B, channels_in, H, W] -> [B, channels, ceil(H / stride), ceil(W / stride)]."""
+
+    def __init__(self, segment: Segment, channels_in: int, stride: int) -> None:
+        super().__init__()
+        self.convolutions = _convolutions(segment, channels_in, stride)
+        self.skip: nn.Module | None = None
+        if segment.skip == "pool":
+            self.skip = nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+        elif segment.skip == "identity" and stride == 1 and channels_in == segment.channels:
+            self.skip = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.convolutions(x)
+        if self.skip is None:
+            return y
+        beside = self.skip(x)[:, : y.shape[1]]
+        return y + F.pad(beside, (0, 0, 0, 0, 0, y.shape[1] - beside.shape[1]))
+
+
+class SegmentsNetwork(nn.Module):
+    """A chain of segments.
+
+    Args:
+        segments: first to last.
+        input_shape: (C, H, W) of the images.
+        classes: how many.
+        stem: channels of the first convolution.
+        stem_stride: its stride.
+        head: channels of the last convolution.
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        input_shape: tuple[int, ...],
+        classes: int,
+        *,
+        stem: int,
+        stem_stride: int,
+        head: int,
+    ) -> None:
+        super().__init__()
+        halvings = [stem_stride, *(segment.stride for segment in segments)].count(2)
+        image_channels, _, _ = sizes.image(input_shape, halvings)
+        layers: list[nn.Module] = [ConvNorm(image_channels, stem, 3, stem_stride)]
+        width = stem
+        for segment in segments:
+            for position in range(segment.layers):
+                layers.append(Block(segment, width, segment.stride if position == 0 else 1))
+                width = segment.channels
+        self.layers = nn.Sequential(*layers, ConvNorm(width, head, 1))
+        self.classifier = nn.Linear(head, sizes.positive("classes", classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, classes] of images [B, C, H, W]."""
+        return self.classifier(self.layers(x).mean(dim=(2, 3)))

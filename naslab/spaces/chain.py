@@ -1,0 +1,166 @@
+"""Chains of any depth, as in MetaQNN (Baker et al. 2017, https://arxiv.org/abs/1611.02167, Sec. 4.1).
+
+    for each layer: convolution, pooling or stop?
+        convolution: kernel, filters, stride
+        pooling: window and stride
+
+The first layer is a convolution, and no pooling follows another, as in the paper. Differences: convolutions may have
+strides and pooling may average; no stride is offered that would shrink the image more than `shrink` times in all (in
+the paper, windows that are larger than the image are not); no fully connected layers but the classifier, behind the
+average over the image; batch normalisation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import networkx as nx
+
+from naslab.architecture import Architecture, Choice, Option
+from naslab.errors import SpecError
+from naslab.networks import sizes
+from naslab.networks.chain import ChainNetwork, Layer, unread
+from naslab.spaces.space import Prefix, Shaped, Space
+
+PART = "chain"
+STOP = "stop"
+POOLS = ("max_pool", "avg_pool")
+WINDOWS = {"2x2/2": (2, 2), "3x3/2": (3, 2), "5x5/3": (5, 3)}
+"""(window, stride)."""
+MAX_LAYERS = 64
+
+
+def check_lists(space: Space, *names: str) -> None:
+    """Make these fields tuples of different positive numbers, or say what is wrong with one."""
+    for name in names:
+        object.__setattr__(space, name, sizes.several(name, getattr(space, name)))
+
+
+@dataclass(frozen=True)
+class Chain(Space):
+    """A chain of convolutions and poolings of any depth."""
+
+    name: ClassVar[str] = "chain"
+
+    layers: int = 18
+    """At most."""
+    channels: int = 64
+    """What filters are counted in."""
+    kernels: tuple[int, ...] = (1, 3, 5)
+    filters: tuple[int, ...] = (1, 2, 4, 8)
+    """Of a convolution, in units of `channels`."""
+    strides: tuple[int, ...] = (1, 2)
+    """Of a convolution."""
+    shrink: int = 8
+    """The most that all strides together may divide the height and width of the image by."""
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "channels", "shrink"):
+            sizes.positive(name, getattr(self, name))
+        check_lists(self, "kernels", "filters", "strides")
+        if self.layers > MAX_LAYERS:
+            raise SpecError(f"a chain has at most {MAX_LAYERS} layers, not {self.layers}")
+        if even := [kernel for kernel in self.kernels if kernel % 2 == 0]:
+            raise SpecError(f"kernels must be odd, so that the size is kept; got {even}")
+        if 1 not in self.strides:
+            raise SpecError(f"strides must have a 1 among them, which always fits; got {list(self.strides)}")
+
+    @classmethod
+    def paper(cls) -> Chain:
+        """The sizes of MetaQNN on CIFAR-10, where only pooling has strides."""
+        return cls(strides=(1,))
+
+    @classmethod
+    def laptop(cls) -> Chain:
+        """For images of 4 x 4 and more."""
+        return cls(layers=6, channels=8, filters=(1, 2, 4), shrink=4)
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        complete, begun = _layers(prefix)
+        number, room = len(complete) + 1, self.shrink // _shrunk(complete)
+        if STOP in begun or number > self.layers:
+            return None
+        name = f"{PART}/{number}"
+        windows = tuple(window for window, (_, stride) in WINDOWS.items() if stride <= room)
+        if not begun:
+            pools = POOLS if complete and complete[-1][0] == "conv" and windows else ()
+            return Choice(f"{name}/kind", ("conv", *pools, *((STOP,) if complete else ())))
+        if begun[0] in POOLS:
+            return Choice(f"{name}/window", windows)
+        return [
+            Choice(f"{name}/kernel", self.kernels),
+            Choice(f"{name}/filters", self.filters),
+            Choice(f"{name}/stride", tuple(stride for stride in self.strides if stride <= room)),
+        ][len(begun) - 1]
+
+    def future(self, prefix: Prefix) -> Hashable:
+        """How many layers there are, how far they shrink the image, whether a pooling may follow, which question."""
+        complete, begun = _layers(prefix)
+        after_convolution = bool(complete) and complete[-1][0] == "conv"
+        return len(complete), _shrunk(complete), after_convolution, begun[:1], len(begun)
+
+    def layers_of(self, architecture: Architecture, channels: int | None = None) -> list[Layer]:
+        """What is to be built, with filters counted in so many channels."""
+        self.check(architecture)
+        unit = self.channels if channels is None else sizes.positive("channels", channels)
+        layers = []
+        for number, (kind, *answers) in enumerate(_layers(architecture.choices)[0]):
+            if kind == "conv":
+                kernel, filters, stride = (int(answer) for answer in answers)
+                layers.append(Layer("conv", (kernel, kernel), stride, filters * unit, (number,)))
+            else:
+                window, stride = WINDOWS[str(answers[0])]
+                layers.append(Layer(str(kind), (window, window), stride, 0, (number,)))
+        return layers
+
+    # --- graph and network -----------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """The layers stand at the nodes."""
+        return layers_graph(self.layers_of(architecture))
+
+    def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> ChainNetwork:
+        layers = self.layers_of(architecture, channels)
+        _, height, width = sizes.image(task.input_shape, reductions=0)
+        if min(height, width) < (shrunk := math.prod(layer.stride for layer in layers)):
+            raise SpecError(
+                f"an image of {height} x {width} is too small to be shrunk {shrunk} times; "
+                f"use larger images, or a space with a smaller shrink"
+            )
+        return ChainNetwork(layers, task.input_shape, task.classes)
+
+
+def layers_graph(layers: list[Layer]) -> nx.DiGraph:
+    """The states as nodes, with the operation that makes them; the output reads what nothing else does."""
+    graph = nx.DiGraph()
+    graph.add_node(f"{PART}/0", part=PART, label="0", role="input")
+    for number, layer in enumerate(layers, start=1):
+        filters, stride = (f" {layer.channels}" if layer.channels else ""), (f" /{layer.stride}" * (layer.stride > 1))
+        operation = f"{layer.kind} {layer.kernel[0]}x{layer.kernel[1]}{filters}{stride}"
+        graph.add_node(f"{PART}/{number}", part=PART, label=str(number), role="node", op=operation)
+        graph.add_edges_from((f"{PART}/{source}", f"{PART}/{number}") for source in layer.sources)
+    graph.add_node(f"{PART}/out", part=PART, label="out", role="output")
+    graph.add_edges_from((f"{PART}/{state}", f"{PART}/out") for state in unread(layers))
+    return graph
+
+
+def _layers(prefix: Prefix) -> tuple[list[Prefix], Prefix]:
+    """The answers of each complete layer, and those of the one that is begun (or of the stop)."""
+    complete, start = [], 0
+    while start < len(prefix) and prefix[start] != STOP:
+        end = start + (4 if prefix[start] == "conv" else 2)
+        if end > len(prefix):
+            break
+        complete.append(prefix[start:end])
+        start = end
+    return complete, prefix[start:]
+
+
+def _shrunk(complete: list[tuple[Option, ...]]) -> int:
+    """The product of the strides."""
+    return math.prod(int(layer[3]) if layer[0] == "conv" else WINDOWS[str(layer[1])][1] for layer in complete)

@@ -1,0 +1,121 @@
+"""The macro space of ENAS (Pham et al. 2018, https://arxiv.org/abs/1802.03268, Sec. 2.3).
+
+A network is a chain of layers with one of six operations each, and any earlier layer may skip to any later one:
+6^L 2^(L (L - 1) / 2) networks, 1.6 10^29 of the twelve layers of the paper. One is written as in the authors' code: for
+each layer the number of its operation, then a 0 or 1 for each state that may skip to it,
+
+    1  0 1  3 0 1  ...   (layer 1: operation 1; layer 2: operation 0, state 0 skips to it; layer 3: ...)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import networkx as nx
+
+from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError
+from naslab.networks import sizes
+from naslab.networks.enas_macro import EnasMacroNetwork, Layer
+from naslab.operations.enas import ENAS_OPERATIONS
+from naslab.spaces.space import Prefix, Shaped, Space
+
+PART = "chain"
+OPERATIONS = tuple(ENAS_OPERATIONS)
+MAX_LAYERS = 64
+
+
+@dataclass(frozen=True)
+class EnasMacro(Space):
+    """A chain of layers, an operation each, with skips between them."""
+
+    name: ClassVar[str] = "enas_macro"
+
+    layers: int = 12
+    channels: int = 36
+    """Of the stem and the first third of the layers; doubled after each third."""
+
+    def __post_init__(self) -> None:
+        sizes.positive("layers", self.layers)
+        sizes.positive("channels", self.channels)
+        if self.layers > MAX_LAYERS:
+            raise SpecError(f"a network has at most {MAX_LAYERS} layers, not {self.layers}")
+
+    @classmethod
+    def paper(cls) -> EnasMacro:
+        """The sizes of the paper's search on CIFAR-10."""
+        return cls()
+
+    @classmethod
+    def laptop(cls) -> EnasMacro:
+        """Half as deep and a quarter as wide."""
+        return cls(layers=6, channels=8)
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _choices(self) -> tuple[Choice, ...]:
+        choices = []
+        for layer in range(1, self.layers + 1):
+            choices.append(Choice(f"{PART}/{layer}/op", OPERATIONS))
+            choices += [Choice(f"{PART}/{layer}/from_{state}", (0, 1)) for state in range(layer - 1)]
+        return tuple(choices)
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
+
+    @property
+    def fixed_choices(self) -> tuple[Choice, ...]:
+        return self._choices
+
+    def layers_of(self, architecture: Architecture) -> list[Layer]:
+        """For each layer its operation and the states that skip to it: 0 is the stem's, l that of layer l."""
+        self.check(architecture)
+        layers, rest = [], list(architecture.choices)
+        for layer in range(self.layers):
+            operation, *bits = rest[: layer + 1]
+            layers.append((str(operation), tuple(state for state, bit in enumerate(bits) if bit)))
+            rest = rest[layer + 1 :]
+        return layers
+
+    # --- the published form ----------------------------------------------------------------------
+
+    def parse(self, text: str) -> Architecture:
+        """Read the published numbers. Raises `SpecError`, and nothing else, on anything else."""
+        words = text.split() if isinstance(text, str) else []
+        if len(words) != len(self._choices) or not all(word.isascii() and word.isdigit() for word in words):
+            raise SpecError(
+                f"a network of {self.layers} layers is {len(self._choices)} numbers separated by spaces: for each "
+                f"layer its operation and a 0 or 1 for each possible skip; got {text!r:.80}"
+            )
+        numbers = [int(word[:8]) for word in words]
+        pairs = zip(self._choices, numbers, strict=True)
+        if wrong := next((choice for choice, number in pairs if number >= len(choice.options)), None):
+            raise SpecError(f"{self.name}: {wrong.name!r} is a number from 0 to {len(wrong.options) - 1}")
+        return self.architecture([c.options[number] for c, number in zip(self._choices, numbers, strict=True)])
+
+    def format(self, architecture: Architecture) -> str:
+        """The published numbers."""
+        return " ".join(str(choice.options.index(value)) for choice, value in self.walk(architecture.choices))
+
+    # --- graph and network -----------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """The operations stand at the nodes, of which the first is the stem."""
+        graph = nx.DiGraph()
+        graph.add_node(f"{PART}/0", part=PART, label="0", role="input")
+        for number, (operation, skips) in enumerate(self.layers_of(architecture), start=1):
+            role = "output" if number == self.layers else "node"
+            graph.add_node(f"{PART}/{number}", part=PART, label=str(number), role=role, op=operation)
+            graph.add_edges_from((f"{PART}/{source}", f"{PART}/{number}") for source in (*skips, number - 1))
+        return graph
+
+    def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> EnasMacroNetwork:
+        return EnasMacroNetwork(
+            self.layers_of(architecture),
+            task.input_shape,
+            task.classes,
+            channels=self.channels if channels is None else channels,
+        )

@@ -1,0 +1,158 @@
+"""Hierarchical motifs (Liu et al. 2018, https://arxiv.org/abs/1711.00436, Sec. 2).
+
+Level 1 is six primitive operations. Level 2 is six motifs of four nodes, with a primitive operation or none on each
+edge. Level 3 is the cell: five nodes, with a motif or none on each edge. A mutation is the paper's (Sec. 3.1): a level
+above the first, a motif of it, a node, one of the nodes before, and another operation for the edge between them, each
+drawn uniformly (difference: the operation is never the same as before).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import networkx as nx
+import numpy as np
+
+from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError
+from naslab.networks import sizes
+from naslab.networks.hierarchical import MERGES, HierarchicalNetwork, leading
+from naslab.operations.hierarchical import PRIMITIVES
+from naslab.spaces.space import Prefix, Shaped, Space
+
+CELL = "cell"
+NONE = "none"
+MAX_NODES, MAX_MOTIFS = 16, 16
+
+
+def _motif(number: int) -> str:
+    return f"motif_{number}"
+
+
+@dataclass(frozen=True)
+class Hierarchical(Space):
+    """A cell of motifs of primitive operations."""
+
+    name: ClassVar[str] = "hierarchical"
+
+    motifs: int = 6
+    """Of level 2."""
+    nodes: int = 4
+    """Of a motif of level 2, with its input and output."""
+    cell_nodes: int = 5
+    """Of the cell."""
+    channels: int = 16
+    """Of the first group of cells."""
+    cells: int = 1
+    """Of each of three groups."""
+    merge: str = "concat"
+    """How a node puts together what it reads: "concat" (with a 1 x 1 convolution) or "sum"."""
+
+    def __post_init__(self) -> None:
+        for name in ("motifs", "nodes", "cell_nodes", "channels", "cells"):
+            sizes.positive(name, getattr(self, name))
+        sizes.one_of("merge", self.merge, MERGES)
+        if self.motifs > MAX_MOTIFS:
+            raise SpecError(f"there are at most {MAX_MOTIFS} motifs, not {self.motifs}")
+        for name in ("nodes", "cell_nodes"):
+            if not 2 <= getattr(self, name) <= MAX_NODES:
+                raise SpecError(f"{name} is a number from 2 (input and output) to {MAX_NODES}")
+
+    @classmethod
+    def paper(cls) -> Hierarchical:
+        """The sizes of the paper's search on CIFAR-10."""
+        return cls()
+
+    @classmethod
+    def laptop(cls) -> Hierarchical:
+        """Three motifs of three nodes in a cell of four."""
+        return cls(motifs=3, nodes=3, cell_nodes=4, channels=8)
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _choices(self) -> tuple[Choice, ...]:
+        primitives = (NONE, *PRIMITIVES)
+        motifs = tuple(_motif(number) for number in range(1, self.motifs + 1))
+        choices = [
+            Choice(f"{motif}/{source}_{node}", primitives) for motif in motifs for source, node in _pairs(self.nodes)
+        ]
+        choices += [Choice(f"{CELL}/{source}_{node}", (NONE, *motifs)) for source, node in _pairs(self.cell_nodes)]
+        return tuple(choices)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {choice.name: place for place, choice in enumerate(self._choices)}
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
+
+    @property
+    def fixed_choices(self) -> tuple[Choice, ...]:
+        return self._choices
+
+    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        """One edge of one motif changed; see above."""
+        self.check(architecture)
+        part = CELL if rng.integers(2) else _motif(1 + int(rng.integers(self.motifs)))
+        node = 1 + int(rng.integers((self.cell_nodes if part == CELL else self.nodes) - 1))
+        place = self._places[f"{part}/{rng.integers(node)}_{node}"]
+        others = [option for option in self._choices[place].options if option != architecture.choices[place]]
+        new = others[rng.integers(len(others))]
+        return Architecture(self.name, (*architecture.choices[:place], new, *architecture.choices[place + 1 :]))
+
+    def identity(self) -> Architecture:
+        """Where the paper's evolution begins, before many mutations: every motif is a chain of identities, and the cell
+        a chain of the first motif."""
+        chain = {f"{source}_{source + 1}" for source in range(MAX_NODES)}
+        first = {CELL: _motif(1)}
+        parts = [choice.name.split("/") for choice in self._choices]
+        return self.architecture([first.get(part, "identity") if edge in chain else NONE for part, edge in parts])
+
+    def motifs_of(self, architecture: Architecture) -> dict[str, dict[tuple[int, int], str]]:
+        """Part -> (source, target) -> operation, of "cell" and of the motifs that it uses; no edge is a dead end."""
+        edges: dict[str, dict[tuple[int, int], str]] = {CELL: {}}
+        for name, value in self.answers(architecture).items():
+            part, edge = name.split("/")
+            source, target = edge.split("_")
+            if value != NONE:
+                edges.setdefault(part, {})[int(source), int(target)] = str(value)
+        motifs = {part: leading(inside, self.nodes) for part, inside in edges.items() if part != CELL}
+        alive = {edge: motif for edge, motif in edges[CELL].items() if motifs.get(motif)}
+        cell = leading(alive, self.cell_nodes)
+        return {CELL: cell, **{part: inside for part, inside in motifs.items() if part in cell.values()}}
+
+    # --- graph and network -----------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """The cell and the motifs that it uses, each a part; the operations stand on the edges."""
+        graph = nx.DiGraph()
+        for part, edges in self.motifs_of(architecture).items():
+            nodes = self.cell_nodes if part == CELL else self.nodes
+            for node in range(nodes):
+                role = "input" if node == 0 else "output" if node == nodes - 1 else "node"
+                graph.add_node(f"{part}/{node}", part=part, label=str(node), role=role)
+            for (source, target), operation in edges.items():
+                graph.add_edge(f"{part}/{source}", f"{part}/{target}", op=operation)
+        return graph
+
+    def build(
+        self, architecture: Architecture, task: Shaped, *, channels: int | None = None, cells: int | None = None
+    ) -> HierarchicalNetwork:
+        motifs = self.motifs_of(architecture)
+        return HierarchicalNetwork(
+            motifs.pop(CELL),
+            motifs,
+            task.input_shape,
+            task.classes,
+            channels=self.channels if channels is None else channels,
+            cells=self.cells if cells is None else cells,
+            merge=self.merge,
+        )
+
+
+def _pairs(nodes: int) -> list[tuple[int, int]]:
+    """(source, node) of every possible edge, node after node."""
+    return [(source, node) for node in range(1, nodes) for source in range(node)]

@@ -1,0 +1,144 @@
+"""The cells of NASNet (Zoph et al. 2018, https://arxiv.org/abs/1707.07012, Sec. 3.1), and so of AmoebaNet.
+
+An architecture is two cells, normal and reduction, of five blocks each. A block picks two states (the outputs of the
+two cells before, and the earlier blocks; twice the same, if it likes), one of thirteen operations for either, and
+whether to add the results or to concatenate them. What no block reads is the output of the cell.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import networkx as nx
+
+from naslab.architecture import Architecture, Choice, Option
+from naslab.errors import SpecError
+from naslab.networks import sizes
+from naslab.networks.genotype import Genotype
+from naslab.networks.nasnet import COMBINATIONS, Block, NASNetNetwork, unread
+from naslab.operations.nasnet import NASNET_OPERATIONS
+from naslab.spaces.space import Prefix, Shaped, Space
+
+PARTS = ("normal", "reduce")
+OPERATIONS = tuple(NASNET_OPERATIONS)
+MAX_BLOCKS = 64
+
+
+@dataclass(frozen=True)
+class NASNetCell(Space):
+    """A normal and a reduction cell of blocks of two operations."""
+
+    name: ClassVar[str] = "nasnet_cell"
+
+    blocks: int = 5
+    """Of a cell."""
+    channels: int = 32
+    """Of the blocks of the first cells."""
+    cells: int = 20
+    """How many are stacked; those at 1/3 and 2/3 of the depth are reduction cells."""
+
+    def __post_init__(self) -> None:
+        for name in ("blocks", "channels", "cells"):
+            sizes.positive(name, getattr(self, name))
+        if self.blocks > MAX_BLOCKS:
+            raise SpecError(f"a cell has at most {MAX_BLOCKS} blocks, not {self.blocks}")
+
+    @classmethod
+    def paper(cls) -> NASNetCell:
+        """The sizes of the paper on CIFAR-10: 6 normal cells before, between and after the reduction cells."""
+        return cls()
+
+    @classmethod
+    def laptop(cls) -> NASNetCell:
+        """Three blocks in three cells."""
+        return cls(blocks=3, channels=8, cells=3)
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _choices(self) -> tuple[Choice, ...]:
+        choices = []
+        for part, block in itertools.product(PARTS, range(self.blocks)):
+            states = tuple(range(2 + block))
+            options = {"input_0": states, "input_1": states, "op_0": OPERATIONS, "op_1": OPERATIONS}
+            options["combine"] = COMBINATIONS
+            choices += [Choice(f"{part}/{block}/{name}", offered) for name, offered in options.items()]
+        return tuple(choices)
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
+
+    @property
+    def fixed_choices(self) -> tuple[Choice, ...]:
+        return self._choices
+
+    def blocks_of(self, architecture: Architecture) -> dict[str, list[Block]]:
+        """Part -> its blocks."""
+        self.check(architecture)
+        blocks: dict[str, list[Block]] = {part: [] for part in PARTS}
+        answers = iter(architecture.choices)
+        for part, _ in itertools.product(PARTS, range(self.blocks)):
+            first, second, first_op, second_op, combination = itertools.islice(answers, 5)
+            inputs, operations = (int(first), int(second)), (str(first_op), str(second_op))
+            blocks[part].append(Block(inputs, operations, str(combination)))
+        return blocks
+
+    # --- the published form ----------------------------------------------------------------------
+
+    def from_genotype(self, genotype: Genotype) -> Architecture:
+        """The architecture of a genotype in the form that DARTS made common; its nodes are sums, and its output must
+        be what no node reads, as in NASNet and AmoebaNet."""
+        choices: list[Option] = []
+        for part in PARTS:
+            nodes = genotype.nodes(part)
+            if len(nodes) != self.blocks:
+                raise SpecError(f"{self.name}: expected {self.blocks} nodes in {part!r}, got {len(nodes)}")
+            blocks = []
+            for (first_op, first), (second_op, second) in nodes:
+                blocks.append(Block((first, second), (first_op, second_op), "add"))
+                choices += [first, second, first_op, second_op, "add"]
+            if sorted(set(getattr(genotype, f"{part}_concat"))) != unread(blocks):
+                raise SpecError(
+                    f"{self.name}: the output of {part!r} must be what no other node reads, {unread(blocks)}; "
+                    f"got {list(getattr(genotype, f'{part}_concat'))}"
+                )
+        return self.architecture(choices)
+
+    def parse(self, text: str) -> Architecture:
+        """Read the published text `Genotype(normal=[...], ...)`."""
+        return self.from_genotype(Genotype.parse(text))
+
+    # --- graph and network -----------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """The operations stand on the edges; two from one state are named together."""
+        graph = nx.DiGraph()
+        for part, blocks in self.blocks_of(architecture).items():
+            names = [f"{part}/c_{{k-2}}", f"{part}/c_{{k-1}}", *(f"{part}/{number}" for number in range(self.blocks))]
+            for position, name in enumerate(names):
+                role = "input" if position < 2 else "node"
+                graph.add_node(name, part=part, label=name.removeprefix(f"{part}/"), role=role)
+            graph.add_node(f"{part}/c_{{k}}", part=part, label="c_{k}", role="output")
+            for number, block in enumerate(blocks):
+                node = names[2 + number]
+                graph.nodes[node]["combine"] = block.combination
+                for source, operation in zip(block.inputs, block.operations, strict=True):
+                    if graph.has_edge(names[source], node):
+                        operation = f"{graph.edges[names[source], node]['op']} + {operation}"
+                    graph.add_edge(names[source], node, op=operation)
+            graph.add_edges_from((names[state], f"{part}/c_{{k}}") for state in unread(blocks))
+        return graph
+
+    def build(
+        self, architecture: Architecture, task: Shaped, *, channels: int | None = None, cells: int | None = None
+    ) -> NASNetNetwork:
+        return NASNetNetwork(
+            dict(self.blocks_of(architecture)),
+            task.input_shape,
+            task.classes,
+            channels=self.channels if channels is None else channels,
+            cells=self.cells if cells is None else cells,
+        )

@@ -1,0 +1,121 @@
+"""MnasNet's factorized hierarchical space (Tan et al. 2019, https://arxiv.org/abs/1807.11626, Sec. 4.1, Fig. 4).
+
+MobileNetV2 gives the skeleton: seven segments of equal blocks. For each segment it is open which convolution its
+blocks are made of, with which kernel, with squeeze-and-excitation or not, with which skip, how wide the segment is (as
+a factor of MobileNetV2's width) and how many blocks it has (one less, as many or one more): 432 options a segment, as
+in the paper. Difference: a segment has one block at least, so that the first and the last, which have one in
+MobileNetV2, are not shortened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import networkx as nx
+
+from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError
+from naslab.networks import sizes
+from naslab.networks.segments import EXPANSIONS, KERNELS, SKIPS, Segment, SegmentsNetwork
+from naslab.spaces.space import Prefix, Shaped, Space
+
+PART = "segments"
+SKELETON = ((0.5, 1, 1), (0.75, 2, 2), (1, 3, 2), (2, 4, 2), (3, 3, 1), (5, 3, 2), (10, 1, 1))
+"""(width in units of the stem's, blocks, stride) of MobileNetV2's segments."""
+HEAD = 40
+"""Width of the last convolution, in the same units."""
+
+
+@dataclass(frozen=True)
+class Segments(Space):
+    """Segments of equal blocks, one after the other."""
+
+    name: ClassVar[str] = "segments"
+
+    channels: int = 32
+    """Of the first convolution."""
+    segments: int = 7
+    """How many of the skeleton's segments, from the first."""
+    stem_stride: int = 2
+    """Of the first convolution: 2 for ImageNet, 1 for small images."""
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "segments", "stem_stride"):
+            sizes.positive(name, getattr(self, name))
+        if self.segments > len(SKELETON):
+            raise SpecError(f"the skeleton has {len(SKELETON)} segments, not {self.segments}")
+        if self.stem_stride > 2:
+            raise SpecError(f"stem_stride is 1 or 2, not {self.stem_stride}")
+
+    @classmethod
+    def paper(cls) -> Segments:
+        """The sizes of the paper, for images of 224 x 224."""
+        return cls()
+
+    @classmethod
+    def laptop(cls) -> Segments:
+        """Three segments for images of 8 x 8 and more."""
+        return cls(channels=8, segments=3, stem_stride=1)
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _choices(self) -> tuple[Choice, ...]:
+        choices = []
+        for number, (_, layers, _) in enumerate(SKELETON[: self.segments], start=1):
+            options = {
+                "op": tuple(EXPANSIONS),
+                "kernel": KERNELS,
+                "excitation": (0.0, 0.25),
+                "skip": SKIPS,
+                "width": (0.75, 1.0, 1.25),
+                "layers": tuple(change for change in (-1, 0, 1) if layers + change > 0),
+            }
+            choices += [Choice(f"{PART}/{number}/{name}", offered) for name, offered in options.items()]
+        return tuple(choices)
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
+
+    @property
+    def fixed_choices(self) -> tuple[Choice, ...]:
+        return self._choices
+
+    def segments_of(self, architecture: Architecture, channels: int | None = None) -> list[Segment]:
+        """What is to be built, with so many channels in the first convolution; widths are whole numbers, 1 at least."""
+        self.check(architecture)
+        unit = self.channels if channels is None else sizes.positive("channels", channels)
+        segments = []
+        for number, (base, layers, stride) in enumerate(SKELETON[: self.segments]):
+            operation, kernel, excitation, skip, width, change = architecture.choices[6 * number : 6 * number + 6]
+            wide = max(1, round(unit * base * float(width)))
+            segments.append(
+                Segment(str(operation), int(kernel), float(excitation), str(skip), wide, layers + int(change), stride)
+            )
+        return segments
+
+    # --- graph and network -----------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """A chain of states with the segments between them."""
+        graph = nx.DiGraph()
+        graph.add_node(f"{PART}/0", part=PART, label="0", role="input")
+        for number, segment in enumerate(self.segments_of(architecture), start=1):
+            role = "output" if number == self.segments else "node"
+            graph.add_node(f"{PART}/{number}", part=PART, label=str(number), role=role)
+            operation = f"{segment.layers} {segment.operation} {segment.kernel}x{segment.kernel}"
+            graph.add_edge(f"{PART}/{number - 1}", f"{PART}/{number}", op=operation, row=number - 1)
+        return graph
+
+    def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> SegmentsNetwork:
+        unit = self.channels if channels is None else channels
+        return SegmentsNetwork(
+            self.segments_of(architecture, channels),
+            task.input_shape,
+            task.classes,
+            stem=unit,
+            stem_stride=self.stem_stride,
+            head=HEAD * unit,
+        )
