@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from naslab.errors import whole
+from naslab.analysis.steps import gradients_at_the_start
+from naslab.errors import SpecError, whole
 from naslab.networks.batch_norm import KeptBuffers
 from naslab.networks.frozen import frozen
 
@@ -111,14 +111,8 @@ def step_memory(
     device = weights[0].device
 
     def step(images: int, search: bool) -> None:
-        """The step of the architecture, or else that of the weights."""
         x = torch.zeros(images, *input_shape, device=device)
-        mixtures = {
-            part: torch.full((rows, operations), 1 / operations, device=device, requires_grad=search)
-            for part, rows in edges.items()
-        }
-        loss = F.cross_entropy(network(x, mixtures), torch.zeros(images, dtype=torch.long, device=device))
-        torch.autograd.grad(loss, list(mixtures.values()) if search else weights, allow_unused=True)
+        gradients_at_the_start(network, edges, operations, x, torch.zeros_like(x[:, 0, 0, 0]).long(), search=search)
 
     def line(search: bool) -> tuple[int, float]:
         """Bytes at the batch size, and for each image."""
@@ -132,6 +126,45 @@ def step_memory(
             of_alphas = line(search=True)
     lasting = 2 * sum(weight.nbytes for weight in weights) + sum(buffer.nbytes for buffer in network.buffers())
     return StepMemory(batch_size, lasting, *max(of_weights, of_alphas))
+
+
+def must_fit(
+    network: nn.Module,
+    edges: Mapping[str, int],
+    operations: int,
+    input_shape: tuple[int, ...],
+    *,
+    batch_size: int,
+    free: int | None = None,
+) -> None:
+    """`SpecError` if a first-order step does not fit into the memory that is free, with the largest batch that does.
+
+    Quick, for the common case that it fits by far: only then is the estimate made that `step_memory` makes. Arguments
+    as there; `free` bytes, what the system says if left out.
+    """
+    device = next(network.parameters()).device
+    free = available(device) if free is None else free
+    if free is None:
+        return
+    saved: dict[int, int] = {}
+
+    def seen(tensor: Tensor) -> Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    x = torch.zeros(FEW, *input_shape, device=device)
+    weights = {part: torch.full((rows, operations), 1 / operations, device=device) for part, rows in edges.items()}
+    with KeptBuffers(network), torch.autograd.graph.saved_tensors_hooks(seen, lambda tensor: tensor):
+        network(x, weights)
+    if batch_size * sum(saved.values()) / FEW < free / 2:
+        return
+    memory = step_memory(network, edges, operations, input_shape, batch_size=batch_size)
+    if memory.total > free:
+        largest = memory.largest_batch(free)
+        fits = f"batch_size={largest} fits" if largest else "not even one image fits: take fewer channels or cells"
+        raise SpecError(
+            f"the supernet needs about {memory}, and {_shown(free)} are free; {fits}, and checkpointing=True needs less"
+        )
 
 
 def available(device: torch.device | str = "cpu") -> int | None:

@@ -61,6 +61,21 @@ class Steps:
             torch.autograd.grad(self.loss(), list(self.alphas.values()), allow_unused=True)  # a part may have no cell
 
 
+def gradients_at_the_start(
+    network: nn.Module, edges: Mapping[str, int], operations: int, x: Tensor, y: Tensor, *, search: bool
+) -> None:
+    """Compute and forget the gradients of a step when all operations weigh the same: of the alphas, or of the weights.
+
+    Only the statistics of batch normalisation move.
+    """
+    mixtures = {
+        part: torch.full((rows, operations), 1 / operations, device=x.device, requires_grad=search)
+        for part, rows in edges.items()
+    }
+    wanted = list(mixtures.values()) if search else [w for w in network.parameters() if w.requires_grad]
+    torch.autograd.grad(F.cross_entropy(network(x, mixtures), y), wanted, allow_unused=True)
+
+
 def interleaved(
     jobs: Mapping[str, Callable[[], object]], rounds: int, *, warm: bool = True, progress: bool = False
 ) -> dict[str, list[float]]:

@@ -1,4 +1,4 @@
-"""Benchmarks: spaces whose architectures have all been trained, as tables in memory."""
+"""Benchmarks: architectures that have been trained, all of a space or some, as tables in memory."""
 
 from __future__ import annotations
 
@@ -6,19 +6,51 @@ from collections.abc import Mapping
 from typing import Any
 
 from naslab.benchmarks.benchmark import Benchmark
+from naslab.benchmarks.curves import Curve
+from naslab.benchmarks.ec_nas import ECNAS, ECNASRecord
+from naslab.benchmarks.hw_nas_bench import HWNASBench, HWNASBenchRecord
+from naslab.benchmarks.nasbench101 import NASBench101, NASBench101Record
 from naslab.benchmarks.nasbench201 import NASBench201, NASBench201Record
+from naslab.benchmarks.nasbench_bert import NASBenchBERT, NASBenchBERTRecord
 from naslab.benchmarks.nasbench_macro import NASBenchMacro, NASBenchMacroRecord
+from naslab.benchmarks.nasbench_mr import NASBenchMR, NASBenchMRRecord
+from naslab.benchmarks.nasbench_nlp import NASBenchNLP, NASBenchNLPRecord
+from naslab.benchmarks.nats_bench import NATSBench, NATSBenchRecord
 from naslab.errors import SpecError, unknown
 
-BENCHMARKS: dict[str, type[Benchmark]] = {NASBench201.name: NASBench201, NASBenchMacro.name: NASBenchMacro}
+BUNDLED: dict[str, type[Benchmark]] = {
+    benchmark.name: benchmark
+    for benchmark in (ECNAS, NASBench201, NASBenchBERT, NASBenchMR, NASBenchMacro, NASBenchNLP)
+}
+"""Those that come with naslab."""
+BENCHMARKS: dict[str, type[Benchmark]] = BUNDLED | {
+    benchmark.name: benchmark for benchmark in (HWNASBench, NASBench101, NATSBench)
+}
+"""All; the others are read from official files, whose path is their first argument."""
 
 __all__ = [
     "BENCHMARKS",
+    "BUNDLED",
+    "ECNAS",
     "Benchmark",
+    "Curve",
+    "ECNASRecord",
+    "HWNASBench",
+    "HWNASBenchRecord",
+    "NASBench101",
+    "NASBench101Record",
     "NASBench201",
     "NASBench201Record",
+    "NASBenchBERT",
+    "NASBenchBERTRecord",
+    "NASBenchMR",
+    "NASBenchMRRecord",
     "NASBenchMacro",
     "NASBenchMacroRecord",
+    "NASBenchNLP",
+    "NASBenchNLPRecord",
+    "NATSBench",
+    "NATSBenchRecord",
     "from_spec",
 ]
 

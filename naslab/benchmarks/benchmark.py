@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,14 +17,23 @@ from naslab.spaces.space import Space
 Column = np.ndarray | Mapping[int, np.ndarray]
 """[N] float64, or number of epochs -> [N] float64 where a figure depends on how long the training was."""
 
-SMALLER_IS_BETTER = frozenset({"parameters", "flops", "latency", "seconds", "energy", "loss"})
-"""Metrics, up to a slash in the name, of which one wants little; of all others one wants much."""
+SMALLER_IS_BETTER = frozenset(
+    {"parameters", "flops", "latency", "seconds", "energy", "co2", "loss", "perplexity", "error"}
+)
+"""Metrics of which one wants little, by the last word of their name up to a slash ("latency/fpga", "test_loss"); of all
+others one wants much."""
+
+
+def smaller_is_better(metric: str) -> bool:
+    """Whether one wants little of a metric."""
+    return metric.partition("/")[0].rpartition("_")[2] in SMALLER_IS_BETTER
 
 
 class Benchmark(ABC):
     """All architectures of a space, numbered from 0, with what is known of each.
 
-    Columns are [N], in the order of the numbers. Where an architecture is asked for, its number does as well.
+    Columns are [N], in the order of the numbers. Where an architecture is asked for, its number does as well. A table
+    that holds a part of a large space has `naslab.spaces.Listed` as its space, so that a search proposes nothing else.
     """
 
     name: ClassVar[str]
@@ -33,14 +42,22 @@ class Benchmark(ABC):
     """The metric that is meant when none is named."""
     space: Space
 
-    def __init__(self, architectures: Sequence[tuple[Any, ...]], columns: Mapping[str, Column], epochs: int) -> None:
+    def __init__(
+        self,
+        architectures: Sequence[tuple[Any, ...]],
+        columns: Mapping[str, Column],
+        epochs: int,
+        keys: Mapping[Hashable, int] | None = None,
+    ) -> None:
         """
         Args:
             architectures: the choices of each, in the order of the columns.
             columns: metric -> its column.
             epochs: how long the training was that is meant when none is named.
+            keys: `key` of each architecture -> its number, where one can be written in several ways.
         """
         self.choices = architectures
+        self._keys = keys
         self._numbers = {choices: number for number, choices in enumerate(architectures)}
         self._columns = columns
         self._epochs = epochs
@@ -73,8 +90,12 @@ class Benchmark(ABC):
     def index(self, architecture: Architecture | int) -> int:
         """Its number. `SpecError` for what the benchmark does not hold."""
         if isinstance(architecture, Architecture):
-            if architecture.space == self.space.name and (found := self._numbers.get(architecture.choices)) is not None:
-                return found
+            if architecture.space == self.space.name:
+                found = self._numbers.get(architecture.choices)
+                if found is None and self._keys and (found := self._keys.get(self.key(architecture))) is not None:
+                    self._numbers[architecture.choices] = found
+                if found is not None:
+                    return found
             self.space.check(architecture)
             raise SpecError(f"{self.name} does not hold {list(architecture.choices)}: it is in no row of the table")
         if isinstance(architecture, bool) or not isinstance(architecture, int | np.integer):
@@ -85,6 +106,10 @@ class Benchmark(ABC):
         if not 0 <= architecture < len(self):
             raise SpecError(f"{self.name} is numbered from 0 to {len(self) - 1}; there is no {architecture}")
         return int(architecture)
+
+    def key(self, architecture: Architecture) -> Hashable:
+        """The same for all ways to write an architecture."""
+        return architecture.choices
 
     def at(self, index: int) -> Architecture:
         """The architecture of that number."""
@@ -142,7 +167,7 @@ class Benchmark(ABC):
     def goodness(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
         """[N]: the column, its sign turned where little is wanted, so that more is better."""
         column = self.column(metric, epochs=epochs)
-        return -column if (metric or self.objective).partition("/")[0] in SMALLER_IS_BETTER else column
+        return -column if smaller_is_better(metric or self.objective) else column
 
 
 def read_only(values: Iterable[Any]) -> np.ndarray:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,10 +26,12 @@ import numpy as np
 import naslab.data
 from naslab.architecture import Architecture, Option
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
+from naslab.benchmarks.curves import Curve, to_the_end
 from naslab.errors import SpecError, unknown
 from naslab.spaces import nasbench201 as spaces
 
 FILES = ("nasbench201.csv.gz", "nasbench201_latency.csv.gz", "nasbench201_seconds.csv.gz")
+CURVES = "nasbench201_curves.json.gz"
 DATA_SETS = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}
 """Data set -> its prefix in the file."""
 EPOCHS = (12, 200)
@@ -111,6 +114,24 @@ class NASBench201(Benchmark):
             latency=MappingProxyType({device: float(column[index]) for device, column in _latency().items()}),
         )
 
+    def curves(self, architecture: Architecture | int, *, epochs: int = 200) -> tuple[Curve, ...]:
+        """The trainings of a cell on this data set for 200 epochs or for 12, one a seed (on CIFAR-10 two: with all
+        training images, and with half of them held out).
+
+        They are bundled for three cells, 0, 11 and 284; `NATSBench` reads those of all cells from the official files.
+        """
+        if epochs not in EPOCHS:
+            raise SpecError(f"{self.name}: cells were trained for 200 or for 12 epochs, not for {epochs!r}")
+        index = self.index(architecture)
+        if index not in _curves():
+            held = ", ".join(map(str, _curves()))
+            raise SpecError(
+                f"{self.name}: the curves of cells {held} are bundled, not those of {index}; "
+                "nl.benchmarks.NATSBench(path) has all, from the official files"
+            )
+        runs = (self.data_set, f"{self.data_set}-valid")
+        return tuple(curve for curve in _curves()[index] if curve.run.lower() in runs and curve.epochs == epochs)
+
     def spec(self) -> dict[str, Any]:
         return {"benchmark": self.name, "data_set": self.data_set}
 
@@ -140,6 +161,36 @@ def _seconds(data_set: str) -> np.ndarray:
     known = measured["index"].astype(np.int64)
     amounts = np.linalg.lstsq(counts[known], measured[data_set], rcond=None)[0]
     return counts @ amounts
+
+
+@cache
+def _curves() -> dict[int, tuple[Curve, ...]]:
+    """Cell -> its trainings on all data sets, for those that are bundled."""
+    content = json.loads(gzip.decompress(naslab.data.read(CURVES)))
+    return {
+        int(index): tuple(_curve(name, figures) for name, figures in cell["runs"].items())
+        for index, cell in content.items()
+    }
+
+
+def _curve(name: str, figures: Mapping[str, Any]) -> Curve:
+    run, seed, trained = name.split("/")
+    epochs = int(trained)
+
+    def splits(figure: str) -> Mapping[str, np.ndarray]:
+        """Split -> [epochs]; what was measured once was measured at the end."""
+        lists = {"train": figures[f"train_{figure}"], **figures[f"eval_{figure}"]}
+        ends = {split: dict(enumerate(values, epochs - len(values))) for split, values in lists.items()}
+        return MappingProxyType({split: to_the_end(values, epochs) for split, values in ends.items()})
+
+    return Curve(
+        run=run,
+        seed=int(seed),
+        epochs=epochs,
+        seconds=figures["train_time_total_s"],
+        accuracy=splits("acc"),
+        loss=splits("loss"),
+    )
 
 
 def _columns_of(file: str, without: set[str]) -> dict[str, np.ndarray]:

@@ -12,13 +12,16 @@ weights that need no gradient, is not computed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import call
 
 import torch
 from torch import Tensor, nn
 
 from naslab.networks import sizes
+from naslab.networks.checkpointing import checkpointed
 from naslab.networks.darts import CellPlan, Classifier, Preprocess, Stem, plan, reductions
-from naslab.networks.mixture import Leaving, Mixture, mixture, pixels_together, total
+from naslab.networks.mixture import Mixture, mixture, pixels_together, total
+from naslab.networks.partial_channels import leaving
 from naslab.operations.images import DARTS_OPERATIONS
 from naslab.operations.tricks import Tricks
 
@@ -37,7 +40,7 @@ def without_parameters(operation: str, channels: int, stride: int) -> nn.Module:
 class MixedCell(nn.Module):
     """A cell whose every node reads every state before it through a mixed operation."""
 
-    def __init__(self, cell: CellPlan, nodes: int, operations: tuple[str, ...]) -> None:
+    def __init__(self, cell: CellPlan, nodes: int, operations: tuple[str, ...], one_in: int = 1) -> None:
         super().__init__()
         self.preprocess = Preprocess(cell, affine=False)
         self.stride = 2 if cell.reduction else 1
@@ -46,7 +49,7 @@ class MixedCell(nn.Module):
         for source, targets in enumerate(self.targets):
             stride = self.stride if source < 2 else 1
             rows = [row(node, source) for node in targets]
-            self.leaving.append(Leaving(operations, rows, cell.channels, stride, without_parameters))
+            self.leaving.append(leaving(one_in, operations, rows, cell.channels, stride, without_parameters))
 
     def forward(self, before_last: Tensor, last: Tensor, by_source: list[Mixture], tricks: Tricks) -> Tensor:
         states = self.preprocess(before_last, last)
@@ -75,10 +78,13 @@ class DartsSupernet(nn.Module):
         classes: how many.
         channels: of the nodes of the first cells (16 in the paper).
         cells: how many (8 in the paper).
+        one_in: operations work on one channel in so many (`partial_channels.py`).
     """
 
     tricks: Tricks = Tricks()
     """What it does to be fast; may be set at any time."""
+    checkpointing: bool = False
+    """Whether the backward pass computes each cell again instead of keeping it (`checkpointing.py`)."""
 
     def __init__(
         self,
@@ -89,24 +95,32 @@ class DartsSupernet(nn.Module):
         *,
         channels: int,
         cells: int,
+        one_in: int = 1,
     ) -> None:
         super().__init__()
-        for name, value in (("nodes", nodes), ("channels", channels), ("cells", cells), ("classes", classes)):
+        for name, value in (
+            ("nodes", nodes),
+            ("channels", channels),
+            ("cells", cells),
+            ("classes", classes),
+            ("one_in", one_in),
+        ):
             sizes.positive(name, value)
         channels_in, _, _ = sizes.image(input_shape, len(reductions(cells)))
         self.shape = (nodes * (nodes + 3) // 2, len(operations))
         self.stem = Stem(channels_in, channels)
         plans = list(plan(channels, cells, {"normal": nodes, "reduce": nodes}))
         self.parts = [cell.part for cell in plans]
-        self.cells = nn.ModuleList(MixedCell(cell, nodes, operations) for cell in plans)
+        self.cells = nn.ModuleList(MixedCell(cell, nodes, operations, one_in) for cell in plans)
         self.rows = [leaving.rows for leaving in self.cells[0].leaving]  # type: ignore[union-attr]
         self.classifier = Classifier(nodes * plans[-1].channels, classes)
 
-    def forward(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, weights: Mapping[str, Tensor | Mixture]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] under the weights {"normal": [E, O], "reduce": [E, O]}."""
         by_source = {part: mixture(weights, part, *self.shape).by_source(self.rows) for part in ("normal", "reduce")}
         x = self.stem(x)
         before_last = last = pixels_together(x) if self.tricks.pixels_together else x
         for part, cell in zip(self.parts, self.cells, strict=True):
-            before_last, last = last, cell(before_last, last, by_source[part], self.tricks)
+            run = checkpointed if self.checkpointing else call
+            before_last, last = last, run(cell, before_last, last, by_source[part], self.tricks)
         return self.classifier(last)

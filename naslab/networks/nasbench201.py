@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
+from operator import call
 
 import torch
 from torch import Tensor, nn
 
 from naslab.networks import sizes
-from naslab.networks.mixture import Leaving, Mixture, mixture, pixels_together, total
+from naslab.networks.checkpointing import checkpointed
+from naslab.networks.mixture import Mixture, mixture, pixels_together, total
+from naslab.networks.partial_channels import leaving
 from naslab.operations.images import NASBENCH201_OPERATIONS, ReLUConvBN
 from naslab.operations.tricks import Tricks
 
@@ -63,17 +66,17 @@ class Cell(nn.Module):
 class MixedCell(nn.Module):
     """A cell with every operation on every edge; no affine parameters in its normalisation."""
 
-    def __init__(self, operations: Sequence[str], channels: int) -> None:
+    def __init__(self, operations: Sequence[str], channels: int, one_in: int = 1) -> None:
         super().__init__()
         self.leaving = nn.ModuleList(
-            Leaving(operations, rows, channels, 1, _without_parameters) for rows in ROWS_LEAVING
+            leaving(one_in, operations, rows, channels, 1, _without_parameters) for rows in ROWS_LEAVING
         )
 
     def forward(self, x: Tensor, by_source: list[Mixture], tricks: Tricks) -> Tensor:
         incoming: list[list[Tensor]] = [[] for _ in range(NODES)]
         state = x
-        for source, (leaving, mixed) in enumerate(zip(self.leaving, by_source, strict=True)):
-            for node, terms in enumerate(leaving(state, mixed, tricks), start=source + 1):
+        for source, (edges, mixed) in enumerate(zip(self.leaving, by_source, strict=True)):
+            for node, terms in enumerate(edges(state, mixed, tricks), start=source + 1):
                 incoming[node].extend(terms)
             terms = incoming[source + 1]
             state = total(terms) if terms else torch.zeros_like(x)
@@ -136,22 +139,34 @@ class NASBench201Network(Skeleton):
 
 class NASBench201Supernet(Skeleton):
     """All cells of NAS-Bench-201 at once, as in the benchmark's own DARTS; arguments as of the network, but for
-    `operations`: the candidates, in the order of the columns of the weights."""
+    `operations`: the candidates, in the order of the columns of the weights; and `one_in`: they work on one channel in
+    so many (`partial_channels.py`)."""
 
     tricks: Tricks = Tricks()
     """What it does to be fast; may be set at any time."""
+    checkpointing: bool = False
+    """Whether the backward pass computes each cell again instead of keeping it (`checkpointing.py`)."""
 
     def __init__(
-        self, operations: Sequence[str], input_shape: tuple[int, ...], classes: int, *, channels: int, cells: int
+        self,
+        operations: Sequence[str],
+        input_shape: tuple[int, ...],
+        classes: int,
+        *,
+        channels: int,
+        cells: int,
+        one_in: int = 1,
     ) -> None:
-        super().__init__(lambda width: MixedCell(operations, width), input_shape, classes, channels, cells)
+        sizes.positive("one_in", one_in)
+        super().__init__(lambda width: MixedCell(operations, width, one_in), input_shape, classes, channels, cells)
         self.shape = (len(EDGES), len(operations))
 
-    def forward(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, weights: Mapping[str, Tensor | Mixture]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] under the weights {"cell": [6, O]}."""
         by_source = mixture(weights, "cell", *self.shape).by_source(ROWS_LEAVING)
         x = self.stem(x)
         x = pixels_together(x) if self.tricks.pixels_together else x
         for layer in self.layers:
-            x = layer(x, by_source, self.tricks) if isinstance(layer, MixedCell) else layer(x)
+            run = checkpointed if self.checkpointing else call
+            x = run(layer, x, by_source, self.tricks) if isinstance(layer, MixedCell) else layer(x)
         return self.classifier(x)

@@ -7,18 +7,57 @@ from collections.abc import Mapping
 from typing import Any
 
 from naslab.errors import SpecError, unknown
+from naslab.spaces.chain import Chain
+from naslab.spaces.chain_skips import ChainSkips
 from naslab.spaces.darts_cell import DartsCell
+from naslab.spaces.enas_macro import EnasMacro
+from naslab.spaces.flexibert import FlexiBERT
+from naslab.spaces.hierarchical import Hierarchical
+from naslab.spaces.listed import Listed
+from naslab.spaces.nasbench101 import NASBench101
 from naslab.spaces.nasbench201 import NASBench201
 from naslab.spaces.nasbench_macro import NASBenchMacro
+from naslab.spaces.nasbench_mr import NASBenchMR
+from naslab.spaces.nasbench_nlp import NASBenchNLP
+from naslab.spaces.nasnet_cell import NASNetCell
+from naslab.spaces.segments import Segments
 from naslab.spaces.space import Shaped, Space, Supernet, SupernetSpace
 
-SPACES: dict[str, type[Space]] = {space.name: space for space in (DartsCell, NASBench201, NASBenchMacro)}
+SPACES: dict[str, type[Space]] = {
+    space.name: space
+    for space in (
+        DartsCell,
+        NASBench101,
+        NASBench201,
+        NASBenchMacro,
+        NASBenchMR,
+        NASBenchNLP,
+        FlexiBERT,
+        Segments,
+        EnasMacro,
+        NASNetCell,
+        Chain,
+        ChainSkips,
+        Hierarchical,
+    )
+}
 
 __all__ = [
     "SPACES",
+    "Chain",
+    "ChainSkips",
     "DartsCell",
+    "EnasMacro",
+    "FlexiBERT",
+    "Hierarchical",
+    "Listed",
+    "NASBench101",
     "NASBench201",
+    "NASBenchMR",
     "NASBenchMacro",
+    "NASBenchNLP",
+    "NASNetCell",
+    "Segments",
     "Shaped",
     "Space",
     "Supernet",
@@ -35,11 +74,12 @@ def from_spec(spec: Mapping[str, Any]) -> Space:
     if not isinstance(spec, Mapping) or "space" not in spec:
         raise SpecError(f"expected an object with the key 'space', one of {', '.join(SPACES)}; got {spec!r:.200}")
     name = spec["space"]
-    if not isinstance(name, str) or name not in SPACES:
-        raise SpecError(unknown("space", name, SPACES))
+    known_spaces = {**SPACES, Listed.name: Listed}
+    if not isinstance(name, str) or name not in known_spaces:
+        raise SpecError(unknown("space", name, known_spaces))
     parameters = {key: value for key, value in spec.items() if key != "space"}
-    known = [field.name for field in dataclasses.fields(SPACES[name])]  # type: ignore[arg-type]
+    known = [field.name for field in dataclasses.fields(known_spaces[name])]  # type: ignore[arg-type]
     for key in parameters:
         if key not in known:
             raise SpecError(f"{name}: {unknown('parameter', key, known)}")
-    return SPACES[name](**parameters)
+    return known_spaces[name](**parameters)

@@ -223,7 +223,10 @@ class DartsCell(Space):
             drop_path=drop_path,
         )
 
-    def supernet(self, task: Shaped, *, channels: int | None = None, cells: int | None = None) -> DartsSupernet:
+    def supernet(
+        self, task: Shaped, *, channels: int | None = None, cells: int | None = None, one_in: int = 1
+    ) -> DartsSupernet:
+        """Operations on one channel in `one_in` (`naslab.networks.partial_channels`)."""
         return DartsSupernet(
             self.operations,
             self.nodes,
@@ -231,4 +234,5 @@ class DartsCell(Space):
             task.classes,
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
+            one_in=one_in,
         )

@@ -197,11 +197,15 @@ class NASBench201(Space):
             cells=self.cells if cells is None else cells,
         )
 
-    def supernet(self, task: Shaped, *, channels: int | None = None, cells: int | None = None) -> NASBench201Supernet:
+    def supernet(
+        self, task: Shaped, *, channels: int | None = None, cells: int | None = None, one_in: int = 1
+    ) -> NASBench201Supernet:
+        """Operations on one channel in `one_in` (`naslab.networks.partial_channels`)."""
         return NASBench201Supernet(
             OPERATIONS,
             task.input_shape,
             task.classes,
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
+            one_in=one_in,
         )

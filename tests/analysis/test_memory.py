@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import naslab as nl
-from naslab.analysis.memory import StepMemory, available, peak, step_memory
+from naslab.analysis.memory import StepMemory, available, must_fit, peak, step_memory
 from naslab.errors import SpecError
 
 FLOATS = 1000
@@ -78,3 +78,17 @@ def test_a_batch_of_nothing_is_refused():
 def test_what_is_available_is_a_number_of_bytes_or_unknown():
     free = available()
     assert free is None or free > 1e6
+
+
+def test_a_supernet_larger_than_memory_is_refused_with_the_largest_batch_that_fits():
+    space, task = nl.spaces.NASBench201(channels=8, cells=1), nl.tasks.Digits()
+    network = space.supernet(task)
+    arguments = (network, space.edges(), len(space.operations), task.input_shape)
+    memory = step_memory(*arguments, batch_size=64)
+    must_fit(*arguments, batch_size=64, free=memory.total)
+    must_fit(*arguments, batch_size=64)
+    with pytest.raises(SpecError, match=r"a step of 64 images.*batch_size=32 fits"):
+        must_fit(*arguments, batch_size=64, free=memory.total - int(32 * memory.each_image))
+    must_fit(*arguments, batch_size=32, free=memory.total - int(32 * memory.each_image) + 1)
+    with pytest.raises(SpecError, match="not even one image"):
+        must_fit(*arguments, batch_size=64, free=memory.lasting)

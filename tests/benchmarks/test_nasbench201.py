@@ -220,3 +220,32 @@ def test_spec_and_fingerprint(table):
 def test_bad_specs(spec):
     with pytest.raises(SpecError):
         nl.benchmarks.from_spec(spec)
+
+
+@pytest.mark.parametrize("data_set", DATA_SETS)
+@pytest.mark.parametrize("epochs", [12, 200])
+def test_bundled_curves_end_at_the_figures_of_the_table(data_set, epochs):
+    table = nl.benchmarks.NASBench201(data_set)
+    for index in (0, 11, 284):
+        curves = table.curves(index, epochs=epochs)
+        record = table.query(index, epochs=epochs)
+        test, held_out = ("ori-test", "cifar10-valid") if data_set == "cifar10" else ("x-test", data_set)
+        ends = [c.accuracy[test][-1] for c in curves if c.run.lower() == data_set]
+        assert np.mean(ends) == pytest.approx(record.test_accuracy, abs=5e-4)
+        ends = [c.accuracy["x-valid"][-1] for c in curves if c.run.lower() == held_out]
+        assert np.mean(ends) == pytest.approx(record.valid_accuracy, abs=5e-4)
+        for curve in curves:
+            assert curve.epochs == epochs
+            for split in (*curve.accuracy.values(), *curve.loss.values()):
+                assert split.shape == (epochs,)
+            assert np.isfinite(curve.accuracy["train"]).all()
+        assert len({(curve.run, curve.seed) for curve in curves}) == len(curves)
+
+
+def test_curves_that_are_not_bundled(table):
+    with pytest.raises(SpecError, match="of cells 0, 11, 284 are bundled, not those of 1"):
+        table.curves(1)
+    with pytest.raises(SpecError, match="for 200 or for 12 epochs, not for 90"):
+        table.curves(0, epochs=90)
+    with pytest.raises(ValueError, match="read-only"):
+        table.curves(0)[0].accuracy["train"][0] = 0

@@ -1,0 +1,144 @@
+"""EC-NAS: what it takes to train the small cells of NAS-Bench-101 (Bakhtiarifard et al. 2024,
+https://arxiv.org/abs/2210.06015).
+
+All 2,532 cells of at most five vertices, trained on CIFAR-10 once, for four epochs; and all 91 of at most four
+vertices, trained three times. Accuracies are in percent, energies in kWh as measured, after the whole training and at
+its first measurement (after two epochs, or one); the `total` ones are of the whole run. A cell can be written in
+several ways: each is found by its canonical key.
+
+Grams of CO2 are the energy times the carbon intensity of the electricity, which is yours to give; the default is the
+world's average (475 g/kWh, IEA 2019).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+import naslab.data
+from naslab.architecture import Architecture
+from naslab.benchmarks.benchmark import Benchmark, Column, read_only
+from naslab.errors import SpecError, real
+from naslab.spaces import nasbench101 as spaces
+
+FILE = "ec_nas.csv.gz"
+HALFWAY = {5: 2, 4: 1}
+"""Most vertices -> the epochs after which it was measured before the end."""
+EPOCHS = 4
+WORLD = 475.0
+"""Grams of CO2 per kWh of electricity, the world's average (IEA, Global Energy & CO2 Status Report 2019)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ECNASRecord:
+    """What is known of one cell."""
+
+    index: int
+    """Its number in the table."""
+    architecture: Architecture
+    epochs: int
+    """After which all of this was measured."""
+    test_accuracy: float
+    """Percent; mean of the trainings, as are the others."""
+    valid_accuracy: float
+    train_accuracy: float
+    seconds: float
+    energy: float
+    """kWh."""
+    co2: float
+    """Grams."""
+    parameters: int
+
+
+class ECNAS(Benchmark):
+    """EC-NAS in memory.
+
+    Args:
+        vertices: of the cells at most, 5 or 4.
+        intensity: grams of CO2 per kWh.
+    """
+
+    name: ClassVar[str] = "ec_nas"
+    objective: ClassVar[str] = "test_accuracy"
+
+    def __init__(self, vertices: int = 5, *, intensity: float = WORLD) -> None:
+        if not isinstance(vertices, int) or vertices not in HALFWAY:
+            raise SpecError(f"EC-NAS has the cells of at most 5 or of at most 4 vertices, not {vertices!r}")
+        self.vertices, self.intensity = int(vertices), real("intensity", intensity)
+        if not 0 <= self.intensity < float("inf"):
+            raise SpecError(f"a carbon intensity is a finite number of grams per kWh from 0 up, not {intensity!r}")
+        self.space = spaces.NASBench101(vertices=self.vertices)
+        keys, choices, columns = _table(self.vertices)
+        energy = columns["energy"]
+        assert not isinstance(energy, np.ndarray)
+        grams: dict[str, Column] = {
+            "co2": {epochs: read_only(kwh * self.intensity) for epochs, kwh in energy.items()},
+            "total_co2": read_only(np.asarray(columns["total_energy"]) * self.intensity),
+        }
+        super().__init__(choices, {**columns, **grams}, epochs=EPOCHS, keys=keys)
+
+    def key(self, architecture: Architecture) -> str:
+        """The canonical key of the cell."""
+        return spaces.NASBench101(vertices=self.vertices).canonical(architecture)
+
+    def query(self, architecture: Architecture | int, *, epochs: int = EPOCHS) -> ECNASRecord:
+        """What is known of a cell, after the whole training or at its first measurement."""
+        index = self.index(architecture)
+        metrics = ("test_accuracy", "valid_accuracy", "train_accuracy", "seconds", "energy", "co2")
+        return ECNASRecord(
+            index=index,
+            architecture=self.at(index),
+            epochs=epochs,
+            **{metric: float(self.column(metric, epochs=epochs)[index]) for metric in metrics},
+            parameters=int(self.column("parameters")[index]),
+        )
+
+    def spec(self) -> dict[str, Any]:
+        return {"benchmark": self.name, "vertices": self.vertices, "intensity": self.intensity}
+
+    @property
+    def sources(self) -> Sequence[str]:
+        return [naslab.data.sidecar(FILE)["sha256"]]
+
+
+@cache
+def _table(vertices: int) -> tuple[Mapping[Hashable, int], list[tuple[Any, ...]], Mapping[str, Column]]:
+    """Canonical key -> number, the choices of each cell, and the columns, [2532] or [91]."""
+    space = spaces.NASBench101(vertices=vertices)
+    trainings: dict[str, list[dict[str, str]]] = {}
+    for row in csv.DictReader(io.StringIO(gzip.decompress(naslab.data.read(FILE)).decode("ascii"))):
+        if row["space"] == f"{vertices}V9E":
+            trainings.setdefault(row["hash"], []).append(row)
+    cells = [_cell(space, runs[0]).choices for runs in trainings.values()]
+
+    def mean(name: str, unit: float = 1.0) -> np.ndarray:
+        return read_only([unit * np.mean([float(run[name]) for run in runs]) for runs in trainings.values()])
+
+    columns: dict[str, Column] = {}
+    for metric, name, unit in (
+        ("test_accuracy", "test", 100),
+        ("valid_accuracy", "valid", 100),
+        ("train_accuracy", "train", 100),
+        ("seconds", "time_s", 1),
+        ("energy", "energy_kWh", 1),
+    ):
+        columns[metric] = {epochs: mean(f"e{epochs}_{name}", unit) for epochs in (EPOCHS, HALFWAY[vertices])}
+    columns |= {
+        "total_seconds": mean("total_time_s"),
+        "total_energy": mean("total_energy_kWh"),
+        "parameters": mean("params"),
+    }
+    return {key: number for number, key in enumerate(trainings)}, cells, columns
+
+
+def _cell(space: spaces.NASBench101, row: Mapping[str, str]) -> Architecture:
+    labels = [int(label) for label in row["ops"].split()]
+    matrix = np.array([int(edge) for edge in row["adjacency"]]).reshape(len(labels), len(labels))
+    return space.from_cell(matrix, [spaces.INPUT, *(spaces.OPERATIONS[label] for label in labels[1:-1]), spaces.OUTPUT])

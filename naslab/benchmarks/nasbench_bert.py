@@ -1,0 +1,89 @@
+"""NAS-Bench-BERT: 500 encoders of the FlexiBERT space, pre-trained on OpenWebText and fine-tuned on the eight tasks of
+GLUE (Serianni & Kalita 2023, https://arxiv.org/abs/2306.00288).
+
+Scores are as published, in percent: accuracy, but Matthews' correlation for "cola" and a rank correlation for "sts";
+"glue" is their mean. A score of 0 or below on "cola" means that nothing was learnt. Encoders that were drawn twice are
+one here, and their figures means over both trainings.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+
+import naslab.data
+from naslab.architecture import Architecture
+from naslab.benchmarks.benchmark import Benchmark, read_only
+from naslab.spaces.flexibert import FlexiBERT
+from naslab.spaces.listed import Listed
+from naslab.spaces.space import Prefix
+
+FILE = "nasbench_bert.json.gz"
+SCORES = ("glue", "cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst", "sts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NASBenchBERTRecord:
+    """What is known of one encoder."""
+
+    index: int
+    """Its row in the table."""
+    architecture: Architecture
+    glue: float
+    """Percent; mean of the eight scores."""
+    scores: Mapping[str, float]
+    """Task -> percent."""
+    seconds: float
+    """Of the pre-training, on eight cores of a TPU."""
+
+
+class NASBenchBERT(Benchmark):
+    """NAS-Bench-BERT in memory."""
+
+    name: ClassVar[str] = "nasbench_bert"
+    objective: ClassVar[str] = "glue"
+
+    def __init__(self) -> None:
+        self.space, columns = _table()
+        super().__init__(self.space.rows, columns, epochs=0)
+
+    def query(self, architecture: Architecture | int) -> NASBenchBERTRecord:
+        """What is known of an encoder."""
+        index = self.index(architecture)
+        scores = {task: float(self.column(task)[index]) for task in SCORES}
+        return NASBenchBERTRecord(
+            index=index,
+            architecture=self.at(index),
+            glue=scores.pop("glue"),
+            scores=MappingProxyType(scores),
+            seconds=float(self.column("seconds")[index]),
+        )
+
+    def spec(self) -> dict[str, Any]:
+        return {"benchmark": self.name}
+
+    @property
+    def sources(self) -> Sequence[str]:
+        return [naslab.data.sidecar(FILE)["sha256"]]
+
+
+@cache
+def _table() -> tuple[Listed, dict[str, np.ndarray]]:
+    """What is held, and metric -> [N]."""
+    space = FlexiBERT.paper()
+    records = json.loads(gzip.decompress(naslab.data.read(FILE)))
+    trainings: dict[Prefix, list[list[float]]] = {}
+    for record in records:
+        choices = space.from_config(record["hparams"]["model_hparam_overrides"]).choices
+        figures = [*(record["scores"][task] for task in SCORES), record["time_to_train"]]
+        trainings.setdefault(choices, []).append(figures)
+    means = np.array([np.mean(figures, axis=0) for figures in trainings.values()]).T
+    columns = {metric: read_only(mean) for metric, mean in zip((*SCORES, "seconds"), means, strict=True)}
+    return Listed(space, tuple(trainings)), columns

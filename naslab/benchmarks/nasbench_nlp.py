@@ -1,0 +1,138 @@
+"""NAS-Bench-NLP on WikiText-2: 265 recurrent cells, their losses after each of 50 epochs (Klyuchnikov et al. 2020,
+https://arxiv.org/abs/2006.07116).
+
+The 345 trainings that were published are of 291 recipes, of which some differ only in the names and the order of their
+nodes: here they are one cell, whose figures are means over its trainings. A loss is the mean over all words of the
+negative logarithm (nats) of the probability of the next one; a perplexity is its exponential. Four trainings diverged:
+their losses are infinite from then on, so that such a cell is the worst of all and, as a candidate of a search, fails.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+import naslab.data
+from naslab.architecture import Architecture
+from naslab.benchmarks.benchmark import Benchmark, Column, read_only
+from naslab.spaces import nasbench_nlp as spaces
+from naslab.spaces.listed import Listed
+from naslab.spaces.space import Prefix
+
+FILE = "nasbench_nlp.json.gz"
+EPOCHS = 50
+SPLITS = {"train_loss": "train_loss", "valid_loss": "val_loss", "test_loss": "test_loss"}
+"""Metric -> its name in the file."""
+
+
+class Training(NamedTuple):
+    """One training of a cell."""
+
+    number: int
+    """As published."""
+    losses: dict[str, np.ndarray]
+    """Metric -> [50], after each epoch; infinite from where it diverged."""
+    diverged: bool
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NASBenchNLPRecord:
+    """What is known of one cell."""
+
+    index: int
+    """Its row in the table."""
+    architecture: Architecture
+    epochs: int
+    """After which the losses are."""
+    train_loss: float
+    valid_loss: float
+    test_loss: float
+    test_perplexity: float
+    """Of the mean of the losses."""
+    parameters: int
+    """Of the network without its embedding, for the 33,278 words of WikiText-2."""
+    seconds: float
+    """Of so many epochs, at the same rate as all of them."""
+    trainings: tuple[Training, ...]
+
+
+class NASBenchNLP(Benchmark):
+    """NAS-Bench-NLP in memory."""
+
+    name: ClassVar[str] = "nasbench_nlp"
+    objective: ClassVar[str] = "test_loss"
+
+    def __init__(self) -> None:
+        space, columns, self._trainings = _table()
+        self.space = space
+        super().__init__(space.rows, columns, epochs=EPOCHS)
+
+    def curve(self, architecture: Architecture | int, metric: str = "valid_loss") -> np.ndarray:
+        """[50]: a loss or perplexity of a cell after each epoch."""
+        index = self.index(architecture)
+        return np.array([self.column(metric, epochs=epochs)[index] for epochs in range(1, EPOCHS + 1)])
+
+    def query(self, architecture: Architecture | int, *, epochs: int = EPOCHS) -> NASBenchNLPRecord:
+        """What is known of a cell, trained for so many epochs."""
+        index = self.index(architecture)
+        figures = {
+            metric: float(self.column(metric, epochs=epochs)[index])
+            for metric in (*SPLITS, "test_perplexity", "seconds")
+        }
+        return NASBenchNLPRecord(
+            index=index,
+            architecture=self.at(index),
+            epochs=epochs,
+            **figures,
+            parameters=int(self.column("parameters")[index]),
+            trainings=self._trainings[index],
+        )
+
+    def spec(self) -> dict[str, Any]:
+        return {"benchmark": self.name}
+
+    @property
+    def sources(self) -> Sequence[str]:
+        return [naslab.data.sidecar(FILE)["sha256"]]
+
+
+@cache
+def _table() -> tuple[Listed, dict[str, Column], tuple[tuple[Training, ...], ...]]:
+    """What is held, the columns, and the trainings of each cell."""
+    space = spaces.NASBenchNLP.paper()
+    trainings: dict[Prefix, list[Training]] = {}
+    parameters = {}
+    for record in json.loads(gzip.decompress(naslab.data.read(FILE))):
+        choices = space.from_recipe(record["recipe"]).choices
+        losses = {metric: _curve(record[name]) for metric, name in SPLITS.items()}
+        done = len(record["train_loss"])
+        training = Training(record["id"], losses, record["status"] != "OK", record["wall_s"] * EPOCHS / done)
+        trainings.setdefault(choices, []).append(training)
+        parameters[choices] = record["num_params"]
+    columns: dict[str, Column] = {}
+    for metric in SPLITS:
+        curves = np.array([np.mean([run.losses[metric] for run in runs], axis=0) for runs in trainings.values()])
+        columns[metric] = {epoch: read_only(curves[:, epoch - 1]) for epoch in range(EPOCHS, 0, -1)}
+        perplexity = metric.replace("loss", "perplexity")
+        columns[perplexity] = {epoch: read_only(np.exp(curves[:, epoch - 1])) for epoch in range(EPOCHS, 0, -1)}
+    seconds = np.array([np.mean([run.seconds for run in runs]) for runs in trainings.values()])
+    columns["seconds"] = {epoch: read_only(seconds * epoch / EPOCHS) for epoch in range(EPOCHS, 0, -1)}
+    columns["parameters"] = read_only([parameters[choices] for choices in trainings])
+    return Listed(space, tuple(trainings)), columns, tuple(tuple(runs) for runs in trainings.values())
+
+
+def _curve(losses: Sequence[float | None]) -> np.ndarray:
+    """[50]: infinite from the first epoch that is missing on."""
+    curve = np.full(EPOCHS, math.inf)
+    known = [loss for loss in losses if loss is not None]
+    curve[: len(known)] = known
+    curve.setflags(write=False)
+    return curve

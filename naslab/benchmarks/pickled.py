@@ -1,0 +1,270 @@
+"""Reads the data in a foreign pickle, and nothing else.
+
+A pickle is a program for a small machine with a stack. This machine knows the instructions that make numbers, texts,
+bytes, lists, tuples, sets and dictionaries. Of the instructions that would find and call things it knows four calls,
+by name, and what it calls is its own: `collections.OrderedDict()` is a dictionary, `_codecs.encode(text, "latin1")`
+bytes, `numpy.dtype(code)` a kind of number, and `numpy.core.multiarray.scalar(dtype, bytes)` a number. Everything else
+is refused by its name. Nothing is imported, no attribute is set, and the module `pickle` has no part in it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from naslab.errors import DataError
+
+KINDS = {
+    "f8": "<d",
+    "f4": "<f",
+    "i8": "<q",
+    "i4": "<i",
+    "i2": "<h",
+    "i1": "<b",
+    "u8": "<Q",
+    "u4": "<I",
+    "u1": "<B",
+    "b1": "<?",
+}
+"""NumPy's code of a number -> how its bytes are read."""
+MAX_DIGITS = 64
+"""Bytes of the longest whole number that is read."""
+MAX_CONTAINERS = 1_000_000
+"""How many lists, tuples, sets and dictionaries are made: an empty one takes a byte to write, and sixty in memory."""
+
+
+class Refused(Exception):
+    """What the pickle asks for is not done; the message says what."""
+
+
+class Kind(NamedTuple):
+    """A `numpy.dtype`."""
+
+    code: str
+
+
+class Name(NamedTuple):
+    """Something that the pickle wants to call."""
+
+    module: str
+    name: str
+
+
+MARK = object()
+"""On the stack: what follows belongs together."""
+
+
+def scalar(kind: Any, data: Any) -> Any:
+    """The number that some bytes are."""
+    if not isinstance(kind, Kind) or not isinstance(data, bytes) or len(data) != struct.calcsize(KINDS[kind.code]):
+        raise Refused("a NumPy number that is none")
+    return struct.unpack(KINDS[kind.code], data)[0]
+
+
+def dtype(code: Any, *_: Any) -> Kind:
+    if not isinstance(code, str) or code not in KINDS:
+        raise Refused("a NumPy type that is none of numbers")
+    return Kind(code)
+
+
+def encode(text: Any, encoding: Any) -> bytes:
+    """Bytes, as protocol 2 writes them."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise Refused("bytes that are none")
+    return text.encode("latin-1")
+
+
+def key(value: Any) -> Any:
+    """What may be a key: a text, a number, or a tuple of those. (Hashing tuples in tuples in ... breaks the stack.)"""
+    for part in value if type(value) is tuple else (value,):
+        if not isinstance(part, str | int | float | bytes | None):
+            raise Refused("a key that is neither text nor number")
+    return value
+
+
+CALLS: dict[Name, Callable[..., Any]] = {
+    Name("collections", "OrderedDict"): dict,
+    Name("_codecs", "encode"): encode,
+    Name("numpy", "dtype"): dtype,
+    Name("numpy.core.multiarray", "scalar"): scalar,
+    Name("numpy._core.multiarray", "scalar"): scalar,
+}
+
+
+def read(data: bytes, what: str) -> Any:
+    """What is pickled in `data`. Raises `DataError`, and nothing else, on anything but plain data.
+
+    Args:
+        what: the data is from, for the message.
+    """
+    try:
+        return _Machine(data).run()
+    except Refused as error:
+        raise DataError(f"{what} is not read: it holds {error}, and only plain data is accepted") from None
+    except (IndexError, struct.error):
+        raise DataError(f"{what} is not a pickle, or it is damaged or cut short") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError, RecursionError) as error:
+        raise DataError(f"{what} is not a pickle, or it is damaged: {type(error).__name__}") from None
+
+
+class _Machine:
+    """The stack, the memo and the place in the program."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.place = data, 0
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.containers = 0
+
+    def run(self) -> Any:
+        while (code := self.take(1)) != b".":
+            instruction = INSTRUCTIONS.get(code)
+            if instruction is None:
+                raise Refused(f"the instruction {code!r}")
+            instruction(self)
+        if len(self.stack) != 1:
+            raise IndexError
+        return self.stack[0]
+
+    def take(self, count: int) -> bytes:
+        taken = self.data[self.place : self.place + count]
+        if len(taken) < count:
+            raise IndexError
+        self.place += count
+        return taken
+
+    def number(self, form: str) -> Any:
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+
+    def line(self) -> str:
+        end = self.data.index(b"\n", self.place)
+        return self.take(end + 1 - self.place)[:-1].decode("ascii")
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def push_new(self, container: Any) -> None:
+        self.containers += 1
+        if self.containers > MAX_CONTAINERS:
+            raise Refused(f"more than {MAX_CONTAINERS} lists and dictionaries")
+        self.stack.append(container)
+
+    def since_mark(self) -> list[Any]:
+        place = len(self.stack) - 1
+        while self.stack[place] is not MARK:
+            place -= 1
+            if place < 0:
+                raise IndexError
+        values = self.stack[place + 1 :]
+        del self.stack[place:]
+        return values
+
+    def extend(self, values: list[Any]) -> None:
+        if not isinstance(self.stack[-1], list):
+            raise TypeError
+        self.stack[-1].extend(values)
+
+    def set_items(self, values: list[Any]) -> None:
+        if not isinstance(self.stack[-1], dict):
+            raise TypeError
+        self.stack[-1].update(zip(map(key, values[::2]), values[1::2], strict=True))
+
+    def add_items(self, values: list[Any]) -> None:
+        if not isinstance(self.stack[-1], set):
+            raise TypeError
+        self.stack[-1].update(map(key, values))
+
+    def long(self, length: int) -> None:
+        if not 0 <= length <= MAX_DIGITS:
+            raise Refused(f"a whole number of {length} bytes")
+        self.push(int.from_bytes(self.take(length), "little", signed=True))
+
+    def remember(self, key: int) -> None:
+        self.memo[key] = self.stack[-1]
+
+    def name(self, module: Any, name: Any) -> None:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise TypeError
+        if (found := Name(module, name)) not in CALLS:
+            raise Refused(f"{module[:50]}.{name[:50]}")
+        self.push(found)
+
+    def name_from_stack(self) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.name(module, name)
+
+    def call(self) -> None:
+        arguments, called = self.stack.pop(), self.stack.pop()
+        if (
+            not isinstance(called, Name)
+            or not isinstance(arguments, tuple)
+            or (called.module == "collections" and arguments)
+        ):
+            raise Refused("a call of what cannot be called")
+        self.push_new(CALLS[called](*arguments))
+
+    def build(self) -> None:
+        """A dtype is told its byte order; nothing else has a state."""
+        state = self.stack.pop()
+        if not isinstance(self.stack[-1], Kind) or not isinstance(state, tuple) or state[1] not in ("<", "|"):
+            raise Refused("the state of an object")
+
+    def pop_mark(self) -> None:
+        self.since_mark()
+
+    def tuple_of(self, count: int) -> None:
+        values = tuple(self.stack[len(self.stack) - count :])
+        if len(values) < count or any(value is MARK for value in values):
+            raise IndexError
+        del self.stack[len(self.stack) - count :]
+        self.push_new(values)
+
+
+INSTRUCTIONS: dict[bytes, Callable[[_Machine], Any]] = {
+    b"\x80": lambda m: m.take(1),  # PROTO
+    b"\x95": lambda m: m.take(8),  # FRAME: how much is to be read ahead
+    b"(": lambda m: m.push(MARK),
+    b"0": lambda m: m.stack.pop(),
+    b"1": lambda m: m.pop_mark(),
+    b"N": lambda m: m.push(None),
+    b"\x88": lambda m: m.push(True),
+    b"\x89": lambda m: m.push(False),
+    b"K": lambda m: m.push(m.number("<B")),
+    b"M": lambda m: m.push(m.number("<H")),
+    b"J": lambda m: m.push(m.number("<i")),
+    b"\x8a": lambda m: m.long(m.number("<B")),
+    b"\x8b": lambda m: m.long(m.number("<i")),
+    b"G": lambda m: m.push(m.number(">d")),
+    b"X": lambda m: m.push(m.take(m.number("<I")).decode("utf-8")),
+    b"\x8c": lambda m: m.push(m.take(m.number("<B")).decode("utf-8")),
+    b"\x8d": lambda m: m.push(m.take(m.number("<Q")).decode("utf-8")),
+    b"B": lambda m: m.push(m.take(m.number("<I"))),
+    b"C": lambda m: m.push(m.take(m.number("<B"))),
+    b"\x8e": lambda m: m.push(m.take(m.number("<Q"))),
+    b"T": lambda m: m.push(m.take(m.number("<I")).decode("ascii")),  # texts of Python 2
+    b"U": lambda m: m.push(m.take(m.number("<B")).decode("ascii")),
+    b"]": lambda m: m.push_new([]),
+    b"a": lambda m: m.extend([m.stack.pop()]),
+    b"e": lambda m: m.extend(m.since_mark()),
+    b"}": lambda m: m.push_new({}),
+    b"s": lambda m: m.set_items([m.stack.pop(), m.stack.pop()][::-1]),
+    b"u": lambda m: m.set_items(m.since_mark()),
+    b"\x8f": lambda m: m.push_new(set()),
+    b"\x90": lambda m: m.add_items(m.since_mark()),
+    b"\x91": lambda m: m.push_new(frozenset(map(key, m.since_mark()))),
+    b")": lambda m: m.push(()),
+    b"t": lambda m: m.push_new(tuple(m.since_mark())),
+    b"\x85": lambda m: m.tuple_of(1),
+    b"\x86": lambda m: m.tuple_of(2),
+    b"\x87": lambda m: m.tuple_of(3),
+    b"q": lambda m: m.remember(m.number("<B")),
+    b"r": lambda m: m.remember(m.number("<I")),
+    b"\x94": lambda m: m.remember(len(m.memo)),
+    b"h": lambda m: m.push(m.memo[m.number("<B")]),
+    b"j": lambda m: m.push(m.memo[m.number("<I")]),
+    b"c": lambda m: m.name(m.line(), m.line()),
+    b"\x93": lambda m: m.name_from_stack(),
+    b"R": lambda m: m.call(),
+    b"b": lambda m: m.build(),
+}

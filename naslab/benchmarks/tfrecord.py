@@ -1,0 +1,108 @@
+"""TFRecord files and the little of Protocol Buffers that is in them, without TensorFlow.
+
+A file is a row of records, each: its length (8 bytes), a checksum of that (4), the data, a checksum of the data (4);
+all little-endian (https://www.tensorflow.org/tutorials/load_data/tfrecord). The checksum is CRC-32C, turned and
+shifted. A message is a row of fields, each a number, a type and a value
+(https://protobuf.dev/programming-guides/encoding).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from naslab.errors import DataError
+
+MAX_RECORD = 2**20
+"""Bytes; the records of NAS-Bench-101 have some hundreds."""
+
+
+def _table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)  # Castagnoli's polynomial, its bits reversed
+        table.append(byte)
+    return tuple(table)
+
+
+TABLE = _table()
+
+
+def crc32c(data: bytes) -> int:
+    """The checksum of RFC 3720, appendix B.4."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
+
+
+def masked(data: bytes) -> int:
+    """The checksum as it stands in a file."""
+    crc = crc32c(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def records(path: Path) -> Iterator[bytes]:
+    """The data of each record. Raises `DataError` for what is damaged, cut short or no such file."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    with file:
+        number = 0
+        while head := file.read(12):
+            where = f"{path}, record {number}"
+            if len(head) < 12:
+                raise DataError(f"{where}: the file is cut short")
+            length, checksum = struct.unpack("<QI", head)
+            if checksum != masked(head[:8]):
+                raise DataError(f"{where}: this is not a TFRecord file, or it is damaged: a checksum is wrong")
+            if length > MAX_RECORD:
+                raise DataError(f"{where} has {length} bytes; at most {MAX_RECORD} are read")
+            body = file.read(length + 4)
+            if len(body) < length + 4:
+                raise DataError(f"{where}: the file is cut short")
+            if struct.unpack("<I", body[length:])[0] != masked(body[:length]):
+                raise DataError(f"{where} is damaged: its checksum is wrong")
+            yield body[:length]
+            number += 1
+
+
+def fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
+    """(number, value) of each field: whole numbers, doubles and bytes. `ValueError` for anything else."""
+    place = 0
+
+    def varint() -> int:
+        nonlocal place
+        value = 0
+        for shift in range(0, 70, 7):
+            if place >= len(message):
+                break
+            byte = message[place]
+            place += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+        raise ValueError("no whole number")
+
+    def take(count: int) -> bytes:
+        nonlocal place
+        taken = message[place : place + count]
+        if len(taken) < count:
+            raise ValueError("a message is cut short")
+        place += count
+        return taken
+
+    while place < len(message):
+        key = varint()
+        kind = key & 7
+        if kind == 0:
+            yield key >> 3, varint()
+        elif kind == 1:
+            yield key >> 3, struct.unpack("<d", take(8))[0]
+        elif kind == 2:
+            yield key >> 3, take(varint())
+        else:
+            raise ValueError(f"a field of kind {kind}")

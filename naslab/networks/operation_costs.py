@@ -1,0 +1,97 @@
+"""What each operation on each edge of a supernet costs: parameters, or multiply-adds for one image.
+
+Nothing is computed: each operation runs on all edges and without any other, on the meta device, and its convolutions
+are counted. The candidates have no other layer with parameters or multiply-adds, and the edges that leave one state are
+alike, so that each has an equal part.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.hooks import RemovableHandle
+
+from naslab.networks.mixture import Leaving, Mixture
+
+
+class _Convolutions(TorchDispatchMode):
+    """Counts the parameters and multiply-adds of the convolutions inside each of some modules."""
+
+    def __init__(self, modules: Sequence[Leaving]) -> None:
+        super().__init__()
+        self.inside: dict[Leaving, dict[str, int]] = {
+            module: {"parameters": 0, "multiply_adds": 0} for module in modules
+        }
+        self._running: Leaving | None = None
+        self._hooks: list[RemovableHandle] = []
+
+    def __enter__(self) -> Self:
+        def enters(module: nn.Module, inputs: Any) -> None:
+            self._running = module  # type: ignore[assignment]
+
+        def leaves(module: nn.Module, inputs: Any, output: Any) -> None:
+            self._running = None
+
+        for module in self.inside:
+            self._hooks += [module.register_forward_pre_hook(enters), module.register_forward_hook(leaves)]
+        return super().__enter__()
+
+    def __exit__(self, *about: Any) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        super().__exit__(*about)
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if function is torch.ops.aten.convolution.default and self._running is not None:
+            weight = args[1]
+            counts = self.inside[self._running]
+            counts["parameters"] += weight.numel()
+            counts["multiply_adds"] += result.numel() * weight[0].numel()
+        return result
+
+
+def _costs(
+    supernet: nn.Module, input_shape: tuple[int, ...], shapes: Mapping[str, tuple[int, int]], figure: str
+) -> dict[str, Tensor]:
+    shadow = copy.deepcopy(supernet).to("meta").eval()
+    image = torch.empty(1, *input_shape, device="meta")
+    leaving = [module for module in shadow.modules() if isinstance(module, Leaving)]
+    weights = {part: torch.empty(shape, device="meta") for part, shape in shapes.items()}
+    found = {part: torch.zeros(shape) for part, shape in shapes.items()}
+    for part, (_, columns) in shapes.items():
+        for column in range(columns):
+            used = {
+                other: [[other == part and this == column for this in range(columns)] for _ in range(rows)]
+                for other, (rows, _) in shapes.items()
+            }
+            with _Convolutions(leaving) as counted, torch.no_grad():
+                shadow(image, {other: Mixture(weights[other], used[other]) for other in shapes})
+            for module, counts in counted.inside.items():
+                found[part][module.rows, column] += counts[figure] / len(module.rows)
+    return found
+
+
+def parameters(
+    supernet: nn.Module, input_shape: tuple[int, ...], shapes: Mapping[str, tuple[int, int]]
+) -> dict[str, Tensor]:
+    """Part -> [E, O] float32, for a supernet with parts of these shapes (E, O) and images of this one (C, H, W)."""
+    return _costs(supernet, input_shape, shapes, "parameters")
+
+
+def multiply_adds(
+    supernet: nn.Module, input_shape: tuple[int, ...], shapes: Mapping[str, tuple[int, int]]
+) -> dict[str, Tensor]:
+    """Part -> [E, O] float32, for one image of the shape (C, H, W); parts of these shapes (E, O)."""
+    return _costs(supernet, input_shape, shapes, "multiply_adds")
+
+
+COSTS: dict[str, Callable[[nn.Module, tuple[int, ...], Mapping[str, tuple[int, int]]], dict[str, Tensor]]] = {
+    "multiply_adds": multiply_adds,
+    "parameters": parameters,
+}

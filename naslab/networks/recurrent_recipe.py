@@ -1,0 +1,142 @@
+"""A recurrent network whose cell is a recipe (Klyuchnikov et al. 2020, https://arxiv.org/abs/2006.07116; the network is
+that of AWD-LSTM, Merity et al. 2017, https://arxiv.org/abs/1708.02182, with the cell in the place of the LSTM).
+
+A recipe names the nodes of a cell, each an operation on the input `x`, on states of the step before (`h_prev_0`, ...)
+and on other nodes; the nodes `h_new_0`, `h_new_1`, ... are the states of this step, and the first of them is the
+output.
+
+Differences: no dropout, and the output of the last step is classified.
+"""
+
+from __future__ import annotations
+
+import graphlib
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from naslab.errors import SpecError
+from naslab.networks import sizes
+
+
+class Step(TypedDict):
+    """One node of a recipe."""
+
+    op: str
+    input: list[str]
+
+
+Recipe = Mapping[str, Step]
+
+ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
+    "activation_tanh": torch.tanh,
+    "activation_sigm": torch.sigmoid,
+    "activation_leaky_relu": functional.leaky_relu,
+    "elementwise_sum": torch.add,
+    "elementwise_prod": torch.mul,
+    "blend": lambda gate, first, second: gate * first + (1 - gate) * second,
+}
+"""Operations without weights; the other one is "linear", the sum of a matrix of each input and a bias."""
+
+
+def in_order(recipe: Recipe) -> list[str]:
+    """The nodes of a recipe, each after what it reads. `SpecError` if they read each other in a circle."""
+    before = {name: [source for source in step["input"] if source in recipe] for name, step in recipe.items()}
+    try:
+        return list(graphlib.TopologicalSorter(before).static_order())
+    except graphlib.CycleError as error:
+        raise SpecError(f"the nodes {', '.join(error.args[1])} of the recipe read each other in a circle") from None
+
+
+class RecipeCell(nn.Module):
+    """One step in time: x [B, I] and states, each [B, H] -> the new states."""
+
+    def __init__(self, recipe: Recipe, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.steps = [(name, recipe[name]["op"], list(recipe[name]["input"])) for name in in_order(recipe)]
+        self.states = sum(name.startswith("h_new_") and name.removeprefix("h_new_").isdigit() for name in recipe)
+        self.linear = nn.ModuleDict(
+            {
+                name: nn.Linear(sum(inputs if source == "x" else hidden for source in sources), hidden)
+                for name, op, sources in self.steps
+                if op == "linear"
+            }
+        )
+        self.hidden = hidden
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -1 / math.sqrt(hidden), 1 / math.sqrt(hidden))
+
+    def forward(self, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
+        known = {"x": x} | {f"h_prev_{number}": state for number, state in enumerate(states)}
+        for name, op, sources in self.steps:
+            read = [known[source] for source in sources]
+            known[name] = self.linear[name](torch.cat(read, dim=-1)) if op == "linear" else ELEMENTWISE[op](*read)
+        return [known[f"h_new_{number}"] for number in range(self.states)]
+
+
+class RecurrentRecipeNetwork(nn.Module):
+    """Reads tokens, or an image row by row, through layers of the same cell, and classifies.
+
+    Args:
+        input_shape: (tokens,), or (channels, height, width) of an image.
+        vocabulary: how many tokens there are; None for images.
+        embedding: size of what the first layer reads and of what the last one gives.
+        hidden: size of the states of the layers between.
+        layers: how many cells a step passes.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        input_shape: tuple[int, ...],
+        classes: int,
+        *,
+        vocabulary: int | None,
+        embedding: int,
+        hidden: int,
+        layers: int,
+    ) -> None:
+        super().__init__()
+        widths = [embedding, *[sizes.positive("hidden", hidden)] * (sizes.positive("layers", layers) - 1), embedding]
+        self.embedding = tokens(input_shape, vocabulary, sizes.positive("embedding", embedding))
+        self.layers = nn.ModuleList(RecipeCell(recipe, before, after) for before, after in itertools.pairwise(widths))
+        self.classifier = nn.Linear(embedding, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T] tokens or [B, C, H, W] -> logits [B, classes]."""
+        sequence = list(self.embedding(x).unbind(dim=1))  # T of [B, embedding]
+        for layer in self.layers:
+            assert isinstance(layer, RecipeCell)
+            states = [sequence[0].new_zeros(len(x), layer.hidden)] * layer.states
+            outputs = []
+            for step in sequence:
+                states = layer(step, states)
+                outputs.append(states[0])
+            sequence = outputs
+        return self.classifier(sequence[-1])
+
+
+class Rows(nn.Module):
+    """The rows of an image as a sequence: [B, C, H, W] -> [B, H, D]."""
+
+    def __init__(self, channels: int, width: int, size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels * width, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.transpose(1, 2).flatten(2))
+
+
+def tokens(input_shape: tuple[int, ...], vocabulary: int | None, size: int) -> nn.Module:
+    """From what a task gives to a sequence of vectors, [B, T, size]."""
+    if len(input_shape) == 1 and vocabulary is not None:
+        return nn.Embedding(sizes.positive("vocabulary", vocabulary), size)
+    if len(input_shape) == 1:
+        raise SpecError("a network that reads tokens must know how many there are: the task has no `vocabulary`")
+    channels, _, width = sizes.image(input_shape, reductions=0)
+    return Rows(channels, width, size)

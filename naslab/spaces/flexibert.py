@@ -1,0 +1,136 @@
+"""FlexiBERT: encoders whose layers differ (Tuli et al. 2023, https://arxiv.org/abs/2205.11656).
+
+The choices are the fields of the published configurations: the hidden size, the number of layers, and for each layer
+how it mixes positions (`operation_type` and its `operation_parameter`), in how many heads, and its feed-forward
+network: 10,621,440 encoders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import networkx as nx
+
+from naslab.architecture import Architecture, Choice, Option
+from naslab.errors import SpecError
+from naslab.networks import sizes
+from naslab.networks.flexibert import FlexiBERTNetwork, Layer
+from naslab.spaces.space import Prefix, Shaped, Space
+
+PART = "encoder"
+HIDDEN = (128, 256)
+LAYERS = (2, 4)
+PARAMETERS: dict[str, tuple[Option, ...]] = {"SA": ("SDP", "WMA"), "LT": ("DFT", "DCT"), "DSC": (5, 9)}
+"""Operation -> its parameters."""
+FIELDS: dict[str, tuple[Option, ...]] = {
+    "operation_type": tuple(PARAMETERS),
+    "operation_parameter": (),
+    "num_operation_heads": (2, 4),
+    "feed_forward_dimension": (512, 1024),
+    "num_feed_forward": (1, 3),
+}
+"""Field of a layer -> its options; those of the parameter depend on the operation."""
+assert tuple(FIELDS) == Layer._fields
+
+
+@dataclass(frozen=True)
+class FlexiBERT(Space):
+    """Encoders of two or four layers."""
+
+    name: ClassVar[str] = "flexibert"
+
+    shrink: int = 1
+    """A built network has so many times smaller hidden sizes and feed-forward networks than its choices say."""
+
+    def __post_init__(self) -> None:
+        sizes.positive("shrink", self.shrink)
+
+    @classmethod
+    def paper(cls) -> FlexiBERT:
+        """The sizes of the benchmark."""
+        return cls()
+
+    @classmethod
+    def laptop(cls) -> FlexiBERT:
+        """Small enough to train an encoder in seconds."""
+        return cls(shrink=8)
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        if len(prefix) < 2:
+            return Choice("layers", LAYERS) if prefix else Choice("hidden_size", HIDDEN)
+        number, place = divmod(len(prefix) - 2, len(FIELDS))
+        if number == prefix[1]:
+            return None
+        field = tuple(FIELDS)[place]
+        options = PARAMETERS[str(prefix[-1])] if field == "operation_parameter" else FIELDS[field]
+        # the parameters of another operation are another choice: "5" is no neighbour of "DFT"
+        name = f"{field}_of_{prefix[-1]}" if field == "operation_parameter" else field
+        return Choice(f"layer_{number + 1}/{name}", options)
+
+    def future(self, prefix: Prefix) -> Hashable:
+        """How many layers there are, and where in one the prefix stops."""
+        asked = len(prefix)
+        return asked, prefix[1:2], prefix[-1] if asked > 2 and (asked - 2) % len(FIELDS) == 1 else None
+
+    # --- the published form ----------------------------------------------------------------------
+
+    def from_config(self, config: Any) -> Architecture:
+        """Read `{"hidden_size": ..., "nas_config": {"encoder_layers": [{field: value, ...}, ...]}}`.
+
+        Raises `SpecError`, and nothing else, on anything else.
+        """
+        try:
+            layers = config["nas_config"]["encoder_layers"]
+            choices = [config["hidden_size"], len(layers), *(layer[field] for layer in layers for field in FIELDS)]
+        except (KeyError, TypeError, IndexError):
+            raise SpecError(
+                "expected an object with the keys 'hidden_size' and 'nas_config', the latter with 'encoder_layers', "
+                f"a list of objects with the keys {', '.join(FIELDS)}; got {config!r:.300}"
+            ) from None
+        return self.architecture(choices)
+
+    def layers(self, architecture: Architecture) -> list[Layer]:
+        """The layers, from the first to the last."""
+        fields: Iterator[Any] = iter(self.check(architecture).choices[2:])
+        return [Layer(*values) for values in zip(*[fields] * len(FIELDS), strict=True)]
+
+    def config(self, architecture: Architecture) -> Mapping[str, Any]:
+        """The published form."""
+        layers = [layer._asdict() for layer in self.layers(architecture)]
+        return {"hidden_size": architecture.choices[0], "nas_config": {"encoder_layers": layers}}
+
+    # --- graph and network -----------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """A chain: in each layer a node that mixes positions and one for the feed-forward network."""
+        layers = self.layers(architecture)
+        graph = nx.DiGraph()
+        graph.add_node(f"{PART}/input", part=PART, label=f"embedding {architecture.choices[0]}", role="input")
+        before = f"{PART}/input"
+        for number, layer in enumerate(layers, start=1):
+            mix = f"{layer.operation_type}-{layer.operation_parameter}, {layer.num_operation_heads} heads"
+            for what, op in (
+                ("mix", mix),
+                ("feed_forward", f"{layer.num_feed_forward} x {layer.feed_forward_dimension}"),
+            ):
+                node = f"{PART}/{number}/{what}"
+                graph.add_node(node, part=PART, label=op, role="node", op=op)
+                graph.add_edge(before, node)
+                before = node
+        graph.add_node(f"{PART}/output", part=PART, label="output", role="output")
+        graph.add_edge(before, f"{PART}/output")
+        return graph
+
+    def build(self, architecture: Architecture, task: Shaped, *, shrink: int | None = None) -> FlexiBERTNetwork:
+        """An encoder for tokens (a task with a `vocabulary`) or the rows of images, to be trained from nothing."""
+        by = sizes.positive("shrink", self.shrink if shrink is None else shrink)
+        layers = [
+            layer._replace(feed_forward_dimension=max(layer.feed_forward_dimension // by, 1))
+            for layer in self.layers(architecture)
+        ]
+        size = int(architecture.choices[0]) // by
+        return FlexiBERTNetwork(layers, size, task.input_shape, task.classes, getattr(task, "vocabulary", None))

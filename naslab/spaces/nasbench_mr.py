@@ -1,0 +1,107 @@
+"""The multi-resolution networks of NAS-Bench-MR (Ding et al. 2022, https://arxiv.org/abs/2103.13253).
+
+A network is written as 27 numbers, which are its choices: channels of the two convolutions of the stem; for each of
+four stages the number of its modules, of the residual blocks on each of its branches (one branch in the first stage,
+four in the last), and of the channels of each branch; channels of the head.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import networkx as nx
+
+from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError
+from naslab.networks.nasbench_mr import STAGES, Module, NASBenchMRNetwork
+from naslab.spaces.space import Prefix, Shaped, Space
+
+PART = "network"
+CHANNELS = tuple(range(8, 129, 8))
+COUNTS = (1, 2, 3, 4)
+
+
+def _choices() -> Iterator[Choice]:
+    yield Choice("stem/channels_1", CHANNELS)
+    yield Choice("stem/channels_2", CHANNELS)
+    for stage in range(1, STAGES + 1):
+        yield Choice(f"stage_{stage}/modules", COUNTS)
+        yield from (Choice(f"stage_{stage}/branch_{branch}/units", COUNTS) for branch in range(1, stage + 1))
+        yield from (Choice(f"stage_{stage}/branch_{branch}/channels", CHANNELS) for branch in range(1, stage + 1))
+    yield Choice("head/channels", CHANNELS)
+
+
+CHOICES = tuple(_choices())
+
+
+@dataclass(frozen=True)
+class NASBenchMR(Space):
+    """Four stages of parallel branches."""
+
+    name: ClassVar[str] = "nasbench_mr"
+
+    @classmethod
+    def paper(cls) -> NASBenchMR:
+        """The space of the benchmark."""
+        return cls()
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        return CHOICES[len(prefix)] if len(prefix) < len(CHOICES) else None
+
+    @property
+    def fixed_choices(self) -> tuple[Choice, ...]:
+        return CHOICES
+
+    # --- the published form ----------------------------------------------------------------------
+
+    def parse(self, text: str) -> Architecture:
+        """Read the published numbers. Raises `SpecError`, and nothing else, on anything else."""
+        if not isinstance(text, str) or not re.fullmatch(rf"\d{{1,3}}([ _-]\d{{1,3}}){{{len(CHOICES) - 1}}}", text):
+            raise SpecError(f"a network is {len(CHOICES)} numbers with spaces, _ or - between them; got {text!r:.200}")
+        return self.architecture([int(number) for number in re.split("[ _-]", text)])
+
+    def format(self, architecture: Architecture) -> str:
+        """The published numbers."""
+        return " ".join(map(str, self.check(architecture).choices))
+
+    def modules(self, architecture: Architecture) -> list[Module]:
+        """What the stages are made of, one after the other."""
+        numbers = [int(number) for number in self.check(architecture).choices][2:-1]
+        modules = []
+        for branches in range(1, STAGES + 1):
+            count, stage, numbers = numbers[0], numbers[1 : 1 + 2 * branches], numbers[1 + 2 * branches :]
+            modules += [Module(tuple(stage[:branches]), tuple(stage[branches:]))] * count
+        return modules
+
+    # --- graph and network -----------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """A node for the blocks on each branch of each module; edges where one hears another."""
+        modules = self.modules(architecture)
+        graph = nx.DiGraph()
+        stem = architecture.choices[1]
+        graph.add_node(f"{PART}/stem", part=PART, label=f"stem {stem}", role="input")
+        before = [f"{PART}/stem"]
+        for number, module in enumerate(modules, start=1):
+            here = []
+            for branch, (units, channels) in enumerate(zip(module.units, module.channels, strict=True)):
+                node = f"{PART}/{number}/{branch + 1}"
+                graph.add_node(node, part=PART, label=f"{units} x {channels}", role="node", op=f"{units}x{channels}")
+                for source in range(max(branch - 1, 0), min(branch + 2, len(before))):
+                    graph.add_edge(before[source], node)
+                here.append(node)
+            before = here
+        graph.add_node(f"{PART}/head", part=PART, label=f"head {architecture.choices[-1]}", role="output")
+        graph.add_edges_from((node, f"{PART}/head") for node in before)
+        return graph
+
+    def build(self, architecture: Architecture, task: Shaped) -> NASBenchMRNetwork:
+        """The benchmark's network with its head for classification; there is nothing to scale."""
+        modules = self.modules(architecture)
+        first, second, *_, head = (int(number) for number in architecture.choices)
+        return NASBenchMRNetwork((first, second), modules, head, task.input_shape, task.classes)

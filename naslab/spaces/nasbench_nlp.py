@@ -1,0 +1,319 @@
+"""Recurrent cells of NAS-Bench-NLP (Klyuchnikov et al. 2020, https://arxiv.org/abs/2006.07116).
+
+A cell has one to three states and at most 24 nodes. It is published as a recipe, a mapping from the name of each node
+to its operation and inputs:
+
+    {"f": {"op": "linear", "input": ["x", "h_prev_0"]}, "h_new_0": {"op": "activation_tanh", "input": ["f"]}}
+
+The choices are: how many states; how many nodes; for each node its operation, for "linear" how many inputs, and the
+inputs, among x, the states and the nodes before; for each state the node that is its new value. Only "linear" reads x,
+whose size may differ. Where the order of inputs does not matter they are asked in order, so that nothing comes twice.
+
+Difference from the benchmark: a node may be read by nothing; it then does nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+import networkx as nx
+
+from naslab.architecture import Architecture, Choice, Option
+from naslab.errors import SpecError, unknown
+from naslab.networks import sizes
+from naslab.networks.recurrent_recipe import ELEMENTWISE, Recipe, RecurrentRecipeNetwork, Step, in_order
+from naslab.spaces.space import Prefix, Shaped, Space
+
+PART = "cell"
+STATES = 3
+NODES = 24
+INPUTS: dict[str, tuple[int, ...]] = {
+    "linear": (2, 3),
+    "activation_tanh": (1,),
+    "activation_sigm": (1,),
+    "activation_leaky_relu": (1,),
+    "elementwise_sum": (2,),
+    "elementwise_prod": (2,),
+    "blend": (3,),
+}
+"""Operation -> how many inputs it may have."""
+assert INPUTS.keys() == {"linear", *ELEMENTWISE}
+
+
+def sources(op: str, states: int, node: int) -> list[str]:
+    """What a node may read."""
+    first = ["x"] if op == "linear" else []
+    return first + [f"h_prev_{state}" for state in range(states)] + [f"node_{earlier}" for earlier in range(node)]
+
+
+class Written(NamedTuple):
+    """How far a cell is written."""
+
+    states: int = 0
+    nodes: int = 0
+    node: int = 0
+    """The one that is being written."""
+    op: str = ""
+    """Of that node; empty if it is to be chosen next."""
+    inputs: int = 0
+    """How many that node has; 0 if that is to be chosen next."""
+    read: tuple[str, ...] = ()
+    """The inputs of that node so far."""
+    new: tuple[str, ...] = ()
+    """The nodes that are new states so far."""
+
+    def then(self, answer: Any) -> Written:
+        """After one more answer."""
+        if not self.states:
+            return self._replace(states=answer)
+        if not self.nodes:
+            return self._replace(nodes=answer)
+        if self.node == self.nodes:
+            return self._replace(new=(*self.new, answer))
+        if not self.op:
+            return self._replace(op=answer, inputs=INPUTS[answer][0] if len(INPUTS[answer]) == 1 else 0)
+        if not self.inputs:
+            return self._replace(inputs=answer)
+        if len(self.read) + 1 < self.inputs:
+            return self._replace(read=(*self.read, answer))
+        return self._replace(node=self.node + 1, op="", inputs=0, read=())
+
+    def choice(self, most: int) -> Choice | None:
+        """What is to be answered next, in a space of so many nodes."""
+        if not self.states:
+            return Choice("states", tuple(range(1, min(STATES, most) + 1)))
+        if not self.nodes:
+            return Choice("nodes", tuple(range(self.states, most + 1)))
+        if self.node == self.nodes:
+            if len(self.new) == self.states:
+                return None
+            free = [name for name in (f"node_{node}" for node in range(self.nodes)) if name not in self.new]
+            return Choice(f"h_new_{len(self.new)}", tuple(free))
+        name = f"node_{self.node}"
+        if not self.op:
+            fit = (op for op, counts in INPUTS.items() if len(sources(op, self.states, self.node)) >= counts[0])
+            return Choice(f"{name}/op", tuple(fit))
+        known = sources(self.op, self.states, self.node)
+        if not self.inputs:
+            return Choice(f"{name}/inputs", tuple(count for count in INPUTS[self.op] if count <= len(known)))
+        offered = [source for source in known if source not in self.read]
+        if self.op != "blend" and self.read:
+            offered = known[known.index(self.read[-1]) + 1 :]
+        if self.op != "blend":
+            offered = offered[: len(offered) - (self.inputs - len(self.read) - 1)]
+        return Choice(f"{name}/input_{len(self.read) + 1}", tuple(offered))
+
+
+@lru_cache(maxsize=65536)
+def _written(prefix: Prefix) -> Written:
+    return _written(prefix[:-1]).then(prefix[-1]) if prefix else Written()
+
+
+@lru_cache(maxsize=65536)
+def _choice(written: Written, most: int) -> Choice | None:
+    return written.choice(most)
+
+
+@dataclass(frozen=True)
+class NASBenchNLP(Space):
+    """Recipes of recurrent cells."""
+
+    name: ClassVar[str] = "nasbench_nlp"
+
+    nodes: int = NODES
+    """At most."""
+    embedding: int = 400
+    """Size of what the network reads and gives."""
+    hidden: int = 600
+    """Size of the states of the layers between."""
+    layers: int = 3
+    """How many cells a step in time passes."""
+
+    def __post_init__(self) -> None:
+        for name in ("nodes", "embedding", "hidden", "layers"):
+            sizes.positive(name, getattr(self, name))
+        if self.nodes > NODES:
+            raise SpecError(f"a cell has at most {NODES} nodes, not {self.nodes}")
+
+    @classmethod
+    def paper(cls) -> NASBenchNLP:
+        """The sizes of the benchmark."""
+        return cls()
+
+    @classmethod
+    def laptop(cls) -> NASBenchNLP:
+        """Small enough to train a cell in seconds."""
+        return cls(nodes=10, embedding=32, hidden=32, layers=1)
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        return _choice(_written(prefix), self.nodes)
+
+    def future(self, prefix: Prefix) -> Hashable:
+        """Of the inputs so far only the last matters, or how many there are; of the new states only how many."""
+        written = _written(prefix)
+        read = (len(written.read), written.read[-1] if written.read and written.op != "blend" else "")
+        return (*written[:5], read, len(written.new))
+
+    @cached_property
+    def size(self) -> int:
+        """How many architectures there are, exactly: the product over the nodes of what each may be."""
+
+        def node(h: int) -> int:
+            """The ways to write a node that has h states and nodes before it."""
+            linear = math.comb(h + 1, 2) + math.comb(h + 1, 3)
+            return linear + 3 * h + 2 * math.comb(h, 2) + math.perm(h, 3)
+
+        return sum(
+            math.prod(node(states + earlier) for earlier in range(nodes)) * math.perm(nodes, states)
+            for states in range(1, min(STATES, self.nodes) + 1)
+            for nodes in range(states, self.nodes + 1)
+        )
+
+    # --- the published form ----------------------------------------------------------------------
+
+    def from_recipe(self, recipe: Any) -> Architecture:
+        """Read a published recipe; recipes that differ only in the names or the order of nodes are the same.
+
+        Raises `SpecError`, and nothing else, on anything that is no recipe.
+        """
+        steps = _checked(recipe)
+        states = sorted(name for name in steps if _state(name, "h_new_") is not None)
+        if states != [f"h_new_{number}" for number in range(len(states))] or not states:
+            raise SpecError(f"a recipe has the nodes h_new_0, h_new_1, ...; this one has {', '.join(states) or 'none'}")
+        order = _canonical_order(steps)
+        called = {name: f"node_{number}" for number, name in enumerate(order)}
+        choices: list[Option] = [len(states), len(order)]
+        for node, name in enumerate(order):
+            op = steps[name]["op"]
+            read = [called.get(source, source) for source in steps[name]["input"]]
+            if op != "blend":
+                known = sources(op, len(states), node)
+                read.sort(key=lambda source, known=known: known.index(source) if source in known else -1)
+            choices += [op, *([len(read)] if len(INPUTS[op]) > 1 else []), *read]
+        return self.architecture([*choices, *(called[name] for name in states)])
+
+    def recipe(self, architecture: Architecture) -> dict[str, Step]:
+        """The recipe, its nodes named `node_0`, `node_1`, ... and `h_new_0`, ..."""
+        self.check(architecture)
+        written = _written(())
+        steps: dict[str, Step] = {}
+        for answer in architecture.choices:
+            before, written = written, written.then(answer)
+            if written.node > before.node:
+                steps[f"node_{before.node}"] = {"op": before.op, "input": [*before.read, str(answer)]}
+        called = {node: f"h_new_{number}" for number, node in enumerate(written.new)}
+        return {
+            called.get(name, name): {
+                "op": step["op"],
+                "input": [called.get(source, source) for source in step["input"]],
+            }
+            for name, step in steps.items()
+        }
+
+    # --- graph and network -----------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """The operations stand at the nodes; the new states lead to the output."""
+        recipe = self.recipe(architecture)
+        graph = nx.DiGraph()
+        for source in sources("linear", int(architecture.choices[0]), 0):
+            graph.add_node(f"{PART}/{source}", part=PART, label=source, role="input")
+        for name, step in recipe.items():
+            graph.add_node(f"{PART}/{name}", part=PART, label=name, role="node", op=step["op"])
+        graph.add_node(f"{PART}/output", part=PART, label="output", role="output")
+        for name, step in recipe.items():
+            graph.add_edges_from((f"{PART}/{source}", f"{PART}/{name}") for source in step["input"])
+            if name.startswith("h_new_"):
+                graph.add_edge(f"{PART}/{name}", f"{PART}/output")
+        return graph
+
+    def build(
+        self,
+        architecture: Architecture,
+        task: Shaped,
+        *,
+        embedding: int | None = None,
+        hidden: int | None = None,
+        layers: int | None = None,
+    ) -> RecurrentRecipeNetwork:
+        """A network of layers of the cell, for tokens (a task with a `vocabulary`) or the rows of images."""
+        return RecurrentRecipeNetwork(
+            self.recipe(architecture),
+            task.input_shape,
+            task.classes,
+            vocabulary=getattr(task, "vocabulary", None),
+            embedding=self.embedding if embedding is None else embedding,
+            hidden=self.hidden if hidden is None else hidden,
+            layers=self.layers if layers is None else layers,
+        )
+
+
+def _state(name: str, prefix: str) -> int | None:
+    """The number of the state that a name means, if it means one."""
+    number = name.removeprefix(prefix)
+    return (
+        int(number) if name.startswith(prefix) and number.isascii() and number.isdigit() and len(number) < 3 else None
+    )
+
+
+def _checked(recipe: Any) -> Recipe:
+    if not isinstance(recipe, Mapping) or not 0 < len(recipe) <= NODES or not all(isinstance(n, str) for n in recipe):
+        raise SpecError(f"a recipe is an object of at most {NODES} nodes by name, got {recipe!r:.200}")
+    known = {"x", *recipe, *(f"h_prev_{state}" for state in range(STATES))}
+    for name, step in recipe.items():
+        if not isinstance(step, Mapping) or set(step) != {"op", "input"} or not isinstance(step["input"], list):
+            raise SpecError(f"node {name!r}: expected {{'op': name, 'input': [names]}}, got {step!r:.200}")
+        if not isinstance(step["op"], str) or step["op"] not in INPUTS:
+            raise SpecError(f"node {name!r}: {unknown('operation', step['op'], INPUTS)}")
+        for source in step["input"]:
+            if not isinstance(source, str) or source not in known:
+                raise SpecError(f"node {name!r}: {unknown('input', source, sorted(known))}")
+        if len(step["input"]) not in INPUTS[step["op"]]:
+            counts = " or ".join(map(str, INPUTS[step["op"]]))
+            raise SpecError(f"node {name!r}: {step['op']} has {counts} inputs, not {len(step['input'])}")
+    return recipe
+
+
+def _canonical_order(recipe: Recipe) -> list[str]:
+    """Each node after what it reads; among several that could come next, by what they compute and who reads it, and
+    only then by their names."""
+    order = in_order(recipe)
+    computes: dict[str, str] = {}
+    for name in order:
+        step = recipe[name]
+        read = [computes.get(source, source) for source in step["input"]]
+        state = name if _state(name, "h_new_") is not None else ""
+        computes[name] = _digest(step["op"], state, *(read if step["op"] == "blend" else sorted(read)))
+    readers: dict[str, list[str]] = {name: [] for name in order}
+    keys = {}
+    for name in reversed(order):  # all that read a node come before it
+        keys[name] = (_digest(computes[name], *sorted(readers[name])), len(name), name)
+        step = recipe[name]
+        for place, source in enumerate(step["input"]):
+            if source in readers:
+                readers[source].append(_digest(keys[name][0], str(place) if step["op"] == "blend" else ""))
+    waiting = {name: {source for source in step["input"] if source in recipe} for name, step in recipe.items()}
+    ready = [keys[name] for name, read in waiting.items() if not read]
+    heapq.heapify(ready)
+    ordered = []
+    while ready:
+        _, _, done = heapq.heappop(ready)
+        ordered.append(done)
+        for name, read in waiting.items():
+            if done in read:
+                read.discard(done)
+                if not read:
+                    heapq.heappush(ready, keys[name])
+    return ordered
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()
