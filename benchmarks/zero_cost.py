@@ -1,7 +1,7 @@
 """Zero-cost proxies on NAS-Bench-201: what their ranking is worth, and how fast they are.
 
     python -m benchmarks.zero_cost             the table, from results/zero_cost.json
-    python -m benchmarks.zero_cost --score     score the cells again (about an hour on one core)
+    python -m benchmarks.zero_cost --score     score the cells again (half an hour on one quiet core)
     python -m benchmarks.zero_cost --speed     time against the published procedures
 
 The networks are the benchmark's: 16 channels, 5 cells a stage, 10 classes, images of 3 x 32 x 32. The images are those

@@ -22,11 +22,12 @@ CELL_WIDTH, CELL_HEIGHT, TITLE, GAP = 520.0, 230.0, 26.0, 16.0
 _BELOW = str.maketrans("0123456789-+k", "₀₁₂₃₄₅₆₇₈₉₋₊ₖ")
 
 
-def cell(graph: nx.DiGraph, *, engine: str = "layered") -> svg.Drawing:
+def cell(graph: nx.DiGraph, *, engine: str = "layered", width: float = CELL_WIDTH) -> svg.Drawing:
     """Draw an architecture's graph (`space.graph(...)`) or a supergraph with `op`, `strength` and `kept`.
 
     Args:
         engine: "layered" needs nothing; "dot" asks graphviz, and falls back where it is not installed.
+        width: of each cell, in pixels, for the layered layout.
     """
     if engine == "dot":
         if shutil.which("dot"):
@@ -37,10 +38,10 @@ def cell(graph: nx.DiGraph, *, engine: str = "layered") -> svg.Drawing:
     elif engine != "layered":
         raise ValueError(f"engine is 'layered' or 'dot', not {engine!r}")
     cells = parts(graph)
-    root = svg.document(len(cells) * (CELL_WIDTH + GAP) - GAP, CELL_HEIGHT + TITLE)
+    root = svg.document(len(cells) * (width + GAP) - GAP, CELL_HEIGHT + TITLE)
     for position, (name, part) in enumerate(cells.items()):
-        group = svg.add(root, "g", transform=f"translate({position * (CELL_WIDTH + GAP):g} 0)")
-        _draw(group, name, part)
+        group = svg.add(root, "g", transform=f"translate({position * (width + GAP):g} 0)")
+        _draw(group, name, part, width)
     return svg.drawing(root)
 
 
@@ -53,7 +54,7 @@ def parts(graph: nx.DiGraph) -> dict[str, nx.DiGraph]:
     }
 
 
-def place(part: nx.DiGraph, longest: int = 0) -> Layout:
+def place(part: nx.DiGraph, longest: int = 0, width: float = CELL_WIDTH) -> Layout:
     """The layout of one part; each named edge gets room for its label, or for `longest` characters."""
 
     def room(u: Hashable, v: Hashable) -> float:
@@ -61,7 +62,7 @@ def place(part: nx.DiGraph, longest: int = 0) -> Layout:
         characters = longest if longest and "row" in data else len(str(data.get("op", "")))
         return text_width(characters) if characters else 0.0
 
-    return layered(in_order(part), width=CELL_WIDTH, height=CELL_HEIGHT, label_width=room)
+    return layered(in_order(part), width=width, height=CELL_HEIGHT, label_width=room)
 
 
 def in_order(part: nx.DiGraph) -> nx.DiGraph:
@@ -119,11 +120,11 @@ def strength(probability: float, operations: int) -> float:
     return float(np.sqrt(np.clip(share, 0, 1)))
 
 
-def _draw(group: svg.Element, name: str, part: nx.DiGraph) -> None:
+def _draw(group: svg.Element, name: str, part: nx.DiGraph, width: float) -> None:
     title = name if name == "cell" else f"{name} cell"
     svg.add(group, "text", title, x=8, y=17, font_size=13, font_weight=600, fill=svg.INK)
     body = svg.add(group, "g", transform=f"translate(0 {TITLE:g})")
-    layout = place(part)
+    layout = place(part, width=width)
     hues = colours(sorted({str(data["op"]) for _, _, data in part.edges(data=True) if "op" in data}))
     for (u, v), route in sorted(layout.routes.items(), key=lambda item: bool(part.edges[item[0]].get("kept", True))):
         data = part.edges[u, v]

@@ -1,0 +1,122 @@
+"""A zero-cost proxy as an estimator: build the network, and look at it with one mini-batch of real images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from naslab import spaces, tasks
+from naslab.architecture import Architecture
+from naslab.device import usable_device
+from naslab.errors import SpecError, unknown, whole
+from naslab.estimators.zero_cost.proxies import PROXIES, scores
+from naslab.estimators.zero_cost.vote import VOTERS, vote
+from naslab.randomness import numpy_generator, seeded
+from naslab.spaces.space import Space
+from naslab.threads import torch_threads
+
+
+class ZeroCost:
+    """The score of the untrained network that an architecture describes.
+
+    Args:
+        space: builds the networks, of its own sizes.
+        task: whose training images the mini-batch is drawn from, without augmentation.
+        proxy: one of `naslab.estimators.zero_cost.PROXIES`, or "vote".
+        batch_size: images in the mini-batch: 128 for NASWOT and 64 for the others in their papers. Scores of different
+            sizes are not comparable.
+        seed: of the weights and of the mini-batch: the same for every candidate.
+        reference: "vote" only: how many random architectures of the space a candidate is compared with; they are scored
+            when the first candidate is.
+        device: as in `naslab.trainers.fit`.
+        threads: CPU threads.
+    """
+
+    name = "zero_cost"
+
+    def __init__(
+        self,
+        space: Space,
+        task: Any,
+        proxy: str = "naswot",
+        *,
+        batch_size: int = 128,
+        seed: int = 0,
+        reference: int = 32,
+        device: str | None = None,
+        threads: int = 1,
+    ) -> None:
+        if not isinstance(space, Space):
+            raise SpecError(f"expected a space, for instance nl.spaces.NASBench201.laptop(), got {space!r:.200}")
+        if not callable(getattr(task, "batch", None)):
+            raise SpecError(f"expected a task, for instance nl.tasks.FashionMNIST(), got {task!r:.200}")
+        if proxy not in (*PROXIES, "vote"):
+            raise SpecError(unknown("proxy", proxy, (*PROXIES, "vote")))
+        self.space, self.task, self.proxy = space, task, proxy
+        self.batch_size, self.seed = whole("batch_size", batch_size, 1), whole("seed", seed)
+        self.reference, self.threads = whole("reference", reference, 1), whole("threads", threads, 1)
+        if self.batch_size > len(task.train):
+            raise SpecError(f"a mini-batch of {batch_size} needs so many training images; {task} has fewer")
+        self._device = device
+
+    def __call__(self, architecture: Architecture) -> float:
+        if self.proxy == "vote":
+            return vote(self._scores(architecture, VOTERS), self._population)
+        return self._scores(architecture, (self.proxy,))[self.proxy]
+
+    def _scores(self, architecture: Architecture, proxies: tuple[str, ...]) -> dict[str, float]:
+        with seeded(self.seed, "zero_cost", "weights"):
+            network = self.space.build(architecture, self.task)
+        x, y = self._batch
+        with torch_threads(self.threads):
+            return scores(network.to(x.device), x, y, proxies, loss=self.task.loss)
+
+    @cached_property
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """[B, C, H, W] and [B]."""
+        drawn = numpy_generator(self.seed, "zero_cost", "batch").permutation(len(self.task.train))[: self.batch_size]
+        return self.task.batch(torch.from_numpy(drawn), device=usable_device(self._device))
+
+    @cached_property
+    def _population(self) -> dict[str, np.ndarray]:
+        """Voter -> [reference], the scores of the random architectures that candidates are compared with."""
+        rng = numpy_generator(self.seed, "zero_cost", "reference")
+        drawn = [self._scores(self.space.sample(rng), VOTERS) for _ in range(self.reference)]
+        return {name: np.array([found[name] for found in drawn]) for name in VOTERS}
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            "estimator": self.name,
+            "space": self.space.spec(),
+            "task": self.task.spec(),
+            "proxy": self.proxy,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "reference": self.reference,
+            "device": self._device,
+            "threads": self.threads,
+        }
+
+    def fingerprint(self) -> str:
+        """Of the data and of how it is looked at."""
+        told = json.dumps([self.task.fingerprint(), self.spec()], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any], task: Any = None) -> ZeroCost:
+        return cls(
+            spaces.from_spec(spec["space"]),
+            tasks.from_spec(spec["task"], task),
+            spec["proxy"],
+            batch_size=spec["batch_size"],
+            seed=spec["seed"],
+            reference=spec["reference"],
+            device=spec["device"],
+            threads=spec["threads"],
+        )

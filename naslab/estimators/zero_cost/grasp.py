@@ -1,0 +1,32 @@
+"""GraSP: what cutting a weight does to the flow of gradients (Wang, Zhang & Grosse 2020,
+https://arxiv.org/abs/2002.07376, Eq. 8), summed over the network (Abdelfattah et al. 2021,
+https://arxiv.org/abs/2101.08134, who found that the sum ranks networks with this sign).
+
+    g <- gradient of the loss with respect to the weights
+    score <- - sum of w * (H g),   H the Hessian of the loss
+
+Difference from the published code: H g is the gradient of g' stop(g), with both g from one forward pass instead of two.
+
+Stated value: 0 for whatever no gradient reaches.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from naslab.estimators.zero_cost.passes import Seen, batch_statistics, outputs, weights
+
+
+def grasp(seen: Seen) -> float:
+    """- sum of w * (H g), with the mini-batch and its loss."""
+    learnt = weights(seen.network)
+    with batch_statistics(seen.network), torch.enable_grad():
+        loss = seen.loss(outputs(seen.network, seen.x), seen.y)
+        gradients = torch.autograd.grad(loss, learnt, create_graph=True, allow_unused=True)
+        reached = [g for g in gradients if g is not None and g.requires_grad]
+        if not reached:
+            return 0.0
+        flow = torch.stack([(g * g.detach()).sum() for g in reached]).sum()
+        products = torch.autograd.grad(flow, learnt, allow_unused=True)
+    pairs = zip(learnt, products, strict=True)
+    return 0.0 - sum(float((weight.detach() * product).sum()) for weight, product in pairs if product is not None)

@@ -1,0 +1,45 @@
+"""NASWOT: images that switch the ReLUs alike are hard to tell apart (Mellor, Turner, Storkey & Crowley 2021,
+https://arxiv.org/abs/2006.04647, Eq. 2).
+
+    c_i <- code of image i: which ReLU units of the untrained network are on
+    K_ij <- number of units - Hamming distance of c_i and c_j,   summed over all ReLUs
+    score <- log |det K|
+
+Differences from the published code: one forward pass without gradients; there a forward and a backward pass come first,
+which only mark the ReLUs that the output depends on. Every ReLU that is computed counts here, which is the same on
+NAS-Bench-201, where a "none" multiplies by zero and so depends on its input.
+
+AREA, in the same paper, is not a score but a search that uses this one: regularized evolution whose first population is
+the best half of twice as many random architectures.
+
+Stated values: where the kernel is singular (two images with one code), its eigenvalues that float64 cannot tell from
+zero count as B * 2.2e-16 of the largest one, so that the score is very low but finite. One image has a score, log of
+the number of units. A network without a ReLU has none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from naslab.errors import SpecError
+from naslab.estimators.zero_cost.passes import Seen
+
+
+def naswot(seen: Seen) -> float:
+    """log |det K|."""
+    if not seen.units:
+        raise SpecError(
+            "NASWOT looks at which ReLUs are on, and this network computes none; use another proxy, 'synflow' or "
+            "'grad_norm' for instance"
+        )
+    return log_determinant(seen.kernel.numpy())
+
+
+def log_determinant(kernel: np.ndarray) -> float:
+    """log |det K| of a symmetric positive semidefinite [B, B] that is not zero, eigenvalues floored at B eps of the
+    largest."""
+    eigenvalues = np.linalg.eigvalsh(kernel)
+    floor = len(kernel) * np.finfo(np.float64).eps * eigenvalues[-1]
+    if eigenvalues[0] > floor:
+        return float(np.linalg.slogdet(kernel)[1])
+    return float(np.log(np.maximum(eigenvalues, floor)).sum())

@@ -1,0 +1,174 @@
+"""What a network shows before any training: one forward pass, and at most two backward passes through it.
+
+Published, every proxy makes its own passes. Here those that look at the same mini-batch share them: the kernel of
+NASWOT is added up while the forward pass runs; `grad_norm`, `snip` and `fisher` are read off one backward pass from the
+loss; `jacob_cov` needs a second one, from the outputs to the images, which leaves the gradients of the weights out.
+
+Batch normalisation uses the statistics of the mini-batch, as published, and its running statistics are not touched.
+Dropout is off, so that a score is a function of weights and images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from naslab.errors import DataError, SpecError
+from naslab.estimators.zero_cost.codes import Codes
+from naslab.networks.batch_norm import frozen_statistics
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(logits [B, K], labels [B]) -> mean loss, a scalar."""
+
+
+class Need(Enum):
+    """What a proxy reads off the shared passes."""
+
+    CODES = auto()
+    """Which ReLUs are on for which image."""
+    GRADIENTS = auto()
+    """Of the loss with respect to the weights."""
+    CHANNELS = auto()
+    """The saliency of each output channel."""
+    JACOBIAN = auto()
+    """Of the outputs with respect to the images."""
+
+
+@dataclass
+class Seen:
+    """A network, a mini-batch, and what the passes have shown. What was not needed is empty."""
+
+    network: nn.Module
+    x: Tensor
+    """[B, C, H, W]"""
+    y: Tensor
+    """[B]"""
+    loss: Loss
+    kernel: Tensor = field(default_factory=lambda: torch.empty(0))
+    """[B, B] float64: how many units agree on two images, being on for both or off for both."""
+    units: int = 0
+    """ReLU units that an image passes, over all layers."""
+    gradients: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    """Weight and its gradient, for each convolution and linear layer that the loss depends on."""
+    channels: list[tuple[Tensor, int]] = field(default_factory=list)
+    """(a * dL/da summed over the pixels [B, C_out], weights an output channel has), a layer each."""
+    jacobian: Tensor = field(default_factory=lambda: torch.empty(0))
+    """[B, D]: gradient of the sum of all outputs with respect to each image; zero if there is none."""
+
+
+def layers(network: nn.Module) -> list[nn.Module]:
+    """The convolutions and linear layers, whose weights the proxies are about, as published."""
+    return [module for module in network.modules() if isinstance(module, _ConvNd | nn.Linear)]
+
+
+def weights(network: nn.Module) -> list[Tensor]:
+    """The weights of these layers that may be learnt. `SpecError` if there are none."""
+    found = [layer.weight for layer in layers(network) if layer.weight.requires_grad]  # type: ignore[union-attr]
+    if not found:
+        raise SpecError(
+            "the network has no convolution and no linear layer with a weight to learn, which is what the proxies of "
+            "gradients look at; use 'parameters' or 'flops', or train it"
+        )
+    return found  # type: ignore[return-value]
+
+
+@contextmanager
+def batch_statistics(network: nn.Module) -> Iterator[None]:
+    """Inside, batch normalisation is in training mode, without a memory, and everything else in evaluation mode."""
+    before = {module: module.training for module in network.modules()}
+    for module in before:
+        module.training = isinstance(module, _BatchNorm)
+    try:
+        with frozen_statistics(network):
+            yield
+    finally:
+        for module, training in before.items():
+            module.training = training
+
+
+def outputs(network: nn.Module, x: Tensor) -> Tensor:
+    """The network's outputs, [B, K], checked to be finite."""
+    try:
+        logits = network(x)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise SpecError(
+            f"a mini-batch of {len(x)} is too small to be normalised: {error}; use a larger batch"
+        ) from None
+    if not bool(torch.isfinite(logits).all()):
+        raise SpecError("the untrained network's outputs are not all finite: look at its initialisation")
+    return logits
+
+
+def look(network: nn.Module, x: Tensor, y: Tensor, loss: Loss, needs: Set[Need]) -> Seen:
+    """What the needed passes show."""
+    if len(x) != len(y) or not len(x):
+        raise DataError(f"every image has one label, and there is at least one: got {len(x)} images, {len(y)} labels")
+    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+        raise DataError("every pixel must be finite: this mini-batch holds NaN or infinity")
+    seen = Seen(network, x, y, loss)
+    if not needs:
+        return seen
+    backward = needs & {Need.GRADIENTS, Need.CHANNELS}
+    if Need.JACOBIAN in needs:
+        if not x.is_floating_point():
+            raise SpecError(f"jacob_cov differentiates by the input, which must be real numbers, not {x.dtype}")
+        x = x.detach().requires_grad_()
+    learnt = weights(network) if backward else []
+    codes = Codes(len(x)) if Need.CODES in needs else None
+    with batch_statistics(network), _products(network, Need.CHANNELS in needs) as channels:
+        with torch.set_grad_enabled(bool(backward) or Need.JACOBIAN in needs), codes or nullcontext():
+            logits = outputs(network, x)
+        if backward:
+            found = torch.autograd.grad(loss(logits, y), learnt, allow_unused=True, retain_graph=Need.JACOBIAN in needs)
+            seen.gradients = [(w, g) for w, g in zip(learnt, found, strict=True) if g is not None]
+            seen.channels = [(product, fan_in) for product, fan_in in channels if product is not None]
+    if Need.JACOBIAN in needs:
+        seen.jacobian = _jacobian(logits, x)
+    if codes:
+        seen.kernel, seen.units = codes.kernel, codes.units
+    return seen
+
+
+def _jacobian(logits: Tensor, x: Tensor) -> Tensor:
+    if not logits.requires_grad:
+        return torch.zeros_like(x).flatten(1)
+    (found,) = torch.autograd.grad(logits.sum(), x, allow_unused=True)
+    return (torch.zeros_like(x) if found is None else found).flatten(1)
+
+
+@contextmanager
+def _products(network: nn.Module, wanted: bool) -> Iterator[list[tuple[Tensor | None, int]]]:
+    """Inside, a backward pass puts down a * dL/da, summed over the pixels, for the output a of every layer."""
+    found: list[tuple[Tensor | None, int]] = []
+    handles = []
+
+    def watch(layer: nn.Module, _: object, output: Tensor) -> None:
+        if not output.requires_grad:
+            return
+        place, fan_in = len(found), layer.weight[0].numel()  # type: ignore[index, operator, union-attr]
+        activation = output.detach()
+        pixels = tuple(range(2, output.ndim)) if isinstance(layer, _ConvNd) else ()
+        found.append((None, fan_in))
+
+        def put_down(gradient: Tensor) -> None:
+            product = activation * gradient
+            found[place] = (product.sum(pixels) if pixels else product, fan_in)
+
+        handles.append(output.register_hook(put_down))
+
+    if wanted:
+        handles += [layer.register_forward_hook(watch) for layer in layers(network)]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,80 @@
+"""The proxies by name, and the one function that computes any of them with shared passes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from naslab.errors import SpecError, unknown
+from naslab.estimators.zero_cost.grasp import grasp
+from naslab.estimators.zero_cost.jacob_cov import jacob_cov
+from naslab.estimators.zero_cost.naswot import naswot
+from naslab.estimators.zero_cost.passes import Loss, Need, Seen, look
+from naslab.estimators.zero_cost.saliency import fisher, grad_norm, snip
+from naslab.estimators.zero_cost.synflow import synflow
+from naslab.networks.cost import cost
+from naslab.networks.cost import parameters as learnt
+
+
+def parameters(seen: Seen) -> float:
+    """Number of learnt scalars."""
+    return float(learnt(seen.network))
+
+
+def flops(seen: Seen) -> float:
+    """Multiply-adds of one input, which is what the field calls FLOPs."""
+    return float(cost(seen.network, tuple(seen.x.shape[1:])).multiply_adds)
+
+
+PROXIES: dict[str, Callable[[Seen], float]] = {
+    "naswot": naswot,
+    "synflow": synflow,
+    "jacob_cov": jacob_cov,
+    "snip": snip,
+    "grad_norm": grad_norm,
+    "fisher": fisher,
+    "grasp": grasp,
+    "parameters": parameters,
+    "flops": flops,
+}
+"""Name -> proxy."""
+
+NEEDS: dict[str, Need] = {
+    "naswot": Need.CODES,
+    "jacob_cov": Need.JACOBIAN,
+    "snip": Need.GRADIENTS,
+    "grad_norm": Need.GRADIENTS,
+    "fisher": Need.CHANNELS,
+}
+"""What a proxy reads off the shared passes; the others look at the network by themselves."""
+
+
+def scores(
+    network: nn.Module, x: Tensor, y: Tensor, proxies: Sequence[str] = tuple(PROXIES), *, loss: Loss = F.cross_entropy
+) -> dict[str, float]:
+    """Proxy -> score of the network as it is, finite each; the network is left as it was.
+
+    Args:
+        network: untrained, on the device of x.
+        x: [B, C, H, W], one mini-batch.
+        y: [B], its labels.
+        proxies: which, of `PROXIES`; all by default. GraSP takes as long as the rest together.
+        loss: (logits, labels) -> mean loss.
+    """
+    if isinstance(proxies, str) or not proxies:
+        raise SpecError(f"proxies are a list of names, for instance ['naswot'], not {proxies!r}")
+    for name in proxies:
+        if name not in PROXIES:
+            raise SpecError(unknown("proxy", name, PROXIES))
+    seen = look(network, x, y, loss, {NEEDS[name] for name in proxies if name in NEEDS})
+    found = {name: PROXIES[name](seen) for name in proxies}
+    for name, score in found.items():
+        if not math.isfinite(score):
+            raise SpecError(
+                f"{name} of this network is {score}: its gradients are too large to be added up; look at its "
+                "initialisation, or use network.double()"
+            )
+    return found

@@ -1,0 +1,58 @@
+"""SynFlow: how much flows from the input to the output along all paths (Tanaka, Kunin, Yamins & Ganguli 2020,
+https://arxiv.org/abs/2006.05467, Eq. 2), summed over the network (Abdelfattah et al. 2021,
+https://arxiv.org/abs/2101.08134).
+
+    every parameter <- its absolute value;  normalisation layers <- nothing
+    R <- sum of the outputs for an input of ones
+    score <- sum of |w dR/dw| over the weights of convolutions and linear layers
+
+No data is looked at. All is in float64, as published, since R is a product over the layers: a deep network passes the
+1e38 of float32 with ease.
+
+Difference from the published code: layer, group and instance normalisation are taken out like batch normalisation.
+
+Stated value: 0 where nothing flows. A flow that is too large even for float64 is refused.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from naslab.errors import SpecError
+from naslab.estimators.zero_cost.passes import Seen, weights
+
+NORMALISATION = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm)
+
+
+def synflow(seen: Seen) -> float:
+    """The flow through a copy of the network; `seen.x` gives only the shape."""
+    if not seen.x.is_floating_point():
+        raise SpecError(f"synflow sends ones through the network, whose input must be real numbers, not {seen.x.dtype}")
+    network = copy.deepcopy(seen.network).double().eval()
+    with torch.no_grad():
+        for tensor in (*network.parameters(), *network.buffers()):
+            tensor.abs_()
+    for module in network.modules():
+        if isinstance(module, NORMALISATION):
+            module.forward = _unchanged  # type: ignore[method-assign]
+    learnt = weights(network)
+    with torch.enable_grad():
+        flow = network(torch.ones_like(seen.x[:1], dtype=torch.float64)).sum()
+        if not flow.requires_grad:
+            return 0.0
+        gradients = torch.autograd.grad(flow, learnt, allow_unused=True)
+    pairs = zip(learnt, gradients, strict=True)
+    score = sum(float((weight.detach() * g).abs().sum()) for weight, g in pairs if g is not None)
+    if not math.isfinite(score):
+        raise SpecError("synflow's flow is larger than float64 can hold; use a network of fewer or narrower layers")
+    return score
+
+
+def _unchanged(x: torch.Tensor) -> torch.Tensor:
+    return x

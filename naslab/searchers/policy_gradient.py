@@ -1,0 +1,161 @@
+"""What the searchers have in common that move a controller along the gradient of the expected reward.
+
+    repeat: m children from the policy; their rewards R; the baseline b, an average of the rewards before
+            one step, which only the searcher knows, with the advantages R - b
+            b <- with these R too
+
+The first m children only make the baseline: against none, every one of them would look good.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError, unknown, whole
+from naslab.searchers.controller import POLICIES, Controller, Told, make_policy
+from naslab.searchers.rewards import REWARDS, Baseline, Rewards, between
+from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, State, attribute_docstrings
+from naslab.spaces.space import Prefix
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyGradientHyperparameters:
+    """What every controller has; defaults are those of Zoph & Le 2017 (section 4.1)."""
+
+    policy: str = "lstm"
+    """"lstm", which reads the decisions so far, or "independent", one softmax a choice."""
+    units: int = 35
+    """Hidden units of each layer of the LSTM."""
+    layers: int = 2
+    """Layers of the LSTM."""
+    reach: float = 0.08
+    """Weights start uniformly between minus and plus this."""
+    children: int = 8
+    """How many children make a step of the controller (m)."""
+    learning_rate: float = 6e-4
+    """How far each step moves the controller's weights (Adam)."""
+    entropy_weight: float = 0.0
+    """What a nat of the policy's entropy is worth; more keeps it exploring."""
+    baseline_momentum: float = 0.95
+    """How slowly the baseline, a moving average of the rewards, forgets."""
+    reward: str = "fitness"
+    """"fitness" as it is, or "cubed": the cube of the best accuracy of the last five epochs, where the estimator finds
+    it, else of the fitness."""
+
+    def __post_init__(self) -> None:
+        for name, known in {"policy": POLICIES, "reward": REWARDS}.items():
+            if getattr(self, name) not in known:
+                raise SpecError(unknown(name, getattr(self, name), known))
+        for field in dataclasses.fields(self):
+            if isinstance(field.default, int):
+                object.__setattr__(self, field.name, whole(field.name, getattr(self, field.name), 1))
+        checked = {
+            "reach": between("reach", self.reach, 0, 10, low_too=False),
+            "learning_rate": between("learning_rate", self.learning_rate, 1e-6, 1),
+            "entropy_weight": between("entropy_weight", self.entropy_weight, 0, 1),
+            "baseline_momentum": between("baseline_momentum", self.baseline_momentum, 0, math.nextafter(1, 0)),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+
+KNOBS = {"learning_rate": (1e-6, 1.0, True), "entropy_weight": (0.0, 1.0, False)}
+"""Name -> lowest, highest, logarithmic."""
+
+
+class PolicyGradient(Proposer):
+    """A proposer with a controller; a searcher adds the step."""
+
+    Hyperparameters: ClassVar[type] = PolicyGradientHyperparameters
+
+    @abstractmethod
+    def improve(self, batch: list[Told], advantages: Tensor) -> float:
+        """Move the controller, knowing what m children are worth; [m] advantages. Gives the loss, before the step."""
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        """What the controller is asked next."""
+        return self.space.next_choice(prefix)
+
+    def begin(self) -> None:
+        given = self.hyperparameters
+        sizes = {"units": given.units, "layers": given.layers, "reach": given.reach}
+        policy = make_policy(given.policy, seed=self.seed, **sizes)
+        self.controller = Controller(
+            policy, self.next_choice, children=given.children, learning_rate=given.learning_rate
+        )
+        self.baseline = Baseline(given.baseline_momentum)
+        self.entropy_weight: float = given.entropy_weight
+        self.rewarded = 0
+        """Children in the batches so far."""
+        self._loss: float | None = None
+        self.rewards = Rewards(given.reward)
+
+    def propose(self) -> Draft:
+        choices = self.controller.child(self.asked + 1, self.rng)
+        return Draft(Architecture(self.space.name, choices), "policy")
+
+    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+        reward = self.rewards.hear(fitness, figures)
+        batch = self.controller.tell(proposal.number, proposal.architecture.choices, reward)
+        if batch is None:
+            return
+        if self.baseline.value is not None:
+            advantages = torch.tensor([told.reward - self.baseline.value for told in batch], dtype=torch.float32)
+            loss = self.improve(batch, advantages)
+            self._loss = loss if math.isfinite(loss) else None
+        for told in batch:
+            self.baseline.hear(told.reward)
+        self.rewarded += len(batch)
+
+    @property
+    def knobs(self) -> Mapping[str, Knob]:
+        about = attribute_docstrings(PolicyGradientHyperparameters)
+        values = {"learning_rate": self.controller.learning_rate, "entropy_weight": self.entropy_weight}
+        return {
+            name: Knob(value=values[name], low=low, high=high, log=log, description=about[name])
+            for name, (low, high, log) in KNOBS.items()
+        }
+
+    def turn(self, name: str, value: float) -> None:
+        super().turn(name, value)
+        setattr(self.controller if name == "learning_rate" else self, name, value)
+
+    @property
+    def details(self) -> Mapping[str, float]:
+        """`reward` of the last child, `baseline`, `loss` of the last step, and the controller's figures."""
+        known = {"reward": self.rewards.last, "baseline": self.baseline.value, "loss": self._loss}
+        skipped = {"skipped": float(self.rewards.skipped + self.controller.skipped)}
+        found = {name: value for name, value in known.items() if value is not None}
+        return {**found, **self.controller.details, **skipped}
+
+    @property
+    def probabilities(self) -> Mapping[str, np.ndarray]:
+        """Of each decision, along the path that always takes the likeliest option."""
+        return self.controller.greedy
+
+    def memory(self) -> Any:
+        figures = [self.baseline.total, self.baseline.weight, self.entropy_weight, self.rewarded]
+        return [figures, self._loss, self.rewards.memory(), self.controller.memory()]
+
+    def remember(self, memory: Any) -> None:
+        figures, self._loss, rewards, controller = memory
+        self.baseline.total, self.baseline.weight, self.entropy_weight, self.rewarded = figures
+        self.rewards.remember(rewards)
+        self.controller.remember(controller)
+
+    def state_dict(self) -> State:
+        return {**super().state_dict(), **self.controller.tensors()}
+
+    def load_state_dict(self, state: State) -> None:
+        super().load_state_dict(state)
+        self.controller.load_tensors(state)

@@ -1,0 +1,256 @@
+"""Q-learning, layer by layer: MetaQNN (Baker, Gupta, Naik & Raskar 2017, https://arxiv.org/abs/1611.02167, Alg. 1).
+
+    Q(s, u) <- 0.5
+    repeat: an architecture: in each state s a random option with probability epsilon, else the best by Q
+            its accuracy R; keep both; then, for it and for some that are kept, drawn at random, from the last step
+            to the first:      Q(s_t, u) <- (1 - lr) Q(s_t, u) + lr (r_t + discount max over u' of Q(s_(t+1), u'))
+
+The reward comes with the last step, r_T = R, and r_t = 0 before. `shaped` spreads it over the steps instead,
+r_t = R / T (BlockQNN, Zhong et al. 2018, https://arxiv.org/abs/1708.05552, section 3.3). Epsilon falls as in the
+paper's table 2, which is scaled to `models` architectures in all.
+
+A state is where the space stands (`space.future`) and the last answers. The paper's is the last layer and its depth;
+one answer, the default, is that where a layer is one choice. With `answers=-1` the state is all answers: then Q is
+exact, but learns nothing about one architecture from another. With fewer, what comes early is soon forgotten on the
+way, and only `shaped` rewards still tell a good early decision from a bad one.
+
+Differences from the paper:
+- An architecture may be drawn again; it is then evaluated again.
+- A candidate that could not be evaluated has the least reward so far; see `rewards`.
+- Of several best options one is drawn at random.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError, real, whole
+from naslab.searchers.rewards import Rewards, between
+from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
+from naslab.spaces.space import Prefix
+
+SCHEDULE = ((1.0, 1500), (0.9, 100), (0.8, 100), (0.7, 100), *((tenths / 10, 150) for tenths in (6, 5, 4, 3, 2, 1)))
+"""(epsilon, architectures), the paper's table 2; afterwards the last epsilon stays."""
+MODELS = sum(models for _, models in SCHEDULE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QLearningHyperparameters:
+    """Defaults are those of the paper's section 4 and of its authors' code."""
+
+    models: int = MODELS
+    """Architectures that the fall of epsilon takes in all; the paper's table is scaled to it."""
+    learning_rate: float = 0.01
+    """How far each update moves a value."""
+    discount: float = 1.0
+    """What a value is worth one step earlier."""
+    start: float = 0.5
+    """Every value at first; at best about the reward of an average architecture."""
+    replay: int = 128
+    """How many kept architectures are learnt from after each new one."""
+    kept: int = 10_000
+    """How many architectures are kept; the oldest goes."""
+    answers: int = 1
+    """How many of the last answers belong to the state; -1: all."""
+    shaped: bool = False
+    """Whether the reward is spread evenly over the steps."""
+
+    def __post_init__(self) -> None:
+        for name, low in {"models": 1, "replay": 0, "kept": 1}.items():
+            object.__setattr__(self, name, whole(name, getattr(self, name), low))
+        if self.answers != -1 or isinstance(self.answers, bool):
+            object.__setattr__(self, "answers", whole("answers, if not -1 for all,", self.answers, 0))
+        object.__setattr__(self, "learning_rate", between("learning_rate", self.learning_rate, 1e-6, 1))
+        object.__setattr__(self, "discount", between("discount", self.discount, 0, 1))
+        object.__setattr__(self, "start", between("start", real("start", self.start), -1e12, 1e12))
+        if not isinstance(self.shaped, bool):
+            raise SpecError(f"shaped must be True or False, not {self.shaped!r}")
+
+
+class Step(NamedTuple):
+    """One step of an architecture."""
+
+    state: Hashable
+    option: int
+    options: int
+    """How many there are."""
+    prefix: Prefix
+    """The answers before."""
+
+
+class Memory(NamedTuple):
+    """An architecture with its reward."""
+
+    choices: Prefix
+    reward: float
+    steps: tuple[Step, ...]
+
+
+class Decision(NamedTuple):
+    """A step along an architecture, as Q sees it."""
+
+    choice: Choice
+    values: np.ndarray
+    """[O]: Q of each option."""
+    taken: int
+    """Which option was."""
+
+
+def epsilon_at(model: int, models: int) -> float:
+    """Epsilon for the architecture of that number, from 1, of so many in all."""
+    through = 0
+    for epsilon, share in SCHEDULE:
+        through += share
+        if (model - 1) * MODELS < through * models:
+            return epsilon
+    return SCHEDULE[-1][0]
+
+
+class QLearning(Proposer):
+    """Tabular Q-learning on any space."""
+
+    name = "q_learning"
+    Hyperparameters = QLearningHyperparameters
+
+    def begin(self) -> None:
+        given = self.hyperparameters
+        self._learning_rate: float = given.learning_rate
+        self._turned: float | None = None
+        """Epsilon, once someone has turned it: it then stays."""
+        self._q: dict[Hashable, list[float]] = {}
+        """State -> [O]; those that were never updated are not there."""
+        self._named: dict[Hashable, Prefix] = {}
+        """State -> the answers by which it was first reached: what stands for it on disk."""
+        self._replay: deque[Memory] = deque(maxlen=given.kept)
+        self.rewards = Rewards()
+
+    # --- the tree of decisions as a Markov decision process ----------------------------------------------
+
+    def state(self, prefix: Prefix) -> Hashable:
+        """What Q knows of the answers so far."""
+        answers = self.hyperparameters.answers
+        if answers == -1:
+            return prefix
+        choice = self.space.next_choice(prefix)
+        # two branches with the same future and the same last answer may still ask different things
+        return self.space.future(prefix), prefix[len(prefix) - min(answers, len(prefix)) :], choice
+
+    def values(self, prefix: Prefix, choice: Choice) -> np.ndarray:
+        """[O]: Q of each option of the choice that follows."""
+        found = self._q.get(self.state(prefix))
+        return np.full(len(choice.options), self.hyperparameters.start) if found is None else np.array(found)
+
+    def along(self, choices: Sequence[Any] | None = None) -> list[Decision]:
+        """The decisions of an architecture with the values of their options; left out, the best ones by Q."""
+        decisions, prefix = [], ()
+        while (choice := self.space.next_choice(prefix)) is not None:
+            values = self.values(prefix, choice)
+            taken = int(values.argmax()) if choices is None else choice.options.index(choices[len(prefix)])
+            decisions.append(Decision(choice, values, taken))
+            prefix = (*prefix, choice.options[taken])
+        return decisions
+
+    @property
+    def epsilon(self) -> float:
+        """The probability of a random option, for the next proposal."""
+        return epsilon_at(self.asked + 1, self.hyperparameters.models) if self._turned is None else self._turned
+
+    # --- search ------------------------------------------------------------------------------------------
+
+    def propose(self) -> Draft:
+        prefix, epsilon, explored = (), self.epsilon, False
+        while (choice := self.space.next_choice(prefix)) is not None:
+            among = np.arange(len(choice.options))
+            if self.rng.random() < epsilon:
+                explored = True
+            else:
+                values = self.values(prefix, choice)
+                among = np.flatnonzero(values == values.max())
+            prefix = (*prefix, choice.options[among[self.rng.integers(len(among))]])
+        return Draft(Architecture(self.space.name, prefix), "exploration" if explored else "greedy")
+
+    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+        reward = self.rewards.hear(fitness, figures)
+        if reward is None:
+            return
+        latest = self._memory(proposal.architecture.choices, reward)
+        self._replay.append(latest)
+        self._update(latest)
+        for position in self.rng.integers(len(self._replay), size=self.hyperparameters.replay).tolist():
+            self._update(self._replay[position])
+
+    def _memory(self, choices: Prefix, reward: float) -> Memory:
+        walked = enumerate(self.space.walk(choices))
+        prefixes = [(choices[:position], choice, option) for position, (choice, option) in walked]
+        steps = [
+            Step(self.state(prefix), choice.options.index(option), len(choice.options), prefix)
+            for prefix, choice, option in prefixes
+        ]
+        return Memory(choices, reward, tuple(steps))
+
+    def _update(self, memory: Memory) -> None:
+        """Move the values along an architecture, from the last step to the first, which is quicker (Lin 1993)."""
+        given, rate = self.hyperparameters, self._learning_rate
+        spread = memory.reward / len(memory.steps) if given.shaped else 0.0
+        target = spread if given.shaped else memory.reward
+        for state, option, options, prefix in reversed(memory.steps):
+            values = self._q.get(state)
+            if values is None:
+                values = self._q[state] = [given.start] * options
+                self._named[state] = prefix
+            values[option] = (1 - rate) * values[option] + rate * target
+            target = spread + given.discount * max(values)
+
+    # --- what is shown, turned and kept --------------------------------------------------------------------
+
+    @property
+    def details(self) -> Mapping[str, float | Sequence[float]]:
+        """`epsilon`, `reward` of the last candidate, the number of `states` with values; and along the best path, under
+        q/<name of the choice>, the values of its options."""
+        known = {"epsilon": self.epsilon, "states": float(len(self._q)), "skipped": float(self.rewards.skipped)}
+        if self.rewards.last is not None:
+            known["reward"] = self.rewards.last
+        return {**known, **{f"q/{choice.name}": values.tolist() for choice, values, _ in self.along()}}
+
+    @property
+    def probabilities(self) -> Mapping[str, np.ndarray]:
+        """Of each decision along the best path, epsilon-greedy."""
+        found = {}
+        for choice, values, _ in self.along():
+            best = values == values.max()
+            found[choice.name] = self.epsilon / len(values) + (1 - self.epsilon) * best / best.sum()
+        return found
+
+    @property
+    def knobs(self) -> Mapping[str, Knob]:
+        about = attribute_docstrings(QLearningHyperparameters)["learning_rate"]
+        chance = "Probability of a random option at each decision; once turned, it stays."
+        return {
+            "epsilon": Knob(value=self.epsilon, low=0.0, high=1.0, log=False, description=chance),
+            "learning_rate": Knob(value=self._learning_rate, low=1e-6, high=1.0, description=about),
+        }
+
+    def turn(self, name: str, value: float) -> None:
+        super().turn(name, value)
+        if name == "epsilon":
+            self._turned = float(value)
+        else:
+            self._learning_rate = float(value)
+
+    def memory(self) -> Any:
+        table = [[self._named[state], values.copy()] for state, values in self._q.items()]
+        replay = [[memory.choices, memory.reward] for memory in self._replay]
+        return [self._learning_rate, self._turned, self.rewards.memory(), table, replay]
+
+    def remember(self, memory: Any) -> None:
+        self._learning_rate, self._turned, rewards, table, replay = memory
+        self.rewards.remember(rewards)
+        self._named = {self.state(tuple(prefix)): tuple(prefix) for prefix, _ in table}
+        self._q = {self.state(tuple(prefix)): list(values) for prefix, values in table}
+        self._replay = deque((self._memory(tuple(choices), reward) for choices, reward in replay), self._replay.maxlen)

@@ -1,0 +1,36 @@
+import pytest
+
+from naslab.searchers.rewards import Baseline, Rewards
+
+
+def test_the_baseline_in_closed_form():
+    rewards, momentum, baseline = [3.0, -1.0, 4.0, 1.5], 0.7, Baseline(0.7)
+    assert baseline.value is None
+    for n, reward in enumerate(rewards, start=1):
+        baseline.hear(reward)
+        weights = [momentum ** (n - i) for i in range(1, n + 1)]
+        expected = sum(w * r for w, r in zip(weights, rewards, strict=False)) / sum(weights)
+        assert baseline.value == pytest.approx(expected)
+
+
+def test_cubed_prefers_the_last_epochs():
+    assert Rewards("cubed").hear(0.5, {}) == pytest.approx(0.125)
+    assert Rewards("cubed").hear(0.5, {"best_valid_accuracy": 0.4}) == pytest.approx(0.064)
+    assert Rewards().hear(0.5, {"best_valid_accuracy": 0.4}) == 0.5
+
+
+def test_a_failure_is_worth_the_least_so_far():
+    rewards = Rewards()
+    assert rewards.hear(None, {}) is None
+    for fitness in (5.0, -2.0, 7.0):
+        rewards.hear(fitness, {})
+    assert rewards.hear(None, {}) == -2.0
+    assert rewards.last == 7.0, "a failure has no reward of its own"
+
+
+@pytest.mark.parametrize(("kind", "fitness"), [("fitness", 1e31), ("fitness", -1e308), ("cubed", 1e200)])
+def test_what_no_float_holds_is_left_out(kind, fitness):
+    rewards = Rewards(kind)
+    rewards.hear(1.0, {})
+    assert rewards.hear(fitness, {}) is None
+    assert rewards.memory() == [1.0, 1.0, 1]

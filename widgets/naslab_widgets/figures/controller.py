@@ -1,0 +1,234 @@
+"""How a learning proposer learnt: reward and baseline, entropy, the probability of every decision over time; and the
+values along a chain of decisions, for one that learns values."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from naslab.architecture import Option
+from naslab.errors import SpecError
+from naslab.events import Evaluated, Event
+from naslab_widgets.figures import svg
+from naslab_widgets.figures.alphas import thinned
+from naslab_widgets.figures.themes import LINES, SCALE
+
+WIDTH, RIGHT, TOP, PANEL, GAP, ROW, LETTER = 900.0, 54.0, 26.0, 96.0, 22.0, 12.0, 5.2
+COLUMNS, POINTS, MOST_ROWS = 150, 600, 160
+DOTS, LINE, SECOND = "#56b4e9", LINES[1], LINES[0]
+BOX, BOX_HEIGHT, BOXES = 82.0, 34.0, 10
+Q = "q/"
+"""What the names of the details begin with that are values of the options of a choice."""
+
+
+def controller(events: Iterable[Event], space: Any = None) -> svg.Drawing:
+    """Reward with its baseline; entropy, or epsilon; and, a row an option, the probability with which the policy would
+    take it, along its likeliest path: dark is 0, bright is 1, blank where the path did not lead there.
+
+    Args:
+        events: of one search, in order; only evaluations are looked at.
+        space: names the options; without it they are numbered.
+    """
+    trials = _trials(events)
+    history, options = probabilities_over_time(trials), option_names(trials, space)
+    rows = [(name, option) for name, array in history.items() for option in range(array.shape[1])][:MOST_ROWS]
+    labels = [f"{name} = {_option(options, name, option)}" for name, option in rows]
+    left = 24 + LETTER * min(max(map(len, labels), default=0), 46)
+    top = TOP + 2 * (PANEL + GAP)
+    root = svg.document(WIDTH, top + ROW * len(rows) + 40)
+    second = "epsilon" if any("epsilon" in trial.details for trial in trials) else "entropy"
+    _panel(root, left, TOP, trials, {"reward": DOTS, "baseline": LINE})
+    _panel(root, left, TOP + PANEL + GAP, trials, {second: SECOND})
+    _mark_collapse(root, left, TOP + PANEL + GAP, trials)
+    kept = thinned(list(range(len(trials))), COLUMNS)
+    edges = np.linspace(left, WIDTH - RIGHT, len(kept) + 1)
+    for number, ((name, option), label) in enumerate(zip(rows, labels, strict=True)):
+        y = top + ROW * number
+        first = option == 0 and number > 0
+        if first:
+            svg.add(root, "line", x1=8, x2=WIDTH - RIGHT, y1=y, y2=y, stroke=svg.PAPER, stroke_width=2)
+        svg.add(root, "text", label[:46], x=left - 6, y=y + 9, font_size=9, text_anchor="end", fill=svg.INK)
+        for shade, start, end in _runs(history[name][kept, option]):
+            at, wide = float(edges[start]), float(edges[end] - edges[start])
+            svg.add(
+                root,
+                "rect",
+                x=at,
+                y=y + first,
+                width=wide,
+                height=ROW - first,
+                fill=shade,
+                class_="p",
+                shape_rendering="crispEdges",
+            )
+    _foot(root, left, top + ROW * len(rows), trials)
+    return svg.drawing(root)
+
+
+def q_values(events: Iterable[Event], space: Any = None) -> svg.Drawing:
+    """What each option of each decision is thought to be worth, along the path that is thought best, after the last of
+    the events: a column a decision, the option that is taken in a frame.
+
+    Args:
+        events: of one search, in order; only evaluations are looked at.
+        space: names the options; without it they are numbered.
+    """
+    trials = _trials(events)
+    values = {name.removeprefix(Q): _row(row) for name, row in trials[-1].details.items() if name.startswith(Q)}
+    if not values:
+        raise SpecError("these events hold no values of decisions; a search by nl.searchers.QLearning has them")
+    options = option_names(trials, space)
+    everything = np.concatenate(list(values.values()))
+    low, span = everything.min(), max(float(np.ptp(everything)), 1e-12)
+    lines = [list(values)[start : start + BOXES] for start in range(0, len(values), BOXES)]
+    heights = [30 + BOX_HEIGHT * max(len(values[name]) for name in line) + 12 for line in lines]
+    root = svg.document(BOX * min(BOXES, len(values)) + 16, sum(heights))
+    for top, line in zip(itertools.accumulate([0.0, *heights]), lines, strict=False):
+        for column, name in enumerate(line):
+            x = 8 + BOX * column
+            svg.add(
+                root, "text", name[-15:], x=x + BOX / 2, y=top + 20, font_size=10, text_anchor="middle", fill=svg.INK
+            )
+            for option, value in enumerate(values[name]):
+                y, share = top + 28 + BOX_HEIGHT * option, float((value - low) / span)
+                ink = svg.PAPER if share < 0.55 else svg.INK
+                box = {"x": x + 2, "y": y + 2, "width": BOX - 4, "height": BOX_HEIGHT - 4, "rx": 4}
+                taken = {"stroke": LINE, "stroke_width": 3.5} if option == int(values[name].argmax()) else {}
+                svg.add(root, "rect", **box, fill=_colour(share), class_="q", **taken)
+                middle = {"x": x + BOX / 2, "text_anchor": "middle", "fill": ink}
+                svg.add(root, "text", _option(options, name, option)[:13], y=y + 15, font_size=10.5, **middle)
+                svg.add(root, "text", f"{value:.3g}", y=y + 27, font_size=9.5, **middle)
+    return svg.drawing(root)
+
+
+def probabilities_over_time(trials: Sequence[Evaluated]) -> dict[str, np.ndarray]:
+    """Name of a choice -> [T, O]; NaN at the times when the policy's path did not come to it."""
+    found: dict[str, np.ndarray] = {}
+    for place, trial in enumerate(trials):
+        for name, row in trial.probabilities.items():
+            if name not in found or found[name].shape[1] < len(row):
+                wider = np.full((len(trials), len(row)), np.nan)
+                if name in found:
+                    wider[:, : found[name].shape[1]] = found[name]
+                found[name] = wider
+            found[name][place, : len(row)] = row
+    return found
+
+
+def option_names(trials: Sequence[Evaluated], space: Any = None) -> dict[str, tuple[Option, ...]]:
+    """Name of a choice -> its options, the longest list that was met, by a candidate or along the policy's own path."""
+    found: dict[str, tuple[Option, ...]] = {}
+    if space is None:
+        return found
+    architectures = {trial.architecture for trial in trials}
+    met = [choice for architecture in architectures for choice, _ in space.walk(architecture.choices)]
+    for trial in thinned(list(trials), COLUMNS):
+        prefix: tuple[Option, ...] = ()
+        while (choice := space.next_choice(prefix)) is not None and choice.name in trial.probabilities:
+            met.append(choice)
+            likeliest = int(np.argmax(trial.details.get(Q + choice.name, trial.probabilities[choice.name])))
+            prefix = (*prefix, choice.options[min(likeliest, len(choice.options) - 1)])
+    for choice in met:
+        if len(choice.options) > len(found.get(choice.name, ())):
+            found[choice.name] = choice.options
+    return found
+
+
+def _trials(events: Iterable[Event]) -> list[Evaluated]:
+    trials = [event for event in events if isinstance(event, Evaluated)]
+    if not trials:
+        raise SpecError("no candidate has been evaluated yet: there is nothing to draw")
+    return trials
+
+
+def _row(values: Any) -> np.ndarray:
+    return np.atleast_1d(np.asarray(values, dtype=float))
+
+
+def _option(options: Mapping[str, tuple[Option, ...]], name: str, number: int) -> str:
+    known = options.get(name, ())
+    return str(known[number]) if number < len(known) else f"option {number}"
+
+
+def _across(left: float, trials: Sequence[Evaluated]) -> np.ndarray:
+    """[T]: where each trial stands."""
+    return left + (WIDTH - RIGHT - left) * (np.arange(len(trials)) + 0.5) / len(trials)
+
+
+def _panel(root: svg.Element, left: float, top: float, trials: Sequence[Evaluated], colours: Mapping[str, str]) -> None:
+    """Some of the searcher's own figures: the first as dots, if it is not alone, the others as lines."""
+    x = _across(left, trials)
+    found = {name: np.array([trial.details.get(name, np.nan) for trial in trials], dtype=float) for name in colours}
+    finite = np.concatenate([row[np.isfinite(row)] for row in found.values()])
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    span = max(high - low, 1e-12)
+    svg.add(root, "rect", x=left, y=top, width=WIDTH - RIGHT - left, height=PANEL, fill="none", stroke="#d8dee4")
+    for value, y in ((high, top + 9), (low, top + PANEL)):
+        svg.add(root, "text", f"{value:.4g}", x=WIDTH - RIGHT + 6, y=y, font_size=10, fill=svg.FAINT)
+    for number, (name, row) in enumerate(found.items()):
+        if not np.isfinite(row).any():
+            continue
+        y = top + 4 + (PANEL - 8) * (1 - (row - low) / span)
+        known = [place for place in range(len(trials)) if np.isfinite(row[place])]
+        points = [(x[place], y[place]) for place in thinned(known, POINTS)]
+        if number == 0 and len(found) > 1:
+            for a, b in points:
+                svg.add(root, "circle", cx=float(a), cy=float(b), r=1.8, fill=colours[name], fill_opacity=0.65)
+        else:
+            path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
+            svg.add(root, "polyline", points=path, fill="none", stroke=colours[name], stroke_width=1.8, class_=name)
+        svg.add(
+            root,
+            "text",
+            name,
+            x=left - 8,
+            y=top + 16 + 15 * number,
+            font_size=11.5,
+            text_anchor="end",
+            fill=colours[name],
+        )
+
+
+def _mark_collapse(root: svg.Element, left: float, top: float, trials: Sequence[Evaluated]) -> None:
+    """A dashed line where the policy had become certain, if it has."""
+    place = next((place for place, trial in enumerate(trials) if trial.details.get("collapsed")), None)
+    if place is not None:
+        x = float(_across(left, trials)[place])
+        line = {"stroke": svg.INK, "stroke_dasharray": "4 3", "class_": "collapsed"}
+        svg.add(root, "line", x1=x, x2=x, y1=top, y2=top + PANEL, **line)
+        note = {"font_size": 10, "fill": svg.INK, "y": top + 12}
+        near = x > WIDTH - 220
+        place_text = {"x": x - 5, "text_anchor": "end"} if near else {"x": x + 5}
+        svg.add(root, "text", f"always the same, from {trials[place].step}", **note, **place_text)
+
+
+def _foot(root: svg.Element, left: float, y: float, trials: Sequence[Evaluated]) -> None:
+    """The axis of candidates, and what the colours mean."""
+    ends = {"font_size": 10, "fill": svg.INK, "y": y + 14}
+    svg.add(root, "text", str(trials[0].step), x=left, **ends)
+    svg.add(root, "text", str(trials[-1].step), x=WIDTH - RIGHT, text_anchor="end", **ends)
+    svg.add(root, "text", "candidate", x=(left + WIDTH - RIGHT) / 2, text_anchor="middle", **ends)
+    for step in range(20):
+        svg.add(root, "rect", x=left + 24 + 7 * step, y=y + 22, width=7, height=9, fill=_colour(step / 19))
+    svg.add(root, "text", "p = 0", x=left + 20, text_anchor="end", y=y + 30, font_size=9, fill=svg.INK)
+    svg.add(root, "text", "1", x=left + 168, y=y + 30, font_size=9, fill=svg.INK)
+
+
+def _runs(row: np.ndarray) -> Iterable[tuple[str, int, int]]:
+    """(colour, start, end) of each stretch of one colour; nothing for NaN."""
+    shades = ["" if np.isnan(value) else _colour(round(float(value) * 40) / 40) for value in row]
+    for shade, group in itertools.groupby(range(len(shades)), key=shades.__getitem__):
+        places = list(group)
+        if shade:
+            yield shade, places[0], places[-1] + 1
+
+
+def _colour(share: float) -> str:
+    """A hue of the scale, for a number from 0 to 1."""
+    stops = np.array([stop for stop, _ in SCALE])
+    parts = np.array([[int(hue[place : place + 2], 16) for place in (1, 3, 5)] for _, hue in SCALE])
+    red, green, blue = (round(float(np.interp(share, stops, parts[:, part]))) for part in range(3))
+    return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,0 +1,137 @@
+"""The map of a table's space, coloured by worth, with the ways that searches took across it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from naslab.analysis.landscape import Landscape
+from naslab.architecture import Architecture
+from naslab.errors import SpecError
+from naslab_widgets.figures.oracle import architecture_text
+from naslab_widgets.figures.themes import SCALE, dressed, gaps, line_colours, plain
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+CELLS = (96, 60)
+"""Of the map, across and down; what falls into one is shown together."""
+
+
+def landscape(
+    found: Landscape, paths: Mapping[str, Sequence[Architecture]] | None = None, *, cells: tuple[int, int] = CELLS
+) -> Figure:
+    """Each cell of the map in the colour of the mean rank, in per cent, of the architectures in it.
+
+    A point's `customdata[0]` is the number of its architecture in the table; for a cell that of the best in it.
+
+    Args:
+        paths: name -> the architectures that a search came by, in order; or only those that were its best so far.
+    """
+    from plotly.graph_objects import Figure
+
+    if not np.isfinite(found.goodness).any():
+        raise SpecError(f"no architecture of the table has a finite {found.metric}: there is nothing to map")
+    space = found.benchmark.space
+    percentile = _percentiles(found.goodness)
+    mean, best, count, across, down = _cells(found.points, percentile, cells)
+    texts = np.full(best.shape, "", dtype=object)
+    for place in zip(*np.nonzero(count), strict=True):
+        texts[place] = architecture_text(found.benchmark.at(int(best[place])), space)
+    figure = Figure()
+    figure.add_heatmap(
+        x=across,
+        y=down,
+        z=gaps(mean),
+        customdata=np.stack([best.astype(object), count.astype(object), texts], axis=2),
+        colorscale=SCALE,
+        zmin=0,
+        zmax=100,
+        hoverongaps=False,
+        colorbar={"title": {"text": "percentile", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+        hovertemplate="%{customdata[1]} here, mean percentile %{z:.0f}; the best:<br>%{customdata[2]}<extra></extra>",
+        name="map",
+    )
+    colours = line_colours(list(paths or {}))
+    for name, architectures in (paths or {}).items():
+        numbers = [found.benchmark.index(architecture) for architecture in architectures]
+        if numbers:
+            _walk(figure, found, plain(name), numbers, colours[name])
+    top = int(np.nanargmax(found.goodness))
+    figure.add_scatter(
+        x=found.points[[top], 0],
+        y=found.points[[top], 1],
+        mode="markers",
+        marker={"symbol": "star", "size": 15, "color": "#ffffff", "line": {"color": "#000000", "width": 1.4}},
+        name="the best of all",
+        customdata=np.array([[top, architecture_text(found.benchmark.at(top), space)]], dtype=object),
+        hovertemplate="the best of all<br>%{customdata[1]}<extra></extra>",
+    )
+    dressed(figure, height=480)
+    figure.update_xaxes(title_text="first discriminant: bad to good", showgrid=False, range=_ends(across))
+    return figure.update_yaxes(title_text="second discriminant", showgrid=False, range=_ends(down))
+
+
+def _walk(figure: Figure, found: Landscape, title: str, numbers: list[int], colour: str) -> None:
+    """The way of one search: a line with its steps, the last one larger; a white rim shows it on every ground."""
+    points, space = found.points[numbers], found.benchmark.space
+    told = f"{title}, step %{{customdata[1]}}: %{{customdata[2]:.4~g}}<br>%{{customdata[3]}}<extra></extra>"
+    for width, shade, shown in ((4.5, "rgba(255, 255, 255, 0.75)", False), (2.2, colour, True)):
+        figure.add_scatter(
+            x=points[:, 0],
+            y=points[:, 1],
+            mode="lines+markers" if shown else "lines",
+            line={"color": shade, "width": width},
+            marker={
+                "size": [6] * (len(numbers) - 1) + [11],
+                "color": colour,
+                "line": {"color": "#ffffff", "width": 1},
+            },
+            name=title,
+            legendgroup=title,
+            showlegend=shown,
+            hoverinfo=None if shown else "skip",
+            customdata=np.array(
+                [
+                    [number, i + 1, found.goodness[number], architecture_text(found.benchmark.at(number), space)]
+                    for i, number in enumerate(numbers)
+                ],
+                dtype=object,
+            ),
+            hovertemplate=told if shown else None,
+        )
+
+
+def _percentiles(goodness: np.ndarray) -> np.ndarray:
+    """[N]: how many in a hundred are worse, from 0 to 100; NaN stays."""
+    known = np.isfinite(goodness)
+    places = np.full(len(goodness), np.nan)
+    ordered = np.sort(goodness[known])
+    places[known] = 100 * np.searchsorted(ordered, goodness[known]) / max(1, len(ordered) - 1)
+    return np.minimum(places, 100)
+
+
+def _cells(points: np.ndarray, percentile: np.ndarray, cells: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """Mean percentile [Y, X], number of the best [Y, X], count [Y, X], and the middles of the cells [X], [Y]."""
+    known = np.flatnonzero(np.isfinite(percentile))
+    edges = [
+        np.linspace(points[:, axis].min() - 1e-9, points[:, axis].max() + 1e-9, cells[axis] + 1) for axis in (0, 1)
+    ]
+    column, row = (np.clip(np.digitize(points[known, axis], edges[axis]) - 1, 0, cells[axis] - 1) for axis in (0, 1))
+    place = row * cells[0] + column
+    count = np.bincount(place, minlength=cells[0] * cells[1])
+    total = np.bincount(place, weights=percentile[known], minlength=cells[0] * cells[1])
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    best = np.full(len(count), -1)
+    for at in np.argsort(percentile[known], kind="stable"):
+        best[place[at]] = known[at]
+    shape = (cells[1], cells[0])
+    middles = [(edge[:-1] + edge[1:]) / 2 for edge in edges]
+    return mean.reshape(shape), best.reshape(shape), count.reshape(shape), middles[0], middles[1]
+
+
+def _ends(middles: np.ndarray) -> list[float]:
+    slack = 1.5 * (middles[1] - middles[0]) if len(middles) > 1 else 1.0
+    return [float(middles[0] - slack), float(middles[-1] + slack)]

@@ -1,0 +1,171 @@
+"""The trials of a search as rows of numbers, with what follows from them: families, generations, who was stopped.
+
+A *candidate* may be evaluated several times, each time after more training; each of these evaluations has a row and a
+number of its own. A *family* is all that descends, by first parents, from one founder, and is named by its number.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from naslab.architecture import Architecture
+from naslab.events import Evaluated, Event
+from naslab_widgets.figures.truth import UNKNOWN, Truth
+
+COLUMNS = (
+    "step",
+    "number",
+    "fitness",  # NaN for one that failed
+    "best",  # fitness of the best so far
+    "origin",  # position in `Ledger.origins`
+    "candidate",  # number of its first evaluation
+    "stage",  # evaluations of the same candidate before this one
+    "fidelity",  # NaN where nothing was said
+    "hurdle",  # what it had to reach to be trained on; NaN where there was none
+    "parent",  # number of the (first) evaluation that it came from: the training before, or a parent; NaN for a founder
+    "second_parent",
+    "parent_step",
+    "family",
+    "generation",  # 0 for a founder
+    "rank",  # the true one, from 1; NaN where there is no truth
+    "regret",
+    "best_regret",  # of the best so far
+)
+AT = {name: column for column, name in enumerate(COLUMNS)}
+NAN = float("nan")
+
+
+class Told(NamedTuple):
+    """What of an evaluation is no number."""
+
+    architecture: Architecture
+    status: str
+    parents: tuple[int, ...]
+    figures: Mapping[str, float]
+    message: str
+
+
+class Ledger:
+    """Grows by whole batches, at a few microseconds an evaluation and 70 bytes a row."""
+
+    def __init__(self, truth: Truth | None = None) -> None:
+        self.truth = truth
+        self.origins: dict[str, int] = {}
+        """Origin -> its position, in the order of appearance."""
+        self.told: list[Told] = []
+        """One for each row."""
+        self.failed = 0
+        self.best: int | None = None
+        """Row of the fittest; of equals the first."""
+        self._table = np.empty((256, len(COLUMNS)), dtype=np.float32)
+        self._places: dict[int, int] = {}
+        self._steps, self._families, self._generations = array("q"), array("q"), array("i")
+        self._trained: dict[int, tuple[int, int]] = {}
+        self._best_fitness, self._best_regret = -float("inf"), NAN
+        self._fittest, self._sorted = np.zeros(0, dtype=int), 0
+
+    def take(self, events: Iterable[Event]) -> None:
+        """Add the evaluations among the events."""
+        rows = [self._row(event) for event in events if isinstance(event, Evaluated)]
+        if not rows:
+            return
+        end = len(self.told)
+        if end > len(self._table):
+            grown = np.empty((max(end, 2 * len(self._table)), len(COLUMNS)), dtype=np.float32)
+            grown[: end - len(rows)] = self._table[: end - len(rows)]
+            self._table = grown
+        self._table[end - len(rows) : end] = rows
+
+    def __len__(self) -> int:
+        return len(self.told)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """[n, COLUMNS] float32, a view."""
+        return self._table[: len(self.told)]
+
+    def column(self, name: str) -> np.ndarray:
+        """[n] float32."""
+        return self.rows[:, AT[name]]
+
+    def fittest(self, most: int) -> list[int]:
+        """The rows of the `most` fittest, best first; of equals the earlier. `most` is to be the same every time."""
+        rows = np.concatenate([self._fittest, np.arange(self._sorted, len(self))])
+        fitness = self.column("fitness")[rows]
+        rows, fitness = rows[np.isfinite(fitness)], fitness[np.isfinite(fitness)]
+        if len(rows) > 4 * most:  # a quick cut, which keeps all equals
+            keep = fitness >= np.partition(fitness, -most)[-most]
+            rows, fitness = rows[keep], fitness[keep]
+        self._fittest, self._sorted = rows[np.argsort(-fitness, kind="stable")][:most], len(self)
+        return self._fittest.tolist()
+
+    def place(self, number: int) -> int | None:
+        """The row of the evaluation of that number."""
+        return self._places.get(number)
+
+    def before(self, place: int) -> tuple[int, ...]:
+        """Numbers of the evaluations that a row comes from: its parents, and its own earlier training."""
+        first = self.rows[place, AT["parent"]]
+        return tuple(dict.fromkeys((*([int(first)] if first == first else []), *self.told[place].parents)))
+
+    def ancestry(self, number: int, most: int = 1000) -> list[int]:
+        """Rows that the evaluation descends from, itself first, the nearest before the farther; at most `most`."""
+        start = self.place(number)
+        found: dict[int, None] = {} if start is None else {start: None}
+        queue = list(found)
+        for place in queue:  # grows while it is walked
+            for parent in self.before(place):
+                at = self.place(parent)
+                if at is not None and at not in found and len(found) < most:
+                    found[at] = None
+                    queue.append(at)
+        return list(found)
+
+    def _row(self, event: Evaluated) -> tuple[float, ...]:
+        number, parents, fitness = event.number, event.parents, event.fitness
+        candidate = number if event.candidate is None else event.candidate
+        again, stage, place = candidate != number, 0, len(self.told)
+        before = parents[0] if parents else event.begins_from
+        if again:
+            before, stage = self._trained.get(candidate, (candidate, 1))
+            self._trained[candidate] = number, stage + 1
+        at = None if before is None else self._places.get(before)
+        if before is None or at is None:
+            family, generation, parent, parent_step = number, 0, NAN, NAN
+        else:
+            parent, family, parent_step = before, self._families[at], self._steps[at]
+            generation = self._generations[at] + (not again)
+        hurdles = event.details.get("hurdles", ())
+        rank, regret = self.truth.of(event.architecture) if self.truth else UNKNOWN
+        if fitness is None:
+            self.failed += 1
+        elif fitness > self._best_fitness:
+            self._best_fitness, self._best_regret, self.best = fitness, regret, place
+        self._places[number] = place
+        self._steps.append(event.step)
+        self._families.append(family)
+        self._generations.append(generation)
+        self.told.append(Told(event.architecture, event.status, parents, event.figures, event.message))
+        return (
+            event.step,
+            number,
+            NAN if fitness is None else fitness,
+            NAN if event.best_fitness is None else event.best_fitness,
+            self.origins.setdefault(event.origin, len(self.origins)),
+            candidate,
+            stage,
+            NAN if event.fidelity is None else event.fidelity,
+            hurdles[stage] if isinstance(hurdles, Sequence) and stage < len(hurdles) else NAN,
+            parent,
+            parents[1] if len(parents) > 1 else NAN,
+            parent_step,
+            family,
+            generation,
+            rank,
+            regret,
+            self._best_regret,
+        )

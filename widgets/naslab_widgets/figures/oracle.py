@@ -1,0 +1,75 @@
+"""Oracle mode: the true rank and regret of each candidate of one search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from naslab.analysis.oracle import Oracle
+from naslab_widgets.figures.themes import INK, LINES, dressed, plain
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+
+def oracle(found: Oracle, *, space: Any = None) -> Figure:
+    """Above, the true rank of every candidate, and of the one that the searcher holds for the best; below, the regret.
+
+    Args:
+        space: if it has `format`, hovering shows an architecture as the field writes it.
+    """
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
+    query = np.arange(1, len(found.rank) + 1)
+    failed = np.isnan(found.fitness)
+    texts = [architecture_text(architecture, space) for architecture in found.architectures]
+    top = f"%{{customdata[0]}}<br>rank %{{customdata[1]:,}} of {found.size:,}, regret %{{customdata[2]:.3f}}"
+    for row, (values, title) in enumerate(((found.rank, "true rank"), (found.regret, "true regret")), start=1):
+        customdata = np.array(list(zip(texts, found.rank.tolist(), found.regret.tolist(), strict=True)), dtype=object)
+        for which, name, marker in (
+            (~failed, "candidate", {"color": LINES[5], "size": 5, "opacity": 0.75}),
+            (failed, "failed", {"color": INK, "size": 6, "symbol": "x-thin", "line": {"width": 1.4, "color": INK}}),
+        ):
+            if which.any():
+                figure.add_scatter(
+                    x=query[which],
+                    y=values[which],
+                    mode="markers",
+                    name=name,
+                    legendgroup=name,
+                    showlegend=row == 1,
+                    marker=marker,
+                    customdata=customdata[which],
+                    hovertemplate=f"query %{{x}}<br>{top}<extra></extra>",
+                    row=row,
+                    col=1,
+                )
+        figure.add_scatter(
+            x=query,
+            y=found.of_best(values),
+            mode="lines",
+            line={"color": LINES[1], "width": 2.2, "shape": "hv"},
+            name="best so far, in the searcher's eyes",
+            legendgroup="best",
+            showlegend=row == 1,
+            hovertemplate=f"best after %{{x}}: {title} %{{y:,.4~g}}<extra></extra>",
+            row=row,
+            col=1,
+        )
+        figure.update_yaxes(title_text=title, row=row, col=1)
+    dressed(figure, height=460)
+    ticks = [tick for tick in (1, 10, 100, 1000, 10_000, 100_000) if tick <= found.size]
+    figure.update_yaxes(type="log", autorange="reversed", tickvals=ticks, row=1, col=1)
+    figure.update_yaxes(ticktext=[f"{tick:,}" for tick in ticks], row=1, col=1)
+    figure.update_yaxes(rangemode="tozero", row=2, col=1)
+    return figure.update_xaxes(title_text="query", row=2, col=1)
+
+
+def architecture_text(architecture: Any, space: Any = None) -> str:
+    """As the field writes it, where the space knows how; else the choices. Escaped, and broken into lines."""
+    written = getattr(space, "format", None)
+    text = str(written(architecture)) if written else ", ".join(map(str, architecture.choices))
+    lines = text.replace("+|", "+\n|").split("\n") if written else [text[i : i + 80] for i in range(0, len(text), 80)]
+    return "<br>".join(plain(line) for line in lines[:12])

@@ -1,0 +1,101 @@
+"""Several objectives: every candidate, what is on the front, and what it covers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from naslab.analysis.pareto import Pareto
+from naslab.errors import SpecError, unknown
+from naslab_widgets.figures.themes import INK, LINES, dressed, nothing, plain
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+MOST_POINTS = 4000
+"""Candidates off the front that are drawn; of more, every so manieth."""
+
+
+def pareto(
+    found: Pareto,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    texts: Sequence[str] | None = None,
+    log_x: bool = False,
+) -> Figure:
+    """Two objectives as a scatter, the front as steps; drag a box or a lasso to pick points out.
+
+    Each point carries its number as `customdata[0]`.
+
+    Args:
+        x, y: which objectives; the second and the first if left out. With three, the front is that of all three.
+        texts: [N], to hover over each point, taken as text.
+    """
+    from plotly.graph_objects import Figure
+
+    names = list(found.objectives)
+    if len(names) < 2:
+        raise SpecError(f"a picture of a front needs two objectives; there is one, {names[0]!r}")
+    x, y = x or names[1], y or names[0]
+    for name in (x, y):
+        if name not in found.figures:
+            raise SpecError(unknown("figure", name, found.figures))
+    on_front = np.zeros(len(found.allowed), dtype=bool)
+    on_front[found.front] = True
+    figure = Figure()
+    hover = f"%{{customdata[1]}}<br>{plain(x)} %{{x:.4~g}}<br>{plain(y)} %{{y:.4~g}}<extra></extra>"
+    seen = np.isfinite(found.figures[x]) & np.isfinite(found.figures[y])
+    for title, which, marker in (
+        (
+            "beyond the limits",
+            seen & ~found.allowed,
+            {"color": INK, "size": 4, "opacity": 0.3},
+        ),
+        ("candidates", seen & found.allowed & ~on_front, {"color": LINES[5], "size": 5, "opacity": 0.55}),
+    ):
+        numbers = thinned(np.flatnonzero(which))
+        if len(numbers):
+            figure.add_scatter(**_points(found, numbers, x, y, texts), mode="markers", name=title, marker=marker)
+    if len(found.front):
+        order = found.front[np.argsort(found.figures[x][found.front], kind="stable")]
+        figure.add_scatter(
+            **_points(found, order, x, y, texts),
+            mode="lines+markers" if len(names) == 2 else "markers",
+            line={"color": LINES[1], "width": 1.6, "shape": "hv" if found.objectives.get(x) == "least" else "vh"},
+            marker={"color": LINES[1], "size": 8},
+            name=f"Pareto front, {len(order)}",
+        )
+    figure.update_traces(hovertemplate=hover, unselected={"marker": {"opacity": 0.12}})
+    dressed(figure, height=430).update_layout(dragmode="select")
+    if not figure.data:
+        return nothing(figure, found.status or "there is no candidate")
+    if found.status:
+        figure.add_annotation(
+            text=plain(found.status),
+            showarrow=False,
+            x=1,
+            y=0,
+            xref="paper",
+            yref="paper",
+            xanchor="right",
+            yanchor="bottom",
+        )
+    figure.update_xaxes(title_text=plain(x), type="log" if log_x else "linear")
+    return figure.update_yaxes(title_text=plain(y))
+
+
+def thinned(numbers: np.ndarray, most: int = MOST_POINTS) -> np.ndarray:
+    """At most so many of them, evenly."""
+    return numbers[np.linspace(0, len(numbers) - 1, most).astype(int)] if len(numbers) > most else numbers
+
+
+def _points(found: Pareto, numbers: np.ndarray, x: str, y: str, texts: Sequence[str] | None) -> dict:
+    labels = [plain(texts[n]) if texts is not None else f"candidate {n}" for n in numbers]
+    return {
+        "x": found.figures[x][numbers],
+        "y": found.figures[y][numbers],
+        "customdata": np.array(list(zip(numbers.tolist(), labels, strict=True)), dtype=object).reshape(-1, 2),
+    }

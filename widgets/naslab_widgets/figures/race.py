@@ -1,0 +1,111 @@
+"""A race: for each searcher what its seeds have in common, along the budget."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from naslab.analysis.curves import Band
+from naslab.errors import SpecError, unknown
+from naslab_widgets.figures.themes import dressed, gaps, line_colours, nothing, plain, translucent
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+SHADES = {"quartiles": ("median", "lower", "upper"), "interval": ("mean", "low", "high")}
+
+
+def race(
+    bands: Mapping[str, Band],
+    *,
+    shade: Literal["quartiles", "interval"] = "quartiles",
+    log: bool = False,
+    log_budget: bool = True,
+    y: str = "fitness of the best so far",
+    x: str = "evaluations",
+) -> Figure:
+    """A line and a band a searcher.
+
+    Args:
+        bands: for instance `race.bands("regret")`.
+        shade: "quartiles" draws the median over the seeds and the middle half of them, which says what one run will
+            be like; "interval" the mean and its 95 % interval, which says how well the mean is known.
+        log: logarithmic y, for regrets; 0 has a place of its own at the bottom.
+        log_budget: logarithmic x.
+    """
+    from plotly.graph_objects import Figure
+
+    if shade not in SHADES:
+        raise SpecError(unknown("shade", shade, SHADES))
+    figure = Figure()
+    colours = line_colours(list(bands))
+    shown = {name: [getattr(band, field) for field in SHADES[shade]] for name, band in bands.items()}
+    floor = _floor([values for rows in shown.values() for values in rows]) if log else -np.inf
+    for name, band in bands.items():
+        exact = np.stack([*shown[name], band.seeds], axis=1)
+        middle, low, high = (np.maximum(values, floor) for values in shown[name])
+        known = np.isfinite(low) & np.isfinite(high)
+        colour, title = colours[name], plain(name)
+        figure.add_scatter(
+            x=np.concatenate([band.x[known], band.x[known][::-1]]),
+            y=np.concatenate([high[known], low[known][::-1]]),
+            fill="toself",
+            fillcolor=translucent(colour, 0.18),
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=title,
+        )
+        figure.add_scatter(
+            x=band.x,
+            y=middle,
+            name=title,
+            legendgroup=title,
+            line={"color": colour, "width": 2.2},
+            customdata=gaps(exact),
+            hovertemplate=f"{title}: %{{customdata[0]:.4g}} (%{{customdata[1]:.4g}} to %{{customdata[2]:.4g}}, "
+            "%{customdata[3]} seeds)<extra></extra>",
+        )
+    dressed(figure).update_layout(hovermode="x unified")
+    if not any(len(band.x) for band in bands.values()):
+        return nothing(figure, "nothing has been evaluated yet")
+    figure.update_xaxes(title_text=plain(x), type="log" if log_budget else "linear")
+    figure.update_yaxes(title_text=plain(y), type="log" if log else "linear")
+    if log:
+        most = max(np.nanmax(high, initial=floor) for _, _, high in shown.values())
+        powers = 10.0 ** np.arange(np.floor(np.log10(floor)) + 1, np.floor(np.log10(most)) + 1)
+        figure.update_yaxes(tickvals=[floor, *powers], ticktext=["0", *(f"{power:g}" for power in powers)])
+    else:  # the first few queries, which are far off, need not all be seen
+        late = [values[len(values) // 8 :] for rows in shown.values() for values in rows]
+        low, high = _span(late), _span(list(itertools.chain(*shown.values())))
+        slack = 0.04 * (high[1] - low[0]) or 0.5
+        figure.update_yaxes(range=[low[0] - slack, high[1] + slack])
+    if log_budget:
+        ticks = _round_numbers(bands)
+        figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:,g}" for tick in ticks])
+    return figure
+
+
+def _floor(values: Sequence[np.ndarray]) -> float:
+    """Where 0 is drawn on a logarithmic axis: below all that is positive."""
+    positive = np.concatenate([column[np.isfinite(column) & (column > 0)] for column in values])
+    return float(positive.min()) / 3 if len(positive) else 1e-3
+
+
+def _span(values: Sequence[np.ndarray]) -> tuple[float, float]:
+    known = np.concatenate([column[np.isfinite(column)] for column in values])
+    return (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+
+
+def _round_numbers(bands: Mapping[str, Band]) -> list[float]:
+    """1, 3, 10, 30, ... within the grid."""
+    grid = np.concatenate([band.x for band in bands.values()])
+    grid = grid[grid > 0]
+    if not len(grid):
+        return []
+    first, last = np.floor(np.log10(grid.min())), np.ceil(np.log10(grid.max()))
+    ticks = [base * 10.0**power for power in np.arange(first, last + 1) for base in (1, 3)]
+    return [tick for tick in ticks if grid.min() * 0.99 <= tick <= grid.max() * 1.01]

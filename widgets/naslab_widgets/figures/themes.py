@@ -1,0 +1,72 @@
+"""What the Plotly figures share: a look that is legible on light and on dark ground, and text that stays text.
+
+Plotly reads a few HTML tags in labels and hover texts; `plain` makes a foreign name show as it is written.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+INK = "#7b8794"
+"""A grey that is told from white and from black alike."""
+GRID = "rgba(128, 138, 150, 0.22)"
+SCALE = ((0.0, "#440154"), (0.25, "#3b528b"), (0.5, "#21918c"), (0.75, "#5ec962"), (1.0, "#fde725"))
+"""Viridis: even in lightness, told apart by colour-blind readers."""
+LINES = ("#2080c3", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's hues that show on both grounds."""
+
+
+def plain(text: object) -> str:
+    """A name that is not ours, as text and never as markup."""
+    return html.escape(str(text), quote=False)
+
+
+def line_colours(names: Sequence[str]) -> dict[str, str]:
+    """Name -> colour; a random search is grey wherever it stands, the others take the hues in order."""
+    coloured = [name for name in names if "random" not in name.lower()]
+    hues = {name: LINES[place % len(LINES)] for place, name in enumerate(coloured)}
+    return {name: hues.get(name, "#8c8c8c") for name in names}
+
+
+def translucent(colour: str, opacity: float) -> str:
+    """`#0072b2` -> `rgba(0, 114, 178, 0.2)`."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity:g})"
+
+
+def gaps(values: np.ndarray) -> np.ndarray:
+    """The same numbers with None for NaN, which JSON does not know."""
+    blank = values.astype(object)
+    blank[~np.isfinite(values)] = None
+    return blank
+
+
+def dressed(figure: Figure, *, height: int = 380, legend: bool = True) -> Figure:
+    """The figure in the house's look: no ground of its own, grey text and grid."""
+    axes = {"gridcolor": GRID, "zeroline": False, "linecolor": INK, "ticks": "outside", "tickcolor": GRID}
+    figure.update_layout(
+        template="none",
+        height=height,
+        paper_bgcolor="rgba(0, 0, 0, 0)",
+        plot_bgcolor="rgba(0, 0, 0, 0)",
+        font={"color": INK, "size": 12},
+        margin={"t": 34, "r": 20, "b": 48, "l": 64},
+        showlegend=legend,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        hoverlabel={"align": "left"},
+    )
+    return figure.update_xaxes(**axes).update_yaxes(**axes)
+
+
+def nothing(figure: Figure, text: str) -> Figure:
+    """An empty figure that says why it is empty."""
+    figure.add_annotation(text=plain(text), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    return figure

@@ -1,0 +1,220 @@
+"""What became of the trials of a search: fitness against their order, with hurdles; and who descends from whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from naslab.benchmarks import Benchmark
+from naslab.events import Evaluated, Event
+from naslab_widgets.figures import svg
+from naslab_widgets.figures.alphas import thinned
+from naslab_widgets.figures.families import SLOTS, leading
+from naslab_widgets.figures.ledger import Ledger
+from naslab_widgets.figures.palette import GREY, HUES, colours
+from naslab_widgets.figures.truth import Truth
+
+WIDTH, HEIGHT, TREE, LEFT, RIGHT, TOP, BOTTOM = 900.0, 320.0, 240.0, 64.0, 16.0, 34.0, 40.0
+POINTS = 1500
+Hurdles = Sequence[tuple[int, Sequence[float]]]
+"""(step, the hurdles that stood after it)"""
+
+
+def trials(events: Iterable[Event], benchmark: Benchmark | None = None) -> svg.Drawing:
+    """Fitness against the order of evaluation: a dot each, the best so far a line, hurdles solid, failures below.
+
+    Args:
+        events: of one search, in order; only evaluations are looked at.
+        benchmark: draws the true regret instead, on a logarithmic axis.
+    """
+    events = [event for event in events if isinstance(event, Evaluated)]
+    ledger = Ledger(Truth(benchmark) if benchmark is not None else None)
+    ledger.take(events)
+    return draw_trials(ledger, hurdles_of([(event.step, event.details) for event in events]))
+
+
+def family_tree(events: Iterable[Event]) -> svg.Drawing:
+    """Who descends from whom: generations downwards, the larger families in colour, the descent of the best bold."""
+    ledger = Ledger()
+    ledger.take(events)
+    return draw_family_tree(ledger)
+
+
+def hurdles_of(details: Iterable[tuple[int, Mapping[str, Any]]]) -> Hurdles:
+    """The hurdles among a searcher's own figures."""
+    return [(step, figures["hurdles"]) for step, figures in details if np.ndim(figures.get("hurdles", 0)) == 1]
+
+
+def draw_trials(ledger: Ledger, hurdles: Hurdles = ()) -> svg.Drawing:
+    """The same from numbers."""
+    root = svg.document(WIDTH, HEIGHT)
+    if not len(ledger):
+        return _empty(root)
+    regret = ledger.truth is not None
+    values, best = ledger.column("regret" if regret else "fitness"), ledger.column("best_regret" if regret else "best")
+    steps, stopped = ledger.column("step"), _stopped(ledger)
+    axis = _LogAxis(values) if regret else _Axis(values)
+    hues = [pair[0] for pair in colours(list(ledger.origins)).values()]
+    _frame(root, HEIGHT, steps[-1], axis)
+    _legend(root, list(ledger.origins), hues, "regret" if regret else "fitness")
+    x, bottom = _across(steps[-1]), HEIGHT - BOTTOM
+    if not regret:
+        for line in _hurdle_lines(hurdles, int(steps[-1])):
+            points = " ".join(f"{x(step):.1f},{axis.y(value):.1f}" for step, value in line)
+            svg.add(root, "polyline", points=points, fill="none", stroke=svg.INK, stroke_width=1.6, class_="hurdle")
+        _promotions(root, ledger, axis, x)
+    for place in thinned(list(range(len(ledger))), POINTS):
+        at, hue = x(steps[place]), hues[int(ledger.column("origin")[place])]
+        if not np.isfinite(ledger.column("fitness")[place]):
+            path = f"M{at - 3:.1f} {bottom - 7:.1f}l6 6m0 -6l-6 6"
+            svg.add(root, "path", d=path, stroke="#b3261e", stroke_width=1.3, fill="none", class_="failed")
+        elif np.isfinite(values[place]):
+            shade = 0.22 if stopped[place] else 0.75
+            svg.add(root, "circle", cx=at, cy=axis.y(values[place]), r=2.4, fill=hue, fill_opacity=shade)
+    rises = np.flatnonzero(np.isfinite(best) & (np.diff(best, prepend=np.nan) != 0))
+    corners = [(x(steps[i]), axis.y(best[i])) for i in thinned(rises.tolist(), POINTS)]
+    path = "".join(f"{'H' if i else 'M'}{a:.1f}{'V' if i else ' '}{b:.1f}" for i, (a, b) in enumerate(corners))
+    if path:
+        path += f"H{x(steps[-1]):.1f}"
+        svg.add(root, "path", d=path, fill="none", stroke=svg.INK, stroke_width=1.4, opacity=0.8)
+    return svg.drawing(root)
+
+
+def draw_family_tree(ledger: Ledger) -> svg.Drawing:
+    """The same from numbers."""
+    root = svg.document(WIDTH, TREE)
+    if not len(ledger):
+        return _empty(root)
+    steps, generations, families = (ledger.column(name) for name in ("step", "generation", "family"))
+    slots = leading(families, len(ledger), [None] * SLOTS)
+    hue = {family: HUES[slot][0] for slot, family in enumerate(slots) if family is not None}
+    x, deepest = _across(steps[-1]), max(1.0, float(generations.max()))
+
+    def y(generation: float) -> float:
+        return TOP + (TREE - TOP - BOTTOM) * generation / deepest
+
+    title = "family tree: one generation a line, downwards; bold: the descent of the best"
+    svg.add(root, "text", title, x=LEFT, y=18, font_size=12, fill=svg.INK)
+    _order_axis(root, TREE, steps[-1])
+    for value in sorted({0, int(deepest / 2), int(deepest)}):
+        svg.add(root, "text", str(value), x=LEFT - 8, y=y(value) + 4, font_size=11, fill=svg.INK, text_anchor="end")
+    line = [] if ledger.best is None else ledger.ancestry(int(ledger.column("number")[ledger.best]))
+    for bold, places in ((False, thinned(list(range(len(ledger))), POINTS)), (True, line)):
+        look = {"stroke_width": 2.4 if bold else 0.8, "stroke_opacity": 1 if bold else 0.45}
+        for place in places:
+            colour = svg.INK if bold else hue.get(int(families[place]), GREY[0])
+            at, before = (x(steps[place]), y(generations[place])), ledger.column("parent_step")[place]
+            if np.isfinite(before):
+                rise = ledger.column("stage")[place] == 0
+                start = x(before), y(generations[place] - rise)
+                svg.add(root, "line", x1=start[0], y1=start[1], x2=at[0], y2=at[1], stroke=colour, **look)
+            svg.add(root, "circle", cx=at[0], cy=at[1], r=2.6 if bold else 1.6, fill=colour)
+    return svg.drawing(root)
+
+
+# --- parts of the picture ----------------------------------------------------------------------------
+
+
+class _Axis:
+    """Fitness upwards; the lowest few per cent, which say little, lie on the bottom line."""
+
+    name = "fitness"
+
+    def __init__(self, values: np.ndarray) -> None:
+        finite = values[np.isfinite(values)]
+        low, high = (np.quantile(finite, 0.05), finite.max()) if len(finite) else (0.0, 1.0)
+        slack = 0.06 * (high - low) or max(abs(high) * 0.01, 1e-3)
+        self.low, self.high = float(low - slack), float(high + slack)
+        self.ticks = [self.low + part * (self.high - self.low) for part in (0, 0.25, 0.5, 0.75, 1)]
+
+    def y(self, value: Any) -> float:
+        share = (float(value) - self.low) / (self.high - self.low)
+        return TOP + (HEIGHT - TOP - BOTTOM - 12) * (1 - min(max(share, 0.0), 1.0))
+
+
+class _LogAxis:
+    """Regret downwards to zero, which has the bottom line."""
+
+    name = "true regret"
+
+    def __init__(self, values: np.ndarray) -> None:
+        positive = values[np.isfinite(values) & (values > 0)]
+        low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
+        self.low, self.high = float(np.floor(np.log10(low))) - 0.3, float(np.ceil(np.log10(high)))
+        self.ticks = [0.0, *(10.0**power for power in range(round(self.low + 0.3), round(self.high) + 1))]
+
+    def y(self, value: Any) -> float:
+        share = (np.log10(value) - self.low) / (self.high - self.low) if value > 0 else 0.0
+        return TOP + (HEIGHT - TOP - BOTTOM - 12) * (1 - min(max(float(share), 0.0), 1.0))
+
+
+def _empty(root: svg.Element) -> svg.Drawing:
+    svg.add(root, "text", "No candidate has been evaluated yet.", x=8, y=24, font_size=12, fill=svg.FAINT)
+    return svg.drawing(root)
+
+
+def _across(last: float):
+    """Step -> pixels."""
+    return lambda step: LEFT + (WIDTH - LEFT - RIGHT) * (float(step) - 0.5) / max(float(last), 2.0)
+
+
+def _frame(root: svg.Element, height: float, last: float, axis: _Axis | _LogAxis) -> None:
+    for tick in axis.ticks:
+        y = axis.y(tick)
+        svg.add(root, "line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, stroke=svg.FAINT, stroke_width=0.5, opacity=0.5)
+        svg.add(root, "text", f"{tick:.4g}", x=LEFT - 8, y=y + 4, font_size=11, fill=svg.INK, text_anchor="end")
+    _order_axis(root, height, last)
+
+
+def _order_axis(root: svg.Element, height: float, last: float) -> None:
+    x, y = _across(last), height - BOTTOM + 16
+    for step in sorted({1, round(float(last) / 2), int(last)} - {0}):
+        svg.add(root, "text", f"{step:,}", x=x(step), y=y, font_size=11, fill=svg.INK, text_anchor="middle")
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    svg.add(root, "text", "candidate", x=middle, y=y + 16, font_size=12, fill=svg.INK, text_anchor="middle")
+
+
+def _legend(root: svg.Element, origins: Sequence[str], hues: Sequence[str], title: str) -> None:
+    svg.add(root, "text", title, x=8, y=18, font_size=12, font_weight=600, fill=svg.INK)
+    x = LEFT + 40
+    for name, hue in zip(origins, hues, strict=True):
+        svg.add(root, "circle", cx=x, cy=14, r=4, fill=hue)
+        svg.add(root, "text", name, x=x + 9, y=18, font_size=11, fill=svg.INK)
+        x += 30 + 6.3 * len(name)
+
+
+def _stopped(ledger: Ledger) -> np.ndarray:
+    """[n] bool: had less training than another, and was not trained on; with hurdles, because it missed its own."""
+    candidates, stage, fidelity = (ledger.column(name) for name in ("candidate", "stage", "fidelity"))
+    last = np.zeros(len(ledger), dtype=bool)
+    last[list({int(candidate): place for place, candidate in enumerate(candidates)}.values())] = True
+    hurdle = ledger.column("hurdle")
+    if np.isfinite(hurdle).any():
+        return last & (ledger.column("fitness") < hurdle)
+    longest = np.nanmax(fidelity) if np.isfinite(fidelity).any() else np.inf
+    return last & ((fidelity < longest) | ((stage < stage.max()) & ~np.isfinite(fidelity)))
+
+
+def _hurdle_lines(hurdles: Hurdles, last: int) -> list[list[tuple[int, float]]]:
+    """Each hurdle from when it first stood to the end."""
+    lines: dict[int, list[tuple[int, float]]] = {}
+    for step, values in thinned(list(hurdles), 300):
+        for number, value in enumerate(values):
+            lines.setdefault(number, []).append((step, float(value)))
+    return [[*line, (last, line[-1][1])] for line in lines.values()]
+
+
+def _promotions(root: svg.Element, ledger: Ledger, axis: _Axis | _LogAxis, x: Any) -> None:
+    """A thin line from each evaluation of a candidate to the next of the same."""
+    latest: dict[int, int] = {}
+    steps, fitness = ledger.column("step"), ledger.column("fitness")
+    for place in np.flatnonzero(ledger.column("stage") > 0)[-POINTS:]:
+        candidate = int(ledger.column("candidate")[place])
+        before = latest.get(candidate, ledger.place(candidate))
+        latest[candidate] = int(place)
+        if before is not None and np.isfinite([fitness[before], fitness[place]]).all():
+            ends = {"x1": x(steps[before]), "y1": axis.y(fitness[before])}
+            ends |= {"x2": x(steps[place]), "y2": axis.y(fitness[place])}
+            svg.add(root, "line", **ends, stroke=svg.FAINT, stroke_width=0.9, class_="promotion")
