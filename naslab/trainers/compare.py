@@ -17,9 +17,11 @@ from typing import Any
 import torch
 
 from naslab.architecture import Architecture
+from naslab.card import Card, card
 from naslab.errors import SpecError, unknown, whole
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
+from naslab.statistics import agree, interval, welch_t
 from naslab.trainers.fit import check_kinds, fit
 from naslab.trainers.processes import Group
 from naslab.trainers.recipe import Recipe
@@ -87,20 +89,10 @@ class Comparison:
 
         NaN for a single sample and for samples that all agree: they say nothing of how much samples differ.
         """
-        from scipy.special import stdtrit
-
-        samples = self.samples(group)
-        if _all_agree(samples):
-            return math.nan, math.nan
-        reach = float(stdtrit(len(samples) - 1, (1 + confidence) / 2)) * _standard_error(samples)
-        return self.mean(group) - reach, self.mean(group) + reach
+        return interval(self.samples(group), confidence)
 
     def welch(self, first: str, second: str) -> Welch:
-        """Do the means of two groups differ? Needs two samples in each, that do not all agree.
-
-        t = (m1 - m2) / sqrt(v1 + v2),   freedom = (v1 + v2)^2 / (v1^2 / (n1 - 1) + v2^2 / (n2 - 1)),
-        v = s^2 / n
-        """
+        """Do the means of two groups differ? Needs two samples in each, that do not all agree."""
         from scipy.special import stdtr, stdtrit
 
         one, other = self.samples(first), self.samples(second)
@@ -109,12 +101,9 @@ class Comparison:
                 f"a t-test needs two samples or more in each group; {first!r} has {len(one)}, {second!r} has "
                 f"{len(other)}: give more seeds or architectures"
             )
-        v1, v2 = _standard_error(one) ** 2, _standard_error(other) ** 2
-        if _all_agree(one) and _all_agree(other):
+        if agree(one) and agree(other):
             raise SpecError(f"all samples of {first!r} agree, and all of {second!r} do: a t-test needs some spread")
-        error = math.sqrt(v1 + v2)
-        difference = self.mean(first) - self.mean(second)
-        freedom = (v1 + v2) ** 2 / (v1**2 / (len(one) - 1) + v2**2 / (len(other) - 1))
+        difference, error, freedom = welch_t(one, other)
         reach = float(stdtrit(freedom, 0.975)) * error
         return Welch(
             difference=difference,
@@ -125,8 +114,24 @@ class Comparison:
             p=2 * float(stdtr(freedom, -abs(difference) / error)),
         )
 
+    @property
+    def card(self) -> Card:
+        """What may be claimed: each pair of groups tested, and what is missing said."""
+        alone = [name for name in self.groups if len({s.architecture for s in self.scores if s.group == name}) == 1]
+        each = ", ".join(map(repr, alone))
+        return card(
+            {name: [100 * sample for sample in self.samples(name)] for name in self.groups},
+            what="test accuracy, %",
+            test="welch",
+            notes=["budget: one recipe for every training"]
+            + ([f"{each}: one architecture, so that a sample is a seed of its training"] if alone else []),
+        )
+
+    def _repr_html_(self) -> str:
+        return self.card._repr_html_()
+
     def __repr__(self) -> str:
-        """A table, one line a group; accuracies in per cent."""
+        """A table, one line a group, accuracies in per cent; and below it what may be claimed."""
         width = max(len("group"), *map(len, self.groups))
         lines = [f"{'group':<{width}}  architectures  trained  test accuracy %  95 % interval  parameters"]
         for group in self.groups:
@@ -138,7 +143,7 @@ class Comparison:
                 f"{group:<{width}}  {len({score.architecture for score in rows}):13d}  {len(rows):7d}  "
                 f"{100 * self.mean(group):15.2f}  {interval:>13}  {sizes:10,.0f}"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.card.claims])
 
 
 def compare(groups: Mapping[str, Sequence[Architecture]], space: Space, task: Any, **options: Any) -> Comparison:
@@ -266,15 +271,6 @@ def _parted(changes: Mapping[str, Any], space: Space) -> tuple[dict[str, Any], d
             raise SpecError(unknown("option of a comparison", name, [*options, *recipe, *sizes]))
     hyperparameters = {name: value for name, value in changes.items() if name in recipe}
     return hyperparameters, {name: value for name, value in changes.items() if name not in recipe}
-
-
-def _all_agree(samples: Sequence[float]) -> bool:
-    """Up to rounding: means over seeds of the same numbers may differ in the last digit."""
-    return max(samples) - min(samples) < 1e-9
-
-
-def _standard_error(samples: Sequence[float]) -> float:
-    return statistics.stdev(samples) / math.sqrt(len(samples))
 
 
 def _file(folder: str | os.PathLike[str], architecture: Architecture, seed: int, sizes: Mapping[str, Any]) -> Path:

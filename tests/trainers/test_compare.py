@@ -45,7 +45,7 @@ def test_the_table_says_what_it_cannot_know():
     comparison = Comparison((*FOUND, *scores("once", {"e": [0.5]})))
     assert all(math.isnan(end) for end in comparison.interval("once"))
     lines = repr(comparison).splitlines()
-    assert len(lines) == 3
+    assert lines[3].startswith("once - found: -42.00") or lines[3].startswith("found - once"), lines
     assert "92.00" in lines[1]
     assert "89.52..94.48" in lines[1]
     assert lines[2].split()[4] == "-"
@@ -60,6 +60,22 @@ def test_the_table_says_what_it_cannot_know():
         comparison.mean("fond")
     with pytest.raises(SpecError, match="some spread"):
         Comparison((*scores("x", {"a": [0.5, 0.5]}), *scores("y", {"b": [0.4, 0.4]}))).welch("x", "y")
+
+
+def test_a_comparison_says_what_may_be_claimed():
+    """By itself, in text and in a notebook."""
+    comparison = Comparison((*FOUND, *RANDOM))
+    card = comparison.card
+    assert card.baseline == "random"
+    assert card.pairs[0].p == pytest.approx(comparison.welch("found", "random").p)
+    assert card.pairs[0].difference == pytest.approx(100 * comparison.welch("found", "random").difference)
+    assert repr(comparison).splitlines()[3:] == card.claims
+    assert "found - random: +6.33, better with probability 1.00" in repr(comparison)
+    assert "'found': one architecture" in repr(comparison)
+    assert "there is no random-search baseline" in repr(Comparison(tuple(FOUND)))
+    odd = Comparison(tuple(scores("<i>", {"a": [0.5, 0.6, 0.7]})))
+    assert "<i>" not in odd._repr_html_()
+    assert "&lt;i&gt;" in odd._repr_html_()
 
 
 def test_architectures_of_a_space_trained_alike(digits, tmp_path):

@@ -1,0 +1,148 @@
+"""Several objectives at once: what is best in no single sense, but beaten in none (the Pareto front), and how much of
+the space of outcomes it covers (hypervolume, Zitzler & Thiele 1999).
+
+Shapes: N points, M objectives. Inside this module more is better in every objective.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from naslab.benchmarks.benchmark import SMALLER_IS_BETTER
+from naslab.errors import SpecError, unknown
+
+Wanted = Literal["most", "least"]
+WANTED = ("most", "least")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pareto:
+    """The points of a study with several objectives, and which of them are worth a look."""
+
+    objectives: Mapping[str, Wanted]
+    figures: Mapping[str, np.ndarray]
+    """Name -> [N], as given."""
+    allowed: np.ndarray
+    """[N] bool: known in every objective and within every limit."""
+    front: np.ndarray
+    """Numbers of the points on the front, by the first objective, the best first. Equal points are all on it."""
+    hypervolume: float | None
+    """Covered by the front above the reference, in the product of the units; None without a reference."""
+    status: str
+    """What a reader must know: how many points are left out and why; that nothing is left, if so."""
+
+
+def pareto(
+    figures: Mapping[str, Sequence[float] | np.ndarray],
+    *,
+    objectives: Mapping[str, Wanted] | Sequence[str] | None = None,
+    limits: Mapping[str, tuple[float | None, float | None]] | None = None,
+    reference: Mapping[str, float] | None = None,
+) -> Pareto:
+    """The front of N points.
+
+    Args:
+        figures: name -> [N] numbers; NaN or infinite where a candidate failed.
+        objectives: name -> "most" or "least" of it is wanted; all figures if left out. Of parameters, FLOPs, latency,
+            seconds, energy and losses little is wanted, of others much, unless it says otherwise.
+        limits: name of a figure, objective or not -> (least, most) that is allowed, None for no limit.
+        reference: the worst outcome that counts, for the hypervolume of two or three objectives.
+    """
+    columns = {name: np.asarray(values, dtype=np.float64) for name, values in figures.items()}
+    if not columns:
+        raise SpecError("pareto needs at least one figure, as {'test_accuracy': [...], 'parameters': [...]}")
+    if len({column.shape for column in columns.values()}) > 1 or next(iter(columns.values())).ndim != 1:
+        shapes = ", ".join(f"{name!r} {column.shape}" for name, column in columns.items())
+        raise SpecError(f"the figures must be lists of one length; they are {shapes}")
+    wanted = _wanted(objectives, columns)
+    known = np.all([np.isfinite(columns[name]) for name in wanted], axis=0)
+    within = np.ones_like(known)
+    for name, (low, high) in (limits or {}).items():
+        if name not in columns:
+            raise SpecError(unknown("figure", name, columns))
+        if low is not None and high is not None and low > high:
+            raise SpecError(f"the limits of {name!r} leave nothing: at least {low:g} and at most {high:g}")
+        with np.errstate(invalid="ignore"):
+            within &= columns[name] >= (-math.inf if low is None else low)
+            within &= columns[name] <= (math.inf if high is None else high)
+    allowed = known & within
+    turned = np.stack([columns[name] * (1 if want == "most" else -1) for name, want in wanted.items()], axis=1)
+    numbers = np.flatnonzero(allowed)
+    best = numbers[on_front(turned[numbers])]
+    best = best[np.lexsort((best, -turned[best, 0]))]
+    volume = None
+    if reference is not None:
+        if set(reference) != set(wanted):
+            raise SpecError(f"the reference must name each objective: {', '.join(wanted)}; not {', '.join(reference)}")
+        corner = [reference[name] * (1 if want == "most" else -1) for name, want in wanted.items()]
+        volume = hypervolume(turned[best], corner)
+    said = [f"{(~known).sum()} of {len(known)} points are unknown in some objective"] if not known.all() else []
+    said += [f"{(known & ~within).sum()} are beyond the limits"] if (known & ~within).any() else []
+    said += ["no point is left: widen the limits"] if not allowed.any() else []
+    return Pareto(
+        objectives=wanted, figures=columns, allowed=allowed, front=best, hypervolume=volume, status="; ".join(said)
+    )
+
+
+def on_front(points: np.ndarray) -> np.ndarray:
+    """[N] bool: whether no other point is at least as good in every objective and better in one.
+
+    Args:
+        points: [N, M], finite, more is better.
+    """
+    kept = np.zeros(len(points), dtype=bool)
+    front = np.zeros((0, points.shape[1]))
+    for number in np.lexsort(-points.T[::-1]):  # a point can only be beaten by one before it
+        point = points[number]
+        if not ((front >= point).all(axis=1) & (front > point).any(axis=1)).any():
+            kept[number] = True
+            front = np.vstack([front, point])
+    return kept
+
+
+def hypervolume(points: np.ndarray, reference: Sequence[float]) -> float:
+    """The measure of all outcomes that are better than the reference and no better than some point; exact.
+
+    Args:
+        points: [N, M] with M of 1 to 3, more is better; what is not better than the reference adds nothing.
+        reference: [M].
+    """
+    corner = np.asarray(reference, dtype=np.float64)
+    points = np.asarray(points, dtype=np.float64).reshape(-1, len(corner))
+    if not (np.isfinite(corner).all() and np.isfinite(points).all()):
+        raise SpecError("the hypervolume of points or a reference that are not finite is not defined")
+    if len(corner) not in (1, 2, 3):
+        raise SpecError(f"the hypervolume is computed for one to three objectives, not {len(corner)}")
+    above = np.maximum(points - corner, 0)
+    above = above[(above > 0).all(axis=1)]
+    return _volume(above[on_front(above)]) if len(above) else 0.0
+
+
+def _volume(points: np.ndarray) -> float:
+    """Of the union of the boxes from the origin to each point [N, M]: slices along the last axis."""
+    if points.shape[1] == 1:
+        return float(points.max())
+    order = np.argsort(-points[:, -1], kind="stable")
+    heights = np.append(points[order, -1], 0)
+    thick = heights[:-1] - heights[1:]
+    return math.fsum(float(thick[i]) * _volume(points[order[: i + 1], :-1]) for i in range(len(points)) if thick[i] > 0)
+
+
+def _wanted(given: Mapping[str, Wanted] | Sequence[str] | None, columns: Mapping[str, np.ndarray]) -> dict[str, Wanted]:
+    names = list(columns if given is None else given)
+    if not names:
+        raise SpecError("name at least one objective")
+    wanted: dict[str, Wanted] = {}
+    for name in names:
+        if name not in columns:
+            raise SpecError(unknown("figure", name, columns))
+        usual: Wanted = "least" if name.partition("/")[0] in SMALLER_IS_BETTER else "most"
+        wanted[name] = given[name] if isinstance(given, Mapping) else usual
+        if wanted[name] not in WANTED:
+            raise SpecError(f"of {name!r}: {unknown('wish', wanted[name], WANTED)}")
+    return wanted

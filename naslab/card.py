@@ -1,0 +1,282 @@
+"""The honest-reporting card: what must stand beside any claim that one method beats another.
+
+Seeds, means with 95 % intervals, the budget of each, the random-search baseline, a test of each pair corrected for how
+many there are, the size of the effect; and in plain words whatever of this is missing (Lindauer & Hutter 2020,
+https://arxiv.org/abs/1909.02453; Li & Talwalkar 2020, https://arxiv.org/abs/1902.07638).
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import math
+import statistics as plain
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from naslab import statistics
+from naslab.errors import SpecError, unknown
+
+FEWEST = 3
+"""Seeds below which a mean is an anecdote."""
+LEVEL = 0.05
+TESTS = {"mann-whitney": statistics.mann_whitney, "welch": statistics.welch}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One group of the comparison."""
+
+    name: str
+    samples: int
+    """Independent ones, most often seeds."""
+    mean: float
+    low: float
+    """Of the 95 % interval of the mean; NaN where the samples say nothing of their spread."""
+    high: float
+    budget: str
+    """What a sample cost; empty if not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two groups against each other."""
+
+    first: str
+    second: str
+    difference: float
+    """Of the means, first less second."""
+    superiority: float
+    """Probability that a sample of the first is the better, ties counting half."""
+    p: float
+    """Two-sided, Holm-corrected over all pairs; NaN if the samples cannot tell."""
+
+    @property
+    def verdict(self) -> str:
+        if math.isnan(self.p):
+            return "cannot be told"
+        return "differ" if self.p < LEVEL else "no difference shown"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Card:
+    """What a comparison may claim. Text and, in a notebook, a table."""
+
+    what: str
+    """What the numbers are, unit included; more is better."""
+    entries: tuple[Entry, ...]
+    pairs: tuple[Pair, ...]
+    baseline: str | None
+    """The random search among the groups."""
+    test: str
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    digits: int = 2
+
+    def __str__(self) -> str:
+        """A table of the groups, then `claims`."""
+        width = max(len(label) for label in ("group", *map(self._label, self.entries)))
+        lines = [f"{self.what}; more is better", f"{'group':<{width}}      n      mean  95 % interval     budget"]
+        for entry in self.entries:
+            interval = self._interval(entry)
+            lines.append(
+                f"{self._label(entry):<{width}}  {entry.samples:5d}  {self._number(entry.mean):>8}  "
+                f"{interval:<16}  {entry.budget}".rstrip()
+            )
+        return "\n".join([*lines, *self.claims])
+
+    __repr__ = __str__
+
+    @property
+    def claims(self) -> list[str]:
+        """The pairs, the warnings and the notes, a line each."""
+        lines = [
+            f"{pair.first} - {pair.second}: {self._signed(pair.difference)}, better with probability "
+            f"{pair.superiority:.2f}, {_p(pair.p)}: {pair.verdict}"
+            for pair in self.pairs
+        ]
+        if self.pairs:
+            lines.append(f"(p: {self.test}, two-sided, Holm-corrected over {len(self.pairs)})")
+        return [*lines, *(f"warning: {text}" for text in self.warnings), *(f"note: {text}" for text in self.notes)]
+
+    def _repr_html_(self) -> str:
+        escape = html.escape
+        cell = '<td style="text-align: left; padding: 1px 14px 1px 0">{}</td>'
+        rows = "".join(
+            "<tr>"
+            + "".join(
+                cell.format(escape(text))
+                for text in (
+                    self._label(entry),
+                    str(entry.samples),
+                    self._number(entry.mean),
+                    self._interval(entry),
+                    entry.budget,
+                )
+            )
+            + "</tr>"
+            for entry in self.entries
+        )
+        pairs = "".join(
+            "<tr>"
+            + "".join(
+                cell.format(escape(text))
+                for text in (
+                    f"{pair.first} − {pair.second}",
+                    self._signed(pair.difference),
+                    f"{pair.superiority:.2f}",
+                    _p(pair.p),
+                    pair.verdict,
+                )
+            )
+            + "</tr>"
+            for pair in self.pairs
+        )
+        warned = "".join(
+            '<div style="border-left: 3px solid #d55e00; padding: 2px 8px; margin: 3px 0">'
+            f"<b>warning</b> {escape(text)}</div>"
+            for text in self.warnings
+        )
+        noted = "".join(f'<div style="opacity: 0.75; padding: 1px 0">{escape(text)}</div>' for text in self.notes)
+        head = _row(("group", "samples", "mean", "95 % interval", "budget"))
+        pair_head = _row(("pair", "difference", "P(first better)", "p", "verdict"))
+        test = escape(f"p: {self.test}, two-sided, Holm-corrected over {len(self.pairs)}")
+        paired = f"<table>{pair_head}{pairs}</table><div style='opacity: 0.75'>{test}</div>" if pairs else ""
+        return (
+            f'<div class="naslab-card-of-honesty"><b>{escape(self.what)}</b>; more is better'
+            f"<table>{head}{rows}</table>{paired}{warned}{noted}</div>"
+        )
+
+    def _label(self, entry: Entry) -> str:
+        return f"{entry.name} (baseline)" if entry.name == self.baseline else entry.name
+
+    def _number(self, value: float) -> str:
+        return "-" if math.isnan(value) else f"{value:.{self.digits}f}"
+
+    def _signed(self, value: float) -> str:
+        return f"{value:+.{self.digits}f}"
+
+    def _interval(self, entry: Entry) -> str:
+        return "-" if math.isnan(entry.low) else f"{entry.low:.{self.digits}f}..{entry.high:.{self.digits}f}"
+
+
+def card(
+    samples: Mapping[str, Sequence[float]],
+    *,
+    what: str,
+    budgets: Mapping[str, float] | None = None,
+    budget_unit: str = "evaluations",
+    baseline: str | None = None,
+    test: Literal["mann-whitney", "welch"] = "mann-whitney",
+    chose_by_test_data: bool = False,
+    warnings: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    digits: int = 2,
+) -> Card:
+    """The card of a comparison.
+
+    Args:
+        samples: group -> independent outcomes, more is better; one that is not finite counts as one that found nothing.
+        what: the numbers and their unit, for instance "test accuracy, %".
+        budgets: group -> what a sample cost, in `budget_unit`; None where it is the same by construction.
+        baseline: the group that is random search; if left out, one whose name says so.
+        test: of each pair.
+        chose_by_test_data: whether the searches saw the very numbers that they are judged by.
+        warnings: further ones.
+        notes: what else a reader should know.
+        digits: after the point.
+    """
+    if not samples:
+        raise SpecError("a card needs at least one group of samples")
+    if test not in TESTS:
+        raise SpecError(unknown("test", test, TESTS))
+    if baseline is not None and baseline not in samples:
+        raise SpecError(unknown("group", baseline, samples))
+    baseline = baseline or next((name for name in samples if "random" in name.lower()), None)
+    finite = {name: [float(v) for v in values if math.isfinite(v)] for name, values in samples.items()}
+    entries = tuple(
+        Entry(
+            name=name,
+            samples=len(values),
+            mean=plain.fmean(values) if values else math.nan,
+            **dict(zip(("low", "high"), statistics.interval(values), strict=True)),
+            budget="" if budgets is None else f"{budgets[name]:,.10g} {budget_unit}",
+        )
+        for name, values in finite.items()
+    )
+    pairs = _pairs(finite, baseline, test)
+    found = [*_warnings(samples, finite, budgets, budget_unit, baseline, test), *warnings]
+    if chose_by_test_data:
+        found.append(
+            "the searches chose by the test data themselves (an oracle): right for comparing searchers, but none of "
+            "these numbers is what a real search would reach"
+        )
+    return Card(
+        what=what,
+        entries=entries,
+        pairs=pairs,
+        baseline=baseline,
+        test={"mann-whitney": "Mann-Whitney", "welch": "Welch's t"}[test],
+        warnings=tuple(found),
+        notes=tuple(notes),
+        digits=digits,
+    )
+
+
+def _pairs(samples: Mapping[str, list[float]], baseline: str | None, test: str) -> tuple[Pair, ...]:
+    """Every pair of groups that have samples, the baseline second."""
+    names = sorted((name for name in samples if samples[name]), key=lambda name: name == baseline)
+    both = list(itertools.combinations(names, 2))
+    tested = [TESTS[test](samples[first], samples[second]) for first, second in both]
+    raised = statistics.holm([result.p for result in tested])
+    return tuple(
+        Pair(
+            first=first,
+            second=second,
+            difference=plain.fmean(samples[first]) - plain.fmean(samples[second]),
+            superiority=result.superiority,
+            p=p,
+        )
+        for (first, second), result, p in zip(both, tested, raised, strict=True)
+    )
+
+
+def _warnings(
+    samples: Mapping[str, Sequence[float]],
+    finite: Mapping[str, list[float]],
+    budgets: Mapping[str, float] | None,
+    budget_unit: str,
+    baseline: str | None,
+    test: str,
+) -> list[str]:
+    found = []
+    if baseline is None:
+        found.append("there is no random-search baseline: without one nobody can tell what the search itself is worth")
+    for name, values in samples.items():
+        lost = len(values) - len(finite[name])
+        if lost:
+            found.append(f"{lost} of {len(values)} samples of {name!r} found nothing and are left out of its mean")
+    few = {name: len(values) for name, values in finite.items() if len(values) < FEWEST}
+    if few:
+        counts = ", ".join(f"{name!r} {count}" for name, count in few.items())
+        found.append(f"fewer than {FEWEST} samples ({counts}): give more seeds")
+    if budgets is not None and len({round(value, 9) for value in budgets.values()}) > 1:
+        spent = ", ".join(f"{name!r} {value:,.10g}" for name, value in budgets.items())
+        found.append(f"the budgets differ ({spent} {budget_unit}): who was given more may have won by that")
+    counts = sorted(len(values) for values in finite.values() if values)
+    if test == "mann-whitney" and len(counts) > 1 and (least := statistics.least_p(*counts[:2])) >= LEVEL:
+        found.append(f"with {counts[0]} and {counts[1]} samples a test of ranks cannot go below p = {least:.2g}")
+    return found
+
+
+def _row(cells: Sequence[str]) -> str:
+    return (
+        "<tr>"
+        + "".join(f'<th style="text-align: left; padding: 1px 14px 1px 0">{html.escape(text)}</th>' for text in cells)
+        + "</tr>"
+    )
+
+
+def _p(value: float) -> str:
+    return "p unknown" if math.isnan(value) else "p < 0.001" if value < 0.001 else f"p = {value:.3f}"

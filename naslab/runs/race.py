@@ -1,0 +1,348 @@
+"""A race: several searchers, many seeds each, on one axis of budget, as an iterator of frozen records.
+
+    repeat: whoever has spent least does one evaluation
+
+Nothing is shared between the runners but the estimator, so the curve of a searcher with a seed is the same in any
+company. On a table a runner costs microseconds an evaluation; with an estimator that trains, it is the same class.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from naslab.analysis.curves import Band, band, summed_up
+from naslab.architecture import Architecture
+from naslab.card import Card, card
+from naslab.errors import RunError, SpecError, real, unknown, whole
+from naslab.estimators import Table, as_estimator
+from naslab.runs.lanes import Lane, lane
+from naslab.runs.ledger import Ledger
+from naslab.searchers import Proposer
+
+EVALUATIONS = "evaluations"
+FREE = 1000
+"""Evaluations in a row that may cost nothing; a race on such an axis would never end."""
+
+
+class Lap(NamedTuple):
+    """One evaluation of one runner."""
+
+    searcher: str
+    seed: int
+    query: int
+    """Of this runner, from 1."""
+    architecture: Architecture
+    fitness: float | None
+    """As the searcher saw it; None for a candidate that failed."""
+    spent: float
+    """By this runner, this evaluation included, on the axis of the budget."""
+
+
+class Race:
+    """Searchers against each other. `next(race)` is one evaluation; to pause is to stop iterating.
+
+    Args:
+        searchers: name -> a class of `naslab.searchers`, or a function from a seed to a proposer or a `naslab.Search`,
+            for instance `lambda seed: RegularizedEvolution(table.space, population=10, sample=3, seed=seed)`.
+        estimator: what scores an architecture; not needed by searches that bring their own.
+        seeds: whole numbers; each searcher runs once with each.
+        budget: what each runner may spend. An evaluation that would end beyond it does not count.
+        cost: "evaluations", or a figure of an evaluation, for instance "seconds": from the estimator's figures, or
+            from the column of that name of a table.
+        truth: by what the architecture that a runner would give is judged, a benchmark or a `Table`. If left out, the
+            objective of the table that is searched; without a table the fitness itself.
+    """
+
+    def __init__(
+        self,
+        searchers: Mapping[str, Any],
+        estimator: Any = None,
+        *,
+        seeds: Iterable[int] = range(10),
+        budget: float = 100,
+        cost: str = EVALUATIONS,
+        truth: Any = None,
+    ) -> None:
+        if not isinstance(searchers, Mapping) or not searchers:
+            raise SpecError(
+                "a race needs searchers by name, for instance {'random': nl.searchers.RandomSearch}; "
+                f"got {searchers!r:.200}"
+            )
+        self.searchers = tuple(str(name) for name in searchers)
+        if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+            raise SpecError(f"seeds is a list of whole numbers, not {seeds!r}; for that many seeds write range(...)")
+        self.seeds = tuple(whole("a seed", seed) for seed in seeds)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise SpecError(f"a race needs at least one seed, and each counts once; they are {list(self.seeds)}")
+        self.cost = cost
+        self.budget = float(whole("budget", budget, 1)) if cost == EVALUATIONS else real("budget", budget)
+        if not 0 < self.budget < math.inf:
+            raise SpecError(f"budget must be positive and finite, not {budget!r}")
+        self.estimator = None if estimator is None else as_estimator(estimator)
+        self._lanes = [self._row(str(name), factory) for name, factory in searchers.items()]
+        self.table = self._truth(truth)
+        table = self.table
+        goodness = None if table is None else table.benchmark.goodness(table.metric, epochs=table.epochs)
+        longest = int(self.budget) if cost == EVALUATIONS else 64
+        self._ledger = Ledger((len(self.searchers), len(self.seeds), longest), goodness)
+        self._step = 0
+        self._free = np.zeros((len(self.searchers), len(self.seeds)), dtype=np.int64)
+        self._best: dict[tuple[int, int], tuple[float, Architecture]] = {}
+        self._next = [(0.0, s, n) for s in range(len(self.searchers)) for n in range(len(self.seeds))]
+        heapq.heapify(self._next)
+
+    # --- running ---------------------------------------------------------------------------------
+
+    def __iter__(self) -> Race:
+        return self
+
+    def __next__(self) -> Lap:
+        while self._next:
+            before, s, n = self._next[0]
+            moved = self._lanes[s][n].move()
+            if moved is None:  # a search of its own, that has ended
+                heapq.heappop(self._next)
+                continue
+            architecture, fitness, figures = moved
+            spent = before + self._price(s, n, architecture, fitness, figures)
+            if spent > self.budget:
+                heapq.heappop(self._next)
+                continue
+            if self.cost == EVALUATIONS and spent >= self.budget:
+                heapq.heappop(self._next)
+            else:
+                heapq.heapreplace(self._next, (spent, s, n))
+            return self._note(s, n, architecture, fitness, spent)
+        raise StopIteration
+
+    def run(self) -> Race:
+        """To the end."""
+        for _ in self:
+            pass
+        return self
+
+    @property
+    def finished(self) -> bool:
+        return not self._next
+
+    @property
+    def step(self) -> int:
+        """Evaluations so far, of all runners."""
+        return self._step
+
+    @property
+    def total(self) -> int:
+        """Evaluations in all; where the budget is none of evaluations, what it will be if it goes on as so far."""
+        if self.finished:
+            return self._step
+        if self.cost == EVALUATIONS:
+            return int(self.budget) * self._free.size
+        return max(self._step + 1, round(self._step / max(self.progress, 1e-3)))
+
+    @property
+    def progress(self) -> float:
+        """Where the last runner is, as a part of the budget, in [0, 1]."""
+        return min(1.0, self._next[0][0] / self.budget) if self._next else 1.0
+
+    def _note(self, s: int, n: int, architecture: Architecture, fitness: float | None, spent: float) -> Lap:
+        number = -1 if fitness is None or self.table is None else self.table.benchmark.index(architecture)
+        query = self._ledger.note(s, n, fitness, number, spent)
+        self._step += 1
+        if fitness is not None and ((s, n) not in self._best or fitness > self._best[s, n][0]):
+            self._best[s, n] = fitness, architecture
+        return Lap(self.searchers[s], self.seeds[n], query + 1, architecture, fitness, spent)
+
+    def _price(
+        self, s: int, n: int, architecture: Architecture, fitness: float | None, figures: Mapping[str, float]
+    ) -> float:
+        if self.cost == EVALUATIONS:
+            return 1.0
+        price, estimator = figures.get(self.cost), self.estimator
+        if price is None and fitness is None:
+            price = 0.0  # it failed before anything could be measured
+        if price is None and isinstance(estimator, Table) and self.cost in estimator.benchmark.metrics:
+            column = estimator.benchmark.column(self.cost, epochs=estimator.epochs)
+            price = float(column[estimator.benchmark.index(architecture)])
+        if price is None:
+            raise SpecError(
+                f"no evaluation says what it cost in {self.cost!r}; its figures are: {', '.join(figures) or 'none'}. "
+                f"Take cost='evaluations', or an estimator that gives Score(fitness, {{{self.cost!r}: ...}})"
+            )
+        if not 0 <= price < math.inf:
+            raise SpecError(f"a cost must be finite and not negative; {self.cost!r} is {price!r}")
+        self._free[s, n] = 0 if price else self._free[s, n] + 1
+        if self._free[s, n] > FREE:
+            raise RunError(f"{FREE} evaluations of {self.searchers[s]!r} in a row cost nothing in {self.cost!r}")
+        return price
+
+    # --- results ---------------------------------------------------------------------------------
+
+    @property
+    def fitness(self) -> np.ndarray:
+        """[S, N, Q]: searcher, seed, query; as the searchers saw it. NaN for what failed or was not evaluated."""
+        return self._ledger.fitness[:, :, : self._ledger.longest].copy()
+
+    @property
+    def spent(self) -> np.ndarray:
+        """[S, N, Q]: on the axis of the budget, after each query; NaN for what was not evaluated."""
+        return self._ledger.spent[:, :, : self._ledger.longest].copy()
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """[S, N, Q]: of the architectures in the table; -1 for none."""
+        return self._ledger.number[:, :, : self._ledger.longest].copy()
+
+    @property
+    def queries(self) -> np.ndarray:
+        """[S, N]: how many evaluations each runner has made."""
+        return self._ledger.count.copy()
+
+    def curves(self, kind: str = "best") -> np.ndarray:
+        """[S, N, Q]: what the fittest architecture so far is truly worth, after each query.
+
+        "best" is that worth, "regret" what it falls short of the best of all (in the table; without one, of the best
+        that any runner has found so far), "rank" its place in the table, 1 for the best. NaN before the first success.
+        """
+        self._ledger.check(kind)
+        columns = np.arange(self._ledger.longest)
+        return np.stack([self._ledger.curves(kind, s, columns) for s in range(len(self.searchers))])
+
+    @property
+    def optimum(self) -> float:
+        """The worth of the best of all: of the table, or of what has been found."""
+        return self._ledger.optimum
+
+    def bands(self, kind: str = "best", points: int = 120, *, even: bool = False) -> Mapping[str, Band]:
+        """Searcher -> its curves over the seeds, summed up on a grid of the budget, as far as all seeds have come.
+
+        Args:
+            points: of the grid, at most.
+            even: whether the grid is even; if not, it is finer where the budget is small, as curves are.
+        """
+        ledger = self._ledger
+        ledger.check(kind)
+        bands = {}
+        for s, name in enumerate(self.searchers):
+            grid = self._grid(s, points, even)
+            if self.cost == EVALUATIONS and len(grid):
+                bands[name] = summed_up(grid, ledger.curves(kind, s, grid.astype(np.int64) - 1))
+            else:
+                columns = np.arange(ledger.longest)
+                bands[name] = band(ledger.curves(kind, s, columns), ledger.spent[s][:, columns], grid)
+        return bands
+
+    def final(self, kind: str = "best") -> dict[str, list[float]]:
+        """Searcher -> what each seed has come to, in the order of the seeds; NaN for one that found nothing."""
+        curves, last = self.curves(kind), np.maximum(self.queries - 1, 0)[:, :, None]
+        if not curves.shape[2]:
+            return {name: [math.nan] * len(self.seeds) for name in self.searchers}
+        ends = np.take_along_axis(curves, last, axis=2)[:, :, 0]
+        return {name: ends[s].tolist() for s, name in enumerate(self.searchers)}
+
+    def best(self, searcher: str, seed: int) -> Architecture:
+        """What a runner would give now: the fittest that it has seen."""
+        if searcher not in self.searchers:
+            raise SpecError(unknown("searcher", searcher, self.searchers))
+        if seed not in self.seeds:
+            raise SpecError(f"the seeds of this race are {list(self.seeds)[:20]}; there is no {seed!r}")
+        place = self.searchers.index(searcher), self.seeds.index(seed)
+        if place not in self._best:
+            raise RunError(f"{searcher!r} with seed {seed} has no best architecture: nothing could be evaluated yet")
+        return self._best[place][1]
+
+    @property
+    def card(self) -> Card:
+        """What may be claimed from this race."""
+        table, seeds = self.table, len(self.seeds)
+        what = "fitness of the architecture found" if table is None else f"{table.metric} of the architecture found"
+        means = [
+            float(ends.mean()) if len(ends) else 0.0 for ends in map(self._ledger.ends, range(len(self.searchers)))
+        ]
+        estimator = self.estimator
+        waiting = (
+            [] if self.finished else [f"the race has not ended: {100 * self.progress:.0f} % of the budget is spent"]
+        )
+        notes = [f"{seeds} {'seed' if seeds == 1 else 'seeds'} a searcher; 95 % intervals are of the mean over seeds"]
+        if table is not None and isinstance(estimator, Table) and estimator.metric != table.metric:
+            epochs = f" after {estimator.epochs} epochs" if estimator.epochs else ""
+            notes.append(f"selected by {estimator.metric}{epochs}, judged by {table.metric}")
+        return card(
+            self.final(),
+            what=what,
+            budgets=dict(zip(self.searchers, means, strict=True)) if self.cost == EVALUATIONS else None,
+            budget_unit=self.cost,
+            baseline=self._baseline,
+            chose_by_test_data=isinstance(estimator, Table) and estimator.metric.startswith("test"),
+            warnings=waiting,
+            notes=[
+                *notes,
+                *([] if self.cost == EVALUATIONS else [f"budget: {self.budget:,.10g} {self.cost} for each"]),
+            ],
+            digits=3,
+        )
+
+    def __repr__(self) -> str:
+        head = (
+            f"Race: {len(self.searchers)} searchers, {len(self.seeds)} seeds, {self.budget:,.10g} {self.cost}; "
+            f"{self.step:,} evaluations so far"
+        )
+        return f"{head}\n{self.card}" if self.step else head
+
+    def _repr_html_(self) -> str:
+        return self.card._repr_html_() if self.step else f"<pre>{self!r}</pre>".replace("'", "")
+
+    # --- within ----------------------------------------------------------------------------------
+
+    def _row(self, name: str, factory: Any) -> list[Lane]:
+        """The runners of one searcher, in the order of the seeds."""
+        first = self._make(name, factory, self.seeds[0])
+        quick = isinstance(self.estimator, Table) and isinstance(first, Proposer) and first.ask().fidelity is None
+        made = [self._make(name, factory, seed) for seed in self.seeds]
+        if len({id(each) for each in [first, *made]}) <= len(made):
+            raise SpecError(f"searcher {name!r}: the function must make a new one for each seed, and gave one twice")
+        return [lane(name, each, self.estimator, quick=quick) for each in made]
+
+    def _make(self, name: str, factory: Any, seed: int) -> Any:
+        if isinstance(factory, type) and issubclass(factory, Proposer):
+            space = None if self.estimator is None else self.estimator.space
+            if space is None:
+                raise SpecError(f"searcher {name!r}: a class needs an estimator that knows its space; give a function")
+            return factory(space, seed=seed)
+        if not callable(factory) or isinstance(factory, type):
+            raise SpecError(f"searcher {name!r}: expected a class or a function of the seed, got {factory!r:.200}")
+        return factory(seed)
+
+    def _truth(self, given: Any) -> Table | None:
+        if given is None:
+            return Table(self.estimator.benchmark) if isinstance(self.estimator, Table) else None
+        found = as_estimator(given)
+        if not isinstance(found, Table):
+            raise SpecError(f"truth is a benchmark or a Table, which knows every architecture; got {given!r:.200}")
+        return found
+
+    @property
+    def _baseline(self) -> str | None:
+        return next((name for name, row in zip(self.searchers, self._lanes, strict=True) if row[0].random), None)
+
+    def _grid(self, s: int, points: int, even: bool) -> np.ndarray:
+        """[P]: where a searcher's curves are looked at, up to where its slowest seed is."""
+        ledger = self._ledger
+        if not ledger.count[s].all():
+            return np.zeros(0)
+        first = np.nanmax(ledger.spent[s, :, 0])
+        last = self.budget if self._ended(s) and self.cost != EVALUATIONS else ledger.ends(s).min()
+        if last <= first:
+            return np.array([first]) if last == first else np.zeros(0)
+        grid = np.linspace(first, last, points) if even else np.geomspace(first, last, points)
+        if self.cost == EVALUATIONS:
+            grid = np.unique(np.round(grid))
+        grid[-1] = last
+        return grid
+
+    def _ended(self, s: int) -> bool:
+        return all(place != s for _, place, _ in self._next)

@@ -1,0 +1,232 @@
+"""Human versus machine: choose the operations of a cell by clicking, submit it, and see its true place.
+
+The kernel keeps what was chosen and what came of it; the page only shows it. Works without a page, too:
+`compose.choose(0, "skip_connect")`, `compose.submit()`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import anywidget
+import numpy as np
+import traitlets
+
+from naslab.analysis.oracle import ranks
+from naslab.architecture import Architecture
+from naslab.benchmarks import Benchmark
+from naslab.errors import SpecError, unknown, whole
+from naslab.runs.race import Race
+from naslab.searchers import RegularizedEvolution
+from naslab.spaces.space import SupernetSpace
+from naslab_widgets.figures.cell import edge_label, node_label, place, pretty
+from naslab_widgets.figures.palette import colours
+
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("shared.js", "compose.js")
+QUERIES, SEEDS = 50, 500
+"""Of the machine's runs."""
+PART = "cell"
+
+
+class Attempt(NamedTuple):
+    """A cell that was submitted, and its true place."""
+
+    number: int
+    """Of the attempt, from 1."""
+    architecture: Architecture
+    worth: float
+    """In the table's objective."""
+    percentile: float
+    """How many in a hundred of all cells are worse, or as good."""
+    rank: int
+    """1 for the best of all."""
+    regret: float
+    """What it falls short of the best of all."""
+
+
+class Compose(anywidget.AnyWidget):
+    """A cell to be composed by hand, against regularized evolution at the same number of queries.
+
+    Args:
+        table: a benchmark whose cells have an operation on each edge, for instance `nl.benchmarks.NASBench201()`.
+        queries: how many attempts the machine is compared for.
+        seeds: runs of the machine.
+    """
+
+    _esm = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "compose.css"))
+    description = traitlets.Dict().tag(sync=True)
+    chosen = traitlets.List().tag(sync=True)
+    """For each edge the number of its operation."""
+    scores = traitlets.List().tag(sync=True)
+    """One object an attempt."""
+    machine = traitlets.Dict().tag(sync=True)
+    """Regret of the machine's best after 1, 2, ... queries: quartiles and median; empty while it is at work."""
+    message = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, table: Benchmark, *, queries: int = QUERIES, seeds: int = SEEDS) -> None:
+        if not isinstance(table, Benchmark) or not isinstance(table.space, SupernetSpace):
+            raise SpecError(
+                "Compose needs a benchmark of cells with an operation on each edge, for instance "
+                f"nl.benchmarks.NASBench201(); got {table!r:.200}"
+            )
+        choices = table.space.fixed_choices
+        if choices is None or len(choices) != table.space.edges().get(PART):
+            raise SpecError(f"Compose needs one choice an edge of one cell; {table.name} has others")
+        self.table, self._operations = table, table.space.operations
+        self._queries, self._seeds = whole("queries", queries, 1), whole("seeds", seeds, 1)
+        goodness = table.goodness()
+        self._ranks, self._regrets = ranks(goodness), float(goodness.max()) - goodness
+        self.attempts: tuple[Attempt, ...] = ()
+        self._regret_after: np.ndarray | None = None  # [seeds, queries]
+        super().__init__(description=self._describe(), chosen=[0] * len(choices))
+        self.on_msg(self._hear)
+        self._thread = threading.Thread(target=self._race, daemon=True, name="naslab-compose")
+        self._thread.start()
+
+    # --- what one does ---------------------------------------------------------------------------
+
+    @property
+    def architecture(self) -> Architecture:
+        """The cell as it is chosen now."""
+        return self.table.space.architecture([self._operations[number] for number in self.chosen])
+
+    def choose(self, edge: int, operation: str) -> None:
+        """Put an operation on an edge, numbered from 0 in the order of the space's choices."""
+        if operation not in self._operations:
+            raise SpecError(unknown("operation", operation, self._operations))
+        if not 0 <= whole("edge", edge) < len(self.chosen):
+            raise SpecError(f"the edges are numbered from 0 to {len(self.chosen) - 1}; there is no {edge}")
+        numbers = list(self.chosen)
+        numbers[edge] = self._operations.index(operation)
+        self.chosen = numbers
+
+    def submit(self, architecture: Architecture | None = None) -> Attempt:
+        """Spend a query on the chosen cell, or on this one. A cell that was submitted before costs nothing."""
+        architecture = self.architecture if architecture is None else self.table.space.check(architecture)
+        for before in self.attempts:
+            if before.architecture == architecture:
+                self.message = f"you know that cell already: attempt {before.number}"
+                return before
+        index = self.table.index(architecture)
+        attempt = Attempt(
+            number=len(self.attempts) + 1,
+            architecture=architecture,
+            worth=float(self.table.column()[index]),
+            percentile=100 * (1 - (int(self._ranks[index]) - 1) / len(self.table)),
+            rank=int(self._ranks[index]),
+            regret=float(self._regrets[index]),
+        )
+        self.attempts = (*self.attempts, attempt)
+        self.scores = [{**each._asdict(), "architecture": self._numbers(each.architecture)} for each in self.attempts]
+        self._compare()
+        return attempt
+
+    @property
+    def best(self) -> Attempt:
+        """The best attempt so far; of equals the first."""
+        if not self.attempts:
+            raise SpecError("nothing has been submitted yet: choose the operations, then submit()")
+        return min(self.attempts, key=lambda attempt: attempt.rank)
+
+    @property
+    def beaten(self) -> float | None:
+        """Part of the machine's runs whose best, at the same number of queries, is worse than yours; ties count half.
+
+        None while the machine is at work, before the first attempt, and beyond its queries.
+        """
+        queries = len(self.attempts)
+        if self._regret_after is None or not 0 < queries <= self._queries:
+            return None
+        theirs, yours = self._regret_after[:, queries - 1], self.best.regret
+        return float((theirs > yours + 1e-12).mean() + (np.abs(theirs - yours) <= 1e-12).mean() / 2)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Until the machine's runs are done."""
+        self._thread.join(timeout)
+
+    # --- within ----------------------------------------------------------------------------------
+
+    def _race(self) -> None:
+        """The machine's runs, in a thread of their own."""
+        evolution: Callable[[int], Any] = lambda seed: RegularizedEvolution(  # noqa: E731
+            self.table.space, population=10, sample=3, seed=seed
+        )
+        race = Race({"REA": evolution}, self.table, seeds=range(self._seeds), budget=self._queries).run()
+        regret = race.curves("regret")[0]
+        lower, median, upper = np.quantile(regret, [0.25, 0.5, 0.75], axis=0)
+        self._regret_after = regret
+        self.machine = {
+            "lower": lower.tolist(),
+            "median": median.tolist(),
+            "upper": upper.tolist(),
+            "seeds": self._seeds,
+        }
+        self._compare()
+
+    def _compare(self) -> None:
+        """The sentence below the scores."""
+        if not self.attempts:
+            return
+        best, n, beaten = self.best, len(self.attempts), self.beaten
+        own = f"Your best after {n} {'query' if n == 1 else 'queries'}: rank {best.rank:,} of {len(self.table):,}. "
+        if beaten is not None and self._regret_after is not None:
+            theirs = float(np.median(self._regret_after[:, n - 1]))
+            own += (
+                f"Regret {best.regret:.2f}; of regularized evolution with as many queries, {theirs:.2f} at the median: "
+                f"you are ahead of {100 * beaten:.0f} % of {self._seeds} runs."
+            )
+        elif n > self._queries:
+            own += f"The machine had {self._queries} queries; you have used more."
+        self.message = own
+
+    def _numbers(self, architecture: Architecture) -> list[int]:
+        return [self._operations.index(str(value)) for value in architecture.choices]
+
+    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
+        """A click in the page: what it says is checked as if a stranger had said it."""
+        try:
+            if message["type"] == "choose":
+                self.choose(message["edge"], self._operations[whole("operation", message["operation"])])
+            elif message["type"] == "submit":
+                self.submit()
+            elif message["type"] == "take":
+                self.chosen = self._numbers(self.attempts[whole("attempt", message["number"], 1) - 1].architecture)
+        except (KeyError, TypeError, IndexError, SpecError) as error:
+            self.message = f"that could not be done: {error}"
+
+    def _describe(self) -> dict[str, Any]:
+        space: Any = self.table.space
+        graph = space.supergraph()
+        layout = place(graph, longest=max(map(len, self._operations)))
+        hues = colours(self._operations)
+        rows = {data["row"]: (u, v) for u, v, data in graph.edges(data=True) if "row" in data}
+        return {
+            "operations": [{"name": name, "colours": list(hues[name])} for name in self._operations],
+            "size": [layout.width, layout.height],
+            "nodes": [{"label": pretty(node_label(graph, n)), "at": list(at)} for n, at in layout.nodes.items()],
+            "edges": [
+                {
+                    "path": layout.routes[rows[row]].path,
+                    "label": list(layout.routes[rows[row]].label),
+                    "name": edge_label(graph, *rows[row]),
+                }
+                for row in sorted(rows)
+            ],
+            "metric": self.table.objective,
+            "cells": len(self.table),
+            "queries": self._queries,
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"<Compose: {len(self.attempts)} attempts>"]
+        for attempt in self.attempts:
+            lines.append(
+                f"{attempt.number:3d}  {attempt.worth:7.3f}  better than {attempt.percentile:5.1f} %  "
+                f"rank {attempt.rank:,}  regret {attempt.regret:.3f}"
+            )
+        return "\n".join([*lines, self.message] if self.message else lines)

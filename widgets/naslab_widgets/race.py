@@ -1,0 +1,206 @@
+"""The live view of a race: the bands over the seeds grow while it runs, and it can be paused, stepped and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipywidgets
+import numpy as np
+import traitlets
+
+from naslab.runs.race import EVALUATIONS, Race
+from naslab_widgets.figures.themes import line_colours
+from naslab_widgets.publisher import Publisher
+from naslab_widgets.runner import Runner, State
+from naslab_widgets.wire import Wire
+
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("shared.js", "status.js", "race.js")
+POINTS = 80
+"""Of a band, at most."""
+
+
+class RaceCanvas(anywidget.AnyWidget):
+    """Draws the bands it is sent: every message is the whole picture, so that a lost one is mended by the next."""
+
+    _esm = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    _css = (STATIC / "live.css").read_text(encoding="utf-8")
+    description = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, race: Race, *, poke: Callable[[], None], hz: float, clock: Callable[[], float]) -> None:
+        colours = line_colours(race.searchers)
+        super().__init__(
+            description={
+                "searchers": [{"name": name, "colour": colours[name]} for name in race.searchers],
+                "cost": race.cost,
+            }
+        )
+        self._race, self._poke, self._wire = race, poke, Wire(hz, clock)
+        self._lock = threading.Lock()
+        self._due = True
+        self.on_msg(self._hear)
+
+    def publish(self, kind: str, status: dict[str, Any]) -> bool:
+        """Send the bands, unless it is too early or nothing has moved; True if the next call has something to tell."""
+        with self._lock:
+            if not self._wire.open or not (self._due or self._wire.changed(status)):
+                return False
+            if self._wire.early:
+                return True
+            self._due = False
+            message = {"type": "bands", **self._wire.next(status)}
+        rows = [np.stack(band, axis=1) for band in self._race.bands(kind, POINTS).values()]  # each [P, 8]
+        message["points"] = [len(row) for row in rows]
+        self.send(message, buffers=[np.concatenate(rows).astype("<f4").tobytes()])
+        return False
+
+    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
+        with self._lock:
+            self._due = self._wire.hear(message) == "hello" or self._due
+        self._poke()
+
+
+class RaceView:
+    """Drives a `naslab.runs.Race` in a worker thread, so that the kernel stays free, and shows it as it moves.
+
+    `RaceView(race)` as the last line of a cell shows the panel; `view.run()` needs no panel. Buttons and methods of
+    one name do the same.
+    """
+
+    def __init__(
+        self,
+        race: Race,
+        *,
+        kind: str | None = None,
+        hz: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            race: a new one, or one under way.
+            kind: "regret", "best" or "rank" to begin with; regret if the race knows the best of all.
+            hz: frames a second, at most 10.
+            clock: seconds; for tests.
+        """
+        if not isinstance(race, Race):
+            raise TypeError(f"RaceView shows a naslab.runs.Race, not {race!r:.80}")
+        if not 0 < hz <= 10:
+            raise ValueError(f"hz is above 0 and at most 10, not {hz!r}")
+        self.race = race
+        kinds = ["regret", "best", "rank"] if race.table is not None else ["best"]
+        if kind is not None and kind not in kinds:
+            raise ValueError(f"this race can show {', '.join(kinds)}, not {kind!r}")
+        self._publisher = Publisher(self._publish, period=1 / hz)
+        self._runner = Runner(race, observe=self._publisher.poke, rested=self._publisher.poke, clock=clock)
+        self.canvas = RaceCanvas(race, poke=self._publisher.poke, hz=hz, clock=clock)
+        self._buttons = {
+            "play": _button("Play", "Go on to the end of the race", self.play),
+            "pause": _button("Pause", "Stand still", self.pause),
+            "step": _button("Step", "One evaluation of every runner", self.step),
+        }
+        self._kind = ipywidgets.ToggleButtons(options=kinds, value=kind or kinds[0])
+        self._kind.observe(lambda _: self._publisher.poke(), "value")
+        self._card = ipywidgets.HTML().add_class("naslab-race-card")
+        strip = ipywidgets.HBox([*self._buttons.values(), self._kind]).add_class("naslab-strip")
+        self.panel = ipywidgets.VBox([strip, self.canvas, self._card]).add_class("naslab-lab")
+        self._shown: tuple[State, int] | None = None
+        self._show(self.state)
+
+    # --- driving ---------------------------------------------------------------------------------
+
+    def play(self) -> None:
+        """Go on to the end, or until `pause`. Returns at once."""
+        self._runner.play()
+        self._publisher.poke()
+
+    def pause(self) -> None:
+        """Stand still."""
+        self._runner.pause()
+        self._publisher.poke()
+
+    def step(self, rounds: int = 1) -> None:
+        """So many evaluations of every runner, then stand still. Returns at once."""
+        self._runner.step(rounds * len(self.race.searchers) * len(self.race.seeds))
+        self._publisher.poke()
+
+    def stop(self) -> None:
+        """End this view for good; the race itself can go on with another, or with `next(race)`."""
+        self._runner.stop()
+        self._publisher.poke()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Until the race stands still; raises the error that it stands still for, if there is one."""
+        self._runner.wait(timeout)
+
+    def run(self) -> None:
+        """To the end, and come back then."""
+        self.play()
+        try:
+            self.wait()
+        except KeyboardInterrupt:
+            self.pause()
+            raise
+
+    async def rest(self) -> None:
+        """`await view.rest()`: the same as `wait`, with the kernel free to talk with the page meanwhile."""
+        while self._runner.busy:
+            await asyncio.sleep(0.05)
+        self.wait()
+
+    @property
+    def state(self) -> State:
+        return self._runner.state
+
+    # --- showing ---------------------------------------------------------------------------------
+
+    def _publish(self) -> bool:
+        state, race = self.state, self.race
+        self._show(state)
+        error, rate = self._runner.error, self._runner.rate
+        running = state == "running"
+        status = {
+            "state": state,
+            "step": race.step,
+            "total": race.total if race.cost == EVALUATIONS or race.finished else None,
+            "rate": rate if running else 0.0,
+            "left": (race.total - race.step) / rate if rate and running else None,
+            "message": f"{type(error).__name__}: {error}" if error else "",
+            "unit": "evaluation",
+            "kind": self._kind.value,
+        }
+        return self.canvas.publish(self._kind.value, status) or self._runner.busy
+
+    def _show(self, state: State) -> None:
+        """The buttons and, while the race stands still, the card."""
+        if self._shown == (state, self.race.step):
+            return
+        self._shown = (state, self.race.step)
+        over = state in ("stopped", "finished")
+        for name, disabled in {
+            "play": over or state == "running",
+            "pause": state != "running",
+            "step": over or state == "running",
+        }.items():
+            self._buttons[name].disabled = disabled
+        if state != "running" and self.race.step and not self._runner.busy:
+            self._card.value = self.race.card._repr_html_()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """The live panel; where widgets do not render, the text."""
+        self._publisher.poke()
+        return {**self.panel._repr_mimebundle_(**kwargs), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"<RaceView: {self.state}, {100 * self.race.progress:.0f} % of the budget>"
+
+
+def _button(label: str, tooltip: str, action: Callable[[], None]) -> ipywidgets.Button:
+    button = ipywidgets.Button(description=label, tooltip=tooltip)
+    button.on_click(lambda _: action())
+    return button.add_class(f"naslab-{label.lower()}")

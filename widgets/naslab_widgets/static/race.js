@@ -1,0 +1,187 @@
+// A race: for each searcher the median over the seeds and the middle half of them, along the budget.
+
+const [X, MEAN, LOW, HIGH, MEDIAN, LOWER, UPPER, SEEDS] = [0, 1, 2, 3, 4, 5, 6, 7];
+const TITLES = { best: "fitness of the best so far", regret: "regret of the best so far", rank: "true rank of the best so far" };
+
+function raceView(parent, { searchers, cost }, tooltip) {
+  const canvas = make("canvas", "naslab-race", parent);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "a band over the seeds for each searcher, along the budget");
+  const height = 320;
+  let drawn = null;
+
+  // Where a value goes, from 0 at the bottom to 1 at the top, and the ticks. Regret and rank are on a logarithmic axis,
+  // with a place for 0 below the smallest regret; the best rank is at the top.
+  function scaleOf(kind, bands) {
+    const values = bands.flatMap((rows) => rows.flatMap((row) => [row[LOWER], row[UPPER], row[MEDIAN]])).filter(Number.isFinite);
+    if (!values.length) return null;
+    if (kind === "best") {
+      const late = bands.flatMap((rows) => rows.slice(Math.floor(rows.length / 8)).flatMap((row) => [row[LOWER], row[UPPER]])).filter(Number.isFinite);
+      const low = Math.min(...late);
+      const high = Math.max(...values);
+      const slack = Math.max((high - low) * 0.05, Math.abs(high) * 1e-4);
+      const step = roundStep((high - low + 2 * slack) / 5);
+      const ticks = [];
+      for (let tick = Math.ceil((low - slack) / step) * step; tick <= high + slack; tick += step) ticks.push([tick, trimmed(tick)]);
+      return { place: (value) => (value - low + slack) / (high - low + 2 * slack), ticks };
+    }
+    const positive = values.filter((value) => value > 0);
+    if (!positive.length) return { place: () => 0.5, ticks: [[0, "0"]] };
+    const zero = kind === "regret" && values.some((value) => value <= 0);
+    const least = Math.min(...positive);
+    const low = Math.log10(least) - (zero ? 0.5 : 0.05);
+    const high = Math.max(Math.log10(Math.max(...positive)) + 0.05, low + 0.3);
+    const up = (value) => (Math.log10(value) - low) / (high - low);
+    const ticks = [];
+    for (let power = Math.floor(low) - 1; power <= high; power++)
+      for (const base of high - low < 1.5 ? [1, 2, 5] : [1])
+        if (up(base * 10 ** power) >= (zero ? 0.06 : 0) && up(base * 10 ** power) <= 1) ticks.push([base * 10 ** power, (base * 10 ** power).toLocaleString("en", { maximumSignificantDigits: 2 })]);
+    if (zero) ticks.push([0, "0"]);
+    const place = (value) => (value > 0 ? Math.max(0, up(value)) : 0);
+    return kind === "rank" ? { place: (value) => 1 - place(value), ticks } : { place, ticks };
+  }
+
+  function roundStep(rough) {
+    const scale = 10 ** Math.floor(Math.log10(rough));
+    return [1, 2, 5, 10].map((base) => base * scale).find((step) => step >= rough);
+  }
+
+  const trimmed = (value) => String(Number(value.toPrecision(6)));
+
+  function draw({ bands, status }, theme) {
+    const width = canvas.clientWidth || 900;
+    const pen = sharp(canvas, width, height);
+    const frame = { x: 62, y: 26, width: width - 78, height: height - 66 };
+    canvas.dataset.step = status.step;
+    pen.font = `11px ${theme.font}`;
+    pen.fillStyle = theme.text;
+    pen.globalAlpha = 0.05;
+    pen.fillRect(frame.x, frame.y, frame.width, frame.height);
+    pen.globalAlpha = 1;
+    const scale = scaleOf(status.kind, bands);
+    const ends = bands.filter((rows) => rows.length);
+    drawn = null;
+    if (!scale || !ends.length) {
+      pen.textAlign = "center";
+      pen.fillText("nothing has been evaluated yet: press Play", frame.x + frame.width / 2, frame.y + frame.height / 2);
+      pen.textAlign = "left";
+      return;
+    }
+    const first = Math.min(...ends.map((rows) => rows[0][X]));
+    const last = Math.max(...ends.map((rows) => rows[rows.length - 1][X]), first * 1.5);
+    const across = (x) => frame.x + (frame.width * Math.log(x / first)) / Math.log(last / first);
+    const down = (value) => frame.y + frame.height * (1 - scale.place(value));
+    axes(pen, frame, scale, across, down, first, last, theme, status.kind);
+    pen.save();
+    pen.beginPath();
+    pen.rect(frame.x, frame.y - 2, frame.width, frame.height + 4);
+    pen.clip();
+    bands.forEach((rows, i) => {
+      const known = rows.filter((row) => Number.isFinite(row[MEDIAN]));
+      if (!known.length) return;
+      pen.fillStyle = pen.strokeStyle = ink(searchers[i].colour, theme);
+      pen.globalAlpha = theme.dark ? 0.26 : 0.17;
+      pen.beginPath();
+      known.forEach((row) => pen.lineTo(across(row[X]), down(row[LOWER])));
+      [...known].reverse().forEach((row) => pen.lineTo(across(row[X]), down(row[UPPER])));
+      pen.fill();
+      pen.globalAlpha = 1;
+      pen.lineWidth = 2.2;
+      pen.beginPath();
+      known.forEach((row) => pen.lineTo(across(row[X]), down(row[MEDIAN])));
+      pen.stroke();
+    });
+    pen.restore();
+    drawn = { bands, frame, across, first, last, theme, kind: status.kind };
+  }
+
+  function axes(pen, frame, scale, across, down, first, last, theme, kind) {
+    pen.strokeStyle = pen.fillStyle = theme.text;
+    pen.lineWidth = 1;
+    pen.textAlign = "right";
+    for (const [value, label] of scale.ticks) {
+      const y = Math.round(down(value)) + 0.5;
+      pen.globalAlpha = 0.14;
+      pen.beginPath();
+      pen.moveTo(frame.x, y);
+      pen.lineTo(frame.x + frame.width, y);
+      pen.stroke();
+      pen.globalAlpha = 0.75;
+      pen.fillText(label, frame.x - 6, y + 4);
+    }
+    pen.textAlign = "center";
+    for (let power = Math.floor(Math.log10(first)); power <= Math.log10(last); power++)
+      for (const base of [1, 3]) {
+        const tick = base * 10 ** power;
+        if (tick >= first * 0.999 && tick <= last * 1.001) pen.fillText(tick.toLocaleString("en"), across(tick), frame.y + frame.height + 16);
+      }
+    pen.fillText(cost, frame.x + frame.width / 2, frame.y + frame.height + 34);
+    pen.textAlign = "left";
+    pen.globalAlpha = 0.9;
+    pen.fillText(TITLES[kind], frame.x, 15);
+    let right = frame.x + frame.width;
+    pen.textAlign = "right";
+    for (let i = searchers.length - 1; i >= 0; i--) {
+      const name = searchers[i].name.length > 28 ? `${searchers[i].name.slice(0, 27)}…` : searchers[i].name;
+      pen.globalAlpha = 0.9;
+      pen.fillStyle = theme.text;
+      pen.fillText(name, right, 15);
+      right -= pen.measureText(name).width + 6;
+      pen.globalAlpha = 1;
+      pen.fillStyle = ink(searchers[i].colour, theme);
+      pen.fillRect(right - 14, 9, 14, 4);
+      right -= 28;
+    }
+    pen.textAlign = "left";
+  }
+
+  canvas.addEventListener("mousemove", (event) => {
+    if (!drawn) return;
+    const { bands, frame, across, first, last, theme, kind } = drawn;
+    const x = first * (last / first) ** ((event.offsetX - frame.x) / frame.width);
+    if (event.offsetX < frame.x || event.offsetX > frame.x + frame.width) return tooltip.hide();
+    const lines = bands.map((rows, i) => {
+      if (!rows.length) return null;
+      const row = rows.reduce((best, other) => (Math.abs(across(other[X]) - across(x)) < Math.abs(across(best[X]) - across(x)) ? other : best));
+      return {
+        text: `${searchers[i].name}: median ${number(row[MEDIAN])} (${number(row[LOWER])} to ${number(row[UPPER])}), mean ${number(row[MEAN])}, ${row[SEEDS]} seeds`,
+        colour: ink(searchers[i].colour, theme),
+      };
+    });
+    tooltip.show(event, [{ text: `${TITLES[kind]}, ${Math.round(x).toLocaleString("en")} ${cost}`, strong: true }, ...lines.filter(Boolean)]);
+  });
+  canvas.addEventListener("mouseleave", tooltip.hide);
+  return draw;
+}
+
+// A colour that is made for white, a little lighter on a dark ground.
+const ink = (colour, theme) => (theme.dark ? `color-mix(in srgb, ${colour} 78%, white)` : colour);
+
+function render({ model, el }) {
+  const description = model.get("description");
+  const root = make("div", "naslab", el);
+  const tooltip = makeTooltip(root);
+  const state = { bands: description.searchers.map(() => []), status: { state: "idle", step: 0, total: null, kind: "best" } };
+  const views = [statusView(root), raceView(make("section", "naslab-card", root), description, tooltip)];
+
+  const drawer = keepDrawn(root, (theme) => {
+    for (const draw of views) draw(state, theme);
+    stream.drawn();
+  });
+  const stream = talk(
+    model,
+    () => true,
+    (message, buffers) => {
+      const rows = unpack(buffers[0], 8);
+      state.bands = message.points.map((points) => rows.splice(0, points));
+      state.status = message.status;
+      drawer.redraw();
+    },
+  );
+  return () => {
+    stream.close();
+    drawer.close();
+  };
+}
+
+export default { render };

@@ -1,0 +1,78 @@
+// The line that says how far the search is, its bar, its alarm, and the log below the pictures.
+
+function statusView(parent) {
+  const line = make("div", "naslab-status", parent);
+  const badge = make("span", "naslab-badge", line);
+  const step = make("span", "naslab-count", line);
+  const facts = make("span", "naslab-facts", line);
+  const bar = make("div", "naslab-progress", parent);
+  const done = make("div", "", bar);
+  const alarm = make("div", "naslab-alarm", parent);
+  alarm.setAttribute("role", "alert");
+
+  function duration(seconds) {
+    if (seconds < 90) return `${Math.round(seconds)} s left`;
+    if (seconds < 5400) return `${Math.round(seconds / 60)} min left`;
+    return `${(seconds / 3600).toFixed(1)} h left`;
+  }
+
+  return function draw({ status }) {
+    const unit = status.unit || "step";
+    line.dataset.state = status.state;
+    line.dataset.step = status.step;
+    badge.textContent = status.state;
+    step.textContent = `${unit} ${status.step.toLocaleString("en")}` + (status.total ? ` / ${status.total.toLocaleString("en")}` : "");
+    const rate = status.rate >= 20 ? Math.round(status.rate).toLocaleString("en") : (status.rate || 0).toFixed(1);
+    facts.textContent = [
+      Number.isInteger(status.epoch) && `epoch ${status.epoch}`,
+      status.rate > 0 && `${rate} ${unit}s/s`,
+      Number.isFinite(status.left) && status.left !== null && duration(status.left),
+      status.best && `best ${Number(status.best.fitness.toPrecision(5))} (candidate ${status.best.number.toLocaleString("en")})`,
+      status.failed > 0 && `${status.failed.toLocaleString("en")} failed`,
+      ...Object.entries(status.rates || {}).map(([name, value]) => `${name} ${Number(value).toPrecision(3)}`),
+    ]
+      .filter(Boolean)
+      .join("   ·   ");
+    bar.style.visibility = status.total ? "" : "hidden";
+    done.style.width = `${status.total ? (100 * status.step) / status.total : 0}%`;
+    alarm.textContent = status.message || "";
+    alarm.style.display = status.message ? "" : "none";
+  };
+}
+
+function logView(parent) {
+  const box = make("div", "naslab-log", parent);
+  return function draw({ status }) {
+    box.replaceChildren();
+    for (const { step, text, error } of [...status.log].reverse()) {
+      const line = make("div", error ? "naslab-error" : "", box);
+      make("b", "", line, `step ${step}`);
+      make("span", "", line, text);
+    }
+  };
+}
+
+// Draws at most once a frame, when asked to, when the size or the theme of the page changes; says what it has drawn.
+function keepDrawn(root, draw) {
+  let waiting = false;
+  function redraw() {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      draw(readTheme(root));
+    });
+  }
+  const sizes = new ResizeObserver(redraw);
+  sizes.observe(root);
+  const themes = new MutationObserver(redraw);
+  themes.observe(document.body, { attributes: true });
+  redraw();
+  return {
+    redraw,
+    close() {
+      sizes.disconnect();
+      themes.disconnect();
+    },
+  };
+}

@@ -1,0 +1,86 @@
+"""A Plotly figure whose points open their architectures: click one, and its cell is drawn beside the figure."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets
+
+from naslab.architecture import Architecture
+from naslab.benchmarks import Benchmark
+from naslab.errors import NaslabError, SpecError
+from naslab_widgets.drawing import draw
+from naslab_widgets.figures.oracle import architecture_text
+from naslab_widgets.figures.svg import Drawing
+
+
+class Study:
+    """Shows a figure and, beside it, the architecture of the point that was clicked last.
+
+    Sends Plotly's whole library to the page (5 MB): use one or two a notebook, and the figure alone elsewhere.
+    """
+
+    def __init__(self, figure: Any, architectures: Benchmark | Sequence[Architecture], space: Any = None) -> None:
+        """
+        Args:
+            figure: of `naslab_widgets.figures`; the number of a point's architecture is its `customdata[0]`, and where
+                there is none its place in the trace.
+            architectures: by their numbers: a list, or a benchmark.
+            space: draws them; the benchmark's if left out.
+        """
+        from plotly.graph_objects import Figure, FigureWidget
+
+        if not isinstance(figure, Figure):
+            raise TypeError(f"Study shows a Plotly figure, as figures.pareto(...) gives one, not {figure!r:.80}")
+        self._at: Callable[[int], Architecture]
+        if isinstance(architectures, Benchmark):
+            self._at, space = architectures.at, space or architectures.space
+        else:
+            listed = tuple(architectures)
+            self._at = lambda number: listed[number]
+        if space is None:
+            raise SpecError("say which space draws the architectures: Study(figure, architectures, space)")
+        self._space, self.number = space, None
+        self.figure = FigureWidget(figure)
+        self.picture = ipywidgets.HTML(
+            "<p>Click a point: its architecture opens here.</p>", layout={"flex": "1 1 320px", "min_width": "280px"}
+        ).add_class("naslab-study-cell")
+        for trace in self.figure.data:
+            trace.on_click(self._clicked)
+        self.panel = ipywidgets.HBox(
+            [ipywidgets.Box([self.figure], layout={"flex": "3 1 520px", "min_width": "320px"}), self.picture],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
+        ).add_class("naslab-study")
+
+    def open(self, number: int) -> Drawing | None:
+        """Draw the architecture of that number; None, and why, if it cannot be drawn."""
+        try:
+            architecture = self._at(int(number))
+            text, drawing = architecture_text(architecture, self._space), draw(architecture, self._space)
+        except (NaslabError, LookupError, TypeError, ValueError, AttributeError) as error:
+            self.picture.value = f"<p>number {html.escape(str(number))} cannot be drawn: {html.escape(str(error))}</p>"
+            return None
+        self.number = int(number)
+        self.picture.value = (
+            f'<div style="font: 11px monospace; overflow-wrap: anywhere">number {self.number}<br>{text}</div>{drawing}'
+        )
+        return drawing
+
+    def _clicked(self, trace: Any, points: Any, state: Any) -> None:
+        if not points.point_inds:
+            return
+        place = points.point_inds[0]
+        data = trace.customdata
+        if data is None:
+            self.open(place)
+            return
+        at = data[tuple(place)] if isinstance(place, list | tuple) else data[place]
+        self.open(at[0])
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
+        return {**(self.panel._repr_mimebundle_(**kwargs) or {}), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"<Study: {len(self.figure.data)} traces, number {self.number} is open>"
