@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from types import SimpleNamespace
 
 import networkx as nx
@@ -10,7 +12,7 @@ import pytest
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.events import Changed, SupernetStep
+from naslab.events import Changed, Evaluated, SupernetStep
 from naslab.searchers.searcher import Knob
 
 OPERATIONS = (
@@ -161,3 +163,37 @@ class Clock:
 def tiny():
     """The classes above, for a test to make what it needs."""
     return SimpleNamespace(Space=TinySpace, Search=TinySearch, Clock=Clock)
+
+
+@pytest.fixture(scope="session")
+def trials():
+    """`trials.py`, which a cell of the browser tests imports too."""
+    spec = importlib.util.spec_from_file_location("trials", Path(__file__).parent / "trials.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def evaluated():
+    """Makes an event of a candidate of NAS-Bench-201; what is not said is told plainly."""
+    operations = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+    def make(step, fitness=0.5, **fields):
+        number = fields.get("number", step)
+        choices = tuple(operations[number // 5**place % 5] for place in range(6))
+        given = {
+            "number": number,
+            "architecture": Architecture("nasbench201", choices),
+            "origin": "random",
+            "parents": (),
+            "status": "failed" if fitness is None else "done",
+            "message": "" if fitness is not None else "out of memory",
+            "best": None,
+            "best_fitness": fitness,
+            "knobs": {},
+            "candidate": number,
+        }
+        return Evaluated(step=step, fitness=fitness, **given | fields)
+
+    return make

@@ -116,7 +116,7 @@ def test_an_error_is_shown_and_playing_goes_on(tiny, monkeypatch):
         lab.run()
     assert lab.state == "paused"
     assert status(lab, monkeypatch)["message"] == "Diverged: loss is NaN; lower w_lr"
-    assert lab.view._log[-1] == {"step": 2, "text": "Diverged: loss is NaN; lower w_lr", "error": True}
+    assert lab.view._log.lines[-1] == {"step": 2, "text": "Diverged: loss is NaN; lower w_lr", "error": True}
     lab.run()
     assert lab.state == "finished"
     assert status(lab, monkeypatch)["message"] == ""

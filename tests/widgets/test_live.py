@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from naslab_widgets.live import WINDOW, LiveView
+from naslab_widgets.live import LiveView
 from naslab_widgets.rows import RowFormat
+from naslab_widgets.wire import WINDOW
 
 STATUS = {"state": "running", "step": 0}
 

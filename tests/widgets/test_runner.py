@@ -151,13 +151,20 @@ def test_a_stopped_runner_says_what_to_do(tiny):
         runner.play()
 
 
-def test_what_observes_has_seen_the_step_before_the_search_rests(tiny):
-    search = tiny.Search(before_step=lambda step: time.sleep(0.001))
+@pytest.mark.parametrize(("seconds", "seen"), [(0.06, [1, 2, 3]), (0.0, [3])])
+def test_what_observes_has_seen_the_step_before_the_search_rests(tiny, seconds, seen):
+    """After every slow step; after quick ones now and then, and always at the end."""
+    clock = tiny.Clock()
     states = []
-    runner = Runner(search, observe=lambda: states.append((search.step, runner.state)))
+
+    def before(step):
+        clock.now += seconds
+
+    search = tiny.Search(before_step=before)
+    runner = Runner(search, observe=lambda: states.append((search.step, runner.state)), clock=clock)
     runner.step(3)
     runner.wait(5)
-    assert states == [(1, "running"), (2, "running"), (3, "running")]
+    assert states == [(step, "running") for step in seen]
 
 
 def test_the_rate_is_of_steps_only(tiny):

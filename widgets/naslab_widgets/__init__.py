@@ -1,7 +1,10 @@
 """Live views of naslab's searches, for Jupyter."""
 
 from naslab_widgets import figures
+from naslab_widgets.composer import Compose
 from naslab_widgets.drawing import draw
 from naslab_widgets.lab import Lab
+from naslab_widgets.race import RaceView
+from naslab_widgets.study import Study
 
-__all__ = ["Lab", "draw", "figures"]
+__all__ = ["Compose", "Lab", "RaceView", "Study", "draw", "figures"]

@@ -23,7 +23,8 @@ from naslab_widgets.later import Later
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
-from naslab_widgets.watch import Watch, no_view
+from naslab_widgets.trials_view import TrialsView
+from naslab_widgets.watch import Watch
 
 _LABS: weakref.WeakKeyDictionary[Any, weakref.ref[Lab]] = weakref.WeakKeyDictionary()
 """Search -> its lab: a search has one driver at a time."""
@@ -46,8 +47,6 @@ class Lab:
             raise TypeError(f"Lab shows a naslab.Search, not {search!r:.80}; Lab.watch(path) follows a run folder")
         if not hz > 0:
             raise ValueError(f"hz must be positive, not {hz!r}")
-        if isinstance(search.searcher, Trials):
-            raise no_view(search.searcher.proposer.name)
         older = _LABS.get(search)
         if older is not None and (lab := older()) is not None:
             lab.stop()
@@ -61,7 +60,11 @@ class Lab:
         self._shown: State | None = None
         self._publisher = Publisher(self._publish, period=1 / hz)
         self._runner = Runner(search, observe=self._observe, rested=self._publisher.poke, clock=clock)
-        self.view = LiveView(search.space, poke=self._publisher.poke, hz=hz, clock=clock)
+        looks: dict[str, Any] = {"poke": self._publisher.poke, "hz": hz, "clock": clock}
+        if isinstance(trials := search.searcher, Trials):
+            looks["benchmark"] = getattr(trials.estimator, "benchmark", None)
+            looks["population"] = getattr(trials.proposer.hyperparameters, "population", None)
+        self.view = (TrialsView if isinstance(trials, Trials) else LiveView)(search.space, **looks)
         self._buttons = {
             "play": _button("Play", "Go on to the end of the search", self.play),
             "pause": _button("Pause", "Stand still after the step under way", self.pause),
@@ -170,7 +173,10 @@ class Lab:
     # --- showing ---------------------------------------------------------------------------------
 
     def picture(self) -> Drawing:
-        """A static SVG of the moment: the cells and the curves. `lab.picture().save("lab.svg")` keeps it."""
+        """A static SVG of the moment: the cells and the curves, or the best cell and the trials.
+
+        `lab.picture().save("lab.svg")` keeps it.
+        """
         return self.view.picture()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
@@ -188,11 +194,12 @@ class Lab:
         if self._seen and (self._seen > len(events) or events[self._seen - 1] is not self._last_seen):
             self.view.clear()  # the search has gone back
             self._seen = 0
-        for event in events[self._seen :]:
-            self.view.take(event)
+        if news := events[self._seen :]:
+            self.view.take(*news)
+            self._seen, self._last_seen = self._seen + len(news), news[-1]
+        for event in news:
             if isinstance(event, Changed) and event.name in self._sliders:
                 self._values[event.name] = self._sliders[event.name].value = event.new
-            self._seen, self._last_seen = self._seen + 1, event
         error = self._runner.error
         if error is not None and error is not self._told:
             self._told = error

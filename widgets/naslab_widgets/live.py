@@ -1,14 +1,7 @@
-"""The view in the browser: one canvas-and-SVG widget, fed with rows of float32.
-
-The browser says `hello` when it starts to look (a page load, a second view, a lost message) and gets everything there
-is as one snapshot; from then on each message holds the rows since the last one, at most `hz` messages a second. Twice a
-second it acknowledges what it has drawn; with `WINDOW` messages not drawn yet nothing is sent, and the rows gather
-here. Nothing is sent, and nothing waits, while nobody looks.
-"""
+"""The view of a search with a supernet: one canvas-and-SVG widget, fed with rows of float32 (`naslab_widgets.wire`)."""
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -19,16 +12,14 @@ import anywidget
 import numpy as np
 import traitlets
 
-from naslab.events import Changed, Event, Measured, Recovered, SupernetStep
+from naslab.events import Event, SupernetStep
 from naslab_widgets.figures import cell, mixture, svg
 from naslab_widgets.figures.alphas import POINTS, draw_alphas, edge_labels, thinned
 from naslab_widgets.rows import History, RowFormat
+from naslab_widgets.wire import Log, Wire
 
-WINDOW = 15
-"""Messages that may be on their way without an acknowledgement: 1.5 s of them, and the browser answers every 0.5 s."""
-LOG_LINES = 4
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("shared.js", "alpha.js", "cell.js", "curves.js", "live.js")
+SCRIPTS = ("shared.js", "status.js", "alpha.js", "cell.js", "curves.js", "live.js")
 
 
 class LiveView(anywidget.AnyWidget):
@@ -52,14 +43,15 @@ class LiveView(anywidget.AnyWidget):
         """
         self._format = RowFormat(space)
         super().__init__(description=self._format.description())
-        self._poke, self._period, self._clock = poke, 1 / hz, clock
+        self._poke, self._wire = poke, Wire(hz, clock)
         self._lock = threading.Lock()
-        self.listening = False
-        """Whether a front end has asked for the view."""
-        self._number = self._acknowledged = 0
-        self._sent_at, self._sent_status = -math.inf, None
         self.on_msg(self._hear)
         self.clear()
+
+    @property
+    def listening(self) -> bool:
+        """Whether a front end has asked for the view."""
+        return self._wire.listening
 
     # --- what happened ---------------------------------------------------------------------------
 
@@ -68,14 +60,17 @@ class LiveView(anywidget.AnyWidget):
         with self._lock:
             self._history = History(self._format.width)
             self._pending: list[np.ndarray] = []
-            self._log: list[dict[str, Any]] = []
-            self._marks: list[list[Any]] = []
+            self._log = Log()
             self._latest: SupernetStep | None = None
             self._snapshot_due = True
 
-    def take(self, event: Event) -> None:
-        """An event, to be shown with the next message."""
-        if isinstance(event, SupernetStep):
+    def take(self, *events: Event) -> None:
+        """Events, to be shown with the next message."""
+        for event in events:
+            if not isinstance(event, SupernetStep):
+                with self._lock:
+                    self._log.take(event)
+                continue
             row = self._format.row(event)
             with self._lock:
                 self._history.append(row)
@@ -84,58 +79,41 @@ class LiveView(anywidget.AnyWidget):
                     self._pending.append(row)
                     if len(self._pending) > 2000:
                         self._pending, self._snapshot_due = [], True
-        elif isinstance(event, Changed):
-            text = f"{event.name}: {event.old:.4g} → {event.new:.4g}"
-            with self._lock:
-                self._marks = [*self._marks[-49:], [event.step, text]]
-            self.note(event.step, text)
-        elif isinstance(event, Measured):
-            self.note(event.step, f"{event.name} = {event.value:.5g}")
-        elif isinstance(event, Recovered):
-            self.note(event.step, event.message)
 
     def note(self, step: int, text: str, *, error: bool = False) -> None:
         """A line for the log below the pictures."""
         with self._lock:
-            self._log = [*self._log[1 - LOG_LINES :], {"step": step, "text": text[:500], "error": error}]
+            self._log.note(step, text, error=error)
 
     # --- to the browser --------------------------------------------------------------------------
 
     def publish(self, status: dict[str, Any]) -> bool:
         """Send what is new, unless it is too early; True if something has to wait for the next call."""
         with self._lock:
-            if not self.listening or self._number - self._acknowledged >= WINDOW:
+            if not self._wire.open:
                 return False
             latest = self._latest
             status = {
                 **status,
                 "epoch": latest.epoch if latest else None,
                 "rates": dict(latest.rates) if latest else {},
-                "log": self._log,
-                "marks": self._marks,
+                "log": self._log.lines,
+                "marks": self._log.marks,
             }
-            if not (self._snapshot_due or self._pending or status != self._sent_status):
+            if not (self._snapshot_due or self._pending or self._wire.changed(status)):
                 return False
-            now = self._clock()
-            if now - self._sent_at < self._period:
+            if self._wire.early:
                 return True
             rows = self._history.rows() if self._snapshot_due else np.array(self._pending, dtype=np.float32)
             kind = "snapshot" if self._snapshot_due else "rows"
             self._pending, self._snapshot_due = [], False
-            self._number, self._sent_at, self._sent_status = self._number + 1, now, status
-            message = {"type": kind, "number": self._number, "status": status}
-            self.send(message, buffers=[rows.astype("<f4").tobytes()])
+            self.send({"type": kind, **self._wire.next(status)}, buffers=[rows.astype("<f4").tobytes()])
             return False
 
     def _hear(self, _: Any, message: Any, buffers: Any) -> None:
-        kind = message.get("type") if isinstance(message, dict) else None
-        if kind == "hello":
-            with self._lock:
-                self.listening = self._snapshot_due = True
-                self._pending, self._acknowledged = [], self._number
-        elif kind == "ack":
-            with self._lock:
-                self._acknowledged = max(self._acknowledged, int(message.get("number", 0)))
+        with self._lock:
+            if self._wire.hear(message) == "hello":
+                self._pending, self._snapshot_due = [], True
         self._poke()
 
     # --- without a browser -----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -95,33 +96,48 @@ class RowFormat:
         }
 
 
-class History:
-    """The rows of a search of any length in bounded memory: every stride-th row, and always the last.
+class Sampled:
+    """Every stride-th item of a sequence of any length, from the first on.
 
-    When `limit` rows are kept, every second one goes and the stride doubles; a curve so keeps at least
-    half of `limit` points, evenly spread.
+    When `limit` of them are kept, every second one goes and the stride doubles; so at least half of `limit` stay,
+    evenly spread.
     """
 
+    def __init__(self, limit: int) -> None:
+        self.kept: list[Any] = []
+        self.stride, self.seen = 1, 0
+        self._limit = limit
+
+    def extend(self, items: Sequence[Any]) -> None:
+        """More of the sequence."""
+        self.kept += items[-self.seen % self.stride :: self.stride]
+        self.seen += len(items)
+        while len(self.kept) >= self._limit:
+            self.kept = self.kept[::2]
+            self.stride *= 2
+
+    def since(self, seen: int) -> list[Any]:
+        """Those kept that came when so many had been seen, or later."""
+        return self.kept[-(-seen // self.stride) :]
+
+
+class History:
+    """The rows of a search of any length in bounded memory: every stride-th row, and always the last."""
+
     def __init__(self, width: int, limit: int = 2000) -> None:
-        self._width, self._limit, self._stride, self._seen = width, limit, 1, 0
-        self._kept: list[np.ndarray] = []
+        self._width, self._sampled = width, Sampled(limit)
         self._last: np.ndarray | None = None
 
     def append(self, row: np.ndarray) -> None:
-        if self._seen % self._stride == 0:
-            self._kept.append(row)
-            if len(self._kept) >= self._limit:
-                self._kept = self._kept[::2]
-                self._stride *= 2
-        self._seen += 1
+        self._sampled.extend([row])
         self._last = row
 
     def rows(self) -> np.ndarray:
         """[T, width] float32, T <= limit."""
         if self._last is None:
             return np.zeros((0, self._width), dtype=np.float32)
-        rows = self._kept if self._kept[-1] is self._last else [*self._kept, self._last]
-        return np.stack(rows)
+        kept = self._sampled.kept
+        return np.stack(kept if kept[-1] is self._last else [*kept, self._last])
 
     @property
     def last(self) -> np.ndarray | None:

@@ -20,13 +20,16 @@ from naslab.errors import whole
 
 State = Literal["idle", "running", "paused", "stopped", "finished"]
 
+BURST = 0.05
+"""Seconds of steps after which the worker lets others observe; a longer step is a burst of its own."""
+
 
 class Runner:
     """Drives `next(search)`.
 
     Args:
         search: a `naslab.Search`.
-        observe: called by the worker after each step and each command, before the search counts as at rest.
+        observe: called by the worker after each burst of steps and each command, before the search counts as at rest.
         rested: called by the worker when it has nothing more to do.
     """
 
@@ -45,7 +48,7 @@ class Runner:
         self._budget: float = 0
         self._commands: list[Callable[[], object]] = []
         self._stepping = self._begun = self._stopped = False
-        self._times: deque[float] = deque(maxlen=32)
+        self._times: deque[tuple[float, int]] = deque(maxlen=32)
         self.error: BaseException | None = None
         """Why the search stands still, if an error made it; playing or stepping tries again."""
         _RUNNERS.add(self)
@@ -118,9 +121,10 @@ class Runner:
 
     @property
     def rate(self) -> float:
-        """Steps a second over the last few dozen; 0 if not known."""
+        """Steps a second over the last few dozen, or the last few bursts; 0 if not known."""
         times = list(self._times)
-        return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
+        seconds = times[-1][0] - times[0][0] if times else 0.0
+        return (times[-1][1] - times[0][1]) / seconds if seconds > 0 else 0.0
 
     # --- the worker ------------------------------------------------------------------------------
 
@@ -150,7 +154,6 @@ class Runner:
                     self._changed.notify_all()
                     break
                 self._stepping = self._budget > 0
-                self._budget = max(0, self._budget - 1)
             for command in commands:
                 self._attempt(command)
             if self._stepping:
@@ -160,11 +163,21 @@ class Runner:
         self._rested()
 
     def _advance(self) -> None:
-        ended = next(self._search, None) is None
-        self._times.append(self._clock())
-        if ended or self._search.step >= self._search.total:
+        """Steps, until the budget is used up, a command waits, or the burst has lasted long enough."""
+        end = self._clock() + BURST
+        while True:
             with self._changed:
-                self._budget = 0
+                if not self._budget or self._commands:
+                    return
+                self._budget -= 1
+            ended = next(self._search, None) is None
+            now, step = self._clock(), self._search.step
+            if ended or step >= self._search.total:
+                with self._changed:
+                    self._budget = 0
+            if now >= end or not self._budget:
+                self._times.append((now, step))
+                return
 
     def _attempt(self, action: Callable[[], object]) -> None:
         """An error pauses the search and is kept for the panel and for `wait`."""

@@ -11,19 +11,13 @@ from typing import Any
 
 import ipywidgets
 
-from naslab import runs
-from naslab.events import SupernetStep
+from naslab import estimators, runs
+from naslab.benchmarks import Benchmark
+from naslab.runs.journal import ASIDE
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
-
-
-def no_view(name: str) -> NotImplementedError:
-    """The error for a search that the live view cannot show: it would stay empty without a word."""
-    return NotImplementedError(
-        f"there is no live view of {name!r} yet: the Lab shows searches with a supernet, such as DARTS. Drive it by "
-        "`for event in search: ...`; each event has the candidate, its fitness and the best so far"
-    )
+from naslab_widgets.trials_view import TrialsView
 
 
 class Watch:
@@ -44,12 +38,15 @@ class Watch:
         """
         self.path = Path(path)
         self._reader = runs.read(path)
-        if "estimator" in self._reader.spec:
-            raise no_view(self._reader.spec["searcher"])
         self._row, self._step = 0, 0
         self._times: deque[tuple[float, int]] = deque(maxlen=64)
         self._publisher = Publisher(self._publish, period=1 / hz)
-        self.view = LiveView(self._reader.space, poke=self._publisher.poke, hz=hz, clock=clock)
+        looks: dict[str, Any] = {"poke": self._publisher.poke, "hz": hz, "clock": clock}
+        trials = "estimator" in self._reader.spec
+        if trials:
+            looks["benchmark"] = _benchmark(self._reader.spec["estimator"])
+            looks["population"] = self._reader.spec["hyperparameters"].get("population")
+        self.view = (TrialsView if trials else LiveView)(self._reader.space, **looks)
         self.panel = ipywidgets.VBox([self.view]).add_class("naslab-lab")
         self._message, self._state = "", "running"
         self._end = threading.Event()
@@ -60,14 +57,14 @@ class Watch:
     def look(self) -> bool:
         """Take what is new in the folder; whether there was anything."""
         records = self._reader.events(since=self._row)
-        if any(event.step <= self._step for _, _, event in records if isinstance(event, SupernetStep)):
+        if any(event.step <= self._step for _, _, event in records if not isinstance(event, ASIDE)):
             records = self._reader.events()  # the search went back: what came after that moment is abandoned
             self.view.clear()
             self._times.clear()
+        self.view.take(*(event for _, _, event in records))
         for number, when, event in records:
-            self.view.take(event)
             self._row = number
-            if isinstance(event, SupernetStep):
+            if not isinstance(event, ASIDE):
                 self._step = event.step
                 self._times.append((when, event.step))
         state, self._state = self._state, self._told_state()
@@ -123,3 +120,8 @@ class Watch:
                 "message": self._message,
             }
         )
+
+
+def _benchmark(spec: dict[str, Any]) -> Benchmark | None:
+    """The table that an estimator reads from, if it reads from one."""
+    return getattr(estimators.from_spec(spec), "benchmark", None) if "benchmark" in spec else None

@@ -27,8 +27,14 @@ def test_each_trial_is_a_dot_a_failure_a_cross_and_each_hurdle_a_line(events):
     assert len(elements(drawing, "polyline", **{"class": "hurdle"})) == len(events[-1].details["hurdles"]) == 2
     promoted = [event for event in done if event.candidate != event.number]
     assert len(elements(drawing, "line", **{"class": "promotion"})) == len(promoted) > 0
+    stopped = 0
+    for event in done:
+        stage = round(event.fidelity / 10) - 1
+        went_on = any(e.candidate == event.candidate and e.step > event.step for e in events)
+        hurdles = event.details["hurdles"]
+        stopped += not went_on and stage < len(hurdles) and event.fitness < hurdles[stage]
     faint = [dot for dot in dots if float(dot.get("fill-opacity")) < 0.5]
-    assert 0 < len(faint) < len(dots) / 2
+    assert len(faint) == stopped > 10
 
 
 def test_hurdles_rise(events):

@@ -1,16 +1,16 @@
 // Losses, accuracies and the other figures of a search, one small chart each; noisy ones with their running mean.
 
-const SERIES = [["#0072b2", "#3f9fe0"], ["#d55e00", "#f07a1f"]];
+const SERIES = [["#0072b2", "#3f9fe0"], ["#d55e00", "#f07a1f"], ["#009e73", "#12b98a"], ["#cc79a7", "#dd8fba"]];
 const NOISY = /_(loss|accuracy)$|gap$/;
 
 function curvesView(parent, charts, metrics, tooltip) {
   const canvas = make("canvas", "naslab-curves", parent);
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "losses, accuracies, entropy, discretisation gap and skip connections");
+  canvas.setAttribute("aria-label", charts.map(({ title }) => title).join(", "));
   let drawn = null;
 
   function arrange(width) {
-    const columns = width > 760 ? charts.length : width > 420 ? 3 : 2;
+    const columns = Math.min(charts.length, width > 760 ? 5 : width > 420 ? 3 : 2);
     const height = 118;
     return { width, columns, cell: width / columns, line: height, height: height * Math.ceil(charts.length / columns) };
   }

@@ -1,5 +1,5 @@
 // What the pictures share: elements, the theme, a sharp canvas, the tooltip, and the stream of rows from Python.
-// The files of this folder are joined into one module, in the order shared, alpha, cell, curves, live.
+// The files of this folder are joined into one module, shared first; which ones stands beside each view in Python.
 
 const MOST_ROWS = 4000;
 
@@ -84,35 +84,35 @@ function nearestRow(rows, step) {
   return step - rows[low][0] < rows[high][0] - step ? rows[low] : rows[high];
 }
 
-// Rows of float32 from Python, kept below MOST_ROWS; says hello, notices a lost message, acknowledges twice a second.
-function follow(model, width, changed) {
-  const state = { rows: [], status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} } };
+function unpack(buffer, width) {
+  const numbers = new Float32Array(buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength));
+  return Array.from({ length: numbers.length / width }, (_, row) => numbers.subarray(row * width, (row + 1) * width));
+}
+
+// The talk with Python: says hello, notices a lost message and says it again, acknowledges twice a second.
+// `opens` tells the messages that need none before; messages without a number are answers and always received.
+function talk(model, opens, receive) {
   let last = null;
   let timer = null;
 
-  function unpack(buffer) {
-    const numbers = new Float32Array(buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength));
-    return Array.from({ length: numbers.length / width }, (_, row) => numbers.subarray(row * width, (row + 1) * width));
+  function hear(message, buffers) {
+    if (message.number !== undefined) {
+      if (!opens(message)) {
+        if (last === null) return; // for another view of this widget: ours is coming
+        if (message.number !== last + 1) {
+          last = null;
+          model.send({ type: "hello" });
+          return;
+        }
+      }
+      last = message.number;
+    }
+    receive(message, buffers);
   }
 
-  function receive(message, buffers) {
-    if (message.type === "snapshot") state.rows = unpack(buffers[0]);
-    else if (last === null) return; // for another view of this widget: ours is coming
-    else if (message.number !== last + 1) {
-      last = null;
-      model.send({ type: "hello" });
-      return;
-    } else state.rows.push(...unpack(buffers[0]));
-    last = message.number;
-    state.status = message.status;
-    if (state.rows.length > MOST_ROWS) state.rows = state.rows.filter((_, i) => i % 2 === 0 || i === state.rows.length - 1);
-    changed();
-  }
-
-  model.on("msg:custom", receive);
+  model.on("msg:custom", hear);
   model.send({ type: "hello" });
   return {
-    state,
     drawn() {
       if (timer === null && last !== null)
         timer = setTimeout(() => {
@@ -122,7 +122,21 @@ function follow(model, width, changed) {
     },
     close() {
       clearTimeout(timer);
-      model.off("msg:custom", receive);
+      model.off("msg:custom", hear);
     },
   };
+}
+
+// Rows of float32 from Python, kept below MOST_ROWS.
+function follow(model, width, changed) {
+  const state = { rows: [], status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} } };
+  const opens = (message) => message.type === "snapshot";
+  const { drawn, close } = talk(model, opens, (message, buffers) => {
+    if (opens(message)) state.rows = unpack(buffers[0], width);
+    else state.rows.push(...unpack(buffers[0], width));
+    state.status = message.status;
+    if (state.rows.length > MOST_ROWS) state.rows = state.rows.filter((_, i) => i % 2 === 0 || i === state.rows.length - 1);
+    changed();
+  });
+  return { state, drawn, close };
 }

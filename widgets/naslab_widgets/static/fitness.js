@@ -1,0 +1,264 @@
+// Fitness against the order of the trials: a dot each, the best so far, hurdles, failures, and the chosen one's descent.
+
+const MODES = { fitness: "fitness", all: "fitness, all", regret: "true regret, log" };
+
+function fitnessView(parent, C, truth, tooltip, choose) {
+  const head = make("div", "naslab-head", parent);
+  make("h4", "", head, "trials");
+  const legend = make("div", "naslab-legend", head);
+  const select = make("select", "naslab-select", head);
+  select.setAttribute("aria-label", "vertical axis");
+  for (const [value, text] of Object.entries(MODES)) if (truth || value !== "regret") make("option", "", select, text).value = value;
+  const canvas = make("canvas", "naslab-fitness", parent);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "fitness against the order of the candidates");
+  const HEIGHT = 320;
+  const frame = { top: 10, bottom: HEIGHT - 36 };
+  let drawn = null;
+  let named = "";
+  select.addEventListener("change", () => choose(undefined));
+
+  const worthOf = (row) => row[select.value === "regret" ? C.regret : C.fitness];
+
+  // Value -> pixel, and the ticks. The lowest few per cent of the fitness lie on the bottom line, unless all is wanted.
+  function axis(rows) {
+    const values = rows.map(worthOf).filter(Number.isFinite).sort((a, b) => a - b);
+    const height = frame.bottom - frame.top;
+    const clamp = (share) => frame.bottom - height * Math.min(1, Math.max(0, share));
+    if (select.value === "regret") {
+      const positive = values.filter((value) => value > 0);
+      const low = Math.floor(Math.log10(positive[0] || 0.1)) - 0.3;
+      const high = Math.max(low + 1, Math.ceil(Math.log10(positive[positive.length - 1] || 1)));
+      const powers = Array.from({ length: Math.round(high - low - 0.3) + 1 }, (_, i) => 10 ** (Math.round(low + 0.3) + i));
+      return { down: (value) => clamp(value > 0 ? (Math.log10(value) - low) / (high - low) : 0), ticks: [0, ...powers] };
+    }
+    let [low, high] = values.length ? [values[select.value === "all" ? 0 : Math.floor(values.length * 0.05)], values[values.length - 1]] : [0, 1];
+    for (const { values: line } of hurdleLines()) for (const [, value] of line) low = Math.min(low, value);
+    const slack = 0.05 * (high - low) || Math.max(Math.abs(high) * 0.01, 1e-3);
+    low -= slack;
+    high += slack;
+    const size = 10 ** Math.floor(Math.log10((high - low) / 3));
+    const step = [1, 2, 5, 10].map((m) => m * size).find((tick) => (high - low) / tick <= 6);
+    const first = Math.ceil(low / step);
+    const ticks = Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
+    return { down: (value) => clamp((value - low) / (high - low)), ticks };
+  }
+
+  let hurdles = [];
+  const hurdleLines = () => hurdles;
+
+  // Each hurdle from when it first stood: [{values: [[step, value], ...]}].
+  function readHurdles(state) {
+    const table = state.tables.details;
+    const place = table && places(table.columns).get("hurdles");
+    if (!place) return [];
+    return Array.from({ length: place.width }, (_, i) => ({
+      values: table.rows.map((row) => [row[0], row[place.start + i]]).filter(([, value]) => Number.isFinite(value)),
+    }));
+  }
+
+  function drawLegend(state, theme) {
+    const marks = [
+      ...state.status.origins.map(([name, light, dark]) => [name, theme.dark ? dark : light, ""]),
+      ...(hurdles.length ? [["hurdle", theme.text, "line"]] : []),
+      ...(state.status.failed ? [["failed", "#d1382c", "cross"]] : []),
+      ["best so far", theme.text, "best"],
+    ];
+    if (named === String(marks)) return;
+    named = String(marks);
+    legend.replaceChildren();
+    for (const [name, colour, kind] of marks) {
+      const chip = make("span", "", legend);
+      const mark = make("i", kind && `naslab-mark-${kind}`, chip);
+      if (kind === "cross") mark.textContent = "×";
+      mark.style[kind === "cross" ? "color" : "background"] = colour;
+      make("span", "", chip, name);
+    }
+  }
+
+  function draw(state, theme, chosen) {
+    const width = canvas.clientWidth || 700;
+    const pen = sharp(canvas, width, HEIGHT);
+    const regret = select.value === "regret";
+    hurdles = regret ? [] : readHurdles(state);
+    const scale = orderScale(state, width);
+    const { down, ticks } = axis(state.trials);
+    const rows = state.trials;
+    drawn = { state, theme, scale, down, rows };
+    drawLegend(state, theme);
+    pen.font = `10px ${theme.font}`;
+    pen.fillStyle = pen.strokeStyle = theme.text;
+    for (const tick of ticks) {
+      pen.globalAlpha = 0.12;
+      pen.fillRect(ORDER_LEFT, Math.round(down(tick)), width - ORDER_LEFT - ORDER_RIGHT, 1);
+      pen.globalAlpha = 0.65;
+      pen.textAlign = "right";
+      pen.fillText(Number(tick.toPrecision(4)).toString(), ORDER_LEFT - 6, down(tick) + 3);
+    }
+    drawOrder(pen, scale, HEIGHT - 4, "candidate");
+    drawPromotions(pen, width);
+    drawDots(pen, chosen);
+    drawHurdles(pen);
+    drawBest(pen, regret);
+    if (chosen !== null) drawDescent(pen, ancestryOf(state, chosen, C), chosen);
+    pen.globalAlpha = 1;
+    canvas.dataset.step = state.status.step;
+    canvas.dataset.trials = rows.length;
+    canvas.dataset.hurdles = hurdles.length;
+    canvas.dataset.stopped = rows.reduce((sum, row) => sum + isStopped(row, state, C), 0);
+  }
+
+  const hueOf = (row) => drawn.state.status.origins[row[C.origin]]?.[drawn.theme.dark ? 2 : 1] || "#888888";
+
+  function drawPromotions(pen) {
+    const { state, scale, down } = drawn;
+    pen.lineWidth = 1;
+    pen.globalAlpha = 0.2;
+    pen.beginPath();
+    for (const [key, earlier] of state.before) {
+      const row = state.byNumber.get(key);
+      if (!Number.isFinite(worthOf(row)) || !Number.isFinite(worthOf(earlier))) continue;
+      pen.moveTo(scale.across(earlier[C.step]), down(worthOf(earlier)));
+      pen.lineTo(scale.across(row[C.step]), down(worthOf(row)));
+    }
+    pen.stroke();
+  }
+
+  // Batched by colour and shade, since changing the pen is what costs.
+  function drawDots(pen, chosen) {
+    const { state, scale, down, rows } = drawn;
+    const groups = new Map();
+    const size = rows.length > 1500 ? 3 : rows.length > 400 ? 4 : 5;
+    const failed = new Path2D();
+    for (const row of rows) {
+      const x = scale.across(row[C.step]);
+      if (Number.isNaN(row[C.fitness])) {
+        failed.moveTo(x - 3, frame.bottom + 6);
+        failed.lineTo(x + 3, frame.bottom + 12);
+        failed.moveTo(x + 3, frame.bottom + 6);
+        failed.lineTo(x - 3, frame.bottom + 12);
+        continue;
+      }
+      if (!Number.isFinite(worthOf(row))) continue;
+      const key = 2 * row[C.origin] + isStopped(row, state, C);
+      if (!groups.has(key)) groups.set(key, { path: new Path2D(), colour: hueOf(row), stopped: key % 2 });
+      const y = down(worthOf(row));
+      const { path } = groups.get(key);
+      if (size < 4) path.rect(x - 1.5, y - 1.5, 3, 3);
+      else {
+        path.moveTo(x + size / 2, y);
+        path.arc(x, y, size / 2, 0, 7);
+      }
+    }
+    for (const { path, colour, stopped } of groups.values()) {
+      pen.fillStyle = colour;
+      pen.globalAlpha = (stopped ? 0.28 : 0.8) * (chosen === null ? 1 : 0.4);
+      pen.fill(path);
+    }
+    pen.strokeStyle = "#d1382c";
+    pen.lineWidth = 1.4;
+    pen.globalAlpha = 0.85;
+    pen.stroke(failed);
+  }
+
+  function drawHurdles(pen) {
+    const { scale, down, theme } = drawn;
+    pen.strokeStyle = pen.fillStyle = theme.text;
+    pen.lineWidth = 2;
+    hurdles.forEach(({ values }, i) => {
+      if (!values.length) return;
+      pen.globalAlpha = 0.9;
+      pen.beginPath();
+      for (const [step, value] of values) pen.lineTo(scale.across(step), down(value));
+      pen.lineTo(scale.across(scale.last), down(values[values.length - 1][1]));
+      pen.stroke();
+      pen.globalAlpha = 0.75;
+      pen.fillText(`hurdle ${i + 1}`, scale.across(values[0][0]) + 3, down(values[0][1]) - 4);
+    });
+  }
+
+  function drawBest(pen, regret) {
+    const { scale, down, rows, state, theme } = drawn;
+    const column = regret ? C.best_regret : C.best;
+    pen.strokeStyle = theme.text;
+    pen.lineWidth = 1.4;
+    pen.globalAlpha = 0.75;
+    pen.setLineDash([5, 2]);
+    pen.beginPath();
+    let level = null;
+    for (const row of rows) {
+      if (!Number.isFinite(row[column]) || row[column] === level) continue;
+      const x = scale.across(row[C.step]);
+      level === null ? pen.moveTo(x, down(row[column])) : pen.lineTo(x, down(level));
+      level = row[column];
+      pen.lineTo(x, down(level));
+    }
+    const now = state.status.best?.[regret ? "best_regret" : "best"];
+    if (level !== null) pen.lineTo(scale.across(scale.last), down(Number.isFinite(now) ? now : level));
+    pen.stroke();
+    pen.setLineDash([]);
+  }
+
+  function drawDescent(pen, line, chosen) {
+    const { scale, down, theme } = drawn;
+    const shown = new Map(line.filter((row) => Number.isFinite(worthOf(row))).map((row) => [row[C.number], row]));
+    pen.strokeStyle = theme.text;
+    pen.lineWidth = 1.6;
+    pen.globalAlpha = 0.9;
+    pen.beginPath();
+    for (const row of shown.values())
+      for (const before of [shown.get(row[C.parent]), shown.get(row[C.second_parent])]) {
+        if (!before) continue;
+        pen.moveTo(scale.across(before[C.step]), down(worthOf(before)));
+        pen.lineTo(scale.across(row[C.step]), down(worthOf(row)));
+      }
+    pen.stroke();
+    for (const row of shown.values()) {
+      pen.globalAlpha = 1;
+      pen.fillStyle = hueOf(row);
+      pen.lineWidth = row[C.number] === chosen ? 2.5 : 1.2;
+      pen.beginPath();
+      pen.arc(scale.across(row[C.step]), down(worthOf(row)), row[C.number] === chosen ? 6 : 4, 0, 7);
+      pen.fill();
+      pen.stroke();
+    }
+    canvas.dataset.ancestry = line.map((row) => row[C.number]).join(" ");
+  }
+
+  // The trial under the pointer, at most 12 pixels away; failures stand below the bottom line.
+  function find({ offsetX: x, offsetY: y }) {
+    let nearest = null;
+    let least = 12 ** 2;
+    for (const row of drawn?.rows || []) {
+      const worth = worthOf(row);
+      const height = Number.isNaN(row[C.fitness]) ? frame.bottom + 9 : drawn.down(worth);
+      const distance = (drawn.scale.across(row[C.step]) - x) ** 2 + (height - y) ** 2;
+      if (distance < least) [nearest, least] = [row, distance];
+    }
+    return nearest;
+  }
+
+  canvas.addEventListener("mousemove", (event) => {
+    const row = find(event);
+    canvas.style.cursor = row ? "pointer" : "";
+    if (row) tooltip.show(event, describe(row, drawn.state, C, truth, hueOf(row)));
+    else tooltip.hide();
+  });
+  canvas.addEventListener("mouseleave", tooltip.hide);
+  canvas.addEventListener("click", (event) => choose(find(event)?.[C.number] ?? null));
+  return draw;
+}
+
+// The lines of the tooltip of a trial.
+function describe(row, state, C, truth, colour) {
+  const failed = Number.isNaN(row[C.fitness]);
+  return [
+    { text: `candidate ${row[C.candidate]}` + (row[C.stage] > 0 ? `, training ${row[C.stage] + 1} (number ${row[C.number]})` : ""), strong: true },
+    { text: state.status.origins[row[C.origin]]?.[0] || "", colour },
+    { text: failed ? "failed" : `fitness ${Number(row[C.fitness].toPrecision(6))}` },
+    ...(Number.isFinite(row[C.fidelity]) ? [{ text: `fidelity ${number(row[C.fidelity])}` }] : []),
+    ...(isStopped(row, state, C) ? [{ text: Number.isFinite(row[C.hurdle]) ? `stopped by the hurdle ${number(row[C.hurdle])}` : "not trained on" }] : []),
+    ...(truth && Number.isFinite(row[C.rank]) ? [{ text: `true rank ${row[C.rank].toLocaleString("en")} of ${truth.candidates.toLocaleString("en")}, regret ${number(row[C.regret])}` }] : []),
+    ...(Number.isFinite(row[C.parent]) && !(row[C.stage] > 0) ? [{ text: `from ${[row[C.parent], row[C.second_parent]].filter(Number.isFinite).join(" and ")}` }] : []),
+  ];
+}

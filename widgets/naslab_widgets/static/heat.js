@@ -1,0 +1,182 @@
+// What a controller has learnt: its own figures as curves, and what it would draw each decision with as heat maps.
+
+const MOST_LINES = 96; // options shown at once
+const Q_VALUES = "q/"; // before the name of the choice
+
+// A number is a chart; a list is a chart of its first few, if it ever changes. Hurdles and Q-values are shown elsewhere.
+function chartsOf(table) {
+  const charts = [];
+  const metrics = {};
+  for (const [name, { start, width }] of table ? places(table.columns) : []) {
+    if (name === "hurdles" || name.startsWith(Q_VALUES)) continue;
+    const columns = Array.from({ length: Math.min(width, 4) }, (_, i) => start + i);
+    if (width > 1 && columns.every((column) => table.rows.every((row) => row[column] === table.rows[0][column]))) continue;
+    columns.forEach((column, i) => (metrics[`${name}/${i}`] = column));
+    charts.push({ title: name, series: columns.map((_, i) => [`${name}/${i}`, columns.length > 1 ? String(i + 1) : name]) });
+  }
+  return { charts, metrics };
+}
+
+function figuresView(parent, tooltip) {
+  make("h4", "", parent, "the searcher's own figures");
+  const box = make("div", "", parent);
+  let named = "";
+  let draw = null;
+  return function (state, theme) {
+    const table = state.tables.details;
+    const { charts, metrics } = chartsOf(table);
+    parent.style.display = charts.length ? "" : "none";
+    if (!charts.length) return;
+    if (named !== JSON.stringify([charts, metrics])) {
+      named = JSON.stringify([charts, metrics]);
+      box.replaceChildren();
+      draw = curvesView(box, charts, metrics, tooltip);
+    }
+    draw({ rows: table.rows, status: state.status }, theme);
+  };
+}
+
+function decisionsView(parent, tooltip) {
+  const head = make("div", "naslab-head", parent);
+  make("h4", "", head, "decisions");
+  const note = make("span", "naslab-facts", head);
+  const select = make("select", "naslab-select", head);
+  select.setAttribute("aria-label", "which decision");
+  const canvas = make("canvas", "naslab-heat", parent);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "probability of each option over time");
+  const LEFT = 112;
+  let named = null;
+  let drawn = null;
+  select.addEventListener("change", () => window.requestAnimationFrame(() => drawn && draw(drawn.state, drawn.theme)));
+
+  // Every decision there is: its probabilities, and its Q-values.
+  function decisions(state) {
+    const found = [];
+    for (const kind of ["policy", "details"]) {
+      const table = state.tables[kind];
+      if (!table) continue;
+      for (const [name, { start, width }] of places(table.columns))
+        if (kind === "policy" || name.startsWith(Q_VALUES)) found.push({ key: `${kind}=${name}`, name, kind, table, start, width });
+    }
+    return found;
+  }
+
+  // All of a kind together, where there is room, and each alone.
+  function offer(found) {
+    const keys = found.map(({ key }) => key);
+    if (named === String(keys)) return;
+    named = String(keys);
+    const before = select.value;
+    select.replaceChildren();
+    for (const [kind, text] of [["policy", "all probabilities"], ["details", "all Q-values"]]) {
+      const widths = found.filter((each) => each.kind === kind).map(({ width }) => width);
+      if (widths.length > 1 && widths.reduce((a, b) => a + b) <= MOST_LINES) make("option", "", select, text).value = kind;
+    }
+    for (const { key, name } of found) make("option", "", select, name).value = key;
+    if ([...select.options].some(({ value }) => value === before)) select.value = before;
+    select.style.display = found.length > 1 ? "" : "none";
+  }
+
+  function draw(state, theme) {
+    const found = decisions(state);
+    parent.style.display = found.length ? "" : "none";
+    if (!found.length) return;
+    offer(found);
+    const shown = found.filter(({ key, kind }) => [key, kind].includes(select.value));
+    const range = limits(shown);
+    const width = canvas.clientWidth || 900;
+    const columns = Math.min(shown.length, width > 1050 ? 3 : width > 600 ? 2 : 1);
+    const line = shown.length > 1 ? 12 : 18;
+    const room = width / columns - LEFT - ORDER_RIGHT;
+    const bands = [];
+    let [top, height] = [16, 0];
+    shown.forEach((decision, i) => {
+      if (i && i % columns === 0) [top, height] = [top + height + 24, 0];
+      height = Math.max(height, decision.width * line);
+      bands.push({ ...decision, left: (i % columns) * (width / columns) + LEFT, top, line, room, names: state.options[decision.name.replace(Q_VALUES, "")] || [] });
+    });
+    const pen = sharp(canvas, width, top + height + 18);
+    drawn = { state, theme, bands };
+    pen.imageSmoothingEnabled = false;
+    for (const band of bands) drawBand(pen, band, range, theme);
+    const rows = shown[0].table.rows;
+    pen.font = `10px ${theme.font}`;
+    pen.globalAlpha = 0.65;
+    pen.fillStyle = theme.text;
+    for (const left of rows.length ? new Set(bands.map((band) => band.left)) : []) {
+      pen.textAlign = "left";
+      pen.fillText(`candidate ${rows[0][0].toLocaleString("en")}`, left, top + height + 12);
+      pen.textAlign = "right";
+      pen.fillText(rows[rows.length - 1][0].toLocaleString("en"), left + room, top + height + 12);
+    }
+    pen.textAlign = "left";
+    pen.globalAlpha = 1;
+    note.textContent = `${shown[0].kind === "policy" ? "probability" : "value"}: faint ${number(range[0])}, strong ${number(range[1])}`;
+    canvas.dataset.decisions = found.length;
+    canvas.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
+  }
+
+  // Probabilities from 0 up, values from the least to the greatest; the same for all that are shown together.
+  function limits(shown) {
+    let [low, high] = shown[0].kind === "policy" ? [0, 0] : [Infinity, -Infinity];
+    for (const { table, start, width } of shown)
+      for (const row of table.rows)
+        for (let i = start; i < start + width; i++) {
+          if (row[i] < low) low = row[i];
+          if (row[i] > high) high = row[i];
+        }
+    return high > low ? [low, high] : [Number.isFinite(low) ? low : 0, Number.isFinite(low) ? low + 1 : 1];
+  }
+
+  function drawBand(pen, { name, table, start, width: count, left, top, line, room, names }, [low, high], theme) {
+    const rows = table.rows;
+    const ink = theme.dark ? [124, 200, 244] : [11, 79, 138];
+    const image = new ImageData(Math.max(1, rows.length), count);
+    rows.forEach((row, t) => {
+      for (let i = 0; i < count; i++) {
+        const value = row[start + i];
+        const strength = Number.isFinite(value) ? 0.04 + (0.96 * (value - low)) / (high - low) : 0;
+        image.data.set([...ink, 255 * strength], 4 * (i * rows.length + t));
+      }
+    });
+    const still = new OffscreenCanvas(image.width, count);
+    still.getContext("2d").putImageData(image, 0, 0);
+    pen.globalAlpha = 1;
+    pen.drawImage(still, left, top, room, count * line - 1);
+    pen.fillStyle = theme.text;
+    pen.font = `600 10px ${theme.font}`;
+    pen.globalAlpha = 0.8;
+    pen.fillText(shorten(pen, name, room), left, top - 4);
+    pen.font = `10px ${theme.font}`;
+    pen.textAlign = "right";
+    pen.globalAlpha = 0.75;
+    for (let i = 0; i < count; i++) pen.fillText(shorten(pen, names[i] ?? `option ${i + 1}`, LEFT - 10), left - 6, top + i * line + line / 2 + 3);
+    pen.textAlign = "left";
+  }
+
+  function shorten(pen, text, room) {
+    if (pen.measureText(text).width <= room) return text;
+    let end = text.length;
+    while (end > 1 && pen.measureText(`${text.slice(0, end)}…`).width > room) end -= 1;
+    return `${text.slice(0, end)}…`;
+  }
+
+  canvas.addEventListener("mousemove", (event) => {
+    const band = drawn?.bands.find(
+      ({ left, room, top, line, width }) => event.offsetX >= left - LEFT && event.offsetX <= left + room && event.offsetY >= top && event.offsetY < top + width * line
+    );
+    if (!band || !band.table.rows.length) return tooltip.hide();
+    const rows = band.table.rows;
+    const at = Math.min(rows.length - 1, Math.max(0, Math.floor(((event.offsetX - band.left) / band.room) * rows.length)));
+    const under = Math.floor((event.offsetY - band.top) / band.line);
+    const values = Array.from(rows[at].subarray(band.start, band.start + band.width), (value, i) => [value, band.names[i] ?? `option ${i + 1}`, i]);
+    const nearby = values.length <= 16 ? values : values.filter(([, , i]) => Math.abs(i - under) <= 7);
+    tooltip.show(event, [
+      { text: `${band.name}  ·  candidate ${rows[at][0]}`, strong: true },
+      ...nearby.map(([value, name, i]) => ({ text: `${number(value)}  ${name}`, strong: i === under })),
+    ]);
+  });
+  canvas.addEventListener("mouseleave", tooltip.hide);
+  return draw;
+}

@@ -1,0 +1,64 @@
+// The chosen trial, or else the best: its cell as a picture, its figures and its choices.
+
+function portraitView(parent, C, truth, choose) {
+  const head = make("div", "naslab-head", parent);
+  const title = make("h4", "", head);
+  const clear = make("button", "naslab-clear", head, "back to the best");
+  const picture = make("div", "naslab-picture", parent);
+  const facts = make("table", "naslab-facts-table", parent);
+  const choices = make("details", "", parent);
+  make("summary", "", choices, "choices");
+  const list = make("table", "naslab-facts-table", choices);
+  let shown = null;
+  clear.addEventListener("click", () => choose(null));
+
+  // Python's own drawing: it becomes elements, and its texts stay texts.
+  function place(svg) {
+    picture.replaceChildren();
+    if (!svg) return;
+    const root = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
+    if (root.nodeName === "svg") picture.append(document.importNode(root, true));
+  }
+
+  function line(table, name, value) {
+    const row = make("tr", "", table);
+    make("th", "", row, name);
+    const cell = make("td", "", row);
+    cell.append(value);
+  }
+
+  function links(numbers) {
+    const box = document.createDocumentFragment();
+    for (const each of numbers) make("button", "naslab-link", box, String(each)).addEventListener("click", () => choose(each));
+    return box;
+  }
+
+  return function draw(state, theme, chosen) {
+    const told = state.candidate;
+    parent.style.display = told || state.trials.length ? "" : "none";
+    clear.style.display = chosen === null ? "none" : "";
+    const row = told && (told.ancestry[0] ?? state.byNumber.get(told.selected));
+    if (!row || told === shown) return;
+    shown = told;
+    title.textContent = `candidate ${row[C.candidate]}` + (row[C.stage] > 0 ? `, training ${row[C.stage] + 1}` : "");
+    place(told.picture);
+    facts.replaceChildren();
+    const failed = Number.isNaN(row[C.fitness]);
+    line(facts, "fitness", failed ? told.status : String(Number(row[C.fitness].toPrecision(6))));
+    line(facts, "origin", state.status.origins[row[C.origin]]?.[0] || "");
+    if (told.parents.length) line(facts, told.parents.length > 1 ? "parents" : "parent", links(told.parents));
+    if (Number.isFinite(row[C.parent])) line(facts, "ancestors", String(told.ancestry.length - 1));
+    if (Number.isFinite(row[C.fidelity])) line(facts, "fidelity", number(row[C.fidelity]));
+    if (Number.isFinite(row[C.hurdle])) line(facts, "hurdle", number(row[C.hurdle]));
+    if (Number.isFinite(row[C.rank])) {
+      line(facts, "true rank", `${row[C.rank].toLocaleString("en")} of ${truth.candidates.toLocaleString("en")}`);
+      line(facts, `true regret (${truth.metric})`, number(row[C.regret]));
+    }
+    for (const [name, value] of Object.entries(told.figures)) line(facts, name, number(value));
+    if (told.message) line(facts, "message", told.message);
+    list.replaceChildren();
+    for (const [name, value] of told.choices) line(list, name, value);
+    choices.style.display = told.choices.length ? "" : "none";
+    parent.dataset.number = told.selected;
+  };
+}

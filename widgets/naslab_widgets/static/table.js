@@ -1,0 +1,97 @@
+// The fittest and the last trials in a table that sorts by any column.
+
+function tableView(parent, C, description, choose) {
+  const head = make("div", "naslab-head", parent);
+  make("h4", "", head, "candidates");
+  const note = make("span", "naslab-facts", head);
+  const frame = make("div", "naslab-scroll", parent);
+  const table = make("table", "naslab-trials-table", frame);
+  const header = make("tr", "", make("thead", "", table));
+  const body = make("tbody", "", table);
+  let order = { name: "number", descending: true };
+  let state = null;
+  let written = [];
+  let writtenAt = -Infinity;
+  let later = null;
+  const SELDOM = 500; // ms between two tables that differ only by new trials: a table is dear to lay out
+
+  const status = (row) => (Number.isNaN(row[C.fitness]) ? (state.notes.get(row[C.number])?.status ?? "failed") : isStopped(row, state, C) ? "stopped" : state.continued.has(row[C.number]) ? "trained on" : "done");
+  const columns = [
+    { name: "number", of: (row) => row[C.number] },
+    { name: "status", of: status },
+    { name: "fitness", of: (row) => row[C.fitness], show: (value) => (Number.isNaN(value) ? "–" : String(Number(value.toPrecision(6)))) },
+    { name: "fidelity", of: (row) => row[C.fidelity], optional: true },
+    { name: "origin", of: (row) => state.status.origins[row[C.origin]]?.[0] || "" },
+    { name: "parents", of: (row) => row[C.parent], show: (_, row) => [row[C.parent], row[C.second_parent]].filter(Number.isFinite).join(", "), optional: true },
+    { name: "generation", of: (row) => row[C.generation], optional: true },
+    { name: "true rank", of: (row) => row[C.rank], show: (value) => (Number.isNaN(value) ? "–" : value.toLocaleString("en")), optional: true },
+    { name: "regret", of: (row) => row[C.regret], optional: true },
+  ];
+
+  // The best and the last of those that the page knows, which are the best and the last of all.
+  function listed() {
+    const rows = state.trials;
+    const worth = (row) => (Number.isNaN(row[C.fitness]) ? -Infinity : row[C.fitness]);
+    const best = [...rows].sort((a, b) => worth(b) - worth(a)).slice(0, description.listed);
+    return [...new Set([...rows.slice(-description.listed), ...best])];
+  }
+
+  function compare(a, b) {
+    const missing = (value) => value === undefined || Number.isNaN(value);
+    if (missing(a) || missing(b)) return missing(a) - missing(b); // always at the end
+    const less = a < b ? -1 : a > b ? 1 : 0;
+    return order.descending ? -less : less;
+  }
+
+  function draw(now, theme, chosen) {
+    state = now;
+    parent.style.display = state.trials.length ? "" : "none";
+    clearTimeout(later);
+    const mark = [state.version, state.notes.size, order.name, order.descending, chosen];
+    if (mark.join() === written.join()) return;
+    const wait = writtenAt + SELDOM - performance.now();
+    if (wait > 0 && mark.slice(2).join() === written.slice(2).join()) {
+      later = setTimeout(() => draw(state, theme, chosen), wait);
+      return;
+    }
+    written = mark;
+    writtenAt = performance.now();
+    const rows = listed();
+    const figures = [...new Set(rows.flatMap((row) => Object.keys(state.notes.get(row[C.number])?.figures || {})))].slice(0, 8);
+    const shown = [
+      ...columns.filter(({ of, optional }) => !optional || rows.some((row) => of(row) > 0)),
+      ...figures.map((name) => ({ name, of: (row) => state.notes.get(row[C.number])?.figures[name] })),
+    ];
+    const by = shown.find(({ name }) => name === order.name) || shown[0];
+    rows.sort((a, b) => compare(by.of(a), by.of(b)) || b[C.number] - a[C.number]);
+    note.textContent = rows.length < state.status.step ? `the ${description.listed} best and the last ${description.listed}` : "";
+    header.replaceChildren();
+    for (const column of shown) {
+      const cell = make("th", "", header);
+      const arrow = column === by ? (order.descending ? " ▾" : " ▴") : "";
+      cell.setAttribute("aria-sort", column === by ? (order.descending ? "descending" : "ascending") : "none");
+      make("button", "naslab-link", cell, column.name + arrow).addEventListener("click", () => {
+        order = { name: column.name, descending: column === by ? !order.descending : column.name !== "regret" && column.name !== "true rank" };
+        draw(state, theme, chosen);
+      });
+    }
+    const lines = rows.map((row) => {
+      const line = make("tr", row[C.number] === chosen ? "naslab-chosen" : "");
+      line.dataset.number = row[C.number];
+      for (const { of, show } of shown) {
+        const value = of(row);
+        make("td", typeof value === "string" ? "naslab-word" : "", line, show ? show(value, row) : typeof value === "string" ? value : number(value));
+      }
+      const message = state.notes.get(row[C.number])?.message;
+      if (message) line.title = message;
+      return line;
+    });
+    body.replaceChildren(...lines);
+  }
+
+  body.addEventListener("click", (event) => {
+    const line = event.target.closest("tr");
+    if (line) choose(Number(line.dataset.number));
+  });
+  return draw;
+}

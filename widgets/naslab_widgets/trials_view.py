@@ -1,0 +1,271 @@
+"""The view of a search of trials: one canvas widget, fed with tables of float32 (`naslab_widgets.wire`).
+
+The browser holds a few thousand trials of a search of any length: every stride-th, the fittest and the last. What it
+wants to know of one (its picture, its choices, all its ancestors) it asks for by `select`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from naslab.architecture import Architecture
+from naslab.benchmarks import Benchmark
+from naslab.events import Evaluated, Event
+from naslab_widgets.figures import cell, svg
+from naslab_widgets.figures.cell import CELL_WIDTH
+from naslab_widgets.figures.families import SLOTS, leading, shares
+from naslab_widgets.figures.ledger import COLUMNS, Ledger
+from naslab_widgets.figures.palette import GREY, HUES, colours
+from naslab_widgets.figures.trials import draw_family_tree, draw_trials, hurdles_of
+from naslab_widgets.figures.truth import Truth
+from naslab_widgets.trial_blocks import NamedValues, Packet, TrialRows
+from naslab_widgets.wire import Log, Wire
+
+LISTED = 100
+"""The table lists so many of the fittest and of the last trials."""
+SELDOM = 0.5
+"""Seconds between two messages with what is dear: the table, the population."""
+KEPT_PICTURES = 64
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("shared", "status", "curves", "stream", "fitness", "family", "heat", "portrait", "table", "trials")
+
+
+class TrialsView(anywidget.AnyWidget):
+    """Shows the trials it is given. `take` and `publish` may be called from any thread."""
+
+    _esm = "\n".join((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "trials.css"))
+    description = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        space: Any,
+        *,
+        poke: Callable[[], None],
+        benchmark: Benchmark | None = None,
+        population: int | None = None,
+        hz: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            poke: called, at no cost, when the browser has asked for something: `publish` is then due.
+            benchmark: the table that the fitness is read from; shows the true rank and regret of each candidate.
+            population: how many candidates are alive at once, if the searcher knows.
+        """
+        self._space, self._truth = space, Truth(benchmark) if benchmark is not None else None
+        self._population = population or 50
+        super().__init__(
+            description={
+                "columns": list(COLUMNS),
+                "truth": self._truth and {"metric": self._truth.metric, "candidates": self._truth.candidates},
+                "families": [*map(list, HUES[:SLOTS]), list(GREY)],
+                "population": self._population,
+                "listed": LISTED,
+            }
+        )
+        self._poke, self._wire, self._clock = poke, Wire(hz, clock), clock
+        self._lock = threading.Lock()
+        self._pictures: OrderedDict[Architecture, str] = OrderedDict()
+        self._selected: int | None = None
+        self._chosen = False
+        """Whether the selected trial was clicked; otherwise the page asks for the best."""
+        self.on_msg(self._hear)
+        self.clear()
+
+    @property
+    def listening(self) -> bool:
+        """Whether a front end has asked for the view."""
+        return self._wire.listening
+
+    # --- what happened ---------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Forget all trials; the browser gets a new snapshot."""
+        with self._lock:
+            self._ledger = Ledger(self._truth)
+            self._rows = TrialRows(self._ledger)
+            self._details = NamedValues("details", limit=500, most=256)
+            self._policy = NamedValues("policy", limit=250, most=1024)
+            self._options: dict[str, list[str]] = {}
+            self._slots: list[int | None] = [None] * SLOTS
+            self._log = Log()
+            self._latest: Evaluated | None = None
+            self._news = False
+            self._begin_anew()
+            forget, self._selected = self._selected is not None, None
+        if forget:
+            self._answer()
+
+    def _begin_anew(self) -> None:
+        self._fresh, self._seldom_due, self._seldom_at = True, True, -SELDOM
+        self._noted: set[int] = set()
+
+    def take(self, *events: Event) -> None:
+        """Events, to be shown with the next message."""
+        trials = [event for event in events if isinstance(event, Evaluated)]
+        with self._lock:
+            if len(trials) < len(events):
+                for event in events:
+                    self._log.take(event)
+            if not trials:
+                return
+            self._ledger.take(trials)
+            self._rows.grow()
+            self._details.extend([(event.step, event.details) for event in trials if event.details])
+            self._policy.extend([(event.step, event.probabilities) for event in trials if event.probabilities])
+            self._latest = trials[-1]
+            self._news = self._seldom_due = True
+
+    def note(self, step: int, text: str, *, error: bool = False) -> None:
+        """A line for the log below the pictures."""
+        with self._lock:
+            self._log.note(step, text, error=error)
+
+    # --- to the browser --------------------------------------------------------------------------
+
+    def publish(self, status: dict[str, Any]) -> bool:
+        """Send what is new, unless it is too early; True if something has to wait for the next call."""
+        with self._lock:
+            if not self._wire.open:
+                return False
+            seldom = self._seldom_due and self._clock() - self._seldom_at >= SELDOM
+            status = {**status, **self._told()}
+            if not (self._fresh or self._news or seldom or self._wire.changed(status)):
+                return self._seldom_due
+            if self._wire.early:
+                return True
+            fresh = self._fresh
+            packets = [self._rows.packet(fresh), self._details.packet(fresh), self._policy.packet(fresh)]
+            message: dict[str, Any] = {"type": "trials", "fresh": fresh}
+            if seldom or fresh:
+                packets += self._seldom_packets(message)
+                self._seldom_due, self._seldom_at = False, self._clock()
+            self._fresh = self._news = False
+            sent = [packet for packet in packets if packet is not None and (packet.reset or len(packet.rows))]
+            message |= {**self._wire.next(status), "tables": [packet.head() for packet in sent]}
+            self.send(message, buffers=[np.ascontiguousarray(packet.rows, "<f4").tobytes() for packet in sent])
+            return self._seldom_due
+
+    def _told(self) -> dict[str, Any]:
+        """What the status line, the legend and the log say."""
+        ledger, best = self._ledger, self._ledger.best
+        return {
+            "unit": "candidate",
+            "rates": dict(self._latest.knobs) if self._latest else {},
+            "log": self._log.lines,
+            "marks": self._log.marks,
+            "origins": [[name, *pair] for name, pair in colours(list(ledger.origins)).items()],
+            "failed": ledger.failed,
+            "best": None if best is None else {name: float(v) for name, v in self._of(best).items() if v == v},
+        }
+
+    def _of(self, place: int) -> dict[str, float]:
+        return dict(zip(COLUMNS, map(float, self._ledger.rows[place]), strict=True))
+
+    def _seldom_packets(self, message: dict[str, Any]) -> list[Packet]:
+        """The trials that the table lists, and who makes up the population; into the message, what is no number."""
+        ledger, families = self._ledger, self._ledger.column("family")
+        listed = [*ledger.fittest(LISTED), *range(max(0, len(ledger) - LISTED), len(ledger))]
+        packets = [Packet("listed", ledger.rows[self._rows.missing(listed)], True)]
+        message["notes"] = {}
+        for place in listed:
+            told, number = ledger.told[place], int(ledger.rows[place, 1])
+            if number not in self._noted and (told.figures or told.status != "done"):
+                note = {"figures": dict(told.figures), "message": told.message, "status": told.status}
+                message["notes"][number] = note
+        self._noted = {int(ledger.rows[place, 1]) for place in listed}
+        if len(ledger) and ledger.column("generation").any():
+            self._slots = leading(families, self._population, self._slots)
+            packets.append(Packet("population", shares(families, self._population, self._slots), True))
+        message["families"] = self._slots
+        message["options"] = self._named_options()
+        return packets
+
+    def _named_options(self) -> dict[str, list[str]]:
+        """What the options of each decision are called, as far as the latest and the best have been asked for them."""
+        named = {name.removeprefix("q/") for name in (*self._policy.widths, *self._details.widths)}
+        if self._latest is None or named <= self._options.keys():
+            return self._options
+        for architecture in filter(None, (self._latest.architecture, self._latest.best)):
+            for choice, _ in self._space.walk(architecture.choices):
+                if choice.name in named:
+                    self._options[choice.name] = [str(option) for option in choice.options]
+        return self._options
+
+    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
+        with self._lock:
+            kind = self._wire.hear(message)
+            if kind == "hello":
+                self._begin_anew()
+            elif kind == "select":
+                number = message.get("number")
+                self._selected = number if type(number) is int else None
+                self._chosen = message.get("chosen") is True
+        if kind == "select" or (kind == "hello" and self._selected is not None):
+            self._answer()
+        self._poke()
+
+    # --- one candidate ---------------------------------------------------------------------------
+
+    def _answer(self) -> None:
+        """Tell the browser of the selected trial; nothing is selected if it is unknown."""
+        with self._lock:
+            number, chosen, ledger = self._selected, self._chosen, self._ledger
+            place = None if number is None else ledger.place(number)
+            if number is None or place is None:
+                self._selected = None
+                self.send({"type": "candidate", "selected": None, "chosen": False}, buffers=[])
+                return
+            told, rows = ledger.told[place], ledger.rows[ledger.ancestry(number)]
+        picture, choices, why = self._portrait(told.architecture)
+        self.send(
+            {
+                "type": "candidate",
+                "selected": number,
+                "chosen": chosen,
+                "picture": picture,
+                "choices": choices,
+                "figures": dict(told.figures),
+                "status": told.status,
+                "parents": list(told.parents),
+                "message": told.message or why,
+            },
+            buffers=[np.ascontiguousarray(rows, "<f4").tobytes()],
+        )
+
+    def _portrait(self, architecture: Architecture) -> tuple[str, list[list[str]], str]:
+        """The cell as SVG, its choices by name, and why there is no picture."""
+        try:
+            if architecture not in self._pictures:
+                graph = self._space.graph(architecture)
+                self._pictures[architecture] = str(cell(graph, width=CELL_WIDTH if len(graph) > 6 else 400))
+                if len(self._pictures) > KEPT_PICTURES:
+                    self._pictures.popitem(last=False)
+            choices = [[choice.name, str(value)] for choice, value in self._space.walk(architecture.choices)]
+            return self._pictures[architecture], choices, ""
+        except Exception as error:  # a space of the user's own that cannot draw
+            return "", [], f"no picture: {type(error).__name__}: {error}"
+
+    # --- without a browser -----------------------------------------------------------------------
+
+    def picture(self) -> svg.Drawing:
+        """The best cell, the trials and the family tree as they stand, as a static SVG."""
+        with self._lock:
+            ledger = self._ledger
+            drawings = [draw_trials(ledger, hurdles_of(self._details.kept))]
+            if len(ledger) and ledger.column("generation").any():
+                drawings.append(draw_family_tree(ledger))
+            best = None if ledger.best is None else ledger.told[ledger.best].architecture
+        if best is not None and (portrait := self._portrait(best)[0]):
+            drawings.insert(0, svg.Drawing(portrait))
+        return svg.stacked(*drawings)
