@@ -62,7 +62,7 @@ def test_second_order_hands_the_inner_step_over_whole(digits, product, monkeypat
     searcher = make(digits, order=2, hessian_product=product, radius=1e-8, w_lr=0.1, w_weight_decay=0.01)
     searcher.advance()  # so that there is momentum
     searcher.network.double()
-    for state in searcher._sgd.state.values():
+    for state in searcher._optimisers.sgd.state.values():
         state["momentum_buffer"] = state["momentum_buffer"].double()
     for part, alpha in searcher.alphas.items():
         searcher.alphas[part] = alpha.detach().double().requires_grad_()
@@ -76,14 +76,14 @@ def test_second_order_hands_the_inner_step_over_whole(digits, product, monkeypat
         grads = torch.autograd.grad(loss, list(named.values()), create_graph=True, allow_unused=True)
         moved = {}
         for (name, w), g in zip(named.items(), grads, strict=True):
-            buffer = searcher._sgd.state[w]["momentum_buffer"]
+            buffer = searcher._optimisers.sgd.state[w]["momentum_buffer"]
             moved[name] = w - 0.1 * (0.9 * buffer + (0 if g is None else g) + 0.01 * w)
         logits = torch.func.functional_call(searcher.network, moved, (xv, mixture))
         expected = torch.autograd.grad(digits.loss(logits, yv), alphas)
 
     found = []
-    monkeypatch.setattr(searcher, "_move_alphas", found.extend)
-    searcher._alpha_step_second_order((x, y), (xv, yv), 0.1)
+    monkeypatch.setattr(searcher, "_move_alphas", lambda gradients, rates: found.extend(gradients))
+    searcher._alpha_step((x, y), (xv, yv), {"w_lr": 0.1})
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -131,7 +131,7 @@ def test_the_alpha_step_computes_no_weight_gradients(digits):
         return original(weights)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("naslab.searchers.darts.frozen", spy)
+        patch.setattr("naslab.searchers.gradient.level.frozen", spy)
         searcher.advance()
     assert seen == [len(searcher._weights)]
     assert all(w.requires_grad for w in searcher._weights)
@@ -163,12 +163,12 @@ def test_each_step_draws_from_both_halves_with_fresh_augmentation(digits, monkey
 def test_cosine_runs_from_the_start_to_the_minimum_and_restarts_from_a_set_value(digits):
     searcher = make(digits, epochs=10, w_lr=0.1, w_lr_min=0.01)
     expected = [0.01 + 0.09 * (1 + math.cos(math.pi * e / 10)) / 2 for e in range(10)]
-    assert [searcher._w_lr(e) for e in range(10)] == pytest.approx(expected)
+    assert [searcher._at("w_lr", e) for e in range(10)] == pytest.approx(expected)
     searcher._step = 5 * searcher._steps_per_epoch
     searcher.turn("w_lr", 0.5)
-    assert searcher._w_lr(5) == pytest.approx(0.5)
-    assert searcher._w_lr(10) == pytest.approx(0.01)
-    assert all(searcher._w_lr(e) > searcher._w_lr(e + 1) for e in range(5, 10))
+    assert searcher._at("w_lr", 5) == pytest.approx(0.5)
+    assert searcher._at("w_lr", 10) == pytest.approx(0.01)
+    assert all(searcher._at("w_lr", e) > searcher._at("w_lr", e + 1) for e in range(5, 10))
 
 
 def test_figures_of_an_event(digits):
@@ -250,7 +250,7 @@ def test_numpy_numbers_are_numbers(digits):
 def test_a_rate_below_the_minimum_stays_where_it_was_set(digits):
     searcher = make(digits, epochs=10, w_lr_min=1e-3)
     searcher.turn("w_lr", 1e-5)
-    assert [searcher._w_lr(epoch) for epoch in range(10)] == [1e-5] * 10
+    assert [searcher._at("w_lr", epoch) for epoch in range(10)] == [1e-5] * 10
 
 
 def test_something_else_than_a_task_is_refused():

@@ -1,0 +1,42 @@
+"""DrNAS: Dirichlet neural architecture search (Chen, Wang, Cheng, Tang & Hsieh 2021, https://arxiv.org/abs/2006.10355).
+
+    on each edge: theta <- Dirichlet(elu(alpha) + 1), the weights of the operations
+    alpha <- alpha - Adam(grad_alpha L_val(w, theta)), along the path of the draw (Eq. 4); decay pulls elu(alpha) + 1
+        to one, where no weights are likelier than others (the paper's distance regulariser)
+    w <- w - SGD(grad_w L_train(w, theta)), with a draw of its own
+    derive from the mean of the Dirichlet
+
+Differences from the paper: one stage, with all channels; its progressive scheme of partial channels (one in 4, then one
+in 2, with operations pruned between) is not here. `GradientSearch` combines a Dirichlet with partial channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from naslab.searchers.gradient import Composed, Dirichlet, PartialChannels, Parts, Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrNASHyperparameters(Training):
+    """Defaults are those of the authors' search on CIFAR-10."""
+
+    w_lr: float = 0.1
+    """Learning rate of the weights at the start; falls along a cosine, epoch by epoch."""
+    w_lr_min: float = 0.0
+    """Learning rate of the weights at the end of the cosine."""
+    alpha_lr: float = 6e-4
+    """Learning rate of the architecture (Adam)."""
+    one_in: int = 1
+    """Operations work on one channel in so many."""
+
+
+class DrNAS(Composed):
+    """DrNAS, one stage of it, on any space with a supernet."""
+
+    name = "drnas"
+    Hyperparameters = DrNASHyperparameters
+
+    @classmethod
+    def compose(cls, hyper: DrNASHyperparameters) -> Parts:
+        return Parts(sampling=Dirichlet(), channels=PartialChannels(one_in=hyper.one_in))

@@ -1,0 +1,41 @@
+"""GDAS: search by a differentiable sampler (Dong & Yang 2019, https://arxiv.org/abs/1910.04465, Eq. 5 to 7).
+
+    repeat, a mini-batch of each half of the training data at a time:
+        on each edge: s <- softmax((log p + Gumbel numbers) / t), p = softmax(alpha); compute its largest operation only
+        alpha <- alpha - Adam(grad_alpha L_val), taking the one-hot choice for s in the backward pass
+        w <- w - SGD(grad_w L_train), with a choice of its own
+    t falls from 10 to 0.1 (the authors' code)
+
+Differences from the authors' code: it gives the operations that were not chosen a share in the gradient by adding their
+(zero) weights to the output; here the gradient goes through the chosen one alone, as the paper has it. Momentum and
+decay go on for an operation that was not chosen if it was on another edge that leaves the same state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from naslab.searchers.gradient import Composed, Parts, StraightThrough, Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class GDASHyperparameters(Training):
+    """Defaults are those of the paper's search on CIFAR-10."""
+
+    epochs: int = 250
+    """Passes over the half of the training data that moves the weights."""
+    temperature: float = 10.0
+    """Of the samples at the start; falls in equal steps."""
+    temperature_end: float = 0.1
+    """At the end."""
+
+
+class GDAS(Composed):
+    """GDAS on any space with a supernet."""
+
+    name = "gdas"
+    Hyperparameters = GDASHyperparameters
+
+    @classmethod
+    def compose(cls, hyper: GDASHyperparameters) -> Parts:
+        return Parts(sampling=StraightThrough(temperature=hyper.temperature, temperature_end=hyper.temperature_end))

@@ -1,0 +1,270 @@
+"""All of a search by gradients but its step: data, supernet, alphas, knobs, spec and state."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from naslab import spaces, tasks
+from naslab.architecture import Architecture
+from naslab.device import usable_device
+from naslab.errors import DataError, Diverged, SpecError, whole
+from naslab.randomness import seeded, torch_generator
+from naslab.searchers.gradient.cures import Penalty, Resource, SizeTracking, Watch
+from naslab.searchers.gradient.level import Single
+from naslab.searchers.gradient.mixing import entering
+from naslab.searchers.gradient.optimisers import Optimisers
+from naslab.searchers.gradient.parts import Parts, to_json
+from naslab.searchers.gradient.schedule import Schedule
+from naslab.searchers.gradient.training import Training
+from naslab.searchers.gradient.watching import Sized, Watching
+from naslab.searchers.searcher import Knob, State, SupernetSearcher, attribute_docstrings, read_hyperparameters
+from naslab.spaces.space import Space, SupernetSpace
+from naslab.tasks import Images
+from naslab.tasks.order import batch_indices, epoch_length
+
+Batch = tuple[Tensor, Tensor]
+"""Images [B, C, H, W] and labels [B]."""
+
+
+class Frame(SupernetSearcher):
+    """What `Composed` makes its steps in.
+
+    Args:
+        space: a space with `supernet` and `derive`, for instance `naslab.spaces.DartsCell`.
+        task: image classification, for instance `naslab.tasks.FashionMNIST()`.
+        seed: of the weights, the alphas, the halves of the data, its order and augmentation, and every sample.
+        device: for instance "cuda"; CUDA where there is one if left out, else the CPU.
+        threads: CPU threads of each step. One by default: a small supernet loses more than it gains by a
+            second one as soon as anything else runs. Part of what makes a search repeatable.
+        **hyperparameters: see the dataclass `Hyperparameters` of the class.
+    """
+
+    Hyperparameters: ClassVar[type[Training]]
+
+    @classmethod
+    @abstractmethod
+    def compose(cls, hyper: Any) -> Parts:
+        """The method, from its hyperparameters."""
+
+    def __init__(
+        self,
+        space: Space,
+        task: Images,
+        *,
+        seed: int = 0,
+        device: str | None = None,
+        threads: int = 1,
+        **hyperparameters: Any,
+    ) -> None:
+        if not isinstance(space, SupernetSpace):
+            raise SpecError(f"{self.name} needs a space with a supernet; {space.name!r} has none")
+        if not isinstance(task, Images):
+            raise SpecError(f"{self.name} needs a task such as naslab.tasks.FashionMNIST(), not {task!r:.100}")
+        self.seed, self.threads = whole("seed", seed, 0), whole("threads", threads, 1)
+        self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
+        self.space, self.task = space, task
+        self.device = usable_device(device)
+        hyper = self.hyperparameters
+        self.parts = self.compose(hyper)
+        self._halves = task.halves(seed, hyper.train_portion)
+        if isinstance(self.parts.level, Single):
+            self._halves = (torch.cat(list(self._halves)),) * 2
+        smaller = min(len(half) for half in self._halves)
+        if smaller < hyper.batch_size:
+            raise DataError(
+                f"a batch of {hyper.batch_size} is larger than the {smaller} images of the smaller half of the "
+                f"training data ({len(task.train)} in all, train_portion={hyper.train_portion:g}); "
+                f"take batch_size={smaller} or less"
+            )
+        self._steps_per_epoch = epoch_length(len(self._halves[0]), hyper.batch_size)
+        self._step = 0
+        self._baseline: float | None = None
+        self._schedules = self._all_schedules()
+        self._set = {name: (schedule.start, 0) for name, schedule in self._schedules.items()}
+        """Knob -> the value that was last set, and the epoch when it was."""
+        self._cures = {type(cure): cure for cure in self.parts.cures}
+        self._penalties = [cure for cure in self.parts.cures if isinstance(cure, Penalty)]
+        self._watching = Watching([cure for cure in self.parts.cures if isinstance(cure, Watch)])
+
+        with seeded(seed, "weights"):
+            self.network: nn.Module = self._supernet().to(self.device)
+        shapes = {part: (rows, len(space.operations)) for part, rows in space.edges().items()}
+        self.alphas = self._small("alphas", shapes)
+        """Part -> [E, O]."""
+        self.edges: dict[str, Tensor] = {}
+        """Part -> [E]: logits of the edges, where they have some of their own."""
+        if self.parts.channels.edge_normalisation:
+            self.edges = self._small("edges", {part: (rows,) for part, (rows, _) in shapes.items()})
+        self._entering = entering(space)
+        self._simplexes = {part: self.parts.mixing.simplexes(rows) for part, rows in self._entering.items()}
+        self._costs = {
+            part: matrix.to(self.device)
+            for cure in self._penalties
+            if isinstance(cure, Resource)
+            for part, matrix in cure.costs(self.network, task.input_shape, shapes).items()
+        }
+        learnt = {**self.alphas, **{f"{part}-edges": logits for part, logits in self.edges.items()}}
+        self._optimisers = Optimisers(self.network, learnt, hyper)
+        self._weights = self._optimisers.weights
+
+    def _small(self, what: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+        """What the architecture learns, at the start: for each part, numbers close to zero."""
+        generator, scale = torch_generator(self.seed, what), self.hyperparameters.alpha_scale
+        return {
+            part: (scale * torch.randn(*shape, generator=generator)).to(self.device).requires_grad_()
+            for part, shape in shapes.items()
+        }
+
+    def _supernet(self) -> nn.Module:
+        supernet, one_in = self.space.supernet, self.parts.channels.one_in  # type: ignore[attr-defined]
+        if one_in == 1:
+            return supernet(self.task)
+        if "one_in" not in signature(supernet).parameters:
+            raise SpecError(f"the supernet of {self.space.name!r} has no partial channels; leave one_in at 1")
+        return supernet(self.task, one_in=one_in)
+
+    def _batch(self, half: str) -> Batch:
+        """Images [B, C, H, W] and labels [B] of this step, from one half of the training data."""
+        indices = self._halves[0 if half == "weights" else 1]
+        chosen = batch_indices(indices, self.hyperparameters.batch_size, self._step, self.seed, half)
+        generator = torch_generator(self.seed, "augment", half, self._step)
+        return self.task.batch(chosen, augment=generator, device=self.device)
+
+    @contextmanager
+    def _naming_the_step(self) -> Iterator[None]:
+        """Inside, what diverges says at which step."""
+        try:
+            yield
+        except Diverged as error:
+            raise Diverged(f"step {self._step + 1}: {error}") from None
+
+    # --- knobs -----------------------------------------------------------------------------------
+
+    def _all_schedules(self) -> dict[str, Schedule]:
+        hyper, documented = self.hyperparameters, attribute_docstrings(Training)
+        return {
+            "w_lr": Schedule(
+                start=hyper.w_lr,
+                end=hyper.w_lr_min,
+                shape="cosine",
+                low=1e-5,
+                high=1.0,
+                description=documented["w_lr"],
+            ),
+            "alpha_lr": Schedule(start=hyper.alpha_lr, low=1e-5, high=1.0, description=documented["alpha_lr"]),
+            **self.parts.schedules(),
+        }
+
+    def _at(self, name: str, epoch: int) -> float:
+        """The value of a knob in an epoch."""
+        return self._schedules[name].at(epoch, self.hyperparameters.epochs, *self._set[name])
+
+    @property
+    def knobs(self) -> Mapping[str, Knob]:
+        epoch = min(self._step, self.total - 1) // self._steps_per_epoch
+        return {name: schedule.knob(self._at(name, epoch)) for name, schedule in self._schedules.items()}
+
+    def turn(self, name: str, value: float) -> None:
+        self._set[name] = (self.check_knob(name, value), self._step // self._steps_per_epoch)
+
+    # --- where it stands -------------------------------------------------------------------------
+
+    @property
+    def step(self) -> int:
+        return self._step
+
+    @property
+    def total(self) -> int:
+        """Steps in the whole search; fewer once it has been stopped early."""
+        whole_search = self.hyperparameters.epochs * self._steps_per_epoch
+        return whole_search if self._watching.stopped is None else self._watching.stopped
+
+    def _edge_shares(self, part: str) -> Tensor:
+        """[E]: a softmax over the edges into each node."""
+        logits = self.edges[part]
+        shares = torch.cat([logits[rows].softmax(dim=0) for rows in self._entering[part]])
+        return shares[torch.tensor([row for rows in self._entering[part] for row in rows]).argsort()]
+
+    def _mean(self) -> dict[str, Tensor]:
+        """Part -> [E, O]: what the weights of the operations are on average."""
+        means = {part: self.parts.sampling.mean(a, self._simplexes[part]) for part, a in self.alphas.items()}
+        return {part: m * self._edge_shares(part).unsqueeze(1) for part, m in means.items()} if self.edges else means
+
+    def probabilities(self) -> dict[str, np.ndarray]:
+        """Part -> [E, O] float32: the mean weights, from which the cell is derived.
+
+        A row is the distribution of its edge; where edges are weighed against each other (`JointSoftmax`, edge
+        normalisation), it is the edge's part of the distribution of the node that it enters.
+        """
+        with torch.no_grad():
+            return {part: mean.float().cpu().numpy() for part, mean in self._mean().items()}
+
+    @property
+    def best(self) -> Architecture:
+        if self._watching.kept is not None:
+            return Architecture(self.space.name, tuple(self._watching.kept))
+        return self.space.derive(self.probabilities())  # type: ignore[attr-defined]
+
+    @property
+    def by_size(self) -> list[Sized]:
+        """The best cell of every size so far, small to large; `pareto` in `watching` keeps those worth their size."""
+        if not any(isinstance(cure, SizeTracking) for cure in self.parts.cures):
+            raise SpecError(f"{self.name} tracks no sizes; give it the cure SizeTracking, or take MiLeNAS")
+        return self._watching.by_size(self.space.name)
+
+    # --- spec and state --------------------------------------------------------------------------
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            "searcher": self.name,
+            "space": self.space.spec(),
+            "task": self.task.spec(),
+            "seed": self.seed,
+            "device": str(self.device),
+            "threads": self.threads,
+            "hyperparameters": {
+                field.name: to_json(getattr(self.hyperparameters, field.name))
+                for field in dataclasses.fields(self.hyperparameters)
+            },
+        }
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any], task: Images | None = None) -> Frame:
+        device = "cpu" if spec["device"].startswith("cuda") and not torch.cuda.is_available() else spec["device"]
+        return cls(
+            spaces.from_spec(spec["space"]),
+            tasks.from_spec(spec["task"], task),
+            seed=spec["seed"],
+            device=device,
+            threads=spec["threads"],
+            **spec["hyperparameters"],
+        )
+
+    def state_dict(self) -> State:
+        state: State = {"step": self._step}
+        for name, (value, since) in self._set.items():
+            state[name] = value
+            if self._schedules[name].end is not None:
+                state[f"{name}_epoch"] = since
+        if self._baseline is not None:
+            state["baseline"] = self._baseline
+        if self._watching.watches:
+            state["epochs"] = self._watching.memory()
+        return {**state, **self._optimisers.state()}
+
+    def load_state_dict(self, state: State) -> None:
+        self._optimisers.load(state)
+        self._step = int(state["step"])  # type: ignore[arg-type]
+        self._set = {name: (float(state[name]), int(state.get(f"{name}_epoch", 0))) for name in self._schedules}  # type: ignore[arg-type]
+        self._baseline = float(state["baseline"]) if "baseline" in state else None  # type: ignore[arg-type]
+        if self._watching.watches:
+            self._watching.remember(str(state["epochs"]))

@@ -1,0 +1,98 @@
+"""What moves weights and architecture: SGD and Adam, with a state that names every tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from naslab.errors import Diverged
+from naslab.searchers.bilevel import InnerStep
+from naslab.searchers.gradient.training import Training
+from naslab.snapshot import State
+
+
+class Optimisers:
+    """SGD with momentum for the weights of a network, Adam for the alphas."""
+
+    def __init__(self, network: nn.Module, alphas: Mapping[str, Tensor], hyper: Training) -> None:
+        self.network, self.alphas, self.hyper = network, dict(alphas), hyper
+        self.weights = list(network.parameters())
+        self.sgd = torch.optim.SGD(
+            self.weights, lr=hyper.w_lr, momentum=hyper.w_momentum, weight_decay=hyper.w_weight_decay
+        )
+        self.adam = torch.optim.Adam(
+            list(self.alphas.values()),
+            lr=hyper.alpha_lr,
+            betas=(hyper.alpha_beta1, hyper.alpha_beta2),
+            weight_decay=hyper.alpha_weight_decay,
+        )
+
+    def move_alphas(self, gradients: list[Tensor], rate: float) -> None:
+        for alpha, gradient in zip(self.alphas.values(), gradients, strict=True):
+            must_be_finite("gradient of the architecture", gradient)
+            alpha.grad = gradient
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+        self.adam.step()
+
+    def move_weights(self, rate: float) -> None:
+        """By the gradients that the weights have, scaled down to the norm that they may have; then forget those."""
+        norm = nn.utils.clip_grad_norm_(self.weights, self.hyper.w_clip)
+        must_be_finite("gradient of the weights", norm)
+        for group in self.sgd.param_groups:
+            group["lr"] = rate
+        self.sgd.step()
+        self.sgd.zero_grad()
+
+    def inner_step(self, rate: float) -> InnerStep:
+        """The step that the weights would make now."""
+        buffers = [self.sgd.state.get(w, {}).get("momentum_buffer") for w in self.weights]
+        return InnerStep(
+            xi=rate,
+            weight_decay=self.hyper.w_weight_decay,
+            momentum=[None if b is None else self.hyper.w_momentum * b for b in buffers],
+        )
+
+    def state(self) -> State:
+        """Of the network, the alphas and both optimisers: copies."""
+        state: State = {f"network/{name}": t.detach().clone() for name, t in self.network.state_dict().items()}
+        state.update({f"alpha/{name}": alpha.detach().clone() for name, alpha in self.alphas.items()})
+        for (name, _), w in zip(self.network.named_parameters(), self.weights, strict=True):
+            buffer = self.sgd.state.get(w, {}).get("momentum_buffer")
+            if buffer is not None:
+                state[f"momentum/{name}"] = buffer.clone()
+        for name, alpha in self.alphas.items():
+            for key, tensor in self.adam.state.get(alpha, {}).items():
+                state[f"adam/{name}/{key}"] = tensor.clone()
+        return state
+
+    def load(self, state: State) -> None:
+        tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+        self.network.load_state_dict(_below("network/", tensors))
+        with torch.no_grad():
+            for name, alpha in self.alphas.items():
+                alpha.copy_(tensors[f"alpha/{name}"])
+        self.sgd.state.clear()
+        for (name, _), w in zip(self.network.named_parameters(), self.weights, strict=True):
+            if (buffer := tensors.get(f"momentum/{name}")) is not None:
+                self.sgd.state[w]["momentum_buffer"] = buffer.to(w.device, copy=True)
+        self.adam.state.clear()
+        for name, alpha in self.alphas.items():
+            for key, tensor in _below(f"adam/{name}/", tensors).items():
+                self.adam.state[alpha][key] = tensor.to("cpu" if key == "step" else alpha.device, copy=True)
+
+
+def must_be_finite(what: str, value: Tensor) -> None:
+    """`Diverged` if it is not."""
+    if not bool(torch.isfinite(value).all()):
+        raise Diverged(
+            f"the {what} is no longer finite (NaN or infinite); the step was not kept. "
+            "Most often the loss has been growing for some steps: search.rewind(step) to before that, lower w_lr "
+            "or alpha_lr with search.set(name, value), and go on"
+        )
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,131 @@
+"""The five parts of a search by gradients, and which of them go together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from naslab.errors import SpecError, unknown, whole
+from naslab.searchers.gradient.cures import CURES, Cure, Entropy, Perturbation
+from naslab.searchers.gradient.level import LEVELS, Bilevel, Level, Single
+from naslab.searchers.gradient.mixing import MIXINGS, JointSoftmax, Mixing, Softmax
+from naslab.searchers.gradient.sampling import SAMPLINGS, Everything, Sampling
+from naslab.searchers.gradient.schedule import Schedule, share
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartialChannels:
+    """Operations work on one channel in `one_in`, the others go past them (PC-DARTS, Xu et al. 2020)."""
+
+    one_in: int = 4
+    """The paper's K; 1: all channels."""
+    edge_normalisation: bool = False
+    """Weigh the edges into a node by a softmax of their own, so that they can be compared (Eq. 4)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "one_in", whole("one_in", self.one_in, 1))
+        if not isinstance(self.edge_normalisation, bool):
+            raise SpecError(f"edge_normalisation is True or False, not {self.edge_normalisation!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A method: what it is made of. Raises `SpecError`, and says why, for parts that do not go together."""
+
+    mixing: Mixing = field(default_factory=Softmax)
+    sampling: Sampling = field(default_factory=Everything)
+    channels: PartialChannels = field(default_factory=lambda: PartialChannels(one_in=1))
+    level: Level = field(default_factory=Bilevel)
+    cures: tuple[Cure, ...] = ()
+    warmup: float = 0.0
+    """Share of the epochs, at the start, in which only the weights move."""
+
+    def __post_init__(self) -> None:
+        for name, kind in (("mixing", Mixing), ("sampling", Sampling), ("channels", PartialChannels), ("level", Level)):
+            if not isinstance(getattr(self, name), kind):
+                raise SpecError(f"{name} must be a {kind.__name__}, not {getattr(self, name)!r:.100}")
+        if not isinstance(self.cures, tuple) or not all(isinstance(cure, Cure) for cure in self.cures):
+            raise SpecError(f"cures must be a tuple of cures, not {self.cures!r:.100}")
+        object.__setattr__(self, "warmup", share("warmup", self.warmup))
+        if reason := self._why_not():
+            raise SpecError(reason)
+
+    def _why_not(self) -> str | None:
+        mixing, sampling, level = self.mixing, self.sampling, self.level
+        sampled, kinds = type(sampling).__name__, [type(cure) for cure in self.cures]
+        if len(set(kinds)) < len(kinds):
+            return f"each cure once: {', '.join(kind.__name__ for kind in kinds)}"
+        if not mixing.distribution and not isinstance(sampling, Everything):
+            return (
+                f"{sampled} draws operations from a distribution, and {type(mixing).__name__} gives none: each "
+                "operation has a weight of its own. Take Softmax or JointSoftmax"
+            )
+        if not mixing.distribution and Entropy in kinds:
+            return f"{type(mixing).__name__} gives no distribution, and so no entropy to weigh"
+        if self.channels.edge_normalisation and isinstance(mixing, JointSoftmax):
+            return "JointSoftmax weighs the edges into a node against each other already; leave edge_normalisation out"
+        if level.order == 2 and not sampling.pathwise:
+            return (
+                f"{sampled} has no gradient through the weights of the operations, and second order differentiates "
+                "through them; take order=1, or BinaryGates"
+            )
+        if level.order == 2 and level.hessian_product == "exact" and not sampling.twice:
+            return (
+                f"{sampled} can be differentiated once only, and the exact Hessian product differentiates twice; "
+                'take hessian_product="finite_difference", Everything or Concrete'
+            )
+        if isinstance(level, Single) and not sampling.pathwise:
+            return (
+                f"Single takes both gradients from one backward pass, and {sampled} has none to the alphas; take "
+                "Bilevel"
+            )
+        if Perturbation in kinds and sampling.hard:
+            return f"Perturbation gives every operation some weight, and {sampled} computes only those that it drew"
+        if Perturbation in kinds and isinstance(level, Single):
+            return "Perturbation shakes the step of the weights alone, and Single makes one step for all; take Bilevel"
+        return None
+
+    def schedules(self) -> dict[str, Schedule]:
+        """What of the parts may be turned."""
+        found: dict[str, Schedule] = {}
+        for part in (self.sampling, self.level, *self.cures):
+            found.update(part.schedules())
+        return found
+
+
+KINDS: dict[str, Mapping[str, type[Any]]] = {
+    "mixing": MIXINGS,
+    "sampling": SAMPLINGS,
+    "channels": {"partial": PartialChannels},
+    "level": LEVELS,
+    "cures": CURES,
+}
+"""Kind of part -> name in a run folder -> the part."""
+
+
+def to_json(value: Any) -> Any:
+    """A hyperparameter as JSON: a part with its name, several of them as a list, anything else as it is."""
+    if isinstance(value, tuple):
+        return [to_json(one) for one in value]
+    names = [name for parts in KINDS.values() for name, cls in parts.items() if cls is type(value)]
+    return {"part": names[0], **dataclasses.asdict(value)} if names else value
+
+
+def from_json(kind: str, given: Any) -> Any:
+    """The part, or the tuple of parts, that `to_json` took apart; anything else as it is."""
+    if isinstance(given, list | tuple):
+        return tuple(from_json(kind, one) for one in given)
+    if not isinstance(given, Mapping):
+        return given
+    settings = dict(given)
+    name = settings.pop("part", None)
+    if name not in KINDS[kind]:
+        raise SpecError(unknown(f"part of the kind {kind}", name, KINDS[kind]))
+    try:
+        return KINDS[kind][name](**settings)
+    except TypeError as error:
+        raise SpecError(f"{name}: {error}; given: {settings}") from None

@@ -1,0 +1,59 @@
+"""What every search by gradients must be told: how its weights and its architecture learn."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from naslab.errors import SpecError, real, whole
+from naslab.searchers.gradient.schedule import at_least_zero, positive, share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Defaults are those of the DARTS search on CIFAR-10 (Liu et al. 2019, Sec. A.1.1)."""
+
+    epochs: int = 50
+    """Passes over the half of the training data that moves the weights."""
+    batch_size: int = 64
+    """Images in a mini-batch of either half."""
+    train_portion: float = 0.5
+    """Share of the training data that moves the weights; the rest moves the architecture."""
+    w_lr: float = 0.025
+    """Learning rate of the weights at the start; falls along a cosine, epoch by epoch."""
+    w_lr_min: float = 0.001
+    """Learning rate of the weights at the end of the cosine."""
+    w_momentum: float = 0.9
+    """Momentum of the weights."""
+    w_weight_decay: float = 3e-4
+    """Weight decay of the weights."""
+    w_clip: float = 5.0
+    """The gradient of the weights is scaled down to this norm."""
+    alpha_lr: float = 3e-4
+    """Learning rate of the architecture (Adam)."""
+    alpha_beta1: float = 0.5
+    """Adam's memory of the gradient of the architecture."""
+    alpha_beta2: float = 0.999
+    """Adam's memory of its square."""
+    alpha_weight_decay: float = 1e-3
+    """Weight decay of the architecture."""
+    alpha_scale: float = 1e-3
+    """Standard deviation of the alphas at the start."""
+
+    def __post_init__(self) -> None:
+        def check(names: tuple[str, ...], rule: object) -> None:
+            for name in names:
+                object.__setattr__(self, name, rule(name, getattr(self, name)))  # type: ignore[operator]
+
+        for name in ("epochs", "batch_size"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+        for field in dataclasses.fields(self):
+            if isinstance(field.default, float):
+                object.__setattr__(self, field.name, real(field.name, getattr(self, field.name)))
+        check(("w_lr", "alpha_lr", "w_clip"), positive)
+        check(("w_lr_min", "w_weight_decay", "alpha_weight_decay", "alpha_scale"), at_least_zero)
+        check(("w_momentum", "alpha_beta1", "alpha_beta2"), share)
+        if not 0 < self.train_portion < 1:
+            raise SpecError(
+                f"train_portion must be between 0 and 1, not {self.train_portion!r}: both halves need images"
+            )

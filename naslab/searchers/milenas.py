@@ -1,0 +1,52 @@
+"""MiLeNAS: mixed-level search (He, Ye, Shen & Zhang 2020, https://arxiv.org/abs/2003.12238, Eq. 4 and 5).
+
+    repeat, a mini-batch of each half of the training data at a time:
+        alpha <- alpha - Adam(grad_alpha L_train(w, alpha) + lambda grad_alpha L_val(w, alpha))
+        w <- w - SGD(grad_w L_train(w, alpha))
+    after each epoch: remember the cell, if its mixture has the best validation accuracy of all cells of its size;
+        stop when none has been better for some epochs
+
+Second order takes both gradients through one step of the weights. lambda is 1, all else as in DARTS.
+
+Differences from the authors' code: the size of a cell is the number of parameters of the network that the space
+builds of it, where theirs is its number of convolutions; validation accuracy is the mean over an epoch's mini-batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from naslab.searchers.gradient import Composed, Mixed, Parts, SizeTracking, Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiLeNASHyperparameters(Training):
+    """Defaults are those of the paper, which takes over those of DARTS."""
+
+    order: int = 1
+    """1 takes the weights as they are; 2 looks through one step of them."""
+    hessian_product: str = "finite_difference"
+    """Second order only: "finite_difference", or "exact", double backward."""
+    radius: float = 0.01
+    """Length of the finite-difference step in weight space."""
+    valid_weight: float = 1.0
+    """The paper's lambda: the weight of the validation loss beside the training loss."""
+    patience: int = 0
+    """Stop after so many epochs without a better validation accuracy; 0: never."""
+
+
+class MiLeNAS(Composed):
+    """MiLeNAS of first or second order; `by_size` holds the best cell of every size."""
+
+    name = "milenas"
+    Hyperparameters = MiLeNASHyperparameters
+
+    @classmethod
+    def compose(cls, hyper: MiLeNASHyperparameters) -> Parts:
+        level = Mixed(
+            order=hyper.order,
+            hessian_product=hyper.hessian_product,
+            radius=hyper.radius,
+            valid_weight=hyper.valid_weight,
+        )
+        return Parts(level=level, cures=(SizeTracking(patience=hyper.patience),))

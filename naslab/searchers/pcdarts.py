@@ -1,0 +1,50 @@
+"""PC-DARTS: partial channels (Xu, Xie, Zhang et al. 2020, https://arxiv.org/abs/1907.05737, Eq. 3 and 4).
+
+    DARTS of first order, but
+    - operations work on one channel in K, the others go past them (`naslab.networks.partial_channels`)
+    - the edges into a node are weighed by a softmax of their own (edge normalisation), and a cell is derived from the
+      product of the two softmaxes
+    - for the first 15 of 50 epochs only the weights move
+
+In an event the rows of `probabilities` are those products: the rows of a node sum to one together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from naslab.searchers.gradient import Composed, PartialChannels, Parts, Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class PCDartsHyperparameters(Training):
+    """Defaults are those of the paper's search on CIFAR-10."""
+
+    batch_size: int = 256
+    """Images in a mini-batch of either half."""
+    w_lr: float = 0.1
+    """Learning rate of the weights at the start; falls along a cosine, epoch by epoch."""
+    w_lr_min: float = 0.0
+    """Learning rate of the weights at the end of the cosine."""
+    alpha_lr: float = 6e-4
+    """Learning rate of the architecture (Adam)."""
+    one_in: int = 4
+    """The paper's K: operations work on one channel in so many."""
+    edge_normalisation: bool = True
+    """Whether edges have a softmax of their own."""
+    warmup: float = 0.3
+    """Share of the epochs, at the start, in which only the weights move."""
+
+
+class PCDarts(Composed):
+    """PC-DARTS on any space whose supernet has partial channels."""
+
+    name = "pcdarts"
+    Hyperparameters = PCDartsHyperparameters
+
+    @classmethod
+    def compose(cls, hyper: PCDartsHyperparameters) -> Parts:
+        return Parts(
+            channels=PartialChannels(one_in=hyper.one_in, edge_normalisation=hyper.edge_normalisation),
+            warmup=hyper.warmup,
+        )

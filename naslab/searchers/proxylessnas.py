@@ -1,0 +1,69 @@
+"""ProxylessNAS: binarised paths (Cai, Zhu & Han 2019, https://arxiv.org/abs/1812.00332, Eq. 3 to 7).
+
+    for a share of the epochs: w alone, on one path an edge drawn from p = softmax(alpha)
+    then, a mini-batch of each half of the training data at a time:
+        "gradient":  draw two paths an edge, open one of them; dL/dalpha_i = sum over the two of
+                     dL/dg_j p_j (d_ij - p_i), with g the gates; then shift the two alphas so that all others keep
+                     their probability
+        "reinforce": draw one path an edge; alpha goes up (accuracy - baseline) grad log p(paths)
+        w <- w - SGD(grad_w L_train), on one path an edge
+
+Only the paths that were drawn are in memory: two of O in the step of the architecture, one in that of the weights.
+
+Differences from the paper: the expected cost joins the loss by a sum for either rule (Eq. 7; its REINFORCE rule takes
+the cost into the reward), in units of the dearest network; costs are counted multiply-adds or parameters, or a table of
+measured latencies by way of `GradientSearch`. The paths are edges of a cell, where the paper's are blocks of a chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from naslab.errors import SpecError
+from naslab.searchers.gradient import BinaryGates, Composed, Parts, Reinforce, Resource, Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxylessNASHyperparameters(Training):
+    """Defaults are those of the paper and its code, as far as they carry over from chains to cells."""
+
+    epochs: int = 160
+    """Passes over the half of the training data that moves the weights."""
+    alpha_lr: float = 1e-3
+    """Learning rate of the architecture (Adam)."""
+    alpha_beta1: float = 0.0
+    """Adam's memory of the gradient of the architecture: none, so that a path that was not drawn stays."""
+    alpha_weight_decay: float = 0.0
+    """Weight decay of the architecture."""
+    rule: str = "gradient"
+    """Or "reinforce"."""
+    warmup: float = 0.25
+    """Share of the epochs, at the start, in which only the weights move."""
+    baseline_decay: float = 0.99
+    """REINFORCE only: memory of the moving average of the reward."""
+    resource_weight: float = 0.1
+    """Loss that the dearest cell is worth; 0: cost does not matter, and cannot be made to on the way."""
+    resource: str = "multiply_adds"
+    """Or "parameters"."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rule not in ("gradient", "reinforce"):
+            raise SpecError(f'rule must be "gradient" or "reinforce", not {self.rule!r}')
+
+
+class ProxylessNAS(Composed):
+    """ProxylessNAS on any space with a supernet."""
+
+    name = "proxylessnas"
+    Hyperparameters = ProxylessNASHyperparameters
+
+    @classmethod
+    def compose(cls, hyper: ProxylessNASHyperparameters) -> Parts:
+        resource = Resource(weight=hyper.resource_weight, what=hyper.resource)
+        reinforce = Reinforce(baseline_decay=hyper.baseline_decay)
+        return Parts(
+            sampling=BinaryGates() if hyper.rule == "gradient" else reinforce,
+            cures=(resource,) if resource.weight else (),
+            warmup=hyper.warmup,
+        )

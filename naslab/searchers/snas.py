@@ -1,0 +1,51 @@
+"""SNAS: stochastic neural architecture search (Xie, Zheng, Liu & Lin 2019, https://arxiv.org/abs/1812.09926, Eq. 4).
+
+    repeat, a mini-batch at a time:
+        Z <- softmax((log p + Gumbel numbers) / temperature) on each edge, p = softmax(alpha)
+        alpha, w <- a step each, by one backward pass of L_train(w, Z) + resource_weight * expected cost
+    the temperature falls, and Z with it towards one operation an edge
+
+All training data is for both: there is no validation half, so that the validation figures of an event are those of the
+training batch.
+
+Differences from the paper: one sample a mini-batch; the resource loss is the expected cost of p, whose gradient is
+exact, of parameters or multiply-adds counted, or of a table of measurements; off unless a weight is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from naslab.searchers.gradient import Composed, Concrete, Parts, Resource, Single, Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class SNASHyperparameters(Training):
+    """Defaults are those of the paper's search on CIFAR-10."""
+
+    epochs: int = 150
+    """Passes over the training data."""
+    temperature: float = 1.0
+    """Of the samples at the start; falls by equal ratios."""
+    temperature_end: float = 0.03
+    """At the end."""
+    resource_weight: float = 0.0
+    """Loss that the dearest cell is worth; 0: cost does not matter, and cannot be made to on the way."""
+    resource: str = "multiply_adds"
+    """Or "parameters"."""
+
+
+class SNAS(Composed):
+    """SNAS on any space with a supernet."""
+
+    name = "snas"
+    Hyperparameters = SNASHyperparameters
+
+    @classmethod
+    def compose(cls, hyper: SNASHyperparameters) -> Parts:
+        resource = Resource(weight=hyper.resource_weight, what=hyper.resource)
+        return Parts(
+            sampling=Concrete(temperature=hyper.temperature, temperature_end=hyper.temperature_end),
+            level=Single(),
+            cures=(resource,) if resource.weight else (),
+        )
