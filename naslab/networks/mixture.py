@@ -139,7 +139,7 @@ class Leaving(nn.Module):
     def _with_parameters(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> Iterator[Outputs]:
         rectified = Rectified(x)
         groups: dict[tuple[int, ...], list[Tensor]] = {}
-        scales = mixture.weights.to(x).t().repeat_interleave(self.channels, dim=1)  # [O, D C]
+        scales = mixture.weights.t().repeat_interleave(self.channels, dim=1)  # [O, D C]
         for name, operation in self.stacked.items():
             used = mixture.edges_that_use(self.columns[name])
             scale = scales[self.columns[name]]

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from naslab.analysis.hessian import dominant_eigenvalue
+from naslab.analysis.memory import peak
 from naslab.events import SupernetStep
 from naslab.networks.batch_norm import frozen_statistics
+from naslab.networks.frozen import frozen
 from naslab.randomness import torch_generator
-from naslab.searchers.bilevel import frozen, gradients, standing_at
+from naslab.searchers.bilevel import gradients, standing_at
 from naslab.searchers.gradient.cures import Perturbation, SkipDropout
 from naslab.searchers.gradient.frame import Batch, Frame
 from naslab.searchers.gradient.level import Problem, Single
@@ -35,6 +38,8 @@ class Composed(Frame):
 
     def advance(self) -> SupernetStep:
         """One step: the architecture on its batch, then the weights on theirs."""
+        if self._step == 0:
+            self._must_fit()
         epoch = self._step // self._steps_per_epoch
         rates = {name: self._at(name, epoch) for name in self._schedules}
         with torch_threads(self.threads), self._naming_the_step():
@@ -211,8 +216,14 @@ class Composed(Frame):
     def measure(self, name: str = "alpha_hessian_eigenvalue") -> float:
         """`alpha_hessian_eigenvalue`: the dominant eigenvalue of grad^2_alpha L_val on the next validation batch.
 
-        Of the mean mixture, where the search samples.
+        `step_memory`: megabytes of the tensors alive at most during a first-order step, beyond what lasts. Both of the
+        mean mixture, where the search samples.
         """
+        if name == "step_memory":
+            with torch_threads(self.threads):
+                of_weights = peak(self._try, self.device)
+                with frozen(self._weights):
+                    return max(of_weights, peak(partial(self._try, search=True), self.device)) / 1e6
         if name != "alpha_hessian_eigenvalue":
             return super().measure(name)
         images, labels = self._batch("architecture")

@@ -14,10 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from naslab import spaces, tasks
+from naslab.analysis.memory import must_fit
+from naslab.analysis.steps import gradients_at_the_start
 from naslab.architecture import Architecture
 from naslab.device import usable_device
 from naslab.errors import DataError, Diverged, SpecError, whole
+from naslab.networks.batch_norm import KeptBuffers
 from naslab.randomness import seeded, torch_generator
+from naslab.searchers.execution import Execution
 from naslab.searchers.gradient.cures import Penalty, Resource, SizeTracking, Watch
 from naslab.searchers.gradient.level import Single
 from naslab.searchers.gradient.mixing import entering
@@ -43,8 +47,11 @@ class Frame(SupernetSearcher):
         task: image classification, for instance `naslab.tasks.FashionMNIST()`.
         seed: of the weights, the alphas, the halves of the data, its order and augmentation, and every sample.
         device: for instance "cuda"; CUDA where there is one if left out, else the CPU.
-        threads: CPU threads of each step. One by default: a small supernet loses more than it gains by a
-            second one as soon as anything else runs. Part of what makes a search repeatable.
+        threads: CPU threads of each step. One by default, which is repeatable: a small supernet gains little by a
+            second one. "probe" takes as many as pay here and now; `probed` tells what was found.
+        precision: "float32", or "bfloat16" for activations, faster and half the memory on recent GPUs.
+        checkpointing: whether the backward pass computes each cell again: less memory, about a third more time.
+        compiled: on a GPU, `torch.compile` with CUDA graphs.
         **hyperparameters: see the dataclass `Hyperparameters` of the class.
     """
 
@@ -62,17 +69,27 @@ class Frame(SupernetSearcher):
         *,
         seed: int = 0,
         device: str | None = None,
-        threads: int = 1,
+        threads: int | str = 1,
+        precision: str = "float32",
+        checkpointing: bool = False,
+        compiled: bool = False,
         **hyperparameters: Any,
     ) -> None:
         if not isinstance(space, SupernetSpace):
             raise SpecError(f"{self.name} needs a space with a supernet; {space.name!r} has none")
         if not isinstance(task, Images):
             raise SpecError(f"{self.name} needs a task such as naslab.tasks.FashionMNIST(), not {task!r:.100}")
-        self.seed, self.threads = whole("seed", seed, 0), whole("threads", threads, 1)
+        self.seed = whole("seed", seed, 0)
         self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
         self.space, self.task = space, task
         self.device = usable_device(device)
+        self.execution = Execution(
+            device=self.device,
+            threads=threads,
+            precision=precision,
+            checkpointing=checkpointing,
+            compiled=compiled,
+        )
         hyper = self.hyperparameters
         self.parts = self.compose(hyper)
         self._halves = task.halves(seed, hyper.train_portion)
@@ -96,7 +113,8 @@ class Frame(SupernetSearcher):
         self._watching = Watching([cure for cure in self.parts.cures if isinstance(cure, Watch)])
 
         with seeded(seed, "weights"):
-            self.network: nn.Module = self._supernet().to(self.device)
+            self.network: nn.Module = self.execution.prepare(self._supernet())
+        self.threads, self.probed = self.execution.settled(self._try)
         shapes = {part: (rows, len(space.operations)) for part, rows in space.edges().items()}
         self.alphas = self._small("alphas", shapes)
         """Part -> [E, O]."""
@@ -131,6 +149,19 @@ class Frame(SupernetSearcher):
         if "one_in" not in signature(supernet).parameters:
             raise SpecError(f"the supernet of {self.space.name!r} has no partial channels; leave one_in at 1")
         return supernet(self.task, one_in=one_in)
+
+    def _try(self, *, search: bool = False) -> None:
+        """What costs most of a step, the gradients of all operations, without a trace."""
+        x, y = self.task.batch(self._halves[0][: self.hyperparameters.batch_size], device=self.device)
+        with KeptBuffers(self.network):
+            gradients_at_the_start(self.network, self.space.edges(), len(self.space.operations), x, y, search=search)  # type: ignore[attr-defined]
+
+    def _must_fit(self) -> None:
+        """Before the first step: `SpecError` if there is not the memory for it. A hard sample needs little."""
+        if not self.parts.sampling.hard:
+            edges, operations = self.space.edges(), len(self.space.operations)  # type: ignore[attr-defined]
+            size, shape = self.hyperparameters.batch_size, self.task.input_shape
+            must_fit(self.network, edges, operations, shape, batch_size=size)
 
     def _batch(self, half: str) -> Batch:
         """Images [B, C, H, W] and labels [B] of this step, from one half of the training data."""
@@ -231,6 +262,9 @@ class Frame(SupernetSearcher):
             "seed": self.seed,
             "device": str(self.device),
             "threads": self.threads,
+            "precision": self.execution.precision,
+            "checkpointing": self.execution.checkpointing,
+            "compiled": self.execution.compiled,
             "hyperparameters": {
                 field.name: to_json(getattr(self.hyperparameters, field.name))
                 for field in dataclasses.fields(self.hyperparameters)
@@ -246,6 +280,9 @@ class Frame(SupernetSearcher):
             seed=spec["seed"],
             device=device,
             threads=spec["threads"],
+            precision=spec.get("precision", "float32"),
+            checkpointing=spec.get("checkpointing", False),
+            compiled=spec.get("compiled", False) and device != "cpu",
             **spec["hyperparameters"],
         )
 

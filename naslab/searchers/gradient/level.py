@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from naslab.errors import SpecError
-from naslab.searchers.bilevel import PRODUCTS, InnerStep, Loss, Unrolled, frozen, gradients, unrolled_gradients
+from naslab.networks.frozen import frozen
+from naslab.searchers.bilevel import PRODUCTS, InnerStep, Loss, Unrolled, gradients, unrolled_gradients
 from naslab.searchers.gradient.schedule import Schedule, positive
 
 

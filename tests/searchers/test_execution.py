@@ -1,0 +1,128 @@
+"""How a supernet is computed changes its speed and memory, and its numbers by no more than rounding."""
+
+import json
+
+import pytest
+import torch
+
+import naslab as nl
+from naslab.analysis.memory import available
+from naslab.errors import SpecError
+from naslab.searchers.execution import Execution
+from naslab.threads import processors
+
+SPACE = nl.spaces.NASBench201(channels=4, cells=1)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return nl.tasks.Digits()
+
+
+def darts(digits, **given):
+    return nl.searchers.Darts(SPACE, digits, batch_size=16, epochs=1, **given)
+
+
+def test_checkpointing_gives_the_same_search_bit_for_bit(digits):
+    plain, other = darts(digits), darts(digits, checkpointing=True)
+    assert other.network.checkpointing
+    assert [plain.advance() for _ in range(2)] == [other.advance() for _ in range(2)]
+
+
+def test_bfloat16_is_near_and_not_the_same(digits):
+    exact, rounded = darts(digits).advance(), darts(digits, precision="bfloat16").advance()
+    assert rounded.train_loss == pytest.approx(exact.train_loss, rel=0.05)
+    assert rounded.train_loss != exact.train_loss
+    for weight in darts(digits, precision="bfloat16").network.parameters():
+        assert weight.dtype == torch.float32
+
+
+def test_settings_are_a_part_of_the_spec_and_older_runs_without_them_open(digits):
+    search = darts(digits, precision="bfloat16", checkpointing=True)
+    spec = json.loads(json.dumps(search.spec()))
+    again = nl.searchers.from_spec(spec, digits)
+    assert again.execution == search.execution
+    assert again.advance() == search.advance()
+    for name in ("precision", "checkpointing", "compiled"):
+        del spec[name]
+    assert nl.searchers.from_spec(spec, digits).execution == darts(digits).execution
+
+
+def test_threads_by_probe_are_a_number_from_then_on(digits):
+    search = darts(digits, threads="probe")
+    assert search.threads == search.probed.threads
+    assert 1 <= search.threads <= processors()
+    assert search.spec()["threads"] == search.threads
+    assert darts(digits).probed is None
+    same = darts(digits, threads=search.threads)
+    assert search.advance() == same.advance()  # the probe leaves no trace
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"threads": 0}, "threads"),
+        ({"threads": "many"}, "'probe'"),
+        ({"threads": 1.5}, "threads"),
+        ({"precision": "float61"}, "did you mean 'float16'|unknown precision"),
+        ({"compiled": True, "device": "cpu"}, "for GPUs"),
+    ],
+)
+def test_nonsense_is_refused(digits, given, message):
+    with pytest.raises(SpecError, match=message):
+        darts(digits, **given)
+
+
+def test_a_network_that_cannot_compute_its_cells_again_says_so():
+    with pytest.raises(SpecError, match="Linear cannot"):
+        Execution(device=CPU, checkpointing=True).prepare(torch.nn.Linear(1, 1))
+
+
+def test_what_does_not_fit_is_refused_before_the_first_step(digits, monkeypatch):
+    search = darts(digits)
+    monkeypatch.setattr("naslab.analysis.memory.available", lambda device="cpu": 300_000)
+    before = search.state_dict()
+    with pytest.raises(SpecError, match=r"needs about .* free; batch_size="):
+        search.advance()
+    assert search.step == 0
+    monkeypatch.setattr("naslab.analysis.memory.available", available)
+    after = search.state_dict()
+    assert all(torch.equal(v, after[k]) if isinstance(v, torch.Tensor) else v == after[k] for k, v in before.items())
+    assert search.advance() == darts(digits).advance()
+
+
+def test_the_memory_of_a_step_is_measured_without_a_trace(digits):
+    search = darts(digits)
+    assert search.measure("step_memory") == search.measure("step_memory") > 0.1
+    saving = darts(digits, checkpointing=True)
+    assert saving.measure("step_memory") < search.measure("step_memory") + 0.1
+    assert search.advance() == darts(digits).advance()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler looks at it
+def test_a_compiler_can_follow_the_supernet(digits):
+    """Captured as `torch.compile` does on a GPU; a compiler for C++ is not needed for that."""
+    network = SPACE.supernet(digits)
+    weights = {"cell": torch.full((6, 5), 0.2, requires_grad=True)}
+    x, y = digits.batch(torch.arange(8))
+    plain = digits.loss(network(x, weights), y)
+    followed = digits.loss(torch.compile(network, backend="aot_eager")(x, weights), y)
+    torch.testing.assert_close(followed, plain)
+    for ours, theirs in zip(
+        torch.autograd.grad(followed, list(network.parameters())),
+        torch.autograd.grad(plain, list(network.parameters())),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("given", [{}, {"precision": "bfloat16"}, {"compiled": True}, {"checkpointing": True}])
+def test_on_a_gpu_it_is_the_same_search_but_for_rounding(digits, given):
+    there, here = darts(digits, device="cuda", **given), darts(digits)
+    for _ in range(3):
+        ours, theirs = there.advance(), here.advance()
+        assert ours.train_loss == pytest.approx(theirs.train_loss, rel=0.05)
