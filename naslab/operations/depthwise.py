@@ -3,7 +3,7 @@
 PyTorch computes the gradients of many depthwise convolutions 5 to 30 times slower than the convolution itself: there
 are fast kernels for the gradient of the weights of kernels up to three wide and not dilated, and for the gradient of
 the input of kernels that are not dilated; all else is slow. Three rewritings stay on the fast ones, and change nothing
-but the order of additions:
+but the order of additions. (Where there is a compiler, the gradient of the weights is compiled instead: `kernels.py`.)
 
 - *turned kernels*: at stride 1 the gradient of the input is itself a depthwise convolution, of the gradient of the
   output with the kernel turned by 180 degrees, and the forward pass is fast whatever the dilation;
@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from naslab.operations import kernels
 from naslab.operations.tricks import Tricks
 
 STRIP = 3
@@ -34,7 +35,8 @@ def depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int, tricks: Tri
     every = grid(stride, dilation, tricks)
     if every > 1:
         x, stride, dilation = x[:, :, ::every, ::every].contiguous(memory_format=_layout(x)), 1, 1
-    if x.device.type != "cpu" or not (tricks.turned_kernels or tricks.narrow_strips or tricks.separate_grids):
+    ours = tricks.compiled_kernel or tricks.turned_kernels or tricks.narrow_strips or tricks.separate_grids
+    if x.device.type != "cpu" or not ours:
         return _convolution(x, weight, stride, dilation)
     return _Depthwise.apply(x, weight, stride, dilation, tricks)  # type: ignore[return-value]
 
@@ -73,6 +75,8 @@ class _Depthwise(Function):
 def _weight_gradient(
     gradient: Tensor, x: Any, weight: Tensor, stride: int, dilation: int, tricks: Tricks
 ) -> Tensor | None:
+    if tricks.compiled_kernel and not torch.is_grad_enabled() and kernels.fits(x, weight):
+        return kernels.weight_gradient(gradient, x, weight, stride, dilation)
     if dilation == 2 and stride == 1 and tricks.separate_grids:
         gradient, x, dilation = _grids(gradient), _grids(x), 1
     height, width = weight.shape[2:]

@@ -23,6 +23,8 @@ class Tricks:
     """The average of pixels is a depthwise convolution with ones, which has a fast kernel; pooling has none."""
     turned_kernels: bool = True
     """The input gradient of a depthwise convolution is a convolution with the turned kernel (`depthwise.py`)."""
+    compiled_kernel: bool = True
+    """The weight gradient of a depthwise convolution is forty lines of C, where there is a compiler (`kernels.py`)."""
     narrow_strips: bool = True
     """The weight gradient of a wide depthwise kernel is that of kernels three wide, side by side."""
     separate_grids: bool = True
