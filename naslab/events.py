@@ -94,6 +94,28 @@ class SupernetStep(Event):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class ChildTrained(Event):
+    """One step of the shared weights by a single sampled child: a training mini-batch. Nothing was judged."""
+
+    kind = "child_trained"
+    epoch: int
+    """Epoch that the step belongs to, from 0."""
+    architecture: Architecture
+    """The child, whose weights alone were moved."""
+    train_loss: float
+    """Cross-entropy on the mini-batch, before the step."""
+    train_accuracy: float
+    """On the same mini-batch, in [0, 1]."""
+    best: Architecture
+    """What would be derived now."""
+    knobs: Mapping[str, float]
+    """The knobs in force during the step."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "knobs", MappingProxyType(dict(self.knobs)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluated(Event):
     """One step of a search that evaluates a candidate a step."""
 
@@ -106,7 +128,8 @@ class Evaluated(Event):
     parents: tuple[int, ...]
     """Numbers of the proposals that it was made from."""
     status: str
-    """Either "done", or "failed": it could not be evaluated, and the search went on."""
+    """Either "done", or why there is no fitness: "failed" (it said so), "crashed" (its process died), "timed out",
+    "cancelled". The search went on."""
     fitness: float | None
     """More is better; None for one that failed."""
     message: str
@@ -164,7 +187,7 @@ class Recovered(Event):
 
 
 EVENTS: dict[str, type[Event]] = {
-    event.kind: event for event in (SupernetStep, Evaluated, Changed, Measured, Recovered)
+    event.kind: event for event in (SupernetStep, ChildTrained, Evaluated, Changed, Measured, Recovered)
 }
 
 

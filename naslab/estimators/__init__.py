@@ -8,14 +8,51 @@ from typing import Any
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError, unknown
-from naslab.estimators.estimator import Estimator, Function, Score
+from naslab.estimators.estimator import Estimator, Function, Kept, Score, Trainable, UnknownFidelity
+from naslab.estimators.objectives import Constrained, LatencyReward, TooMuch, Weighted, WithFigures
+from naslab.estimators.resources import Resources
 from naslab.estimators.table import Table
 from naslab.estimators.training import Training
+from naslab.estimators.workers import Crashed, TimedOut, Workers
+from naslab.estimators.wrapped import Wrapped
+from naslab.estimators.zero_cost import ZeroCost
 
-ESTIMATORS: dict[str, Any] = {Table.name: Table, Training.name: Training, Function.name: Function}
+ESTIMATORS: dict[str, Any] = {
+    Table.name: Table,
+    Training.name: Training,
+    Function.name: Function,
+    ZeroCost.name: ZeroCost,
+    Resources.name: Resources,
+    WithFigures.name: WithFigures,
+    Constrained.name: Constrained,
+    Weighted.name: Weighted,
+    LatencyReward.name: LatencyReward,
+}
 """Name in a run folder -> the class that scores again."""
 
-__all__ = ["ESTIMATORS", "Estimator", "Function", "Score", "Table", "Training", "as_estimator", "from_spec"]
+__all__ = [
+    "ESTIMATORS",
+    "Constrained",
+    "Crashed",
+    "Estimator",
+    "Function",
+    "Kept",
+    "LatencyReward",
+    "Resources",
+    "Score",
+    "Table",
+    "TimedOut",
+    "TooMuch",
+    "Trainable",
+    "Training",
+    "UnknownFidelity",
+    "Weighted",
+    "WithFigures",
+    "Workers",
+    "ZeroCost",
+    "as_estimator",
+    "from_spec",
+]
 
 
 def as_estimator(given: Benchmark | Estimator | Callable[[Architecture], float | Score]) -> Estimator:
@@ -38,4 +75,7 @@ def from_spec(spec: dict[str, Any], task: Any = None) -> Estimator:
         raise SpecError(f"expected an object with the key 'estimator', got {spec!r:.200}")
     if spec["estimator"] not in ESTIMATORS:
         raise SpecError(unknown("estimator", spec["estimator"], ESTIMATORS))
-    return ESTIMATORS[spec["estimator"]].from_spec(spec, task)
+    estimator = ESTIMATORS[spec["estimator"]]
+    if issubclass(estimator, Wrapped):
+        return estimator.from_parts(spec, from_spec(spec["inside"], task), task)
+    return estimator.from_spec(spec, task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -39,6 +40,54 @@ class Estimator(Protocol):
 
     def fingerprint(self) -> str:
         """Hex checksum: the same for estimators that give the same fitness."""
+        ...
+
+
+class UnknownFidelity(SpecError):
+    """So much training is not to be had here: the search is set up wrongly, and no candidate is to blame."""
+
+
+class Kept(NamedTuple):
+    """Where a training was left: what another begins with."""
+
+    architecture: Architecture
+    fidelity: float | None
+    """Epochs it has had."""
+    path: Path | None
+    """The file that `Trainable.train` was told to keep it in; None if the estimator keeps no weights."""
+
+
+@runtime_checkable
+class Trainable(Estimator, Protocol):
+    """An estimator that can be asked for less than the whole training, and goes on from where one was left.
+
+    What comes of a training depends on nothing but the architecture, the epochs and what it begins with. So whatever
+    is kept can be computed again.
+    """
+
+    keeps_weights: bool
+    """Whether there is anything to be kept: a table has no weights."""
+
+    def train(
+        self,
+        architecture: Architecture,
+        *,
+        fidelity: float | None = None,
+        begin: Kept | None = None,
+        keep: Path | None = None,
+    ) -> Score:
+        """The fitness after `fidelity` epochs in all.
+
+        Args:
+            architecture: what to train.
+            fidelity: epochs in all, those it begins with included; None: the whole training.
+            begin: the same architecture, to train on; or another, whose weights are inherited where they fit.
+            keep: the file to leave the training in, there whole or not at all. When it is there already, from a
+                training that was broken off, the training goes on from it.
+
+        Raises:
+            UnknownFidelity: there is no such training.
+        """
         ...
 
 

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from naslab import benchmarks
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError
+from naslab.estimators.estimator import Kept, Score, UnknownFidelity
 
 
 class Table:
@@ -24,22 +27,88 @@ class Table:
         benchmark: for instance `naslab.benchmarks.NASBench201("cifar10")`.
         metric: one of `benchmark.metrics`; the benchmark's `objective` if left out.
         epochs: after how long a training, where the benchmark knows several.
+        figures: other metrics, which go with each fitness.
     """
 
     name = "table"
+    keeps_weights = False
 
-    def __init__(self, benchmark: Benchmark, metric: str | None = None, *, epochs: int | None = None) -> None:
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        metric: str | None = None,
+        *,
+        epochs: int | None = None,
+        figures: Sequence[str] = (),
+    ) -> None:
         if not isinstance(benchmark, Benchmark):
             raise SpecError(f"expected a benchmark, for instance nl.benchmarks.NASBench201(), got {benchmark!r:.200}")
         self.benchmark, self.metric, self.epochs = benchmark, metric or benchmark.objective, epochs
         self.space = benchmark.space
         fitness = benchmark.goodness(self.metric, epochs=epochs).tolist()
         self._fitness = dict(zip(benchmark.choices, fitness, strict=True))
+        self._figures = {name: benchmark.column(name) for name in figures}
+        self._levels: dict[float | None, tuple[list[float], list[float] | None]] = {}
 
-    def __call__(self, architecture: Architecture) -> float:
+    def __call__(self, architecture: Architecture) -> float | Score:
+        if self._figures:
+            number = self.benchmark.index(architecture)
+            return Score(self._fitness[self.benchmark.choices[number]], self._known(number))
         if architecture.space == self.space.name and (found := self._fitness.get(architecture.choices)) is not None:
             return found
         return self._fitness[self.benchmark.choices[self.benchmark.index(architecture)]]
+
+    def train(
+        self,
+        architecture: Architecture,
+        *,
+        fidelity: float | None = None,
+        begin: Kept | None = None,
+        keep: Path | None = None,
+    ) -> Score:
+        """What the table knows after so many epochs; with the simulated seconds, where it knows them.
+
+        The seconds are those of the epochs that are new: a candidate that trains on pays the difference, although the
+        published trainings, each with a schedule of its own, all began at the beginning.
+        """
+        number = self.benchmark.index(architecture)
+        fidelity = self.epochs if fidelity is None else fidelity
+        fitness, seconds = self._level(fidelity)
+        if seconds is None:
+            return Score(fitness[number], self._known(number))
+        had = None if begin is None or begin.architecture != architecture else self._level(begin.fidelity)[1]
+        new = seconds[number] - (had[number] if had else 0.0)
+        return Score(fitness[number], {**self._known(number), "seconds": new})
+
+    def _known(self, number: int) -> dict[str, float]:
+        return {name: float(column[number]) for name, column in self._figures.items()}
+
+    def _level(self, epochs: float | None) -> tuple[list[float], list[float] | None]:
+        """Fitness and seconds after so many epochs, by number of the architecture."""
+        if epochs not in self._levels:
+            try:
+                if epochs is not None and epochs != int(epochs):
+                    raise SpecError(f"epochs={epochs} is not a whole number")
+                whole = None if epochs is None else int(epochs)
+                if whole is not None and whole != self.epochs and not self._has_levels:
+                    raise SpecError(f"{self.benchmark.name}: {self.metric!r} is known after the whole training only")
+                fitness = self.benchmark.goodness(self.metric, epochs=whole).tolist()
+                seconds = None
+                if "seconds" in self.benchmark.metrics:
+                    seconds = self.benchmark.column("seconds", epochs=whole).tolist()
+            except SpecError as error:
+                raise UnknownFidelity(f"a candidate was to be trained for {epochs} epochs, but {error}") from None
+            self._levels[epochs] = fitness, seconds
+        return self._levels[epochs]
+
+    @property
+    def _has_levels(self) -> bool:
+        """Whether the metric depends on the epochs: then no length at all is none of those that are known."""
+        try:
+            self.benchmark.column(self.metric, epochs=-1)
+        except SpecError:
+            return True
+        return False
 
     def spec(self) -> dict[str, Any]:
         return {
@@ -47,6 +116,7 @@ class Table:
             "benchmark": self.benchmark.spec(),
             "metric": self.metric,
             "epochs": self.epochs,
+            **({"figures": list(self._figures)} if self._figures else {}),
         }
 
     def fingerprint(self) -> str:
@@ -54,4 +124,9 @@ class Table:
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any], task: Any = None) -> Table:
-        return cls(benchmarks.from_spec(spec["benchmark"]), spec["metric"], epochs=spec["epochs"])
+        return cls(
+            benchmarks.from_spec(spec["benchmark"]),
+            spec["metric"],
+            epochs=spec["epochs"],
+            figures=spec.get("figures", ()),
+        )

@@ -1,7 +1,12 @@
 """Training: build the network, fit it for some epochs, and see what it makes of images that were held out.
 
-With few epochs, few channels or few cells this is the low fidelity of Zela et al. 2018
+With few epochs, a part of the data, few channels or small images this is the low fidelity of Zela et al. 2018
 (https://arxiv.org/abs/1807.06906); how well it ranks what full training would rank is to be seen, not assumed.
+
+A candidate trains on from where it stopped. The recipe is that of the whole training, and a fidelity says how far into
+it a candidate has come: the first 2 epochs of 9 are the same, with the same learning rates, whether the other 7 follow
+at once, later, or never. (So under the cosine a short training ends at a high learning rate. With
+`schedule="constant"` it does not matter how long the whole is.)
 """
 
 from __future__ import annotations
@@ -9,22 +14,35 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from naslab import spaces, tasks
+import torch
+
+from naslab import snapshot, spaces, tasks
 from naslab.architecture import Architecture
-from naslab.errors import SpecError
+from naslab.errors import SpecError, real, whole
+from naslab.estimators.estimator import Kept, Score, UnknownFidelity
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
+from naslab.tasks.images import ImageSet
 from naslab.trainers import Recipe, fit
 
 HELD_OUT = 0.2
 """Part of the training images that the fitness is measured on."""
+LAST = 5
+"""Epochs at the end whose best accuracy is a figure: the reward of Zoph & Le 2017 is made of it."""
 
 
 class Training:
-    """Held-out accuracy, in [0, 1], of the network that an architecture describes. The test images are not looked at
-    for it.
+    """Held-out accuracy, in [0, 1], of the network that an architecture describes, in its best epoch. The test images
+    are not looked at for it.
+
+    Its figures: "parameters", "epochs" (in all), "seconds" (of this part of the training, on the clock) and
+    "best_valid_accuracy" (of the last five epochs).
 
     Args:
         space: builds the networks, of its own sizes.
@@ -32,10 +50,15 @@ class Training:
         seed: of the weights, the images held out, their order and augmentation: the same for every candidate.
         device: as in `naslab.trainers.fit`.
         threads: CPU threads of a training.
-        hyperparameters: of `naslab.trainers.Recipe`, by name; `held_out` is a fifth if left out.
+        data: share of the training images, those held out included.
+        channels: of the network, if not those of the space; a space without channels refuses.
+        size: side to which the images are shrunk, by averaging.
+        hyperparameters: of `naslab.trainers.Recipe`, by name, for the whole training; `held_out` is a fifth if left
+            out.
     """
 
     name = "training"
+    keeps_weights = True
 
     def __init__(
         self,
@@ -45,31 +68,87 @@ class Training:
         seed: int = 0,
         device: str | None = None,
         threads: int = 1,
+        data: float = 1.0,
+        channels: int | None = None,
+        size: int | None = None,
         **hyperparameters: Any,
     ) -> None:
         if not isinstance(space, Space):
             raise SpecError(f"expected a space, for instance nl.spaces.NASBench201.laptop(), got {space!r:.200}")
+        if not 0 < real("data", data) <= 1:
+            raise SpecError(f"data is the share of the training images, above 0 and up to 1, not {data!r}")
         self.space, self.task = space, task
         self._seed, self._device, self._threads = seed, device, threads
+        self._less: dict[str, Any] = {"data": data, "channels": channels, "size": size}
+        self._builder = space if channels is None else _narrow(space, whole("channels", channels, 1))
+        if size is not None and not 1 <= whole("size", size, 1) <= min(task.input_shape[1:]):
+            raise SpecError(f"size={size} does not shrink images of {task.input_shape[1]} x {task.input_shape[2]}")
         self.recipe = Recipe().but(**{"held_out": HELD_OUT, **hyperparameters})
         if not self.recipe.held_out:
             raise SpecError("held_out must be above 0: a search that chooses by test images has none left to test on")
 
-    def __call__(self, architecture: Architecture) -> float:
+    def __call__(self, architecture: Architecture) -> Score:
+        return self.train(architecture)
+
+    def train(
+        self,
+        architecture: Architecture,
+        *,
+        fidelity: float | None = None,
+        begin: Kept | None = None,
+        keep: Path | None = None,
+    ) -> Score:
+        """The fitness after `fidelity` epochs of the recipe. See `naslab.estimators.Trainable`."""
+        recipe = self._part(fidelity).but(**self._builder.recipe(architecture))
         with seeded(self._seed, "training", "weights"):
-            network = self.space.build(architecture, self.task)
-        report = fit(
-            network,
-            self.task,
-            recipe=self.recipe,
-            seed=self._seed,
-            device=self._device,
-            threads=self._threads,
-            progress=False,
-        )
-        accuracy = report.best.valid_accuracy
-        assert accuracy is not None  # held_out is above 0
-        return accuracy
+            network = self._builder.build(architecture, self._data)
+        with ExitStack() as stack:
+            if begin is not None and keep is None:
+                keep = Path(stack.enter_context(TemporaryDirectory(prefix="naslab-"))) / "training.snapshot"
+            if begin is not None and begin.path is not None and keep is not None and not keep.exists():
+                if begin.architecture == architecture:
+                    keep.parent.mkdir(parents=True, exist_ok=True)
+                    snapshot.write_bytes(keep, begin.path.read_bytes())
+                else:
+                    weights = _weights(snapshot.read(begin.path))
+                    self._builder.inherit(network, architecture, begin.architecture, weights)
+            report = fit(
+                network,
+                self._data,
+                recipe=recipe,
+                seed=self._seed,
+                device=self._device,
+                threads=self._threads,
+                checkpoint=keep,
+                progress=False,
+            )
+        accuracies = [row.valid_accuracy or 0.0 for row in report.history]
+        figures = {"parameters": report.parameters, "epochs": report.epochs, "seconds": report.seconds}
+        return Score(max(accuracies), {**figures, "best_valid_accuracy": max(accuracies[-LAST:])})
+
+    def _part(self, fidelity: float | None) -> Recipe:
+        """The recipe, of which so many epochs are trained."""
+        if fidelity is None:
+            return self.recipe
+        most = self.recipe.epochs
+        endless = self.recipe.schedule == "constant" and self.recipe.drop_path is None
+        if fidelity != int(fidelity) or fidelity < 1 or (fidelity > most and not endless):
+            raise UnknownFidelity(
+                f"a candidate was to be trained for {fidelity:g} epochs, and the whole training has {most}; the "
+                "searcher must ask for whole epochs from 1 up"
+                + ("" if endless else f" to {most}: give Training(..., epochs={fidelity:g}), or schedule='constant'")
+            )
+        planned = 0 if endless else self.recipe.planned_epochs
+        return self.recipe.but(epochs=int(fidelity), schedule_epochs=planned)
+
+    @cached_property
+    def _data(self) -> Any:
+        """The task as it is trained on. The test images, which `fit` would look at after each epoch, are left out but
+        for one.
+        """
+        count = max(1, round(self._less["data"] * len(self.task.train)))
+        task = self.task.subset(count if count < len(self.task.train) else None, 1)
+        return task if self._less["size"] is None else _shrunk(task, self._less["size"])
 
     def spec(self) -> dict[str, Any]:
         return {
@@ -79,6 +158,7 @@ class Training:
             "seed": self._seed,
             "device": self._device,
             "threads": self._threads,
+            **self._less,
             "recipe": dataclasses.asdict(self.recipe),
         }
 
@@ -92,8 +172,33 @@ class Training:
         return cls(
             spaces.from_spec(spec["space"]),
             tasks.from_spec(spec["task"], task),
-            seed=spec["seed"],
-            device=spec["device"],
-            threads=spec["threads"],
+            **{name: spec[name] for name in ("seed", "device", "threads", "data", "channels", "size")},
             **spec["recipe"],
         )
+
+
+def _narrow(space: Space, channels: int) -> Space:
+    """The same space with other channels."""
+    if not dataclasses.is_dataclass(space) or "channels" not in {field.name for field in dataclasses.fields(space)}:
+        raise SpecError(f"the space {space.name!r} has no channels that could be {channels}; leave channels out")
+    return dataclasses.replace(space, channels=channels)
+
+
+def _shrunk(task: Any, size: int) -> Any:
+    """The task with images of [C, size, size], each pixel the mean of those it covers."""
+
+    def shrink(part: ImageSet) -> ImageSet:
+        images = torch.nn.functional.adaptive_avg_pool2d(part.images.float(), size)
+        if part.images.dtype == torch.uint8:
+            images = images.round().to(torch.uint8)
+        return ImageSet(images, part.labels)
+
+    return dataclasses.replace(task, train=shrink(task.train), test=shrink(task.test))
+
+
+def _weights(state: snapshot.State) -> dict[str, torch.Tensor]:
+    """Of a kept training: those of its best epoch, which the fitness is about."""
+    for part in ("best/", "network/"):
+        if found := {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}:
+            return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+    return {}

@@ -1,7 +1,8 @@
 """The run folder: a search that can be stopped, killed, resumed, rewound, forked and watched."""
 
 from naslab.runs.folder import fresh
+from naslab.runs.race import Lap, Race
 from naslab.runs.reader import RunReader, read
 from naslab.runs.search import EventLog, Search
 
-__all__ = ["EventLog", "RunReader", "Search", "fresh", "read"]
+__all__ = ["EventLog", "Lap", "Race", "RunReader", "Search", "fresh", "read"]

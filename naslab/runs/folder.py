@@ -4,6 +4,7 @@
         run.json          what is searched, by whom, on what, with which seed; where a fork comes from; a checksum
         events.sqlite     every event (naslab.runs.journal)
         snapshots/        step-00000050.snapshot, ... (naslab.snapshot): shortcuts, all can be computed again
+        candidates/       trainings of candidates, to be gone on with (naslab.searchers.trials): can be trained again
         lock              held by the process that drives the run; the system lets go of it when that dies
         driver.json       who that is
 
@@ -174,6 +175,8 @@ class Folder:
             )
         ]
         """What whoever opens the run should know."""
+        self.candidates = path / "candidates"
+        """Where candidates' trainings are kept, if there are any."""
         # Any thread may drive, so the lock belongs to none.
         self._lock = FileLock(path / "lock", timeout=0, thread_local=False)
         try:

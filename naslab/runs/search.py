@@ -19,6 +19,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, overload
@@ -79,6 +80,9 @@ class Search(Iterator[Event]):
         estimator: what scores the candidates of a proposer: a benchmark, one of `naslab.estimators`, or a function
             from an architecture to a number, more is better. A supernet searcher has its own task instead.
         budget: candidates that a proposer may have evaluated; failed ones count. One step each.
+        workers: candidates of a proposer that are evaluated at once; each in a process of its own, if several.
+        executor: who evaluates them instead, for instance `naslab.estimators.Workers(2, timeout=60)`, or any
+            `concurrent.futures.Executor`. It is not a part of the run, and whoever made it ends it.
         run: folder to keep everything in, which must not exist yet; None keeps it in memory. `~` is the home folder,
             and changing the working directory later changes nothing.
         snapshot_every: steps from one snapshot to the next. After a crash about half as many are done again.
@@ -93,11 +97,13 @@ class Search(Iterator[Event]):
         *,
         estimator: Any = None,
         budget: int | None = None,
+        workers: int = 1,
+        executor: Executor | None = None,
         snapshot_every: int = 50,
     ) -> None:
         if snapshot_every < 1:
             raise RunError(f"snapshot_every must be 1 step or more, not {snapshot_every}")
-        driven = _driven(searcher, estimator, budget)
+        driven = _driven(searcher, estimator, budget, workers, executor)
         _check_unclaimed(searcher)
         if driven.step:
             raise RunError(
@@ -124,13 +130,22 @@ class Search(Iterator[Event]):
         _moving[id(searcher)] = self
 
     @classmethod
-    def open(cls, run: str | os.PathLike[str], task: Any = None, *, estimator: Any = None, strict: bool = True) -> Self:
+    def open(
+        cls,
+        run: str | os.PathLike[str],
+        task: Any = None,
+        *,
+        estimator: Any = None,
+        executor: Executor | None = None,
+        strict: bool = True,
+    ) -> Self:
         """Go on with a run where it stopped, bit for bit, however it stopped.
 
         Args:
             run: the folder.
             task: the data, where JSON cannot bring it back (the user's own arrays).
             estimator: what scores the candidates, where JSON cannot bring it back (the user's own function).
+            executor: who evaluates them, if not processes that are started here.
             strict: refuse when the steps since the last snapshot come out differently here (another processor,
                 torch or number of threads). False goes on from that snapshot instead; the steps after it stay in
                 the journal as abandoned.
@@ -139,7 +154,7 @@ class Search(Iterator[Event]):
         _take_over(path)
         folder = Folder(path)
         try:
-            searcher = from_spec(folder.spec, task, estimator)
+            searcher = from_spec(folder.spec, task, estimator, executor)
             if searcher.fingerprint() != folder.task:
                 what, name = ("estimator", "estimator") if "estimator" in folder.spec else ("data", "task")
                 raise RunError(
@@ -180,6 +195,8 @@ class Search(Iterator[Event]):
         weakref.finalize(self, store.close).atexit = False
         if isinstance(store, Folder):
             _driving[_key(store.path)] = self
+            if isinstance(searcher, Trials):
+                searcher.keep_in(store.candidates)
 
     # --- the loop ----------------------------------------------------------------------------------
 
@@ -386,6 +403,8 @@ class Search(Iterator[Event]):
                 store = Folder(path)
         search = object.__new__(type(self))  # __init__ makes a new run
         search._begin(twin, store, self._every)
+        if isinstance(twin, Trials) and isinstance(self.searcher, Trials):
+            twin.take_trainings(self.searcher)
         return search
 
     def _rows(self) -> list[Row]:
@@ -425,6 +444,8 @@ class Search(Iterator[Event]):
 
     def _leave(self, why: str) -> None:
         self._left = why
+        if isinstance(self.searcher, Trials):
+            self.searcher.close()
         self._store.close()
 
     # --- how the state is brought back -------------------------------------------------------------------
@@ -482,7 +503,8 @@ class Search(Iterator[Event]):
 
     def _again(self) -> Driven:
         """What is driven, as it was before its first step."""
-        return from_spec(self.spec, self.task, getattr(self.searcher, "estimator", None))
+        given = (getattr(self.searcher, name, None) for name in ("estimator", "executor"))
+        return from_spec(self.spec, self.task, *given)
 
     # --- smaller things ------------------------------------------------------------------------------------
 
@@ -555,19 +577,19 @@ class _Differs(RunError):
         )
 
 
-def _driven(searcher: Any, estimator: Any, budget: int | None) -> Driven:
+def _driven(searcher: Any, estimator: Any, budget: int | None, workers: int, executor: Executor | None) -> Driven:
     """What moves by steps: the searcher itself, or the trials of a proposer."""
     if isinstance(searcher, Proposer):
-        return Trials(searcher, estimator, budget)
+        return Trials(searcher, estimator, budget, workers=workers, executor=executor)
     if isinstance(searcher, type) or not hasattr(searcher, "advance"):
         raise SpecError(
             "Search drives a searcher, for instance nl.searchers.Darts(space, task), or a proposer with estimator=... "
             f"and budget=...; not {searcher!r:.200}"
         )
-    if estimator is not None or budget is not None:
+    if (estimator, budget, workers, executor) != (None, None, 1, None):
         raise SpecError(
-            f"estimator=... and budget=... are for proposers; {searcher.name!r} trains on its own task, and its "
-            "hyperparameters say for how long"
+            f"estimator=..., budget=..., workers=... and executor=... are for proposers; {searcher.name!r} trains on "
+            "its own task, and its hyperparameters say for how long"
         )
     return searcher
 

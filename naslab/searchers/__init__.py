@@ -2,31 +2,72 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Any
 
 from naslab.errors import SpecError, unknown
 from naslab.estimators import from_spec as estimator_from_spec
+from naslab.searchers.auto_keras import AutoKeras, AutoKerasHyperparameters
+from naslab.searchers.bohb import BOHB, BOHBHyperparameters
 from naslab.searchers.darts import Darts, DartsHyperparameters
+from naslab.searchers.drnas import DrNAS, DrNASHyperparameters
+from naslab.searchers.enas import Enas, EnasHyperparameters
+from naslab.searchers.gdas import GDAS, GDASHyperparameters
+from naslab.searchers.gradient_search import GradientSearch, GradientSearchHyperparameters
+from naslab.searchers.hurdles import Hurdles, HurdlesHyperparameters
+from naslab.searchers.hyperband import Hyperband, HyperbandHyperparameters
+from naslab.searchers.idarts import IDarts, IDartsHyperparameters
+from naslab.searchers.large_scale_evolution import LargeScaleEvolution, LargeScaleEvolutionHyperparameters
 from naslab.searchers.local_search import LocalSearch, LocalSearchHyperparameters
+from naslab.searchers.milenas import MiLeNAS, MiLeNASHyperparameters
+from naslab.searchers.nas_rl import NasRL, NasRLHyperparameters
+from naslab.searchers.pcdarts import PCDarts, PCDartsHyperparameters
+from naslab.searchers.ppo import PPO, PPOHyperparameters
+from naslab.searchers.proxylessnas import ProxylessNAS, ProxylessNASHyperparameters
+from naslab.searchers.q_learning import QLearning, QLearningHyperparameters
 from naslab.searchers.random_search import RandomSearch, RandomSearchHyperparameters
 from naslab.searchers.regularized_evolution import RegularizedEvolution, RegularizedEvolutionHyperparameters
+from naslab.searchers.robust_darts import RobustDarts, RobustDartsHyperparameters
+from naslab.searchers.sdarts import SmoothDarts, SmoothDartsHyperparameters
 from naslab.searchers.searcher import Draft, Driven, Knob, Proposal, Proposer, State, SupernetSearcher
+from naslab.searchers.snas import SNAS, SNASHyperparameters
+from naslab.searchers.successive_halving import SuccessiveHalving, SuccessiveHalvingHyperparameters
 from naslab.searchers.trials import Trials
 
 SEARCHERS: dict[str, type[SupernetSearcher] | type[Proposer]] = {
     Darts.name: Darts,
+    MiLeNAS.name: MiLeNAS,
+    IDarts.name: IDarts,
+    SNAS.name: SNAS,
+    GDAS.name: GDAS,
+    ProxylessNAS.name: ProxylessNAS,
+    PCDarts.name: PCDarts,
+    DrNAS.name: DrNAS,
+    SmoothDarts.name: SmoothDarts,
+    RobustDarts.name: RobustDarts,
+    GradientSearch.name: GradientSearch,
     RandomSearch.name: RandomSearch,
     RegularizedEvolution.name: RegularizedEvolution,
     LocalSearch.name: LocalSearch,
+    Hurdles.name: Hurdles,
+    SuccessiveHalving.name: SuccessiveHalving,
+    Hyperband.name: Hyperband,
+    BOHB.name: BOHB,
+    NasRL.name: NasRL,
+    PPO.name: PPO,
+    QLearning.name: QLearning,
+    LargeScaleEvolution.name: LargeScaleEvolution,
+    AutoKeras.name: AutoKeras,
+    Enas.name: Enas,
 }
 """Name in a run folder -> the class that goes on with it."""
 
 
-def from_spec(spec: dict[str, Any], task: Any = None, estimator: Any = None) -> Any:
+def from_spec(spec: dict[str, Any], task: Any = None, estimator: Any = None, executor: Executor | None = None) -> Any:
     """What `spec()` described, as it was before its first step: a supernet searcher, a proposer, or its trials.
 
     `task` stands in for a task that JSON cannot bring back, such as the user's own arrays; `estimator` for an
-    estimator that it cannot, such as the user's own function.
+    estimator that it cannot, such as the user's own function; `executor` evaluates, if workers of its own are not to.
     """
     if not isinstance(spec, dict) or "searcher" not in spec:
         raise SpecError(f"expected an object with the key 'searcher', got {spec!r}")
@@ -40,25 +81,65 @@ def from_spec(spec: dict[str, Any], task: Any = None, estimator: Any = None) -> 
         return proposer
     if estimator is None:
         estimator = estimator_from_spec(spec["estimator"], task)
-    return Trials(proposer, estimator, spec["budget"])
+    return Trials(proposer, estimator, spec["budget"], workers=spec.get("workers", 1), executor=executor)
 
 
 __all__ = [
+    "BOHB",
+    "GDAS",
+    "PPO",
     "SEARCHERS",
+    "SNAS",
+    "AutoKeras",
+    "AutoKerasHyperparameters",
+    "BOHBHyperparameters",
     "Darts",
     "DartsHyperparameters",
+    "DrNAS",
+    "DrNASHyperparameters",
     "Draft",
     "Driven",
+    "Enas",
+    "EnasHyperparameters",
+    "GDASHyperparameters",
+    "GradientSearch",
+    "GradientSearchHyperparameters",
+    "Hurdles",
+    "HurdlesHyperparameters",
+    "Hyperband",
+    "HyperbandHyperparameters",
+    "IDarts",
+    "IDartsHyperparameters",
     "Knob",
+    "LargeScaleEvolution",
+    "LargeScaleEvolutionHyperparameters",
     "LocalSearch",
     "LocalSearchHyperparameters",
+    "MiLeNAS",
+    "MiLeNASHyperparameters",
+    "NasRL",
+    "NasRLHyperparameters",
+    "PCDarts",
+    "PCDartsHyperparameters",
+    "PPOHyperparameters",
     "Proposal",
     "Proposer",
+    "ProxylessNAS",
+    "ProxylessNASHyperparameters",
+    "QLearning",
+    "QLearningHyperparameters",
     "RandomSearch",
     "RandomSearchHyperparameters",
     "RegularizedEvolution",
     "RegularizedEvolutionHyperparameters",
+    "RobustDarts",
+    "RobustDartsHyperparameters",
+    "SNASHyperparameters",
+    "SmoothDarts",
+    "SmoothDartsHyperparameters",
     "State",
+    "SuccessiveHalving",
+    "SuccessiveHalvingHyperparameters",
     "SupernetSearcher",
     "Trials",
     "from_spec",

@@ -246,6 +246,17 @@ class Proposal:
     candidate: int | None = None
     begins_from: int | None = None
 
+    def to_record(self) -> list[Any]:
+        """JSON, but for the space of the architecture."""
+        choices = list(self.architecture.choices)
+        training = (self.fidelity, self.candidate, self.begins_from)
+        return [self.number, choices, self.origin, list(self.parents), *training]
+
+    @classmethod
+    def from_record(cls, space: Space, record: Sequence[Any]) -> Proposal:
+        number, choices, origin, parents, *training = record
+        return cls(number, Architecture(space.name, tuple(choices)), origin, tuple(parents), *training)
+
 
 class Proposer(ABC):
     """Proposes architectures (`ask`) and hears what they are worth (`tell`); evaluates nothing itself.
@@ -319,6 +330,11 @@ class Proposer(ABC):
 
     # --- what follows ----------------------------------------------------------------------------
 
+    @property
+    def open(self) -> tuple[Proposal, ...]:
+        """What was asked and is not told yet, in the order of asking."""
+        return tuple(self._open.values())
+
     def ask(self) -> Proposal:
         """The next architecture to be evaluated."""
         architecture, origin, parents, fidelity, candidate, begins_from = self.propose()
@@ -335,9 +351,10 @@ class Proposer(ABC):
 
         `figures` are what else is known of it: "parameters", "flops", "latency", "seconds", ...
         """
-        if fitness is not None and not (isinstance(fitness, int | float) and math.isfinite(fitness)):
+        if fitness is not None and not (isinstance(fitness, (float, int)) and math.isfinite(fitness)):
             raise SpecError(f"a fitness is a finite number, or None for a failed candidate; not {fitness!r}")
-        if self._open.get(proposal.number) != proposal:
+        known = self._open.get(proposal.number)
+        if known is not proposal and known != proposal:
             raise SpecError(
                 f"proposal {proposal.number} is not open: it was told already, or another proposer made it; "
                 f"tell each proposal that ask() gave once"
@@ -361,13 +378,9 @@ class Proposer(ABC):
 
     def state_dict(self) -> State:
         """Everything that the next proposal depends on, copied."""
-        opened = [
-            [p.number, list(p.architecture.choices), p.origin, p.parents, p.fidelity, p.candidate, p.begins_from]
-            for p in self._open.values()
-        ]
         return {
             "asked": self.asked,
-            "open": json.dumps(opened),
+            "open": json.dumps([proposal.to_record() for proposal in self._open.values()]),
             "random": json.dumps(self.rng.bit_generator.state),
             "memory": json.dumps(self.memory()),
         }
@@ -375,9 +388,7 @@ class Proposer(ABC):
     def load_state_dict(self, state: State) -> None:
         """Go on bit for bit from where `state_dict` was taken."""
         self.asked = int(state["asked"])  # type: ignore[arg-type]
-        self._open = {
-            number: Proposal(number, Architecture(self.space.name, tuple(choices)), origin, tuple(parents), *training)
-            for number, choices, origin, parents, *training in json.loads(str(state["open"]))
-        }
+        opened = [Proposal.from_record(self.space, record) for record in json.loads(str(state["open"]))]
+        self._open = {proposal.number: proposal for proposal in opened}
         self.rng.bit_generator.state = json.loads(str(state["random"]))
         self.remember(json.loads(str(state["memory"])))

@@ -1,26 +1,52 @@
-"""A proposer and an estimator make a search: one candidate a step, asked, evaluated, told.
+"""A proposer and an estimator make a search: candidates asked, evaluated, told; one told, one step.
+
+    repeat: ask until `workers` proposals are open, and have them evaluated
+            wait for the first that is done; tell
 
 A candidate that cannot be evaluated, or has no finite fitness, counts as a step; its event says what happened, and the
-search goes on. A step that is done again is not evaluated again: its fitness stands in the journal.
+search goes on. A step that is done again is not evaluated again: which proposal was done, and its fitness, stand in the
+journal. So a search is repeated exactly, although with several workers nobody knows beforehand who will be first.
+
+Where the estimator keeps weights, each training is left in a file before its fitness is told, named after all that it
+depends on. It is where training goes on, and what children inherit from. What is not there is trained again.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import numbers
+import os
+import shutil
+import weakref
 from collections.abc import Mapping
-from typing import Any
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from contextlib import suppress
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
 from naslab.errors import RunError, SpecError, whole
-from naslab.estimators import Score, as_estimator
+from naslab.estimators import as_estimator
+from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed
+from naslab.estimators.workers import Crashed, TimedOut, Workers
 from naslab.events import Evaluated, Event
 from naslab.searchers.searcher import Knob, Proposal, Proposer, State, turned
 from naslab.spaces.space import Space
 
-MAX_MESSAGE = 1000
-"""Characters that are kept of what a failed candidate says."""
+ROOM = 2 * 2**30
+"""Bytes of kept trainings from which on the oldest are removed. What is missed later is trained again."""
+
+
+class Trained(NamedTuple):
+    """What has to be known of a proposal to train it again."""
+
+    architecture: Architecture
+    fidelity: float | None
+    begins_from: int | None
+    key: str
+    """Checksum of all that its weights depend on, but for the estimator."""
 
 
 class Trials:
@@ -31,9 +57,20 @@ class Trials:
         estimator: scores an architecture, more is better: a benchmark, anything of `naslab.estimators`, or a
             function from an architecture to a number.
         budget: evaluations in all.
+        workers: proposals that are open at once. With more than one, each is evaluated in a process of its own.
+        executor: who evaluates instead, any `concurrent.futures.Executor`, for instance
+            `naslab.estimators.Workers(2, timeout=60)`. Whoever made it ends it.
     """
 
-    def __init__(self, proposer: Proposer, estimator: Any, budget: int | None) -> None:
+    def __init__(
+        self,
+        proposer: Proposer,
+        estimator: Any,
+        budget: int | None,
+        *,
+        workers: int = 1,
+        executor: Executor | None = None,
+    ) -> None:
         if estimator is None:
             raise SpecError(
                 f"{proposer.name!r} evaluates nothing: say what scores an architecture, estimator=..., "
@@ -53,35 +90,56 @@ class Trials:
             )
         self._budget, self._step = whole("budget, the number of candidates to evaluate,", budget, 1), 0
         self._best: tuple[Architecture, float] | None = None
+        self._why = ""
+        """What the last candidate said that could not be evaluated."""
+        self._workers = whole("workers", workers, 1)
+        self.executor = executor
+        self._pool: Workers | None = None
+        self._open: dict[int, tuple[Proposal, Mapping[str, float]]] = {}
+        """Number -> a proposal that is not told yet, and the knobs with which it was asked."""
+        self._under_way: dict[Proposal, Future[Outcome]] = {}
+        self._evaluate = partial(evaluate, self.estimator)  # one object, which goes to each worker once
+        self._keeps = bool(getattr(self.estimator, "keeps_weights", False))
+        self._trained: dict[int, Trained] = {}
+        self._folder: Path | None = None
 
     def advance(self) -> Evaluated:
-        """Ask for a candidate, evaluate it, tell."""
-        proposal = self.proposer.ask()
-        return self._tell(proposal, *self._evaluate(proposal.architecture))
+        """Ask, evaluate, tell the first that is done."""
+        self._ask()
+        if self._workers == 1 and self.executor is None:
+            proposal, _ = next(iter(self._open.values()))
+            outcome = self._evaluate(proposal.architecture, self._lineage(proposal))
+        else:
+            proposal, outcome = self._first()
+        if self._keeps:
+            self._make_room()
+        return self._tell(proposal, outcome)
 
     def repeat(self, logged: Event) -> Event:
-        """The same with the fitness that was found then."""
+        """The same with the fitness that was found then, for the proposal that was first then."""
         if not isinstance(logged, Evaluated):
             return self.advance()
-        return self._tell(self.proposer.ask(), logged.fitness, logged.figures, logged.message)
+        self._ask()
+        proposal, _ = self._open.get(logged.number) or next(iter(self._open.values()))
+        return self._tell(proposal, Outcome(logged.status, logged.fitness, dict(logged.figures), logged.message))
 
-    def _evaluate(self, architecture: Architecture) -> tuple[float | None, Mapping[str, float], str]:
-        """Its fitness and figures; or None, nothing, and why."""
-        try:
-            found = self.estimator(architecture)
-        except Exception as error:  # whatever it is, it is the candidate's, not the search's
-            return None, {}, f"{type(error).__name__}: {error}"[:MAX_MESSAGE]
-        fitness, figures = found if isinstance(found, Score) else (found, {})
-        if isinstance(fitness, bool) or not isinstance(fitness, numbers.Real) or not math.isfinite(fitness):
-            return None, {}, f"the estimator gave {fitness!r:.200}; a fitness is a finite number"
-        return float(fitness), figures, ""
+    def _ask(self) -> None:
+        """Have as many proposals open as there are workers, and the budget allows."""
+        while len(self._open) < self._workers and (self.proposer.asked < self._budget or not self._open):
+            knobs = {name: knob.value for name, knob in self.proposer.knobs.items()}
+            proposal = self.proposer.ask()
+            self._open[proposal.number] = proposal, knobs
+            if self._keeps or proposal.fidelity is not None:
+                self._trained[proposal.number] = self._told_apart(proposal)
 
-    def _tell(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float], message: str) -> Evaluated:
-        inforce = {name: knob.value for name, knob in self.proposer.knobs.items()}
-        self.proposer.tell(proposal, fitness, figures)
+    def _tell(self, proposal: Proposal, outcome: Outcome) -> Evaluated:
+        fitness = outcome.fitness
+        self.proposer.tell(proposal, fitness, outcome.figures)
+        _, inforce = self._open.pop(proposal.number)
         self._step += 1
         if fitness is not None and (self._best is None or fitness > self._best[1]):
             self._best = proposal.architecture, fitness
+        self._why = outcome.message or self._why
         best, best_fitness = self._best or (None, None)
         return Evaluated(
             step=self._step,
@@ -89,19 +147,127 @@ class Trials:
             architecture=proposal.architecture,
             origin=proposal.origin,
             parents=proposal.parents,
-            status="failed" if fitness is None else "done",
+            status=outcome.status,
             fitness=fitness,
             fidelity=proposal.fidelity,
             candidate=proposal.candidate,
             begins_from=proposal.begins_from,
-            figures=figures,
+            figures=outcome.figures,
             details=self.proposer.details,
             probabilities=self.proposer.probabilities,
-            message=message,
+            message=outcome.message,
             best=best,
             best_fitness=best_fitness,
             knobs=inforce,
         )
+
+    # --- several at once ---------------------------------------------------------------------------
+
+    def _first(self) -> tuple[Proposal, Outcome]:
+        """Of the open proposals one that is done, and what came of it."""
+        if self.executor is None and self._pool is None:
+            self._pool = Workers(self._workers)
+        executor: Any = self.executor or self._pool
+        wanted = [proposal for proposal, _ in self._open.values()]
+        for stale in self._under_way.keys() - set(wanted):  # the search has gone back
+            self._stop(self._under_way.pop(stale))
+        for proposal in wanted:
+            if proposal not in self._under_way:
+                lineage = self._lineage(proposal)
+                self._under_way[proposal] = executor.submit(self._evaluate, proposal.architecture, lineage)
+        wait(self._under_way.values(), return_when=FIRST_COMPLETED)
+        proposal = next(each for each in wanted if self._under_way[each].done())
+        try:
+            return proposal, self._under_way.pop(proposal).result()
+        except CancelledError:
+            return proposal, failed("it was cancelled", "cancelled")
+        except TimedOut as error:
+            return proposal, failed(str(error), "timed out")
+        except (Crashed, BrokenExecutor) as error:
+            return proposal, failed(str(error), "crashed")
+
+    def cancel(self, number: int) -> None:
+        """Give up the candidate of that number, which is being evaluated: it will be told as one that failed."""
+        for proposal, future in self._under_way.items():
+            if proposal.number == number:
+                return self._stop(future)
+        evaluated = ", ".join(str(proposal.number) for proposal in self._under_way) or "none"
+        raise RunError(f"candidate {number} is not being evaluated; those that are: {evaluated}")
+
+    def _stop(self, future: Future[Outcome]) -> None:
+        """Also one that runs, where the executor can; else what comes of it is not looked at."""
+        executor = self.executor or self._pool
+        if isinstance(executor, Workers):
+            executor.cancel(future)
+        else:
+            future.cancel()
+
+    def close(self) -> None:
+        """End what is being evaluated, and the workers that were started here. It can be asked for again."""
+        for future in self._under_way.values():
+            self._stop(future)
+        self._under_way.clear()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    # --- what is kept of trainings -----------------------------------------------------------------
+
+    def keep_in(self, folder: Path) -> None:
+        """Leave trainings in this folder, which need not exist yet."""
+        self._folder = folder
+
+    def take_trainings(self, other: Trials) -> None:
+        """Have what others have trained, as far as it can still be had."""
+        if other._folder is None or not other._folder.is_dir():
+            return
+        if self._folder is None:
+            self._folder = self._temporary_folder()
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for file in other._folder.glob("[0-9]*.snapshot"):
+                shutil.copyfile(file, self._folder / file.name)
+
+    def _told_apart(self, proposal: Proposal) -> Trained:
+        before = None if proposal.begins_from is None else self._trained[proposal.begins_from].key
+        told = json.dumps([proposal.architecture.choices, proposal.fidelity, before])
+        key = blake2b(told.encode(), digest_size=6).hexdigest()
+        return Trained(proposal.architecture, proposal.fidelity, proposal.begins_from, key)
+
+    def _lineage(self, proposal: Proposal) -> tuple[Stage, ...]:
+        """The trainings that lead to a proposal, its own last; none where the estimator is to do as it sees fit."""
+        stages: list[Stage] = []
+        number = proposal.number if proposal.number in self._trained else None
+        while number is not None:
+            architecture, fidelity, before, _ = self._trained[number]
+            stages.append(Stage(architecture, fidelity, self._file(number) if self._keeps else None))
+            number = before
+        return tuple(reversed(stages))
+
+    def _file(self, number: int) -> Path:
+        if self._folder is None:
+            self._folder = self._temporary_folder()
+        return self._folder / f"{number:06d}-{self._trained[number].key}.snapshot"
+
+    def _temporary_folder(self) -> Path:
+        folder = mkdtemp(prefix="naslab-candidates-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
+
+    def _make_room(self) -> None:
+        """Remove the oldest trainings that no open proposal begins with, if there are too many."""
+        if self._folder is None or not self._folder.is_dir():
+            return
+        files = [(entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in os.scandir(self._folder)]
+        used = sum(size for _, size, _ in files)
+        needed = {str(stage.keep) for proposal, _ in self._open.values() for stage in self._lineage(proposal)[-2:]}
+        for _, size, path in sorted(files):
+            if used <= ROOM:
+                return
+            if path not in needed:
+                with suppress(OSError):
+                    os.unlink(path)
+                used -= size
 
     # --- what the house asks -----------------------------------------------------------------------
 
@@ -130,7 +296,8 @@ class Trials:
         """The fittest so far; of equals the first."""
         if self._best is None:
             what = "has been evaluated yet" if self._step == 0 else f"of {self._step} candidates could be evaluated"
-            raise RunError(f"there is no best architecture: none {what}; the events say more")
+            why = f"; the last one: {self._why}" if self._why else ""
+            raise RunError(f"there is no best architecture: none {what}; the events say more{why}")
         return self._best[0]
 
     @property
@@ -148,18 +315,28 @@ class Trials:
         raise SpecError(f"{self.proposer.name} cannot measure {name!r}")
 
     def spec(self) -> dict[str, Any]:
-        return {**self.proposer.spec(), "estimator": self.estimator.spec(), "budget": self._budget}
+        """The workers are a part of it: on how many proposals are open depends what is proposed next."""
+        several = {"workers": self._workers} if self._workers > 1 else {}
+        return {**self.proposer.spec(), "estimator": self.estimator.spec(), "budget": self._budget, **several}
 
     def state_dict(self) -> State:
         best = None if self._best is None else [list(self._best[0].choices), self._best[1]]
         proposer = {f"proposer/{name}": value for name, value in self.proposer.state_dict().items()}
-        return {"step": self._step, "best": json.dumps(best), **proposer}
+        knobs = {number: dict(knobs) for number, (_, knobs) in self._open.items()}
+        trained = [[number, list(one.architecture.choices), *one[1:]] for number, one in self._trained.items()]
+        mine = {"best": best, "why": self._why, "knobs": knobs, "trained": trained}
+        return {"step": self._step, **{name: json.dumps(value) for name, value in mine.items()}, **proposer}
 
     def load_state_dict(self, state: State) -> None:
+        """Evaluations that are under way go on; what is still wanted of them is used."""
         self._step = int(state["step"])  # type: ignore[arg-type]
-        best = json.loads(str(state["best"]))
+        best, self._why, knobs, trained = (json.loads(str(state[name])) for name in ("best", "why", "knobs", "trained"))
         self._best = None if best is None else (Architecture(self.space.name, tuple(best[0])), best[1])
         prefix = "proposer/"
         self.proposer.load_state_dict(
             {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         )
+        self._open = {each.number: (each, knobs[str(each.number)]) for each in self.proposer.open}
+        self._trained = {
+            number: Trained(Architecture(self.space.name, tuple(choices)), *rest) for number, choices, *rest in trained
+        }

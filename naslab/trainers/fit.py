@@ -70,9 +70,10 @@ def fit(
             takes part in the group it finds, and every process gets the same report.
         threads: CPU threads of this training, in each process; None: as torch is set (shared among `processes`).
         checkpoint: file in which the training is kept after every epoch. A training that finds its own file there
-            goes on from it, and ends bit for bit where it would have ended. The network must be the same but for its
-            weights: the same modules, computing the same function when evaluated. Processes on several machines need
-            a disk that they share.
+            goes on from it, and ends bit for bit where it would have ended; also one of fewer epochs, if the learning
+            rate is constant or planned over `schedule_epochs`. The network must be the same but for its weights: the
+            same modules, computing the same function when evaluated. Processes on several machines need a disk that
+            they share.
         progress: whether to show a bar; by default in notebooks and terminals only.
         hyperparameters: changes to the recipe, by name: `epochs=20, learning_rate=0.1`.
 
@@ -196,7 +197,7 @@ class _Training:
         """One epoch."""
         epoch = len(self.history)
         if self.recipe.drop_path is not None:
-            self.network.drop_path_probability = self.recipe.drop_path * epoch / self.recipe.epochs  # type: ignore[assignment]
+            self.network.drop_path_probability = self.recipe.drop_path * epoch / self.recipe.planned_epochs  # type: ignore[assignment]
         self.network.train()
         first = epoch * self.epoch_steps
         losses, accuracies = zip(*(self._step(step) for step in range(first, first + self.epoch_steps)), strict=True)
@@ -315,8 +316,11 @@ class _Training:
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to be of this training."""
+        recipe = dataclasses.asdict(self.recipe)
+        if self.recipe.prolongable:
+            del recipe["epochs"]
         return {
-            **dataclasses.asdict(self.recipe),
+            **recipe,
             "seed": self.seed,
             "task": self.task.fingerprint(),
             "augmentation": self.task.spec().get("augmentation"),
@@ -398,7 +402,13 @@ class _Training:
         self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.scaler.load_state_dict(parts["scaler"])
         self.best_weights = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
-        self.history = [Epoch(**row) for row in json.loads(str(state["history"]))]
+        history = [Epoch(**row) for row in json.loads(str(state["history"]))]
+        if len(history) > self.recipe.epochs:
+            raise RunError(
+                f"the checkpoint {path} is of {len(history)} epochs already, more than epochs={self.recipe.epochs}; "
+                f"give epochs={len(history)} or more, or another file"
+            )
+        self.history = history
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

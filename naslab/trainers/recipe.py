@@ -42,6 +42,9 @@ class Recipe:
     """DARTS 3e-4."""
     schedule: str = "cosine"
     """"cosine" or "constant". The cosine moves each step; in DARTS it moves each epoch."""
+    schedule_epochs: int = 0
+    """Epochs that the learning rate (and the drop path) is planned over; 0: as many as `epochs`. With more, the
+    training is the first `epochs` epochs of a longer one, and a checkpoint of it can be trained on."""
     warmup_epochs: float = 0.0
     """Epochs in which the learning rate first grows linearly from 0; DARTS 0."""
     gradient_clipping: float = 5.0
@@ -73,7 +76,7 @@ class Recipe:
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise SpecError(unknown(name, getattr(self, name), known))
-        for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0)):
+        for name, low in (("epochs", 1), ("batch_size", 1), ("schedule_epochs", 0), ("patience", 0)):
             object.__setattr__(self, name, whole(name, getattr(self, name), low))
         for name, high in (
             ("learning_rate", math.inf),
@@ -95,10 +98,27 @@ class Recipe:
                 raise SpecError(f"{name} must be a finite number from 0 up{below}, not {value!r}")
             if type(value) not in (int, float):  # NumPy's, which JSON does not know
                 object.__setattr__(self, name, float(value))
-        if self.warmup_epochs > self.epochs:
-            raise SpecError(f"warmup_epochs={self.warmup_epochs} is longer than the training of {self.epochs} epochs")
+        if 0 < self.schedule_epochs < self.epochs:
+            raise SpecError(
+                f"schedule_epochs={self.schedule_epochs} ends before the training of {self.epochs} epochs does; give "
+                "as many epochs as the longest training has, or 0"
+            )
+        if self.warmup_epochs > self.planned_epochs:
+            raise SpecError(
+                f"warmup_epochs={self.warmup_epochs} is longer than the training of {self.planned_epochs} epochs"
+            )
         if self.patience and not self.held_out:
             raise SpecError("patience needs held-out images to judge by: give held_out=0.1, for instance")
+
+    @property
+    def planned_epochs(self) -> int:
+        """Epochs after which the cosine ends."""
+        return self.schedule_epochs or self.epochs
+
+    @property
+    def prolongable(self) -> bool:
+        """Whether a training of fewer epochs is the beginning of one of more."""
+        return self.schedule_epochs > 0 or (self.schedule == "constant" and self.drop_path is None)
 
     def but(self, **changes: Any) -> Recipe:
         """The same recipe with some values changed; `SpecError` names what it does not know."""
@@ -112,7 +132,7 @@ class Recipe:
 
         Linear in the warm-up, then lr_min + (lr - lr_min) (1 + cos(pi t)) / 2 with t from 0 to 1.
         """
-        warmup, total = round(self.warmup_epochs * epoch_steps), self.epochs * epoch_steps
+        warmup, total = round(self.warmup_epochs * epoch_steps), self.planned_epochs * epoch_steps
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
         if self.schedule == "constant":

@@ -5,8 +5,10 @@ import json
 import pytest
 
 import naslab as nl
+from naslab import snapshot
 from naslab.errors import RunError, SpecError
-from naslab.estimators import Training
+from naslab.estimators import Kept, Score, Training, UnknownFidelity
+from naslab.networks.inherit import inherit
 
 QUICK = dict(epochs=1, batch_size=128, learning_rate=0.1)
 
@@ -28,18 +30,20 @@ def good(space):
 
 def test_the_fitness_is_the_held_out_accuracy_of_that_training(space, digits, good):
     estimator = Training(space, digits, seed=2, **QUICK)
-    fitness = estimator(good)
+    fitness, figures = estimator(good)
     with nl.randomness.seeded(2, "training", "weights"):
         network = space.build(good, digits)
     report = nl.trainers.fit(network, digits, seed=2, threads=1, held_out=0.2, **QUICK)
     assert fitness == report.best.valid_accuracy != report.test_accuracy
-    assert estimator(good) == fitness
-    assert Training(space, digits, seed=3, **QUICK)(good) != fitness
+    assert figures.pop("seconds") > 0
+    assert figures == {"parameters": report.parameters, "epochs": 1, "best_valid_accuracy": fitness}
+    assert estimator(good).fitness == fitness
+    assert Training(space, digits, seed=3, **QUICK)(good).fitness != fitness
 
 
 def test_a_conv_beats_nothing(space, digits, good):
     estimator = Training(space, digits, epochs=3, batch_size=32, learning_rate=0.1)
-    assert estimator(good) > 3 * estimator(space.architecture(("none",) * 6))
+    assert estimator(good).fitness > 3 * estimator(space.architecture(("none",) * 6)).fitness
 
 
 def test_spec_through_json(space, digits, good):
@@ -67,7 +71,7 @@ def test_a_search_with_real_training_is_resumed_without_training_again(space, di
         next(search)
     assert search.task is digits
     search._leave("the process was killed")
-    monkeypatch.setattr(Training, "__call__", lambda self, architecture: 0.5)
+    monkeypatch.setattr(Training, "train", lambda self, architecture, **how: Score(0.5))
     again = nl.Search.open(tmp_path / "run")
     assert again.step == 3
     assert next(again).fitness == 0.5
@@ -82,3 +86,81 @@ def test_a_training_that_diverges_is_a_status(space, digits):
     search = nl.Search(nl.searchers.RandomSearch(space, seed=3), estimator=estimator, budget=2)
     assert [event.status for event in search] == ["failed", "failed"]
     assert search.events[0].message.startswith("Diverged: ")
+
+
+# --- training on ------------------------------------------------------------------------------------
+
+LONGER = dict(epochs=3, batch_size=32, learning_rate=0.1)
+
+
+@pytest.fixture(scope="module")
+def few(digits):
+    return digits.subset(400, 10)
+
+
+@pytest.mark.parametrize("recipe", [{}, {"schedule": "constant", "epochs": 1}, {"optimizer": "adam"}])
+def test_training_on_is_the_straight_training_bit_for_bit(space, few, good, tmp_path, recipe):
+    estimator = Training(space, few, **{**LONGER, **recipe})
+    first = estimator.train(good, fidelity=1, keep=tmp_path / "first")
+    later = estimator.train(good, fidelity=3, begin=Kept(good, 1, tmp_path / "first"), keep=tmp_path / "later")
+    straight = estimator.train(good, fidelity=3, keep=tmp_path / "straight")
+    assert (tmp_path / "later").read_bytes() == (tmp_path / "straight").read_bytes()
+    assert later.fitness == straight.fitness
+    assert (first.figures["epochs"], later.figures["epochs"]) == (1, 3)
+    assert first.fitness <= later.fitness, "the best epoch counts"
+    unkept = estimator.train(good, fidelity=3, begin=Kept(good, 1, tmp_path / "first"))
+    assert unkept.fitness == later.fitness
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "later", "straight"]
+
+
+def test_the_whole_training_is_that_of_the_recipe(space, few, good):
+    estimator = Training(space, few, **LONGER)
+    assert estimator.train(good, fidelity=3).fitness == estimator(good).fitness
+
+
+def test_another_architecture_inherits_what_fits(space, few, good, tmp_path):
+    estimator = Training(space, few, **LONGER)
+    estimator.train(good, fidelity=3, keep=tmp_path / "parent")
+    child = space.architecture((*good.choices[:5], "nor_conv_3x3"))
+    heir = estimator.train(child, fidelity=1, begin=Kept(good, 3, tmp_path / "parent"))
+    with nl.randomness.seeded(0, "training", "weights"):
+        network = space.build(child, few)
+    parent = snapshot.read(tmp_path / "parent")
+    inherit(network, {name.removeprefix("best/"): value for name, value in parent.items() if name.startswith("best/")})
+    report = nl.trainers.fit(network, few, threads=1, held_out=0.2, schedule_epochs=3, **{**LONGER, "epochs": 1})
+    assert heir.fitness == report.best.valid_accuracy != estimator.train(child, fidelity=1).fitness
+    assert heir.figures["epochs"] == 1
+
+    networks = [space.build(architecture, few) for architecture in (good, child)]
+    state = {name: tensor + 1 for name, tensor in networks[0].state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in networks[1].state_dict().items()}
+    names = inherit(networks[1], state)
+    assert 0 < len(names) < len(before)
+    for name, tensor in networks[1].state_dict().items():
+        assert tensor.equal(state[name] if name in names else before[name])
+        fits = name in state and state[name].shape == tensor.shape
+        assert (name in names) == fits
+
+
+@pytest.mark.parametrize("epochs", [0, 1.5, 4, -1])
+def test_epochs_that_are_not_to_be_had(space, few, good, epochs):
+    with pytest.raises(UnknownFidelity, match=r"epochs, and the whole training has 3; .*whole epochs from 1 up to 3"):
+        Training(space, few, **LONGER).train(good, fidelity=epochs)
+
+
+def test_less_data_fewer_channels_smaller_images(space, digits, good):
+    less = Training(space, digits, data=0.25, channels=2, size=4, **QUICK)
+    found = less(good)
+    assert found.figures["parameters"] < Training(space, digits, **QUICK)(good).figures["parameters"]
+    assert (len(less._data.train), less._data.input_shape) == (round(0.25 * len(digits.train)), (1, 4, 4))
+    whole, quarter = (task.train.images.mean() for task in (digits.subset(round(0.25 * len(digits.train))), less._data))
+    assert quarter == pytest.approx(float(whole), rel=1e-5), "shrinking averages"
+    again = nl.estimators.from_spec(json.loads(json.dumps(less.spec())))
+    assert again.fingerprint() == less.fingerprint() != Training(space, digits, **QUICK).fingerprint()
+    assert again(good).fitness == found.fitness
+
+
+def test_what_makes_no_sense_is_refused(space, digits):
+    for bad in ({"data": 0}, {"data": 1.1}, {"data": "half"}, {"channels": 0}, {"size": 9}, {"size": 0}):
+        with pytest.raises(SpecError, match=next(iter(bad))):
+            Training(space, digits, **bad)

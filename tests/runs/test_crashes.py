@@ -24,9 +24,17 @@ def test_four_kills(harness, tmp_path):
     assert harness("kills", folder=tmp_path, kind="small", runs=1, each=4, seed=0) == {"kills": 4, "mismatches": []}
 
 
+def test_kills_while_candidates_are_trained_on(harness, tmp_path):
+    """Hurdles with real training: what a candidate had learnt is there again, or is learnt again alike."""
+    found = harness("kills", folder=tmp_path, kind="hurdles", runs=1, each=3, seed=0)
+    assert found == {"kills": 3, "mismatches": []}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "runs", "each"), [("small", 4, 6), ("darts", 2, 4)])
+@pytest.mark.parametrize(
+    ("kind", "runs", "each"), [("small", 4, 6), ("darts", 2, 4), ("hurdles", 2, 6), ("gdas", 1, 3)]
+)
 def test_many_kills(harness, tmp_path, kind, runs, each):
-    """DARTS of second and of first order, and the small searcher with its dropout."""
+    """DARTS of second and of first order, GDAS with its samples, and the small searcher with its dropout."""
     found = harness("kills", folder=tmp_path, kind=kind, runs=runs, each=each, seed=1)
     assert found == {"kills": runs * each, "mismatches": []}

@@ -19,7 +19,9 @@ def state_bytes(searcher):
 @pytest.fixture
 def steps(make):
     """How many steps show all that a searcher does: a batch is dear, a look into a table is not."""
-    return 20 if isinstance(make(), nl.searchers.Trials) else 3
+    if isinstance(searcher := make(), nl.searchers.Trials):
+        return 20
+    return 7 if isinstance(searcher, nl.searchers.Enas) else 3  # both of its phases
 
 
 def test_same_seed_same_search(make, steps):

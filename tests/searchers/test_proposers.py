@@ -1,15 +1,41 @@
 """What every proposer must do besides: ask and tell in any order, and the published numbers."""
 
-import json
-
 import numpy as np
 import pytest
 
 import naslab as nl
+from naslab import snapshot
 from naslab.errors import RunError, SpecError
-from naslab.searchers import LocalSearch, RandomSearch, RegularizedEvolution, Trials
+from naslab.searchers import (
+    BOHB,
+    PPO,
+    AutoKeras,
+    Hurdles,
+    Hyperband,
+    LargeScaleEvolution,
+    LocalSearch,
+    NasRL,
+    QLearning,
+    RandomSearch,
+    RegularizedEvolution,
+    SuccessiveHalving,
+    Trials,
+)
 
-SMALL = {RandomSearch: {}, RegularizedEvolution: dict(population=4, sample=2), LocalSearch: {}}
+SMALL = {
+    RandomSearch: {},
+    RegularizedEvolution: dict(population=4, sample=2),
+    LocalSearch: {},
+    Hurdles: dict(steps=(1, 1), per_hurdle=4, population=3, sample=2),
+    SuccessiveHalving: dict(candidates=4, epochs=(1, 2, 3)),
+    Hyperband: dict(most=4, eta=2),
+    BOHB: dict(most=4, eta=2, samples=4),
+    NasRL: dict(units=4, children=2),
+    PPO: dict(units=4, children=3, passes=2),
+    QLearning: dict(models=20, replay=3),
+    LargeScaleEvolution: dict(population=4),
+    AutoKeras: dict(coldest=0.7, branches=2),
+}
 proposers = pytest.mark.parametrize("proposer", SMALL, ids=lambda proposer: proposer.name)
 
 ORACLE = {  # best of n queries of test accuracy on CIFAR-10, mean over 500 seeds and standard deviation
@@ -30,7 +56,7 @@ def best_so_far(proposer, score, queries):
 
 
 @pytest.mark.slow
-@proposers
+@pytest.mark.parametrize("proposer", ORACLE, ids=lambda proposer: proposer.name)
 def test_the_oracle_bands(proposer, benchmark):
     score = nl.estimators.Table(benchmark, "test_accuracy")
     sizes = dict(population=10, sample=3) if proposer is RegularizedEvolution else {}
@@ -66,20 +92,21 @@ def test_proposals_are_numbered_and_belong_to_the_space(proposer, benchmark):
 
 
 @proposers
-def test_several_open_proposals_told_in_any_order_and_a_snapshot_between(proposer, benchmark):
+def test_several_open_proposals_told_in_any_order_and_a_snapshot_between(proposer, benchmark, tmp_path):
     def play(asked, swap):
         told = []
         for _ in range(12):
             open_ = [asked.ask() for _ in range(3)]
             if swap:
                 twin = proposer(benchmark.space, seed=99, **SMALL[proposer])
-                twin.load_state_dict(json.loads(json.dumps(asked.state_dict())))
+                snapshot.write(tmp_path / "state", asked.state_dict())
+                twin.load_state_dict(snapshot.read(tmp_path / "state"))
                 asked = twin
             for proposal in reversed(open_):
                 fitness = None if proposal.number % 5 == 0 else float(benchmark.index(proposal.architecture))
                 asked.tell(proposal, fitness)
                 told.append(proposal)
-        return told, asked.state_dict()
+        return told, snapshot.digest(asked.state_dict())
 
     calm = play(proposer(benchmark.space, seed=2, **SMALL[proposer]), swap=False)
     assert play(proposer(benchmark.space, seed=2, **SMALL[proposer]), swap=True) == calm

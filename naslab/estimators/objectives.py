@@ -1,0 +1,193 @@
+"""Several objectives and constraints at once, made into the one fitness that a searcher climbs.
+
+    WithFigures(estimator, Resources(space, task))       adds figures: what it costs
+    Constrained(estimator, limits={"parameters": 1e5})   no fitness for what costs more
+    Weighted(estimator, {"latency": -0.1})               fitness + sum of weight x figure
+    LatencyReward(estimator, target=0.08)                accuracy x (latency / target)^w  (Tan et al. 2019, Eq. 2)
+
+Each goes around any estimator, also around one another, and a candidate trains on inside. The whole front of several
+objectives (which no single fitness tells) is drawn from the figures of the events afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError, real
+from naslab.estimators.estimator import Estimator, Score
+from naslab.estimators.resources import Resources
+from naslab.estimators.wrapped import Wrapped
+
+
+class TooMuch(SpecError):
+    """The candidate costs more than a limit allows: it has no fitness, and the search goes on."""
+
+
+class WithFigures(Wrapped):
+    """The same fitness, with what the network costs among the figures."""
+
+    name = "with_figures"
+
+    def __init__(self, inside: Estimator, resources: Resources) -> None:
+        super().__init__(inside)
+        self.resources = resources
+
+    def judge(self, architecture: Architecture, score: Score) -> Score:
+        return Score(score.fitness, {**score.figures, **self.resources.measure(architecture)})
+
+    def options(self) -> dict[str, Any]:
+        return {"resources": self.resources.spec()}
+
+    @classmethod
+    def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> WithFigures:
+        return cls(inside, Resources.from_spec(spec["resources"], task))
+
+
+class Constrained(Wrapped):
+    """No fitness for a candidate that exceeds a limit. It counts as a step, "failed", and its event says which limit.
+
+    When no candidate keeps to the limits, the search goes on to its end, and then there is no best one.
+
+    Args:
+        inside: its figures are compared with the limits.
+        limits: name of a figure -> the most that is allowed.
+        resources: figures that are measured beforehand, so that nobody is trained who costs too much anyway.
+    """
+
+    name = "constrained"
+
+    def __init__(self, inside: Estimator, limits: Mapping[str, float], resources: Resources | None = None) -> None:
+        super().__init__(inside)
+        self.limits, self.resources = _amounts("limits", limits), resources
+
+    def admit(self, architecture: Architecture) -> None:
+        if self.resources is not None:
+            known = self.resources.measure(architecture)
+            self._check(known, set(known) & set(self.limits))
+
+    def judge(self, architecture: Architecture, score: Score) -> Score:
+        self._check(score.figures, set(self.limits) - set(self.resources.figures if self.resources else ()))
+        return score
+
+    def _check(self, figures: Mapping[str, float], names: Collection[str]) -> None:
+        over = [
+            f"{name} = {value:g}, at most {self.limits[name]:g}"
+            for name in sorted(names)
+            if (value := _figure(figures, name)) > self.limits[name]
+        ]
+        if over:
+            raise TooMuch(f"it does not keep to the limits: {'; '.join(over)}")
+
+    def options(self) -> dict[str, Any]:
+        return {"limits": self.limits, "resources": None if self.resources is None else self.resources.spec()}
+
+    @classmethod
+    def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> Constrained:
+        resources = spec["resources"]
+        return cls(inside, spec["limits"], None if resources is None else Resources.from_spec(resources, task))
+
+
+class Weighted(Wrapped):
+    """fitness + sum over the figures of weight x figure. What one wants little of has a negative weight.
+
+    The fitness inside becomes the figure "fitness".
+    """
+
+    name = "weighted"
+
+    def __init__(self, inside: Estimator, weights: Mapping[str, float]) -> None:
+        super().__init__(inside)
+        self.weights = _amounts("weights", weights)
+
+    def judge(self, architecture: Architecture, score: Score) -> Score:
+        total = score.fitness + sum(weight * _figure(score.figures, name) for name, weight in self.weights.items())
+        return Score(total, {**score.figures, "fitness": score.fitness})
+
+    def options(self) -> dict[str, Any]:
+        return {"weights": self.weights}
+
+    @classmethod
+    def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> Weighted:
+        return cls(inside, spec["weights"])
+
+
+class LatencyReward(Wrapped):
+    """ACC(m) x (LAT(m) / T)^w (MnasNet, Tan et al. 2019, https://arxiv.org/abs/1807.11626, Eq. 2 and 3).
+
+    w is `below` where the latency is at most T, else `above`. As a *soft* limit, (-0.07, -0.07): half the latency is
+    worth 5 % of the accuracy. As a *hard* one, (0, -1): below the target only accuracy counts, above it the reward
+    falls sharply. The accuracy becomes the figure "accuracy".
+
+    Args:
+        inside: its fitness is the accuracy, which must not be negative.
+        target: T, in the unit of the figure.
+        below: exponent up to the target.
+        above: exponent beyond it.
+        figure: whatever is to be small, if not the latency.
+    """
+
+    name = "latency_reward"
+
+    def __init__(
+        self,
+        inside: Estimator,
+        target: float,
+        *,
+        below: float = -0.07,
+        above: float = -0.07,
+        figure: str = "latency",
+    ) -> None:
+        super().__init__(inside)
+        self.target, self.exponents = real("target", target), (real("below", below), real("above", above))
+        if not 0 < self.target < math.inf:
+            raise SpecError(f"target must be above 0, not {target!r}")
+        if max(self.exponents) > 0:
+            raise SpecError(f"below and above are exponents of a cost, 0 or negative, not {self.exponents}")
+        self.figure = figure
+
+    @classmethod
+    def hard(cls, inside: Estimator, target: float, *, figure: str = "latency") -> LatencyReward:
+        """The paper's (0, -1)."""
+        return cls(inside, target, below=0.0, above=-1.0, figure=figure)
+
+    def judge(self, architecture: Architecture, score: Score) -> Score:
+        if score.fitness < 0:
+            raise SpecError(f"the accuracy must not be negative to be rewarded, and it is {score.fitness:g}")
+        cost = _figure(score.figures, self.figure)
+        if not cost > 0:
+            raise SpecError(f"{self.figure} must be above 0 to be compared with a target, and it is {cost:g}")
+        share = cost / self.target
+        exponent = self.exponents[share > 1]
+        return Score(score.fitness * share**exponent, {**score.figures, "accuracy": score.fitness})
+
+    def options(self) -> dict[str, Any]:
+        return {"target": self.target, "exponents": list(self.exponents), "figure": self.figure}
+
+    @classmethod
+    def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> LatencyReward:
+        below, above = spec["exponents"]
+        return cls(inside, spec["target"], below=below, above=above, figure=spec["figure"])
+
+
+def _amounts(what: str, given: Mapping[str, float]) -> dict[str, float]:
+    if not isinstance(given, Mapping) or not given:
+        raise SpecError(
+            f"{what} are numbers by the name of a figure, for instance {{'parameters': 1e5}}; not {given!r}"
+        )
+    amounts = {str(name): real(f"{what}[{name!r}]", value) for name, value in given.items()}
+    if not all(map(math.isfinite, amounts.values())):
+        raise SpecError(f"{what} must be finite, not {amounts}")
+    return amounts
+
+
+def _figure(figures: Mapping[str, float], name: str) -> float:
+    if name not in figures:
+        known = ", ".join(figures) or "none"
+        raise SpecError(
+            f"there is no figure {name!r} to compare; there are: {known}. WithFigures(estimator, Resources(space, "
+            "task)) adds some"
+        )
+    return figures[name]

@@ -1,0 +1,181 @@
+"""What a network costs: parameters, multiply-adds, and on this machine its latency and memory.
+
+    Resources(space, task, ["latency"])                   as the fitness: less is better, so it is negative
+    WithFigures(estimator, Resources(space, task))        as figures beside another fitness
+
+Parameters and multiply-adds ("flops", as the field says) are counted, and the same everywhere. Latency is the median of
+repeated runs after warming up: it belongs to this machine, comes out a little different each time, and stays what it
+was when a search is repeated, for then it is read from the journal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from naslab import networks, spaces, tasks
+from naslab.architecture import Architecture
+from naslab.errors import SpecError, unknown, whole
+from naslab.estimators.estimator import Score
+from naslab.randomness import seeded
+from naslab.spaces.space import Space
+from naslab.threads import torch_threads
+
+FIGURES = ("parameters", "flops", "latency", "memory")
+"""What can be measured: numbers, multiply-adds, seconds and bytes for one image (or `batch` of them)."""
+WARM_UP = 3
+"""Runs before the first that is timed."""
+
+
+def latency(network: nn.Module, x: torch.Tensor, *, repeats: int = 20, threads: int | None = 1) -> float:
+    """Seconds of one forward pass in evaluation mode: the median of `repeats`, after warming up.
+
+    Args:
+        network: on the device of `x`; left in the mode it was in.
+        x: [B, C, H, W].
+    """
+    training = network.training
+    network.eval()
+    seconds = []
+    with torch.no_grad(), torch_threads(threads):
+        for run in range(WARM_UP + repeats):
+            start = time.perf_counter()
+            network(x)
+            if x.is_cuda:
+                torch.cuda.synchronize(x.device)
+            if run >= WARM_UP:
+                seconds.append(time.perf_counter() - start)
+    network.train(training)
+    return median(seconds)
+
+
+def memory(network: nn.Module, x: torch.Tensor) -> int:
+    """Bytes at the worst moment of a forward pass in evaluation mode: the weights, and what is alive of the rest.
+
+    Counted tensor by tensor, so it is what the algorithm needs, without what torch keeps for itself.
+    """
+    training = network.training
+    network.eval()
+    with torch.no_grad(), _Alive() as alive:
+        network(x)
+    network.train(training)
+    own = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in network.state_dict().values()}
+    return alive.most + sum(own.values())
+
+
+class _Alive(TorchDispatchMode):
+    """Adds up the storage of tensors made inside, for as long as they live."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = self._now = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        given = {t.untyped_storage()._cdata for t in _tensors((args, kwargs or {}))}
+        for tensor in _tensors(made):
+            storage = tensor.untyped_storage()
+            if storage._cdata not in given and storage._cdata not in self._known:
+                self._watch(storage)
+        return made
+
+    def _watch(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        self._known.add(key)
+        self._now += size
+        self.most = max(self.most, self._now)
+        weakref.finalize(storage, self._gone, key, size)
+
+    def _gone(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self._now -= size
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor)]
+
+
+class Resources:
+    """An estimator of what architectures cost. The fitness is the negative of the first figure; all are figures.
+
+    Args:
+        space: builds the networks.
+        task: says the shape of images, and the classes.
+        figures: some of `FIGURES`, in the order of their weight.
+        batch: images that go through the network at once, for latency and memory.
+        threads: of the CPU, for the latency.
+        repeats: runs that the latency is the median of.
+    """
+
+    name = "resources"
+
+    def __init__(
+        self,
+        space: Space,
+        task: Any,
+        figures: Sequence[str] = FIGURES,
+        *,
+        batch: int = 1,
+        threads: int = 1,
+        repeats: int = 20,
+    ) -> None:
+        if not isinstance(space, Space):
+            raise SpecError(f"expected a space, for instance nl.spaces.NASBench201.laptop(), got {space!r:.200}")
+        if isinstance(figures, str) or not figures:
+            raise SpecError(f"figures are some of {', '.join(FIGURES)}, as a list; not {figures!r}")
+        for figure in figures:
+            if figure not in FIGURES:
+                raise SpecError(unknown("figure", figure, FIGURES))
+        self.space, self.task, self.figures = space, task, tuple(figures)
+        self._batch, self._threads = whole("batch", batch, 1), whole("threads", threads, 1)
+        self._repeats = whole("repeats", repeats, 1)
+
+    def __call__(self, architecture: Architecture) -> Score:
+        figures = self.measure(architecture)
+        return Score(-figures[self.figures[0]], figures)
+
+    def measure(self, architecture: Architecture) -> Mapping[str, float]:
+        """Name of a figure -> its value."""
+        with seeded("resources"):
+            network = self.space.build(architecture, self.task)
+        shape = tuple(self.task.input_shape)
+        x = torch.zeros(self._batch, *shape)
+        found: dict[str, float] = {}
+        if {"parameters", "flops"} & set(self.figures):
+            cost = networks.cost(network, shape)
+            found |= {"parameters": cost.parameters, "flops": cost.multiply_adds}
+        if "memory" in self.figures:
+            found["memory"] = memory(network, x)
+        if "latency" in self.figures:
+            found["latency"] = latency(network, x, repeats=self._repeats, threads=self._threads)
+        return {figure: found[figure] for figure in self.figures}
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            "estimator": self.name,
+            "space": self.space.spec(),
+            "task": self.task.spec(),
+            "figures": list(self.figures),
+            "batch": self._batch,
+            "threads": self._threads,
+            "repeats": self._repeats,
+        }
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(self.spec(), sort_keys=True).encode()).hexdigest()
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any], task: Any = None) -> Resources:
+        arguments = {name: spec[name] for name in ("figures", "batch", "threads", "repeats")}
+        return cls(spaces.from_spec(spec["space"]), tasks.from_spec(spec["task"], task), **arguments)

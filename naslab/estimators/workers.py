@@ -1,0 +1,333 @@
+"""A pool of processes on this machine that survives the death of its workers; a `concurrent.futures.Executor`.
+
+    one worker, one process: started from a server that has torch loaded, so in a fraction of a second
+    a worker that dies is replaced, and what it was at is tried again, three times in all; the others notice nothing
+    a worker never outlives the process that started it, however that one ends
+
+`concurrent.futures.ProcessPoolExecutor` gives up all of its futures when one of its processes dies, and cannot stop
+a call that runs. The threads here, one a worker, only wait: for a call, for its answer, for the worker's death.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+
+from naslab.errors import RunError, SpecError, whole
+
+Result = TypeVar("Result")
+
+START_SECONDS = 120.0
+"""How long a worker may take until it is ready; loading torch from a slow disk takes most of it."""
+_SET_PDEATHSIG = 1
+
+
+class Crashed(RunError):
+    """The worker died, each time that the call was tried."""
+
+
+class TimedOut(RunError):
+    """The call took longer than it may; its worker was killed."""
+
+
+class Limits(NamedTuple):
+    """What a call may use."""
+
+    timeout: float | None
+    """Seconds."""
+    memory: float | None
+    """Bytes of address space above what an idle worker has."""
+    threads: int
+    tries: int
+
+
+class Workers(Executor):
+    """Processes that call functions, one at a time each.
+
+    A function is sent to each worker once, as long as the same one is called again and again, so that a `partial` with
+    data in it costs little. It must be one that another process can import: not a lambda, and nothing that was defined
+    in a notebook. In a script, make the pool under `if __name__ == "__main__":`.
+
+    Args:
+        workers: how many.
+        timeout: seconds after which a call is given up, as `TimedOut`.
+        memory: bytes that a call may take; more is a `MemoryError` in it. Linux only.
+        threads: CPU threads of torch in each.
+        tries: how often a call is tried whose worker dies, before it is given up as `Crashed`.
+    """
+
+    def __init__(
+        self,
+        workers: int = 2,
+        *,
+        timeout: float | None = None,
+        memory: float | None = None,
+        threads: int = 1,
+        tries: int = 3,
+    ) -> None:
+        self.workers = whole("workers", workers, 1)
+        for name, value in (("timeout", timeout), ("memory", memory)):
+            if value is not None and not value > 0:
+                raise SpecError(f"{name} must be above 0, or None for no limit, not {value!r}")
+        limits = Limits(timeout, memory, whole("threads", threads, 1), whole("tries", tries, 1))
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._open: weakref.WeakKeyDictionary[Future[Any], _Call] = weakref.WeakKeyDictionary()
+        self._lanes = [_Lane(self._calls, limits) for _ in range(self.workers)]
+        self._end = weakref.finalize(self, _stop, self._calls, self.workers)
+        self._end.atexit = False  # then the system does it
+
+    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
+        """Call the function in a worker, as soon as one is free."""
+        if not self._end.alive:
+            raise RuntimeError("these workers were shut down; make new ones")
+        call = _Call(Future(), fn, args, kwargs)
+        self._open[call.future] = call
+        self._calls.put(call)
+        return call.future
+
+    def cancel(self, future: Future[Any]) -> None:
+        """End a call of this pool, also one that runs: its worker is killed and replaced.
+
+        (`Future.cancel` ends only one that has not begun.) Whoever asks for its result gets `CancelledError`.
+        """
+        if not future.cancel() and (call := self._open.get(future)) is not None:
+            call.cancel()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; end the workers once what was submitted is done, or at once if it is cancelled."""
+        if cancel_futures:
+            for future in list(self._open):
+                self.cancel(future)
+        self._end()
+        if wait:
+            for lane in self._lanes:
+                lane.thread.join()
+
+    @property
+    def processes(self) -> list[int]:
+        """Process ids of the workers that live."""
+        children = [lane.child for lane in self._lanes]
+        return [child.process.pid for child in children if child is not None and child.process.is_alive()]
+
+
+def _stop(calls: queue.SimpleQueue[_Call | None], workers: int) -> None:
+    for _ in range(workers):
+        calls.put(None)
+
+
+class _Call:
+    """A function that is to be called, and what becomes of it."""
+
+    def __init__(self, future: Future[Any], function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        self.future, self.function, self.content = future, function, (args, kwargs)
+        self.cancelled = False
+        self._child: _Child | None = None
+        self._lock = threading.Lock()  # so that no other call's worker is killed
+
+    def cancel(self) -> None:
+        with self._lock:
+            self.cancelled = True
+            if self._child is not None:
+                self._child.process.kill()
+
+    def run(self, child: _Child, timeout: float | None) -> tuple[str, Any]:
+        with self._lock:
+            if self.cancelled:
+                return "cancelled", None
+            self._child = child
+        try:
+            answer = child.call(self.function, self.content, timeout)
+        finally:
+            with self._lock:
+                self._child = None
+        return ("cancelled", None) if self.cancelled and answer[0] == "died" else answer
+
+
+class _Lane:
+    """A thread that keeps one worker busy. Knows nothing of the pool, so that the pool can be forgotten."""
+
+    def __init__(self, calls: queue.SimpleQueue[_Call | None], limits: Limits) -> None:
+        self.child: _Child | None = None
+        self._calls, self._limits = calls, limits
+        self.thread = threading.Thread(target=self._serve, name="naslab-worker", daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            if call.future.set_running_or_notify_cancel():
+                try:
+                    result = self._answer(call)
+                except BaseException as error:
+                    call.future.set_exception(error)
+                else:
+                    call.future.set_result(result)
+            del call  # or it would live until the next one comes
+        if self.child is not None:
+            self.child.end()
+
+    def _answer(self, call: _Call) -> Any:
+        content = None
+        for _ in range(self._limits.tries):
+            if self.child is None or not self.child.process.is_alive():
+                self.child = _Child(self._limits)
+            kind, content = call.run(self.child, self._limits.timeout)
+            if kind == "result":
+                return content
+            if kind == "error":
+                raise content
+            if kind == "unsendable":
+                raise SpecError(
+                    f"{call.function!r:.200} or what it is called with cannot be sent to another process ({content}); "
+                    "put functions and classes of your own into a module, a file that can be imported, or evaluate "
+                    "in this process, workers=1"
+                )
+            self.child.end()
+            if kind == "cancelled":
+                raise CancelledError
+            if kind == "late":
+                raise TimedOut(f"it took longer than {self._limits.timeout:g} seconds, and was ended")
+        raise Crashed(f"its process died ({content}), {self._limits.tries} times out of {self._limits.tries}")
+
+
+class _Child:
+    """A worker process, seen from its parent."""
+
+    def __init__(self, limits: Limits) -> None:
+        context: Any = _context()
+        self._pipe, other = context.Pipe()
+        self.process = context.Process(target=_work, args=(other, limits), name="naslab-worker", daemon=True)
+        self._function: Callable[..., Any] | None = None
+        try:
+            self.process.start()
+        finally:
+            other.close()
+        if self._hear(START_SECONDS)[0] != "ready":
+            self.end()
+            raise RunError(
+                "a worker process could not be started; what it wrote says why. In a script, workers may be used only "
+                'under `if __name__ == "__main__":`, for each of them imports the script'
+            )
+
+    def call(self, function: Callable[..., Any], content: Any, timeout: float | None) -> tuple[str, Any]:
+        """What came of it: ("result" | "error" | "unsendable" | "late" | "died", more)."""
+        try:
+            self._pipe.send((None if function is self._function else function, *content))
+            self._function = function
+        except (OSError, EOFError):  # it died before
+            return "died", self._death()
+        except Exception as error:  # whatever makes something unfit to be sent
+            return "unsendable", f"{type(error).__name__}: {error}"
+        answer = self._hear(timeout)
+        if answer[0] == "unsendable":
+            self._function = None  # perhaps it was this that did not arrive
+        return answer
+
+    def _hear(self, timeout: float | None) -> tuple[str, Any]:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ready = wait([self._pipe, self.process.sentinel], left)
+            if self._pipe in ready:
+                try:
+                    return self._pipe.recv()
+                except (EOFError, OSError):
+                    return "died", self._death()
+                except Exception as error:  # an answer that cannot be read here
+                    return "unsendable", f"{type(error).__name__}: {error}"
+            if ready:
+                return "died", self._death()
+            if deadline is not None and time.monotonic() >= deadline:
+                return "late", None
+
+    def _death(self) -> str:
+        self.process.join(5)
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            with suppress(ValueError):
+                return signal.Signals(-code).name
+        return f"exit code {code}"
+
+    def end(self) -> None:
+        self._pipe.close()  # an idle one ends by itself
+        self.process.kill()
+        self.process.join()
+
+
+def _context() -> Any:
+    """How processes are started: forked from a server that has everything loaded, where that exists."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["naslab"])
+    return context
+
+
+# --- in the worker ----------------------------------------------------------------------------------
+
+
+def _work(pipe: Connection, limits: Limits) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; what becomes of it the parent says
+    _die_with_parent()
+    torch.set_num_threads(limits.threads)
+    if limits.memory is not None:
+        _limit_memory(limits.memory)
+    pipe.send(("ready", None))
+    function: Any = None
+    while True:
+        try:
+            new, args, kwargs = pipe.recv()
+        except (EOFError, OSError):  # the parent has closed its end
+            return
+        except Exception as error:  # it names something that this process cannot import
+            pipe.send(("unsendable", f"{type(error).__name__}: {error}"))
+            continue
+        function = new or function
+        try:
+            answer = "result", function(*args, **kwargs)
+        except Exception as error:
+            answer = "error", error
+        try:
+            pipe.send(answer)
+        except OSError:
+            return
+        except Exception as error:
+            pipe.send(("unsendable", f"{type(error).__name__}: {error}"))
+
+
+def _die_with_parent() -> None:
+    """See to it that this process ends with the one that wanted it, and on Linux even while it computes."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL)
+    parent: Any = multiprocessing.parent_process()
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="naslab-watch", daemon=True).start()
+
+
+def _limit_memory(more: float) -> None:
+    """Let this process have so many bytes more than it has now."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[0])
+    limit = pages * resource.getpagesize() + int(more)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))

@@ -1,0 +1,90 @@
+"""An estimator around another: changes the score, and leaves training, weights and data to the one inside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError
+from naslab.estimators.estimator import Estimator, Kept, Score, UnknownFidelity
+from naslab.spaces.space import Space
+
+
+class Wrapped(ABC):
+    """Scores as the estimator inside does, and then says what it thinks of that (`judge`)."""
+
+    name: ClassVar[str]
+
+    def __init__(self, inside: Estimator) -> None:
+        if not isinstance(inside, Estimator) or isinstance(inside, type):
+            raise SpecError(
+                f"{self.name} goes around an estimator, for instance nl.estimators.Training(space, task), or "
+                f"nl.estimators.as_estimator(...) of a benchmark or a function; not {inside!r:.200}"
+            )
+        self.inside = inside
+
+    def admit(self, architecture: Architecture) -> None:
+        """Raise what keeps a candidate from being scored at all, before anything is spent on it."""
+        return
+
+    @abstractmethod
+    def judge(self, architecture: Architecture, score: Score) -> Score:
+        """The score that this estimator gives instead."""
+
+    @property
+    def space(self) -> Space | None:
+        return self.inside.space
+
+    @property
+    def task(self) -> Any:
+        """What the one inside trains on."""
+        return getattr(self.inside, "task", None)
+
+    @property
+    def keeps_weights(self) -> bool:
+        return bool(getattr(self.inside, "keeps_weights", False))
+
+    def __call__(self, architecture: Architecture) -> Score:
+        self.admit(architecture)
+        found = self.inside(architecture)
+        return self.judge(architecture, found if isinstance(found, Score) else Score(found))
+
+    def train(
+        self,
+        architecture: Architecture,
+        *,
+        fidelity: float | None = None,
+        begin: Kept | None = None,
+        keep: Path | None = None,
+    ) -> Score:
+        """See `naslab.estimators.Trainable`."""
+        train = getattr(self.inside, "train", None)
+        if train is None:
+            name = getattr(self.inside, "name", type(self.inside).__name__)
+            raise UnknownFidelity(
+                f"the searcher says for how long to train each candidate, and {name!r} cannot be told so; give an "
+                "estimator with train(), for instance nl.estimators.Training(space, task)"
+            )
+        self.admit(architecture)
+        return self.judge(architecture, train(architecture, fidelity=fidelity, begin=begin, keep=keep))
+
+    @classmethod
+    @abstractmethod
+    def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> Wrapped:
+        """What `spec` described, around the estimator that it describes inside."""
+
+    def fingerprint(self) -> str:
+        told = json.dumps([self.inside.fingerprint(), self.options()], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """JSON of what it was made with besides."""
+
+    def spec(self) -> dict[str, Any]:
+        return {"estimator": self.name, "inside": self.inside.spec(), **self.options()}

@@ -1,0 +1,187 @@
+"""Progressive dynamic hurdles (So, Liang & Le 2019, "The Evolved Transformer", https://arxiv.org/abs/1901.11117,
+Alg. 1 and 2), inside tournament evolution (Real et al. 2019, https://arxiv.org/abs/1802.01548, without its aging).
+
+    hurdles <- none;  population <- P random architectures, each trained for s_0
+    repeat: parent <- fittest of S drawn at random from the population;  child <- mutate(parent)
+            train the child for s_0;  i <- 0
+            while there is a hurdle h_i, and the child's fitness is above it: train it on, for s_(i+1);  i <- i + 1
+            remove the least fit of S drawn at random from the population;  add the child
+            after every m children: the next hurdle <- mean fitness of those in the population with the longest training
+
+So a promising child is trained longer, an unpromising one is stopped at the first hurdle that it does not clear, and a
+new hurdle, higher up, is added as the search goes, until the trainings are as long as the steps say. The fitness of a
+child is that of its longest training. That of longer trainings is usually higher, and is compared with the others as it
+is; as the paper argues, that is what selection should favour.
+
+Differences from the paper:
+- An architecture that could not be evaluated does not join the population. While nobody in it has had the longest
+  training, a hurdle that is due waits (`details["waiting"]`), and the search goes on.
+- A child differs from its parent in one choice (the paper changes each field with a probability of 2.5 %), and the
+  first population is random (the paper begins with copies of the Transformer).
+- With several proposals open at once, a child may be asked for before the last one is told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError, real, whole
+from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
+
+
+@dataclass(frozen=True, kw_only=True)
+class HurdlesHyperparameters:
+    """For a laptop; the paper has P = 100, S = 30, m = 5,000 and 60,000, 60,000 and 120,000 steps of training."""
+
+    steps: tuple[float, ...] = (1, 1, 2)
+    """Epochs before the first hurdle, then from each hurdle to the next: s_0, s_1, s_2, ..."""
+    per_hurdle: int = 30
+    """Children after which the next hurdle is made: the paper's m."""
+    population: int = 20
+    """How many architectures are alive."""
+    sample: int = 5
+    """How many are drawn for a tournament: for a parent the fittest wins, for a place the least fit loses its own."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.steps, Sequence) or isinstance(self.steps, str) or not self.steps:
+            raise SpecError(f"steps are epochs of training, for instance (1, 1, 2), not {self.steps!r}")
+        steps = tuple(step if type(step) is int else real("each of the steps", step) for step in self.steps)
+        if not all(0 < step < float("inf") for step in steps):
+            raise SpecError(f"each of the steps is a number of epochs above 0, not {self.steps!r}")
+        object.__setattr__(self, "steps", steps)
+        for name in ("per_hurdle", "population", "sample"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+        if self.sample > self.population:
+            raise SpecError(f"sample must be at most the population, {self.population}, not {self.sample}")
+
+
+class Member(NamedTuple):
+    """An architecture that is alive; the fitter of two is the greater, of equals the younger."""
+
+    fitness: float
+    number: int
+    """Of its last proposal."""
+    cleared: int
+    """Hurdles that it has cleared: it was trained for s_0 + ... + s_cleared."""
+    architecture: Architecture
+
+
+class Hurdles(Proposer):
+    """Tournament evolution that trains the promising longer, on any space."""
+
+    name = "hurdles"
+    Hyperparameters = HurdlesHyperparameters
+
+    def begin(self) -> None:
+        self._epochs = list(accumulate(self.hyperparameters.steps))
+        """Of training in all: before the first hurdle, and after each."""
+        self._sample: int = self.hyperparameters.sample
+        self._hurdles: list[float] = []
+        self._children = 0
+        """Finished since the last hurdle, failed ones included."""
+        self._alive: list[Member] = []
+        self._going_on: list[tuple[Proposal, int]] = []
+        """Those that have cleared a hurdle, and how many, and are to be trained on."""
+        self._stopped: Counter[int] = Counter()
+        """Hurdles cleared -> how many children stopped there."""
+
+    # --- what to evaluate ------------------------------------------------------------------------------
+
+    def propose(self) -> Draft:
+        if self._going_on:
+            last, cleared = self._going_on.pop(0)
+            return Draft(last.architecture, "hurdle", last.parents, self._epochs[cleared], last.candidate, last.number)
+        if len(self._alive) < self.hyperparameters.population:
+            return Draft(self.space.sample(self.rng), "random", (), self._epochs[0])
+        parent = max(self._drawn())
+        return Draft(self.space.mutate(parent.architecture, self.rng), "mutation", (parent.number,), self._epochs[0])
+
+    def _drawn(self) -> list[Member]:
+        """S of the population, with replacement."""
+        alive = self._alive
+        return [alive[int(u * len(alive))] for u in self.rng.random(self._sample).tolist()]
+
+    # --- what came of it -------------------------------------------------------------------------------
+
+    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+        cleared = self._epochs.index(proposal.fidelity)  # type: ignore[arg-type]
+        if fitness is not None:
+            if cleared < len(self._hurdles) and fitness > self._hurdles[cleared]:
+                self._going_on.append((proposal, cleared + 1))
+                return
+            if len(self._alive) >= self.hyperparameters.population:
+                self._alive.remove(min(self._drawn()))
+            self._alive.append(Member(fitness, proposal.number, cleared, proposal.architecture))
+            self._stopped[cleared] += 1
+        if proposal.parents:  # the first population has none
+            self._children += 1
+            self._raise_hurdle()
+
+    def _raise_hurdle(self) -> None:
+        """Make the next hurdle if it is due, and if anybody shows how high it should be."""
+        longest = len(self._hurdles)
+        if self._children >= self.hyperparameters.per_hurdle and longest < len(self._epochs) - 1:
+            heights = [member.fitness for member in self._alive if member.cleared == longest]
+            if heights:
+                self._hurdles.append(fmean(heights))
+                self._children = 0
+
+    @property
+    def population(self) -> tuple[Member, ...]:
+        """Who is alive, in the order in which they came."""
+        return tuple(self._alive)
+
+    @property
+    def hurdles(self) -> tuple[float, ...]:
+        """The fitness to be exceeded after s_0, after s_0 + s_1, ...: as many as there are so far."""
+        return tuple(self._hurdles)
+
+    @property
+    def details(self) -> Mapping[str, float | Sequence[float]]:
+        """The hurdles, the epochs after which they stand, how many stopped at each and after the last, and for how
+        many children a hurdle that is due has been waiting.
+        """
+        due = len(self._hurdles) < len(self._epochs) - 1
+        return {
+            "hurdles": list(self._hurdles),
+            "epochs": list(self._epochs),
+            "stopped": [self._stopped[cleared] for cleared in range(len(self._epochs))],
+            "waiting": max(0, self._children - self.hyperparameters.per_hurdle) if due else 0,
+        }
+
+    # --- knobs and memory --------------------------------------------------------------------------------
+
+    @property
+    def knobs(self) -> Mapping[str, Knob]:
+        about = attribute_docstrings(HurdlesHyperparameters)["sample"]
+        most = self.hyperparameters.population
+        return {"sample": Knob(value=self._sample, low=1, high=most, log=False, whole=True, description=about)}
+
+    def turn(self, name: str, value: float) -> None:
+        super().turn(name, value)
+        self._sample = round(value)
+
+    def memory(self) -> Any:
+        return {
+            "sample": self._sample,
+            "hurdles": list(self._hurdles),
+            "children": self._children,
+            "alive": [[*member[:3], member.architecture.choices] for member in self._alive],
+            "going_on": [[proposal.to_record(), cleared] for proposal, cleared in self._going_on],
+            "stopped": sorted(self._stopped.items()),
+        }
+
+    def remember(self, memory: Any) -> None:
+        self._sample, self._hurdles, self._children = memory["sample"], list(memory["hurdles"]), memory["children"]
+        self._alive = [
+            Member(fitness, number, cleared, Architecture(self.space.name, tuple(choices)))
+            for fitness, number, cleared, choices in memory["alive"]
+        ]
+        self._going_on = [(Proposal.from_record(self.space, record), cleared) for record, cleared in memory["going_on"]]
+        self._stopped = Counter(dict(memory["stopped"]))

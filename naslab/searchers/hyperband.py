@@ -1,0 +1,53 @@
+"""Hyperband (Li, Jamieson, DeSalvo, Rostamizadeh & Talwalkar 2018, https://jmlr.org/papers/v18/16-558.html, Alg. 1):
+successive halving that does not have to know how soon a candidate shows what it is worth.
+
+    s_max <- floor(log_eta R);  B <- (s_max + 1) R
+    for s = s_max, ..., 0:
+        n <- ceil(B / R * eta^s / (s + 1));  r <- R eta^-s
+        successive halving: for i = 0, ..., s: floor(n eta^-i) candidates, r eta^i epochs each in all
+
+A bracket with a large s begins with many candidates and little training; the last one, s = 0, is random search.
+
+Differences from the paper:
+- Epochs are rounded to whole ones, at least 1.
+- When all brackets have ended, the first begins again, until the search's budget is spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from naslab.errors import whole
+from naslab.searchers.rungs import Halving, Rung, hyperband
+
+
+@dataclass(frozen=True, kw_only=True)
+class HyperbandHyperparameters:
+    """The paper's experiments have eta = 4; 3 is its recommendation for theory's and practice's sake, and R = 81 its
+    example."""
+
+    most: int = 9
+    """Epochs of the longest training, the paper's R."""
+    eta: int = 3
+    """One in so many goes on to the next rung."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "most", whole("most", self.most, 1))
+        object.__setattr__(self, "eta", whole("eta", self.eta, 2))
+
+    @property
+    def brackets(self) -> tuple[tuple[Rung, ...], ...]:
+        """The rungs of each bracket, s_max first."""
+        return hyperband(self.most, self.eta)
+
+
+class Hyperband(Halving):
+    """Hyperband on any space."""
+
+    name = "hyperband"
+    Hyperparameters = HyperbandHyperparameters
+
+    def rungs(self, bracket: int) -> Sequence[Rung]:
+        planned = self.hyperparameters.brackets
+        return planned[bracket % len(planned)]

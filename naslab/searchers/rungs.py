@@ -1,0 +1,161 @@
+"""Rungs: what successive halving and all that is built on it share. No searcher itself.
+
+    a bracket of rungs (n_0, r_0), (n_1, r_1), ...:
+        train n_0 new candidates for r_0 epochs
+        keep the n_1 fittest, train these on until they have had r_1 epochs;  keep the n_2 fittest of them, ...
+
+A bracket goes on when its whole rung is told. While it waits for the last of them, with several workers, the next
+bracket begins. A candidate that could not be evaluated goes no further.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from naslab.architecture import Architecture
+from naslab.searchers.searcher import Draft, Proposal, Proposer
+
+
+class Rung(NamedTuple):
+    """How many candidates are trained, and for how long in all."""
+
+    size: int
+    epochs: float
+
+
+def hyperband(most: int, eta: int) -> tuple[tuple[Rung, ...], ...]:
+    """The rungs of each bracket of Hyperband (Li et al. 2018, Alg. 1), the one with most rungs first.
+
+    Args:
+        most: epochs of the longest training, R.
+        eta: one in so many goes on to the next rung.
+    """
+    s_max = 0
+    while eta ** (s_max + 1) <= most:  # the logarithm, without its rounding
+        s_max += 1
+    brackets = []
+    for s in range(s_max, -1, -1):
+        n = math.ceil((s_max + 1) * eta**s / (s + 1))
+        brackets.append(tuple(Rung(n // eta**i, max(1, round(most / eta ** (s - i)))) for i in range(s + 1)))
+    return tuple(brackets)
+
+
+class _Bracket:
+    """One run of successive halving under way."""
+
+    def __init__(self, number: int, rungs: Sequence[Rung]) -> None:
+        self.number, self.rungs = number, rungs
+        self.rung = 0
+        self.fresh = rungs[0].size
+        """New candidates that are still to be drawn."""
+        self.open = 0
+        """Candidates of this rung that were asked for and are not told."""
+        self.going_on: list[Proposal] = []
+        """Those that are to be trained on."""
+        self.told: list[tuple[float, Proposal]] = []
+        self.passed: list[float] = []
+        """The lowest fitness with which one came from each rung to the next."""
+
+    @property
+    def done(self) -> bool:
+        return not (self.fresh or self.open or self.going_on)
+
+    def learn(self, proposal: Proposal, fitness: float | None) -> None:
+        self.open -= 1
+        if fitness is not None:
+            self.told.append((fitness, proposal))
+        if not self.done:
+            return
+        ranked = sorted(self.told, key=lambda one: (-one[0], one[1].number))
+        self.told = []
+        if ranked and self.rung + 1 < len(self.rungs):
+            self.rung += 1
+            kept = ranked[: self.rungs[self.rung].size]
+            self.passed.append(kept[-1][0])
+            self.going_on = [proposal for _, proposal in kept]
+
+
+class Halving(Proposer):
+    """Brackets one after the other. An algorithm says which rungs they have, and how new candidates are drawn."""
+
+    @abstractmethod
+    def rungs(self, bracket: int) -> Sequence[Rung]:
+        """The rungs of a bracket, which are numbered from 0."""
+
+    def draw(self) -> tuple[Architecture, str]:
+        """A new candidate, and how it came about."""
+        return self.space.sample(self.rng), "random"
+
+    def begin(self) -> None:
+        self._begun = 0
+        self._under_way: list[_Bracket] = []
+        self._where: dict[int, int] = {}
+        """Number of an open proposal -> number of its bracket."""
+        self._last: Mapping[str, Any] = {}
+
+    def propose(self) -> Draft:
+        bracket = next((each for each in self._under_way if each.fresh or each.going_on), None)
+        if bracket is None:
+            bracket = _Bracket(self._begun, self.rungs(self._begun))
+            self._begun += 1
+            self._under_way.append(bracket)
+        self._where[self.asked + 1] = bracket.number
+        bracket.open += 1
+        epochs = bracket.rungs[bracket.rung].epochs
+        if bracket.going_on:
+            last = bracket.going_on.pop(0)
+            return Draft(last.architecture, "promotion", last.parents, epochs, last.candidate, last.number)
+        bracket.fresh -= 1
+        architecture, origin = self.draw()
+        return Draft(architecture, origin, (), epochs)
+
+    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+        number = self._where.pop(proposal.number)
+        bracket = next(each for each in self._under_way if each.number == number)
+        rung = bracket.rung
+        bracket.learn(proposal, fitness)
+        self._last = {
+            "bracket": number,
+            "rung": rung,
+            "sizes": [each.size for each in bracket.rungs],
+            "epochs": [each.epochs for each in bracket.rungs],
+            "passed": list(bracket.passed),
+        }
+        if bracket.done:
+            self._under_way.remove(bracket)
+
+    @property
+    def details(self) -> Mapping[str, float | Sequence[float]]:
+        """Of the last candidate: its bracket and rung (from 0), the rungs of that bracket, and the lowest fitness that
+        came from each rung to the next.
+        """
+        return self._last
+
+    def memory(self) -> Any:
+        brackets = [
+            [
+                each.number,
+                each.rung,
+                each.fresh,
+                each.open,
+                [proposal.to_record() for proposal in each.going_on],
+                [[fitness, proposal.to_record()] for fitness, proposal in each.told],
+                list(each.passed),
+            ]
+            for each in self._under_way
+        ]
+        return [self._begun, brackets, sorted(self._where.items()), dict(self._last)]
+
+    def remember(self, memory: Any) -> None:
+        self._begun, brackets, where, self._last = memory
+        self._where = dict(where)
+        self._under_way = []
+        for number, rung, fresh, open_, going_on, told, passed in brackets:
+            bracket = _Bracket(number, self.rungs(number))
+            bracket.rung, bracket.fresh, bracket.open, bracket.passed = rung, fresh, open_, list(passed)
+            bracket.going_on = [Proposal.from_record(self.space, record) for record in going_on]
+            bracket.told = [(fitness, Proposal.from_record(self.space, record)) for fitness, record in told]
+            self._under_way.append(bracket)

@@ -1,0 +1,62 @@
+"""Successive halving (Karnin, Koren & Somekh 2013, https://proceedings.mlr.press/v28/karnin13.html, for best arms;
+Jamieson & Talwalkar 2016, https://arxiv.org/abs/1502.07943, Fig. 3, for hyperparameters): random search that spends
+little on what looks bad.
+
+    draw n candidates, train each for r_0 epochs
+    for i = 1, 2, ...: keep the best n / eta^i, rounded down;  train these on until they have had r_i epochs
+
+Differences from the paper:
+- The epochs of each rung are given, where the paper spreads a budget evenly over the rungs: with eta = 2 and epochs
+  that double, each rung costs the same, as there.
+- When a bracket has ended, another one begins, until the search's budget is spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from naslab.errors import SpecError, real, whole
+from naslab.searchers.rungs import Halving, Rung
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuccessiveHalvingHyperparameters:
+    """For a laptop."""
+
+    candidates: int = 16
+    """How many begin, the paper's n."""
+    epochs: tuple[float, ...] = (1, 2, 4)
+    """Epochs in all at each rung, r_0, r_1, ..."""
+    eta: float = 2.0
+    """One in so many goes on to the next rung; the paper's title says 2."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "candidates", whole("candidates", self.candidates, 1))
+        object.__setattr__(self, "eta", real("eta", self.eta))
+        if not 1 < self.eta < float("inf"):
+            raise SpecError(f"eta must be above 1, or nobody would ever be left out; not {self.eta!r}")
+        given = self.epochs
+        if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+            raise SpecError(f"epochs are those of each rung in all, for instance (1, 2, 4), not {given!r}")
+        epochs = tuple(one if type(one) is int else real("each of the epochs", one) for one in given)
+        if not epochs[0] > 0 or not all(one < later < float("inf") for one, later in pairwise((0, *epochs))):
+            raise SpecError(f"epochs must rise from rung to rung, and begin above 0, not {given!r}")
+        object.__setattr__(self, "epochs", epochs)
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """As many as have a candidate left."""
+        sizes = [int(self.candidates / self.eta**i) for i in range(len(self.epochs))]
+        return tuple(Rung(size, epochs) for size, epochs in zip(sizes, self.epochs, strict=True) if size)
+
+
+class SuccessiveHalving(Halving):
+    """Successive halving on any space."""
+
+    name = "successive_halving"
+    Hyperparameters = SuccessiveHalvingHyperparameters
+
+    def rungs(self, bracket: int) -> Sequence[Rung]:
+        return self.hyperparameters.rungs

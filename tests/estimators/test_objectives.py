@@ -1,0 +1,261 @@
+"""What networks cost, and several objectives made into one fitness."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import naslab as nl
+from naslab.errors import RunError, SpecError
+from naslab.estimators import (
+    Constrained,
+    Function,
+    LatencyReward,
+    Resources,
+    Score,
+    Table,
+    Training,
+    UnknownFidelity,
+    Weighted,
+    WithFigures,
+)
+from naslab.estimators.resources import latency, memory
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return nl.tasks.Digits()
+
+
+@pytest.fixture(scope="module")
+def space():
+    return nl.spaces.NASBench201(channels=4, cells=1)
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    return nl.benchmarks.NASBench201()
+
+
+@pytest.fixture
+def architecture(space):
+    return space.architecture(("nor_conv_3x3",) * 6)
+
+
+def scored(fitness, **figures):
+    return Function(lambda architecture: Score(fitness, figures))
+
+
+# --- resources ----------------------------------------------------------------------------------------
+
+
+class Chain(nn.Module):
+    def forward(self, x):
+        return x.tanh().tanh().tanh()
+
+
+class Fan(nn.Module):
+    def forward(self, x):
+        return sum([x.tanh() for _ in range(5)])
+
+
+class Views(nn.Module):
+    def forward(self, x):
+        return x.tanh().view(10, -1)[:5].flatten()
+
+
+@pytest.mark.parametrize(
+    ("network", "bytes_"),
+    [
+        (Chain(), 2 * 4000),  # what goes in and what comes out of a function, twice over
+        (Fan(), (5 + 2) * 4000),  # five, the sum so far and the next
+        (Views(), 4000),  # no view takes any room
+        (nn.Linear(1000, 10), 4 * (1000 * 10 + 10) + 4 * 10),
+    ],
+)
+def test_memory_of_what_can_be_counted_by_hand(network, bytes_):
+    assert memory(network, torch.zeros(1, 1000)) == bytes_
+
+
+def test_latency_is_a_median_after_warming_up():
+    class Sleeps(nn.Module):
+        runs = 0
+
+        def forward(self, x):
+            self.runs += 1
+            time.sleep(0.2 if self.runs <= 3 or self.runs == 6 else 0.01)
+            assert not self.training
+            return x
+
+    network = Sleeps().train()
+    assert 0.01 <= latency(network, torch.zeros(1), repeats=5) < 0.1
+    assert network.runs == 8
+    assert network.training
+
+
+def test_figures_of_an_architecture(space, digits, architecture):
+    network = space.build(architecture, digits)
+    cost = nl.networks.cost(network, digits.input_shape)
+    fitness, figures = Resources(space, digits, repeats=3)(architecture)
+    assert list(figures) == ["parameters", "flops", "latency", "memory"]
+    assert (figures["parameters"], figures["flops"]) == (cost.parameters, cost.multiply_adds)
+    assert fitness == -cost.parameters
+    assert 0 < figures["latency"] < 5
+    assert figures["memory"] > 4 * cost.parameters
+    more = Resources(space, digits, ["memory"], batch=8)(architecture)
+    assert more.fitness < -figures["memory"]
+
+
+def test_a_smaller_network_is_fitter(space, digits, architecture):
+    resources = Resources(space, digits, ["flops"])
+    assert resources(space.architecture(("none",) * 6)).fitness > resources(architecture).fitness
+
+
+def test_resources_refuse_nonsense(space, digits):
+    for figures in ("latency", [], ["speed"]):
+        with pytest.raises(SpecError, match="figure"):
+            Resources(space, digits, figures)
+
+
+# --- objectives ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("latency", "soft", "hard"),
+    [
+        (80, 0.5, 0.5),
+        (160, 0.5 * 2**-0.07, 0.25),
+        (40, 0.5 * 2**0.07, 0.5),
+        (100, 0.5 * 1.25**-0.07, 0.4),
+    ],
+)
+def test_the_rewards_of_mnasnet(architecture, latency, soft, hard):
+    inside = scored(0.5, latency=latency)
+    assert LatencyReward(inside, 80)(architecture).fitness == pytest.approx(soft, rel=1e-12)
+    fitness, figures = LatencyReward.hard(inside, 80)(architecture)
+    assert fitness == pytest.approx(hard, rel=1e-12)
+    assert figures == {"latency": latency, "accuracy": 0.5}
+
+
+def test_half_the_latency_is_worth_five_per_cent(architecture):
+    """The paper's reason for w = -0.07."""
+    slow, fast = (LatencyReward(scored(0.5, latency=t), 100)(architecture).fitness for t in (100, 50))
+    assert fast / slow == pytest.approx(1.05, abs=0.001)
+
+
+def test_weighted(architecture):
+    fitness, figures = Weighted(scored(0.9, latency=2.0, flops=3.0), {"latency": -0.1, "flops": -0.01})(architecture)
+    assert fitness == pytest.approx(0.9 - 0.2 - 0.03)
+    assert figures["fitness"] == 0.9
+
+
+def test_limits_leave_the_rest(benchmark):
+    table = Table(benchmark, figures=["parameters", "flops"])
+    limits = {name: float(np.median(benchmark.column(name))) for name in ("parameters", "flops")}
+    search = nl.Search(nl.searchers.RandomSearch(benchmark.space), estimator=Constrained(table, limits), budget=60)
+    events = list(search)
+    assert {event.status for event in events} == {"done", "failed"}
+    for event in events:
+        record = benchmark.query(event.architecture)
+        fits = record.parameters <= limits["parameters"] and record.flops <= limits["flops"]
+        assert (event.status == "done") == fits
+        if not fits:
+            assert "it does not keep to the limits" in event.message
+            assert ("parameters =" in event.message) == (record.parameters > limits["parameters"])
+    assert benchmark.query(search.best).parameters <= limits["parameters"]
+
+
+def test_limits_that_leave_nothing_are_said_and_the_search_goes_on(benchmark, tmp_path):
+    table = Table(benchmark, figures=["parameters"])
+    nothing = Constrained(table, {"parameters": -1})
+    search = nl.Search(nl.searchers.RandomSearch(benchmark.space), tmp_path / "run", estimator=nothing, budget=12)
+    assert [event.status for event in search] == ["failed"] * 12
+    for one in (search, nl.Search.open(tmp_path / "run")):
+        with pytest.raises(RunError, match=r"none of 12 candidates.*the last one: TooMuch.*parameters = .*at most -1"):
+            _ = one.best
+
+
+def test_who_costs_too_much_is_not_trained(space, digits, architecture):
+    asked = []
+
+    def score(architecture):
+        asked.append(architecture)
+        return 1.0
+
+    limited = Constrained(Function(score), {"parameters": 5000}, Resources(space, digits, ["parameters"]))
+    with pytest.raises(SpecError, match=r"parameters = \d+, at most 5000"):
+        limited(architecture)
+    assert asked == []
+    small = space.architecture(("none",) * 6)
+    assert limited(small).fitness == 1.0
+    assert asked == [small]
+
+
+def test_a_figure_that_is_not_there(architecture):
+    for estimator in (
+        Constrained(scored(1.0, flops=1), {"latency": 1}),
+        Weighted(scored(1.0, flops=1), {"latency": 1}),
+        LatencyReward(scored(1.0, flops=1), 1),
+    ):
+        with pytest.raises(SpecError, match=r"no figure 'latency' to compare; there are: flops\. WithFigures"):
+            estimator(architecture)
+
+
+def test_around_one_another_with_training_on(space, digits, architecture, tmp_path):
+    training = Training(space, digits.subset(100, 10), epochs=2, batch_size=16)
+    resources = Resources(space, digits, ["flops"])
+    whole = Weighted(WithFigures(training, resources), {"flops": -1e-9})
+    assert whole.keeps_weights
+    first = whole.train(architecture, fidelity=1, keep=tmp_path / "first")
+    begin = nl.estimators.Kept(architecture, 1, tmp_path / "first")
+    later = whole.train(architecture, fidelity=2, begin=begin, keep=tmp_path / "later")
+    assert later.fitness == pytest.approx(training(architecture).fitness - 1e-9 * first.figures["flops"])
+    assert later.figures["epochs"] == 2
+    with pytest.raises(UnknownFidelity, match="'function' cannot be told"):
+        Weighted(scored(1.0), {"a": 1}).train(architecture, fidelity=1)
+
+
+@pytest.mark.parametrize("kind", ["resources", "with figures", "constrained", "limited before", "weighted", "reward"])
+def test_spec_through_json(space, digits, benchmark, architecture, kind):
+    resources = Resources(space, digits, ["flops", "parameters"], batch=2)
+    table = Table(benchmark, figures=["latency/pixel3"] if "latency/pixel3" in benchmark.metrics else ["flops"])
+    estimator = {
+        "resources": resources,
+        "with figures": WithFigures(table, resources),
+        "constrained": Constrained(table, {"flops": 1e9}),
+        "limited before": Constrained(table, {"flops": 1e9}, resources),
+        "weighted": Weighted(Weighted(table, {"flops": 0.5}), {"flops": -0.5}),
+        "reward": LatencyReward(table, 3.0, below=0.0, above=-2.0, figure="flops"),
+    }[kind]
+    again = nl.estimators.from_spec(json.loads(json.dumps(estimator.spec())))
+    assert again.spec() == estimator.spec()
+    assert again.fingerprint() == estimator.fingerprint() != table.fingerprint()
+    if kind in ("resources", "limited before"):
+        assert again(architecture) == estimator(architecture)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Constrained(scored(1.0), {}),
+        lambda: Constrained(scored(1.0), {"flops": "few"}),
+        lambda: Constrained(scored(1.0), {"flops": float("nan")}),
+        lambda: Weighted(scored(1.0), 3),
+        lambda: Weighted(3, {"flops": 1}),
+        lambda: LatencyReward(scored(1.0), 0),
+        lambda: LatencyReward(scored(1.0), 1, above=1.0),
+    ],
+)
+def test_nonsense_is_refused(make):
+    with pytest.raises(SpecError):
+        make()
+
+
+def test_a_negative_accuracy_has_no_reward(architecture):
+    with pytest.raises(SpecError, match="must not be negative"):
+        LatencyReward(scored(-0.1, latency=1), 1)(architecture)
+    with pytest.raises(SpecError, match="must be above 0"):
+        LatencyReward(scored(0.1, latency=0), 1)(architecture)

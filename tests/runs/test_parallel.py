@@ -1,0 +1,324 @@
+"""Several candidates at once: the order of what is done is the journal's, and everything else follows from it."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+import naslab as nl
+from naslab.errors import RunError, SpecError
+from naslab.estimators import Workers
+from naslab.searchers import Hurdles, LocalSearch, RandomSearch, RegularizedEvolution, SuccessiveHalving
+
+PROPOSERS = {
+    "random": lambda space: RandomSearch(space, seed=2),
+    "evolution": lambda space: RegularizedEvolution(space, population=5, sample=2, seed=2),
+    "local search": lambda space: LocalSearch(space, seed=2),
+    "hurdles": lambda space: Hurdles(space, steps=(12, 188), population=4, sample=2, per_hurdle=4, seed=2),
+    "halving": lambda space: SuccessiveHalving(space, candidates=6, epochs=(12, 200), seed=2),
+}
+
+
+class Shuffled(nl.estimators.Workers):
+    """An executor that computes at once, and says so in a random order: of several waiting, any may be first."""
+
+    def __init__(self, at_once, seed):
+        self._random, self._waiting, self._at_once = random.Random(seed), [], at_once
+
+    def submit(self, fn, /, *args, **kwargs):
+        self._waiting.append((future := Future(), fn, args, kwargs))
+        if len(self._waiting) == self._at_once:
+            future_, fn_, args_, kwargs_ = self._waiting.pop(self._random.randrange(self._at_once))
+            future_.set_result(fn_(*args_, **kwargs_))
+        return future
+
+    def cancel(self, future):
+        self._waiting = [one for one in self._waiting if one[0] is not future]
+
+    def drain(self):
+        for future, fn, args, kwargs in self._waiting:
+            future.set_result(fn(*args, **kwargs))
+        self._waiting = []
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    return nl.benchmarks.NASBench201()
+
+
+@pytest.fixture(params=PROPOSERS)
+def proposer(request, benchmark):
+    return lambda: PROPOSERS[request.param](benchmark.space)
+
+
+def shuffled(proposer, benchmark, run=None, budget=40, seed=0, every=6):
+    executor = Shuffled(3, seed)
+    search = nl.Search(
+        proposer(), run, estimator=benchmark, budget=budget, workers=3, executor=executor, snapshot_every=every
+    )
+    return search, executor
+
+
+def finished(search, executor):
+    while search.step < search.total:
+        if search.total - search.step < 3:
+            executor.drain()
+        next(search)
+    return list(search.events)
+
+
+def test_each_is_told_once_in_the_order_in_which_it_was_done(proposer, benchmark):
+    search, executor = shuffled(proposer, benchmark)
+    events = finished(search, executor)
+    assert [event.step for event in events] == list(range(1, 41))
+    assert sorted(event.number for event in events) == list(range(1, 41))
+    assert [event.number for event in events] != list(range(1, 41))
+    assert search.searcher.proposer.open == ()
+    late = max(event.number - event.step for event in events)
+    assert late == 2, "three are open, no more"
+    for event in events:
+        assert event.fitness == benchmark.query(event.architecture, epochs=int(event.fidelity or 200)).test_accuracy
+
+
+@pytest.mark.parametrize("step", [0, 4, 6, 17, 39])
+def test_rewind_and_open_repeat_the_order_of_the_journal(proposer, benchmark, state_of, tmp_path, step):
+    search, executor = shuffled(proposer, benchmark, tmp_path / "run", every=5)
+    moments = [state_of(search)]
+    while search.step < 40:
+        if search.step > 37:
+            executor.drain()
+        next(search)
+        moments.append(state_of(search))
+    with search.fork(tmp_path / "fork", step=step) as fork:
+        assert state_of(fork) == moments[step]
+    search.rewind(step)
+    assert state_of(search) == moments[step]
+    search.close()
+    again = nl.Search.open(tmp_path / "run", executor=Shuffled(3, 0))
+    assert again.step == step
+    assert state_of(again) == moments[step]
+
+
+def test_what_is_under_way_is_kept_when_the_search_comes_back_to_it(benchmark):
+    asked = []
+
+    def score(architecture):
+        asked.append(architecture)
+        return float(len(architecture.choices))
+
+    search = nl.Search(
+        RandomSearch(benchmark.space), estimator=score, budget=9, workers=3, executor=ThreadPoolExecutor(1)
+    )
+    next(search)
+    search._lost = True  # as after an interrupt
+    list(search)
+    assert len(asked) == 9
+    search.searcher.executor.shutdown()
+
+
+def test_an_interrupt_while_waiting(benchmark, monkeypatch):
+    search, executor = shuffled(lambda: RandomSearch(benchmark.space, seed=2), benchmark)
+    calm, calm_executor = shuffled(lambda: RandomSearch(benchmark.space, seed=2), benchmark)
+    for _ in range(5):
+        next(search)
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nl.searchers.trials, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(search)
+    assert search.step == 5
+    assert finished(search, executor) == finished(calm, calm_executor)
+
+
+def test_the_knobs_are_those_with_which_it_was_asked(benchmark):
+    search, executor = shuffled(lambda: RegularizedEvolution(benchmark.space, population=5, sample=2), benchmark)
+    for _ in range(10):
+        next(search)
+    opened = {proposal.number for proposal in search.searcher.proposer.open}
+    assert len(opened) == 2
+    search.set("sample", 4)
+    events = [event for event in finished(search, executor) if event.kind == "evaluated"]
+    for event in events:
+        old = event.number in opened or event.step <= 10
+        assert event.knobs == {"sample": 2 if old else 4}
+
+
+def test_the_run_knows_its_workers(benchmark, tmp_path):
+    search, _ = shuffled(lambda: RandomSearch(benchmark.space), benchmark, tmp_path / "run")
+    next(search)
+    search.close()
+    assert nl.runs.read(tmp_path / "run").spec["workers"] == 3
+    for workers in (0, True, 1.5):
+        with pytest.raises(SpecError, match="workers"):
+            nl.Search(RandomSearch(benchmark.space), estimator=benchmark, budget=3, workers=workers)
+
+
+def test_a_candidate_that_is_not_evaluated_cannot_be_cancelled(benchmark):
+    search, _ = shuffled(lambda: RandomSearch(benchmark.space), benchmark)
+    with pytest.raises(RunError, match="7 is not being evaluated; those that are: none"):
+        search.searcher.cancel(7)
+
+
+# --- with real processes ------------------------------------------------------------------------------
+
+SCORES = """
+import os, signal, time
+
+def score(architecture):
+    first, second, *_ = architecture.choices
+    if first == "none":
+        os.kill(os.getpid(), signal.SIGKILL) if "conv" in second else os._exit(3)
+    if first == "skip_connect":
+        time.sleep(60)
+    if first == "nor_conv_1x1":
+        raise ValueError("no")
+    return float("nan") if first == "avg_pool_3x3" else float(len(second))
+
+def slow(architecture):
+    time.sleep(0.05)
+    return float(sum(map(len, architecture.choices)))
+
+def stuck(architecture):
+    time.sleep(60)
+"""
+EXPECTED = {
+    "none": "crashed",
+    "skip_connect": "timed out",
+    "nor_conv_1x1": "failed",
+    "avg_pool_3x3": "failed",
+    "nor_conv_3x3": "done",
+}
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scores")
+    (folder / "naslab_test_scores.py").write_text(SCORES)
+    sys.path.insert(0, str(folder))
+    import naslab_test_scores
+
+    yield naslab_test_scores
+    sys.path.remove(str(folder))
+
+
+def kind(event):
+    return event.architecture.choices[0]
+
+
+def test_whatever_becomes_of_a_candidate_is_a_status(benchmark, scores, tmp_path, state_of):
+    with Workers(2, timeout=1, tries=2) as workers:
+        proposer = RandomSearch(benchmark.space, seed=3)
+        search = nl.Search(
+            proposer,
+            tmp_path / "run",
+            estimator=scores.score,
+            budget=20,
+            workers=2,
+            executor=workers,
+            snapshot_every=99,
+        )
+        events = list(search)
+        assert {kind(event) for event in events} == set(EXPECTED)
+        for event in events:
+            assert event.status == EXPECTED[kind(event)]
+            assert event.fitness == (len(event.architecture.choices[1]) if event.status == "done" else None)
+            assert bool(event.message) == (event.status != "done")
+        assert max(event.fitness for event in events if event.fitness) == events[-1].best_fitness
+        assert workers.submit(len, "ab").result(60) == 2
+        moment = state_of(search)
+        search.close()
+        assert state_of(nl.Search.open(tmp_path / "run", estimator=scores.score)) == moment
+
+
+def test_workers_of_its_own_and_the_same_search_with_one_or_two(benchmark, tmp_path):
+    """Random search asks the same whoever is first, so that only the order may differ."""
+    found = {}
+    for workers in (1, 2):
+        search = nl.Search(RandomSearch(benchmark.space, seed=1), estimator=benchmark, budget=30, workers=workers)
+        found[workers] = {event.number: (event.architecture, event.fitness) for event in search}
+        search.close()
+    assert found[1] == found[2]
+    assert search.searcher._pool is None
+
+
+def test_closing_ends_what_is_under_way(benchmark, scores):
+    search = nl.Search(RandomSearch(benchmark.space), estimator=scores.stuck, budget=4, workers=2)
+    trials = search.searcher
+    trials._ask()
+    trials._pool = pool = Workers(2)
+    trials._under_way = {
+        proposal: pool.submit(trials._evaluate, proposal.architecture) for proposal in trials.proposer.open
+    }
+    end = time.monotonic() + 60
+    while len(pool.processes) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    trials.cancel(1)
+    event = next(search)
+    assert (event.number, event.status, event.fitness) == (1, "cancelled", None)
+    start = time.monotonic()
+    search.close()
+    assert time.monotonic() - start < 2
+    assert pool.processes == []
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from naslab_test_scores import slow
+import naslab as nl
+if __name__ == "__main__":
+    table = nl.benchmarks.NASBench201()
+    proposer = nl.searchers.RegularizedEvolution(table.space, population=5, sample=2, seed=4)
+    search = nl.Search(proposer, sys.argv[1], estimator=slow, budget=40, workers=2, snapshot_every=9)
+    for event in search:
+        print(event.step, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_search_reopens_with_every_candidate_told_once(scores, tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    arguments = [sys.executable, str(script), str(tmp_path / "run"), os.path.dirname(scores.__file__)]
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    ) as process:
+        for line in process.stdout:
+            if int(line) == 17:
+                process.send_signal(signal.SIGKILL)
+                break
+    search = nl.Search.open(tmp_path / "run", estimator=scores.slow)
+    assert search.step >= 17
+    logged = [event.number for event in search.events if event.kind == "evaluated"]
+    [opened] = search.searcher.proposer.open
+    assert sorted([*logged, opened.number]) == list(range(1, search.step + 2))
+    list(search)
+    numbers = [event.number for event in search.events if event.kind == "evaluated"]
+    assert sorted(numbers) == list(range(1, 41))
+    search.rewind(5)
+    assert [event.number for event in search.events if event.kind == "evaluated"] == numbers[:5]
+    search.close()
+
+
+def test_what_is_under_way_and_no_longer_wanted_is_forgotten(benchmark):
+    def score(architecture):
+        time.sleep(0.05)
+        return 1.0
+
+    with ThreadPoolExecutor(3) as executor:
+        search = nl.Search(RandomSearch(benchmark.space), estimator=score, budget=20, workers=3, executor=executor)
+        for _ in range(8):
+            next(search)
+        time.sleep(0.3)  # by now the two that are open are done
+        search.rewind(0)
+        assert [next(search).number <= 3 for _ in range(1)] == [True]
+        assert {proposal.number for proposal in search.searcher._under_way} <= {1, 2, 3}

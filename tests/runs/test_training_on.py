@@ -1,0 +1,164 @@
+"""Candidates that train on, in runs: what is kept of them, and what happens when it is gone."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+import naslab as nl
+from naslab.estimators import Training
+from naslab.searchers import Trials, trials
+
+
+@pytest.fixture(scope="module")
+def training():
+    space = nl.spaces.NASBench201(channels=2, cells=1)
+    return Training(space, nl.tasks.Digits().subset(90, 10), epochs=3, batch_size=16, learning_rate=0.1)
+
+
+@pytest.fixture
+def begin(training):
+    """Begins a search of 24 evaluations under hurdles."""
+
+    def begin(run=None, **given):
+        sizes = dict(steps=(1, 2), per_hurdle=3, population=3, sample=2)
+        proposer = nl.searchers.Hurdles(training.space, seed=1, **sizes)
+        return nl.Search(proposer, run, estimator=training, budget=24, snapshot_every=5, **given)
+
+    return begin
+
+
+@pytest.fixture(scope="module")
+def calm(training, tmp_path_factory):
+    """The events of the same search, undisturbed."""
+    sizes = dict(steps=(1, 2), per_hurdle=3, population=3, sample=2)
+    proposer = nl.searchers.Hurdles(training.space, seed=1, **sizes)
+    events = timeless(nl.Search(proposer, estimator=training, budget=24))
+    assert sum(event.origin == "hurdle" for event in events) >= 3
+    return events
+
+
+def timeless(events):
+    """The events, but for the clock."""
+    return [
+        dataclasses.replace(event, figures={k: v for k, v in event.figures.items() if k != "seconds"})
+        for event in events
+    ]
+
+
+def test_one_that_cleared_a_hurdle_trains_on(begin, training, calm, tmp_path):
+    search = begin(tmp_path / "run")
+    list(search)
+    assert timeless(search.events) == calm
+    for event in search.events:
+        assert event.figures["epochs"] == event.fidelity
+        if event.origin == "hurdle":
+            assert event.fitness == training.train(event.architecture, fidelity=3).fitness
+            before = search.events[event.begins_from - 1]
+            assert (before.architecture, before.candidate) == (event.architecture, event.candidate)
+    kept = sorted((tmp_path / "run" / "candidates").iterdir())
+    assert [int(path.name[:6]) for path in kept] == list(range(1, 25))
+
+
+def test_what_is_kept_is_used_and_nothing_trained_twice(begin, calm, tmp_path, monkeypatch):
+    epochs = []
+    fit = nl.estimators.training.fit
+
+    def counted(network, task, *, checkpoint, recipe, **options):
+        before = 0
+        if checkpoint.exists():
+            before = len(nl.snapshot.read(checkpoint)["history"].split('"epoch"')) - 1
+        epochs.append(recipe.epochs - before)
+        return fit(network, task, checkpoint=checkpoint, recipe=recipe, **options)
+
+    monkeypatch.setattr(nl.estimators.training, "fit", counted)
+    search = begin(tmp_path / "run")
+    assert timeless(search) == calm
+    assert epochs == [2 if event.origin == "hurdle" else 1 for event in calm]
+
+
+def promotion(calm):
+    """The first step at which a candidate trains on."""
+    return next(event.step for event in calm if event.origin == "hurdle")
+
+
+@pytest.mark.parametrize("lost", ["nothing", "everything", "damaged"])
+def test_an_opened_run_goes_on_whatever_is_left_of_its_trainings(begin, calm, tmp_path, lost):
+    path = tmp_path / "run"
+    search = begin(path)
+    for _ in range(promotion(calm) - 1):
+        next(search)
+    search._leave("the process was killed")
+    if lost == "everything":
+        shutil.rmtree(path / "candidates")
+    if lost == "damaged":
+        for file in (path / "candidates").iterdir():
+            file.write_bytes(file.read_bytes()[:-40])
+    again = nl.Search.open(path)
+    list(again)
+    assert timeless(event for event in again.events if event.kind == "evaluated") == calm
+
+
+def test_rewind_and_fork_with_trainings(begin, calm, tmp_path):
+    search = begin(tmp_path / "run")
+    list(search)
+    step = promotion(calm) - 1
+    search.rewind(step)
+    kept = len(list((tmp_path / "run" / "candidates").iterdir()))
+    for run in (None, tmp_path / "fork"):
+        with search.fork(run) as fork:
+            assert timeless(list(fork)) == calm[step:]
+    assert timeless(list(search)) == calm[step:]
+    assert len(list((tmp_path / "run" / "candidates").iterdir())) == kept
+    assert len(list((tmp_path / "fork" / "candidates").iterdir())) == kept
+
+
+def test_after_another_turn_the_trainings_of_the_old_branch_are_not_taken(begin, calm):
+    search = begin()
+    list(search)
+    search.rewind(8)
+    search.set("sample", 3)
+    list(search)
+    again = [event for event in search.events if event.kind == "evaluated"]
+    assert timeless(again)[:8] == calm[:8]
+    assert timeless(again) != calm
+    straight = begin()
+    for _ in range(8):
+        next(straight)
+    straight.set("sample", 3)
+    list(straight)
+    assert timeless(again) == timeless(event for event in straight.events if event.kind == "evaluated")
+
+
+def test_there_is_room_for_so_much_only(begin, calm, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "ROOM", 0)
+    search = begin(tmp_path / "run")
+    assert timeless(search) == calm
+    assert len(list((tmp_path / "run" / "candidates").iterdir())) <= 2
+
+
+def test_a_full_disk_pauses_the_run(begin, calm, tmp_path, monkeypatch):
+    search = begin(tmp_path / "run")
+    next(search)
+    write = nl.snapshot.write
+
+    def full(path, state):
+        if "candidates" in str(path):
+            raise OSError(28, "No space left on device")
+        write(path, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nl.snapshot, "write", full)
+        with pytest.raises(nl.errors.RunPaused, match="could not be written"):
+            next(search)
+        assert search.step == 1
+    assert timeless(list(search)) == calm[1:]
+
+
+def test_in_memory_the_trainings_go_with_the_search(training):
+    one = Trials(nl.searchers.Hurdles(training.space, seed=1), training, 3)
+    one.advance()
+    folder = one._folder
+    assert len(list(folder.iterdir())) == 1
+    del one
+    assert not folder.exists()

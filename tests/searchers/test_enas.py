@@ -1,0 +1,313 @@
+"""What only ENAS must do: bounded decisions, the pull on skips, the baseline, the gradient, whose weights move."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import naslab as nl
+from naslab.errors import DataError, Diverged, SpecError
+from naslab.events import ChildTrained, Evaluated
+from naslab.networks.batch_norm import frozen_statistics
+from naslab.searchers.controller import make_policy
+from naslab.searchers.enas_controller import Flattened, judge, objective
+from naslab.searchers.enas_hyperparameters import EnasHyperparameters, restarted_cosine
+from naslab.searchers.enas_weights import SharedWeights
+from naslab.searchers.policies import unroll
+from naslab.spaces import EnasMacro
+
+SPACE = EnasMacro(layers=4, channels=4)
+SMALL = dict(epochs=4, batch_size=256, train_portion=0.5, controller_steps=2, children=3, derived=3, units=6)
+EPOCH = 2 + 6
+
+
+def searcher(digits, **given):
+    return nl.searchers.Enas(SPACE, digits, **{**SMALL, **given})
+
+
+def flattened(kind="lstm", *, temperature=1.0, tanh_constant=1.5, seed=0, reach=0.1):
+    policy = make_policy(kind, seed=seed, units=6, layers=1, reach=reach)
+    return Flattened(policy, temperature=temperature, tanh_constant=tanh_constant)
+
+
+def everything(space):
+    return list(itertools.product(*(choice.options for choice in space.fixed_choices)))
+
+
+# --- the controller --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("temperature", "constant"), [(1.0, 1.5), (5.0, 2.5), (2.0, 0.0)])
+def test_scores_are_flattened(temperature, constant):
+    policy = flattened("independent", temperature=temperature, tanh_constant=constant)
+    seen = {}
+
+    def decide(position, choice, rows, log):
+        seen[choice.name] = log[0].exp()
+        return [0]
+
+    unroll(policy, SPACE.next_choice, 1, decide)
+    scores = {name: weight.detach().clone() for name, weight in policy.weights.met.items()}
+    for weight in policy.weights.met.values():
+        weight.data.mul_(40)
+    unroll(policy, SPACE.next_choice, 1, decide)
+
+    def flat(z):
+        return constant * math.tanh(z / temperature) if constant else z / temperature
+
+    for name, found in seen.items():
+        z = (40 * next(score for key, score in scores.items() if f"/{name}/" in key)).tolist()
+        if "from" in name:
+            z = [-(z[1] - z[0]), z[1] - z[0]]
+        odds = [math.exp(flat(each)) for each in z]
+        assert found.tolist() == pytest.approx([each / sum(odds) for each in odds], rel=1e-4)
+
+
+def test_skips_are_pulled_by_the_divergence_of_the_closed_form():
+    policy = flattened("independent")
+    children = everything(SPACE)[::9973]
+    judge(policy, SPACE.next_choice, children, 0.4)
+    for weight in policy.weights.met.values():
+        weight.data.zero_()
+    of_one = 0.5 * math.log(0.5 / 0.4) + 0.5 * math.log(0.5 / 0.6)
+    found = judge(policy, SPACE.next_choice, children, 0.4).skip_divergence
+    assert found.tolist() == pytest.approx([(1 + 2 + 3) / 3 * of_one] * len(children), rel=1e-5)
+
+    name = next(name for name in policy.weights.met if "chain/4/from_2" in name)
+    policy.weights.met[name].data.copy_(torch.tensor([0.0, 0.7]))
+    p = 1 / (1 + math.exp(-2 * 1.5 * math.tanh(0.7)))
+    other = p * math.log(p / 0.4) + (1 - p) * math.log((1 - p) / 0.6)
+    found = judge(policy, SPACE.next_choice, children, 0.4).skip_divergence
+    assert found.tolist() == pytest.approx([(5 * of_one + other) / 3] * len(children), rel=1e-5)
+
+
+def test_the_divergence_is_zero_at_the_prior_only():
+    policy = flattened("independent", tanh_constant=0.0)
+    children = everything(SPACE)[:1]
+    judge(policy, SPACE.next_choice, children, 0.4)
+    for name, weight in policy.weights.met.items():
+        weight.data.zero_()
+        if "from" in name:
+            weight.data[1] = 0.5 * math.log(0.4 / 0.6)
+    at_prior = judge(policy, SPACE.next_choice, children, 0.4).skip_divergence
+    assert at_prior.item() == pytest.approx(0.0, abs=1e-6)
+    assert judge(policy, SPACE.next_choice, children, 0.3).skip_divergence.item() > 0.01
+
+
+def test_the_gradient_is_that_of_the_expected_reward():
+    """Over all 72 children of two layers, exactly: E[R grad log P] = grad E[R]; and entropy and KL beside it."""
+    space = EnasMacro(layers=2)
+    policy, children = flattened(seed=3, reach=0.5), everything(space)
+    rewards = torch.rand(len(children), generator=torch.Generator().manual_seed(0))
+    judged = judge(policy, space.next_choice, children, 0.4)
+    weights = list(policy.weights.met.values())
+    probability = judged.log_probability.exp()
+    assert probability.sum().item() == pytest.approx(1.0, rel=1e-5)
+    expected = torch.autograd.grad((probability * rewards).sum(), weights, retain_graph=True, allow_unused=True)
+
+    scaled = len(children) * probability.detach() * rewards
+    goal = objective(judged, scaled, entropy_weight=0.0, skip_weight=0.0)
+    found = torch.autograd.grad(goal, weights, retain_graph=True, allow_unused=True)
+    for one, other in zip(found, expected, strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or torch.allclose(one, other, atol=1e-6)
+    pulled = objective(judged, scaled, entropy_weight=0.5, skip_weight=2.0) - goal
+    assert pulled.item() == pytest.approx(0.5 * judged.entropy.mean().item() - 2 * judged.skip_divergence.mean().item())
+
+
+def rewarding(monkeypatch, reward):
+    monkeypatch.setattr(nl.searchers.Enas, "_judged", lambda self, child, chosen: (reward(child), 0.0))
+
+
+def controller_phase(search):
+    search._weight_steps = 0  # the rewards below do not depend on the weights
+    return search
+
+
+def test_what_is_rewarded_becomes_likelier(digits, monkeypatch):
+    rewarding(monkeypatch, lambda child: float(child.choices[1] == "sep_conv_3x3"))
+    search = controller_phase(searcher(digits, controller_lr=0.02, children=10, controller_steps=40, skip_weight=0.0))
+    first, *_, last = (search.advance().probabilities["chain/2/op"] for _ in range(400))
+    option = SPACE.fixed_choices[1].options.index("sep_conv_3x3")
+    assert first[option] == pytest.approx(1 / 6, abs=0.05)
+    assert last[option] > 0.5
+    assert search.best.choices[1] == "sep_conv_3x3"
+
+
+@pytest.mark.parametrize("prior", [0.25, 0.7])
+def test_skips_go_to_their_prior(digits, monkeypatch, prior):
+    rewarding(monkeypatch, lambda child: 0.5)
+    search = controller_phase(searcher(digits, controller_lr=0.02, controller_steps=60, skip_prior=prior))
+    *_, last = (search.advance() for _ in range(180))
+    for name, found in last.probabilities.items():
+        if "from" in name:
+            assert found[1] == pytest.approx(prior, abs=0.03)
+    assert last.details["skip_divergence"] < 0.01
+
+
+def test_the_baseline_is_a_moving_average_of_the_rewards(digits):
+    search = searcher(digits, baseline_momentum=0.9)
+    rewards = []
+    for _ in range(2 * EPOCH):
+        event = search.advance()
+        if isinstance(event, Evaluated):
+            rewards.append(event.fitness)
+            weights = [0.9**age for age in range(len(rewards))][::-1]
+            expected = sum(w * r for w, r in zip(weights, rewards, strict=True)) / sum(weights)
+            assert event.details["baseline"] == pytest.approx(expected)
+            assert event.details["reward"] == event.fitness
+    assert len(rewards) == 12
+
+
+def test_a_collapsed_controller_is_stated(digits):
+    search = searcher(digits, tanh_constant=0.0, temperature=1e-3, reach=1.0)
+    *_, last = (search.advance() for _ in range(EPOCH))
+    assert last.details["collapsed"] == 1.0
+    assert last.details["entropy"] < 0.1
+    search = searcher(digits)
+    *_, last = (search.advance() for _ in range(EPOCH))
+    assert last.details["collapsed"] == 0.0
+
+
+# --- the two phases --------------------------------------------------------------------------------
+
+
+def test_the_phases_take_turns(digits):
+    search = searcher(digits)
+    assert search.total == 4 * EPOCH
+    events = [search.advance() for _ in range(2 * EPOCH)]
+    assert [type(event) for event in events] == 2 * ([ChildTrained] * 2 + [Evaluated] * 6)
+    updates = [event.details["updates"] for event in events if isinstance(event, Evaluated)]
+    assert updates == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4]
+    assert len({event.architecture for event in events}) > EPOCH
+
+
+def test_only_the_child_moves_its_weights(digits):
+    search = searcher(digits)
+    search.advance()
+    before = search.state_dict()
+    child = search.advance().architecture
+    after = search.state_dict()
+    moved = {name for name, value in after.items() if name not in before or not _same(value, before[name])}
+    for number, (operation, _) in enumerate(SPACE.layers_of(child)):
+        here = {name for name in moved if f"/layers.{number}.operations." in name}
+        assert {name.split(".")[3] for name in here} == {operation}
+    assert not any(name.startswith("controller/") for name in moved)
+
+
+def test_rewards_move_no_weights(digits):
+    search = searcher(digits)
+    search.advance(), search.advance()
+    before = search.state_dict()
+    for _ in range(6):
+        assert isinstance(search.advance(), Evaluated)
+    after = search.state_dict()
+    for name, value in after.items():
+        assert not name.startswith(("network/", "momentum/")) or _same(value, before[name])
+
+
+def _same(one, other):
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+def test_a_reward_is_the_accuracy_of_the_child_alone(digits):
+    """On the whole validation part, by a network that has a copy of its weights."""
+    whole = searcher(digits, batch_size=len(digits.train) // 2, controller_steps=1, children=1)
+    whole.advance()
+    event = whole.advance()
+    _, valid = digits.halves(0, 0.5)
+    images, labels = digits.batch(valid[: len(digits.train) // 2])
+    alone = whole.weights.network.alone(SPACE.layers_of(event.architecture)).train()
+    with torch.no_grad():
+        assert event.fitness == pytest.approx(digits.accuracy(alone(images), labels), abs=0.003)
+
+
+def test_the_best_is_the_best_of_those_derived(digits, monkeypatch):
+    seen = []
+    judged = nl.searchers.Enas._judged
+
+    def watched(self, child, chosen):
+        seen.append((child, len(chosen), judged(self, child, chosen)))
+        return seen[-1][2]
+
+    monkeypatch.setattr(nl.searchers.Enas, "_judged", watched)
+    search = searcher(digits, derived=5, derived_images=400)
+    first = search.best
+    *_, last = (search.advance() for _ in range(EPOCH))
+    assert first in SPACE
+    totals: dict = {}
+    for child, count, (accuracy, _) in seen[6:]:
+        totals[child] = totals.get(child, 0) + accuracy * count / 400
+    assert len(totals) > 1
+    assert sum(count for _, count, _ in seen[6:]) == 400 * len(totals)
+    assert totals[last.best] == max(totals.values()) == pytest.approx(last.best_fitness)
+    assert search.best == last.best
+
+
+def test_the_learning_rate_restarts():
+    at = [restarted_cosine(epoch, high=0.05, low=0.001, first=10, growth=2) for epoch in range(71)]
+    assert [at[epoch] for epoch in (0, 10, 30, 70)] == [0.05] * 4
+    assert at[5] == at[20] == at[50] == pytest.approx((0.05 + 0.001) / 2)
+    assert [i for i in range(1, 71) if at[i] > at[i - 1]] == [10, 30, 70]
+
+
+def test_a_turned_rate_scales_the_schedule(digits):
+    search = searcher(digits, restart=2, restart_growth=1)
+    search.turn("w_lr", 0.1)
+    rates = [search.advance().knobs["w_lr"] for _ in range(3 * EPOCH)][::EPOCH]
+    assert rates == pytest.approx([0.1, 0.1 * (0.05 + 0.0005) / 2 / 0.05, 0.1])
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_squared_norm_costs_what_is_said(momentum):
+    """grad of l |w|^2 is 2 l w; the first Nesterov step goes 1 + momentum times as far."""
+    network = nn.Linear(1, 1, bias=False)
+    network.weight.data.fill_(2.0)
+    shared = SharedWeights(network, EnasHyperparameters(w_l2=0.25, w_momentum=momentum))
+    shared.descend(0 * network.weight.sum(), 0.1)
+    assert network.weight.item() == pytest.approx(2.0 - 0.1 * (1 + momentum) * 2 * 0.25 * 2.0)
+
+
+# --- bad input -------------------------------------------------------------------------------------
+
+
+def test_what_is_no_longer_finite_is_said(digits):
+    search = searcher(digits)
+    with torch.no_grad():
+        search.weights.network.classifier.weight.fill_(float("nan"))
+    with pytest.raises(Diverged, match=r"step 1: the training loss .* lower w_lr"):
+        search.advance()
+    search = searcher(digits)
+    search.advance(), search.advance()
+    with torch.no_grad():
+        search.weights.network.classifier.weight.fill_(float("inf"))
+    with pytest.raises(Diverged, match="step 3: the validation loss"):
+        search.advance()
+
+
+def test_a_step_of_the_controller_that_is_not_finite_is_left_out(digits, monkeypatch):
+    rewarding(monkeypatch, lambda child: float("inf"))
+    search = controller_phase(searcher(digits))
+    *_, last = (search.advance() for _ in range(3))
+    assert (last.details["skipped"], last.details["updates"]) == (1.0, 0.0)
+    assert all(math.isfinite(p) for each in last.probabilities.values() for p in each)
+
+
+def test_spaces_and_batches_that_cannot_be_are_refused(digits):
+    with pytest.raises(SpecError, match=r"shared weights, such as nl\.spaces\.EnasMacro"):
+        nl.searchers.Enas(nl.spaces.NASBench201(), digits)
+    with pytest.raises(SpecError, match="FashionMNIST"):
+        nl.searchers.Enas(SPACE, "digits")
+    with pytest.raises(DataError, match="larger than the"):
+        searcher(digits, train_portion=0.95)
+
+
+def test_the_batch_statistics_of_rewards_leave_those_kept_alone(digits):
+    search = searcher(digits)
+    network = search.weights.network.train()
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    with frozen_statistics(network):
+        network(torch.randn(2, *digits.input_shape), SPACE.layers_of(search.best))
+    assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())

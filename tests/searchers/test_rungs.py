@@ -1,0 +1,130 @@
+"""Successive halving and Hyperband: the sizes that the papers print, and who goes on."""
+
+from fractions import Fraction
+
+import pytest
+
+import naslab as nl
+from naslab.searchers import Hyperband, HyperbandHyperparameters, SuccessiveHalving, SuccessiveHalvingHyperparameters
+
+PRINTED = {  # Li et al. 2018, Table 1: R = 81, eta = 3; s -> (n_i, r_i)
+    4: [(81, 1), (27, 3), (9, 9), (3, 27), (1, 81)],
+    3: [(34, 3), (11, 9), (3, 27), (1, 81)],
+    2: [(15, 9), (5, 27), (1, 81)],
+    1: [(8, 27), (2, 81)],
+    0: [(5, 81)],
+}
+
+
+def test_the_printed_table():
+    brackets = HyperbandHyperparameters(most=81, eta=3).brackets
+    assert [list(map(tuple, rungs)) for rungs in brackets] == list(PRINTED.values())
+
+
+@pytest.mark.parametrize(("most", "eta"), [(1, 2), (2, 3), (3, 3), (16, 2), (17, 2), (243, 3), (1000, 10), (50, 4)])
+def test_brackets_against_exact_fractions(most, eta):
+    s_max = max(s for s in range(20) if Fraction(eta) ** s <= most)
+    brackets = HyperbandHyperparameters(most=most, eta=eta).brackets
+    assert len(brackets) == s_max + 1
+    for s, rungs in zip(range(s_max, -1, -1), brackets, strict=True):
+        n = -(-Fraction((s_max + 1) * eta**s, s + 1) // 1)
+        assert [rung.size for rung in rungs] == [n // Fraction(eta) ** i for i in range(s + 1)]
+        assert [rung.epochs for rung in rungs] == [max(1, round(Fraction(most, eta ** (s - i)))) for i in range(s + 1)]
+
+
+@pytest.fixture
+def play(benchmark):
+    """Asks and tells; gives [(proposal, fitness)]."""
+
+    def play(proposer, steps, fitness=lambda proposal: float(hash(proposal.architecture.choices) % 9973)):
+        said = []
+        for _ in range(steps):
+            proposal = proposer.ask()
+            said.append((proposal, fitness(proposal)))
+            proposer.tell(*said[-1])
+        return said
+
+    return play
+
+
+def rung_by_rung(said, sizes):
+    for size in sizes:
+        yield said[:size]
+        said = said[size:]
+
+
+def test_a_whole_hyperband(benchmark, play):
+    number = benchmark.index
+    sizes = [size for rungs in PRINTED.values() for size, _ in rungs]
+    epochs = [epochs for rungs in PRINTED.values() for _, epochs in rungs]
+    hyperband = Hyperband(benchmark.space, most=81, seed=3)
+    said = play(hyperband, sum(sizes), lambda proposal: float(number(proposal.architecture)))
+    before = []
+    for rung, length in zip(rung_by_rung(said, sizes), epochs, strict=True):
+        assert {proposal.fidelity for proposal, _ in rung} == {length}
+        if rung[0][0].begins_from is not None:
+            kept = sorted(before, key=lambda one: -one[1])[: len(rung)]
+            assert [proposal.begins_from for proposal, _ in rung] == [proposal.number for proposal, _ in kept]
+            assert [proposal.candidate for proposal, _ in rung] == [proposal.candidate for proposal, _ in kept]
+        else:
+            assert all(proposal.candidate == proposal.number for proposal, _ in rung)
+        before = rung
+    assert hyperband.ask().fidelity == 1, "and from the beginning"
+
+
+def test_successive_halving_keeps_the_best_half(benchmark, play):
+    halving = SuccessiveHalving(benchmark.space, candidates=11, epochs=(1, 2, 4, 8), seed=0)
+    said = play(halving, 2 * (11 + 5 + 2 + 1), lambda proposal: float(-proposal.number % 7))
+    assert [proposal.fidelity for proposal, _ in said] == 2 * ([1] * 11 + [2] * 5 + [4] * 2 + [8])
+    first = {proposal.number: fitness for proposal, fitness in said[:11]}
+    best = sorted(first, key=lambda number: (-first[number], number))[:5]
+    assert [proposal.begins_from for proposal, _ in said[11:16]] == best
+    assert halving.details["sizes"] == [11, 5, 2, 1]
+    assert halving.details["passed"][0] == min(sorted((f for _, f in said[19:30]), reverse=True)[:5])
+
+
+def test_rungs_without_a_candidate_are_left_out():
+    assert [tuple(r) for r in SuccessiveHalvingHyperparameters(candidates=3, epochs=(1, 2, 4), eta=3).rungs] == [
+        (3, 1),
+        (1, 2),
+    ]
+
+
+def test_failed_ones_go_no_further_and_a_bracket_may_end_early(benchmark, play):
+    halving = SuccessiveHalving(benchmark.space, candidates=8, epochs=(1, 2, 4))
+    said = play(halving, 8 + 3 + 2, lambda proposal: float(proposal.number) if proposal.number in (2, 5, 7) else None)
+    promoted = [proposal for proposal, _ in said if proposal.fidelity == 2]
+    assert [proposal.begins_from for proposal in promoted] == [7, 5, 2], "the three that are left, not four"
+    assert said[11][0].fidelity == 1, "all three have failed: the next bracket"
+    assert said[12][0].number == 13
+
+
+def test_while_a_rung_is_not_complete_the_next_bracket_begins(benchmark):
+    halving = SuccessiveHalving(benchmark.space, candidates=4, epochs=(1, 2))
+    asked = [halving.ask() for _ in range(6)]
+    assert [proposal.fidelity for proposal in asked] == [1] * 6
+    for proposal in asked[:3]:
+        halving.tell(proposal, float(proposal.number))
+    assert halving.ask().fidelity == 1, "the fourth of the first bracket may still be the best"
+    halving.tell(asked[3], 9.0)
+    promoted = [halving.ask(), halving.ask()]
+    assert [proposal.begins_from for proposal in promoted] == [4, 3]
+    assert halving.ask().fidelity == 1
+
+
+def test_it_spends_less_on_what_looks_bad(benchmark):
+    """At equal simulated seconds it finds what random search finds, or better (20 seeds, NAS-Bench-201)."""
+    table = nl.estimators.Table(benchmark, "valid_accuracy", epochs=200)
+    wins = 0
+    for seed in range(20):
+        found = {}
+        for proposer in (
+            SuccessiveHalving(benchmark.space, candidates=32, epochs=(12, 200), eta=8, seed=seed),
+            SuccessiveHalving(benchmark.space, candidates=6, epochs=(200,), seed=seed),
+        ):
+            rungs = proposer.hyperparameters.rungs
+            trials = nl.searchers.Trials(proposer, table, sum(rung.size for rung in rungs))
+            events = [trials.advance() for _ in range(trials.total)]
+            found[len(rungs)] = max(event.fitness for event in events if event.fidelity == 200)
+        wins += found[2] >= found[1]
+    assert wins >= 15
