@@ -19,6 +19,7 @@ def test_jobs_take_turns_and_the_first_round_does_not_count():
     assert all(time >= 0 for times in seconds.values() for time in times)
 
 
+@pytest.mark.slow
 def test_every_trick_is_turned_off_once():
     space = nl.spaces.DartsCell(nodes=2, channels=4, cells=2)
     bought = what_each_trick_buys(space, nl.tasks.Digits(), batch_size=4, rounds=1, progress=False)

@@ -18,6 +18,7 @@ print(seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUNDLED)
 def test_it_loads_at_once_and_is_small(name):
     came = subprocess.run([sys.executable, "-c", PROGRAM, name], capture_output=True, text=True, check=True).stdout

@@ -98,6 +98,7 @@ def few(digits):
     return digits.subset(400, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [{}, {"schedule": "constant", "epochs": 1}, {"optimizer": "adam"}])
 def test_training_on_is_the_straight_training_bit_for_bit(space, few, good, tmp_path, recipe):
     estimator = Training(space, few, **{**LONGER, **recipe})

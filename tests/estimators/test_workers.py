@@ -210,14 +210,15 @@ if __name__ == "__main__":
     futures = [pool.submit(nap, 60), pool.submit(nap, 60)]
     while len(pool.processes) < 2:
         time.sleep(0.01)
-    print(*pool.processes, flush=True)
     try:
+        print(*pool.processes, flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print("interrupted", len(pool.processes), flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [signal.SIGKILL, signal.SIGINT])
 def test_workers_do_not_outlive_their_parent(functions, tmp_path, code):
     script = tmp_path / "parent.py"

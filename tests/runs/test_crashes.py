@@ -20,10 +20,12 @@ def test_a_crash_at_any_point_of_a_step_loses_no_more_than_the_step(harness, tmp
     assert {step for step, _ in found} == {9, 10}
 
 
+@pytest.mark.slow
 def test_four_kills(harness, tmp_path):
     assert harness("kills", folder=tmp_path, kind="small", runs=1, each=4, seed=0) == {"kills": 4, "mismatches": []}
 
 
+@pytest.mark.slow
 def test_kills_while_candidates_are_trained_on(harness, tmp_path):
     """Hurdles with real training: what a candidate had learnt is there again, or is learnt again alike."""
     found = harness("kills", folder=tmp_path, kind="hurdles", runs=1, each=3, seed=0)

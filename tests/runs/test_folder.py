@@ -261,6 +261,7 @@ def test_a_run_whose_folder_is_gone_is_saved_by_a_fork(small, tmp_path, calm, st
     assert (state_of(search), steps(search)) == calm
 
 
+@pytest.mark.slow
 def test_two_processes(harness, tmp_path):
     found = harness("two_processes", folder=tmp_path)
     assert f"is being driven by process {found['pid']} on " in found["refused"]
@@ -269,6 +270,7 @@ def test_two_processes(harness, tmp_path):
     assert (found["dead"], found["step"]) == (True, 1)
 
 
+@pytest.mark.slow
 def test_a_forked_child_does_not_drive(harness, tmp_path):
     found = harness("forked_use", folder=tmp_path)
     assert "a forked process cannot drive it" in found["said"][0]
@@ -552,6 +554,7 @@ def test_a_snapshot_that_does_not_fit_pauses_the_run(small, tmp_path, monkeypatc
     assert (state_of(search), steps(search)) == calm
 
 
+@pytest.mark.slow
 def test_files_that_may_not_grow(harness, tmp_path):
     assert harness("file_size_limit", folder=tmp_path) == {"paused": [3, 20, 41, 76], "same": True}
 

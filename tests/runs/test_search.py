@@ -309,6 +309,7 @@ def test_an_interrupt_at_any_line_of_a_step_loses_nothing_and_doubles_nothing(sm
         assert state_of(again) == state_of(calm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["memory", "folder"])
 @pytest.mark.parametrize("what", ["measure", "rewind"])
 def test_an_interrupt_at_any_line_of_a_use_leaves_memory_and_store_agreed(small, tmp_path, state_of, where, what):

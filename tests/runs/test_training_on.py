@@ -82,6 +82,7 @@ def promotion(calm):
     return next(event.step for event in calm if event.origin == "hurdle")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["nothing", "everything", "damaged"])
 def test_an_opened_run_goes_on_whatever_is_left_of_its_trainings(begin, calm, tmp_path, lost):
     path = tmp_path / "run"
@@ -99,6 +100,7 @@ def test_an_opened_run_goes_on_whatever_is_left_of_its_trainings(begin, calm, tm
     assert timeless(event for event in again.events if event.kind == "evaluated") == calm
 
 
+@pytest.mark.slow
 def test_rewind_and_fork_with_trainings(begin, calm, tmp_path):
     search = begin(tmp_path / "run")
     list(search)
@@ -113,6 +115,7 @@ def test_rewind_and_fork_with_trainings(begin, calm, tmp_path):
     assert len(list((tmp_path / "fork" / "candidates").iterdir())) == kept
 
 
+@pytest.mark.slow
 def test_after_another_turn_the_trainings_of_the_old_branch_are_not_taken(begin, calm):
     search = begin()
     list(search)
@@ -130,6 +133,7 @@ def test_after_another_turn_the_trainings_of_the_old_branch_are_not_taken(begin,
     assert timeless(again) == timeless(event for event in straight.events if event.kind == "evaluated")
 
 
+@pytest.mark.slow
 def test_there_is_room_for_so_much_only(begin, calm, tmp_path, monkeypatch):
     monkeypatch.setattr(trials, "ROOM", 0)
     search = begin(tmp_path / "run")
@@ -137,6 +141,7 @@ def test_there_is_room_for_so_much_only(begin, calm, tmp_path, monkeypatch):
     assert len(list((tmp_path / "run" / "candidates").iterdir())) <= 2
 
 
+@pytest.mark.slow
 def test_a_full_disk_pauses_the_run(begin, calm, tmp_path, monkeypatch):
     search = begin(tmp_path / "run")
     next(search)

@@ -166,6 +166,7 @@ for event in search:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_with_every_candidate_told_once(benchmark, tmp_path):
     path = tmp_path / "run"
     done = subprocess.run(

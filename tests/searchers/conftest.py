@@ -197,7 +197,15 @@ PROPOSERS = [
 ]
 
 
-@pytest.fixture(params=[*SUPERNETS, *PROPOSERS])
+QUICK = {"darts first order", "darts second order", "gdas", "pcdarts", *PROPOSERS}
+"""What `make quick` tries too; the others share their code."""
+
+
+def _param(name):
+    return name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+
+
+@pytest.fixture(params=map(_param, [*SUPERNETS, *PROPOSERS]))
 def make(request, digits, benchmark):
     """Every searcher there is, small; a proposer with a table to be told from."""
     cell, tiny = nl.spaces.DartsCell(**CELL), nl.spaces.NASBench201(channels=4, cells=1)

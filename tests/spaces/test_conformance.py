@@ -23,8 +23,10 @@ from naslab.spaces import (
     ChainSkips,
     DartsCell,
     EnasMacro,
+    Evolving,
     FlexiBERT,
     Hierarchical,
+    Morphing,
     NASBench101,
     NASBench201,
     NASBenchMacro,
@@ -123,6 +125,16 @@ CASES = {
         Hierarchical(channels=2, merge="sum"), 7 ** (6 * 6) * 7**10, Hierarchical(motifs=2, nodes=2, cell_nodes=2)
     ),
     "enas_macro": Case(EnasMacro.laptop(), 6**6 * 2**15, EnasMacro(layers=3)),
+    "morphing": Case(
+        Morphing.laptop(),
+        sum((2 * 5 * 2) ** depth * 3 ** math.comb(depth - 1, 2) for depth in range(1, 7)),
+        Morphing(layers=3, kernels=(1, 3), filters=(4, 8), strides=(1,)),
+    ),
+    "evolving": Case(
+        Evolving(layers=5, filters=(1, 3), channels=(4, 6, 8)),
+        7 * sum((2 * 2 * 3 * 2 * 2) ** depth * 2 ** math.comb(depth, 2) for depth in range(6)),
+        Evolving(layers=2, filters=(1, 3), channels=(4, 8), strides=(1,), learning_rates=(0.1, 0.2)),
+    ),
     "grow": Case(Grow((1, 2, 3, 4)), 3 * (1 + 2 + 4 + 8), Grow((2, 3))),
 }
 

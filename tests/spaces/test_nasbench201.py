@@ -72,6 +72,7 @@ def test_published_costs(index, parameters, flops):
     assert cost(network, CIFAR10.input_shape) == Cost(parameters, flops - BIAS_ADDITIONS)
 
 
+@pytest.mark.slow
 def test_costs_of_all_cells_to_the_last_digit(table):
     """Every operation on every edge is measured in a built network; the cost of a cell is the sum of its edges'."""
     nothing = measured(["none"] * 6)
@@ -107,6 +108,7 @@ def same(first: str, second: str) -> bool:
     return SPACE.canonical(SPACE.parse(first)) == SPACE.canonical(SPACE.parse(second))
 
 
+@pytest.mark.slow
 def test_isomorphic_cells_are_the_same_function():
     """Two cells of a class give the same output when the operations that correspond share their weights; here all
     weights are 1 and all shifts 0, so that they do."""

@@ -65,6 +65,7 @@ def test_how_many_combinations_are_legal():
     assert 100 < sum(found) < len(found)
 
 
+@pytest.mark.slow
 def test_legal_combinations_run(digits):
     """A step of every 23rd; the cures and levels differ from one to the next."""
     space = nl.spaces.NASBench201(channels=2, cells=1)
