@@ -11,9 +11,11 @@ from naslab.spaces.chain import Chain
 from naslab.spaces.chain_skips import ChainSkips
 from naslab.spaces.darts_cell import DartsCell
 from naslab.spaces.enas_macro import EnasMacro
+from naslab.spaces.evolving import Evolving
 from naslab.spaces.flexibert import FlexiBERT
 from naslab.spaces.hierarchical import Hierarchical
 from naslab.spaces.listed import Listed
+from naslab.spaces.morphing import Morphing
 from naslab.spaces.nasbench101 import NASBench101
 from naslab.spaces.nasbench201 import NASBench201
 from naslab.spaces.nasbench_macro import NASBenchMacro
@@ -39,6 +41,8 @@ SPACES: dict[str, type[Space]] = {
         Chain,
         ChainSkips,
         Hierarchical,
+        Evolving,
+        Morphing,
     )
 }
 
@@ -48,9 +52,11 @@ __all__ = [
     "ChainSkips",
     "DartsCell",
     "EnasMacro",
+    "Evolving",
     "FlexiBERT",
     "Hierarchical",
     "Listed",
+    "Morphing",
     "NASBench101",
     "NASBench201",
     "NASBenchMR",

@@ -13,7 +13,7 @@ average over the image; batch normalisation.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -133,6 +133,28 @@ class Chain(Space):
                 f"use larger images, or a space with a smaller shrink"
             )
         return ChainNetwork(layers, task.input_shape, task.classes)
+
+
+def layer_place(answered: int, questions: Callable[[int], int]) -> tuple[int, int]:
+    """(number of the layer, how many of its questions are answered), where layer n has `questions(n)`."""
+    number = 1
+    while answered >= (asked := questions(number)):
+        answered -= asked
+        number += 1
+    return number, answered
+
+
+def line_graph(operations: Sequence[str], skips: Sequence[Mapping[int, Mapping[str, str]]]) -> nx.DiGraph:
+    """Layers one after the other; and of each the states that skip to it, with the attributes of that edge."""
+    graph = nx.DiGraph()
+    graph.add_node(f"{PART}/0", part=PART, label="0", role="input")
+    for number, (operation, more) in enumerate(zip(operations, skips, strict=True), start=1):
+        graph.add_node(f"{PART}/{number}", part=PART, label=str(number), role="node", op=operation)
+        for state, attributes in {number - 1: {}, **more}.items():
+            graph.add_edge(f"{PART}/{state}", f"{PART}/{number}", **attributes)
+    graph.add_node(f"{PART}/out", part=PART, label="out", role="output")
+    graph.add_edge(f"{PART}/{len(operations)}", f"{PART}/out")
+    return graph
 
 
 def layers_graph(layers: list[Layer]) -> nx.DiGraph:

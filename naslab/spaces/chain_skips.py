@@ -21,7 +21,7 @@ from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.chain import MERGES, ChainNetwork, Layer
-from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layers_graph
+from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, layers_graph
 from naslab.spaces.space import Prefix, Shaped, Space
 
 QUESTIONS = ("kind", "kernel_height", "kernel_width", "filters", "stride")
@@ -113,8 +113,4 @@ class ChainSkips(Space):
 
 def _place(answered: int) -> tuple[int, int]:
     """(number of the layer, how many of its questions are answered): layer n has five, and n - 1 for its inputs."""
-    number = 1
-    while answered >= (length := len(QUESTIONS) + number - 1):
-        answered -= length
-        number += 1
-    return number, answered
+    return layer_place(answered, lambda number: len(QUESTIONS) + number - 1)

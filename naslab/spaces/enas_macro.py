@@ -19,6 +19,7 @@ from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.enas_macro import EnasMacroNetwork, Layer
+from naslab.networks.enas_supernet import EnasMacroSupernet
 from naslab.operations.enas import ENAS_OPERATIONS
 from naslab.spaces.space import Prefix, Shaped, Space
 
@@ -118,4 +119,10 @@ class EnasMacro(Space):
             task.input_shape,
             task.classes,
             channels=self.channels if channels is None else channels,
+        )
+
+    def shared_weights(self, task: Shaped, *, channels: int | None = None) -> EnasMacroSupernet:
+        """The weights of all networks at once; `layers_of` says what of them an architecture is made of."""
+        return EnasMacroSupernet(
+            self.layers, task.input_shape, task.classes, channels=self.channels if channels is None else channels
         )

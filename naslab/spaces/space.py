@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from naslab.architecture import MAX_CHOICES, Architecture, Choice, Option
 from naslab.errors import SpecError, unknown
+from naslab.networks.inherit import inherit
 
 Prefix = tuple[Option, ...]
 
@@ -80,6 +81,24 @@ class Space(ABC):
         A space that says so gets the quick ways of `sample` and `mutate`, and a size that is a product.
         """
         return None
+
+    def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
+        """Hyperparameters of training that the architecture itself says, a learning rate for instance, by the names of
+        `naslab.trainers.Recipe`. They override those of whoever trains it.
+        """
+        return {}
+
+    def inherit(
+        self, network: nn.Module, architecture: Architecture, parent: Architecture, state: Mapping[str, Tensor]
+    ) -> None:
+        """Put what fits of a parent's trained weights into the network of another architecture: what has the same name
+        and shape, unless the space knows better.
+
+        Args:
+            network: built from `architecture`; what it does not inherit stays as it was drawn.
+            state: the `state_dict()` of the parent's network.
+        """
+        inherit(network, state)
 
     # --- what follows ----------------------------------------------------------------------------
 

@@ -63,6 +63,7 @@ def test_no_model_before_enough_is_known_and_then_of_the_longest_training(benchm
     assert max(Counter(proposal.fidelity for proposal in last).values(), default=0) < enough
     assert all(proposal.origin == "model" for proposal in drawn[first:])
     most = max(epochs for epochs, told in proposer._known.items() if len(told) >= enough)
+    assert proposer.model is not None
     good, others = proposer.model
     told = sorted(proposer._known[most], key=lambda one: -one[0])
     assert list(good.answers) == [answers for _, answers in told[:7]]

@@ -1,0 +1,218 @@
+"""Network morphism: a larger network that computes the same function (Chen et al. 2016, https://arxiv.org/abs/1511.05641;
+Wei et al. 2016, https://arxiv.org/abs/1603.01670), and the networks that can be morphed.
+
+    state 0 <- the image
+    state l <- ReLU(batch norm(convolution([state l - 1 + projections of what is added,  what is concatenated])))
+    logits  <- a linear map of the last state, averaged over the image
+
+    deepen   a new layer passes on what it reads: a convolution with the identity, batch norm with the identity
+    widen    new channels are made as drawn, and whoever reads them multiplies them by 0
+    add      the projection of a new skip to the channels that were there is 0
+    concat   the convolution multiplies what a new skip brings by 0
+
+The function is preserved in evaluation mode, where batch normalisation is a fixed linear map, to rounding. In training
+mode a new layer normalises by the mini-batch. Nothing new stays as it is for want of a gradient: where one factor is 0,
+the other is not. (Chen et al. widen by copying channels and halving their use; copies with equal gradients stay copies
+unless there is noise.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from naslab.networks import sizes
+
+ADD, CONCAT = "add", "concat"
+
+
+class Morphable(NamedTuple):
+    """A convolution with batch normalisation and ReLU."""
+
+    kernel: int
+    """Height and width, odd."""
+    channels: int
+    stride: int
+    skips: tuple[tuple[int, str], ...] = ()
+    """(state, "add" or "concat"): layers before the one right before it; state l is the output of layer l."""
+
+
+def inputs(layers: Sequence[Morphable], channels: int, place: int) -> dict[int, int]:
+    """The states that the convolution at this place reads side by side -> how many channels each has."""
+    widths = [channels, *(layer.channels for layer in layers)]
+    return {state: widths[state] for state in (place, *(s for s, how in layers[place].skips if how == CONCAT))}
+
+
+def weights(layers: Sequence[Morphable], channels: int, classes: int) -> int:
+    """How many weights the network has."""
+    widths = [channels, *(layer.channels for layer in layers)]
+    count = (widths[-1] + 1) * classes
+    for place, layer in enumerate(layers):
+        count += sum(inputs(layers, channels, place).values()) * layer.channels * layer.kernel**2 + 2 * layer.channels
+        count += sum(widths[place] * widths[state] for state, how in layer.skips if how == ADD)
+    return count
+
+
+class MorphableNetwork(nn.Module):
+    """A network of such layers.
+
+    Args:
+        layers: first to last, at least one.
+        input_shape: (C, H, W) of the images.
+        classes: how many.
+    """
+
+    def __init__(self, layers: Sequence[Morphable], input_shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        channels, _, _ = sizes.image(input_shape, reductions=0)
+        self.plan, self.channels = tuple(layers), channels
+        widths = [channels, *(layer.channels for layer in layers)]
+        self.convolutions, self.norms, self.projections = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for place, layer in enumerate(layers):
+            read = sum(inputs(layers, channels, place).values())
+            self.convolutions.append(
+                nn.Conv2d(read, layer.channels, layer.kernel, layer.stride, layer.kernel // 2, bias=False)
+            )
+            self.norms.append(nn.BatchNorm2d(layer.channels))
+            added = [state for state, how in layer.skips if how == ADD]
+            self.projections.append(
+                nn.ModuleDict({str(s): nn.Conv2d(widths[s], widths[place], 1, bias=False) for s in added})
+            )
+        self.classifier = nn.Linear(widths[-1], sizes.positive("classes", classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, classes] of images [B, C, H, W]."""
+        states = [x]
+        for layer, convolution, norm, projections in zip(
+            self.plan, self.convolutions, self.norms, self.projections, strict=True
+        ):
+            beside = [states[-1]]
+            for state, how in layer.skips:
+                brought = shrunk(states[state], beside[0])
+                if how == ADD:
+                    beside[0] = beside[0] + projections[str(state)](brought)  # type: ignore[index,operator]
+                else:
+                    beside.append(brought)
+            states.append(norm(convolution(torch.cat(beside, dim=1))).relu())
+        return self.classifier(states[-1].mean(dim=(2, 3)))
+
+
+def shrunk(state: Tensor, other: Tensor) -> Tensor:
+    """The state averaged to the size of the other, both [B, C, H, W]."""
+    height, width = other.shape[2:]
+    return state if state.shape[2:] == other.shape[2:] else F.adaptive_avg_pool2d(state, (height, width))
+
+
+# --- morphing ---------------------------------------------------------------------------------------------
+
+
+def embedding(parent: Sequence[Morphable], child: Sequence[Morphable]) -> tuple[int, ...] | None:
+    """Place in the child of each layer of the parent, if the child is the parent after some morphisms; else None.
+
+    Of several ways the first: they give the same function.
+    """
+    for places in combinations(range(len(child)), len(parent)):
+        if _embeds(parent, child, places):
+            return places
+    return None
+
+
+def _embeds(parent: Sequence[Morphable], child: Sequence[Morphable], places: Sequence[int]) -> bool:
+    states = (0, *(place + 1 for place in places))
+    for old, place in zip(parent, places, strict=True):
+        new = child[place]
+        kept = {(states[state], how) for state, how in old.skips}
+        if (old.kernel, old.stride) != (new.kernel, new.stride) or old.channels > new.channels:
+            return False
+        if not kept <= set(new.skips):
+            return False
+    carried = carried_widths(parent, child, places, 0)
+    return all(
+        child[place].stride == 1 and place > 0 and child[place].channels >= carried[place]
+        for place in range(len(child))
+        if place not in places
+    )
+
+
+def carried_widths(
+    parent: Sequence[Morphable], child: Sequence[Morphable], places: Sequence[int], channels: int
+) -> list[int]:
+    """For each state of the child, how many of its channels are those of the parent; the others are new."""
+    olds = dict(zip(places, parent, strict=True))
+    widths = [channels]
+    for place in range(len(child)):
+        widths.append(olds[place].channels if place in olds else widths[-1])
+    return widths
+
+
+@torch.no_grad()
+def morph(
+    network: MorphableNetwork, parent: Sequence[Morphable], state: Mapping[str, Tensor], places: Sequence[int]
+) -> None:
+    """Make the network compute what its parent does.
+
+    Args:
+        network: the child, its weights drawn; those that are neither the parent's nor 0 stay so.
+        parent: the layers of the parent.
+        state: the parent's `state_dict()`.
+        places: the `embedding`.
+    """
+    olds = {place: number for number, place in enumerate(places)}
+    states = {place + 1: number + 1 for number, place in enumerate(places)} | {0: 0}
+    carried = carried_widths(parent, network.plan, places, network.channels)
+    for place, layer in enumerate(network.plan):
+        convolution, norm = network.convolutions[place], network.norms[place]
+        projections: nn.ModuleDict = network.projections[place]  # type: ignore[assignment]
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        number, width = olds.get(place), carried[place + 1]
+        if number is None:
+            _pass_on(convolution, norm, width)
+        else:
+            chain, *concatenated = _blocks(inputs(parent, network.channels, number))
+            blocks = dict(concatenated)
+            old = state[f"convolutions.{number}.weight"]
+            for source, columns in _blocks(inputs(network.plan, network.channels, place)):
+                before = chain[1] if source == place else blocks.get(states.get(source, -1))
+                found = None if before is None else old[:, before]
+                _put(convolution.weight[:, columns], width, found)
+            for name, tensor in norm.state_dict().items():
+                before = state[f"norms.{number}.{name}"]
+                tensor[:width].copy_(before) if tensor.ndim else tensor.copy_(before)
+        for source, how in layer.skips:
+            if how == ADD:
+                before = state.get(f"projections.{number}.{states.get(source)}.weight")
+                projection: nn.Conv2d = projections[str(source)]  # type: ignore[assignment]
+                _put(projection.weight, carried[place], before)
+    _put(network.classifier.weight, network.classifier.out_features, state["classifier.weight"])
+    network.classifier.bias.copy_(state["classifier.bias"])
+
+
+def _blocks(read: Mapping[int, int]) -> Iterator[tuple[int, slice]]:
+    """Of each state that is read, which input channels of the convolution are its."""
+    start = 0
+    for state, width in read.items():
+        yield state, slice(start, start + width)
+        start += width
+
+
+def _put(weight: Tensor, rows: int, found: Tensor | None) -> None:
+    """Into the first rows of weights [out, in, ...] what was found, [rows, fewer in, ...], and 0 for all else."""
+    weight[:rows] = 0
+    if found is not None:
+        weight[:rows, : found.shape[1]] = found
+
+
+def _pass_on(convolution: nn.Conv2d, norm: nn.BatchNorm2d, width: int) -> None:
+    """Make the first channels those that come in."""
+    middle = convolution.kernel_size[0] // 2
+    convolution.weight[:width] = 0
+    channels = torch.arange(width)
+    convolution.weight[channels, channels, middle, middle] = 1
+    norm.weight[:width] = torch.sqrt(norm.running_var[:width] + norm.eps)  # type: ignore[index]
+    norm.bias[:width] = norm.running_mean[:width]  # type: ignore[index]

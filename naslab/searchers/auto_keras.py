@@ -1,0 +1,231 @@
+"""Bayesian optimisation by network morphism, as in Auto-Keras (Jin, Song & Hu 2019, https://arxiv.org/abs/1806.10282,
+Alg. 1).
+
+    repeat: fit a Gaussian process on the edit distances between the networks that were trained
+            T <- 1;  tree <- those networks, in a queue, the most promising first
+            while T > T_low and the queue is not empty:  T <- r T
+                take the first;  for each morphism of it:
+                    to the queue with probability exp((acquisition - best acquisition) / T), and if it is the best
+            train the best, beginning with the weights of the trained network that it grew from
+
+The acquisition is the upper confidence bound, mean + beta deviation, in units of the spread of the fitness so far. The
+search is A* that at first, while it is hot, also follows what looks worse. On `nl.spaces.Morphing` the moves preserve
+the function, and a child begins with all that its parent has learnt. On a space without moves of its own, mutations are
+the moves, distance is the number of choices that differ, and what fits is inherited.
+
+A network that fails while it is larger than any that succeeded is taken to be too large for the memory: from then on
+none of its size is proposed. While networks train, others may be asked for: an open one counts as of mean fitness.
+
+Differences from the paper: the kernel's distance is not first embedded in a space (see `gaussian_process`); its length
+and noise are fitted; the first few networks, before anything is told, are some moves away from the start.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError, real, whole
+from naslab.searchers.gaussian_process import GaussianProcess
+from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
+from naslab.spaces import growing
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoKerasHyperparameters:
+    """Those of the paper's code, but for a search that ends sooner."""
+
+    beta: float = 2.576
+    """How many standard deviations are added to the mean: what is not known is tried. The authors' code: 2.576."""
+    cooling: float = 0.9
+    """Factor of the temperature from each expansion to the next: the paper's r, 0.9 in the authors' code."""
+    coldest: float = 0.05
+    """Temperature at which the search in the tree ends, after 1: the authors' code has 0.0001, for 88 expansions."""
+    branches: int = 8
+    """Moves that are tried from each network; 8 in the authors' code."""
+    most_weights: int | None = None
+    """The largest network that is proposed, for images of three channels and ten classes. None: no limit yet."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("beta", 0, math.inf), ("cooling", 0, 1), ("coldest", 0, 1)):
+            value = real(name, getattr(self, name))
+            if not (low <= value < high) or (name != "beta" and value == 0):
+                raise SpecError(f"{name} must be above 0 and below {high}, not {value}")
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "branches", whole("branches", self.branches, 1))
+        if self.most_weights is not None:
+            object.__setattr__(self, "most_weights", whole("most_weights", self.most_weights, 1))
+
+
+class Node(NamedTuple):
+    """A network in the search tree; the more promising of two is the less, of equals the one found first."""
+
+    cost: float
+    """Negative acquisition."""
+    order: int
+    architecture: Architecture
+    root: int
+    """Number of the trained network that it grew from."""
+
+
+class AutoKeras(Proposer):
+    """Bayesian optimisation that grows networks, on any space."""
+
+    name = "auto_keras"
+    Hyperparameters = AutoKerasHyperparameters
+
+    def begin(self) -> None:
+        self._beta: float = self.hyperparameters.beta
+        self._known: dict[int, tuple[Architecture, float]] = {}
+        """Number of a proposal -> what it was, and its fitness."""
+        self._failed: list[Architecture] = []
+        self._limit = self.hyperparameters.most_weights
+        self._proven = 0
+        """Weights of the largest network that could be evaluated."""
+        self._distances: dict[tuple[Architecture, Architecture], float] = {}
+        """A cache."""
+
+    # --- what to evaluate ------------------------------------------------------------------------------
+
+    def propose(self) -> Draft:
+        if not self._known:
+            return self._first()
+        architectures, values = self._seen()
+        process = GaussianProcess(self._between(architectures, architectures), np.array(values))
+        best = self._search(process, architectures)
+        lasting = set(architectures)
+        self._distances = {pair: apart for pair, apart in self._distances.items() if lasting.issuperset(pair)}
+        if best is None:  # nothing new around: anything that is allowed
+            number = next(reversed(self._known))
+            return Draft(self._walk(self._known[number][0]), "walk", (number,), begins_from=number)
+        return Draft(best.architecture, "acquisition", (best.root,), begins_from=best.root)
+
+    def _first(self) -> Draft:
+        """While nothing is known: the start, then something near it."""
+        start = growing.start(self.space, self.rng)
+        return Draft(start if self.asked == 0 else self._walk(start), "start")
+
+    def _walk(self, architecture: Architecture) -> Architecture:
+        """One to three moves away, if the limit allows."""
+        for _ in range(int(self.rng.integers(1, 4))):
+            moved = self._moved(architecture)
+            architecture = architecture if moved is None else moved
+        return architecture
+
+    def _moved(self, architecture: Architecture) -> Architecture | None:
+        """After a random move; None if there is none of that name, or it leads to what is too large."""
+        names = growing.moves(self.space)
+        moved = growing.move(self.space, architecture, names[self.rng.integers(len(names))], self.rng)
+        return moved if moved is not None and self._fits(moved) else None
+
+    def _seen(self) -> tuple[list[Architecture], list[float]]:
+        """What is known; and what is open, as of mean fitness."""
+        known = list(self._known.values())
+        mean = fmean(fitness for _, fitness in known)
+        known += [(proposal.architecture, mean) for proposal in self.open]
+        return [architecture for architecture, _ in known], [fitness for _, fitness in known]
+
+    def _search(self, process: GaussianProcess, architectures: list[Architecture]) -> Node | None:
+        """The network with the best acquisition that annealed A* finds."""
+        temperature, best = 1.0, None
+        known = [(architecture, number) for number, (architecture, _) in self._known.items()]
+        costs = self._costs(process, [architecture for architecture, _ in known], architectures)
+        order = itertools.count()
+        queue = [Node(cost, next(order), *pair) for cost, pair in zip(costs, known, strict=True)]
+        lowest = min(queue).cost
+        heapq.heapify(queue)
+        met = {*architectures, *self._failed}
+        while queue and temperature > self.hyperparameters.coldest:
+            temperature *= self.hyperparameters.cooling
+            node = heapq.heappop(queue)
+            moved = (self._moved(node.architecture) for _ in range(self.hyperparameters.branches))
+            new = [one for one in dict.fromkeys(moved) if one is not None and one not in met]
+            met.update(new)
+            for child, cost in zip(new, self._costs(process, new, architectures), strict=True):
+                found = Node(cost, next(order), child, node.root)
+                if cost < lowest or self.rng.random() < math.exp(min(0.0, (lowest - cost) / temperature)):
+                    heapq.heappush(queue, found)
+                best = found if best is None else min(best, found)
+                lowest = min(lowest, cost)
+        return best
+
+    def _costs(self, process: GaussianProcess, new: list[Architecture], known: list[Architecture]) -> list[float]:
+        """Negative upper confidence bound, in units of the spread of the fitness."""
+        if not new:
+            return []
+        mean, deviation = process.expect(self._between(new, known))
+        return (-(mean - process.center + self._beta * deviation) / process.scale).tolist()
+
+    def _between(self, ones: list[Architecture], others: list[Architecture]) -> np.ndarray:
+        """[len(ones), len(others)] distances."""
+        return np.array([[self._distance(one, other) for other in others] for one in ones])
+
+    def _distance(self, one: Architecture, other: Architecture) -> float:
+        """The edit distance, where the space has one; else how many choices differ."""
+        if (one, other) not in self._distances:
+            measure = getattr(self.space, "edit_distance", self.space.distance)
+            self._distances[one, other] = float(measure(one, other))
+        return self._distances[one, other]
+
+    # --- what came of it -------------------------------------------------------------------------------
+
+    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+        weights = self._weights(proposal.architecture)
+        if fitness is not None:
+            self._known[proposal.number] = proposal.architecture, fitness
+            self._proven = max(self._proven, weights)
+            return
+        self._failed.append(proposal.architecture)
+        if self._known and weights > self._proven:
+            self._limit = weights - 1 if self._limit is None else min(self._limit, weights - 1)
+
+    def _weights(self, architecture: Architecture) -> int:
+        """How large a network is; 0 where the space cannot say."""
+        count = getattr(self.space, "weights", None)
+        return 0 if count is None else int(count(architecture))
+
+    def _fits(self, architecture: Architecture) -> bool:
+        return self._limit is None or self._weights(architecture) <= self._limit
+
+    @property
+    def details(self) -> Mapping[str, float]:
+        """The limit on weights that is now in force, where there is one, and the largest network that worked."""
+        limit = {} if self._limit is None else {"most_weights": self._limit}
+        return {**limit, "largest": self._proven}
+
+    # --- knobs and memory --------------------------------------------------------------------------------
+
+    @property
+    def knobs(self) -> Mapping[str, Knob]:
+        about = attribute_docstrings(AutoKerasHyperparameters)["beta"]
+        return {"beta": Knob(value=self._beta, low=0, high=100, log=False, description=about)}
+
+    def turn(self, name: str, value: float) -> None:
+        super().turn(name, value)
+        self._beta = value
+
+    def memory(self) -> Any:
+        return {
+            "beta": self._beta,
+            "known": [[number, one.choices, fitness] for number, (one, fitness) in self._known.items()],
+            "failed": [one.choices for one in self._failed],
+            "limit": self._limit,
+            "proven": self._proven,
+        }
+
+    def remember(self, memory: Any) -> None:
+        self._beta, self._limit, self._proven = memory["beta"], memory["limit"], memory["proven"]
+        self._known = {
+            number: (Architecture(self.space.name, tuple(choices)), fitness)
+            for number, choices, fitness in memory["known"]
+        }
+        self._failed = [Architecture(self.space.name, tuple(choices)) for choices in memory["failed"]]
+        self._distances.clear()

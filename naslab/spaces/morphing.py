@@ -1,0 +1,197 @@
+"""Networks that are searched by morphing them, as in Auto-Keras (Jin, Song & Hu 2019,
+https://arxiv.org/abs/1806.10282, Sec. 3.2 and 3.3).
+
+    for each layer: a convolution, or stop?
+        kernel, filters, stride
+        from each layer but the last: is it added, concatenated, or neither?
+
+A search begins with three convolutions, `start`, and goes on by morphisms, `moves`, each of which preserves the
+function of the network; a child inherits what its parent has learnt as a whole. Differences: images are made smaller by
+strides, which no move changes (there, by pooling); a skip is averaged to the size of where it leads to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import networkx as nx
+import numpy as np
+from torch import Tensor, nn
+
+from naslab.architecture import Architecture, Choice, Option
+from naslab.errors import SpecError, unknown
+from naslab.networks import morphism, sizes
+from naslab.networks.inherit import inherit
+from naslab.networks.morphism import ADD, CONCAT, Morphable, MorphableNetwork
+from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
+from naslab.spaces.edit_distance import edit_distance
+from naslab.spaces.space import Prefix, Shaped, Space
+
+QUESTIONS = ("kind", "kernel", "filters", "stride")
+"""Of each layer, before those for its skips."""
+SKIPS = ("none", ADD, CONCAT)
+MOVES = ("deepen", "widen", "add", "concat")
+
+
+@dataclass(frozen=True)
+class Morphing(Space):
+    """Convolutions of any number, with skips that are added or concatenated."""
+
+    name: ClassVar[str] = "morphing"
+
+    layers: int = 12
+    """At most."""
+    kernels: tuple[int, ...] = (1, 3, 5)
+    filters: tuple[int, ...] = (64, 128, 256, 512)
+    """Of a convolution, in ascending order: to widen is to go to the next."""
+    strides: tuple[int, ...] = (1, 2)
+
+    def __post_init__(self) -> None:
+        sizes.positive("layers", self.layers)
+        check_lists(self, "kernels", "filters", "strides")
+        if self.layers > MAX_LAYERS:
+            raise SpecError(f"a network has at most {MAX_LAYERS} layers, not {self.layers}")
+        if even := [kernel for kernel in self.kernels if kernel % 2 == 0]:
+            raise SpecError(f"kernels must be odd, so that the size is kept; got {even}")
+        if 1 not in self.strides:
+            raise SpecError(f"strides must have a 1 among them, which deepening needs; got {list(self.strides)}")
+        if list(self.filters) != sorted(self.filters):
+            raise SpecError(f"filters must be in ascending order, not {list(self.filters)}")
+
+    @classmethod
+    def laptop(cls) -> Morphing:
+        """Shallow and narrow."""
+        return cls(layers=6, kernels=(1, 3), filters=(8, 12, 16, 24, 32))
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        number, asked = _place(len(prefix))
+        if prefix[-1:] == (STOP,) or number > self.layers:
+            return None
+        if asked >= len(QUESTIONS):
+            return Choice(f"{PART}/{number}/skip_{asked - len(QUESTIONS) + 1}", SKIPS)
+        kinds = ("conv", STOP) if number > 1 else ("conv",)
+        return Choice(f"{PART}/{number}/{QUESTIONS[asked]}", (kinds, self.kernels, self.filters, self.strides)[asked])
+
+    def future(self, prefix: Prefix) -> Hashable:
+        """Only the place: no answer but the stop has any influence on the later questions."""
+        return len(prefix), prefix[-1:] == (STOP,)
+
+    def layers_of(self, architecture: Architecture) -> list[Morphable]:
+        """What is to be built."""
+        return list(_layers_of(self, architecture))
+
+    def of_layers(self, layers: Sequence[Morphable]) -> Architecture:
+        """The architecture with these layers."""
+        choices: list[Option] = []
+        for place, (kernel, channels, stride, skips) in enumerate(layers):
+            how = dict(skips)
+            choices += ["conv", kernel, channels, stride, *(how.get(state, "none") for state in range(1, place))]
+        return self.architecture(choices if len(layers) == self.layers else [*choices, STOP])
+
+    def weights(self, architecture: Architecture) -> int:
+        """How many weights the network has, for images with three channels and of ten classes."""
+        return morphism.weights(self.layers_of(architecture), 3, 10)
+
+    def edit_distance(self, first: Architecture, second: Architecture, *, skips: float = 0.1) -> float:
+        """What it takes to morph one into the other (Jin et al. 2019, Eq. 5); `skips` is what one skip counts."""
+        one, other = self.layers_of(first), self.layers_of(second)
+        return edit_distance(
+            [layer.channels for layer in one],
+            [layer.channels for layer in other],
+            [(state, place + 1) for place, layer in enumerate(one) for state, _ in layer.skips],
+            [(state, place + 1) for place, layer in enumerate(other) for state, _ in layer.skips],
+            skips=skips,
+        )
+
+    # --- moves -----------------------------------------------------------------------------------
+
+    @property
+    def moves(self) -> tuple[str, ...]:
+        """The morphisms of the paper."""
+        return MOVES
+
+    def start(self) -> Architecture:
+        """Three convolutions, the second and third of which halve the image if they may."""
+        kernel = min(self.kernels, key=lambda size: abs(size - 3))
+        half = 2 if 2 in self.strides else 1
+        return self.of_layers([Morphable(kernel, self.filters[0], s) for s in (1, half, half)[: self.layers]])
+
+    def move(self, architecture: Architecture, name: str, rng: np.random.Generator) -> Architecture | None:
+        """The architecture after a morphism at a place drawn at random; None where there is no place for it."""
+        layers = self.layers_of(architecture)
+        if name not in MOVES:
+            raise SpecError(unknown("move", name, MOVES))
+        if name == "deepen":
+            if len(layers) == self.layers:
+                return None
+            place = int(rng.integers(1, len(layers) + 1))
+            return self.of_layers(deepened(layers, place, self.kernels[rng.integers(len(self.kernels))]))
+        ways: list[tuple[int, Morphable]] = []
+        for place, layer in enumerate(layers):
+            if name == "widen":
+                wider = [filters for filters in self.filters if filters > layer.channels]
+                ways += [(place, layer._replace(channels=filters)) for filters in wider[:1]]
+            else:
+                free = set(range(1, place)) - {state for state, _ in layer.skips}
+                ways += [(place, layer._replace(skips=tuple(sorted((*layer.skips, (s, name)))))) for s in sorted(free)]
+        if not ways:
+            return None
+        place, layer = ways[rng.integers(len(ways))]
+        return self.of_layers([*layers[:place], layer, *layers[place + 1 :]])
+
+    # --- graph and network -----------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """The convolutions stand at the nodes."""
+        operations, layers = [], self.layers_of(architecture)
+        for layer in layers:
+            stride = f" /{layer.stride}" * (layer.stride > 1)
+            operations.append(f"conv {layer.kernel}x{layer.kernel} {layer.channels}{stride}")
+        return line_graph(operations, [{state: {"op": how} for state, how in layer.skips} for layer in layers])
+
+    def build(self, architecture: Architecture, task: Shaped) -> MorphableNetwork:
+        return MorphableNetwork(self.layers_of(architecture), task.input_shape, task.classes)
+
+    def inherit(
+        self, network: nn.Module, architecture: Architecture, parent: Architecture, state: Mapping[str, Tensor]
+    ) -> None:
+        """The function of the parent, where the architecture comes from it by morphisms; else what fits."""
+        old = self.layers_of(parent)
+        places = morphism.embedding(old, self.layers_of(architecture))
+        if places is None or not isinstance(network, MorphableNetwork):
+            inherit(network, state)
+        else:
+            morphism.morph(network, old, state, places)
+
+
+@lru_cache(maxsize=4096)  # a search by distances asks for the same ones over and over
+def _layers_of(space: Morphing, architecture: Architecture) -> tuple[Morphable, ...]:
+    space.check(architecture)
+    layers: list[Morphable] = []
+    rest = architecture.choices
+    while rest and rest[0] != STOP:
+        length = len(QUESTIONS) + max(0, len(layers) - 1)
+        _, kernel, filters, stride = rest[: len(QUESTIONS)]
+        skips = enumerate(rest[len(QUESTIONS) : length], start=1)
+        kept = tuple((state, str(how)) for state, how in skips if how != "none")
+        layers.append(Morphable(int(kernel), int(filters), int(stride), kept))
+        rest = rest[length:]
+    return tuple(layers)
+
+
+def deepened(layers: Sequence[Morphable], place: int, kernel: int) -> list[Morphable]:
+    """The layers with another behind the one before that place, as wide as that. What skipped to a layer still does."""
+    later = [
+        old._replace(skips=tuple((state + (state > place), how) for state, how in old.skips)) for old in layers[place:]
+    ]  # state n is the output of layers[n - 1]
+    return [*layers[:place], Morphable(kernel, layers[place - 1].channels, 1), *later]
+
+
+def _place(answered: int) -> tuple[int, int]:
+    """(number of the layer, how many of its questions are answered): layer n has four, and n - 2 for its skips."""
+    return layer_place(answered, lambda number: len(QUESTIONS) + max(0, number - 2))
