@@ -16,6 +16,7 @@ from naslab.benchmarks.nasbench_macro import NASBenchMacro, NASBenchMacroRecord
 from naslab.benchmarks.nasbench_mr import NASBenchMR, NASBenchMRRecord
 from naslab.benchmarks.nasbench_nlp import NASBenchNLP, NASBenchNLPRecord
 from naslab.benchmarks.nats_bench import NATSBench, NATSBenchRecord
+from naslab.benchmarks.own import OwnTable, OwnTableRecord, from_csv
 from naslab.errors import SpecError, unknown
 
 BUNDLED: dict[str, type[Benchmark]] = {
@@ -24,9 +25,9 @@ BUNDLED: dict[str, type[Benchmark]] = {
 }
 """Those that come with naslab."""
 BENCHMARKS: dict[str, type[Benchmark]] = BUNDLED | {
-    benchmark.name: benchmark for benchmark in (HWNASBench, NASBench101, NATSBench)
+    benchmark.name: benchmark for benchmark in (HWNASBench, NASBench101, NATSBench, OwnTable)
 }
-"""All; the others are read from official files, whose path is their first argument."""
+"""All; the others are read from files, whose path is their first argument: official ones, and your own."""
 
 __all__ = [
     "BENCHMARKS",
@@ -51,6 +52,9 @@ __all__ = [
     "NASBenchNLPRecord",
     "NATSBench",
     "NATSBenchRecord",
+    "OwnTable",
+    "OwnTableRecord",
+    "from_csv",
     "from_spec",
 ]
 

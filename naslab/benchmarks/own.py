@@ -1,0 +1,224 @@
+"""A table of one's own: architectures that were trained somewhere, and what came of them, from a CSV file.
+
+    architecture,test_accuracy,seconds
+    "[""nor_conv_3x3"", ""none"", ...]",91.2,120
+
+One column tells the architecture: by the text that the space reads, where it has one (`space.parse`), else by its
+choices as a JSON list. All others are numbers. The space is the whole one if each of its architectures is in the file,
+else one of those that are (`naslab.spaces.Listed`), so that a search proposes nothing else.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from naslab import spaces
+from naslab.architecture import Architecture
+from naslab.benchmarks.benchmark import Benchmark, read_only
+from naslab.errors import DataError, SpecError, unknown
+from naslab.spaces.listed import Listed
+from naslab.spaces.space import Space
+
+MAX_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnTableRecord:
+    """What is known of one architecture."""
+
+    index: int
+    """Its row, from 0."""
+    architecture: Architecture
+    figures: Mapping[str, float]
+    """Metric -> its value."""
+
+
+class OwnTable(Benchmark):
+    """The architectures of a CSV file with a header.
+
+    Args:
+        path: of the file, UTF-8.
+        space: whose architectures they are.
+        objective: the column that is meant when none is named. What it ends with says whether little is wanted:
+            "loss", "seconds", "latency" and the like, see `naslab.benchmarks.benchmark`.
+        architecture: the column that tells the architecture.
+        metrics: the columns to read; all others are left alone. All there are, if left out.
+        sha256: if given, the file must have this checksum; a run asks for the file that it began with.
+    """
+
+    name: ClassVar[str] = "own_table"
+
+    def __init__(
+        self,
+        path: str | Path,
+        space: Space | Mapping[str, Any],
+        objective: str,
+        *,
+        architecture: str = "architecture",
+        metrics: Sequence[str] | None = None,
+        sha256: str | None = None,
+    ) -> None:
+        self.path, self._column = Path(path), architecture
+        self.objective = objective  # type: ignore[misc]  # each table has its own
+        self._whole = spaces.from_spec(dict(space)) if isinstance(space, Mapping) else space
+        if not isinstance(self._whole, Space):
+            raise SpecError(f"expected the space of the architectures, such as nl.spaces.NASBench201(), got {space!r}")
+        content = _read(self.path)
+        self._sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 not in (None, self._sha256):
+            raise DataError(
+                f"{self.path} is not the file that it was: its SHA-256 was {sha256}, and is {self._sha256}. Put the "
+                "old file back, or begin a new run with the new one"
+            )
+        rows = _rows(content, self.path)
+        header = next(rows)[1]
+        self._metrics = _chosen(header, architecture, objective, metrics, self.path)
+        places = {name: header.index(name) for name in self._metrics}
+        read, seen = _reader(self._whole), dict[Architecture, int]()
+        values: dict[str, list[float]] = {name: [] for name in places}
+        for line, row in rows:
+            at = f"{self.path}, line {line}"
+            if len(row) != len(header):
+                raise DataError(f"{at}: expected {len(header)} fields, as in the header, got {len(row)}")
+            found = read(row[header.index(architecture)], at)
+            if found in seen:
+                raise DataError(
+                    f"{at}: the architecture stands in line {seen[found]} already; leave one, or the mean of the two"
+                )
+            seen[found] = line
+            for name, place in places.items():
+                values[name].append(_number(row[place], name, at))
+        if not seen:
+            raise DataError(f"{self.path} has a header and nothing below it; expected one line for each architecture")
+        choices = tuple(found.choices for found in seen)
+        self.space = self._whole if _all(self._whole, len(choices)) else Listed(self._whole, choices)
+        super().__init__(choices, {name: read_only(column) for name, column in values.items()}, epochs=0)
+
+    def query(self, architecture: Architecture | int) -> OwnTableRecord:
+        """What the file says of an architecture."""
+        index = self.index(architecture)
+        figures = {name: float(self.column(name)[index]) for name in self.metrics}
+        return OwnTableRecord(index=index, architecture=self.at(index), figures=MappingProxyType(figures))
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            "benchmark": self.name,
+            "path": str(self.path),
+            "space": self._whole.spec(),
+            "objective": self.objective,
+            "architecture": self._column,
+            "metrics": list(self._metrics),
+            "sha256": self._sha256,
+        }
+
+    @property
+    def sources(self) -> Sequence[str]:
+        return [self._sha256]
+
+    def fingerprint(self) -> str:
+        """Wherever the file lies."""
+        told = {key: value for key, value in self.spec().items() if key != "path"}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def from_csv(path: str | Path, space: Space, objective: str, **options: Any) -> OwnTable:
+    """A table of one's own: see `OwnTable`, which takes the same."""
+    return OwnTable(path, space, objective, **options)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise DataError(f"{path} has {size} bytes; a table is read whole, and may have {MAX_BYTES} at most")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; expected a CSV file with a header") from None
+
+
+def _rows(content: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The header and the rows, each with the number of the line on which it ends; empty lines are skipped."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 + content.count(b"\n", 0, error.start)
+        raise DataError(f"{path}, line {line}: not UTF-8; save the table as CSV in UTF-8") from None
+    reader, rows = csv.reader(io.StringIO(text, newline=""), strict=True), 0
+    try:
+        for row in reader:
+            if row:
+                rows += 1
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
+    if not rows:
+        raise DataError(f"{path} is empty; expected a header such as architecture,test_accuracy and a line for each")
+
+
+def _chosen(
+    header: Sequence[str], architecture: str, objective: str, metrics: Sequence[str] | None, path: Path
+) -> tuple[str, ...]:
+    """The columns to read as metrics."""
+    at = f"{path}, line 1"
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise DataError(f"{at}: the column {twice[0]!r} stands there twice; give each a name of its own")
+    if isinstance(metrics, str):
+        raise SpecError(f"metrics are a list of columns, for instance [{metrics!r}]")
+    wanted = [name for name in header if name != architecture] if metrics is None else list(metrics)
+    for name in (architecture, objective, *wanted):
+        if name not in header:
+            raise DataError(f"{at}: {unknown('column', name, header)}")
+    if architecture in wanted or objective == architecture:
+        raise SpecError(f"{architecture!r} is the column of the architectures, and no metric")
+    return tuple(dict.fromkeys([*wanted, objective]))
+
+
+def _reader(space: Space) -> Callable[[str, str], Architecture]:
+    """From a text, and where it stands, to the architecture."""
+    parse: Callable[[str], Architecture] | None = getattr(space, "parse", None)
+
+    def read(text: str, at: str) -> Architecture:
+        try:
+            if parse is not None and not text.lstrip().startswith("["):
+                return parse(text)
+            choices = json.loads(text)
+            if not isinstance(choices, list):
+                raise SpecError(f"expected a list of choices, got {text!r:.200}")
+            return space.architecture(choices)
+        except (SpecError, ValueError, TypeError, RecursionError) as error:
+            known = "the text that space.parse reads, or " if parse is not None else ""
+            raise DataError(
+                f"{at}: {text!r:.100} is no architecture of {space.name!r}: {error}; expected {known}its choices as a "
+                "JSON list"
+            ) from None
+
+    return read
+
+
+def _number(text: str, name: str, at: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        what = "nothing" if not text.strip() else f"{text!r:.100}"
+        raise DataError(
+            f"{at}: expected a number in column {name!r}, got {what}; leave the line out, or the column by "
+            "metrics=[...]"
+        ) from None
+    if not math.isfinite(value):
+        raise DataError(f"{at}: {name!r} must be finite, not {text!r:.100}; leave out what failed to train")
+    return value
+
+
+def _all(space: Space, held: int) -> bool:
+    """Whether a table with so many architectures holds every one of the space, which may be too large to be counted."""
+    return sum(1 for _ in itertools.islice(space.enumerate(), held + 1)) == held
