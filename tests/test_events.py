@@ -7,7 +7,7 @@ import pytest
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.events import EVENTS, Changed, Evaluated, Measured, Recovered, SupernetStep, from_record
+from naslab.events import EVENTS, Changed, ChildTrained, Evaluated, Measured, Recovered, SupernetStep, from_record
 
 
 def step(**changes):
@@ -47,6 +47,15 @@ def evaluated(**changes):
 
 EXAMPLES = {
     "supernet_step": step(),
+    "child_trained": ChildTrained(
+        step=3,
+        epoch=1,
+        architecture=Architecture("enas_macro", ("conv_3x3", "conv_5x5", 1)),
+        train_loss=0.1 + 0.2,
+        train_accuracy=0.5,
+        best=Architecture("enas_macro", ("conv_3x3", "conv_5x5", 0)),
+        knobs={"w_lr": 0.05},
+    ),
     "evaluated": evaluated(),
     "evaluated, failed": evaluated(status="failed", fitness=None, message="x", best=None, best_fitness=None),
     "changed": Changed(step=4, name="w_lr", old=0.025, new=0.01),

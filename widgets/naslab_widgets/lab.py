@@ -23,7 +23,7 @@ from naslab_widgets.later import Later
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
-from naslab_widgets.trials_view import TrialsView
+from naslab_widgets.trials_view import TrialsView, no_edges
 from naslab_widgets.watch import Watch
 
 _LABS: weakref.WeakKeyDictionary[Any, weakref.ref[Lab]] = weakref.WeakKeyDictionary()
@@ -64,7 +64,9 @@ class Lab:
         if isinstance(trials := search.searcher, Trials):
             looks["benchmark"] = getattr(trials.estimator, "benchmark", None)
             looks["population"] = getattr(trials.proposer.hyperparameters, "population", None)
-        self.view = (TrialsView if isinstance(trials, Trials) else LiveView)(search.space, **looks)
+        self.view = (TrialsView if isinstance(trials, Trials) or no_edges(search.space) else LiveView)(
+            search.space, **looks
+        )
         self._buttons = {
             "play": _button("Play", "Go on to the end of the search", self.play),
             "pause": _button("Pause", "Stand still after the step under way", self.pause),

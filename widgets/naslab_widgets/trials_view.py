@@ -2,6 +2,9 @@
 
 The browser holds a few thousand trials of a search of any length: every stride-th, the fittest and the last. What it
 wants to know of one (its picture, its choices, all its ancestors) it asks for by `select`.
+
+The children of shared weights that were judged are trials, too; the training of the weights between them is shown
+by its figures.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ import traitlets
 
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
-from naslab.events import Evaluated, Event
+from naslab.events import ChildTrained, Evaluated, Event
 from naslab_widgets.figures import cell, svg
 from naslab_widgets.figures.cell import CELL_WIDTH
 from naslab_widgets.figures.families import SLOTS, leading, shares
@@ -37,6 +40,11 @@ SELDOM = 0.5
 KEPT_PICTURES = 64
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("shared", "status", "curves", "stream", "fitness", "family", "heat", "portrait", "table", "trials")
+
+
+def no_edges(space: Any) -> bool:
+    """Whether a search of the space by shared weights is shown by its trials: there is no mixture on edges to show."""
+    return not hasattr(space, "edges")
 
 
 class TrialsView(anywidget.AnyWidget):
@@ -99,7 +107,8 @@ class TrialsView(anywidget.AnyWidget):
             self._options: dict[str, list[str]] = {}
             self._slots: list[int | None] = [None] * SLOTS
             self._log = Log()
-            self._latest: Evaluated | None = None
+            self._latest: Evaluated | ChildTrained | None = None
+            self._unit = "candidate"
             self._news = False
             self._begin_anew()
             forget, self._selected = self._selected is not None, None
@@ -112,18 +121,21 @@ class TrialsView(anywidget.AnyWidget):
 
     def take(self, *events: Event) -> None:
         """Events, to be shown with the next message."""
-        trials = [event for event in events if isinstance(event, Evaluated)]
+        steps = [event for event in events if isinstance(event, Evaluated | ChildTrained)]
+        trials = [event for event in steps if isinstance(event, Evaluated)]
         with self._lock:
-            if len(trials) < len(events):
+            if len(steps) < len(events):
                 for event in events:
                     self._log.take(event)
-            if not trials:
+            if not steps:
                 return
+            if len(trials) < len(steps):
+                self._unit = "step"
             self._ledger.take(trials)
             self._rows.grow()
-            self._details.extend([(event.step, event.details) for event in trials if event.details])
+            self._details.extend([(event.step, figures) for event in steps if (figures := _figures(event))])
             self._policy.extend([(event.step, event.probabilities) for event in trials if event.probabilities])
-            self._latest = trials[-1]
+            self._latest = steps[-1]
             self._news = self._seldom_due = True
 
     def note(self, step: int, text: str, *, error: bool = False) -> None:
@@ -160,7 +172,7 @@ class TrialsView(anywidget.AnyWidget):
         """What the status line, the legend and the log say."""
         ledger, best = self._ledger, self._ledger.best
         return {
-            "unit": "candidate",
+            "unit": self._unit,
             "rates": dict(self._latest.knobs) if self._latest else {},
             "log": self._log.lines,
             "marks": self._log.marks,
@@ -269,3 +281,10 @@ class TrialsView(anywidget.AnyWidget):
         if best is not None and (portrait := self._portrait(best)[0]):
             drawings.insert(0, svg.Drawing(portrait))
         return svg.stacked(*drawings)
+
+
+def _figures(event: Evaluated | ChildTrained) -> Mapping[str, Any]:
+    """The searcher's own of a step."""
+    if isinstance(event, ChildTrained):
+        return {"train_loss": event.train_loss, "train_accuracy": event.train_accuracy}
+    return event.details

@@ -17,7 +17,7 @@ from naslab.runs.journal import ASIDE
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
-from naslab_widgets.trials_view import TrialsView
+from naslab_widgets.trials_view import TrialsView, no_edges
 
 
 class Watch:
@@ -46,7 +46,8 @@ class Watch:
         if trials:
             looks["benchmark"] = _benchmark(self._reader.spec["estimator"])
             looks["population"] = self._reader.spec["hyperparameters"].get("population")
-        self.view = (TrialsView if trials else LiveView)(self._reader.space, **looks)
+        by_trials = trials or no_edges(self._reader.space)
+        self.view = (TrialsView if by_trials else LiveView)(self._reader.space, **looks)
         self.panel = ipywidgets.VBox([self.view]).add_class("naslab-lab")
         self._message, self._state = "", "running"
         self._end = threading.Event()

@@ -1,0 +1,362 @@
+"""Efficient neural architecture search (ENAS, Pham et al. 2018, https://arxiv.org/abs/1802.03268, Sec. 2.2).
+
+    each epoch:
+      for each training mini-batch:           a child from the controller;  its weights <- SGD on the mini-batch
+      for each of so many controller steps:
+        m children, each with its reward: the accuracy on one validation mini-batch, with the shared weights
+        the controller <- Adam, up  mean of (R - b) log P + entropy - KL(skips || prior);  b <- moving average of R
+      several children from the controller; the one with the best validation accuracy is the result so far
+
+Children of all steps share their weights (`naslab.networks.enas_supernet`), so that none is trained from scratch, and
+one step costs what a step of the child alone would. A step is one mini-batch, of either phase.
+
+Defaults are those of the authors' search on CIFAR-10 (`enas_hyperparameters`); `LAPTOP` has smaller ones.
+
+Differences from the authors' code:
+- What of the weights a child does not have stays as it is: no decay, no momentum.
+- The bonus for entropy is its exact gradient, not a part of the reward; the KL is that of the distribution drawn from.
+- The baseline is without the bias towards its first value.
+- Operations of different layers have embeddings and scores of their own; what the LSTM reads after a layer is the sum
+  of the states that were joined (see `policies`).
+- Batch normalisation takes the statistics of the mini-batch for rewards, too; those that it keeps belong to no child.
+- The result is the best of ten children on 512 validation images, not on a mini-batch; no dropout, no auxiliary heads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from naslab import spaces, tasks
+from naslab.architecture import Architecture
+from naslab.device import usable_device
+from naslab.errors import DataError, Diverged, SpecError, whole
+from naslab.events import ChildTrained, Evaluated
+from naslab.networks.batch_norm import frozen_statistics
+from naslab.randomness import numpy_generator, seeded, torch_generator
+from naslab.searchers.controller import Controller, make_policy
+from naslab.searchers.enas_controller import Flattened, judge, objective
+from naslab.searchers.enas_hyperparameters import KNOBS, EnasHyperparameters, restarted_cosine
+from naslab.searchers.enas_hyperparameters import LAPTOP as LAPTOP
+from naslab.searchers.enas_weights import SharedWeights, below
+from naslab.searchers.rewards import Baseline
+from naslab.searchers.searcher import Knob, State, SupernetSearcher, attribute_docstrings, read_hyperparameters
+from naslab.spaces.space import Prefix, Space
+from naslab.tasks import Images
+from naslab.tasks.order import batch_indices, epoch_length
+from naslab.threads import torch_threads
+
+
+@runtime_checkable
+class SharedSpace(Protocol):
+    """A space whose networks can share their weights."""
+
+    def shared_weights(self, task: Any) -> nn.Module:
+        """(images, child) -> logits, where only the child is computed."""
+        ...
+
+    def layers_of(self, architecture: Architecture) -> Sequence[Any]:
+        """The child, as the shared weights want it."""
+        ...
+
+
+class Enas(SupernetSearcher):
+    """Shared weights and a controller, in turns.
+
+    Args:
+        space: a space whose networks share weights, for instance `naslab.spaces.EnasMacro.laptop()`.
+        task: image classification, for instance `naslab.tasks.FashionMNIST()`.
+        seed: of the weights, the controller, the parts of the data, its order and augmentation, and every child.
+        device: of the shared weights, for instance "cuda"; CUDA where there is one if left out, else the CPU.
+        threads: CPU threads of each step; a part of what makes a search repeatable.
+        **hyperparameters: see `EnasHyperparameters`.
+    """
+
+    name = "enas"
+    Hyperparameters = EnasHyperparameters
+
+    def __init__(
+        self,
+        space: Space,
+        task: Images,
+        *,
+        seed: int = 0,
+        device: str | None = None,
+        threads: int = 1,
+        **hyperparameters: Any,
+    ) -> None:
+        if not isinstance(space, Space) or not isinstance(space, SharedSpace):
+            raise SpecError(
+                f"enas needs a space with shared weights, such as nl.spaces.EnasMacro(), not {space!r:.100}"
+            )
+        if not isinstance(task, Images):
+            raise SpecError(f"enas needs a task such as nl.tasks.FashionMNIST(), not {task!r:.100}")
+        self.seed, self.threads = whole("seed", seed, 0), whole("threads", threads, 1)
+        self.hyperparameters = given = read_hyperparameters(EnasHyperparameters, hyperparameters)
+        self.space, self.task, self.device = space, task, usable_device(device)
+        self._train, self._valid = task.halves(seed, given.train_portion)
+        if (smaller := min(len(self._train), len(self._valid))) < given.batch_size:
+            raise DataError(
+                f"a batch of {given.batch_size} is larger than the {smaller} images of the smaller part of the "
+                f"training data ({len(task.train)} in all, train_portion={given.train_portion:g}); take "
+                f"batch_size={smaller} or less, or another train_portion"
+            )
+        self._weight_steps = epoch_length(len(self._train), given.batch_size)
+        self._controller_steps = given.controller_steps * given.children
+        self._step = 0
+        with seeded(seed, "weights"):
+            network = space.shared_weights(task).to(self.device)
+        self.weights = SharedWeights(network, given)
+        sizes = {"units": given.units, "layers": given.layers, "reach": given.reach}
+        policy = Flattened(
+            make_policy("lstm", seed=seed, **sizes), temperature=given.temperature, tanh_constant=given.tanh_constant
+        )
+        self.controller = Controller(
+            policy, space.next_choice, children=given.children, learning_rate=given.controller_lr
+        )
+        self.baseline = Baseline(given.baseline_momentum)
+        self.entropy_weight, self.skip_weight, self._w_factor = given.entropy_weight, given.skip_weight, 1.0
+        self._told: list[tuple[Prefix, float]] = []
+        """Children of the controller's step under way, each with its advantage."""
+        self._found: dict[str, float] = {}
+        """What the controller's last step was like."""
+        self._best: tuple[Prefix, float] | None = None
+        self._drawn: tuple[int, list[Prefix]] | None = None
+        """The step of the first of some children, and the children; what the policy as it is would give again."""
+
+    # --- a step ------------------------------------------------------------------------------------
+
+    def advance(self) -> ChildTrained | Evaluated:
+        """A training mini-batch for a child's weights, or a validation mini-batch for the controller."""
+        epoch, position = divmod(self._step, self._weight_steps + self._controller_steps)
+        with torch_threads(self.threads):
+            self.weights.network.train()
+            if position < self._weight_steps:
+                return self._train_child(epoch, position)
+            return self._reward_child(epoch, position - self._weight_steps)
+
+    def _train_child(self, epoch: int, position: int) -> ChildTrained:
+        child = self._child(position, self._weight_steps)
+        knobs = self._values()
+        number = epoch * self._weight_steps + position
+        chosen = batch_indices(self._train, self.hyperparameters.batch_size, number, self.seed, "weights")
+        augment = torch_generator(self.seed, "augment", "weights", number)
+        images, labels = self.task.batch(chosen, augment=augment, device=self.device)
+        logits = self.weights.network(images, self._layers(child))
+        loss = self.task.loss(logits, labels)
+        self._must_be_finite("training loss", loss)
+        self._must_be_finite("gradient of the shared weights", self.weights.descend(loss, knobs["w_lr"]))
+        self._step += 1
+        return ChildTrained(
+            step=self._step,
+            epoch=epoch,
+            architecture=child,
+            train_loss=float(loss.detach()),
+            train_accuracy=self.task.accuracy(logits.detach(), labels),
+            best=self.best,
+            knobs=knobs,
+        )
+
+    def _reward_child(self, epoch: int, position: int) -> Evaluated:
+        child = self._child(position, self._controller_steps)
+        knobs = self._values()
+        number = epoch * self._controller_steps + position
+        chosen = batch_indices(self._valid, self.hyperparameters.batch_size, number, self.seed, "controller")
+        reward, loss = self._judged(child, chosen)
+        self.baseline.hear(reward)
+        self._told.append((child.choices, reward - float(self.baseline.value or 0.0)))
+        if len(self._told) == self.hyperparameters.children:
+            self._improve()
+        if position + 1 == self._controller_steps:
+            self._best = self._derive()
+        self._step += 1
+        return Evaluated(
+            step=self._step,
+            number=self._step,
+            architecture=child,
+            origin="policy",
+            parents=(),
+            status="done",
+            fitness=reward,
+            message="",
+            best=self.best,
+            best_fitness=None if self._best is None else self._best[1],
+            knobs=knobs,
+            candidate=self._step,
+            details={
+                "reward": reward,
+                "baseline": float(self.baseline.value or 0.0),
+                "valid_loss": loss,
+                **self.controller.details,
+                **self._found,
+                "skipped": float(self.controller.skipped),
+            },
+            probabilities=self.controller.greedy,
+        )
+
+    def _improve(self) -> None:
+        """Move the controller by the children that were told."""
+        children, advantages = zip(*self._told, strict=True)
+        self._told = []
+        judged = judge(self.controller.policy, self.space.next_choice, children, self.hyperparameters.skip_prior)
+        weights = {"entropy_weight": self.entropy_weight, "skip_weight": self.skip_weight}
+        goal = objective(judged, torch.tensor(advantages, dtype=torch.float32), **weights)
+        if self.controller.ascend(goal):
+            divergence = float(judged.skip_divergence.detach().mean())
+            self._found = {"loss": -float(goal.detach()), "skip_divergence": divergence}
+        self._drawn = None
+
+    def _derive(self) -> tuple[Prefix, float]:
+        """Of some children of the controller the best, with its accuracy; of equals the first."""
+        given = self.hyperparameters
+        drawn = self.controller.draw(given.derived, numpy_generator(self.seed, "derived", self._step))
+        children = [Architecture(self.space.name, choices) for choices in dict.fromkeys(drawn.answers)]
+        judged = [(child.choices, self._accuracy(child)) for child in children]
+        return max(judged, key=lambda each: each[1])
+
+    def accuracy(self, child: Architecture) -> float:
+        """Of any child with the shared weights as they are, on the images on which children are derived."""
+        self.space.check(child)
+        with torch_threads(self.threads):
+            self.weights.network.train()
+            return self._accuracy(child)
+
+    def _accuracy(self, child: Architecture) -> float:
+        images = self._valid[: self.hyperparameters.derived_images]
+        parts = images.split(self.hyperparameters.batch_size)
+        return sum(self._judged(child, part)[0] * len(part) for part in parts) / len(images)
+
+    def _judged(self, child: Architecture, chosen: Tensor) -> tuple[float, float]:
+        """Accuracy and loss of a child on images of the training data."""
+        images, labels = self.task.batch(chosen, device=self.device)
+        with torch.no_grad(), frozen_statistics(self.weights.network):
+            logits = self.weights.network(images, self._layers(child))
+        loss = self.task.loss(logits, labels)
+        self._must_be_finite("validation loss", loss)
+        return self.task.accuracy(logits, labels), float(loss)
+
+    def _child(self, position: int, phase: int) -> Architecture:
+        """The child of this step: drawn with its neighbours, as many as make a step of the controller."""
+        many = self.hyperparameters.children
+        place = position % many
+        first = self._step - place
+        if self._drawn is None or self._drawn[0] != first:
+            drawn = self.controller.draw(
+                min(many, phase - position + place), numpy_generator(self.seed, "child", first)
+            )
+            self.controller.entropy = float(drawn.entropy.mean())
+            self._drawn = first, drawn.answers
+        return Architecture(self.space.name, self._drawn[1][place])
+
+    def _layers(self, child: Architecture) -> Any:
+        return self.space.layers_of(child)  # type: ignore[attr-defined]
+
+    def _must_be_finite(self, what: str, value: Tensor) -> None:
+        if not bool(torch.isfinite(value).all()):
+            raise Diverged(
+                f"step {self._step + 1}: the {what} is no longer finite (NaN or infinite); the step was not kept. "
+                "Go back with search.rewind(step) to before the loss grew, lower w_lr with search.set('w_lr', value), "
+                "and go on"
+            )
+
+    # --- knobs -------------------------------------------------------------------------------------
+
+    def _scheduled(self) -> float:
+        """The learning rate of the shared weights in this epoch, if nobody has turned it."""
+        given = self.hyperparameters
+        epoch = min(self._step, self.total - 1) // (self._weight_steps + self._controller_steps)
+        ends = {"high": given.w_lr, "low": given.w_lr_min}
+        return restarted_cosine(epoch, **ends, first=given.restart, growth=given.restart_growth)
+
+    def _values(self) -> dict[str, float]:
+        return {
+            "w_lr": self._w_factor * self._scheduled(),
+            "controller_lr": self.controller.learning_rate,
+            "entropy_weight": self.entropy_weight,
+            "skip_weight": self.skip_weight,
+        }
+
+    @property
+    def knobs(self) -> Mapping[str, Knob]:
+        about, values = attribute_docstrings(EnasHyperparameters), self._values()
+        return {
+            name: Knob(value=values[name], low=low, high=high, log=log, description=about[name])
+            for name, (low, high, log) in KNOBS.items()
+        }
+
+    def turn(self, name: str, value: float) -> None:
+        """A new w_lr scales the whole schedule from here on."""
+        value = self.check_knob(name, value)
+        if name == "w_lr":
+            self._w_factor = value / self._scheduled()
+        elif name == "controller_lr":
+            self.controller.learning_rate = value
+        else:
+            setattr(self, name, value)
+
+    # --- where it stands, spec and state -----------------------------------------------------------
+
+    @property
+    def step(self) -> int:
+        return self._step
+
+    @property
+    def total(self) -> int:
+        return self.hyperparameters.epochs * (self._weight_steps + self._controller_steps)
+
+    @property
+    def best(self) -> Architecture:
+        """The child that was derived at the end of the last epoch; in the first, the policy's likeliest decisions."""
+        if self._best is not None:
+            return Architecture(self.space.name, self._best[0])
+        choices: Prefix = ()
+        while (choice := self.space.next_choice(choices)) is not None:
+            choices = (*choices, choice.options[int(self.controller.greedy[choice.name].argmax())])
+        return Architecture(self.space.name, choices)
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            "searcher": self.name,
+            "space": self.space.spec(),
+            "task": self.task.spec(),
+            "seed": self.seed,
+            "device": str(self.device),
+            "threads": self.threads,
+            "hyperparameters": dataclasses.asdict(self.hyperparameters),
+        }
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any], task: Images | None = None) -> Enas:
+        device = "cpu" if spec["device"].startswith("cuda") and not torch.cuda.is_available() else spec["device"]
+        return cls(
+            spaces.from_spec(spec["space"]),
+            tasks.from_spec(spec["task"], task),
+            seed=spec["seed"],
+            device=device,
+            threads=spec["threads"],
+            **spec["hyperparameters"],
+        )
+
+    def state_dict(self) -> State:
+        baseline = [self.baseline.total, self.baseline.weight]
+        turned = [self._w_factor, self.entropy_weight, self.skip_weight]
+        memory = [baseline, turned, self._told, self._found, self._best, self.controller.memory()]
+        state: State = {"step": self._step, "memory": json.dumps(memory), **self.weights.state()}
+        return state | {f"controller/{name}": tensor for name, tensor in self.controller.tensors().items()}
+
+    def load_state_dict(self, state: State) -> None:
+        self._step = int(state["step"])  # type: ignore[arg-type]
+        baseline, turned, told, self._found, best, controller = json.loads(str(state["memory"]))
+        self.baseline.total, self.baseline.weight = baseline
+        self._w_factor, self.entropy_weight, self.skip_weight = turned
+        self._told = [(tuple(choices), advantage) for choices, advantage in told]
+        self._best = None if best is None else (tuple(best[0]), best[1])
+        self._drawn = None
+        self.weights.load(state)
+        self.controller.remember(controller)
+        self.controller.load_tensors(dict(below("controller/", state)))

@@ -1,0 +1,95 @@
+"""What ENAS adds to a policy and to REINFORCE (Pham et al. 2018, https://arxiv.org/abs/1802.03268).
+
+- Scores are flattened, so that no decision is ever certain: z becomes c tanh(z / T), which bounds the odds of two
+  options by e^(2c) (the tanh constant and the temperature of Bello et al. 2017, https://arxiv.org/abs/1611.09940).
+- A skip connection has the scores -q and q, as in the authors' code, instead of 0 and q.
+- Skip connections are pulled to a prior rho by KL(p || rho), summed over the states that may skip to a layer and
+  averaged over the layers, so that children are neither chains nor all densely connected (Sec. 3.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from naslab.architecture import Choice
+from naslab.searchers.policies import NextChoice, Policy, Walk, skip_ends, unroll
+from naslab.spaces.space import Prefix
+
+
+class Flattened:
+    """A policy whose scores are bounded.
+
+    Args:
+        policy: what gives the scores.
+        temperature: T; more makes all decisions more alike.
+        tanh_constant: c; 0 leaves the scores unbounded.
+    """
+
+    def __init__(self, policy: Policy, *, temperature: float, tanh_constant: float) -> None:
+        self.policy, self.temperature, self.tanh_constant = policy, temperature, tanh_constant
+        self.weights = policy.weights
+
+    def begin(self, count: int) -> FlattenedWalk:
+        return FlattenedWalk(self, self.policy.begin(count))
+
+    def flat(self, choice: Choice, scores: Tensor) -> Tensor:
+        """[R, O], from the scores [R, O]."""
+        if skip_ends(choice) is not None:
+            query = scores[:, 1] - scores[:, 0]
+            scores = torch.stack([-query, query], dim=1)
+        scores = scores / self.temperature
+        return self.tanh_constant * torch.tanh(scores) if self.tanh_constant else scores
+
+
+class FlattenedWalk:
+    """Where a flattened policy stands."""
+
+    def __init__(self, policy: Flattened, walk: Walk) -> None:
+        self._policy, self._walk = policy, walk
+
+    def scores(self, asked: Mapping[Choice, list[int]]) -> dict[Choice, Tensor]:
+        return {choice: self._policy.flat(choice, scores) for choice, scores in self._walk.scores(asked).items()}
+
+    def hear(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
+        self._walk.hear(choice, rows, taken)
+
+
+class Judged(NamedTuple):
+    """B children under the policy as it is, with gradients."""
+
+    log_probability: Tensor
+    """[B]"""
+    entropy: Tensor
+    """[B] nats, summed over the decisions."""
+    skip_divergence: Tensor
+    """[B] nats: for each layer the sum of KL(p || prior) over what may skip to it; their mean over the layers."""
+
+
+def judge(policy: Policy, next_choice: NextChoice, children: Sequence[Prefix], prior: float) -> Judged:
+    """How likely the children are, and how far from the prior the policy is along their way."""
+    divergence = torch.zeros(len(children))
+    layers: list[set[str]] = [set() for _ in children]
+    log_prior = torch.tensor([math.log1p(-prior), math.log(prior)])
+
+    def decide(position: int, choice: Choice, rows: list[int], log: Tensor) -> list[int]:
+        nonlocal divergence
+        if (ends := skip_ends(choice)) is not None:
+            divergence = divergence.index_add(0, torch.tensor(rows), (log.exp() * (log - log_prior)).sum(dim=1))
+            for row in rows:
+                layers[row].add(ends[1])
+        return [choice.options.index(children[row][position]) for row in rows]
+
+    found = unroll(policy, next_choice, len(children), decide)
+    counts = torch.tensor([max(1, len(each)) for each in layers])
+    return Judged(found.log_probability, found.entropy, divergence / counts)
+
+
+def objective(judged: Judged, advantages: Tensor, *, entropy_weight: float, skip_weight: float) -> Tensor:
+    """What the controller goes up by; its gradient with respect to the first term is that of the expected reward."""
+    reinforced = advantages * judged.log_probability
+    return (reinforced + entropy_weight * judged.entropy - skip_weight * judged.skip_divergence).mean()
