@@ -8,7 +8,7 @@ from typing import Any
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError, unknown
-from naslab.estimators.estimator import Estimator, Function, Kept, Score, Trainable, UnknownFidelity
+from naslab.estimators.estimator import Estimator, Function, Kept, Score, Trainable, UnknownFidelity, WrongSetup
 from naslab.estimators.objectives import Constrained, LatencyReward, TooMuch, Weighted, WithFigures
 from naslab.estimators.resources import Resources
 from naslab.estimators.table import Table
@@ -49,6 +49,7 @@ __all__ = [
     "Weighted",
     "WithFigures",
     "Workers",
+    "WrongSetup",
     "ZeroCost",
     "as_estimator",
     "from_spec",

@@ -43,8 +43,12 @@ class Estimator(Protocol):
         ...
 
 
-class UnknownFidelity(SpecError):
-    """So much training is not to be had here: the search is set up wrongly, and no candidate is to blame."""
+class WrongSetup(SpecError):
+    """The search is set up wrongly, and no candidate is to blame: it stops, instead of failing them all."""
+
+
+class UnknownFidelity(WrongSetup):
+    """So much training is not to be had here."""
 
 
 class Kept(NamedTuple):
@@ -88,6 +92,10 @@ class Trainable(Estimator, Protocol):
         Raises:
             UnknownFidelity: there is no such training.
         """
+        ...
+
+    def check_fidelity(self, fidelity: float) -> None:
+        """`UnknownFidelity` if `train` could not be asked for so many epochs."""
         ...
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
 from naslab.errors import RunPaused, SnapshotDamaged
-from naslab.estimators.estimator import Estimator, Kept, Score, Trainable, UnknownFidelity
+from naslab.estimators.estimator import Estimator, Kept, Score, Trainable, UnknownFidelity, WrongSetup
 
 MAX_MESSAGE = 1000
 """Characters that are kept of what a failed candidate says."""
@@ -52,7 +52,7 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
 
     Raises:
         RunPaused: the disk takes no weights.
-        UnknownFidelity: the estimator cannot be asked for that much training.
+        WrongSetup: every candidate would fail, for instance as the estimator cannot be asked for that much training.
     """
     try:
         found = _trained(estimator, lineage) if lineage else estimator(architecture)
@@ -62,7 +62,7 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
         figures = {str(name): float(value) for name, value in figures.items()}
         if wrong := [f"{name}={value}" for name, value in figures.items() if not math.isfinite(value)]:
             return failed(f"the estimator gave the figures {', '.join(wrong)}; figures are finite numbers")
-    except (RunPaused, UnknownFidelity):
+    except (RunPaused, WrongSetup):
         raise
     except Exception as error:  # whatever it is, it is the candidate's
         return failed(f"{type(error).__name__}: {error}")

@@ -17,7 +17,7 @@ from typing import Any
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, real
-from naslab.estimators.estimator import Estimator, Score
+from naslab.estimators.estimator import Estimator, Score, WrongSetup
 from naslab.estimators.resources import Resources
 from naslab.estimators.wrapped import Wrapped
 
@@ -186,7 +186,7 @@ def _amounts(what: str, given: Mapping[str, float]) -> dict[str, float]:
 def _figure(figures: Mapping[str, float], name: str) -> float:
     if name not in figures:
         known = ", ".join(figures) or "none"
-        raise SpecError(
+        raise WrongSetup(
             f"there is no figure {name!r} to compare; there are: {known}. WithFigures(estimator, Resources(space, "
             "task)) adds some"
         )

@@ -80,6 +80,10 @@ class Table:
         new = seconds[number] - (had[number] if had else 0.0)
         return Score(fitness[number], {**self._known(number), "seconds": new})
 
+    def check_fidelity(self, fidelity: float) -> None:
+        """See `naslab.estimators.Trainable`."""
+        self._level(fidelity)
+
     def _known(self, number: int) -> dict[str, float]:
         return {name: float(column[number]) for name, column in self._figures.items()}
 

@@ -126,6 +126,10 @@ class Training:
         figures = {"parameters": report.parameters, "epochs": report.epochs, "seconds": report.seconds}
         return Score(max(accuracies), {**figures, "best_valid_accuracy": max(accuracies[-LAST:])})
 
+    def check_fidelity(self, fidelity: float) -> None:
+        """See `naslab.estimators.Trainable`."""
+        self._part(fidelity)
+
     def _part(self, fidelity: float | None) -> Recipe:
         """The recipe, of which so many epochs are trained."""
         if fidelity is None:

@@ -73,6 +73,11 @@ class Wrapped(ABC):
         self.admit(architecture)
         return self.judge(architecture, train(architecture, fidelity=fidelity, begin=begin, keep=keep))
 
+    def check_fidelity(self, fidelity: float) -> None:
+        """See `naslab.estimators.Trainable`."""
+        if (check := getattr(self.inside, "check_fidelity", None)) is not None:
+            check(fidelity)
+
     @classmethod
     @abstractmethod
     def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> Wrapped:

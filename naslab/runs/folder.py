@@ -83,7 +83,10 @@ def create(
         parent: what this is a fork of.
     """
     _check_free(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"no folder can be made at {path}: {error.strerror}; give another place as run=...") from None
     _sweep(path)
     wal = not _warn_of_network(path.parent)
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")

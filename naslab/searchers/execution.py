@@ -42,6 +42,9 @@ class Execution:
             if isinstance(self.threads, str):
                 raise SpecError(f"threads must be a whole number or 'probe', not {self.threads!r}")
             whole("threads", self.threads, 1)
+        for name in ("checkpointing", "compiled"):
+            if not isinstance(getattr(self, name), bool):
+                raise SpecError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if self.precision not in PRECISIONS:
             raise SpecError(unknown("precision", self.precision, PRECISIONS))
         if self.compiled and self.device.type == "cpu":

@@ -91,6 +91,10 @@ class Hurdles(Proposer):
         self._stopped: Counter[int] = Counter()
         """Hurdles cleared -> how many children stopped there."""
 
+    @property
+    def fidelities(self) -> Sequence[float]:
+        return self._epochs
+
     # --- what to evaluate ------------------------------------------------------------------------------
 
     def propose(self) -> Draft:

@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 from naslab.architecture import Architecture
 from naslab.searchers.searcher import Draft, Proposal, Proposer
 
+DIFFERENT = 64
+"""Brackets after which none has lengths of training that another did not have."""
+
 
 class Rung(NamedTuple):
     """How many candidates are trained, and for how long in all."""
@@ -84,6 +87,10 @@ class Halving(Proposer):
     @abstractmethod
     def rungs(self, bracket: int) -> Sequence[Rung]:
         """The rungs of a bracket, which are numbered from 0."""
+
+    @property
+    def fidelities(self) -> Sequence[float]:
+        return sorted({rung.epochs for bracket in range(DIFFERENT) for rung in self.rungs(bracket)})
 
     def draw(self) -> tuple[Architecture, str]:
         """A new candidate, and how it came about."""

@@ -328,6 +328,11 @@ class Proposer(ABC):
         """Name of a choice -> [options] float32: what the algorithm would now draw it with, if it has such a policy."""
         return {}
 
+    @property
+    def fidelities(self) -> Sequence[float]:
+        """Epochs that it will ask candidates to be trained for, as far as it knows them before."""
+        return ()
+
     # --- what follows ----------------------------------------------------------------------------
 
     @property

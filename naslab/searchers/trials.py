@@ -88,6 +88,9 @@ class Trials:
                 f"the estimator scores architectures of {scored.name!r}, the searcher proposes those of "
                 f"{proposer.space.name!r}; make the searcher with the estimator's space"
             )
+        if (check := getattr(self.estimator, "check_fidelity", None)) is not None:
+            for epochs in sorted(proposer.fidelities, reverse=True):  # the longest first: its advice serves for all
+                check(epochs)
         self._budget, self._step = whole("budget, the number of candidates to evaluate,", budget, 1), 0
         self._best: tuple[Architecture, float] | None = None
         self._why = ""

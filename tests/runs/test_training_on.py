@@ -161,7 +161,7 @@ def test_a_full_disk_pauses_the_run(begin, calm, tmp_path, monkeypatch):
 
 
 def test_in_memory_the_trainings_go_with_the_search(training):
-    one = Trials(nl.searchers.Hurdles(training.space, seed=1), training, 3)
+    one = Trials(nl.searchers.Hurdles(training.space, steps=(1, 2), seed=1), training, 3)
     one.advance()
     folder = one._folder
     assert len(list(folder.iterdir())) == 1

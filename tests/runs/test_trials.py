@@ -259,3 +259,28 @@ def test_the_run_says_what_it_is(benchmark, tmp_path):
         },
         "budget": 9,
     }
+
+
+@pytest.mark.parametrize(
+    ("proposer", "longest"),
+    [
+        (lambda space: nl.searchers.Hurdles(space, steps=(1, 1, 5)), 7),
+        (lambda space: nl.searchers.Hyperband(space, most=9), 9),
+        (lambda space: nl.searchers.SuccessiveHalving(space), None),
+    ],
+)
+def test_trainings_that_are_not_to_be_had_are_refused_before_the_first(proposer, longest):
+    space, digits = nl.spaces.NASBench201(channels=4, cells=1), nl.tasks.Digits()
+    asked = proposer(space)
+    longest = longest or max(asked.fidelities)
+    with pytest.raises(SpecError, match=rf"epochs={longest}\)"):
+        nl.Search(asked, estimator=nl.estimators.Training(space, digits, epochs=longest - 1), budget=60)
+    nl.Search(proposer(space), estimator=nl.estimators.Training(space, digits, epochs=longest), budget=60).close()
+
+
+def test_a_misspelt_limit_stops_the_search_instead_of_failing_every_candidate(benchmark):
+    limited = nl.estimators.Constrained(nl.estimators.Table(benchmark), {"parms": 1000})
+    search = nl.Search(nl.searchers.RandomSearch(benchmark.space), estimator=limited, budget=3)
+    with pytest.raises(SpecError, match="no figure 'parms'"):
+        next(search)
+    assert search.step == 0

@@ -68,6 +68,7 @@ def test_threads_by_probe_are_a_number_from_then_on(digits):
         ({"threads": 1.5}, "threads"),
         ({"precision": "float61"}, "did you mean 'float16'|unknown precision"),
         ({"compiled": True, "device": "cpu"}, "for GPUs"),
+        ({"checkpointing": "yes"}, "True or False"),
     ],
 )
 def test_nonsense_is_refused(digits, given, message):
