@@ -31,7 +31,7 @@ def main() -> None:
     arguments.add_argument("--jobs", nargs="+", choices=jobs, default=["paper", "nasbench201"])
     arguments.add_argument("--batch", nargs="+", type=int, help=f"images in a batch; {BATCHES} if left out")
     arguments.add_argument("--threads", nargs="+", type=int, default=threads)
-    arguments.add_argument("--rounds", type=int, default=4, help="of first-order steps; one fewer of second order")
+    arguments.add_argument("--rounds", type=int, default=3, help="of first-order steps; one fewer of second order")
     arguments.add_argument("--tricks", choices=[*jobs, "no"], default="laptop", help="what each trick buys, on which")
     arguments.add_argument("--save", help="also write benchmarks/results/<SAVE>.json")
     given = arguments.parse_args()
