@@ -103,6 +103,7 @@ class StackedNorm(nn.BatchNorm2d):
         mean, variance = [s.unflatten(0, (self.edges, -1))[list(edges)].flatten() for s in own] if some else own
         moving = self.training and self.track_running_stats
         statistics = (mean, variance) if moving or not self.training else (None, None)
+        scale = None if scale is None else scale.to(self.running_mean.dtype)  # x may be rounded more, see `autocast`
         y = F.batch_norm(x, *statistics, scale, None, self.training, self.momentum or 0.0, self.eps)
         if moving and not some:
             self.num_batches_tracked += 1  # type: ignore[operator]

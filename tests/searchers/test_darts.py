@@ -151,6 +151,7 @@ def test_each_step_draws_from_both_halves_with_fresh_augmentation(digits, monkey
         drawn.append((set(indices.tolist()), augment.initial_seed()))
         return batch(indices, augment=augment, device=device)
 
+    monkeypatch.setattr(searcher, "_must_fit", lambda: None)
     monkeypatch.setattr(searcher, "task", SimpleNamespace(batch=spy, loss=digits.loss, accuracy=digits.accuracy))
     searcher.advance(), searcher.advance()
     weights, architecture = (set(half.tolist()) for half in searcher._halves)
