@@ -15,7 +15,6 @@ from math import comb
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from naslab.errors import SpecError, real, whole
 from naslab.randomness import numpy_generator
@@ -99,12 +98,16 @@ class Ranking:
 
 def kendall(scores: np.ndarray, truth: np.ndarray) -> float:
     """tau-b; NaN if either is constant."""
-    return float(stats.kendalltau(scores, truth).statistic)
+    from scipy.stats import kendalltau  # here, for it takes its time to load
+
+    return float(kendalltau(scores, truth).statistic)
 
 
 def spearman(scores: np.ndarray, truth: np.ndarray) -> float:
     """rho; NaN if either is constant."""
-    a, b = stats.rankdata(scores), stats.rankdata(truth)
+    from scipy.stats import rankdata
+
+    a, b = rankdata(scores), rankdata(truth)
     a, b = a - a.mean(), b - b.mean()
     length = np.sqrt((a @ a) * (b @ b))
     return float(np.clip(a @ b / length, -1, 1)) if length else np.nan

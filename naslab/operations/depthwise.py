@@ -38,6 +38,8 @@ def depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int, tricks: Tri
     ours = tricks.compiled_kernel or tricks.turned_kernels or tricks.narrow_strips or tricks.separate_grids
     if x.device.type != "cpu" or not ours:
         return _convolution(x, weight, stride, dilation)
+    if torch.is_autocast_enabled("cpu"):  # which does not see into our own functions
+        x, weight = (tensor.to(torch.get_autocast_dtype("cpu")) for tensor in (x, weight))
     return _Depthwise.apply(x, weight, stride, dilation, tricks)  # type: ignore[return-value]
 
 

@@ -39,6 +39,25 @@ def test_bfloat16_is_near_and_not_the_same(digits):
         assert weight.dtype == torch.float32
 
 
+@pytest.mark.parametrize("space", [SPACE, nl.spaces.DartsCell(nodes=2, channels=8, cells=3)], ids=lambda s: s.name)
+def test_bfloat16_rounds_the_tricks_no_worse_than_the_plain_supernet(digits, space):
+    x, y = digits.batch(torch.arange(32))
+    weights = {part: torch.full((rows, len(space.operations)), 0.2) for part, rows in space.edges().items()}
+
+    def gradient(precision, tricks):
+        network = nl.searchers.Darts(space, digits, batch_size=32, epochs=1, precision=precision).network
+        network.tricks = tricks
+        found = torch.autograd.grad(digits.loss(network(x, weights), y), list(network.parameters()))
+        return torch.cat([each.flatten() for each in found])
+
+    exact = gradient("float32", Tricks())
+    ours, plain = (
+        1 - torch.nn.functional.cosine_similarity(exact, gradient("bfloat16", tricks), dim=0)
+        for tricks in (Tricks(), Tricks.none())
+    )
+    assert 0 < ours < 1.5 * plain < 0.1
+
+
 def test_settings_are_a_part_of_the_spec_and_older_runs_without_them_open(digits):
     search = darts(digits, precision="bfloat16", checkpointing=True)
     spec = json.loads(json.dumps(search.spec()))
