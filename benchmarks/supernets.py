@@ -7,7 +7,6 @@ too, and throws them away.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from naslab.networks import DartsSupernet, NASBench201Supernet
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.per_edge import to_per_edge
 from naslab.operations.images import DARTS_SEARCHED, NASBENCH201_OPERATIONS
+from naslab.operations.tricks import Tricks
 from naslab.searchers.bilevel import (
     InnerStep,
     exact_product,
@@ -97,9 +97,12 @@ class Launches(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def launches(step: Callable[[], None]) -> int:
+def launches(steps: Steps) -> int:
+    """Of a weight step, as on a GPU: without what is compiled for the CPU alone."""
+    steps.network.tricks = Tricks(one_pass=False, compiled_kernel=False)  # type: ignore[assignment]
     with Launches() as counter:
-        step()
+        steps.weight_step()
+    steps.network.tricks = Tricks()  # type: ignore[assignment]
     return counter.count
 
 
@@ -150,7 +153,7 @@ def measure(job: str, batch: int, threads: int, rounds: int) -> list[dict[str, A
         for kind in ("fast", "plain"):
             pairs = zip(seconds[f"{kind} {WEIGHT}"], seconds[f"{kind} {ALPHA}"], strict=True)
             seconds[f"{kind} {WHOLE}"] = [sum(pair) for pair in pairs]
-        counts = launches(fast.weight_step), launches(plain.weight_step)
+        counts = launches(fast), launches(plain)
     about = {"job": job, "batch": batch, "threads": threads}
     rows = [
         {**about, "step": step, **compared(seconds[f"fast {step}"], seconds[f"plain {step}"])}

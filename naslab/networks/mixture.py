@@ -10,7 +10,8 @@ together. `Tricks` names what it does to be fast, and turns each of it off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from naslab.errors import SpecError
 from naslab.networks.batch_norm import frozen_statistics
-from naslab.operations.stacked import STACKED, Rectified, average_pooled, of_edges
+from naslab.operations.stacked import STACKED, Rectified, average_pooled, blended, of_edges, one_pass
 from naslab.operations.tricks import Tricks
 
 
@@ -63,10 +64,6 @@ def pixels_together(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
-Outputs = tuple[Sequence[int], Sequence[Tensor]]
-"""Some edges, and for each of them a term of its output."""
-
-
 class Leaving(nn.Module):
     """All candidate operations on the D edges that leave one state.
 
@@ -100,32 +97,53 @@ class Leaving(nn.Module):
     def forward(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> list[list[Tensor]]:
         """x: [B, C, H, W]; for each edge, terms [B, C, ceil(H / stride), ceil(W / stride)] whose sum is its output."""
         terms: list[list[Tensor]] = [[] for _ in range(self.edges)]
-        for edges, blended in (
-            *self._without_parameters(x, mixture, tricks),
-            *self._with_parameters(x, mixture, tricks),
-        ):
-            for edge, term in zip(edges, blended, strict=True):
-                terms[edge].append(term)
+
+        def add(edges: Sequence[int], outputs: Sequence[Tensor]) -> None:
+            for edge, output in zip(edges, outputs, strict=True):
+                terms[edge].append(output)
+
+        names = [name for name in self.shared if mixture.edges_that_use(self.columns[name])]
+        shared = [self._one_for_all(name, x, tricks) for name in names] if tricks.shared else []
+        weight = mixture.weights[:, [self.columns[name] for name in names]].t()  # [S, D]
+        scales = mixture.weights.t().repeat_interleave(self.channels, dim=1)  # [O, D C]
+        rectified = Rectified(x)
+        for edges, group in self._groups(mixture, tricks).items():
+            of_group = [of_edges(scales[self.columns[name]], self.edges, edges) for name in group]
+            state = rectified if tricks.shared else Rectified(x)
+            if any(self.stacked[name]._forward_hooks for name in group):  # they want to see the outputs
+                pairs = zip(group, of_group, strict=True)
+                add(edges, total([self.stacked[n](state, edges, s, tricks) for n, s in pairs]).chunk(len(edges), dim=1))
+                continue
+            convolved = [self.stacked[name].convolved(state, edges, tricks) for name in group]  # type: ignore[operator]
+            stacked, norms = zip(*convolved, strict=True)
+            if shared and len(edges) == self.edges and one_pass(tricks, norms, stacked, shared, len(edges)):
+                add(edges, blended(norms, stacked, of_group, edges, len(edges), shared, weight))
+                shared = []
+            elif one_pass(tricks, norms, stacked, (), len(edges)):
+                add(edges, blended(norms, stacked, of_group, edges, len(edges)))
+            else:
+                outputs = [n.scaled(x, edges, s, tricks) for n, x, s in zip(norms, stacked, of_group, strict=True)]
+                add(edges, total(outputs).chunk(len(edges), dim=1))
+        if shared:
+            results = torch.stack([result.permute(0, 2, 3, 1) for result in shared])  # [S, B, H', W', C]
+            mixed = (weight.t().to(results) @ results.flatten(1)).unflatten(1, results.shape[1:])
+            add(range(self.edges), mixed.permute(0, 1, 4, 2, 3).unbind())
+        elif not tricks.shared:
+            for name in names:
+                for number, edge in enumerate(mixture.edges_that_use(self.columns[name])):
+                    with frozen_statistics(self.shared[name]) if number else nullcontext():
+                        output = self._one_for_all(name, x, tricks)
+                    add([edge], [mixture.weights[edge, self.columns[name]] * output])
         return terms
 
-    def _without_parameters(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> Iterator[Outputs]:
-        used = {name: edges for name in self.shared if (edges := mixture.edges_that_use(self.columns[name]))}
-        if not used:
-            return
-        if not tricks.shared:
-            for name, edges in used.items():
-                for edge in edges:
-                    weight = mixture.weights[edge, self.columns[name]]
-                    if edge == edges[0]:
-                        yield [edge], [weight * self._one_for_all(name, x, tricks)]
-                    else:
-                        with frozen_statistics(self.shared[name]):
-                            yield [edge], [weight * self._one_for_all(name, x, tricks)]
-            return
-        results = torch.stack([self._one_for_all(name, x, tricks).permute(0, 2, 3, 1) for name in used])
-        weights = mixture.weights[:, [self.columns[name] for name in used]]  # [D, K]; results: [K, B, H', W', C]
-        blended = (weights.to(results) @ results.flatten(1)).unflatten(1, results.shape[1:])
-        yield range(self.edges), blended.permute(0, 1, 4, 2, 3).unbind()
+    def _groups(self, mixture: Mixture, tricks: Tricks) -> dict[tuple[int, ...], list[str]]:
+        """Edges -> the operations with parameters that are computed together on them."""
+        groups: dict[tuple[int, ...], list[str]] = {}
+        for name in self.stacked:
+            used = mixture.edges_that_use(self.columns[name])
+            for edges in [used] if tricks.stacked and used else [[edge] for edge in used]:
+                groups.setdefault(tuple(edges), []).append(name)
+        return groups
 
     def _one_for_all(self, name: str, x: Tensor, tricks: Tricks) -> Tensor:
         """The output of an operation without parameters: [B, C, H', W']."""
@@ -135,17 +153,3 @@ class Leaving(nn.Module):
         for module in operation if isinstance(operation, nn.Sequential) else [operation]:
             x = average_pooled(module, x) if isinstance(module, nn.AvgPool2d) else module(x)
         return x
-
-    def _with_parameters(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> Iterator[Outputs]:
-        rectified = Rectified(x)
-        groups: dict[tuple[int, ...], list[Tensor]] = {}
-        scales = mixture.weights.t().repeat_interleave(self.channels, dim=1)  # [O, D C]
-        for name, operation in self.stacked.items():
-            used = mixture.edges_that_use(self.columns[name])
-            scale = scales[self.columns[name]]
-            for edges in [used] if tricks.stacked and used else [[edge] for edge in used]:
-                source = rectified if tricks.shared else Rectified(x)
-                output = operation(source, edges, of_edges(scale, self.edges, edges), tricks)
-                groups.setdefault(tuple(edges), []).append(output)
-        for edges, outputs in groups.items():
-            yield edges, total(outputs).chunk(len(edges), dim=1)

@@ -3,7 +3,7 @@
 PyTorch computes the gradients of many depthwise convolutions 5 to 30 times slower than the convolution itself: there
 are fast kernels for the gradient of the weights of kernels up to three wide and not dilated, and for the gradient of
 the input of kernels that are not dilated; all else is slow. Three rewritings stay on the fast ones, and change nothing
-but the order of additions. (Where there is a compiler, the gradient of the weights is compiled instead: `kernels.py`.)
+but the order of additions. (Where there is a compiler, the gradient of the weights is compiled instead: `depthwise.c`.)
 
 - *turned kernels*: at stride 1 the gradient of the input is itself a depthwise convolution, of the gradient of the
   output with the kernel turned by 180 degrees, and the forward pass is fast whatever the dilation;
@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from naslab.operations import kernels
+from naslab.operations import depthwise_compiled as compiled
 from naslab.operations.tricks import Tricks
 
 STRIP = 3
@@ -77,8 +77,8 @@ class _Depthwise(Function):
 def _weight_gradient(
     gradient: Tensor, x: Any, weight: Tensor, stride: int, dilation: int, tricks: Tricks
 ) -> Tensor | None:
-    if tricks.compiled_kernel and not torch.is_grad_enabled() and kernels.fits(x, weight):
-        return kernels.weight_gradient(gradient, x, weight, stride, dilation)
+    if tricks.compiled_kernel and not torch.is_grad_enabled() and compiled.fits(x, weight):
+        return compiled.weight_gradient(gradient, x, weight, stride, dilation)
     if dilation == 2 and stride == 1 and tricks.separate_grids:
         gradient, x, dilation = _grids(gradient), _grids(x), 1
     height, width = weight.shape[2:]

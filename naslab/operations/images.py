@@ -75,15 +75,17 @@ class FactorizedReduce(nn.Module):
     backward pass of torch 2.14 for a 1 x 1 convolution of stride 2 writes past its memory in channels-last layout.
     """
 
-    def __init__(self, channels_in: int, channels: int, affine: bool = True) -> None:
+    def __init__(self, channels_in: int, channels: int, affine: bool = True, *, relu: bool = True) -> None:
         super().__init__()
+        self.relu = relu
         self.even = nn.Conv2d(channels_in, channels // 2, 1, bias=False)
         self.odd = nn.Conv2d(channels_in, channels - channels // 2, 1, bias=False)
         self.norm = nn.BatchNorm2d(channels, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        x = F.relu(x)
+        if self.relu:
+            x = F.relu(x)
         if height % 2 or width % 2:
             x = F.pad(x, (0, width % 2, 0, height % 2))
         return self.norm(torch.cat([self.even(x[:, :, ::2, ::2]), self.odd(x[:, :, 1::2, 1::2])], dim=1))

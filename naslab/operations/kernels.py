@@ -1,8 +1,8 @@
-"""A compiled kernel for what PyTorch does slowest: the weight gradient of a depthwise convolution (`depthwise.c`).
+"""Compiled kernels for what PyTorch does slowest on a CPU: `depthwise.c` and `blend.c` beside this file.
 
-Forty lines of C, which a compiler, where there is one, turns into machine code for this very processor in a second or
-two, once; where there is none, or it fails, the supernets do without. No other part of a step is worth it: PyTorch's
-depthwise convolutions are fast forward, and the gradient of the input is one of them.
+A hundred lines of C, which a compiler, where there is one, turns into machine code for this very processor in a second
+or two, once; where there is none, or it fails, the supernets do without. They go from channel to channel of a pixel
+fastest, so that they want the channels side by side in memory.
 
 `NASLAB_KERNELS=0` in the environment does without in any case; `NASLAB_CACHE` says where the machine code is kept.
 """
@@ -17,76 +17,106 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("depthwise.c")
 OPTIONS = ("-O3", "-march=native", "-shared", "-fPIC")  # no -ffast-math: it changes numbers all over the process
 LANES = (16, 8, 4)
 """Channels at a time, from which the largest is taken that divides the number of channels."""
-SIZES = (3, 5, 7)
-"""Sides of the kernels that there is code for."""
-_NUMBER, _POINTER = ctypes.c_int64, ctypes.c_void_p
+REALS = {torch.float32: "float", torch.float64: "double"}
+"""Types of numbers that there is code for."""
+SMALLEST = 1 << 14
+"""Numbers that are worth a thread of their own."""
 
 
-def fits(x: Tensor, weight: Tensor) -> bool:
-    """Whether the kernel can do it: floats on the CPU, channels side by side, a square kernel of a known size."""
-    side, other = weight.shape[2:]
-    return (
-        side == other
-        and side in SIZES
-        and x.dtype == torch.float32
-        and x.device.type == "cpu"
-        and x.shape[1] % LANES[-1] == 0
-        and x.is_contiguous(memory_format=torch.channels_last)
-        and library(_lanes(x.shape[1])) is not None
-    )
+class Kernel:
+    """The functions of `<name>.c` for so many channels; they take integers, floats, tensors and lists of tensors."""
+
+    def __init__(self, name: str, channels: int, dtype: torch.dtype) -> None:
+        compiled = kernel(name, channels, dtype)
+        assert compiled is not None
+        self._compiled = compiled
+
+    def __getattr__(self, function: str) -> Callable[..., None]:
+        compiled = getattr(self._compiled, function)
+        return lambda *arguments: compiled(*[_argument(value) for value in arguments])
 
 
-def weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
-    """[C, 1, k, k]: of the depthwise convolution of x [B, C, H, W], from its output's, [B, C, P, Q]; see `fits`."""
-    batch, channels, height, width = x.shape
-    side = weight.shape[2]
-    found = torch.empty(side, side, channels)
-    compiled = library(_lanes(channels))
-    assert compiled is not None
-    pointers = (tensor.data_ptr() for tensor in (x, gradient, found))
-    compiled.weight_gradient(side, *pointers, batch, channels, height, width, *gradient.shape[2:], stride, dilation)
-    return found.permute(2, 0, 1).unsqueeze(1).contiguous()
+def _argument(value: int | float | Tensor | Sequence[Tensor]) -> Any:
+    if isinstance(value, int):
+        return ctypes.c_int64(value)
+    if isinstance(value, float):
+        return ctypes.c_double(value)
+    if isinstance(value, Tensor):
+        return ctypes.c_void_p(value.data_ptr())
+    return (ctypes.c_void_p * len(value))(*[tensor.data_ptr() for tensor in value])
 
 
-def _lanes(channels: int) -> int:
-    return next(lanes for lanes in LANES if channels % lanes == 0)
+def has_layout(x: Tensor) -> bool:
+    """Whether it is of a type and layout that the kernels can read: on the CPU, channels side by side."""
+    return x.device.type == "cpu" and x.dtype in REALS and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def kernel(name: str, channels: int, dtype: torch.dtype) -> ctypes.CDLL | None:
+    """The functions of `<name>.c` for so many channels, compiled if they are not there yet; None where they cannot be
+    had."""
+    lanes = next((lanes for lanes in LANES if channels % lanes == 0), None)
+    return None if lanes is None or dtype not in REALS else _library(name, lanes, REALS[dtype])
+
+
+def available() -> bool:
+    """Whether there are compiled kernels on this machine."""
+    return _library("depthwise", LANES[0], "float") is not None
+
+
+def in_parts(count: int, size: int, run: Callable[[int, int, int], None]) -> None:
+    """`run(part, first, end)` for the parts of range(count), as many as PyTorch has threads; of items that are `size`
+    numbers each, no fewer than are worth a thread."""
+    parts = max(1, min(torch.get_num_threads(), count * size // SMALLEST, count))
+    ends = [count * part // parts for part in range(parts + 1)]
+    others = [_pool(parts - 1).submit(run, part, ends[part], ends[part + 1]) for part in range(1, parts)]
+    run(0, 0, ends[1])
+    for other in others:
+        other.result()
 
 
 @functools.cache
-def library(lanes: int) -> ctypes.CDLL | None:
-    """The machine code, compiled if it is not there yet; None where it cannot be had."""
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="naslab kernels")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child process has none of the threads
+
+
+@functools.cache
+def _library(name: str, lanes: int, real: str) -> ctypes.CDLL | None:
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if os.environ.get("NASLAB_KERNELS") == "0" or compiler is None or os.name != "posix":
         return None
     try:
-        return _loaded(compiler, lanes)
+        return _loaded(compiler, name, lanes, real)
     except (OSError, subprocess.SubprocessError):
         return None
 
 
-def _loaded(compiler: str, lanes: int) -> ctypes.CDLL:
-    source = SOURCE.read_bytes()
-    about = "\0".join([platform.node(), platform.machine(), compiler, *OPTIONS, str(lanes)]).encode()
-    path = _folder() / f"depthwise-{hashlib.sha256(source + about).hexdigest()[:16]}.so"
+def _loaded(compiler: str, name: str, lanes: int, real: str) -> ctypes.CDLL:
+    source = Path(__file__).with_name(f"{name}.c")
+    options = [*OPTIONS, f"-DLANES={lanes}", f"-DREAL={real}"]
+    about = "\0".join([platform.node(), platform.machine(), compiler, *options]).encode()
+    path = _folder() / f"{name}-{hashlib.sha256(source.read_bytes() + about).hexdigest()[:16]}.so"
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             made = Path(folder) / path.name
-            command = [compiler, *OPTIONS, f"-DLANES={lanes}", "-x", "c", str(SOURCE), "-o", str(made)]
+            command = [compiler, *options, "-x", "c", str(source), "-o", str(made)]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
             made.replace(path)  # at once, so that another process never sees half of it
-    compiled = ctypes.CDLL(str(path))
-    compiled.weight_gradient.argtypes = [_NUMBER, *[_POINTER] * 3, *[_NUMBER] * 8]
-    compiled.weight_gradient.restype = None
-    return compiled
+    return ctypes.CDLL(str(path))
 
 
 def _folder() -> Path:

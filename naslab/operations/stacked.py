@@ -11,13 +11,16 @@ compute, in order; `scale`, [len(edges) C], what to multiply the output with. No
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from naslab.operations import blending
 from naslab.operations.depthwise import depthwise, grid
 from naslab.operations.tricks import Tricks
 
@@ -113,14 +116,93 @@ class StackedNorm(nn.BatchNorm2d):
                 buffer.unflatten(0, (self.edges, -1))[list(edges)] = moved.unflatten(0, (len(edges), -1))
         return y
 
-    def scaled(self, x: Tensor, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:
-        """As the last layer of an operation."""
-        if tricks.weighted_norm:
+    def hear(self, mean: Tensor, variance: Tensor, edges: Sequence[int]) -> None:
+        """Move the running statistics, if they move, by those [len(edges) C] of a batch; the variance is unbiased."""
+        if not self.track_running_stats:
+            return
+        momentum = self.momentum or 0.0
+        for buffer, found in ((self.running_mean, mean), (self.running_var, variance)):
+            assert buffer is not None
+            if len(edges) == self.edges:
+                buffer.lerp_(found.to(buffer), momentum)
+            else:
+                own, rows = buffer.unflatten(0, (self.edges, -1)), list(edges)
+                own[rows] = own[rows].lerp(found.to(buffer).unflatten(0, (len(edges), -1)), momentum)
+        if len(edges) == self.edges:
+            self.num_batches_tracked += 1  # type: ignore[operator]
+        else:
+            self.num_batches_tracked[list(edges)] += 1  # type: ignore[index]
+
+    def scaled(self, x: Tensor, edges: Sequence[int], scale: Tensor | None, tricks: Tricks) -> Tensor:
+        """`forward`, the fastest way there is."""
+        if one_pass(tricks, [self], [x]):
+            scale = x.new_ones(x.shape[1]) if scale is None else scale
+            return blended([self], [x], [scale], edges, 1)[0]
+        if scale is None or tricks.weighted_norm:
             return self(x, edges, scale)
         return self(x, edges) * scale.view(1, -1, 1, 1)
 
 
-class StackedDilatedConv(nn.Sequential):
+def one_pass(
+    tricks: Tricks,
+    norms: Sequence[StackedNorm],
+    stacked: Sequence[Tensor],
+    shared: Sequence[Tensor] = (),
+    edges: int = 1,
+) -> bool:
+    """Whether `blended` can do it."""
+    wanted = tricks.one_pass and tricks.weighted_norm and all(norm.training for norm in norms)
+    return wanted and blending.fits(stacked, shared, edges)
+
+
+def blended(
+    norms: Sequence[StackedNorm],
+    stacked: Sequence[Tensor],
+    scales: Sequence[Tensor],
+    edges: Sequence[int],
+    parts: int,
+    shared: Sequence[Tensor] = (),
+    weight: Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """The sum of K normalised tensors and of S others, in one pass over memory (`blending.py`).
+
+    Args:
+        norms: K.
+        stacked: K of [B, len(edges) C, H, W].
+        scales: K of [len(edges) C].
+        edges: that the stacked tensors belong to.
+        parts: D, 1 or len(edges): how many tensors the sum is taken apart into.
+        shared: S of [B, C, H, W].
+        weight: [S, D].
+
+    Returns:
+        D tensors, len(edges) C channels in all.
+    """
+    scale = torch.stack([scale.to(stacked[0]) for scale in scales])
+    found, means, variances = blending.blended(norms[0].eps, parts, stacked, scale, shared, weight)
+    for norm, mean, variance in zip(norms, means, variances, strict=True):
+        norm.hear(mean, variance, edges)
+    return found
+
+
+class Normed(nn.Sequential):
+    """A stacked operation that ends in a normalisation."""
+
+    @abstractmethod
+    def convolved(self, state: Any, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
+        """What the last normalisation is given, and that normalisation.
+
+        `state` is a `Rectified`, or for an operation behind another one what that gave.
+        """
+
+    def forward(  # type: ignore[override]
+        self, state: Any, edges: Sequence[int], scale: Tensor | None, tricks: Tricks
+    ) -> Tensor:
+        x, norm = self.convolved(state, edges, tricks)
+        return norm.scaled(x, edges, scale, tricks)
+
+
+class StackedDilatedConv(Normed):
     """`DilatedConv`: ReLU, depthwise, pointwise, normalisation."""
 
     def __init__(
@@ -133,15 +215,12 @@ class StackedDilatedConv(nn.Sequential):
             StackedNorm(edges, channels),
         )
 
-    def forward(  # type: ignore[override]
-        self, state: Tensor | Rectified, edges: Sequence[int], scale: Tensor | None, tricks: Tricks
-    ) -> Tensor:
+    def convolved(self, state: Tensor | Rectified, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
         activation, depthwise, pointwise, norm = self
-        x = pointwise(depthwise(activation(state), edges, tricks), edges)
-        return norm(x, edges) if scale is None else norm.scaled(x, edges, scale, tricks)  # type: ignore[operator]
+        return pointwise(depthwise(activation(state), edges, tricks), edges), norm  # type: ignore[return-value]
 
 
-class StackedSeparableConv(nn.Sequential):
+class StackedSeparableConv(Normed):
     """`SeparableConv`: twice depthwise separable."""
 
     def __init__(self, edges: int, channels: int, kernel: int, stride: int) -> None:
@@ -150,12 +229,12 @@ class StackedSeparableConv(nn.Sequential):
             StackedDilatedConv(edges, channels, kernel, 1, dilation=1, first=False),
         )
 
-    def forward(self, state: Rectified, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
+    def convolved(self, state: Any, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
         first, second = self
-        return second(first(state, edges, None, tricks), edges, scale, tricks)
+        return second.convolved(first(state, edges, None, tricks), edges, tricks)  # type: ignore[operator]
 
 
-class StackedFactorizedConv(nn.Sequential):
+class StackedFactorizedConv(Normed):
     """`FactorizedConv`: ReLU, 1 x k, k x 1, normalisation."""
 
     def __init__(self, edges: int, channels: int, kernel: int, stride: int) -> None:
@@ -167,12 +246,12 @@ class StackedFactorizedConv(nn.Sequential):
             StackedNorm(edges, channels),
         )
 
-    def forward(self, state: Rectified, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
+    def convolved(self, state: Any, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
         _, across, down, norm = self
-        return norm.scaled(down(across(state.x, edges), edges), edges, scale, tricks)  # type: ignore[operator]
+        return down(across(state.x, edges), edges), norm  # type: ignore[return-value]
 
 
-class StackedReLUConvBN(nn.Sequential):
+class StackedReLUConvBN(Normed):
     """`ReLUConvBN` of stride 1 from C to C channels."""
 
     def __init__(self, edges: int, channels: int, kernel: int) -> None:
@@ -182,12 +261,12 @@ class StackedReLUConvBN(nn.Sequential):
             StackedNorm(edges, channels),
         )
 
-    def forward(self, state: Rectified, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:  # type: ignore[override]
+    def convolved(self, state: Any, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
         _, convolution, norm = self
-        return norm.scaled(convolution(state.x, edges), edges, scale, tricks)  # type: ignore[operator]
+        return convolution(state.x, edges), norm  # type: ignore[return-value]
 
 
-class StackedFactorizedReduce(nn.Module):
+class StackedFactorizedReduce(Normed):
     """`FactorizedReduce` from C to C channels."""
 
     def __init__(self, edges: int, channels: int) -> None:
@@ -196,16 +275,16 @@ class StackedFactorizedReduce(nn.Module):
         self.odd = StackedConv(edges, channels, channels - channels // 2, 1, first=True)
         self.norm = StackedNorm(edges, channels)
 
-    def forward(self, state: Rectified, edges: Sequence[int], scale: Tensor, tricks: Tricks) -> Tensor:
+    def convolved(self, state: Any, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
         x = state.x
         height, width = x.shape[-2:]
         if height % 2 or width % 2:
             x = F.pad(x, (0, width % 2, 0, height % 2))
         even, odd = self.even(x[:, :, ::2, ::2], edges), self.odd(x[:, :, 1::2, 1::2], edges)
         if self.even.out_channels == 0:
-            return self.norm.scaled(odd, edges, scale, tricks)
+            return odd, self.norm
         halves = zip(even.chunk(len(edges), dim=1), odd.chunk(len(edges), dim=1), strict=True)
-        return self.norm.scaled(torch.cat([part for pair in halves for part in pair], dim=1), edges, scale, tricks)
+        return torch.cat([part for pair in halves for part in pair], dim=1), self.norm
 
 
 def average_pooled(pool: nn.AvgPool2d, x: Tensor) -> Tensor:
@@ -229,7 +308,7 @@ def _averaging(
         return torch.ones(channels, 1, kernel, kernel, dtype=dtype), torch.outer(rows, columns).reciprocal().to(dtype)
 
 
-STACKED: dict[str, Callable[[int, int, int], nn.Module]] = {
+STACKED: dict[str, Callable[[int, int, int], Normed]] = {
     "skip_connect": lambda edges, channels, stride: StackedFactorizedReduce(edges, channels),
     "sep_conv_3x3": lambda edges, channels, stride: StackedSeparableConv(edges, channels, 3, stride),
     "sep_conv_5x5": lambda edges, channels, stride: StackedSeparableConv(edges, channels, 5, stride),

@@ -23,8 +23,12 @@ class Tricks:
     """The average of pixels is a depthwise convolution with ones, which has a fast kernel; pooling has none."""
     turned_kernels: bool = True
     """The input gradient of a depthwise convolution is a convolution with the turned kernel (`depthwise.py`)."""
+    one_pass: bool = True
+    """Normalising, weighing and adding up the operations is one pass over memory instead of one each, where there is a
+    compiler (`blending.py`)."""
     compiled_kernel: bool = True
-    """The weight gradient of a depthwise convolution is forty lines of C, where there is a compiler (`kernels.py`)."""
+    """The weight gradient of a depthwise convolution is forty lines of C, where there is a compiler
+    (`depthwise_compiled.py`)."""
     narrow_strips: bool = True
     """The weight gradient of a wide depthwise kernel is that of kernels three wide, side by side."""
     separate_grids: bool = True

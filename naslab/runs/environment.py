@@ -25,7 +25,7 @@ def fingerprint(threads: int | None = None) -> dict[str, str | int]:
         "threads": threads or torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "cpu": _processor(),
-        "compiled_kernel": kernels.library(kernels.LANES[0]) is not None,
+        "compiled_kernel": kernels.available(),
     }
 
 

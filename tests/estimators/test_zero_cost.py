@@ -17,6 +17,8 @@ from naslab.estimators import ZeroCost
 from naslab.estimators.zero_cost import NEEDS, PROXIES, scores, vote, votes
 from naslab.estimators.zero_cost.codes import Codes, agreements
 from naslab.estimators.zero_cost.naswot import log_determinant
+from naslab.estimators.zero_cost.passes import Need, look
+from naslab.randomness import seeded
 
 CELL = ("nor_conv_3x3", "skip_connect", "nor_conv_1x1", "none", "avg_pool_3x3", "nor_conv_3x3")
 
@@ -513,3 +515,14 @@ def test_a_search_by_proxy_is_opened_again(space, digits, tmp_path):
     rest = list(again)
     assert rest[-1].fitness == estimator(rest[-1].architecture)
     again.close()
+
+
+@pytest.mark.parametrize(("stride", "beside"), [(1, True), (2, False)])
+def test_the_layout_of_the_images_is_the_fast_one_where_that_is_safe(stride, beside):
+    seen = []
+    with seeded("layout"):
+        network = nn.Sequential(nn.Conv2d(3, 8, 1, stride=stride), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        x, y = torch.randn(4, 3, 6, 6), torch.arange(4)
+    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].stride(1) == 1))
+    look(network, x, y, F.cross_entropy, {Need.GRADIENTS, Need.JACOBIAN})
+    assert seen == [beside]

@@ -1,86 +1,54 @@
-"""The compiled weight gradient against PyTorch's, and a machine on which there is none."""
+"""The machinery of compiled kernels: compiled once, shared between threads, absent without loss."""
 
-import itertools
 import os
 import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
 
 from naslab.operations import kernels
-from naslab.operations.depthwise import depthwise
-from naslab.operations.tricks import Tricks
+from naslab.threads import torch_threads
 
-needs_a_compiler = pytest.mark.skipif(kernels.library(16) is None, reason="no C compiler here")
-
-
-def draw(batch, channels, height, width, side, stride):
-    generator = torch.Generator().manual_seed(height * 100 + width)
-    x = torch.randn(batch, channels, height, width, generator=generator).contiguous(memory_format=torch.channels_last)
-    weight = torch.randn(channels, 1, side, side, generator=generator)
-    rows, columns = -(-height // stride), -(-width // stride)
-    gradient = torch.randn(batch, channels, rows, columns, generator=generator)
-    return x, weight, gradient.contiguous(memory_format=torch.channels_last)
-
-
-@needs_a_compiler
-@pytest.mark.parametrize(("side", "stride", "dilation"), list(itertools.product((3, 5, 7), (1, 2, 3), (1, 2))))
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 9), (7, 4), (8, 8), (13, 3)])
-@pytest.mark.parametrize("channels", [4, 8, 48])
-def test_equal_to_pytorch(side, stride, dilation, height, width, channels):
-    x, weight, gradient = draw(2, channels, height, width, side, stride)
-    assert kernels.fits(x, weight)
-    ours = kernels.weight_gradient(gradient, x, weight, stride, dilation)
-    arguments = [stride] * 2, [dilation * (side // 2)] * 2, [dilation] * 2, False, [0, 0], channels
-    _, theirs, _ = torch.ops.aten.convolution_backward(
-        gradient.double(), x.double(), weight.double(), None, *arguments, [False, True, False]
-    )
-    assert ours.shape == weight.shape
-    torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=1e-4)
+needs_a_compiler = pytest.mark.skipif(not kernels.available(), reason="no C compiler here")
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        lambda x, w: (x.double(), w),
-        lambda x, w: (x.contiguous(), w),
-        lambda x, w: (x[:, :6].contiguous(memory_format=torch.channels_last), w[:6]),
-        lambda x, w: (x, w[..., :2]),
-        lambda x, w: (x, torch.zeros(8, 1, 9, 9)),
-    ],
+    ("threads", "count", "size", "parts"), [(1, 10, 10**6, 1), (3, 10, 10**6, 3), (3, 2, 10**6, 2)]
 )
-def test_what_it_cannot_do_is_left_to_pytorch(change):
-    x, weight, _ = draw(2, 8, 5, 5, 3, 1)
-    assert not kernels.fits(*change(x, weight))
+def test_the_parts_make_the_whole(threads, count, size, parts):
+    seen = {}
+    with torch_threads(threads):
+        kernels.in_parts(count, size, lambda part, first, end: seen.update({part: range(first, end)}))
+    assert sorted(seen) == list(range(parts))
+    assert [i for part in sorted(seen) for i in seen[part]] == list(range(count))
 
 
-@needs_a_compiler
-def test_it_is_used_and_has_a_switch(monkeypatch):
-    used = []
-    real = kernels.weight_gradient
-    monkeypatch.setattr(kernels, "weight_gradient", lambda *given: used.append(given) or real(*given))
-    for tricks, times in ((Tricks(), 1), (Tricks(compiled_kernel=False), 1)):
-        x, weight, gradient = draw(2, 8, 6, 6, 5, 1)
-        weight.requires_grad_()
-        depthwise(x, weight, 1, 2, tricks).backward(gradient)
-        assert len(used) == times
+def test_few_numbers_stay_in_one_thread():
+    where = []
+    with torch_threads(3):
+        kernels.in_parts(10, 10, lambda *_: where.append(threading.get_ident()))
+    assert where == [threading.get_ident()]
 
 
-@needs_a_compiler
-def test_a_gradient_that_is_differentiated_again_is_left_to_pytorch():
-    x, weight, _ = draw(2, 4, 5, 5, 3, 1)
-    x, weight = x.requires_grad_(), weight.requires_grad_()
-    first = torch.autograd.grad(depthwise(x, weight, 1, 1, Tricks()).square().sum(), weight, create_graph=True)[0]
-    (second,) = torch.autograd.grad(first.sum(), x)
-    reference = torch.nn.functional.conv2d(x, weight, None, 1, 1, 1, 4)
-    expected = torch.autograd.grad(reference.square().sum(), weight, create_graph=True)[0]
-    torch.testing.assert_close(second, torch.autograd.grad(expected.sum(), x)[0], rtol=1e-4, atol=1e-3)
+def test_an_error_in_a_thread_comes_out():
+    def fail(part, first, end):
+        if part == 1:
+            raise ArithmeticError("here")
+
+    with torch_threads(2), pytest.raises(ArithmeticError, match="here"):
+        kernels.in_parts(10, 10**6, fail)
+
+
+def test_channels_that_there_is_no_code_for():
+    assert kernels.kernel("blend", 6, torch.float32) is None
+    assert kernels.kernel("blend", 8, torch.bfloat16) is None
 
 
 def available(**environment):
-    code = "from naslab.operations import kernels; print(kernels.library(16) is not None)"
+    code = "from naslab.operations import kernels; print(kernels.available())"
     given = {**os.environ, **environment}
     done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True)
     return done.stdout.strip() == "True"

@@ -118,6 +118,7 @@ def look(network: nn.Module, x: Tensor, y: Tensor, loss: Loss, needs: Set[Need])
     if not needs:
         return seen
     backward = needs & {Need.GRADIENTS, Need.CHANNELS}
+    x = _laid_out(network, x)
     if Need.JACOBIAN in needs:
         if not x.is_floating_point():
             raise SpecError(f"jacob_cov differentiates by the input, which must be real numbers, not {x.dtype}")
@@ -136,6 +137,20 @@ def look(network: nn.Module, x: Tensor, y: Tensor, loss: Loss, needs: Set[Need])
     if codes:
         seen.kernel, seen.units = codes.kernel, codes.units
     return seen
+
+
+def _laid_out(network: nn.Module, x: Tensor) -> Tensor:
+    """The same images, on the CPU with the channels of a pixel side by side, which its kernels like better.
+
+    But not before a 1 x 1 convolution with a stride, whose backward pass in torch 2.14 writes past its memory then.
+    """
+    risky = any(
+        isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.stride != (1, 1)
+        for layer in network.modules()
+    )
+    if x.ndim != 4 or x.device.type != "cpu" or risky:
+        return x
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _jacobian(logits: Tensor, x: Tensor) -> Tensor:

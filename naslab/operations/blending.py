@@ -1,0 +1,134 @@
+"""Batch normalisation and the weighted sum of operations, in one pass over memory (`blend.c`).
+
+    y_d  =  sum over k of  scale[k] * (X_k - mean of X_k) / deviation of X_k, the channels of edge d
+          + sum over s of  weight[s, d] * Z_s
+
+Written out, every normalisation, product and sum is a pass of its own, there and back, and with few channels these
+passes take as long as the convolutions between them. Together they are two passes there and two back. Where a gradient
+must be differentiable itself, the sum is written out all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+from naslab.operations.kernels import Kernel, has_layout, in_parts, kernel
+
+
+def fits(stacked: Sequence[Tensor], shared: Sequence[Tensor] = (), edges: int = 1) -> bool:
+    """Whether the kernel can do it: tensors of one kind, channels side by side, and more than one pixel."""
+    first = stacked[0]
+    return (
+        all(has_layout(x) and x.dtype == first.dtype for x in (*stacked, *shared))
+        and not torch.is_autocast_enabled("cpu")
+        and first.numel() > first.shape[1]
+        and kernel("blend", first.shape[1] // edges, first.dtype) is not None
+    )
+
+
+def blended(
+    epsilon: float,
+    edges: int,
+    stacked: Sequence[Tensor],
+    scale: Tensor,
+    shared: Sequence[Tensor] = (),
+    weight: Tensor | None = None,
+) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+    """The sum above, for each of D edges; see `fits`.
+
+    Args:
+        epsilon: is added to a variance before the root.
+        edges: D.
+        stacked: K of [B, D C, H, W], channels side by side.
+        scale: [K, D C].
+        shared: S of [B, C, H, W], channels side by side.
+        weight: [S, D].
+
+    Returns:
+        D tensors [B, C, H, W]; the mean and the unbiased variance [K, D C] of the stacked tensors.
+    """
+    weight = scale.new_empty(0, edges) if weight is None else weight.to(scale)
+    *found, mean, variance = _Blend.apply(epsilon, edges, len(stacked), scale, weight, *stacked, *shared)  # type: ignore[misc]
+    return tuple(found), mean, variance
+
+
+class _Blend(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, epsilon: float, edges: int, many: int, scale: Tensor, weight: Tensor, *given: Tensor
+    ) -> tuple[Tensor, ...]:
+        stacked, shared = given[:many], given[many:]
+        example = stacked[0]
+        batch, width, height, breadth = example.shape
+        sizes = edges, width // edges, many, len(shared)
+        pixels = batch * height * breadth
+        run = Kernel("blend", width // edges, example.dtype)
+        ctx.save_for_backward(scale, weight, *given)
+        scale, weight = scale.contiguous(), weight.contiguous()
+        totals = torch.zeros(torch.get_num_threads(), many, 2, width, dtype=torch.float64)
+        own = torch.zeros(len(totals), 2, width, dtype=example.dtype)
+        for number, x in enumerate(stacked):
+            in_parts(pixels, width, lambda p, i, j: run.moments(i, j, width, x, own[p], totals[p, number]))  # noqa: B023
+        mean, variance, inverse, slope = torch.empty(4, many, width, dtype=example.dtype)
+        shift = torch.empty(width, dtype=example.dtype)
+        about = len(totals), many, width, pixels, epsilon
+        run.deviations(*about, stacked, totals, scale, mean, variance, inverse, slope, shift)
+
+        form = {"dtype": example.dtype, "memory_format": torch.channels_last}
+        found = tuple(torch.empty(batch, width // edges, height, breadth, **form) for _ in range(edges))
+        in_parts(
+            pixels, width * many, lambda _, i, j: run.blend(i, j, *sizes, stacked, shared, slope, shift, weight, found)
+        )
+        ctx.mark_non_differentiable(mean, variance)
+        ctx.mean, ctx.inverse, ctx.epsilon, ctx.sizes, ctx.pixels = mean, inverse, epsilon, sizes, pixels
+        return *found, mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
+        scale, weight, *given = ctx.saved_tensors
+        mean, inverse = ctx.mean, ctx.inverse
+        edges, channels, many, others = ctx.sizes
+        if torch.is_grad_enabled():
+            return None, None, None, *_differentiable(ctx, above[:edges], scale, weight, given)
+        scale, weight = scale.contiguous(), weight.contiguous()
+        stacked, shared = given[:many], given[many:]
+        gradients = [gradient.contiguous(memory_format=torch.channels_last) for gradient in above[:edges]]
+        run = Kernel("blend", channels, mean.dtype)
+        width, rows = edges * channels, 1 + many + others
+
+        totals = torch.zeros(torch.get_num_threads(), rows, width, dtype=torch.float64)
+        own = torch.zeros_like(totals, dtype=mean.dtype)
+        tensors = stacked, shared, mean, gradients
+        in_parts(ctx.pixels, width * many, lambda p, i, j: run.products(i, j, *ctx.sizes, *tensors, own[p], totals[p]))
+        of_scale, factor, slope, shift = torch.empty(4, many, width, dtype=mean.dtype)
+        about = len(totals), rows, many, width, ctx.pixels
+        run.slopes(*about, totals, scale, mean, inverse, of_scale, factor, slope, shift)
+        of_weight = totals[:, 1 + many :].unflatten(2, (edges, channels)).sum((0, 3)).to(weight) if others else weight
+
+        below = [torch.empty_like(x) for x in given]
+        factors = stacked, gradients, factor, slope, shift, weight, below[:many], below[many:]
+        in_parts(ctx.pixels, width * many, lambda _, i, j: run.gradients(i, j, *ctx.sizes, *factors))
+        return None, None, None, of_scale, of_weight, *below
+
+
+def _differentiable(
+    ctx: Any, above: Sequence[Tensor], scale: Tensor, weight: Tensor, given: list[Tensor]
+) -> list[Tensor | None]:
+    """The same gradients, of the sum written out; they can be differentiated again."""
+    inputs = [tensor.view_as(tensor) for tensor in (scale, weight, *given)]  # none is made of another
+    scale, weight, *rest = inputs
+    many = ctx.sizes[2]
+    stacked, shared = rest[:many], rest[many:]
+    sums = [F.batch_norm(x, None, None, s, None, True, 0.0, ctx.epsilon) for x, s in zip(stacked, scale, strict=True)]
+    outputs = list(sum(sums[1:], sums[0]).chunk(ctx.sizes[0], dim=1))
+    for z, weights in zip(shared, weight, strict=True):
+        outputs = [output + w * z for output, w in zip(outputs, weights, strict=True)]
+    needed = [tensor for tensor, needs in zip(inputs, ctx.needs_input_grad[3:], strict=True) if needs]
+    found = iter(torch.autograd.grad(outputs, needed, above, create_graph=True, allow_unused=True))
+    return [next(found) if needs else None for needs in ctx.needs_input_grad[3:]]
