@@ -25,13 +25,15 @@ from naslab import (
 from naslab.architecture import Architecture, Choice
 from naslab.budget import budget
 from naslab.randomness import seeded
-from naslab.runs import Search
+from naslab.runs import LiveRanking, Race, Search
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Architecture",
     "Choice",
+    "LiveRanking",
+    "Race",
     "Search",
     "analysis",
     "architecture",

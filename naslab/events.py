@@ -160,6 +160,28 @@ class Evaluated(Event):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Raced(Event):
+    """One evaluation of one runner of a race. `step` counts the evaluations of all of them."""
+
+    kind = "raced"
+    searcher: str
+    seed: int
+    number: int
+    """Of this runner's proposal, from 1."""
+    architecture: Architecture
+    status: str
+    """As of `Evaluated`."""
+    fitness: float | None
+    message: str
+    figures: Mapping[str, float]
+    spent: float
+    """By this runner, this evaluation included; above the budget for one that came too late to count."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Changed(Event):
     """Someone turned a knob. `step` is the first step on which the new value acts."""
 
@@ -178,6 +200,55 @@ class Measured(Event):
     value: float
 
 
+Figure = tuple[float, float, float]
+"""A value, and the ends of its interval."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ranked(Event):
+    """Some architectures scored with the shared weights after a step, and what that ranking is worth.
+
+    More is better in scores and truth. A figure is None where there is none: all scores are equal.
+    """
+
+    kind = "ranked"
+    table: str
+    """Benchmark and column that the truth is from."""
+    size: int
+    """How many architectures that table holds."""
+    batch_norm: str
+    """What the children were normalised by: "batch", "kept" or "recalibrated"."""
+    images: int
+    """Validation images that each score is of."""
+    numbers: tuple[int, ...]
+    """[N], in the table."""
+    scores: tuple[float, ...]
+    """[N]: accuracy with the shared weights, in [0, 1]."""
+    truth: tuple[float, ...]
+    """[N]"""
+    top: int
+    """k, of the overlap and the regret of the k best by score."""
+    kendall: Figure | None
+    spearman: Figure | None
+    overlap: Figure | None
+    regret: Figure | None
+    best: Architecture
+    """What would be derived after the step."""
+    best_score: float
+    """Its accuracy with the shared weights."""
+    best_truth: float | None
+    """None, like its rank and regret, if the table does not know it."""
+    best_rank: int | None
+    """Among all of the table; 1 is the best."""
+    best_regret: float | None
+    """What it lacks to the best of the table."""
+
+    def __post_init__(self) -> None:
+        for name in ("numbers", "scores", "truth", "kendall", "spearman", "overlap", "regret"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else tuple(value))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recovered(Event):
     """The run was damaged or interrupted and went on; the message says how."""
@@ -187,7 +258,7 @@ class Recovered(Event):
 
 
 EVENTS: dict[str, type[Event]] = {
-    event.kind: event for event in (SupernetStep, ChildTrained, Evaluated, Changed, Measured, Recovered)
+    event.kind: event for event in (SupernetStep, ChildTrained, Evaluated, Changed, Measured, Raced, Ranked, Recovered)
 }
 
 

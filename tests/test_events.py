@@ -7,7 +7,17 @@ import pytest
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.events import EVENTS, Changed, ChildTrained, Evaluated, Measured, Recovered, SupernetStep, from_record
+from naslab.events import (
+    EVENTS,
+    Changed,
+    ChildTrained,
+    Evaluated,
+    Measured,
+    Ranked,
+    Recovered,
+    SupernetStep,
+    from_record,
+)
 
 
 def step(**changes):
@@ -45,6 +55,30 @@ def evaluated(**changes):
     return Evaluated(**{**fields, **changes})
 
 
+def ranked(**changes):
+    fields = dict(
+        step=3,
+        table="nasbench201 cifar10 test_accuracy",
+        size=15625,
+        batch_norm="kept",
+        images=64,
+        numbers=(7, 3),
+        scores=(0.1 + 0.2, 0.5),
+        truth=(94.37333333333, 10.0),
+        top=1,
+        kendall=(1 / 3, -1.0, 1.0),
+        spearman=(1.0, -1.0, 1.0),
+        overlap=(1.0, 0.0, 1.0),
+        regret=(0.0, 0.0, 0.0),
+        best=Architecture("nasbench201", ("none",) * 6),
+        best_score=0.1,
+        best_truth=10.0,
+        best_rank=15625,
+        best_regret=84.37333333333,
+    )
+    return Ranked(**{**fields, **changes})
+
+
 EXAMPLES = {
     "supernet_step": step(),
     "child_trained": ChildTrained(
@@ -60,6 +94,8 @@ EXAMPLES = {
     "evaluated, failed": evaluated(status="failed", fitness=None, message="x", best=None, best_fitness=None),
     "changed": Changed(step=4, name="w_lr", old=0.025, new=0.01),
     "measured": Measured(step=4, name="alpha_hessian_eigenvalue", value=float("inf")),
+    "ranked": ranked(),
+    "ranked, unknown": ranked(kendall=None, best_truth=None, best_rank=None, best_regret=None),
     "recovered": Recovered(step=4, message="naïve <b>"),
 }
 

@@ -1,24 +1,57 @@
 """Numbers about searches and what they search."""
 
+from naslab.analysis.cell_shape import CellShape, cell_shape, cell_shapes, genotype_shapes
+from naslab.analysis.generalisation import GeneralisationGap, generalisation_gap
+from naslab.analysis.gradient_variance import GradientVariance, Watched, gradient_variance, watching
+from naslab.analysis.known import HeldAgainst, Known, held_against
 from naslab.analysis.landscape import Landscape, landscape
+from naslab.analysis.loss_surface import LossSurface, loss_surface, surveying
 from naslab.analysis.memory import StepMemory, step_memory
+from naslab.analysis.motifs import Motif, Motifs, motifs
 from naslab.analysis.oracle import Oracle, oracle
 from naslab.analysis.pareto import Pareto, hypervolume, pareto
 from naslab.analysis.ranking import Ranking
+from naslab.analysis.rewiring import Wirings, deepest, rewirings, widest
 from naslab.analysis.steps import Bought, Steps, what_each_trick_buys
+from naslab.analysis.turning import Turn, turn
 
 __all__ = [
     "Bought",
+    "CellShape",
+    "GeneralisationGap",
+    "GradientVariance",
+    "HeldAgainst",
+    "Known",
     "Landscape",
+    "LossSurface",
+    "Motif",
+    "Motifs",
     "Oracle",
     "Pareto",
     "Ranking",
     "StepMemory",
     "Steps",
+    "Turn",
+    "Watched",
+    "Wirings",
+    "cell_shape",
+    "cell_shapes",
+    "deepest",
+    "generalisation_gap",
+    "genotype_shapes",
+    "gradient_variance",
+    "held_against",
     "hypervolume",
     "landscape",
+    "loss_surface",
+    "motifs",
     "oracle",
     "pareto",
+    "rewirings",
     "step_memory",
+    "surveying",
+    "turn",
+    "watching",
     "what_each_trick_buys",
+    "widest",
 ]

@@ -129,6 +129,12 @@ class Benchmark(ABC):
             raise SpecError(f"{self.name}: {metric!r} is known after {known} epochs, not after {wanted!r}")
         return column[wanted]
 
+    def lengths(self, metric: str | None = None) -> tuple[int, ...]:
+        """Epochs of training after which a metric is known; none where it does not depend on them."""
+        self.column(metric)
+        column = self._columns[metric or self.objective]
+        return () if isinstance(column, np.ndarray) else tuple(sorted(column))
+
     def query_many(
         self,
         architectures: Iterable[Architecture | int] | np.ndarray,

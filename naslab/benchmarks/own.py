@@ -16,6 +16,7 @@ import io
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from naslab.spaces.listed import Listed
 from naslab.spaces.space import Space
 
 MAX_BYTES = 256 * 2**20
+SEPARATORS = ",;\t"
+"""Of fields; that which the header has most of. Spreadsheets write `;` where the decimal point is a comma."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +156,8 @@ def _rows(content: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         line = 1 + content.count(b"\n", 0, error.start)
         raise DataError(f"{path}, line {line}: not UTF-8; save the table as CSV in UTF-8") from None
-    reader, rows = csv.reader(io.StringIO(text, newline=""), strict=True), 0
+    separator = max(SEPARATORS, key=text.partition("\n")[0].count)
+    reader, rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator), 0
     try:
         for row in reader:
             if row:
@@ -209,6 +213,11 @@ def _number(text: str, name: str, at: str) -> float:
     try:
         value = float(text)
     except ValueError:
+        if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", text):
+            raise DataError(
+                f"{at}: {text!r} in column {name!r} has a comma; write numbers with a decimal point, as "
+                f"{text.strip().replace(',', '.')}, and none between thousands"
+            ) from None
         what = "nothing" if not text.strip() else f"{text!r:.100}"
         raise DataError(
             f"{at}: expected a number in column {name!r}, got {what}; leave the line out, or the column by "

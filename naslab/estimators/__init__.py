@@ -8,8 +8,18 @@ from typing import Any
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError, unknown
-from naslab.estimators.estimator import Estimator, Function, Kept, Score, Trainable, UnknownFidelity, WrongSetup
-from naslab.estimators.objectives import Constrained, LatencyReward, TooMuch, Weighted, WithFigures
+from naslab.estimators.estimator import (
+    Estimator,
+    Function,
+    Kept,
+    Learning,
+    Score,
+    Trainable,
+    UnknownFidelity,
+    WrongSetup,
+)
+from naslab.estimators.learning_curve import LearningCurve
+from naslab.estimators.objectives import Constrained, LatencyReward, Penalised, TooMuch, Weighted, WithFigures
 from naslab.estimators.resources import Resources
 from naslab.estimators.table import Table
 from naslab.estimators.training import Training
@@ -25,8 +35,10 @@ ESTIMATORS: dict[str, Any] = {
     Resources.name: Resources,
     WithFigures.name: WithFigures,
     Constrained.name: Constrained,
+    Penalised.name: Penalised,
     Weighted.name: Weighted,
     LatencyReward.name: LatencyReward,
+    LearningCurve.name: LearningCurve,
 }
 """Name in a run folder -> the class that scores again."""
 
@@ -38,6 +50,9 @@ __all__ = [
     "Function",
     "Kept",
     "LatencyReward",
+    "Learning",
+    "LearningCurve",
+    "Penalised",
     "Resources",
     "Score",
     "Table",

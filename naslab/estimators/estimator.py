@@ -99,6 +99,26 @@ class Trainable(Estimator, Protocol):
         ...
 
 
+@runtime_checkable
+class Learning(Estimator, Protocol):
+    """An estimator that learns from the search. It is immutable: `hear` gives the one that knows more.
+
+    What comes of a candidate depends on what has been told before it, and on that in no other way.
+    """
+
+    def hear(self, figures: Mapping[str, float]) -> Estimator:
+        """The estimator that has heard what came of a candidate, by the figures of its event."""
+        ...
+
+    def memory(self) -> Any:
+        """What it has heard, as JSON."""
+        ...
+
+    def remember(self, memory: Any) -> Estimator:
+        """The estimator that has heard what `memory` gave, and nothing else; () for nothing at all."""
+        ...
+
+
 class Function:
     """A function of the user's own as an estimator. A run that is opened again must be given it again."""
 

@@ -57,9 +57,10 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
     try:
         found = _trained(estimator, lineage) if lineage else estimator(architecture)
         fitness, figures = found if isinstance(found, Score) else (found, {})
+        fitness = _plain(fitness)
         if isinstance(fitness, bool) or not isinstance(fitness, numbers.Real) or not math.isfinite(fitness):
             return failed(f"the estimator gave {fitness!r:.200}; a fitness is a finite number")
-        figures = {str(name): float(value) for name, value in figures.items()}
+        figures = {str(name): float(_plain(value)) for name, value in figures.items()}
         if wrong := [f"{name}={value}" for name, value in figures.items() if not math.isfinite(value)]:
             return failed(f"the estimator gave the figures {', '.join(wrong)}; figures are finite numbers")
     except (RunPaused, WrongSetup):
@@ -67,6 +68,11 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
     except Exception as error:  # whatever it is, it is the candidate's
         return failed(f"{type(error).__name__}: {error}")
     return Outcome("done", float(fitness), figures, "")
+
+
+def _plain(value: Any) -> Any:
+    """A scalar of NumPy's or torch's as a number of Python's."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 def failed(message: str, status: str = "failed") -> Outcome:

@@ -2,6 +2,7 @@
 
     WithFigures(estimator, Resources(space, task))       adds figures: what it costs
     Constrained(estimator, limits={"parameters": 1e5})   no fitness for what costs more
+    Penalised(estimator, most={"parameters": 1e5})       fitness x a penalty for each limit that is not kept to
     Weighted(estimator, {"latency": -0.1})               fitness + sum of weight x figure
     LatencyReward(estimator, target=0.08)                accuracy x (latency / target)^w  (Tan et al. 2019, Eq. 2)
 
@@ -20,6 +21,9 @@ from naslab.errors import SpecError, real
 from naslab.estimators.estimator import Estimator, Score, WrongSetup
 from naslab.estimators.resources import Resources
 from naslab.estimators.wrapped import Wrapped
+
+WORST = 10.0
+"""How many times a limit is missed at most, in the penalty for it."""
 
 
 class TooMuch(SpecError):
@@ -88,6 +92,61 @@ class Constrained(Wrapped):
     def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> Constrained:
         resources = spec["resources"]
         return cls(inside, spec["limits"], None if resources is None else Resources.from_spec(resources, task))
+
+
+class Penalised(Wrapped):
+    """fitness x product over the constraints that are not kept to of penalty^(1 + v), v by how much (0.5: by half).
+
+    So a search sees in which direction a candidate that costs too much would have to change, where `Constrained` only
+    says that it failed; and with a penalty well below 1 the best of a search keeps to all constraints, if any that is
+    nearly as good does. A fitness below 0 is divided by the penalty. 1 + v is at most `WORST`.
+
+    The fitness inside becomes the figure "fitness"; "penalty" is the factor, 1 where all constraints are kept to.
+
+    Args:
+        inside: its figures are compared with the limits.
+        most: name of a figure -> the most that is allowed.
+        least: name of a figure -> the least.
+        penalty: factor of a constraint that is just missed.
+    """
+
+    name = "penalised"
+
+    def __init__(
+        self,
+        inside: Estimator,
+        most: Mapping[str, float] | None = None,
+        least: Mapping[str, float] | None = None,
+        *,
+        penalty: float = 0.5,
+    ) -> None:
+        super().__init__(inside)
+        if not most and not least:
+            raise SpecError("say what is constrained: most={'parameters': 1e5}, or least={'intensity': 5}")
+        self.most = {} if not most else _amounts("most", most)
+        self.least = {} if not least else _amounts("least", least)
+        if wrong := [name for name, limit in (*self.most.items(), *self.least.items()) if limit <= 0]:
+            raise SpecError(f"a limit must be above 0 to tell by how much it is missed; that of {wrong[0]!r} is not")
+        if contrary := [name for name in self.most if self.least.get(name, 0) > self.most[name]]:
+            name = contrary[0]
+            raise SpecError(f"{name} cannot be {self.least[name]:g} at least and {self.most[name]:g} at most")
+        self.penalty = real("penalty", penalty)
+        if not 0 < self.penalty < 1:
+            raise SpecError(f"penalty is a factor above 0 and below 1, not {penalty!r}")
+
+    def judge(self, architecture: Architecture, score: Score) -> Score:
+        shares = [_figure(score.figures, name) / limit for name, limit in self.most.items()]
+        shares += [limit / max(_figure(score.figures, name), limit / WORST) for name, limit in self.least.items()]
+        factor = math.prod(self.penalty ** min(share, WORST) for share in shares if share > 1)
+        fitness = score.fitness * factor if score.fitness >= 0 else score.fitness / factor
+        return Score(fitness, {**score.figures, "fitness": score.fitness, "penalty": factor})
+
+    def options(self) -> dict[str, Any]:
+        return {"most": self.most, "least": self.least, "penalty": self.penalty}
+
+    @classmethod
+    def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> Penalised:
+        return cls(inside, spec["most"], spec["least"], penalty=spec["penalty"])
 
 
 class Weighted(Wrapped):

@@ -1,9 +1,11 @@
-"""What a network costs: parameters, multiply-adds, and on this machine its latency and memory.
+"""What a network costs: parameters, multiply-adds and their intensity, and on this machine its latency and memory.
 
     Resources(space, task, ["latency"])                   as the fitness: less is better, so it is negative
     WithFigures(estimator, Resources(space, task))        as figures beside another fitness
 
-Parameters and multiply-adds ("flops", as the field says) are counted, and the same everywhere. Latency is the median of
+Parameters and multiply-adds ("flops", as the field says) are counted, and the same everywhere; so is the intensity, the
+multiply-adds for each byte that the layers read and write (Williams, Waterman & Patterson 2009, the roofline model): a
+network with little of it waits for the memory, however fast the machine computes. Latency is the median of
 repeated runs after warming up: it belongs to this machine, comes out a little different each time, and stays what it
 was when a search is repeated, for then it is read from the journal.
 """
@@ -31,8 +33,11 @@ from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.threads import torch_threads
 
-FIGURES = ("parameters", "flops", "latency", "memory")
-"""What can be measured: numbers, multiply-adds, seconds and bytes for one image (or `batch` of them)."""
+FIGURES = ("parameters", "flops", "latency", "memory", "intensity")
+"""What can be measured: numbers, multiply-adds, seconds and bytes for one image (or `batch` of them), multiply-adds for
+each byte."""
+WANTED = ("intensity",)
+"""Of which one wants much."""
 WARM_UP = 3
 """Runs before the first that is timed."""
 
@@ -73,6 +78,32 @@ def memory(network: nn.Module, x: torch.Tensor) -> int:
     return alive.most + sum(own.values())
 
 
+def traffic(network: nn.Module, x: torch.Tensor) -> int:
+    """Bytes that the convolutions and linear layers of a forward pass read (inputs, weights, biases) and write.
+
+    As if each went to the memory and came from there, and all else (normalisation, activations, pooling) were done on
+    the way.
+    """
+    moved = 0
+
+    def count(layer: nn.Module, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
+        nonlocal moved
+        moved += sum(tensor.numel() * tensor.element_size() for tensor in (*given, made, *layer.parameters()))
+
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(x)
+    finally:
+        network.train(training)
+        for hook in hooks:
+            hook.remove()
+    return moved
+
+
 class _Alive(TorchDispatchMode):
     """Adds up the storage of tensors made inside, for as long as they live."""
 
@@ -107,7 +138,8 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 
 
 class Resources:
-    """An estimator of what architectures cost. The fitness is the negative of the first figure; all are figures.
+    """An estimator of what architectures cost. The fitness is the first figure, negative but for the intensity, of
+    which one wants much; all are figures.
 
     Args:
         space: builds the networks.
@@ -143,7 +175,8 @@ class Resources:
 
     def __call__(self, architecture: Architecture) -> Score:
         figures = self.measure(architecture)
-        return Score(-figures[self.figures[0]], figures)
+        first = self.figures[0]
+        return Score(figures[first] if first in WANTED else -figures[first], figures)
 
     def measure(self, architecture: Architecture) -> Mapping[str, float]:
         """Name of a figure -> its value."""
@@ -152,9 +185,12 @@ class Resources:
         shape = tuple(self.task.input_shape)
         x = torch.zeros(self._batch, *shape)
         found: dict[str, float] = {}
-        if {"parameters", "flops"} & set(self.figures):
+        if {"parameters", "flops", "intensity"} & set(self.figures):
             cost = networks.cost(network, shape)
             found |= {"parameters": cost.parameters, "flops": cost.multiply_adds}
+        if "intensity" in self.figures:
+            bytes_ = traffic(network, x[:1])
+            found["intensity"] = found["flops"] / bytes_ if bytes_ else 0.0
         if "memory" in self.figures:
             found["memory"] = memory(network, x)
         if "latency" in self.figures:

@@ -84,6 +84,11 @@ class Table:
         """See `naslab.estimators.Trainable`."""
         self._level(fidelity)
 
+    @property
+    def fidelities(self) -> Sequence[int]:
+        """Epochs that it can be asked for; none where only the whole training is known."""
+        return self.benchmark.lengths(self.metric)
+
     def _known(self, number: int) -> dict[str, float]:
         return {name: float(column[number]) for name, column in self._figures.items()}
 
@@ -94,7 +99,7 @@ class Table:
                 if epochs is not None and epochs != int(epochs):
                     raise SpecError(f"epochs={epochs} is not a whole number")
                 whole = None if epochs is None else int(epochs)
-                if whole is not None and whole != self.epochs and not self._has_levels:
+                if whole is not None and whole != self.epochs and not self.fidelities:
                     raise SpecError(f"{self.benchmark.name}: {self.metric!r} is known after the whole training only")
                 fitness = self.benchmark.goodness(self.metric, epochs=whole).tolist()
                 seconds = None
@@ -104,15 +109,6 @@ class Table:
                 raise UnknownFidelity(f"a candidate was to be trained for {epochs} epochs, but {error}") from None
             self._levels[epochs] = fitness, seconds
         return self._levels[epochs]
-
-    @property
-    def _has_levels(self) -> bool:
-        """Whether the metric depends on the epochs: then no length at all is none of those that are known."""
-        try:
-            self.benchmark.column(self.metric, epochs=-1)
-        except SpecError:
-            return True
-        return False
 
     def spec(self) -> dict[str, Any]:
         return {

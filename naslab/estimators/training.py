@@ -41,8 +41,8 @@ class Training:
     """Held-out accuracy, in [0, 1], of the network that an architecture describes, in its best epoch. The test images
     are not looked at for it.
 
-    Its figures: "parameters", "epochs" (in all), "seconds" (of this part of the training, on the clock) and
-    "best_valid_accuracy" (of the last five epochs).
+    Its figures: "parameters", "epochs" (in all), "seconds" (of this part of the training, on the clock), "train_loss"
+    (of the last epoch) and "best_valid_accuracy" (of the last five).
 
     Args:
         space: builds the networks, of its own sizes.
@@ -124,6 +124,7 @@ class Training:
             )
         accuracies = [row.valid_accuracy or 0.0 for row in report.history]
         figures = {"parameters": report.parameters, "epochs": report.epochs, "seconds": report.seconds}
+        figures["train_loss"] = report.history[-1].train_loss
         return Score(max(accuracies), {**figures, "best_valid_accuracy": max(accuracies[-LAST:])})
 
     def check_fidelity(self, fidelity: float) -> None:

@@ -26,6 +26,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+from tqdm import tqdm
 
 from naslab.errors import RunError, SpecError, whole
 
@@ -33,6 +34,8 @@ Result = TypeVar("Result")
 
 START_SECONDS = 120.0
 """How long a worker may take until it is ready; loading torch from a slow disk takes most of it."""
+RESTART_SECONDS = 0.1
+"""How long to wait until a worker that could not be started is tried again."""
 _SET_PDEATHSIG = 1
 
 
@@ -83,11 +86,11 @@ class Workers(Executor):
         for name, value in (("timeout", timeout), ("memory", memory)):
             if value is not None and not value > 0:
                 raise SpecError(f"{name} must be above 0, or None for no limit, not {value!r}")
-        limits = Limits(timeout, memory, whole("threads", threads, 1), whole("tries", tries, 1))
+        self._limits = Limits(timeout, memory, whole("threads", threads, 1), whole("tries", tries, 1))
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._open: weakref.WeakKeyDictionary[Future[Any], _Call] = weakref.WeakKeyDictionary()
-        self._lanes = [_Lane(self._calls, limits) for _ in range(self.workers)]
-        self._end = weakref.finalize(self, _stop, self._calls, self.workers)
+        self._lanes = [_Lane(self._calls, self._limits) for _ in range(self.workers)]
+        self._end = weakref.finalize(self, _stop, self._calls, self._lanes)
         self._end.atexit = False  # then the system does it
 
     def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
@@ -98,6 +101,11 @@ class Workers(Executor):
         self._open[call.future] = call
         self._calls.put(call)
         return call.future
+
+    def grow(self, workers: int) -> None:
+        """Have so many workers, if there are fewer."""
+        self._lanes += [_Lane(self._calls, self._limits) for _ in range(self.workers, workers)]
+        self.workers = len(self._lanes)
 
     def cancel(self, future: Future[Any]) -> None:
         """End a call of this pool, also one that runs: its worker is killed and replaced.
@@ -124,8 +132,8 @@ class Workers(Executor):
         return [child.process.pid for child in children if child is not None and child.process.is_alive()]
 
 
-def _stop(calls: queue.SimpleQueue[_Call | None], workers: int) -> None:
-    for _ in range(workers):
+def _stop(calls: queue.SimpleQueue[_Call | None], lanes: list[_Lane]) -> None:
+    for _ in lanes:
         calls.put(None)
 
 
@@ -183,7 +191,12 @@ class _Lane:
         content = None
         for _ in range(self._limits.tries):
             if self.child is None or not self.child.process.is_alive():
-                self.child = _Child(self._limits)
+                try:
+                    self.child = _Child(self._limits)
+                except (EOFError, OSError) as error:  # the server that forks them has died; the next try begins another
+                    content = f"it could not be started: {type(error).__name__}"
+                    time.sleep(RESTART_SECONDS)
+                    continue
             kind, content = call.run(self.child, self._limits.timeout)
             if kind == "result":
                 return content
@@ -283,6 +296,7 @@ def _work(pipe: Connection, limits: Limits) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; what becomes of it the parent says
     _die_with_parent()
     torch.set_num_threads(limits.threads)
+    tqdm.set_lock(threading.RLock())  # its own belongs to the system, and would be left behind by one that is killed
     if limits.memory is not None:
         _limit_memory(limits.memory)
     pipe.send(("ready", None))

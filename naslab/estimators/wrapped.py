@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.estimators.estimator import Estimator, Kept, Score, UnknownFidelity
+from naslab.estimators.estimator import Estimator, Kept, Learning, Score, UnknownFidelity
 from naslab.spaces.space import Space
 
 
@@ -73,10 +74,33 @@ class Wrapped(ABC):
         self.admit(architecture)
         return self.judge(architecture, train(architecture, fidelity=fidelity, begin=begin, keep=keep))
 
+    @property
+    def fidelities(self) -> Collection[float] | None:
+        """Epochs that the one inside can be asked for, where these are few."""
+        return getattr(self.inside, "fidelities", None)
+
     def check_fidelity(self, fidelity: float) -> None:
         """See `naslab.estimators.Trainable`."""
         if (check := getattr(self.inside, "check_fidelity", None)) is not None:
             check(fidelity)
+
+    def hear(self, figures: Mapping[str, float]) -> Wrapped:
+        """See `naslab.estimators.estimator.Learning`: the one inside hears it, if it learns."""
+        return self._around(self.inside.hear(figures) if isinstance(self.inside, Learning) else self.inside)
+
+    def memory(self) -> Any:
+        return self.inside.memory() if isinstance(self.inside, Learning) else ()
+
+    def remember(self, memory: Any) -> Wrapped:
+        return self._around(self.inside.remember(memory) if isinstance(self.inside, Learning) else self.inside)
+
+    def _around(self, inside: Estimator) -> Wrapped:
+        """The same around another."""
+        if inside is self.inside:
+            return self
+        other = copy.copy(self)
+        other.inside = inside
+        return other
 
     @classmethod
     @abstractmethod

@@ -1,13 +1,26 @@
-"""Forward passes that only look: running statistics stay as they are."""
+"""Forward passes that only look: running statistics stay as they are.
+
+A child of shared weights can be normalised by three kinds of statistics (`BATCH_NORM`, `normalised`), which may order
+children quite differently: the kept ones are of whatever was trained, not of this child.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from naslab.errors import SpecError, unknown
+
+BATCH_NORM = {
+    "batch": "the statistics of each mini-batch",
+    "kept": "the running statistics, as training left them",
+    "recalibrated": "running statistics measured anew for this child, and then put back",
+}
+"""How a child of shared weights can be normalised."""
 
 
 @contextmanager
@@ -40,3 +53,58 @@ class KeptBuffers:
         with torch.no_grad():
             for buffer, value in zip(self._network.buffers(), self._before.pop(), strict=True):
                 buffer.copy_(value)
+
+
+@contextmanager
+def normalised(
+    network: nn.Module, batch_norm: str, forward: Callable[[Tensor], object], images: Iterable[Tensor]
+) -> Iterator[None]:
+    """Inside, without gradients, the network normalises in one of the ways of `BATCH_NORM`; outside it is as it was.
+
+    Args:
+        network: with the shared weights.
+        batch_norm: "batch", "kept" or "recalibrated".
+        forward: of the child.
+        images: mini-batches [B, C, H, W] of training images, looked at only to recalibrate: the running statistics
+            are the mean over mini-batches of the mean and of the unbiased variance.
+    """
+    known_batch_norm(batch_norm)
+    modes = [(module, module.training) for module in network.modules()]
+    kept = KeptBuffers(network)
+    try:
+        with torch.no_grad(), kept:
+            network.train(batch_norm != "kept")
+            if batch_norm == "recalibrated":
+                _measure_anew(network, forward, images)
+                network.eval()
+            if batch_norm == "batch":
+                with frozen_statistics(network):
+                    yield
+            else:
+                yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def known_batch_norm(batch_norm: str) -> str:
+    """The same, if it is one; else `SpecError`."""
+    if batch_norm not in BATCH_NORM:
+        raise SpecError(unknown("batch_norm", batch_norm, BATCH_NORM))
+    return batch_norm
+
+
+def _measure_anew(network: nn.Module, forward: Callable[[Tensor], object], images: Iterable[Tensor]) -> None:
+    """The k-th mini-batch moves the statistics by 1 / k, which is their mean, whatever they were before."""
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    try:
+        for norm in norms:
+            norm.reset_running_stats()
+        for number, batch in enumerate(images, start=1):
+            for norm in norms:
+                norm.momentum = 1 / number
+            forward(batch)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

@@ -100,7 +100,7 @@ class EnasMacroSupernet(nn.Module):
         """The child as a network of its own, with a copy of its part of the weights."""
         self._check(child)
         input_shape, classes, channels = self._built
-        network = EnasMacroNetwork(child, input_shape, classes, channels=channels).to(self.classifier.weight.device)
+        network = EnasMacroNetwork(child, input_shape, classes, channels=channels).to(self.classifier.weight)
         with torch.no_grad():
             for (_, own), (_, shared) in zip(_tensors(network), self._tensors_of(child), strict=True):
                 own.copy_(shared)

@@ -4,8 +4,11 @@ A motif is a graph whose first node is its input and whose last is its output; a
 edges of the motifs of level 2 are primitive operations, those of the cell, the one motif of level 3, are motifs of
 level 2. Wherever a motif stands it has weights of its own.
 
-    3 x 3 convolution; N cells at C channels; 3 x 3 separable convolution of stride 2; N cells at 2C; another; N cells
-    at 4C; average over the image, linear
+    3 x 3 convolution; N cells at C channels, N at 2C, N at 4C, a 3 x 3 separable convolution behind each: of stride 2
+    and to twice the channels where a group ends, but for the last; average over the image, linear
+
+That is the template of the paper's Fig. 2 as NASLib (https://github.com/automl/NASLib, search_spaces/hierarchical)
+builds it: C = 16 and N = 1 for the search, C = 64 and N = 2 for what was found.
 
 Differences from the paper: it merges by concatenation, whatever the width may grow to; here, nodes keep the width,
 either by a 1 x 1 convolution behind the concatenation (which the paper calls the general case) or as a sum. Edges that
@@ -101,11 +104,11 @@ class HierarchicalNetwork(nn.Module):
         sizes.one_of("merge", merge, MERGES)
         image_channels, _, _ = sizes.image(input_shape, GROUPS - 1)
         layers: list[nn.Module] = [Convolution(nn.Conv2d(image_channels, channels, 3, padding=1, bias=False))]
-        for group in range(GROUPS):
-            if group > 0:
-                layers.append(Convolution(depthwise(channels, stride=2), pointwise(channels, 2 * channels)))
-                channels *= 2
-            layers += [self._cell(cell, motifs, channels, merge) for _ in range(cells)]
+        for number in range(1, GROUPS * cells + 1):
+            layers.append(self._cell(cell, motifs, channels, merge))
+            wider = 2 if number % cells == 0 and number < GROUPS * cells else 1
+            layers.append(Convolution(depthwise(channels, stride=wider), pointwise(channels, wider * channels)))
+            channels *= wider
         self.layers = nn.Sequential(*layers)
         self.classifier = nn.Linear(channels, classes)
 

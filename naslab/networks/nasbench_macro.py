@@ -10,11 +10,13 @@ network: images of odd size are halved upwards.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
 from naslab.networks import sizes
+from naslab.networks.single_path import SinglePathChain
 
 STAGES = ((2, 2), (3, 4), (3, 8))
 """(layers, width in units of C) of each stage."""
@@ -61,6 +63,22 @@ def layer(option: str, channels_in: int, channels: int, stride: int) -> nn.Modul
     return convolution(channels_in, channels, stride=stride, activation=False)
 
 
+def places(channels: int) -> Iterator[tuple[int, int, int]]:
+    """(channels in, channels out, stride) of each layer."""
+    width = channels
+    for layers, units in STAGES:
+        for position in range(layers):
+            yield width, units * channels, 2 if position == 0 else 1
+            width = units * channels
+
+
+def _ends(input_shape: tuple[int, ...], classes: int, channels: int) -> tuple[nn.Module, nn.Module, nn.Module]:
+    """What is before the chain and after it."""
+    image_channels, _, _ = sizes.image(input_shape, reductions=len(STAGES))
+    stem = convolution(image_channels, sizes.positive("channels", channels), 3)
+    return stem, convolution(STAGES[-1][1] * channels, 40 * channels), nn.Linear(40 * channels, classes)
+
+
 class NASBenchMacroNetwork(nn.Module):
     """A chain of eight layers, one option each.
 
@@ -72,17 +90,18 @@ class NASBenchMacroNetwork(nn.Module):
 
     def __init__(self, options: Sequence[str], input_shape: tuple[int, ...], classes: int, *, channels: int) -> None:
         super().__init__()
-        image_channels, _, _ = sizes.image(input_shape, reductions=len(STAGES))
-        self.stem = convolution(image_channels, sizes.positive("channels", channels), 3)
-        chain, width, chosen = [], channels, iter(options)
-        for layers, units in STAGES:
-            for position in range(layers):
-                chain.append(layer(next(chosen), width, units * channels, stride=2 if position == 0 else 1))
-                width = units * channels
-        self.chain = nn.Sequential(*chain)
-        self.head = convolution(width, 40 * channels)
-        self.classifier = nn.Linear(40 * channels, classes)
+        self.stem, self.head, self.classifier = _ends(input_shape, classes, channels)
+        pairs = zip(options, places(channels), strict=True)
+        self.chain = nn.Sequential(*(layer(option, *place) for option, place in pairs))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, image channels, H, W] -> logits [B, classes]."""
         return self.classifier(self.head(self.chain(self.stem(x))).mean(dim=(2, 3)))
+
+
+def single_path_nasbench_macro(input_shape: tuple[int, ...], classes: int, *, channels: int) -> SinglePathChain:
+    """All networks at once, of which one path is computed."""
+    stem, head, classifier = _ends(input_shape, classes, channels)
+    chain = [{option: layer(option, *place) for option in BLOCKS} for place in places(channels)]
+    build = partial(NASBenchMacroNetwork, input_shape=input_shape, classes=classes, channels=channels)
+    return SinglePathChain(stem, chain, head, classifier, build)

@@ -58,8 +58,14 @@ def _argument(value: int | float | Tensor | Sequence[Tensor]) -> Any:
 
 
 def has_layout(x: Tensor) -> bool:
-    """Whether it is of a type and layout that the kernels can read: on the CPU, channels side by side."""
-    return x.device.type == "cpu" and x.dtype in REALS and x.is_contiguous(memory_format=torch.channels_last)
+    """Whether it is of a type and layout that the kernels can read: on the CPU, channels side by side. Never for
+    `torch.compile`, which cannot look inside."""
+    return (
+        not torch.compiler.is_compiling()
+        and x.device.type == "cpu"
+        and x.dtype in REALS
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
 
 
 def kernel(name: str, channels: int, dtype: torch.dtype) -> ctypes.CDLL | None:

@@ -40,6 +40,8 @@ FORMAT = 1
 _MOMENT = "run/moment"
 """Name under which a snapshot carries the checksum of the journal's row that it belongs to."""
 
+CANDIDATES = "candidates"
+"""Name of the folder for trainings of candidates."""
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"}
 
 
@@ -178,7 +180,7 @@ class Folder:
             )
         ]
         """What whoever opens the run should know."""
-        self.candidates = path / "candidates"
+        self.candidates = path / CANDIDATES
         """Where candidates' trainings are kept, if there are any."""
         # Any thread may drive, so the lock belongs to none.
         self._lock = FileLock(path / "lock", timeout=0, thread_local=False)

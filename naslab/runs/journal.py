@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from naslab.errors import RunError, SpecError
-from naslab.events import Changed, Event, Measured, Recovered, from_record
+from naslab.events import Changed, Event, Measured, Ranked, Recovered, from_record
 
 FORMAT = 1
 APPLICATION = 0x6E61736C  # "nasl", so that another program's database is told apart
 
-ASIDE = (Changed, Measured, Recovered)
+ASIDE = (Changed, Measured, Ranked, Recovered)
 """Events that are said beside the steps; every other event *is* a step, one each."""
 
 REWOUND = "rewound"

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 from naslab.architecture import Architecture
 from naslab.errors import NaslabError, SpecError
 from naslab.estimators import Score, Table
-from naslab.events import Evaluated, Event
+from naslab.estimators.evaluation import Outcome
+from naslab.events import Evaluated, Raced
+from naslab.runs.search import Search
 from naslab.searchers import Proposer, RandomSearch, Trials
 
-Move = tuple[Architecture, float | None, Mapping[str, float]]
-"""An architecture, its fitness or None if it failed, and what else was found."""
 NOTHING: Mapping[str, float] = {}
 ENDLESS = 2**62
 """Evaluations; the race itself says when a runner has had enough."""
+
+
+class Move(NamedTuple):
+    """An evaluation."""
+
+    architecture: Architecture
+    fitness: float | None
+    """None if it failed."""
+    figures: Mapping[str, float]
+    """What else was found."""
+    number: int
+    """Of the proposal."""
+    status: str = "done"
+    message: str = ""
 
 
 class Lane(Protocol):
@@ -26,6 +41,18 @@ class Lane(Protocol):
 
     def move(self) -> Move | None:
         """One evaluation; None when there are no more."""
+        ...
+
+    def repeat(self, logged: Raced) -> None:
+        """The same move again, with what came of it then."""
+        ...
+
+    def keep_in(self, folder: Path) -> None:
+        """Leave what is trained in this folder."""
+        ...
+
+    def spec(self) -> dict[str, Any]:
+        """JSON from which `again` makes it again, as it was at the beginning."""
         ...
 
 
@@ -44,20 +71,78 @@ class OnTable:
             found = None
         fitness, figures = found if isinstance(found, Score) else (found, NOTHING)
         self._proposer.tell(proposal, fitness, figures)
-        return proposal.architecture, fitness, figures
+        return Move(proposal.architecture, fitness, figures, proposal.number, "failed" if fitness is None else "done")
+
+    def repeat(self, logged: Raced) -> None:
+        self._proposer.tell(self._proposer.ask(), logged.fitness, logged.figures)
+
+    def keep_in(self, folder: Path) -> None:
+        """There is nothing to be kept."""
+
+    def spec(self) -> dict[str, Any]:
+        return self._proposer.spec()
 
 
-class OnEvents:
-    """Anything that gives an event a step: trials with any estimator, a whole `naslab.Search`."""
+class OnTrials:
+    """A proposer with any estimator.
 
-    def __init__(self, advance: Callable[[], Event | None], random: bool) -> None:
-        self._advance, self.random = advance, random
+    Args:
+        trials: new.
+        described: whether the race knows the estimator, so that the proposer alone describes the runner.
+    """
+
+    def __init__(self, trials: Trials, *, described: bool) -> None:
+        self._trials, self._described = trials, described
+        self.random = isinstance(trials.proposer, RandomSearch)
 
     def move(self) -> Move | None:
-        while (event := self._advance()) is not None:
+        if self._trials.step >= self._trials.total:
+            return None
+        return _move(self._trials.advance())
+
+    def repeat(self, logged: Raced) -> None:
+        outcome = Outcome(logged.status, logged.fitness, dict(logged.figures), logged.message)
+        self._trials.tell_again(logged.number, outcome)
+
+    def keep_in(self, folder: Path) -> None:
+        self._trials.keep_in(folder)
+
+    def spec(self) -> dict[str, Any]:
+        return self._trials.proposer.spec() if self._described else self._trials.spec()
+
+
+class OnSearch:
+    """A whole `naslab.Search`, which keeps its own events."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._next = 0
+        """Place among its events of what comes next."""
+        self.random = isinstance(search.searcher, Trials) and isinstance(search.searcher.proposer, RandomSearch)
+
+    def move(self) -> Move | None:
+        while self._next < len(self._search.events) or next(self._search, None) is not None:
+            event = self._search.events[self._next]
+            self._next += 1
             if isinstance(event, Evaluated):
-                return event.architecture, event.fitness, event.figures
+                return _move(event)
         return None
+
+    def repeat(self, logged: Raced) -> None:
+        self.move()
+
+    def keep_in(self, folder: Path) -> None:
+        if self._search.run is None:
+            raise SpecError(
+                "a race that is kept needs searches that are kept: give them run=..., or give the race the proposers"
+            )
+
+    def spec(self) -> dict[str, Any]:
+        return {"run": str(self._search.run)}
+
+
+def _move(event: Evaluated) -> Move:
+    return Move(event.architecture, event.fitness, event.figures, event.number, event.status, event.message)
 
 
 def lane(name: str, made: Any, estimator: Any, *, quick: bool) -> Lane:
@@ -71,15 +156,43 @@ def lane(name: str, made: Any, estimator: Any, *, quick: bool) -> Lane:
         if estimator is None:
             raise SpecError(f"searcher {name!r} evaluates nothing: give the race an estimator, such as a benchmark")
         trials = Trials(made, estimator, ENDLESS)  # which refuses what does not fit together
-        random = isinstance(made, RandomSearch)
-        return OnTable(made, estimator) if quick else OnEvents(trials.advance, random)
-    driven = getattr(made, "searcher", made)
-    if not isinstance(driven, Trials):
+        return OnTable(made, estimator) if quick else OnTrials(trials, described=True)
+    if isinstance(made, Trials):
+        return OnTrials(made, described=False)
+    if not isinstance(made, Search) or not isinstance(made.searcher, Trials):
         raise SpecError(
             f"searcher {name!r}: a race is among searches that evaluate candidates; the function of the seed gave "
             f"{made!r:.200}"
         )
-    random = isinstance(driven.proposer, RandomSearch)
-    if made is driven:
-        return OnEvents(lambda: driven.advance() if driven.step < driven.total else None, random)
-    return OnEvents(lambda: next(made, None), random)
+    return OnSearch(made)
+
+
+def lanes_of(name: str, factory: Any, estimator: Any, seeds: Sequence[int]) -> list[Lane]:
+    """The runners of one searcher, in the order of the seeds.
+
+    Args:
+        name: of the searcher, for messages.
+        factory: a class of `naslab.searchers`, or a function from a seed to a proposer, trials or a `naslab.Search`.
+        estimator: what scores an architecture, if not the searches themselves.
+        seeds: whole numbers.
+    """
+    first = _make(name, factory, estimator, seeds[0])
+    if isinstance(first, Proposer):  # it is asked once, and is none of the runners
+        quick = isinstance(estimator, Table) and first.ask().fidelity is None
+        made, spare = [_make(name, factory, estimator, seed) for seed in seeds], [first]
+    else:
+        quick, made, spare = False, [first, *(_make(name, factory, estimator, seed) for seed in seeds[1:])], []
+    if len({id(each) for each in [*spare, *made]}) < len(spare) + len(made):
+        raise SpecError(f"searcher {name!r}: the function must make a new one for each seed, and gave one twice")
+    return [lane(name, each, estimator, quick=quick) for each in made]
+
+
+def _make(name: str, factory: Any, estimator: Any, seed: int) -> Any:
+    if isinstance(factory, type) and issubclass(factory, Proposer):
+        space = None if estimator is None else estimator.space
+        if space is None:
+            raise SpecError(f"searcher {name!r}: a class needs an estimator that knows its space; give a function")
+        return factory(space, seed=seed)
+    if not callable(factory) or isinstance(factory, type):
+        raise SpecError(f"searcher {name!r}: expected a class or a function of the seed, got {factory!r:.200}")
+    return factory(seed)

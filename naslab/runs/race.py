@@ -4,25 +4,35 @@
 
 Nothing is shared between the runners but the estimator, so the curve of a searcher with a seed is the same in any
 company. On a table a runner costs microseconds an evaluation; with an estimator that trains, it is the same class.
+
+A race with a folder can be killed and opened again. What was evaluated stands there; a runner that has to go on is told
+it once more, with the answers of then, and one that has ended is left alone.
 """
 
 from __future__ import annotations
 
 import heapq
+import json
 import math
+import os
+from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from naslab import estimators
 from naslab.analysis.curves import Band, band, summed_up
 from naslab.architecture import Architecture
 from naslab.card import Card, card
 from naslab.errors import RunError, SpecError, real, unknown, whole
 from naslab.estimators import Table, as_estimator
-from naslab.runs.lanes import Lane, lane
+from naslab.events import Raced
+from naslab.runs.folder import CANDIDATES, located
+from naslab.runs.lanes import Move, lanes_of
 from naslab.runs.ledger import Ledger
-from naslab.searchers import Proposer
+from naslab.runs.race_folder import RaceFolder, runners
 
 EVALUATIONS = "evaluations"
 FREE = 1000
@@ -56,6 +66,8 @@ class Race:
             from the column of that name of a table.
         truth: by what the architecture that a runner would give is judged, a benchmark or a `Table`. If left out, the
             objective of the table that is searched; without a table the fitness itself.
+        run: folder to keep every evaluation in, which must not exist yet; `Race.open` goes on with it. None keeps
+            them in memory.
     """
 
     def __init__(
@@ -67,6 +79,7 @@ class Race:
         budget: float = 100,
         cost: str = EVALUATIONS,
         truth: Any = None,
+        run: str | os.PathLike[str] | None = None,
     ) -> None:
         if not isinstance(searchers, Mapping) or not searchers:
             raise SpecError(
@@ -84,7 +97,7 @@ class Race:
         if not 0 < self.budget < math.inf:
             raise SpecError(f"budget must be positive and finite, not {budget!r}")
         self.estimator = None if estimator is None else as_estimator(estimator)
-        self._lanes = [self._row(str(name), factory) for name, factory in searchers.items()]
+        self._lanes = [lanes_of(str(name), factory, self.estimator, self.seeds) for name, factory in searchers.items()]
         self.table = self._truth(truth)
         table = self.table
         goodness = None if table is None else table.benchmark.goodness(table.metric, epochs=table.epochs)
@@ -95,6 +108,96 @@ class Race:
         self._best: dict[tuple[int, int], tuple[float, Architecture]] = {}
         self._next = [(0.0, s, n) for s in range(len(self.searchers)) for n in range(len(self.seeds))]
         heapq.heapify(self._next)
+        self._behind: dict[tuple[int, int], deque[Raced]] = {}
+        """Place of a runner -> what it has to be told once more before it goes on."""
+        self._moves = 0
+        self._folder: RaceFolder | None = None
+        if run is not None:
+            path = located(run)
+            self._keep_candidates(path / CANDIDATES)
+            self._folder = RaceFolder.create(path, self.spec(), total=self.total, estimator=self._fingerprint)
+
+    @classmethod
+    def open(
+        cls, run: str | os.PathLike[str], searchers: Mapping[str, Any] | None = None, *, estimator: Any = None
+    ) -> Self:
+        """Go on with a race where it stopped, however it stopped.
+
+        Args:
+            run: the folder.
+            searchers: as at the beginning, where JSON cannot bring them back (searchers of the user's own).
+            estimator: what scores the candidates, where JSON cannot bring it back (the user's own function).
+        """
+        folder = RaceFolder(located(run))
+        try:
+            told = folder.spec
+            seeds = tuple(told["seeds"])
+            if estimator is None and told["estimator"] is not None:
+                estimator = estimators.from_spec(told["estimator"])
+            if searchers is None:
+                searchers = {name: runners(specs, seeds, estimator) for name, specs in told["searchers"].items()}
+            truth = None if told["truth"] is None else estimators.from_spec(told["truth"])
+            race = cls(searchers, estimator, seeds=seeds, budget=told["budget"], cost=told["cost"], truth=truth)
+            if race._fingerprint != folder.estimator:
+                raise RunError(
+                    f"the estimator is not that of the race at {folder.path}; pass the same as estimator=..."
+                )
+            described = json.loads(json.dumps(race.spec()["searchers"]))  # as the folder tells it: lists for tuples
+            if others := [name for name in described if described[name] != told["searchers"].get(name)]:
+                raise RunError(f"the race at {folder.path} was begun with another {others[0]!r}; pass the same ones")
+            race._catch_up(folder)
+        except BaseException:
+            folder.close()
+            raise
+        return race
+
+    def _catch_up(self, folder: RaceFolder) -> None:
+        """Take over what stands in a folder."""
+        self._folder = folder
+        self._keep_candidates(folder.candidates)
+        at = {(s, n): 0.0 for _, s, n in self._next}
+        for event in folder.events():
+            s, n = self.searchers.index(event.searcher), self.seeds.index(event.seed)
+            self._behind.setdefault((s, n), deque()).append(event)
+            at[s, n] = event.spent
+            self._moves = event.step
+            if event.spent <= self.budget:
+                self._note(s, n, event.architecture, event.fitness, event.spent)
+        self._next = [(spent, s, n) for (s, n), spent in at.items() if not self._enough(spent)]
+        heapq.heapify(self._next)
+
+    def _keep_candidates(self, folder: Path) -> None:
+        for s, row in enumerate(self._lanes):
+            for n, runner in enumerate(row):
+                runner.keep_in(folder / f"{s}-{n}")
+
+    def spec(self) -> dict[str, Any]:
+        """JSON of all that `Race.open` needs."""
+        return {
+            "searchers": {
+                name: [runner.spec() for runner in row] for name, row in zip(self.searchers, self._lanes, strict=True)
+            },
+            "estimator": None if self.estimator is None else self.estimator.spec(),
+            "seeds": list(self.seeds),
+            "budget": int(self.budget) if self.cost == EVALUATIONS else self.budget,
+            "cost": self.cost,
+            "truth": None if self.table is None else self.table.spec(),
+        }
+
+    @property
+    def _fingerprint(self) -> str:
+        return "" if self.estimator is None else self.estimator.fingerprint()
+
+    def close(self) -> None:
+        """Write what is left, and let others go on with the race."""
+        if self._folder is not None:
+            self._folder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -102,23 +205,53 @@ class Race:
         return self
 
     def __next__(self) -> Lap:
+        if self._folder is not None and self._folder.stuck:
+            self._folder.write()
         while self._next:
             before, s, n = self._next[0]
-            moved = self._lanes[s][n].move()
+            runner = self._lanes[s][n]
+            behind = self._behind.pop((s, n), None)
+            while behind:
+                runner.repeat(behind.popleft())
+            moved = runner.move()
             if moved is None:  # a search of its own, that has ended
                 heapq.heappop(self._next)
                 continue
-            architecture, fitness, figures = moved
+            architecture, fitness, figures = moved[:3]
             spent = before + self._price(s, n, architecture, fitness, figures)
-            if spent > self.budget:
-                heapq.heappop(self._next)
-                continue
-            if self.cost == EVALUATIONS and spent >= self.budget:
+            if self._enough(spent):
                 heapq.heappop(self._next)
             else:
                 heapq.heapreplace(self._next, (spent, s, n))
-            return self._note(s, n, architecture, fitness, spent)
+            if self._folder is not None:
+                self._keep(s, n, moved, spent)
+            if spent <= self.budget:
+                return self._note(s, n, architecture, fitness, spent)
+        if self._folder is not None:
+            self._folder.write()
         raise StopIteration
+
+    def _enough(self, spent: float) -> bool:
+        """Whether a runner can do no more."""
+        return spent > self.budget or (self.cost == EVALUATIONS and spent >= self.budget)
+
+    def _keep(self, s: int, n: int, moved: Move, spent: float) -> None:
+        assert self._folder is not None
+        self._moves += 1
+        self._folder.take(
+            Raced(
+                step=self._moves,
+                searcher=self.searchers[s],
+                seed=self.seeds[n],
+                number=moved.number,
+                architecture=moved.architecture,
+                status=moved.status,
+                fitness=moved.fitness,
+                message=moved.message,
+                figures=moved.figures,
+                spent=spent,
+            )
+        )
 
     def run(self) -> Race:
         """To the end."""
@@ -267,12 +400,21 @@ class Race:
         waiting = (
             [] if self.finished else [f"the race has not ended: {100 * self.progress:.0f} % of the budget is spent"]
         )
-        notes = [f"{seeds} {'seed' if seeds == 1 else 'seeds'} a searcher; 95 % intervals are of the mean over seeds"]
+        if not self.step:
+            waiting = ["the race has not begun"]
+        begun = self._ledger.count > 0
+        samples = {
+            name: [end for end, there in zip(ends, begun[s], strict=True) if there]
+            for s, (name, ends) in enumerate(self.final().items())
+        }
+        notes = [f"{_seeds(seeds)} a searcher; 95 % intervals are of the mean over seeds"]
+        if seeds == 1:
+            notes = ["one seed a searcher: there is no interval, and nobody can tell luck from merit"]
         if table is not None and isinstance(estimator, Table) and estimator.metric != table.metric:
             epochs = f" after {estimator.epochs} epochs" if estimator.epochs else ""
             notes.append(f"selected by {estimator.metric}{epochs}, judged by {table.metric}")
         return card(
-            self.final(),
+            samples,
             what=what,
             budgets=dict(zip(self.searchers, means, strict=True)) if self.cost == EVALUATIONS else None,
             budget_unit=self.cost,
@@ -288,7 +430,7 @@ class Race:
 
     def __repr__(self) -> str:
         head = (
-            f"Race: {len(self.searchers)} searchers, {len(self.seeds)} seeds, {self.budget:,.10g} {self.cost}; "
+            f"Race: {len(self.searchers)} searchers, {_seeds(len(self.seeds))}, {self.budget:,.10g} {self.cost}; "
             f"{self.step:,} evaluations so far"
         )
         return f"{head}\n{self.card}" if self.step else head
@@ -297,25 +439,6 @@ class Race:
         return self.card._repr_html_() if self.step else f"<pre>{self!r}</pre>".replace("'", "")
 
     # --- within ----------------------------------------------------------------------------------
-
-    def _row(self, name: str, factory: Any) -> list[Lane]:
-        """The runners of one searcher, in the order of the seeds."""
-        first = self._make(name, factory, self.seeds[0])
-        quick = isinstance(self.estimator, Table) and isinstance(first, Proposer) and first.ask().fidelity is None
-        made = [self._make(name, factory, seed) for seed in self.seeds]
-        if len({id(each) for each in [first, *made]}) <= len(made):
-            raise SpecError(f"searcher {name!r}: the function must make a new one for each seed, and gave one twice")
-        return [lane(name, each, self.estimator, quick=quick) for each in made]
-
-    def _make(self, name: str, factory: Any, seed: int) -> Any:
-        if isinstance(factory, type) and issubclass(factory, Proposer):
-            space = None if self.estimator is None else self.estimator.space
-            if space is None:
-                raise SpecError(f"searcher {name!r}: a class needs an estimator that knows its space; give a function")
-            return factory(space, seed=seed)
-        if not callable(factory) or isinstance(factory, type):
-            raise SpecError(f"searcher {name!r}: expected a class or a function of the seed, got {factory!r:.200}")
-        return factory(seed)
 
     def _truth(self, given: Any) -> Table | None:
         if given is None:
@@ -346,3 +469,7 @@ class Race:
 
     def _ended(self, s: int) -> bool:
         return all(place != s for _, place, _ in self._next)
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"

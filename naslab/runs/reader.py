@@ -8,6 +8,7 @@ from typing import Any
 from naslab.events import Event
 from naslab.runs.folder import driver, located, read_about
 from naslab.runs.journal import Row, peek
+from naslab.runs.live_ranking import LiveRanking
 from naslab.spaces import from_spec
 from naslab.spaces.space import Space
 
@@ -29,6 +30,11 @@ class RunReader:
     @property
     def space(self) -> Space:
         return from_spec(self.spec["space"])
+
+    @property
+    def ranking(self) -> LiveRanking | None:
+        """What scores a table's architectures with the shared weights as the search goes on, if anything does."""
+        return LiveRanking.from_spec(self.spec["ranking"]) if "ranking" in self.spec else None
 
     def events(self, since: int = 0) -> list[tuple[int, float, Event]]:
         """(number, seconds since 1970, event) of every event numbered above `since`, without abandoned ones.

@@ -24,19 +24,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, overload
 
-from tqdm import tqdm
-
 from naslab.architecture import Architecture
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError
 from naslab.events import Changed, Event, Measured, Recovered
 from naslab.runs.folder import Folder, create, free_space, located
 from naslab.runs.journal import ASIDE, Row
+from naslab.runs.live_ranking import LiveRanking
+from naslab.runs.replay import Differs, bring
 from naslab.runs.store import Memory, Store
 from naslab.searchers import Driven, Knob, Proposer, SupernetSearcher, Trials, from_spec
+from naslab.searchers.trials import WORKERS
 from naslab.spaces.space import Space
-
-LONG_REPLAY = 20
-"""Steps done again from which on a progress bar shows them."""
 
 _driving: weakref.WeakValueDictionary[tuple[int, str], Search] = weakref.WeakValueDictionary()
 """(process, folder) -> the search that drives it, so that a newer one in the same process can take over."""
@@ -86,6 +84,8 @@ class Search(Iterator[Event]):
         run: folder to keep everything in, which must not exist yet; None keeps it in memory. `~` is the home folder,
             and changing the working directory later changes nothing.
         snapshot_every: steps from one snapshot to the next. After a crash about half as many are done again.
+        ranking: scores architectures of a table with the shared weights every so many steps, which changes nothing in
+            the search; see `LiveRanking`. What it finds are `Ranked` events.
 
     One thread calls `next`; `set`, `events`, `step` and `knobs` may be used from any other meanwhile.
     """
@@ -100,6 +100,7 @@ class Search(Iterator[Event]):
         workers: int = 1,
         executor: Executor | None = None,
         snapshot_every: int = 50,
+        ranking: LiveRanking | None = None,
     ) -> None:
         if snapshot_every < 1:
             raise RunError(f"snapshot_every must be 1 step or more, not {snapshot_every}")
@@ -110,6 +111,10 @@ class Search(Iterator[Event]):
                 f"a search begins with a searcher that has not moved; this one has done {driven.step} steps. "
                 "Make a new one, or go on with a run by Search.open(path)"
             )
+        if ranking is not None:
+            if not isinstance(ranking, LiveRanking):
+                raise SpecError(f"ranking=... is nl.LiveRanking(table), not {ranking!r:.100}")
+            ranking.check(driven)
         if run is None:
             store: Store = Memory(snapshot_every)
             store.save(0, driven.state_dict())
@@ -117,7 +122,7 @@ class Search(Iterator[Event]):
             path = located(run)
             create(
                 path,
-                driven.spec(),
+                _spec(driven, ranking),
                 total=driven.total,
                 task=driven.fingerprint(),
                 every=snapshot_every,
@@ -126,7 +131,7 @@ class Search(Iterator[Event]):
             if (older := _driving.pop(_key(path), None)) is not None:
                 older._leave("its folder was removed")
             store = Folder(path)
-        self._begin(driven, store, snapshot_every)
+        self._begin(driven, store, snapshot_every, ranking)
         _moving[id(searcher)] = self
 
     @classmethod
@@ -136,6 +141,7 @@ class Search(Iterator[Event]):
         task: Any = None,
         *,
         estimator: Any = None,
+        workers: int | None = None,
         executor: Executor | None = None,
         strict: bool = True,
     ) -> Self:
@@ -145,6 +151,7 @@ class Search(Iterator[Event]):
             run: the folder.
             task: the data, where JSON cannot bring it back (the user's own arrays).
             estimator: what scores the candidates, where JSON cannot bring it back (the user's own function).
+            workers: candidates that are evaluated at once from the next step on; as many as before, if left out.
             executor: who evaluates them, if not processes that are started here.
             strict: refuse when the steps since the last snapshot come out differently here (another processor,
                 torch or number of threads). False goes on from that snapshot instead; the steps after it stay in
@@ -154,6 +161,8 @@ class Search(Iterator[Event]):
         _take_over(path)
         folder = Folder(path)
         try:
+            if "race" in folder.spec:
+                raise RunError(f"a race is kept at {path}; go on with it by nl.Race.open({str(path)!r})")
             searcher = from_spec(folder.spec, task, estimator, executor)
             if searcher.fingerprint() != folder.task:
                 what, name = ("estimator", "estimator") if "estimator" in folder.spec else ("data", "task")
@@ -162,20 +171,24 @@ class Search(Iterator[Event]):
                     f"{searcher.fingerprint()[:12]}, expected {folder.task[:12]}. Pass the same {what} as {name}=..."
                 )
             search = object.__new__(cls)  # __init__ makes a new run
-            search._begin(searcher, folder, folder.every)
+            described = folder.spec.get("ranking")
+            ranking = None if described is None else LiveRanking.from_spec(described)
+            search._begin(searcher, folder, folder.every, ranking)
         except BaseException:
             folder.close()
             raise
         try:
             search._recover(folder.notes, strict=strict)
+            if workers is not None:
+                search._hire(workers)
         except BaseException:
             search._leave("it could not be opened")
             raise
         return search
 
-    def _begin(self, searcher: Driven, store: Store, every: int) -> None:
-        self.searcher = searcher
-        self.spec: dict[str, Any] = searcher.spec()
+    def _begin(self, searcher: Driven, store: Store, every: int, ranking: LiveRanking | None) -> None:
+        self.searcher, self.ranking = searcher, ranking
+        self.spec: dict[str, Any] = _spec(searcher, ranking)
         self._store = store
         self._every = every
         self._events: list[Event] = [row.event for row in store.rows()]
@@ -227,11 +240,22 @@ class Search(Iterator[Event]):
             queued = dict(self._queued)
         changes: list[Event] = []
         for name, new in queued.items():
-            old = self.searcher.knobs[name].value
+            if name == WORKERS and isinstance(self.searcher, Trials):
+                old = self.searcher.workers
+            else:
+                old = self.searcher.knobs[name].value
             if new != old:
                 self.searcher.turn(name, new)
                 changes.append(Changed(step=self.step + 1, name=name, old=old, new=new))
-        return queued, [*changes, self.searcher.advance()]
+        event = self.searcher.advance()
+        ranked = self._ranked(event.step)
+        return queued, [*changes, *ranked, event]
+
+    def _ranked(self, step: int) -> list[Event]:
+        """What the shared weights' ranking is worth after a step, where it is asked for."""
+        if self.ranking is None or not self.ranking.due(step, self.searcher.total):
+            return []
+        return [self.ranking.rank(self.searcher)]  # type: ignore[arg-type]
 
     def _granted(self, queued: Mapping[str, float]) -> None:
         """Forget wishes once their step is done: a step that fails is tried again with them."""
@@ -293,7 +317,7 @@ class Search(Iterator[Event]):
 
     @property
     def events(self) -> EventLog:
-        """Every event so far: steps, changed knobs, measurements, recoveries."""
+        """Every event so far: steps, changed knobs, measurements, rankings, recoveries."""
         return EventLog(self._events)
 
     @property
@@ -327,6 +351,13 @@ class Search(Iterator[Event]):
             )
         with self._queue:
             self._queued[name] = value
+
+    def _hire(self, workers: int) -> None:
+        """From the next step on, so many at once."""
+        if not isinstance(self.searcher, Trials):
+            raise SpecError(f"workers=... is for proposers; {self.spec['searcher']!r} does one step at a time")
+        if self.step < self.total:
+            self.set(WORKERS, workers)
 
     def measure(self, name: str) -> float:
         """A figure of the moment, logged as a `Measured` event."""
@@ -402,7 +433,7 @@ class Search(Iterator[Event]):
                 )
                 store = Folder(path)
         search = object.__new__(type(self))  # __init__ makes a new run
-        search._begin(twin, store, self._every)
+        search._begin(twin, store, self._every, self.ranking)
         if isinstance(twin, Trials) and isinstance(self.searcher, Trials):
             twin.take_trainings(self.searcher)
         return search
@@ -463,7 +494,7 @@ class Search(Iterator[Event]):
         self._lost = True
         try:
             start, found = self._bring(self.searcher, self.step)
-        except _Differs as error:
+        except Differs as error:
             if strict:
                 raise
             start, found = error.start, [f"{error.what}; the run goes on from the snapshot of step {error.start}"]
@@ -475,31 +506,8 @@ class Search(Iterator[Event]):
             self._say(Recovered(step=self.step, message=f"broken off at step {self.step}; {done} steps done again"))
 
     def _bring(self, searcher: Driven, step: int) -> tuple[int, list[str]]:
-        """Put a searcher into the state after a step. The step of the snapshot it took, and what was damaged."""
-        notes = []
-        start = 0
-        for at in reversed([at for at in self._store.snapshots() if at <= step]):
-            try:
-                searcher.load_state_dict(self._store.load(at))
-                start = at
-                break
-            except (SnapshotDamaged, FileNotFoundError) as error:
-                self._store.set_aside(at)
-                notes.append(f"{error}; it was set aside, and an earlier one used")
-        else:
-            searcher.load_state_dict(self._again().state_dict())
-        changes: dict[int, list[Changed]] = {}
-        for event in self._events:
-            if isinstance(event, Changed):
-                changes.setdefault(event.step, []).append(event)
-        steps = [event for event in self._events if not isinstance(event, ASIDE)][start:step]
-        for logged in tqdm(steps, desc="steps done again", disable=len(steps) < LONG_REPLAY, leave=False):
-            for change in changes.get(logged.step, []):
-                searcher.turn(change.name, change.new)
-            again = searcher.repeat(logged)
-            if again != logged:
-                raise _Differs(logged, again, start, self.run)
-        return start, notes
+        """See `naslab.runs.replay.bring`."""
+        return bring(searcher, step, store=self._store, events=self._events, begin=self._again, run=self.run)
 
     def _again(self) -> Driven:
         """What is driven, as it was before its first step."""
@@ -559,24 +567,6 @@ class Search(Iterator[Event]):
             ) from error
 
 
-class _Differs(RunError):
-    """A step that was done again came out differently."""
-
-    def __init__(self, logged: Event, again: Event, start: int, run: Path | None) -> None:
-        self.start = start
-        fields = [
-            field.name
-            for field in dataclasses.fields(logged)
-            if type(again) is not type(logged) or _text(logged, field.name) != _text(again, field.name)
-        ]
-        self.what = f"step {logged.step} was done again and came out differently ({', '.join(fields)})"
-        way = f"Search.open({str(run)!r}, strict=False)" if run else f"rewind({start})"
-        super().__init__(
-            f"{self.what}. Results are equal bit for bit only with the same torch, processor and number of threads. "
-            f"{way} goes on from the snapshot of step {start} and keeps the steps after it as abandoned"
-        )
-
-
 def _driven(searcher: Any, estimator: Any, budget: int | None, workers: int, executor: Executor | None) -> Driven:
     """What moves by steps: the searcher itself, or the trials of a proposer."""
     if isinstance(searcher, Proposer):
@@ -594,19 +584,17 @@ def _driven(searcher: Any, estimator: Any, budget: int | None, workers: int, exe
     return searcher
 
 
+def _spec(driven: Driven, ranking: LiveRanking | None) -> dict[str, Any]:
+    """What `run.json` says of a search: of the searcher, and of the ranking beside it."""
+    return driven.spec() if ranking is None else {**driven.spec(), "ranking": ranking.spec()}
+
+
 def _check_unclaimed(searcher: Any) -> None:
     """Two searches that move one searcher would each write down what is partly the other's doing."""
     older = _moving.get(id(searcher))
     if older is not None and older._process == os.getpid() and (older._left is None or older._lost):
         free = "" if older._lost or older.step else " (or close that one first)"
         raise RunError(f"this searcher is moved by another Search already, {older!r}; make a new one for each{free}")
-
-
-def _text(event: Event, field: str) -> str:
-    value = getattr(event, field)
-    if isinstance(value, Mapping):
-        return repr({key: getattr(item, "tolist", lambda item=item: item)() for key, item in value.items()})
-    return repr(value)
 
 
 def _shown(path: Path) -> str:

@@ -7,11 +7,15 @@ from typing import Any
 
 from naslab.errors import SpecError, unknown
 from naslab.estimators import from_spec as estimator_from_spec
+from naslab.searchers.assisted import assisted
 from naslab.searchers.auto_keras import AutoKeras, AutoKerasHyperparameters
 from naslab.searchers.bohb import BOHB, BOHBHyperparameters
 from naslab.searchers.darts import Darts, DartsHyperparameters
 from naslab.searchers.drnas import DrNAS, DrNASHyperparameters
+from naslab.searchers.en2as import EN2AS, EN2ASHyperparameters
 from naslab.searchers.enas import Enas, EnasHyperparameters
+from naslab.searchers.epnas import EPNAS, EPNASHyperparameters
+from naslab.searchers.fairnas import FairNAS, FairNASHyperparameters
 from naslab.searchers.gdas import GDAS, GDASHyperparameters
 from naslab.searchers.gradient_search import GradientSearch, GradientSearchHyperparameters
 from naslab.searchers.hurdles import Hurdles, HurdlesHyperparameters
@@ -31,6 +35,7 @@ from naslab.searchers.robust_darts import RobustDarts, RobustDartsHyperparameter
 from naslab.searchers.sdarts import SmoothDarts, SmoothDartsHyperparameters
 from naslab.searchers.searcher import Draft, Driven, Knob, Proposal, Proposer, State, SupernetSearcher
 from naslab.searchers.snas import SNAS, SNASHyperparameters
+from naslab.searchers.spos import SPOS, SPOSHyperparameters
 from naslab.searchers.successive_halving import SuccessiveHalving, SuccessiveHalvingHyperparameters
 from naslab.searchers.trials import Trials
 
@@ -58,7 +63,11 @@ SEARCHERS: dict[str, type[SupernetSearcher] | type[Proposer]] = {
     QLearning.name: QLearning,
     LargeScaleEvolution.name: LargeScaleEvolution,
     AutoKeras.name: AutoKeras,
+    EPNAS.name: EPNAS,
     Enas.name: Enas,
+    SPOS.name: SPOS,
+    FairNAS.name: FairNAS,
+    EN2AS.name: EN2AS,
 }
 """Name in a run folder -> the class that goes on with it."""
 
@@ -75,6 +84,9 @@ def from_spec(spec: dict[str, Any], task: Any = None, estimator: Any = None, exe
         raise SpecError(unknown("searcher", spec["searcher"], SEARCHERS))
     searcher = SEARCHERS[spec["searcher"]]
     if not issubclass(searcher, Proposer):
+        for name, value in (("estimator", estimator), ("executor", executor)):
+            if value is not None:
+                raise SpecError(f"{name}=... is for proposers; {searcher.name!r} trains on its own task. Leave it out")
         return searcher.from_spec(spec, task)
     proposer = searcher.from_spec(spec)
     if "estimator" not in spec:
@@ -86,10 +98,13 @@ def from_spec(spec: dict[str, Any], task: Any = None, estimator: Any = None, exe
 
 __all__ = [
     "BOHB",
+    "EN2AS",
+    "EPNAS",
     "GDAS",
     "PPO",
     "SEARCHERS",
     "SNAS",
+    "SPOS",
     "AutoKeras",
     "AutoKerasHyperparameters",
     "BOHBHyperparameters",
@@ -99,8 +114,12 @@ __all__ = [
     "DrNASHyperparameters",
     "Draft",
     "Driven",
+    "EN2ASHyperparameters",
+    "EPNASHyperparameters",
     "Enas",
     "EnasHyperparameters",
+    "FairNAS",
+    "FairNASHyperparameters",
     "GDASHyperparameters",
     "GradientSearch",
     "GradientSearchHyperparameters",
@@ -135,6 +154,7 @@ __all__ = [
     "RobustDarts",
     "RobustDartsHyperparameters",
     "SNASHyperparameters",
+    "SPOSHyperparameters",
     "SmoothDarts",
     "SmoothDartsHyperparameters",
     "State",
@@ -142,5 +162,6 @@ __all__ = [
     "SuccessiveHalvingHyperparameters",
     "SupernetSearcher",
     "Trials",
+    "assisted",
     "from_spec",
 ]

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from naslab.architecture import Architecture
+from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, real, whole
 from naslab.searchers.gaussian_process import GaussianProcess
 from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
@@ -91,7 +91,8 @@ class AutoKeras(Proposer):
         self._proven = 0
         """Weights of the largest network that could be evaluated."""
         self._distances: dict[tuple[Architecture, Architecture], float] = {}
-        """A cache."""
+        """A cache; another is what each architecture answers."""
+        self._answers: dict[Architecture, dict[str, Option]] = {}
 
     # --- what to evaluate ------------------------------------------------------------------------------
 
@@ -103,6 +104,7 @@ class AutoKeras(Proposer):
         best = self._search(process, architectures)
         lasting = set(architectures)
         self._distances = {pair: apart for pair, apart in self._distances.items() if lasting.issuperset(pair)}
+        self._answers = {one: answers for one, answers in self._answers.items() if one in lasting}
         if best is None:  # nothing new around: anything that is allowed
             number = next(reversed(self._known))
             return Draft(self._walk(self._known[number][0]), "walk", (number,), begins_from=number)
@@ -171,9 +173,17 @@ class AutoKeras(Proposer):
     def _distance(self, one: Architecture, other: Architecture) -> float:
         """The edit distance, where the space has one; else how many choices differ."""
         if (one, other) not in self._distances:
-            measure = getattr(self.space, "edit_distance", self.space.distance)
+            measure = getattr(self.space, "edit_distance", self._differing)
             self._distances[one, other] = float(measure(one, other))
         return self._distances[one, other]
+
+    def _differing(self, one: Architecture, other: Architecture) -> int:
+        """`space.distance`, which would read each architecture anew for each pair."""
+        for each in (one, other):
+            if each not in self._answers:
+                self._answers[each] = self.space.answers(each)
+        first, second = self._answers[one], self._answers[other]
+        return sum(first.get(name) != second.get(name) for name in first.keys() | second.keys())
 
     # --- what came of it -------------------------------------------------------------------------------
 
@@ -229,3 +239,4 @@ class AutoKeras(Proposer):
         }
         self._failed = [Architecture(self.space.name, tuple(choices)) for choices in memory["failed"]]
         self._distances.clear()
+        self._answers.clear()

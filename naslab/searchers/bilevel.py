@@ -72,7 +72,12 @@ def _put(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 
 
 def gradients(loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """d loss / d inputs, zeros where the loss does not depend on one (an operation left out, say)."""
+    """d loss / d inputs, zeros where the loss does not depend on one (an operation left out, say) or on any at all.
+
+    The latter happens to a sampled cell in which nothing leads from the input to the output.
+    """
+    if not loss.requires_grad:
+        return [torch.zeros_like(x) for x in inputs]
     found = torch.autograd.grad(loss, list(inputs), allow_unused=True)
     return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)]
 

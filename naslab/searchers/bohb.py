@@ -23,7 +23,7 @@ Differences from the paper:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ import numpy as np
 
 from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError, real, whole
-from naslab.searchers.rungs import Halving, Rung, hyperband
+from naslab.searchers.rungs import Halving, Rung, fitting, hyperband
 from naslab.searchers.searcher import Proposal
 
 
@@ -43,6 +43,8 @@ class BOHBHyperparameters:
     """Epochs of the longest training, Hyperband's R."""
     eta: int = 3
     """One in so many goes on to the next rung."""
+    least: int = 1
+    """Epochs of the shortest training."""
     good: float = 0.15
     """Share of the candidates that count as good, the paper's q."""
     samples: int = 64
@@ -55,8 +57,10 @@ class BOHBHyperparameters:
     """No kernel is narrower: where all good candidates agree, others are still possible."""
 
     def __post_init__(self) -> None:
-        for name, least in (("most", 1), ("eta", 2), ("samples", 1)):
+        for name, least in (("most", 1), ("eta", 2), ("least", 1), ("samples", 1)):
             object.__setattr__(self, name, whole(name, getattr(self, name), least))
+        if self.least > self.most:
+            raise SpecError(f"the shortest training, {self.least} epochs, is longer than the longest, {self.most}")
         for name, low, high in (
             ("good", 0.0, 1.0),
             ("random_fraction", 0.0, 1.0),
@@ -122,12 +126,16 @@ class BOHB(Halving):
 
     def begin(self) -> None:
         super().begin()
-        self._brackets = hyperband(self.hyperparameters.most, self.hyperparameters.eta)
+        given = self.hyperparameters
+        self._brackets = hyperband(given.most, given.eta, given.least)
         self._known: dict[float, list[tuple[float, Mapping[str, Option]]]] = {}
         """Epochs -> fitness and answers of those that are known after them, in the order in which they were told."""
 
     def rungs(self, bracket: int) -> Sequence[Rung]:
         return self._brackets[bracket % len(self._brackets)]
+
+    def suited(self, known: Collection[float]) -> dict[str, Any]:
+        return fitting(known, self.hyperparameters.eta)
 
     def draw(self) -> tuple[Architecture, str]:
         model = self.model

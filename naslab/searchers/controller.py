@@ -81,6 +81,10 @@ class Controller:
         choices, self._open[number] = self._waiting.pop()
         return choices
 
+    def expect(self, number: int, log_probability: float) -> None:
+        """A child that was drawn elsewhere will be the proposal of that number."""
+        self._open[number] = log_probability
+
     def tell(self, number: int, choices: Prefix, reward: float | None) -> list[Told] | None:
         """Take in a reward, None for a child that is not learnt from; every m-th time the m that make a step."""
         log_probability = self._open.pop(number)

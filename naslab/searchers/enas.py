@@ -7,65 +7,53 @@
         the controller <- Adam, up  mean of (R - b) log P + entropy - KL(skips || prior);  b <- moving average of R
       several children from the controller; the one with the best validation accuracy is the result so far
 
-Children of all steps share their weights (`naslab.networks.enas_supernet`), so that none is trained from scratch, and
-one step costs what a step of the child alone would. A step is one mini-batch, of either phase.
+Children of all steps share their weights (`naslab.networks.enas_supernet` for whole networks, `enas_micro_supernet` for
+cells), so that none is trained from scratch, and one step costs what a step of the child alone would. A step is one
+mini-batch, of either phase.
 
-Defaults are those of the authors' search on CIFAR-10 (`enas_hyperparameters`); `LAPTOP` has smaller ones.
+Defaults are those of the authors' search on CIFAR-10 for whole networks (`enas_hyperparameters`), `MICRO` has those of
+their search for cells, `LAPTOP` smaller ones for either.
 
 Differences from the authors' code:
 - What of the weights a child does not have stays as it is: no decay, no momentum.
 - The bonus for entropy is its exact gradient, not a part of the reward; the KL is that of the distribution drawn from.
 - The baseline is without the bias towards its first value.
 - Operations of different layers have embeddings and scores of their own; what the LSTM reads after a layer is the sum
-  of the states that were joined (see `policies`).
+  of the states that were joined (see `policies`). The inputs of a node of a cell are options like any other, not found
+  by attention over the nodes before, and the convolutions have no head start over the other operations of a cell (a
+  bias of 10 inside the tanh, and in the normal cell 0.5 outside).
+- Adam has its usual constants, not beta_1 = 0 and epsilon = 1e-3.
 - Batch normalisation takes the statistics of the mini-batch for rewards, too; those that it keeps belong to no child.
 - The result is the best of ten children on 512 validation images, not on a mini-batch; no dropout, no auxiliary heads.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from naslab import spaces, tasks
 from naslab.architecture import Architecture
-from naslab.device import usable_device
-from naslab.errors import DataError, Diverged, SpecError, whole
 from naslab.events import ChildTrained, Evaluated
 from naslab.networks.batch_norm import frozen_statistics
-from naslab.randomness import numpy_generator, seeded, torch_generator
+from naslab.randomness import numpy_generator, torch_generator
 from naslab.searchers.controller import Controller, make_policy
 from naslab.searchers.enas_controller import Flattened, judge, objective
 from naslab.searchers.enas_hyperparameters import KNOBS, EnasHyperparameters, restarted_cosine
 from naslab.searchers.enas_hyperparameters import LAPTOP as LAPTOP
-from naslab.searchers.enas_weights import SharedWeights, below
+from naslab.searchers.enas_hyperparameters import MICRO as MICRO
+from naslab.searchers.policies import skip_ends
 from naslab.searchers.rewards import Baseline
-from naslab.searchers.searcher import Knob, State, SupernetSearcher, attribute_docstrings, read_hyperparameters
-from naslab.spaces.space import Prefix, Space
-from naslab.tasks import Images
+from naslab.searchers.searcher import Knob, State, attribute_docstrings
+from naslab.searchers.shared_weights import SharedWeights, WeightSharing, below
+from naslab.spaces.space import Prefix
 from naslab.tasks.order import batch_indices, epoch_length
 from naslab.threads import torch_threads
 
 
-@runtime_checkable
-class SharedSpace(Protocol):
-    """A space whose networks can share their weights."""
-
-    def shared_weights(self, task: Any) -> nn.Module:
-        """(images, child) -> logits, where only the child is computed."""
-        ...
-
-    def layers_of(self, architecture: Architecture) -> Sequence[Any]:
-        """The child, as the shared weights want it."""
-        ...
-
-
-class Enas(SupernetSearcher):
+class Enas(WeightSharing):
     """Shared weights and a controller, in turns.
 
     Args:
@@ -80,42 +68,26 @@ class Enas(SupernetSearcher):
     name = "enas"
     Hyperparameters = EnasHyperparameters
 
-    def __init__(
-        self,
-        space: Space,
-        task: Images,
-        *,
-        seed: int = 0,
-        device: str | None = None,
-        threads: int = 1,
-        **hyperparameters: Any,
-    ) -> None:
-        if not isinstance(space, Space) or not isinstance(space, SharedSpace):
-            raise SpecError(
-                f"enas needs a space with shared weights, such as nl.spaces.EnasMacro(), not {space!r:.100}"
-            )
-        if not isinstance(task, Images):
-            raise SpecError(f"enas needs a task such as nl.tasks.FashionMNIST(), not {task!r:.100}")
-        self.seed, self.threads = whole("seed", seed, 0), whole("threads", threads, 1)
-        self.hyperparameters = given = read_hyperparameters(EnasHyperparameters, hyperparameters)
-        self.space, self.task, self.device = space, task, usable_device(device)
-        self._train, self._valid = task.halves(seed, given.train_portion)
-        if (smaller := min(len(self._train), len(self._valid))) < given.batch_size:
-            raise DataError(
-                f"a batch of {given.batch_size} is larger than the {smaller} images of the smaller part of the "
-                f"training data ({len(task.train)} in all, train_portion={given.train_portion:g}); take "
-                f"batch_size={smaller} or less, or another train_portion"
-            )
+    def begin(self, network: nn.Module) -> None:
+        given, seed, space = self.hyperparameters, self.seed, self.space
         self._weight_steps = epoch_length(len(self._train), given.batch_size)
         self._controller_steps = given.controller_steps * given.children
-        self._step = 0
-        with seeded(seed, "weights"):
-            network = space.shared_weights(task).to(self.device)
-        self.weights = SharedWeights(network, given)
+        self.weights = SharedWeights(
+            network,
+            rate=given.w_lr,
+            momentum=given.w_momentum,
+            clip=given.w_clip,
+            weight_decay=2 * given.w_l2,  # the gradient of w_l2 |w|^2
+            nesterov=True,
+        )
         sizes = {"units": given.units, "layers": given.layers, "reach": given.reach}
         policy = Flattened(
-            make_policy("lstm", seed=seed, **sizes), temperature=given.temperature, tanh_constant=given.tanh_constant
+            make_policy("lstm", seed=seed, **sizes),
+            temperature=given.temperature,
+            tanh_constant=given.tanh_constant,
+            op_tanh_reduce=given.op_tanh_reduce,
         )
+        self._skips = space.fixed_choices is None or any(map(skip_ends, space.fixed_choices))
         self.controller = Controller(
             policy, space.next_choice, children=given.children, learning_rate=given.controller_lr
         )
@@ -135,7 +107,8 @@ class Enas(SupernetSearcher):
         """A training mini-batch for a child's weights, or a validation mini-batch for the controller."""
         epoch, position = divmod(self._step, self._weight_steps + self._controller_steps)
         with torch_threads(self.threads):
-            self.weights.network.train()
+            if not self.weights.network.training:
+                self.weights.network.train()  # which asks every module, of which a child has few
             if position < self._weight_steps:
                 return self._train_child(epoch, position)
             return self._reward_child(epoch, position - self._weight_steps)
@@ -216,20 +189,13 @@ class Enas(SupernetSearcher):
         given = self.hyperparameters
         drawn = self.controller.draw(given.derived, numpy_generator(self.seed, "derived", self._step))
         children = [Architecture(self.space.name, choices) for choices in dict.fromkeys(drawn.answers)]
-        judged = [(child.choices, self._accuracy(child)) for child in children]
+        judged = [(child.choices, self.accuracy(child)) for child in children]
         return max(judged, key=lambda each: each[1])
 
-    def accuracy(self, child: Architecture) -> float:
-        """Of any child with the shared weights as they are, on the images on which children are derived."""
-        self.space.check(child)
-        with torch_threads(self.threads):
-            self.weights.network.train()
-            return self._accuracy(child)
-
-    def _accuracy(self, child: Architecture) -> float:
-        images = self._valid[: self.hyperparameters.derived_images]
-        parts = images.split(self.hyperparameters.batch_size)
-        return sum(self._judged(child, part)[0] * len(part) for part in parts) / len(images)
+    def accuracy(self, child: Architecture, *, batch_norm: str = "batch", images: int | None = None) -> float:
+        """By default, on the images on which children are derived."""
+        few = min(self.hyperparameters.derived_images, len(self._valid)) if images is None else images
+        return self._inherited(self.space.check(child), self._train, batch_norm, few)
 
     def _judged(self, child: Architecture, chosen: Tensor) -> tuple[float, float]:
         """Accuracy and loss of a child on images of the training data."""
@@ -253,17 +219,6 @@ class Enas(SupernetSearcher):
             self._drawn = first, drawn.answers
         return Architecture(self.space.name, self._drawn[1][place])
 
-    def _layers(self, child: Architecture) -> Any:
-        return self.space.layers_of(child)  # type: ignore[attr-defined]
-
-    def _must_be_finite(self, what: str, value: Tensor) -> None:
-        if not bool(torch.isfinite(value).all()):
-            raise Diverged(
-                f"step {self._step + 1}: the {what} is no longer finite (NaN or infinite); the step was not kept. "
-                "Go back with search.rewind(step) to before the loss grew, lower w_lr with search.set('w_lr', value), "
-                "and go on"
-            )
-
     # --- knobs -------------------------------------------------------------------------------------
 
     def _scheduled(self) -> float:
@@ -274,19 +229,22 @@ class Enas(SupernetSearcher):
         return restarted_cosine(epoch, **ends, first=given.restart, growth=given.restart_growth)
 
     def _values(self) -> dict[str, float]:
-        return {
+        values = {
             "w_lr": self._w_factor * self._scheduled(),
             "controller_lr": self.controller.learning_rate,
             "entropy_weight": self.entropy_weight,
             "skip_weight": self.skip_weight,
         }
+        return values if self._skips else {name: values[name] for name in values if name != "skip_weight"}
 
     @property
     def knobs(self) -> Mapping[str, Knob]:
         about, values = attribute_docstrings(EnasHyperparameters), self._values()
         return {
-            name: Knob(value=values[name], low=low, high=high, log=log, description=about[name])
-            for name, (low, high, log) in KNOBS.items()
+            name: Knob(
+                value=value, low=KNOBS[name][0], high=KNOBS[name][1], log=KNOBS[name][2], description=about[name]
+            )
+            for name, value in values.items()
         }
 
     def turn(self, name: str, value: float) -> None:
@@ -302,10 +260,6 @@ class Enas(SupernetSearcher):
     # --- where it stands, spec and state -----------------------------------------------------------
 
     @property
-    def step(self) -> int:
-        return self._step
-
-    @property
     def total(self) -> int:
         return self.hyperparameters.epochs * (self._weight_steps + self._controller_steps)
 
@@ -318,29 +272,6 @@ class Enas(SupernetSearcher):
         while (choice := self.space.next_choice(choices)) is not None:
             choices = (*choices, choice.options[int(self.controller.greedy[choice.name].argmax())])
         return Architecture(self.space.name, choices)
-
-    def spec(self) -> dict[str, Any]:
-        return {
-            "searcher": self.name,
-            "space": self.space.spec(),
-            "task": self.task.spec(),
-            "seed": self.seed,
-            "device": str(self.device),
-            "threads": self.threads,
-            "hyperparameters": dataclasses.asdict(self.hyperparameters),
-        }
-
-    @classmethod
-    def from_spec(cls, spec: dict[str, Any], task: Images | None = None) -> Enas:
-        device = "cpu" if spec["device"].startswith("cuda") and not torch.cuda.is_available() else spec["device"]
-        return cls(
-            spaces.from_spec(spec["space"]),
-            tasks.from_spec(spec["task"], task),
-            seed=spec["seed"],
-            device=device,
-            threads=spec["threads"],
-            **spec["hyperparameters"],
-        )
 
     def state_dict(self) -> State:
         baseline = [self.baseline.total, self.baseline.weight]

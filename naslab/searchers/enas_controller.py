@@ -2,6 +2,8 @@
 
 - Scores are flattened, so that no decision is ever certain: z becomes c tanh(z / T), which bounds the odds of two
   options by e^(2c) (the tanh constant and the temperature of Bello et al. 2017, https://arxiv.org/abs/1611.09940).
+- Decisions between operations may have a smaller bound, c / r, as in the authors' search for cells: while the inputs
+  of the nodes are learnt, all operations go on being trained.
 - A skip connection has the scores -q and q, as in the authors' code, instead of 0 and q.
 - Skip connections are pulled to a prior rho by KL(p || rho), summed over the states that may skip to a layer and
   averaged over the layers, so that children are neither chains nor all densely connected (Sec. 3.2).
@@ -10,7 +12,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -20,6 +24,14 @@ from naslab.architecture import Choice
 from naslab.searchers.policies import NextChoice, Policy, Walk, skip_ends, unroll
 from naslab.spaces.space import Prefix
 
+_OPERATION = re.compile(r"(.*/)?op(_\d+)?")
+
+
+@lru_cache(maxsize=4096)
+def is_operation(choice: Choice) -> bool:
+    """Whether a choice is between operations: its name ends in `op`, or in `op_0`, `op_1`, ..."""
+    return _OPERATION.fullmatch(choice.name) is not None
+
 
 class Flattened:
     """A policy whose scores are bounded.
@@ -28,11 +40,14 @@ class Flattened:
         policy: what gives the scores.
         temperature: T; more makes all decisions more alike.
         tanh_constant: c; 0 leaves the scores unbounded.
+        op_tanh_reduce: r; between operations the scores are bounded by c / r.
     """
 
-    def __init__(self, policy: Policy, *, temperature: float, tanh_constant: float) -> None:
+    def __init__(
+        self, policy: Policy, *, temperature: float, tanh_constant: float, op_tanh_reduce: float = 1.0
+    ) -> None:
         self.policy, self.temperature, self.tanh_constant = policy, temperature, tanh_constant
-        self.weights = policy.weights
+        self.op_tanh_reduce, self.weights = op_tanh_reduce, policy.weights
 
     def begin(self, count: int) -> FlattenedWalk:
         return FlattenedWalk(self, self.policy.begin(count))
@@ -43,7 +58,8 @@ class Flattened:
             query = scores[:, 1] - scores[:, 0]
             scores = torch.stack([-query, query], dim=1)
         scores = scores / self.temperature
-        return self.tanh_constant * torch.tanh(scores) if self.tanh_constant else scores
+        bound = self.tanh_constant / (self.op_tanh_reduce if is_operation(choice) else 1.0)
+        return bound * torch.tanh(scores) if bound else scores
 
 
 class FlattenedWalk:

@@ -1,7 +1,8 @@
 """What ENAS can be told, and what may be turned on the way (Pham et al. 2018, https://arxiv.org/abs/1802.03268).
 
-Defaults are those of the authors' search on CIFAR-10 (https://github.com/melodyguan/enas,
-scripts/cifar10_macro_search.sh); where they come from elsewhere, or the paper says otherwise, the attribute does.
+Defaults are those of the authors' search for whole networks on CIFAR-10 (https://github.com/melodyguan/enas,
+scripts/cifar10_macro_search.sh), `MICRO` has those of their search for cells; where they come from elsewhere, or the
+paper says otherwise, the attribute does.
 """
 
 from __future__ import annotations
@@ -24,6 +25,19 @@ KNOBS = {
 }
 """Name -> lowest, highest, logarithmic."""
 
+MICRO: Mapping[str, Any] = MappingProxyType(
+    {
+        "epochs": 150,
+        "batch_size": 160,
+        "w_l2": 1e-4,
+        "controller_steps": 30,
+        "children": 10,
+        "controller_lr": 0.0035,
+        "tanh_constant": 1.1,
+        "op_tanh_reduce": 2.5,
+    }
+)
+"""Where `scripts/cifar10_micro_search.sh` differs from the defaults: `Enas(nl.spaces.EnasMicro(), task, **MICRO)`."""
 LAPTOP: Mapping[str, Any] = MappingProxyType(
     {"epochs": 10, "batch_size": 64, "train_portion": 0.8, "controller_steps": 4, "children": 10, "controller_lr": 0.01}
 )
@@ -69,9 +83,11 @@ class EnasHyperparameters:
     baseline_momentum: float = 0.99
     """How slowly the baseline, a moving average of the rewards, forgets (main.py)."""
     tanh_constant: float = 1.5
-    """Scores of the options stay within plus and minus this; 0: no bound."""
+    """Scores of the options stay within plus and minus this; 0: no bound (paper: 2.5)."""
+    op_tanh_reduce: float = 1.0
+    """Between operations they stay within so many times less (micro_controller.py; 2.5 in the search for cells)."""
     temperature: float = 1.0
-    """Scores are first divided by this (main.py: not at all)."""
+    """Scores are first divided by this (main.py: not at all; paper: 5)."""
     units: int = 64
     """Hidden units of the LSTM (main.py)."""
     layers: int = 1
@@ -101,6 +117,7 @@ class EnasHyperparameters:
             ("skip_prior", 0, below_one, False),
             ("baseline_momentum", 0, below_one, True),
             ("tanh_constant", 0, 100, True),
+            ("op_tanh_reduce", 1e-3, 1e3, True),
             ("temperature", 1e-3, 1e3, True),
             ("reach", 0, 10, False),
         ):

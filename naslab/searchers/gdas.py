@@ -4,7 +4,10 @@
         on each edge: s <- softmax((log p + Gumbel numbers) / t), p = softmax(alpha); compute its largest operation only
         alpha <- alpha - Adam(grad_alpha L_val), taking the one-hot choice for s in the backward pass
         w <- w - SGD(grad_w L_train), with a choice of its own
-    t falls from 10 to 0.1 (the authors' code)
+    t falls in equal steps from 10 in the first epoch to 0.1 in the last
+
+The temperatures are those of the authors' code (https://github.com/D-X-Y/AutoDL-Projects, scripts-search/algos/GDAS.sh:
+`--tau_max 10 --tau_min 0.1`; exps/algos/GDAS.py: `tau_max - (tau_max - tau_min) * epoch / (total_epoch - 1)`).
 
 Differences from the authors' code: it gives the operations that were not chosen a share in the gradient by adding their
 (zero) weights to the output; here the gradient goes through the chosen one alone, as the paper has it. Momentum and
@@ -27,7 +30,7 @@ class GDASHyperparameters(Training):
     temperature: float = 10.0
     """Of the samples at the start; falls in equal steps."""
     temperature_end: float = 0.1
-    """At the end."""
+    """In the last epoch."""
 
 
 class GDAS(Composed):

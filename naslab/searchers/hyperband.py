@@ -10,16 +10,19 @@ A bracket with a large s begins with many candidates and little training; the la
 
 Differences from the paper:
 - Epochs are rounded to whole ones, at least 1.
+- Where an estimator knows trainings of some lengths only, such as a table, and none is asked for by hand, `most`,
+  `eta` and `least` are chosen among them.
 - When all brackets have ended, the first begins again, until the search's budget is spent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from naslab.errors import whole
-from naslab.searchers.rungs import Halving, Rung, hyperband
+from naslab.errors import SpecError, whole
+from naslab.searchers.rungs import Halving, Rung, fitting, hyperband
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +34,19 @@ class HyperbandHyperparameters:
     """Epochs of the longest training, the paper's R."""
     eta: int = 3
     """One in so many goes on to the next rung."""
+    least: int = 1
+    """Epochs of the shortest training: 1 in the paper, whose R counts in units of it."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "most", whole("most", self.most, 1))
-        object.__setattr__(self, "eta", whole("eta", self.eta, 2))
+        for name, low in (("most", 1), ("eta", 2), ("least", 1)):
+            object.__setattr__(self, name, whole(name, getattr(self, name), low))
+        if self.least > self.most:
+            raise SpecError(f"the shortest training, {self.least} epochs, is longer than the longest, {self.most}")
 
     @property
     def brackets(self) -> tuple[tuple[Rung, ...], ...]:
         """The rungs of each bracket, s_max first."""
-        return hyperband(self.most, self.eta)
+        return hyperband(self.most, self.eta, self.least)
 
 
 class Hyperband(Halving):
@@ -51,3 +58,6 @@ class Hyperband(Halving):
     def rungs(self, bracket: int) -> Sequence[Rung]:
         planned = self.hyperparameters.brackets
         return planned[bracket % len(planned)]
+
+    def suited(self, known: Collection[float]) -> dict[str, Any]:
+        return fitting(known, self.hyperparameters.eta)

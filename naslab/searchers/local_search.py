@@ -7,7 +7,7 @@
 Differences from the paper's Alg. 1:
 - It moves to the first neighbour that is fitter; the paper looks at all neighbours and moves to the fittest, which
   spends more queries a step.
-- An architecture whose fitness is known is not asked for again.
+- An architecture whose fitness is known is not asked for again, and no start: from there the way is known, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from naslab.architecture import Architecture, Option
 from naslab.searchers.searcher import Draft, Proposal, Proposer
 
 KNOWN_STARTS = 1000
-"""After so many restarts that led to nothing new, one is asked for again: the space may hold no more."""
+"""After so many starts that are known, one is asked for again: the space may hold no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,18 +50,18 @@ class LocalSearch(Proposer):
         """Neighbours that have not been looked at, the next one last."""
 
     def propose(self) -> Draft:
-        for restart in range(KNOWN_STARTS):
-            while self._here is not None and self._ahead:
-                architecture = self._ahead.pop()
-                if architecture.choices not in self._known:
-                    return Draft(architecture, "neighbour", (self._here.number,))
-                self._look(architecture)
-            self._here = None
+        while self._here is not None and self._ahead:
+            architecture = self._ahead.pop()
+            if architecture.choices not in self._known:
+                return Draft(architecture, "neighbour", (self._here.number,))
+            self._look(architecture)
+        self._here = None
+        start = self.space.sample(self.rng)
+        for _ in range(KNOWN_STARTS):
+            if start.choices not in self._known:
+                break
             start = self.space.sample(self.rng)
-            if start.choices not in self._known or restart == KNOWN_STARTS - 1:
-                return Draft(start, "random")
-            self._look(start)
-        raise AssertionError("unreachable")
+        return Draft(start, "random")
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         place = None if fitness is None else Place(fitness, proposal.number)

@@ -42,7 +42,7 @@ class ProxylessNASHyperparameters(Training):
     baseline_decay: float = 0.99
     """REINFORCE only: memory of the moving average of the reward."""
     resource_weight: float = 0.1
-    """Loss that the dearest cell is worth; 0: cost does not matter, and cannot be made to on the way."""
+    """Loss that the dearest cell is worth; 0: cost does not matter, until it is turned up."""
     resource: str = "multiply_adds"
     """Or "parameters"."""
 
@@ -64,6 +64,6 @@ class ProxylessNAS(Composed):
         reinforce = Reinforce(baseline_decay=hyper.baseline_decay)
         return Parts(
             sampling=BinaryGates() if hyper.rule == "gradient" else reinforce,
-            cures=(resource,) if resource.weight else (),
+            cures=(resource,),
             warmup=hyper.warmup,
         )

@@ -4,6 +4,9 @@
     repeat: parent <- fittest of S drawn at random from the population, with replacement
             child  <- mutate(parent);  add child;  remove the *oldest*
 
+The first ones may be given instead, `first=...`: what is known to be good, or what looks good at no cost (AREA, see
+`naslab.searchers.assisted`).
+
 Differences from the paper:
 - No identity mutation, so that a child is never its parent again.
 - An architecture that could not be evaluated does not join the population.
@@ -12,11 +15,11 @@ Differences from the paper:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from naslab.architecture import Architecture
+from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, whole
 from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
 
@@ -29,12 +32,22 @@ class RegularizedEvolutionHyperparameters:
     """How many architectures are alive."""
     sample: int = 25
     """How many are drawn for a tournament, whose fittest becomes the parent."""
+    first: tuple[tuple[Option, ...], ...] = ()
+    """Architectures, or their choices, that the population begins with; random ones follow until it is complete."""
 
     def __post_init__(self) -> None:
         for name in ("population", "sample"):
             object.__setattr__(self, name, whole(name, getattr(self, name), 1))
         if self.sample > self.population:
             raise SpecError(f"sample must be at most the population, {self.population}, not {self.sample}")
+        if not isinstance(self.first, Sequence) or isinstance(self.first, str):
+            raise SpecError(f"first are architectures, as a list, not {self.first!r:.200}")
+        if len(self.first) > self.population:
+            raise SpecError(f"first are at most as many as the population, {self.population}, not {len(self.first)}")
+        first = [one.choices if isinstance(one, Architecture) else one for one in self.first]
+        if wrong := [one for one in first if not isinstance(one, list | tuple)]:
+            raise SpecError(f"each of the first is an architecture or the list of its choices, not {wrong[0]!r:.200}")
+        object.__setattr__(self, "first", tuple(map(tuple, first)))
 
 
 class Member(NamedTuple):
@@ -54,11 +67,14 @@ class RegularizedEvolution(Proposer):
 
     def begin(self) -> None:
         self._sample: int = self.hyperparameters.sample
+        self._first = [self.space.architecture(choices) for choices in self.hyperparameters.first]
         self._alive: deque[Member] = deque(maxlen=self.hyperparameters.population)
 
     def propose(self) -> Draft:
         alive = self._alive
         size = len(alive)
+        if self.asked < len(self._first):
+            return Draft(self._first[self.asked], "first")
         if size < self.hyperparameters.population:
             return Draft(self.space.sample(self.rng), "random")
         parent = max([alive[int(u * size)] for u in self.rng.random(self._sample).tolist()])

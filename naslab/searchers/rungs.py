@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
@@ -29,21 +29,40 @@ class Rung(NamedTuple):
     epochs: float
 
 
-def hyperband(most: int, eta: int) -> tuple[tuple[Rung, ...], ...]:
+def hyperband(most: int, eta: int, least: int = 1) -> tuple[tuple[Rung, ...], ...]:
     """The rungs of each bracket of Hyperband (Li et al. 2018, Alg. 1), the one with most rungs first.
 
     Args:
         most: epochs of the longest training, R.
         eta: one in so many goes on to the next rung.
+        least: epochs of the shortest training; R is so many epochs in units of it.
     """
     s_max = 0
-    while eta ** (s_max + 1) <= most:  # the logarithm, without its rounding
+    while least * eta ** (s_max + 1) <= most:  # the logarithm, without its rounding
         s_max += 1
     brackets = []
     for s in range(s_max, -1, -1):
         n = math.ceil((s_max + 1) * eta**s / (s + 1))
-        brackets.append(tuple(Rung(n // eta**i, max(1, round(most / eta ** (s - i)))) for i in range(s + 1)))
+        brackets.append(tuple(Rung(n // eta**i, max(least, round(most / eta ** (s - i)))) for i in range(s + 1)))
     return tuple(brackets)
+
+
+def fitting(known: Collection[float], eta: int) -> dict[str, int]:
+    """Hyperband's `most`, `eta` and `least`, such that each of its trainings has one of the known lengths.
+
+    Args:
+        known: epochs, at least one; whole numbers.
+        eta: taken if it will do; else that which makes the most of the known lengths.
+    """
+    most = int(max(known))
+    found = [(0, 0, {"most": most, "eta": eta, "least": most})]
+    for least in {int(length) for length in known if length < most}:
+        for other in range(2, most // least + 1):
+            lengths = {rung.epochs for rungs in hyperband(most, other, least) for rung in rungs}
+            if lengths <= set(known):
+                rank = most + 1 if other == eta else len(lengths)
+                found.append((rank, -other, {"most": most, "eta": other, "least": least}))
+    return max(found, key=lambda one: (one[0], one[1], -one[2]["least"]))[2]
 
 
 class _Bracket:

@@ -3,6 +3,11 @@
     DARTS of first order, but w goes down L_train at weights of the operations that are off by up to a radius:
     "random": drawn uniformly (SDARTS-RS); "adversarial": the worst found by projected gradient ascent (SDARTS-ADV)
 
+The radius grows from 0.03 to 0.3 as in the authors' code (https://github.com/xiangning-chen/SmoothDARTS,
+sota/cnn/train_search.py: `0.03 + (epsilon_alpha - 0.03) * epoch / epochs`, so that 0.3 would be reached after the last
+epoch; attacker/perturb.py: 7 steps of 2 radius / 7 from a random start, each clipped). Difference: there the adversary
+looks at the network in evaluation mode, here at the statistics of the mini-batch.
+
 A smooth landscape around the mixture loses less when one operation an edge is kept.
 """
 
@@ -22,7 +27,7 @@ class SmoothDartsHyperparameters(Training):
     radius: float = 0.03
     """Of the perturbation at the start; it grows in equal steps."""
     radius_end: float = 0.3
-    """At the end."""
+    """Where it would be after the last epoch."""
     ascent_steps: int = 7
     """Adversarial only: gradients a step of the weights."""
 

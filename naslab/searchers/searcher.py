@@ -18,7 +18,7 @@ import math
 import numbers
 import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
@@ -198,6 +198,19 @@ class SupernetSearcher(ABC):
         """A figure too dear for every step, on request; which ones there are is the searcher's to say."""
         raise SpecError(f"{self.name} cannot measure {name!r}")
 
+    def accuracy(self, child: Architecture, *, batch_norm: str = "batch", images: int | None = None) -> float:
+        """What the shared weights, as they are, make of an architecture: its accuracy in [0, 1].
+
+        Changes nothing, and draws no random numbers: the next step is what it would have been.
+
+        Args:
+            child: any architecture of the space.
+            batch_norm: what it is normalised by: "batch", the statistics of each mini-batch; "kept", the running
+                ones; "recalibrated", running ones measured anew for this child on training images.
+            images: how many of the searcher's validation images, in a fixed order; a few hundred if left out.
+        """
+        raise SpecError(f"{self.name} shares no weights that could be ranked")
+
     @classmethod
     @abstractmethod
     def from_spec(cls, spec: dict[str, Any], task: Any = None) -> SupernetSearcher:
@@ -280,6 +293,7 @@ class Proposer(ABC):
         if not isinstance(space, Space):
             raise SpecError(f"{self.name} needs a space, for instance nl.spaces.NASBench201(), not {space!r:.200}")
         self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
+        self._given = frozenset(hyperparameters)
         self.space, self.seed = space, whole("seed", seed)
         self.rng: np.random.Generator = numpy_generator(self.seed, self.name)
         self.asked = 0
@@ -333,12 +347,23 @@ class Proposer(ABC):
         """Epochs that it will ask candidates to be trained for, as far as it knows them before."""
         return ()
 
+    def suited(self, known: Collection[float]) -> Mapping[str, Any]:
+        """Hyperparameters with which it would ask for trainings of these lengths only, in epochs; none if it cannot."""
+        return {}
+
     # --- what follows ----------------------------------------------------------------------------
 
     @property
     def open(self) -> tuple[Proposal, ...]:
         """What was asked and is not told yet, in the order of asking."""
         return tuple(self._open.values())
+
+    def suit(self, known: Collection[float]) -> None:
+        """Before the first proposal: ask for trainings of these lengths only, if the user has said nothing of them."""
+        suited = {} if set(self.fidelities) <= set(known) else self.suited(known)
+        if suited and not suited.keys() & self._given:
+            self.hyperparameters = dataclasses.replace(self.hyperparameters, **suited)
+            self.begin()
 
     def ask(self) -> Proposal:
         """The next architecture to be evaluated."""
@@ -356,6 +381,8 @@ class Proposer(ABC):
 
         `figures` are what else is known of it: "parameters", "flops", "latency", "seconds", ...
         """
+        if getattr(fitness, "ndim", None) == 0:  # a scalar of NumPy's or torch's
+            fitness = fitness.item()  # type: ignore[union-attr]
         if fitness is not None and not (isinstance(fitness, (float, int)) and math.isfinite(fitness)):
             raise SpecError(f"a fitness is a finite number, or None for a failed candidate; not {fitness!r}")
         known = self._open.get(proposal.number)

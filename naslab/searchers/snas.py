@@ -3,13 +3,17 @@
     repeat, a mini-batch at a time:
         Z <- softmax((log p + Gumbel numbers) / temperature) on each edge, p = softmax(alpha)
         alpha, w <- a step each, by one backward pass of L_train(w, Z) + resource_weight * expected cost
-    the temperature falls, and Z with it towards one operation an edge
+    the temperature falls in equal steps, and Z with it towards one operation an edge
 
 All training data is for both: there is no validation half, so that the validation figures of an event are those of the
 training batch.
 
-Differences from the paper: one sample a mini-batch; the resource loss is the expected cost of p, whose gradient is
-exact, of parameters or multiply-adds counted, or of a table of measurements; off unless a weight is given.
+Temperatures, epochs and learning rates are those of the authors' code (https://github.com/SNAS-Series/SNAS-Series,
+SNAS/README.md, train_search.py, and `Temp_Scheduler` in utils.py: 1 to 0.03 over 150 epochs, linearly).
+
+Differences from that code: the resource loss is the expected cost of p in units of the dearest cell, whose gradient is
+exact; theirs is the sum of the logarithms of the costs of the sample, times 0.01. Costs are counted parameters or
+multiply-adds, or a table of measurements; off unless a weight is given. No drop path (theirs: 0.3).
 """
 
 from __future__ import annotations
@@ -26,11 +30,11 @@ class SNASHyperparameters(Training):
     epochs: int = 150
     """Passes over the training data."""
     temperature: float = 1.0
-    """Of the samples at the start; falls by equal ratios."""
+    """Of the samples at the start; falls in equal steps."""
     temperature_end: float = 0.03
-    """At the end."""
+    """Where it would be after the last epoch."""
     resource_weight: float = 0.0
-    """Loss that the dearest cell is worth; 0: cost does not matter, and cannot be made to on the way."""
+    """Loss that the dearest cell is worth; 0: cost does not matter, until it is turned up."""
     resource: str = "multiply_adds"
     """Or "parameters"."""
 
@@ -47,5 +51,5 @@ class SNAS(Composed):
         return Parts(
             sampling=Concrete(temperature=hyper.temperature, temperature_end=hyper.temperature_end),
             level=Single(),
-            cures=(resource,) if resource.weight else (),
+            cures=(resource,),
         )

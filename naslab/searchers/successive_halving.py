@@ -8,17 +8,20 @@ little on what looks bad.
 Differences from the paper:
 - The epochs of each rung are given, where the paper spreads a budget evenly over the rungs: with eta = 2 and epochs
   that double, each rung costs the same, as there.
+- Where an estimator knows trainings of some lengths only, such as a table, and none is asked for by hand, the rungs
+  are chosen among them.
 - When a bracket has ended, another one begins, until the search's budget is spent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from naslab.errors import SpecError, real, whole
-from naslab.searchers.rungs import Halving, Rung
+from naslab.searchers.rungs import Halving, Rung, fitting, hyperband
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +63,14 @@ class SuccessiveHalving(Halving):
 
     def rungs(self, bracket: int) -> Sequence[Rung]:
         return self.hyperparameters.rungs
+
+    def suited(self, known: Collection[float]) -> dict[str, Any]:
+        """As the first bracket of Hyperband, with which each rung costs about the same."""
+        given = fitting(known, round(self.hyperparameters.eta))
+        first = hyperband(**given)[0]
+        epochs = tuple(rung.epochs for rung in first)
+        return {
+            "candidates": max(self.hyperparameters.candidates, first[0].size),
+            "epochs": epochs,
+            "eta": given["eta"],
+        }

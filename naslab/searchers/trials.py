@@ -7,6 +7,9 @@ A candidate that cannot be evaluated, or has no finite fitness, counts as a step
 search goes on. A step that is done again is not evaluated again: which proposal was done, and its fitness, stand in the
 journal. So a search is repeated exactly, although with several workers nobody knows beforehand who will be first.
 
+How many are open at once may change on the way (`turn("workers", 4)`, `Search.open(run, workers=4)`). A step that is
+done again is done with as many open as then.
+
 Where the estimator keeps weights, each training is left in a file before its fitness is told, named after all that it
 depends on. It is where training goes on, and what children inherit from. What is not there is trained again.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 import weakref
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
@@ -28,15 +32,18 @@ from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
 from naslab.errors import RunError, SpecError, whole
-from naslab.estimators import as_estimator
+from naslab.estimators import Learning, UnknownFidelity, as_estimator
 from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed
 from naslab.estimators.workers import Crashed, TimedOut, Workers
 from naslab.events import Evaluated, Event
+from naslab.searchers.failures import Failures
 from naslab.searchers.searcher import Knob, Proposal, Proposer, State, turned
 from naslab.spaces.space import Space
 
 ROOM = 2 * 2**30
 """Bytes of kept trainings from which on the oldest are removed. What is missed later is trained again."""
+WORKERS = "workers"
+"""What `turn` calls the number of proposals that are open at once. It is no knob of the searcher's."""
 
 
 class Trained(NamedTuple):
@@ -81,54 +88,86 @@ class Trials:
                 f"a search begins with a proposer that has not moved; this one has made {proposer.asked} proposals. "
                 "Make a new one, or go on with a run by Search.open(path)"
             )
-        self.proposer, self.estimator = proposer, as_estimator(estimator)
+        self.proposer = proposer
+        self.estimator: Any = as_estimator(estimator)
         scored = self.estimator.space
         if scored is not None and scored.name != proposer.space.name:
             raise SpecError(
                 f"the estimator scores architectures of {scored.name!r}, the searcher proposes those of "
                 f"{proposer.space.name!r}; make the searcher with the estimator's space"
             )
-        if (check := getattr(self.estimator, "check_fidelity", None)) is not None:
-            for epochs in sorted(proposer.fidelities, reverse=True):  # the longest first: its advice serves for all
-                check(epochs)
+        self._agree_on_fidelities()
         self._budget, self._step = whole("budget, the number of candidates to evaluate,", budget, 1), 0
         self._best: tuple[Architecture, float] | None = None
-        self._why = ""
-        """What the last candidate said that could not be evaluated."""
-        self._workers = whole("workers", workers, 1)
+        self._failures = Failures()
+        self._begun_with = self.workers = whole("workers", workers, 1)
+        """Proposals that are open at once: at first, and now."""
         self.executor = executor
         self._pool: Workers | None = None
         self._open: dict[int, tuple[Proposal, Mapping[str, float]]] = {}
         """Number -> a proposal that is not told yet, and the knobs with which it was asked."""
         self._under_way: dict[Proposal, Future[Outcome]] = {}
         self._evaluate = partial(evaluate, self.estimator)  # one object, which goes to each worker once
+        self._learns = isinstance(self.estimator, Learning)
+        if self._learns:
+            self._judge_by(self.estimator.remember(()))
         self._keeps = bool(getattr(self.estimator, "keeps_weights", False))
         self._trained: dict[int, Trained] = {}
         self._folder: Path | None = None
 
+    def _agree_on_fidelities(self) -> None:
+        """Have trainings asked for that are to be had; `UnknownFidelity` says what to write, if the user's are not."""
+        known = getattr(self.estimator, "fidelities", None)
+        if known:
+            self.proposer.suit(known)
+        if (check := getattr(self.estimator, "check_fidelity", None)) is None:
+            return
+        try:
+            for epochs in sorted(
+                self.proposer.fidelities, reverse=True
+            ):  # the longest first: its advice serves for all
+                check(epochs)
+        except UnknownFidelity as error:
+            suited = self.proposer.suited(known) if known else {}
+            if not suited:
+                raise
+            written = ", ".join(f"{name}={value!r}" for name, value in suited.items())
+            raise UnknownFidelity(f"{error}; write {type(self.proposer).__name__}(space, {written})") from None
+
     def advance(self) -> Evaluated:
         """Ask, evaluate, tell the first that is done."""
         self._ask()
-        if self._workers == 1 and self.executor is None:
+        if self.workers == 1 and self.executor is None and not self._under_way:
             proposal, _ = next(iter(self._open.values()))
             outcome = self._evaluate(proposal.architecture, self._lineage(proposal))
         else:
             proposal, outcome = self._first()
         if self._keeps:
             self._make_room()
-        return self._tell(proposal, outcome)
+        event = self._tell(proposal, outcome)
+        if (said := self._failures.note(event.status, event.message)) is not None:
+            warnings.warn(said, stacklevel=4)  # whoever called `next(search)`
+        return event
 
     def repeat(self, logged: Event) -> Event:
         """The same with the fitness that was found then, for the proposal that was first then."""
         if not isinstance(logged, Evaluated):
             return self.advance()
+        return self.tell_again(
+            logged.number, Outcome(logged.status, logged.fitness, dict(logged.figures), logged.message)
+        )
+
+    def tell_again(self, number: int, outcome: Outcome) -> Evaluated:
+        """A step whose outcome is known: of the proposal with that number."""
         self._ask()
-        proposal, _ = self._open.get(logged.number) or next(iter(self._open.values()))
-        return self._tell(proposal, Outcome(logged.status, logged.fitness, dict(logged.figures), logged.message))
+        proposal, _ = self._open.get(number) or next(iter(self._open.values()))
+        event = self._tell(proposal, outcome)
+        self._failures.note(event.status, event.message)  # was said then
+        return event
 
     def _ask(self) -> None:
         """Have as many proposals open as there are workers, and the budget allows."""
-        while len(self._open) < self._workers and (self.proposer.asked < self._budget or not self._open):
+        while len(self._open) < self.workers and (self.proposer.asked < self._budget or not self._open):
             knobs = {name: knob.value for name, knob in self.proposer.knobs.items()}
             proposal = self.proposer.ask()
             self._open[proposal.number] = proposal, knobs
@@ -138,11 +177,12 @@ class Trials:
     def _tell(self, proposal: Proposal, outcome: Outcome) -> Evaluated:
         fitness = outcome.fitness
         self.proposer.tell(proposal, fitness, outcome.figures)
+        if self._learns:
+            self._judge_by(self.estimator.hear(outcome.figures))
         _, inforce = self._open.pop(proposal.number)
         self._step += 1
         if fitness is not None and (self._best is None or fitness > self._best[1]):
             self._best = proposal.architecture, fitness
-        self._why = outcome.message or self._why
         best, best_fitness = self._best or (None, None)
         return Evaluated(
             step=self._step,
@@ -164,12 +204,18 @@ class Trials:
             knobs=inforce,
         )
 
+    def _judge_by(self, estimator: Any) -> None:
+        """The next candidates are evaluated by what the estimator knows now."""
+        if estimator is not self.estimator:
+            self.estimator, self._evaluate = estimator, partial(evaluate, estimator)
+
     # --- several at once ---------------------------------------------------------------------------
 
     def _first(self) -> tuple[Proposal, Outcome]:
         """Of the open proposals one that is done, and what came of it."""
-        if self.executor is None and self._pool is None:
-            self._pool = Workers(self._workers)
+        if self.executor is None:
+            self._pool = self._pool or Workers(self.workers)
+            self._pool.grow(self.workers)
         executor: Any = self.executor or self._pool
         wanted = [proposal for proposal, _ in self._open.values()]
         for stale in self._under_way.keys() - set(wanted):  # the search has gone back
@@ -299,8 +345,8 @@ class Trials:
         """The fittest so far; of equals the first."""
         if self._best is None:
             what = "has been evaluated yet" if self._step == 0 else f"of {self._step} candidates could be evaluated"
-            why = f"; the last one: {self._why}" if self._why else ""
-            raise RunError(f"there is no best architecture: none {what}; the events say more{why}")
+            why = f" ({self._failures})" if self._step else ""
+            raise RunError(f"there is no best architecture: none {what}{why}; the events say more")
         return self._best[0]
 
     @property
@@ -308,18 +354,22 @@ class Trials:
         return self.proposer.knobs
 
     def turn(self, name: str, value: float) -> None:
-        self.proposer.turn(name, value)
+        if name == WORKERS:
+            self.workers = int(value)
+        else:
+            self.proposer.turn(name, value)
 
     def check_knob(self, name: str, value: float) -> float:
-        return turned(name, value, self.knobs)
+        """Also `WORKERS`: proposals that are asked from then on."""
+        return whole(name, value, 1) if name == WORKERS else turned(name, value, self.knobs)
 
     def measure(self, name: str) -> float:
         """There is nothing to measure besides the fitness."""
         raise SpecError(f"{self.proposer.name} cannot measure {name!r}")
 
     def spec(self) -> dict[str, Any]:
-        """The workers are a part of it: on how many proposals are open depends what is proposed next."""
-        several = {"workers": self._workers} if self._workers > 1 else {}
+        """The workers it began with are a part of it: on how many proposals are open depends what is proposed next."""
+        several = {"workers": self._begun_with} if self._begun_with > 1 else {}
         return {**self.proposer.spec(), "estimator": self.estimator.spec(), "budget": self._budget, **several}
 
     def state_dict(self) -> State:
@@ -327,13 +377,26 @@ class Trials:
         proposer = {f"proposer/{name}": value for name, value in self.proposer.state_dict().items()}
         knobs = {number: dict(knobs) for number, (_, knobs) in self._open.items()}
         trained = [[number, list(one.architecture.choices), *one[1:]] for number, one in self._trained.items()]
-        mine = {"best": best, "why": self._why, "knobs": knobs, "trained": trained}
-        return {"step": self._step, **{name: json.dumps(value) for name, value in mine.items()}, **proposer}
+        mine = {"best": best, "failures": self._failures.memory(), "knobs": knobs, "trained": trained}
+        if self._learns:
+            mine["estimator"] = self.estimator.memory()
+        return {
+            "step": self._step,
+            "workers": self.workers,
+            **{name: json.dumps(value) for name, value in mine.items()},
+            **proposer,
+        }
 
     def load_state_dict(self, state: State) -> None:
         """Evaluations that are under way go on; what is still wanted of them is used."""
         self._step = int(state["step"])  # type: ignore[arg-type]
-        best, self._why, knobs, trained = (json.loads(str(state[name])) for name in ("best", "why", "knobs", "trained"))
+        self.workers = int(state["workers"])  # type: ignore[arg-type]
+        best, failures, knobs, trained = (
+            json.loads(str(state[name])) for name in ("best", "failures", "knobs", "trained")
+        )
+        self._failures.remember(failures)
+        if self._learns:
+            self._judge_by(self.estimator.remember(json.loads(str(state["estimator"]))))
         self._best = None if best is None else (Architecture(self.space.name, tuple(best[0])), best[1])
         prefix = "proposer/"
         self.proposer.load_state_dict(

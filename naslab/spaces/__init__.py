@@ -11,10 +11,12 @@ from naslab.spaces.chain import Chain
 from naslab.spaces.chain_skips import ChainSkips
 from naslab.spaces.darts_cell import DartsCell
 from naslab.spaces.enas_macro import EnasMacro
+from naslab.spaces.enas_micro import EnasMicro
 from naslab.spaces.evolving import Evolving
 from naslab.spaces.flexibert import FlexiBERT
 from naslab.spaces.hierarchical import Hierarchical
 from naslab.spaces.listed import Listed
+from naslab.spaces.mobile_chain import MobileChain
 from naslab.spaces.morphing import Morphing
 from naslab.spaces.nasbench101 import NASBench101
 from naslab.spaces.nasbench201 import NASBench201
@@ -23,7 +25,7 @@ from naslab.spaces.nasbench_mr import NASBenchMR
 from naslab.spaces.nasbench_nlp import NASBenchNLP
 from naslab.spaces.nasnet_cell import NASNetCell
 from naslab.spaces.segments import Segments
-from naslab.spaces.space import Shaped, Space, Supernet, SupernetSpace
+from naslab.spaces.space import DrawnSupernet, Shaped, Space, Supernet, SupernetSpace
 
 SPACES: dict[str, type[Space]] = {
     space.name: space
@@ -36,7 +38,9 @@ SPACES: dict[str, type[Space]] = {
         NASBenchNLP,
         FlexiBERT,
         Segments,
+        MobileChain,
         EnasMacro,
+        EnasMicro,
         NASNetCell,
         Chain,
         ChainSkips,
@@ -51,11 +55,14 @@ __all__ = [
     "Chain",
     "ChainSkips",
     "DartsCell",
+    "DrawnSupernet",
     "EnasMacro",
+    "EnasMicro",
     "Evolving",
     "FlexiBERT",
     "Hierarchical",
     "Listed",
+    "MobileChain",
     "Morphing",
     "NASBench101",
     "NASBench201",

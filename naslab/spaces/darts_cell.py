@@ -22,6 +22,7 @@ from naslab.networks import sizes
 from naslab.networks.darts import DartsNetwork
 from naslab.networks.darts_supernet import DartsSupernet
 from naslab.networks.genotype import MAX_NODES, Genotype
+from naslab.networks.single_path import SinglePathDarts
 from naslab.operations.images import DARTS_OPERATIONS, DARTS_SEARCHED
 from naslab.spaces.space import Prefix, Shaped, Space, weight_matrices
 
@@ -235,4 +236,19 @@ class DartsCell(Space):
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
             one_in=one_in,
+        )
+
+    def layers_of(self, architecture: Architecture) -> dict[str, list[tuple[str, int]]]:
+        """The two cells, as `entries` writes them."""
+        return self.entries(architecture)
+
+    def shared_weights(self, task: Shaped, *, channels: int | None = None, cells: int | None = None) -> SinglePathDarts:
+        """The weights of all networks at once, of which one path is computed; `layers_of` says which."""
+        return SinglePathDarts(
+            self.kept_operations,
+            self.nodes,
+            task.input_shape,
+            task.classes,
+            channels=self.channels if channels is None else channels,
+            cells=self.cells if cells is None else cells,
         )

@@ -51,12 +51,9 @@ def skips_distance(one: Sequence[Skip], other: Sequence[Skip]) -> float:
         return float(alone)
     from scipy.optimize import linear_sum_assignment  # here, for it takes its time
 
-    cost = np.array([[_skip_distance(a, b) for b in other] for a in one])
+    (begin, end), (begin_, end_) = np.array(one).T[:, :, None], np.array(other).T[:, None, :]
+    length, length_ = end - begin, end_ - begin_
+    apart = np.abs(begin - begin_) + np.abs(length - length_)  # [len(one), len(other)]
+    cost = apart / (np.maximum(begin, begin_) + np.maximum(length, length_))
     rows, columns = linear_sum_assignment(cost)
     return float(cost[rows, columns].sum()) + alone
-
-
-def _skip_distance(one: Skip, other: Skip) -> float:
-    begins, lengths = (one[0], other[0]), (one[1] - one[0], other[1] - other[0])
-    apart = abs(begins[0] - begins[1]) + abs(lengths[0] - lengths[1])
-    return apart / (max(begins) + max(lengths))

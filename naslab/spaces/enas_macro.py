@@ -113,6 +113,15 @@ class EnasMacro(Space):
             graph.add_edges_from((f"{PART}/{source}", f"{PART}/{number}") for source in (*skips, number - 1))
         return graph
 
+    def supergraph(self) -> nx.DiGraph:
+        """Every layer reads every state before it, and has its candidates in `ops`."""
+        graph = self.graph(Architecture(self.name, tuple(choice.options[-1] for choice in self._choices)))
+        for number in range(1, self.layers + 1):
+            node = graph.nodes[f"{PART}/{number}"]
+            del node["op"]
+            node["ops"] = OPERATIONS
+        return graph
+
     def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> EnasMacroNetwork:
         return EnasMacroNetwork(
             self.layers_of(architecture),

@@ -26,6 +26,7 @@ from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.nasbench201 import EDGES, NODES, NASBench201Network, NASBench201Supernet
+from naslab.networks.single_path import SinglePathNASBench201
 from naslab.operations.images import NASBENCH201_OPERATIONS
 from naslab.spaces.space import Prefix, Shaped, Space, weight_matrices
 
@@ -190,7 +191,7 @@ class NASBench201(Space):
     ) -> NASBench201Network:
         """The benchmark's network; `cells` is the number in each of the three stages."""
         return NASBench201Network(
-            [str(operation) for operation in self.check(architecture).choices],
+            self.layers_of(architecture),
             task.input_shape,
             task.classes,
             channels=self.channels if channels is None else channels,
@@ -208,4 +209,20 @@ class NASBench201(Space):
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
             one_in=one_in,
+        )
+
+    def layers_of(self, architecture: Architecture) -> list[str]:
+        """The operation of each edge, in the order of `EDGES`."""
+        return [str(operation) for operation in self.check(architecture).choices]
+
+    def shared_weights(
+        self, task: Shaped, *, channels: int | None = None, cells: int | None = None
+    ) -> SinglePathNASBench201:
+        """The weights of all networks at once, of which one path is computed; `layers_of` says which."""
+        return SinglePathNASBench201(
+            OPERATIONS,
+            task.input_shape,
+            task.classes,
+            channels=self.channels if channels is None else channels,
+            cells=self.cells if cells is None else cells,
         )

@@ -15,7 +15,8 @@ import networkx as nx
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks import sizes
-from naslab.networks.nasbench_macro import BLOCKS, LAYERS, NASBenchMacroNetwork
+from naslab.networks.nasbench_macro import BLOCKS, LAYERS, NASBenchMacroNetwork, single_path_nasbench_macro
+from naslab.networks.single_path import SinglePathChain
 from naslab.spaces.space import Prefix, Shaped, Space
 
 PART = "chain"
@@ -85,8 +86,17 @@ class NASBenchMacro(Space):
     def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> NASBenchMacroNetwork:
         """The benchmark's network."""
         return NASBenchMacroNetwork(
-            [str(option) for option in self.check(architecture).choices],
+            self.layers_of(architecture),
             task.input_shape,
             task.classes,
             channels=self.channels if channels is None else channels,
         )
+
+    def layers_of(self, architecture: Architecture) -> list[str]:
+        """The option of each layer, first to last."""
+        return [str(option) for option in self.check(architecture).choices]
+
+    def shared_weights(self, task: Shaped, *, channels: int | None = None) -> SinglePathChain:
+        """The weights of all networks at once, of which one path is computed; `layers_of` says which."""
+        channels = self.channels if channels is None else channels
+        return single_path_nasbench_macro(task.input_shape, task.classes, channels=channels)

@@ -20,6 +20,7 @@ from naslab.networks import sizes
 from naslab.networks.genotype import Genotype
 from naslab.networks.nasnet import COMBINATIONS, Block, NASNetNetwork, unread
 from naslab.operations.nasnet import NASNET_OPERATIONS
+from naslab.spaces.cell_graph import cell_graph, state_names
 from naslab.spaces.space import Prefix, Shaped, Space
 
 PARTS = ("normal", "reduce")
@@ -115,21 +116,16 @@ class NASNetCell(Space):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """The operations stand on the edges; two from one state are named together."""
-        graph = nx.DiGraph()
-        for part, blocks in self.blocks_of(architecture).items():
-            names = [f"{part}/c_{{k-2}}", f"{part}/c_{{k-1}}", *(f"{part}/{number}" for number in range(self.blocks))]
-            for position, name in enumerate(names):
-                role = "input" if position < 2 else "node"
-                graph.add_node(name, part=part, label=name.removeprefix(f"{part}/"), role=role)
-            graph.add_node(f"{part}/c_{{k}}", part=part, label="c_{k}", role="output")
-            for number, block in enumerate(blocks):
-                node = names[2 + number]
-                graph.nodes[node]["combine"] = block.combination
-                for source, operation in zip(block.inputs, block.operations, strict=True):
-                    if graph.has_edge(names[source], node):
-                        operation = f"{graph.edges[names[source], node]['op']} + {operation}"
-                    graph.add_edge(names[source], node, op=operation)
-            graph.add_edges_from((names[state], f"{part}/c_{{k}}") for state in unread(blocks))
+        cells = self.blocks_of(architecture)
+        graph = cell_graph(
+            {
+                part: ([zip(block.inputs, block.operations, strict=True) for block in blocks], unread(blocks))
+                for part, blocks in cells.items()
+            }
+        )
+        for part, blocks in cells.items():
+            for name, block in zip(state_names(part, self.blocks)[2:], blocks, strict=True):
+                graph.nodes[name]["combine"] = block.combination
         return graph
 
     def build(

@@ -286,6 +286,18 @@ class Supernet(Protocol):
 
 
 @runtime_checkable
+class DrawnSupernet(Protocol):
+    """A space whose architectures can all be drawn as one graph, and each of them inside it."""
+
+    def supergraph(self) -> nx.DiGraph:
+        """All architectures at once. `graph(architecture)` is a part of it: its nodes and edges are here, too, under
+        the same names, and their attribute `op` says which of the candidates was taken. Where `ops`, the candidates
+        in order, stands at every node but the first, or at every edge from one node to the next, the picture has them
+        all."""
+        ...
+
+
+@runtime_checkable
 class SupernetSpace(Protocol):
     """A space whose architectures are an operation on each edge, and which can build them all at once."""
 

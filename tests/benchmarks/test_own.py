@@ -178,6 +178,16 @@ def test_what_is_refused(what, write):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_what_spreadsheets_put_between_fields(tmp_path, mine, separator):
+    path = tmp_path / "other.csv"
+    path.write_text(mine.read_text().replace(",", separator))
+    assert (from_csv(path, SPACE, "accuracy").column() == from_csv(mine, SPACE, "accuracy").column()).all()
+    path.write_text(f"architecture{separator}accuracy\n{GOOD}{separator}91,5\n")
+    with pytest.raises(DataError, match=r"line 2: '91,5' in column 'accuracy' has a comma; .*point, as 91\.5, and"):
+        from_csv(path, SPACE, "accuracy")
+
+
 def test_a_column_that_is_not_read_may_hold_anything(write):
     path = write("architecture,note,accuracy", f"{GOOD},fine,1", f"{OTHER},,2")
     with pytest.raises(DataError, match=r"line 2: expected a number in column 'note'.*metrics="):

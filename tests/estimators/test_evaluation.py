@@ -1,6 +1,10 @@
 """One candidate's evaluation: lineages, what is missing of them, and failures."""
 
+import json
+
+import numpy as np
 import pytest
+import torch
 
 import naslab as nl
 from naslab.errors import RunPaused
@@ -72,6 +76,27 @@ def test_figures_are_finite_numbers(space):
     assert (outcome.status, outcome.fitness, outcome.figures) == ("failed", None, {})
     assert "seconds=nan" in outcome.message
     assert evaluate(lambda architecture: Score(1, {"flops": 3}), architecture).figures == {"flops": 3.0}
+
+
+@pytest.mark.parametrize(
+    "number",
+    [np.float32(0.5), np.float64(0.5), np.array(0.5), torch.tensor(0.5), torch.tensor(0.5, requires_grad=True)],
+)
+def test_scalars_of_numpy_and_torch_are_numbers(space, number):
+    for found in (number, Score(number, {"loss": number})):
+        outcome = evaluate(lambda architecture, found=found: found, space.architecture(("none",) * 6))
+        assert (outcome.status, outcome.fitness, type(outcome.fitness)) == ("done", 0.5, float)
+    proposer = nl.searchers.RegularizedEvolution(space, population=2, sample=1)
+    proposer.tell(proposer.ask(), number)
+    assert json.loads(json.dumps(proposer.memory())) is not None
+
+
+@pytest.mark.parametrize(
+    "number",
+    [np.array([0.5]), torch.tensor([0.5]), torch.tensor(float("nan")), torch.tensor(True), np.bool_(True), "1"],
+)
+def test_and_others_are_none(space, number):
+    assert evaluate(lambda architecture: number, space.architecture(("none",) * 6)).status == "failed"
 
 
 @pytest.mark.parametrize("error", [RunPaused("the disk is full"), UnknownFidelity("7 epochs"), KeyboardInterrupt()])

@@ -14,6 +14,7 @@ from naslab.estimators import (
     Constrained,
     Function,
     LatencyReward,
+    Penalised,
     Resources,
     Score,
     Table,
@@ -22,7 +23,7 @@ from naslab.estimators import (
     Weighted,
     WithFigures,
 )
-from naslab.estimators.resources import latency, memory
+from naslab.estimators.resources import latency, memory, traffic
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +101,35 @@ def test_figures_of_an_architecture(space, digits, architecture):
     network = space.build(architecture, digits)
     cost = nl.networks.cost(network, digits.input_shape)
     fitness, figures = Resources(space, digits, repeats=3)(architecture)
-    assert list(figures) == ["parameters", "flops", "latency", "memory"]
+    assert list(figures) == ["parameters", "flops", "latency", "memory", "intensity"]
     assert (figures["parameters"], figures["flops"]) == (cost.parameters, cost.multiply_adds)
     assert fitness == -cost.parameters
     assert 0 < figures["latency"] < 5
     assert figures["memory"] > 4 * cost.parameters
     more = Resources(space, digits, ["memory"], batch=8)(architecture)
     assert more.fitness < -figures["memory"]
+
+
+def test_intensity_by_hand(digits):
+    """Multiply-adds over bytes: what is read and written by each convolution and linear layer, in float32."""
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 16, 10))
+    conv, linear = 3 * 16 + 8 * 3 * 9 + 8 * 16, 128 + 128 * 10 + 10 + 10
+    assert traffic(network, torch.zeros(1, 3, 4, 4)) == 4 * (conv + linear)
+    assert network.training
+    assert not any(layer._forward_hooks for layer in network)
+
+    class Fixed(nl.spaces.NASBench201):
+        def build(self, architecture, task, **sizes):
+            return network
+
+    task = nl.tasks.Images.from_arrays(np.zeros((4, 3, 4, 4), np.float32), np.arange(4), classes=10)
+    figures = Resources(Fixed(), task, ["intensity"]).measure(Fixed().sample(np.random.default_rng(0)))
+    assert figures == {"intensity": (8 * 27 * 16 + 1280) / (4 * (conv + linear))}
+
+
+def test_the_intensity_does_not_depend_on_the_batch(space, digits, architecture):
+    one, eight = (Resources(space, digits, ["intensity"], batch=batch)(architecture).fitness for batch in (1, 8))
+    assert one == eight > 0
 
 
 def test_a_smaller_network_is_fitter(space, digits, architecture):
@@ -121,6 +144,45 @@ def test_resources_refuse_nonsense(space, digits):
 
 
 # --- objectives ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fitness", "parameters", "intensity", "penalty"),
+    [
+        (0.8, 100, 5, 1),  # at the limits
+        (0.8, 150, 9, 0.5**1.5),
+        (0.8, 60, 2.5, 0.5**2),
+        (0.8, 200, 4, 0.5**2 * 0.5**1.25),
+        (-3.0, 150, 9, 0.5**1.5),
+        (0.8, 1e9, 0, 0.5**20),  # tenfold at most
+    ],
+)
+def test_a_penalty_for_each_constraint(architecture, fitness, parameters, intensity, penalty):
+    inside = scored(fitness, parameters=parameters, intensity=intensity)
+    found = Penalised(inside, {"parameters": 100}, {"intensity": 5})(architecture)
+    assert found.fitness == pytest.approx(fitness * penalty if fitness > 0 else fitness / penalty, rel=1e-12)
+    assert found.figures == {
+        "parameters": parameters,
+        "intensity": intensity,
+        "fitness": fitness,
+        "penalty": pytest.approx(penalty, rel=1e-12),
+    }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"most": {"flops": 0}},
+        {"most": {"flops": float("inf")}},
+        {"most": {"flops": 3}, "least": {"flops": 4}},
+        {"most": {"flops": 3}, "penalty": 1},
+        {"most": {"flops": 3}, "penalty": 0},
+    ],
+)
+def test_constraints_that_make_no_sense(given):
+    with pytest.raises(SpecError):
+        Penalised(scored(1.0), **given)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +236,9 @@ def test_limits_that_leave_nothing_are_said_and_the_search_goes_on(benchmark, tm
     search = nl.Search(nl.searchers.RandomSearch(benchmark.space), tmp_path / "run", estimator=nothing, budget=12)
     assert [event.status for event in search] == ["failed"] * 12
     for one in (search, nl.Search.open(tmp_path / "run")):
-        with pytest.raises(RunError, match=r"none of 12 candidates.*the last one: TooMuch.*parameters = .*at most -1"):
+        with pytest.raises(
+            RunError, match=r"none of 12 candidates.*most often, 4 times: TooMuch.*parameters = .*at most -1"
+        ):
             _ = one.best
 
 
@@ -218,7 +282,9 @@ def test_around_one_another_with_training_on(space, digits, architecture, tmp_pa
         Weighted(scored(1.0), {"a": 1}).train(architecture, fidelity=1)
 
 
-@pytest.mark.parametrize("kind", ["resources", "with figures", "constrained", "limited before", "weighted", "reward"])
+@pytest.mark.parametrize(
+    "kind", ["resources", "with figures", "constrained", "limited before", "penalised", "weighted", "reward"]
+)
 def test_spec_through_json(space, digits, benchmark, architecture, kind):
     resources = Resources(space, digits, ["flops", "parameters"], batch=2)
     table = Table(benchmark, figures=["latency/pixel3"] if "latency/pixel3" in benchmark.metrics else ["flops"])
@@ -227,6 +293,7 @@ def test_spec_through_json(space, digits, benchmark, architecture, kind):
         "with figures": WithFigures(table, resources),
         "constrained": Constrained(table, {"flops": 1e9}),
         "limited before": Constrained(table, {"flops": 1e9}, resources),
+        "penalised": Penalised(table, {"flops": 1e8}, {"flops": 1e6}, penalty=0.3),
         "weighted": Weighted(Weighted(table, {"flops": 0.5}), {"flops": -0.5}),
         "reward": LatencyReward(table, 3.0, below=0.0, above=-2.0, figure="flops"),
     }[kind]

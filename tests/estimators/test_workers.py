@@ -9,11 +9,12 @@ import sys
 import time
 from concurrent.futures import CancelledError, Executor, wait
 from functools import partial
+from multiprocessing import forkserver
 
 import pytest
 
 from naslab.errors import SpecError
-from naslab.estimators import Crashed, TimedOut, Workers
+from naslab.estimators import Crashed, TimedOut, Workers, workers
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,10 @@ class Odd(Exception):
 
 def raise_odd():
     raise Odd(1, 2)
+
+def bar(count):
+    from tqdm import tqdm
+    return sum(1 for _ in tqdm(range(count), disable=True))
 """
 
 
@@ -260,3 +265,58 @@ def test_a_storm_of_kills(pool, functions):
         assert all(future.result(60) > 0 for future in futures)
         wait([pool.submit(math.sqrt, 4.0) for _ in range(10)])
         assert len(pool.processes) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_all_processes_of_a_pool_are_killed_again_and_again(functions):
+    """The server that forks the workers too: whatever is called is tried again by new ones, from a new server."""
+    with Workers(2, tries=20) as pool:
+        for _ in range(3):
+            calls = [pool.submit(functions.nap, 0.2) for _ in range(6)]
+            until(lambda: len(pool.processes) == 2)
+            before = pool.processes
+            os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            assert all(call.result(60) > 0 for call in calls)
+            assert not set(before) & set(pool.processes)
+
+
+def test_a_server_that_cannot_be_had_is_a_crash_of_the_call(monkeypatch):
+    monkeypatch.setattr(workers, "RESTART_SECONDS", 0.0)
+
+    def gone(self):
+        raise EOFError("unexpected EOF")
+
+    with Workers(1) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(workers._context().Process, "start", gone)
+            with pytest.raises(Crashed, match=r"could not be started: EOFError.*3 times out of 3"):
+                pool.submit(math.sqrt, 4.0).result(60)
+        assert pool.submit(math.sqrt, 4.0).result(60) == 2
+
+
+TIDY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from naslab_test_functions import bar
+from naslab.estimators import Workers
+if __name__ == "__main__":
+    pool = Workers(2)
+    print(sum(future.result() for future in [pool.submit(bar, 3) for _ in range(4)]), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_script_ends_without_a_word_about_leaked_semaphores(functions, tmp_path):
+    """A progress bar in a worker has a lock that belongs to the system; the worker is killed at the end."""
+    (tmp_path / "script.py").write_text(TIDY)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), os.path.dirname(functions.__file__)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "12\n", "")

@@ -33,7 +33,7 @@ _spec = importlib.util.spec_from_file_location("small", Path(__file__).with_name
 small = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(small)
 
-DIGITS = nl.tasks.Digits()
+DIGITS, TABLE = nl.tasks.Digits(), nl.benchmarks.NASBench201()
 nl.searchers.SEARCHERS["small"] = small.Small
 nl.tasks.from_spec = lambda spec, task=None: task or DIGITS
 OPERATIONS = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3")
@@ -51,6 +51,9 @@ def make(kind, seed):
         proposer = nl.searchers.Hurdles(cell, steps=(1, 1, 1), per_hurdle=4, population=4, sample=2, seed=seed)
         training = nl.estimators.Training(cell, DIGITS, data=0.05, epochs=3, batch_size=16, learning_rate=0.1)
         return nl.searchers.Trials(proposer, training, 20)
+    if kind == "ranked":
+        space = nl.spaces.NASBench201(channels=2, cells=1)
+        return nl.searchers.Darts(space, DIGITS, order=1, seed=seed, epochs=1, batch_size=32)
     space = nl.spaces.DartsCell(nodes=2, channels=4, cells=3, operations=OPERATIONS)
     if kind == "gdas":
         return nl.searchers.GDAS(space, DIGITS, seed=seed, epochs=1, batch_size=32)
@@ -62,7 +65,8 @@ def drive(path, kind, seed):
     if (path / "run.json").exists():
         search = nl.Search.open(path)
     else:
-        search = nl.Search(make(kind, seed), run=path, snapshot_every=7)
+        ranking = nl.LiveRanking(TABLE, 6, every=4, images=64, resamples=20) if kind == "ranked" else None
+        search = nl.Search(make(kind, seed), run=path, snapshot_every=7, ranking=ranking)
     while search.step < search.total:
         if search.step == 9:
             search.set(*(("sample", 3) if kind == "hurdles" else ("w_lr", 0.02)))

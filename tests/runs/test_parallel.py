@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -270,6 +271,23 @@ def test_closing_ends_what_is_under_way(benchmark, scores):
     assert pool.processes == []
 
 
+def living(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def descendants(pid):
+    """Process ids of the children, and of theirs."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
 KILLED = """
 import sys
 sys.path.insert(0, sys.argv[2])
@@ -284,8 +302,66 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_a_run_goes_on_with_another_number_of_workers(proposer, benchmark, tmp_path, state_of, workers):
+    """The past is exact; each candidate is told once; and the change is a part of the run from then on."""
+    search, executor = shuffled(proposer, benchmark, tmp_path / "run", every=7)
+    for _ in range(16):
+        next(search)
+    past, moment = list(search.events), state_of(search)
+    search.close()
+    executor = ThreadPoolExecutor(1) if workers > 1 else None
+    search = nl.Search.open(tmp_path / "run", workers=workers, executor=executor)
+    assert (list(search.events), state_of(search)) == (past, moment)
+    for _ in range(10):
+        next(search)
+    search.close()
+    search = nl.Search.open(tmp_path / "run", executor=executor)
+    assert search.searcher.workers == workers
+    moments = {search.step: state_of(search)}
+    for _ in search:
+        assert len(search.searcher.proposer.open) < max(workers, 3)
+        moments[search.step] = state_of(search)
+    changes = [event for event in search.events if event.kind == "changed"]
+    assert changes == [nl.events.Changed(step=17, name="workers", old=3, new=workers)]
+    assert sorted(event.number for event in search.events if event.kind == "evaluated") == list(range(1, 41))
+    for step in (39, 26, 16, 3):
+        search.rewind(step)
+        assert state_of(search) == moments.get(step, moment if step == 16 else state_of(search))
+    assert search.searcher.workers == 3, "as at that step"
+    search.close()
+
+
+def test_workers_are_hired_and_dismissed_on_the_way(benchmark):
+    search = nl.Search(RandomSearch(benchmark.space, seed=1), estimator=benchmark, budget=40)
+    alone = [(event.architecture, event.fitness) for event in search]
+    search = nl.Search(RandomSearch(benchmark.space, seed=1), estimator=benchmark, budget=40)
+    told = {}
+    for step, workers in ((5, 3), (12, 2), (20, 4), (30, 1)):
+        while search.step < step:
+            event = next(search)
+            told[event.number] = event.architecture, event.fitness
+        search.set("workers", workers)
+    told |= {event.number: (event.architecture, event.fitness) for event in search}
+    assert [told[number] for number in range(1, 41)] == alone
+    assert search.searcher._pool.workers == 4
+    assert search.searcher._under_way == {}, "none was evaluated here and there"
+    search.close()
+    assert search.knobs == {}
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, True, "two"])
+def test_a_number_of_workers_that_is_none_leaves_the_run_as_it_is(benchmark, tmp_path, workers):
+    with nl.Search(RandomSearch(benchmark.space), tmp_path / "run", estimator=benchmark, budget=9) as search:
+        next(search)
+    with pytest.raises(SpecError, match="workers must be a whole number"):
+        nl.Search.open(tmp_path / "run", workers=workers)
+    assert len(list(nl.Search.open(tmp_path / "run"))) == 8
+
+
 @pytest.mark.slow
-def test_a_killed_search_reopens_with_every_candidate_told_once(scores, tmp_path):
+@pytest.mark.parametrize(("code", "workers"), [(signal.SIGKILL, 2), (signal.SIGKILL, 4), (signal.SIGTERM, 1)])
+def test_a_killed_search_reopens_with_every_candidate_told_once(scores, tmp_path, code, workers):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     arguments = [sys.executable, str(script), str(tmp_path / "run"), os.path.dirname(scores.__file__)]
@@ -294,9 +370,16 @@ def test_a_killed_search_reopens_with_every_candidate_told_once(scores, tmp_path
     ) as process:
         for line in process.stdout:
             if int(line) == 17:
-                process.send_signal(signal.SIGKILL)
+                children = descendants(process.pid)
+                process.send_signal(code)
                 break
-    search = nl.Search.open(tmp_path / "run", estimator=scores.slow)
+    assert process.returncode == -code
+    assert len(children) >= 4, "the two workers, the server that forks them, the tracker"
+    end = time.monotonic() + 10
+    while any(map(living, children)):
+        assert time.monotonic() < end, "an orphan"
+        time.sleep(0.05)
+    search = nl.Search.open(tmp_path / "run", estimator=scores.slow, workers=workers)
     assert search.step >= 17
     logged = [event.number for event in search.events if event.kind == "evaluated"]
     [opened] = search.searcher.proposer.open

@@ -130,9 +130,15 @@ def test_where_all_fail_there_is_nothing_and_it_is_said():
     race = Race(
         {"random": lambda seed: RandomSearch(TABLE.space, seed=seed)}, lambda a: math.nan, seeds=(0, 1), budget=5
     )
-    assert repr(race).endswith("0 evaluations so far")
+    assert repr(race).endswith("2 seeds, 5 evaluations; 0 evaluations so far")
+    assert "found nothing" not in str(race.card), "it has not looked yet"
+    assert "the race has not begun" in race.card.warnings
+    alone = Race({"random": RandomSearch}, TABLE, seeds=[4], budget=2)
+    assert "1 seed, 2 evaluations" in repr(alone.run())
+    assert "one seed a searcher: there is no interval" in str(alone.card)
     assert race.bands()["random"].x.size == 0
-    race.run()
+    with pytest.warns(UserWarning, match="the first 3 candidates failed alike: the estimator gave nan"):
+        race.run()
     assert np.isnan(race.curves("best")).all()
     assert math.isnan(race.optimum)
     assert "2 of 2 samples of 'random' found nothing" in repr(race)
@@ -155,7 +161,9 @@ def test_bands_on_the_way_and_at_the_end():
     np.testing.assert_allclose([band.lower, band.upper], np.quantile(values, [0.25, 0.75], axis=0))
     assert (np.diff(band.x) > 0).all()
     assert (band.x[0], band.x[-1]) == (1, 50)
-    assert "the race has not ended" in Race(SEARCHERS, TABLE, budget=5).card.warnings[-2]
+    begun = Race(SEARCHERS, TABLE, budget=5)
+    next(begun)
+    assert "the race has not ended" in begun.card.warnings[-2]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -260,7 +261,9 @@ def test_an_interrupt_right_after_a_commit(small, tmp_path, state_of, use):
 
 def interrupted(use, line):
     """Whether the use was interrupted, as by Ctrl-C, at that line (a count) of all that it executes in the package."""
-    places = {module.__file__ for module in (runs.search, runs.journal, runs.folder, runs.store, nl.snapshot)}
+    places = {
+        module.__file__ for module in (runs.search, runs.journal, runs.folder, runs.store, runs.replay, nl.snapshot)
+    }
     left = line
 
     def trace(frame, event, _):
@@ -502,3 +505,18 @@ def test_it_says_what_it_is(small, tmp_path, monkeypatch):
     search.close()
     assert repr(search) == "<Search: small, step 1 of 12, runs/small-1; it was closed>"
     assert repr(nl.Search(small())) == "<Search: small, step 0 of 30, in memory>"
+
+
+def test_an_estimator_for_what_has_none_is_refused(small, tmp_path):
+    nl.Search(small(), run=tmp_path / "run").close()
+    for given in ({"estimator": len}, {"executor": ThreadPoolExecutor(1)}, {"workers": 2}):
+        with pytest.raises(SpecError, match=rf"{next(iter(given))}=\.\.\. is for proposers; 'small'"):
+            nl.Search.open(tmp_path / "run", **given)
+    assert nl.Search.open(tmp_path / "run").step == 0, "and it is nobody's"
+
+
+def test_where_no_folder_can_be_made(small, tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file" / "run", "/proc/run", "/dev/null/run"):
+        with pytest.raises(RunError, match=r"(no folder can be made at|no run could be made at|cannot be).*run"):
+            nl.Search(small(), run=place)

@@ -137,10 +137,10 @@ def _composed(space, digits):
     )
 
 
-def _enas(digits):
+def _enas(space, digits):
     """Two training mini-batches and two controller steps of two children make an epoch."""
     return Maker(
-        lambda **given: nl.searchers.Enas(nl.spaces.EnasMacro(layers=4, channels=4), digits, **given),
+        lambda **given: nl.searchers.Enas(space, digits, **given),
         dict(epochs=3, batch_size=256, train_portion=0.5, controller_steps=2, children=2, derived=2, units=5),
         turn=("controller_lr", 0.02),
         other={"controller_lr": 0.005, "skip_prior": 0.2},
@@ -156,9 +156,42 @@ def _enas(digits):
             {"skip_prior": 1.0},
             {"temperature": 0.0},
             {"tanh_constant": -1.0},
+            {"op_tanh_reduce": 0.0},
             {"baseline_momentum": 1.0},
             {"entropy_weight": "much"},
             {"restart_growth": 0},
+        ),
+    )
+
+
+def _one_shot(searcher, space, digits, *bad, turn=("w_lr", 0.02), **defaults):
+    """Two mini-batches for the weights, then three generations of four."""
+    small = dict(epochs=1, batch_size=256, train_portion=0.5, valid_images=64, recalibration_images=64)
+    evolving = dict(population=4, generations=3, parents=2, crossovers=1, mutations=1)
+    return Maker(
+        lambda **given: searcher(space, digits, **given),
+        {**small, **evolving, "w_lr": 0.1, **defaults},
+        turn=turn,
+        other={"label_smoothing": 0.2, "max_parameters": 1e6},
+        bad=(
+            {"seed": -1},
+            {"threads": 0},
+            {"epochs": 0},
+            {"batch_size": 2.5},
+            {"w_lr": 0.0},
+            {"w_lr": float("nan")},
+            {"w_momentum": 1.0},
+            {"schedule": "step"},
+            {"population": 0},
+            {"parents": 5},
+            {"crossovers": 4},
+            {"mutations": -1},
+            {"mutation_rate": 0.0},
+            {"batch_norm": "own"},
+            {"max_flops": 0.0},
+            {"max_flops": "few"},
+            {"max_parameters": float("nan")},
+            *bad,
         ),
     )
 
@@ -179,6 +212,10 @@ SUPERNETS = [
     "smooth darts",
     "gradient search",
     "enas",
+    "enas on cells",
+    "spos",
+    "fairnas",
+    "en2as",
 ]
 PROPOSERS = [
     "random search",
@@ -194,6 +231,7 @@ PROPOSERS = [
     "q learning",
     "large-scale evolution",
     "auto-keras",
+    "epnas",
 ]
 
 
@@ -240,7 +278,28 @@ def make(request, digits, benchmark):
             ascent_steps=1,
         ),
         "gradient search": lambda: _composed(tiny, digits),
-        "enas": lambda: _enas(digits),
+        "enas": lambda: _enas(nl.spaces.EnasMacro(layers=4, channels=4), digits),
+        "enas on cells": lambda: _enas(nl.spaces.EnasMicro(nodes=2, channels=2, cells=3), digits),
+        "spos": lambda: _one_shot(
+            nl.searchers.SPOS, nl.spaces.MobileChain(channels=4, stages=2, layers=2, stem_stride=1), digits
+        ),
+        "fairnas": lambda: _one_shot(nl.searchers.FairNAS, tiny, digits, turn=("mutation_rate", 0.5)),
+        "en2as": lambda: _one_shot(
+            nl.searchers.EN2AS,
+            cell,
+            digits,
+            {"archive": 0},
+            {"nearest": 0},
+            {"nearest": 9},
+            {"nearest": 1.5},
+            {"perturbations": 0},
+            {"perturbation_rate": 0.0},
+            archive=2,
+            nearest=1,
+            perturbations=3,
+            turn=("nearest", 2.0),
+            epochs=2,
+        ),
         "random search": lambda: _trials(nl.searchers.RandomSearch, benchmark),
         "regularized evolution": lambda: _trials(
             nl.searchers.RegularizedEvolution,
@@ -361,6 +420,14 @@ def make(request, digits, benchmark):
                 {"most_weights": 0},
                 {"most_weights": 1.5},
             ),
+        ),
+        "epnas": lambda: _trials(
+            nl.searchers.EPNAS,
+            benchmark,
+            {**CONTROLLER, "per_layer": 6, "imagined": 3},
+            turn=("learning_rate", 0.02),
+            other={"temperature": 0.5, "parents": 2},
+            bad=(*CONTROLLER_BAD, {"per_layer": 0}, {"parents": 0}, {"imagined": 0}, {"temperature": 0.0}),
         ),
         "q learning": lambda: _trials(
             nl.searchers.QLearning,

@@ -7,6 +7,7 @@ import torch
 
 import naslab as nl
 from naslab.errors import SpecError
+from naslab.searchers.shared_weights import WeightSharing
 
 
 def state_bytes(searcher):
@@ -21,7 +22,9 @@ def steps(make):
     """How many steps show all that a searcher does: a batch is dear, a look into a table is not."""
     if isinstance(searcher := make(), nl.searchers.Trials):
         return 20
-    return 7 if isinstance(searcher, nl.searchers.Enas) else 3  # both of its phases
+    if isinstance(searcher, nl.searchers.FairNAS):
+        return 13  # an update has five steps
+    return 7 if isinstance(searcher, WeightSharing) else 3  # both of its phases
 
 
 def test_same_seed_same_search(make, steps):

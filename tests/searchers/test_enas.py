@@ -5,26 +5,26 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 import naslab as nl
+from naslab.architecture import Choice
 from naslab.errors import DataError, Diverged, SpecError
 from naslab.events import ChildTrained, Evaluated
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.searchers.controller import make_policy
-from naslab.searchers.enas_controller import Flattened, judge, objective
-from naslab.searchers.enas_hyperparameters import EnasHyperparameters, restarted_cosine
-from naslab.searchers.enas_weights import SharedWeights
+from naslab.searchers.enas_controller import Flattened, is_operation, judge, objective
+from naslab.searchers.enas_hyperparameters import MICRO, EnasHyperparameters, restarted_cosine
 from naslab.searchers.policies import unroll
-from naslab.spaces import EnasMacro
+from naslab.spaces import EnasMacro, EnasMicro
 
 SPACE = EnasMacro(layers=4, channels=4)
+CELLS = EnasMicro(nodes=2, channels=2, cells=3)
 SMALL = dict(epochs=4, batch_size=256, train_portion=0.5, controller_steps=2, children=3, derived=3, units=6)
 EPOCH = 2 + 6
 
 
-def searcher(digits, **given):
-    return nl.searchers.Enas(SPACE, digits, **{**SMALL, **given})
+def searcher(digits, space=SPACE, **given):
+    return nl.searchers.Enas(space, digits, **{**SMALL, **given})
 
 
 def flattened(kind="lstm", *, temperature=1.0, tanh_constant=1.5, seed=0, reach=0.1):
@@ -63,6 +63,40 @@ def test_scores_are_flattened(temperature, constant):
             z = [-(z[1] - z[0]), z[1] - z[0]]
         odds = [math.exp(flat(each)) for each in z]
         assert found.tolist() == pytest.approx([each / sum(odds) for each in odds], rel=1e-4)
+
+
+def test_decisions_between_operations_have_a_tighter_bound():
+    """The authors' search for cells: scores of inputs stay within 1.1, of operations within 1.1 / 2.5."""
+    policy = make_policy("independent", seed=0, units=6, layers=1, reach=100.0)
+    policy = Flattened(policy, temperature=1.0, tanh_constant=MICRO["tanh_constant"], op_tanh_reduce=2.5)
+    odds = {True: [], False: []}
+
+    def decide(position, choice, rows, log):
+        odds["/op_" in choice.name].append((log.max() - log.min()).item())
+        return [0]
+
+    unroll(policy, CELLS.next_choice, 1, decide)
+    for operation, bound in ((True, 1.1 / 2.5), (False, 1.1)):
+        assert max(odds[operation]) == pytest.approx(2 * bound, rel=1e-3)
+    assert {is_operation(choice) for choice in CELLS.fixed_choices} == {True, False}
+    names = ("chain/3/op", "op_0", "normal/2/op_1"), ("chain/3/from_1", "normal/2/input_0", "drop", "top_1", "op_x")
+    for expected, each in zip((True, False), names, strict=True):
+        assert all(is_operation(Choice(name, (0, 1))) is expected for name in each)
+
+
+def test_the_constants_are_those_of_the_authors_scripts():
+    macro = EnasHyperparameters()
+    assert (macro.epochs, macro.batch_size, macro.controller_lr, macro.tanh_constant) == (310, 128, 1e-3, 1.5)
+    assert (macro.skip_weight, macro.skip_prior, macro.op_tanh_reduce, macro.w_l2) == (0.8, 0.4, 1.0, 2.5e-4)
+    micro = EnasHyperparameters(**MICRO)
+    assert (micro.epochs, micro.batch_size, micro.controller_lr, micro.tanh_constant) == (150, 160, 3.5e-3, 1.1)
+    assert (micro.controller_steps, micro.children, micro.op_tanh_reduce, micro.w_l2) == (30, 10, 2.5, 1e-4)
+    for each in (macro, micro):
+        assert (each.w_lr, each.w_lr_min, each.restart, each.restart_growth) == (0.05, 5e-4, 10, 2)
+        assert (each.entropy_weight, each.baseline_momentum, each.units, each.layers) == (1e-4, 0.99, 64, 1)
+        assert (each.temperature, each.reach, each.w_clip, each.w_momentum) == (1.0, 0.1, 5.0, 0.9)
+    space = nl.spaces.EnasMicro.paper()
+    assert (space.nodes, space.cells, space.channels) == (5, 6 + 2, 20)
 
 
 def test_skips_are_pulled_by_the_divergence_of_the_closed_form():
@@ -134,6 +168,24 @@ def test_what_is_rewarded_becomes_likelier(digits, monkeypatch):
     assert first[option] == pytest.approx(1 / 6, abs=0.05)
     assert last[option] > 0.5
     assert search.best.choices[1] == "sep_conv_3x3"
+
+
+def test_what_is_rewarded_in_a_cell_becomes_likelier(digits, monkeypatch):
+    """An input and an operation, each up to the bound of its scores."""
+    rewarding(monkeypatch, lambda child: 0.5 * (child.choices[4] == 2) + 0.5 * (child.choices[6] == "max_pool_3x3"))
+    given = dict(controller_lr=0.02, children=10, controller_steps=40, tanh_constant=2.0, op_tanh_reduce=2.0)
+    search = controller_phase(searcher(digits, space=CELLS, **given))
+    *_, last = (search.advance() for _ in range(400))
+    assert [choice.name for choice in CELLS.fixed_choices[4:7:2]] == ["normal/1/input_0", "normal/1/op_0"]
+    assert last.probabilities["normal/1/input_0"][2] > 0.6
+    found = last.probabilities["normal/1/op_0"][CELLS.fixed_choices[6].options.index("max_pool_3x3")]
+    assert 0.3 < found < math.exp(1) / (math.exp(1) + 4 * math.exp(-1)) + 1e-3
+
+
+def test_there_is_no_knob_for_skips_where_nothing_skips(digits):
+    assert "skip_weight" in searcher(digits).knobs
+    search = searcher(digits, space=CELLS)
+    assert set(search.knobs) == set(search.advance().knobs) == {"w_lr", "controller_lr", "entropy_weight"}
 
 
 @pytest.mark.parametrize("prior", [0.25, 0.7])
@@ -225,24 +277,28 @@ def test_a_reward_is_the_accuracy_of_the_child_alone(digits):
 
 
 def test_the_best_is_the_best_of_those_derived(digits, monkeypatch):
-    seen = []
-    judged = nl.searchers.Enas._judged
+    """Each judged by a network of its own with a copy of its weights."""
+    seen = {}
+    judged = nl.searchers.Enas.accuracy
 
-    def watched(self, child, chosen):
-        seen.append((child, len(chosen), judged(self, child, chosen)))
-        return seen[-1][2]
+    def watched(self, child):
+        alone = self.weights.network.alone(SPACE.layers_of(child)).train()
+        right = 0.0
+        for part in self._valid[:400].tensor_split(-(-400 // self.hyperparameters.batch_size)):
+            images, labels = digits.batch(part)
+            with torch.no_grad():
+                right += digits.accuracy(alone(images), labels) * len(part)
+        seen[child] = right / 400
+        return judged(self, child)
 
-    monkeypatch.setattr(nl.searchers.Enas, "_judged", watched)
+    monkeypatch.setattr(nl.searchers.Enas, "accuracy", watched)
     search = searcher(digits, derived=5, derived_images=400)
     first = search.best
     *_, last = (search.advance() for _ in range(EPOCH))
     assert first in SPACE
-    totals: dict = {}
-    for child, count, (accuracy, _) in seen[6:]:
-        totals[child] = totals.get(child, 0) + accuracy * count / 400
-    assert len(totals) > 1
-    assert sum(count for _, count, _ in seen[6:]) == 400 * len(totals)
-    assert totals[last.best] == max(totals.values()) == pytest.approx(last.best_fitness)
+    assert len(seen) > 1
+    assert seen[last.best] == pytest.approx(max(seen.values()), abs=0.003)
+    assert last.best_fitness == pytest.approx(max(seen.values()), abs=0.003)
     assert search.best == last.best
 
 
@@ -261,13 +317,13 @@ def test_a_turned_rate_scales_the_schedule(digits):
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_the_squared_norm_costs_what_is_said(momentum):
+def test_the_squared_norm_costs_what_is_said(digits, momentum):
     """grad of l |w|^2 is 2 l w; the first Nesterov step goes 1 + momentum times as far."""
-    network = nn.Linear(1, 1, bias=False)
-    network.weight.data.fill_(2.0)
-    shared = SharedWeights(network, EnasHyperparameters(w_l2=0.25, w_momentum=momentum))
-    shared.descend(0 * network.weight.sum(), 0.1)
-    assert network.weight.item() == pytest.approx(2.0 - 0.1 * (1 + momentum) * 2 * 0.25 * 2.0)
+    shared = searcher(digits, w_l2=0.25, w_momentum=momentum).weights
+    weight = shared.network.classifier.weight
+    weight.data.fill_(2.0)
+    shared.descend(0 * weight.sum(), 0.1)
+    assert weight.detach().unique().tolist() == pytest.approx([2.0 - 0.1 * (1 + momentum) * 2 * 0.25 * 2.0])
 
 
 # --- bad input -------------------------------------------------------------------------------------
@@ -297,7 +353,7 @@ def test_a_step_of_the_controller_that_is_not_finite_is_left_out(digits, monkeyp
 
 def test_spaces_and_batches_that_cannot_be_are_refused(digits):
     with pytest.raises(SpecError, match=r"shared weights, such as nl\.spaces\.EnasMacro"):
-        nl.searchers.Enas(nl.spaces.NASBench201(), digits)
+        nl.searchers.Enas(nl.spaces.Chain(), digits)
     with pytest.raises(SpecError, match="FashionMNIST"):
         nl.searchers.Enas(SPACE, "digits")
     with pytest.raises(DataError, match="larger than the"):

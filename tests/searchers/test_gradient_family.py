@@ -226,7 +226,10 @@ def test_the_temperature_falls_and_can_be_turned(digits):
     steps = search.total // 4
     found = [search.advance().rates["temperature"] for _ in range(steps + 1)]
     assert found[0] == 10.0
-    assert found[-1] == pytest.approx(0.1 + 9.9 * 3 / 4)
+    assert found[-1] == pytest.approx(10 - 9.9 / 3), "in equal steps, so that the last epoch has 0.1"
+    snas = make("snas", digits, epochs=3, batch_size=512)
+    warm = [snas.advance().rates["temperature"] for _ in range(snas.total)]
+    assert warm[:: snas.total // 3] == pytest.approx([1.0, 1 - 0.97 / 3, 1 - 2 * 0.97 / 3]), "towards 0.03, linearly"
     search.turn("temperature", 1.0)
     assert search.advance().rates["temperature"] == pytest.approx(1.0)
     with pytest.raises(SpecError, match=r"temperature must be a number from 0\.001"):
@@ -318,3 +321,106 @@ def test_every_step_and_either_half_has_a_sample_of_its_own(digits, name):
     search._step += 1
     assert not torch.equal(drawn("architecture"), first)
     assert not torch.equal(make(name, digits, seed=2)._draw("architecture", rates)["cell"].weights, first)
+
+
+# --- what can be turned on the way ---------------------------------------------------------------
+
+OWN_KNOBS = {
+    "milenas": {"valid_weight"},
+    "snas": {"temperature", "resource_weight"},
+    "gdas": {"temperature"},
+    "proxylessnas": {"resource_weight", "warmup"},
+    "pcdarts": {"warmup"},
+    "sdarts": {"perturbation"},
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_has_the_knobs_of_its_own(digits, name):
+    assert set(make(name, digits).knobs) == {"w_lr", "alpha_lr"} | OWN_KNOBS.get(name, set())
+
+
+def test_the_warm_up_can_be_ended(digits):
+    search = make("pcdarts", digits, batch_size=256, epochs=4, warmup=0.9)
+    before = search.alphas["cell"].detach().clone()
+    search.advance()
+    assert_close(search.alphas["cell"].detach(), before, rtol=0, atol=0)
+    search.turn("warmup", 0.0)
+    search.advance()
+    assert not torch.equal(search.alphas["cell"].detach(), before), "from the next step on"
+
+
+def test_a_resource_weight_of_zero_can_be_turned_up(digits):
+    """At zero nothing is added; then it acts on the next step, and the same again in a twin."""
+
+    def path(turned):
+        search = make("snas", digits, batch_size=64, resource="parameters", seed=3)
+        search.advance()
+        if turned:
+            search.turn("resource_weight", 50.0)
+        event = search.advance()
+        assert event.rates["resource_weight"] == (50.0 if turned else 0.0)
+        return search.alphas["cell"].detach().clone(), event
+
+    (plain, _), (turned, event), (again, same) = path(False), path(True), path(True)
+    assert not torch.equal(plain, turned)
+    assert torch.equal(turned, again)
+    assert event == same
+
+
+def test_the_memory_of_the_baseline_can_be_turned(digits, monkeypatch):
+    search = make("proxylessnas", digits, rule="reinforce", warmup=0.0)
+    rewards = iter([0.5, 0.9])
+    monkeypatch.setattr(type(search.task), "accuracy", lambda self, logits, labels: 0.25)
+    search.advance()
+    assert search._baseline == pytest.approx(0.25)
+    monkeypatch.setattr(type(search.task), "accuracy", lambda self, logits, labels: next(rewards, 0.9))
+    search.turn("baseline_decay", 0.0)
+    search.advance()
+    assert search._baseline == pytest.approx(0.9), "no memory: the newest reward"
+
+
+@pytest.mark.parametrize(
+    ("name", "knob", "why"),
+    [
+        ("pcdarts", "one_in", r"one_in is 4 for the whole search: it is the width of every operation"),
+        ("gdas", "temperature_end", "turn temperature itself"),
+        ("sdarts", "ascent_steps", "settled when the search was made.*perturbation"),
+        ("darts", "speed", "unknown knob 'speed'"),
+    ],
+)
+def test_what_cannot_be_turned_says_why(digits, name, knob, why):
+    with pytest.raises(SpecError, match=why):
+        make(name, digits).check_knob(knob, 1)
+
+
+@pytest.mark.parametrize("name", ["snas", "gdas", "proxylessnas", "pcdarts", "sdarts", "milenas"])
+def test_turned_knobs_are_logged_and_replayed_bit_for_bit(digits, tmp_path, name):
+    search = nl.Search(make(name, digits, batch_size=256), run=tmp_path / "run", snapshot_every=100)
+    next(search)
+    for knob, now in search.knobs.items():
+        search.set(knob, min(now.high, 2 * now.value + 0.01))
+    expected = [next(search), next(search)]
+    turned = [event.name for event in search.events if event.kind == "changed"]
+    assert set(turned) == set(search.knobs)
+    state = search.searcher.state_dict()
+    search.close()
+    again = nl.Search.open(tmp_path / "run", digits)  # does the steps again from the beginning
+    assert list(again.events)[-2:] == expected
+    assert {key: value for key, value in again.searcher.state_dict().items() if not torch.is_tensor(value)} == {
+        key: value for key, value in state.items() if not torch.is_tensor(value)
+    }
+    for key, value in again.searcher.state_dict().items():
+        assert not torch.is_tensor(value) or torch.equal(value, state[key]), key
+
+
+def test_a_sample_through_which_nothing_leads_moves_no_alpha(digits, monkeypatch):
+    search = make("gdas", digits, alpha_weight_decay=0.0)
+    search.advance()
+    with torch.no_grad():
+        search.alphas["cell"].fill_(-50.0)[:, TINY.operations.index("none")] = 50.0
+    monkeypatch.setattr(search._optimisers.adam, "state", type(search._optimisers.adam.state)(dict))
+    before = search.alphas["cell"].detach().clone()
+    event = search.advance()
+    assert event.best.choices == ("none",) * 6
+    assert_close(search.alphas["cell"].detach(), before, rtol=0, atol=0)

@@ -92,3 +92,38 @@ def test_the_sample_can_be_turned(space):
     assert knob.check("sample", 3.6) == 4.0
     proposer.turn("sample", 5.0)
     assert proposer.knobs["sample"].value == 5
+
+
+# --- the first ones are given ---------------------------------------------------------------------------
+
+
+def test_the_first_are_those_that_were_given(space):
+    given = [space.sample(np.random.default_rng(n)) for n in range(3)]
+    proposer = RegularizedEvolution(
+        space, population=5, sample=2, seed=4, first=[given[0], *(g.choices for g in given[1:])]
+    )
+    proposals = [told(proposer, 1.0) for _ in range(7)]
+    assert [proposal.architecture for proposal in proposals[:3]] == given
+    assert [proposal.origin for proposal in proposals] == ["first"] * 3 + ["random"] * 2 + ["mutation"] * 2
+    again = nl.searchers.from_spec(json.loads(json.dumps(proposer.spec())))
+    assert again.spec() == proposer.spec()
+    assert [told(again, 1.0) for _ in range(7)] == proposals
+
+
+def test_with_several_open_each_of_the_first_comes_once_and_one_that_fails_is_not_tried_again(space):
+    given = [space.sample(np.random.default_rng(n)) for n in range(3)]
+    proposer = RegularizedEvolution(space, population=3, sample=2, first=given)
+    proposals = [proposer.ask() for _ in range(4)]
+    assert [proposal.architecture for proposal in proposals[:3]] == given
+    assert proposals[3].origin == "random"
+    other = RegularizedEvolution(space, population=3, sample=2, first=given)
+    told(other, None)
+    resumed = RegularizedEvolution(space, population=3, sample=2, first=given)
+    resumed.load_state_dict(other.state_dict())
+    assert [told(resumed, 1.0).architecture for _ in range(2)] == given[1:]
+
+
+@pytest.mark.parametrize("first", [3, "cell", [3], ["cell"], [("none",) * 5], [("conv",) * 6], [("none",) * 6] * 4])
+def test_first_ones_that_are_none_are_refused(space, first):
+    with pytest.raises(nl.errors.SpecError):
+        RegularizedEvolution(space, population=3, sample=2, first=first)

@@ -5,7 +5,15 @@ from fractions import Fraction
 import pytest
 
 import naslab as nl
-from naslab.searchers import Hyperband, HyperbandHyperparameters, SuccessiveHalving, SuccessiveHalvingHyperparameters
+from naslab.errors import SpecError
+from naslab.searchers import (
+    BOHB,
+    Hyperband,
+    HyperbandHyperparameters,
+    SuccessiveHalving,
+    SuccessiveHalvingHyperparameters,
+)
+from naslab.searchers.rungs import fitting
 
 PRINTED = {  # Li et al. 2018, Table 1: R = 81, eta = 3; s -> (n_i, r_i)
     4: [(81, 1), (27, 3), (9, 9), (3, 27), (1, 81)],
@@ -128,3 +136,64 @@ def test_it_spends_less_on_what_looks_bad(benchmark):
             found[len(rungs)] = max(event.fitness for event in events if event.fidelity == 200)
         wins += found[2] >= found[1]
     assert wins >= 15
+
+
+@pytest.mark.parametrize("known", [(12, 200), (4, 12, 36, 108), (2, 4), (1, 2, 5, 10), (7,)])
+@pytest.mark.parametrize("searcher", [Hyperband, BOHB, SuccessiveHalving])
+def test_what_suits_an_estimator_asks_for_lengths_that_it_knows(benchmark, searcher, known):
+    proposer = searcher(benchmark.space, seed=1)
+    proposer.suit(known)
+    assert set(proposer.fidelities) <= set(known)
+    assert max(proposer.fidelities) == max(known), "the whole training is one of them"
+    assert len(proposer.fidelities) >= min(2, len(known))
+    untouched = searcher(benchmark.space)
+    before = untouched.spec()
+    untouched.suit(range(1, 100))
+    assert untouched.spec() == before, "defaults that will do stay"
+    again = nl.searchers.from_spec(proposer.spec())
+    again.suit((1000,))
+    assert again.spec() == proposer.spec(), "what stands in a run is not chosen again"
+
+
+def test_hyperbands_own_settings_are_kept_where_they_suit():
+    assert fitting(range(1, 82), 3) == {"most": 81, "eta": 3, "least": 1}
+    assert fitting((4, 12, 36, 108), 2) == {"most": 108, "eta": 3, "least": 4}
+    assert fitting((12, 200), 3) == {"most": 200, "eta": 16, "least": 12}
+    with pytest.raises(SpecError, match="longer than the longest"):
+        HyperbandHyperparameters(most=9, least=10)
+
+
+def test_the_shortest_training_is_the_unit():
+    """R = 324 in units of four epochs is the printed table, its epochs fourfold."""
+    brackets = HyperbandHyperparameters(most=324, eta=3, least=4).brackets
+    assert [[(n, r // 4) for n, r in rungs] for rungs in brackets] == list(PRINTED.values())
+
+
+@pytest.mark.parametrize("searcher", [Hyperband, BOHB, SuccessiveHalving])
+def test_on_a_table_with_few_lengths_it_runs_as_written(benchmark, searcher):
+    search = nl.Search(searcher(benchmark.space, seed=0), estimator=benchmark, budget=50)
+    events = list(search)
+    assert [event.status for event in events] == ["done"] * 50
+    assert {event.fidelity for event in events} == {12, 200}
+    constrained = nl.estimators.Constrained(nl.estimators.Table(benchmark, figures=["flops"]), {"flops": 100})
+    assert constrained.fidelities == (12, 200)
+
+
+@pytest.mark.parametrize(
+    ("searcher", "given", "written"),
+    [
+        (Hyperband, {"most": 81}, r"Hyperband\(space, most=200, eta=16, least=12\)"),
+        (BOHB, {"eta": 2}, r"BOHB\(space, most=200, eta=16, least=12\)"),
+        (
+            SuccessiveHalving,
+            {"epochs": (1, 9)},
+            r"SuccessiveHalving\(space, candidates=16, epochs=\(12, 200\), eta=16\)",
+        ),
+    ],
+)
+def test_what_the_user_chose_is_refused_with_what_to_write(benchmark, searcher, given, written):
+    with pytest.raises(SpecError, match=rf"known after 200, 12 epochs, not after .*; write {written}"):
+        nl.Search(searcher(benchmark.space, **given), estimator=benchmark, budget=50)
+    macro = nl.benchmarks.NASBenchMacro()
+    with pytest.raises(SpecError, match="after the whole training only"):
+        nl.Search(searcher(macro.space), estimator=macro, budget=50)

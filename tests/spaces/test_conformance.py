@@ -22,10 +22,13 @@ from naslab.spaces import (
     Chain,
     ChainSkips,
     DartsCell,
+    DrawnSupernet,
     EnasMacro,
+    EnasMicro,
     Evolving,
     FlexiBERT,
     Hierarchical,
+    MobileChain,
     Morphing,
     NASBench101,
     NASBench201,
@@ -117,6 +120,7 @@ CASES = {
         ChainSkips(layers=3, kernels=(1, 3), filters=(1, 2), merge="sum"),
     ),
     "segments": Case(Segments.laptop(), 432**2 * 288, Segments(segments=1)),
+    "mobile_chain": Case(MobileChain.laptop(), (6 * 7) ** 3, MobileChain(stages=1, layers=2)),
     "nasnet_cell": Case(
         NASNetCell(channels=2, cells=3), math.prod((n + 2) ** 2 * 13**2 * 2 for n in range(5)) ** 2, None
     ),
@@ -125,6 +129,9 @@ CASES = {
         Hierarchical(channels=2, merge="sum"), 7 ** (6 * 6) * 7**10, Hierarchical(motifs=2, nodes=2, cell_nodes=2)
     ),
     "enas_macro": Case(EnasMacro.laptop(), 6**6 * 2**15, EnasMacro(layers=3)),
+    "enas_micro": Case(
+        EnasMicro(channels=2), math.prod((n + 2) ** 2 * 5**2 for n in range(5)) ** 2, EnasMicro(nodes=1)
+    ),
     "morphing": Case(
         Morphing.laptop(),
         sum((2 * 5 * 2) ** depth * 3 ** math.comb(depth - 1, 2) for depth in range(1, 7)),
@@ -366,6 +373,36 @@ def test_bad_parameters_are_refused(space):
 def test_bad_specs_are_refused(spec):
     with pytest.raises(SpecError, match="darts_cell"):
         from_spec(spec)
+
+
+# --- spaces that draw all of it --------------------------------------------------------------------
+
+drawn_supernet = pytest.mark.parametrize(
+    "space",
+    [case.space for case in CASES.values() if isinstance(case.space, DrawnSupernet)],
+    ids=[name for name, case in CASES.items() if isinstance(case.space, DrawnSupernet)],
+)
+
+
+@drawn_supernet
+def test_every_architecture_lies_in_the_supergraph_and_all_of_it_is_reached(space):
+    supergraph = space.supergraph()
+    assert nx.is_directed_acyclic_graph(supergraph)
+    taken: dict[str, set] = {}
+    reached = set()
+    for architecture in samples(space, 400):
+        graph = space.graph(architecture)
+        assert set(graph.edges) <= set(supergraph.edges)
+        reached |= set(graph.edges)
+        for node, data in graph.nodes(data=True):
+            assert {key: data[key] for key in ("part", "label", "role")} == {
+                key: supergraph.nodes[node][key] for key in ("part", "label", "role")
+            }
+            if "op" in data:
+                taken.setdefault(node, set()).add(data["op"])
+    assert reached == set(supergraph.edges)
+    candidates = {node: set(ops) for node, ops in supergraph.nodes(data="ops") if ops}
+    assert candidates == taken
 
 
 # --- spaces with a supernet ------------------------------------------------------------------------

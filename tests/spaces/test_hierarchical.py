@@ -147,3 +147,10 @@ def test_what_cannot_be_built():
         Hierarchical(motifs=17)
     with pytest.raises(SpecError, match="did you mean 'concat'"):
         Hierarchical(merge="concatenate")
+
+
+def test_a_separable_convolution_behind_every_cell():
+    space = Hierarchical(channels=4, cells=2)
+    network = space.build(space.sample(numpy_generator(0)), TASK)
+    behind = [(layer[0].stride[0], layer[1].out_channels) for layer in network.layers[2::2]]
+    assert behind == [(1, 4), (2, 8), (1, 8), (2, 16), (1, 16), (1, 16)]

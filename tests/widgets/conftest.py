@@ -30,6 +30,8 @@ OPERATIONS = (
 class TinySpace:
     """The shape of a DARTS cell: every node sees the two inputs and all nodes before it, and keeps two edges."""
 
+    name = "tiny"
+
     def __init__(self, nodes=4, operations=OPERATIONS, parts=("normal", "reduce")):
         self.nodes, self.operations, self.parts = nodes, tuple(operations), tuple(parts)
 

@@ -258,3 +258,14 @@ def test_scripts_speak_no_html():
     """Foreign labels reach the page as text only."""
     for way_in in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
         assert way_in not in TrialsView._esm
+
+
+def test_failures_that_are_alike_are_said_in_the_log(wire, evaluated):
+    """One mistake of the user's fails every candidate: the page says so at once, in red."""
+    wire.view.take(*(evaluated(step, fitness=None, message="KeyError: 'x'") for step in range(1, 9)))
+    [line] = wire.view._log.lines
+    assert line["error"] is True
+    assert line["step"] == 3
+    assert line["text"].startswith("the first 3 candidates failed alike: KeyError: 'x'")
+    wire.view.clear()
+    assert wire.view._log.lines == []

@@ -5,29 +5,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
 
-from naslab.errors import NaslabError
-from naslab.events import Changed, Event
+from naslab.events import Event
 from naslab.searchers import Trials
-from naslab_widgets.figures.svg import Drawing
-from naslab_widgets.later import Later
+from naslab_widgets.figures.svg import Drawing, stacked
+from naslab_widgets.knobs import Sliders
+from naslab_widgets.later import Later, after
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
+from naslab_widgets.ranking_view import RankingView
 from naslab_widgets.runner import Runner, State
-from naslab_widgets.trials_view import TrialsView, no_edges
+from naslab_widgets.trials_view import TrialsView, by_trials
 from naslab_widgets.watch import Watch
 
-_LABS: weakref.WeakKeyDictionary[Any, weakref.ref[Lab]] = weakref.WeakKeyDictionary()
-"""Search -> its lab: a search has one driver at a time."""
+_LABS: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
+"""Search -> its lab, or the comparison that it is in: a search has one driver at a time."""
 
 
 class Lab:
@@ -47,11 +46,7 @@ class Lab:
             raise TypeError(f"Lab shows a naslab.Search, not {search!r:.80}; Lab.watch(path) follows a run folder")
         if not hz > 0:
             raise ValueError(f"hz must be positive, not {hz!r}")
-        older = _LABS.get(search)
-        if older is not None and (lab := older()) is not None:
-            lab.stop()
-            lab._runner.join()
-        _LABS[search] = weakref.ref(self)
+        claim(search, self)
         self.search, self._clock = search, clock
         self._later: Later | None = None
         self._seen = 0
@@ -64,19 +59,17 @@ class Lab:
         if isinstance(trials := search.searcher, Trials):
             looks["benchmark"] = getattr(trials.estimator, "benchmark", None)
             looks["population"] = getattr(trials.proposer.hyperparameters, "population", None)
-        self.view = (TrialsView if isinstance(trials, Trials) or no_edges(search.space) else LiveView)(
-            search.space, **looks
-        )
+        self.view = (TrialsView if by_trials(type(trials)) else LiveView)(search.space, **looks)
+        self.views = [self.view, *RankingView.of(search, self._publisher.poke, hz, clock)]
         self._buttons = {
-            "play": _button("Play", "Go on to the end of the search", self.play),
-            "pause": _button("Pause", "Stand still after the step under way", self.pause),
-            "step": _button("Step", "Do exactly one step", self.step),
-            "stop": _button("Stop", "End this lab; the search itself stays usable", self.stop),
+            "play": button("Play", "Go on to the end of the search", self.play),
+            "pause": button("Pause", "Stand still after the step under way", self.pause),
+            "step": button("Step", "Do exactly one step", self.step),
+            "stop": button("Stop", "End this lab; the search itself stays usable", self.stop),
         }
-        self._values: dict[str, float] = {}
-        self._sliders = {name: self._slider(name, knob) for name, knob in search.knobs.items()}
-        strip = ipywidgets.HBox([*self._buttons.values(), *self._sliders.values()])
-        self.panel = ipywidgets.VBox([strip.add_class("naslab-strip"), self.view]).add_class("naslab-lab")
+        self._knobs = Sliders(search, lambda error: self.view.note(search.step, sentence(error), error=True))
+        strip = ipywidgets.HBox([*self._buttons.values(), *self._knobs.sliders.values()])
+        self.panel = ipywidgets.VBox([strip.add_class("naslab-strip"), *self.views]).add_class("naslab-lab")
         self._observe()
         self._show_state(self.state)
 
@@ -114,6 +107,10 @@ class Lab:
         self._runner.stop()
         self._publisher.poke()
 
+    def join(self) -> None:
+        """Until the worker has ended."""
+        self._runner.join()
+
     def wait(self, timeout: float | None = None) -> None:
         """Until the search stands still; raises the error that it stands still for, if there is one."""
         self._runner.wait(timeout)
@@ -140,24 +137,8 @@ class Lab:
         Args:
             job: a function, or a generator whose every value replaces the one before in the panel.
         """
-        before = self._later
-
-        def ready() -> None:
-            self._runner.wait_for_the_end()
-            if before is not None:
-                before.join()
-
-        later = self._later = Later(job, ready)
-        patience = self._clock() + 10  # for a page that is still loading
-        while not later.done and not self.view.listening:
-            if not self._runner.busy and not self._runner.ended and self._clock() > patience:
-                raise self._runner.error or RuntimeError(
-                    f"the search stands still at step {self.search.step} of {self.search.total}: play() it first"
-                )
-            await asyncio.sleep(0.05)
-        if later.done:
-            later.result()
-        return later
+        self._later = await after(job, self._later, self.view, self._runner, self._clock)
+        return self._later
 
     def set(self, name: str, value: float) -> None:
         """Turn a knob: acts on the next step, and is then an event of the search."""
@@ -175,11 +156,11 @@ class Lab:
     # --- showing ---------------------------------------------------------------------------------
 
     def picture(self) -> Drawing:
-        """A static SVG of the moment: the cells and the curves, or the best cell and the trials.
+        """A static SVG of the moment: the cells and the curves, or the best cell and the trials; and the ranking.
 
         `lab.picture().save("lab.svg")` keeps it.
         """
-        return self.view.picture()
+        return stacked(*(view.picture() for view in self.views))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         """The live panel; where widgets do not render, the picture."""
@@ -194,18 +175,18 @@ class Lab:
         """Hand new events to the view; in the worker, or before there is one."""
         events = self.search.events
         if self._seen and (self._seen > len(events) or events[self._seen - 1] is not self._last_seen):
-            self.view.clear()  # the search has gone back
+            for view in self.views:
+                view.clear()  # the search has gone back
             self._seen = 0
         if news := events[self._seen :]:
-            self.view.take(*news)
+            for view in self.views:
+                view.take(*news)
             self._seen, self._last_seen = self._seen + len(news), news[-1]
-        for event in news:
-            if isinstance(event, Changed) and event.name in self._sliders:
-                self._values[event.name] = self._sliders[event.name].value = event.new
+        self._knobs.follow(events)
         error = self._runner.error
         if error is not None and error is not self._told:
             self._told = error
-            self.view.note(self.search.step, _sentence(error), error=True)
+            self.view.note(self.search.step, sentence(error), error=True)
 
     def _publish(self) -> bool:
         state = self.state
@@ -213,64 +194,51 @@ class Lab:
             self._show_state(state)
         error, rate = self._runner.error, self._runner.rate
         remaining = self.search.total - self.search.step
-        more = self.view.publish(
-            {
-                "state": state,
-                "step": self.search.step,
-                "total": self.search.total,
-                "rate": rate if state == "running" else 0.0,
-                "left": remaining / rate if rate and state == "running" else None,
-                "message": _sentence(error) if error else "",
-            }
-        )
-        return more or self._runner.busy
+        status = {
+            "state": state,
+            "step": self.search.step,
+            "total": self.search.total,
+            "rate": rate if state == "running" else 0.0,
+            "left": remaining / rate if rate and state == "running" else None,
+            "message": sentence(error) if error else "",
+        }
+        more = [view.publish(status) for view in self.views]
+        return any(more) or self._runner.busy
 
     def _show_state(self, state: State) -> None:
         self._shown = state
-        over = state in ("stopped", "finished")
-        for name, disabled in {
-            "play": over or state == "running",
-            "pause": state != "running",
-            "step": over or state == "running",
-            "stop": state == "stopped",
-        }.items():
-            self._buttons[name].disabled = disabled
-        for slider in self._sliders.values():
-            slider.disabled = over
-
-    def _slider(self, name: str, knob: Any) -> ipywidgets.Widget:
-        looks: dict[str, Any] = {
-            "description": name,
-            "tooltip": knob.description,
-            "continuous_update": False,
-            "readout_format": ".2g",
-        }
-        if knob.log and knob.low > 0:
-            ends = {"min": math.log10(knob.low), "max": math.log10(knob.high), "step": 0.02}
-            slider = ipywidgets.FloatLogSlider(value=knob.value, base=10, **ends, **looks)
-        else:
-            step = (knob.high - knob.low) / 100
-            slider = ipywidgets.FloatSlider(value=knob.value, min=knob.low, max=knob.high, step=step, **looks)
-
-        def turned(change: Any) -> None:
-            value = min(max(float(change["new"]), knob.low), knob.high)
-            if not math.isclose(value, self._values[name]):  # else the slider follows the search, not the other way
-                self._values[name] = value
-                try:
-                    self.set(name, value)
-                except NaslabError as error:  # the search has ended, or another object drives it
-                    self.view.note(self.search.step, _sentence(error), error=True)
-
-        self._values[name] = knob.value
-        slider.observe(turned, "value")
-        return slider
+        self._knobs.disable(enable(self._buttons, state))
 
 
-def _button(label: str, tooltip: str, action: Callable[[], None]) -> ipywidgets.Button:
-    button = ipywidgets.Button(description=label, tooltip=tooltip)
-    button.on_click(lambda _: action())
-    return button.add_class(f"naslab-{label.lower()}")
+def claim(search: Any, driver: Any) -> None:
+    """Make a lab, or what else drives it, the one driver of a search: an earlier one is stopped."""
+    older = _LABS.get(search)
+    if older is not None and (lab := older()) is not None and lab is not driver:
+        lab.stop()
+        lab.join()
+    _LABS[search] = weakref.ref(driver)
 
 
-def _sentence(error: BaseException) -> str:
+def enable(buttons: Mapping[str, ipywidgets.Button], state: State) -> bool:
+    """Leave those enabled that do something now; whether all is over."""
+    over = state in ("stopped", "finished")
+    for name, disabled in {
+        "play": over or state == "running",
+        "pause": state != "running",
+        "step": over or state == "running",
+        "stop": state == "stopped",
+    }.items():
+        buttons[name].disabled = disabled
+    return over
+
+
+def button(label: str, tooltip: str, action: Callable[[], None]) -> ipywidgets.Button:
+    """A button of the strip above a view."""
+    made = ipywidgets.Button(description=label, tooltip=tooltip)
+    made.on_click(lambda _: action())
+    return made.add_class(f"naslab-{label.lower()}")
+
+
+def sentence(error: BaseException) -> str:
+    """An error as it is shown."""
     return f"{type(error).__name__}: {error}"

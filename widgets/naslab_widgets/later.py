@@ -8,6 +8,7 @@ on. Without a front end (a test, a converted notebook) the cell waits and shows 
 
 from __future__ import annotations
 
+import asyncio
 import html
 import threading
 from collections.abc import Callable, Iterator
@@ -86,6 +87,32 @@ class Later:
         if self._state != "done":
             return f"<Later: {self._state}>"
         return "\n".join(_text(part) for part in _parts(self._value))
+
+
+async def after(
+    job: Callable[[], Any], before: Later | None, view: Any, runner: Any, clock: Callable[[], float]
+) -> Later:
+    """The job, to be done when what a runner drives has ended; with nobody looking, when it is done.
+
+    Args:
+        before: a job that is to be done first.
+        view: what somebody may look at; says so by `listening`.
+    """
+
+    def ready() -> None:
+        runner.wait_for_the_end()
+        if before is not None:
+            before.join()
+
+    later = Later(job, ready)
+    patience = clock() + 10  # for a page that is still loading
+    while not later.done and not view.listening:
+        if not runner.busy and not runner.ended and clock() > patience:
+            raise runner.error or RuntimeError(f"it stands still at {runner.standing}: play() it first")
+        await asyncio.sleep(0.05)
+    if later.done:
+        later.result()
+    return later
 
 
 def _parts(value: Any) -> tuple[Any, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from naslab.architecture import Architecture
 from naslab.events import SupernetStep
 from naslab_widgets.figures.alphas import edge_labels
 from naslab_widgets.figures.cell import node_label, parts, place, pretty
 from naslab_widgets.figures.palette import colours
+from naslab_widgets.figures.sampled import Sampled
 
 METRICS = (
     "train_loss",
@@ -44,11 +46,25 @@ class RowFormat:
 
     def row(self, event: SupernetStep) -> np.ndarray:
         """[width] float32."""
-        pieces = [np.array([event.step, *(getattr(event, name) for name in METRICS)], dtype=np.float32)]
-        kept = self.space.one_hot(event.best)
+        return self._written(event.step, [getattr(event, name) for name in METRICS], event.best, event.probabilities)
+
+    def plain(self, step: int, figures: Sequence[float], best: Architecture | None) -> np.ndarray:
+        """[width] float32 of a step that has no alphas: those of a cell that is certain, or of none."""
+        return self._written(step, figures, best, None)
+
+    def _written(
+        self,
+        step: int,
+        figures: Sequence[float],
+        best: Architecture | None,
+        probabilities: Mapping[str, np.ndarray] | None,
+    ) -> np.ndarray:
+        empty = {part: np.zeros((edges, len(self.operations))) for part, edges in self.edges.items()}
+        kept = empty if best is None else self.space.one_hot(best)
+        pieces = [np.array([step, *figures], dtype=np.float32)]
         for part in self.edges:
             chosen = np.where(kept[part].any(axis=1), kept[part].argmax(axis=1), -1)
-            pieces += [event.probabilities[part].ravel(), chosen]
+            pieces += [(kept if probabilities is None else probabilities)[part].ravel(), chosen]
         return np.concatenate(pieces, dtype=np.float32)
 
     def curves(self, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -94,31 +110,6 @@ class RowFormat:
             "charts": list(CHARTS),
             "parts": described,
         }
-
-
-class Sampled:
-    """Every stride-th item of a sequence of any length, from the first on.
-
-    When `limit` of them are kept, every second one goes and the stride doubles; so at least half of `limit` stay,
-    evenly spread.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.kept: list[Any] = []
-        self.stride, self.seen = 1, 0
-        self._limit = limit
-
-    def extend(self, items: Sequence[Any]) -> None:
-        """More of the sequence."""
-        self.kept += items[-self.seen % self.stride :: self.stride]
-        self.seen += len(items)
-        while len(self.kept) >= self._limit:
-            self.kept = self.kept[::2]
-            self.stride *= 2
-
-    def since(self, seen: int) -> list[Any]:
-        """Those kept that came when so many had been seen, or later."""
-        return self.kept[-(-seen // self.stride) :]
 
 
 class History:

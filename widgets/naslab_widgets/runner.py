@@ -116,6 +116,11 @@ class Runner:
             return "paused" if self._begun or self.error else "idle"
 
     @property
+    def standing(self) -> str:
+        """How far the search is, in words."""
+        return f"step {self._search.step} of {self._search.total}"
+
+    @property
     def busy(self) -> bool:
         return self._thread is not None
 

@@ -4,7 +4,7 @@ The browser holds a few thousand trials of a search of any length: every stride-
 wants to know of one (its picture, its choices, all its ancestors) it asks for by `select`.
 
 The children of shared weights that were judged are trials, too; the training of the weights between them is shown
-by its figures.
+by its figures, and the child of every step lit inside the supernet (`lit_child`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ import traitlets
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.events import ChildTrained, Evaluated, Event
+from naslab.searchers import Proposer, Trials
+from naslab.searchers.failures import Failures
+from naslab.searchers.shared_weights import WeightSharing
 from naslab_widgets.figures import cell, svg
 from naslab_widgets.figures.cell import CELL_WIDTH
 from naslab_widgets.figures.families import SLOTS, leading, shares
@@ -30,6 +33,7 @@ from naslab_widgets.figures.ledger import COLUMNS, Ledger
 from naslab_widgets.figures.palette import GREY, HUES, colours
 from naslab_widgets.figures.trials import draw_family_tree, draw_trials, hurdles_of
 from naslab_widgets.figures.truth import Truth
+from naslab_widgets.lit_child import LitChild
 from naslab_widgets.trial_blocks import NamedValues, Packet, TrialRows
 from naslab_widgets.wire import Log, Wire
 
@@ -39,12 +43,24 @@ SELDOM = 0.5
 """Seconds between two messages with what is dear: the table, the population."""
 KEPT_PICTURES = 64
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("shared", "status", "curves", "stream", "fitness", "family", "heat", "portrait", "table", "trials")
+SCRIPTS = (
+    "shared",
+    "status",
+    "curves",
+    "stream",
+    "fitness",
+    "family",
+    "heat",
+    "portrait",
+    "supernet",
+    "table",
+    "trials",
+)
 
 
-def no_edges(space: Any) -> bool:
-    """Whether a search of the space by shared weights is shown by its trials: there is no mixture on edges to show."""
-    return not hasattr(space, "edges")
+def by_trials(searcher: type) -> bool:
+    """Whether a search is shown by its trials, or by the children that it has judged; others have a mixture to show."""
+    return issubclass(searcher, Trials | Proposer | WeightSharing)
 
 
 class TrialsView(anywidget.AnyWidget):
@@ -70,6 +86,7 @@ class TrialsView(anywidget.AnyWidget):
             benchmark: the table that the fitness is read from; shows the true rank and regret of each candidate.
             population: how many candidates are alive at once, if the searcher knows.
         """
+        self._lit = LitChild(space)
         self._space, self._truth = space, Truth(benchmark) if benchmark is not None else None
         self._population = population or 50
         super().__init__(
@@ -77,6 +94,7 @@ class TrialsView(anywidget.AnyWidget):
                 "columns": list(COLUMNS),
                 "truth": self._truth and {"metric": self._truth.metric, "candidates": self._truth.candidates},
                 "families": [*map(list, HUES[:SLOTS]), list(GREY)],
+                "hues": [list(pair) for pair in (*HUES, GREY)],
                 "population": self._population,
                 "listed": LISTED,
             }
@@ -106,9 +124,10 @@ class TrialsView(anywidget.AnyWidget):
             self._policy = NamedValues("policy", limit=250, most=1024)
             self._options: dict[str, list[str]] = {}
             self._slots: list[int | None] = [None] * SLOTS
-            self._log = Log()
+            self._log, self._failures = Log(), Failures()
             self._latest: Evaluated | ChildTrained | None = None
             self._unit = "candidate"
+            self._lit.clear()
             self._news = False
             self._begin_anew()
             forget, self._selected = self._selected is not None, None
@@ -118,6 +137,7 @@ class TrialsView(anywidget.AnyWidget):
     def _begin_anew(self) -> None:
         self._fresh, self._seldom_due, self._seldom_at = True, True, -SELDOM
         self._noted: set[int] = set()
+        self._supernet_sent = False
 
     def take(self, *events: Event) -> None:
         """Events, to be shown with the next message."""
@@ -132,10 +152,14 @@ class TrialsView(anywidget.AnyWidget):
             if len(trials) < len(steps):
                 self._unit = "step"
             self._ledger.take(trials)
+            for event in trials:
+                if (said := self._failures.note(event.status, event.message)) is not None:
+                    self._log.note(event.step, said, error=True)
             self._rows.grow()
             self._details.extend([(event.step, figures) for event in steps if (figures := _figures(event))])
             self._policy.extend([(event.step, event.probabilities) for event in trials if event.probabilities])
             self._latest = steps[-1]
+            self._lit.take(*steps)
             self._news = self._seldom_due = True
 
     def note(self, step: int, text: str, *, error: bool = False) -> None:
@@ -153,12 +177,14 @@ class TrialsView(anywidget.AnyWidget):
             seldom = self._seldom_due and self._clock() - self._seldom_at >= SELDOM
             status = {**status, **self._told()}
             if not (self._fresh or self._news or seldom or self._wire.changed(status)):
-                return self._seldom_due
+                return self._seldom_due or self._lit.due
             if self._wire.early:
                 return True
             fresh = self._fresh
             packets = [self._rows.packet(fresh), self._details.packet(fresh), self._policy.packet(fresh)]
             message: dict[str, Any] = {"type": "trials", "fresh": fresh}
+            if status["child"] is not None and not self._supernet_sent:
+                message["supernet"], self._supernet_sent = self._lit.supernet(), True
             if seldom or fresh:
                 packets += self._seldom_packets(message)
                 self._seldom_due, self._seldom_at = False, self._clock()
@@ -166,18 +192,20 @@ class TrialsView(anywidget.AnyWidget):
             sent = [packet for packet in packets if packet is not None and (packet.reset or len(packet.rows))]
             message |= {**self._wire.next(status), "tables": [packet.head() for packet in sent]}
             self.send(message, buffers=[np.ascontiguousarray(packet.rows, "<f4").tobytes() for packet in sent])
-            return self._seldom_due
+            return self._seldom_due or self._lit.due
 
     def _told(self) -> dict[str, Any]:
         """What the status line, the legend and the log say."""
         ledger, best = self._ledger, self._ledger.best
         return {
             "unit": self._unit,
+            "since": ledger.since,
             "rates": dict(self._latest.knobs) if self._latest else {},
             "log": self._log.lines,
             "marks": self._log.marks,
             "origins": [[name, *pair] for name, pair in colours(list(ledger.origins)).items()],
             "failed": ledger.failed,
+            "child": self._lit.told(self._clock()),
             "best": None if best is None else {name: float(v) for name, v in self._of(best).items() if v == v},
         }
 
@@ -278,8 +306,11 @@ class TrialsView(anywidget.AnyWidget):
             if len(ledger) and ledger.column("generation").any():
                 drawings.append(draw_family_tree(ledger))
             best = None if ledger.best is None else ledger.told[ledger.best].architecture
+            lit = self._lit.picture()
         if best is not None and (portrait := self._portrait(best)[0]):
             drawings.insert(0, svg.Drawing(portrait))
+        if lit is not None:
+            drawings.insert(0, lit)
         return svg.stacked(*drawings)
 
 

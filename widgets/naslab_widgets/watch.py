@@ -13,11 +13,14 @@ import ipywidgets
 
 from naslab import estimators, runs
 from naslab.benchmarks import Benchmark
+from naslab.errors import NaslabError
 from naslab.runs.journal import ASIDE
-from naslab_widgets.figures.svg import Drawing
+from naslab.searchers import SEARCHERS
+from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
-from naslab_widgets.trials_view import TrialsView, no_edges
+from naslab_widgets.ranking_view import RankingView
+from naslab_widgets.trials_view import TrialsView, by_trials
 
 
 class Watch:
@@ -46,9 +49,14 @@ class Watch:
         if trials:
             looks["benchmark"] = _benchmark(self._reader.spec["estimator"])
             looks["population"] = self._reader.spec["hyperparameters"].get("population")
-        by_trials = trials or no_edges(self._reader.space)
-        self.view = (TrialsView if by_trials else LiveView)(self._reader.space, **looks)
-        self.panel = ipywidgets.VBox([self.view]).add_class("naslab-lab")
+        shown = TrialsView if by_trials(SEARCHERS[self._reader.spec["searcher"]]) else LiveView
+        self.view = shown(self._reader.space, **looks)
+        self.views = [self.view]
+        try:
+            self.views += RankingView.of(self._reader, self._publisher.poke, hz, clock)
+        except NaslabError as error:  # the table that the ranking is held against is not here
+            self.view.note(0, f"no ranking: {error}", error=True)
+        self.panel = ipywidgets.VBox(self.views).add_class("naslab-lab")
         self._message, self._state = "", "running"
         self._end = threading.Event()
         self.look()
@@ -60,9 +68,11 @@ class Watch:
         records = self._reader.events(since=self._row)
         if any(event.step <= self._step for _, _, event in records if not isinstance(event, ASIDE)):
             records = self._reader.events()  # the search went back: what came after that moment is abandoned
-            self.view.clear()
+            for view in self.views:
+                view.clear()
             self._times.clear()
-        self.view.take(*(event for _, _, event in records))
+        for view in self.views:
+            view.take(*(event for _, _, event in records))
         for number, when, event in records:
             self._row = number
             if not isinstance(event, ASIDE):
@@ -88,7 +98,7 @@ class Watch:
 
     def picture(self) -> Drawing:
         """A static SVG of what was last seen."""
-        return self.view.picture()
+        return stacked(*(view.picture() for view in self.views))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         bundle = self.panel._repr_mimebundle_(**kwargs)
@@ -111,16 +121,16 @@ class Watch:
         times, running = list(self._times), self.state == "running"
         seconds = times[-1][0] - times[0][0] if times else 0.0
         rate = (times[-1][1] - times[0][1]) / seconds if running and seconds > 0 else 0.0
-        return self.view.publish(
-            {
-                "state": self.state,
-                "step": self._step,
-                "total": self._reader.total,
-                "rate": rate,
-                "left": (self._reader.total - self._step) / rate if rate else None,
-                "message": self._message,
-            }
-        )
+        status = {
+            "state": self.state,
+            "step": self._step,
+            "total": self._reader.total,
+            "rate": rate,
+            "left": (self._reader.total - self._step) / rate if rate else None,
+            "message": self._message,
+        }
+        more = [view.publish(status) for view in self.views]
+        return any(more)
 
 
 def _benchmark(spec: dict[str, Any]) -> Benchmark | None:

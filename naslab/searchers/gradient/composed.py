@@ -49,7 +49,7 @@ class Composed(Frame):
             train = self._batch("weights")
             single = isinstance(self.parts.level, Single)
             valid = train if single else self._batch("architecture")
-            if epoch < self.parts.warmup * self.hyperparameters.epochs:
+            if epoch < rates.get("warmup", 0.0) * self.hyperparameters.epochs:
                 valid_logits, gap = self._look(valid, rates)
                 train_logits = self._weight_step(train, rates)
             elif single:
@@ -102,7 +102,7 @@ class Composed(Frame):
                 gap = self._discretisation_gap(logits, valid)
         self._move_alphas(self._with_penalties(found.gradients, rates), rates)
         if isinstance(self.parts.sampling, Reinforce):
-            reward, decay = self.task.accuracy(logits, valid[1]), self.parts.sampling.baseline_decay
+            reward, decay = self.task.accuracy(logits, valid[1]), rates["baseline_decay"]
             self._baseline = reward if self._baseline is None else decay * self._baseline + (1 - decay) * reward
         return logits, gap
 
@@ -179,10 +179,11 @@ class Composed(Frame):
         return {part: Drawn(w) for part, w in weights.items()}
 
     def _with_penalties(self, found: list[Tensor], rates: Mapping[str, float]) -> list[Tensor]:
-        if not self._penalties:
+        penalties = [penalty for penalty in self._penalties if any(rates[name] for name in penalty.schedules())]
+        if not penalties:
             return found
         mean = self._mean()
-        terms = torch.stack([penalty.term(mean, self._costs, rates) for penalty in self._penalties]).sum()
+        terms = torch.stack([penalty.term(mean, self._costs, rates) for penalty in penalties]).sum()
         return [g + p for g, p in zip(found, gradients(terms, self._learnt()), strict=True)]
 
     def _move_alphas(self, found: list[Tensor], rates: Mapping[str, float]) -> None:

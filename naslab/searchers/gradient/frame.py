@@ -30,13 +30,29 @@ from naslab.searchers.gradient.parts import Parts, to_json
 from naslab.searchers.gradient.schedule import Schedule
 from naslab.searchers.gradient.training import Training
 from naslab.searchers.gradient.watching import Sized, Watching
+from naslab.searchers.inherited import inherited_accuracy
 from naslab.searchers.searcher import Knob, State, SupernetSearcher, attribute_docstrings, read_hyperparameters
 from naslab.spaces.space import Space, SupernetSpace
 from naslab.tasks import Images
 from naslab.tasks.order import batch_indices, epoch_length
+from naslab.threads import torch_threads
 
 Batch = tuple[Tensor, Tensor]
 """Images [B, C, H, W] and labels [B]."""
+
+
+SETTLED = {
+    "one_in": "it is the width of every operation, and so the shape of the weights",
+    "channels": "it is the width of every operation, and so the shape of the weights",
+    "edge_normalisation": "edges have numbers of their own to learn, or none",
+    "epochs": "all schedules are planned over them",
+    "batch_size": "which images a step sees follows from it",
+    "train_portion": "the two halves of the data were parted by it",
+    "temperature_end": "turn temperature itself",
+    "radius_end": "turn perturbation itself",
+    "w_lr_min": "turn w_lr itself",
+}
+"""Hyperparameter -> why it cannot be turned on the way."""
 
 
 class Frame(SupernetSearcher):
@@ -204,6 +220,16 @@ class Frame(SupernetSearcher):
         epoch = min(self._step, self.total - 1) // self._steps_per_epoch
         return {name: schedule.knob(self._at(name, epoch)) for name, schedule in self._schedules.items()}
 
+    def check_knob(self, name: str, value: float) -> float:
+        """The value as a float; for a hyperparameter that is no knob, `SpecError` says why it is none."""
+        if name not in self._schedules and hasattr(self.hyperparameters, name):
+            raise SpecError(
+                f"{name} is {getattr(self.hyperparameters, name)!r} for the whole search: "
+                f"{SETTLED.get(name, 'it was settled when the search was made')}. Make another search with "
+                f"{name}={value!r}; what can be turned on the way: {', '.join(self._schedules)}"
+            )
+        return super().check_knob(name, value)
+
     def turn(self, name: str, value: float) -> None:
         self._set[name] = (self.check_knob(name, value), self._step // self._steps_per_epoch)
 
@@ -251,6 +277,22 @@ class Frame(SupernetSearcher):
         if not any(isinstance(cure, SizeTracking) for cure in self.parts.cures):
             raise SpecError(f"{self.name} tracks no sizes; give it the cure SizeTracking, or take MiLeNAS")
         return self._watching.by_size(self.space.name)
+
+    def accuracy(self, child: Architecture, *, batch_norm: str = "batch", images: int | None = None) -> float:
+        """Of the child inside the mixture: its operations weigh 1, and the others, which weigh 0, are not computed."""
+        kept = self.space.one_hot(self.space.check(child))  # type: ignore[attr-defined]
+        one_hot = {part: torch.from_numpy(matrix).to(self.device) for part, matrix in kept.items()}
+        with torch_threads(self.threads):
+            return inherited_accuracy(
+                self.network,
+                lambda images: self.network(images, one_hot),
+                self.task,
+                *self._halves,
+                batch_norm=batch_norm,
+                images=images,
+                batch_size=self.hyperparameters.batch_size,
+                device=self.device,
+            )
 
     # --- spec and state --------------------------------------------------------------------------
 
@@ -301,7 +343,10 @@ class Frame(SupernetSearcher):
     def load_state_dict(self, state: State) -> None:
         self._optimisers.load(state)
         self._step = int(state["step"])  # type: ignore[arg-type]
-        self._set = {name: (float(state[name]), int(state.get(f"{name}_epoch", 0))) for name in self._schedules}  # type: ignore[arg-type]
+        self._set = {
+            name: (float(state.get(name, schedule.start)), int(state.get(f"{name}_epoch", 0)))  # type: ignore[arg-type]
+            for name, schedule in self._schedules.items()
+        }
         self._baseline = float(state["baseline"]) if "baseline" in state else None  # type: ignore[arg-type]
         if self._watching.watches:
             self._watching.remember(str(state["epochs"]))

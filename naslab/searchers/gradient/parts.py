@@ -94,6 +94,9 @@ class Parts:
         found: dict[str, Schedule] = {}
         for part in (self.sampling, self.level, *self.cures):
             found.update(part.schedules())
+        if self.warmup:
+            described = "Share of the epochs, at the start, in which only the weights move; 0 ends the warm-up."
+            found["warmup"] = Schedule(start=self.warmup, low=0.0, high=1.0, log=False, description=described)
         return found
 
 

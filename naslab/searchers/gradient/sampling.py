@@ -112,7 +112,7 @@ class _Tempered(Sampling):
 
     temperature: float
     temperature_end: float
-    shape: ClassVar[str]
+    arrives: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name in ("temperature", "temperature_end"):
@@ -128,7 +128,7 @@ class _Tempered(Sampling):
             "temperature": Schedule(
                 start=self.temperature,
                 end=self.temperature_end,
-                shape=self.shape,
+                arrives=self.arrives,
                 low=COLDEST,
                 high=100.0,
                 description="How soft a sample is: high, all operations alike; low, one of them alone.",
@@ -138,13 +138,12 @@ class _Tempered(Sampling):
 
 @dataclass(frozen=True, kw_only=True)
 class Concrete(_Tempered):
-    """A sample that is soft, the less so the colder."""
+    """A sample that is soft, the less so the colder. Defaults are those of SNAS."""
 
     temperature: float = 1.0
-    """At the start; falls by equal ratios, epoch by epoch."""
+    """At the start; falls in equal steps, epoch by epoch."""
     temperature_end: float = 0.03
-    """At the end."""
-    shape: ClassVar[str] = "exponential"
+    """Where it would be after the last epoch."""
 
     def draw(
         self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str
@@ -155,13 +154,13 @@ class Concrete(_Tempered):
 
 @dataclass(frozen=True, kw_only=True)
 class StraightThrough(_Tempered):
-    """One operation, with the gradient of the soft sample."""
+    """One operation, with the gradient of the soft sample. Defaults are those of GDAS."""
 
     temperature: float = 10.0
     """At the start; falls in equal steps, epoch by epoch."""
     temperature_end: float = 0.1
-    """At the end."""
-    shape: ClassVar[str] = "linear"
+    """In the last epoch."""
+    arrives: ClassVar[bool] = True
     hard: ClassVar[bool] = True
     twice: ClassVar[bool] = False
 
@@ -228,6 +227,11 @@ class Reinforce(Sampling):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "baseline_decay", share("baseline_decay", self.baseline_decay))
+
+    def schedules(self) -> dict[str, Schedule]:
+        described = "Memory of the moving average of the reward: high, it changes slowly."
+        knob = Schedule(start=self.baseline_decay, low=0.0, high=0.9999, log=False, description=described)
+        return {"baseline_decay": knob}
 
     def draw(
         self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str

@@ -11,7 +11,7 @@ from naslab.searchers.searcher import Knob
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """From `start` in the first epoch to `end` after the last.
+    """From `start` in the first epoch to `end` after the last, or in the last.
 
     A value that was set by hand goes on to the same end from the epoch when it was set, in the same shape; one that
     lies beyond the end stays where it is.
@@ -22,6 +22,8 @@ class Schedule:
     """None: it stays as it is."""
     shape: str = "linear"
     """Or "cosine", or "exponential" (equal ratios, epoch by epoch)."""
+    arrives: bool = False
+    """Whether `end` is the value of the last epoch; else it would be that of the epoch after it."""
     low: float
     """Of the slider."""
     high: float
@@ -31,6 +33,10 @@ class Schedule:
     def at(self, epoch: int, epochs: int, value: float, since: int) -> float:
         """In this epoch, if the value was set at the epoch `since`."""
         if self.end is None or (value <= self.end if self.start >= self.end else value >= self.end):
+            return value
+        if self.arrives:
+            epochs -= 1
+        if since >= epochs:
             return value
         if self.shape == "exponential":
             return self.end * (value / self.end) ** ((epochs - epoch) / (epochs - since))

@@ -16,6 +16,14 @@ def test_in_equal_steps_and_by_equal_ratios():
     assert values(ratios, 1.0) == pytest.approx([0.5**epoch for epoch in range(11)])
 
 
+def test_arriving_in_the_last_epoch():
+    schedule = Schedule(start=10.0, end=1.0, arrives=True, low=0.0, high=10.0)
+    assert values(schedule, 10.0)[:10] == pytest.approx([10 - epoch for epoch in range(10)])
+    assert values(schedule, 5.5, since=4)[5] == pytest.approx(1.0), "a value set by hand arrives then, too"
+    assert values(schedule, 5.0, since=9)[0] == 5.0, "what is set in the last epoch stays"
+    assert values(schedule, 10.0, epochs=1)[0] == 10.0
+
+
 @pytest.mark.parametrize("shape", ["linear", "exponential", "cosine"])
 def test_a_value_set_by_hand_goes_to_the_same_end(shape):
     schedule = Schedule(start=1.0, end=0.1, shape=shape, low=0.0, high=10.0)

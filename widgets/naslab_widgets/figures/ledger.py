@@ -88,6 +88,12 @@ class Ledger:
         """[n, COLUMNS] float32, a view."""
         return self._table[: len(self.told)]
 
+    @property
+    def since(self) -> int:
+        """The step at which pictures begin: that of the first trial where nothing else came between trials, else 1."""
+        steps = self.column("step") if len(self) else np.ones(1)
+        return int(steps[0]) if steps[-1] - steps[0] < len(steps) else 1
+
     def column(self, name: str) -> np.ndarray:
         """[n] float32."""
         return self.rows[:, AT[name]]

@@ -69,6 +69,8 @@ def drawing(root: Element) -> Drawing:
 
 def stacked(*drawings: Drawing, gap: float = 12) -> Drawing:
     """One picture above the other."""
+    if len(drawings) == 1:
+        return drawings[0]
     roots = [ElementTree.fromstring(str(picture)) for picture in drawings]
     sizes = [(float(root.get("width", 0)), float(root.get("height", 0))) for root in roots]
     whole = document(max(width for width, _ in sizes), sum(height for _, height in sizes) + gap * (len(sizes) - 1))

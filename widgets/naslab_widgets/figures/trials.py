@@ -57,9 +57,9 @@ def draw_trials(ledger: Ledger, hurdles: Hurdles = ()) -> svg.Drawing:
     steps, stopped = ledger.column("step"), _stopped(ledger)
     axis = _LogAxis(values) if regret else _Axis(values)
     hues = [pair[0] for pair in colours(list(ledger.origins)).values()]
-    _frame(root, HEIGHT, steps[-1], axis)
+    _frame(root, HEIGHT, ledger.since, steps[-1], axis)
     _legend(root, list(ledger.origins), hues, "regret" if regret else "fitness")
-    x, bottom = _across(steps[-1]), HEIGHT - BOTTOM
+    x, bottom = _across(ledger.since, steps[-1]), HEIGHT - BOTTOM
     if not regret:
         for line in _hurdle_lines(hurdles, int(steps[-1])):
             points = " ".join(f"{x(step):.1f},{axis.y(value):.1f}" for step, value in line)
@@ -90,14 +90,14 @@ def draw_family_tree(ledger: Ledger) -> svg.Drawing:
     steps, generations, families = (ledger.column(name) for name in ("step", "generation", "family"))
     slots = leading(families, len(ledger), [None] * SLOTS)
     hue = {family: HUES[slot][0] for slot, family in enumerate(slots) if family is not None}
-    x, deepest = _across(steps[-1]), max(1.0, float(generations.max()))
+    x, deepest = _across(ledger.since, steps[-1]), max(1.0, float(generations.max()))
 
     def y(generation: float) -> float:
         return TOP + (TREE - TOP - BOTTOM) * generation / deepest
 
     title = "family tree: one generation a line, downwards; bold: the descent of the best"
     svg.add(root, "text", title, x=LEFT, y=18, font_size=12, fill=svg.INK)
-    _order_axis(root, TREE, steps[-1])
+    _order_axis(root, TREE, ledger.since, steps[-1])
     for value in sorted({0, int(deepest / 2), int(deepest)}):
         svg.add(root, "text", str(value), x=LEFT - 8, y=y(value) + 4, font_size=11, fill=svg.INK, text_anchor="end")
     line = [] if ledger.best is None else ledger.ancestry(int(ledger.column("number")[ledger.best]))
@@ -155,22 +155,23 @@ def _empty(root: svg.Element) -> svg.Drawing:
     return svg.drawing(root)
 
 
-def _across(last: float):
+def _across(first: float, last: float):
     """Step -> pixels."""
-    return lambda step: LEFT + (WIDTH - LEFT - RIGHT) * (float(step) - 0.5) / max(float(last), 2.0)
+    before = float(first) - 1
+    return lambda step: LEFT + (WIDTH - LEFT - RIGHT) * (float(step) - before - 0.5) / max(float(last) - before, 2.0)
 
 
-def _frame(root: svg.Element, height: float, last: float, axis: _Axis | _LogAxis) -> None:
+def _frame(root: svg.Element, height: float, first: float, last: float, axis: _Axis | _LogAxis) -> None:
     for tick in axis.ticks:
         y = axis.y(tick)
         svg.add(root, "line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, stroke=svg.FAINT, stroke_width=0.5, opacity=0.5)
         svg.add(root, "text", f"{tick:.4g}", x=LEFT - 8, y=y + 4, font_size=11, fill=svg.INK, text_anchor="end")
-    _order_axis(root, height, last)
+    _order_axis(root, height, first, last)
 
 
-def _order_axis(root: svg.Element, height: float, last: float) -> None:
-    x, y = _across(last), height - BOTTOM + 16
-    for step in sorted({1, round(float(last) / 2), int(last)} - {0}):
+def _order_axis(root: svg.Element, height: float, first: float, last: float) -> None:
+    x, y = _across(first, last), height - BOTTOM + 16
+    for step in sorted({int(first), round((float(first) + float(last)) / 2), int(last)} - {0}):
         svg.add(root, "text", f"{step:,}", x=x(step), y=y, font_size=11, fill=svg.INK, text_anchor="middle")
     middle = (LEFT + WIDTH - RIGHT) / 2
     svg.add(root, "text", "candidate", x=middle, y=y + 16, font_size=12, fill=svg.INK, text_anchor="middle")

@@ -1,6 +1,6 @@
 // softmax(alpha) of one part: a small chart for each edge, and the whole matrix as a heat map.
 
-function alphaView(parent, part, operations, tooltip) {
+function alphaView(parent, part, operations, tooltip, { charts = true } = {}) {
   const canvas = make("canvas", "naslab-alpha", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `softmax of alpha, ${part.name}`);
@@ -13,6 +13,7 @@ function alphaView(parent, part, operations, tooltip) {
   function arrange(width) {
     const cell = edges > 9 ? 14 : 18;
     const heatWidth = 46 + count * cell;
+    if (!charts) return { width: heatWidth + 14, height: TOP + edges * cell + 12, heat: { x: 60, y: TOP + 10, cell } };
     const room = width - heatWidth - 18;
     const lines = Math.ceil(edges / Math.max(2, Math.min(Math.ceil(Math.sqrt(1.4 * edges)), 5, Math.floor(room / 64))));
     const columns = Math.ceil(edges / lines);
@@ -46,18 +47,21 @@ function alphaView(parent, part, operations, tooltip) {
     height: place.chart.height - 20,
   });
 
-  function draw({ rows }, theme, focus) {
+  // otherwise: for each edge, what other searches keep there instead.
+  function draw({ rows, otherwise = [] }, theme, focus, hidden = false) {
+    canvas.style.display = hidden ? "none" : "";
     const place = arrange(canvas.clientWidth || 500);
+    if (!charts) canvas.style.width = `${place.width}px`;
     const pen = sharp(canvas, place.width, place.height);
     const [low, high] = limits(rows);
     const first = rows.length ? rows[0][0] : 0;
     const span = rows.length ? Math.max(1, rows[rows.length - 1][0] - first) : 1;
-    drawn = { place, rows, low, high, first, span, theme };
+    drawn = { place, rows, low, high, first, span, theme, otherwise };
     pen.font = `10px ${theme.font}`;
     pen.fillStyle = theme.text;
     pen.globalAlpha = 0.6;
     pen.fillText(`softmax(α)  ${low.toFixed(2)} – ${high.toFixed(2)}`, 1, 10);
-    for (let edge = 0; edge < edges; edge++) drawChart(pen, edge, frameOf(place, edge), focus);
+    for (let edge = 0; edge < edges && charts; edge++) drawChart(pen, edge, frameOf(place, edge), focus);
     if (rows.length) drawHeat(pen, rows[rows.length - 1], focus);
     canvas.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
   }
@@ -101,7 +105,7 @@ function alphaView(parent, part, operations, tooltip) {
       pen.globalAlpha = 0.75;
       pen.fillStyle = theme.text;
       pen.textAlign = "right";
-      pen.fillText(part.labels[edge], x - 5, y + edge * cell + cell / 2 + 3);
+      pen.fillText((drawn.otherwise[edge]?.length ? "≠ " : "") + part.labels[edge], x - 5, y + edge * cell + cell / 2 + 3);
       pen.textAlign = "left";
       for (let operation = 0; operation < count; operation++) {
         const share = (values[edge * count + operation] - least) / Math.max(most - least, 1e-6);
@@ -127,7 +131,7 @@ function alphaView(parent, part, operations, tooltip) {
     const edge = Math.floor((y - heat.y) / heat.cell);
     const operation = Math.floor((x - heat.x) / heat.cell);
     if (operation >= 0 && operation < count && edge >= 0 && edge < edges) return { edge, operation, row: rows[rows.length - 1] };
-    for (let chart = 0; chart < edges; chart++) {
+    for (let chart = 0; chart < edges && charts; chart++) {
       const frame = frameOf(place, chart);
       if (x < frame.x || x > frame.x + frame.width || y < frame.y - 12 || y > frame.y + frame.height + 4) continue;
       const row = nearestRow(rows, first + (span * (x - frame.x)) / frame.width);

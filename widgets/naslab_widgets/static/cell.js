@@ -3,6 +3,7 @@
 function cellView(parent, part, operations, tooltip) {
   const [width, height] = part.size;
   const root = shape("svg", { class: "naslab-cell", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${part.name} cell` }, parent);
+  const halos = shape("g", { fill: "none", "stroke-linecap": "round" }, root); // around what others have otherwise
   const lines = shape("g", { fill: "none", "stroke-linecap": "round" }, root);
   const names = shape("g", {}, root);
   const dots = shape("g", {}, root);
@@ -10,6 +11,7 @@ function cellView(parent, part, operations, tooltip) {
 
   const edges = part.edges.map(({ path, label, row }) => {
     if (row < 0) return shape("path", { d: path, class: "naslab-fixed" }, lines) && null;
+    const halo = shape("path", { d: path, class: "naslab-halo" }, halos);
     const line = shape("path", { d: path, class: "naslab-edge" }, lines);
     const group = shape("g", { class: "naslab-name", transform: `translate(${label[0]} ${label[1]})` }, names);
     const box = shape("rect", { y: -7.5, height: 15, rx: 4 }, group);
@@ -18,7 +20,7 @@ function cellView(parent, part, operations, tooltip) {
       target.addEventListener("mousemove", (event) => hover(event, row));
       target.addEventListener("mouseleave", tooltip.hide);
     }
-    return { row, line, group, box, text };
+    return { row, halo, line, group, box, text };
   });
 
   for (const { label, at, role } of part.nodes) {
@@ -40,16 +42,18 @@ function cellView(parent, part, operations, tooltip) {
         colour: hue(operations[i], latest.theme),
         strong: i === kept,
       })),
+      ...latest.otherwise[row].map((text) => ({ text: `≠ ${text}` })),
     ]);
   }
 
   // 0 at an even share, 1 for all of it; the root shows the first small steps away from even.
   const strength = (share) => Math.sqrt(Math.min(1, Math.max(0, Math.log(share * operations.length) / Math.log(Math.max(2, operations.length)))));
 
-  return function draw({ rows }, theme, focus) {
+  // otherwise: for each edge, what other searches keep there instead.
+  return function draw({ rows, otherwise = part.labels.map(() => []) }, theme, focus) {
     root.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
     if (!rows.length) return;
-    latest = { row: rows[rows.length - 1], theme };
+    latest = { row: rows[rows.length - 1], theme, otherwise };
     for (const edge of edges) {
       if (!edge) continue;
       const kept = latest.row[part.kept + edge.row];
@@ -66,8 +70,11 @@ function cellView(parent, part, operations, tooltip) {
       edge.line.dataset.kept = kept >= 0;
       edge.group.style.display = kept < 0 ? "none" : "";
       edge.group.style.opacity = lit ? 1 : 0.25;
-      if (kept >= 0 && edge.text.textContent !== operations[kept].name) edge.text.textContent = operations[kept].name;
-      const room = 5.7 * operations[strongest].name.length + 9;
+      const differs = otherwise[edge.row].length > 0;
+      const name = (differs ? "≠ " : "") + operations[strongest].name;
+      if (kept >= 0 && edge.text.textContent !== name) edge.text.textContent = name;
+      for (const marked of [edge.halo, edge.group]) marked.dataset.differs = differs;
+      const room = (differs ? 6.6 : 5.7) * name.length + 9;
       edge.box.setAttribute("x", -room / 2);
       edge.box.setAttribute("width", room);
       edge.box.style.stroke = colour;

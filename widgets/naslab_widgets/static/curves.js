@@ -3,6 +3,31 @@
 const SERIES = [["#0072b2", "#3f9fe0"], ["#d55e00", "#f07a1f"], ["#009e73", "#12b98a"], ["#cc79a7", "#dd8fba"]];
 const NOISY = /_(loss|accuracy)$|gap$/;
 
+// Exponential running mean with the zero-start corrected, over about a thirtieth of what is shown.
+function smoothed(values) {
+  const decay = 1 - 1 / Math.max(1, Math.min(50, values.length / 30));
+  let sum = 0;
+  let weight = 0;
+  return values.map((value) => {
+    if (Number.isFinite(value)) {
+      sum = decay * sum + (1 - decay || 1) * value;
+      weight = decay * weight + (1 - decay || 1);
+    }
+    return weight ? sum / weight : NaN;
+  });
+}
+
+// The middle 98 %, so that one outlier does not flatten a curve.
+function middle(columns) {
+  const values = columns.flat().filter(Number.isFinite).sort((a, b) => a - b);
+  if (!values.length) return [0, 1];
+  if (values.every(Number.isInteger)) return [values[0], Math.max(values[0] + 1, values[values.length - 1])];
+  const low = values[Math.floor(values.length * 0.01)];
+  const high = values[Math.ceil(values.length * 0.99) - 1];
+  const slack = Math.max((high - low) * 0.06, Math.abs(high) * 1e-3, 1e-6);
+  return [low - slack, high + slack];
+}
+
 function curvesView(parent, charts, metrics, tooltip) {
   const canvas = make("canvas", "naslab-curves", parent);
   canvas.setAttribute("role", "img");
@@ -22,31 +47,6 @@ function curvesView(parent, charts, metrics, tooltip) {
     height: place.line - 40,
   });
 
-  // Exponential running mean with the zero-start corrected, over about a thirtieth of what is shown.
-  function smooth(values) {
-    const decay = 1 - 1 / Math.max(1, Math.min(50, values.length / 30));
-    let sum = 0;
-    let weight = 0;
-    return values.map((value) => {
-      if (Number.isFinite(value)) {
-        sum = decay * sum + (1 - decay || 1) * value;
-        weight = decay * weight + (1 - decay || 1);
-      }
-      return weight ? sum / weight : NaN;
-    });
-  }
-
-  // The middle 98 %, so that one outlier does not flatten a curve.
-  function limits(columns) {
-    const values = columns.flat().filter(Number.isFinite).sort((a, b) => a - b);
-    if (!values.length) return [0, 1];
-    if (values.every(Number.isInteger)) return [values[0], Math.max(values[0] + 1, values[values.length - 1])];
-    const low = values[Math.floor(values.length * 0.01)];
-    const high = values[Math.ceil(values.length * 0.99) - 1];
-    const slack = Math.max((high - low) * 0.06, Math.abs(high) * 1e-3, 1e-6);
-    return [low - slack, high + slack];
-  }
-
   function draw({ rows, status }, theme) {
     const place = arrange(canvas.clientWidth || 900);
     const pen = sharp(canvas, place.width, place.height);
@@ -56,7 +56,7 @@ function curvesView(parent, charts, metrics, tooltip) {
     pen.font = `10px ${theme.font}`;
     charts.forEach((chart, index) => {
       const raw = chart.series.map(([name]) => rows.map((row) => row[metrics[name]]));
-      const mean = chart.series.map(([name], i) => (NOISY.test(name) ? smooth(raw[i]) : raw[i]));
+      const mean = chart.series.map(([name], i) => (NOISY.test(name) ? smoothed(raw[i]) : raw[i]));
       drawn.shown.push({ raw, mean });
       drawChart(pen, chart, frameOf(place, index), raw, mean, status.marks);
     });
@@ -65,7 +65,7 @@ function curvesView(parent, charts, metrics, tooltip) {
 
   function drawChart(pen, chart, { x, y, width, height }, raw, mean, marks) {
     const { rows, first, span, theme } = drawn;
-    const [low, high] = limits(raw);
+    const [low, high] = middle(raw);
     const across = (step) => x + (width * (step - first)) / span;
     const down = (value) => y + height * (1 - (value - low) / (high - low));
     pen.globalAlpha = 1;

@@ -12,14 +12,6 @@ function portraitView(parent, C, truth, choose) {
   let shown = null;
   clear.addEventListener("click", () => choose(null));
 
-  // Python's own drawing: it becomes elements, and its texts stay texts.
-  function place(svg) {
-    picture.replaceChildren();
-    if (!svg) return;
-    const root = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
-    if (root.nodeName === "svg") picture.append(document.importNode(root, true));
-  }
-
   function line(table, name, value) {
     const row = make("tr", "", table);
     make("th", "", row, name);
@@ -41,7 +33,7 @@ function portraitView(parent, C, truth, choose) {
     if (!row || told === shown) return;
     shown = told;
     title.textContent = `candidate ${row[C.candidate]}` + (row[C.stage] > 0 ? `, training ${row[C.stage] + 1}` : "");
-    place(told.picture);
+    placePicture(picture, told.picture);
     facts.replaceChildren();
     const failed = Number.isNaN(row[C.fitness]);
     line(facts, "fitness", failed ? told.status : String(Number(row[C.fitness].toPrecision(6))));

@@ -72,6 +72,14 @@ function makeTooltip(root) {
   };
 }
 
+// Python's own drawing: it becomes elements, and its texts stay texts.
+function placePicture(box, svg) {
+  box.replaceChildren();
+  if (!svg) return;
+  const root = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
+  if (root.nodeName === "svg") box.append(document.importNode(root, true));
+}
+
 // The row whose step is nearest to the given one.
 function nearestRow(rows, step) {
   let low = 0;

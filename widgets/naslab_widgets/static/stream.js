@@ -71,6 +71,7 @@ function followTrials(model, C, changed, answered) {
     }
     message.tables.forEach((head, i) => (state.tables[head.name] = grow(state.tables[head.name], head, buffers[i])));
     state.status = message.status;
+    if (message.supernet) state.supernet = message.supernet;
     if (message.families) state.families = message.families;
     if (message.options) state.options = message.options;
     for (const [key, note] of Object.entries(message.notes || {})) state.notes.set(Number(key), note);
@@ -108,16 +109,24 @@ const ORDER_LEFT = 52;
 const ORDER_RIGHT = 12;
 
 function orderScale(state, width) {
-  const last = Math.max(state.status.step, 2);
-  const room = width - ORDER_LEFT - ORDER_RIGHT;
-  return { last, right: width, across: (step) => ORDER_LEFT + (room * (step - 0.5)) / last, at: (x) => 0.5 + ((x - ORDER_LEFT) * last) / room };
+  const before = (state.status.since ?? 1) - 1; // steps ahead of all trials that are not shown
+  const last = Math.max(state.status.step, before + 2);
+  const each = (width - ORDER_LEFT - ORDER_RIGHT) / (last - before);
+  return {
+    first: before + 1,
+    last,
+    right: width,
+    across: (step) => ORDER_LEFT + each * (step - before - 0.5),
+    at: (x) => before + 0.5 + (x - ORDER_LEFT) / each,
+  };
 }
 
 function drawOrder(pen, scale, y, title) {
   pen.textAlign = "center";
-  const size = 10 ** Math.floor(Math.log10(scale.last / 4));
-  const step = Math.max(1, [1, 2, 5, 10].map((m) => m * size).find((tick) => scale.last / tick <= 8));
-  for (let tick = step; tick <= scale.last; tick += step) {
+  const many = scale.last - scale.first + 1;
+  const size = 10 ** Math.floor(Math.log10(many / 4));
+  const step = Math.max(1, [1, 2, 5, 10].map((m) => m * size).find((tick) => many / tick <= 8));
+  for (let tick = step * Math.ceil(scale.first / step); tick <= scale.last; tick += step) {
     const text = tick.toLocaleString("en");
     const x = Math.min(scale.across(tick), scale.right - pen.measureText(text).width / 2);
     if (!title || x > ORDER_LEFT + 20) pen.fillText(text, x, y);

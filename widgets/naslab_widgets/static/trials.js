@@ -45,6 +45,7 @@ function render({ model, el }) {
   const views = [
     fitnessView(card("naslab-fitness-card", main), C, description.truth, tooltip, choose),
     portraitView(card("naslab-portrait", main), C, description.truth, choose),
+    supernetView(card("naslab-supernet-card"), description.hues),
     familyView(card("naslab-family-card"), C, description, tooltip, choose),
     figuresView(card("naslab-figures-card"), tooltip),
     decisionsView(card("naslab-decisions-card"), tooltip),

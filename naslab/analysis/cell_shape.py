@@ -1,0 +1,123 @@
+"""How wide and how deep a cell is (Shu, Wang & Cai 2020, https://arxiv.org/abs/1909.09569, Sec. 3.1).
+
+    depth   connections on the longest path from an input to the output
+    width   sum over the nodes between of the part of a node's connections that come from inputs, in units of the
+            width c of a node: 1 for a node that reads nothing but inputs, 1/2 for one that reads an input and a node
+
+The paper measures the published cells with it: NASNet 5c and 2, ENAS 5c and 2, SNAS 4c and 2, DARTS (second order)
+3.5c and 3, AmoebaNet 4c and 4: wide and shallow, all of them.
+
+Here the graph of any space will do. An edge whose operation is "none" is no connection; a node that lies on no path
+from an input to the output counts for nothing, and a cell without any such path has width 0 and depth 0. Two
+connections between the same nodes count as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
+
+import networkx as nx
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError
+from naslab.networks.genotype import Genotype
+from naslab.spaces.space import Space
+
+NO_CONNECTION = "none"
+
+
+class CellShape(NamedTuple):
+    """Of one cell."""
+
+    width: float
+    """In widths of a node."""
+    depth: int
+    """In connections."""
+    nodes: int
+    """Between the inputs and the output, on a path: the width that the cell could have."""
+    reach: int
+    """Sum over these nodes of the connections on the longest path to each: tells shapes of equal depth apart."""
+
+    def __str__(self) -> str:
+        return f"{self.width:g}c wide, {self.depth} deep"
+
+
+def cell_shapes(space: Space, architecture: Architecture) -> dict[str, CellShape]:
+    """Part -> the shape of that cell, for instance of `"normal"` and `"reduce"`."""
+    return {name: cell_shape(part) for name, part in parts(space.graph(architecture)).items()}
+
+
+def genotype_shapes(genotype: Genotype) -> dict[str, CellShape]:
+    """The same of a published cell, whatever its nodes and its output may be."""
+    return {part: cell_shape(genotype_graph(genotype, part)) for part in ("normal", "reduce")}
+
+
+def cell_shape(graph: nx.DiGraph) -> CellShape:
+    """The shape of one cell, its nodes with the attribute `role`: "input", "node" or "output"."""
+    roles = dict(graph.nodes(data="role", default="node"))
+    if not {"input", "output"} <= set(roles.values()):
+        raise SpecError(
+            "a cell needs nodes with the roles 'input' and 'output', as space.graph(architecture) gives them; "
+            f"these have {sorted(set(map(str, roles.values())))}"
+        )
+    sources = connections(graph)
+    depth: dict[Hashable, int] = {}
+    width, between = 0.0, []
+    for node, read in sources.items():
+        depth[node] = 1 + max((depth[source] for source in read), default=-1)
+        if roles[node] == "node":
+            between.append(node)
+            width += sum(roles[source] == "input" for source in read) / len(read)
+    outputs = [depth[node] for node in sources if roles[node] == "output"]
+    return CellShape(width, max(outputs, default=0), len(between), sum(depth[node] for node in between))
+
+
+def connections(graph: nx.DiGraph) -> dict[Hashable, list[Hashable]]:
+    """Each node on a path from an input to an output, in topological order -> the nodes that it reads. Edges that are
+    no connections are left out."""
+    edges = [(u, v) for u, v, op in graph.edges(data="op") if op != NO_CONNECTION]
+    sources: dict[Hashable, list[Hashable]] = {node: [] for node in graph}
+    for source, node in edges:
+        sources[node].append(source)
+    try:
+        order = list(TopologicalSorter(sources).static_order())
+    except CycleError:
+        raise SpecError("the graph of a cell has no cycles, and this one has") from None
+    roles = graph.nodes(data="role")
+    fed, read = set[Hashable](), set[Hashable]()
+    for node in order:
+        if roles[node] == "input" or fed.intersection(sources[node]):
+            fed.add(node)
+    for node in reversed(order):
+        if roles[node] == "output" or node in read:
+            read.add(node)
+            read.update(sources[node])
+    alive = fed & read
+    return {node: [source for source in sources[node] if source in alive] for node in order if node in alive}
+
+
+def parts(graph: nx.DiGraph) -> dict[str, nx.DiGraph]:
+    """Part -> its own graph, in the order of the nodes."""
+    named = [(str(data.get("part", "cell")), node) for node, data in graph.nodes(data=True)]
+    return {
+        name: graph.subgraph([node for part, node in named if part == name])
+        for name in dict.fromkeys(part for part, _ in named)
+    }
+
+
+def genotype_graph(genotype: Genotype, part: str) -> nx.DiGraph:
+    """The cell as a graph: inputs 0 and 1, nodes 2, 3, ..., the output -1; two operations of one pair of nodes are
+    named together."""
+    graph = nx.DiGraph()
+    for state in range(2 + len(genotype.nodes(part))):
+        graph.add_node(state, part=part, label=str(state), role="input" if state < 2 else "node")
+    graph.add_node(-1, part=part, label="c_{k}", role="output")
+    for position, (operation, source) in enumerate(getattr(genotype, part)):
+        state = 2 + position // 2
+        if graph.has_edge(source, state):
+            operation = f"{graph.edges[source, state]['op']} + {operation}"
+        graph.add_edge(source, state, op=operation)
+    graph.add_edges_from((state, -1) for state in getattr(genotype, f"{part}_concat"))
+    return graph

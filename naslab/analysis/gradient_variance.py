@@ -1,0 +1,159 @@
+"""How much the gradients of mini-batches differ (Shu, Wang & Cai 2020, https://arxiv.org/abs/1909.09569, Sec. 3.3).
+
+At given weights, with g_b the gradient of the loss of mini-batch b of M, all weights as one vector,
+
+    mean        g  =  1/M sum_b g_b
+    variance       =  1/(M - 1) sum_b |g_b - g|^2          estimates  E |g_b - E g_b|^2
+
+The paper bounds the variance of the weights of wide and of narrow cells by different constants, and sees wide cells
+have the smaller one. `relative` is the variance over |g|^2, which does not change if the loss is multiplied by a
+number (Faghri et al. 2020, https://arxiv.org/abs/2007.04532).
+
+    watching    the same after each epoch of a training, which it does not disturb
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from naslab.errors import Diverged, SpecError, whole
+from naslab.estimators.zero_cost.passes import batch_statistics
+from naslab.tasks.order import batch_indices, epoch_length
+from naslab.trainers.fit import check_kinds, train
+from naslab.trainers.recipe import Recipe
+from naslab.trainers.report import Epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientVariance:
+    """Of a network, at the weights that it had."""
+
+    variance: float
+    """Squared distance of a mini-batch's gradient from the mean one, in (nats per unit of the weights)^2."""
+    norm: float
+    """Euclidean length of the mean gradient."""
+    loss: float
+    """Mean over the mini-batches."""
+    batches: int
+    batch_size: int
+    weights: int
+    """Numbers that were differentiated by."""
+
+    @property
+    def relative(self) -> float:
+        """Variance over squared length of the mean gradient; infinite where that is zero and the variance is not."""
+        if self.norm == 0:
+            return math.inf if self.variance else 0.0
+        return self.variance / self.norm**2
+
+    @property
+    def deviation(self) -> float:
+        """Square root of the variance."""
+        return math.sqrt(self.variance)
+
+
+def gradient_variance(
+    network: nn.Module, task: Any, *, batch_size: int = 96, batches: int = 16, seed: int = 0
+) -> GradientVariance:
+    """Variance of the gradients of some mini-batches of training images, as they are (not augmented).
+
+    Batch norm uses the statistics of each mini-batch, as in training; dropout and drop path are off. The network is
+    left as it is.
+
+    Args:
+        batch_size: images in a mini-batch; 96 is the default of a training.
+        batches: M; they have no image in common as long as there are enough for that.
+        seed: which images come together.
+
+    Raises:
+        Diverged: a gradient is not finite.
+    """
+    batches, seed = whole("batches", batches, 2), whole("seed", seed)
+    epoch_length(len(task.train), batch_size)
+    weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not weights:
+        raise SpecError("the network has no parameter that a gradient could be taken by")
+    count = sum(weight.numel() for weight in weights)
+    mean, apart, loss = np.zeros(count), 0.0, 0.0
+    everything = torch.arange(len(task.train))
+    with batch_statistics(network):
+        for number in range(batches):
+            x, y = task.batch(batch_indices(everything, batch_size, number, seed, "variance"), device=weights[0].device)
+            value = task.loss(network(x), y)
+            found = torch.autograd.grad(value, weights, allow_unused=True)
+            gradient = np.concatenate(
+                [
+                    np.zeros(w.numel()) if g is None else g.double().flatten().cpu().numpy()
+                    for w, g in zip(weights, found, strict=True)
+                ]
+            )
+            if not np.isfinite(gradient).all():
+                raise Diverged(f"the gradient of mini-batch {number + 1} is not finite (its loss is {value.item():g})")
+            step = gradient - mean  # Welford 1962
+            mean += step / (number + 1)
+            apart += float(step @ (gradient - mean))
+            loss += (value.item() - loss) / (number + 1)
+    return GradientVariance(
+        variance=apart / (batches - 1),
+        norm=float(np.linalg.norm(mean)),
+        loss=loss,
+        batches=batches,
+        batch_size=batch_size,
+        weights=count,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A training as far as it has come."""
+
+    history: tuple[Epoch, ...]
+    variances: tuple[GradientVariance, ...]
+    """Before the first epoch, and after each: one more than there are epochs."""
+
+    @property
+    def epochs(self) -> int:
+        return len(self.history)
+
+
+def watching(
+    network: nn.Module,
+    task: Any,
+    *,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    batches: int = 16,
+    device: str | torch.device | None = None,
+    **hyperparameters: Any,
+) -> Iterator[Watched]:
+    """Train the network as `naslab.trainers.fit` does, and look at its gradients before the first epoch and after each.
+
+    The first value has no epoch yet. The training is the same, bit for bit, as without looking.
+
+    Args:
+        batches: mini-batches of the recipe's size that the variance is measured on, the same ones each time.
+        hyperparameters: changes to the recipe, by name.
+    """
+    check_kinds(task, recipe)
+    recipe = (recipe if recipe is not None else Recipe()).but(**hyperparameters)
+    return _watch(network, task, recipe, whole("seed", seed), batches, device)
+
+
+def _watch(
+    network: nn.Module, task: Any, recipe: Recipe, seed: int, batches: int, device: str | torch.device | None
+) -> Iterator[Watched]:
+    def look() -> GradientVariance:
+        return gradient_variance(network, task, batch_size=recipe.batch_size, batches=batches, seed=seed)
+
+    found = Watched(history=(), variances=(look(),))
+    yield found
+    for epoch in train(network, task=task, recipe=recipe, seed=seed, device=device):
+        found = Watched(history=(*found.history, epoch), variances=(*found.variances, look()))
+        yield found

@@ -1,0 +1,241 @@
+"""The loss around a network's weights, on a plane through them (Li et al. 2018, https://arxiv.org/abs/1712.09913).
+
+    d, e       <- two random directions of the shape of the weights, Gaussian; each filter of d is scaled to the norm of
+                  the same filter of the weights, d_i <- d_i |w_i| / |d_i|; biases and batch norm get 0
+    loss(x, y) <- mean loss on fixed images at the weights w + x d + y e
+
+Without the scaling, surfaces of different networks cannot be compared: a network of large weights looks flat.
+
+What the surface is like depends on the statistics of batch norm, and so they are asked for by name
+(`naslab.networks.batch_norm.BATCH_NORM`): "batch" is the loss that training sees; "kept" that of the authors' code,
+where the running statistics do not fit weights that were moved; "recalibrated" measures them anew at each point.
+
+The network is never touched: the moved weights are lent to its function for a pass.
+
+Shapes: X and Y points along the two directions, N images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from naslab.errors import DataError, Diverged, SpecError, real, unknown, whole
+from naslab.estimators.zero_cost.passes import batch_statistics
+from naslab.networks.batch_norm import known_batch_norm
+from naslab.randomness import numpy_generator, torch_generator
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LossSurface:
+    """As far as it has been computed: rows to come are NaN."""
+
+    x: np.ndarray
+    """[X]: how far along the first direction, in lengths of the weights; 0 is among them."""
+    y: np.ndarray
+    """[Y]"""
+    loss: np.ndarray
+    """[Y, X]: mean over the images, in nats; not finite where the network's outputs are not."""
+    centre: float
+    """The loss of the network as it is."""
+    rows: int
+    """How many of the Y are done."""
+    batch_norm: str
+    images: int
+    split: str
+    seed: int
+    """Of the directions."""
+
+    @property
+    def finished(self) -> bool:
+        return self.rows == len(self.y)
+
+    @property
+    def status(self) -> str:
+        """What a reader must know: rows that are missing, losses that are not finite. Empty if all is well."""
+        said = [] if self.finished else [f"{self.rows} of {len(self.y)} rows are computed"]
+        bad = int((~np.isfinite(self.loss[: self.rows])).sum())
+        said += [f"{bad} of {self.rows * len(self.x)} losses are not finite"] if bad else []
+        return "; ".join(said)
+
+    def rise(self, radius: float = 0.5) -> float:
+        """Mean of loss - centre over the points at most so far from the centre: small where the land is flat.
+
+        Infinite if a loss there is not finite; `SpecError` while a row there is missing.
+        """
+        inside = np.hypot(*np.meshgrid(self.x, self.y)) <= real("radius", radius) * (1 + 1e-9)
+        if inside[self.rows :].any():
+            raise SpecError(f"{self.status}: the rise within {radius:g} is known once they are all there")
+        values = self.loss[inside]
+        return float((values - self.centre).mean()) if np.isfinite(values).all() else math.inf
+
+
+def loss_surface(network: nn.Module, task: Any, **options: Any) -> LossSurface:
+    """The whole surface; `surveying` tells the options, and gives it row by row."""
+    *_, last = surveying(network, task, **options)
+    return last
+
+
+def surveying(
+    network: nn.Module,
+    task: Any,
+    *,
+    points: int = 21,
+    reach: float = 1.0,
+    images: int = 256,
+    split: str = "train",
+    batch_norm: str = "batch",
+    batch_size: int = 128,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+) -> Iterator[LossSurface]:
+    """The surface so far after each row, from the lowest y up; each costs `points` passes over the images.
+
+    Args:
+        network: [B, C, H, W] -> logits [B, K]. It is left as it is, bit for bit, whenever the caller has the word.
+        task: for instance `naslab.tasks.FashionMNIST()`; the images are not augmented, dropout and drop path are off.
+        points: along each direction; an odd number, so that the network itself is one of them.
+        reach: the outermost points are that many lengths of the weights away; 1 in the paper.
+        images: how many, the same at every point, drawn from the seed.
+        split: "train" or "test".
+        batch_norm: "batch", "kept" or "recalibrated".
+        batch_size: images in a pass, and in a mini-batch whose statistics are used.
+        seed: of the directions and of the images.
+        device: where to compute; by default where the network is.
+
+    Raises:
+        Diverged: the network's own loss is not finite.
+    """
+    points, batch_size, seed = whole("points", points, 3), whole("batch_size", batch_size, 1), whole("seed", seed)
+    if points % 2 == 0:
+        raise SpecError(f"points must be odd, so that the network itself is in the middle: {points + 1}, not {points}")
+    if not 0 < (reach := real("reach", reach)) < math.inf:
+        raise SpecError(f"reach must be a positive number, not {reach:g}")
+    known_batch_norm(batch_norm)
+    weights = dict(network.named_parameters())
+    if not weights:
+        raise SpecError("the network has no weights to move")
+    batches = list(_batches(task, split, images, batch_size, seed, device or next(iter(weights.values())).device))
+    along = [direction(network, seed, axis) for axis in (0, 1)]
+    return _survey(network, task, batches, along, np.linspace(-reach, reach, points), batch_norm, split, seed)
+
+
+def _survey(
+    network: nn.Module,
+    task: Any,
+    batches: list[tuple[Tensor, Tensor]],
+    along: list[dict[str, Tensor]],
+    steps: np.ndarray,
+    batch_norm: str,
+    split: str,
+    seed: int,
+) -> Iterator[LossSurface]:
+    def at(x: float, y: float) -> float:
+        moved = {n: w.detach() + x * along[0][n] + y * along[1][n] for n, w in network.named_parameters()}
+        return _loss(network, task, batches, moved, batch_norm)
+
+    centre = at(0.0, 0.0)
+    if not math.isfinite(centre):
+        raise Diverged(f"the network's own loss is {centre}: there is nothing around it to be seen")
+    found = LossSurface(
+        x=steps,
+        y=steps,
+        loss=np.full((len(steps), len(steps)), np.nan),
+        centre=centre,
+        rows=0,
+        batch_norm=batch_norm,
+        images=sum(len(y) for _, y in batches),
+        split=split,
+        seed=seed,
+    )
+    for row, y in enumerate(steps):
+        loss = found.loss.copy()
+        loss[row] = [at(x, y) for x in steps.tolist()]
+        found = dataclasses.replace(found, loss=loss, rows=row + 1)
+        yield found
+
+
+def direction(network: nn.Module, seed: int, *words: int | str) -> dict[str, Tensor]:
+    """Name of each parameter -> its part of a random direction, as large as it filter by filter.
+
+    A filter is what makes one output: `weight[i]`. What has a single axis, a bias or the scale of a batch norm, gets 0.
+    """
+    found = {}
+    for name, weight in network.named_parameters():
+        found[name] = torch.zeros_like(weight, requires_grad=False)
+        if weight.ndim > 1:
+            drawn = torch.randn(weight.shape, generator=torch_generator(seed, "direction", *words, name)).to(weight)
+            own, theirs = (tensor.detach().flatten(1).norm(dim=1) for tensor in (weight, drawn))
+            found[name] = drawn * (own / theirs).view(-1, *[1] * (weight.ndim - 1))
+    return found
+
+
+def _batches(
+    task: Any, split: str, images: int, batch_size: int, seed: int, device: str | torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    if split not in ("train", "test"):
+        raise DataError(unknown("split", split, ("train", "test")))
+    there, images = len(getattr(task, split)), whole("images", images, 1)
+    if images > there:
+        raise DataError(f"there are {there} {split} images, and images={images} were asked for: take fewer")
+    chosen = numpy_generator(seed, "surface", split).permutation(there)[:images]
+    for some in torch.from_numpy(chosen).split(batch_size):
+        yield task.batch(some, split=split, device=device)
+
+
+@torch.no_grad()
+def _loss(
+    network: nn.Module,
+    task: Any,
+    batches: list[tuple[Tensor, Tensor]],
+    weights: Mapping[str, Tensor],
+    batch_norm: str,
+) -> float:
+    """Mean loss over the images of the network with these weights."""
+    tensors = {**weights, **{name: buffer.clone() for name, buffer in network.named_buffers()}}
+    if batch_norm == "recalibrated":
+        _recalibrate(network, tensors, batches)
+    total = 0.0
+    with batch_statistics(network) if batch_norm == "batch" else _evaluation(network):
+        for x, y in batches:
+            total += task.loss(functional_call(network, tensors, (x,)), y).item() * len(y)
+    return total / sum(len(y) for _, y in batches)
+
+
+def _recalibrate(network: nn.Module, tensors: dict[str, Tensor], batches: list[tuple[Tensor, Tensor]]) -> None:
+    """Running statistics among the tensors: their mean over the mini-batches, whatever they were."""
+    norms = [(name, m) for name, m in network.named_modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    momenta = [norm.momentum for _, norm in norms]
+    for name, _ in norms:
+        tensors[f"{name}.num_batches_tracked" if name else "num_batches_tracked"].zero_()
+    try:
+        with _evaluation(network):
+            for _, norm in norms:
+                norm.training, norm.momentum = True, None  # None is the mean over all
+            for x, _ in batches:
+                functional_call(network, tensors, (x,))
+    finally:
+        for (_, norm), momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+@contextmanager
+def _evaluation(network: nn.Module) -> Iterator[None]:
+    """Inside, everything is in evaluation mode; outside, each module is in the mode that it was in."""
+    before = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training

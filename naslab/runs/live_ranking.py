@@ -1,0 +1,132 @@
+"""What a supernet's ranking is worth, while it trains.
+
+Every so many steps, some architectures of a table are scored with the shared weights as they are, and their order is
+held against the true one. That is a part of the run: its settings stand in `run.json`, what is found in the journal,
+in one transaction with the step before. It only looks, so that the search is the same with it and without.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from naslab import estimators
+from naslab.analysis import Known, Ranking
+from naslab.architecture import Architecture
+from naslab.benchmarks import Benchmark
+from naslab.errors import SpecError, whole
+from naslab.estimators import Table
+from naslab.events import Figure, Ranked
+from naslab.networks.batch_norm import known_batch_norm
+from naslab.searchers import SupernetSearcher
+
+
+class LiveRanking:
+    """Scores a fixed sample of a table's architectures after the first step, every so many steps, and the last.
+
+    Args:
+        table: knows the truth: a benchmark, or `nl.estimators.Table(benchmark, metric, epochs=...)`.
+        sample: how many architectures, drawn at random; or which, by their numbers in the table.
+        every: steps from one ranking to the next.
+        batch_norm: what children are normalised by: "batch", "kept" or "recalibrated" (`searcher.accuracy`).
+        images: validation images that each is scored on.
+        top: k, of the overlap and the regret of the k best by score.
+        resamples: of the bootstrap that the intervals are from.
+        seed: of the sample and the bootstrap.
+    """
+
+    def __init__(
+        self,
+        table: Benchmark | Table,
+        sample: int | Iterable[int | Architecture] = 60,
+        *,
+        every: int = 50,
+        batch_norm: str = "batch",
+        images: int = 256,
+        top: int = 10,
+        resamples: int = 200,
+        seed: int = 0,
+    ) -> None:
+        self.known = Known.of(table, sample, seed=seed)
+        self.every, self.images = whole("every", every, 1), whole("images", images, 1)
+        self.batch_norm = known_batch_norm(batch_norm)
+        self.top, self.resamples = min(whole("top", top, 1), len(self.known)), whole("resamples", resamples, 10)
+        self.seed = whole("seed", seed)
+
+    def check(self, searcher: Any) -> None:
+        """`SpecError` if what the searcher makes cannot be held against the table."""
+        if not isinstance(searcher, SupernetSearcher):
+            raise SpecError(
+                "ranking=... scores architectures with shared weights, and a proposer has none; for an estimator take "
+                "nl.analysis.held_against(known, estimator)"
+            )
+        for architecture in self.known.architectures:
+            searcher.space.check(architecture)
+        self._score(searcher, self.known.architectures[0])
+
+    def due(self, step: int, total: int) -> bool:
+        """Whether there is a ranking after this step."""
+        return step == 1 or step % self.every == 0 or step == total
+
+    def rank(self, searcher: SupernetSearcher) -> Ranked:
+        """The ranking of the moment."""
+        known, best = self.known, searcher.best
+        scores = [self._score(searcher, architecture) for architecture in known.architectures]
+        place = known.place(best)
+        return Ranked(
+            step=searcher.step,
+            table=known.name,
+            size=known.size,
+            batch_norm=self.batch_norm,
+            images=self.images,
+            numbers=tuple(known.numbers.tolist()),
+            scores=tuple(scores),
+            truth=tuple(known.truth.tolist()),
+            top=self.top,
+            **self._figures(scores),
+            best=best,
+            best_score=self._score(searcher, best),
+            best_truth=None if place is None else place.truth,
+            best_rank=None if place is None else place.rank,
+            best_regret=None if place is None else place.regret,
+        )
+
+    def _figures(self, scores: list[float]) -> dict[str, Figure | None]:
+        """Each with its interval; None where there is none: what is equal is in no order."""
+        names = ("kendall", "spearman", "overlap", "regret")
+        truth = self.known.truth
+        if len(set(scores)) == 1 or len(set(truth)) == 1:
+            return dict.fromkeys(names)
+        found = Ranking.of(scores, truth, top=self.top, resamples=self.resamples, seed=self.seed)
+        figures: dict[str, Figure] = {name: tuple(getattr(found, name)) for name in names}
+        return {name: figure if all(map(math.isfinite, figure)) else None for name, figure in figures.items()}
+
+    def _score(self, searcher: SupernetSearcher, architecture: Architecture) -> float:
+        return searcher.accuracy(architecture, batch_norm=self.batch_norm, images=self.images)
+
+    def spec(self) -> dict[str, Any]:
+        """JSON from which `from_spec` makes it again."""
+        return {
+            "table": self.known.table.spec(),
+            "fingerprint": self.known.table.fingerprint(),
+            "numbers": self.known.numbers.tolist(),
+            "every": self.every,
+            "batch_norm": self.batch_norm,
+            "images": self.images,
+            "top": self.top,
+            "resamples": self.resamples,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> LiveRanking:
+        """What `spec` described. `SpecError` if the table now says something else."""
+        settings = dict(spec)
+        table, fingerprint = estimators.from_spec(settings.pop("table")), settings.pop("fingerprint")
+        if table.fingerprint() != fingerprint:
+            raise SpecError(
+                f"the table of the ranking is not the one that the run began with: its fingerprint is "
+                f"{table.fingerprint()[:12]}, expected {fingerprint[:12]}; bring the files of that time back"
+            )
+        return cls(table, settings.pop("numbers"), **settings)  # type: ignore[arg-type]

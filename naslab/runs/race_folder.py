@@ -1,0 +1,109 @@
+"""A race on disk: a run folder (`naslab.runs.folder`) whose spec tells the runners, whose journal every evaluation.
+
+What is quick to do again is written together, a few times a second; what took longer at once.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from naslab.errors import RunError, RunPaused
+from naslab.events import Raced
+from naslab.runs.folder import Folder, create, free_space
+from naslab.runs.search import Search
+from naslab.searchers import from_spec
+
+TOGETHER = 0.2
+"""Seconds of evaluations that are written together, and may have to be done again after a crash."""
+
+
+class RaceFolder:
+    """What a race writes to.
+
+    Args:
+        path: of a race's folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._folder = Folder(path)
+        if "race" not in self._folder.spec:
+            self._folder.close()
+            raise RunError(f"the run at {path} is a search, and no race; go on with it by Search.open({str(path)!r})")
+        self.spec: dict[str, Any] = self._folder.spec["race"]
+        self.estimator: str = self._folder.task
+        """Fingerprint."""
+        self.path, self.candidates = path, self._folder.candidates
+        self._unwritten: list[Raced] = []
+        self._written_at = time.monotonic()
+        weakref.finalize(self, self._folder.close).atexit = False
+        for note in self._folder.notes:
+            warnings.warn(f"{path}: {note}", stacklevel=4)
+
+    @classmethod
+    def create(cls, path: Path, spec: Mapping[str, Any], *, total: int, estimator: str) -> RaceFolder:
+        """A new one.
+
+        Args:
+            path: the folder to be.
+            spec: JSON of the race.
+            total: evaluations that it will have, more or less.
+            estimator: fingerprint.
+        """
+        if (path / "run.json").exists():
+            raise RunError(f"there is a run at {path} already; if it is this race, go on with Race.open({str(path)!r})")
+        create(path, {"race": dict(spec)}, total=total, task=estimator, every=1, states={})
+        return cls(path)
+
+    def events(self) -> list[Raced]:
+        """Every evaluation so far, in order."""
+        return [row.event for row in self._folder.rows() if isinstance(row.event, Raced)]
+
+    def take(self, event: Raced) -> None:
+        """Keep an evaluation, on disk if it is time. What the disk does not take is kept until `write`."""
+        self._unwritten.append(event)
+        if time.monotonic() - self._written_at > TOGETHER:
+            try:
+                self.write()
+            except RunPaused:
+                return
+
+    def write(self) -> None:
+        """Have everything on disk, or raise `RunPaused`."""
+        if not self._unwritten:
+            return
+        try:
+            self._folder.append(self._unwritten)
+        except OSError as error:
+            raise RunPaused(
+                f"{len(self._unwritten)} evaluations could not be written to {self.path}: {error}; "
+                f"{free_space(self.path)}. Nothing is lost: make room (or mend the disk) and call next again"
+            ) from error
+        self._unwritten = []
+        self._written_at = time.monotonic()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the disk did not take what it should have."""
+        return bool(self._unwritten) and time.monotonic() - self._written_at > TOGETHER
+
+    def close(self) -> None:
+        self.write()
+        self._folder.close()
+
+
+def runners(described: list[dict[str, Any]], seeds: tuple[int, ...], estimator: Any) -> Callable[[int], Any]:
+    """From a seed to the proposer, trials or search that a race was begun with."""
+    by_seed = dict(zip(seeds, described, strict=True))
+
+    def make(seed: int) -> Any:
+        spec = by_seed[seed]
+        if "run" in spec:
+            return Search.open(spec["run"], estimator=estimator)
+        return from_spec(spec)
+
+    return make

@@ -1,0 +1,90 @@
+"""How the state after a step is brought back: the newest snapshot before it, and the steps from there done again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from naslab.errors import RunError, SnapshotDamaged
+from naslab.events import Changed, Event
+from naslab.runs.journal import ASIDE
+from naslab.runs.store import Store
+from naslab.searchers import Driven
+
+LONG_REPLAY = 20
+"""Steps done again from which on a progress bar shows them."""
+
+
+class Differs(RunError):
+    """A step that was done again came out differently."""
+
+    def __init__(self, logged: Event, again: Event, start: int, run: Path | None) -> None:
+        self.start = start
+        fields = [
+            field.name
+            for field in dataclasses.fields(logged)
+            if type(again) is not type(logged) or _text(logged, field.name) != _text(again, field.name)
+        ]
+        self.what = f"step {logged.step} was done again and came out differently ({', '.join(fields)})"
+        way = f"Search.open({str(run)!r}, strict=False)" if run else f"rewind({start})"
+        super().__init__(
+            f"{self.what}. Results are equal bit for bit only with the same torch, processor and number of threads. "
+            f"{way} goes on from the snapshot of step {start} and keeps the steps after it as abandoned"
+        )
+
+
+def bring(
+    searcher: Driven,
+    step: int,
+    *,
+    store: Store,
+    events: Sequence[Event],
+    begin: Callable[[], Driven],
+    run: Path | None,
+) -> tuple[int, list[str]]:
+    """Put a searcher into the state after a step.
+
+    Args:
+        searcher: what to move.
+        step: one that is done.
+        store: has the snapshots.
+        events: all up to the step, and perhaps later ones.
+        begin: gives what is driven, as it was before its first step.
+        run: the folder, for messages.
+
+    Returns:
+        The step of the snapshot that was taken, and what was damaged.
+    """
+    notes, start = [], 0
+    for at in reversed([at for at in store.snapshots() if at <= step]):
+        try:
+            searcher.load_state_dict(store.load(at))
+            start = at
+            break
+        except (SnapshotDamaged, FileNotFoundError) as error:
+            store.set_aside(at)
+            notes.append(f"{error}; it was set aside, and an earlier one used")
+    else:
+        searcher.load_state_dict(begin().state_dict())
+    changes: dict[int, list[Changed]] = {}
+    for event in events:
+        if isinstance(event, Changed):
+            changes.setdefault(event.step, []).append(event)
+    steps = [event for event in events if not isinstance(event, ASIDE)][start:step]
+    for logged in tqdm(steps, desc="steps done again", disable=len(steps) < LONG_REPLAY, leave=False):
+        for change in changes.get(logged.step, []):
+            searcher.turn(change.name, change.new)
+        again = searcher.repeat(logged)
+        if again != logged:
+            raise Differs(logged, again, start, run)
+    return start, notes
+
+
+def _text(event: Event, field: str) -> str:
+    value = getattr(event, field)
+    if isinstance(value, Mapping):
+        return repr({key: getattr(item, "tolist", lambda item=item: item)() for key, item in value.items()})
+    return repr(value)

@@ -1,0 +1,63 @@
+"""Assisted regularized evolution, AREA (Mellor, Turner, Storkey & Crowley 2021, https://arxiv.org/abs/2006.04647).
+
+    sampled <- n random architectures;  population <- those P of them that score best without training (NASWOT)
+    regularized evolution goes on from there
+
+    first = assisted(space, ZeroCost(space, task, "naswot"), population=10)
+    search = nl.Search(RegularizedEvolution(space, population=10, sample=3, first=first), estimator=..., budget=300)
+
+The scores are had before the search begins, so that a run needs neither them nor what they were made of to go on: which
+architectures came first is a hyperparameter of it.
+
+Differences from the paper: no architecture is sampled twice, as long as the space has others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError, whole
+from naslab.estimators import as_estimator
+from naslab.estimators.evaluation import evaluate
+from naslab.randomness import numpy_generator
+from naslab.spaces.space import Space
+
+TRIES = 100
+"""Draws for each of the sampled; then the space is taken to have no others."""
+
+
+def assisted(
+    space: Space,
+    assistant: Callable[[Architecture], Any],
+    *,
+    population: int,
+    sampled: int | None = None,
+    seed: int = 0,
+) -> tuple[Architecture, ...]:
+    """The best of a random sample, in the order in which they were drawn.
+
+    Args:
+        space: what to sample.
+        assistant: what scores an architecture, more is better: usually `naslab.estimators.ZeroCost`. One that it cannot
+            score is left out.
+        population: how many are wanted, P.
+        sampled: how many are scored, n; twice the population if left out, as in the paper.
+        seed: of the sample.
+    """
+    estimator = as_estimator(assistant)
+    population = whole("population", population, 1)
+    sampled = whole("sampled", 2 * population if sampled is None else sampled, population)
+    rng = numpy_generator(whole("seed", seed), "assisted")
+    drawn: dict[Architecture, None] = {}
+    for _ in range(TRIES * sampled):
+        if len(drawn) == sampled:
+            break
+        drawn[space.sample(rng)] = None
+    outcomes = [(architecture, evaluate(estimator, architecture)) for architecture in drawn]
+    scored = [(outcome.fitness, -place) for place, (_, outcome) in enumerate(outcomes) if outcome.fitness is not None]
+    if not scored:
+        raise SpecError(f"the assistant could score none of {len(drawn)} architectures: {outcomes[-1][1].message}")
+    kept = sorted(-place for _, place in sorted(scored, reverse=True)[:population])
+    return tuple(outcomes[place][0] for place in kept)

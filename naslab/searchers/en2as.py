@@ -1,0 +1,116 @@
+"""EN2AS: novelty-driven sampling (Zhang et al. 2020, IJCAI, https://www.ijcai.org/proceedings/2020/441; earlier
+https://arxiv.org/abs/1907.09109).
+
+    archive <- A random architectures, each trained on a mini-batch as it comes
+    for each further training mini-batch:
+      a member of the archive at random;  n perturbations of it
+      the most novel of them takes its place;  its weights <- SGD on the mini-batch
+    then selection on the shared weights: evolution
+
+The novelty of an architecture is its mean distance to the k members of the archive that are nearest to it. What is
+trained so stays spread out over the space, while uniform paths leave and repeat some of it by chance.
+
+Differences from the authors' code (https://github.com/MiaoZhang0525/ENNAS_MASTER):
+- It writes a cell as numbers, moves the member by 0.01 times the mean of normal perturbations, each weighted with its
+  novelty, and rounds. So small a step seldom changes a rounded number, and options have no order: here a perturbation
+  draws some choices anew, and the step goes to the most novel one.
+- The distance is the number of choices that differ, over both cells; it counts nodes that differ, each cell alone.
+- The evolution takes parents as SPOS does, with the authors' numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from naslab.errors import SpecError, whole
+from naslab.searchers.one_shot import SMALL, Novel, OneShot, OneShotHyperparameters
+from naslab.searchers.rewards import between
+
+LAPTOP: Mapping[str, Any] = MappingProxyType(
+    {**SMALL, "epochs": 4, "w_lr": 0.1, "archive": 100, "batch_norm": "recalibrated"}
+)
+"""For a few thousand images and a minute: `EN2AS(space, task, **LAPTOP)`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EN2ASHyperparameters(OneShotHyperparameters):
+    """Defaults are those of the authors' search on CIFAR-10 (`CNN/ENNAS.py`)."""
+
+    epochs: int = 100
+    """Passes over the training part."""
+    batch_size: int = 64
+    """Images in a mini-batch of either part."""
+    train_portion: float = 0.5
+    """Share of the training data that moves the weights; the rest judges the children."""
+    w_lr: float = 0.025
+    """Learning rate of the shared weights at the start."""
+    w_lr_min: float = 0.001
+    """Learning rate of the shared weights at the end."""
+    schedule: str = "cosine"
+    """How it falls, update by update: "linear" or "cosine"."""
+    w_weight_decay: float = 3e-4
+    """Weight decay of the shared weights."""
+    w_clip: float = 5.0
+    """Gradients are scaled down to this norm; 0: not at all."""
+    label_smoothing: float = 0.0
+    """Share of each label that is spread over all classes."""
+    archive: int = 1000
+    """A: architectures that novelty is measured against; the first A paths, drawn at random, fill the archive."""
+    nearest: int = 10
+    """k: so many of the archive, the nearest ones, say how novel an architecture is."""
+    perturbations: int = 10
+    """n: so many are tried, of which the most novel is trained."""
+    perturbation_rate: float = 0.2
+    """Probability that a perturbation draws a choice anew (the authors' mutation rate)."""
+    population: int = 100
+    """Children in a generation, at most."""
+    generations: int = 60
+    """Generations of the evolution."""
+    parents: int = 60
+    """So many of the best children so far are mutated and crossed."""
+    crossovers: int = 60
+    """Children of two parents in a generation, each choice from either."""
+    mutations: int = 40
+    """Children of one parent in a generation. What crossovers and mutations leave of it is drawn at random."""
+    mutation_rate: float = 0.2
+    """Probability that a choice of a parent is drawn anew, from the next generation on."""
+    valid_images: int = 320
+    """Validation images that judge a child, or as many as there are."""
+    recalibration_images: int = 320
+    """Training images that measure a child's batch normalisation anew; not more than judge it."""
+    batch_norm: str = "kept"
+    """What a child is normalised by when it is judged: "recalibrated", "batch" or "kept"."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rate = between("perturbation_rate", self.perturbation_rate, 0, 1, low_too=False)
+        object.__setattr__(self, "perturbation_rate", rate)
+        for name in ("archive", "nearest", "perturbations"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+        if self.nearest > self.archive:
+            raise SpecError(
+                f"nearest must be at most the size of the archive, {self.archive}, not {self.nearest}: no "
+                "architecture has more neighbours in it; take a larger archive or fewer nearest"
+            )
+
+
+class EN2AS(OneShot):
+    """Novel paths, then evolution."""
+
+    name = "en2as"
+    Hyperparameters = EN2ASHyperparameters
+    paths: Novel
+
+    def sampled(self) -> Novel:
+        given = self.hyperparameters
+        return Novel(
+            self.space,
+            self.seed,
+            size=given.archive,
+            nearest=given.nearest,
+            perturbations=given.perturbations,
+            rate=given.perturbation_rate,
+        )

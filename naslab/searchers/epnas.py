@@ -1,0 +1,282 @@
+"""Efficient progressive neural architecture search (Zhou et al. 2019, https://arxiv.org/abs/1907.04648; the name, and
+a predictor that says how likely a network is to be tried, are also those of Perez-Rua et al. 2018,
+https://arxiv.org/abs/1808.00391).
+
+    layer <- the first;  parents <- none
+    repeat: imagine K children: a parent, whose decisions on this layer the controller takes anew
+            try one of them, with probability ~ exp(predicted reward / temperature)
+            after every m rewards R:  theta <- Adam, up  mean of (R - b) grad log P(child | parent; theta)  (REINFORCE)
+                                                       + the same of K children that are only imagined, with the
+                                                         rewards that are predicted for them
+                                      predictor <- all that is known;  b <- an average of the rewards
+            after every n children:   layer <- the next, after the last one the first again
+                                      parents <- the best known that this layer is asked of
+
+In a space that asks layer by layer whether to stop, a network begins with one layer, and each turn to the next layer
+makes it a layer deeper; when all have grown as far as they may, their layers are decided anew, one after the other.
+Elsewhere a network has all its layers from the start, at first at random, and the layers are gone through. A layer is
+the number in the name of a choice (`chain/3/kernel`); without numbers each choice is one.
+
+Several resource constraints at once are a part of the reward, which is any estimator's:
+
+    costs = WithFigures(Training(space, task), Resources(space, task, ["parameters", "flops", "intensity"]))
+    nl.Search(EPNAS(space), estimator=Penalised(costs, most={"parameters": 1e5, "flops": 1e7}, least={"intensity": 5}))
+
+The children of any number of workers are imagined and tried side by side.
+
+The papers' ideas are kept: progress from the small to the large, a policy learnt by REINFORCE together with a predictor
+of the performance, a predictor that gives chances instead of ranks, several constraints, candidates in parallel. How
+they go together here, and all constants, are this module's. Differences:
+- The predictor is a Gaussian process on the choices (see `predictor`).
+- A child that was tried was chosen among K, for which its gradient is not corrected.
+- No weights are shared between networks (Perez-Rua et al. share them).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from naslab.analysis.ranking import spearman
+from naslab.architecture import Architecture, Choice
+from naslab.searchers.controller import Told
+from naslab.searchers.policies import unroll
+from naslab.searchers.policy_gradient import PolicyGradient, PolicyGradientHyperparameters
+from naslab.searchers.predictor import Predictor
+from naslab.searchers.rewards import between
+from naslab.searchers.searcher import Draft, Proposal
+from naslab.spaces.chain import STOP
+from naslab.spaces.space import Prefix
+
+WATCHED = 50
+"""Children by which the predictor is judged: the last ones."""
+_LAYER = re.compile(r"(\d+)/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EPNASHyperparameters(PolicyGradientHyperparameters):
+    """For a laptop, where a search has some hundred candidates."""
+
+    children: int = 4
+    """How many rewards make a step of the controller (m)."""
+    learning_rate: float = 0.01
+    """How far each step moves the controller's weights (Adam)."""
+    per_layer: int = 16
+    """Children after which the next layer's turn comes."""
+    parents: int = 4
+    """How many of the best a layer is decided anew of."""
+    imagined: int = 16
+    """Children among which the predictor chooses one to be tried (K)."""
+    temperature: float = 0.5
+    """How freely it chooses, in units of the spread of the rewards: near 0 it takes the best, far above 1 any."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "temperature", between("temperature", self.temperature, 1e-3, 1e3))
+
+
+class Child(NamedTuple):
+    """An architecture, and which of its decisions the controller took."""
+
+    choices: Prefix
+    layer: int
+    grows: bool
+    """Whether it got a layer that its parent had not: to stop was then no option."""
+
+
+class EPNAS(PolicyGradient):
+    """Layer by layer, with a predictor, on any space."""
+
+    name = "epnas"
+    Hyperparameters = EPNASHyperparameters
+
+    def begin(self) -> None:
+        super().begin()
+        first = self.space.next_choice(())
+        self._layer = 1 if first is None else layer_of(first, 0)
+        self._round, self._told, self._deepest = 1, 0, self._layer
+        """How often all layers had their turn, this one included; children that were told in this turn."""
+        self._parents: list[Prefix] = []
+        self._made: dict[Prefix, tuple[int, bool]] = {}
+        """What was proposed -> layer, grows."""
+        self._known: dict[Prefix, float] = {}
+        """What was told -> its reward."""
+        self._foreseen: dict[int, float] = {}
+        """Number of an open proposal -> predicted reward."""
+        self._seen: deque[tuple[float, float]] = deque(maxlen=WATCHED)
+        """(predicted, came)"""
+        self._predictor = Predictor(self.space)
+
+    # --- what to evaluate ------------------------------------------------------------------------------
+
+    def propose(self) -> Draft:
+        children, logs = self._imagine(self.hyperparameters.imagined)
+        new = [place for place, child in enumerate(children) if child.choices not in self._made]
+        places = new or list(range(len(children)))
+        place = places[0]
+        if self._predictor.ready:
+            means = self._predictor([children[each].choices for each in places])
+            chances = np.exp((means - means.max()) / (self.hyperparameters.temperature * self._predictor.scale))
+            drawn = int(np.searchsorted(np.cumsum(chances), self.rng.random() * chances.sum(), side="right"))
+            drawn = min(drawn, len(places) - 1)
+            place, self._foreseen[self.asked + 1] = places[drawn], float(means[drawn])
+        choices, layer, grows = children[place]
+        self._made[choices] = layer, grows
+        self.controller.expect(self.asked + 1, logs[place])
+        return Draft(Architecture(self.space.name, choices), "grown" if grows else "decided anew")
+
+    def _imagine(self, count: int) -> tuple[list[Child], list[float]]:
+        """Children of random parents, and the log-probability of what the controller decided."""
+        parents = [
+            self._parents[int(u * len(self._parents))] if self._parents else None for u in self.rng.random(count)
+        ]
+        kept = [{} if one is None else {choice.name: v for choice, v in self.space.walk(one)} for one in parents]
+        logs, entropies, grown = [0.0] * count, [0.0] * count, [False] * count
+
+        def decide(position: int, choice: Choice, rows: list[int], log: Tensor) -> list[int]:
+            options, layer = choice.options, layer_of(choice, position)
+            taken = []
+            for row, scores in zip(rows, log, strict=True):
+                before = kept[row].get(choice.name)
+                if layer == self._layer:
+                    grown[row] |= STOP in options and before in (None, STOP)
+                    offered, each = allowed(choice, scores, grown[row])
+                    reached = np.cumsum(each.exp().double().numpy())
+                    place = min(int((reached <= self.rng.random() * reached[-1]).sum()), len(offered) - 1)
+                    logs[row] += float(each[place])
+                    entropies[row] -= float(each.exp() @ each)
+                    taken.append(offered[place])
+                elif before in options:
+                    taken.append(options.index(before))
+                else:
+                    taken.append(options.index(STOP) if STOP in options else int(self.rng.integers(len(options))))
+            return taken
+
+        with torch.no_grad():
+            answers = unroll(self.controller.policy, self.space.next_choice, count, decide).answers
+        self.controller.entropy = float(np.mean(entropies))
+        return [Child(one, self._layer, grows) for one, grows in zip(answers, grown, strict=True)], logs
+
+    # --- what came of it -------------------------------------------------------------------------------
+
+    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+        choices = proposal.architecture.choices
+        foreseen = self._foreseen.pop(proposal.number, None)
+        skipped = self.rewards.skipped
+        super().learn(proposal, fitness, figures)
+        reward = self.rewards.least if fitness is None else self.rewards.last
+        if reward is not None and self.rewards.skipped == skipped:
+            self._known[choices] = reward
+            self._predictor.hear(choices, reward)
+            if foreseen is not None:
+                self._seen.append((foreseen, reward))
+        self._told += 1
+        if self._told >= self.hyperparameters.per_layer and self._known:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Go to the next layer that is asked of any network that is known."""
+        layers = {choices: self._layers(choices) for choices in self._known}
+        all_ = sorted(set().union(*layers.values()))
+        later = [layer for layer in all_ if layer > self._layer]
+        self._layer, self._round = (later[0], self._round) if later else (all_[0], self._round + 1)
+        self._deepest, self._told = max(self._deepest, self._layer), 0
+        asked = [choices for choices in self._known if self._layer in layers[choices]]
+        self._parents = sorted(asked, key=lambda one: -self._known[one])[: self.hyperparameters.parents]
+
+    def _layers(self, choices: Prefix) -> set[int]:
+        return {layer_of(choice, position) for position, (choice, _) in enumerate(self.space.walk(choices))}
+
+    def improve(self, batch: list[Told], advantages: Tensor) -> float:
+        log_probability, entropy = self._evaluate([Child(told.choices, *self._made[told.choices]) for told in batch])
+        objective = (advantages * log_probability).mean() + self.entropy_weight * entropy.mean()
+        if self._predictor.ready:
+            imagined, _ = self._imagine(self.hyperparameters.imagined)
+            means = self._predictor([child.choices for child in imagined])
+            foreseen = torch.tensor(means - means.mean(), dtype=torch.float32)
+            objective = objective + (foreseen * self._evaluate(imagined)[0]).mean()
+        self.controller.ascend(objective)
+        return -float(objective.detach())
+
+    def _evaluate(self, children: Sequence[Child]) -> tuple[Tensor, Tensor]:
+        """Log-probability [B] and entropy [B] of what the controller decided in each of them, with gradients."""
+        logs, entropies = [torch.zeros(())] * len(children), [torch.zeros(())] * len(children)
+
+        def decide(position: int, choice: Choice, rows: list[int], log: Tensor) -> list[int]:
+            taken = [choice.options.index(children[row].choices[position]) for row in rows]
+            layer = layer_of(choice, position)
+            for row, scores, option in zip(rows, log, taken, strict=True):
+                if layer == children[row].layer:
+                    offered, each = allowed(choice, scores, children[row].grows)
+                    logs[row] = logs[row] + each[offered.index(option)]
+                    entropies[row] = entropies[row] - each.exp() @ each
+            return taken
+
+        unroll(self.controller.policy, self.space.next_choice, len(children), decide)
+        return torch.stack(logs), torch.stack(entropies)
+
+    # --- what can be seen of it, and memory --------------------------------------------------------------
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        """For the probabilities that are shown: no deeper than networks are by now."""
+        choice = self.space.next_choice(prefix)
+        if choice is None or STOP not in choice.options or layer_of(choice, len(prefix)) <= self._deepest:
+            return choice
+        return Choice(choice.name, (STOP,))
+
+    @property
+    def details(self) -> Mapping[str, float]:
+        """Besides a controller's figures: the layer whose turn it is, the `round`, and from the third child on that
+        was foreseen, Spearman's correlation of the predicted and the true rewards of the last ones.
+        """
+        found = {**super().details, "layer": float(self._layer), "round": float(self._round)}
+        if len(self._seen) > 2 and np.isfinite(rank := spearman(*np.array(self._seen).T)):
+            found["foreseen"] = rank
+        return found
+
+    def memory(self) -> Any:
+        return {
+            "policy": super().memory(),
+            "turn": [self._layer, self._round, self._told, self._deepest],
+            "parents": self._parents,
+            "made": [[choices, *made] for choices, made in self._made.items()],
+            "known": list(self._known.items()),
+            "foreseen": list(self._foreseen.items()),
+            "seen": list(self._seen),
+            "heard": self._predictor.memory(),
+        }
+
+    def remember(self, memory: Any) -> None:
+        super().remember(memory["policy"])
+        self._layer, self._round, self._told, self._deepest = memory["turn"]
+        self._parents = [tuple(choices) for choices in memory["parents"]]
+        self._made = {tuple(choices): (layer, grows) for choices, layer, grows in memory["made"]}
+        self._known = {tuple(choices): reward for choices, reward in memory["known"]}
+        self._foreseen = dict(memory["foreseen"])
+        self._seen = deque(map(tuple, memory["seen"]), maxlen=WATCHED)
+        self._predictor.remember(memory["heard"])
+
+
+def layer_of(choice: Choice, position: int) -> int:
+    """The number in the name of a choice; without one, its place among the choices, from 1."""
+    found = _LAYER.search(choice.name)
+    return int(found[1]) if found else position + 1
+
+
+def allowed(choice: Choice, log: Tensor, grows: bool) -> tuple[list[int], Tensor]:
+    """The options that are open, and their log-probabilities: all, but where a network grows it does not stop.
+
+    Args:
+        log: [O].
+    """
+    offered = [place for place, option in enumerate(choice.options) if not (grows and option == STOP)]
+    if not offered or len(offered) == len(choice.options):
+        return list(range(len(choice.options))), log
+    return offered, log[offered].log_softmax(dim=0)

@@ -1,0 +1,178 @@
+"""Evolution on inherited weights (Guo et al. 2020, https://arxiv.org/abs/1904.00420, Sec. 3.4, Alg. 1).
+
+    generation 1: random children
+    each further one:  n children of two of the k best so far (each choice from either),
+                       m of one of the k best (each choice drawn anew with a small probability), the rest random
+    no child twice; none that costs too much
+
+A child is looked for so many times only (`TRIES` a child); where the space holds too few, a generation is smaller, and
+when one would be empty the evolution ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError
+from naslab.randomness import numpy_generator
+from naslab.searchers.one_shot.training import OneShotHyperparameters
+from naslab.spaces.space import Prefix, Space
+
+TRIES = 10
+"""So many times a child is looked for, as in the authors' code."""
+FIRST_TRIES = 100
+"""So many times the first child is looked for."""
+Excess = tuple[float, str]
+
+
+class Child(NamedTuple):
+    """What is to be judged."""
+
+    choices: Prefix
+    origin: str
+    parents: tuple[int, ...]
+    """Numbers of those that it was made from."""
+
+
+class Judged(NamedTuple):
+    """A child with its fitness; the better of two is the smaller, of equals the earlier."""
+
+    loss: float
+    """Less the fitness."""
+    number: int
+    choices: Prefix
+
+
+class Evolution:
+    """Says which child is to be judged next.
+
+    Args:
+        excess: what a child costs, as a share of the limit (above 1 it costs too much), and that in words.
+    """
+
+    def __init__(
+        self, space: Space, seed: int, given: OneShotHyperparameters, excess: Callable[[Architecture], Excess]
+    ) -> None:
+        self._space, self._seed, self._given, self._excess = space, seed, given, excess
+        self.mutation_rate = given.mutation_rate
+        self.generation = 1
+        self.judged: list[Judged] = []
+        self.ended = False
+        """Whether no further child is to be found."""
+        self._known: set[Prefix] = set()
+        first, rng = self._first(), numpy_generator(seed, "evolution", 1)
+        self._next = [first, *self._random(given.population - 1, {first.choices}, rng)]
+
+    # --- asked and told --------------------------------------------------------------------------
+
+    @property
+    def next(self) -> Child:
+        """The child that is to be judged next."""
+        return self._next[0]
+
+    @property
+    def best(self) -> Judged | None:
+        return min(self.judged, default=None)
+
+    @property
+    def left(self) -> int:
+        """How many children there are still to be judged, at most."""
+        given = self._given
+        return len(self._next) + (0 if self.ended else (given.generations - self.generation) * given.population)
+
+    def hear(self, number: int, fitness: float) -> None:
+        """What the next child is worth, and by which number it is to be called."""
+        child = self._next.pop(0)
+        self._known.add(child.choices)
+        self.judged.append(Judged(-fitness, number, child.choices))
+        if not self._next and self.generation < self._given.generations:
+            self.generation += 1
+            self._next = self._breed()
+            self.ended = not self._next
+
+    # --- children --------------------------------------------------------------------------------
+
+    def _first(self) -> Child:
+        """A random one that does not cost too much."""
+        rng, least = numpy_generator(self._seed, "evolution", 0), (math.inf, "")
+        for _ in range(FIRST_TRIES):
+            drawn = self._space.sample(rng)
+            least = min(least, self._excess(drawn))
+            if least[0] <= 1:
+                return Child(drawn.choices, "random", ())
+        raise SpecError(
+            f"none of {FIRST_TRIES} architectures drawn at random is within the limits; the cheapest has {least[1]}. "
+            "Give a larger max_flops or max_parameters, or a space of smaller networks"
+        )
+
+    def _breed(self) -> list[Child]:
+        """The next generation."""
+        given, rng = self._given, numpy_generator(self._seed, "evolution", self.generation)
+        parents = sorted(self.judged)[: given.parents]
+        taken: set[Prefix] = set()
+
+        def one(judged: Judged) -> Architecture:
+            return Architecture(self._space.name, judged.choices)
+
+        def mutants() -> Iterator[Child]:
+            while True:
+                parent = parents[rng.integers(len(parents))]
+                child = redrawn(self._space, one(parent), self.mutation_rate, rng)
+                yield Child(child.choices, "mutation", (parent.number,))
+
+        def crossed() -> Iterator[Child]:
+            while True:
+                first, second = (parents[i] for i in rng.integers(len(parents), size=2))
+                child = self._space.crossover(one(first), one(second), rng)
+                yield Child(child.choices, "crossover", tuple(dict.fromkeys((first.number, second.number))))
+
+        bred = self._new(mutants(), given.mutations, taken) + self._new(crossed(), given.crossovers, taken)
+        return bred + self._random(given.population - len(bred), taken, rng)
+
+    def _random(self, count: int, taken: set[Prefix], rng: np.random.Generator) -> list[Child]:
+        drawn = iter(lambda: Child(self._space.sample(rng).choices, "random", ()), None)
+        return self._new(drawn, count, taken)
+
+    def _new(self, drawn: Iterator[Child], count: int, taken: set[Prefix]) -> list[Child]:
+        """Up to so many of those drawn that are new and do not cost too much; they are then taken."""
+        found: list[Child] = []
+        for child in islice(drawn, TRIES * count):
+            if child.choices in taken or child.choices in self._known:
+                continue
+            if self._excess(Architecture(self._space.name, child.choices))[0] <= 1:
+                taken.add(child.choices)
+                found.append(child)
+                if len(found) == count:
+                    break
+        return found
+
+    # --- state -----------------------------------------------------------------------------------
+
+    def memory(self) -> Any:
+        """JSON."""
+        return [self.mutation_rate, self.generation, self.ended, self.judged, self._next]
+
+    def remember(self, memory: Any) -> None:
+        """Take back what `memory` gave."""
+        self.mutation_rate, self.generation, self.ended, judged, coming = memory
+        self.judged = [Judged(loss, number, tuple(choices)) for loss, number, choices in judged]
+        self._next = [Child(tuple(choices), origin, tuple(parents)) for choices, origin, parents in coming]
+        self._known = {judged.choices for judged in self.judged}
+
+
+def redrawn(space: Space, architecture: Architecture, rate: float, rng: np.random.Generator) -> Architecture:
+    """Each choice drawn anew with this probability, and where it is no longer legal."""
+    old = space.answers(architecture)
+    taken: Prefix = ()
+    while (choice := space.next_choice(taken)) is not None:
+        value = old.get(choice.name)
+        if rng.random() < rate or value is None or value not in choice.options:
+            value = choice.options[rng.integers(len(choice.options))]
+        taken = (*taken, value)
+    return Architecture(space.name, taken)

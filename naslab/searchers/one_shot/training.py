@@ -1,0 +1,117 @@
+"""What every one-shot search must be told: how the shared weights learn, and how the children evolve on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from naslab.errors import SpecError, real, whole
+from naslab.networks.batch_norm import known_batch_norm
+from naslab.searchers.rewards import between
+
+SCHEDULES = ("cosine", "linear")
+SMALL: Mapping[str, Any] = MappingProxyType(
+    {
+        "batch_size": 64,
+        "train_portion": 0.8,
+        "population": 20,
+        "generations": 4,
+        "parents": 5,
+        "crossovers": 8,
+        "mutations": 8,
+        "valid_images": 512,
+        "recalibration_images": 192,
+    }
+)
+"""For a few thousand images: what all have in common."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneShotHyperparameters:
+    """Defaults are those of SPOS on ImageNet (Guo et al. 2020, Sec. 4, and the authors' code)."""
+
+    epochs: int = 120
+    """Passes over the training part (150,000 mini-batches of ImageNet)."""
+    batch_size: int = 1024
+    """Images in a mini-batch of either part."""
+    train_portion: float = 0.96
+    """Share of the training data that moves the weights; the rest judges the children (50,000 images of ImageNet)."""
+    w_lr: float = 0.5
+    """Learning rate of the shared weights at the start."""
+    w_lr_min: float = 0.0
+    """Learning rate of the shared weights at the end."""
+    schedule: str = "linear"
+    """How it falls, update by update: "linear" or "cosine"."""
+    w_momentum: float = 0.9
+    """Momentum of the shared weights."""
+    w_weight_decay: float = 4e-5
+    """Weight decay of the shared weights."""
+    w_clip: float = 0.0
+    """Gradients are scaled down to this norm; 0: not at all."""
+    label_smoothing: float = 0.1
+    """Share of each label that is spread over all classes."""
+    population: int = 50
+    """Children in a generation, at most."""
+    generations: int = 20
+    """Generations of the evolution."""
+    parents: int = 10
+    """So many of the best children so far are mutated and crossed."""
+    crossovers: int = 25
+    """Children of two parents in a generation, each choice from either."""
+    mutations: int = 25
+    """Children of one parent in a generation. What crossovers and mutations leave of it is drawn at random."""
+    mutation_rate: float = 0.1
+    """Probability that a choice of a parent is drawn anew, from the next generation on."""
+    valid_images: int = 50_000
+    """Validation images that judge a child, or as many as there are."""
+    recalibration_images: int = 20_000
+    """Training images that measure a child's batch normalisation anew; not more than judge it."""
+    batch_norm: str = "recalibrated"
+    """What a child is normalised by when it is judged: "recalibrated", "batch" or "kept"."""
+    max_flops: float | None = None
+    """Multiply-adds that a child may have, for one image; None: any number."""
+    max_parameters: float | None = None
+    """Parameters that a child may have; None: any number."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if isinstance(field.default, int):
+                least = 0 if field.name in ("crossovers", "mutations") else 1
+                self._put(field.name, whole(field.name, getattr(self, field.name), least))
+        below_one = math.nextafter(1, 0)
+        for name, low, high, low_too in (
+            ("train_portion", 0, below_one, False),
+            ("w_lr", 0, 10, False),
+            ("w_lr_min", 0, 10, True),
+            ("w_momentum", 0, below_one, True),
+            ("w_weight_decay", 0, 1, True),
+            ("w_clip", 0, 1e9, True),
+            ("label_smoothing", 0, below_one, True),
+            ("mutation_rate", 1e-3, 1, True),
+        ):
+            self._put(name, between(name, getattr(self, name), low, high, low_too=low_too))
+        if self.schedule not in SCHEDULES:
+            raise SpecError(f"schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
+        known_batch_norm(self.batch_norm)
+        if self.parents > self.population:
+            raise SpecError(f"parents must be at most the population, {self.population}, not {self.parents}")
+        if self.crossovers + self.mutations > self.population:
+            raise SpecError(
+                f"{self.crossovers} crossovers and {self.mutations} mutations are more than the population, "
+                f"{self.population}"
+            )
+        for name in ("max_flops", "max_parameters"):
+            if getattr(self, name) is not None and not 0 < real(name, getattr(self, name)) < math.inf:
+                raise SpecError(f"{name} must be a number above 0, or None, not {getattr(self, name)!r}")
+
+    def _put(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def rate(self, share: float) -> float:
+        """The learning rate after this share of the updates, in [0, 1]."""
+        left = 1 - share if self.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * share))
+        return self.w_lr_min + (self.w_lr - self.w_lr_min) * left

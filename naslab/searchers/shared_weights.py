@@ -1,0 +1,221 @@
+"""What searches have in common whose children share their weights, one child at a time: the data, the weights with the
+optimiser that moves them, and the accuracy that they give to a child.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import abstractmethod
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from naslab import spaces, tasks
+from naslab.architecture import Architecture
+from naslab.device import usable_device
+from naslab.errors import DataError, Diverged, SpecError, whole
+from naslab.randomness import seeded
+from naslab.searchers.inherited import inherited_accuracy
+from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
+from naslab.spaces.space import Space
+from naslab.tasks import Images
+from naslab.threads import torch_threads
+
+
+@runtime_checkable
+class SharedSpace(Protocol):
+    """A space whose networks can share their weights."""
+
+    def shared_weights(self, task: Any) -> nn.Module:
+        """(images, child) -> logits, where only the child is computed."""
+        ...
+
+    def layers_of(self, architecture: Architecture) -> Any:
+        """The child, as the shared weights want it."""
+        ...
+
+
+class SharedWeights:
+    """A network with the weights of all children, and SGD, whose state names every tensor.
+
+    A weight without a gradient, of what a child does not have, is left alone, its momentum too.
+
+    Args:
+        rate: learning rate at the start.
+        clip: gradients are scaled down to this norm; 0: not at all.
+        weight_decay: what is added of each weight to its gradient.
+        nesterov: whether the momentum looks ahead.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, rate: float, momentum: float, clip: float, weight_decay: float, nesterov: bool
+    ) -> None:
+        self.network, self._clip = network, clip or math.inf
+        self._named = dict(network.named_parameters())
+        self._sgd = torch.optim.SGD(
+            list(self._named.values()),
+            lr=rate,
+            momentum=momentum,
+            nesterov=nesterov and momentum > 0,
+            weight_decay=weight_decay,
+        )
+
+    def descend(self, loss: Tensor, rate: float) -> Tensor:
+        """One step down the loss. The norm of its gradient; where that is not finite, there was no step."""
+        self._sgd.zero_grad()
+        loss.backward()
+        return self.step(rate)
+
+    def step(self, rate: float) -> Tensor:
+        """One step down the gradients that have been gathered (by `loss.backward()`), which are then forgotten."""
+        norm = nn.utils.clip_grad_norm_(self._named.values(), self._clip)
+        if bool(torch.isfinite(norm)):
+            self._sgd.param_groups[0]["lr"] = rate
+            self._sgd.step()
+        self._sgd.zero_grad()
+        return norm
+
+    def state(self) -> State:
+        """Of the network, of the optimiser and of gradients gathered so far: copies."""
+        state: State = {
+            f"network/{name}": tensor.detach().clone() for name, tensor in self.network.state_dict().items()
+        }
+        for name, weight in self._named.items():
+            if (buffer := self._sgd.state.get(weight, {}).get("momentum_buffer")) is not None:
+                state[f"momentum/{name}"] = buffer.clone()
+            if weight.grad is not None:
+                state[f"gradient/{name}"] = weight.grad.clone()
+        return state
+
+    def load(self, state: State) -> None:
+        """Take back what `state` gave."""
+        self.network.load_state_dict(below("network/", state))
+        self._sgd.state.clear()
+        self._sgd.zero_grad()
+        for name, buffer in below("momentum/", state).items():
+            weight = self._named[name]
+            self._sgd.state[weight]["momentum_buffer"] = buffer.to(weight.device, copy=True)
+        for name, gradient in below("gradient/", state).items():
+            weight = self._named[name]
+            weight.grad = gradient.to(weight.device, copy=True)
+
+
+def below(prefix: str, state: State) -> dict[str, Tensor]:
+    """The tensors of a state whose names begin so, by the rest of the name."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in state.items()
+        if name.startswith(prefix) and isinstance(value, Tensor)
+    }
+
+
+class WeightSharing(SupernetSearcher):
+    """What the searchers of this kind are made in. Hyperparameters have a `batch_size` and a `train_portion`.
+
+    Args:
+        space: a space whose networks share weights, for instance `naslab.spaces.NASBench201.laptop()`.
+        task: image classification, for instance `naslab.tasks.FashionMNIST()`.
+        seed: of the weights, the parts of the data, its order and augmentation, and every child.
+        device: of the shared weights, for instance "cuda"; CUDA where there is one if left out, else the CPU.
+        threads: CPU threads of each step; a part of what makes a search repeatable.
+        **hyperparameters: see the dataclass `Hyperparameters` of the class.
+    """
+
+    Hyperparameters: ClassVar[type]
+    weights: SharedWeights
+
+    def __init__(
+        self,
+        space: Space,
+        task: Images,
+        *,
+        seed: int = 0,
+        device: str | None = None,
+        threads: int = 1,
+        **hyperparameters: Any,
+    ) -> None:
+        if not isinstance(space, Space) or not isinstance(space, SharedSpace):
+            raise SpecError(
+                f"{self.name} needs a space with shared weights, such as nl.spaces.EnasMacro(), not {space!r:.100}"
+            )
+        if not isinstance(task, Images):
+            raise SpecError(f"{self.name} needs a task such as nl.tasks.FashionMNIST(), not {task!r:.100}")
+        self.seed, self.threads = whole("seed", seed, 0), whole("threads", threads, 1)
+        self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
+        self.space, self.task, self.device = space, task, usable_device(device)
+        given = self.hyperparameters
+        self._train, self._valid = task.halves(seed, given.train_portion)
+        if (smaller := min(len(self._train), len(self._valid))) < given.batch_size:
+            raise DataError(
+                f"a batch of {given.batch_size} is larger than the {smaller} images of the smaller part of the "
+                f"training data ({len(task.train)} in all, train_portion={given.train_portion:g}); take "
+                f"batch_size={smaller} or less, or another train_portion"
+            )
+        self._step = 0
+        with seeded(seed, "weights"):
+            network = space.shared_weights(task)  # type: ignore[attr-defined]
+        self.begin(network.to(self.device))
+
+    @abstractmethod
+    def begin(self, network: nn.Module) -> None:
+        """Set up the algorithm's own state, `weights` among it; all else is there.
+
+        Args:
+            network: the shared weights, drawn.
+        """
+
+    @property
+    def step(self) -> int:
+        return self._step
+
+    def _layers(self, child: Architecture) -> Any:
+        return self.space.layers_of(child)  # type: ignore[attr-defined]
+
+    def _must_be_finite(self, what: str, value: Tensor) -> None:
+        if not bool(torch.isfinite(value).all()):
+            raise Diverged(
+                f"step {self._step + 1}: the {what} is no longer finite (NaN or infinite); the step was not kept. "
+                "Go back with search.rewind(step) to before the loss grew, lower w_lr with search.set('w_lr', value), "
+                "and go on"
+            )
+
+    def _inherited(self, child: Architecture, train: Tensor, batch_norm: str, images: int | None) -> float:
+        """The accuracy of a child, if recalibrated then on these training images."""
+        layers = self._layers(child)
+        with torch_threads(self.threads):
+            return inherited_accuracy(
+                self.weights.network,
+                lambda x: self.weights.network(x, layers),
+                self.task,
+                train,
+                self._valid,
+                batch_norm=batch_norm,
+                images=images,
+                batch_size=self.hyperparameters.batch_size,
+                device=self.device,
+            )
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            "searcher": self.name,
+            "space": self.space.spec(),
+            "task": self.task.spec(),
+            "seed": self.seed,
+            "device": str(self.device),
+            "threads": self.threads,
+            "hyperparameters": dataclasses.asdict(self.hyperparameters),
+        }
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any], task: Images | None = None) -> Self:
+        device = "cpu" if spec["device"].startswith("cuda") and not torch.cuda.is_available() else spec["device"]
+        return cls(
+            spaces.from_spec(spec["space"]),
+            tasks.from_spec(spec["task"], task),
+            seed=spec["seed"],
+            device=device,
+            threads=spec["threads"],
+            **spec["hyperparameters"],
+        )

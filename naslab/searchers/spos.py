@@ -1,0 +1,41 @@
+"""SPOS: single path one-shot with uniform sampling (Guo et al. 2020, https://arxiv.org/abs/1904.00420).
+
+    for each training mini-batch:  a path, each choice drawn uniformly;  its weights <- SGD on the mini-batch
+    then evolution (`one_shot/evolution.py`): the fitness of a child is its accuracy on validation images, with the
+    shared weights as they are and its own statistics of batch normalisation, measured anew on training images
+
+The two phases have nothing to do with each other: the weights are trained before it is known what is looked for, and
+any number of evolutions, each within other limits, could follow.
+
+Differences from the authors' code:
+- Weight decay moves scales and shifts, too.
+- Batch normalisation of the shared weights has a scale and a shift, so that a child inherits all that it has.
+- The last generation is judged as well; a random child is not looked for without an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from naslab.searchers.one_shot import SMALL, OneShot, OneShotHyperparameters, Uniform
+
+LAPTOP: Mapping[str, Any] = MappingProxyType({**SMALL, "epochs": 4, "w_lr": 0.1})
+"""For a few thousand images and a minute: `SPOS(space, task, **LAPTOP)`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SPOSHyperparameters(OneShotHyperparameters):
+    """Defaults are those of the paper's search on ImageNet."""
+
+
+class SPOS(OneShot):
+    """Uniform paths, then evolution."""
+
+    name = "spos"
+    Hyperparameters = SPOSHyperparameters
+
+    def sampled(self) -> Uniform:
+        return Uniform(self.space, self.seed)

@@ -1,0 +1,136 @@
+"""Chains of inverted residual blocks, the space of the one-shot papers on ImageNet.
+
+As in ProxylessNAS (Cai et al. 2019, https://arxiv.org/abs/1812.00332, Sec. 4.2): in each of 21 layers a block of kernel
+3, 5 or 7 and expansion 3 or 6; a layer that is not the first of its stage may also be left out. FairNAS (Chu et al.
+2021, https://arxiv.org/abs/1907.01845) has the same blocks without the identity: `MobileChain.fair()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import networkx as nx
+
+from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError, unknown
+from naslab.networks import sizes
+from naslab.networks.mobile_chain import BLOCKS, IDENTITY, STAGES, MobileChainNetwork, places, single_path_chain
+from naslab.networks.single_path import SinglePathChain
+from naslab.spaces.space import Prefix, Shaped, Space
+
+PART = "chain"
+OPERATIONS = (IDENTITY, *BLOCKS)
+
+
+@dataclass(frozen=True)
+class MobileChain(Space):
+    """One block in each layer of a chain."""
+
+    name: ClassVar[str] = "mobile_chain"
+
+    channels: int = 32
+    """Of the first convolution; all other widths keep their proportion to it."""
+    stages: int = 6
+    """How many of the skeleton's stages, from the first."""
+    layers: int = 4
+    """Of each stage, at most; the last of six has one."""
+    stem_stride: int = 2
+    """Of the first convolution: 2 for ImageNet, 1 for small images."""
+    operations: tuple[str, ...] = OPERATIONS
+    """What a layer may be; the first of a stage is never the identity."""
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "stages", "layers", "stem_stride"):
+            sizes.positive(name, getattr(self, name))
+        if self.stages > len(STAGES):
+            raise SpecError(f"the skeleton has {len(STAGES)} stages, not {self.stages}")
+        if self.layers > max(layers for layers, _, _ in STAGES):
+            raise SpecError(f"a stage has at most {max(layers for layers, _, _ in STAGES)} layers, not {self.layers}")
+        if self.stem_stride > 2:
+            raise SpecError(f"stem_stride is 1 or 2, not {self.stem_stride}")
+        if not isinstance(self.operations, list | tuple):
+            raise SpecError(f"operations must be a list of names, not {self.operations!r}")
+        for operation in self.operations:
+            if not isinstance(operation, str) or operation not in OPERATIONS:
+                raise SpecError(unknown("operation", operation, OPERATIONS))
+        if len(set(self.operations)) != len(self.operations):
+            raise SpecError(f"an operation is named twice: {', '.join(self.operations)}")
+        object.__setattr__(self, "operations", tuple(self.operations))
+        if not set(self.operations) & set(BLOCKS):
+            raise SpecError("operations must hold a block besides the identity, or there is nothing to learn")
+
+    @classmethod
+    def paper(cls) -> MobileChain:
+        """The sizes of ProxylessNAS, for images of 224 x 224."""
+        return cls()
+
+    @classmethod
+    def fair(cls) -> MobileChain:
+        """The same without the identity, so that all layers have as many options, which strict fairness asks for."""
+        return cls(operations=tuple(BLOCKS))
+
+    @classmethod
+    def laptop(cls) -> MobileChain:
+        """Six narrow layers for images of 8 x 8 and more."""
+        return cls(channels=8, stages=3, layers=2, stem_stride=1)
+
+    # --- choices ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _choices(self) -> tuple[Choice, ...]:
+        chain = places(self.channels, self.stages, self.layers)
+        blocks = tuple(operation for operation in self.operations if operation != IDENTITY)
+        return tuple(
+            Choice(f"{PART}/layer_{number}", blocks if place.first else self.operations)
+            for number, place in enumerate(chain, start=1)
+        )
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
+
+    @property
+    def fixed_choices(self) -> tuple[Choice, ...]:
+        return self._choices
+
+    def layers_of(self, architecture: Architecture) -> list[str]:
+        """The option of each layer, first to last."""
+        return [str(option) for option in self.check(architecture).choices]
+
+    # --- graph and network -----------------------------------------------------------------------
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        """A chain of states with the layers between them."""
+        graph = nx.DiGraph()
+        options = self.layers_of(architecture)
+        for state in range(len(options) + 1):
+            role = "input" if state == 0 else "output" if state == len(options) else "node"
+            graph.add_node(f"{PART}/{state}", part=PART, label=str(state), role=role)
+        for number, option in enumerate(options):
+            graph.add_edge(f"{PART}/{number}", f"{PART}/{number + 1}", op=option, row=number)
+        return graph
+
+    def supergraph(self) -> nx.DiGraph:
+        """The chain, with the candidates of each layer in `ops`."""
+        graph = self.graph(Architecture(self.name, tuple(choice.options[0] for choice in self._choices)))
+        for (_, _, data), choice in zip(graph.edges(data=True), self._choices, strict=True):
+            del data["op"]
+            data["ops"] = choice.options
+        return graph
+
+    def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> MobileChainNetwork:
+        return MobileChainNetwork(self.layers_of(architecture), task.input_shape, task.classes, **self._sizes(channels))
+
+    def shared_weights(self, task: Shaped, *, channels: int | None = None) -> SinglePathChain:
+        """The weights of all chains at once; `layers_of` says what of them an architecture is made of."""
+        offered = [tuple(map(str, choice.options)) for choice in self._choices]
+        return single_path_chain(offered, task.input_shape, task.classes, **self._sizes(channels))
+
+    def _sizes(self, channels: int | None) -> dict[str, int]:
+        return {
+            "channels": self.channels if channels is None else channels,
+            "stages": self.stages,
+            "layers": self.layers,
+            "stem_stride": self.stem_stride,
+        }

@@ -1,0 +1,291 @@
+"""Several searches at once, in line with one another: the live comparison.
+
+`Compare([first, second, ...])` as the last line of a cell shows the panel; `compare.run(20)` needs no panel.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from naslab.errors import NaslabError, SpecError, unknown
+from naslab.searchers import Trials
+from naslab_widgets.compare_view import CompareView, axis_buttons
+from naslab_widgets.compare_watch import CompareWatch
+from naslab_widgets.figures.svg import Drawing
+from naslab_widgets.knobs import Sliders
+from naslab_widgets.lab import button, claim, enable, sentence
+from naslab_widgets.later import Later, after
+from naslab_widgets.publisher import Publisher
+from naslab_widgets.runner import Runner, State
+from naslab_widgets.tracks import AXES, Track, named
+
+
+class Together(Iterator[Any]):
+    """Searches that are moved in turns: each step is of the one that is furthest behind on the axis.
+
+    A search that fails stands still, with its error in `failed`; the others go on.
+    """
+
+    def __init__(self, searches: Mapping[str, Any], tracks: Iterable[Track], clock: Callable[[], float]) -> None:
+        self.searches, self.tracks, self._clock = list(searches.values()), list(tracks), clock
+        self.axis = "steps"
+        self.spent = [0.0] * len(self.searches)
+        """Seconds that the steps of each have taken here."""
+        self.failed: dict[int, BaseException] = {}
+
+    def __next__(self) -> Any:
+        while going := [place for place in range(len(self.searches)) if self.goes(place)]:
+            place = min(going, key=self._behind)
+            begin = self._clock()
+            try:
+                event = next(self.searches[place], None)
+            except Exception as error:
+                self.failed[place], event = error, None
+            self.spent[place] += self._clock() - begin
+            if event is not None:
+                return event
+        if len(self.failed) == len(self.searches):
+            raise next(iter(self.failed.values()))
+        raise StopIteration
+
+    def goes(self, place: int) -> bool:
+        """Whether a search has steps left and no error."""
+        search = self.searches[place]
+        return place not in self.failed and search.step < search.total
+
+    def _behind(self, place: int) -> float:
+        """Where it stands now; one that has no such axis keeps step with the others by its share of the whole."""
+        search = self.searches[place]
+        share = search.step / max(search.total, 1)
+        if self.axis == "steps":
+            return search.step
+        if self.axis == "seconds":
+            return self.spent[place]
+        if self.axis == "share":
+            return share
+        where = self.tracks[place].epochs
+        most = max((track.epochs / max(track.step, 1) * track.total for track in self.tracks if track.step), default=0)
+        return share * most if math.isnan(where) else where
+
+    @property
+    def step(self) -> int:
+        return sum(search.step for search in self.searches)
+
+    @property
+    def total(self) -> int:
+        """Steps of all; of one that failed, those that it did."""
+        return sum(s.step if place in self.failed else s.total for place, s in enumerate(self.searches))
+
+
+class Compare:
+    """Drives several `naslab.Search` in one worker thread, in line on one axis, and shows them as they move.
+
+    Buttons and methods of one name do the same. The searches may be of any kinds; what one of them does not have is
+    left out, and the panel says why.
+    """
+
+    def __init__(
+        self,
+        searches: Iterable[Any] | Mapping[str, Any],
+        *,
+        axis: str = "steps",
+        hz: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            searches: two or more, with names of your own if they come as a mapping; a lab made earlier for one of
+                them is stopped.
+            axis: "steps", "epochs", "seconds" or "share": what they keep in line by, and what they are drawn along.
+            hz: frames a second, at most 10.
+            clock: seconds; for tests.
+        """
+        found = named(searches)
+        if len(found) < 2 or len({id(search) for search in found.values()}) < len(found):
+            raise SpecError(f"Compare shows two or more different searches, not {len(found)}: {', '.join(found)}")
+        for name, search in found.items():
+            if not hasattr(search, "knobs"):
+                raise TypeError(f"Compare shows naslab.Search objects; {name!r} is {search!r:.80}")
+        if not 0 < hz <= 10:
+            raise ValueError(f"hz is above 0 and at most 10, not {hz!r}")
+        self.searches, self._clock, self._later = found, clock, None
+        tracks = [_track(name, search) for name, search in found.items()]
+        self._together = Together(found, tracks, clock)
+        for search in found.values():
+            claim(search, self)
+        self._publisher = Publisher(self._publish, period=1 / hz)
+        self._runner = Runner(self._together, observe=self._observe, rested=self._publisher.poke, clock=clock)
+        self.view = CompareView(tracks, poke=self._publisher.poke, hz=hz, clock=clock)
+        self._buttons = {
+            "play": button("Play", "Go on to the end of all searches", self.play),
+            "pause": button("Pause", "Stand still after the step under way", self.pause),
+            "step": button("Step", "As many steps as there are searches, each of the one furthest behind", self.step),
+            "stop": button("Stop", "End this comparison; the searches themselves stay usable", self.stop),
+        }
+        self._axis = axis_buttons(axis)
+        self._axis.observe(lambda change: self._turn(change["new"]), "value")
+        self._together.axis = axis
+        self._knobs = {name: Sliders(search, self._complain) for name, search in found.items()}
+        drawer = ipywidgets.Accordion(
+            children=[ipywidgets.HBox(list(knobs.sliders.values())) for knobs in self._knobs.values()],
+            titles=[f"knobs of {name}" for name in found],
+        ).add_class("naslab-drawer")
+        strip = ipywidgets.HBox([*self._buttons.values(), self._axis]).add_class("naslab-strip")
+        self.panel = ipywidgets.VBox([strip, self.view, drawer]).add_class("naslab-lab")
+        self._shown: State | None = None
+        self._observe()
+        self._show_state(self.state)
+
+    @classmethod
+    def watch(cls, folders: Iterable[str | Path] | Mapping[str, str | Path], **options: Any) -> CompareWatch:
+        """The same view of run folders: finished, or written by other processes; without the controls."""
+        return CompareWatch(folders, **options)
+
+    # --- driving ---------------------------------------------------------------------------------
+
+    def play(self) -> None:
+        """Go on to the end of all, or until `pause`. Searches that failed try again. Returns at once."""
+        self._together.failed.clear()
+        self._runner.play()
+        self._publisher.poke()
+
+    def step(self, rounds: int = 1) -> None:
+        """As many steps as there are searches, so many times, then stand still. Returns at once."""
+        self._together.failed.clear()
+        self._runner.step(rounds * len(self.searches))
+        self._publisher.poke()
+
+    def pause(self) -> None:
+        """Stand still once the step under way is done."""
+        self._runner.pause()
+        self._publisher.poke()
+
+    def stop(self) -> None:
+        """End this comparison. Each search can still be asked, forked, or given to a lab."""
+        self._runner.stop()
+        self._publisher.poke()
+
+    def join(self) -> None:
+        """Until the worker has ended."""
+        self._runner.join()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Until all stand still; raises the error if it is the same that stopped them all."""
+        self._runner.wait(timeout)
+
+    def run(self, rounds: int | None = None) -> None:
+        """Do so many rounds, or all that remain, and come back when they are done."""
+        if rounds is None:
+            self.play()
+        else:
+            self.step(rounds)
+        try:
+            self.wait()
+        except KeyboardInterrupt:
+            self.pause()
+            raise
+
+    async def then(self, job: Callable[[], Any]) -> Later:
+        """Do the job when all have ended, or were stopped; `await compare.then(job)`, as of a `Lab`."""
+        self._later = await after(job, self._later, self.view, self._runner, self._clock)
+        return self._later
+
+    @property
+    def axis(self) -> str:
+        return self._together.axis
+
+    @axis.setter
+    def axis(self, name: str) -> None:
+        if name not in AXES:
+            raise SpecError(unknown("axis", name, AXES))
+        self._axis.value = name
+
+    @property
+    def errors(self) -> dict[str, BaseException]:
+        """Name of a search that failed -> its error."""
+        names = list(self.searches)
+        return {names[place]: error for place, error in self._together.failed.items()}
+
+    @property
+    def state(self) -> State:
+        return self._runner.state
+
+    # --- showing ---------------------------------------------------------------------------------
+
+    def picture(self) -> Drawing:
+        """A static SVG of the moment: the cells, one search below the other."""
+        return self.view.picture()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """The live panel; where widgets do not render, the picture."""
+        self._publisher.poke()
+        bundle = self.panel._repr_mimebundle_(**kwargs)
+        return {**bundle, "text/plain": repr(self), "image/svg+xml": str(self.picture())}
+
+    def __repr__(self) -> str:
+        stand = ", ".join(f"{name} {search.step:,}/{search.total:,}" for name, search in self.searches.items())
+        return f"<Compare: {self.state}, {stand}>"
+
+    def _turn(self, axis: str) -> None:
+        self._together.axis = axis
+        self._publisher.poke()
+
+    def _complain(self, error: NaslabError) -> None:
+        """A knob that could not be turned."""
+        self._knob_error = sentence(error)
+        self._publisher.poke()
+
+    _knob_error = ""
+
+    def _observe(self) -> None:
+        """Hand new events to the view; in the worker, or before there is one."""
+        together = self._together
+        for place, (name, search) in enumerate(self.searches.items()):
+            self.view.follow(place, search.events, together.spent[place])
+            self._knobs[name].follow(search.events)
+
+    def _states(self) -> list[dict[str, Any]]:
+        together, running = self._together, self.state == "running"
+        found = []
+        for place, search in enumerate(self.searches.values()):
+            error = together.failed.get(place)
+            over = search.step >= search.total
+            state = "failed" if error else "finished" if over else "running" if running else "paused"
+            found.append({"state": state, "message": sentence(error) if error else ""})
+        return found
+
+    def _publish(self) -> bool:
+        state = self.state
+        if state != self._shown:
+            self._show_state(state)
+        error, rate, together = self._runner.error, self._runner.rate, self._together
+        running = state == "running"
+        status = {
+            "state": state,
+            "step": together.step,
+            "total": together.total,
+            "rate": rate if running else 0.0,
+            "left": (together.total - together.step) / rate if rate and running else None,
+            "message": sentence(error) if error else self._knob_error,
+            "axis": together.axis,
+        }
+        return self.view.publish(status, self._states()) or self._runner.busy
+
+    def _show_state(self, state: State) -> None:
+        self._shown = state
+        over = enable(self._buttons, state)
+        for knobs in self._knobs.values():
+            knobs.disable(over)
+
+
+def _track(name: str, search: Any) -> Track:
+    searcher = search.searcher
+    track = Track(name, search.space, total=search.total, trials=isinstance(searcher, Trials))
+    track.expect(getattr(getattr(searcher, "hyperparameters", None), "epochs", None))
+    return track

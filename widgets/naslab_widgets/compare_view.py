@@ -1,0 +1,191 @@
+"""The view of several searches side by side: one widget, fed with rows of float32 of each (`naslab_widgets.tracks`)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipywidgets
+import numpy as np
+import traitlets
+
+from naslab.errors import SpecError, unknown
+from naslab.events import Event
+from naslab_widgets.figures import cell, svg
+from naslab_widgets.figures.palette import HUES
+from naslab_widgets.tracks import AXES, RANKINGS, Track
+from naslab_widgets.wire import Wire
+
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("shared", "status", "alpha", "cell", "curves", "overlay", "lane", "compare")
+DASHES = ([], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [4, 4])
+"""A dash and a colour for each search: either tells it from the others."""
+CHARTS = (
+    ("validation accuracy", "valid_accuracy"),
+    ("validation loss", "valid_loss"),
+    ("training loss", "train_loss"),
+    ("entropy, nats", "entropy"),
+    ("skip connections", "skip_count"),
+    ("fitness of the best", "fitness"),
+)
+MOST_PENDING = 2000
+
+
+def axis_buttons(axis: str) -> ipywidgets.ToggleButtons:
+    """What the searches are brought in line by."""
+    if axis not in AXES:
+        raise SpecError(unknown("axis", axis, AXES))
+    looks: dict[str, Any] = {"tooltips": list(AXES.values()), "style": {"button_width": "auto"}}
+    return ipywidgets.ToggleButtons(options=list(AXES), value=axis, **looks)
+
+
+class CompareView(anywidget.AnyWidget):
+    """Shows the tracks it is given. `follow` and `publish` may be called from any thread."""
+
+    _esm = "\n".join((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "trials.css", "compare.css"))
+    description = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        *,
+        poke: Callable[[], None],
+        hz: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            poke: called, at no cost, when the browser has asked for something: `publish` is then due.
+        """
+        self.tracks = list(tracks)
+        looks = [
+            {**track.description(), "colours": list(HUES[place % len(HUES)]), "dash": DASHES[place % len(DASHES)]}
+            for place, track in enumerate(self.tracks)
+        ]
+        super().__init__(
+            description={
+                "tracks": looks,
+                "charts": [{"title": title, "column": column} for title, column in CHARTS],
+                "rankings": list(RANKINGS),
+                "axes": dict(AXES),
+            }
+        )
+        self._poke, self._wire = poke, Wire(hz, clock)
+        self._lock = threading.Lock()
+        self._pending: list[list[np.ndarray]] = [[] for _ in self.tracks]
+        self._snapshot_due = True
+        self._asked: list[tuple[int, int]] = []
+        self.on_msg(self._hear)
+
+    @property
+    def listening(self) -> bool:
+        """Whether a front end has asked for the view."""
+        return self._wire.listening
+
+    def follow(self, place: int, events: Sequence[Event], seconds: float) -> None:
+        """All the events of a search so far, of which the view takes the new ones."""
+        with self._lock:
+            rows, back = self.tracks[place].follow(events, seconds)
+            self._keep(place, rows, back)
+
+    def take(self, place: int, event: Event, seconds: float) -> None:
+        """One more event of a search."""
+        with self._lock:
+            row = self.tracks[place].take(event, seconds)
+            self._keep(place, [] if row is None else [row], False)
+
+    def clear(self, place: int) -> None:
+        """Forget a search that has gone back."""
+        with self._lock:
+            self.tracks[place].clear()
+            self._snapshot_due = True
+
+    def _keep(self, place: int, rows: Sequence[np.ndarray], back: bool) -> None:
+        self._snapshot_due = self._snapshot_due or back
+        if self._snapshot_due or not self.listening:
+            return
+        self._pending[place] += rows
+        if len(self._pending[place]) > MOST_PENDING:
+            self._snapshot_due = True
+
+    # --- to the browser --------------------------------------------------------------------------
+
+    def publish(self, status: dict[str, Any], states: Sequence[dict[str, Any]]) -> bool:
+        """Send what is new, unless it is too early; True if something has to wait for the next call.
+
+        Args:
+            states: of each search, for instance {"state": "running", "message": ""}.
+        """
+        with self._lock:
+            self._answer()
+            if not self._wire.open:
+                return False
+            status = {**status, "tracks": [self._about(*each) for each in zip(self.tracks, states, strict=True)]}
+            if not (self._snapshot_due or any(self._pending) or self._wire.changed(status)):
+                return False
+            if self._wire.early:
+                return True
+            kind = "snapshot" if self._snapshot_due else "rows"
+            rows = (
+                [track.history.rows() for track in self.tracks]
+                if self._snapshot_due
+                else [np.array(some, dtype=np.float32) for some in self._pending]
+            )
+            self._forget_pending()
+            buffers = [some.astype("<f4").tobytes() for some in rows]
+            self.send({"type": kind, **self._wire.next(status)}, buffers=buffers)
+            return False
+
+    @staticmethod
+    def _about(track: Track, state: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **state,
+            "step": track.step,
+            "total": track.total,
+            "lacks": track.lacks,
+            "ranked": track.ranked,
+            "log": track.log.lines,
+            "marks": track.log.marks,
+        }
+
+    def _forget_pending(self) -> None:
+        self._pending, self._snapshot_due = [[] for _ in self.tracks], False
+
+    def _answer(self) -> None:
+        """The pictures that were asked for; these messages have no number."""
+        asked, self._asked = self._asked, []
+        for place, number in asked:
+            told = self.tracks[place].portrait(number)
+            self.send({"type": "portrait", "track": place, "cell": number, "told": told})
+
+    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
+        with self._lock:
+            kind = self._wire.hear(message)
+            if kind == "hello":
+                self._forget_pending()
+                self._snapshot_due = True
+            elif kind == "portrait":
+                place, number = int(message.get("track", -1)), int(message.get("cell", -1))
+                if 0 <= place < len(self.tracks) and len(self._asked) < 100:
+                    self._asked.append((place, number))
+        self._poke()
+
+    # --- without a browser -----------------------------------------------------------------------
+
+    def picture(self) -> svg.Drawing:
+        """The cells as they stand, one search below the other, as a static SVG."""
+        with self._lock:
+            best = [(track.name, track.space, track.best) for track in self.tracks]
+        return svg.stacked(*(drawing for each in best for drawing in _titled(*each)))
+
+
+def _titled(name: str, space: Any, best: Any) -> tuple[svg.Drawing, ...]:
+    root = svg.document(520, 24)
+    text = name if best is not None else f"{name}: no cell yet"
+    svg.add(root, "text", text, x=8, y=17, font_size=14, font_weight=700, fill=svg.INK)
+    return (svg.drawing(root),) if best is None else (svg.drawing(root), cell(space.graph(best)))

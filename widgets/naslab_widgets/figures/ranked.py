@@ -1,0 +1,240 @@
+"""What a supernet's ranking is worth while it trains: its figures over the steps, the true worth of what would be
+derived, and the scores of the moment against the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from naslab.analysis import Known, Turn, turn
+from naslab.events import Event, Ranked
+from naslab_widgets.figures import svg
+from naslab_widgets.figures.axis import ticks
+from naslab_widgets.figures.palette import GREY, HUES
+from naslab_widgets.figures.sampled import Sampled
+
+FIGURES = ("kendall", "spearman", "overlap", "regret")
+BEST = ("best_score", "best_truth", "best_rank", "best_regret")
+HEAD = 1 + 3 * len(FIGURES) + len(BEST)
+"""Columns before the N scores: the step, each figure with its ends, and what is known of the derived one."""
+DRAWN = {"kendall": ("Kendall's tau", HUES[2]), "spearman": ("Spearman", HUES[1]), "overlap": ("top {top}", HUES[0])}
+"""Figure -> its name beside its line, and its colour."""
+DERIVED = HUES[3]
+MOST, PATH = 400, 4000
+"""Rankings that are kept of a search of any length, and changes of what would be derived."""
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 300.0, 210.0, 44.0, 30.0, 36.0
+
+
+class Rankings:
+    """The rankings of a search, and whenever something else would be derived, what that is truly worth.
+
+    Args:
+        known: the architectures that are ranked, and the table.
+    """
+
+    def __init__(self, known: Known) -> None:
+        self.known = known
+        self._rows, self._path = Sampled(MOST), Sampled(PATH)
+        self._last_row: list[float] | None = None
+        self._last: tuple[object, list[float]] | None = None
+        self.end = self.taken = 0
+        """The last step, and the rankings so far."""
+        self.latest: Ranked | None = None
+
+    def take(self, events: Iterable[Event]) -> None:
+        """More of the search, in order."""
+        for event in events:
+            if isinstance(event, Ranked):
+                self.latest, self._last_row, self.taken = event, row(event), self.taken + 1
+                self._rows.extend([self._last_row])
+            elif (best := getattr(event, "best", None)) is not None:
+                self.end = event.step
+                if self._last is None or best != self._last[0]:
+                    place = self.known.place(best)
+                    there = [np.nan] * 3 if place is None else [place.truth, place.rank, place.regret]
+                    self._last = best, [float(event.step), *there]
+                    self._path.extend([self._last[1]])
+
+    @property
+    def rows(self) -> np.ndarray:
+        """[T, HEAD + N] float32, the last ranking at the end."""
+        kept = list(self._rows.kept)
+        if self._last_row is not None and kept[-1] is not self._last_row:
+            kept.append(self._last_row)
+        return np.array(kept, dtype=np.float32).reshape(len(kept), HEAD + len(self.known))
+
+    @property
+    def path(self) -> np.ndarray:
+        """[P, 4] float64: the step from which on something else would be derived, its truth, rank and regret."""
+        kept = list(self._path.kept)
+        if self._last is not None and kept[-1] is not self._last[1]:
+            kept.append(self._last[1])
+        return np.array(kept, dtype=np.float64).reshape(len(kept), 4)
+
+    @property
+    def turn(self) -> Turn | None:
+        """When what would be derived became worse."""
+        path = self.path
+        path = path[np.isfinite(path[:, 1])]
+        return turn(path[:, 0].astype(int).tolist(), path[:, 1], max(self.end, 1)) if len(path) else None
+
+    def headline(self) -> str:
+        """The ranking of the moment in a line."""
+        event = self.latest
+        if event is None:
+            return f"no ranking yet; {len(self.known)} architectures of {self.known.name}"
+        tau = (
+            "none: all scores are equal"
+            if event.kendall is None
+            else "{:.2f} ({:.2f} to {:.2f})".format(*event.kendall)
+        )
+        return (
+            f"step {event.step:,}: Kendall's tau {tau}; {len(event.scores)} architectures of {event.table}, "
+            f"{event.images} images, batch norm: {event.batch_norm}"
+        )
+
+    def story(self) -> str:
+        """What would be derived now, and when that became worse, in a line."""
+        path, found = self.path, self.turn
+        if not len(path):
+            return ""
+        _, truth, rank, regret = path[-1]
+        if not np.isfinite(truth):
+            return "derived now: not in the table"
+        told = f"derived now: {truth:.2f}, rank {rank:,.0f} of {self.known.size:,}, regret {regret:.2f}"
+        if found is not None:
+            told += f"; on average {found.before:.2f} before step {found.step:,}, {found.after:.2f} from then on"
+        return told
+
+
+def row(event: Ranked) -> list[float]:
+    """[HEAD + N]; NaN for what is not known."""
+    figures = [value for name in FIGURES for value in getattr(event, name) or (np.nan,) * 3]
+    best = [np.nan if (value := getattr(event, name)) is None else float(value) for name in BEST]
+    return [float(event.step), *figures, *best, *event.scores]
+
+
+def ranked(events: Iterable[Event], known: Known) -> svg.Drawing:
+    """The rankings of a search as an SVG picture.
+
+    Args:
+        events: of one search (`search.events`), in order.
+        known: what was ranked, and the table: `search.ranking.known`.
+    """
+    rankings = Rankings(known)
+    rankings.take(events)
+    return draw_rankings(rankings)
+
+
+def draw_rankings(rankings: Rankings) -> svg.Drawing:
+    """The same from what has been gathered."""
+    root = svg.document(3 * WIDTH, HEIGHT + 40)
+    svg.add(root, "text", rankings.headline(), x=8, y=16, font_size=12, font_weight=600, fill=svg.INK)
+    svg.add(root, "text", rankings.story(), x=8, y=34, font_size=12, fill=svg.INK)
+    for place, draw in enumerate((_figures, _derived, _scatter)):
+        draw(svg.add(root, "g", transform=f"translate({place * WIDTH:g} 40)"), rankings)
+    return svg.drawing(root)
+
+
+class _Axes:
+    """A chart with its frame: data -> pixels."""
+
+    def __init__(
+        self,
+        group: svg.Element,
+        title: str,
+        across: tuple[float, float],
+        up: tuple[float, float],
+        labels: tuple[str, str],
+        marks: list[float],
+    ) -> None:
+        self.group, self.across, self.up = group, across, up
+        right, bottom = WIDTH - 12, HEIGHT - BOTTOM
+        svg.add(group, "text", title, x=LEFT, y=18, font_size=12, font_weight=600, fill=svg.INK)
+        for value in marks:
+            y = self.y(value)
+            svg.add(group, "line", x1=LEFT, x2=right, y1=y, y2=y, stroke=svg.FAINT, stroke_width=0.5, opacity=0.6)
+            svg.add(group, "text", f"{value:.4g}", x=LEFT - 5, y=y + 4, font_size=10, fill=svg.INK, text_anchor="end")
+        for value, anchor in zip(across, ("start", "end"), strict=True):
+            x = self.x(value)
+            svg.add(group, "text", f"{value:,.0f}", x=x, y=bottom + 14, font_size=10, fill=svg.INK, text_anchor=anchor)
+        middle = (LEFT + right) / 2
+        look = {"font_size": 10, "fill": svg.INK, "text_anchor": "middle"}
+        svg.add(group, "text", labels[0], x=middle, y=bottom + 14, **look)
+        svg.add(group, "text", labels[1], x=middle, y=bottom + 28, **look)
+
+    def x(self, value: float) -> float:
+        low, high = self.across
+        return LEFT + (WIDTH - 12 - LEFT) * (value - low) / ((high - low) or 1)
+
+    def y(self, value: float) -> float:
+        low, high = self.up
+        return TOP + (HEIGHT - BOTTOM - TOP) * (high - value) / (high - low)
+
+    def line(self, steps: np.ndarray, values: np.ndarray, colour: str, **look: Any) -> None:
+        there = np.isfinite(values)
+        points = " ".join(f"{self.x(s):.1f},{self.y(v):.1f}" for s, v in zip(steps[there], values[there], strict=True))
+        svg.add(self.group, "polyline", points=points, fill="none", stroke=colour, **look)
+
+
+def _figures(group: svg.Element, rankings: Rankings) -> None:
+    rows = rankings.rows
+    ends = (float(rows[0, 0]), float(rows[-1, 0])) if len(rows) else (0.0, 1.0)
+    low = min(-0.2, float(np.nanmin(rows[:, 1:7]))) if np.isfinite(rows[:, 1:7]).any() else -1.0
+    axes = _Axes(group, "what the ranking is worth", ends, (max(-1.0, low), 1.0), ("step", ""), [0.0, 0.5, 1.0])
+    x = 8.0 + LEFT
+    for place, (name, dash) in enumerate(zip(DRAWN, (None, "6 3", "2 3"), strict=True)):
+        label, (colour, _) = DRAWN[name]
+        value, below, above = (rows[:, 1 + 3 * place + end] for end in range(3))
+        there = np.isfinite(value)
+        edge = [
+            *zip(rows[there, 0], above[there], strict=True),
+            *zip(rows[there, 0][::-1], below[there][::-1], strict=True),
+        ]
+        if name == "kendall" and len(edge):
+            points = " ".join(f"{axes.x(s):.1f},{axes.y(v):.1f}" for s, v in edge)
+            svg.add(group, "polygon", points=points, fill=colour, fill_opacity=0.15)
+        dashes: dict[str, Any] = {} if dash is None else {"stroke_dasharray": dash}
+        axes.line(rows[:, 0], value, colour, stroke_width=1.8, **dashes)
+        text = label.format(top=rankings.latest.top if rankings.latest else "k")
+        svg.add(group, "line", x1=x, x2=x + 16, y1=HEIGHT - 8, y2=HEIGHT - 8, stroke=colour, stroke_width=2, **dashes)
+        svg.add(group, "text", text, x=x + 20, y=HEIGHT - 4, font_size=10, fill=svg.INK)
+        x += 36 + 5.6 * len(text)
+
+
+def _derived(group: svg.Element, rankings: Rankings) -> None:
+    path, optimum = rankings.path, rankings.known.optimum
+    seen = path[np.isfinite(path[:, 1]), 1]
+    low, high, marks = ticks(min([*seen, optimum - 1]), optimum)
+    end = float(max(rankings.end, 2))
+    axes = _Axes(group, "true worth of what would be derived", (1.0, end), (low, high), ("step", ""), marks)
+    axes.line(np.array([1.0, end]), np.full(2, optimum), GREY[0], stroke_dasharray="4 3")
+    above = {"x": WIDTH - 12, "y": axes.y(optimum) - 4, "text_anchor": "end", "font_size": 10}
+    svg.add(group, "text", "best of the table", fill=svg.FAINT, **above)
+    steps = np.repeat(np.append(path[:, 0], end), 2)[1:-1]
+    axes.line(steps, np.repeat(path[:, 1], 2), DERIVED[0], stroke_width=1.8)
+    if (found := rankings.turn) is not None:
+        x = axes.x(found.step)
+        svg.add(group, "line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, stroke=svg.INK, stroke_dasharray="2 3")
+        anchor = "end" if found.step > end / 2 else "start"
+        text = f"worse from step {found.step:,}"
+        svg.add(group, "text", text, x=x, y=HEIGHT - 6, font_size=10, fill=svg.INK, text_anchor=anchor)
+
+
+def _scatter(group: svg.Element, rankings: Rankings) -> None:
+    event, known = rankings.latest, rankings.known
+    scores = np.array(event.scores if event else [])
+    low, high, marks = ticks(0.0, max([*scores, event.best_score if event else 0.0, 0.1]))
+    labels = ("true rank, of all in the table", "")
+    title = "accuracy with the shared weights"
+    axes = _Axes(group, title, (float(known.size), 1.0), (low, high), labels, marks)
+    for score, rank in zip(scores, known.ranks, strict=False):
+        svg.add(group, "circle", cx=axes.x(rank), cy=axes.y(score), r=3, fill=HUES[2][0], fill_opacity=0.55)
+    if event is not None and event.best_rank is not None:
+        x, y = axes.x(event.best_rank), axes.y(event.best_score)
+        svg.add(group, "path", d=f"M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7 -7z", fill=DERIVED[0], stroke=svg.INK)
+        svg.add(group, "path", d=f"M{LEFT + 6} {HEIGHT - 13}l5 5l-5 5l-5 -5z", fill=DERIVED[0], stroke=svg.INK)
+        svg.add(group, "text", "what would be derived", x=LEFT + 18, y=HEIGHT - 4, font_size=10, fill=svg.INK)

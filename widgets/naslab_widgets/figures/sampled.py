@@ -1,0 +1,31 @@
+"""A sequence of any length in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class Sampled:
+    """Every stride-th item of a sequence of any length, from the first on.
+
+    When `limit` of them are kept, every second one goes and the stride doubles; so at least half of `limit` stay,
+    evenly spread.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.kept: list[Any] = []
+        self.stride, self.seen = 1, 0
+        self._limit = limit
+
+    def extend(self, items: Sequence[Any]) -> None:
+        """More of the sequence."""
+        self.kept += items[-self.seen % self.stride :: self.stride]
+        self.seen += len(items)
+        while len(self.kept) >= self._limit:
+            self.kept = self.kept[::2]
+            self.stride *= 2
+
+    def since(self, seen: int) -> list[Any]:
+        """Those kept that came when so many had been seen, or later."""
+        return self.kept[-(-seen // self.stride) :]

@@ -1,0 +1,91 @@
+"""The child of the latest step, lit inside the supernet: what the page is told of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from naslab.events import ChildTrained, Evaluated
+from naslab.spaces import DrawnSupernet
+from naslab_widgets.figures import svg
+from naslab_widgets.figures.supernet import SupernetPicture
+
+EVERY = 0.2
+"""Seconds between two children; more of them nobody sees."""
+
+
+class LitChild:
+    """A space's supernet, drawn once, and a child on it. Nothing is drawn before the first child trains it."""
+
+    def __init__(self, space: Any) -> None:
+        self._space = space
+        self._picture: SupernetPicture | None = None
+        self._failed = not isinstance(space, DrawnSupernet)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the child."""
+        self._latest: ChildTrained | Evaluated | None = None
+        self._told: dict[str, Any] | None = None
+        self._told_at = -math.inf
+        self._shared = False
+
+    def take(self, *events: ChildTrained | Evaluated) -> None:
+        """What happened, the latest last."""
+        self._latest = events[-1]
+        self._shared = self._shared or any(isinstance(event, ChildTrained) for event in events)
+
+    @property
+    def due(self) -> bool:
+        """Whether another child waits to be shown."""
+        shown = None if self._told is None else self._told["step"]
+        return self._drawable and self._latest is not None and self._latest.step != shown
+
+    @property
+    def _drawable(self) -> bool:
+        return self._shared and not self._failed
+
+    def supernet(self) -> str:
+        """The SVG that children are lit in; empty where there is none."""
+        try:
+            return str(svg.drawing(self._drawn().document())) if self._drawable else ""
+        except Exception:  # a space of the user's own that cannot draw
+            self._failed = True
+            return ""
+
+    def told(self, now: float) -> dict[str, Any] | None:
+        """Of the latest child: `step`, `said` (what it went through) and `lit` (SVG to lay over the supernet); of the
+        one before, if that was shown less than `EVERY` ago.
+
+        Args:
+            now: seconds.
+        """
+        latest = self._latest
+        if latest is not None and self.due and now - self._told_at >= EVERY:
+            try:
+                lit = str(svg.drawing(self._drawn().lit(latest.architecture)))
+            except Exception:
+                self._failed = True
+                return None
+            self._told, self._told_at = {"step": latest.step, "said": _said(latest), "lit": lit}, now
+        return self._told if self._drawable else None
+
+    def picture(self) -> svg.Drawing | None:
+        """The latest child in the supernet, if there is one and it can be drawn."""
+        if not self._drawable or self._latest is None:
+            return None
+        try:
+            return self._drawn().drawing(self._latest.architecture)
+        except Exception:
+            return None
+
+    def _drawn(self) -> SupernetPicture:
+        if self._picture is None:
+            self._picture = SupernetPicture(self._space)
+        return self._picture
+
+
+def _said(event: ChildTrained | Evaluated) -> str:
+    if isinstance(event, ChildTrained):
+        return f"its weights are trained, loss {event.train_loss:.3f}"
+    return f"judged with shared weights, {'no fitness' if event.fitness is None else format(event.fitness, '.3f')}"

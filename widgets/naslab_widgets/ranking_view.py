@@ -1,0 +1,119 @@
+"""The ranking panel: what the shared weights' ranking is worth, live, below the view of the search."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from naslab.events import Event
+from naslab.runs import LiveRanking
+from naslab_widgets.figures.ranked import DERIVED, DRAWN, FIGURES, HEAD, Rankings, draw_rankings
+from naslab_widgets.figures.svg import Drawing
+from naslab_widgets.wire import Wire
+
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("shared", "status", "ranking")
+
+
+class RankingView(anywidget.AnyWidget):
+    """Shows the rankings among the events it is given. `take` and `publish` may be called from any thread."""
+
+    _esm = "\n".join((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "ranking.css"))
+    description = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        ranking: LiveRanking,
+        *,
+        poke: Callable[[], None],
+        hz: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            ranking: what is ranked, and against which table.
+            poke: called, at no cost, when the browser has asked for something: `publish` is then due.
+        """
+        self._known = known = ranking.known
+        super().__init__(
+            description={
+                "columns": {name: 1 + 3 * place for place, name in enumerate(FIGURES)},
+                "best": 1 + 3 * len(FIGURES),
+                "scores": HEAD,
+                "lines": [
+                    {"figure": name, "label": label.format(top=ranking.top), "colours": list(hues)}
+                    for name, (label, hues) in DRAWN.items()
+                ],
+                "derived": list(DERIVED),
+                "size": known.size,
+                "optimum": known.optimum,
+                "truth": known.truth.tolist(),
+                "ranks": known.ranks.tolist(),
+                "names": [" ".join(map(str, architecture.choices)) for architecture in known.architectures],
+            }
+        )
+        self._poke, self._wire = poke, Wire(hz, clock)
+        self._lock = threading.Lock()
+        self.on_msg(self._hear)
+        self.clear()
+
+    @classmethod
+    def of(cls, search: Any, poke: Callable[[], None], hz: float, clock: Callable[[], float]) -> list[RankingView]:
+        """One, if there is a ranking in the search or in the run that is watched."""
+        ranking = getattr(search, "ranking", None)
+        return [] if ranking is None else [cls(ranking, poke=poke, hz=hz, clock=clock)]
+
+    def clear(self) -> None:
+        """Forget all; the browser gets a new snapshot."""
+        with self._lock:
+            self._rankings = Rankings(self._known)
+            self._sent = -1
+
+    def take(self, *events: Event) -> None:
+        """Events, to be shown with the next message."""
+        with self._lock:
+            self._rankings.take(events)
+
+    def publish(self, status: dict[str, Any]) -> bool:
+        """Send what is new, unless it is too early; True if something has to wait for the next call."""
+        with self._lock:
+            if not self._wire.open:
+                return False
+            rankings = self._rankings
+            found = rankings.turn
+            status = {
+                "end": rankings.end,
+                "total": status.get("total"),
+                "headline": rankings.headline(),
+                "story": rankings.story(),
+                "turn": None if found is None else found._asdict(),
+            }
+            if self._sent >= 0 and not self._wire.changed(status):
+                return False
+            if self._wire.early:
+                return True
+            path = np.ascontiguousarray(rankings.path, "<f4").tobytes()
+            fresh = rankings.taken != self._sent
+            rows = [np.ascontiguousarray(rankings.rows, "<f4").tobytes()] if fresh else []
+            self._sent = rankings.taken
+            self.send({"type": "ranking", "rows": fresh, **self._wire.next(status)}, buffers=[path, *rows])
+            return False
+
+    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
+        with self._lock:
+            if self._wire.hear(message) == "hello":
+                self._sent = -1
+        self._poke()
+
+    def picture(self) -> Drawing:
+        """All of it as it stands, as a static SVG."""
+        with self._lock:
+            return draw_rankings(self._rankings)

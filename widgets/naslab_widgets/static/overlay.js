@@ -1,0 +1,137 @@
+// The figures of several searches, one small chart each: every search has a colour and a dash of its own.
+
+const onAxis = (value, axis) => (axis === "share" ? `${number(value)} %` : `${number(value)} ${axis}`);
+
+function overlayView(parent, { tracks, charts, rankings }, tooltip) {
+  const canvas = make("canvas", "naslab-overlay", parent);
+  canvas.setAttribute("role", "img");
+  const note = make("div", "naslab-lacks", parent);
+  let drawn = null;
+
+  // What there is to draw: for each chart, for each track, points [x, value, smoothed value].
+  function found(state) {
+    const place = (track, row) => row[track.columns[state.axis]];
+    const drawable = charts.map(({ title, column }) => ({
+      title,
+      lines: tracks.map((track, i) => {
+        const rows = state.tracks[i].rows.filter((row) => Number.isFinite(row[track.columns[column]]) && Number.isFinite(place(track, row)));
+        const values = rows.map((row) => row[track.columns[column]]);
+        const mean = NOISY.test(column) ? smoothed(values) : values;
+        return rows.map((row, k) => [place(track, row), values[k], mean[k]]);
+      }),
+    }));
+    rankings.forEach((name, which) => {
+      const at = ["steps", "epochs", "seconds", "share"].indexOf(state.axis);
+      const lines = tracks.map((_, i) =>
+        (state.status.tracks[i]?.ranked || []).filter((point) => point[at] !== null && point[4 + which] !== null).map((point) => [point[at], point[4 + which], point[4 + which]]),
+      );
+      drawable.push({ title: `ranking: ${name}`, lines });
+    });
+    return drawable.filter(({ lines }) => lines.some((points) => points.length));
+  }
+
+  const frameOf = (place, index) => ({
+    x: (index % place.columns) * place.cell + 34,
+    y: Math.floor(index / place.columns) * place.line + 22,
+    width: place.cell - 50,
+    height: place.line - 44,
+  });
+
+  function draw(state, theme) {
+    const shown = found(state);
+    const width = canvas.clientWidth || 900;
+    const columns = Math.max(1, Math.min(shown.length || 1, width > 700 ? 3 : width > 440 ? 2 : 1));
+    const place = { columns, cell: width / columns, line: 164 };
+    const pen = sharp(canvas, width, place.line * Math.max(1, Math.ceil(shown.length / columns)));
+    drawn = { shown, place, state, theme };
+    canvas.setAttribute("aria-label", shown.map(({ title }) => title).join(", "));
+    canvas.dataset.charts = shown.map(({ title }) => title).join("; ");
+    pen.font = `11px ${theme.font}`;
+    pen.fillStyle = theme.text;
+    if (!shown.length) pen.fillText("no step has been done yet: press Play", 40, 60);
+    shown.forEach((chart, index) => drawChart(pen, chart, frameOf(place, index), state, theme));
+    const missing = tracks.filter((track, i) => state.tracks[i].rows.length && !Number.isFinite(state.tracks[i].rows.at(-1)[track.columns[state.axis]]));
+    note.textContent = missing.length ? `not drawn along ${state.axis}: ${missing.map(({ name }) => name).join(", ")}, which has none` : "";
+  }
+
+  function drawChart(pen, { title, lines }, { x, y, width, height }, state, theme) {
+    const values = lines.map((points) => points.map((point) => point[1]));
+    let [low, high] = middle(values);
+    if (values.flat().every((value) => value >= 0)) low = Math.max(low, 0);
+    const across = (value) => x + (width * value) / Math.max(state.limit, 1e-9);
+    const down = (value) => y + height * (1 - (value - low) / (high - low));
+    pen.globalAlpha = 1;
+    pen.fillStyle = theme.text;
+    pen.font = `600 11px ${theme.font}`;
+    pen.fillText(title, x, y - 8);
+    pen.font = `10px ${theme.font}`;
+    pen.globalAlpha = 0.06;
+    pen.fillRect(x, y, width, height);
+    pen.globalAlpha = 0.6;
+    pen.textAlign = "right";
+    const digits = high - low >= 20 ? 0 : high - low >= 2 ? 1 : 2;
+    pen.fillText(high.toFixed(digits), x - 4, y + 8);
+    pen.fillText(low.toFixed(digits), x - 4, y + height);
+    pen.fillText(onAxis(state.limit, state.axis), x + width, y + height + 13);
+    pen.textAlign = "left";
+    pen.fillText("0", x, y + height + 13);
+    pen.save();
+    pen.beginPath();
+    pen.rect(x, y - 1, width, height + 2);
+    pen.clip();
+    lines.forEach((points, i) => {
+      pen.strokeStyle = hue(tracks[i], theme);
+      const stride = Math.max(1, Math.floor(points.length / (2 * width)));
+      for (const [column, strength, thick] of [[1, 0.16, 1], [2, 1, 2]]) {
+        if (column === 1 && points.every((point) => point[1] === point[2])) continue;
+        pen.globalAlpha = strength;
+        pen.lineWidth = thick;
+        pen.setLineDash(column === 2 ? tracks[i].dash : []);
+        pen.beginPath();
+        for (let k = 0; k < points.length; k += stride) pen.lineTo(across(points[k][0]), down(points[k][column]));
+        if (points.length) pen.lineTo(across(points.at(-1)[0]), down(points.at(-1)[column]));
+        pen.stroke();
+        if (column === 2 && points.length === 1) pen.fillRect(across(points[0][0]) - 2, down(points[0][2]) - 2, 4, 4);
+      }
+      pen.setLineDash([]);
+      pen.globalAlpha = 0.9;
+      for (const at of state.marks[i]) {
+        pen.beginPath();
+        pen.moveTo(across(at), y + height);
+        pen.lineTo(across(at), y + height - 9);
+        pen.stroke();
+      }
+    });
+    if (state.at !== null) {
+      pen.globalAlpha = 0.75;
+      pen.lineWidth = 1;
+      pen.strokeStyle = theme.text;
+      pen.beginPath();
+      pen.moveTo(across(state.at), y);
+      pen.lineTo(across(state.at), y + height);
+      pen.stroke();
+    }
+    pen.restore();
+    pen.globalAlpha = 1;
+  }
+
+  canvas.addEventListener("mousemove", (event) => {
+    if (!drawn || !drawn.shown.length) return;
+    const { shown, place, state, theme } = drawn;
+    const index = shown.findIndex((_, i) => {
+      const frame = frameOf(place, i);
+      return event.offsetX >= frame.x && event.offsetX <= frame.x + frame.width && event.offsetY >= frame.y - 18 && event.offsetY <= frame.y + frame.height + 14;
+    });
+    if (index < 0) return tooltip.hide();
+    const frame = frameOf(place, index);
+    const x = (state.limit * (event.offsetX - frame.x)) / frame.width;
+    const told = shown[index].lines.map((points, i) => {
+      if (!points.length) return { text: `${tracks[i].name}: nothing`, colour: hue(tracks[i], theme) };
+      const [at, value, mean] = nearestRow(points, x);
+      return { text: `${tracks[i].name}: ${number(value)}` + (value === mean ? "" : `, mean ${number(mean)}`) + ` at ${number(at)}`, colour: hue(tracks[i], theme) };
+    });
+    tooltip.show(event, [{ text: `${shown[index].title}  ·  ${onAxis(x, state.axis)}`, strong: true }, ...told]);
+  });
+  canvas.addEventListener("mouseleave", tooltip.hide);
+  return draw;
+}
