@@ -18,11 +18,15 @@ def dominant_eigenvalue(loss: Tensor, parameters: Sequence[Tensor]) -> float:
     """The eigenvalue of largest magnitude of d^2 loss / d parameters^2.
 
     Args:
-        loss: scalar, computed with a graph that reaches the parameters.
+        loss: scalar, computed with a graph; parameters that it does not depend on add nothing.
         parameters: P numbers in all; P forward-over-reverse products at most, usually some twenty.
     """
-    first = torch.autograd.grad(loss, list(parameters), create_graph=True)
-    flat = torch.cat([g.reshape(-1) for g in first])
+    first = torch.autograd.grad(loss, list(parameters), create_graph=True, allow_unused=True)
+    known = [(p, g) for p, g in zip(parameters, first, strict=True) if g is not None and g.requires_grad]
+    if not known:  # the loss is a plane, or does not know the parameters
+        return 0.0
+    parameters = [p for p, _ in known]
+    flat = torch.cat([g.reshape(-1) for _, g in known])
     size = flat.numel()
 
     def product(vector: np.ndarray) -> np.ndarray:

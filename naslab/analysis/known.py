@@ -131,7 +131,8 @@ class HeldAgainst:
     """Those that could be scored."""
     scores: np.ndarray
     """[N], more is better."""
-    ranking: Ranking
+    ranking: Ranking | None
+    """None where all scores are equal: what is equal is in no order."""
     failed: tuple[tuple[int, str], ...] = ()
     """(number in the table, why) of each that could not be scored."""
 
@@ -174,5 +175,7 @@ def held_against(
         raise SpecError(f"{len(failed)} of {len(known)} architectures could not be scored, the first: {failed[0][1]}")
     if failed:
         known = Known.of(known.table, known.numbers[places])
-    ranking = Ranking.of(scores, known.truth, top=min(top, len(known)), resamples=resamples)
+    ranking = None
+    if len(set(scores)) > 1:
+        ranking = Ranking.of(scores, known.truth, top=min(top, len(known)), resamples=resamples)
     return HeldAgainst(known, np.array(scores), ranking, tuple(failed))

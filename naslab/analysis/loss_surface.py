@@ -73,10 +73,15 @@ class LossSurface:
 
         Infinite if a loss there is not finite; `SpecError` while a row there is missing.
         """
-        inside = np.hypot(*np.meshgrid(self.x, self.y)) <= real("radius", radius) * (1 + 1e-9)
+        reach = float(max(abs(self.x).max(), abs(self.y).max()))
+        if not 0 < real("radius", radius) <= reach * (1 + 1e-9):
+            raise SpecError(f"the surface reaches {reach:g} from its centre; give a radius in it, not {radius:g}")
+        inside = np.hypot(*np.meshgrid(self.x, self.y)) <= radius * (1 + 1e-9)
         if inside[self.rows :].any():
             raise SpecError(f"{self.status}: the rise within {radius:g} is known once they are all there")
         values = self.loss[inside]
+        if len(values) < 2:
+            raise SpecError(f"no point but the centre is within {radius:g}; give a larger radius, or more points")
         return float((values - self.centre).mean()) if np.isfinite(values).all() else math.inf
 
 

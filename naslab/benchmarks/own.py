@@ -146,7 +146,8 @@ def _read(path: Path) -> bytes:
             raise DataError(f"{path} has {size} bytes; a table is read whole, and may have {MAX_BYTES} at most")
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; expected a CSV file with a header") from None
+        where = "" if path.is_absolute() else f" (looked for in {Path.cwd()})"
+        raise DataError(f"{path}{where} cannot be read: {error.strerror}; expected a CSV file with a header") from None
 
 
 def _rows(content: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -87,6 +87,7 @@ class LearningCurve(Wrapped):
     """
 
     name = "learning_curve"
+    decides = True
 
     def __init__(
         self, inside: Estimator, epochs: int, *, every: int = 1, first: int = 10, confidence: float = 0.95

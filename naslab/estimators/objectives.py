@@ -111,6 +111,7 @@ class Penalised(Wrapped):
     """
 
     name = "penalised"
+    own_fitness = True
 
     def __init__(
         self,
@@ -156,6 +157,7 @@ class Weighted(Wrapped):
     """
 
     name = "weighted"
+    own_fitness = True
 
     def __init__(self, inside: Estimator, weights: Mapping[str, float]) -> None:
         super().__init__(inside)
@@ -189,6 +191,7 @@ class LatencyReward(Wrapped):
     """
 
     name = "latency_reward"
+    own_fitness = True
 
     def __init__(
         self,

@@ -86,8 +86,9 @@ class Table:
 
     @property
     def fidelities(self) -> Sequence[int]:
-        """Epochs that it can be asked for; none where only the whole training is known."""
-        return self.benchmark.lengths(self.metric)
+        """Epochs that it can be asked for, the last those of its whole training; none where only that is known."""
+        lengths = self.benchmark.lengths(self.metric)
+        return lengths if self.epochs is None else tuple(length for length in lengths if length <= self.epochs)
 
     def _known(self, number: int) -> dict[str, float]:
         return {name: float(column[number]) for name, column in self._figures.items()}
@@ -100,7 +101,11 @@ class Table:
                     raise SpecError(f"epochs={epochs} is not a whole number")
                 whole = None if epochs is None else int(epochs)
                 if whole is not None and whole != self.epochs and not self.fidelities:
-                    raise SpecError(f"{self.benchmark.name}: {self.metric!r} is known after the whole training only")
+                    raise SpecError(
+                        f"{self.benchmark.name}: {self.metric!r} is known after the whole training only. Searchers "
+                        "that ask for trainings of several lengths cannot work on this table; take one that does not, "
+                        "for instance nl.searchers.RegularizedEvolution"
+                    )
                 fitness = self.benchmark.goodness(self.metric, epochs=whole).tolist()
                 seconds = None
                 if "seconds" in self.benchmark.metrics:

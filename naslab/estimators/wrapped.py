@@ -20,6 +20,10 @@ class Wrapped(ABC):
     """Scores as the estimator inside does, and then says what it thinks of that (`judge`)."""
 
     name: ClassVar[str]
+    own_fitness: ClassVar[bool] = False
+    """Whether its fitness is another than that of the one inside."""
+    decides: ClassVar[bool] = False
+    """Whether it decides by the fitness of the candidates so far, which must then be what the searcher is told."""
 
     def __init__(self, inside: Estimator) -> None:
         if not isinstance(inside, Estimator) or isinstance(inside, type):
@@ -27,6 +31,14 @@ class Wrapped(ABC):
                 f"{self.name} goes around an estimator, for instance nl.estimators.Training(space, task), or "
                 f"nl.estimators.as_estimator(...) of a benchmark or a function; not {inside!r:.200}"
             )
+        layer: Estimator = inside
+        while isinstance(layer, Wrapped):
+            if self.own_fitness and layer.decides:
+                raise SpecError(
+                    f"{layer.name!r} decides by the fitness of the candidates so far, and {self.name!r} around it "
+                    f"makes another of it; put it outside: {type(layer).__name__}({type(self).__name__}(...), ...)"
+                )
+            layer = layer.inside
         self.inside = inside
 
     def admit(self, architecture: Architecture) -> None:

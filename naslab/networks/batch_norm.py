@@ -77,11 +77,7 @@ def normalised(
             if batch_norm == "recalibrated":
                 _measure_anew(network, forward, images)
                 network.eval()
-            if batch_norm == "batch":
-                with frozen_statistics(network):
-                    yield
-            else:
-                yield
+            yield
     finally:
         for module, training in modes:
             module.training = training

@@ -93,7 +93,7 @@ def in_parts(count: int, size: int, run: Callable[[int, int, int], None]) -> Non
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="naslab kernels")
+    return ThreadPoolExecutor(threads, thread_name_prefix="kernels")
 
 
 if hasattr(os, "register_at_fork"):

@@ -124,12 +124,17 @@ def create(
     snapshot.sync_folder(path.parent)
 
 
-def read_about(path: Path) -> dict[str, Any]:
-    """What `run.json` says, checked."""
+def read_about(path: Path, begin: str = "Search(searcher, run=...)") -> dict[str, Any]:
+    """What `run.json` says, checked.
+
+    Args:
+        path: of the run.
+        begin: what makes one, for who finds none.
+    """
     file = path / "run.json"
     if not file.is_file():
         known = f"; runs beside it: {', '.join(beside)}" if (beside := _runs_beside(path)) else ""
-        raise RunError(f"there is no run at {path}{known}. Begin one with Search(searcher, run=...)")
+        raise RunError(f"there is no run at {path}{known}. Begin one with {begin}")
     try:
         about = json.loads(file.read_bytes())
         checksum, version = about.pop("blake2b"), about["format"]
@@ -164,11 +169,16 @@ def free_space(path: Path) -> str:
 
 
 class Folder:
-    """A run folder that this process drives. A `naslab.runs.store.Store`."""
+    """A run folder that this process drives. A `naslab.runs.store.Store`.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the run.
+        begin: what makes one, for who finds none.
+    """
+
+    def __init__(self, path: Path, begin: str = "Search(searcher, run=...)") -> None:
         self.path = path
-        about = read_about(path)
+        about = read_about(path, begin)
         self.spec: dict[str, Any] = about["spec"]
         self.task: str = about["task"]
         self.every: int = about["every"]
@@ -189,6 +199,11 @@ class Folder:
         except Timeout:
             other = driver(path)
             who = f"process {other['pid']} on {other['host']}" if other else "another process"
+            if "race" in self.spec:
+                raise RunError(
+                    f"the race at {path} is being driven by {who}; stop it there first, with race.close(), and then "
+                    f"use Race.open({str(path)!r})"
+                ) from None
             raise RunError(
                 f"the run at {path} is being driven by {who}; follow it with Lab.watch({str(path)!r}) or "
                 f"nl.runs.read({str(path)!r}), or stop it there first and then use Search.open({str(path)!r})"
@@ -315,8 +330,12 @@ def _path(run: str | os.PathLike[str]) -> Path:
 
 def _check_free(path: Path) -> None:
     if (path / "run.json").exists():
+        race = False
+        with suppress(RunError):
+            race = "race" in read_about(path)["spec"]
+        what, opened = ("race", "Race") if race else ("run", "Search")
         raise RunError(
-            f"there is a run at {path} already; go on with it by Search.open({str(path)!r}), "
+            f"there is a {what} at {path} already; go on with it by {opened}.open({str(path)!r}), "
             f"or take a new folder: run=nl.runs.fresh({str(path)!r})"
         )
     if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -184,7 +185,24 @@ def lanes_of(name: str, factory: Any, estimator: Any, seeds: Sequence[int]) -> l
         quick, made, spare = False, [first, *(_make(name, factory, estimator, seed) for seed in seeds[1:])], []
     if len({id(each) for each in [*spare, *made]}) < len(spare) + len(made):
         raise SpecError(f"searcher {name!r}: the function must make a new one for each seed, and gave one twice")
+    _check_seeds(name, made, seeds)
     return [lane(name, each, estimator, quick=quick) for each in made]
+
+
+def _check_seeds(name: str, made: Sequence[Any], seeds: Sequence[int]) -> None:
+    """Runs that are the same count as many, and show a certainty that there is not."""
+    first: dict[str, int] = {}
+    for each, seed in zip(made, seeds, strict=True):
+        if not isinstance(each, Proposer | Trials | Search):
+            continue  # `lane` refuses it
+        spec = each.spec if isinstance(each, Search) else each.spec()
+        if (other := first.setdefault(json.dumps(spec, default=repr), seed)) != seed:
+            given = f" (its own seed is {spec['seed']})" if "seed" in spec else ""
+            raise SpecError(
+                f"searcher {name!r}: expected another one for each seed, but the function gave the same for {other} "
+                f"and {seed}{given}: their runs would be one and the same. Hand the seed on, for instance "
+                "lambda seed: nl.searchers.RandomSearch(space, seed=seed)"
+            )
 
 
 def _make(name: str, factory: Any, estimator: Any, seed: int) -> Any:

@@ -133,7 +133,7 @@ class Race:
             told = folder.spec
             seeds = tuple(told["seeds"])
             if estimator is None and told["estimator"] is not None:
-                estimator = estimators.from_spec(told["estimator"])
+                estimator = _again(told["estimator"])
             if searchers is None:
                 searchers = {name: runners(specs, seeds, estimator) for name, specs in told["searchers"].items()}
             truth = None if told["truth"] is None else estimators.from_spec(told["truth"])
@@ -469,6 +469,19 @@ class Race:
 
     def _ended(self, s: int) -> bool:
         return all(place != s for _, place, _ in self._next)
+
+
+def _again(described: dict[str, Any]) -> Any:
+    """The estimator of a race that is opened."""
+    try:
+        return estimators.from_spec(described)
+    except SpecError as error:
+        if described.get("estimator") != "function":
+            raise
+        raise SpecError(
+            f"the estimator of this race is a function, {described.get('called')!r}, which cannot be kept in a folder; "
+            "pass it again as estimator=..., for instance Race.open(path, estimator=function)"
+        ) from error
 
 
 def _seeds(count: int) -> str:

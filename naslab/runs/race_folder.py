@@ -30,7 +30,7 @@ class RaceFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        self._folder = Folder(path)
+        self._folder = Folder(path, "Race(searchers, estimator, run=...)")
         if "race" not in self._folder.spec:
             self._folder.close()
             raise RunError(f"the run at {path} is a search, and no race; go on with it by Search.open({str(path)!r})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from naslab.events import Event
@@ -22,7 +23,8 @@ class RunReader:
         self.spec: dict[str, Any] = about["spec"]
         """Of the searcher: `naslab.searchers.from_spec` makes it again."""
         self.total: int = about["total"]
-        """Steps of the whole search."""
+        """Steps of the whole search, as far as is known: one that has looked at all there is ends early."""
+        self._planned = self.total
         self.parent: dict[str, Any] | None = about["parent"]
         """For a fork: `{"run": ..., "path": ..., "step": ...}` of where it comes from."""
         self._run: str = about["run"]
@@ -36,12 +38,17 @@ class RunReader:
         """What scores a table's architectures with the shared weights as the search goes on, if anything does."""
         return LiveRanking.from_spec(self.spec["ranking"]) if "ranking" in self.spec else None
 
-    def events(self, since: int = 0) -> list[tuple[int, float, Event]]:
+    def events(self, since: int = 0) -> Sequence[tuple[int, float, Event]]:
         """(number, seconds since 1970, event) of every event numbered above `since`, without abandoned ones.
 
         When the search has gone back, the next event's step is below that of the one before.
         """
-        return list(self._rows(since)[0])
+        rows = self._rows(since)[0]
+        if rows:
+            latest = rows[-1].event
+            exhausted = bool(getattr(latest, "details", {}).get("exhausted"))
+            self.total = latest.step if exhausted else self._planned
+        return rows
 
     def abandoned(self, since: int = 0) -> list[tuple[int, float, Event]]:
         """The same for the events that going back has left behind."""

@@ -194,7 +194,8 @@ class Search(Iterator[Event]):
         self._events: list[Event] = [row.event for row in store.rows()]
         self._queued: dict[str, float] = {}
         self._queue = threading.Lock()
-        self._turn = threading.RLock()  # held while the searcher or the store is in use
+        self._turn = searcher.alone if isinstance(searcher, SupernetSearcher) else threading.RLock()
+        """Held while the searcher or the store is in use."""
         self._pending: list[Event] = []
         """A finished step whose event has not been returned yet, with the changes before it."""
         self._lost = searcher.step != self.step
@@ -356,6 +357,7 @@ class Search(Iterator[Event]):
         """From the next step on, so many at once."""
         if not isinstance(self.searcher, Trials):
             raise SpecError(f"workers=... is for proposers; {self.spec['searcher']!r} does one step at a time")
+        workers = int(self.searcher.check_knob(WORKERS, workers))  # also where there is no step left
         if self.step < self.total:
             self.set(WORKERS, workers)
 
@@ -496,6 +498,7 @@ class Search(Iterator[Event]):
             start, found = self._bring(self.searcher, self.step)
         except Differs as error:
             if strict:
+                error.args = ("; ".join([str(error), *notes]),)  # perhaps they say why
                 raise
             start, found = error.start, [f"{error.what}; the run goes on from the snapshot of step {error.start}"]
             self.rewind(error.start)

@@ -135,7 +135,7 @@ class BOHB(Halving):
         return self._brackets[bracket % len(self._brackets)]
 
     def suited(self, known: Collection[float]) -> dict[str, Any]:
-        return fitting(known, self.hyperparameters.eta)
+        return fitting(known, self.hyperparameters.eta, self.said)
 
     def draw(self) -> tuple[Architecture, str]:
         model = self.model

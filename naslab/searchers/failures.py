@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from naslab.estimators.objectives import TooMuch
+
 FIRST = 3
 """So many alike, and nothing that succeeded before them: most likely the estimator is at fault."""
+NEVER = 5
+"""So many with an error of the same kind, whatever its details, while none has succeeded."""
 LATER = 10
 """So many alike in a row, although others succeeded before."""
 KINDS = 50
 """Different reasons that are counted."""
+
+
+ADVICE = (
+    "The search goes on, and each counts as a step; if it is a mistake in the estimator, stop here, mend it and begin "
+    "again"
+)
 
 
 class Failures:
@@ -37,14 +47,18 @@ class Failures:
             self._counts[why] = self._counts.get(why, 0) + 1
         self._row = self._row + 1 if why == self._last else 1
         self._last = why
-        if self._row < (LATER if self._succeeded else FIRST) or why in self._pointed_out:
+        if self._row >= (LATER if self._succeeded else FIRST) and why not in self._pointed_out:
+            self._pointed_out |= {why, _kind(why)}
+            which = "the last" if self._succeeded or sum(self._counts.values()) > self._row else "the first"
+            return f"{which} {self._row} candidates failed alike: {why}. {ADVICE}"
+        kind = _kind(why)
+        if self._succeeded or kind in self._pointed_out or kind == TooMuch.__name__:  # limits are there to refuse many
             return None
-        self._pointed_out.add(why)
-        which = "the last" if self._succeeded or sum(self._counts.values()) > self._row else "the first"
-        return (
-            f"{which} {self._row} candidates failed alike: {why}. The search goes on, and each counts as a step; if it "
-            "is a mistake in the estimator, stop here, mend it and begin again"
-        )
+        alike = sum(count for other, count in self._counts.items() if _kind(other) == kind)
+        if alike < NEVER:
+            return None
+        self._pointed_out.add(kind)
+        return f"none has succeeded, and {alike} candidates failed with {kind}, the last of them: {why}. {ADVICE}"
 
     def __str__(self) -> str:
         """The commonest reason, with how often; empty without failures."""
@@ -52,7 +66,13 @@ class Failures:
             return ""
         why, count = max(self._counts.items(), key=lambda one: one[1])
         whole = sum(self._counts.values())
-        return f"all of them: {why}" if count == whole else f"most often, {count} times: {why}"
+        if count == whole:
+            return f"all of them: {why}"
+        if count > 1:
+            return f"most often, {count} times: {why}"
+        kinds = {_kind(other) for other in self._counts}
+        alike = f"all of them with {kinds.pop()}" if len(kinds) == 1 else "no two of them alike"
+        return f"{alike}, the last: {self._last}"
 
     def memory(self) -> Any:
         """JSON; what was pointed out is not in it, and is said again to whoever opens the run."""
@@ -62,3 +82,8 @@ class Failures:
         """Take back what `memory` gave."""
         counts, self._row, self._last, self._succeeded = memory
         self._counts = dict(counts)
+
+
+def _kind(why: str) -> str:
+    """A reason without its details: "ValueError" of "ValueError: there is no 7"."""
+    return why.partition(":")[0]

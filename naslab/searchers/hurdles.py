@@ -19,20 +19,23 @@ Differences from the paper:
 - A child differs from its parent in one choice (the paper changes each field with a probability of 2.5 %), and the
   first population is random (the paper begins with copies of the Transformer).
 - With several proposals open at once, a child may be asked for before the last one is told.
+- Where an estimator knows trainings of some lengths only, such as a table, and no steps are given by hand, they lead
+  from one of these to the next, up to the longest.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, real, whole
-from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
+from naslab.searchers.rungs import OfKnownLengths, fitting, hyperband
+from naslab.searchers.searcher import Draft, Knob, Proposal, attribute_docstrings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +75,7 @@ class Member(NamedTuple):
     architecture: Architecture
 
 
-class Hurdles(Proposer):
+class Hurdles(OfKnownLengths):
     """Tournament evolution that trains the promising longer, on any space."""
 
     name = "hurdles"
@@ -94,6 +97,14 @@ class Hurdles(Proposer):
     @property
     def fidelities(self) -> Sequence[float]:
         return self._epochs
+
+    def suited(self, known: Collection[float]) -> dict[str, Any]:
+        """As many steps as there are, if so many lengths are known; each training about twice as long as the last."""
+        own = self.hyperparameters.steps
+        if "steps" in self._given and set(self._epochs) <= set(known):
+            return {"steps": own}
+        lengths = [int(rung.epochs) for rung in hyperband(**fitting(known, 2))[0]][-len(own) :]
+        return {"steps": tuple(later - one for one, later in pairwise((0, *lengths)))}
 
     # --- what to evaluate ------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ A bracket with a large s begins with many candidates and little training; the la
 
 Differences from the paper:
 - Epochs are rounded to whole ones, at least 1.
-- Where an estimator knows trainings of some lengths only, such as a table, and none is asked for by hand, `most`,
-  `eta` and `least` are chosen among them.
+- Where an estimator knows trainings of some lengths only, such as a table, `most`, `eta` and `least` are chosen such
+  that it is asked for no others, and for the longest; those that are given by hand stay.
 - When all brackets have ended, the first begins again, until the search's budget is spent.
 """
 
@@ -60,4 +60,4 @@ class Hyperband(Halving):
         return planned[bracket % len(planned)]
 
     def suited(self, known: Collection[float]) -> dict[str, Any]:
-        return fitting(known, self.hyperparameters.eta)
+        return fitting(known, self.hyperparameters.eta, self.said)

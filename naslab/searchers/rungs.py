@@ -10,6 +10,7 @@ bracket begins. A candidate that could not be evaluated goes no further.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 from naslab.architecture import Architecture
 from naslab.searchers.searcher import Draft, Proposal, Proposer
 
+NOTHING: Mapping[str, Any] = {}
 DIFFERENT = 64
 """Brackets after which none has lengths of training that another did not have."""
 
@@ -47,22 +49,43 @@ def hyperband(most: int, eta: int, least: int = 1) -> tuple[tuple[Rung, ...], ..
     return tuple(brackets)
 
 
-def fitting(known: Collection[float], eta: int) -> dict[str, int]:
+def fitting(known: Collection[float], eta: int, given: Mapping[str, Any] = NOTHING) -> dict[str, int]:
     """Hyperband's `most`, `eta` and `least`, such that each of its trainings has one of the known lengths.
 
     Args:
         known: epochs, at least one; whole numbers.
         eta: taken if it will do; else that which makes the most of the known lengths.
+        given: what the user has said of the three; kept as far as it will do. Else the longest training is the longest
+            known.
     """
-    most = int(max(known))
-    found = [(0, 0, {"most": most, "eta": eta, "least": most})]
-    for least in {int(length) for length in known if length < most}:
-        for other in range(2, most // least + 1):
-            lengths = {rung.epochs for rungs in hyperband(most, other, least) for rung in rungs}
-            if lengths <= set(known):
-                rank = most + 1 if other == eta else len(lengths)
-                found.append((rank, -other, {"most": most, "eta": other, "least": least}))
-    return max(found, key=lambda one: (one[0], one[1], -one[2]["least"]))[2]
+    longest = int(max(known))
+    found = [((0, 0, 0, 0), {"most": longest, "eta": eta, "least": longest})]
+    for most in {longest, *({given["most"]} & set(known) if "most" in given else ())}:
+        for least in {int(length) for length in known if length < most}:
+            for other in range(2, most // least + 1):
+                lengths = {rung.epochs for rungs in hyperband(most, other, least) for rung in rungs}
+                if lengths <= set(known):
+                    one = {"most": most, "eta": other, "least": least}
+                    kept = 1 + sum(one.get(name) == value for name, value in given.items())
+                    found.append(((kept, most + 1 if other == eta else len(lengths), -other, -least), one))
+    return max(found, key=lambda one: one[0])[1]
+
+
+class OfKnownLengths(Proposer):
+    """A proposer that is suited to the trainings that an estimator knows, in all that the user has not said."""
+
+    def suit(self, known: Collection[float]) -> None:
+        """Before the first proposal: have trainings as long as the longest known, and the others among those known."""
+        suited = self.suited(known)
+        said = self.said
+        if all(said.get(name, value) == value for name, value in suited.items()):
+            self.hyperparameters = dataclasses.replace(self.hyperparameters, **suited)
+            self.begin()
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The hyperparameters that were given, not left to their defaults."""
+        return {name: getattr(self.hyperparameters, name) for name in self._given}
 
 
 class _Bracket:
@@ -100,7 +123,7 @@ class _Bracket:
             self.going_on = [proposal for _, proposal in kept]
 
 
-class Halving(Proposer):
+class Halving(OfKnownLengths):
     """Brackets one after the other. An algorithm says which rungs they have, and how new candidates are drawn."""
 
     @abstractmethod

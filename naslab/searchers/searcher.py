@@ -17,8 +17,10 @@ import json
 import math
 import numbers
 import textwrap
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
@@ -153,6 +155,11 @@ class SupernetSearcher(ABC):
     """Key in `naslab.searchers.SEARCHERS`."""
     space: Space
     task: Any
+
+    @functools.cached_property
+    def alone(self) -> AbstractContextManager[Any]:
+        """To be held by whoever uses the shared weights, so that no other thread moves them meanwhile."""
+        return threading.RLock()
 
     @property
     @abstractmethod

@@ -184,7 +184,7 @@ class WeightSharing(SupernetSearcher):
     def _inherited(self, child: Architecture, train: Tensor, batch_norm: str, images: int | None) -> float:
         """The accuracy of a child, if recalibrated then on these training images."""
         layers = self._layers(child)
-        with torch_threads(self.threads):
+        with self.alone, torch_threads(self.threads):
             return inherited_accuracy(
                 self.weights.network,
                 lambda x: self.weights.network(x, layers),

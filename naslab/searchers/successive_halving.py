@@ -8,13 +8,14 @@ little on what looks bad.
 Differences from the paper:
 - The epochs of each rung are given, where the paper spreads a budget evenly over the rungs: with eta = 2 and epochs
   that double, each rung costs the same, as there.
-- Where an estimator knows trainings of some lengths only, such as a table, and none is asked for by hand, the rungs
-  are chosen among them.
+- Where an estimator knows trainings of some lengths only, such as a table, the rungs are chosen among them, the last
+  one the longest; what is given by hand stays.
 - When a bracket has ended, another one begins, until the search's budget is spent.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -65,12 +66,20 @@ class SuccessiveHalving(Halving):
         return self.hyperparameters.rungs
 
     def suited(self, known: Collection[float]) -> dict[str, Any]:
-        """As the first bracket of Hyperband, with which each rung costs about the same."""
-        given = fitting(known, round(self.hyperparameters.eta))
-        first = hyperband(**given)[0]
+        """As the first bracket of Hyperband, with which each rung costs about the same.
+
+        Where something was given, the rest is changed as little as will do.
+        """
+        own, said = self.hyperparameters, self.said
+        fitted = fitting(known, max(2, round(own.eta)))
+        first = hyperband(**fitted)[0]
         epochs = tuple(rung.epochs for rung in first)
-        return {
-            "candidates": max(self.hyperparameters.candidates, first[0].size),
-            "epochs": epochs,
-            "eta": given["eta"],
-        }
+        if not said:
+            return {"candidates": max(own.candidates, first[0].size), "epochs": epochs, "eta": fitted["eta"]}
+        if "epochs" in said and set(own.epochs) <= set(known):
+            return {"candidates": own.candidates, "epochs": own.epochs, "eta": own.eta}
+        candidates = own.candidates
+        if "candidates" not in said:
+            candidates = max(candidates, math.ceil(own.eta ** (len(epochs) - 1)))
+        reached = sum(candidates >= own.eta**rung for rung in range(len(epochs)))
+        return {"candidates": candidates, "epochs": epochs[-reached:], "eta": own.eta}

@@ -118,6 +118,8 @@ class NASBench201(Space):
 
     def at(self, index: int) -> Architecture:
         """The architecture of that number in the benchmark."""
+        if isinstance(index, np.integer):
+            index = int(index)
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < self.size:
             raise SpecError(f"the cells are numbered from 0 to {self.size - 1}; there is no {index!r}")
         return self.parse(official_order()[index])

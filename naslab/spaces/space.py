@@ -130,6 +130,11 @@ class Space(ABC):
 
     def check(self, architecture: Architecture) -> Architecture:
         """The same architecture if it belongs here; `SpecError` if not."""
+        if not isinstance(architecture, Architecture):
+            raise SpecError(
+                f"expected an architecture of {self.name!r}, as space.sample(rng) or space.architecture(choices) gives "
+                f"it, not {architecture!r:.100}"
+            )
         if architecture.space != self.name:
             raise SpecError(f"an architecture of {architecture.space!r} does not belong to {self.name!r}")
         return self.architecture(architecture.choices)

@@ -50,6 +50,11 @@ def test_another_column_held_against_it(table):
     assert held_against(known, lambda a: -known.place(a).truth, resamples=10).ranking.spearman.value == -1.0
 
 
+def test_scores_that_are_all_equal_are_no_ranking(table):
+    found = held_against(Known.of(table, 5), lambda architecture: 0.1)
+    assert (found.ranking, found.scores.tolist()) == (None, [0.1] * 5)
+
+
 def test_what_fails_is_left_out_and_named(table):
     known = Known.of(table, 30)
     first, second = known.architectures[3], known.architectures[7]

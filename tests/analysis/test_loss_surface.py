@@ -154,3 +154,7 @@ def test_bad_input(task):
     first = next(surveying(normed(), task, points=3, images=8))
     with pytest.raises(SpecError, match="1 of 3 rows"):
         first.rise()
+    *_, last = surveying(normed(), task, points=3, images=8)
+    for radius, told in ((0.5, "no point but the centre"), (-1, "not -1"), (math.nan, "not nan"), (10, "reaches 1")):
+        with pytest.raises(SpecError, match=told):
+            last.rise(radius)

@@ -9,7 +9,17 @@ import pytest
 
 import naslab as nl
 from naslab.errors import SpecError
-from naslab.estimators import Constrained, LearningCurve, Score, Table, Training, UnknownFidelity
+from naslab.estimators import (
+    Constrained,
+    LatencyReward,
+    LearningCurve,
+    Penalised,
+    Score,
+    Table,
+    Training,
+    UnknownFidelity,
+    Weighted,
+)
 from naslab.estimators.learning_curve import Forecast
 from naslab.searchers import RandomSearch, Trials
 
@@ -330,3 +340,15 @@ def test_real_trainings_are_stopped_and_a_run_is_opened_again(training, tmp_path
         calm = list(nl.Search(RandomSearch(training.space, seed=3), estimator=estimator, budget=24))
         plain = lambda e: dataclasses.replace(e, figures=timeless(e.figures))  # noqa: E731
         assert list(map(plain, events)) == list(map(plain, calm))
+
+
+def test_nobody_may_change_the_fitness_that_it_decides_by():
+    inside = LearningCurve(Curves(np.ones((4, 6))), epochs=6)
+    for around in (
+        lambda one: Penalised(one, most={"seconds": 1.0}),
+        lambda one: Weighted(Constrained(one, {"seconds": 1.0}), {"seconds": -1.0}),
+        lambda one: LatencyReward(one, 1.0),
+    ):
+        with pytest.raises(SpecError, match="'learning_curve' decides by the fitness.*put it outside"):
+            around(inside)
+        LearningCurve(around(Curves(np.ones((4, 6)))), epochs=6)

@@ -356,7 +356,10 @@ def test_a_number_of_workers_that_is_none_leaves_the_run_as_it_is(benchmark, tmp
         next(search)
     with pytest.raises(SpecError, match="workers must be a whole number"):
         nl.Search.open(tmp_path / "run", workers=workers)
-    assert len(list(nl.Search.open(tmp_path / "run"))) == 8
+    with nl.Search.open(tmp_path / "run") as search:
+        assert len(list(search)) == 8
+    with pytest.raises(SpecError, match="workers must be a whole number"):
+        nl.Search.open(tmp_path / "run", workers=workers)  # also when all is done
 
 
 @pytest.mark.slow

@@ -184,6 +184,20 @@ def test_what_cannot_race(arguments, message):
 
 
 @pytest.mark.parametrize(
+    "searcher",
+    [
+        lambda seed: RegularizedEvolution(TABLE.space, population=5, sample=2),
+        lambda seed: Trials(RandomSearch(TABLE.space, seed=0), TABLE, 5),
+        lambda seed: nl.Search(RandomSearch(TABLE.space, seed=seed // 2), estimator=TABLE, budget=5),
+    ],
+)
+def test_a_forgotten_seed_is_noticed_before_the_race(searcher):
+    with pytest.raises(SpecError, match=r"'it': .* the same for 0 and 1 \(its own seed is 0\).*Hand the seed on"):
+        Race({"random": RandomSearch, "it": searcher}, TABLE, seeds=range(3), budget=5)
+    Race({"it": searcher}, TABLE, seeds=[1], budget=5).run()
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"seeds": 3}, "write range"),

@@ -37,6 +37,10 @@ class Counted:
         return Score(float(number), {"seconds": 1.0 + number % 3})
 
 
+def measured(architecture):
+    return 1.0
+
+
 def own(seed):
     return RandomSearch(TABLE.space, seed=seed)
 
@@ -155,7 +159,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
     race = Race({"one": own}, TABLE, seeds=(0, 1), budget=5, run=tmp_path / "race")
     with pytest.raises(RunError, match=r"there is a run at .*Race\.open"):
         Race({"one": own}, TABLE, seeds=(0, 1), budget=5, run=tmp_path / "race")
-    with pytest.raises(RunError, match="being driven"):
+    with pytest.raises(RunError, match=r"race at .* being driven .*use Race\.open"):
         Race.open(tmp_path / "race")
     race.close()
     with pytest.raises(RunError, match="not that of the race"):
@@ -166,13 +170,18 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"a race is kept at .*nl\.Race\.open"):
         nl.Search.open(tmp_path / "race")
     nl.Search(own(0), tmp_path / "search", estimator=TABLE, budget=3).close()
+    with pytest.raises(RunError, match=r"there is a race at .*go on with it by Race\.open"):
+        nl.Search(own(0), tmp_path / "race", estimator=TABLE, budget=3)
     with pytest.raises(RunError, match="is a search, and no race"):
         Race.open(tmp_path / "search")
-    with pytest.raises(RunError, match="there is no run"):
+    with pytest.raises(RunError, match=r"there is no run.*Begin one with Race\("):
         Race.open(tmp_path / "nothing")
     Race({"one": own}, Counted(), seeds=(0,), budget=5, run=tmp_path / "own").close()
     with pytest.raises(SpecError, match="'Counted'"):
         Race.open(tmp_path / "own")
+    Race({"one": own}, measured, seeds=(0,), budget=5, run=tmp_path / "function").close()
+    with pytest.raises(SpecError, match=r"'measured'.*Race\.open\(path, estimator=function\)"):
+        Race.open(tmp_path / "function")
 
 
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 import naslab as nl
 from naslab.errors import RunError
-from naslab.searchers.failures import FIRST, KINDS, LATER, Failures
+from naslab.searchers.failures import FIRST, KINDS, LATER, NEVER, Failures
 
 
 def said(*outcomes):
@@ -34,6 +34,30 @@ def test_after_a_success_it_takes_a_longer_row():
     assert said(None, *"x" * (LATER - 1), None, *"x" * (LATER - 1)) == []
     [(place, text)] = said(None, *"x" * 30, None, *"x" * 30)
     assert (place, text[:23]) == (LATER + 1, f"the last {LATER} candidates ")
+
+
+def test_errors_that_differ_in_detail_are_pointed_out_where_none_succeeds():
+    [(place, text)] = said(*(f"ValueError: bad {number}" for number in range(40)))
+    assert place == NEVER
+    assert text.startswith(
+        "none has succeeded, and 5 candidates failed with ValueError, the last of them: ValueError: bad 4."
+    )
+    assert (
+        said(*(f"ValueError: bad {number}" for number in range(4)), None, *(f"ValueError: {n}" for n in range(9))) == []
+    )
+
+
+def test_limits_may_refuse_many():
+    assert said(*(f"TooMuch: it does not keep to the limits: {number}" for number in range(40))) == []
+
+
+def test_reasons_that_all_differ_are_summed_up():
+    failures = Failures()
+    for number in range(3):
+        failures.note("failed", f"ValueError: bad {number}")
+    assert str(failures) == "all of them with ValueError, the last: ValueError: bad 2"
+    failures.note("failed", "KeyError: 'x'")
+    assert str(failures) == "no two of them alike, the last: KeyError: 'x'"
 
 
 def test_memory_is_bounded_and_takes_up_where_it_was():

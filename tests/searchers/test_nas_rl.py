@@ -100,6 +100,7 @@ def test_networks_grow():
     assert searcher.deepest == 6
 
 
+@pytest.mark.filterwarnings("ignore:.* failed")  # which is said
 def test_failures_are_learnt_from(tree):
     """What fails becomes rare, although no failure has a fitness."""
     searcher = NasRL(tree, seed=0, policy="independent", children=4, learning_rate=0.05)

@@ -190,6 +190,7 @@ class TestTrials:
         with pytest.raises(RunError, match="of 1 candidates"):
             _ = trials.best
 
+    @pytest.mark.filterwarnings("ignore:.* failed")  # which is said
     def test_a_candidate_that_raises(self, benchmark):
         def score(architecture):
             if "none" in architecture.choices:

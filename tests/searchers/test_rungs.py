@@ -8,6 +8,7 @@ import naslab as nl
 from naslab.errors import SpecError
 from naslab.searchers import (
     BOHB,
+    Hurdles,
     Hyperband,
     HyperbandHyperparameters,
     SuccessiveHalving,
@@ -139,20 +140,56 @@ def test_it_spends_less_on_what_looks_bad(benchmark):
 
 
 @pytest.mark.parametrize("known", [(12, 200), (4, 12, 36, 108), (2, 4), (1, 2, 5, 10), (7,)])
-@pytest.mark.parametrize("searcher", [Hyperband, BOHB, SuccessiveHalving])
+@pytest.mark.parametrize("searcher", [Hyperband, BOHB, SuccessiveHalving, Hurdles])
 def test_what_suits_an_estimator_asks_for_lengths_that_it_knows(benchmark, searcher, known):
     proposer = searcher(benchmark.space, seed=1)
     proposer.suit(known)
     assert set(proposer.fidelities) <= set(known)
     assert max(proposer.fidelities) == max(known), "the whole training is one of them"
     assert len(proposer.fidelities) >= min(2, len(known))
-    untouched = searcher(benchmark.space)
-    before = untouched.spec()
-    untouched.suit(range(1, 100))
-    assert untouched.spec() == before, "defaults that will do stay"
     again = nl.searchers.from_spec(proposer.spec())
     again.suit((1000,))
     assert again.spec() == proposer.spec(), "what stands in a run is not chosen again"
+
+
+@pytest.mark.parametrize("searcher", [Hyperband, BOHB, SuccessiveHalving, Hurdles])
+def test_the_longest_training_is_the_longest_known(benchmark, searcher):
+    """Also where the defaults, which are for a laptop, are all known: of 50 epochs they would see 9."""
+    proposer = searcher(benchmark.space)
+    proposer.suit(range(1, 51))
+    assert max(proposer.fidelities) == 50
+    assert len(proposer.fidelities) >= 3
+    early = nl.estimators.Table(benchmark, epochs=12)
+    assert early.fidelities == (12,)
+    trials = nl.searchers.Trials(searcher(benchmark.space), early, 40)
+    assert {trials.advance().fidelity for _ in range(40)} == {12}
+
+
+@pytest.mark.parametrize(
+    ("searcher", "given", "known", "lengths"),
+    [
+        (Hyperband, {"most": 9}, range(1, 51), [1, 3, 9]),
+        (Hyperband, {"eta": 4}, range(1, 51), [3, 12, 50]),
+        (Hyperband, {"most": 200}, (12, 200), [12, 200]),
+        (BOHB, {"samples": 8}, range(1, 51), [2, 6, 17, 50]),
+        (SuccessiveHalving, {"epochs": (1, 2)}, range(1, 51), [1, 2]),
+        (SuccessiveHalving, {"candidates": 4}, (12, 200), [12, 200]),
+        (SuccessiveHalving, {"candidates": 4}, range(1, 51), [12, 25, 50]),
+        (SuccessiveHalving, {"eta": 32}, (12, 200), [12, 200]),
+        (SuccessiveHalving, {"eta": 1.2}, (7,), [7]),
+        (Hurdles, {"steps": (1, 1)}, range(1, 51), [1, 2]),
+        (Hurdles, {"sample": 2}, range(1, 51), [12, 25, 50]),
+        (Hurdles, {}, (7,), [7]),
+    ],
+)
+def test_what_was_given_stays(benchmark, searcher, given, known, lengths):
+    proposer = searcher(benchmark.space, **given)
+    proposer.suit(known)
+    assert list(proposer.fidelities) == lengths
+    assert given.items() <= vars(proposer.hyperparameters).items()
+    again = nl.searchers.from_spec(proposer.spec())
+    again.suit((1000,))
+    assert again.spec() == proposer.spec()
 
 
 def test_hyperbands_own_settings_are_kept_where_they_suit():
@@ -169,11 +206,11 @@ def test_the_shortest_training_is_the_unit():
     assert [[(n, r // 4) for n, r in rungs] for rungs in brackets] == list(PRINTED.values())
 
 
-@pytest.mark.parametrize("searcher", [Hyperband, BOHB, SuccessiveHalving])
+@pytest.mark.parametrize("searcher", [Hyperband, BOHB, SuccessiveHalving, Hurdles])
 def test_on_a_table_with_few_lengths_it_runs_as_written(benchmark, searcher):
-    search = nl.Search(searcher(benchmark.space, seed=0), estimator=benchmark, budget=50)
+    search = nl.Search(searcher(benchmark.space, seed=0), estimator=benchmark, budget=80)
     events = list(search)
-    assert [event.status for event in events] == ["done"] * 50
+    assert [event.status for event in events] == ["done"] * 80
     assert {event.fidelity for event in events} == {12, 200}
     constrained = nl.estimators.Constrained(nl.estimators.Table(benchmark, figures=["flops"]), {"flops": 100})
     assert constrained.fidelities == (12, 200)
@@ -182,12 +219,13 @@ def test_on_a_table_with_few_lengths_it_runs_as_written(benchmark, searcher):
 @pytest.mark.parametrize(
     ("searcher", "given", "written"),
     [
+        (Hurdles, {"steps": (1, 2)}, r"Hurdles\(space, steps=\(12, 188\)\)"),
         (Hyperband, {"most": 81}, r"Hyperband\(space, most=200, eta=16, least=12\)"),
         (BOHB, {"eta": 2}, r"BOHB\(space, most=200, eta=16, least=12\)"),
         (
             SuccessiveHalving,
-            {"epochs": (1, 9)},
-            r"SuccessiveHalving\(space, candidates=16, epochs=\(12, 200\), eta=16\)",
+            {"epochs": (1, 9), "candidates": 4},
+            r"SuccessiveHalving\(space, candidates=4, epochs=\(12, 200\), eta=2.0\)",
         ),
     ],
 )
@@ -195,5 +233,5 @@ def test_what_the_user_chose_is_refused_with_what_to_write(benchmark, searcher, 
     with pytest.raises(SpecError, match=rf"known after 200, 12 epochs, not after .*; write {written}"):
         nl.Search(searcher(benchmark.space, **given), estimator=benchmark, budget=50)
     macro = nl.benchmarks.NASBenchMacro()
-    with pytest.raises(SpecError, match="after the whole training only"):
+    with pytest.raises(SpecError, match=r"after the whole training only.*of several lengths cannot work"):
         nl.Search(searcher(macro.space), estimator=macro, budget=50)

@@ -205,3 +205,16 @@ def test_an_edge_without_operation_is_not_drawn():
     drawn = SPACE.graph(SPACE.parse("|none~0|+|nor_conv_3x3~0|none~1|+|none~0|none~1|skip_connect~2|"))
     assert set(drawn.edges) == {("cell/0", "cell/2"), ("cell/2", "cell/3")}
     assert len(drawn) == 4
+
+
+def test_numbers_of_numpy_are_numbers():
+    space = NASBench201()
+    assert space.index(space.at(np.int64(6111))) == 6111
+    with pytest.raises(SpecError, match="numbered from 0"):
+        space.at(np.int64(15_625))
+
+
+def test_what_is_no_architecture_is_refused():
+    for something in ("|none~0|", None, ("none",) * 6):
+        with pytest.raises(SpecError, match="expected an architecture of 'nasbench201'"):
+            NASBench201().check(something)  # type: ignore[arg-type]

@@ -1,7 +1,10 @@
 """Several searches in line with one another, without a browser."""
 
+import asyncio
+import itertools
 import math
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -138,9 +141,13 @@ def test_one_that_fails_does_not_hold_up_the_others(tiny):
     assert [search.step for search in compare.searches.values()] == [4, 20]
     assert str(compare.errors["broken"]) == "no more"
     assert compare._states()[0] == {"state": "failed", "message": "ValueError: no more"}
-    assert compare.state == "finished"
+    assert compare.state == "failed"
+    assert "failed" in repr(compare)
+    compare._publisher.join(5)
+    assert [name for name, button in compare._buttons.items() if button.disabled] == ["pause"]
     compare.searches["broken"].before_step = None
     compare.run()
+    assert compare.state == "finished"
     assert compare.searches["broken"].step == 20, "played again, it tries again"
     assert not compare.errors
 
@@ -152,6 +159,37 @@ def test_when_all_fail_the_error_comes_out(tiny):
     compare = Compare([tiny.Search(before_step=breaks), tiny.Search(before_step=breaks)])
     with pytest.raises(ValueError, match="no more"):
         compare.run()
+    assert compare.state == "failed"
+
+
+def test_a_job_does_not_follow_a_failure(tiny):
+    def breaks(step):
+        if step == 3:
+            raise ValueError("no more")
+
+    done, clock = [], itertools.count(0, 3).__next__
+    compare = Compare({"broken": tiny.Search(total=4, before_step=breaks), "sound": tiny.Search(total=4)}, clock=clock)
+    compare.run()
+    with pytest.raises(RuntimeError, match=r"step 6 of 6, broken failed \(ValueError: no more\): play\(\) it first"):
+        asyncio.run(compare.then(lambda: done.append(1)))
+    time.sleep(0.1)
+    assert not done
+    compare.view._hear(compare.view, {"type": "hello"}, [])
+    later = asyncio.run(compare.then(lambda: compare.searches["broken"].step))
+    assert not later.done, "with somebody looking it waits for the next play"
+    compare.searches["broken"].before_step = None
+    compare.run()
+    assert later.result(10) == 4
+
+
+def test_a_rewind_is_seen_while_they_stand_still(tmp_path):
+    searches = [evolution_run(tmp_path / "first"), evolution_run(tmp_path / "second")]
+    compare = Compare(searches)
+    compare.run(4)
+    searches[0].rewind(1)
+    compare.picture()
+    assert [track.step for track in compare.view.tracks] == [1, 4]
+    compare.stop()
 
 
 # --- what a row holds ------------------------------------------------------------------------------
@@ -389,19 +427,52 @@ def test_the_picture_holds_every_search(line):
 
 
 def test_bad_input(tiny):
-    one = tiny.Search()
-    with pytest.raises(SpecError, match="two or more different searches, not 1"):
-        Compare({"a": one})
-    with pytest.raises(SpecError, match="two or more different searches"):
-        Compare({"a": one, "b": one})
-    with pytest.raises(TypeError, match="'b' is 'search'"):
-        Compare({"a": one, "b": "search"})
-    with pytest.raises(SpecError, match="unknown axis 'time'"):
-        Compare({"a": one, "b": tiny.Search()}, axis="time")
-    with pytest.raises(ValueError, match="at most 10"):
-        Compare({"a": one, "b": tiny.Search()}, hz=100)
-    with pytest.raises(SpecError, match="two or more run folders"):
-        Compare.watch(["runs/a", "other/a"])
+    one, two = tiny.Search(), tiny.Search()
+    lab = Lab(one)
+    bad = [
+        ({"a": one}, r"two or more searches, not \['a'\]; Lab"),
+        ({"a": one, "b": one}, "'a' and 'b' are one object: make another"),
+        ({"a": one, "b": "search"}, "not 'search'; naslab.Search"),
+        ({1: one, "1": two}, "a name of its own"),
+        ([one, tiny.Search], "naslab.Search objects, not <class"),
+        (one, r"not <.*TinySearch.*; write Compare\(\[first, second\]\)"),
+        (None, "not None; write"),
+        ("runs", "not 'runs'; write"),
+    ]
+    for searches, said in bad:
+        with pytest.raises(SpecError, match=said):
+            Compare(searches)
+    for options, said in (
+        ({"axis": "time"}, "unknown axis 'time'"),
+        ({"axis": ["steps"]}, "unknown axis"),
+        ({"hz": 100}, "at most 10, not 100"),
+        ({"hz": "5"}, "hz must be a number, not '5'"),
+        ({"hz": math.nan}, "not nan"),
+    ):
+        with pytest.raises(SpecError, match=said):
+            Compare([one, two], **options)
+    assert one.step == 0, "nothing has moved"
+    lab.run(1)
+    assert one.step == 1, "the lab of before has not been stopped"
+
+
+def test_a_searcher_is_no_search(digits):
+    searcher = nl.searchers.Darts(nl.spaces.NASBench201(channels=4, cells=1), digits)
+    search = nl.Search(nl.searchers.Darts(nl.spaces.NASBench201(channels=4, cells=1), digits))
+    with pytest.raises(SpecError, match=r"naslab.Search\(searcher\) makes one"):
+        Compare([search, searcher])
+    with pytest.raises(SpecError, match="not <Search"):
+        Compare(search)
+    assert search.step == 0
+
+
+def test_rounds_are_checked_as_they_were_given(line):
+    for rounds, said in ((-1, "from 1 up, not -1"), (1.5, "not 1.5"), ("2", "not '2'"), (True, "not True")):
+        with pytest.raises(SpecError, match=f"number of rounds .*{said}$"):
+            line.compare.run(rounds)
+    line.compare.stop()
+    with pytest.raises(RuntimeError, match="new Compare"):
+        line.compare.run(1)
 
 
 def test_scripts_speak_no_html():
@@ -441,6 +512,44 @@ def test_finished_runs_and_one_under_way_are_watched(tmp_path, digits):
     assert "darts" in str(watch.picture())
     watch.stop()
     assert watch.state == "stopped"
+
+
+def test_folders_of_the_same_name_are_told_apart(tmp_path):
+    folders = [tmp_path / "1" / "x", tmp_path / "2" / "x", tmp_path / "3" / "y"]
+    for folder in folders:
+        evolution_run(folder).close()
+    watch = Compare.watch(folders, period=30)
+    assert [track.name for track in watch.view.tracks] == ["1/x", "2/x", "3/y"]
+    watch.stop()
+    watch = Compare.watch(folders[1:], period=30)
+    assert [track.name for track in watch.view.tracks] == ["x", "y"]
+    watch.stop()
+    with pytest.raises(SpecError, match="different run folders"):
+        Compare.watch([folders[0], folders[0]])
+
+
+def test_bad_input_to_watch(tiny, tmp_path):
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        evolution_run(folder).close()
+    threads = threading.active_count()
+    for given, options, said in (
+        ([tiny.Search(), tiny.Search()], {}, "by their paths, not <"),
+        (tiny.Search(), {}, "needs a list or mapping of run folders"),
+        ("runs/a", {}, "not 'runs/a'; write"),
+        (None, {}, "not None"),
+        (folders[:1], {}, r"two or more run folders.*Lab.watch\(path\)"),
+        (folders, {"hz": 0}, "hz, .*, must be above 0 and at most 10, not 0"),
+        (folders, {"hz": "5"}, "hz must be a number"),
+        (folders, {"period": 0}, "period must be .*, not 0"),
+        (folders, {"period": -1}, "not -1"),
+        (folders, {"period": math.inf}, "not inf"),
+        (folders, {"period": "1"}, "period must be a number"),
+        (folders, {"axis": "epoch"}, "unknown axis"),
+    ):
+        with pytest.raises(SpecError, match=said):
+            Compare.watch(given, **options)
+    assert threading.active_count() == threads
 
 
 def evolution_run(path):

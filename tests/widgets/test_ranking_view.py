@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import naslab as nl
+from naslab.analysis import Known
 from naslab.architecture import Architecture
+from naslab.errors import SpecError
 from naslab.events import ChildTrained, Ranked
 from naslab_widgets import Lab, figures
 from naslab_widgets.figures.ranked import FIGURES, HEAD, Rankings
@@ -155,6 +157,12 @@ def test_what_is_not_known_is_said(ranking, events):
     rankings.take([dataclasses.replace(stranger, best=Architecture("own", ("a",)))])
     assert rankings.story() == "derived now: not in the table"
     assert rankings.turn is None
+
+
+def test_other_architectures_than_were_ranked_are_refused(ranking, events):
+    other = Known.of(ranking.known.table, len(ranking.known), seed=123)
+    with pytest.raises(SpecError, match=r"rank \d+ other architectures"):
+        figures.ranked(events, other)
 
 
 def test_a_long_search_stays_small(ranking, events):

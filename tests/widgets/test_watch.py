@@ -15,7 +15,7 @@ class Folder:
     def __init__(self, tiny, total=100):
         self.search = tiny.Search(total=total)
         self.space, self.total, self.closed, self.rows = self.search.space, total, False, []
-        self.spec = {"searcher": "tiny"}
+        self.spec = {"searcher": "darts"}
 
     def write(self, n):
         for _ in range(n):

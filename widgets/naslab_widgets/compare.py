@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ipywidgets
 
-from naslab.errors import NaslabError, SpecError, unknown
+from naslab.errors import NaslabError, SpecError, unknown, whole
 from naslab.searchers import Trials
-from naslab_widgets.compare_view import CompareView, axis_buttons
+from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.compare_watch import CompareWatch
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.knobs import Sliders
@@ -23,7 +24,7 @@ from naslab_widgets.lab import button, claim, enable, sentence
 from naslab_widgets.later import Later, after
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
-from naslab_widgets.tracks import AXES, Track, named
+from naslab_widgets.tracks import AXES, Track, named, several
 
 
 class Together(Iterator[Any]):
@@ -34,6 +35,7 @@ class Together(Iterator[Any]):
 
     def __init__(self, searches: Mapping[str, Any], tracks: Iterable[Track], clock: Callable[[], float]) -> None:
         self.searches, self.tracks, self._clock = list(searches.values()), list(tracks), clock
+        self.names = list(searches)
         self.axis = "steps"
         self.spent = [0.0] * len(self.searches)
         """Seconds that the steps of each have taken here."""
@@ -83,6 +85,33 @@ class Together(Iterator[Any]):
         return sum(s.step if place in self.failed else s.total for place, s in enumerate(self.searches))
 
 
+class Turns(Runner):
+    """The worker of a comparison: one in which a search has failed stands still, but has not ended."""
+
+    def __init__(self, together: Together, **options: Any) -> None:
+        super().__init__(together, **options)
+        self._together = together
+
+    @property
+    def ended(self) -> bool:
+        return super().ended and (self._stopped or not self._together.failed)
+
+    @property
+    def standing(self) -> str:
+        together = self._together
+        failed = [f"{together.names[place]} failed ({sentence(error)})" for place, error in together.failed.items()]
+        return ", ".join([super().standing, *failed])
+
+    def _go(self, budget: float) -> None:
+        self._refuse_if_stopped()
+        self._together.failed.clear()
+        super()._go(budget)
+
+    def _refuse_if_stopped(self) -> None:
+        if self._stopped:
+            raise RuntimeError("this comparison was stopped; make a new Compare([first, second]) to go on")
+
+
 class Compare:
     """Drives several `naslab.Search` in one worker thread, in line on one axis, and shows them as they move.
 
@@ -106,21 +135,14 @@ class Compare:
             hz: frames a second, at most 10.
             clock: seconds; for tests.
         """
-        found = named(searches)
-        if len(found) < 2 or len({id(search) for search in found.values()}) < len(found):
-            raise SpecError(f"Compare shows two or more different searches, not {len(found)}: {', '.join(found)}")
-        for name, search in found.items():
-            if not hasattr(search, "knobs"):
-                raise TypeError(f"Compare shows naslab.Search objects; {name!r} is {search!r:.80}")
-        if not 0 < hz <= 10:
-            raise ValueError(f"hz is above 0 and at most 10, not {hz!r}")
+        found, hz = _checked(searches), frames(hz)
+        self._axis = axis_buttons(axis)
         self.searches, self._clock, self._later = found, clock, None
+        self._observing = threading.Lock()
         tracks = [_track(name, search) for name, search in found.items()]
         self._together = Together(found, tracks, clock)
-        for search in found.values():
-            claim(search, self)
         self._publisher = Publisher(self._publish, period=1 / hz)
-        self._runner = Runner(self._together, observe=self._observe, rested=self._publisher.poke, clock=clock)
+        self._runner = Turns(self._together, observe=self._observe, rested=self._publisher.poke, clock=clock)
         self.view = CompareView(tracks, poke=self._publisher.poke, hz=hz, clock=clock)
         self._buttons = {
             "play": button("Play", "Go on to the end of all searches", self.play),
@@ -128,7 +150,6 @@ class Compare:
             "step": button("Step", "As many steps as there are searches, each of the one furthest behind", self.step),
             "stop": button("Stop", "End this comparison; the searches themselves stay usable", self.stop),
         }
-        self._axis = axis_buttons(axis)
         self._axis.observe(lambda change: self._turn(change["new"]), "value")
         self._together.axis = axis
         self._knobs = {name: Sliders(search, self._complain) for name, search in found.items()}
@@ -138,7 +159,9 @@ class Compare:
         ).add_class("naslab-drawer")
         strip = ipywidgets.HBox([*self._buttons.values(), self._axis]).add_class("naslab-strip")
         self.panel = ipywidgets.VBox([strip, self.view, drawer]).add_class("naslab-lab")
-        self._shown: State | None = None
+        self._shown: State | Literal["failed"] | None = None
+        for search in found.values():
+            claim(search, self)
         self._observe()
         self._show_state(self.state)
 
@@ -151,14 +174,12 @@ class Compare:
 
     def play(self) -> None:
         """Go on to the end of all, or until `pause`. Searches that failed try again. Returns at once."""
-        self._together.failed.clear()
         self._runner.play()
         self._publisher.poke()
 
     def step(self, rounds: int = 1) -> None:
         """As many steps as there are searches, so many times, then stand still. Returns at once."""
-        self._together.failed.clear()
-        self._runner.step(rounds * len(self.searches))
+        self._runner.step(whole("the number of rounds", rounds, 1) * len(self.searches))
         self._publisher.poke()
 
     def pause(self) -> None:
@@ -176,7 +197,7 @@ class Compare:
         self._runner.join()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Until all stand still; raises the error if it is the same that stopped them all."""
+        """Until all stand still. Raises the error if all have failed; else `state` is "failed", and `errors` tells."""
         self._runner.wait(timeout)
 
     def run(self, rounds: int | None = None) -> None:
@@ -192,7 +213,10 @@ class Compare:
             raise
 
     async def then(self, job: Callable[[], Any]) -> Later:
-        """Do the job when all have ended, or were stopped; `await compare.then(job)`, as of a `Lab`."""
+        """Do the job when all have ended, or were stopped; `await compare.then(job)`, as of a `Lab`.
+
+        While a search stands still for an error, they have not ended: `play()` tries it again.
+        """
         self._later = await after(job, self._later, self.view, self._runner, self._clock)
         return self._later
 
@@ -209,17 +233,19 @@ class Compare:
     @property
     def errors(self) -> dict[str, BaseException]:
         """Name of a search that failed -> its error."""
-        names = list(self.searches)
-        return {names[place]: error for place, error in self._together.failed.items()}
+        return {self._together.names[place]: error for place, error in self._together.failed.items()}
 
     @property
-    def state(self) -> State:
-        return self._runner.state
+    def state(self) -> State | Literal["failed"]:
+        """As of a `Lab`; "failed" while they stand still and `errors` has one."""
+        state = self._runner.state
+        return "failed" if self._together.failed and state in ("paused", "finished") else state
 
     # --- showing ---------------------------------------------------------------------------------
 
     def picture(self) -> Drawing:
         """A static SVG of the moment: the cells, one search below the other."""
+        self._look()
         return self.view.picture()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
@@ -245,10 +271,15 @@ class Compare:
 
     def _observe(self) -> None:
         """Hand new events to the view; in the worker, or before there is one."""
-        together = self._together
-        for place, (name, search) in enumerate(self.searches.items()):
-            self.view.follow(place, search.events, together.spent[place])
-            self._knobs[name].follow(search.events)
+        with self._observing:
+            for place, (name, search) in enumerate(self.searches.items()):
+                self.view.follow(place, search.events, self._together.spent[place])
+                self._knobs[name].follow(search.events)
+
+    def _look(self) -> None:
+        """See what was done to the searches by hand, a rewind, say, while they stand still."""
+        if not self._runner.busy and self.state != "stopped":
+            self._observe()
 
     def _states(self) -> list[dict[str, Any]]:
         together, running = self._together, self.state == "running"
@@ -261,6 +292,7 @@ class Compare:
         return found
 
     def _publish(self) -> bool:
+        self._look()
         state = self.state
         if state != self._shown:
             self._show_state(state)
@@ -277,11 +309,29 @@ class Compare:
         }
         return self.view.publish(status, self._states()) or self._runner.busy
 
-    def _show_state(self, state: State) -> None:
+    def _show_state(self, state: State | Literal["failed"]) -> None:
         self._shown = state
-        over = enable(self._buttons, state)
+        over = enable(self._buttons, "paused" if state == "failed" else state)
         for knobs in self._knobs.values():
             knobs.disable(over)
+
+
+def _checked(searches: Any) -> dict[str, Any]:
+    """The searches by name, if they can be compared; none of them is touched."""
+    given = several(searches, "searches", "Compare([first, second])")
+    for search in given.values() if isinstance(given, dict) else given:
+        if isinstance(search, type) or not all(hasattr(search, name) for name in ("knobs", "searcher", "events")):
+            advice = "naslab.Search(searcher) makes one, Compare.watch([path, path]) follows run folders"
+            raise SpecError(f"Compare shows naslab.Search objects, not {search!r:.80}; {advice}")
+    found = named(given)
+    if len(found) < 2:
+        raise SpecError(f"Compare shows two or more searches, not {list(found)}; Lab(search) shows one")
+    first: dict[int, str] = {}
+    for name, search in found.items():
+        if (other := first.setdefault(id(search), name)) != name:
+            advice = "make another naslab.Search for one of them"
+            raise SpecError(f"Compare shows different searches; {other!r} and {name!r} are one object: {advice}")
+    return found
 
 
 def _track(name: str, search: Any) -> Track:

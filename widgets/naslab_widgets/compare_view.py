@@ -13,7 +13,7 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, real, unknown
 from naslab.events import Event
 from naslab_widgets.figures import cell, svg
 from naslab_widgets.figures.palette import HUES
@@ -37,10 +37,17 @@ MOST_PENDING = 2000
 
 def axis_buttons(axis: str) -> ipywidgets.ToggleButtons:
     """What the searches are brought in line by."""
-    if axis not in AXES:
+    if axis not in list(AXES):
         raise SpecError(unknown("axis", axis, AXES))
     looks: dict[str, Any] = {"tooltips": list(AXES.values()), "style": {"button_width": "auto"}}
     return ipywidgets.ToggleButtons(options=list(AXES), value=axis, **looks)
+
+
+def frames(hz: float) -> float:
+    """Frames a second, if there can be so many."""
+    if not 0 < real("hz", hz) <= 10:
+        raise SpecError(f"hz, the frames a second, must be above 0 and at most 10, not {hz!r}")
+    return float(hz)
 
 
 class CompareView(anywidget.AnyWidget):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import threading
 import time
@@ -12,12 +13,12 @@ from typing import Any
 import ipywidgets
 
 from naslab import runs
-from naslab.errors import SpecError
+from naslab.errors import SpecError, real
 from naslab.runs.journal import ASIDE
-from naslab_widgets.compare_view import CompareView, axis_buttons
+from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.publisher import Publisher
-from naslab_widgets.tracks import Track
+from naslab_widgets.tracks import Track, several
 
 PAUSE = 10
 """So many times as long as the usual gap between two steps is a pause, and counts as one usual gap."""
@@ -79,21 +80,19 @@ class CompareWatch:
     ) -> None:
         """
         Args:
-            folders: two or more, with names of your own if they come as a mapping.
-            period: seconds between two looks.
+            folders: two or more, with names of your own if they come as a mapping; else each is called by the end of
+                its path, as long as it takes to tell them apart.
+            period: seconds between two looks, 0.01 to 86,400.
+            hz: frames a second, at most 10.
         """
-        paths: dict[str, str | Path] = (
-            {str(name): path for name, path in folders.items()}
-            if isinstance(folders, Mapping)
-            else {Path(each).name: each for each in folders}
-        )
-        if len(paths) < 2:
-            raise SpecError(f"a comparison needs two or more run folders of different names, not {list(paths)}")
-        self._followed = {name: Followed(path) for name, path in paths.items()}
+        hz = frames(hz)
+        if not 0.01 <= real("period", period) <= 86_400:
+            raise SpecError(f"period must be 0.01 to 86,400 seconds between two looks, not {period!r}")
+        self._axis = axis_buttons(axis)
+        self._followed = {name: Followed(path) for name, path in _paths(folders).items()}
         self._publisher = Publisher(self._publish, period=1 / hz)
         tracks = [_track(name, one.reader) for name, one in self._followed.items()]
         self.view = CompareView(tracks, poke=self._publisher.poke, hz=hz, clock=clock)
-        self._axis = axis_buttons(axis)
         self._axis.observe(lambda _: self._publisher.poke(), "value")
         strip = ipywidgets.HBox([self._axis]).add_class("naslab-strip")
         self.panel = ipywidgets.VBox([strip, self.view]).add_class("naslab-lab")
@@ -162,6 +161,26 @@ class CompareWatch:
         }
         states = [{"state": s, "message": m} for s, m in zip(self._told(), self._messages, strict=True)]
         return self.view.publish(status, states)
+
+
+def _paths(folders: Any) -> dict[str, str | Path]:
+    """The folders by name: of a mapping, or as many of their last parts as tell all of them apart."""
+    found = several(folders, "run folders", "Compare.watch([first, second])")
+    paths = list(found.values()) if isinstance(found, dict) else found
+    for path in paths:
+        if not isinstance(path, str | os.PathLike):
+            advice = "Compare([first, second]) drives searches that are in memory"
+            raise SpecError(f"Compare.watch follows run folders by their paths, not {path!r:.80}; {advice}")
+    if len(paths) < 2:
+        raise SpecError(f"a comparison needs two or more run folders, not {paths}; Lab.watch(path) follows one")
+    if isinstance(found, dict):
+        return found
+    parts = [Path(os.path.abspath(path)).parts for path in paths]
+    if len(set(parts)) < len(parts):
+        raise SpecError(f"a comparison needs different run folders, not one of them twice: {[str(p) for p in paths]}")
+    ends = ([str(Path(*part[-length:])) for part in parts] for length in range(1, max(map(len, parts)) + 1))
+    names = next(names for names in ends if len(set(names)) == len(names))
+    return dict(zip(names, paths, strict=True))
 
 
 def _track(name: str, reader: runs.RunReader) -> Track:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from naslab.architecture import Architecture
+from naslab.errors import SpecError
 from naslab.events import Evaluated, Event, Ranked, SupernetStep
 from naslab.runs.journal import ASIDE
 from naslab_widgets.figures import cell
@@ -207,11 +209,36 @@ class Track:
         return next((each for each, at in self.cells.items() if at == number), None)
 
 
+def several(given: Any, what: str, example: str) -> dict[str, Any] | list[Any]:
+    """What a comparison was given, as a dict by name or a list; one thing by itself is refused before it is touched.
+
+    A search is an iterator: to look through it as if it were a list would run it.
+
+    Args:
+        what: is compared, in the plural.
+        example: of how it is written.
+    """
+    alone = isinstance(given, str | bytes | os.PathLike) or hasattr(given, "knobs") or hasattr(given, "total")
+    if alone or not isinstance(given, Iterable):
+        raise SpecError(f"a comparison needs a list or mapping of {what}, not {given!r:.80}; write {example}")
+    if not isinstance(given, Mapping):
+        return list(given)
+    found = {str(name): each for name, each in given.items()}
+    if len(found) < len(given):
+        raise SpecError(f"each of the {what} needs a name of its own as text, not {list(given)}; rename those alike")
+    return found
+
+
 def named(searches: Any) -> dict[str, Any]:
     """Names for searches: those of a mapping, or those of their searchers, told apart where several are alike."""
-    if isinstance(searches, Mapping):
-        return {str(name): search for name, search in searches.items()}
-    names = [str(getattr(search, "spec", {}).get("searcher", search)) for search in searches]
+    searches = several(searches, "searches", "Compare([first, second])")
+    if isinstance(searches, dict):
+        return searches
+    specs = [getattr(search, "spec", None) for search in searches]
+    names = [
+        str(spec.get("searcher", search) if isinstance(spec, Mapping) else search)
+        for search, spec in zip(searches, specs, strict=True)
+    ]
     counted: dict[str, int] = {}
     found: dict[str, Any] = {}
     for name, search in zip(names, searches, strict=True):

@@ -91,6 +91,8 @@ class Frame(SupernetSearcher):
         compiled: bool = False,
         **hyperparameters: Any,
     ) -> None:
+        if not isinstance(space, Space):
+            raise SpecError(f"{self.name} needs a space, such as nl.spaces.DartsCell.laptop(), not {space!r:.100}")
         if not isinstance(space, SupernetSpace):
             raise SpecError(f"{self.name} needs a space with a supernet; {space.name!r} has none")
         if not isinstance(task, Images):
@@ -282,7 +284,7 @@ class Frame(SupernetSearcher):
         """Of the child inside the mixture: its operations weigh 1, and the others, which weigh 0, are not computed."""
         kept = self.space.one_hot(self.space.check(child))  # type: ignore[attr-defined]
         one_hot = {part: torch.from_numpy(matrix).to(self.device) for part, matrix in kept.items()}
-        with torch_threads(self.threads):
+        with self.alone, torch_threads(self.threads):
             return inherited_accuracy(
                 self.network,
                 lambda images: self.network(images, one_hot),

@@ -169,7 +169,10 @@ class OneShot(WeightSharing):
     def knobs(self) -> Mapping[str, Knob]:
         about = {**attribute_docstrings(OneShotHyperparameters), **attribute_docstrings(self.Hyperparameters)}
         values = self._values()
-        common = {name: Knob(value=values[name], low=low, high=high) for name, (low, high) in KNOBS.items()}
+        common = {
+            name: Knob(value=values[name], low=min(low, values[name]), high=max(high, values[name]))
+            for name, (low, high) in KNOBS.items()
+        }
         knobs = {**common, **self.paths.knobs}
         return {name: replace(knob, description=about[name]) for name, knob in knobs.items()}
 

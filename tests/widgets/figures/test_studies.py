@@ -45,6 +45,7 @@ def test_a_race_has_a_line_and_a_band_each():
         figures.race(bands, shade="intervals")  # type: ignore[arg-type]
 
 
+@pytest.mark.filterwarnings("ignore:.* failed")  # which is said
 def test_a_race_that_has_not_begun_one_seed_and_one_that_failed():
     def fails(architecture):
         raise ValueError

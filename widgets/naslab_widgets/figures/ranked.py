@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from naslab.analysis import Known, Turn, turn
+from naslab.errors import SpecError
 from naslab.events import Event, Ranked
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.axis import ticks
@@ -48,6 +49,11 @@ class Rankings:
         """More of the search, in order."""
         for event in events:
             if isinstance(event, Ranked):
+                if not np.array_equal(event.numbers, self.known.numbers):
+                    raise SpecError(
+                        f"these events rank {len(event.numbers)} other architectures than `known` holds "
+                        f"({len(self.known)}); take search.ranking.known, or Known.of(table, event.numbers)"
+                    )
                 self.latest, self._last_row, self.taken = event, row(event), self.taken + 1
                 self._rows.extend([self._last_row])
             elif (best := getattr(event, "best", None)) is not None:
@@ -132,7 +138,7 @@ def ranked(events: Iterable[Event], known: Known) -> svg.Drawing:
 def draw_rankings(rankings: Rankings) -> svg.Drawing:
     """The same from what has been gathered."""
     root = svg.document(3 * WIDTH, HEIGHT + 40)
-    svg.add(root, "text", rankings.headline(), x=8, y=16, font_size=12, font_weight=600, fill=svg.INK)
+    svg.add(root, "text", rankings.headline(), x=8, y=16, font_size=11, font_weight=600, fill=svg.INK)
     svg.add(root, "text", rankings.story(), x=8, y=34, font_size=12, fill=svg.INK)
     for place, draw in enumerate((_figures, _derived, _scatter)):
         draw(svg.add(root, "g", transform=f"translate({place * WIDTH:g} 40)"), rankings)
