@@ -349,6 +349,6 @@ def test_nobody_may_change_the_fitness_that_it_decides_by():
         lambda one: Weighted(Constrained(one, {"seconds": 1.0}), {"seconds": -1.0}),
         lambda one: LatencyReward(one, 1.0),
     ):
-        with pytest.raises(SpecError, match="'learning_curve' decides by the fitness.*put it outside"):
+        with pytest.raises(SpecError, match=r"'learning_curve' decides by the fitness.*put it outside"):
             around(inside)
         LearningCurve(around(Curves(np.ones((4, 6)))), epochs=6)
