@@ -1,4 +1,4 @@
-"""A step of one path of shared weights over the same step of the network built alone, in turns, by CPU time.
+"""A step of one path, or child, of shared weights over the same step of the network built alone, in turns, by CPU time.
 
     python -m benchmarks.paths            or: python -m benchmarks.paths --rounds 15 --batch 64
 
@@ -19,7 +19,7 @@ from torch import nn
 from benchmarks.supernets import compared
 from naslab.randomness import numpy_generator, torch_generator
 from naslab.searchers.shared_weights import SharedWeights
-from naslab.spaces import DartsCell, EnasMacro, MobileChain, NASBench201
+from naslab.spaces import DartsCell, EnasMacro, EnasMicro, MobileChain, NASBench201
 from naslab.threads import torch_threads
 
 SPACES: dict[str, Any] = {
@@ -28,6 +28,7 @@ SPACES: dict[str, Any] = {
     "DARTS cell, laptop": DartsCell.laptop(),
     "mobile chain, laptop": MobileChain.laptop(),
     "ENAS macro, laptop": EnasMacro.laptop(),
+    "ENAS micro, laptop": EnasMicro.laptop(),
 }
 MUST = 1.2
 """What the ratio is to be at most."""

@@ -28,3 +28,8 @@ def usable_device(wished: str | torch.device | None = None) -> torch.device:
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise SpecError(f"device={str(wished)!r} cannot be computed on here: {error}") from None
     return device
+
+
+def kept_device(name: str) -> str:
+    """That of a search which was kept: the CPU, if it was a GPU and none is here."""
+    return "cpu" if name.startswith("cuda") and not torch.cuda.is_available() else name

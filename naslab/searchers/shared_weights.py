@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from naslab import spaces, tasks
 from naslab.architecture import Architecture
-from naslab.device import usable_device
+from naslab.device import kept_device, usable_device
 from naslab.errors import DataError, Diverged, SpecError, whole
 from naslab.randomness import seeded
 from naslab.searchers.inherited import inherited_accuracy
@@ -210,7 +210,7 @@ class WeightSharing(SupernetSearcher):
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any], task: Images | None = None) -> Self:
-        device = "cpu" if spec["device"].startswith("cuda") and not torch.cuda.is_available() else spec["device"]
+        device = kept_device(spec["device"])
         return cls(
             spaces.from_spec(spec["space"]),
             tasks.from_spec(spec["task"], task),

@@ -24,6 +24,7 @@ from naslab_widgets.lab import button, claim, enable, sentence
 from naslab_widgets.later import Later, after
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
+from naslab_widgets.steered import Steered
 from naslab_widgets.tracks import AXES, Track, named, several
 
 
@@ -112,7 +113,7 @@ class Turns(Runner):
             raise RuntimeError("this comparison was stopped; make a new Compare([first, second]) to go on")
 
 
-class Compare:
+class Compare(Steered):
     """Drives several `naslab.Search` in one worker thread, in line on one axis, and shows them as they move.
 
     Buttons and methods of one name do the same. The searches may be of any kinds; what one of them does not have is
@@ -172,45 +173,10 @@ class Compare:
 
     # --- driving ---------------------------------------------------------------------------------
 
-    def play(self) -> None:
-        """Go on to the end of all, or until `pause`. Searches that failed try again. Returns at once."""
-        self._runner.play()
-        self._publisher.poke()
-
-    def step(self, rounds: int = 1) -> None:
+    def step(self, n: int = 1) -> None:
         """As many steps as there are searches, so many times, then stand still. Returns at once."""
-        self._runner.step(whole("the number of rounds", rounds, 1) * len(self.searches))
+        self._runner.step(whole("the number of rounds", n, 1) * len(self.searches))
         self._publisher.poke()
-
-    def pause(self) -> None:
-        """Stand still once the step under way is done."""
-        self._runner.pause()
-        self._publisher.poke()
-
-    def stop(self) -> None:
-        """End this comparison. Each search can still be asked, forked, or given to a lab."""
-        self._runner.stop()
-        self._publisher.poke()
-
-    def join(self) -> None:
-        """Until the worker has ended."""
-        self._runner.join()
-
-    def wait(self, timeout: float | None = None) -> None:
-        """Until all stand still. Raises the error if all have failed; else `state` is "failed", and `errors` tells."""
-        self._runner.wait(timeout)
-
-    def run(self, rounds: int | None = None) -> None:
-        """Do so many rounds, or all that remain, and come back when they are done."""
-        if rounds is None:
-            self.play()
-        else:
-            self.step(rounds)
-        try:
-            self.wait()
-        except KeyboardInterrupt:
-            self.pause()
-            raise
 
     async def then(self, job: Callable[[], Any]) -> Later:
         """Do the job when all have ended, or were stopped; `await compare.then(job)`, as of a `Lab`.

@@ -22,6 +22,7 @@ from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.ranking_view import RankingView
 from naslab_widgets.runner import Runner, State
+from naslab_widgets.steered import Steered
 from naslab_widgets.trials_view import TrialsView, by_trials
 from naslab_widgets.watch import Watch
 
@@ -29,7 +30,7 @@ _LABS: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDiction
 """Search -> its lab, or the comparison that it is in: a search has one driver at a time."""
 
 
-class Lab:
+class Lab(Steered):
     """Drives a `naslab.Search` in a worker thread, so that the kernel stays free, and shows it as it moves.
 
     Buttons and methods of one name do the same. Everything works without a front end, too.
@@ -87,45 +88,10 @@ class Lab:
 
     # --- driving ---------------------------------------------------------------------------------
 
-    def play(self) -> None:
-        """Go on to the end, or until `pause`. Returns at once."""
-        self._runner.play()
-        self._publisher.poke()
-
     def step(self, n: int = 1) -> None:
         """Do n more steps, then stand still. Returns at once; `wait` waits for them."""
         self._runner.step(n)
         self._publisher.poke()
-
-    def pause(self) -> None:
-        """Stand still once the step under way is done."""
-        self._runner.pause()
-        self._publisher.poke()
-
-    def stop(self) -> None:
-        """End this lab. The search can still be asked, forked, or given to a new lab."""
-        self._runner.stop()
-        self._publisher.poke()
-
-    def join(self) -> None:
-        """Until the worker has ended."""
-        self._runner.join()
-
-    def wait(self, timeout: float | None = None) -> None:
-        """Until the search stands still; raises the error that it stands still for, if there is one."""
-        self._runner.wait(timeout)
-
-    def run(self, steps: int | None = None) -> None:
-        """Do this many steps, or all that remain, and come back when they are done."""
-        if steps is None:
-            self.play()
-        else:
-            self.step(steps)
-        try:
-            self.wait()
-        except KeyboardInterrupt:
-            self.pause()
-            raise
 
     async def then(self, job: Callable[[], Any]) -> Later:
         """Do the job when the search has ended, or was stopped, and the jobs before it are done; `await lab.then(job)`

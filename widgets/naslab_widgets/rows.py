@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from naslab.analysis.cell_shape import parts
 from naslab.architecture import Architecture
 from naslab.events import SupernetStep
 from naslab_widgets.figures.alphas import edge_labels
-from naslab_widgets.figures.cell import node_label, parts, place, pretty
+from naslab_widgets.figures.cell import node_label, place, pretty
 from naslab_widgets.figures.palette import colours
 from naslab_widgets.figures.sampled import Sampled
 

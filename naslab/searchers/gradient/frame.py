@@ -17,7 +17,7 @@ from naslab import spaces, tasks
 from naslab.analysis.memory import must_fit
 from naslab.analysis.steps import gradients_at_the_start
 from naslab.architecture import Architecture
-from naslab.device import usable_device
+from naslab.device import kept_device, usable_device
 from naslab.errors import DataError, Diverged, SpecError, whole
 from naslab.networks.batch_norm import KeptBuffers
 from naslab.randomness import seeded, torch_generator
@@ -317,7 +317,7 @@ class Frame(SupernetSearcher):
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any], task: Images | None = None) -> Frame:
-        device = "cpu" if spec["device"].startswith("cuda") and not torch.cuda.is_available() else spec["device"]
+        device = kept_device(spec["device"])
         return cls(
             spaces.from_spec(spec["space"]),
             tasks.from_spec(spec["task"], task),

@@ -8,7 +8,7 @@ from typing import Any
 
 from naslab.architecture import Architecture
 from naslab.randomness import numpy_generator
-from naslab.searchers.searcher import Knob
+from naslab.searchers.searcher import Knob, turned
 from naslab.spaces.space import Space
 
 
@@ -37,7 +37,7 @@ class Paths(ABC):
 
     def turn(self, name: str, value: float) -> None:
         """Turn a knob, from the next path on."""
-        raise NotImplementedError
+        turned(name, value, self.knobs)
 
     @abstractmethod
     def memory(self) -> Any:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslab_widgets.figures.cell import parts, place, text_width
+from naslab.analysis.cell_shape import parts
+from naslab_widgets.figures.cell import place, text_width
 from naslab_widgets.figures.layout import LABEL_HEIGHT, RADIUS, layered, overlap
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from naslab.analysis.cell_shape import parts
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.layout import LABEL_HEIGHT, RADIUS, Layout, layered
 from naslab_widgets.figures.palette import colours
@@ -43,15 +44,6 @@ def cell(graph: nx.DiGraph, *, engine: str = "layered", width: float = CELL_WIDT
         group = svg.add(root, "g", transform=f"translate({position * (width + GAP):g} 0)")
         _draw(group, name, part, width)
     return svg.drawing(root)
-
-
-def parts(graph: nx.DiGraph) -> dict[str, nx.DiGraph]:
-    """Part -> its own graph, in the order of the nodes."""
-    names = dict.fromkeys(str(data.get("part", "cell")) for _, data in graph.nodes(data=True))
-    return {
-        name: graph.subgraph([n for n, data in graph.nodes(data=True) if str(data.get("part", "cell")) == name])
-        for name in names
-    }
 
 
 def place(part: nx.DiGraph, longest: int = 0, width: float = CELL_WIDTH) -> Layout:

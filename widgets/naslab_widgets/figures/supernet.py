@@ -16,11 +16,12 @@ from typing import Any
 
 import networkx as nx
 
+from naslab.analysis.cell_shape import parts
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.spaces import DrawnSupernet
 from naslab_widgets.figures import svg
-from naslab_widgets.figures.cell import in_order, node_label, parts, pretty, text_width
+from naslab_widgets.figures.cell import in_order, node_label, pretty, text_width
 from naslab_widgets.figures.layout import LABEL_HEIGHT, PLACES, RADIUS, Box, Layout, Point, layered, overlap
 from naslab_widgets.figures.palette import colours
 
