@@ -42,6 +42,8 @@ from naslab.spaces.space import Space
 
 ROOM = 2 * 2**30
 """Bytes of kept trainings from which on the oldest are removed. What is missed later is trained again."""
+KEPT = "[0-9]*.snapshot"
+"""What kept trainings are called. A file that a worker is still writing begins with a dot."""
 WORKERS = "workers"
 """What `turn` calls the number of proposals that are open at once. It is no knob of the searcher's."""
 
@@ -274,7 +276,7 @@ class Trials:
             self._folder = self._temporary_folder()
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            for file in other._folder.glob("[0-9]*.snapshot"):
+            for file in other._folder.glob(KEPT):
                 shutil.copyfile(file, self._folder / file.name)
 
     def _told_apart(self, proposal: Proposal) -> Trained:
@@ -307,7 +309,7 @@ class Trials:
         """Remove the oldest trainings that no open proposal begins with, if there are too many."""
         if self._folder is None or not self._folder.is_dir():
             return
-        files = [(entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in os.scandir(self._folder)]
+        files = [(file.stat().st_mtime, file.stat().st_size, str(file)) for file in self._folder.glob(KEPT)]
         used = sum(size for _, size, _ in files)
         needed = {str(stage.keep) for proposal, _ in self._open.values() for stage in self._lineage(proposal)[-2:]}
         for _, size, path in sorted(files):

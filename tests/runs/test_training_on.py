@@ -141,6 +141,19 @@ def test_there_is_room_for_so_much_only(begin, calm, tmp_path, monkeypatch):
     assert len(list((tmp_path / "run" / "candidates").iterdir())) <= 2
 
 
+def test_what_a_worker_is_still_writing_is_left_alone(begin, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "ROOM", 0)
+    search = begin(tmp_path / "run")
+    next(search)
+    beside = tmp_path / "run" / "candidates" / ".000099-0123456789ab.snapshot.tmp"
+    beside.symlink_to("gone")  # renamed between being listed and being looked at
+    next(search)
+    beside.unlink()
+    beside.write_bytes(b"half")
+    next(search)
+    assert beside.read_bytes() == b"half"
+
+
 @pytest.mark.slow
 def test_a_full_disk_pauses_the_run(begin, calm, tmp_path, monkeypatch):
     search = begin(tmp_path / "run")
