@@ -43,8 +43,15 @@ SPACES = {
     "darts": nl.spaces.DartsCell(nodes=2, channels=8, cells=3),
     "enas": nl.spaces.EnasMacro.laptop(),
 }
-COMMON = {"batch_size": BATCH, "w_lr": 0.1, "w_lr_min": 0.001, "alpha_lr": 0.02}
-"""A short search on few images: rates as in the first notebook."""
+COMMON = {
+    "batch_size": BATCH,
+    "w_lr": 0.1,
+    "w_lr_min": 0.001,
+    "w_weight_decay": 3e-4,
+    "alpha_lr": 0.02,
+    "alpha_scale": 1e-3,
+}
+"""A short search on few images: rates as in the first notebook, all else for all as for DARTS."""
 FAMILY: dict[str, tuple[Any, dict[str, Any]]] = {
     "darts": (nl.searchers.Darts, {"order": 1}),
     "milenas": (nl.searchers.MiLeNAS, {}),

@@ -6,8 +6,8 @@ At given weights, with g_b the gradient of the loss of mini-batch b of M, all we
     variance       =  1/(M - 1) sum_b |g_b - g|^2          estimates  E |g_b - E g_b|^2
 
 The paper bounds the variance of the weights of wide and of narrow cells by different constants, and sees wide cells
-have the smaller one. `relative` is the variance over |g|^2, which does not change if the loss is multiplied by a
-number (Faghri et al. 2020, https://arxiv.org/abs/2007.04532).
+have the smaller one; the estimate is ours. `relative` is the variance over |g|^2, which does not change if the loss is
+multiplied by a number (Faghri et al. 2020, https://arxiv.org/abs/2007.04532).
 
     watching    the same after each epoch of a training, which it does not disturb
 """

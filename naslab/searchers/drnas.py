@@ -2,12 +2,15 @@
 
     on each edge: theta <- Dirichlet(elu(alpha) + 1), the weights of the operations
     alpha <- alpha - Adam(grad_alpha L_val(w, theta)), along the path of the draw (Eq. 4); decay pulls elu(alpha) + 1
-        to one, where no weights are likelier than others (the paper's distance regulariser)
+        to one, where no weights are likelier than others (the paper's distance regulariser, as the authors' code has
+        it by default: `--reg_type l2 --reg_scale 1e-3`, not the divergence from that Dirichlet)
     w <- w - SGD(grad_w L_train(w, theta)), with a draw of its own
     derive from the mean of the Dirichlet
 
-Differences from the paper: one stage, with all channels; its progressive scheme of partial channels (one in 4, then one
-in 2, with operations pruned between) is not here. `GradientSearch` combines a Dirichlet with partial channels.
+Differences from the authors' code (https://github.com/xiangning-chen/DrNAS, DARTS-space/train_search.py): one stage,
+with all channels. Theirs has two of 25 epochs, on one channel in 6, then one in 4, with four operations an edge kept
+between them (NAS-Bench-201: two of 50, one in 4, then in 2, three operations); in the first ten epochs of each only the
+weights move. `GradientSearch` combines a Dirichlet with partial channels and a warm-up.
 """
 
 from __future__ import annotations

@@ -14,8 +14,12 @@ Differences from the authors' code (https://github.com/MiaoZhang0525/ENNAS_MASTE
 - It writes a cell as numbers, moves the member by 0.01 times the mean of normal perturbations, each weighted with its
   novelty, and rounds. So small a step seldom changes a rounded number, and options have no order: here a perturbation
   draws some choices anew, and the step goes to the most novel one.
-- The distance is the number of choices that differ, over both cells; it counts nodes that differ, each cell alone.
-- The evolution takes parents as SPOS does, with the authors' numbers.
+- The distance is the number of choices that differ, over both cells. Theirs is the share of pairs (source, operation)
+  that differ, each cell alone; the code compares the pairs of the first two nodes of four, and never falls below 1/2.
+- Novelty alone chooses. Their variant that is rewarded, too (half novelty, half accuracy), is commented out there.
+- The learning rate falls update by update, theirs epoch by epoch.
+- The evolution takes parents as SPOS does, with the authors' numbers; there mutants come from the best 40 and two
+  points cut a crossing. The published script has it, but runs random search: the best of 1,000 children.
 """
 
 from __future__ import annotations
@@ -64,11 +68,11 @@ class EN2ASHyperparameters(OneShotHyperparameters):
     perturbations: int = 10
     """n: so many are tried, of which the most novel is trained."""
     perturbation_rate: float = 0.2
-    """Probability that a perturbation draws a choice anew (the authors' mutation rate)."""
+    """Probability that a perturbation draws a choice anew (ours: the authors' mutation rate)."""
     population: int = 100
     """Children in a generation, at most."""
-    generations: int = 60
-    """Generations of the evolution."""
+    generations: int = 61
+    """Generations of the evolution: a random one and 60 that are bred."""
     parents: int = 60
     """So many of the best children so far are mutated and crossed."""
     crossovers: int = 60

@@ -23,6 +23,8 @@ Differences from the authors' code:
   by attention over the nodes before, and the convolutions have no head start over the other operations of a cell (a
   bias of 10 inside the tanh, and in the normal cell 0.5 outside).
 - Adam has its usual constants, not beta_1 = 0 and epsilon = 1e-3.
+- The gradient of the shared weights is scaled down, as a whole. In their utils.py each tensor's is, to the same norm,
+  but it then goes on with the gradients as they were.
 - Batch normalisation takes the statistics of the mini-batch for rewards, too; those that it keeps belong to no child.
 - The result is the best of ten children on 512 validation images, not on a mini-batch; no dropout, no auxiliary heads.
 """

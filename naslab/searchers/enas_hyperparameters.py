@@ -67,7 +67,7 @@ class EnasHyperparameters:
     w_l2: float = 2.5e-4
     """What a unit of the squared norm of a child's weights costs (paper: 1e-4)."""
     w_clip: float = 5.0
-    """The gradient of the shared weights is scaled down to this norm (main.py)."""
+    """The gradient of the shared weights is scaled down to this norm (main.py; see `enas`)."""
     controller_steps: int = 50
     """Steps of the controller in an epoch."""
     children: int = 20

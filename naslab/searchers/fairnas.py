@@ -12,6 +12,9 @@ weights move with the last of the m. `MobileChain.fair()` has the paper's blocks
 Differences from the paper:
 - Choices may have fewer options than m (`Fair`); `search.paths.strict` says whether the fairness is strict.
 - The evolution is that of SPOS, for accuracy within limits, not NSGA-II for accuracy, multiply-adds and parameters.
+- The authors published no code of the search (https://github.com/xiaomi-automl/FairNAS evaluates what was found).
+  Epochs, cosine and weight decay are also those of Sony's implementation (https://github.com/sony/nnabla-nas,
+  examples/classification/fairnas); batch size, learning rate and labels, which differ there, are ours.
 """
 
 from __future__ import annotations
@@ -29,18 +32,18 @@ LAPTOP: Mapping[str, Any] = MappingProxyType({**SMALL, "epochs": 1, "w_lr": 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class FairNASHyperparameters(OneShotHyperparameters):
-    """Defaults are those of the paper's search on ImageNet (Sec. 4.1); where they are not told there, as for SPOS."""
+    """Defaults are for ImageNet; what is not given here is as for SPOS."""
 
     epochs: int = 150
     """Passes over the training part, m paths a mini-batch."""
     batch_size: int = 256
-    """Images in a mini-batch of either part."""
+    """Images in a mini-batch of either part (ours)."""
     w_lr: float = 0.045
-    """Learning rate of the shared weights at the start."""
+    """Learning rate of the shared weights at the start (ours)."""
     schedule: str = "cosine"
     """How it falls, update by update: "linear" or "cosine"."""
     label_smoothing: float = 0.0
-    """Share of each label that is spread over all classes."""
+    """Share of each label that is spread over all classes (ours)."""
 
 
 class FairNAS(OneShot):

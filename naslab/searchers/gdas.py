@@ -7,11 +7,13 @@
     t falls in equal steps from 10 in the first epoch to 0.1 in the last
 
 The temperatures are those of the authors' code (https://github.com/D-X-Y/AutoDL-Projects, scripts-search/algos/GDAS.sh:
-`--tau_max 10 --tau_min 0.1`; exps/algos/GDAS.py: `tau_max - (tau_max - tau_min) * epoch / (total_epoch - 1)`).
+`--tau_max 10 --tau_min 0.1`; exps/algos/GDAS.py: `tau_max - (tau_max - tau_min) * epoch / (total_epoch - 1)`), epochs,
+batch size and rates those of configs/search-opts/GDAS-NASNet-CIFAR.config there.
 
-Differences from the authors' code: it gives the operations that were not chosen a share in the gradient by adding their
-(zero) weights to the output; here the gradient goes through the chosen one alone, as the paper has it. Momentum and
-decay go on for an operation that was not chosen if it was on another edge that leaves the same state.
+Differences from the authors' code: there the weights move before the alphas, by Nesterov's momentum. It gives the
+operations that were not chosen a share in the gradient by adding their (zero) weights to the output; here the gradient
+goes through the chosen one alone, as the paper has it. Momentum and decay go on for an operation that was not chosen if
+it was on another edge that leaves the same state.
 """
 
 from __future__ import annotations
@@ -23,10 +25,14 @@ from naslab.searchers.gradient import Composed, Parts, StraightThrough, Training
 
 @dataclass(frozen=True, kw_only=True)
 class GDASHyperparameters(Training):
-    """Defaults are those of the paper's search on CIFAR-10."""
+    """Defaults are those of the authors' search on CIFAR-10."""
 
     epochs: int = 250
     """Passes over the half of the training data that moves the weights."""
+    batch_size: int = 256
+    """Images in a mini-batch of either half."""
+    w_weight_decay: float = 5e-4
+    """Weight decay of the weights."""
     temperature: float = 10.0
     """Of the samples at the start; falls in equal steps."""
     temperature_end: float = 0.1

@@ -8,8 +8,12 @@
 
 Second order takes both gradients through one step of the weights. lambda is 1, all else as in DARTS.
 
-Differences from the authors' code: the size of a cell is the number of parameters of the network that the space
-builds of it, where theirs is its number of convolutions; validation accuracy is the mean over an epoch's mini-batches.
+Differences from the authors' code (https://github.com/chaoyanghe/MiLeNAS, search_algorithm): it has a weight for the
+training gradient, too, and its step of first order uses that one alone. Its early stop, off by default, waits for six
+convolutions in the normal cell and none in the reduction cell; `patience` is ours. It clips the gradients of the
+alphas, where they move nothing, and not those of the weights. The size of a cell is the number of parameters of the
+network that the space builds of it, where theirs is its number of convolutions; validation accuracy is the mean over an
+epoch's mini-batches.
 """
 
 from __future__ import annotations

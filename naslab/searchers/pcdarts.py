@@ -6,6 +6,9 @@
       product of the two softmaxes
     - for the first 15 of 50 epochs only the weights move
 
+Sizes and rates are those of the authors' code (https://github.com/yuhuixu1993/PC-DARTS, train_search.py and
+model_search.py).
+
 In an event the rows of `probabilities` are those products: the rows of a node sum to one together.
 """
 
@@ -18,14 +21,12 @@ from naslab.searchers.gradient import Composed, PartialChannels, Parts, Training
 
 @dataclass(frozen=True, kw_only=True)
 class PCDartsHyperparameters(Training):
-    """Defaults are those of the paper's search on CIFAR-10."""
+    """Defaults are those of the authors' search on CIFAR-10."""
 
     batch_size: int = 256
     """Images in a mini-batch of either half."""
     w_lr: float = 0.1
     """Learning rate of the weights at the start; falls along a cosine, epoch by epoch."""
-    w_lr_min: float = 0.0
-    """Learning rate of the weights at the end of the cosine."""
     alpha_lr: float = 6e-4
     """Learning rate of the architecture (Adam)."""
     one_in: int = 4

@@ -13,6 +13,12 @@ Only the paths that were drawn are in memory: two of O in the step of the archit
 Differences from the paper: the expected cost joins the loss by a sum for either rule (Eq. 7; its REINFORCE rule takes
 the cost into the reward), in units of the dearest network; costs are counted multiply-adds or parameters, or a table of
 measured latencies by way of `GradientSearch`. The paths are edges of a cell, where the paper's are blocks of a chain.
+
+Differences from the authors' code (https://github.com/mit-han-lab/proxylessnas, search/imagenet_arch_search.py and
+nas_manager.py): there the warm-up is 40 epochs with a cosine of its own from 0.05, then come 120; the alphas move once
+in five steps; the gradient rule is by default that of all paths (`--grad_binary_mode two` is the paper's), and the cost
+multiplies the loss (`add#linear`, with 0.1, is Eq. 7). A step of REINFORCE has ten paths there, and the baseline is
+nearly their mean, as it moves 0.99 of the way. Momentum is Nesterov's, labels are smoothed, no gradient is clipped.
 """
 
 from __future__ import annotations
@@ -25,10 +31,16 @@ from naslab.searchers.gradient import BinaryGates, Composed, Parts, Reinforce, R
 
 @dataclass(frozen=True, kw_only=True)
 class ProxylessNASHyperparameters(Training):
-    """Defaults are those of the paper and its code, as far as they carry over from chains to cells."""
+    """Defaults are those of the authors' search on ImageNet; what is not given here is as for DARTS."""
 
     epochs: int = 160
     """Passes over the half of the training data that moves the weights."""
+    batch_size: int = 256
+    """Images in a mini-batch of either half."""
+    w_lr_min: float = 0.0
+    """Learning rate of the weights at the end of the cosine."""
+    w_weight_decay: float = 4e-5
+    """Weight decay of the weights."""
     alpha_lr: float = 1e-3
     """Learning rate of the architecture (Adam)."""
     alpha_beta1: float = 0.0
@@ -40,7 +52,7 @@ class ProxylessNASHyperparameters(Training):
     warmup: float = 0.25
     """Share of the epochs, at the start, in which only the weights move."""
     baseline_decay: float = 0.99
-    """REINFORCE only: memory of the moving average of the reward."""
+    """REINFORCE only: memory of the moving average of the reward (ours, for one path a step)."""
     resource_weight: float = 0.1
     """Loss that the dearest cell is worth; 0: cost does not matter, until it is turned up."""
     resource: str = "multiply_adds"

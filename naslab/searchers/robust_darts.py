@@ -4,10 +4,14 @@
     stop when the average of 5 epochs ago is less than 0.75 of the average now: the loss turns sharp, and skip
     connections are about to take over; the result is the cell of 5 epochs ago
 
-The paper's other cures, dropout along paths and stronger decay of the weights, are `skip_dropout` in P-DARTS' form
-(dropout behind skip connections, off unless a rate is given) and `w_weight_decay`.
+Of the paper's other cures, stronger decay of the weights is `w_weight_decay`. Its drop path, which grows linearly to a
+rate of 0.2 to 0.6, with cutout, is not here; `skip_dropout` is that of P-DARTS instead (behind skip connections, off
+unless a rate is given).
 
-Difference from the paper: the eigenvalue is that of one validation mini-batch an epoch.
+The authors' code (https://github.com/automl/RobustDARTS, src/search, and `EVLocalAvg` in src/utils.py) has other
+constants: one eigenvalue, that of a validation mini-batch as here, every other epoch; it stops when the average of five
+is more than 1.3 times that of four before, and not before epoch 10. It takes the largest eigenvalue, here it is that of
+largest magnitude, and searches by second order.
 """
 
 from __future__ import annotations
@@ -19,10 +23,10 @@ from naslab.searchers.gradient import Bilevel, Composed, Cure, EigenvalueStop, P
 
 @dataclass(frozen=True, kw_only=True)
 class RobustDartsHyperparameters(Training):
-    """Defaults are those of the paper."""
+    """Window and ratio are ours, near those of the authors' code; all else is as for DARTS."""
 
     order: int = 1
-    """1 takes the weights as they are; 2 looks through one step of them."""
+    """1 takes the weights as they are; 2, the authors' choice, looks through one step of them."""
     window: int = 5
     """Epochs that are averaged, and epochs that are looked back."""
     ratio: float = 0.75

@@ -5,8 +5,9 @@
 
 The radius grows from 0.03 to 0.3 as in the authors' code (https://github.com/xiangning-chen/SmoothDARTS,
 sota/cnn/train_search.py: `0.03 + (epsilon_alpha - 0.03) * epoch / epochs`, so that 0.3 would be reached after the last
-epoch; attacker/perturb.py: 7 steps of 2 radius / 7 from a random start, each clipped). Difference: there the adversary
-looks at the network in evaluation mode, here at the statistics of the mini-batch.
+epoch; attacker/perturb.py: 7 steps of 2 radius / 7 from a random start, each clipped; `clip` of model_search.py brings
+the weights back to distributions). Differences: there the adversary looks at the network in evaluation mode, here at
+the statistics of the mini-batch; there it gives up where it has not raised the loss.
 
 A smooth landscape around the mixture loses less when one operation an edge is kept.
 """

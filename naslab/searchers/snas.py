@@ -8,12 +8,15 @@
 All training data is for both: there is no validation half, so that the validation figures of an event are those of the
 training batch.
 
-Temperatures, epochs and learning rates are those of the authors' code (https://github.com/SNAS-Series/SNAS-Series,
-SNAS/README.md, train_search.py, and `Temp_Scheduler` in utils.py: 1 to 0.03 over 150 epochs, linearly).
+Temperatures, epochs, learning rates and the alphas at the start are those of the authors' code
+(https://github.com/SNAS-Series/SNAS-Series, SNAS/README.md, train_search.py, and `Temp_Scheduler` in utils.py: 1 to
+0.03 over 150 epochs, linearly; its alphas start around one, which a softmax does not see).
 
 Differences from that code: the resource loss is the expected cost of p in units of the dearest cell, whose gradient is
 exact; theirs is the sum of the logarithms of the costs of the sample, times 0.01. Costs are counted parameters or
-multiply-adds, or a table of measurements; off unless a weight is given. No drop path (theirs: 0.3).
+multiply-adds, or a table of measurements; off unless a weight is given. No drop path (theirs: 0.3). Adam moves the
+alphas, as in their distributed version; on a single GPU theirs is SGD of the same rate. Their gradient is not clipped
+(there: to a norm of 10).
 """
 
 from __future__ import annotations
@@ -25,10 +28,12 @@ from naslab.searchers.gradient import Composed, Concrete, Parts, Resource, Singl
 
 @dataclass(frozen=True, kw_only=True)
 class SNASHyperparameters(Training):
-    """Defaults are those of the paper's search on CIFAR-10."""
+    """Defaults are those of the authors' search on CIFAR-10."""
 
     epochs: int = 150
     """Passes over the training data."""
+    alpha_scale: float = 0.01
+    """Standard deviation of the alphas at the start."""
     temperature: float = 1.0
     """Of the samples at the start; falls in equal steps."""
     temperature_end: float = 0.03

@@ -7,7 +7,9 @@
 The two phases have nothing to do with each other: the weights are trained before it is known what is looked for, and
 any number of evolutions, each within other limits, could follow.
 
-Differences from the authors' code:
+Differences from the authors' code (https://github.com/megvii-model/SinglePathOneShot):
+- Paths are uniform over the space; the code first draws a range of multiply-adds, ten million wide between 290 and 360
+  million, then a path within it.
 - Weight decay moves scales and shifts, too.
 - Batch normalisation of the shared weights has a scale and a shift, so that a child inherits all that it has.
 - The last generation is judged as well; a random child is not looked for without an end.
@@ -28,7 +30,7 @@ LAPTOP: Mapping[str, Any] = MappingProxyType({**SMALL, "epochs": 4, "w_lr": 0.1}
 
 @dataclass(frozen=True, kw_only=True)
 class SPOSHyperparameters(OneShotHyperparameters):
-    """Defaults are those of the paper's search on ImageNet."""
+    """Defaults are those of the authors' search on ImageNet."""
 
 
 class SPOS(OneShot):

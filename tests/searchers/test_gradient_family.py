@@ -48,6 +48,41 @@ def test_without_its_parts_every_preset_is_darts(digits):
     assert [stopping.advance() for _ in range(2)] == expected
 
 
+def test_the_constants_are_those_of_the_authors_code():
+    """Where they are not those of DARTS: the scripts that the modules name."""
+    of = {name: nl.searchers.SEARCHERS[name].Hyperparameters() for name in PRESETS}
+    darts = {"batch_size": 64, "w_lr": 0.025, "w_lr_min": 0.001, "w_weight_decay": 3e-4, "alpha_lr": 3e-4}
+    darts |= {"epochs": 50, "w_momentum": 0.9, "w_clip": 5.0, "train_portion": 0.5, "alpha_scale": 1e-3}
+    darts |= {"alpha_beta1": 0.5, "alpha_beta2": 0.999, "alpha_weight_decay": 1e-3}
+    other = {
+        "snas": {"epochs": 150, "alpha_scale": 0.01, "temperature": 1.0, "temperature_end": 0.03},
+        "gdas": {
+            "epochs": 250,
+            "batch_size": 256,
+            "w_weight_decay": 5e-4,
+            "temperature": 10.0,
+            "temperature_end": 0.1,
+        },
+        "proxylessnas": {
+            "epochs": 40 + 120,
+            "warmup": 40 / (40 + 120),
+            "batch_size": 256,
+            "w_lr_min": 0.0,
+            "w_weight_decay": 4e-5,
+            "alpha_lr": 1e-3,
+            "alpha_beta1": 0.0,
+            "alpha_weight_decay": 0.0,
+        },
+        "pcdarts": {"batch_size": 256, "w_lr": 0.1, "alpha_lr": 6e-4, "one_in": 4, "warmup": 15 / 50},
+        "drnas": {"w_lr": 0.1, "w_lr_min": 0.0, "alpha_lr": 6e-4},
+        "sdarts": {"radius": 0.03, "radius_end": 0.3, "ascent_steps": 7},
+        "milenas": {"valid_weight": 1.0},
+    }
+    for name, given in of.items():
+        expected = darts | other.get(name, {})
+        assert {constant: getattr(given, constant) for constant in expected} == expected, name
+
+
 def test_milenas_adds_the_two_gradients(digits, monkeypatch):
     search = make("milenas", digits, valid_weight=0.5)
     network = search.network.train()

@@ -111,7 +111,7 @@ class Perturbation(Cure):
     """The step of the weights is made at weights of the operations that are off by up to a radius.
 
     "random" draws what they are off by; "adversarial" climbs the training loss, by projected steps of the sign of its
-    gradient. Rows are brought back to non-negative weights that sum to what they did.
+    gradient. Rows are brought back to weights from 0 to 1 that sum to what they did.
     """
 
     kind: str = "random"
@@ -156,9 +156,11 @@ class Perturbation(Cure):
 
 
 def _as_before(moved: Tensor, before: Tensor) -> Tensor:
-    """Non-negative, with the sum of each row as before."""
-    positive_part = moved.clamp_min(0)
-    return positive_part * (before.sum(dim=1) / positive_part.sum(dim=1).clamp_min(1e-12)).unsqueeze(1)
+    """From 0 to 1, with the sum of each row as before; where nothing is left of it, the largest weight has it all."""
+    kept = moved.clamp(0, 1)
+    largest = F.one_hot(moved.argmax(dim=1), moved.shape[1]).to(moved)
+    kept = torch.where((kept > 0).any(dim=1, keepdim=True), kept, largest)
+    return kept * (before.sum(dim=1) / kept.sum(dim=1)).unsqueeze(1)
 
 
 @dataclass(frozen=True, kw_only=True)

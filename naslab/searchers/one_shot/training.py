@@ -32,7 +32,8 @@ SMALL: Mapping[str, Any] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class OneShotHyperparameters:
-    """Defaults are those of SPOS on ImageNet (Guo et al. 2020, Sec. 4, and the authors' code)."""
+    """Defaults are those of the authors of SPOS on ImageNet (https://github.com/megvii-model/SinglePathOneShot,
+    src/Supernet/train.py and src/Search/search.py); the numbers of images are ours."""
 
     epochs: int = 120
     """Passes over the training part (150,000 mini-batches of ImageNet)."""
@@ -67,9 +68,9 @@ class OneShotHyperparameters:
     mutation_rate: float = 0.1
     """Probability that a choice of a parent is drawn anew, from the next generation on."""
     valid_images: int = 50_000
-    """Validation images that judge a child, or as many as there are."""
+    """Validation images that judge a child, or as many as there are (theirs: 8,000)."""
     recalibration_images: int = 20_000
-    """Training images that measure a child's batch normalisation anew; not more than judge it."""
+    """Training images that measure a child's batch normalisation anew; not more than judge it (theirs: 25,600)."""
     batch_norm: str = "recalibrated"
     """What a child is normalised by when it is judged: "recalibrated", "batch" or "kept"."""
     max_flops: float | None = None

@@ -77,6 +77,18 @@ def test_a_perturbed_row_is_a_distribution_within_the_radius(kind):
     assert torch.equal(found, again)
 
 
+def test_a_row_of_which_nothing_is_left_goes_to_its_largest_weight():
+    """At a radius above the weights, one row in a hundred is pushed below zero in all its places."""
+    given = {"cell": torch.full((2000, 5), 0.2)}
+    found = g.Perturbation().perturbed(given, lambda w: w["cell"].sum(), torch_generator(0), {"perturbation": 1.0})
+    drawn = 0.2 + 2 * torch.rand(2000, 5, generator=torch_generator(0)) - 1
+    lost = (drawn < 0).all(dim=1)
+    assert 5 < lost.sum() < 50
+    assert torch.equal(found["cell"][lost].argmax(dim=1), drawn[lost].argmax(dim=1))
+    assert_close(found["cell"].sum(dim=1), torch.ones(2000))
+    assert found["cell"].min() == 0
+
+
 def test_the_adversary_finds_the_worst_corner():
     """A linear loss on one row: the worst is +radius where the slope is above, -radius below."""
     given = {"cell": torch.full((1, 4), 0.25)}
