@@ -34,8 +34,10 @@ Result = TypeVar("Result")
 
 START_SECONDS = 120.0
 """How long a worker may take until it is ready; loading torch from a slow disk takes most of it."""
-RESTART_SECONDS = 0.1
-"""How long to wait until a worker that could not be started is tried again."""
+RESTARTS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""Seconds to wait after each start that failed: a server that was killed may take a while to be gone."""
+LEAVE_SECONDS = 5.0
+"""How long an idle worker may take to end by itself."""
 _SET_PDEATHSIG = 1
 
 
@@ -185,18 +187,13 @@ class _Lane:
                     call.future.set_result(result)
             del call  # or it would live until the next one comes
         if self.child is not None:
-            self.child.end()
+            self.child.leave()
 
     def _answer(self, call: _Call) -> Any:
         content = None
         for _ in range(self._limits.tries):
             if self.child is None or not self.child.process.is_alive():
-                try:
-                    self.child = _Child(self._limits)
-                except (EOFError, OSError) as error:  # the server that forks them has died; the next try begins another
-                    content = f"it could not be started: {type(error).__name__}"
-                    time.sleep(RESTART_SECONDS)
-                    continue
+                self.child = self._start()
             kind, content = call.run(self.child, self._limits.timeout)
             if kind == "result":
                 return content
@@ -215,6 +212,17 @@ class _Lane:
                 raise TimedOut(f"it took longer than {self._limits.timeout:g} seconds, and was ended")
         raise Crashed(f"its process died ({content}), {self._limits.tries} times out of {self._limits.tries}")
 
+    def _start(self) -> _Child:
+        """A new worker. Those who killed the server that forks them, or it before it was ready, get another chance."""
+        why: Exception | None = None
+        for pause in RESTARTS:
+            try:
+                return _Child(self._limits)
+            except (EOFError, OSError) as error:
+                why = error
+                time.sleep(pause)
+        raise Crashed(f"no process could be started for it, {len(RESTARTS)} times ({type(why).__name__}: {why})")
+
 
 class _Child:
     """A worker process, seen from its parent."""
@@ -228,8 +236,11 @@ class _Child:
             self.process.start()
         finally:
             other.close()
-        if self._hear(START_SECONDS)[0] != "ready":
+        kind, why = self._hear(START_SECONDS)
+        if kind != "ready":
             self.end()
+            if kind == "died" and self.process.exitcode != 1:  # an exception would have ended it with 1
+                raise EOFError(f"it was killed, {why}")
             raise RunError(
                 "a worker process could not be started; what it wrote says why. In a script, workers may be used only "
                 'under `if __name__ == "__main__":`, for each of them imports the script'
@@ -274,8 +285,14 @@ class _Child:
                 return signal.Signals(-code).name
         return f"exit code {code}"
 
+    def leave(self) -> None:
+        """End it while it is idle: by itself, so that it tidies up what it has of the system, semaphores say."""
+        self._pipe.close()
+        self.process.join(LEAVE_SECONDS)
+        self.end()
+
     def end(self) -> None:
-        self._pipe.close()  # an idle one ends by itself
+        self._pipe.close()
         self.process.kill()
         self.process.join()
 
@@ -302,6 +319,7 @@ def _work(pipe: Connection, limits: Limits) -> None:
     pipe.send(("ready", None))
     function: Any = None
     while True:
+        signal.signal(signal.SIGTERM, _tidily)  # the end of a script that has not shut the pool down
         try:
             new, args, kwargs = pipe.recv()
         except (EOFError, OSError):  # the parent has closed its end
@@ -309,6 +327,7 @@ def _work(pipe: Connection, limits: Limits) -> None:
         except Exception as error:  # it names something that this process cannot import
             pipe.send(("unsendable", f"{type(error).__name__}: {error}"))
             continue
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         function = new or function
         try:
             answer = "result", function(*args, **kwargs)
@@ -320,6 +339,10 @@ def _work(pipe: Connection, limits: Limits) -> None:
             return
         except Exception as error:
             pipe.send(("unsendable", f"{type(error).__name__}: {error}"))
+
+
+def _tidily(*_: Any) -> None:
+    raise SystemExit
 
 
 def _die_with_parent() -> None:

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import CancelledError, Executor, wait
 from functools import partial
 from multiprocessing import forkserver
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,22 @@ def raise_odd():
 def bar(count):
     from tqdm import tqdm
     return sum(1 for _ in tqdm(range(count), disable=True))
+
+KEPT = []
+
+def bar_and_lock(count):
+    import multiprocessing
+    KEPT.append(multiprocessing.get_context("spawn").Lock())
+    return bar(count)
+
+def stillborn(pipe, limits):
+    from pathlib import Path
+    from naslab.estimators.workers import _work
+    deaths = Path(__file__).with_name("deaths")
+    if deaths.stat().st_size:
+        deaths.write_text(deaths.read_text()[1:])
+        os.kill(os.getpid(), signal.SIGKILL)
+    _work(pipe, limits)
 """
 
 
@@ -284,7 +301,7 @@ def test_all_processes_of_a_pool_are_killed_again_and_again(functions):
 
 
 def test_a_server_that_cannot_be_had_is_a_crash_of_the_call(monkeypatch):
-    monkeypatch.setattr(workers, "RESTART_SECONDS", 0.0)
+    monkeypatch.setattr(workers, "RESTARTS", (0.0,) * 3)
 
     def gone(self):
         raise EOFError("unexpected EOF")
@@ -292,26 +309,39 @@ def test_a_server_that_cannot_be_had_is_a_crash_of_the_call(monkeypatch):
     with Workers(1) as pool:
         with monkeypatch.context() as patch:
             patch.setattr(workers._context().Process, "start", gone)
-            with pytest.raises(Crashed, match=r"could not be started: EOFError.*3 times out of 3"):
+            with pytest.raises(
+                Crashed, match=r"no process could be started for it, 3 times \(EOFError: unexpected EOF\)"
+            ):
                 pool.submit(math.sqrt, 4.0).result(60)
         assert pool.submit(math.sqrt, 4.0).result(60) == 2
+
+
+def test_one_that_is_killed_before_it_is_ready_costs_a_call_none_of_its_tries(functions, monkeypatch):
+    deaths = Path(functions.__file__).with_name("deaths")
+    deaths.write_text("x" * 3)
+    monkeypatch.setattr(workers, "_work", functions.stillborn)
+    with Workers(1, tries=1) as pool:
+        assert pool.submit(math.sqrt, 4.0).result(60) == 2
+    assert deaths.read_text() == ""
 
 
 TIDY = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from naslab_test_functions import bar
+from naslab_test_functions import bar_and_lock
 from naslab.estimators import Workers
 if __name__ == "__main__":
     pool = Workers(2)
-    print(sum(future.result() for future in [pool.submit(bar, 3) for _ in range(4)]), flush=True)
+    print(sum(future.result() for future in [pool.submit(bar_and_lock, 3) for _ in range(4)]), flush=True)
+    {end}
 """
 
 
 @pytest.mark.slow
-def test_a_script_ends_without_a_word_about_leaked_semaphores(functions, tmp_path):
-    """A progress bar in a worker has a lock that belongs to the system; the worker is killed at the end."""
-    (tmp_path / "script.py").write_text(TIDY)
+@pytest.mark.parametrize("end", ["", "pool.shutdown()"])
+def test_a_script_ends_without_a_word_about_leaked_semaphores(functions, tmp_path, end):
+    """A progress bar in a worker has a lock that belongs to the system, and other things may have, too."""
+    (tmp_path / "script.py").write_text(TIDY.format(end=end))
     done = subprocess.run(
         [sys.executable, str(tmp_path / "script.py"), os.path.dirname(functions.__file__)],
         capture_output=True,
