@@ -18,7 +18,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -212,6 +212,10 @@ class Search(Iterator[Event]):
             if isinstance(searcher, Trials):
                 searcher.keep_in(store.candidates)
 
+    moved: Callable[[], None] = staticmethod(lambda: None)
+    """Called after each step, measurement and rewind, in the thread that did it: the open view's way to hear of what
+    was done by hand. It must take no time, and do nothing to the search."""
+
     # --- the loop ----------------------------------------------------------------------------------
 
     def __next__(self) -> Event:
@@ -233,7 +237,8 @@ class Search(Iterator[Event]):
             self._write()
             event = self._pending[-1]
             self._pending = []
-            return event
+        self.moved()
+        return event
 
     def _advance(self) -> tuple[dict[str, float], list[Event]]:
         """The wishes that were heard; the next step's event, after those of the knobs that were turned for it."""
@@ -368,7 +373,8 @@ class Search(Iterator[Event]):
             self._write()
             value = self.searcher.measure(name)
             self._say(Measured(step=self.step, name=name, value=value))
-            return value
+        self.moved()
+        return value
 
     def rewind(self, step: int) -> None:
         """Back to the moment after `step`, exactly. What came later stays in the run as abandoned."""
@@ -384,6 +390,7 @@ class Search(Iterator[Event]):
             with self._queue:
                 self._queued.clear()
             self._lost = False
+        self.moved()
 
     def fork(self, run: str | os.PathLike[str] | None, step: int | None = None) -> Search:
         """A second search, which begins as an exact copy of the moment after `step` (now).

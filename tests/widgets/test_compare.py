@@ -192,6 +192,51 @@ def test_a_rewind_is_seen_while_they_stand_still(tmp_path):
     compare.stop()
 
 
+@pytest.mark.parametrize("show", [lambda search: Compare([search, evolution()]), Lab])
+def test_what_is_done_by_hand_is_shown_at_once(show, tmp_path):
+    """Nothing but the search is touched: the open view hears of it by itself."""
+    search = evolution_run(tmp_path / "run")
+    view, sent = show(search), []
+    view.view.send = lambda content, buffers=(): sent.append(content["status"])
+    view.run(1)
+    search.set("sample", 1)
+    view.run(3)
+    view.view._hear(view.view, {"type": "hello"}, [])
+    view._publisher.join(10)
+    slider = next(iter(view._knobs.values())).sliders if isinstance(view, Compare) else view._knobs.sliders
+    assert slider["sample"].value == 1
+
+    def steps():
+        view._publisher.join(10)
+        if isinstance(view, Compare):
+            return sent[-1]["tracks"][0]["step"], view.view.tracks[0].history.rows()[:, 0].tolist()
+        return sent[-1]["step"], view.view._ledger.column("step").tolist()
+
+    assert steps() == (4, [1, 2, 3, 4])
+    search.rewind(1)
+    assert steps() == (1, [1])
+    assert slider["sample"].value == 2, "the knob has gone back, too"
+    assert search.knobs["sample"].value == 2, "and nobody has turned it"
+    next(search)
+    assert steps() == (2, [1, 2])
+    view.stop()
+    view._publisher.join(10)
+    told = len(sent)
+    next(search)
+    view._publisher.join(10)
+    assert len(sent) == told, "one that was stopped tells no more"
+
+
+def test_nobody_is_told_while_nobody_looks(tmp_path, monkeypatch):
+    search = evolution_run(tmp_path / "run")
+    lab = Lab(search)
+    lab._publisher.join(10)
+    with monkeypatch.context() as patch:
+        patch.setattr(lab._publisher, "poke", lambda: pytest.fail("for whom?"))
+        next(search)
+        search.rewind(0)
+
+
 # --- what a row holds ------------------------------------------------------------------------------
 
 

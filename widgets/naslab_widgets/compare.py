@@ -236,16 +236,10 @@ class Compare(Steered):
     _knob_error = ""
 
     def _observe(self) -> None:
-        """Hand new events to the view; in the worker, or before there is one."""
         with self._observing:
             for place, (name, search) in enumerate(self.searches.items()):
                 self.view.follow(place, search.events, self._together.spent[place])
                 self._knobs[name].follow(search.events)
-
-    def _look(self) -> None:
-        """See what was done to the searches by hand, a rewind, say, while they stand still."""
-        if not self._runner.busy and self.state != "stopped":
-            self._observe()
 
     def _states(self) -> list[dict[str, Any]]:
         together, running = self._together, self.state == "running"

@@ -22,15 +22,23 @@ class Sliders:
     def __init__(self, search: Any, complain: Callable[[NaslabError], None]) -> None:
         self._search, self._complain = search, complain
         self._values: dict[str, float] = {}
-        self._seen = 0
+        self._seen, self._last = 0, None
         self.sliders = {name: self._slider(name, knob) for name, knob in search.knobs.items()}
 
     def follow(self, events: Sequence[Event]) -> None:
-        """All the events so far: the sliders go where the knobs were turned to."""
-        for event in events[self._seen :] if self._seen <= len(events) else events:
-            if isinstance(event, Changed) and event.name in self.sliders:
-                self._values[event.name] = self.sliders[event.name].value = event.new
+        """All the events so far: the sliders go where the knobs were turned to, and back with a search that does."""
+        if self._seen and (self._seen > len(events) or events[self._seen - 1] is not self._last):
+            for name, knob in self._search.knobs.items():
+                self._move(name, knob.value)
+        else:
+            for event in events[self._seen :]:
+                if isinstance(event, Changed) and event.name in self.sliders:
+                    self._move(event.name, event.new)
         self._seen = len(events)
+        self._last = events[self._seen - 1] if self._seen else None
+
+    def _move(self, name: str, value: float) -> None:
+        self._values[name] = self.sliders[name].value = value
 
     def disable(self, disabled: bool) -> None:
         """Whether nothing can be turned any more."""

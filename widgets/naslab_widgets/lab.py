@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ class Lab(Steered):
         claim(search, self)
         self.search, self._clock = search, clock
         self._later: Later | None = None
+        self._observing = threading.Lock()
         self._seen = 0
         self._last_seen: Event | None = None
         self._told: BaseException | None = None
@@ -126,6 +128,7 @@ class Lab(Steered):
 
         `lab.picture().save("lab.svg")` keeps it.
         """
+        self._look()
         return stacked(*(view.picture() for view in self.views))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
@@ -138,23 +141,24 @@ class Lab(Steered):
         return f"<Lab: {self.state}, step {self.search.step:,} of {self.search.total:,}>"
 
     def _observe(self) -> None:
-        """Hand new events to the view; in the worker, or before there is one."""
-        events = self.search.events
-        if self._seen and (self._seen > len(events) or events[self._seen - 1] is not self._last_seen):
-            for view in self.views:
-                view.clear()  # the search has gone back
-            self._seen = 0
-        if news := events[self._seen :]:
-            for view in self.views:
-                view.take(*news)
-            self._seen, self._last_seen = self._seen + len(news), news[-1]
-        self._knobs.follow(events)
-        error = self._runner.error
-        if error is not None and error is not self._told:
-            self._told = error
-            self.view.note(self.search.step, sentence(error), error=True)
+        with self._observing:
+            events = self.search.events
+            if self._seen and (self._seen > len(events) or events[self._seen - 1] is not self._last_seen):
+                for view in self.views:
+                    view.clear()  # the search has gone back
+                self._seen = 0
+            if news := events[self._seen :]:
+                for view in self.views:
+                    view.take(*news)
+                self._seen, self._last_seen = self._seen + len(news), news[-1]
+            self._knobs.follow(events)
+            error = self._runner.error
+            if error is not None and error is not self._told:
+                self._told = error
+                self.view.note(self.search.step, sentence(error), error=True)
 
     def _publish(self) -> bool:
+        self._look()
         state = self.state
         if state != self._shown:
             self._show_state(state)
@@ -182,7 +186,13 @@ def claim(search: Any, driver: Any) -> None:
     if older is not None and (lab := older()) is not None and lab is not driver:
         lab.stop()
         lab.join()
-    _LABS[search] = weakref.ref(driver)
+    reference = _LABS[search] = weakref.ref(driver)
+
+    def moved() -> None:
+        if (lab := reference()) is not None:
+            lab.look()
+
+    search.moved = moved
 
 
 def enable(buttons: Mapping[str, ipywidgets.Button], state: State) -> bool:

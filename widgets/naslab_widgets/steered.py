@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
+from typing import Any
 
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner
@@ -13,10 +15,31 @@ class Steered(ABC):
 
     _runner: Runner
     _publisher: Publisher
+    _observing: threading.Lock
+    view: Any
 
     @abstractmethod
     def step(self, n: int = 1) -> None:
         """Do n more, then stand still. Returns at once."""
+
+    @abstractmethod
+    def _observe(self) -> None:
+        """Hand what is new to the views; in any thread, holding `_observing`."""
+
+    def look(self) -> None:
+        """Something was done to a search. If it was done by hand, a rewind, say, somebody who looks sees it now."""
+        if self.view.listening and self._stands:
+            self._publisher.poke()
+
+    def _look(self) -> None:
+        """See what was done by hand while all stands still."""
+        if self._stands:
+            self._observe()
+
+    @property
+    def _stands(self) -> bool:
+        """Whether all stands still, and may be moved by this view."""
+        return not self._runner.busy and self._runner.state != "stopped"
 
     def play(self) -> None:
         """Go on to the end, or until `pause`; what failed is tried again. Returns at once."""
