@@ -213,7 +213,7 @@ class _Lane:
         raise Crashed(f"its process died ({content}), {self._limits.tries} times out of {self._limits.tries}")
 
     def _start(self) -> _Child:
-        """A new worker. Those who killed the server that forks them, or it before it was ready, get another chance."""
+        """A new worker; tried again for a while, for the server that forks it, or itself, may have been killed."""
         why: Exception | None = None
         for pause in RESTARTS:
             try:

@@ -309,9 +309,7 @@ def test_a_server_that_cannot_be_had_is_a_crash_of_the_call(monkeypatch):
     with Workers(1) as pool:
         with monkeypatch.context() as patch:
             patch.setattr(workers._context().Process, "start", gone)
-            with pytest.raises(
-                Crashed, match=r"no process could be started for it, 3 times \(EOFError: unexpected EOF\)"
-            ):
+            with pytest.raises(Crashed, match=r"could be started for it, 3 times \(EOFError: unexpected EOF\)"):
                 pool.submit(math.sqrt, 4.0).result(60)
         assert pool.submit(math.sqrt, 4.0).result(60) == 2
 
