@@ -37,6 +37,21 @@ DIGITS, TABLE = nl.tasks.Digits(), nl.benchmarks.NASBench201()
 nl.searchers.SEARCHERS["small"] = small.Small
 nl.tasks.from_spec = lambda spec, task=None: task or DIGITS
 OPERATIONS = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3")
+_EVOLUTION = dict(epochs=1, batch_size=128, train_portion=0.7, w_lr=0.1, valid_images=64, recalibration_images=64)
+_EVOLUTION |= dict(population=4, generations=4, parents=2, crossovers=1, mutations=1)
+_ENAS = dict(epochs=2, batch_size=256, train_portion=0.7, controller_steps=3, children=2, derived=2, units=5)
+SHARED = {
+    "spos": (nl.searchers.SPOS, nl.spaces.MobileChain(channels=4, stages=2, layers=2, stem_stride=1), _EVOLUTION),
+    "fairnas": (nl.searchers.FairNAS, nl.spaces.NASBench201(channels=2, cells=1), _EVOLUTION),
+    "en2as": (
+        nl.searchers.EN2AS,
+        nl.spaces.NASBench201(channels=2, cells=1),
+        {**_EVOLUTION, "epochs": 2, "archive": 4, "nearest": 2, "perturbations": 3},
+    ),
+    "enas macro": (nl.searchers.Enas, nl.spaces.EnasMacro(layers=4, channels=4), _ENAS),
+    "enas micro": (nl.searchers.Enas, nl.spaces.EnasMicro(nodes=2, channels=2, cells=3), _ENAS),
+}
+"""Searchers whose children share weights, in their smallest settings."""
 small.Small(DIGITS)  # the first optimizer imports the compiler, which takes seconds: here, once, not in every child
 DIGITS.fingerprint()
 
@@ -54,6 +69,9 @@ def make(kind, seed):
     if kind == "ranked":
         space = nl.spaces.NASBench201(channels=2, cells=1)
         return nl.searchers.Darts(space, DIGITS, order=1, seed=seed, epochs=1, batch_size=32)
+    if kind in SHARED:
+        searcher, space, sizes = SHARED[kind]
+        return searcher(space, DIGITS, seed=seed, **sizes)
     space = nl.spaces.DartsCell(nodes=2, channels=4, cells=3, operations=OPERATIONS)
     if kind == "gdas":
         return nl.searchers.GDAS(space, DIGITS, seed=seed, epochs=1, batch_size=32)
@@ -71,7 +89,7 @@ def drive(path, kind, seed):
         if search.step == 9:
             search.set(*(("sample", 3) if kind == "hurdles" else ("w_lr", 0.02)))
         if search.step == 15 and kind != "hurdles":
-            search.set("alpha_lr", 0.05)
+            search.set("alpha_lr" if kind not in SHARED else list(search.knobs)[1], 0.05)
         next(search)
     return search
 
@@ -124,6 +142,7 @@ def answer_of(folder, work, *arguments):
 def kills(folder, kind, runs, each, seed):
     """In each run kill -9 at `each` random instants, opening it again every time; compare it with a calm run."""
     folder, rng = Path(folder), random.Random(seed)
+    folder.mkdir(exist_ok=True)
     killed, mismatches = 0, []
     for run in range(1, runs + 1):
         start = time.monotonic()
@@ -133,7 +152,7 @@ def kills(folder, kind, runs, each, seed):
         left = each
         while left:
             pid = child(drive, path, kind, run)
-            time.sleep(rng.uniform(0, duration / 3))
+            time.sleep(rng.uniform(0, 2 * duration / (each + 1)))
             os.kill(pid, signal.SIGKILL)
             code = finished(pid)
             if code == 0:  # it was quicker; again from the start
@@ -146,6 +165,11 @@ def kills(folder, kind, runs, each, seed):
         if found != expected:
             mismatches.append(run)
     return {"kills": killed, "mismatches": mismatches}
+
+
+def kills_of_shared_weights(folder, each, seed):
+    """The same of every searcher whose children share weights; name -> what came of it."""
+    return {kind: kills(Path(folder) / kind, kind, 1, each, f"{seed} {kind}") for kind in SHARED}
 
 
 def die_at(point):

@@ -14,7 +14,7 @@ import pytest
 import naslab as nl
 from naslab.errors import RunError, SpecError
 from naslab.estimators import Workers
-from naslab.searchers import Hurdles, LocalSearch, RandomSearch, RegularizedEvolution, SuccessiveHalving
+from naslab.searchers import EPNAS, Hurdles, LocalSearch, RandomSearch, RegularizedEvolution, SuccessiveHalving
 
 PROPOSERS = {
     "random": lambda space: RandomSearch(space, seed=2),
@@ -248,6 +248,31 @@ def test_workers_of_its_own_and_the_same_search_with_one_or_two(benchmark, tmp_p
         search.close()
     assert found[1] == found[2]
     assert search.searcher._pool is None
+
+
+@pytest.mark.slow
+def test_epnas_trains_its_children_in_two_processes(state_of, tmp_path):
+    """Children are told in whatever order they are done, also when the next layer's turn has come meanwhile."""
+    space = nl.spaces.ChainSkips(layers=3, channels=2, kernels=(1, 3), filters=(1, 2), strides=(1, 2))
+    training = nl.estimators.Training(space, nl.tasks.Digits(), data=0.05, epochs=1, batch_size=32)
+    proposer = EPNAS(space, units=5, children=2, per_layer=4, imagined=4, parents=2, seed=3)
+    search = nl.Search(proposer, tmp_path / "run", estimator=training, budget=11, workers=2, snapshot_every=4)
+    begun = [next(search) for _ in range(6)]
+    assert len(search.searcher._pool.processes) == 2
+    middle = state_of(search)
+    search.close()  # one is under way, and begins again
+    search = nl.Search.open(tmp_path / "run")
+    assert (search.searcher.workers, state_of(search)) == (2, middle)
+    events = [*begun, *search]
+    assert sorted(event.number for event in events) == list(range(1, 12))
+    assert {event.status for event in events} == {"done"}
+    assert max(len(space.layers_of(event.architecture)) for event in events) == 3
+    assert search.searcher.proposer.open == ()
+    assert set(search.searcher.proposer._known) == {event.architecture.choices for event in events}
+    end = state_of(search)
+    search.close()
+    with nl.Search.open(tmp_path / "run") as again:
+        assert (list(again.events), state_of(again)) == (events, end)
 
 
 def test_closing_ends_what_is_under_way(benchmark, scores):
