@@ -35,7 +35,7 @@ def test_kills_while_candidates_are_trained_on(harness, tmp_path):
 @pytest.mark.slow
 def test_kills_of_searchers_with_shared_weights(harness, tmp_path):
     """While paths are trained, while a controller learns, while an evolution judges."""
-    found = harness("kills_of_shared_weights", folder=tmp_path, each=2, seed=0)
+    found = harness("kills_of_shared_weights", folder=tmp_path, each=2, seed=3)
     kinds = ("spos", "fairnas", "en2as", "enas macro", "enas micro")
     assert found == {kind: {"kills": 2, "mismatches": []} for kind in kinds}
 
