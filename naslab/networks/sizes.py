@@ -14,6 +14,12 @@ def positive(name: str, value: object) -> int:
     return value
 
 
+def positives(thing: object, *names: str) -> None:
+    """Refuse a thing with a field, among these, that is not a whole number of at least 1."""
+    for name in names:
+        positive(name, getattr(thing, name))
+
+
 def probability(name: str, value: object) -> float:
     """The value if it is in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
@@ -42,6 +48,17 @@ def several(name: str, values: object) -> tuple[int, ...]:
     if not isinstance(values, list | tuple) or not values or len(set(map(repr, values))) != len(values):
         raise SpecError(f"{name} must be a list of different whole numbers of at least 1, not {values!r}")
     return tuple(positive(f"each of {name}", value) for value in values)
+
+
+def operations(values: object, known: Collection[str]) -> tuple[str, ...]:
+    """The names if they are different operations that are known."""
+    if not isinstance(values, list | tuple):
+        raise SpecError(f"operations must be a list of names, not {values!r}")
+    for value in values:
+        one_of("operation", value, known)
+    if len(set(values)) != len(values):
+        raise SpecError(f"an operation is named twice: {', '.join(values)}")
+    return tuple(values)
 
 
 def one_of(name: str, value: object, options: Collection[str]) -> str:

@@ -25,7 +25,7 @@ from naslab.spaces.nasbench_mr import NASBenchMR
 from naslab.spaces.nasbench_nlp import NASBenchNLP
 from naslab.spaces.nasnet_cell import NASNetCell
 from naslab.spaces.segments import Segments
-from naslab.spaces.space import DrawnSupernet, Shaped, Space, Supernet, SupernetSpace
+from naslab.spaces.space import DrawnSupernet, FixedSpace, Shaped, Space, Supernet, SupernetSpace
 
 SPACES: dict[str, type[Space]] = {
     space.name: space
@@ -59,6 +59,7 @@ __all__ = [
     "EnasMacro",
     "EnasMicro",
     "Evolving",
+    "FixedSpace",
     "FlexiBERT",
     "Hierarchical",
     "Listed",

@@ -58,8 +58,7 @@ class Chain(Space):
     """The most that all strides together may divide the height and width of the image by."""
 
     def __post_init__(self) -> None:
-        for name in ("layers", "channels", "shrink"):
-            sizes.positive(name, getattr(self, name))
+        sizes.positives(self, "layers", "channels", "shrink")
         check_lists(self, "kernels", "filters", "strides")
         if self.layers > MAX_LAYERS:
             raise SpecError(f"a chain has at most {MAX_LAYERS} layers, not {self.layers}")

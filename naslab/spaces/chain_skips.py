@@ -47,8 +47,7 @@ class ChainSkips(Space):
     """How a layer puts its inputs together: "concat" or "sum"."""
 
     def __post_init__(self) -> None:
-        for name in ("layers", "channels"):
-            sizes.positive(name, getattr(self, name))
+        sizes.positives(self, "layers", "channels")
         check_lists(self, "kernels", "filters", "strides")
         sizes.one_of("merge", self.merge, MERGES)
         if self.layers > MAX_LAYERS:

@@ -8,7 +8,7 @@ cell gives out all of its nodes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -17,20 +17,20 @@ import networkx as nx
 import numpy as np
 
 from naslab.architecture import Architecture, Choice
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.darts import DartsNetwork
 from naslab.networks.darts_supernet import DartsSupernet
 from naslab.networks.genotype import MAX_NODES, Genotype
 from naslab.networks.single_path import SinglePathDarts
 from naslab.operations.images import DARTS_OPERATIONS, DARTS_SEARCHED
-from naslab.spaces.space import Prefix, Shaped, Space, weight_matrices
+from naslab.spaces.space import FixedSpace, Shaped, weight_matrices
 
 PARTS = ("normal", "reduce")
 
 
 @dataclass(frozen=True)
-class DartsCell(Space):
+class DartsCell(FixedSpace):
     """A normal and a reduction cell with an operation on each of two edges into every node."""
 
     name: ClassVar[str] = "darts_cell"
@@ -45,18 +45,10 @@ class DartsCell(Space):
     """How many cells are stacked; those at 1/3 and 2/3 of the depth are reduction cells."""
 
     def __post_init__(self) -> None:
-        for name in ("nodes", "channels", "cells"):
-            sizes.positive(name, getattr(self, name))
+        sizes.positives(self, "nodes", "channels", "cells")
         if self.nodes > MAX_NODES:
             raise SpecError(f"a cell has at most {MAX_NODES} nodes, not {self.nodes}")
-        if not isinstance(self.operations, list | tuple):
-            raise SpecError(f"operations must be a list of names, not {self.operations!r}")
-        for operation in self.operations:
-            if not isinstance(operation, str) or operation not in DARTS_OPERATIONS:
-                raise SpecError(unknown("operation", operation, DARTS_OPERATIONS))
-        if len(set(self.operations)) != len(self.operations):
-            raise SpecError(f"an operation is named twice: {', '.join(self.operations)}")
-        object.__setattr__(self, "operations", tuple(self.operations))
+        object.__setattr__(self, "operations", sizes.operations(self.operations, DARTS_OPERATIONS))
         if not self.kept_operations:
             raise SpecError("operations must hold at least one besides 'none', or there is nothing to keep")
 
@@ -79,22 +71,14 @@ class DartsCell(Space):
 
     # --- choices ---------------------------------------------------------------------------------
 
-    @cached_property
-    def _choices(self) -> tuple[Choice, ...]:
+    def each_choice(self) -> Iterable[Choice]:
         choices = []
         for part, node in itertools.product(PARTS, range(self.nodes)):
             pairs = tuple(f"{first},{second}" for first, second in itertools.combinations(range(2 + node), 2))
             choices.append(Choice(f"{part}/{node}/inputs", pairs))
             choices.append(Choice(f"{part}/{node}/op_0", self.kept_operations))
             choices.append(Choice(f"{part}/{node}/op_1", self.kept_operations))
-        return tuple(choices)
-
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
-
-    @property
-    def fixed_choices(self) -> tuple[Choice, ...]:
-        return self._choices
+        return choices
 
     def entries(self, architecture: Architecture) -> dict[str, list[tuple[str, int]]]:
         """Part -> (operation, input) twice a node, node after node: a genotype's entries, inputs in order."""

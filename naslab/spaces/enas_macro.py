@@ -9,8 +9,8 @@ each layer the number of its operation, then a 0 or 1 for each state that may sk
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import networkx as nx
@@ -21,7 +21,8 @@ from naslab.networks import sizes
 from naslab.networks.enas_macro import EnasMacroNetwork, Layer
 from naslab.networks.enas_supernet import EnasMacroSupernet
 from naslab.operations.enas import ENAS_OPERATIONS
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.numbers import read_numbers
+from naslab.spaces.space import FixedSpace, Shaped
 
 PART = "chain"
 OPERATIONS = tuple(ENAS_OPERATIONS)
@@ -29,7 +30,7 @@ MAX_LAYERS = 64
 
 
 @dataclass(frozen=True)
-class EnasMacro(Space):
+class EnasMacro(FixedSpace):
     """A chain of layers, an operation each, with skips between them."""
 
     name: ClassVar[str] = "enas_macro"
@@ -39,8 +40,7 @@ class EnasMacro(Space):
     """Of the stem and the first third of the layers; doubled after each third."""
 
     def __post_init__(self) -> None:
-        sizes.positive("layers", self.layers)
-        sizes.positive("channels", self.channels)
+        sizes.positives(self, "layers", "channels")
         if self.layers > MAX_LAYERS:
             raise SpecError(f"a network has at most {MAX_LAYERS} layers, not {self.layers}")
 
@@ -56,20 +56,12 @@ class EnasMacro(Space):
 
     # --- choices ---------------------------------------------------------------------------------
 
-    @cached_property
-    def _choices(self) -> tuple[Choice, ...]:
+    def each_choice(self) -> Iterable[Choice]:
         choices = []
         for layer in range(1, self.layers + 1):
             choices.append(Choice(f"{PART}/{layer}/op", OPERATIONS))
             choices += [Choice(f"{PART}/{layer}/from_{state}", (0, 1)) for state in range(layer - 1)]
-        return tuple(choices)
-
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
-
-    @property
-    def fixed_choices(self) -> tuple[Choice, ...]:
-        return self._choices
+        return choices
 
     def layers_of(self, architecture: Architecture) -> list[Layer]:
         """For each layer its operation and the states that skip to it: 0 is the stem's, l that of layer l."""
@@ -85,17 +77,8 @@ class EnasMacro(Space):
 
     def parse(self, text: str) -> Architecture:
         """Read the published numbers. Raises `SpecError`, and nothing else, on anything else."""
-        words = text.split() if isinstance(text, str) else []
-        if len(words) != len(self._choices) or not all(word.isascii() and word.isdigit() for word in words):
-            raise SpecError(
-                f"a network of {self.layers} layers is {len(self._choices)} numbers separated by spaces: for each "
-                f"layer its operation and a 0 or 1 for each possible skip; got {text!r:.80}"
-            )
-        numbers = [int(word[:8]) for word in words]
-        pairs = zip(self._choices, numbers, strict=True)
-        if wrong := next((choice for choice, number in pairs if number >= len(choice.options)), None):
-            raise SpecError(f"{self.name}: {wrong.name!r} is a number from 0 to {len(wrong.options) - 1}")
-        return self.architecture([c.options[number] for c, number in zip(self._choices, numbers, strict=True)])
+        what = f"a network of {self.layers} layers", "for each layer its operation and a 0 or 1 for each possible skip"
+        return self.architecture(read_numbers(self.name, text, self.fixed_choices, *what))
 
     def format(self, architecture: Architecture) -> str:
         """The published numbers."""

@@ -16,27 +16,35 @@ A pair is written as in the authors' code: for each node, first the normal cell'
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import networkx as nx
 
-from naslab.architecture import Architecture, Choice, Option
+from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.darts import reductions
 from naslab.networks.enas_micro import MICRO_OPERATIONS, EnasMicroNetwork, MicroCell, Node, unread
 from naslab.networks.enas_micro_supernet import EnasMicroSupernet
 from naslab.spaces.cell_graph import OUTPUT, cell_graph, state_names
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.numbers import read_numbers
+from naslab.spaces.space import FixedSpace, Shaped
 
 PARTS = ("normal", "reduce")
 MAX_NODES = 64
+Value = TypeVar("Value")
+
+
+def _swapped(values: Sequence[Value]) -> list[Value]:
+    """Of each four the middle two change places: a node's two states come before its two operations, but not as it is
+    written, and this leads from either order to the other."""
+    return [values[place + each] for place in range(0, len(values), 4) for each in (0, 2, 1, 3)]
 
 
 @dataclass(frozen=True)
-class EnasMicro(Space):
+class EnasMicro(FixedSpace):
     """A normal and a reduction cell of nodes that sum two operations."""
 
     name: ClassVar[str] = "enas_micro"
@@ -49,8 +57,7 @@ class EnasMicro(Space):
     """How many are stacked; those at 1/3 and 2/3 of the depth are reduction cells."""
 
     def __post_init__(self) -> None:
-        for name in ("nodes", "channels", "cells"):
-            sizes.positive(name, getattr(self, name))
+        sizes.positives(self, "nodes", "channels", "cells")
         if self.nodes > MAX_NODES:
             raise SpecError(f"a cell has at most {MAX_NODES} nodes, not {self.nodes}")
 
@@ -66,21 +73,13 @@ class EnasMicro(Space):
 
     # --- choices ---------------------------------------------------------------------------------
 
-    @cached_property
-    def _choices(self) -> tuple[Choice, ...]:
+    def each_choice(self) -> Iterable[Choice]:
         choices = []
         for part, node in itertools.product(PARTS, range(self.nodes)):
             states = tuple(range(2 + node))
             choices += [Choice(f"{part}/{node}/input_{side}", states) for side in range(2)]
             choices += [Choice(f"{part}/{node}/op_{side}", MICRO_OPERATIONS) for side in range(2)]
-        return tuple(choices)
-
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
-
-    @property
-    def fixed_choices(self) -> tuple[Choice, ...]:
-        return self._choices
+        return choices
 
     def cells_of(self, architecture: Architecture) -> dict[str, list[Node]]:
         """Part -> its nodes."""
@@ -101,30 +100,17 @@ class EnasMicro(Space):
 
     def parse(self, text: str) -> Architecture:
         """Read the published numbers. Raises `SpecError`, and nothing else, on anything else."""
-        words = text.split() if isinstance(text, str) else []
-        if len(words) != len(self._choices) or not all(word.isascii() and word.isdigit() for word in words):
-            raise SpecError(
-                f"two cells of {self.nodes} nodes are {len(self._choices)} numbers separated by spaces: for each node "
-                f"a state, its operation, another state and its operation; got {text!r:.80}"
-            )
-        numbers = [int(word[:8]) for word in words]
-        answers: list[Option] = []
-        for place in range(0, len(numbers), 4):
-            first, first_op, second, second_op = numbers[place : place + 4]
-            for choice, number in zip(self._choices[place:], (first, second, first_op, second_op), strict=False):
-                if number >= len(choice.options):
-                    raise SpecError(f"{self.name}: {choice.name!r} is a number from 0 to {len(choice.options) - 1}")
-                answers.append(choice.options[number])
-        return self.architecture(answers)
+        what = (
+            f"two cells of {self.nodes} nodes",
+            "for each node a state, its operation, another state and its operation",
+        )
+        return self.architecture(_swapped(read_numbers(self.name, text, _swapped(self.fixed_choices), *what)))
 
     def format(self, architecture: Architecture) -> str:
         """The published numbers."""
-        numbers: list[int] = []
-        for nodes in self.cells_of(architecture).values():
-            for node in nodes:
-                for source, operation in zip(node.inputs, node.operations, strict=True):
-                    numbers += [source, MICRO_OPERATIONS.index(operation)]
-        return " ".join(map(str, numbers))
+        self.check(architecture)
+        numbers = [choice.options.index(value) for choice, value in self.walk(architecture.choices)]
+        return " ".join(map(str, _swapped(numbers)))
 
     # --- graphs and networks ---------------------------------------------------------------------
 

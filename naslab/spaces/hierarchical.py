@@ -8,6 +8,7 @@ drawn uniformly (difference: the operation is never the same as before).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -20,7 +21,7 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.hierarchical import MERGES, HierarchicalNetwork, leading
 from naslab.operations.hierarchical import PRIMITIVES
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import FixedSpace, Shaped
 
 CELL = "cell"
 NONE = "none"
@@ -32,7 +33,7 @@ def _motif(number: int) -> str:
 
 
 @dataclass(frozen=True)
-class Hierarchical(Space):
+class Hierarchical(FixedSpace):
     """A cell of motifs of primitive operations."""
 
     name: ClassVar[str] = "hierarchical"
@@ -51,8 +52,7 @@ class Hierarchical(Space):
     """How a node puts together what it reads: "concat" (with a 1 x 1 convolution) or "sum"."""
 
     def __post_init__(self) -> None:
-        for name in ("motifs", "nodes", "cell_nodes", "channels", "cells"):
-            sizes.positive(name, getattr(self, name))
+        sizes.positives(self, "motifs", "nodes", "cell_nodes", "channels", "cells")
         sizes.one_of("merge", self.merge, MERGES)
         if self.motifs > MAX_MOTIFS:
             raise SpecError(f"there are at most {MAX_MOTIFS} motifs, not {self.motifs}")
@@ -72,26 +72,18 @@ class Hierarchical(Space):
 
     # --- choices ---------------------------------------------------------------------------------
 
-    @cached_property
-    def _choices(self) -> tuple[Choice, ...]:
+    def each_choice(self) -> Iterable[Choice]:
         primitives = (NONE, *PRIMITIVES)
         motifs = tuple(_motif(number) for number in range(1, self.motifs + 1))
         choices = [
             Choice(f"{motif}/{source}_{node}", primitives) for motif in motifs for source, node in _pairs(self.nodes)
         ]
         choices += [Choice(f"{CELL}/{source}_{node}", (NONE, *motifs)) for source, node in _pairs(self.cell_nodes)]
-        return tuple(choices)
+        return choices
 
     @cached_property
     def _places(self) -> dict[str, int]:
         return {choice.name: place for place, choice in enumerate(self._choices)}
-
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
-
-    @property
-    def fixed_choices(self) -> tuple[Choice, ...]:
-        return self._choices
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
         """One edge of one motif changed; see above."""

@@ -7,25 +7,25 @@ As in ProxylessNAS (Cai et al. 2019, https://arxiv.org/abs/1812.00332, Sec. 4.2)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import networkx as nx
 
 from naslab.architecture import Architecture, Choice
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.mobile_chain import BLOCKS, IDENTITY, STAGES, MobileChainNetwork, places, single_path_chain
 from naslab.networks.single_path import SinglePathChain
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import FixedSpace, Shaped
 
 PART = "chain"
 OPERATIONS = (IDENTITY, *BLOCKS)
 
 
 @dataclass(frozen=True)
-class MobileChain(Space):
+class MobileChain(FixedSpace):
     """One block in each layer of a chain."""
 
     name: ClassVar[str] = "mobile_chain"
@@ -42,22 +42,14 @@ class MobileChain(Space):
     """What a layer may be; the first of a stage is never the identity."""
 
     def __post_init__(self) -> None:
-        for name in ("channels", "stages", "layers", "stem_stride"):
-            sizes.positive(name, getattr(self, name))
+        sizes.positives(self, "channels", "stages", "layers", "stem_stride")
         if self.stages > len(STAGES):
             raise SpecError(f"the skeleton has {len(STAGES)} stages, not {self.stages}")
         if self.layers > max(layers for layers, _, _ in STAGES):
             raise SpecError(f"a stage has at most {max(layers for layers, _, _ in STAGES)} layers, not {self.layers}")
         if self.stem_stride > 2:
             raise SpecError(f"stem_stride is 1 or 2, not {self.stem_stride}")
-        if not isinstance(self.operations, list | tuple):
-            raise SpecError(f"operations must be a list of names, not {self.operations!r}")
-        for operation in self.operations:
-            if not isinstance(operation, str) or operation not in OPERATIONS:
-                raise SpecError(unknown("operation", operation, OPERATIONS))
-        if len(set(self.operations)) != len(self.operations):
-            raise SpecError(f"an operation is named twice: {', '.join(self.operations)}")
-        object.__setattr__(self, "operations", tuple(self.operations))
+        object.__setattr__(self, "operations", sizes.operations(self.operations, OPERATIONS))
         if not set(self.operations) & set(BLOCKS):
             raise SpecError("operations must hold a block besides the identity, or there is nothing to learn")
 
@@ -78,21 +70,13 @@ class MobileChain(Space):
 
     # --- choices ---------------------------------------------------------------------------------
 
-    @cached_property
-    def _choices(self) -> tuple[Choice, ...]:
+    def each_choice(self) -> Iterable[Choice]:
         chain = places(self.channels, self.stages, self.layers)
         blocks = tuple(operation for operation in self.operations if operation != IDENTITY)
         return tuple(
             Choice(f"{PART}/layer_{number}", blocks if place.first else self.operations)
             for number, place in enumerate(chain, start=1)
         )
-
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
-
-    @property
-    def fixed_choices(self) -> tuple[Choice, ...]:
-        return self._choices
 
     def layers_of(self, architecture: Architecture) -> list[str]:
         """The option of each layer, first to last."""

@@ -102,8 +102,7 @@ class NASBench101(Space):
     """Of each stage."""
 
     def __post_init__(self) -> None:
-        for name in ("vertices", "edges", "channels", "cells"):
-            sizes.positive(name, getattr(self, name))
+        sizes.positives(self, "vertices", "edges", "channels", "cells")
         if not 2 <= self.vertices <= MAX_VERTICES:
             raise SpecError(f"a cell has an input, an output and at most {MAX_VERTICES} vertices, not {self.vertices}")
 

@@ -28,7 +28,7 @@ from naslab.networks import sizes
 from naslab.networks.nasbench201 import EDGES, NODES, NASBench201Network, NASBench201Supernet
 from naslab.networks.single_path import SinglePathNASBench201
 from naslab.operations.images import NASBENCH201_OPERATIONS
-from naslab.spaces.space import Prefix, Shaped, Space, weight_matrices
+from naslab.spaces.space import FixedSpace, Shaped, weight_matrices
 
 PART = "cell"
 OPERATIONS = tuple(NASBENCH201_OPERATIONS)
@@ -49,7 +49,7 @@ def _official_index() -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class NASBench201(Space):
+class NASBench201(FixedSpace):
     """One cell: an operation on every edge between four nodes."""
 
     name: ClassVar[str] = "nasbench201"
@@ -60,8 +60,7 @@ class NASBench201(Space):
     """Of each stage."""
 
     def __post_init__(self) -> None:
-        sizes.positive("channels", self.channels)
-        sizes.positive("cells", self.cells)
+        sizes.positives(self, "channels", "cells")
 
     @classmethod
     def paper(cls) -> NASBench201:
@@ -79,11 +78,7 @@ class NASBench201(Space):
 
     # --- choices ---------------------------------------------------------------------------------
 
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return CHOICES[len(prefix)] if len(prefix) < len(CHOICES) else None
-
-    @property
-    def fixed_choices(self) -> tuple[Choice, ...]:
+    def each_choice(self) -> tuple[Choice, ...]:
         return CHOICES
 
     # --- the published form ----------------------------------------------------------------------

@@ -17,7 +17,7 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.nasbench_macro import BLOCKS, LAYERS, NASBenchMacroNetwork, single_path_nasbench_macro
 from naslab.networks.single_path import SinglePathChain
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import FixedSpace, Shaped
 
 PART = "chain"
 OPTIONS = tuple(BLOCKS)
@@ -25,7 +25,7 @@ CHOICES = tuple(Choice(f"{PART}/layer_{number}", OPTIONS) for number in range(1,
 
 
 @dataclass(frozen=True)
-class NASBenchMacro(Space):
+class NASBenchMacro(FixedSpace):
     """A chain of eight layers."""
 
     name: ClassVar[str] = "nasbench_macro"
@@ -48,11 +48,7 @@ class NASBenchMacro(Space):
 
     # --- choices ---------------------------------------------------------------------------------
 
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return CHOICES[len(prefix)] if len(prefix) < len(CHOICES) else None
-
-    @property
-    def fixed_choices(self) -> tuple[Choice, ...]:
+    def each_choice(self) -> tuple[Choice, ...]:
         return CHOICES
 
     # --- the published form ----------------------------------------------------------------------

@@ -17,7 +17,7 @@ import networkx as nx
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks.nasbench_mr import STAGES, Module, NASBenchMRNetwork
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import FixedSpace, Shaped
 
 PART = "network"
 CHANNELS = tuple(range(8, 129, 8))
@@ -38,7 +38,7 @@ CHOICES = tuple(_choices())
 
 
 @dataclass(frozen=True)
-class NASBenchMR(Space):
+class NASBenchMR(FixedSpace):
     """Four stages of parallel branches."""
 
     name: ClassVar[str] = "nasbench_mr"
@@ -50,11 +50,7 @@ class NASBenchMR(Space):
 
     # --- choices ---------------------------------------------------------------------------------
 
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return CHOICES[len(prefix)] if len(prefix) < len(CHOICES) else None
-
-    @property
-    def fixed_choices(self) -> tuple[Choice, ...]:
+    def each_choice(self) -> tuple[Choice, ...]:
         return CHOICES
 
     # --- the published form ----------------------------------------------------------------------

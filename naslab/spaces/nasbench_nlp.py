@@ -136,8 +136,7 @@ class NASBenchNLP(Space):
     """How many cells a step in time passes."""
 
     def __post_init__(self) -> None:
-        for name in ("nodes", "embedding", "hidden", "layers"):
-            sizes.positive(name, getattr(self, name))
+        sizes.positives(self, "nodes", "embedding", "hidden", "layers")
         if self.nodes > NODES:
             raise SpecError(f"a cell has at most {NODES} nodes, not {self.nodes}")
 

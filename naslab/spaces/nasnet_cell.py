@@ -8,8 +8,8 @@ whether to add the results or to concatenate them. What no block reads is the ou
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import networkx as nx
@@ -21,7 +21,7 @@ from naslab.networks.genotype import Genotype
 from naslab.networks.nasnet import COMBINATIONS, Block, NASNetNetwork, unread
 from naslab.operations.nasnet import NASNET_OPERATIONS
 from naslab.spaces.cell_graph import cell_graph, state_names
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import FixedSpace, Shaped
 
 PARTS = ("normal", "reduce")
 OPERATIONS = tuple(NASNET_OPERATIONS)
@@ -29,7 +29,7 @@ MAX_BLOCKS = 64
 
 
 @dataclass(frozen=True)
-class NASNetCell(Space):
+class NASNetCell(FixedSpace):
     """A normal and a reduction cell of blocks of two operations."""
 
     name: ClassVar[str] = "nasnet_cell"
@@ -42,8 +42,7 @@ class NASNetCell(Space):
     """How many are stacked; those at 1/3 and 2/3 of the depth are reduction cells."""
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "channels", "cells"):
-            sizes.positive(name, getattr(self, name))
+        sizes.positives(self, "blocks", "channels", "cells")
         if self.blocks > MAX_BLOCKS:
             raise SpecError(f"a cell has at most {MAX_BLOCKS} blocks, not {self.blocks}")
 
@@ -59,22 +58,14 @@ class NASNetCell(Space):
 
     # --- choices ---------------------------------------------------------------------------------
 
-    @cached_property
-    def _choices(self) -> tuple[Choice, ...]:
+    def each_choice(self) -> Iterable[Choice]:
         choices = []
         for part, block in itertools.product(PARTS, range(self.blocks)):
             states = tuple(range(2 + block))
             options = {"input_0": states, "input_1": states, "op_0": OPERATIONS, "op_1": OPERATIONS}
             options["combine"] = COMBINATIONS
             choices += [Choice(f"{part}/{block}/{name}", offered) for name, offered in options.items()]
-        return tuple(choices)
-
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
-
-    @property
-    def fixed_choices(self) -> tuple[Choice, ...]:
-        return self._choices
+        return choices
 
     def blocks_of(self, architecture: Architecture) -> dict[str, list[Block]]:
         """Part -> its blocks."""

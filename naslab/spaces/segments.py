@@ -9,8 +9,8 @@ MobileNetV2, are not shortened.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import networkx as nx
@@ -19,7 +19,7 @@ from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.segments import EXPANSIONS, KERNELS, SKIPS, Segment, SegmentsNetwork
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import FixedSpace, Shaped
 
 PART = "segments"
 SKELETON = ((0.5, 1, 1), (0.75, 2, 2), (1, 3, 2), (2, 4, 2), (3, 3, 1), (5, 3, 2), (10, 1, 1))
@@ -29,7 +29,7 @@ HEAD = 40
 
 
 @dataclass(frozen=True)
-class Segments(Space):
+class Segments(FixedSpace):
     """Segments of equal blocks, one after the other."""
 
     name: ClassVar[str] = "segments"
@@ -42,8 +42,7 @@ class Segments(Space):
     """Of the first convolution: 2 for ImageNet, 1 for small images."""
 
     def __post_init__(self) -> None:
-        for name in ("channels", "segments", "stem_stride"):
-            sizes.positive(name, getattr(self, name))
+        sizes.positives(self, "channels", "segments", "stem_stride")
         if self.segments > len(SKELETON):
             raise SpecError(f"the skeleton has {len(SKELETON)} segments, not {self.segments}")
         if self.stem_stride > 2:
@@ -61,8 +60,7 @@ class Segments(Space):
 
     # --- choices ---------------------------------------------------------------------------------
 
-    @cached_property
-    def _choices(self) -> tuple[Choice, ...]:
+    def each_choice(self) -> Iterable[Choice]:
         choices = []
         for number, (_, layers, _) in enumerate(SKELETON[: self.segments], start=1):
             options = {
@@ -74,14 +72,7 @@ class Segments(Space):
                 "layers": tuple(change for change in (-1, 0, 1) if layers + change > 0),
             }
             choices += [Choice(f"{PART}/{number}/{name}", offered) for name, offered in options.items()]
-        return tuple(choices)
-
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
-
-    @property
-    def fixed_choices(self) -> tuple[Choice, ...]:
-        return self._choices
+        return choices
 
     def segments_of(self, architecture: Architecture, channels: int | None = None) -> list[Segment]:
         """What is to be built, with so many channels in the first convolution; widths are whole numbers, 1 at least."""

@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -78,7 +78,7 @@ class Space(ABC):
     def fixed_choices(self) -> tuple[Choice, ...] | None:
         """All choices, where none depends on earlier answers; None where one does.
 
-        A space that says so gets the quick ways of `sample` and `mutate`, and a size that is a product.
+        A space that says so (`FixedSpace`) gets the quick ways of `sample` and `mutate`, and a size that is a product.
         """
         return None
 
@@ -273,6 +273,25 @@ class Space(ABC):
                 value = choice.options[drawn]
             taken = (*taken, value)
         raise AssertionError("unreachable")
+
+
+class FixedSpace(Space):
+    """A space whose choices do not depend on earlier answers. Subclasses say `each_choice` instead of `next_choice`."""
+
+    @abstractmethod
+    def each_choice(self) -> Iterable[Choice]:
+        """All choices, in order; asked for once."""
+
+    @property
+    def fixed_choices(self) -> tuple[Choice, ...]:
+        return self._choices
+
+    @cached_property
+    def _choices(self) -> tuple[Choice, ...]:
+        return tuple(self.each_choice())
+
+    def next_choice(self, prefix: Prefix) -> Choice | None:
+        return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
 
 
 class Supernet(Protocol):

@@ -1,0 +1,73 @@
+"""Spaces whose choices are always the same ones: what they need not say."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import networkx as nx
+import pytest
+
+import naslab as nl
+from naslab.architecture import Choice
+from naslab.errors import SpecError
+from naslab.networks import sizes
+from naslab.spaces import SPACES
+from naslab.spaces.space import FixedSpace, Space
+
+
+@dataclass(frozen=True)
+class Two(FixedSpace):
+    name = "two"
+    asked: ClassVar = []
+
+    def each_choice(self):
+        self.asked.append(1)
+        yield Choice("first", ("a", "b"))
+        yield Choice("second", (1, 2, 3))
+
+    def build(self, architecture, task):
+        raise NotImplementedError
+
+    def graph(self, architecture):
+        return nx.DiGraph()
+
+
+def test_each_choice_is_all_that_is_needed():
+    space = Two()
+    assert [str(choice.name) for choice in space.fixed_choices] == ["first", "second"]
+    assert space.next_choice(("a",)).options == (1, 2, 3)
+    assert space.next_choice(("a", 2)) is None
+    assert space.size == len(list(space.enumerate())) == 6
+    assert space.mutate(space.architecture(("b", 3)), nl.randomness.numpy_generator(0)) in space
+    assert len(Two.asked) == 1
+
+
+def test_one_that_says_no_choices_cannot_be_made():
+    class Silent(FixedSpace):
+        def build(self, architecture, task): ...
+        def graph(self, architecture): ...
+
+    with pytest.raises(TypeError, match="each_choice"):
+        Silent()
+
+
+def test_no_space_says_again_what_follows():
+    fixed = [space for space in SPACES.values() if issubclass(space, FixedSpace)]
+    assert len(fixed) >= 10
+    assert all(space.next_choice is FixedSpace.next_choice for space in fixed)
+    others = [space for space in SPACES.values() if space not in fixed]
+    assert all(space.next_choice is not Space.next_choice for space in others)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ("conv", "must be a list of names, not 'conv'"),
+        (("conv", "pol"), "did you mean 'pool'"),
+        ((["conv"],), "unknown operation"),
+        (("conv", "pool", "conv"), "named twice: conv, pool, conv"),
+    ],
+)
+def test_operations_are_checked_once_for_all(values, said):
+    with pytest.raises(SpecError, match=said):
+        sizes.operations(values, ("conv", "pool"))
+    assert sizes.operations(["pool"], ("conv", "pool")) == ("pool",)
