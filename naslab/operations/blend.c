@@ -30,14 +30,18 @@ INLINE void move(double *to, REAL *from, n many) {
     default: BODY(K, S)                                                                                               \
   }
 
-/* total[0, w] = sum over i of x[i, w] - x[0, w];  total[1, w]: of their squares; `own` has as much room, both are 0 */
-void moments(n first, n end, n W, const REAL *x, REAL *own, double *total) {
-  for (n i = first; i < end; i++) {
-    for (n c = 0; c < W; c += LANES) {
-      const lanes v = at(x + i * W + c) - at(x + c);
-      add(own + c, v), add(own + W + c, v * v);
+/* total[k, 0, w] = sum over i of X_k[i, w] - X_k[0, w];  total[k, 1, w]: of their squares; `own` has room for one k, both
+   are zeros */
+void moments(n first, n end, n W, n K, const REAL *const *X, REAL *own, double *total) {
+  for (n k = 0; k < K; k++, total += 2 * W) {
+    const REAL *x = X[k];
+    for (n i = first; i < end; i++) {
+      for (n c = 0; c < W; c += LANES) {
+        const lanes v = at(x + i * W + c) - at(x + c);
+        add(own + c, v), add(own + W + c, v * v);
+      }
+      if (i % CHUNK == CHUNK - 1 || i == end - 1) move(total, own, 2 * W);
     }
-    if (i % CHUNK == CHUNK - 1 || i == end - 1) move(total, own, 2 * W);
   }
 }
 

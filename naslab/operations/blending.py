@@ -73,8 +73,7 @@ class _Blend(Function):
         scale, weight = scale.contiguous(), weight.contiguous()
         totals = torch.zeros(torch.get_num_threads(), many, 2, width, dtype=torch.float64)
         own = torch.zeros(len(totals), 2, width, dtype=example.dtype)
-        for number, x in enumerate(stacked):
-            in_parts(pixels, width, lambda p, i, j: run.moments(i, j, width, x, own[p], totals[p, number]))  # noqa: B023
+        in_parts(pixels, width * many, lambda p, i, j: run.moments(i, j, width, many, stacked, own[p], totals[p]))
         mean, variance, inverse, slope = torch.empty(4, many, width, dtype=example.dtype)
         shift = torch.empty(width, dtype=example.dtype)
         about = len(totals), many, width, pixels, epsilon

@@ -109,7 +109,7 @@ class StackedNorm(nn.BatchNorm2d):
         scale = None if scale is None else scale.to(self.running_mean.dtype)  # x may be rounded more, see `autocast`
         y = F.batch_norm(x, *statistics, scale, None, self.training, self.momentum or 0.0, self.eps)
         if moving and not some:
-            self.num_batches_tracked += 1  # type: ignore[operator]
+            self.num_batches_tracked.add_(1)  # type: ignore[operator,union-attr]
         elif moving:
             self.num_batches_tracked[list(edges)] += 1  # type: ignore[index]
             for buffer, moved in zip(own, (mean, variance), strict=True):
@@ -129,7 +129,7 @@ class StackedNorm(nn.BatchNorm2d):
                 own, rows = buffer.unflatten(0, (self.edges, -1)), list(edges)
                 own[rows] = own[rows].lerp(found.to(buffer).unflatten(0, (len(edges), -1)), momentum)
         if len(edges) == self.edges:
-            self.num_batches_tracked += 1  # type: ignore[operator]
+            self.num_batches_tracked.add_(1)  # type: ignore[operator,union-attr]
         else:
             self.num_batches_tracked[list(edges)] += 1  # type: ignore[index]
 
@@ -180,7 +180,7 @@ def blended(
     """
     scale = torch.stack([scale.to(stacked[0]) for scale in scales])
     found, means, variances = blending.blended(norms[0].eps, parts, stacked, scale, shared, weight)
-    for norm, mean, variance in zip(norms, means, variances, strict=True):
+    for norm, mean, variance in zip(norms, means.unbind(), variances.unbind(), strict=True):
         norm.hear(mean, variance, edges)
     return found
 

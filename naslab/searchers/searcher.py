@@ -253,8 +253,7 @@ class Draft(NamedTuple):
     inherit what fits. None: from new weights."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """An architecture that a proposer wants to know the fitness of: a `Draft` with its number."""
 
     number: int
@@ -388,7 +387,7 @@ class Proposer(ABC):
 
         `figures` are what else is known of it: "parameters", "flops", "latency", "seconds", ...
         """
-        if getattr(fitness, "ndim", None) == 0:  # a scalar of NumPy's or torch's
+        if type(fitness) is not float and getattr(fitness, "ndim", None) == 0:  # a scalar of NumPy's or torch's
             fitness = fitness.item()  # type: ignore[union-attr]
         if fitness is not None and not (isinstance(fitness, (float, int)) and math.isfinite(fitness)):
             raise SpecError(f"a fitness is a finite number, or None for a failed candidate; not {fitness!r}")
