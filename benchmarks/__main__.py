@@ -21,6 +21,8 @@ from naslab.threads import processors, torch_threads
 
 RESULTS = Path(__file__).parent / "results"
 BATCHES = {"paper": [16, 32], "laptop": [32], "nasbench201": [16, 64]}
+ROUNDS = {"paper": 3, "laptop": 7, "nasbench201": 7}
+"""Short steps are disturbed more, and cost less to repeat."""
 
 
 def main() -> None:
@@ -31,12 +33,19 @@ def main() -> None:
     arguments.add_argument("--jobs", nargs="+", choices=jobs, default=["paper", "nasbench201"])
     arguments.add_argument("--batch", nargs="+", type=int, help=f"images in a batch; {BATCHES} if left out")
     arguments.add_argument("--threads", nargs="+", type=int, default=threads)
-    arguments.add_argument("--rounds", type=int, default=3, help="of first-order steps; one fewer of second order")
+    arguments.add_argument("--rounds", type=int, help=f"in which the steps take turns; {ROUNDS} if left out")
     arguments.add_argument("--tricks", choices=[*jobs, "no"], default="laptop", help="what each trick buys, on which")
     arguments.add_argument("--save", help="also write benchmarks/results/<SAVE>.json")
     given = arguments.parse_args()
 
-    found: dict[str, Any] = {**machine(), "rounds": given.rounds, "rows": [], "memory": [], "data": {}, "tricks": []}
+    found: dict[str, Any] = {
+        **machine(),
+        "rounds": given.rounds or ROUNDS,
+        "rows": [],
+        "memory": [],
+        "data": {},
+        "tricks": [],
+    }
     print("; ".join(f"{name} {value}" for name, value in found.items() if value))
     print("baseline (1x): the published supernet and procedure, plain.py, same weights, same run\n")
     print(f"{'':70} {'ms':>7} {'plain ms':>8} {'ratio':>6} {'quartiles':>11} {'fastest':>7} {'must':>5}")
@@ -50,7 +59,7 @@ def main() -> None:
     for job in given.jobs:
         for batch in given.batch or BATCHES[job]:
             for number in given.threads:
-                rows = supernets.measure(job, batch, number, given.rounds)
+                rows = supernets.measure(job, batch, number, given.rounds or ROUNDS[job])
                 found["rows"] += rows
                 print(*map(_line, rows), sep="\n", flush=True)
                 keep()
@@ -72,7 +81,7 @@ def main() -> None:
     if given.tricks != "no":
         batch = (given.batch or BATCHES[given.tricks])[0]
         with torch_threads(1):
-            bought = tricks_of(supernets.make(given.tricks, batch)[0], given.rounds)
+            bought = tricks_of(supernets.make(given.tricks, batch)[0], given.rounds or 3)
         found["tricks"] = [{"job": given.tricks, "batch": batch, **dataclasses.asdict(row)} for row in bought]
         print(f"\nWithout it a step takes so many times as long ({given.tricks}, batch {batch}): weight, alpha")
         for row in bought:
