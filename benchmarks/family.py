@@ -34,7 +34,7 @@ from naslab.statistics import holm, interval, mann_whitney, welch
 
 RESULTS = Path(__file__).parent / "results" / "family.jsonl"
 IMAGES, TEST_IMAGES = 1000, 2000
-SEEDS, RANDOM = 3, 8
+SEEDS, RANDOM = 5, 8
 BUDGET = {"nasbench201": 240, "darts": 120, "enas": 240}
 """Part -> mini-batches of a search."""
 BATCH = 32
