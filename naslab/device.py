@@ -11,12 +11,7 @@ def usable_device(wished: str | torch.device | None = None) -> torch.device:
     """The device; without a wish the GPU where there is one, else the CPU. `SpecError` for one that is not here."""
     if wished is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(wished)
-    except (RuntimeError, TypeError):
-        raise SpecError(
-            f"there is no device {wished!r}; give 'cpu', 'cuda' (a GPU of NVIDIA or AMD) or 'mps'"
-        ) from None
+    device = named_device(wished)
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise SpecError(f"device={str(wished)!r} was asked for, but torch finds no CUDA here; use device='cpu'")
@@ -28,6 +23,16 @@ def usable_device(wished: str | torch.device | None = None) -> torch.device:
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise SpecError(f"device={str(wished)!r} cannot be computed on here: {error}") from None
     return device
+
+
+def named_device(wished: str | torch.device) -> torch.device:
+    """The device, here or elsewhere; `SpecError` for a name that there is not."""
+    try:
+        return torch.device(wished)
+    except (RuntimeError, TypeError):
+        raise SpecError(
+            f"there is no device {wished!r}; give 'cpu', 'cuda' (a GPU of NVIDIA or AMD) or 'mps'"
+        ) from None
 
 
 def kept_device(name: str) -> str:

@@ -24,6 +24,7 @@ import torch
 
 from naslab import snapshot, spaces, tasks
 from naslab.architecture import Architecture
+from naslab.device import named_device
 from naslab.errors import SpecError, real, whole
 from naslab.estimators.estimator import Kept, Score, UnknownFidelity
 from naslab.randomness import seeded
@@ -77,6 +78,8 @@ class Training:
             raise SpecError(f"expected a space, for instance nl.spaces.NASBench201.laptop(), got {space!r:.200}")
         if not 0 < real("data", data) <= 1:
             raise SpecError(f"data is the share of the training images, above 0 and up to 1, not {data!r}")
+        if device is not None:
+            named_device(device)  # a kept search may be opened where it is not to be had
         self.space, self.task = space, task
         self._seed, self._device, self._threads = seed, device, threads
         self._less: dict[str, Any] = {"data": data, "channels": channels, "size": size}

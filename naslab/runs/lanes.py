@@ -211,6 +211,11 @@ def _make(name: str, factory: Any, estimator: Any, seed: int) -> Any:
         if space is None:
             raise SpecError(f"searcher {name!r}: a class needs an estimator that knows its space; give a function")
         return factory(space, seed=seed)
-    if not callable(factory) or isinstance(factory, type):
+    if isinstance(factory, type):
+        raise SpecError(
+            f"searcher {name!r}: {factory.__name__} is no class of searchers by trials, whose candidates a race "
+            "counts; give one, or a function of the seed that makes a whole nl.Search"
+        )
+    if not callable(factory):
         raise SpecError(f"searcher {name!r}: expected a class or a function of the seed, got {factory!r:.200}")
     return factory(seed)

@@ -347,7 +347,10 @@ class Search(Iterator[Event]):
     # --- steering ------------------------------------------------------------------------------------
 
     def set(self, name: str, value: float) -> None:
-        """Turn a knob from the next step on, which logs it as a `Changed` event."""
+        """Turn a knob from the next step on, which logs it as a `Changed` event.
+
+        Until then it is a wish, and no part of the run: `rewind` and `close` forget it, and a fork does not have it.
+        """
         self._check_mine()
         value = self.searcher.check_knob(name, value)
         if self.step >= self.total:

@@ -227,6 +227,8 @@ def _trained(
 
 
 def _checked_groups(groups: Any, space: Space) -> dict[str, tuple[Architecture, ...]]:
+    if not isinstance(space, Space):
+        raise SpecError(f"expected the space of the architectures, then the task; got {space!r:.200} as the space")
     if not isinstance(groups, Mapping):
         raise SpecError(
             "groups is a mapping from a name to a list of architectures, as {'found': [search.best]}, "

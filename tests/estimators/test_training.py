@@ -62,6 +62,8 @@ def test_nonsense_is_refused(space, digits):
         Training(space, digits, epoch=3)
     with pytest.raises(SpecError, match="expected a space"):
         Training("nasbench201", digits)
+    with pytest.raises(SpecError, match="there is no device 'gpu'"):
+        Training(space, digits, device="gpu")
 
 
 def test_a_search_with_real_training_is_resumed_without_training_again(space, digits, tmp_path, monkeypatch):

@@ -497,6 +497,7 @@ def test_spec_through_json(space, digits):
         ({"batch_size": 10**6}, "fewer"),
         ({"seed": -1}, "seed must be"),
         ({"reference": 0}, "reference must be"),
+        ({"device": "gpu"}, "there is no device 'gpu'"),
     ],
 )
 def test_nonsense_is_refused(space, digits, arguments, message):

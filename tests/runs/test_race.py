@@ -174,6 +174,7 @@ def test_bands_on_the_way_and_at_the_end():
         (({"random": RandomSearch},), "needs an estimator that knows its space"),
         (({"random": lambda seed: RandomSearch(TABLE.space, seed=seed)},), "evaluates nothing: give the race"),
         (({"random": "random"}, TABLE), "expected a class or a function of the seed"),
+        (({"gdas": nl.searchers.GDAS}, TABLE), "GDAS is no class of searchers by trials"),
         (({"random": lambda seed: object()}, TABLE), "among searches that evaluate candidates"),
         (({"random": lambda seed, one=RandomSearch(TABLE.space): one}, TABLE), "gave one twice"),  # noqa: B008
     ],

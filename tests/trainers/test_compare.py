@@ -121,6 +121,8 @@ def test_a_seed_counts_once_and_an_architecture_must_belong(digits):
         compare({"a": [one]}, space, digits, seeds=(1, 1))
     with pytest.raises(SpecError, match="does not belong"):
         compare({"a": [Architecture("darts_cell", ())]}, space, digits)
+    with pytest.raises(SpecError, match="expected the space of the architectures, then the task"):
+        compare({"a": [one]}, digits, space)
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,10 @@ def test_earlier_steps_are_shown_too_and_going_back_is_followed(tiny):
 def test_what_is_not_a_search_is_refused(tiny):
     with pytest.raises(TypeError, match=r"Lab.watch\(path\) follows"):
         Lab("runs/darts-1")
+    for wrong in (tiny.Search().searcher, tiny.Search):
+        with pytest.raises(TypeError, match=r"as nl.Search\(searcher\) makes it"):
+            Lab(wrong)
+    assert "moved" not in vars(tiny.Search), "what was refused is left as it was"
     with pytest.raises(ValueError, match="hz must be positive"):
         Lab(tiny.Search(), hz=0)
     lab = Lab(tiny.Search())

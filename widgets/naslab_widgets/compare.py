@@ -20,7 +20,7 @@ from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.compare_watch import CompareWatch
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.knobs import Sliders
-from naslab_widgets.lab import button, claim, enable, sentence
+from naslab_widgets.lab import button, claim, drivable, enable, sentence
 from naslab_widgets.later import Later, after
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
@@ -280,7 +280,7 @@ def _checked(searches: Any) -> dict[str, Any]:
     """The searches by name, if they can be compared; none of them is touched."""
     given = several(searches, "searches", "Compare([first, second])")
     for search in given.values() if isinstance(given, dict) else given:
-        if isinstance(search, type) or not all(hasattr(search, name) for name in ("knobs", "searcher", "events")):
+        if not drivable(search):
             advice = "naslab.Search(searcher) makes one, Compare.watch([path, path]) follows run folders"
             raise SpecError(f"Compare shows naslab.Search objects, not {search!r:.80}; {advice}")
     found = named(given)

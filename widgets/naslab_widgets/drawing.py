@@ -10,4 +10,9 @@ from naslab_widgets.figures import Drawing, cell
 
 def draw(architecture: Architecture, space: Any) -> Drawing:
     """The cell or cells of an architecture, for instance `draw(search.best, space)`."""
+    if not isinstance(architecture, Architecture) or not hasattr(space, "graph"):
+        raise TypeError(
+            "draw shows an architecture of a space, as draw(search.best, space), "
+            f"not {architecture!r:.80} and {space!r:.80}"
+        )
     return cell(space.graph(architecture))

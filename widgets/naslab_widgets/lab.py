@@ -44,8 +44,11 @@ class Lab(Steered):
             hz: frames a second, at most.
             clock: seconds; for tests.
         """
-        if not hasattr(search, "knobs"):
-            raise TypeError(f"Lab shows a naslab.Search, not {search!r:.80}; Lab.watch(path) follows a run folder")
+        if not drivable(search):
+            raise TypeError(
+                f"Lab shows a naslab.Search, as nl.Search(searcher) makes it, not {search!r:.80}; "
+                "Lab.watch(path) follows a run folder"
+            )
         if not hz > 0:
             raise ValueError(f"hz must be positive, not {hz!r}")
         claim(search, self)
@@ -178,6 +181,11 @@ class Lab(Steered):
     def _show_state(self, state: State) -> None:
         self._shown = state
         self._knobs.disable(enable(self._buttons, state))
+
+
+def drivable(search: Any) -> bool:
+    """Whether it is a `naslab.Search`, or can stand in for one; a searcher alone cannot."""
+    return not isinstance(search, type) and all(hasattr(search, name) for name in ("knobs", "searcher", "events"))
 
 
 def claim(search: Any, driver: Any) -> None:

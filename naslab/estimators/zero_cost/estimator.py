@@ -13,7 +13,7 @@ from torch import Tensor
 
 from naslab import spaces, tasks
 from naslab.architecture import Architecture
-from naslab.device import usable_device
+from naslab.device import named_device, usable_device
 from naslab.errors import SpecError, unknown, whole
 from naslab.estimators.zero_cost.proxies import PROXIES, scores
 from naslab.estimators.zero_cost.vote import VOTERS, vote
@@ -63,6 +63,8 @@ class ZeroCost:
         self.reference, self.threads = whole("reference", reference, 1), whole("threads", threads, 1)
         if self.batch_size > len(task.train):
             raise SpecError(f"a mini-batch of {batch_size} needs so many training images; {task} has fewer")
+        if device is not None:
+            named_device(device)  # a kept search may be opened where it is not to be had
         self._device = device
 
     def __call__(self, architecture: Architecture) -> float:

@@ -110,6 +110,14 @@ def test_pretty_lowers_only_what_it_can(label, shown):
     assert pretty(label) == shown
 
 
+def test_what_cannot_be_drawn_is_refused(tiny):
+    space = tiny.Space(nodes=1)
+    architecture = tiny.Search(space=space).event(1).best
+    for given in ((space, architecture), (architecture, None), ("cell", space)):
+        with pytest.raises(TypeError, match=r"as draw\(search.best, space\)"):
+            draw(*given)
+
+
 def test_save_writes_the_picture(tiny, tmp_path):
     space = tiny.Space(nodes=1)
     drawing = draw(tiny.Search(space=space).event(1).best, space)
