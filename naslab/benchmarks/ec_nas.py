@@ -18,6 +18,7 @@ import io
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from statistics import fmean
 from typing import Any, ClassVar
 
 import numpy as np
@@ -119,7 +120,7 @@ def _table(vertices: int) -> tuple[Mapping[Hashable, int], list[tuple[Any, ...]]
     cells = [_cell(space, runs[0]).choices for runs in trainings.values()]
 
     def mean(name: str, unit: float = 1.0) -> np.ndarray:
-        return read_only([unit * np.mean([float(run[name]) for run in runs]) for runs in trainings.values()])
+        return read_only([unit * fmean(float(run[name]) for run in runs) for runs in trainings.values()])
 
     columns: dict[str, Column] = {}
     for metric, name, unit in (

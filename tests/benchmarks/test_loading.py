@@ -1,4 +1,4 @@
-"""Every bundled benchmark is in memory at once: under a second of CPU and 200 MB, measured in a process of its own."""
+"""Every bundled benchmark is small in memory, in a process of its own (`benchmarks/loading.py` has the time)."""
 
 import subprocess
 import sys
@@ -8,20 +8,16 @@ import pytest
 from naslab.benchmarks import BUNDLED
 
 PROGRAM = """
-import resource, sys, time
+import resource, sys
 from naslab.benchmarks import BUNDLED
-before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-table = BUNDLED[sys.argv[1]]()
-table.best()
-seconds = time.process_time() - start
-print(seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+BUNDLED[sys.argv[1]]().best()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BUNDLED)
-def test_it_loads_at_once_and_is_small(name):
+def test_it_is_small(name):
     came = subprocess.run([sys.executable, "-c", PROGRAM, name], capture_output=True, text=True, check=True).stdout
-    seconds, megabytes = map(float, came.split())
-    assert seconds < 1.0
-    assert megabytes < 200
+    assert float(came) < 200
