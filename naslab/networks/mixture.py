@@ -105,6 +105,7 @@ class Leaving(nn.Module):
         names = [name for name in self.shared if mixture.edges_that_use(self.columns[name])]
         shared = [self._one_for_all(name, x, tricks) for name in names] if tricks.shared else []
         weight = mixture.weights[:, [self.columns[name] for name in names]].t()  # [S, D]
+        # copied: PyTorch's batch normalisation gives wrong gradients for a weight that repeats one number in memory
         scales = mixture.weights.t().unsqueeze(2).expand(-1, -1, self.channels).contiguous().flatten(1)  # [O, D C]
         rectified = Rectified(x)
         for edges, group in self._groups(mixture, tricks).items():
