@@ -19,8 +19,9 @@ import naslab as nl
 from benchmarks.machine import machine
 from naslab.estimators import as_estimator
 
-MUST = 100_000
-"""Iterations a second, of random search and of regularized evolution."""
+MUST, WHERE_PLAIN_MAKES = 100_000, 220_000
+"""Iterations a second, of random search and of regularized evolution, on a machine on which plain Python makes so many:
+a ratio, which holds on any."""
 POPULATION, SAMPLE = 10, 3
 
 
@@ -80,8 +81,12 @@ def main() -> None:
         high, _, low = (given.iterations / second for second in statistics.quantiles(found, n=4))
         ratio = medians[name] / medians["plain Python"]
         print(f"{name:24} {medians[name]:9,.0f} {low:8,.0f}-{high:<8,.0f} {ratio:13.2f}x")
-    missed = [name for name in jobs if name != "plain Python" and medians[name] < MUST]
-    print(f"Must: {MUST:,}; " + (f"missed by {', '.join(missed)}." if missed else "met."))
+    must = MUST / WHERE_PLAIN_MAKES
+    missed = [name for name in jobs if medians[name] / medians["plain Python"] < must]
+    print(
+        f"Must: {must:.2f}x, which is {MUST:,} a second where plain Python makes {WHERE_PLAIN_MAKES:,}; "
+        + (f"missed by {', '.join(missed)}." if missed else "met.")
+    )
     raise SystemExit(bool(missed))
 
 

@@ -6,10 +6,12 @@ state has to be saved, and no result depends on which process, thread or attempt
 
 from __future__ import annotations
 
+import functools
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,83 @@ def _seed_sequence(words: tuple[int | str, ...]) -> np.random.SeedSequence:
 def numpy_generator(*words: int | str) -> np.random.Generator:
     """NumPy generator named by the words (strings and non-negative integers)."""
     return np.random.Generator(np.random.PCG64(_seed_sequence(words)))
+
+
+class BlockGenerator(np.random.Generator):
+    """A NumPy generator that is quick at a few uniform numbers at a time, `uniforms(2)`.
+
+    `random(2)` costs NumPy a microsecond, nearly all of it not for the numbers. Here one call of it draws a block, from
+    which `uniforms` takes. Everything comes out as without blocks, bit for bit: whatever else is asked for in between,
+    and the state of the `bit_generator`, is as if the rest of the block had never been drawn. One thread at a time.
+    """
+
+    BLOCK = 512
+
+    def __init__(self, bit_generator: np.random.BitGenerator) -> None:
+        super().__init__(bit_generator)
+        self._block: list[float] = []
+        self._taken = self.BLOCK
+        """How many of the block are given away."""
+        self._before: Any = None
+        """State of the bit generator from which the block was drawn."""
+        self._in_a_row = False
+        """Whether `uniforms` was called last: a block that something else would cut short is not worth drawing."""
+
+    def uniforms(self, count: int) -> list[float]:
+        """The same as `random(count).tolist()`."""
+        begin = self._taken
+        end = begin + count
+        if begin <= end <= self.BLOCK:
+            self._taken = end
+            return self._block[begin:end]
+        whole_block = self._in_a_row and 0 <= count <= self.BLOCK
+        self._settle()
+        self._in_a_row = True
+        if not whole_block:
+            return super().random(count).tolist()
+        self._before = super().bit_generator.state
+        self._block = super().random(self.BLOCK).tolist()
+        self._taken = count
+        return self._block[:count]
+
+    def _settle(self) -> None:
+        """Back to behind the last number that was given away."""
+        if self._taken < self.BLOCK:
+            super().bit_generator.state = self._before
+            super().random(self._taken)
+            self._taken = self.BLOCK
+        self._in_a_row = False
+
+    @property
+    def bit_generator(self) -> np.random.BitGenerator:
+        """See NumPy."""
+        self._settle()
+        return super().bit_generator
+
+    def __reduce__(self) -> Any:
+        self._settle()
+        return super().__reduce__()
+
+
+def _settled(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(self: BlockGenerator, *args: Any, **kwargs: Any) -> Any:
+        self._settle()
+        return method(self, *args, **kwargs)
+
+    return call
+
+
+for _name in vars(np.random.Generator).keys() - vars(BlockGenerator).keys():
+    if not _name.startswith("_") and callable(getattr(np.random.Generator, _name)):
+        setattr(BlockGenerator, _name, _settled(getattr(np.random.Generator, _name)))
+
+
+def uniforms(generator: np.random.Generator, count: int) -> list[float]:
+    """The same as `generator.random(count).tolist()`; from a `BlockGenerator` in a third of the time."""
+    if isinstance(generator, BlockGenerator):
+        return generator.uniforms(count)
+    return generator.random(count).tolist()
 
 
 def torch_generator(*words: int | str) -> torch.Generator:

@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, real, whole
+from naslab.randomness import uniforms
 from naslab.searchers.rungs import OfKnownLengths, fitting, hyperband
 from naslab.searchers.searcher import Draft, Knob, Proposal, attribute_docstrings
 
@@ -120,7 +121,7 @@ class Hurdles(OfKnownLengths):
     def _drawn(self) -> list[Member]:
         """S of the population, with replacement."""
         alive = self._alive
-        return [alive[int(u * len(alive))] for u in self.rng.random(self._sample).tolist()]
+        return [alive[int(u * len(alive))] for u in uniforms(self.rng, self._sample)]
 
     # --- what came of it -------------------------------------------------------------------------------
 

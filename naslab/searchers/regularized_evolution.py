@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, whole
+from naslab.randomness import uniforms
 from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
 
 
@@ -77,7 +78,7 @@ class RegularizedEvolution(Proposer):
             return Draft(self._first[self.asked], "first")
         if size < self.hyperparameters.population:
             return Draft(self.space.sample(self.rng), "random")
-        parent = max([alive[int(u * size)] for u in self.rng.random(self._sample).tolist()])
+        parent = max([alive[int(u * size)] for u in uniforms(self.rng, self._sample)])
         return Draft(self.space.mutate(parent.architecture, self.rng), "mutation", (parent.number,))
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:

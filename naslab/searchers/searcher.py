@@ -31,7 +31,7 @@ from naslab import spaces
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, unknown, whole
 from naslab.events import Event
-from naslab.randomness import numpy_generator
+from naslab.randomness import BlockGenerator, numpy_generator
 from naslab.snapshot import State
 from naslab.spaces.space import Space
 
@@ -277,6 +277,15 @@ class Proposal(NamedTuple):
         return cls(number, Architecture(space.name, tuple(choices)), origin, tuple(parents), *training)
 
 
+def _fitness(value: Any) -> float | None:
+    """A fitness as a number of Python's; `SpecError` if it is none."""
+    if getattr(value, "ndim", None) == 0:  # a scalar of NumPy's or torch's
+        value = value.item()
+    if value is not None and not (isinstance(value, (float, int)) and math.isfinite(value)):
+        raise SpecError(f"a fitness is a finite number, or None for a failed candidate; not {value!r}")
+    return value
+
+
 class Proposer(ABC):
     """Proposes architectures (`ask`) and hears what they are worth (`tell`); evaluates nothing itself.
 
@@ -301,7 +310,7 @@ class Proposer(ABC):
         self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
         self._given = frozenset(hyperparameters)
         self.space, self.seed = space, whole("seed", seed)
-        self.rng: np.random.Generator = numpy_generator(self.seed, self.name)
+        self.rng: np.random.Generator = BlockGenerator(numpy_generator(self.seed, self.name).bit_generator)
         self.asked = 0
         """Proposals so far."""
         self._open: dict[int, Proposal] = {}
@@ -387,10 +396,8 @@ class Proposer(ABC):
 
         `figures` are what else is known of it: "parameters", "flops", "latency", "seconds", ...
         """
-        if type(fitness) is not float and getattr(fitness, "ndim", None) == 0:  # a scalar of NumPy's or torch's
-            fitness = fitness.item()  # type: ignore[union-attr]
-        if fitness is not None and not (isinstance(fitness, (float, int)) and math.isfinite(fitness)):
-            raise SpecError(f"a fitness is a finite number, or None for a failed candidate; not {fitness!r}")
+        if type(fitness) is not float or not math.isfinite(fitness):
+            fitness = _fitness(fitness)
         known = self._open.get(proposal.number)
         if known is not proposal and known != proposal:
             raise SpecError(

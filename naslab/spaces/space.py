@@ -23,8 +23,12 @@ from torch import Tensor, nn
 from naslab.architecture import MAX_CHOICES, Architecture, Choice, Option
 from naslab.errors import SpecError, unknown
 from naslab.networks.inherit import inherit
+from naslab.randomness import uniforms
 
 Prefix = tuple[Option, ...]
+
+MOST_KEPT = 2**14
+"""Architectures that a space keeps, so as not to make them again; NAS-Bench-201 has 15,625."""
 
 
 class Shaped(Protocol):
@@ -269,34 +273,56 @@ class FixedSpace(Space):
         return len(prefix)
 
     @cached_property
-    def _offered(self) -> tuple[tuple[tuple[Option, ...], ...], tuple[int, ...]]:
-        """The options of each of the choices, and the places of those with more than one."""
-        options = tuple(choice.options for choice in self._choices)
-        return options, tuple(place for place, offered in enumerate(options) if len(offered) > 1)
+    def _offered(self) -> tuple[tuple[Option, ...], ...]:
+        """The options of each choice."""
+        return tuple(choice.options for choice in self._choices)
+
+    @cached_property
+    def _others(self) -> tuple[tuple[dict[Option, tuple[Option, ...]], ...], tuple[int, ...]]:
+        """For each choice, option -> those that come after it, round to the one before it; and the places of the
+        choices with more than one option."""
+        others = tuple(
+            {option: (*offered[place + 1 :], *offered[:place]) for place, option in enumerate(offered)}
+            for offered in self._offered
+        )
+        return others, tuple(place for place, offered in enumerate(self._offered) if len(offered) > 1)
+
+    @cached_property
+    def _kept(self) -> dict[Prefix, Architecture]:
+        """Choices -> the architecture, of the first that were made."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_kept"}
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """The same without asking choice by choice."""
-        options, _ = self._offered
-        drawn = rng.random(len(options)).tolist()
-        return Architecture(
-            self.name, tuple([some[int(u * len(some))] for some, u in zip(options, drawn, strict=True)])
-        )
+        offered = self._offered
+        drawn = uniforms(rng, len(offered))
+        return self._made(tuple([options[int(u * len(options))] for options, u in zip(offered, drawn, strict=True)]))
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
         """The same without a walk, in a tenth of the time."""
-        options, places = self._offered
-        old = architecture.choices
-        known = architecture.space == self.name and len(old) == len(options)
-        if not known or not all(map(operator.contains, options, old)):
+        old, offered = architecture.choices, self._offered
+        if architecture.space != self.name or not (
+            old in self._kept or (len(old) == len(offered) and all(map(operator.contains, offered, old)))
+        ):
             self.check(architecture)  # which says what is wrong
+        others, places = self._others
         if not places:
             raise SpecError(f"{self.name} holds a single architecture: there is nothing to mutate")
-        first, second = rng.random(2).tolist()
+        first, second = uniforms(rng, 2)
         place = places[int(first * len(places))]
-        offered = options[place]
-        further = 1 + int(second * (len(offered) - 1))
-        new = offered[(offered.index(old[place]) + further) % len(offered)]
-        return Architecture(self.name, (*old[:place], new, *old[place + 1 :]))
+        options = others[place][old[place]]
+        return self._made((*old[:place], options[int(second * len(options))], *old[place + 1 :]))
+
+    def _made(self, choices: Prefix) -> Architecture:
+        """The architecture with these choices, which are legal; of a small space the same object every time."""
+        if (architecture := self._kept.get(choices)) is None:
+            architecture = Architecture(self.name, choices)
+            if len(self._kept) < MOST_KEPT:
+                self._kept[choices] = architecture
+        return architecture
 
 
 class Supernet(Protocol):

@@ -1,17 +1,19 @@
 """Spaces whose choices are always the same ones: what they need not say."""
 
+import copy
+import pickle
 from dataclasses import dataclass
 from typing import ClassVar
 
 import networkx as nx
 import pytest
 
-import naslab as nl
-from naslab.architecture import Choice
+from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks import sizes
+from naslab.randomness import numpy_generator
 from naslab.spaces import SPACES
-from naslab.spaces.space import FixedSpace, Space
+from naslab.spaces.space import MOST_KEPT, FixedSpace, Space
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,39 @@ def test_each_choice_is_all_that_is_needed():
     assert space.next_choice(("a",)).options == (1, 2, 3)
     assert space.next_choice(("a", 2)) is None
     assert space.size == len(list(space.enumerate())) == 6
-    assert space.mutate(space.architecture(("b", 3)), nl.randomness.numpy_generator(0)) in space
+    assert space.mutate(space.architecture(("b", 3)), numpy_generator(0)) in space
     assert len(Two.asked) == 1
+
+
+def test_of_a_small_space_each_architecture_is_made_once():
+    space, rng = SPACES["nasbench201"](), numpy_generator("once")
+    drawn = [space.sample(rng) for _ in range(3000)]
+    drawn += [space.mutate(parent, rng) for parent in drawn]
+    assert len({id(architecture) for architecture in drawn}) == len(set(drawn)) < len(drawn)
+
+
+def test_of_a_large_space_few_are_kept_and_none_travels():
+    space, rng = SPACES["darts_cell"](), numpy_generator("few")
+    unused = len(pickle.dumps(space))
+    for _ in range(MOST_KEPT + 50):
+        assert space.mutate(space.sample(rng), rng).space == "darts_cell"
+    assert len(space._kept) == MOST_KEPT
+    assert len(pickle.dumps(space)) < unused + 20_000
+    for copied in (copy.deepcopy(space), pickle.loads(pickle.dumps(space))):
+        assert copied == space
+        assert copied.sample(numpy_generator(1)) == space.sample(numpy_generator(1))
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_an_illegal_option_anywhere_is_refused_before_a_number_is_drawn(place):
+    space, rng = SPACES["nasbench201"](), numpy_generator("illegal")
+    legal = space.sample(rng)
+    before = rng.bit_generator.state
+    with pytest.raises(SpecError, match="unknown option 'no such option'"):
+        space.mutate(
+            Architecture(space.name, (*legal.choices[:place], "no such option", *legal.choices[place + 1 :])), rng
+        )
+    assert rng.bit_generator.state == before
 
 
 def test_one_that_says_no_choices_cannot_be_made():
