@@ -30,7 +30,9 @@ from naslab.estimators.estimator import Kept, Score, UnknownFidelity
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.tasks.images import ImageSet
+from naslab.tasks.order import epoch_length
 from naslab.trainers import Recipe, fit
+from naslab.trainers.fit import check_kinds
 
 HELD_OUT = 0.2
 """Part of the training images that the fitness is measured on."""
@@ -80,8 +82,10 @@ class Training:
             raise SpecError(f"data is the share of the training images, above 0 and up to 1, not {data!r}")
         if device is not None:
             named_device(device)  # a kept search may be opened where it is not to be had
+        check_kinds(task, None)
         self.space, self.task = space, task
         self._seed, self._device, self._threads = seed, device, threads
+        self._images = max(1, round(data * len(task.train)))
         self._less: dict[str, Any] = {"data": data, "channels": channels, "size": size}
         self._builder = space if channels is None else _narrow(space, whole("channels", channels, 1))
         if size is not None and not 1 <= whole("size", size, 1) <= min(task.input_shape[1:]):
@@ -89,6 +93,7 @@ class Training:
         self.recipe = Recipe().but(**{"held_out": HELD_OUT, **hyperparameters})
         if not self.recipe.held_out:
             raise SpecError("held_out must be above 0: a search that chooses by test images has none left to test on")
+        epoch_length(round(self._images * (1 - self.recipe.held_out)), self.recipe.batch_size)  # refuses too large ones
 
     def __call__(self, architecture: Architecture) -> Score:
         return self.train(architecture)
@@ -154,8 +159,7 @@ class Training:
         """The task as it is trained on. The test images, which `fit` would look at after each epoch, are left out but
         for one.
         """
-        count = max(1, round(self._less["data"] * len(self.task.train)))
-        task = self.task.subset(count if count < len(self.task.train) else None, 1)
+        task = self.task.subset(self._images if self._images < len(self.task.train) else None, 1)
         return task if self._less["size"] is None else _shrunk(task, self._less["size"])
 
     def spec(self) -> dict[str, Any]:

@@ -64,6 +64,11 @@ class OnTable:
         self._proposer, self._table = proposer, table
         self.random = isinstance(proposer, RandomSearch)
 
+    @property
+    def costs(self) -> Sequence[str]:
+        """What can be told of an evaluation."""
+        return self._table.benchmark.metrics
+
     def move(self) -> Move:
         proposal = self._proposer.ask()
         try:

@@ -30,7 +30,7 @@ from naslab.errors import RunError, SpecError, real, unknown, whole
 from naslab.estimators import Table, as_estimator
 from naslab.events import Raced
 from naslab.runs.folder import CANDIDATES, located
-from naslab.runs.lanes import Move, lanes_of
+from naslab.runs.lanes import Move, OnTable, lanes_of
 from naslab.runs.ledger import Ledger
 from naslab.runs.race_folder import RaceFolder, runners
 
@@ -98,6 +98,7 @@ class Race:
             raise SpecError(f"budget must be positive and finite, not {budget!r}")
         self.estimator = None if estimator is None else as_estimator(estimator)
         self._lanes = [lanes_of(str(name), factory, self.estimator, self.seeds) for name, factory in searchers.items()]
+        self._check_cost()
         self.table = self._truth(truth)
         table = self.table
         goodness = None if table is None else table.benchmark.goodness(table.metric, epochs=table.epochs)
@@ -150,6 +151,12 @@ class Race:
             folder.close()
             raise
         return race
+
+    def _check_cost(self) -> None:
+        """`SpecError` if it is known beforehand that a runner could not say what an evaluation costs."""
+        for runner in (runner for row in self._lanes for runner in row):
+            if isinstance(runner, OnTable) and self.cost not in (known := (EVALUATIONS, *runner.costs)):
+                raise SpecError(unknown("cost", self.cost, known))
 
     def _catch_up(self, folder: RaceFolder) -> None:
         """Take over what stands in a folder."""

@@ -6,7 +6,7 @@ import pytest
 
 import naslab as nl
 from naslab import snapshot
-from naslab.errors import RunError, SpecError
+from naslab.errors import DataError, RunError, SpecError
 from naslab.estimators import Kept, Score, Training, UnknownFidelity
 from naslab.networks.inherit import inherit
 
@@ -82,6 +82,14 @@ def test_a_search_with_real_training_is_resumed_without_training_again(space, di
     again.close()
     with pytest.raises(RunError, match="estimator is not the estimator"):
         nl.Search.open(tmp_path / "run", estimator=Training(space, digits, seed=9, **QUICK))
+
+
+def test_what_no_candidate_could_be_trained_with_is_refused_before_the_first(space, digits):
+    Training(space, digits, data=0.1, batch_size=115)  # of 1,437 digits a tenth, four fifths of it
+    with pytest.raises(DataError, match="a batch of 116 cannot be filled from 115 examples: take batch_size=115"):
+        Training(space, digits, data=0.1, batch_size=116)
+    with pytest.raises(SpecError, match=r"the task must be one of .*, not str"):
+        Training(space, "digits")
 
 
 def test_a_training_that_diverges_is_a_status(space, digits):

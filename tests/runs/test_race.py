@@ -120,6 +120,8 @@ def test_a_budget_of_seconds_needs_somebody_to_count_them():
     made = {"random": lambda seed: RandomSearch(TABLE.space, seed=seed)}
     with pytest.raises(SpecError, match=r"what it cost in 'seconds'.*figures are: none"):
         next(Race(made, lambda architecture: 1.0, budget=10, cost="seconds"))
+    with pytest.raises(SpecError, match="unknown cost 'second'; did you mean 'seconds'"):
+        Race(made, Table(TABLE, epochs=12), budget=10, cost="second")
     with pytest.raises(RunError, match="cost nothing"):
         Race(made, lambda architecture: Score(1.0, {"seconds": 0.0}), seeds=[0], budget=10, cost="seconds").run()
     with pytest.raises(SpecError, match=r"is -1\.0"):
