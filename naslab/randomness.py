@@ -16,11 +16,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from naslab.errors import whole
+
 _GLOBAL_GENERATOR = threading.RLock()
 
 
 def _seed_sequence(words: tuple[int | str, ...]) -> np.random.SeedSequence:
-    return np.random.SeedSequence([zlib.crc32(w.encode()) if isinstance(w, str) else w for w in words])
+    return np.random.SeedSequence(
+        [zlib.crc32(word.encode()) if isinstance(word, str) else whole("a seed", word) for word in words]
+    )
 
 
 def numpy_generator(*words: int | str) -> np.random.Generator:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from naslab.errors import SpecError
 from naslab.randomness import BlockGenerator, numpy_generator, uniforms
 
 ASKED = {
@@ -69,3 +70,9 @@ def test_a_copy_goes_on_from_the_same_number(copied):
         uniforms(ours, 3)
     again = copied(ours)
     assert uniforms(again, 5) == uniforms(ours, 5) == numpy_generator("copy").random(17)[12:].tolist()
+
+
+@pytest.mark.parametrize("seed", [1.5, -1, True, None])
+def test_a_seed_is_a_word_or_a_whole_number(seed):
+    with pytest.raises(SpecError, match="a seed must be a whole number from 0 up, not"):
+        numpy_generator("weights", seed)

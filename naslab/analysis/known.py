@@ -70,7 +70,7 @@ class Known:
             )
         benchmark = table.benchmark
         everything = np.asarray(benchmark.goodness(table.metric, epochs=table.epochs), dtype=np.float64)
-        if isinstance(sample, Iterable):
+        if isinstance(sample, Iterable) and not isinstance(sample, str):
             numbers = np.array([benchmark.index(each) for each in sample], dtype=np.int64)
             if unknown := [int(number) for number in numbers if not np.isfinite(everything[number])]:
                 raise SpecError(f"{benchmark.name} has no {table.metric} of the architectures {unknown[:5]}")

@@ -79,6 +79,9 @@ class Benchmark(ABC):
         """Hex, the same for the same figures."""
         return hashlib.sha256(json.dumps([self.spec(), *self.sources], sort_keys=True).encode()).hexdigest()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self):,} architectures; {', '.join(self.metrics)}>"
+
     def __len__(self) -> int:
         return len(self.choices)
 

@@ -10,7 +10,6 @@ from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError, unknown
 from naslab.estimators.estimator import (
     Estimator,
-    Function,
     Kept,
     Learning,
     Score,
@@ -18,6 +17,7 @@ from naslab.estimators.estimator import (
     UnknownFidelity,
     WrongSetup,
 )
+from naslab.estimators.function import Function, FunctionOfEpochs, function_as_estimator
 from naslab.estimators.learning_curve import LearningCurve
 from naslab.estimators.objectives import Constrained, LatencyReward, Penalised, TooMuch, Weighted, WithFigures
 from naslab.estimators.resources import Resources
@@ -48,6 +48,7 @@ __all__ = [
     "Crashed",
     "Estimator",
     "Function",
+    "FunctionOfEpochs",
     "Kept",
     "LatencyReward",
     "Learning",
@@ -72,13 +73,15 @@ __all__ = [
 
 
 def as_estimator(given: Benchmark | Estimator | Callable[[Architecture], float | Score]) -> Estimator:
-    """An estimator is itself, a benchmark a `Table` of its objective, a function a `Function`."""
+    """An estimator is itself, a benchmark a `Table` of its objective, a function a `Function`, or a `FunctionOfEpochs`
+    if it has a parameter `epochs`.
+    """
     if isinstance(given, Benchmark):
         return Table(given)
     if isinstance(given, Estimator):
         return given
     if callable(given) and not isinstance(given, type):
-        return Function(given)
+        return function_as_estimator(given)
     raise SpecError(
         "an estimator is a benchmark, one of nl.estimators, or a function from an architecture to a number; "
         f"got {given!r:.200}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -119,29 +118,10 @@ class Learning(Estimator, Protocol):
         ...
 
 
-class Function:
-    """A function of the user's own as an estimator. A run that is opened again must be given it again."""
-
-    name = "function"
-    space = None
-
-    def __init__(self, function: Callable[[Architecture], float | Score]) -> None:
-        self._function = function
-        self._called = getattr(function, "__qualname__", type(function).__qualname__)
-
-    def __call__(self, architecture: Architecture) -> float | Score:
-        return self._function(architecture)
-
-    def spec(self) -> dict[str, Any]:
-        return {"estimator": self.name, "called": self._called}
-
-    def fingerprint(self) -> str:
-        """Of its name: what it does cannot be told."""
-        return hashlib.sha256(self._called.encode()).hexdigest()
-
-    @classmethod
-    def from_spec(cls, spec: dict[str, Any], task: Any = None) -> Function:
-        raise SpecError(
-            f"the estimator is a function, {spec.get('called')!r}, which cannot be kept in a run; pass it again as "
-            "estimator=..., for instance Search.open(path, estimator=function)"
-        )
+def cannot_be_told(estimator: Any) -> UnknownFidelity:
+    """The error of a searcher that says how long to train, with an estimator that has no `train`."""
+    return UnknownFidelity(
+        "the searcher says for how long to train each candidate, and "
+        f"{getattr(estimator, 'name', type(estimator).__name__)!r} cannot be told so; give an estimator with train(), "
+        "for instance nl.estimators.Training(space, task), or a function of (architecture, epochs)"
+    )

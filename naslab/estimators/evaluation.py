@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
 from naslab.errors import RunPaused, SnapshotDamaged
-from naslab.estimators.estimator import Estimator, Kept, Score, Trainable, UnknownFidelity, WrongSetup
+from naslab.estimators.estimator import Estimator, Kept, Score, Trainable, WrongSetup, cannot_be_told
 
 MAX_MESSAGE = 1000
 """Characters that are kept of what a failed candidate says."""
@@ -83,10 +83,7 @@ def failed(message: str, status: str = "failed") -> Outcome:
 def _trained(estimator: Any, lineage: Sequence[Stage]) -> Score:
     """Train the last stage, and before it those that are not kept."""
     if not hasattr(estimator, "train"):
-        raise UnknownFidelity(
-            f"the searcher says for how long to train each candidate, and {getattr(estimator, 'name', estimator)!r} "
-            "cannot be told so; give an estimator with train(), for instance nl.estimators.Training(space, task)"
-        )
+        raise cannot_be_told(estimator)
     while True:
         last = len(lineage) - 1
         start = last

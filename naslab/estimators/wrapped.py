@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.estimators.estimator import Estimator, Kept, Learning, Score, UnknownFidelity
+from naslab.estimators.estimator import Estimator, Kept, Learning, Score, cannot_be_told
 from naslab.spaces.space import Space
 
 
@@ -78,11 +78,7 @@ class Wrapped(ABC):
         """See `naslab.estimators.Trainable`."""
         train = getattr(self.inside, "train", None)
         if train is None:
-            name = getattr(self.inside, "name", type(self.inside).__name__)
-            raise UnknownFidelity(
-                f"the searcher says for how long to train each candidate, and {name!r} cannot be told so; give an "
-                "estimator with train(), for instance nl.estimators.Training(space, task)"
-            )
+            raise cannot_be_told(self.inside)
         self.admit(architecture)
         return self.judge(architecture, train(architecture, fidelity=fidelity, begin=begin, keep=keep))
 
@@ -93,6 +89,8 @@ class Wrapped(ABC):
 
     def check_fidelity(self, fidelity: float) -> None:
         """See `naslab.estimators.Trainable`."""
+        if not hasattr(self.inside, "train"):
+            raise cannot_be_told(self.inside)
         if (check := getattr(self.inside, "check_fidelity", None)) is not None:
             check(fidelity)
 

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 from naslab.architecture import Architecture
 from naslab.errors import RunError, SpecError, whole
 from naslab.estimators import Learning, UnknownFidelity, as_estimator
+from naslab.estimators.estimator import cannot_be_told
 from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed
 from naslab.estimators.workers import Crashed, TimedOut, Workers
 from naslab.events import Evaluated, Event
@@ -122,6 +123,8 @@ class Trials:
         known = getattr(self.estimator, "fidelities", None)
         if known:
             self.proposer.suit(known)
+        if self.proposer.fidelities and not hasattr(self.estimator, "train"):
+            raise cannot_be_told(self.estimator)
         if (check := getattr(self.estimator, "check_fidelity", None)) is None:
             return
         try:

@@ -74,7 +74,14 @@ def test_what_fails_is_left_out_and_named(table):
 
 
 @pytest.mark.parametrize(
-    ("sample", "said"), [(1, "from 2 up"), (20000, "more than the 15625"), ([3], "at least two"), ([3, 3], "each once")]
+    ("sample", "said"),
+    [
+        (1, "from 2 up"),
+        ("40", "from 2 up, not '40'"),
+        (20000, "more than the 15625"),
+        ([3], "at least two"),
+        ([3, 3], "each once"),
+    ],
 )
 def test_nonsense_is_refused(table, sample, said):
     with pytest.raises(SpecError, match=said):

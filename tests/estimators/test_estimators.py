@@ -5,7 +5,7 @@ import pytest
 
 import naslab as nl
 from naslab.errors import SpecError
-from naslab.estimators import Function, Table, as_estimator
+from naslab.estimators import Function, FunctionOfEpochs, Penalised, Table, UnknownFidelity, as_estimator
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +71,38 @@ def test_what_can_score(benchmark):
     for wrong in (3, None, "table", nl.estimators.Table):
         with pytest.raises(SpecError, match="an estimator is"):
             as_estimator(wrong)
+
+
+# --- functions that are told how long to train ------------------------------------------------------
+
+
+def test_a_function_with_epochs_is_trained_as_long_as_the_searcher_says(benchmark):
+    def learnt(architecture, epochs):
+        return benchmark.query(architecture).test_accuracy * (1 - 0.5**epochs)
+
+    hurdles = nl.searchers.Hurdles(benchmark.space, steps=(2, 3), population=4, sample=2, seed=1)
+    search = nl.Search(hurdles, estimator=learnt, budget=40)
+    assert {event.fidelity for event in search} == {2, 5}
+    assert all(event.fitness == learnt(event.architecture, event.fidelity) for event in search.events)
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [(lambda architecture, epochs: epochs, None), (lambda architecture, epochs=7: epochs, 7)],
+    ids=["asked with None", "left to its default"],
+)
+def test_where_the_searcher_does_not_care_how_long_it_is_the_function_s_to_say(function, expected):
+    estimator = as_estimator(function)
+    assert isinstance(estimator, FunctionOfEpochs)
+    assert estimator(None) == estimator.train(None).fitness == expected
+    assert estimator.train(None, fidelity=3).fitness == 3
+
+
+def test_a_function_that_is_not_written_in_python_is_one_of_architectures():
+    assert type(as_estimator(max)) is Function
+
+
+def test_a_function_without_epochs_says_before_the_first_candidate_that_it_needs_them(benchmark):
+    for estimator in (lambda architecture: 1.0, Penalised(as_estimator(lambda architecture: 1.0), {"parameters": 9})):
+        with pytest.raises(UnknownFidelity, match=r"cannot be told so.*a function of \(architecture, epochs\)"):
+            nl.Search(nl.searchers.Hyperband(benchmark.space), estimator=estimator, budget=5)
