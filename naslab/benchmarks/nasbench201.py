@@ -20,6 +20,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -218,8 +219,9 @@ def _columns_of(file: str, without: set[str]) -> dict[str, np.ndarray]:
 
 @cache
 def _choices() -> tuple[tuple[Option, ...], ...]:
-    """The operations of every cell, in the order of the benchmark."""
+    """The operations of every cell, in the order of the benchmark. Each name is the one string that the space has, too:
+    tuples of them are found equal without a look at the letters."""
     return tuple(
-        tuple(entry.partition("~")[0] for entry in text.replace("|+|", "|").strip("|").split("|"))
+        tuple(sys.intern(entry.partition("~")[0]) for entry in text.replace("|+|", "|").strip("|").split("|"))
         for text in spaces.official_order()
     )
