@@ -5,8 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any
 
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError
 from naslab.estimators import from_spec as estimator_from_spec
+from naslab.registry import named
 from naslab.searchers.assisted import assisted
 from naslab.searchers.auto_keras import AutoKeras, AutoKerasHyperparameters
 from naslab.searchers.bohb import BOHB, BOHBHyperparameters
@@ -72,17 +73,21 @@ SEARCHERS: dict[str, type[SupernetSearcher] | type[Proposer]] = {
 """Name in a run folder -> the class that goes on with it."""
 
 
+def by_name(name: object) -> type[SupernetSearcher] | type[Proposer]:
+    """The class of searchers that is called so, naslab's or the user's own; `SpecError` if there is none."""
+    return named("searcher", name, SEARCHERS, Proposer, SupernetSearcher)
+
+
 def from_spec(spec: dict[str, Any], task: Any = None, estimator: Any = None, executor: Executor | None = None) -> Any:
-    """What `spec()` described, as it was before its first step: a supernet searcher, a proposer, or its trials.
+    """What `spec()` described, as it was before its first step: a supernet searcher, a proposer, or its trials; one of
+    naslab's, or of the user's own.
 
     `task` stands in for a task that JSON cannot bring back, such as the user's own arrays; `estimator` for an
     estimator that it cannot, such as the user's own function; `executor` evaluates, if workers of its own are not to.
     """
     if not isinstance(spec, dict) or "searcher" not in spec:
         raise SpecError(f"expected an object with the key 'searcher', got {spec!r}")
-    if spec["searcher"] not in SEARCHERS:
-        raise SpecError(unknown("searcher", spec["searcher"], SEARCHERS))
-    searcher = SEARCHERS[spec["searcher"]]
+    searcher = by_name(spec["searcher"])
     if not issubclass(searcher, Proposer):
         for name, value in (("estimator", estimator), ("executor", executor)):
             if value is not None:
@@ -163,5 +168,6 @@ __all__ = [
     "SupernetSearcher",
     "Trials",
     "assisted",
+    "by_name",
     "from_spec",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from naslab.errors import SpecError, unknown
+from naslab.registry import named
 from naslab.spaces.chain import Chain
 from naslab.spaces.chain_skips import ChainSkips
 from naslab.spaces.darts_cell import DartsCell
@@ -81,19 +82,17 @@ __all__ = [
 
 
 def from_spec(spec: Mapping[str, Any]) -> Space:
-    """The space that `space.spec()` describes; a parameter that is left out has its default.
+    """The space that `space.spec()` describes, one of naslab's or of the user's own; what is left out has its default.
 
     Raises `SpecError`, and nothing else, on anything else.
     """
     if not isinstance(spec, Mapping) or "space" not in spec:
         raise SpecError(f"expected an object with the key 'space', one of {', '.join(SPACES)}; got {spec!r:.200}")
     name = spec["space"]
-    known_spaces = {**SPACES, Listed.name: Listed}
-    if not isinstance(name, str) or name not in known_spaces:
-        raise SpecError(unknown("space", name, known_spaces))
+    space = named("space", name, {**SPACES, Listed.name: Listed}, Space)
     parameters = {key: value for key, value in spec.items() if key != "space"}
-    known = [field.name for field in dataclasses.fields(known_spaces[name])]  # type: ignore[arg-type]
+    known = [field.name for field in dataclasses.fields(space)]  # type: ignore[arg-type]
     for key in parameters:
         if key not in known:
             raise SpecError(f"{name}: {unknown('parameter', key, known)}")
-    return known_spaces[name](**parameters)
+    return space(**parameters)

@@ -15,7 +15,7 @@ from naslab import estimators, runs
 from naslab.benchmarks import Benchmark
 from naslab.errors import NaslabError
 from naslab.runs.journal import ASIDE
-from naslab.searchers import SEARCHERS
+from naslab.searchers import by_name
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
@@ -49,7 +49,7 @@ class Watch:
         if trials:
             looks["benchmark"] = _benchmark(self._reader.spec["estimator"])
             looks["population"] = self._reader.spec["hyperparameters"].get("population")
-        shown = TrialsView if by_trials(SEARCHERS[self._reader.spec["searcher"]]) else LiveView
+        shown = TrialsView if by_trials(by_name(self._reader.spec["searcher"])) else LiveView
         self.view = shown(self._reader.space, **looks)
         self.views = [self.view]
         try:
