@@ -65,6 +65,7 @@ __all__ = [
     "Weighted",
     "WithFigures",
     "Workers",
+    "Wrapped",
     "WrongSetup",
     "ZeroCost",
     "as_estimator",

@@ -6,15 +6,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from naslab import benchmarks
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError
 from naslab.estimators.estimator import Kept, Score, UnknownFidelity
+
+SPENT = ("seconds", "energy", "co2")
+"""What a metric ends with that a training spends: what has been spent is not paid again."""
+
+
+class Level(NamedTuple):
+    """What is known after a training of one length."""
+
+    fitness: list[float]
+    """By the number of the architecture."""
+    figures: Mapping[str, list[float]]
 
 
 class Table:
@@ -27,7 +38,7 @@ class Table:
         benchmark: for instance `naslab.benchmarks.NASBench201("cifar10")`.
         metric: one of `benchmark.metrics`; the benchmark's `objective` if left out.
         epochs: after how long a training, where the benchmark knows several.
-        figures: other metrics, which go with each fitness.
+        figures: other metrics, which go with each fitness, after as long a training.
     """
 
     name = "table"
@@ -45,15 +56,17 @@ class Table:
             raise SpecError(f"expected a benchmark, for instance nl.benchmarks.NASBench201(), got {benchmark!r:.200}")
         self.benchmark, self.metric, self.epochs = benchmark, metric or benchmark.objective, epochs
         self.space = benchmark.space
+        self.figures = tuple(figures)
+        self._levels: dict[float | None, Level] = {}
         fitness = benchmark.goodness(self.metric, epochs=epochs).tolist()
         self._fitness = dict(zip(benchmark.choices, fitness, strict=True))
-        self._figures = {name: benchmark.column(name) for name in figures}
-        self._levels: dict[float | None, tuple[list[float], list[float] | None]] = {}
+        for name in self.figures:
+            self._column(name, epochs)
 
     def __call__(self, architecture: Architecture) -> float | Score:
-        if self._figures:
-            number = self.benchmark.index(architecture)
-            return Score(self._fitness[self.benchmark.choices[number]], self._known(number))
+        if self.figures:
+            number, level = self.benchmark.index(architecture), self._level(None)
+            return Score(level.fitness[number], {name: level.figures[name][number] for name in self.figures})
         if architecture.space == self.space.name and (found := self._fitness.get(architecture.choices)) is not None:
             return found
         return self._fitness[self.benchmark.choices[self.benchmark.index(architecture)]]
@@ -68,17 +81,18 @@ class Table:
     ) -> Score:
         """What the table knows after so many epochs; with the simulated seconds, where it knows them.
 
-        The seconds are those of the epochs that are new: a candidate that trains on pays the difference, although the
-        published trainings, each with a schedule of its own, all began at the beginning.
+        Seconds, energy and CO2 are those of the epochs that are new: a candidate that trains on pays the difference,
+        although the published trainings, each with a schedule of its own, all began at the beginning.
         """
         number = self.benchmark.index(architecture)
-        fidelity = self.epochs if fidelity is None else fidelity
-        fitness, seconds = self._level(fidelity)
-        if seconds is None:
-            return Score(fitness[number], self._known(number))
-        had = None if begin is None or begin.architecture != architecture else self._level(begin.fidelity)[1]
-        new = seconds[number] - (had[number] if had else 0.0)
-        return Score(fitness[number], {**self._known(number), "seconds": new})
+        level = self._level(fidelity)
+        figures = {name: values[number] for name, values in level.figures.items()}
+        if begin is not None and begin.architecture == architecture:
+            had = self._level(begin.fidelity).figures
+            for name in figures.keys() & had.keys():
+                if name.rpartition("_")[2] in SPENT and self.benchmark.lengths(name):
+                    figures[name] -= had[name][number]
+        return Score(level.fitness[number], figures)
 
     def check_fidelity(self, fidelity: float) -> None:
         """See `naslab.estimators.Trainable`."""
@@ -90,11 +104,13 @@ class Table:
         lengths = self.benchmark.lengths(self.metric)
         return lengths if self.epochs is None else tuple(length for length in lengths if length <= self.epochs)
 
-    def _known(self, number: int) -> dict[str, float]:
-        return {name: float(column[number]) for name, column in self._figures.items()}
+    def _column(self, name: str, epochs: int | None) -> list[float]:
+        """A metric of each architecture; after so many epochs, if it depends on them."""
+        return self.benchmark.column(name, epochs=epochs).tolist()
 
-    def _level(self, epochs: float | None) -> tuple[list[float], list[float] | None]:
-        """Fitness and seconds after so many epochs, by number of the architecture."""
+    def _level(self, epochs: float | None) -> Level:
+        """What is known after so many epochs; None: those of the table."""
+        epochs = self.epochs if epochs is None else epochs
         if epochs not in self._levels:
             try:
                 if epochs is not None and epochs != int(epochs):
@@ -107,12 +123,11 @@ class Table:
                         "for instance nl.searchers.RegularizedEvolution"
                     )
                 fitness = self.benchmark.goodness(self.metric, epochs=whole).tolist()
-                seconds = None
-                if "seconds" in self.benchmark.metrics:
-                    seconds = self.benchmark.column("seconds", epochs=whole).tolist()
+                names = {*self.figures, *({"seconds"} & set(self.benchmark.metrics))}
+                figures = {name: self._column(name, whole) for name in sorted(names)}
             except SpecError as error:
                 raise UnknownFidelity(f"a candidate was to be trained for {epochs} epochs, but {error}") from None
-            self._levels[epochs] = fitness, seconds
+            self._levels[epochs] = Level(fitness, figures)
         return self._levels[epochs]
 
     def spec(self) -> dict[str, Any]:
@@ -121,7 +136,7 @@ class Table:
             "benchmark": self.benchmark.spec(),
             "metric": self.metric,
             "epochs": self.epochs,
-            **({"figures": list(self._figures)} if self._figures else {}),
+            **({"figures": list(self.figures)} if self.figures else {}),
         }
 
     def fingerprint(self) -> str:
@@ -135,3 +150,9 @@ class Table:
             epochs=spec["epochs"],
             figures=spec.get("figures", ()),
         )
+
+    def with_figure(self, name: str) -> Table:
+        """The same, with another metric among the figures."""
+        if name in self.figures:
+            return self
+        return Table(self.benchmark, self.metric, epochs=self.epochs, figures=(*self.figures, name))

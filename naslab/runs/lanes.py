@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from naslab.architecture import Architecture
-from naslab.errors import NaslabError, SpecError
-from naslab.estimators import Score, Table
-from naslab.estimators.evaluation import Outcome
+from naslab.errors import SpecError
+from naslab.estimators import Table, Wrapped
+from naslab.estimators.evaluation import Outcome, evaluate
 from naslab.events import Evaluated, Raced
 from naslab.runs.search import Search
 from naslab.searchers import Proposer, RandomSearch, Trials
+from naslab.spaces import Space
 
-NOTHING: Mapping[str, float] = {}
 ENDLESS = 2**62
 """Evaluations; the race itself says when a runner has had enough."""
 
@@ -40,6 +40,16 @@ class Lane(Protocol):
     random: bool
     """Whether it is a random search."""
 
+    @property
+    def space(self) -> Space:
+        """What it searches."""
+        ...
+
+    @property
+    def table(self) -> Table | None:
+        """The table that its fitness is from, if it is from one."""
+        ...
+
     def move(self) -> Move | None:
         """One evaluation; None when there are no more."""
         ...
@@ -61,23 +71,20 @@ class OnTable:
     """A proposer on a table: asked, looked up, told, with nothing in between."""
 
     def __init__(self, proposer: Proposer, table: Table) -> None:
-        self._proposer, self._table = proposer, table
+        self._proposer, self.space = proposer, proposer.space
+        self.table: Table = table
         self.random = isinstance(proposer, RandomSearch)
 
     @property
     def costs(self) -> Sequence[str]:
         """What can be told of an evaluation."""
-        return self._table.benchmark.metrics
+        return self.table.benchmark.metrics
 
     def move(self) -> Move:
         proposal = self._proposer.ask()
-        try:
-            found: Any = self._table(proposal.architecture)
-        except NaslabError:
-            found = None
-        fitness, figures = found if isinstance(found, Score) else (found, NOTHING)
-        self._proposer.tell(proposal, fitness, figures)
-        return Move(proposal.architecture, fitness, figures, proposal.number, "failed" if fitness is None else "done")
+        found = evaluate(self.table, proposal.architecture)
+        self._proposer.tell(proposal, found.fitness, found.figures)
+        return Move(proposal.architecture, found.fitness, found.figures, proposal.number, found.status, found.message)
 
     def repeat(self, logged: Raced) -> None:
         self._proposer.tell(self._proposer.ask(), logged.fitness, logged.figures)
@@ -100,6 +107,7 @@ class OnTrials:
     def __init__(self, trials: Trials, *, described: bool) -> None:
         self._trials, self._described = trials, described
         self.random = isinstance(trials.proposer, RandomSearch)
+        self.space, self.table = trials.space, _table(trials.estimator)
 
     def move(self) -> Move | None:
         if self._trials.step >= self._trials.total:
@@ -124,7 +132,9 @@ class OnSearch:
         self._search = search
         self._next = 0
         """Place among its events of what comes next."""
-        self.random = isinstance(search.searcher, Trials) and isinstance(search.searcher.proposer, RandomSearch)
+        assert isinstance(search.searcher, Trials)
+        self.random = isinstance(search.searcher.proposer, RandomSearch)
+        self.space, self.table = search.searcher.space, _table(search.searcher.estimator)
 
     def move(self) -> Move | None:
         while self._next < len(self._search.events) or next(self._search, None) is not None:
@@ -145,6 +155,13 @@ class OnSearch:
 
     def spec(self) -> dict[str, Any]:
         return {"run": str(self._search.run)}
+
+
+def _table(estimator: Any) -> Table | None:
+    """The table that an estimator looks into, others around it or not."""
+    while isinstance(estimator, Wrapped):
+        estimator = estimator.inside
+    return estimator if isinstance(estimator, Table) else None
 
 
 def _move(event: Evaluated) -> Move:

@@ -63,7 +63,8 @@ class Race:
         seeds: whole numbers; each searcher runs once with each.
         budget: what each runner may spend. An evaluation that would end beyond it does not count.
         cost: "evaluations", or a figure of an evaluation, for instance "seconds": from the estimator's figures, or
-            from the column of that name of a table.
+            from the column of that name of a table, after as long a training as was asked for. One that
+            fails before anybody says what it cost has cost nothing.
         truth: by what the architecture that a runner would give is judged, a benchmark or a `Table`. If left out, the
             objective of the table that is searched; without a table the fitness itself.
         run: folder to keep every evaluation in, which must not exist yet; `Race.open` goes on with it. None keeps
@@ -87,6 +88,8 @@ class Race:
                 f"got {searchers!r:.200}"
             )
         self.searchers = tuple(str(name) for name in searchers)
+        if len(set(self.searchers)) < len(searchers):
+            raise SpecError(f"searchers need different names; they are {', '.join(map(repr, searchers))}")
         if isinstance(seeds, str) or not isinstance(seeds, Iterable):
             raise SpecError(f"seeds is a list of whole numbers, not {seeds!r}; for that many seeds write range(...)")
         self.seeds = tuple(whole("a seed", seed) for seed in seeds)
@@ -97,6 +100,8 @@ class Race:
         if not 0 < self.budget < math.inf:
             raise SpecError(f"budget must be positive and finite, not {budget!r}")
         self.estimator = None if estimator is None else as_estimator(estimator)
+        if isinstance(self.estimator, Table) and cost in self.estimator.benchmark.metrics:
+            self.estimator = self.estimator.with_figure(cost)
         self._lanes = [lanes_of(str(name), factory, self.estimator, self.seeds) for name, factory in searchers.items()]
         self._check_cost()
         self.table = self._truth(truth)
@@ -224,8 +229,8 @@ class Race:
             if moved is None:  # a search of its own, that has ended
                 heapq.heappop(self._next)
                 continue
-            architecture, fitness, figures = moved[:3]
-            spent = before + self._price(s, n, architecture, fitness, figures)
+            architecture, fitness = moved[:2]
+            spent = before + self._price(s, n, moved)
             if self._enough(spent):
                 heapq.heappop(self._next)
             else:
@@ -297,17 +302,13 @@ class Race:
             self._best[s, n] = fitness, architecture
         return Lap(self.searchers[s], self.seeds[n], query + 1, architecture, fitness, spent)
 
-    def _price(
-        self, s: int, n: int, architecture: Architecture, fitness: float | None, figures: Mapping[str, float]
-    ) -> float:
+    def _price(self, s: int, n: int, moved: Move) -> float:
         if self.cost == EVALUATIONS:
             return 1.0
-        price, estimator = figures.get(self.cost), self.estimator
-        if price is None and fitness is None:
+        figures = moved.figures
+        price = figures.get(self.cost)
+        if price is None and moved.fitness is None:
             price = 0.0  # it failed before anything could be measured
-        if price is None and isinstance(estimator, Table) and self.cost in estimator.benchmark.metrics:
-            column = estimator.benchmark.column(self.cost, epochs=estimator.epochs)
-            price = float(column[estimator.benchmark.index(architecture)])
         if price is None:
             raise SpecError(
                 f"no evaluation says what it cost in {self.cost!r}; its figures are: {', '.join(figures) or 'none'}. "
@@ -317,7 +318,8 @@ class Race:
             raise SpecError(f"a cost must be finite and not negative; {self.cost!r} is {price!r}")
         self._free[s, n] = 0 if price else self._free[s, n] + 1
         if self._free[s, n] > FREE:
-            raise RunError(f"{FREE} evaluations of {self.searchers[s]!r} in a row cost nothing in {self.cost!r}")
+            why = "" if moved.fitness is not None else f"; the last one failed, {moved.message}"
+            raise RunError(f"{FREE} evaluations of {self.searchers[s]!r} in a row cost nothing in {self.cost!r}{why}")
         return price
 
     # --- results ---------------------------------------------------------------------------------
@@ -426,7 +428,11 @@ class Race:
             budgets=dict(zip(self.searchers, means, strict=True)) if self.cost == EVALUATIONS else None,
             budget_unit=self.cost,
             baseline=self._baseline,
-            chose_by_test_data=isinstance(estimator, Table) and estimator.metric.startswith("test"),
+            chose_by_test_data=any(
+                (searched := runner.table) is not None and searched.metric.startswith("test")
+                for row in self._lanes
+                for runner in row
+            ),
             warnings=waiting,
             notes=[
                 *notes,
@@ -453,6 +459,12 @@ class Race:
         found = as_estimator(given)
         if not isinstance(found, Table):
             raise SpecError(f"truth is a benchmark or a Table, which knows every architecture; got {given!r:.200}")
+        for searcher, row in zip(self.searchers, self._lanes, strict=True):
+            if row[0].space.name != found.space.name:
+                raise SpecError(
+                    f"truth={found.benchmark.name!r} knows architectures of {found.space.name!r}, and "
+                    f"{searcher!r} searches {row[0].space.name!r}"
+                )
         return found
 
     @property

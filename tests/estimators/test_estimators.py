@@ -5,7 +5,7 @@ import pytest
 
 import naslab as nl
 from naslab.errors import SpecError
-from naslab.estimators import Function, FunctionOfEpochs, Penalised, Table, UnknownFidelity, as_estimator
+from naslab.estimators import Function, FunctionOfEpochs, Kept, Penalised, Table, UnknownFidelity, as_estimator
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,32 @@ def test_what_can_score(benchmark):
     for wrong in (3, None, "table", nl.estimators.Table):
         with pytest.raises(SpecError, match="an estimator is"):
             as_estimator(wrong)
+
+
+def test_figures_are_those_of_as_long_a_training(benchmark):
+    short = Table(benchmark, "valid_accuracy", epochs=12, figures=["seconds", "test_accuracy", "parameters"])
+    record = benchmark.query(5, epochs=12)
+    for found in (short(benchmark.at(5)), short.train(benchmark.at(5))):
+        assert found.fitness == record.valid_accuracy
+        assert found.figures["seconds"] == benchmark.column("seconds", epochs=12)[5] < benchmark.query(5).seconds
+        assert found.figures["test_accuracy"] == record.test_accuracy
+        assert found.figures["parameters"] == record.parameters
+    with pytest.raises(SpecError, match="unknown metric 'energy'"):
+        Table(benchmark, figures=["energy"])
+
+
+def test_a_training_that_goes_on_pays_what_is_new(benchmark):
+    table = Table(benchmark, "valid_accuracy", figures=["valid_seconds", "latency/fpga"])
+    cell, other = benchmark.at(5), benchmark.at(6)
+    begun = Kept(cell, 12, None)
+    whole, part = table.train(cell).figures, table.train(cell, fidelity=12).figures
+    rest = table.train(cell, fidelity=200, begin=begun).figures
+    for name in ("seconds", "valid_seconds"):
+        assert rest[name] == pytest.approx(whole[name] - part[name])
+        assert rest[name] > 10 * part[name]
+    assert rest["latency/fpga"] == whole["latency/fpga"] == part["latency/fpga"]
+    inherited = table.train(other, fidelity=200, begin=begun).figures
+    assert inherited["valid_seconds"] == table.train(other).figures["valid_seconds"], "of another architecture"
 
 
 # --- functions that are told how long to train ------------------------------------------------------

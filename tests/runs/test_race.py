@@ -84,6 +84,46 @@ def test_seconds_are_the_axis_and_what_ends_too_late_does_not_count():
     assert race.bands()["random"].x[-1] == 3000
 
 
+def test_a_training_of_several_lengths_pays_for_what_is_new():
+    halving = nl.searchers.SuccessiveHalving
+    made = {"sh": lambda seed: halving(TABLE.space, candidates=3, epochs=(12, 200), eta=3, seed=seed)}
+    race = Race(made, Table(TABLE, "valid_accuracy"), seeds=[0], budget=10_000, cost="valid_seconds").run()
+    short, whole = (TABLE.column("valid_seconds", epochs=epochs) for epochs in (12, 200))
+    numbers = race.numbers[0, 0]
+    paid = np.diff(race.spent[0, 0], prepend=0.0)
+    first, again = numbers[:3], numbers[3]
+    np.testing.assert_allclose(paid[:3], short[first])
+    assert again in first
+    assert paid[3] == pytest.approx(whole[again] - short[again])
+
+
+@pytest.mark.parametrize("searcher", [RandomSearch, LocalSearch, nl.searchers.QLearning])
+def test_what_a_table_knows_to_have_diverged_is_a_status(searcher):
+    table = nl.benchmarks.NASBenchNLP()
+    race = Race({"it": searcher}, table, seeds=(0, 1, 2), budget=120).run()
+    assert (race.queries == 120).all()
+    diverged = ~np.isfinite(table.goodness())[race.numbers]
+    assert diverged.any() or np.isnan(race.fitness).any()
+    search = nl.Search(searcher(table.space, seed=1), estimator=table, budget=120)
+    seen = [np.nan if event.fitness is None else event.fitness for event in search]
+    np.testing.assert_array_equal(race.fitness[0, 1], seen)
+
+
+def test_the_card_looks_into_what_stands_around_a_table():
+    table = Table(TABLE, figures=["parameters"])
+    for estimator in (table, nl.estimators.Constrained(table, {"parameters": 1e9})):
+        assert any("test data" in text for text in Race({"r": RandomSearch}, estimator, budget=3).run().card.warnings)
+    own = {"r": lambda seed: Trials(RandomSearch(TABLE.space, seed=seed), table, 5)}
+    assert any("test data" in text for text in Race(own, budget=3).run().card.warnings)
+
+
+def test_names_and_truth_are_checked_before_the_first_lap():
+    with pytest.raises(SpecError, match="need different names; they are 1, '1'"):
+        Race({1: RandomSearch, "1": LocalSearch}, TABLE)
+    with pytest.raises(SpecError, match="knows architectures of 'nasbench_macro', and 'r' searches 'nasbench201'"):
+        Race({"r": RandomSearch}, TABLE, truth=nl.benchmarks.NASBenchMacro())
+
+
 def test_searches_of_their_own_and_any_estimator():
     def scored(architecture):
         number = TABLE.index(architecture)
@@ -124,6 +164,11 @@ def test_a_budget_of_seconds_needs_somebody_to_count_them():
         Race(made, Table(TABLE, epochs=12), budget=10, cost="second")
     with pytest.raises(RunError, match="cost nothing"):
         Race(made, lambda architecture: Score(1.0, {"seconds": 0.0}), seeds=[0], budget=10, cost="seconds").run()
+    with (
+        pytest.raises(RunError, match=r"cost nothing in 'seconds'; the last one failed, ZeroDivisionError"),
+        pytest.warns(UserWarning, match="failed alike"),
+    ):
+        Race(made, lambda architecture: 1 / 0, seeds=[0], budget=10, cost="seconds").run()
     with pytest.raises(SpecError, match=r"is -1\.0"):
         next(Race(made, lambda architecture: Score(1.0, {"seconds": -1.0}), budget=10, cost="seconds"))
 
