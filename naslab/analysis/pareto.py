@@ -7,14 +7,14 @@ Shapes: N points, M objectives. Inside this module more is better in every objec
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from naslab.benchmarks.benchmark import SMALLER_IS_BETTER
-from naslab.errors import SpecError, unknown
+from naslab.benchmarks.benchmark import smaller_is_better
+from naslab.errors import SpecError, real, unknown
 
 Wanted = Literal["most", "least"]
 WANTED = ("most", "least")
@@ -53,23 +53,17 @@ def pareto(
         limits: name of a figure, objective or not -> (least, most) that is allowed, None for no limit.
         reference: the worst outcome that counts, for the hypervolume of two or three objectives.
     """
-    columns = {name: np.asarray(values, dtype=np.float64) for name, values in figures.items()}
-    if not columns:
-        raise SpecError("pareto needs at least one figure, as {'test_accuracy': [...], 'parameters': [...]}")
+    columns = _columns(figures)
     if len({column.shape for column in columns.values()}) > 1 or next(iter(columns.values())).ndim != 1:
         shapes = ", ".join(f"{name!r} {column.shape}" for name, column in columns.items())
         raise SpecError(f"the figures must be lists of one length; they are {shapes}")
     wanted = _wanted(objectives, columns)
     known = np.all([np.isfinite(columns[name]) for name in wanted], axis=0)
-    within = np.ones_like(known)
-    for name, (low, high) in (limits or {}).items():
-        if name not in columns:
-            raise SpecError(unknown("figure", name, columns))
-        if low is not None and high is not None and low > high:
-            raise SpecError(f"the limits of {name!r} leave nothing: at least {low:g} and at most {high:g}")
+    measured, within = np.ones_like(known), np.ones_like(known)
+    for name, (low, high) in _limits(limits, columns).items():
+        measured &= ~np.isnan(columns[name])
         with np.errstate(invalid="ignore"):
-            within &= columns[name] >= (-math.inf if low is None else low)
-            within &= columns[name] <= (math.inf if high is None else high)
+            within &= (columns[name] >= low) & (columns[name] <= high)
     allowed = known & within
     turned = np.stack([columns[name] * (1 if want == "most" else -1) for name, want in wanted.items()], axis=1)
     numbers = np.flatnonzero(allowed)
@@ -77,13 +71,23 @@ def pareto(
     best = best[np.lexsort((best, -turned[best, 0]))]
     volume = None
     if reference is not None:
+        if not isinstance(reference, Mapping):
+            raise SpecError(f"the reference is numbers by the name of each objective, not {reference!r:.200}")
         if set(reference) != set(wanted):
-            raise SpecError(f"the reference must name each objective: {', '.join(wanted)}; not {', '.join(reference)}")
-        corner = [reference[name] * (1 if want == "most" else -1) for name, want in wanted.items()]
+            names = ", ".join(map(str, reference))
+            raise SpecError(f"the reference must name each objective: {', '.join(wanted)}; not {names}")
+        worst = {name: real(f"the reference of {name!r}", reference[name]) for name in wanted}
+        corner = [worst[name] * (1 if want == "most" else -1) for name, want in wanted.items()]
         volume = hypervolume(turned[best], corner)
     said = [f"{(~known).sum()} of {len(known)} points are unknown in some objective"] if not known.all() else []
-    said += [f"{(known & ~within).sum()} are beyond the limits"] if (known & ~within).any() else []
-    said += ["no point is left: widen the limits"] if not allowed.any() else []
+    beyond, unmeasured = known & measured & ~within, known & ~measured
+    said += [f"{beyond.sum()} are beyond the limits"] if beyond.any() else []
+    said += [f"{unmeasured.sum()} are unknown in what is limited"] if unmeasured.any() else []
+    if not len(known):
+        said += ["there is no point"]
+    elif not allowed.any():
+        advice = "widen" if beyond.any() else "leave out"
+        said += [f"no point is left: {f'{advice} the limits' if known.any() else 'choose other objectives'}"]
     return Pareto(
         objectives=wanted, figures=columns, allowed=allowed, front=best, hypervolume=volume, status="; ".join(said)
     )
@@ -133,7 +137,57 @@ def _volume(points: np.ndarray) -> float:
     return math.fsum(float(thick[i]) * _volume(points[order[: i + 1], :-1]) for i in range(len(points)) if thick[i] > 0)
 
 
+def _columns(figures: Mapping[str, Sequence[float] | np.ndarray]) -> dict[str, np.ndarray]:
+    if not isinstance(figures, Mapping):
+        raise SpecError(
+            f"pareto takes figures by name, as {{'test_accuracy': [...], 'parameters': [...]}}, not {figures!r:.200}"
+        )
+    columns = {}
+    for name, values in figures.items():
+        try:
+            columns[name] = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise SpecError(
+                f"the figure {name!r} must be numbers, one for each point, NaN where it is unknown; not "
+                f"{values!r:.200} ({error})"
+            ) from None
+    if not columns:
+        raise SpecError("pareto needs at least one figure, as {'test_accuracy': [...], 'parameters': [...]}")
+    return columns
+
+
+def _limits(given: Any, columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    """Name of a figure -> least and most, infinite where there is no limit."""
+    if given is not None and not isinstance(given, Mapping):
+        raise SpecError(
+            f"limits are pairs by the name of a figure, for instance {{'parameters': (None, 1e5)}}; not {given!r:.200}"
+        )
+    limits = {}
+    for name, pair in (given or {}).items():
+        if name not in columns:
+            raise SpecError(unknown("figure", name, columns))
+        pair = pair.tolist() if isinstance(pair, np.ndarray) else pair
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise SpecError(
+                f"the limits of {name!r} are a pair, (least, most), with None for no limit, for instance (None, 1e5); "
+                f"not {pair!r:.200}"
+            )
+        low, high = (
+            end if limit is None else real(f"a limit of {name!r}", limit)
+            for end, limit in zip((-math.inf, math.inf), pair, strict=True)
+        )
+        if math.isnan(low) or math.isnan(high):
+            raise SpecError(f"a limit of {name!r} must be a number or None, not nan")
+        if low > high:
+            raise SpecError(f"the limits of {name!r} leave nothing: at least {low:g} and at most {high:g}")
+        limits[name] = low, high
+    return limits
+
+
 def _wanted(given: Mapping[str, Wanted] | Sequence[str] | None, columns: Mapping[str, np.ndarray]) -> dict[str, Wanted]:
+    if given is not None and (isinstance(given, str) or not isinstance(given, Iterable)):
+        example = [given] if isinstance(given, str) else list(columns)
+        raise SpecError(f"objectives are a list of figures, for instance {example}; not {given!r:.200}")
     names = list(columns if given is None else given)
     if not names:
         raise SpecError("name at least one objective")
@@ -141,7 +195,7 @@ def _wanted(given: Mapping[str, Wanted] | Sequence[str] | None, columns: Mapping
     for name in names:
         if name not in columns:
             raise SpecError(unknown("figure", name, columns))
-        usual: Wanted = "least" if name.partition("/")[0] in SMALLER_IS_BETTER else "most"
+        usual: Wanted = "least" if smaller_is_better(name) else "most"
         wanted[name] = given[name] if isinstance(given, Mapping) else usual
         if wanted[name] not in WANTED:
             raise SpecError(f"of {name!r}: {unknown('wish', wanted[name], WANTED)}")

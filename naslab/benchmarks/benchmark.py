@@ -18,15 +18,17 @@ Column = np.ndarray | Mapping[int, np.ndarray]
 """[N] float64, or number of epochs -> [N] float64 where a figure depends on how long the training was."""
 
 SMALLER_IS_BETTER = frozenset(
-    {"parameters", "flops", "latency", "seconds", "energy", "co2", "loss", "perplexity", "error"}
+    {"parameters", "flops", "memory", "latency", "seconds", "energy", "co2", "loss", "perplexity", "error"}
+    | {"average_hw_metric"}  # of HW-NAS-Bench: over all devices
 )
-"""Metrics of which one wants little, by the last word of their name up to a slash ("latency/fpga", "test_loss"); of all
-others one wants much."""
+"""Metrics of which one wants little, by their name up to a slash, or the last word of it ("latency/fpga", "test_loss");
+of all others one wants much."""
 
 
 def smaller_is_better(metric: str) -> bool:
     """Whether one wants little of a metric."""
-    return metric.partition("/")[0].rpartition("_")[2] in SMALLER_IS_BETTER
+    name = metric.partition("/")[0]
+    return name in SMALLER_IS_BETTER or name.rpartition("_")[2] in SMALLER_IS_BETTER
 
 
 class Benchmark(ABC):

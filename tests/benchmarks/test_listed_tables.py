@@ -171,6 +171,8 @@ def test_bert_has_the_figures_of_the_file():
         ("co2", True),
         ("seconds", True),
         ("parameters", True),
+        ("memory", True),
+        ("average_hw_metric", True),
         ("test_accuracy", False),
         ("glue", False),
         ("seg.mIoU", False),
