@@ -16,8 +16,9 @@ the moves, distance is the number of choices that differ, and what fits is inher
 A network that fails while it is larger than any that succeeded is taken to be too large for the memory: from then on
 none of its size is proposed. While networks train, others may be asked for: an open one counts as of mean fitness.
 
-Differences from the paper: the kernel's distance is not first embedded in a space (see `gaussian_process`); its length
-and noise are fitted; the first few networks, before anything is told, are some moves away from the start.
+Differences from the paper: the kernel's distance is not first embedded in a space (see `gaussian_process`, forty lines
+of our own: processes in libraries begin with a kernel that is positive by construction); its length and noise are
+fitted; the first few networks, before anything is told, are some moves away from the start.
 """
 
 from __future__ import annotations
@@ -88,6 +89,10 @@ class AutoKeras(Proposer):
         """Number of a proposal -> what it was, and its fitness."""
         self._failed: list[Architecture] = []
         self._limit = self.hyperparameters.most_weights
+        if self._limit is not None and isinstance(self.space, growing.Growing):
+            least = self._weights(self.space.start())
+            if least > self._limit:
+                raise SpecError(f"most_weights must be at least {least}, the weights of the first network")
         self._proven = 0
         """Weights of the largest network that could be evaluated."""
         self._distances: dict[tuple[Architecture, Architecture], float] = {}

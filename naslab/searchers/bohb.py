@@ -103,19 +103,21 @@ class Density:
         Args:
             drawn: its choices, each with what was chosen.
         """
-        kernels = np.ones(len(self.answers))
+        kernels = np.zeros(
+            len(self.answers)
+        )  # logarithms: a product over a thousand choices is less than floats can be
         for choice, value in drawn:
             options = len(choice.options)
             chosen = self._chosen.get(choice.name)
             if options == 1:
                 continue
             if chosen is None:
-                kernels /= options
+                kernels -= math.log(options)
                 continue
             width = self.bandwidth(choice)
             known = np.where(chosen == value, 1 - width, width / (options - 1))
-            kernels *= np.where(chosen == None, 1 / options, known)  # noqa: E711  # for each element
-        return math.log(kernels.mean())
+            kernels += np.log(np.where(chosen == None, 1 / options, known))  # noqa: E711  # for each element
+        return float(np.logaddexp.reduce(kernels)) - math.log(len(kernels))
 
 
 class BOHB(Halving):

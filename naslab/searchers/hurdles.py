@@ -14,10 +14,11 @@ child is that of its longest training. That of longer trainings is usually highe
 is; as the paper argues, that is what selection should favour.
 
 Differences from the paper:
-- An architecture that could not be evaluated does not join the population. While nobody in it has had the longest
-  training, a hurdle that is due waits (`details["waiting"]`), and the search goes on.
-- A child differs from its parent in one choice (the paper changes each field with a probability of 2.5 %), and the
-  first population is random (the paper begins with copies of the Transformer).
+- An architecture whose training fails, the first or a later one, does not join the population. While nobody in it has
+  had the longest training, a hurdle that is due waits (`details["waiting"]`), and the search goes on.
+- By default a child differs from its parent in one choice, and the first population is random. The paper changes each
+  field with a probability of 2.5 %, `mutation_rate=0.025`, and begins with the Transformer, `first=[...]`. Where the
+  draw would change nothing, one choice is changed.
 - With several proposals open at once, a child may be asked for before the last one is told.
 - Where an estimator knows trainings of some lengths only, such as a table, and no steps are given by hand, they lead
   from one of these to the next, up to the longest.
@@ -32,9 +33,10 @@ from itertools import accumulate, pairwise
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from naslab.architecture import Architecture
+from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, real, whole
 from naslab.randomness import uniforms
+from naslab.searchers.beginning import choices_of
 from naslab.searchers.rungs import OfKnownLengths, fitting, hyperband
 from naslab.searchers.searcher import Draft, Knob, Proposal, attribute_docstrings
 
@@ -51,6 +53,10 @@ class HurdlesHyperparameters:
     """How many architectures are alive."""
     sample: int = 5
     """How many are drawn for a tournament: for a parent the fittest wins, for a place the least fit loses its own."""
+    mutation_rate: float | None = None
+    """Probability with which each choice of a child is another than its parent's; None: exactly one is."""
+    first: tuple[tuple[Option, ...], ...] = ()
+    """Architectures, or their choices, that the population begins with; random ones follow until it is complete."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.steps, Sequence) or isinstance(self.steps, str) or not self.steps:
@@ -63,6 +69,9 @@ class HurdlesHyperparameters:
             object.__setattr__(self, name, whole(name, getattr(self, name), 1))
         if self.sample > self.population:
             raise SpecError(f"sample must be at most the population, {self.population}, not {self.sample}")
+        if self.mutation_rate is not None and not 0 < real("mutation_rate", self.mutation_rate) <= 1:
+            raise SpecError(f"mutation_rate is a probability above 0, not {self.mutation_rate!r}")
+        object.__setattr__(self, "first", choices_of(self.first, self.population))
 
 
 class Member(NamedTuple):
@@ -86,6 +95,7 @@ class Hurdles(OfKnownLengths):
         self._epochs = list(accumulate(self.hyperparameters.steps))
         """Of training in all: before the first hurdle, and after each."""
         self._sample: int = self.hyperparameters.sample
+        self._first = [self.space.architecture(choices) for choices in self.hyperparameters.first]
         self._hurdles: list[float] = []
         self._children = 0
         """Finished since the last hurdle, failed ones included."""
@@ -113,10 +123,16 @@ class Hurdles(OfKnownLengths):
         if self._going_on:
             last, cleared = self._going_on.pop(0)
             return Draft(last.architecture, "hurdle", last.parents, self._epochs[cleared], last.candidate, last.number)
+        if self.asked < len(self._first):
+            return Draft(self._first[self.asked], "first", (), self._epochs[0])
         if len(self._alive) < self.hyperparameters.population:
             return Draft(self.space.sample(self.rng), "random", (), self._epochs[0])
-        parent = max(self._drawn())
-        return Draft(self.space.mutate(parent.architecture, self.rng), "mutation", (parent.number,), self._epochs[0])
+        parent, rate = max(self._drawn()), self.hyperparameters.mutation_rate
+        if rate is None:
+            child = self.space.mutate(parent.architecture, self.rng)
+        else:
+            child = self.space.mutate_each(parent.architecture, rate, self.rng)
+        return Draft(child, "mutation", (parent.number,), self._epochs[0])
 
     def _drawn(self) -> list[Member]:
         """S of the population, with replacement."""

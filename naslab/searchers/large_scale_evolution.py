@@ -22,7 +22,7 @@ Differences from the paper:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -41,8 +41,9 @@ class LargeScaleEvolutionHyperparameters:
     population: int = 20
     """How many individuals are alive, or on their way to be."""
     epochs: int | None = None
-    """Of training for each individual, after what it inherits. The identity trains on for as many again; for that the
-    training needs `schedule="constant"`. None: as the estimator sees fit, without identity and reset."""
+    """Of training for each individual, after what it inherits. The identity trains on for as many again, as long as the
+    estimator has such a training: one with `schedule="constant"` always has. None: as the estimator sees fit, without
+    identity and reset."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "population", whole("population", self.population, 2))
@@ -90,16 +91,19 @@ class LargeScaleEvolution(Proposer):
     def _child(self, parent: Individual) -> Draft:
         epochs, number = self.hyperparameters.epochs, parent.number
         mutations = [*growing.moves(self.space), *((IDENTITY, RESET) if epochs else ())]
-        while True:
+        while mutations:
             mutation = mutations.pop(int(self.rng.integers(len(mutations))))
             if epochs and mutation == IDENTITY:
                 longer = parent.epochs + epochs
+                if not self.trainable(longer):
+                    continue
                 return Draft(parent.architecture, IDENTITY, (number,), longer, begins_from=number)
             if epochs and mutation == RESET:
                 return Draft(parent.architecture, RESET, (number,), epochs)
             child = growing.move(self.space, parent.architecture, mutation, self.rng)
             if child is not None and child != parent.architecture:
                 return Draft(child, mutation, (number,), epochs, begins_from=number)
+        return Draft(parent.architecture, RESET, (number,), epochs)  # it is the only architecture
 
     # --- what came of it -------------------------------------------------------------------------------
 
@@ -107,6 +111,11 @@ class LargeScaleEvolution(Proposer):
         if fitness is not None:
             epochs = int(proposal.fidelity or 0)
             self._alive.append(Individual(fitness, proposal.number, epochs, proposal.architecture))
+
+    @property
+    def fidelities(self) -> Sequence[float]:
+        """Those of a new individual."""
+        return (self.hyperparameters.epochs,) if self.hyperparameters.epochs else ()
 
     @property
     def population(self) -> tuple[Individual, ...]:

@@ -15,13 +15,14 @@ Differences from the paper:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, whole
 from naslab.randomness import uniforms
+from naslab.searchers.beginning import choices_of
 from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
 
 
@@ -41,14 +42,7 @@ class RegularizedEvolutionHyperparameters:
             object.__setattr__(self, name, whole(name, getattr(self, name), 1))
         if self.sample > self.population:
             raise SpecError(f"sample must be at most the population, {self.population}, not {self.sample}")
-        if not isinstance(self.first, Sequence) or isinstance(self.first, str):
-            raise SpecError(f"first are architectures, as a list, not {self.first!r:.200}")
-        if len(self.first) > self.population:
-            raise SpecError(f"first are at most as many as the population, {self.population}, not {len(self.first)}")
-        first = [one.choices if isinstance(one, Architecture) else one for one in self.first]
-        if wrong := [one for one in first if not isinstance(one, list | tuple)]:
-            raise SpecError(f"each of the first is an architecture or the list of its choices, not {wrong[0]!r:.200}")
-        object.__setattr__(self, "first", tuple(map(tuple, first)))
+        object.__setattr__(self, "first", choices_of(self.first, self.population))
 
 
 class Member(NamedTuple):

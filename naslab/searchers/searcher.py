@@ -19,7 +19,7 @@ import numbers
 import textwrap
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -277,6 +277,10 @@ class Proposal(NamedTuple):
         return cls(number, Architecture(space.name, tuple(choices)), origin, tuple(parents), *training)
 
 
+def _always(epochs: float) -> bool:
+    return True
+
+
 def _fitness(value: Any) -> float | None:
     """A fitness as a number of Python's; `SpecError` if it is none."""
     if getattr(value, "ndim", None) == 0:  # a scalar of NumPy's or torch's
@@ -311,6 +315,8 @@ class Proposer(ABC):
         self._given = frozenset(hyperparameters)
         self.space, self.seed = space, whole("seed", seed)
         self.rng: np.random.Generator = BlockGenerator(numpy_generator(self.seed, self.name).bit_generator)
+        self.trainable: Callable[[float], bool] = _always
+        """Whether a candidate can be trained for so many epochs in all: the estimator's to say, if there is one."""
         self.asked = 0
         """Proposals so far."""
         self._open: dict[int, Proposal] = {}

@@ -31,7 +31,7 @@ from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
-from naslab.errors import RunError, SpecError, whole
+from naslab.errors import RunError, RunPaused, SpecError, whole
 from naslab.estimators import Learning, UnknownFidelity, as_estimator
 from naslab.estimators.estimator import cannot_be_told
 from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed
@@ -69,7 +69,9 @@ class Trials:
         budget: evaluations in all.
         workers: proposals that are open at once. With more than one, each is evaluated in a process of its own.
         executor: who evaluates instead, any `concurrent.futures.Executor`, for instance
-            `naslab.estimators.Workers(2, timeout=60)`. Whoever made it ends it.
+            `naslab.estimators.Workers(2, timeout=60)`. Whoever made it ends it. One that breaks when a process of its
+            dies, as `ProcessPoolExecutor` does, does not say which candidate it was: of those that it had the first
+            counts as crashed, the others are still to be evaluated, and the search pauses.
     """
 
     def __init__(
@@ -110,6 +112,8 @@ class Trials:
         self._open: dict[int, tuple[Proposal, Mapping[str, float]]] = {}
         """Number -> a proposal that is not told yet, and the knobs with which it was asked."""
         self._under_way: dict[Proposal, Future[Outcome]] = {}
+        self._broke: Executor | None = None
+        """An executor that is broken, as far as is known, and a candidate has been told as crashed for it."""
         self._evaluate = partial(evaluate, self.estimator)  # one object, which goes to each worker once
         self._learns = isinstance(self.estimator, Learning)
         if self._learns:
@@ -123,6 +127,7 @@ class Trials:
         known = getattr(self.estimator, "fidelities", None)
         if known:
             self.proposer.suit(known)
+        self.proposer.trainable = self._trainable
         if self.proposer.fidelities and not hasattr(self.estimator, "train"):
             raise cannot_be_told(self.estimator)
         if (check := getattr(self.estimator, "check_fidelity", None)) is None:
@@ -139,8 +144,20 @@ class Trials:
             written = ", ".join(f"{name}={value!r}" for name, value in suited.items())
             raise UnknownFidelity(f"{error}; write {type(self.proposer).__name__}(space, {written})") from None
 
+    def _trainable(self, epochs: float) -> bool:
+        """Whether the estimator can be asked for a training of that length, as far as it says so."""
+        try:
+            getattr(self.estimator, "check_fidelity", lambda _: None)(epochs)
+        except UnknownFidelity:
+            return False
+        return True
+
     def advance(self) -> Evaluated:
-        """Ask, evaluate, tell the first that is done."""
+        """Ask, evaluate, tell the first that is done.
+
+        Raises:
+            RunPaused: the executor is broken, and what came of the candidates that it had is told.
+        """
         self._ask()
         if self.workers == 1 and self.executor is None and not self._under_way:
             proposal, _ = next(iter(self._open.values()))
@@ -225,20 +242,41 @@ class Trials:
         wanted = [proposal for proposal, _ in self._open.values()]
         for stale in self._under_way.keys() - set(wanted):  # the search has gone back
             self._stop(self._under_way.pop(stale))
-        for proposal in wanted:
-            if proposal not in self._under_way:
-                lineage = self._lineage(proposal)
-                self._under_way[proposal] = executor.submit(self._evaluate, proposal.architecture, lineage)
-        wait(self._under_way.values(), return_when=FIRST_COMPLETED)
-        proposal = next(each for each in wanted if self._under_way[each].done())
-        try:
-            return proposal, self._under_way.pop(proposal).result()
-        except CancelledError:
-            return proposal, failed("it was cancelled", "cancelled")
-        except TimedOut as error:
-            return proposal, failed(str(error), "timed out")
-        except (Crashed, BrokenExecutor) as error:
-            return proposal, failed(str(error), "crashed")
+        while True:
+            try:
+                for proposal in wanted:
+                    if proposal not in self._under_way:
+                        lineage = self._lineage(proposal)
+                        self._under_way[proposal] = executor.submit(self._evaluate, proposal.architecture, lineage)
+                        self._broke = None
+            except BrokenExecutor as error:
+                if not self._under_way:
+                    raise self._paused(error) from error
+            wait(self._under_way.values(), return_when=FIRST_COMPLETED)
+            proposal = next(each for each in wanted if each in self._under_way and self._under_way[each].done())
+            try:
+                return proposal, self._under_way.pop(proposal).result()
+            except CancelledError:
+                return proposal, failed("it was cancelled", "cancelled")
+            except TimedOut as error:
+                return proposal, failed(str(error), "timed out")
+            except Crashed as error:
+                return proposal, failed(str(error), "crashed")
+            except BrokenExecutor as error:
+                if self._broke is not executor:
+                    self._broke = executor
+                    others = "; or another that was under way, which will be evaluated again" if self._under_way else ""
+                    why = str(error).rstrip(".") + others
+                    return proposal, failed(why, "crashed")
+
+    def _paused(self, error: BrokenExecutor) -> RunPaused:
+        return RunPaused(
+            f"{type(self.executor).__name__}, the executor, is broken and takes no more candidates ({error}). "
+            "Nothing is lost: what is done is told, and what is open will be evaluated. Go on with another, "
+            "Search.open(run, executor=...), or leave it out, Search.open(run, workers=2): those workers are replaced "
+            "when they die, and find out which candidate it was. In memory, set search.searcher.executor to another "
+            "and call next again"
+        )
 
     def cancel(self, number: int) -> None:
         """Give up the candidate of that number, which is being evaluated: it will be told as one that failed."""
@@ -312,7 +350,11 @@ class Trials:
         """Remove the oldest trainings that no open proposal begins with, if there are too many."""
         if self._folder is None or not self._folder.is_dir():
             return
-        files = [(file.stat().st_mtime, file.stat().st_size, str(file)) for file in self._folder.glob(KEPT)]
+        files: list[tuple[float, int, str]] = []
+        for file in self._folder.glob(KEPT):
+            with suppress(FileNotFoundError):  # a worker may remove one that is damaged
+                found = file.stat()
+                files.append((found.st_mtime, found.st_size, str(file)))
         used = sum(size for _, size, _ in files)
         needed = {str(stage.keep) for proposal, _ in self._open.values() for stage in self._lineage(proposal)[-2:]}
         for _, size, path in sorted(files):

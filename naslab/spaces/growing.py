@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from naslab.architecture import Architecture
+from naslab.errors import SpecError
 from naslab.spaces.space import Space
 
 
@@ -41,4 +42,11 @@ def start(space: Space, rng: np.random.Generator) -> Architecture:
 
 
 def move(space: Space, architecture: Architecture, name: str, rng: np.random.Generator) -> Architecture | None:
-    return space.move(architecture, name, rng) if isinstance(space, Growing) else space.mutate(architecture, rng)
+    """See `Growing.move`."""
+    if isinstance(space, Growing):
+        return space.move(architecture, name, rng)
+    try:
+        return space.mutate(architecture, rng)
+    except SpecError:
+        space.check(architecture)
+        return None  # it is the only one

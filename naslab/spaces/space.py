@@ -172,6 +172,22 @@ class Space(ABC):
         start = (*architecture.choices[:position], others[rng.integers(len(others))])
         return self._complete(start, self.answers(architecture), rng)
 
+    def mutate_each(self, architecture: Architecture, rate: float, rng: np.random.Generator) -> Architecture:
+        """Each choice changed to another option with the probability `rate`; if none is, one of them. The rest is kept
+        wherever it is still legal.
+        """
+        kept = self.answers(architecture)
+        taken: Prefix = ()
+        while (choice := self.next_choice(taken)) is not None:
+            value = kept.get(choice.name)
+            if value is None or value not in choice.options:
+                value = choice.options[rng.integers(len(choice.options))]
+            elif len(choice.options) > 1 and rng.random() < rate:
+                others = [option for option in choice.options if option != value]
+                value = others[rng.integers(len(others))]
+            taken = (*taken, value)
+        return self.mutate(architecture, rng) if taken == architecture.choices else Architecture(self.name, taken)
+
     def crossover(self, first: Architecture, second: Architecture, rng: np.random.Generator) -> Architecture:
         """Uniform crossover: each choice from either parent, where it is legal in the child."""
         parents = (self.answers(first), self.answers(second))

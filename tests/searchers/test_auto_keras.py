@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import naslab as nl
+from naslab.errors import SpecError
 from naslab.randomness import numpy_generator
 from naslab.searchers import AutoKeras
 from naslab.searchers.gaussian_process import GaussianProcess
@@ -176,3 +177,10 @@ def test_a_search_with_real_training_carries_weights_over():
     heirs = [event for event in events.values() if event.begins_from]
     scratch = [estimator(event.architecture).fitness for event in heirs]
     assert np.mean([event.fitness for event in heirs]) > np.mean(scratch) + 0.1
+
+
+def test_a_limit_below_the_first_network_is_refused():
+    least = SPACE.weights(SPACE.start())
+    assert AutoKeras(SPACE, most_weights=least).ask().architecture == SPACE.start()
+    with pytest.raises(SpecError, match=f"most_weights must be at least {least}"):
+        AutoKeras(SPACE, most_weights=least - 1)

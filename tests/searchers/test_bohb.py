@@ -105,3 +105,14 @@ def test_it_draws_from_wider_kernels_everywhere(tree):
     assert set(drawn) == {architecture.choices for architecture in tree.enumerate()}
     narrow = BOHB(tree, random_fraction=0.0, samples=1, seed=0, bandwidth_factor=1e-9)
     assert len({tuple(value for _, value in narrow._draw_from(one)) for _ in range(100)}) == 1
+
+
+def test_a_density_over_a_thousand_choices_is_a_small_number_and_not_none():
+    choices = [Choice(f"layer/{number}", tuple("abcdefgh")) for number in range(1000)]
+    answers = [{choice.name: letter for choice in choices} for letter in "ab"]
+    density = Density(answers, least=1e-3)
+    width = density.bandwidth(choices[0])
+    far = density.log([(choice, "h") for choice in choices])
+    assert far == pytest.approx(1000 * math.log(width / 7))
+    near = density.log([(choice, "a") for choice in choices])
+    assert near == pytest.approx(np.logaddexp(1000 * math.log(1 - width), 1000 * math.log(width / 7)) - math.log(2))

@@ -1,11 +1,13 @@
 """Progressive dynamic hurdles, against the algorithm carried out by hand from its events."""
 
+import math
 from collections import Counter
 from itertools import pairwise
 
 import pytest
 
 import naslab as nl
+from naslab.errors import SpecError
 from naslab.searchers import Hurdles, Trials
 
 SIZES = dict(population=5, sample=3, per_hurdle=7)
@@ -152,3 +154,36 @@ def test_a_table_that_does_not_know_so_many_epochs_says_so(benchmark):
     macro = nl.benchmarks.NASBenchMacro()
     with pytest.raises(nl.estimators.UnknownFidelity, match="after the whole training only"):
         Trials(Hurdles(macro.space), macro, 5)
+
+
+# --- as in the paper: each field with a probability, and a beginning that is given -----------------------
+
+
+def test_the_population_begins_with_what_is_given(benchmark, curve):
+    given = [benchmark.at(number) for number in (5, 77, 900)]
+    proposer = Hurdles(benchmark.space, seed=4, first=[given[0], *(one.choices for one in given[1:])], **SIZES)
+    events = played(proposer, curve, 8)
+    assert [event.architecture for event in events[:3]] == given
+    assert [event.origin for event in events] == ["first"] * 3 + ["random"] * 2 + ["mutation"] * 3
+    assert proposer.from_spec(proposer.spec()).hyperparameters == proposer.hyperparameters
+    with pytest.raises(SpecError, match="at most as many as the population, 5, not 6"):
+        Hurdles(benchmark.space, first=[given[0]] * 6, **SIZES)
+
+
+def test_each_choice_of_a_child_changes_with_the_probability(benchmark, curve):
+    proposer = Hurdles(benchmark.space, seed=4, mutation_rate=0.5, **SIZES)
+    events = {event.number: event for event in played(proposer, curve, 1500)}
+    changed = Counter(
+        benchmark.space.distance(event.architecture, events[event.parents[0]].architecture)
+        for event in events.values()
+        if event.origin == "mutation"
+    )
+    drawn = sum(changed.values())
+    expected = [math.comb(6, n) / 2**6 for n in range(7)]
+    expected[1] += expected[0]  # where nothing would change, one choice is changed
+    assert changed[0] == 0
+    for n in range(1, 7):
+        assert abs(changed[n] - drawn * expected[n]) < 4 * math.sqrt(drawn * expected[n] * (1 - expected[n]))
+    for wrong in (0, 1.5, "often", True):
+        with pytest.raises(SpecError, match="mutation_rate"):
+            Hurdles(benchmark.space, mutation_rate=wrong)

@@ -106,6 +106,21 @@ def test_identity_trains_on_and_reset_begins_anew(space):
         assert proposal.begins_from == (None if proposal.origin == "reset_weights" else parent.number)
 
 
+@pytest.mark.parametrize(("given", "longest"), [({"epochs": 2}, 2), ({"epochs": 3, "schedule": "constant"}, 99)])
+def test_nobody_is_trained_on_for_longer_than_the_estimator_can(given, longest):
+    """The cosine of a training of two epochs ends after two."""
+    space = nl.spaces.Evolving(layers=3, channels=(4, 8))
+    estimator = nl.estimators.Training(space, nl.tasks.Digits(), data=0.02, batch_size=16, **given)
+    proposer = LargeScaleEvolution(space, population=3, epochs=given["epochs"] // 2, seed=1)
+    assert nl.Search(proposer, estimator=estimator, budget=1).searcher.proposer is proposer
+    longer = {told(proposer, float(number % 5)).fidelity for number in range(200)}
+    assert {1, 2} <= longer if longest == 2 else max(longer) > 3
+    assert max(longer) <= longest
+    with pytest.raises(nl.estimators.UnknownFidelity, match="the whole training has 1"):
+        short = nl.estimators.Training(space, nl.tasks.Digits(), epochs=1)
+        nl.Search(LargeScaleEvolution(space, epochs=2), estimator=short, budget=1)
+
+
 def test_without_epochs_every_child_is_another_architecture(space):
     proposer = LargeScaleEvolution(space, population=3, seed=1)
     seen = {}

@@ -223,3 +223,21 @@ class TestTrials:
         fitness = np.array([event.fitness for event in events])
         assert [event.best_fitness for event in events] == np.maximum.accumulate(fitness).tolist()
         assert trials.best == events[int(fitness.argmax())].architecture == events[-1].best
+
+
+@proposers
+def test_where_there_is_one_architecture_it_is_proposed_or_a_mutation_says_so(proposer):
+    space = nl.spaces.Listed(nl.spaces.NASBench201(), (("none",) * 6,))
+    one = proposer(space, seed=1, **SMALL[proposer])
+
+    def go_on():
+        for _ in range(12):
+            proposal = one.ask()
+            assert proposal.architecture.choices == ("none",) * 6
+            one.tell(proposal, 1.0)
+
+    if proposer in (RegularizedEvolution, Hurdles):
+        with pytest.raises(SpecError, match="a single architecture is listed, there is nothing to mutate"):
+            go_on()
+    else:
+        go_on()

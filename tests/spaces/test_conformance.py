@@ -16,6 +16,7 @@ from torch import nn
 
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
+from naslab.estimators import Training
 from naslab.randomness import numpy_generator
 from naslab.spaces import (
     SPACES,
@@ -41,6 +42,7 @@ from naslab.spaces import (
     SupernetSpace,
     from_spec,
 )
+from naslab.tasks import Images
 
 TASK = SimpleNamespace(input_shape=(1, 8, 8), classes=3)
 
@@ -197,6 +199,20 @@ def test_a_mutation_is_another_legal_architecture(space):
         assert space.distance(architecture, child) >= 1
 
 
+@space
+def test_a_mutation_of_each_choice_is_another_legal_architecture(space):
+    rng = numpy_generator("each")
+    for architecture in samples(space):
+        for rate in (1e-6, 0.3, 1.0):
+            child = space.mutate_each(architecture, rate, rng)
+            assert child in space
+            assert child != architecture
+            if space.fixed_choices is not None:
+                changed = sum(one != other for one, other in zip(child.choices, architecture.choices, strict=True))
+                open_choices = sum(len(choice.options) > 1 for choice in space.fixed_choices)
+                assert changed == {1e-6: 1, 1.0: open_choices}.get(rate, changed)
+
+
 def up_to_the_first_change(old, new):
     pairs = enumerate(itertools.zip_longest(old.choices, new.choices), start=1)
     return new.choices[: next(position for position, (a, b) in pairs if a != b)]
@@ -300,6 +316,19 @@ def test_a_built_network_gives_logits_and_learns(space):
     assert logits.shape == (4, 3)
     logits.logsumexp(dim=1).sum().backward()
     assert any(parameter.grad is not None for parameter in network.parameters())
+
+
+@space
+def test_its_networks_are_trained_as_candidates(space):
+    """With what the architecture itself says of the training."""
+    y = torch.arange(24) % 3
+    x = torch.rand(24, 1, 8, 8, generator=torch.Generator().manual_seed(0)) + y[:, None, None, None]
+    task = Images.from_arrays(x.numpy(), y.numpy())
+    if isinstance(space, Grow):
+        pytest.skip("it has no networks")
+    found = Training(space, task, epochs=1, batch_size=9, learning_rate=0.01)(samples(space, 1)[0])
+    assert 0 <= found.fitness <= 1
+    assert math.isfinite(found.figures["train_loss"])
 
 
 # --- bad input -------------------------------------------------------------------------------------
