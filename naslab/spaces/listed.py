@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 
 import networkx as nx
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError, whole
@@ -224,3 +224,11 @@ class Listed(Space):
 
     def build(self, architecture: Architecture, task: Shaped, **sizes: Any) -> nn.Module:
         return self.of.build(architecture, task, **sizes)
+
+    def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
+        return self.of.recipe(architecture)
+
+    def inherit(
+        self, network: nn.Module, architecture: Architecture, parent: Architecture, state: Mapping[str, Tensor]
+    ) -> None:
+        self.of.inherit(network, architecture, parent, state)

@@ -199,7 +199,7 @@ class NASBenchNLP(Space):
             choices += [op, *([len(read)] if len(INPUTS[op]) > 1 else []), *read]
         return self.architecture([*choices, *(called[name] for name in states)])
 
-    def recipe(self, architecture: Architecture) -> dict[str, Step]:
+    def to_recipe(self, architecture: Architecture) -> dict[str, Step]:
         """The recipe, its nodes named `node_0`, `node_1`, ... and `h_new_0`, ..."""
         self.check(architecture)
         written = _written(())
@@ -221,7 +221,7 @@ class NASBenchNLP(Space):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """The operations stand at the nodes; the new states lead to the output."""
-        recipe = self.recipe(architecture)
+        recipe = self.to_recipe(architecture)
         graph = nx.DiGraph()
         for source in sources("linear", int(architecture.choices[0]), 0):
             graph.add_node(f"{PART}/{source}", part=PART, label=source, role="input")
@@ -245,7 +245,7 @@ class NASBenchNLP(Space):
     ) -> RecurrentRecipeNetwork:
         """A network of layers of the cell, for tokens (a task with a `vocabulary`) or the rows of images."""
         return RecurrentRecipeNetwork(
-            self.recipe(architecture),
+            self.to_recipe(architecture),
             task.input_shape,
             task.classes,
             vocabulary=getattr(task, "vocabulary", None),

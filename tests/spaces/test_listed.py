@@ -11,7 +11,7 @@ import pytest
 import naslab as nl
 from naslab.errors import SpecError
 from naslab.randomness import numpy_generator
-from naslab.spaces import FlexiBERT, Listed, NASBench201, from_spec
+from naslab.spaces import Evolving, FlexiBERT, Listed, NASBench201, from_spec
 
 
 def listed(space, count, **given):
@@ -196,3 +196,15 @@ def test_a_search_goes_on_after_a_stop(tmp_path):
         nl.searchers.RegularizedEvolution(table.space, population=8, sample=3, seed=0), estimator=table, budget=40
     )
     assert [e.architecture for e in events] == [e.architecture for e in straight][20:]
+
+
+def test_what_an_architecture_says_of_its_training_and_inheritance_holds_on_a_list_too():
+    whole = Evolving(layers=3, channels=(4, 8))
+    space, rng = listed(whole, 30), numpy_generator("recipe")
+    for architecture in space.enumerate():
+        assert space.recipe(architecture) == whole.recipe(architecture) == {"learning_rate": architecture.choices[0]}
+    told = []
+    object.__setattr__(whole, "inherit", lambda *given: told.append(given))
+    architecture = space.sample(rng)
+    space.inherit("network", architecture, architecture, {})
+    assert told == [("network", architecture, architecture, {})]

@@ -34,7 +34,7 @@ def space():
 def test_parameters_to_the_last_digit(space, records):
     with torch.device("meta"):
         for record in records[::4]:
-            recipe = space.recipe(space.from_recipe(record["recipe"]))
+            recipe = space.to_recipe(space.from_recipe(record["recipe"]))
             network = RecurrentRecipeNetwork(
                 recipe, (35,), WORDS, vocabulary=WORDS, embedding=400, hidden=600, layers=3
             )
@@ -60,7 +60,7 @@ def test_names_and_order_do_not_matter(space, records):
 def test_round_trip(space, records):
     for record in records:
         architecture = space.from_recipe(record["recipe"])
-        assert space.from_recipe(space.recipe(architecture)) == architecture
+        assert space.from_recipe(space.to_recipe(architecture)) == architecture
 
 
 def test_a_recipe_computes_what_it_says():
