@@ -38,13 +38,13 @@ class Everything(Proposer):
         self.scores.append(fitness)
         for row, (choice, value) in enumerate(self.space.walk(proposal.architecture.choices)):
             self.policy[row, choice.options.index(value)] += 0.002 * (fitness - 80)
+        stage = round(proposal.fidelity / EPOCHS) - 1
+        if stage < len(self.hurdles) and fitness > self.hurdles[stage]:
+            self.again = proposal.candidate, proposal.architecture, proposal.fidelity + EPOCHS
         if len(self.scores) in (60, 160):
             self.hurdles.append(float(np.mean([member[0] for member in self.alive])))
         if self.hurdles and len(self.scores) % 20 == 0:
             self.hurdles[0] += 0.15
-        stage = round(proposal.fidelity / EPOCHS) - 1
-        if stage < len(self.hurdles) and fitness >= self.hurdles[stage]:
-            self.again = proposal.candidate, proposal.architecture, proposal.fidelity + EPOCHS
 
     def memory(self):
         alive = [[fitness, number, list(each.choices)] for fitness, number, each in self.alive]

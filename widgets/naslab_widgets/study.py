@@ -25,9 +25,9 @@ class Study:
     def __init__(self, figure: Any, architectures: Benchmark | Sequence[Architecture], space: Any = None) -> None:
         """
         Args:
-            figure: of `naslab_widgets.figures`; the number of a point's architecture is its `customdata[0]`, and where
-                there is none its place in the trace.
-            architectures: by their numbers: a list, or a benchmark.
+            figure: of `naslab_widgets.figures`; the number of a point's architecture is its `customdata[0]`, None for
+                a point that stands for no architecture. In a figure without customdata it is the place in the trace.
+            architectures: by their numbers: a list, or a benchmark. For `figures.oracle(found)`, `found.architectures`.
             space: draws them; the benchmark's if left out.
         """
         from plotly.graph_objects import Figure, FigureWidget
@@ -57,6 +57,8 @@ class Study:
     def open(self, number: int) -> Drawing | None:
         """Draw the architecture of that number; None, and why, if it cannot be drawn."""
         try:
+            if number != int(number) or number < 0:
+                raise ValueError("numbers of architectures are whole and begin at 0")
             architecture = self._at(int(number))
             text, drawing = architecture_text(architecture, self._space), draw(architecture, self._space)
         except (NaslabError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -72,12 +74,15 @@ class Study:
         if not points.point_inds:
             return
         place = points.point_inds[0]
-        data = trace.customdata
-        if data is None:
+        if all(each.customdata is None for each in self.figure.data):
             self.open(place)
             return
-        at = data[tuple(place)] if isinstance(place, list | tuple) else data[place]
-        self.open(at[0])
+        data = trace.customdata
+        at = None if data is None else data[tuple(place)] if isinstance(place, list | tuple) else data[place]
+        if at is None or at[0] is None:
+            self.picture.value = "<p>This point stands for no architecture.</p>"
+        else:
+            self.open(at[0])
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         return {**(self.panel._repr_mimebundle_(**kwargs) or {}), "text/plain": repr(self)}

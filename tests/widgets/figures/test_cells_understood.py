@@ -95,7 +95,7 @@ def test_shapes_are_circles_by_how_many_there_are():
     figure = figures.cell_shapes({EVIL: [one], "re-wired": many})
     circles, diamond = figure.data
     assert circles.name == "re-wired"
-    assert sum(circles.customdata) == pytest.approx(100)
+    assert sum(share for _, share in circles.customdata) == pytest.approx(100)
     assert set(zip(circles.x, circles.y, strict=True)) == {(shape.width, shape.depth) for shape in many}
     assert (diamond.x[0], diamond.y[0]) == (one.width, one.depth)
     assert diamond.marker.symbol == "diamond"

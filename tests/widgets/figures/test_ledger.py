@@ -65,7 +65,7 @@ def test_training_that_goes_on_is_one_candidate(evaluated):
     ledger = Ledger()
     ledger.take(
         [
-            evaluated(1, 0.5, fidelity=1.0),
+            evaluated(1, 0.5, fidelity=1.0, details=hurdles),
             evaluated(2, 0.3, parents=(1,), fidelity=1.0, details=hurdles),
             evaluated(3, 0.7, candidate=1, begins_from=1, fidelity=2.0, details=hurdles),
             evaluated(4, 0.9, candidate=1, begins_from=3, fidelity=3.0, details=hurdles),
@@ -76,7 +76,17 @@ def test_training_that_goes_on_is_one_candidate(evaluated):
     assert ledger.column("generation").tolist() == [0, 1, 0, 0, 1]
     np.testing.assert_array_equal(ledger.column("parent"), [np.nan, 1, 1, 3, 1])
     np.testing.assert_array_equal(ledger.column("hurdle"), np.float32([np.nan, 0.4, 0.6, np.nan, 0.4]))
+    np.testing.assert_array_equal(ledger.column("missed"), np.float32([np.nan, 1, 0, np.nan, 0]))
     assert [int(ledger.column("number")[row]) for row in ledger.ancestry(4)] == [4, 3, 1]
+
+
+def test_a_candidate_is_held_against_the_hurdles_before_it_was_told(evaluated):
+    ledger = Ledger()
+    for step, (fitness, hurdles) in enumerate([(0.3, []), (0.5, [0.4]), (0.4, [0.4]), (None, [0.45]), (0.45, [])], 1):
+        ledger.take([evaluated(step, fitness, details={"hurdles": hurdles})])  # in batches of one
+    ledger.take([evaluated(6, 0.1)])
+    np.testing.assert_array_equal(ledger.column("hurdle"), np.float32([np.nan, np.nan, 0.4, 0.4, 0.45, np.nan]))
+    np.testing.assert_array_equal(ledger.column("missed"), np.float32([np.nan, np.nan, 1, np.nan, 1, np.nan]))
 
 
 def test_the_truth_is_that_of_the_table(evaluated):

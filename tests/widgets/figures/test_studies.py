@@ -32,7 +32,7 @@ def test_a_race_has_a_line_and_a_band_each():
     assert EVIL not in figure.to_json()
     assert "&lt;img" in lines(figure)[0].name
     local = bands["local"]
-    np.testing.assert_array_equal(lines(figure)[1].customdata[:, 0].astype(float), local.median)
+    np.testing.assert_array_equal(lines(figure)[1].customdata[:, 1].astype(float), local.median)
     assert (local.median == 0).any(), "local search has found the best of all"
     floor = min(np.min(trace.y) for trace in figure.data)
     assert floor > 0, "0 has a place on a logarithmic axis"
@@ -74,7 +74,7 @@ def test_oracle_mode_shows_every_candidate_and_the_failed_ones_apart():
     named = {trace.name: trace for trace in figure.data if trace.yaxis == "y"}
     assert len(named["failed"].x) == 5
     assert named["candidate"].y.tolist() == found.rank[np.isfinite(found.fitness)].tolist()
-    assert TABLE.space.format(found.architectures[0]).split("+")[0] in named["candidate"].customdata[0][0]
+    assert TABLE.space.format(found.architectures[0]).split("+")[0] in named["candidate"].customdata[0][1]
     assert figure.layout.yaxis.autorange == "reversed", "the best rank is at the top"
 
 

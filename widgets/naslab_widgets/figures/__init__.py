@@ -14,6 +14,7 @@ from naslab_widgets.figures.oracle import oracle
 from naslab_widgets.figures.parallel import parallel
 from naslab_widgets.figures.pareto import pareto
 from naslab_widgets.figures.race import race
+from naslab_widgets.figures.race_picture import race_picture
 from naslab_widgets.figures.ranked import ranked
 from naslab_widgets.figures.ranking import ranking
 from naslab_widgets.figures.supernet import supernet
@@ -40,6 +41,7 @@ __all__ = [
     "pareto",
     "q_values",
     "race",
+    "race_picture",
     "ranked",
     "ranking",
     "supernet",

@@ -42,8 +42,9 @@ def cell_shapes(groups: Mapping[str, Sequence[CellShape]]) -> Figure:
                 "color": colours[name] if alone else translucent(colours[name], 0.35),
                 "line": {"color": colours[name], "width": 1.2},
             },
-            customdata=[100 * many / len(shapes) for many in counts.values()],
-            hovertemplate=f"{plain(name)}: %{{x:g}}c wide, %{{y}} deep<br>%{{customdata:.1f}} % of them<extra></extra>",
+            customdata=[(None, 100 * many / len(shapes)) for many in counts.values()],  # no architecture
+            hovertemplate=f"{plain(name)}: %{{x:g}}c wide, %{{y}} deep<br>"
+            "%{customdata[1]:.1f} % of them<extra></extra>",
         )
     dressed(figure, height=380)
     figure.update_layout(legend={"itemsizing": "constant"})

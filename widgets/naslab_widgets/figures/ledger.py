@@ -25,7 +25,8 @@ COLUMNS = (
     "candidate",  # number of its first evaluation
     "stage",  # evaluations of the same candidate before this one
     "fidelity",  # NaN where nothing was said
-    "hurdle",  # what it had to reach to be trained on; NaN where there was none
+    "hurdle",  # what it had to exceed to be trained on, when it was told; NaN where there was none
+    "missed",  # 1 if it did not exceed it, 0 if it did; NaN where there was none, or no fitness
     "parent",  # number of the (first) evaluation that it came from: the training before, or a parent; NaN for a founder
     "second_parent",
     "parent_step",
@@ -50,7 +51,7 @@ class Told(NamedTuple):
 
 
 class Ledger:
-    """Grows by whole batches, at a few microseconds an evaluation and 70 bytes a row."""
+    """Grows by whole batches, at a few microseconds an evaluation and 72 bytes a row."""
 
     def __init__(self, truth: Truth | None = None) -> None:
         self.truth = truth
@@ -65,6 +66,8 @@ class Ledger:
         self._places: dict[int, int] = {}
         self._steps, self._families, self._generations = array("q"), array("q"), array("i")
         self._trained: dict[int, tuple[int, int]] = {}
+        self._hurdles: Sequence[float] = ()
+        """In force since the last event: the next one is held against them, and may then raise them."""
         self._best_fitness, self._best_regret = -float("inf"), NAN
         self._fittest, self._sorted = np.zeros(0, dtype=int), 0
 
@@ -145,7 +148,9 @@ class Ledger:
         else:
             parent, family, parent_step = before, self._families[at], self._steps[at]
             generation = self._generations[at] + (not again)
+        hurdle = self._hurdles[stage] if stage < len(self._hurdles) else NAN
         hurdles = event.details.get("hurdles", ())
+        self._hurdles = hurdles if isinstance(hurdles, Sequence) else ()
         rank, regret = self.truth.of(event.architecture) if self.truth else UNKNOWN
         if fitness is None:
             self.failed += 1
@@ -165,7 +170,8 @@ class Ledger:
             candidate,
             stage,
             NAN if event.fidelity is None else event.fidelity,
-            hurdles[stage] if isinstance(hurdles, Sequence) and stage < len(hurdles) else NAN,
+            hurdle,
+            _missed(fitness, hurdle),
             parent,
             parents[1] if len(parents) > 1 else NAN,
             parent_step,
@@ -175,3 +181,8 @@ class Ledger:
             regret,
             self._best_regret,
         )
+
+
+def _missed(fitness: float | None, hurdle: float) -> float:
+    """The searcher's rule, in its own precision: in float32, a fitness just above the hurdle would be equal to it."""
+    return NAN if fitness is None or hurdle != hurdle else float(fitness <= hurdle)

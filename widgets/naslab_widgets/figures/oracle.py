@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def oracle(found: Oracle, *, space: Any = None) -> Figure:
     """Above, the true rank of every candidate, and of the one that the searcher holds for the best; below, the regret.
 
+    A point's `customdata[0]` is its candidate's place in `found.architectures`; on the line, that of the best so far.
+
     Args:
         space: if it has `format`, hovering shows an architecture as the field writes it.
     """
@@ -25,9 +27,11 @@ def oracle(found: Oracle, *, space: Any = None) -> Figure:
     query = np.arange(1, len(found.rank) + 1)
     failed = np.isnan(found.fitness)
     texts = [architecture_text(architecture, space) for architecture in found.architectures]
-    top = f"%{{customdata[0]}}<br>rank %{{customdata[1]:,}} of {found.size:,}, regret %{{customdata[2]:.3f}}"
+    told = list(zip(texts, found.rank.tolist(), found.regret.tolist(), strict=True))
+    customdata = np.array([(number, *row) for number, row in enumerate(told)], dtype=object)
+    of_best = np.array([(i, *told[i]) if i >= 0 else (None, "", None, None) for i in found.best.tolist()], dtype=object)
+    top = f"%{{customdata[1]}}<br>rank %{{customdata[2]:,}} of {found.size:,}, regret %{{customdata[3]:.3f}}"
     for row, (values, title) in enumerate(((found.rank, "true rank"), (found.regret, "true regret")), start=1):
-        customdata = np.array(list(zip(texts, found.rank.tolist(), found.regret.tolist(), strict=True)), dtype=object)
         for which, name, marker in (
             (~failed, "candidate", {"color": LINES[5], "size": 5, "opacity": 0.75}),
             (failed, "failed", {"color": INK, "size": 6, "symbol": "x-thin", "line": {"width": 1.4, "color": INK}}),
@@ -54,7 +58,8 @@ def oracle(found: Oracle, *, space: Any = None) -> Figure:
             name="best so far, in the searcher's eyes",
             legendgroup="best",
             showlegend=row == 1,
-            hovertemplate=f"best after %{{x}}: {title} %{{y:,.4~g}}<extra></extra>",
+            customdata=of_best,
+            hovertemplate=f"best after %{{x}}<br>{top}<extra></extra>",
             row=row,
             col=1,
         )

@@ -27,7 +27,7 @@ def parallel(
     *,
     colour: str | None = None,
 ) -> Figure:
-    """An axis a choice, an axis a figure.
+    """An axis a choice, an axis a figure. A line's `customdata[0]` is the number of its architecture.
 
     Args:
         architectures: N of them; of more than 2,000, every so manieth is drawn.
@@ -56,6 +56,7 @@ def parallel(
     figure = Figure()
     figure.add_parcoords(
         dimensions=dimensions,
+        customdata=numbers[:, None],
         line={"color": shade, "colorscale": SCALE, "showscale": False},
         labelfont={"color": DARK, "size": 11},
         tickfont={"color": DARK, "size": 10},

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 SHADES = {"quartiles": ("median", "lower", "upper"), "interval": ("mean", "low", "high")}
+TITLES = {
+    "best": "fitness of the best so far",
+    "regret": "regret of the best so far",
+    "rank": "true rank of the best so far",
+}
+"""Kind of curve -> what stands at its axis."""
 
 
 def race(
@@ -24,7 +30,7 @@ def race(
     shade: Literal["quartiles", "interval"] = "quartiles",
     log: bool = False,
     log_budget: bool = True,
-    y: str = "fitness of the best so far",
+    y: str = TITLES["best"],
     x: str = "evaluations",
 ) -> Figure:
     """A line and a band a searcher.
@@ -38,12 +44,10 @@ def race(
     """
     from plotly.graph_objects import Figure
 
-    if shade not in SHADES:
-        raise SpecError(unknown("shade", shade, SHADES))
     figure = Figure()
     colours = line_colours(list(bands))
-    shown = {name: [getattr(band, field) for field in SHADES[shade]] for name, band in bands.items()}
-    floor = _floor([values for rows in shown.values() for values in rows]) if log else -np.inf
+    shown = curves(bands, shade)
+    floor = zero_line([values for rows in shown.values() for values in rows]) if log else -np.inf
     for name, band in bands.items():
         exact = np.stack([*shown[name], band.seeds], axis=1)
         middle, low, high = (np.maximum(values, floor) for values in shown[name])
@@ -65,31 +69,52 @@ def race(
             name=title,
             legendgroup=title,
             line={"color": colour, "width": 2.2},
-            customdata=gaps(exact),
-            hovertemplate=f"{title}: %{{customdata[0]:.4g}} (%{{customdata[1]:.4g}} to %{{customdata[2]:.4g}}, "
-            "%{customdata[3]} seeds)<extra></extra>",
+            customdata=np.hstack([np.full((len(exact), 1), None), gaps(exact)]),  # no architecture
+            hovertemplate=f"{title}: %{{customdata[1]:.4g}} (%{{customdata[2]:.4g}} to %{{customdata[3]:.4g}}, "
+            "%{customdata[4]} seeds)<extra></extra>",
         )
     dressed(figure).update_layout(hovermode="x unified")
-    if not any(len(band.x) for band in bands.values()):
-        return nothing(figure, "nothing has been evaluated yet")
+    if why := why_empty(bands):
+        return nothing(figure, why)
     figure.update_xaxes(title_text=plain(x), type="log" if log_budget else "linear")
     figure.update_yaxes(title_text=plain(y), type="log" if log else "linear")
     if log:
         most = max(np.nanmax(high, initial=floor) for _, _, high in shown.values())
         powers = 10.0 ** np.arange(np.floor(np.log10(floor)) + 1, np.floor(np.log10(most)) + 1)
         figure.update_yaxes(tickvals=[floor, *powers], ticktext=["0", *(f"{power:g}" for power in powers)])
-    else:  # the first few queries, which are far off, need not all be seen
-        late = [values[len(values) // 8 :] for rows in shown.values() for values in rows]
-        low, high = _span(late), _span(list(itertools.chain(*shown.values())))
-        slack = 0.04 * (high[1] - low[0]) or 0.5
-        figure.update_yaxes(range=[low[0] - slack, high[1] + slack])
+    else:
+        figure.update_yaxes(range=seen(shown))
     if log_budget:
-        ticks = _round_numbers(bands)
+        ticks = round_numbers(bands)
         figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:,g}" for tick in ticks])
     return figure
 
 
-def _floor(values: Sequence[np.ndarray]) -> float:
+def curves(bands: Mapping[str, Band], shade: str) -> dict[str, list[np.ndarray]]:
+    """Name -> what is drawn: the line, and the lower and the upper end of its band."""
+    if shade not in SHADES:
+        raise SpecError(unknown("shade", shade, SHADES))
+    return {name: [getattr(band, field) for field in SHADES[shade]] for name, band in bands.items()}
+
+
+def why_empty(bands: Mapping[str, Band]) -> str:
+    """Why there is nothing to draw, if so."""
+    if any(np.isfinite(band.median).any() for band in bands.values()):
+        return ""
+    if any(len(band.x) for band in bands.values()):
+        return "no evaluation has succeeded so far"
+    return "nothing has been evaluated yet"
+
+
+def seen(shown: Mapping[str, Sequence[np.ndarray]]) -> tuple[float, float]:
+    """Ends of an even axis: the first few queries, which are far off, need not all be seen."""
+    late = [values[len(values) // 8 :] for rows in shown.values() for values in rows]
+    low, high = _span(late)[0], _span(list(itertools.chain(*shown.values())))[1]
+    slack = 0.04 * (high - low) or 0.5
+    return low - slack, high + slack
+
+
+def zero_line(values: Sequence[np.ndarray]) -> float:
     """Where 0 is drawn on a logarithmic axis: below all that is positive."""
     positive = np.concatenate([column[np.isfinite(column) & (column > 0)] for column in values])
     return float(positive.min()) / 3 if len(positive) else 1e-3
@@ -100,7 +125,7 @@ def _span(values: Sequence[np.ndarray]) -> tuple[float, float]:
     return (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
 
 
-def _round_numbers(bands: Mapping[str, Band]) -> list[float]:
+def round_numbers(bands: Mapping[str, Band]) -> list[float]:
     """1, 3, 10, 30, ... within the grid."""
     grid = np.concatenate([band.x for band in bands.values()])
     grid = grid[grid > 0]

@@ -28,6 +28,8 @@ def ranking(
 ) -> Figure:
     """A Plotly figure: on the left the ranks by one score against the true ranks, on the right a bar for each score.
 
+    A point's `customdata[0]` is its number.
+
     Args:
         scores: name -> [N], more is better.
         truth: [N].
@@ -58,6 +60,7 @@ def ranking(
         y=ranks(truth),
         mode="markers",
         marker={"color": CHOSEN, "size": 6, "opacity": 0.6},
+        customdata=np.arange(len(truth))[:, None],
         text=None if labels is None else list(labels),
         hovertemplate="%{text}<br>rank %{x} by score, %{y} in truth<extra></extra>",
         row=1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -29,8 +30,8 @@ class Drawing(str):
         return path
 
 
-def document(width: float, height: float) -> Element:
-    """An empty picture on white paper."""
+def document(width: float, height: float, label: str = "") -> Element:
+    """An empty picture on white paper; the label is what is read out instead of it."""
     root = ElementTree.Element(
         "svg",
         {
@@ -43,8 +44,20 @@ def document(width: float, height: float) -> Element:
             "style": "max-width: 100%; height: auto",
         },
     )
+    if label:
+        root.set("aria-label", clean(label))
     add(root, "rect", width=width, height=height, fill=PAPER)
     return root
+
+
+def sentences(*texts: str, width: float, size: float = 12) -> Drawing:
+    """Words in place of a picture, or below one: each text begins a line, and is broken where it is too long."""
+    room = max(1, int((width - 16) / (0.56 * size)))
+    lines = [line for text in texts for line in textwrap.wrap(clean(text), room)]
+    root = document(width, 1.5 * size * len(lines) + 12, " ".join(texts))
+    for number, line in enumerate(lines):
+        add(root, "text", line, x=8, y=6 + size * (1.5 * number + 1.1), font_size=size, fill=INK)
+    return drawing(root)
 
 
 def add(parent: Element, tag: str, text: str | None = None, **attributes: object) -> Element:
@@ -73,7 +86,9 @@ def stacked(*drawings: Drawing, gap: float = 12) -> Drawing:
         return drawings[0]
     roots = [ElementTree.fromstring(str(picture)) for picture in drawings]
     sizes = [(float(root.get("width", 0)), float(root.get("height", 0))) for root in roots]
-    whole = document(max(width for width, _ in sizes), sum(height for _, height in sizes) + gap * (len(sizes) - 1))
+    label = " ".join(filter(None, (root.get("aria-label") for root in roots)))
+    height = sum(height for _, height in sizes) + gap * (len(sizes) - 1)
+    whole = document(max(width for width, _ in sizes), height, label)
     y = 0.0
     for root, (_, height) in zip(roots, sizes, strict=True):
         group = add(whole, "g", transform=f"translate(0 {y:g})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -49,9 +50,9 @@ def hurdles_of(details: Iterable[tuple[int, Mapping[str, Any]]]) -> Hurdles:
 
 def draw_trials(ledger: Ledger, hurdles: Hurdles = ()) -> svg.Drawing:
     """The same from numbers."""
+    if why := why_empty(ledger):
+        return svg.sentences(why, width=WIDTH)
     root = svg.document(WIDTH, HEIGHT)
-    if not len(ledger):
-        return _empty(root)
     regret = ledger.truth is not None
     values, best = ledger.column("regret" if regret else "fitness"), ledger.column("best_regret" if regret else "best")
     steps, stopped = ledger.column("step"), _stopped(ledger)
@@ -82,11 +83,26 @@ def draw_trials(ledger: Ledger, hurdles: Hurdles = ()) -> svg.Drawing:
     return svg.drawing(root)
 
 
+def why_empty(ledger: Ledger) -> str:
+    """Why there is no fitness to draw, if so."""
+    if not len(ledger):
+        return "No candidate has been evaluated yet."
+    if ledger.best is not None:
+        return ""
+    last = ledger.told[-1]
+    why = textwrap.shorten(last.message or last.status, 300, placeholder=" …")
+    return (
+        f"The one candidate failed: {why}"
+        if len(ledger) == 1
+        else f"All {len(ledger):,} candidates failed; the last: {why}"
+    )
+
+
 def draw_family_tree(ledger: Ledger) -> svg.Drawing:
     """The same from numbers."""
-    root = svg.document(WIDTH, TREE)
     if not len(ledger):
-        return _empty(root)
+        return svg.sentences(why_empty(ledger), width=WIDTH)
+    root = svg.document(WIDTH, TREE)
     steps, generations, families = (ledger.column(name) for name in ("step", "generation", "family"))
     slots = leading(families, len(ledger), [None] * SLOTS)
     hue = {family: HUES[slot][0] for slot, family in enumerate(slots) if family is not None}
@@ -150,11 +166,6 @@ class _LogAxis:
         return TOP + (HEIGHT - TOP - BOTTOM - 12) * (1 - min(max(float(share), 0.0), 1.0))
 
 
-def _empty(root: svg.Element) -> svg.Drawing:
-    svg.add(root, "text", "No candidate has been evaluated yet.", x=8, y=24, font_size=12, fill=svg.FAINT)
-    return svg.drawing(root)
-
-
 def _across(first: float, last: float):
     """Step -> pixels."""
     before = float(first) - 1
@@ -191,9 +202,8 @@ def _stopped(ledger: Ledger) -> np.ndarray:
     candidates, stage, fidelity = (ledger.column(name) for name in ("candidate", "stage", "fidelity"))
     last = np.zeros(len(ledger), dtype=bool)
     last[list({int(candidate): place for place, candidate in enumerate(candidates)}.values())] = True
-    hurdle = ledger.column("hurdle")
-    if np.isfinite(hurdle).any():
-        return last & (ledger.column("fitness") < hurdle)
+    if np.isfinite(ledger.column("hurdle")).any():
+        return last & (ledger.column("missed") == 1)
     longest = np.nanmax(fidelity) if np.isfinite(fidelity).any() else np.inf
     return last & ((fidelity < longest) | ((stage < stage.max()) & ~np.isfinite(fidelity)))
 

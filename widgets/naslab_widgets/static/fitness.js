@@ -88,7 +88,8 @@ function fitnessView(parent, C, truth, tooltip, choose) {
     drawLegend(state, theme);
     pen.font = `10px ${theme.font}`;
     pen.fillStyle = pen.strokeStyle = theme.text;
-    for (const tick of ticks) {
+    if (state.status.empty) drawWords(pen, state.status.empty, width);
+    for (const tick of state.status.empty ? [] : ticks) {
       pen.globalAlpha = 0.12;
       pen.fillRect(ORDER_LEFT, Math.round(down(tick)), width - ORDER_LEFT - ORDER_RIGHT, 1);
       pen.globalAlpha = 0.65;
@@ -106,6 +107,19 @@ function fitnessView(parent, C, truth, tooltip, choose) {
     canvas.dataset.trials = rows.length;
     canvas.dataset.hurdles = hurdles.length;
     canvas.dataset.stopped = rows.reduce((sum, row) => sum + isStopped(row, state, C), 0);
+  }
+
+  // Where there is no fitness, words stand in place of its axis.
+  function drawWords(pen, text, width) {
+    pen.globalAlpha = 0.9;
+    pen.textAlign = "left";
+    const lines = [""];
+    for (const word of text.split(" ")) {
+      const longer = `${lines[lines.length - 1]} ${word}`.trim();
+      if (pen.measureText(longer).width <= width - ORDER_LEFT - ORDER_RIGHT) lines[lines.length - 1] = longer;
+      else lines.push(word);
+    }
+    lines.forEach((line, i) => pen.fillText(line, ORDER_LEFT, frame.top + 14 + 15 * i));
   }
 
   const hueOf = (row) => drawn.state.status.origins[row[C.origin]]?.[drawn.theme.dark ? 2 : 1] || "#888888";

@@ -1,9 +1,8 @@
 // A race: for each searcher the median over the seeds and the middle half of them, along the budget.
 
 const [X, MEAN, LOW, HIGH, MEDIAN, LOWER, UPPER, SEEDS] = [0, 1, 2, 3, 4, 5, 6, 7];
-const TITLES = { best: "fitness of the best so far", regret: "regret of the best so far", rank: "true rank of the best so far" };
 
-function raceView(parent, { searchers, cost }, tooltip) {
+function raceView(parent, { searchers, titles, cost }, tooltip) {
   const canvas = make("canvas", "naslab-race", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "a band over the seeds for each searcher, along the budget");
@@ -63,7 +62,8 @@ function raceView(parent, { searchers, cost }, tooltip) {
     drawn = null;
     if (!scale || !ends.length) {
       pen.textAlign = "center";
-      pen.fillText("nothing has been evaluated yet: press Play", frame.x + frame.width / 2, frame.y + frame.height / 2);
+      const why = ends.length ? "no evaluation has succeeded so far" : "nothing has been evaluated yet: press Play";
+      pen.fillText(why, frame.x + frame.width / 2, frame.y + frame.height / 2);
       pen.textAlign = "left";
       return;
     }
@@ -118,7 +118,7 @@ function raceView(parent, { searchers, cost }, tooltip) {
     pen.fillText(cost, frame.x + frame.width / 2, frame.y + frame.height + 34);
     pen.textAlign = "left";
     pen.globalAlpha = 0.9;
-    pen.fillText(TITLES[kind], frame.x, 15);
+    pen.fillText(titles[kind], frame.x, 15);
     let right = frame.x + frame.width;
     pen.textAlign = "right";
     for (let i = searchers.length - 1; i >= 0; i--) {
@@ -148,7 +148,7 @@ function raceView(parent, { searchers, cost }, tooltip) {
         colour: ink(searchers[i].colour, theme),
       };
     });
-    tooltip.show(event, [{ text: `${TITLES[kind]}, ${Math.round(x).toLocaleString("en")} ${cost}`, strong: true }, ...lines.filter(Boolean)]);
+    tooltip.show(event, [{ text: `${titles[kind]}, ${Math.round(x).toLocaleString("en")} ${cost}`, strong: true }, ...lines.filter(Boolean)]);
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
   return draw;

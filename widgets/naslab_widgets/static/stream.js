@@ -87,7 +87,7 @@ function followTrials(model, C, changed, answered) {
 // Had less training than another and was not trained on; where there are hurdles, because it missed its own.
 function isStopped(row, state, C) {
   if (state.continued.has(row[C.number])) return false;
-  return state.hurdled ? row[C.fitness] < row[C.hurdle] : row[C.fidelity] < state.longest;
+  return state.hurdled ? row[C.missed] === 1 : row[C.fidelity] < state.longest;
 }
 
 // The rows that a trial descends from, itself first: as Python told them, or as far as this page knows them.
