@@ -16,8 +16,9 @@ import io
 import itertools
 import json
 import math
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -71,6 +72,8 @@ class OwnTable(Benchmark):
         metrics: Sequence[str] | None = None,
         sha256: str | None = None,
     ) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise SpecError(f"expected the path of a CSV file, got {path!r:.200}")
         self.path, self._column = Path(path), architecture
         self.objective = objective  # type: ignore[misc]  # each table has its own
         self._whole = spaces.from_spec(dict(space)) if isinstance(space, Mapping) else space
@@ -177,8 +180,9 @@ def _chosen(
     at = f"{path}, line 1"
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise DataError(f"{at}: the column {twice[0]!r} stands there twice; give each a name of its own")
-    if isinstance(metrics, str):
-        raise SpecError(f"metrics are a list of columns, for instance [{metrics!r}]")
+    if metrics is not None and (isinstance(metrics, str) or not isinstance(metrics, Iterable)):
+        column = metrics if isinstance(metrics, str) else objective
+        raise SpecError(f"metrics are a list of columns, for instance [{column!r}]; not {metrics!r:.200}")
     wanted = [name for name in header if name != architecture] if metrics is None else list(metrics)
     for name in (architecture, objective, *wanted):
         if name not in header:
@@ -211,15 +215,22 @@ def _reader(space: Space) -> Callable[[str, str], Architecture]:
 
 
 def _number(text: str, name: str, at: str) -> float:
+    bare = text.strip()
     try:
-        value = float(text)
+        if "_" in bare or not bare.isascii():  # Python reads 1_000, and digits of any script
+            raise ValueError
+        value = float(bare)
     except ValueError:
-        if re.fullmatch(r"\s*[+-]?\d+,\d+\s*", text):
-            raise DataError(
-                f"{at}: {text!r} in column {name!r} has a comma; write numbers with a decimal point, as "
-                f"{text.strip().replace(',', '.')}, and none between thousands"
-            ) from None
-        what = "nothing" if not text.strip() else f"{text!r:.100}"
+        for what, pattern, meant in (
+            ("a comma", r"[+-]?\d+,\d+", bare.replace(",", ".")),
+            ("an underscore", r"[+-]?\d+(_\d+)+(\.\d+)?", bare.replace("_", "")),
+        ):
+            if re.fullmatch(pattern, bare, re.ASCII):
+                raise DataError(
+                    f"{at}: {text!r} in column {name!r} has {what}; write numbers with a decimal point, as {meant}, "
+                    "and nothing between thousands"
+                ) from None
+        what = "nothing" if not bare else f"{text!r:.100}"
         raise DataError(
             f"{at}: expected a number in column {name!r}, got {what}; leave the line out, or the column by "
             "metrics=[...]"

@@ -6,12 +6,15 @@
     Weighted(estimator, {"latency": -0.1})               fitness + sum of weight x figure
     LatencyReward(estimator, target=0.08)                accuracy x (latency / target)^w  (Tan et al. 2019, Eq. 2)
 
-Each goes around any estimator, also around one another, and a candidate trains on inside. The whole front of several
-objectives (which no single fitness tells) is drawn from the figures of the events afterwards.
+Each goes around any estimator, also around one another, and a candidate trains on inside. The figure "fitness" (or
+"accuracy") is then the fitness of the innermost estimator, which none of them has touched, and "penalty" the product of
+all penalties. The whole front of several objectives (which no single fitness tells) is drawn from the figures of the
+events afterwards.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -19,8 +22,9 @@ from typing import Any
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, real
 from naslab.estimators.estimator import Estimator, Score, WrongSetup
-from naslab.estimators.resources import Resources
-from naslab.estimators.wrapped import Wrapped
+from naslab.estimators.resources import FIGURES, Resources
+from naslab.estimators.table import Table
+from naslab.estimators.wrapped import Wrapped, layers
 
 WORST = 10.0
 """How many times a limit is missed at most, in the penalty for it."""
@@ -80,7 +84,7 @@ class Constrained(Wrapped):
         over = [
             f"{name} = {value:g}, at most {self.limits[name]:g}"
             for name in sorted(names)
-            if (value := _figure(figures, name)) > self.limits[name]
+            if (value := _figure(self, figures, name)) > self.limits[name]
         ]
         if over:
             raise TooMuch(f"it does not keep to the limits: {'; '.join(over)}")
@@ -101,7 +105,8 @@ class Penalised(Wrapped):
     says that it failed; and with a penalty well below 1 the best of a search keeps to all constraints, if any that is
     nearly as good does. A fitness below 0 is divided by the penalty. 1 + v is at most `WORST`.
 
-    The fitness inside becomes the figure "fitness"; "penalty" is the factor, 1 where all constraints are kept to.
+    The fitness inside becomes the figure "fitness", that of the innermost estimator if there are several around one
+    another; "penalty" is the factor, 1 where all constraints are kept to, and the product of the factors of all.
 
     Args:
         inside: its figures are compared with the limits.
@@ -112,6 +117,7 @@ class Penalised(Wrapped):
 
     name = "penalised"
     own_fitness = True
+    keeps_fitness_as = "fitness"
 
     def __init__(
         self,
@@ -136,11 +142,14 @@ class Penalised(Wrapped):
             raise SpecError(f"penalty is a factor above 0 and below 1, not {penalty!r}")
 
     def judge(self, architecture: Architecture, score: Score) -> Score:
-        shares = [_figure(score.figures, name) / limit for name, limit in self.most.items()]
-        shares += [limit / max(_figure(score.figures, name), limit / WORST) for name, limit in self.least.items()]
+        shares = [_figure(self, score.figures, name) / limit for name, limit in self.most.items()]
+        shares += [limit / max(_figure(self, score.figures, name), limit / WORST) for name, limit in self.least.items()]
         factor = math.prod(self.penalty ** min(share, WORST) for share in shares if share > 1)
         fitness = score.fitness * factor if score.fitness >= 0 else score.fitness / factor
-        return Score(fitness, {**score.figures, "fitness": score.fitness, "penalty": factor})
+        penalised = any(isinstance(layer, Penalised) for layer in layers(self.inside))
+        before = score.figures.get("penalty", 1.0) if penalised else 1.0
+        figures = {**score.figures, "fitness": self.innermost(score), "penalty": before * factor}
+        return Score(fitness, figures)
 
     def options(self) -> dict[str, Any]:
         return {"most": self.most, "least": self.least, "penalty": self.penalty}
@@ -153,19 +162,21 @@ class Penalised(Wrapped):
 class Weighted(Wrapped):
     """fitness + sum over the figures of weight x figure. What one wants little of has a negative weight.
 
-    The fitness inside becomes the figure "fitness".
+    The fitness inside becomes the figure "fitness", that of the innermost estimator if there are several around one
+    another.
     """
 
     name = "weighted"
     own_fitness = True
+    keeps_fitness_as = "fitness"
 
     def __init__(self, inside: Estimator, weights: Mapping[str, float]) -> None:
         super().__init__(inside)
         self.weights = _amounts("weights", weights)
 
     def judge(self, architecture: Architecture, score: Score) -> Score:
-        total = score.fitness + sum(weight * _figure(score.figures, name) for name, weight in self.weights.items())
-        return Score(total, {**score.figures, "fitness": score.fitness})
+        costs = [weight * _figure(self, score.figures, name) for name, weight in self.weights.items()]
+        return Score(score.fitness + sum(costs), {**score.figures, "fitness": self.innermost(score)})
 
     def options(self) -> dict[str, Any]:
         return {"weights": self.weights}
@@ -180,7 +191,8 @@ class LatencyReward(Wrapped):
 
     w is `below` where the latency is at most T, else `above`. As a *soft* limit, (-0.07, -0.07): half the latency is
     worth 5 % of the accuracy. As a *hard* one, (0, -1): below the target only accuracy counts, above it the reward
-    falls sharply. The accuracy becomes the figure "accuracy".
+    falls sharply. The accuracy becomes the figure "accuracy", that of the innermost estimator if there are several
+    around one another.
 
     Args:
         inside: its fitness is the accuracy, which must not be negative.
@@ -192,6 +204,7 @@ class LatencyReward(Wrapped):
 
     name = "latency_reward"
     own_fitness = True
+    keeps_fitness_as = "accuracy"
 
     def __init__(
         self,
@@ -218,12 +231,12 @@ class LatencyReward(Wrapped):
     def judge(self, architecture: Architecture, score: Score) -> Score:
         if score.fitness < 0:
             raise SpecError(f"the accuracy must not be negative to be rewarded, and it is {score.fitness:g}")
-        cost = _figure(score.figures, self.figure)
+        cost = _figure(self, score.figures, self.figure)
         if not cost > 0:
             raise SpecError(f"{self.figure} must be above 0 to be compared with a target, and it is {cost:g}")
         share = cost / self.target
         exponent = self.exponents[share > 1]
-        return Score(score.fitness * share**exponent, {**score.figures, "accuracy": score.fitness})
+        return Score(score.fitness * share**exponent, {**score.figures, "accuracy": self.innermost(score)})
 
     def options(self) -> dict[str, Any]:
         return {"target": self.target, "exponents": list(self.exponents), "figure": self.figure}
@@ -245,11 +258,25 @@ def _amounts(what: str, given: Mapping[str, float]) -> dict[str, float]:
     return amounts
 
 
-def _figure(figures: Mapping[str, float], name: str) -> float:
-    if name not in figures:
-        known = ", ".join(figures) or "none"
-        raise WrongSetup(
-            f"there is no figure {name!r} to compare; there are: {known}. WithFigures(estimator, Resources(space, "
-            "task)) adds some"
-        )
-    return figures[name]
+def _figure(objective: Wrapped, figures: Mapping[str, float], name: str) -> float:
+    """The figure; where it is missing, the error says from where it, or one that is nearly called so, is to be had."""
+    if name in figures:
+        return figures[name]
+    *_, last = layers(objective)
+    table = last.inside if isinstance(last.inside, Table) else None
+    more = FIGURES if table is None else table.benchmark.metrics
+    near = name if name in more else next(iter(difflib.get_close_matches(name, [*figures, *more], n=1)), None)
+    known = ", ".join(figures) or "none"
+    said = f"there are: {known}" if near in (None, name) else f"did you mean {near!r}? There are: {known}"
+    if table is not None and near is not None and near not in figures:
+        said += f". A metric of the table becomes a figure by {_told(table, near)}"
+    elif near not in figures:
+        said += ". WithFigures(estimator, Resources(space, task)) adds some"
+    raise WrongSetup(f"there is no figure {name!r} to compare; {said}")
+
+
+def _told(table: Table, figure: str) -> str:
+    """How to write the table with another figure."""
+    options = [] if table.metric == table.benchmark.objective else [repr(table.metric)]
+    options += [] if table.epochs is None else [f"epochs={table.epochs}"]
+    return f"nl.estimators.Table({', '.join(['benchmark', *options, f'figures={(*table.figures, figure)}'])})"

@@ -52,7 +52,7 @@ class Training:
         task: what to train on, for instance `naslab.tasks.Digits()`.
         seed: of the weights, the images held out, their order and augmentation: the same for every candidate.
         device: as in `naslab.trainers.fit`.
-        threads: CPU threads of a training.
+        threads: CPU threads of a training; None: as torch is set.
         data: share of the training images, those held out included.
         channels: of the network, if not those of the space; a space without channels refuses.
         size: side to which the images are shrunk, by averaging.
@@ -69,8 +69,8 @@ class Training:
         task: Any,
         *,
         seed: int = 0,
-        device: str | None = None,
-        threads: int = 1,
+        device: str | torch.device | None = None,
+        threads: int | None = 1,
         data: float = 1.0,
         channels: int | None = None,
         size: int | None = None,
@@ -80,11 +80,10 @@ class Training:
             raise SpecError(f"expected a space, for instance nl.spaces.NASBench201.laptop(), got {space!r:.200}")
         if not 0 < real("data", data) <= 1:
             raise SpecError(f"data is the share of the training images, above 0 and up to 1, not {data!r}")
-        if device is not None:
-            named_device(device)  # a kept search may be opened where it is not to be had
         check_kinds(task, None)
         self.space, self.task = space, task
-        self._seed, self._device, self._threads = seed, device, threads
+        self._seed, self._device = whole("seed", seed), None if device is None else _device_name(device)
+        self._threads = None if threads is None else whole("threads", threads, 1)
         self._images = max(1, round(data * len(task.train)))
         self._less: dict[str, Any] = {"data": data, "channels": channels, "size": size}
         self._builder = space if channels is None else _narrow(space, whole("channels", channels, 1))
@@ -189,10 +188,27 @@ class Training:
         )
 
 
+def _device_name(device: str | torch.device) -> str:
+    """Of a device that there is somewhere: a kept search may be opened where it is not to be had."""
+    if not isinstance(device, str | torch.device):
+        raise SpecError(f"device is a name, for instance 'cpu', 'cuda' or 'cuda:0', not {device!r}")
+    named_device(device)
+    return str(device)
+
+
 def _narrow(space: Space, channels: int) -> Space:
     """The same space with other channels."""
-    if not dataclasses.is_dataclass(space) or "channels" not in {field.name for field in dataclasses.fields(space)}:
-        raise SpecError(f"the space {space.name!r} has no channels that could be {channels}; leave channels out")
+    fields = {field.name for field in dataclasses.fields(space)} if dataclasses.is_dataclass(space) else set()
+    if not dataclasses.is_dataclass(space) or "channels" not in fields:
+        own = f", and give the space sizes of its own ({', '.join(sorted(fields))})" if fields else ""
+        raise SpecError(f"the space {space.name!r} has no channels that could be {channels}; leave channels out{own}")
+    several = getattr(space, "channels", None)
+    if isinstance(several, list | tuple):
+        raise SpecError(
+            f"the space {space.name!r} takes several channels, {tuple(several)}, among which its architectures choose; "
+            f"leave channels={channels} out, and give the space its own, for instance "
+            f"dataclasses.replace(space, channels=({channels}, {2 * channels}))"
+        )
     return dataclasses.replace(space, channels=channels)
 
 

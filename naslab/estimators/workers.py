@@ -11,6 +11,7 @@ a call that runs. The threads here, one a worker, only wait: for a call, for its
 from __future__ import annotations
 
 import ctypes
+import math
 import multiprocessing
 import os
 import queue
@@ -28,7 +29,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from tqdm import tqdm
 
-from naslab.errors import RunError, SpecError, whole
+from naslab.errors import RunError, SpecError, real, whole
 
 Result = TypeVar("Result")
 
@@ -36,6 +37,8 @@ START_SECONDS = 120.0
 """How long a worker may take until it is ready; loading torch from a slow disk takes most of it."""
 RESTARTS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Seconds to wait after each start that failed: a server that was killed may take a while to be gone."""
+LONGEST_WAIT = 86400.0
+"""Seconds that are waited at once: the system refuses more than some weeks, and a timeout may be longer."""
 LEAVE_SECONDS = 5.0
 """How long an idle worker may take to end by itself."""
 _SET_PDEATHSIG = 1
@@ -85,9 +88,9 @@ class Workers(Executor):
         tries: int = 3,
     ) -> None:
         self.workers = whole("workers", workers, 1)
-        for name, value in (("timeout", timeout), ("memory", memory)):
-            if value is not None and not value > 0:
-                raise SpecError(f"{name} must be above 0, or None for no limit, not {value!r}")
+        for name, unit, value in (("timeout", "seconds", timeout), ("memory", "bytes", memory)):
+            if value is not None and not 0 < real(f"{name} in {unit}", value) < math.inf:
+                raise SpecError(f"{name} must be above 0 and finite, or None for no limit, not {value!r}")
         self._limits = Limits(timeout, memory, whole("threads", threads, 1), whole("tries", tries, 1))
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._open: weakref.WeakKeyDictionary[Future[Any], _Call] = weakref.WeakKeyDictionary()
@@ -264,7 +267,7 @@ class _Child:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ready = wait([self._pipe, self.process.sentinel], left)
+            ready = wait([self._pipe, self.process.sentinel], None if left is None else min(left, LONGEST_WAIT))
             if self._pipe in ready:
                 try:
                     return self._pipe.recv()

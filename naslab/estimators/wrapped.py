@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +22,8 @@ class Wrapped(ABC):
     name: ClassVar[str]
     own_fitness: ClassVar[bool] = False
     """Whether its fitness is another than that of the one inside."""
+    keeps_fitness_as: ClassVar[str | None] = None
+    """The figure that the innermost fitness becomes, which it makes another of; None if it is not kept."""
     decides: ClassVar[bool] = False
     """Whether it decides by the fitness of the candidates so far, which must then be what the searcher is told."""
 
@@ -31,14 +33,12 @@ class Wrapped(ABC):
                 f"{self.name} goes around an estimator, for instance nl.estimators.Training(space, task), or "
                 f"nl.estimators.as_estimator(...) of a benchmark or a function; not {inside!r:.200}"
             )
-        layer: Estimator = inside
-        while isinstance(layer, Wrapped):
+        for layer in layers(inside):
             if self.own_fitness and layer.decides:
                 raise SpecError(
                     f"{layer.name!r} decides by the fitness of the candidates so far, and {self.name!r} around it "
                     f"makes another of it; put it outside: {type(layer).__name__}({type(self).__name__}(...), ...)"
                 )
-            layer = layer.inside
         self.inside = inside
 
     def admit(self, architecture: Architecture) -> None:
@@ -48,6 +48,13 @@ class Wrapped(ABC):
     @abstractmethod
     def judge(self, architecture: Architecture, score: Score) -> Score:
         """The score that this estimator gives instead."""
+
+    def innermost(self, score: Score) -> float:
+        """The fitness in a score of the one inside, as it was before any layer made another of it."""
+        for layer in layers(self.inside):
+            if (name := layer.keeps_fitness_as) is not None and name in score.figures:
+                return score.figures[name]
+        return score.fitness
 
     @property
     def space(self) -> Space | None:
@@ -127,3 +134,10 @@ class Wrapped(ABC):
 
     def spec(self) -> dict[str, Any]:
         return {"estimator": self.name, "inside": self.inside.spec(), **self.options()}
+
+
+def layers(estimator: Estimator) -> Iterator[Wrapped]:
+    """Those that go around another, from the outside in."""
+    while isinstance(estimator, Wrapped):
+        yield estimator
+        estimator = estimator.inside

@@ -11,12 +11,16 @@ from naslab.errors import RunError
 from naslab.runs.reader import RunReader, read
 
 
-def found(runs: Iterable[str | os.PathLike[str]]) -> list[Architecture]:
-    """The best architecture of each run as it stands on disk now. All must be of one space.
+def found(runs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Architecture]:
+    """The best architecture of each run as it stands on disk now. All must be of one space. One path is one run.
 
     Raises:
         RunError: a folder is no run, a run has found nothing yet, or two are of different spaces.
     """
+    if isinstance(runs, str | bytes | os.PathLike):
+        runs = [runs]
+    if not isinstance(runs, Iterable):
+        raise RunError(f"expected the folders of runs, for instance ['runs/a', 'runs/b'], got {runs!r:.200}")
     readers = [read(path) for path in runs]
     spaces = {_searched(reader) for reader in readers}
     if len(spaces) > 1:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self, overload
 
 from naslab.architecture import Architecture
-from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError
+from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, whole
 from naslab.events import Changed, Event, Measured, Recovered
 from naslab.runs.folder import Folder, create, free_space, located
 from naslab.runs.journal import ASIDE, Row
@@ -102,8 +102,7 @@ class Search(Iterator[Event]):
         snapshot_every: int = 50,
         ranking: LiveRanking | None = None,
     ) -> None:
-        if snapshot_every < 1:
-            raise RunError(f"snapshot_every must be 1 step or more, not {snapshot_every}")
+        snapshot_every = whole("snapshot_every", snapshot_every, 1, error=RunError)
         driven = _driven(searcher, estimator, budget, workers, executor)
         _check_unclaimed(searcher)
         if driven.step:
@@ -395,7 +394,7 @@ class Search(Iterator[Event]):
             self._lost = False
         self.moved()
 
-    def fork(self, run: str | os.PathLike[str] | None, step: int | None = None) -> Search:
+    def fork(self, run: str | os.PathLike[str] | None = None, step: int | None = None) -> Search:
         """A second search, which begins as an exact copy of the moment after `step` (now).
 
         Args:

@@ -158,6 +158,15 @@ BAD = {
         r"line 2: expected a number in column 'accuracy', got noth",
     ),
     "a word": (["architecture,accuracy", f"{GOOD},high"], {}, r"line 2: expected a number in column .*got 'high'"),
+    "underscore": (
+        ["architecture,accuracy", f"{GOOD},1_000"],
+        {},
+        r"line 2: '1_000' in column 'accuracy' has an underscore; write .* point, as 1000, and nothing between",
+    ),
+    "underscores": (["architecture,accuracy", f"{GOOD},-1_000_000.5"], {}, r"as -1000000\.5, and nothing between"),
+    "an odd underscore": (["architecture,accuracy", f"{GOOD},1e1_0"], {}, r"line 2: expected a number .*got '1e1_0'"),
+    "full width": (["architecture,accuracy", f"{GOOD},１２"], {}, r"line 2: expected a number .*got '１２'"),
+    "Arabic": (["architecture,accuracy", f"{GOOD},٣"], {}, r"line 2: expected a number .*got '٣'"),
     "nan": (["architecture,accuracy", f"{GOOD},nan"], {}, r"line 2: 'accuracy' must be finite.*leave out"),
     "infinite": (["architecture,accuracy", f"{GOOD},1", f"{OTHER},-1e999"], {}, r"line 3: 'accuracy' must be finite"),
     "too short": (["architecture,accuracy,b", f"{GOOD},1"], {}, r"line 2: expected 3 fields.*got 2"),
@@ -208,6 +217,11 @@ def test_no_file_no_text_no_space(tmp_path, mine):
         from_csv(mine, "nasbench201", "accuracy")  # type: ignore[arg-type]
     with pytest.raises(SpecError, match="list of columns"):
         from_csv(mine, SPACE, "accuracy", metrics="accuracy")
+    with pytest.raises(SpecError, match="list of columns"):
+        from_csv(mine, SPACE, "accuracy", metrics=5)  # type: ignore[arg-type]
+    for path in (None, 5, ["mine.csv"]):
+        with pytest.raises(SpecError, match="expected the path of a CSV file, got "):
+            from_csv(path, SPACE, "accuracy")  # type: ignore[arg-type]
     with pytest.raises(SpecError, match="no metric"):
         from_csv(mine, SPACE, "architecture")
 

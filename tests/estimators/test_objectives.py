@@ -22,6 +22,8 @@ from naslab.estimators import (
     UnknownFidelity,
     Weighted,
     WithFigures,
+    Wrapped,
+    WrongSetup,
 )
 from naslab.estimators.resources import latency, memory, traffic
 
@@ -326,3 +328,85 @@ def test_a_negative_accuracy_has_no_reward(architecture):
         LatencyReward(scored(-0.1, latency=1), 1)(architecture)
     with pytest.raises(SpecError, match="must be above 0"):
         LatencyReward(scored(0.1, latency=0), 1)(architecture)
+
+
+def test_around_one_another_the_innermost_fitness_stays(architecture):
+    """Whatever is around what: the figure is what the innermost estimator said, the penalty that of all."""
+    inside = scored(0.8, parameters=200, latency=2.0)
+    twice = Penalised(Penalised(inside, {"parameters": 100}), least={"latency": 4.0}, penalty=0.3)
+    found = twice(architecture)
+    factor = 0.5**2 * 0.3**2
+    assert found.fitness == pytest.approx(0.8 * factor, rel=1e-12)
+    assert found.figures["fitness"] == 0.8
+    assert found.figures["penalty"] == pytest.approx(factor, rel=1e-12)
+
+    found = Weighted(Weighted(inside, {"latency": -0.1}), {"parameters": -0.001})(architecture)
+    assert (found.fitness, found.figures["fitness"]) == (pytest.approx(0.4), 0.8)
+
+    found = Weighted(Penalised(inside, {"parameters": 100}), {"latency": -0.1})(architecture)
+    assert found.figures == {"parameters": 200, "latency": 2.0, "fitness": 0.8, "penalty": 0.25}
+
+    found = Penalised(Constrained(LatencyReward.hard(inside, 1), {"latency": 9}), {"parameters": 100})(architecture)
+    assert found.fitness == pytest.approx(0.8 / 2 * 0.25)
+    assert found.figures == {"parameters": 200, "latency": 2.0, "accuracy": 0.8, "fitness": 0.8, "penalty": 0.25}
+
+    found = LatencyReward.hard(Penalised(inside, {"parameters": 100}), 1)(architecture)
+    assert found.fitness == pytest.approx(0.8 * 0.25 / 2)
+    assert found.figures == {"parameters": 200, "latency": 2.0, "accuracy": 0.8, "fitness": 0.8, "penalty": 0.25}
+
+
+def test_figures_of_those_names_that_an_estimator_has_of_its_own(architecture):
+    """Nobody has put the fitness or a penalty there: they are replaced, as ever."""
+    figures = {"fitness": 7.0, "penalty": 7.0, "accuracy": 7.0, "parameters": 200}
+    inside = Function(lambda architecture: Score(0.8, figures))
+    found = Penalised(inside, {"parameters": 100})(architecture)
+    assert found.figures == {"fitness": 0.8, "penalty": 0.25, "accuracy": 7.0, "parameters": 200}
+    reward = LatencyReward(inside, 200, figure="parameters")(architecture)
+    assert reward.figures == {"fitness": 7.0, "penalty": 7.0, "accuracy": 0.8, "parameters": 200}
+
+
+def test_another_wrapper_of_its_own_fitness_hides_nothing(architecture):
+    class Tenth(Wrapped):
+        name = "tenth"
+        own_fitness = True
+
+        def judge(self, architecture, score):
+            return Score(score.fitness / 10, score.figures)
+
+        def options(self):
+            return {}
+
+        @classmethod
+        def from_parts(cls, spec, inside, task):
+            return cls(inside)
+
+    inside = scored(0.8, parameters=200)
+    found = Penalised(Tenth(Weighted(inside, {"parameters": 0.001})), {"parameters": 100})(architecture)
+    assert (found.fitness, found.figures["fitness"]) == (pytest.approx(0.1 * 0.25), 0.8)
+    assert Weighted(Tenth(inside), {"parameters": 1})(architecture).figures["fitness"] == pytest.approx(0.08)
+
+
+def test_a_figure_that_the_table_has_is_to_be_had_from_it(benchmark):
+    cell = benchmark.at(5)
+    advice = r"there are: none\. .*nl\.estimators\.Table\(benchmark, figures=\('parameters',\)\)$"
+    inside = Weighted(Table(benchmark, figures=["flops"]), {"flops": 1})
+    with pytest.raises(WrongSetup, match=r"there are: flops, fitness\. .*figures=\('flops', 'parameters'\)\)$"):
+        Constrained(inside, {"parameters": 1e6})(cell)
+    with pytest.raises(WrongSetup, match=advice):
+        Constrained(nl.estimators.as_estimator(benchmark), {"parameters": 1e6})(cell)
+    with pytest.raises(WrongSetup, match=r"did you mean 'parameters'\? There are: none.*figures=\('parameters',\)\)"):
+        Penalised(Table(benchmark), {"parametrs": 1e6})(cell)
+    table = Table(benchmark, "valid_accuracy", epochs=12, figures=["flops"])
+    with pytest.raises(WrongSetup, match=r"Table\(benchmark, 'valid_accuracy', epochs=12, figures=\('flops', 'latency"):
+        LatencyReward(table, 3.0, figure=next(name for name in benchmark.metrics if name.startswith("latency")))(cell)
+    with pytest.raises(WrongSetup, match="WithFigures"):
+        Weighted(Table(benchmark), {"memory": 1})(cell)
+    with pytest.raises(WrongSetup, match=r"did you mean 'parameters'\? There are: parameters$"):
+        Constrained(Table(benchmark, figures=["parameters"]), {"parametrs": 1e6})(cell)
+
+
+def test_a_figure_whose_name_is_nearly_right(architecture):
+    with pytest.raises(WrongSetup, match=r"no figure 'flosp' to compare; did you mean 'flops'\? There are: flops$"):
+        Weighted(scored(1.0, flops=1), {"flosp": 1})(architecture)
+    with pytest.raises(WrongSetup, match=r"did you mean 'parameters'\? There are: flops\. WithFigures"):
+        Weighted(scored(1.0, flops=1), {"parametrs": 1})(architecture)

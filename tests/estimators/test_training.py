@@ -1,8 +1,11 @@
 """Real training as an estimator: repeatable, on held-out images, and a part of a run like any other."""
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
+import torch
 
 import naslab as nl
 from naslab import snapshot
@@ -176,3 +179,41 @@ def test_what_makes_no_sense_is_refused(space, digits):
     for bad in ({"data": 0}, {"data": 1.1}, {"data": "half"}, {"channels": 0}, {"size": 9}, {"size": 0}):
         with pytest.raises(SpecError, match=next(iter(bad))):
             Training(space, digits, **bad)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": None}, "seed must be a whole number from 0 up, not None"),
+        ({"seed": 1.5}, "seed must be .*1.5"),
+        ({"seed": "x"}, "seed must be .*'x'"),
+        ({"seed": -1}, "seed must be .*-1"),
+        ({"threads": 0}, "threads must be a whole number from 1 up, not 0"),
+        ({"threads": -4}, "threads must be .*-4"),
+        ({"threads": "2"}, "threads must be .*'2'"),
+        ({"device": 5}, r"device is a name, for instance 'cpu', 'cuda' or 'cuda:0', not 5"),
+    ],
+)
+def test_what_would_fail_every_candidate_is_refused_at_once(space, digits, given, message):
+    with pytest.raises(SpecError, match=message):
+        Training(space, digits, **given)
+
+
+def test_numbers_and_devices_of_libraries_are_taken_as_they_are_meant(space, digits):
+    given = Training(space, digits, seed=np.int64(3), threads=np.int32(2), device=torch.device("cpu"))
+    plain = Training(space, digits, seed=3, threads=2, device="cpu")
+    assert json.dumps(given.spec()) == json.dumps(plain.spec())
+    assert given.fingerprint() == plain.fingerprint()
+
+
+def test_one_number_of_channels_for_a_space_that_has_several_or_none(digits):
+    evolving = nl.spaces.Evolving.laptop()
+    with pytest.raises(
+        SpecError, match=r"takes several channels, \(4, 6, .*leave channels=8 out.*replace\(space, channels="
+    ):
+        Training(evolving, digits, channels=8)
+    Training(dataclasses.replace(evolving, channels=(4, 8)), digits)  # as the message says
+    with pytest.raises(
+        SpecError, match=r"has no channels that could be 8; leave channels out, .*filters, kernels, layers, strides"
+    ):
+        Training(nl.spaces.Morphing.laptop(), digits, channels=8)

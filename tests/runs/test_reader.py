@@ -5,6 +5,7 @@ import time
 import pytest
 
 import naslab as nl
+from naslab.errors import RunError
 
 
 @pytest.fixture
@@ -71,3 +72,19 @@ def test_reading_changes_nothing(search):
     nl.runs.read(search.run).events()
     after = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in search.run.rglob("*") if path.is_file()}
     assert {path: after[path] for path in before} == before
+
+
+def test_what_one_run_has_found(search):
+    list(search)
+    assert nl.runs.found([search.run]) == nl.runs.found(search.run) == nl.runs.found(str(search.run)) == [search.best]
+
+
+@pytest.mark.parametrize("runs", [None, 5, 1.5])
+def test_what_is_no_list_of_runs(runs):
+    with pytest.raises(RunError, match=r"expected the folders of runs, for instance \['runs/a', 'runs/b'\], got "):
+        nl.runs.found(runs)
+
+
+def test_a_path_is_not_read_letter_by_letter(tmp_path):
+    with pytest.raises(RunError, match=r"there is no run at .*nowhere"):
+        nl.runs.found(str(tmp_path / "nowhere"))

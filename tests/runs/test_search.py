@@ -401,11 +401,6 @@ def test_a_searcher_that_has_moved_is_refused(small):
         nl.Search(searcher)
 
 
-def test_no_snapshots_is_no_choice(small):
-    with pytest.raises(RunError, match="1 step or more"):
-        nl.Search(small(), snapshot_every=0)
-
-
 def test_a_searcher_serves_one_search(begin, small, tmp_path, state_of):
     search, calm = begin(), begin()
     with pytest.raises(RunError, match=r"another Search already, <Search: small, step 0 of 12.*close that one first"):
@@ -520,3 +515,10 @@ def test_where_no_folder_can_be_made(small, tmp_path):
     for place in (tmp_path / "file" / "run", "/proc/run", "/dev/null/run"):
         with pytest.raises(RunError, match=r"(no folder can be made at|no run could be made at|cannot be).*run"):
             nl.Search(small(), run=place)
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, "2", None, True])
+def test_snapshots_come_after_whole_steps(every):
+    benchmark = nl.benchmarks.NASBenchMacro()
+    with pytest.raises(RunError, match="snapshot_every must be a whole number from 1 up"):
+        nl.Search(nl.searchers.RandomSearch(benchmark.space), estimator=benchmark, budget=3, snapshot_every=every)
