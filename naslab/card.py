@@ -77,7 +77,8 @@ class Card:
     def __str__(self) -> str:
         """A table of the groups, then `claims`."""
         width = max(len(label) for label in ("group", *map(self._label, self.entries)))
-        lines = [f"{self.what}; more is better", f"{'group':<{width}}      n      mean  95 % interval     budget"]
+        head = f"{'group':<{width}}      n      mean  95 % interval     {'budget' if self._priced else ''}"
+        lines = [f"{self.what}; more is better", head.rstrip()]
         for entry in self.entries:
             interval = self._interval(entry)
             lines.append(
@@ -112,7 +113,7 @@ class Card:
                     str(entry.samples),
                     self._number(entry.mean),
                     self._interval(entry),
-                    entry.budget,
+                    *([entry.budget] if self._priced else []),
                 )
             )
             + "</tr>"
@@ -139,7 +140,7 @@ class Card:
             for text in self.warnings
         )
         noted = "".join(f'<div style="opacity: 0.75; padding: 1px 0">{escape(text)}</div>' for text in self.notes)
-        head = _row(("group", "samples", "mean", "95 % interval", "budget"))
+        head = _row(("group", "samples", "mean", "95 % interval", *(["budget"] if self._priced else [])))
         pair_head = _row(("pair", "difference", "P(first better)", "p", "verdict"))
         test = escape(f"p: {self.test}, two-sided, Holm-corrected over {len(self.pairs)}")
         paired = f"<table>{pair_head}{pairs}</table><div style='opacity: 0.75'>{test}</div>" if pairs else ""
@@ -147,6 +148,11 @@ class Card:
             f'<div class="naslab-card-of-honesty"><b>{escape(self.what)}</b>; more is better'
             f"<table>{head}{rows}</table>{paired}{warned}{noted}</div>"
         )
+
+    @property
+    def _priced(self) -> bool:
+        """Whether it is known of any group what a sample cost."""
+        return any(entry.budget for entry in self.entries)
 
     def _label(self, entry: Entry) -> str:
         return f"{entry.name} (baseline)" if entry.name == self.baseline else entry.name

@@ -35,7 +35,9 @@ class SnapshotDamaged(RunError):
 
 
 class RunPaused(NaslabError, RuntimeError):
-    """The run could not be written (disk full, say). Nothing is lost: mend it and go on with `next`."""
+    """The run could not be written (disk full, say), or nobody is left to evaluate candidates. Nothing is lost: mend it
+    and go on with `next`.
+    """
 
 
 def unknown(what: str, came: object, known: Iterable[object]) -> str:

@@ -83,7 +83,8 @@ def digest(state: Mapping[str, Tensor | int | float | str]) -> str:
 def write_bytes(path: str | os.PathLike[str], *parts: bytes) -> None:
     """Put the parts, one after the other, at `path`: all of them, durably, or none."""
     path = Path(path)
-    beside = path.with_name(f".{path.name}.tmp")  # same folder, so that the rename is atomic
+    # In the same folder, so that the rename is atomic; its own, as another process may be writing the same.
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
         try:

@@ -57,6 +57,14 @@ def test_the_same_everywhere_is_no_difference():
     assert welch.pairs[0].verdict == "cannot be told"
 
 
+def test_a_budget_that_is_not_known_has_no_column():
+    known, unknown = card(GOOD, what="x", budgets=BUDGETS), card(GOOD, what="x")
+    assert "  budget\n" in str(known)
+    assert ">budget</th>" in known._repr_html_()
+    assert "budget" not in str(unknown) + unknown._repr_html_()
+    assert unknown._repr_html_().count("<td") == known._repr_html_().count("<td") - 2
+
+
 def test_a_name_is_text_in_html():
     found = card({"<script>x</script>": [1.0, 2.0], "random": [1.0, 3.0]}, what="<b>%</b>")
     assert "<script>" not in found._repr_html_()

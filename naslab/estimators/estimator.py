@@ -11,6 +11,10 @@ from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.spaces.space import Space
 
+MOST_FITNESS = 1e100
+"""A fitness is no larger, up or down: sums of a few, and their squares, must be numbers still. Who wants to say that a
+candidate is of no use says nan, or raises an exception."""
+
 
 class Score(NamedTuple):
     """A fitness, and what else was found on the way."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
 from naslab.errors import RunPaused, SnapshotDamaged
-from naslab.estimators.estimator import Estimator, Kept, Score, Trainable, WrongSetup, cannot_be_told
+from naslab.estimators.estimator import MOST_FITNESS, Estimator, Kept, Score, Trainable, WrongSetup, cannot_be_told
 
 MAX_MESSAGE = 1000
 """Characters that are kept of what a failed candidate says."""
@@ -58,11 +58,16 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
         found = _trained(estimator, lineage) if lineage else estimator(architecture)
         fitness, figures = found if isinstance(found, Score) else (found, {})
         fitness = _plain(fitness)
-        if isinstance(fitness, bool) or not isinstance(fitness, numbers.Real) or not math.isfinite(fitness):
-            return failed(f"the estimator gave {fitness!r:.200}; a fitness is a finite number")
         figures = {str(name): float(_plain(value)) for name, value in figures.items()}
         if wrong := [f"{name}={value}" for name, value in figures.items() if not math.isfinite(value)]:
             return failed(f"the estimator gave the figures {', '.join(wrong)}; figures are finite numbers")
+        if (
+            isinstance(fitness, bool)
+            or not isinstance(fitness, numbers.Real)
+            or not abs(float(fitness)) <= MOST_FITNESS
+        ):
+            said = failed(f"the estimator gave {fitness!r:.200}; a fitness is a number, up to {MOST_FITNESS:g} in size")
+            return said._replace(figures=figures)
     except (RunPaused, WrongSetup):
         raise
     except Exception as error:  # whatever it is, it is the candidate's
@@ -81,25 +86,48 @@ def failed(message: str, status: str = "failed") -> Outcome:
 
 
 def _trained(estimator: Any, lineage: Sequence[Stage]) -> Score:
-    """Train the last stage, and before it those that are not kept."""
+    """Train the last stage, and before it those that are not kept, or are found damaged."""
     if not hasattr(estimator, "train"):
         raise cannot_be_told(estimator)
+    lost: set[int] = set()
+    place = _first(estimator, lineage)
     while True:
-        last = len(lineage) - 1
-        start = last
-        if estimator.keeps_weights:
-            there = [place for place, stage in enumerate(lineage) if stage.keep and stage.keep.exists()]
-            start = min(there[-1] + 1, last) if there else 0
+        begun = _there(lineage[place])
         try:
-            for place in range(start, last):
-                _train(estimator, lineage, place)
-            return _train(estimator, lineage, last)
-        except SnapshotDamaged:
-            lost = [stage.keep for stage in lineage[-2:] if stage.keep and stage.keep.exists()]
-            if not lost:
+            score = _train(estimator, lineage, place)
+        except (SnapshotDamaged, FileNotFoundError) as error:
+            source = place if begun else place - 1
+            if not _lost(lineage, place, source, error) or source in lost:
                 raise
-            for path in lost:
-                path.unlink()
+            lost.add(source)  # each once, so that there is an end to it
+            place = _first(estimator, lineage)
+        else:
+            if place == len(lineage) - 1:
+                return score
+            place += 1
+
+
+def _first(estimator: Any, lineage: Sequence[Stage]) -> int:
+    """The stage that is to be trained first."""
+    last = len(lineage) - 1
+    there = [place for place, stage in enumerate(lineage) if _there(stage)] if estimator.keeps_weights else [last]
+    return min(there[-1] + 1, last) if there else 0
+
+
+def _there(stage: Stage) -> bool:
+    return stage.keep is not None and stage.keep.exists()
+
+
+def _lost(lineage: Sequence[Stage], place: int, source: int, error: Exception) -> bool:
+    """Whether a stage failed because its source's file is damaged, or gone meanwhile. What is damaged is removed."""
+    if source < 0 or (path := lineage[source].keep) is None:
+        return False
+    if isinstance(error, FileNotFoundError) and path.exists():
+        return False
+    for stage in lineage[source : place + 1]:  # what it has left itself may be a copy
+        if stage.keep is not None:
+            stage.keep.unlink(missing_ok=True)
+    return True
 
 
 def _train(estimator: Trainable, lineage: Sequence[Stage], place: int) -> Score:

@@ -215,7 +215,7 @@ class Folder:
                 me = {"pid": os.getpid(), "host": socket.gethostname()}
                 snapshot.write_bytes(path / "driver.json", json.dumps(me).encode())
             (path / "snapshots").mkdir(exist_ok=True)
-            for leftover in (path / "snapshots").glob(".*.tmp"):
+            for leftover in (*(path / "snapshots").glob(".*.tmp"), *self.candidates.glob(".*.tmp")):
                 leftover.unlink(missing_ok=True)
             self._journal = Journal(path / "events.sqlite", self.run, wal=not _warn_of_network(path))
         except OSError as error:

@@ -480,6 +480,8 @@ class Race:
         last = self.budget if self._ended(s) and self.cost != EVALUATIONS else ledger.ends(s).min()
         if last <= first:
             return np.array([first]) if last == first else np.zeros(0)
+        if not first and not even:  # what has cost nothing is nowhere on a logarithmic axis
+            first = min(ledger.spent[s][ledger.spent[s] > 0], default=last)
         grid = np.linspace(first, last, points) if even else np.geomspace(first, last, points)
         if self.cost == EVALUATIONS:
             grid = np.unique(np.round(grid))

@@ -222,7 +222,8 @@ class Search(Iterator[Event]):
 
         Raises:
             Diverged: the step was not kept; lower a knob with `set` and go on, or `rewind`.
-            RunPaused: the step is kept in memory, but the disk took no more; mend that and go on.
+            RunPaused: the step is kept in memory, but the disk took no more; mend that and go on. Or the executor takes
+                no more candidates: open the run again with another.
         """
         with self._mine():
             if not self._pending:

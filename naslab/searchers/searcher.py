@@ -14,7 +14,6 @@ import functools
 import inspect
 import itertools
 import json
-import math
 import numbers
 import textwrap
 import threading
@@ -30,6 +29,7 @@ import numpy as np
 from naslab import spaces
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, unknown, whole
+from naslab.estimators.estimator import MOST_FITNESS
 from naslab.events import Event
 from naslab.randomness import BlockGenerator, numpy_generator
 from naslab.snapshot import State
@@ -285,8 +285,11 @@ def _fitness(value: Any) -> float | None:
     """A fitness as a number of Python's; `SpecError` if it is none."""
     if getattr(value, "ndim", None) == 0:  # a scalar of NumPy's or torch's
         value = value.item()
-    if value is not None and not (isinstance(value, (float, int)) and math.isfinite(value)):
-        raise SpecError(f"a fitness is a finite number, or None for a failed candidate; not {value!r}")
+    if value is not None and not (isinstance(value, (float, int)) and abs(value) <= MOST_FITNESS):
+        raise SpecError(
+            f"a fitness is a finite number, up to {MOST_FITNESS:g} in size, or None for a failed candidate; "
+            f"not {value!r}"
+        )
     return value
 
 
@@ -402,7 +405,7 @@ class Proposer(ABC):
 
         `figures` are what else is known of it: "parameters", "flops", "latency", "seconds", ...
         """
-        if type(fitness) is not float or not math.isfinite(fitness):
+        if type(fitness) is not float or not -MOST_FITNESS <= fitness <= MOST_FITNESS:
             fitness = _fitness(fitness)
         known = self._open.get(proposal.number)
         if known is not proposal and known != proposal:

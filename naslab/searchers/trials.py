@@ -127,7 +127,7 @@ class Trials:
         known = getattr(self.estimator, "fidelities", None)
         if known:
             self.proposer.suit(known)
-        self.proposer.trainable = self._trainable
+        self.proposer.trainable = partial(_trainable, self.estimator)
         if self.proposer.fidelities and not hasattr(self.estimator, "train"):
             raise cannot_be_told(self.estimator)
         if (check := getattr(self.estimator, "check_fidelity", None)) is None:
@@ -143,14 +143,6 @@ class Trials:
                 raise
             written = ", ".join(f"{name}={value!r}" for name, value in suited.items())
             raise UnknownFidelity(f"{error}; write {type(self.proposer).__name__}(space, {written})") from None
-
-    def _trainable(self, epochs: float) -> bool:
-        """Whether the estimator can be asked for a training of that length, as far as it says so."""
-        try:
-            getattr(self.estimator, "check_fidelity", lambda _: None)(epochs)
-        except UnknownFidelity:
-            return False
-        return True
 
     def advance(self) -> Evaluated:
         """Ask, evaluate, tell the first that is done.
@@ -453,3 +445,12 @@ class Trials:
         self._trained = {
             number: Trained(Architecture(self.space.name, tuple(choices)), *rest) for number, choices, *rest in trained
         }
+
+
+def _trainable(estimator: Any, epochs: float) -> bool:
+    """Whether an estimator can be asked for a training of that length, as far as it says so."""
+    try:
+        getattr(estimator, "check_fidelity", lambda _: None)(epochs)
+    except UnknownFidelity:
+        return False
+    return True

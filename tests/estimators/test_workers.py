@@ -348,3 +348,15 @@ def test_a_script_ends_without_a_word_about_leaked_semaphores(functions, tmp_pat
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "12\n", "")
+
+
+@pytest.mark.parametrize("name", ["timeout", "memory"])
+@pytest.mark.parametrize("value", ["x", "1GB", True, [1], 0, -1, math.nan, math.inf])
+def test_limits_that_are_no_numbers(name, value):
+    with pytest.raises(SpecError, match=name):
+        Workers(1, **{name: value})
+
+
+def test_a_year_is_a_timeout_too():
+    with Workers(1, timeout=3e7) as pool:
+        assert pool.submit(math.sqrt, 4.0).result(60) == 2

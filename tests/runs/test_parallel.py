@@ -1,18 +1,20 @@
 """Several candidates at once: the order of what is done is the journal's, and everything else follows from it."""
 
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import naslab as nl
-from naslab.errors import RunError, SpecError
+from naslab.errors import RunError, RunPaused, SpecError
 from naslab.estimators import Workers
 from naslab.searchers import EPNAS, Hurdles, LocalSearch, RandomSearch, RegularizedEvolution, SuccessiveHalving
 
@@ -23,6 +25,29 @@ PROPOSERS = {
     "hurdles": lambda space: Hurdles(space, steps=(12, 188), population=4, sample=2, per_hurdle=4, seed=2),
     "halving": lambda space: SuccessiveHalving(space, candidates=6, epochs=(12, 200), seed=2),
 }
+
+
+class Breaking(Executor):
+    """An executor that evaluates when it is told to, and breaks as a `ProcessPoolExecutor` does."""
+
+    def __init__(self):
+        self.open, self.broken = [], False
+
+    def submit(self, fn, /, *args, **kwargs):
+        if self.broken:
+            raise BrokenExecutor("it is broken")
+        self.open.append((future := Future(), partial(fn, *args, **kwargs)))
+        return future
+
+    def work(self, place):
+        future, call = self.open.pop(place)
+        future.set_result(call())
+
+    def break_down(self):
+        self.broken = True
+        for future, _ in self.open:
+            future.set_exception(BrokenExecutor("a process died"))
+        self.open = []
 
 
 class Shuffled(nl.estimators.Workers):
@@ -168,6 +193,79 @@ def test_a_candidate_that_is_not_evaluated_cannot_be_cancelled(benchmark):
         search.searcher.cancel(7)
 
 
+@pytest.fixture
+def breaking(benchmark, monkeypatch):
+    """A search with three open and an executor that breaks; whenever the search waits, `script` says what happens."""
+    executor, script = Breaking(), []
+    search = nl.Search(RandomSearch(benchmark.space), estimator=benchmark, budget=4, workers=3, executor=executor)
+    wait = nl.searchers.trials.wait
+
+    def waiting(futures, **options):
+        if script:
+            script.pop(0)()
+        if search.searcher.executor is executor:
+            assert any(future.done() for future in futures), "it would wait for ever"
+        return wait(futures, **options)
+
+    monkeypatch.setattr(nl.searchers.trials, "wait", waiting)
+    return search, executor, script
+
+
+def test_what_was_done_before_the_executor_broke_is_told(breaking):
+    search, executor, script = breaking
+    script += [lambda: (executor.work(2), executor.work(1), executor.break_down())]
+    events = [next(search) for _ in range(3)]
+    assert [(event.number, event.status) for event in events] == [(1, "crashed"), (2, "done"), (3, "done")]
+    with pytest.raises(RunPaused, match=r"Breaking.*it is broken.*Nothing is lost"):
+        next(search)
+    search.searcher.executor = ThreadPoolExecutor(1)
+    assert [(event.number, event.status) for event in search] == [(4, "done")]
+    search.searcher.executor.shutdown()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_of_those_that_were_under_way_when_it_broke_one_has_crashed(breaking, late):
+    """The others are evaluated again, also where the executor is slow to say that they are lost."""
+    search, executor, script = breaking
+
+    def first_lost():
+        executor.broken = True
+        executor.open.pop(0)[0].set_exception(BrokenExecutor("a process died"))
+
+    script += [first_lost, executor.break_down] if late else [executor.break_down]
+    event = next(search)
+    assert (event.number, event.status) == (1, "crashed")
+    assert event.message == "a process died; or another that was under way, which will be evaluated again"
+    for _ in range(2):
+        with pytest.raises(RunPaused):
+            next(search)
+    search.searcher.executor = ThreadPoolExecutor(1)
+    assert sorted((event.number, event.status) for event in search) == [(2, "done"), (3, "done"), (4, "done")]
+    search.searcher.executor.shutdown()
+
+
+def test_an_executor_that_breaks_between_two_steps(breaking):
+    search, executor, script = breaking
+    script += [lambda: executor.work(0)]
+    assert (next(search).number, executor.break_down()) == (1, None)
+    assert (event := next(search)).status == "crashed", "or the one that kills it would do so for ever"
+    assert event.number == 2
+    with pytest.raises(RunPaused):
+        next(search)
+
+
+def test_an_executor_that_recovers_goes_on(breaking):
+    search, executor, script = breaking
+
+    def hiccup():
+        executor.break_down()
+        executor.broken = False
+
+    script += [hiccup] * 9
+    with pytest.warns(UserWarning, match="failed alike"):
+        assert [event.status for event in search] == ["crashed"] * 4
+
+
 # --- with real processes ------------------------------------------------------------------------------
 
 SCORES = """
@@ -189,6 +287,12 @@ def slow(architecture):
 
 def stuck(architecture):
     time.sleep(60)
+
+def deadly(architecture):
+    if architecture.choices[0] == "none":
+        os._exit(3)
+    time.sleep(0.02)
+    return float(sum(map(len, architecture.choices)))
 """
 EXPECTED = {
     "none": "crashed",
@@ -237,6 +341,53 @@ def test_whatever_becomes_of_a_candidate_is_a_status(benchmark, scores, tmp_path
         moment = state_of(search)
         search.close()
         assert state_of(nl.Search.open(tmp_path / "run", estimator=scores.score)) == moment
+
+
+def spawned(workers):
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
+def until_paused(search):
+    """The events until the executor breaks; none if it does not."""
+    with pytest.raises(RunPaused, match=r"ProcessPoolExecutor.*broken.*Nothing is lost.*executor=.*workers=2"):
+        list(search)
+    step = search.step
+    with pytest.raises(RunPaused, match="broken"):  # and again, without a word in the journal
+        next(search)
+    assert search.step == step
+    return [event for event in search.events if event.kind == "evaluated"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("workers", "then"), [(1, "executors"), (2, "workers")])
+def test_an_executor_that_breaks_pauses_the_search(benchmark, scores, tmp_path, workers, then):
+    with spawned(workers) as executor:
+        search = nl.Search(
+            RandomSearch(benchmark.space, seed=10),
+            tmp_path / "run",
+            estimator=scores.deadly,
+            budget=7,
+            workers=workers,
+            executor=executor,
+            snapshot_every=3,
+        )
+        before = until_paused(search)
+    [crashed] = [event for event in before if event.status == "crashed"]
+    assert "abruptly" in crashed.message
+    assert ("another" in crashed.message) == (workers > 1)
+    search.close()
+    with spawned(workers) as executor:
+        given = {"executor": executor} if then == "executors" else {"workers": 2}
+        search = nl.Search.open(tmp_path / "run", estimator=scores.deadly, **given)
+        assert list(search.events)[: len(before)] == before
+        list(search)
+    events = [event for event in search.events if event.kind == "evaluated"]
+    assert sorted(event.number for event in events) == list(range(1, 8))
+    assert [event.number for event in events if kind(event) == "none"] == [5]
+    assert {event.number for event in events if event.status != "done"} == {5, crashed.number}
+    if workers == 1:
+        assert crashed.number == 5
+    search.close()
 
 
 def test_workers_of_its_own_and_the_same_search_with_one_or_two(benchmark, tmp_path):

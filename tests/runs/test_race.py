@@ -117,6 +117,27 @@ def test_the_card_looks_into_what_stands_around_a_table():
     assert any("test data" in text for text in Race(own, budget=3).run().card.warnings)
 
 
+def test_what_begins_with_failures_that_cost_nothing_has_bands_all_the_same():
+    def score(architecture):
+        if TABLE.index(architecture) % 2:
+            raise ValueError("odd")
+        return Score(float(TABLE.index(architecture)), {"seconds": 1.0})
+
+    def made(seed):
+        search = RandomSearch(TABLE.space, seed=seed)
+        while TABLE.index(RandomSearch(TABLE.space, seed=seed).ask().architecture) % 2 == 0:
+            seed += 100
+            search = RandomSearch(TABLE.space, seed=seed)
+        return search
+
+    race = Race({"r": made}, score, seeds=(0, 1), budget=6, cost="seconds")
+    for _ in race:
+        for even in (False, True):
+            band = race.bands(even=even)["r"]
+            assert np.isfinite(band.x).all()
+    assert race.bands()["r"].x[[0, -1]].tolist() == [1, 6]
+
+
 def test_names_and_truth_are_checked_before_the_first_lap():
     with pytest.raises(SpecError, match="need different names; they are 1, '1'"):
         Race({1: RandomSearch, "1": LocalSearch}, TABLE)

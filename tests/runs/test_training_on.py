@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -152,6 +153,45 @@ def test_what_a_worker_is_still_writing_is_left_alone(begin, tmp_path, monkeypat
     beside.write_bytes(b"half")
     next(search)
     assert beside.read_bytes() == b"half"
+
+
+def test_a_training_that_a_worker_removes_meanwhile_takes_no_room(begin, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "ROOM", 0)
+    search = begin(tmp_path / "run")
+    next(search)
+    folder = tmp_path / "run" / "candidates"
+    (folder / "000000-gone.snapshot").write_bytes(b"damaged")
+    (folder / "000000-left.snapshot").write_bytes(b"old")
+    glob = Path.glob
+
+    def listed(path, pattern):
+        files = sorted(glob(path, pattern))
+        (folder / "000000-gone.snapshot").unlink(missing_ok=True)
+        return iter(files)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "glob", listed)
+        assert next(search).status == "done"
+    assert not (folder / "000000-left.snapshot").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [(1, 2), (1,), (2,)], ids=str)
+def test_of_a_candidate_with_three_trainings_whichever_are_damaged(training, tmp_path, left):
+    def begin(run=None):
+        proposer = nl.searchers.SuccessiveHalving(training.space, candidates=4, epochs=(1, 2, 3), seed=1)
+        return nl.Search(proposer, run, estimator=training, budget=7)
+
+    calm = timeless(begin())
+    assert [event.fidelity for event in calm] == [1] * 4 + [2] * 2 + [3]
+    search = begin(tmp_path / "run")
+    for _ in range(6):
+        next(search)
+    for event in search.events:
+        [file] = (tmp_path / "run" / "candidates").glob(f"{event.number:06d}-*")
+        if event.fidelity in left:
+            file.write_bytes(file.read_bytes()[:-40])
+    assert timeless([next(search)]) == calm[-1:]
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def test_several_open_proposals_told_in_any_order_and_a_snapshot_between(propose
 def test_telling_is_once_and_finite(proposer, benchmark):
     asked = proposer(benchmark.space, seed=1, **SMALL[proposer])
     proposal = asked.ask()
-    for fitness in (float("nan"), float("inf"), -float("inf"), "high"):
+    for fitness in (float("nan"), float("inf"), -float("inf"), -1.7e308, "high"):
         with pytest.raises(SpecError, match="finite number"):
             asked.tell(proposal, fitness)
     asked.tell(proposal, 1.0)

@@ -1,3 +1,5 @@
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,28 @@ def test_against_evolution_at_as_many_queries(you):
         you.submit(TABLE.at(index))
     assert you.beaten is None
     assert "you have used more" in you.message
+
+
+def test_where_widgets_do_not_render_there_is_a_picture(you):
+    def said():
+        drawing = you._repr_mimebundle_()[0]["image/svg+xml"]
+        assert drawing == you.picture()
+        return " ".join(e.text for e in ElementTree.fromstring(drawing).iter() if e.tag.endswith("}text"))
+
+    assert said().count(" none") == 6, "an edge without an operation is named, too"
+    assert "This cell has not been submitted." in said()
+    for edge, operation in enumerate(BEST.choices):
+        you.choose(edge, operation)
+    you.submit(TABLE.at(11))
+    assert "This cell has not been submitted. Your best after 1 query: rank" in said()
+    you.submit()
+    assert all(f" {operation} " in said() for operation in BEST.choices)
+    assert "Attempt 2: test accuracy 94.37, better than or as good as 100.0 % of all cells" in said()
+    assert said().endswith(you.message)
+    you.submit()
+    assert "you know that cell" not in said()
+    data, _ = you._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
 
 
 def test_the_same_cell_again_costs_nothing(you):

@@ -106,6 +106,20 @@ def test_steps_and_runs_like_its_buttons():
     assert "<b>" not in view._card.value.replace("<b>warning</b>", "").replace(f"<b>{view.race.card.what}</b>", "")
 
 
+def test_where_widgets_do_not_render_there_is_a_picture():
+    view = RaceView(a_race(), kind="rank")
+    assert "nothing has been evaluated yet" in view._repr_mimebundle_()["image/svg+xml"]
+    view.run()
+    bundle = view._repr_mimebundle_()
+    assert bundle["image/svg+xml"] == view.picture() != ""
+    assert bundle["text/plain"] == repr(view)
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert "true rank of the best so far" in view.picture()
+    view._kind.value = "best"
+    assert "fitness of the best so far" in view.picture()
+    assert view.canvas.description["titles"]["best"] == "fitness of the best so far"
+
+
 def test_an_error_is_shown_and_raised_by_wait():
     def unpriced(architecture):
         return 1.0

@@ -269,3 +269,16 @@ def test_failures_that_are_alike_are_said_in_the_log(wire, evaluated):
     assert line["text"].startswith("the first 3 candidates failed alike: KeyError: 'x'")
     wire.view.clear()
     assert wire.view._log.lines == []
+
+
+def test_when_all_failed_words_stand_in_place_of_the_axis(wire, evaluated):
+    wire.hear(type="hello")
+    wire.publish()
+    assert wire.sent[-1][0]["status"]["empty"] == "No candidate has been evaluated yet."
+    wire.view.take(*(evaluated(step, fitness=None, message="KeyError: 'x'") for step in range(1, 4)))
+    wire.later()
+    assert wire.sent[-1][0]["status"]["empty"] == "All 3 candidates failed; the last: KeyError: 'x'"
+    assert "All 3 candidates failed" in wire.view.picture()
+    wire.view.take(evaluated(4))
+    wire.later()
+    assert wire.sent[-1][0]["status"]["empty"] == ""

@@ -22,8 +22,9 @@ from naslab.errors import SpecError, unknown, whole
 from naslab.runs.race import Race
 from naslab.searchers import RegularizedEvolution
 from naslab.spaces.space import SupernetSpace
-from naslab_widgets.figures.cell import edge_label, node_label, place, pretty
+from naslab_widgets.figures.cell import CELL_WIDTH, cell, edge_label, node_label, place, pretty
 from naslab_widgets.figures.palette import colours
+from naslab_widgets.figures.svg import Drawing, sentences, stacked
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("shared.js", "compose.js")
@@ -170,8 +171,11 @@ class Compose(anywidget.AnyWidget):
 
     def _compare(self) -> None:
         """The sentence below the scores."""
-        if not self.attempts:
-            return
+        if self.attempts:
+            self.message = self._comparison()
+
+    def _comparison(self) -> str:
+        """The best attempt, against the machine where that is known."""
         best, n, beaten = self.best, len(self.attempts), self.beaten
         own = f"Your best after {n} {'query' if n == 1 else 'queries'}: rank {best.rank:,} of {len(self.table):,}. "
         if beaten is not None and self._regret_after is not None:
@@ -182,7 +186,7 @@ class Compose(anywidget.AnyWidget):
             )
         elif n > self._queries:
             own += f"The machine had {self._queries} queries; you have used more."
-        self.message = own
+        return own.rstrip()
 
     def _numbers(self, architecture: Architecture) -> list[int]:
         return [self._operations.index(str(value)) for value in architecture.choices]
@@ -221,6 +225,35 @@ class Compose(anywidget.AnyWidget):
             "cells": len(self.table),
             "queries": self._queries,
         }
+
+    def picture(self) -> Drawing:
+        """A static SVG: the cell as it is chosen now, what came of it, and the comparison with the machine."""
+        architecture, metric = self.architecture, self.table.objective.replace("_", " ")
+        said = ["This cell has not been submitted."]
+        for attempt in self.attempts:
+            if attempt.architecture == architecture:
+                said = [
+                    f"Attempt {attempt.number}: {metric} {attempt.worth:.2f}, better than or as good as "
+                    f"{attempt.percentile:.1f} % of all cells (rank {attempt.rank:,} of {len(self.table):,}), "
+                    f"regret {attempt.regret:.2f}."
+                ]
+        if self.attempts:
+            said.append(self._comparison())
+        space: Any = self.table.space
+        graph = space.supergraph().copy()
+        for *_, data in graph.edges(data=True):
+            if "row" in data:
+                data["op"] = str(architecture.choices[data["row"]])
+                data["strength"] = 0.0 if data["op"] == "none" else 0.4
+        return stacked(cell(graph), sentences(*said, width=CELL_WIDTH), gap=0)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> Any:
+        """The editor; where widgets do not render, the picture."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        data, metadata = bundle
+        return {**data, "text/plain": repr(self), "image/svg+xml": str(self.picture())}, metadata
 
     def __repr__(self) -> str:
         lines = [f"<Compose: {len(self.attempts)} attempts>"]

@@ -15,6 +15,8 @@ import numpy as np
 import traitlets
 
 from naslab.runs.race import EVALUATIONS, Race
+from naslab_widgets.figures import Drawing, race_picture
+from naslab_widgets.figures.race import TITLES
 from naslab_widgets.figures.themes import line_colours
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
@@ -38,6 +40,7 @@ class RaceCanvas(anywidget.AnyWidget):
         super().__init__(
             description={
                 "searchers": [{"name": name, "colour": colours[name]} for name in race.searchers],
+                "titles": TITLES,
                 "cost": race.cost,
             }
         )
@@ -191,10 +194,19 @@ class RaceView:
         if state != "running" and self.race.step and not self._runner.busy:
             self._card.value = self.race.card._repr_html_()
 
+    def picture(self) -> Drawing:
+        """A static SVG of the moment: the bands of the kind that is chosen.
+
+        `view.picture().save("race.svg")` keeps it.
+        """
+        kind: Any = self._kind.value
+        return race_picture(self.race.bands(kind, POINTS), kind=kind, x=self.race.cost)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """The live panel; where widgets do not render, the text."""
+        """The live panel; where widgets do not render, the picture."""
         self._publisher.poke()
-        return {**self.panel._repr_mimebundle_(**kwargs), "text/plain": repr(self)}
+        bundle = self.panel._repr_mimebundle_(**kwargs)
+        return {**bundle, "text/plain": repr(self), "image/svg+xml": str(self.picture())}
 
     def __repr__(self) -> str:
         return f"<RaceView: {self.state}, {100 * self.race.progress:.0f} % of the budget>"

@@ -31,7 +31,7 @@ from naslab_widgets.figures.cell import CELL_WIDTH
 from naslab_widgets.figures.families import SLOTS, leading, shares
 from naslab_widgets.figures.ledger import COLUMNS, Ledger
 from naslab_widgets.figures.palette import GREY, HUES, colours
-from naslab_widgets.figures.trials import draw_family_tree, draw_trials, hurdles_of
+from naslab_widgets.figures.trials import draw_family_tree, draw_trials, hurdles_of, why_empty
 from naslab_widgets.figures.truth import Truth
 from naslab_widgets.lit_child import LitChild
 from naslab_widgets.trial_blocks import NamedValues, Packet, TrialRows
@@ -205,6 +205,7 @@ class TrialsView(anywidget.AnyWidget):
             "marks": self._log.marks,
             "origins": [[name, *pair] for name, pair in colours(list(ledger.origins)).items()],
             "failed": ledger.failed,
+            "empty": why_empty(ledger),
             "child": self._lit.told(self._clock()),
             "best": None if best is None else {name: float(v) for name, v in self._of(best).items() if v == v},
         }

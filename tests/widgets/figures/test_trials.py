@@ -81,4 +81,15 @@ def test_long_searches_stay_small_and_hostile_names_stay_text(evaluated):
 def test_nothing_yet_is_said(evaluated):
     assert "No candidate has been evaluated yet" in trials([])
     assert "No candidate has been evaluated yet" in family_tree([])
-    assert elements(trials([evaluated(1, None)]), "path", **{"class": "failed"})
+    assert elements(trials([evaluated(1, None), evaluated(2)]), "path", **{"class": "failed"})
+
+
+def test_a_search_in_which_all_failed_has_words_and_no_axis(evaluated):
+    failed = [evaluated(step, None, message=f"ValueError: <b>{step}</b>\n  at x") for step in range(1, 9)]
+    for drawing in (trials(failed), trials(failed, nl.benchmarks.NASBench201("cifar10"))):
+        said = " ".join(element.text for element in elements(drawing, "text"))
+        assert said == "All 8 candidates failed; the last: ValueError: <b>8</b> at x"
+        assert not elements(drawing, "line")
+    assert "The one candidate failed: ValueError" in trials(failed[:1])
+    long = trials([evaluated(1, None, message="word " * 500)])
+    assert len(elements(long, "text")) < 5

@@ -126,11 +126,16 @@ def _span(values: Sequence[np.ndarray]) -> tuple[float, float]:
 
 
 def round_numbers(bands: Mapping[str, Band]) -> list[float]:
-    """1, 3, 10, 30, ... within the grid."""
+    """1, 3, 10, 30, ... within the grid; on a short one 1, 2, 5, 10, ..."""
     grid = np.concatenate([band.x for band in bands.values()])
     grid = grid[grid > 0]
     if not len(grid):
         return []
     first, last = np.floor(np.log10(grid.min())), np.ceil(np.log10(grid.max()))
-    ticks = [base * 10.0**power for power in np.arange(first, last + 1) for base in (1, 3)]
-    return [tick for tick in ticks if grid.min() * 0.99 <= tick <= grid.max() * 1.01]
+    found: list[float] = []
+    for bases in ((1, 3), (1, 2, 5)):
+        ticks = [base * 10.0**power for power in np.arange(first, last + 1) for base in bases]
+        found = [tick for tick in ticks if grid.min() * 0.99 <= tick <= grid.max() * 1.01]
+        if len(found) > 2:
+            break
+    return found

@@ -61,7 +61,7 @@ def race_picture(
     root = svg.document(WIDTH, height, f"{TITLES[kind]}, along {x}. At the end: {said}.")
     svg.add(root, "text", TITLES[kind], x=8, y=19, font_size=13, font_weight=600, fill=svg.INK)
     seeds = max(int(band.seeds.max(initial=0)) for band in bands.values())
-    legend = SAID[shade].format("1 seed" if seeds == 1 else f"{seeds} seeds")
+    legend = "line: the one seed" if seeds == 1 else SAID[shade].format(f"{seeds} seeds")
     svg.add(root, "text", legend, x=8, y=36, font_size=11, fill=svg.INK)
 
     place, marks = _even(shown) if kind == "best" else _logarithmic(shown, kind)
@@ -72,7 +72,7 @@ def race_picture(
         return TOP + (base - TOP) * (1 - place(value))
 
     _frame(root, right, base, {down(value): label for value, label in marks}, budget, x)
-    x0, y0, wide, high = LEFT, TOP - 3, right - LEFT + 4, base - TOP + 6
+    x0, y0, wide, high = LEFT, TOP - 3, right - LEFT, base - TOP + 5
     window = f"{x0:g} {y0:g} {wide:.5g} {high:.5g}"
     inner = svg.add(root, "svg", x=x0, y=y0, width=wide, height=high, viewBox=window)  # which clips
     hues = line_colours(list(bands))
@@ -85,7 +85,7 @@ def race_picture(
         line = [*zip(at, line, strict=True)]
         look = {"fill": "none", "stroke": hues[name], "stroke_width": 2.2, "stroke_linejoin": "round"}
         svg.add(inner, "polyline", points=_points(line), **look, class_="line")
-        svg.add(inner, "circle", cx=line[-1][0], cy=line[-1][1], r=3, fill=hues[name])
+        svg.add(root, "circle", cx=line[-1][0], cy=line[-1][1], r=3, fill=hues[name])
     _names(
         root, names, hues, {name: (across(bands[name].x[known[name]][-1]), down(ends[name][0])) for name in ends}, right
     )
@@ -119,8 +119,12 @@ def _logarithmic(shown: Mapping[str, Sequence[np.ndarray]], kind: str) -> tuple[
 
     powers = range(math.floor(low), math.floor(high) + 1, 1 + int(high - low) // 8)
     bases = (1, 2, 5) if high - low < 1.5 else (1,)
-    marks = [(base * 10.0**power, f"{base * 10.0**power:,g}") for power in powers for base in bases]
-    marks = [mark for mark in marks if low + (0.07 * (high - low) if zero else 0) <= math.log10(mark[0]) <= high]
+    least = low + (0.07 * (high - low) if zero else 0)
+    values = [base * 10.0**power for power in powers for base in bases]
+    values = [value for value in values if least <= math.log10(value) <= high]
+    if len(values) < 2:
+        values = [value for value in ticks(10**least, 10**high)[2] if 10**least <= value <= 10**high]
+    marks = [(value, f"{value:,.4g}" if value < 1e4 else f"{value:,g}") for value in values]
     marks += [(0.0, "0")] if zero else []
     return (lambda value: 1 - up(value)) if kind == "rank" else up, marks
 
@@ -202,7 +206,7 @@ def _named(name: str, end: Sequence[float] | None) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}…{name[-8:]}"
 
 
 def _points(points: Sequence[tuple[float, float]]) -> str:
