@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import naslab as nl
 from naslab.analysis.cell_shape import parts
 from naslab_widgets.figures.cell import place, text_width
 from naslab_widgets.figures.layout import LABEL_HEIGHT, RADIUS, layered, overlap
@@ -80,3 +81,15 @@ def test_layout_does_not_depend_on_the_order_of_edges(tiny):
 def test_overlap_is_the_area_in_common():
     assert overlap((0, 0, 4, 4), (2, 3, 9, 9)) == 2
     assert overlap((0, 0, 4, 4), (4, 0, 8, 4)) == 0
+
+
+def test_no_label_of_a_full_nasbench201_cell_lies_on_another_edge():
+    """Edges 1-2 and 0-3 cross in the middle, where both would like to have their labels."""
+    part = parts(nl.spaces.NASBench201().supergraph())["cell"]
+    layout, half = place(part, longest=12), text_width(12) / 2
+    assert len(layout.routes) == 6
+    for edge, other in itertools.permutations(layout.routes, 2):
+        x, y = layout.routes[edge].label
+        for step in range(101):
+            px, py = layout.routes[other].at(step / 100)
+            assert abs(px - x) > half or abs(py - y) > LABEL_HEIGHT / 2, (edge, other)

@@ -3,7 +3,8 @@
 A node stands in the column of its topological generation. Columns of one node alternate above and below the
 middle, so that an edge which skips a column has room. Each edge is a quadratic Bézier curve; its bend and the place of
 its label are chosen together, among a few dozen candidates, so that neither touches a node or a label that
-is placed already. The whole takes some ten milliseconds for a cell, and is done once.
+is placed already, and that no label lies on another edge than its own. The whole takes some tens of milliseconds for a
+cell, and is done once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
+import numpy as np
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -21,6 +23,10 @@ Box = tuple[float, float, float, float]
 RADIUS = 15.0
 LABEL_HEIGHT = 15.0
 BENDS = (0.0, 0.12, -0.12, 0.24, -0.24, 0.36, -0.36, 0.5, -0.5)
+SAMPLES = 32
+SAMPLES_AT = np.linspace(0, 1, SAMPLES + 1)
+PASSES = 2
+"""Times that each edge is placed; the second time it knows where all others are."""
 PLACES = (0.5, 0.43, 0.57, 0.36, 0.64, 0.29, 0.71, 0.23, 0.77)
 
 
@@ -67,14 +73,20 @@ def layered(
         label_width: pixels that the label of the edge (u, v) needs; 0 for an edge without one.
     """
     nodes = _columns(graph, width, height)
-    boxes: list[Box] = []
+    boxes: dict[tuple[Hashable, Hashable], Box] = {}
     routes: dict[tuple[Hashable, Hashable], Route] = {}
-    for u, v in sorted(graph.edges, key=lambda edge: (math.dist(nodes[edge[0]], nodes[edge[1]]), str(edge))):
+    curves: dict[tuple[Hashable, Hashable], np.ndarray] = {}
+    shortest = sorted(graph.edges, key=lambda edge: (math.dist(nodes[edge[0]], nodes[edge[1]]), str(edge)))
+    for u, v in shortest * PASSES:
         obstacles = [point for name, point in nodes.items() if name not in (u, v)]
-        route, box = _best_route(nodes[u], nodes[v], obstacles, list(nodes.values()), boxes, label_width(u, v), height)
-        routes[u, v] = route
-        if label_width(u, v):
-            boxes.append(box)
+        others = [points for edge, points in curves.items() if edge != (u, v)]
+        labels = [box for edge, box in boxes.items() if edge != (u, v)]
+        label = label_width(u, v)
+        routes[u, v], curves[u, v], box = _best_route(
+            nodes[u], nodes[v], obstacles, list(nodes.values()), labels, others, label, height
+        )
+        if label:
+            boxes[u, v] = box
     return Layout(width, height, nodes, routes)
 
 
@@ -103,38 +115,77 @@ def _best_route(
     obstacles: Sequence[Point],
     nodes: Sequence[Point],
     boxes: Sequence[Box],
+    others: Sequence[np.ndarray],
     label: float,
     height: float,
-) -> tuple[Route, Box]:
-    """The candidate with the least cost: touching a node, then covering a label, then bending."""
-    best: tuple[float, Route, Box] | None = None
-    length = math.dist(start, end)
-    normal = ((start[1] - end[1]) / length, (end[0] - start[0]) / length)
-    for bend in BENDS:
-        control = tuple((a + b) / 2 + bend * length * n for a, b, n in zip(start, end, normal, strict=True))
-        curve = Route(_rim(start, control), control, _rim(end, control), (0, 0))  # type: ignore[arg-type]
-        points = [curve.at(t / 16) for t in range(17)]
-        touch = sum(max(0.0, RADIUS + 9 - math.dist(p, o)) for p in points for o in obstacles)
-        outside = sum(max(0.0, 4 - y, y - height + 4) for _, y in points)
-        for place in PLACES if label else PLACES[:1]:
-            x, y = curve.at(place)
-            box = (x - label / 2, y - LABEL_HEIGHT / 2, x + label / 2, y + LABEL_HEIGHT / 2)
-            covered = sum(overlap(box, other) for other in boxes) if label else 0.0
-            rims = [(nx_ - RADIUS, ny - RADIUS, nx_ + RADIUS, ny + RADIUS) for nx_, ny in nodes]
-            covered += sum(overlap(box, rim) for rim in rims) if label else 0.0
-            cost = 20 * (touch + outside) + 5 * covered + 40 * abs(bend) + 10 * abs(place - 0.5)
-            if best is None or cost < best[0] - 1e-9:
-                best = cost, Route(curve.start, curve.control, curve.end, (x, y)), box
-    assert best is not None
-    return best[1], best[2]
+) -> tuple[Route, np.ndarray, Box]:
+    """The candidate with the least cost: touching a node, then covering a label, then crossing one, then bending.
+
+    Shapes: B bends, P places of the label, S samples of a curve.
+    """
+    bends, places = np.array(BENDS), np.array(PLACES if label else PLACES[:1])
+    begin, finish = np.array(start), np.array(end)
+    along = finish - begin
+    controls: np.ndarray = (begin + finish) / 2 + bends[:, None] * np.array([-along[1], along[0]])  # [B, 2]
+    ends = _rims(begin, controls), controls, _rims(finish, controls)
+    curves, centres = _curves(*ends, SAMPLES_AT), _curves(*ends, places)  # [B, S, 2], [B, P, 2]
+    half = np.array([label / 2, LABEL_HEIGHT / 2])
+    labels = np.concatenate([centres - half, centres + half], axis=2)  # [B, P, 4]
+    coarse = curves[:, ::2]
+    apart = np.sqrt(((coarse[:, :, None] - np.reshape(obstacles, (-1, 2))) ** 2).sum(axis=-1))
+    touch = np.maximum(0, RADIUS + 9 - apart).sum(axis=(1, 2))
+    outside = np.maximum(0, np.maximum(4 - coarse[..., 1], coarse[..., 1] - height + 4)).sum(axis=1)
+    placed = np.reshape(boxes, (-1, 4))
+    cost = 20 * (touch + outside) + 8 * _crossings(curves, placed).sum(axis=1) + 40 * np.abs(bends)
+    cost = cost[:, None] + 10 * np.abs(places - 0.5)
+    if label:
+        circles = np.array(nodes)
+        taken = np.concatenate([placed, np.concatenate([circles - RADIUS, circles + RADIUS], axis=1)])
+        drawn = np.reshape(others, (-1, SAMPLES + 1, 2))
+        flat = labels.reshape(-1, 4)
+        covered = _overlaps(flat, taken).sum(axis=1) * 5 + _crossings(drawn, flat).sum(axis=0) * 8
+        cost = cost + covered.reshape(cost.shape)
+    bend, place = np.unravel_index(cost.round(9).argmin(), cost.shape)  # of equals the first
+    control, middle = controls[bend], centres[bend, place]
+    first, last = curves[bend, 0], curves[bend, -1]
+    return Route(_point(first), _point(control), _point(last), _point(middle)), curves[bend], _box(labels[bend, place])
 
 
-def _rim(centre: Point, towards: Sequence[float]) -> Point:
-    length = math.dist(centre, towards) or 1.0
-    return (
-        centre[0] + (towards[0] - centre[0]) * RADIUS / length,
-        centre[1] + (towards[1] - centre[1]) * RADIUS / length,
-    )
+def _curves(start: np.ndarray, control: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """[B, T, 2]: the points at t, [T], of Bézier curves whose points are [B, 2]."""
+    t = t[:, None]
+    return (1 - t) ** 2 * start[:, None] + 2 * t * (1 - t) * control[:, None] + t**2 * end[:, None]
+
+
+def _rims(centre: np.ndarray, towards: np.ndarray) -> np.ndarray:
+    """[B, 2]: where lines from the centre of a node to points, [B, 2], leave it."""
+    away = towards - centre
+    length = np.sqrt((away**2).sum(axis=-1, keepdims=True))
+    return centre + away * RADIUS / np.where(length, length, 1)
+
+
+def _point(values: np.ndarray) -> Point:
+    x, y = values.tolist()
+    return x, y
+
+
+def _box(values: np.ndarray) -> Box:
+    left, top, right, bottom = values.tolist()
+    return left, top, right, bottom
+
+
+def _crossings(curves: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """[M, N]: whether each of M curves, [M, S, 2], goes through each of N labels, [N, 4], or all but touches it."""
+    points, boxes = curves[:, None], boxes[None, :, None]
+    inside = (points >= boxes[..., :2] - 2) & (points <= boxes[..., 2:] + 2)
+    return np.asarray(inside.all(axis=-1).any(axis=-1))
+
+
+def _overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """[M, N]: the areas that M boxes, [M, 4], have in common with N others."""
+    one, other = first[:, None], second[None]
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    return np.maximum(0, sides).prod(axis=2)
 
 
 def overlap(first: Box, second: Box) -> float:
