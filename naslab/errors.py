@@ -43,6 +43,8 @@ class RunPaused(NaslabError, RuntimeError):
 def unknown(what: str, came: object, known: Iterable[object]) -> str:
     """The sentence for a name that does not exist, with the nearest one that does."""
     names = [str(name) for name in known]
+    if not names:
+        return f"unknown {what} {came!r}; there is none"
     near = difflib.get_close_matches(str(came), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     return f"unknown {what} {came!r}{hint} known: {', '.join(names)}"

@@ -241,3 +241,8 @@ def test_where_there_is_one_architecture_it_is_proposed_or_a_mutation_says_so(pr
             go_on()
     else:
         go_on()
+
+
+def test_a_hyperparameter_of_a_searcher_that_has_none(benchmark):
+    with pytest.raises(SpecError, match="unknown hyperparameter 'x'; there is none"):
+        LocalSearch(benchmark.space, x=1)
