@@ -81,7 +81,8 @@ class RowFormat:
         """What the browser must know, once: names, colours, columns and the laid out cells, as JSON."""
         hues = colours(self.operations)
         start, described = 1 + len(METRICS), []
-        labels, longest = edge_labels(self.space), max(map(len, self.operations))
+        labels = edge_labels(self.space)
+        longest = max(map(len, self.operations)) + len("≠ ")
         graphs = parts(self.space.supergraph())
         for part, edges in self.edges.items():
             layout = place(graphs[part], longest)

@@ -83,11 +83,14 @@ def test_overlap_is_the_area_in_common():
     assert overlap((0, 0, 4, 4), (4, 0, 8, 4)) == 0
 
 
-def test_no_label_of_a_full_nasbench201_cell_lies_on_another_edge():
+@pytest.mark.parametrize("characters", [4, 12, 14])
+def test_no_label_of_a_full_nasbench201_cell_lies_on_another_edge_or_touches_another(characters):
     """Edges 1-2 and 0-3 cross in the middle, where both would like to have their labels."""
     part = parts(nl.spaces.NASBench201().supergraph())["cell"]
-    layout, half = place(part, longest=12), text_width(12) / 2
+    layout, half = place(part, longest=characters), text_width(characters) / 2
     assert len(layout.routes) == 6
+    for one, other in itertools.combinations([route.label for route in layout.routes.values()], 2):
+        assert abs(one[0] - other[0]) > 2 * half + 3 or abs(one[1] - other[1]) > LABEL_HEIGHT + 1.5
     for edge, other in itertools.permutations(layout.routes, 2):
         x, y = layout.routes[edge].label
         for step in range(101):

@@ -22,6 +22,8 @@ Box = tuple[float, float, float, float]
 
 RADIUS = 15.0
 LABEL_HEIGHT = 15.0
+GAP = np.array([-6.0, -3.0, 6.0, 3.0])
+"""Around a label: left, top, right, bottom."""
 BENDS = (0.0, 0.12, -0.12, 0.24, -0.24, 0.36, -0.36, 0.5, -0.5)
 SAMPLES = 32
 SAMPLES_AT = np.linspace(0, 1, SAMPLES + 1)
@@ -140,7 +142,7 @@ def _best_route(
     cost = cost[:, None] + 10 * np.abs(places - 0.5)
     if label:
         circles = np.array(nodes)
-        taken = np.concatenate([placed, np.concatenate([circles - RADIUS, circles + RADIUS], axis=1)])
+        taken = np.concatenate([placed + GAP, np.concatenate([circles - RADIUS, circles + RADIUS], axis=1)])
         drawn = np.reshape(others, (-1, SAMPLES + 1, 2))
         flat = labels.reshape(-1, 4)
         covered = _overlaps(flat, taken).sum(axis=1) * 5 + _crossings(drawn, flat).sum(axis=0) * 8
