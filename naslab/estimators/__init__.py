@@ -65,7 +65,6 @@ __all__ = [
     "Weighted",
     "WithFigures",
     "Workers",
-    "Wrapped",
     "WrongSetup",
     "ZeroCost",
     "as_estimator",

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Protocol
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.estimators import Table, Wrapped
+from naslab.estimators import Table
 from naslab.estimators.evaluation import Outcome, evaluate
+from naslab.estimators.wrapped import layers
 from naslab.events import Evaluated, Raced
 from naslab.runs.search import Search
 from naslab.searchers import Proposer, RandomSearch, Trials
@@ -74,11 +75,6 @@ class OnTable:
         self._proposer, self.space = proposer, proposer.space
         self.table: Table = table
         self.random = isinstance(proposer, RandomSearch)
-
-    @property
-    def costs(self) -> Sequence[str]:
-        """What can be told of an evaluation."""
-        return self.table.benchmark.metrics
 
     def move(self) -> Move:
         proposal = self._proposer.ask()
@@ -159,8 +155,8 @@ class OnSearch:
 
 def _table(estimator: Any) -> Table | None:
     """The table that an estimator looks into, others around it or not."""
-    while isinstance(estimator, Wrapped):
-        estimator = estimator.inside
+    for layer in layers(estimator):
+        estimator = layer.inside
     return estimator if isinstance(estimator, Table) else None
 
 

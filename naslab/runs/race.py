@@ -159,9 +159,11 @@ class Race:
 
     def _check_cost(self) -> None:
         """`SpecError` if it is known beforehand that a runner could not say what an evaluation costs."""
-        for runner in (runner for row in self._lanes for runner in row):
-            if isinstance(runner, OnTable) and self.cost not in (known := (EVALUATIONS, *runner.costs)):
-                raise SpecError(unknown("cost", self.cost, known))
+        for row in self._lanes:
+            if isinstance(row[0], OnTable):
+                known = (EVALUATIONS, *row[0].table.benchmark.metrics)
+                if self.cost not in known:
+                    raise SpecError(unknown("cost", self.cost, known))
 
     def _catch_up(self, folder: RaceFolder) -> None:
         """Take over what stands in a folder."""
@@ -429,9 +431,7 @@ class Race:
             budget_unit=self.cost,
             baseline=self._baseline,
             chose_by_test_data=any(
-                (searched := runner.table) is not None and searched.metric.startswith("test")
-                for row in self._lanes
-                for runner in row
+                row[0].table is not None and row[0].table.metric.startswith("test") for row in self._lanes
             ),
             warnings=waiting,
             notes=[

@@ -171,7 +171,7 @@ def test_the_population_begins_with_what_is_given(benchmark, curve):
 
 
 def test_each_choice_of_a_child_changes_with_the_probability(benchmark, curve):
-    proposer = Hurdles(benchmark.space, seed=4, mutation_rate=0.5, **SIZES)
+    proposer = Hurdles(benchmark.space, seed=4, mutation_rate=0.25, **SIZES)
     events = {event.number: event for event in played(proposer, curve, 1500)}
     changed = Counter(
         benchmark.space.distance(event.architecture, events[event.parents[0]].architecture)
@@ -179,7 +179,7 @@ def test_each_choice_of_a_child_changes_with_the_probability(benchmark, curve):
         if event.origin == "mutation"
     )
     drawn = sum(changed.values())
-    expected = [math.comb(6, n) / 2**6 for n in range(7)]
+    expected = [math.comb(6, n) * 0.25**n * 0.75 ** (6 - n) for n in range(7)]
     expected[1] += expected[0]  # where nothing would change, one choice is changed
     assert changed[0] == 0
     for n in range(1, 7):
