@@ -4,17 +4,22 @@ A hundred lines of C, which a compiler, where there is one, turns into machine c
 or two, once; where there is none, or it fails, the supernets do without. They go from channel to channel of a pixel
 fastest, so that they want the channels side by side in memory.
 
-`NASLAB_KERNELS=0` in the environment does without in any case; `NASLAB_CACHE` says where the machine code is kept.
+`NASLAB_KERNELS=0` in the environment does without in any case; `NASLAB_CACHE` says where the machine code is kept. What
+lies there is run: each file has the checksum of its own bytes in its name, and one that is cut short, or changed, is
+made again. A folder that others may write to is not used.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
 import functools
 import hashlib
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -25,11 +30,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from naslab import files, snapshot
+
 OPTIONS = ("-O3", "-march=native", "-shared", "-fPIC")  # no -ffast-math: it changes numbers all over the process
 LANES = (16, 8, 4)
 """Channels at a time, from which the largest is taken that divides the number of channels."""
 REALS = {torch.float32: "float", torch.float64: "double"}
 """Types of numbers that there is code for."""
+LARGEST = 1 << 24
+"""Bytes of machine code; a file that is longer is none of ours."""
 SMALLEST = 1 << 14
 """Numbers that are worth a thread of their own."""
 
@@ -115,24 +124,75 @@ def _loaded(compiler: str, name: str, lanes: int, real: str) -> ctypes.CDLL:
     source = Path(__file__).with_name(f"{name}.c")
     options = [*OPTIONS, f"-DLANES={lanes}", f"-DREAL={real}"]
     about = "\0".join([platform.node(), platform.machine(), compiler, *options]).encode()
-    path = _folder() / f"{name}-{hashlib.sha256(source.read_bytes() + about).hexdigest()[:16]}.so"
-    if not path.exists():
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            made = Path(folder) / path.name
-            command = [compiler, *options, "-x", "c", str(source), "-o", str(made)]
-            subprocess.run(command, check=True, capture_output=True, timeout=60)
-            made.replace(path)  # at once, so that another process never sees half of it
+    begin = f"{name}-{_checksum(source.read_bytes() + about)}"
+    folder = _folder()
+    path = _whole(folder, begin) or _made(folder, begin, [compiler, *options, "-x", "c", str(source)])
     return ctypes.CDLL(str(path))
+
+
+def _whole(folder: Path, begin: str) -> Path | None:
+    """The machine code that is there already. What is not what was written is removed: it would kill the process."""
+    for path in sorted(folder.glob(f"{begin}-*.so")):
+        try:
+            if path.name == _named(begin, files.read(path, LARGEST)):
+                return path
+        except FileNotFoundError:  # another process has removed it
+            continue
+        except OSError:
+            pass
+        with contextlib.suppress(OSError):
+            files.remove(path)
+    return None
+
+
+def _made(folder: Path, begin: str, command: Sequence[str]) -> Path:
+    """The machine code, compiled."""
+    with tempfile.TemporaryDirectory(dir=folder) as aside:
+        made = Path(aside) / "made.so"
+        subprocess.run([*command, "-o", str(made)], check=True, capture_output=True, timeout=60)
+        compiled = made.read_bytes()
+    path = folder / _named(begin, compiled)
+    snapshot.write_bytes(path, compiled)  # forced to the disk, and there at once or not at all
+    return path
+
+
+def _named(begin: str, compiled: bytes) -> str:
+    return f"{begin}-{_checksum(compiled)}.so"
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _folder() -> Path:
     """Where only this user may write: what lies there is run."""
-    base = os.environ.get("NASLAB_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "naslab"
-    )
-    folder = Path(base)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.stat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise PermissionError(f"{folder} can be written by others")
+    told = os.environ.get("NASLAB_CACHE")
+    usual = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "naslab")
+    for place in (told, usual, os.path.join(tempfile.gettempdir(), f"naslab-{os.getuid()}")):
+        if place and (folder := _private(Path(place).expanduser())) is not None:
+            return folder
+    return _for_now()
+
+
+@functools.cache
+def _for_now() -> Path:
+    """A folder that goes with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="naslab-"))
+    atexit.register(_forget, folder, os.getpid())
     return folder
+
+
+def _private(folder: Path) -> Path | None:
+    """The folder, made if need be, if it is this user's, and nobody else may write to it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+        mine = found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        return folder.absolute() if mine and os.access(folder, os.W_OK | os.X_OK) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _forget(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # and none that was forked
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,6 @@
 """The machinery of compiled kernels: compiled once, shared between threads, absent without loss."""
 
 import os
-import stat
 import subprocess
 import sys
 import threading
@@ -63,9 +62,64 @@ def test_absent_without_loss(tmp_path):
     before = compiled.stat().st_mtime_ns
     assert available(NASLAB_CACHE=str(cache))
     assert compiled.stat().st_mtime_ns == before  # compiled once
+    whole = compiled.read_bytes()
+    compiled.write_bytes(whole[: len(whole) // 2])  # which would kill the process that runs it
+    assert available(NASLAB_CACHE=str(cache))
+    assert compiled.read_bytes() == whole
     assert not available(NASLAB_KERNELS="0")
     assert not available(NASLAB_CACHE=str(tmp_path / "none"), CC="no-such-compiler")
     assert not available(NASLAB_CACHE=str(tmp_path / "other"), CC="false")  # a compiler that fails
     assert list((tmp_path / "other").iterdir()) == []
-    cache.chmod(cache.stat().st_mode | stat.S_IWOTH)
-    assert not available(NASLAB_CACHE=str(cache))  # what others may write is not run
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: data[:5000] + b"\0" + data[5001:]]
+)
+def test_what_is_not_what_was_written_is_made_again(tmp_path, harm):
+    command = ["sh", "-c", 'for last; do :; done; printf "%s" compiled > "$last"']  # a quick compiler
+    path = kernels._made(tmp_path, "blend-0", command)
+    assert path.read_bytes() == b"compiled"
+    assert kernels._whole(tmp_path, "blend-0") == path
+    path.write_bytes(harm(b"compiled" * 1000))
+    assert kernels._whole(tmp_path, "blend-0") is None
+    assert list(tmp_path.iterdir()) == []  # it is gone, and makes nobody trouble
+    assert kernels._whole(tmp_path, "blend-0") is None
+    assert kernels._made(tmp_path, "blend-0", command) == path == kernels._whole(tmp_path, "blend-0")
+
+
+@pytest.mark.parametrize("what", ["a link", "a pipe", "a folder", "a device"])
+def test_what_is_no_file_is_not_loaded(tmp_path, what):
+    whole = kernels._made(tmp_path, "blend-0", ["sh", "-c", 'for last; do :; done; printf "%s" compiled > "$last"'])
+    aside = tmp_path / "aside"
+    whole.rename(aside)
+    if what == "a link":
+        whole.symlink_to(aside)
+    elif what == "a pipe":
+        os.mkfifo(whole)
+    elif what == "a folder":
+        whole.mkdir()
+    else:
+        whole.symlink_to("/dev/zero")
+    assert kernels._whole(tmp_path, "blend-0") is None
+    assert aside.read_bytes() == b"compiled"
+
+
+def test_a_folder_that_others_may_write_to_is_not_used(tmp_path, monkeypatch):
+    told, usual, own = tmp_path / "told", tmp_path / "usual", tmp_path / "own"
+    for folder in (told, usual, own):
+        folder.mkdir(mode=0o700)
+    monkeypatch.setenv("NASLAB_CACHE", str(told))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(usual))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(own))
+    assert kernels._folder() == told
+    told.chmod(0o777)
+    assert kernels._folder() == usual / "naslab"
+    (usual / "naslab").chmod(0o720)
+    assert kernels._folder() == own / f"naslab-{os.getuid()}"
+    monkeypatch.setattr("os.getuid", lambda: 12345)  # all of them belong to somebody else
+    monkeypatch.setattr(kernels, "_for_now", lambda: tmp_path / "for now")
+    assert kernels._folder() == tmp_path / "for now"
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("NASLAB_CACHE", str(file))  # no folder at all
+    assert kernels._folder() == tmp_path / "for now"
