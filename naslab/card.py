@@ -17,6 +17,7 @@ from typing import Literal
 
 from naslab import statistics
 from naslab.errors import SpecError, unknown
+from naslab.immutable import Record
 
 FEWEST = 3
 """Seeds below which a mean is an anecdote."""
@@ -24,8 +25,8 @@ LEVEL = 0.05
 TESTS = {"mann-whitney": statistics.mann_whitney, "welch": statistics.welch}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Entry(Record):
     """One group of the comparison."""
 
     name: str
@@ -39,8 +40,8 @@ class Entry:
     """What a sample cost; empty if not known."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pair:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pair(Record):
     """Two groups against each other."""
 
     first: str
@@ -59,8 +60,8 @@ class Pair:
         return "differ" if self.p < LEVEL else "no difference shown"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Card:
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class Card(Record):
     """What a comparison may claim. Text and, in a notebook, a table."""
 
     what: str

@@ -10,7 +10,6 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from safetensors.numpy import save as save_arrays
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, unknown
+from naslab.immutable import FrozenDict
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +58,7 @@ def _read_only(arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
     for key, value in arrays.items():
         frozen[key] = array = np.array(value, dtype=np.float32)
         array.setflags(write=False)
-    return MappingProxyType(frozen)
+    return FrozenDict(frozen)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,7 +90,7 @@ class SupernetStep(Event):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "probabilities", _read_only(self.probabilities))
-        object.__setattr__(self, "rates", MappingProxyType(dict(self.rates)))
+        object.__setattr__(self, "rates", FrozenDict(self.rates))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,7 +112,7 @@ class ChildTrained(Event):
     """The knobs in force during the step."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "knobs", MappingProxyType(dict(self.knobs)))
+        object.__setattr__(self, "knobs", FrozenDict(self.knobs))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,7 +155,7 @@ class Evaluated(Event):
     def __post_init__(self) -> None:
         object.__setattr__(self, "parents", tuple(self.parents))
         for name in ("knobs", "figures", "details"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+            object.__setattr__(self, name, FrozenDict(getattr(self, name)))
         object.__setattr__(self, "probabilities", _read_only(self.probabilities))
 
 
@@ -178,7 +178,7 @@ class Raced(Event):
     """By this runner, this evaluation included; above the budget for one that came too late to count."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
+        object.__setattr__(self, "figures", FrozenDict(self.figures))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from naslab.errors import DataError
+from naslab.immutable import Record
 from naslab.trainers.report import Epoch, Report
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class GeneralisationGap:
+class GeneralisationGap(Record):
     """Over E epochs; greater is worse."""
 
     epochs: np.ndarray

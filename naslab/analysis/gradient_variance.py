@@ -25,14 +25,15 @@ from torch import nn
 
 from naslab.errors import Diverged, SpecError, whole
 from naslab.estimators.zero_cost.passes import batch_statistics
+from naslab.immutable import Record
 from naslab.tasks.order import batch_indices, epoch_length
 from naslab.trainers.fit import check_kinds, train
 from naslab.trainers.recipe import Recipe
 from naslab.trainers.report import Epoch
 
 
-@dataclass(frozen=True, kw_only=True)
-class GradientVariance:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GradientVariance(Record):
     """Of a network, at the weights that it had."""
 
     variance: float
@@ -110,8 +111,8 @@ def gradient_variance(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Watched:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Watched(Record):
     """A training as far as it has come."""
 
     history: tuple[Epoch, ...]

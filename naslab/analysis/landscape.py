@@ -24,6 +24,7 @@ import numpy as np
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError
+from naslab.immutable import Record
 from naslab.spaces.space import Space
 
 LEVELS = 8
@@ -31,7 +32,7 @@ LEVELS = 8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Landscape:
+class Landscape(Record):
     """A table's space as a plane."""
 
     benchmark: Benchmark

@@ -32,12 +32,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from naslab.errors import DataError, Diverged, SpecError, real, unknown, whole
 from naslab.estimators.zero_cost.passes import batch_statistics
+from naslab.immutable import Record
 from naslab.networks.batch_norm import known_batch_norm
 from naslab.randomness import numpy_generator, torch_generator
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LossSurface:
+class LossSurface(Record):
     """As far as it has been computed: rows to come are NaN."""
 
     x: np.ndarray

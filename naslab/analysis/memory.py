@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from naslab.analysis.steps import gradients_at_the_start
 from naslab.errors import SpecError, whole
+from naslab.immutable import Record
 from naslab.networks.batch_norm import KeptBuffers
 from naslab.networks.frozen import frozen
 
@@ -67,8 +68,8 @@ def peak(step: Callable[[], object], device: torch.device | str = "cpu") -> int:
     return alive.peak
 
 
-@dataclass(frozen=True)
-class StepMemory:
+@dataclass(frozen=True, eq=False)
+class StepMemory(Record):
     """What a first-order step of a supernet needs, in bytes."""
 
     batch_size: int

@@ -36,6 +36,7 @@ from naslab.analysis.cell_shape import connections, parts
 from naslab.analysis.enrichment import tails
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, unknown, whole
+from naslab.immutable import Record
 from naslab.randomness import numpy_generator
 from naslab.spaces.space import Space
 from naslab.statistics import holm
@@ -78,8 +79,8 @@ class Pattern:
         return graph
 
 
-@dataclass(frozen=True, kw_only=True)
-class Motif:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Motif(Record):
     """A pattern, and how often it is there."""
 
     pattern: Pattern
@@ -102,8 +103,8 @@ class Motif:
         return self.found / self.random
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Motifs:
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class Motifs(Record):
     """All that were seen, the surest first."""
 
     space: str

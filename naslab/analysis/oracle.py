@@ -12,10 +12,11 @@ from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError
 from naslab.events import Evaluated, Event
+from naslab.immutable import Record
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Oracle:
+class Oracle(Record):
     """The candidates of one search, in the order of their evaluation; all arrays are [Q]."""
 
     metric: str

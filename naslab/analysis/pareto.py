@@ -15,13 +15,14 @@ import numpy as np
 
 from naslab.benchmarks.benchmark import smaller_is_better
 from naslab.errors import SpecError, real, unknown
+from naslab.immutable import Record
 
 Wanted = Literal["most", "least"]
 WANTED = ("most", "least")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pareto:
+class Pareto(Record):
     """The points of a study with several objectives, and which of them are worth a look."""
 
     objectives: Mapping[str, Wanted]

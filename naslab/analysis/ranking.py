@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from naslab.errors import SpecError, real, whole
+from naslab.immutable import Record
 from naslab.randomness import numpy_generator
 
 Values = Sequence[float] | np.ndarray
@@ -33,8 +34,8 @@ class Interval(NamedTuple):
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ranking:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ranking(Record):
     """How well scores rank."""
 
     count: int

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from naslab.errors import SpecError, whole
+from naslab.immutable import Record
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.frozen import frozen
 from naslab.operations.tricks import Tricks
@@ -94,8 +95,8 @@ def interleaved(
     return seconds
 
 
-@dataclass(frozen=True)
-class Bought:
+@dataclass(frozen=True, eq=False)
+class Bought(Record):
     """What a trick buys: how many times as long a step takes without it."""
 
     trick: str

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from naslab.immutable import Record
 
-@dataclass(frozen=True, kw_only=True)
-class Curve:
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve(Record):
     """One training of NAS-Bench-201.
 
     Splits are named as published: "train", and of "x-valid", "x-test", "ori-test" what was measured.

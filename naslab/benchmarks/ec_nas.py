@@ -27,6 +27,7 @@ import naslab.data
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.errors import SpecError, real
+from naslab.immutable import Record
 from naslab.spaces import nasbench101 as spaces
 
 FILE = "ec_nas.csv.gz"
@@ -37,8 +38,8 @@ WORLD = 475.0
 """Grams of CO2 per kWh of electricity, the world's average (IEA, Global Energy & CO2 Status Report 2019)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ECNASRecord:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ECNASRecord(Record):
     """What is known of one cell."""
 
     index: int

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +20,7 @@ from naslab.architecture import Architecture
 from naslab.benchmarks import pickled
 from naslab.benchmarks.benchmark import Benchmark, read_only
 from naslab.errors import DataError, SpecError, unknown
+from naslab.immutable import FrozenDict, Record
 from naslab.spaces.nasbench201 import NASBench201
 
 DATA_SETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "ImageNet16-120"}
@@ -28,8 +28,8 @@ DATA_SETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "Im
 MAX_BYTES = 256 * 2**20
 
 
-@dataclass(frozen=True, kw_only=True)
-class HWNASBenchRecord:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HWNASBenchRecord(Record):
     """What one cell costs."""
 
     index: int
@@ -67,7 +67,7 @@ class HWNASBench(Benchmark):
         """What a cell costs."""
         index = self.index(architecture)
         costs = {metric: float(self.column(metric)[index]) for metric in self.metrics}
-        return HWNASBenchRecord(index=index, architecture=self.at(index), costs=MappingProxyType(costs))
+        return HWNASBenchRecord(index=index, architecture=self.at(index), costs=FrozenDict(costs))
 
     def spec(self) -> dict[str, Any]:
         return {

@@ -24,6 +24,7 @@ from naslab.architecture import Architecture
 from naslab.benchmarks import tfrecord
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.errors import DataError, SpecError
+from naslab.immutable import Record
 from naslab.spaces import nasbench101 as spaces
 from naslab.spaces.listed import Listed
 from naslab.spaces.space import Prefix
@@ -33,8 +34,8 @@ METRICS = ("seconds", "train_accuracy", "valid_accuracy", "test_accuracy")
 """What the fields 2 to 5 of an evaluation are."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NASBench101Record:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NASBench101Record(Record):
     """What is known of one cell."""
 
     index: int

@@ -24,7 +24,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,6 +33,7 @@ from naslab.architecture import Architecture, Option
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.benchmarks.curves import Curve, to_the_end
 from naslab.errors import SpecError, unknown
+from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench201 as spaces
 
 FILES = ("nasbench201.csv.gz", "nasbench201_latency.csv.gz", "nasbench201_seconds.csv.gz")
@@ -49,8 +49,8 @@ VALIDATION = 0.35
 cells 0, 11 and 284."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NASBench201Record:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NASBench201Record(Record):
     """What is known of one cell."""
 
     index: int
@@ -127,7 +127,7 @@ class NASBench201(Benchmark):
             seconds=float(self.column("seconds", epochs=epochs)[index]),
             parameters=int(self.column("parameters")[index]),
             flops=int(self.column("flops")[index]),
-            latency=MappingProxyType({device: float(column[index]) for device, column in _latency().items()}),
+            latency=FrozenDict({device: float(column[index]) for device, column in _latency().items()}),
         )
 
     def curves(self, architecture: Architecture | int, *, epochs: int = 200) -> tuple[Curve, ...]:
@@ -197,7 +197,7 @@ def _curve(name: str, figures: Mapping[str, Any]) -> Curve:
         """Split -> [epochs]; what was measured once was measured at the end."""
         lists = {"train": figures[f"train_{figure}"], **figures[f"eval_{figure}"]}
         ends = {split: dict(enumerate(values, epochs - len(values))) for split, values in lists.items()}
-        return MappingProxyType({split: to_the_end(values, epochs) for split, values in ends.items()})
+        return FrozenDict({split: to_the_end(values, epochs) for split, values in ends.items()})
 
     return Curve(
         run=run,

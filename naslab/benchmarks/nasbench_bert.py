@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 import naslab.data
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, read_only
+from naslab.immutable import FrozenDict, Record
 from naslab.spaces.flexibert import FlexiBERT
 from naslab.spaces.listed import Listed
 from naslab.spaces.space import Prefix
@@ -29,8 +29,8 @@ FILE = "nasbench_bert.json.gz"
 SCORES = ("glue", "cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst", "sts")
 
 
-@dataclass(frozen=True, kw_only=True)
-class NASBenchBERTRecord:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NASBenchBERTRecord(Record):
     """What is known of one encoder."""
 
     index: int
@@ -62,7 +62,7 @@ class NASBenchBERT(Benchmark):
             index=index,
             architecture=self.at(index),
             glue=scores.pop("glue"),
-            scores=MappingProxyType(scores),
+            scores=FrozenDict(scores),
             seconds=float(self.column("seconds")[index]),
         )
 

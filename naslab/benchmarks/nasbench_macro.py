@@ -16,14 +16,15 @@ import numpy as np
 import naslab.data
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, read_only
+from naslab.immutable import Record
 from naslab.spaces import nasbench_macro as spaces
 
 FILE = "nasbench_macro.csv.gz"
 RUNS = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class NASBenchMacroRecord:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NASBenchMacroRecord(Record):
     """What is known of one chain."""
 
     index: int

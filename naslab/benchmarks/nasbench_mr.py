@@ -15,7 +15,6 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +23,7 @@ import naslab.data
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, read_only
 from naslab.errors import SpecError, unknown
+from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench_mr as spaces
 from naslab.spaces.listed import Listed
 from naslab.spaces.space import Prefix
@@ -42,8 +42,8 @@ OBJECTIVES = {
 """Task -> the metric that is meant when none is named."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NASBenchMRRecord:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NASBenchMRRecord(Record):
     """What is known of one network."""
 
     index: int
@@ -82,7 +82,7 @@ class NASBenchMR(Benchmark):
         return NASBenchMRRecord(
             index=index,
             architecture=self.at(index),
-            scores=MappingProxyType(scores),
+            scores=FrozenDict(scores),
             parameters=int(self.column("parameters")[index]),
             flops=int(self.column("flops")[index]),
         )

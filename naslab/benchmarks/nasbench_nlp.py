@@ -22,6 +22,7 @@ import numpy as np
 import naslab.data
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
+from naslab.immutable import Record
 from naslab.spaces import nasbench_nlp as spaces
 from naslab.spaces.listed import Listed
 from naslab.spaces.space import Prefix
@@ -43,8 +44,8 @@ class Training(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class NASBenchNLPRecord:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NASBenchNLPRecord(Record):
     """What is known of one cell."""
 
     index: int

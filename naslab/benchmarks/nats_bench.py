@@ -15,7 +15,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +24,7 @@ from naslab.benchmarks import pickled
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.benchmarks.curves import Curve, to_the_end
 from naslab.errors import DataError, SpecError, unknown
+from naslab.immutable import FrozenDict, Record
 from naslab.spaces.listed import Listed
 from naslab.spaces.nasbench201 import NASBench201
 
@@ -39,8 +39,8 @@ MAX_BYTES = 16 * 2**20
 """Of one file when it is unpacked; the official ones are a third of a megabyte."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NATSBenchRecord:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NATSBenchRecord(Record):
     """What is known of one cell."""
 
     index: int
@@ -217,7 +217,7 @@ def _curve(run: str, seed: int, epochs: int, result: Mapping[str, Any]) -> Curve
         epochs=epochs,
         seconds=float(sum(result["train_times"].values())),
         **{
-            figure: MappingProxyType({split: to_the_end(values, epochs) for split, values in splits.items()})
+            figure: FrozenDict({split: to_the_end(values, epochs) for split, values in splits.items()})
             for figure, splits in figures.items()
         },
     )

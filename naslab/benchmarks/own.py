@@ -21,13 +21,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 from naslab import spaces
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, read_only
 from naslab.errors import DataError, SpecError, unknown
+from naslab.immutable import FrozenDict, Record
 from naslab.spaces.listed import Listed
 from naslab.spaces.space import Space
 
@@ -36,8 +36,8 @@ SEPARATORS = ",;\t"
 """Of fields; that which the header has most of. Spreadsheets write `;` where the decimal point is a comma."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class OwnTableRecord:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnTableRecord(Record):
     """What is known of one architecture."""
 
     index: int
@@ -114,7 +114,7 @@ class OwnTable(Benchmark):
         """What the file says of an architecture."""
         index = self.index(architecture)
         figures = {name: float(self.column(name)[index]) for name in self.metrics}
-        return OwnTableRecord(index=index, architecture=self.at(index), figures=MappingProxyType(figures))
+        return OwnTableRecord(index=index, architecture=self.at(index), figures=FrozenDict(figures))
 
     def spec(self) -> dict[str, Any]:
         return {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
+from naslab.immutable import FrozenDict
 from naslab.spaces.space import Space
 
 MOST_FITNESS = 1e100
@@ -20,7 +20,7 @@ class Score(NamedTuple):
     """A fitness, and what else was found on the way."""
 
     fitness: float
-    figures: Mapping[str, float] = MappingProxyType({})
+    figures: Mapping[str, float] = FrozenDict({})
     """Finite numbers by name: "parameters", "flops", "latency", "seconds", ..."""
 
 

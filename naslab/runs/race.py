@@ -33,6 +33,7 @@ from naslab.runs.folder import CANDIDATES, located
 from naslab.runs.lanes import Move, OnTable, lanes_of
 from naslab.runs.ledger import Ledger
 from naslab.runs.race_folder import RaceFolder, runners
+from naslab.runs.table import Scalar, architecture_text, known
 
 EVALUATIONS = "evaluations"
 FREE = 1000
@@ -355,6 +356,29 @@ class Race:
         self._ledger.check(kind)
         columns = np.arange(self._ledger.longest)
         return np.stack([self._ledger.curves(kind, s, columns) for s in range(len(self.searchers))])
+
+    def rows(self) -> list[dict[str, Scalar]]:
+        """The evaluations as flat dictionaries, runner after runner: `pandas.DataFrame(race.rows())`.
+
+        Each holds the searcher, the seed, the query (from 1), its fitness and what the runner had spent; with a table
+        the architecture and its number; and what the fittest so far is truly worth, its regret and, with a table, its
+        rank (`curves`). None stands for what is not there.
+        """
+        fitness, spent, numbers, table = self.fitness, self.spent, self.numbers, self.table
+        curves = {kind: self.curves(kind) for kind in ("best", "regret", *(("rank",) if table is not None else ()))}
+        found: list[dict[str, Scalar]] = []
+        for s, name in enumerate(self.searchers):
+            for n, seed in enumerate(self.seeds):
+                for query in range(int(self.queries[s, n])):
+                    at, number = (s, n, query), int(numbers[s, n, query])
+                    row: dict[str, Scalar] = {"searcher": name, "seed": seed, "query": query + 1}
+                    row |= {"fitness": known(fitness[at]), "spent": known(spent[at])}
+                    if table is not None:
+                        row["number"] = number if number >= 0 else None
+                        architecture = table.benchmark.at(number) if number >= 0 else None
+                        row["architecture"] = architecture and architecture_text(architecture, table.space)
+                    found.append(row | {kind: known(curve[at]) for kind, curve in curves.items()})
+        return found
 
     @property
     def optimum(self) -> float:

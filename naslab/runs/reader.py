@@ -10,6 +10,7 @@ from naslab.events import Event
 from naslab.runs.folder import driver, located, read_about
 from naslab.runs.journal import Row, peek
 from naslab.runs.live_ranking import LiveRanking
+from naslab.runs.table import Scalar, flat
 from naslab.spaces import from_spec
 from naslab.spaces.space import Space
 
@@ -53,6 +54,10 @@ class RunReader:
     def abandoned(self, since: int = 0) -> list[tuple[int, float, Event]]:
         """The same for the events that going back has left behind."""
         return list(self._rows(since)[1])
+
+    def table(self) -> list[dict[str, Scalar]]:
+        """The events so far as flat dictionaries, as `Search.table` gives them."""
+        return flat([event for _, _, event in self.events()], self.space)
 
     @property
     def closed(self) -> bool:

@@ -32,6 +32,7 @@ from naslab.runs.journal import ASIDE, Row
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.replay import Differs, bring
 from naslab.runs.store import Memory, Store
+from naslab.runs.table import Scalar, flat
 from naslab.searchers import Driven, Knob, Proposer, SupernetSearcher, Trials, from_spec
 from naslab.searchers.trials import WORKERS
 from naslab.spaces.space import Space
@@ -325,6 +326,13 @@ class Search(Iterator[Event]):
     def events(self) -> EventLog:
         """Every event so far: steps, changed knobs, measurements, rankings, recoveries."""
         return EventLog(self._events)
+
+    def table(self) -> list[dict[str, Scalar]]:
+        """The events as flat dictionaries of plain scalars, one an event: `pandas.DataFrame(search.table())`.
+
+        Arrays stand under the names of their axes, as `alpha/normal/3/skip_connect` (`naslab.runs.table`).
+        """
+        return flat(self.events, self.space)
 
     @property
     def knobs(self) -> dict[str, Knob]:

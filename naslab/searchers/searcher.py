@@ -21,7 +21,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -31,6 +30,7 @@ from naslab.architecture import Architecture
 from naslab.errors import SpecError, unknown, whole
 from naslab.estimators.estimator import MOST_FITNESS
 from naslab.events import Event
+from naslab.immutable import FrozenDict
 from naslab.randomness import BlockGenerator, numpy_generator
 from naslab.snapshot import State
 from naslab.spaces.space import Space
@@ -398,9 +398,7 @@ class Proposer(ABC):
         self._open[number] = proposal
         return proposal
 
-    def tell(
-        self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float] = MappingProxyType({})
-    ) -> None:
+    def tell(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float] = FrozenDict({})) -> None:
         """What a proposal is worth, once: more is better. None says that it could not be evaluated.
 
         `figures` are what else is known of it: "parameters", "flops", "latency", "seconds", ...

@@ -19,6 +19,7 @@ import torch
 from naslab.architecture import Architecture
 from naslab.card import Card, card
 from naslab.errors import SpecError, unknown, whole
+from naslab.immutable import Record
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.statistics import agree, interval, welch_t
@@ -27,8 +28,8 @@ from naslab.trainers.processes import Group
 from naslab.trainers.recipe import Recipe
 
 
-@dataclass(frozen=True, kw_only=True)
-class Score:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Score(Record):
     """One architecture, trained once."""
 
     group: str
@@ -38,8 +39,8 @@ class Score:
     parameters: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Welch:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Welch(Record):
     """Welch's t-test of two groups with unequal variances (Welch 1947)."""
 
     difference: float
@@ -54,8 +55,8 @@ class Welch:
     """Two-sided."""
 
 
-@dataclass(frozen=True, repr=False)
-class Comparison:
+@dataclass(frozen=True, repr=False, eq=False)
+class Comparison(Record):
     """Test accuracies of groups of architectures, each trained alike with each seed.
 
     The statistics treat the *samples* of a group as independent draws. In a group of several architectures a sample

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from naslab.immutable import Record
 from naslab.trainers.recipe import Recipe
 
 
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Epoch(Record):
     """One pass over the training data, and what the network was worth after it."""
 
     epoch: int
@@ -26,8 +27,8 @@ class Epoch:
     test_accuracy: float
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Report:
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class Report(Record):
     """A finished training. Reports of the same training are equal, whatever the time it took."""
 
     history: tuple[Epoch, ...]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from naslab.analysis.decisions import Q, option_names
 from naslab.architecture import Option
 from naslab.errors import SpecError
 from naslab.events import Evaluated, Event
@@ -20,8 +21,6 @@ WIDTH, RIGHT, TOP, PANEL, GAP, ROW, LETTER = 900.0, 54.0, 26.0, 96.0, 22.0, 12.0
 COLUMNS, POINTS, MOST_ROWS = 150, 600, 160
 DOTS, LINE, SECOND = "#56b4e9", LINES[1], LINES[0]
 BOX, BOX_HEIGHT, BOXES = 82.0, 34.0, 10
-Q = "q/"
-"""What the names of the details begin with that are values of the options of a choice."""
 
 
 def controller(events: Iterable[Event], space: Any = None) -> svg.Drawing:
@@ -115,25 +114,6 @@ def probabilities_over_time(trials: Sequence[Evaluated]) -> dict[str, np.ndarray
                     wider[:, : found[name].shape[1]] = found[name]
                 found[name] = wider
             found[name][place, : len(row)] = row
-    return found
-
-
-def option_names(trials: Sequence[Evaluated], space: Any = None) -> dict[str, tuple[Option, ...]]:
-    """Name of a choice -> its options, the longest list that was met, by a candidate or along the policy's own path."""
-    found: dict[str, tuple[Option, ...]] = {}
-    if space is None:
-        return found
-    architectures = {trial.architecture for trial in trials}
-    met = [choice for architecture in architectures for choice, _ in space.walk(architecture.choices)]
-    for trial in thinned(list(trials), COLUMNS):
-        prefix: tuple[Option, ...] = ()
-        while (choice := space.next_choice(prefix)) is not None and choice.name in trial.probabilities:
-            met.append(choice)
-            likeliest = int(np.argmax(trial.details.get(Q + choice.name, trial.probabilities[choice.name])))
-            prefix = (*prefix, choice.options[min(likeliest, len(choice.options) - 1)])
-    for choice in met:
-        if len(choice.options) > len(found.get(choice.name, ())):
-            found[choice.name] = choice.options
     return found
 
 

@@ -1,0 +1,125 @@
+"""Dictionaries and lists that cannot be changed: what frozen records hold.
+
+They are a `dict` and a `list` to everyone who reads them: `json`, `pickle`, `copy.deepcopy`, `dataclasses.asdict` and
+pandas take them as such, which a `types.MappingProxyType` none of them does.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+
+K = TypeVar("K")
+V = TypeVar("V")
+_SCALARS = (float, int, str)
+"""By far the most common, and events are made by the million."""
+
+
+def _refuse(self: Any, *_: Any, **__: Any) -> NoReturn:
+    kind = "dict" if isinstance(self, dict) else "list"
+    raise TypeError(f"a record cannot be changed; change a copy of your own: {kind}(...)")
+
+
+class FrozenDict(dict[K, V]):
+    """A dictionary that refuses every change. Arrays in it are read-only, lists and dictionaries are frozen as well."""
+
+    def __init__(self, items: Mapping[K, V] | Iterable[tuple[K, V]] = ()) -> None:
+        super().__init__(items)
+        for key, value in self.items():
+            if type(value) not in _SCALARS:
+                super().__setitem__(key, frozen(value))
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        """By value, arrays included; NaN equals NaN."""
+        return _equal(dict(self), dict(other)) if isinstance(other, dict) else NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        """A dictionary has its own, which would compare arrays."""
+        return not self == other
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenDict, (dict(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenDict[K, V]:
+        return FrozenDict({key: copy.deepcopy(value, memo) for key, value in self.items()})
+
+    def __copy__(self) -> FrozenDict[K, V]:
+        return self
+
+
+class FrozenList(list[V]):
+    """A list that refuses every change."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = clear = extend = insert = pop = remove = reverse = (
+        sort
+    ) = (  # type: ignore[assignment]
+        _refuse
+    )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenList, (list(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenList[V]:
+        return FrozenList(copy.deepcopy(list(self), memo))
+
+    def __copy__(self) -> FrozenList[V]:
+        return self
+
+
+class Record:
+    """Base of frozen dataclasses that hold results, declared with `eq=False`: equality by value, arrays included.
+
+    NaN stands for what was not measured, and equals NaN, so that a record equals its copies.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        compared = [field.name for field in dataclasses.fields(self) if field.compare]  # type: ignore[arg-type]
+        return all(_equal(getattr(self, name), getattr(other, name)) for name in compared)
+
+    def __hash__(self) -> int:
+        """Of the fields that are equal only if their hashes are: not of numbers that may be NaN, or of arrays."""
+        values = [getattr(self, field.name) for field in dataclasses.fields(self) if field.compare]  # type: ignore[arg-type]
+        return hash((type(self), *(value for value in values if isinstance(value, str | int))))
+
+
+def frozen(value: Any) -> Any:
+    """The value, if it cannot be changed; else a frozen one that equals it. An array is shared, and read-only here."""
+    if isinstance(value, np.ndarray):
+        view = value.view()
+        view.setflags(write=False)
+        return view
+    if isinstance(value, dict):
+        return value if isinstance(value, FrozenDict) else FrozenDict(value)
+    if isinstance(value, list):
+        return value if isinstance(value, FrozenList) else FrozenList(map(frozen, value))
+    return value
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Of the same values, where NaN stands for "not measured"."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return _same_array(np.asarray(one), np.asarray(other))
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or (one != one and other != other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, tuple | list) and isinstance(other, tuple | list):
+        alike = isinstance(one, tuple) == isinstance(other, tuple) and len(one) == len(other)
+        return alike and all(map(_equal, one, other))
+    return bool(one == other)
+
+
+def _same_array(one: np.ndarray, other: np.ndarray) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
