@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from naslab.errors import SpecError
@@ -38,3 +40,18 @@ def named_device(wished: str | torch.device) -> torch.device:
 def kept_device(name: str) -> str:
     """That of a search which was kept: the CPU, if it was a GPU and none is here."""
     return "cpu" if name.startswith("cuda") and not torch.cuda.is_available() else name
+
+
+def available(device: torch.device | str = "cpu") -> int | None:
+    """Bytes that are free for more tensors; None where the system does not say."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo") as lines:
+            found = dict(line.split(":", 1) for line in lines)
+        return int(found["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        pages = getattr(os, "sysconf_names", {})
+        if "SC_AVPHYS_PAGES" in pages:
+            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return None

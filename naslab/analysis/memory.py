@@ -6,7 +6,6 @@ The process needs more: on a CPU about 0.1 GB for compiled kernels and scratch s
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from naslab.analysis.steps import gradients_at_the_start
+from naslab.device import available
 from naslab.errors import SpecError, whole
 from naslab.immutable import Record
 from naslab.networks.batch_norm import KeptBuffers
@@ -166,21 +166,6 @@ def must_fit(
         raise SpecError(
             f"the supernet needs about {memory}, and {_shown(free)} are free; {fits}, and checkpointing=True needs less"
         )
-
-
-def available(device: torch.device | str = "cpu") -> int | None:
-    """Bytes that are free for more tensors; None where the system does not say."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        with open("/proc/meminfo") as lines:
-            found = dict(line.split(":", 1) for line in lines)
-        return int(found["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        pages = getattr(os, "sysconf_names", {})
-        if "SC_AVPHYS_PAGES" in pages:
-            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return None
 
 
 def _shown(size: float) -> str:

@@ -29,7 +29,7 @@ from naslab.errors import SpecError, real, whole
 from naslab.estimators.estimator import Kept, Score, UnknownFidelity
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
-from naslab.tasks.images import ImageSet
+from naslab.tasks.image_set import ImageSet
 from naslab.tasks.order import epoch_length
 from naslab.trainers import Recipe, fit
 from naslab.trainers.fit import check_kinds

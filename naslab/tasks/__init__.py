@@ -8,7 +8,8 @@ from typing import Any
 from naslab.errors import DataError, SpecError, unknown
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.bundled import CIFAR10, CIFAR100, Digits, FashionMNIST
-from naslab.tasks.images import OWN, Images, ImageSet
+from naslab.tasks.image_set import ImageSet
+from naslab.tasks.images import OWN, Images
 
 TASKS: dict[str, Callable[..., Images]] = {
     "fashion_mnist": FashionMNIST,
@@ -29,6 +30,9 @@ def from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Images:
     """
     arguments = dict(spec)
     name, fingerprint = arguments.pop("task", None), arguments.pop("fingerprint", None)
+    stratified = arguments.pop("stratified", False)
+    if not isinstance(stratified, bool):
+        raise SpecError(f"'stratified' in the spec of a task is true or false, not {stratified!r}")
     subsets, augmentation = arguments.pop("subsets", []), arguments.pop("augmentation", None)
     if not isinstance(name, str) or not isinstance(fingerprint, str) or not isinstance(augmentation, dict):
         raise SpecError(f"the spec of a task has 'task', 'fingerprint' and 'augmentation'; this one has {sorted(spec)}")
@@ -42,6 +46,8 @@ def from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Images:
             raise SpecError(unknown("task", name, TASKS))
         if "download" in arguments:
             raise SpecError("the spec of a task never downloads: make the task yourself, and hand it over as task=...")
+        if name == "image_folder":  # specs of before splits were stratified do not say so
+            arguments = {"validation": False, **arguments, "stratified": stratified}
         try:
             task = TASKS[name](**arguments)
             for train, test, seed in subsets:
@@ -52,6 +58,7 @@ def from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Images:
         task = task.augmented(**augmentation)
     except TypeError as error:
         raise SpecError(f"the augmentation in the spec of the task {name!r} does not make sense: {error}") from None
+    task = task.parted_as(stratified, fingerprint)
     if task.fingerprint() != fingerprint:
         raise DataError(
             f"the data of {task} is not the data that was used before: its fingerprint is {task.fingerprint()}, "

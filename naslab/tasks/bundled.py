@@ -58,8 +58,10 @@ def Digits() -> Images:
 
     images, labels = load_digits(return_X_y=True)
     x = (np.asarray(images).reshape(-1, 8, 8) / 16).astype(np.float32)  # ink from 0 to 16, so this is exact
-    task = Images.from_arrays(x, np.asarray(labels), name="digits", augmentation=Augmentation(padding=1))
-    return dataclasses.replace(task, origin={"task": "digits"})
+    task = Images.from_arrays(
+        x, np.asarray(labels), name="digits", augmentation=Augmentation(padding=1), stratified=False
+    )
+    return dataclasses.replace(task, origin={"task": "digits"}, notes=())
 
 
 def CIFAR10(root: Root, *, download: bool = False) -> Images:
@@ -93,6 +95,7 @@ def _cifar(name: str, root: Root, download: bool) -> Images:
         test=(test.data.transpose(0, 3, 1, 2), test.targets),
         name=name.lower(),
         class_names=train.classes,
+        layout="NCHW",
         augmentation=Augmentation(padding=4, flip=True),
     )
     return _from(task, name.lower(), folder)
@@ -103,7 +106,7 @@ def _from(task: Images, name: str, root: Root | None) -> Images:
     origin: dict[str, Any] = {"task": name}
     if root is not None:
         origin["root"] = str(Path(root).expanduser().resolve())
-    return dataclasses.replace(task, origin=origin)
+    return dataclasses.replace(task, origin=origin, notes=())
 
 
 def _idx_folder(root: Root, download: bool) -> Path:

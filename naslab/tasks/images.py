@@ -1,4 +1,4 @@
-"""Image classification: images, labels, the loss and the accuracy; from arrays, folders or torchvision data sets.
+"""Image classification: images, labels, the loss and the accuracy; from arrays, folders or data sets.
 
 Letters in shapes: N images, B in a mini-batch, C channels, H height, W width, K classes.
 """
@@ -6,68 +6,33 @@ Letters in shapes: N images, B in a mini-batch, C channels, H height, W width, K
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from naslab.errors import DataError, unknown, whole
-from naslab.randomness import numpy_generator
+from naslab.errors import DataError, real, unknown, whole
+from naslab.progress import interactive
+from naslab.tasks import arrays, datasets, folders, splits
 from naslab.tasks.augmentation import Augmentation
+from naslab.tasks.image_set import ImageSet, mean_and_std
+from naslab.tasks.labels import class_numbers
 
 OWN = "images"
 """The task in the spec of data that came as arrays, and that no spec can bring back."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImageSet:
-    """Images and their labels, checked when made."""
-
-    images: Tensor
-    """[N, C, H, W] uint8, or float32 with black as 0 (usually in [0, 1])."""
-    labels: Tensor
-    """[N] int64, from 0."""
-
-    def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
-        if images.ndim != 4 or 0 in images.shape[1:]:
-            raise DataError(f"images are [N, C, H, W] (or [N, H, W]), not {list(images.shape)}")
-        if images.dtype not in (torch.uint8, torch.float32) or labels.dtype != torch.int64:
-            raise DataError(
-                f"images are uint8 or float32 and labels int64, not {images.dtype} and {labels.dtype}; "
-                "Images.from_arrays converts what it safely can"
-            )
-        if labels.ndim != 1 or len(labels) != len(images):
-            raise DataError(
-                f"every image has one label: {len(images)} images came with labels of shape {list(labels.shape)}"
-            )
-        if not len(images):
-            raise DataError("the data is empty: there are no images to learn from")
-        if images.dtype == torch.float32 and not bool(torch.isfinite(images).all()):
-            bad = torch.nonzero(~torch.isfinite(images).flatten(1).all(1)).flatten()
-            raise DataError(
-                f"every pixel must be finite: {len(bad)} of {len(images)} images hold NaN or infinity, "
-                f"the first is image {int(bad[0])}; drop or mend them"
-            )
-        if int(labels.min()) < 0:
-            raise DataError(f"labels count from 0; the smallest one is {int(labels.min())}")
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, indices: Tensor) -> ImageSet:
-        """The examples at `indices`, copied."""
-        return ImageSet(self.images[indices], self.labels[indices])
+SHOWN_CLASSES = 8
+"""Names of classes in `repr`."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -85,11 +50,24 @@ class Images:
     augmentation: Augmentation = field(default_factory=Augmentation)
     """What `batch` does to training images when it is given a generator."""
     origin: Mapping[str, Any] = field(default_factory=lambda: {"task": OWN})
-    """JSON from which `naslab.tasks.from_spec` finds the data again."""
+    """JSON from which `naslab.tasks.from_spec` finds the data again. With "stratified" in it, every class is in both
+    `halves`."""
+    validation: int = 0
+    """How many of the last training images are validation data of their own."""
+    notes: tuple[str, ...] = ()
+    """What was found when the data was read: for `repr`."""
+    _earlier: ClassVar[Callable[[], Images] | None] = None
+    """Makes the task as it was before splits were stratified, for runs that were recorded then."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(self.class_names))
         object.__setattr__(self, "origin", MappingProxyType(dict(self.origin)))
+        object.__setattr__(self, "notes", tuple(self.notes))
+        if not 0 <= self.validation < len(self.train):
+            raise DataError(
+                f"of {len(self.train)} training images 0 to {len(self.train) - 1} can be for validation, not "
+                f"{self.validation}"
+            )
         if self.classes < 2:
             raise DataError(
                 f"there is nothing to tell apart in {self.classes} class; give images of at least two classes"
@@ -122,54 +100,56 @@ class Images:
         *,
         test: tuple[Any, Any] | None = None,
         test_fraction: float = 0.2,
+        stratified: bool = True,
         seed: int = 0,
         name: str = OWN,
         class_names: Sequence[str] | None = None,
         augmentation: Augmentation | None = None,
+        layout: str = "auto",
         channels_first: bool = False,
     ) -> Images:
         """Your own images in two lines: `Images.from_arrays(x, y)`.
 
         Args:
-            x: [N, C, H, W] or [N, H, W], uint8 or float (0 being black), torch or NumPy. Copied.
-            y: [N] whole numbers from 0.
+            x: [N, C, H, W], [N, H, W, C] or [N, H, W], uint8 or float (0 being black), torch or NumPy, or a list of
+                PIL images or of arrays. Copied.
+            y: [N] whole numbers from 0, or text: the names of the classes. [N, 1] is taken, too.
             classes: K. Without it and without `class_names`, the largest label + 1, and each of these classes must
                 have a training image.
             test: (x, y) to test on, with no class that was not trained on; without it a random part of the data is
                 kept for that.
             test_fraction: how much of the data that part is.
+            stratified: that random parts hold every class in the proportion of the whole, and at least one image of
+                each that has two. This goes for the test set, and for the `halves` that a search learns from. False
+                draws without regard to classes, as naslab did at first.
             seed: what that part is drawn from.
-            class_names: K names for people to read; the numbers by default.
+            class_names: K names for people to read; by default what `y` says, or the numbers.
             augmentation: by default a random crop after padding by an eighth of the shorter side, and no mirror
                 image, since nobody but you knows whether a mirrored picture keeps its class.
-            channels_first: that x is [N, C, H, W] even if it looks like [N, H, W, C]: C above 4, and W 1, 3 or 4.
+            layout: "NCHW" or "NHWC". By default [N, H, W, C] is recognised where that reading alone has height and
+                width of at least twice its channels, and everything else is read as [N, C, H, W].
+            channels_first: True is layout="NCHW".
         """
-        data = _image_set(x, y, "x", "y", channels_first)
+        asked = arrays.checked_layout(layout, channels_first)
+        if test is not None and (not isinstance(test, tuple | list) or len(test) != 2):
+            raise DataError(f"test is a pair (x, y), not {type(test).__name__}")
+        read = [arrays.images(x, "x", asked)]
+        labels = [(y, "y")]
         if test is not None:
-            if not isinstance(test, tuple | list) or len(test) != 2:
-                raise DataError(f"test is a pair (x, y), not {type(test).__name__}")
-            train, held = data, _image_set(*test, "test x", "test y", channels_first)
-        else:
-            train, held = _split(data, test_fraction, seed)
-        if classes is None and class_names is not None:
-            classes = len(class_names)
-        elif classes is None:
-            classes = max(int(train.labels.max()), int(held.labels.max())) + 1
-            _check_no_class_is_empty(train.labels, held.labels, classes)
-        classes = whole("classes", classes, 1, error=DataError)
-        names = tuple(map(str, range(classes) if class_names is None else class_names))
-        if len(names) != classes:
-            raise DataError(f"{classes} classes need {classes} class_names, not {len(names)}")
-        if augmentation is None:
-            augmentation = Augmentation(padding=min(train.images.shape[2:]) // 8)
-        task = cls(name, train, held, names, augmentation)
-        strange = sorted(set(held.labels.tolist()) - set(train.labels.tolist()))
-        if test is not None and strange:
-            raise DataError(
-                f"the test images have labels that no training image has, {_some(strange)}, so that they cannot be "
-                "learnt; leave those images out, or give training images of these classes"
-            )
-        return task
+            read.append(arrays.images(test[0], "test x", asked))
+            labels.append((test[1], "test y"))
+        read = [part._replace(images=part.images.contiguous().clone()) for part in read]
+        return cls._of(
+            read,
+            labels,
+            classes=classes,
+            class_names=class_names,
+            test_fraction=test_fraction,
+            stratified=stratified,
+            seed=seed,
+            name=name,
+            augmentation=augmentation,
+        )
 
     @classmethod
     def from_dataset(
@@ -177,30 +157,45 @@ class Images:
         train: Any,
         test: Any = None,
         *,
+        image: str | int | None = None,
+        label: str | int | None = None,
         classes: int | None = None,
         test_fraction: float = 0.2,
+        stratified: bool = True,
         seed: int = 0,
         name: str | None = None,
         class_names: Sequence[str] | None = None,
         augmentation: Augmentation | None = None,
+        layout: str = "auto",
     ) -> Images:
-        """From torchvision-style data sets, whose items are (image, label).
+        """From data sets as of torchvision, with items (image, label), or of Hugging Face, with dictionaries.
 
         An image is a PIL image, a [C, H, W] tensor, or a [H, W, C] or [H, W] array, and every image has one size: put
         a `Resize` in the data set's `transform` if need be. Each item is read once, so random transforms in there act
         once. Without `test` a random part is kept for it, as in `from_arrays`.
+
+        Args:
+            train, test: data sets with a length.
+            image, label: key of the two in a dictionary, or position in a tuple, where the usual names or the first
+                two are not the right ones.
+            layout: of tensors and arrays, "NCHW" or "NHWC", if neither their kind nor their shape says it.
+            classes, test_fraction, stratified, seed, name, class_names, augmentation: as in `from_arrays`.
         """
+        asked = arrays.checked_layout(layout)
+        parts = [datasets.items(train, "data set", asked, image, label)]
+        if test is not None:
+            parts.append(datasets.items(test, "test set", asked, image, label))
         if class_names is None and classes is None:
-            class_names = getattr(train, "classes", None)
-        held = None if test is None else _stacked(test, "test set")
-        return cls.from_arrays(
-            *_stacked(train, "data set"),
-            classes,
-            test=held,
+            class_names = parts[0].class_names
+        return cls._of(
+            [part.read for part in parts],
+            [(part.labels, "y" if number == 0 else "test y") for number, part in enumerate(parts)],
+            classes=classes,
+            class_names=class_names,
             test_fraction=test_fraction,
+            stratified=stratified,
             seed=seed,
             name=name if name is not None else type(train).__name__,
-            class_names=class_names,
             augmentation=augmentation,
         )
 
@@ -212,50 +207,157 @@ class Images:
         *,
         grey: bool = False,
         test_fraction: float = 0.2,
+        stratified: bool = True,
+        validation: bool = True,
         seed: int = 0,
         augmentation: Augmentation | None = None,
+        progress: bool | None = None,
     ) -> Images:
         """From a folder with one folder of pictures a class: `cats/1.png`, `dogs/7.jpg`.
 
-        With two folders `train` and `test` in it, each of which has the folders of the classes, these are taken as
-        they are; otherwise a random part is kept for the test.
+        With folders `train` and `test` in it (or `training`, `val`, `validation`, ...), each of which has the folders
+        of the classes, these are taken as they are; otherwise a random part is kept for the test. A folder `val` is
+        tested on if there is no `test`. If there is, a search learns its weights from `train` and its architecture
+        from `val` (see `halves`), and a final training learns from both.
+
+        The whole folder is looked at first. Hidden files, and all that is no picture, is left out, and `repr` says
+        so; if pictures cannot be read, the error names them.
 
         Args:
             path: the folder.
             size: side, or (height, width), to which every picture is brought; None: they all have one size.
-                Pictures of 16 bits are scaled to 8, 65535 becoming 255; transparent ones are laid on white.
+                Pictures of 16 bits are scaled to 8, 65535 becoming 255; transparent ones are laid on white; those
+                which a camera marked as turned (EXIF) are turned as viewers show them.
             grey: one channel instead of three.
-            test_fraction, seed: as in `from_arrays`.
+            test_fraction, stratified, seed: as in `from_arrays`.
+            validation: False leaves out a folder `val` beside `train` and `test`.
             augmentation: as in `from_arrays`.
+            progress: whether to show a bar; by default in notebooks and terminals only.
         """
-        folder = Path(path).expanduser()
-        if not folder.is_dir():
-            raise DataError(f"there is no folder {folder}; give the folder that holds one folder of pictures a class")
         seed = whole("seed", seed, error=DataError)
-        sides = None if size is None else _sides(size)
-        parts = [folder / "train", folder / "test"]
-        parts = parts if all(part.is_dir() for part in parts) else [folder]
-        sets = [_folder(part, sides, grey) for part in parts]
-        if sets[-1].classes != sets[0].classes:
-            raise DataError(
-                f"{parts[0]} and {parts[-1]} must hold the same classes; "
-                f"only one has {sorted(set(sets[0].classes) ^ set(sets[-1].classes))}"
-            )
-        task = cls.from_dataset(
-            sets[0],
-            sets[1] if len(sets) > 1 else None,
+        sides = None if size is None else folders.sides(size)
+        folder = Path(path).expanduser()
+        found = folders.look(folder)
+        parts, left_out = dict(found.parts), list(found.left_out)
+        if not validation and "validation" in parts and "test" in parts:
+            left_out.append(str(parts.pop("validation").path.relative_to(folder)))
+        pictures = folders.read(parts, sides, grey, interactive() if progress is None else progress)
+        sets = [
+            [role for role in names if role in parts]
+            for names in (("train", "validation"), ("test",))
+            if "test" in parts
+        ] or [[role] for role in parts]
+        task = cls._of(
+            [arrays.Read(torch.cat([pictures[role] for role in roles])) for roles in sets],
+            [([label for role in roles for label in parts[role].labels], roles[0]) for roles in sets],
+            classes=None,
+            class_names=parts["train"].classes,
             test_fraction=test_fraction,
+            stratified=stratified,
             seed=seed,
             name=folder.resolve().name,
             augmentation=augmentation,
         )
+        notes = [f"{role} from {part.path.name}" for role, part in parts.items() if len(parts) > 1]
+        if len(sets) == 2 and sets[1] == ["validation"]:
+            notes[1] = f"test from {parts['validation'].path.name}"
+        notes += [] if sides is None else [f"brought to {sides[0]} x {sides[1]} pixels"]
+        notes += [f"left out: {folders.some(left_out)}"] if left_out else []
         origin: dict[str, Any] = {"task": "image_folder", "path": str(folder.resolve()), "size": sides, "grey": grey}
         origin |= {"test_fraction": test_fraction, "seed": seed}
-        return dataclasses.replace(task, origin=origin)
+        origin |= {key: True for key, said in (("stratified", stratified), ("validation", validation)) if said}
+        count = len(parts["validation"].pictures) if "validation" in sets[0] else 0
+        return task._changed(
+            lambda task: dataclasses.replace(task, origin=origin, notes=(*task.notes, *notes), validation=count)
+        )
+
+    @classmethod
+    def _of(
+        cls,
+        read: Sequence[arrays.Read],
+        labels: Sequence[tuple[Any, str]],
+        *,
+        classes: int | None,
+        class_names: Sequence[str] | None,
+        test_fraction: float,
+        stratified: bool,
+        seed: int,
+        name: str,
+        augmentation: Augmentation | None,
+    ) -> Images:
+        """From images and labels of the training set, and of the test set if there is one; else it is drawn."""
+        if not isinstance(stratified, bool | np.bool_):
+            raise DataError(f"stratified is True or False, not {stratified!r}")
+        numbers, said = class_numbers(*labels, class_names=class_names)
+        for part, found in zip(read, numbers, strict=True):
+            if len(part.images) != len(found) and part.doubt:
+                raise DataError(f"every image has one label: {len(found)} labels came, and {part.doubt}")
+        sets = [ImageSet(part.images, found) for part, found in zip(read, numbers, strict=True)]
+        class_names = said if class_names is None else class_names
+        notes = [note for part in read for note in part.notes]
+        warned = [warning for part in read for warning in part.warnings]
+        indices = None
+        if len(sets) == 1:
+            indices = _split(sets[0].labels, test_fraction, stratified, seed)
+            train, held = (sets[0].take(part) for part in indices)
+            each = "of each class " if stratified else ""
+            notes.append(f"{test_fraction:g} {each}kept for the test, seed {seed}")
+        else:
+            train, held = sets
+        if classes is None and class_names is not None:
+            classes = len(class_names)
+        elif classes is None:
+            classes = max(int(train.labels.max()), int(held.labels.max())) + 1
+            _check_no_class_is_empty(train.labels, held.labels, classes)
+        classes = whole("classes", classes, 1, error=DataError)
+        names = tuple(map(str, range(classes) if class_names is None else class_names))
+        if len(names) != classes:
+            raise DataError(f"{classes} classes need {classes} class_names, not {len(names)}")
+        if augmentation is None:
+            augmentation = Augmentation(padding=min(train.images.shape[2:]) // 8)
+        origin = {"task": OWN, "stratified": True} if stratified else {"task": OWN}
+        task = cls(name, train, held, names, augmentation, origin, notes=tuple(notes))
+        strange = sorted(set(held.labels.tolist()) - set(train.labels.tolist()))
+        if len(sets) == 2 and strange:
+            raise DataError(
+                f"the test images have labels that no training image has, {_some(strange, names)}, so that they cannot "
+                "be learnt; leave those images out, or give training images of these classes"
+            )
+        if indices is not None and stratified:
+            if not strange:
+                warned += _rare(sets[0].labels, names)
+            task._remember(_drawn_by_chance(dataclasses.replace(task), indices, test_fraction, seed))
+        for warning in warned:
+            warnings.warn(warning, stacklevel=_outside())
+        return task
+
+    def _changed(self, change: Callable[[Images], Images]) -> Images:
+        """The changed task; what it was before splits were stratified is changed as well, when it is asked for."""
+        task, earlier = change(self), self._earlier
+        if earlier is not None:
+            task._remember(lambda: change(earlier()))
+        return task
+
+    def _remember(self, earlier: Callable[[], Images]) -> None:
+        object.__setattr__(self, "_earlier", earlier)
+
+    def parted_as(self, stratified: bool, fingerprint: str) -> Images:
+        """This task for a run that was recorded with `stratified`, and with data of this fingerprint.
+
+        Before naslab stratified random splits, it drew the test set without regard to classes: for a run of then it
+        is drawn so again.
+        """
+        task = self
+        if not stratified and self._earlier is not None and self.fingerprint() != fingerprint:
+            task = self._earlier()
+        origin = {key: value for key, value in task.origin.items() if key != "stratified"}
+        return dataclasses.replace(task, origin=origin | ({"stratified": True} if stratified else {}))
 
     def augmented(self, **changes: Any) -> Images:
         """The same data, augmented in another way: `task.augmented(cutout=16)`."""
-        return dataclasses.replace(self, augmentation=dataclasses.replace(self.augmentation, **changes))
+        return self._changed(
+            lambda task: dataclasses.replace(task, augmentation=dataclasses.replace(task.augmentation, **changes))
+        )
 
     def subset(self, train: int | None = None, test: int | None = None, *, seed: int = 0) -> Images:
         """Fewer images, as evenly over the classes as they allow. None keeps all."""
@@ -264,14 +366,35 @@ class Images:
             split: None if n is None else whole(split, n, error=DataError)
             for split, n in (("train", train), ("test", test))
         }
-        parts: dict[str, ImageSet] = {}
+        return self._changed(lambda task: task._subset(counts, seed))
+
+    def _subset(self, counts: Mapping[str, int | None], seed: int) -> Images:
+        parts: dict[str, Any] = {}
         for split, count in counts.items():
             full: ImageSet = getattr(self, split)
-            if count is not None and not 1 <= count <= len(full):
+            if count is None:
+                continue
+            if not 1 <= count <= len(full):
                 raise DataError(f"of {len(full)} {split} images 1 to {len(full)} can be taken, not {count}")
-            parts[split] = full if count is None else full.take(_evenly(full.labels, count, seed, split))
+            if split == "train" and self.validation:
+                chosen, parts["validation"] = self._fewer_of_both(count, seed)
+            else:
+                chosen = splits.evenly(full.labels, count, seed, split)
+            parts[split] = full.take(chosen)
         origin = {**self.origin, "subsets": [*self.origin.get("subsets", []), [*counts.values(), seed]]}
         return dataclasses.replace(self, **parts, origin=origin)
+
+    def _fewer_of_both(self, count: int, seed: int) -> tuple[Tensor, int]:
+        """`count` training images in the proportion of those for the weights and those for validation; how many of
+        them are for validation.
+        """
+        if count < 2:
+            raise DataError("with validation data of its own, a task has 2 training images at least")
+        labels, first = self.train.labels, len(self.train) - self.validation
+        later = min(max(round(count * self.validation / len(labels)), 1, count - first), count - 1, self.validation)
+        chosen = splits.evenly(labels[:first], count - later, seed, "train")
+        held = splits.evenly(labels[first:], later, seed, "validation")
+        return torch.cat([chosen, first + held]), later
 
     # --- what it is --------------------------------------------------------------------------------
 
@@ -318,17 +441,20 @@ class Images:
 
     @cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:
-        moments = [_mean_and_std(self.train.images[:, channel]) for channel in range(self.input_shape[0])]
+        moments = [mean_and_std(self.train.images[:, channel]) for channel in range(self.input_shape[0])]
         mean, std = (torch.tensor(column, dtype=torch.float64).float() for column in zip(*moments, strict=True))
         return mean, torch.where(std > 0, std, torch.ones_like(std))
 
     # --- what a trainer and a searcher ask for -------------------------------------------------------
 
     def halves(self, seed: int, fraction: float = 0.5) -> tuple[Tensor, Tensor]:
-        """Two disjoint random parts of the training set: for the weights, and for the architecture.
+        """Two disjoint parts of the training set: for the weights, and for the architecture.
+
+        They are random, and if the task is stratified, every class of at least two training images is in both. With
+        validation data of its own, that is the second part, whatever the fraction.
 
         Returns:
-            [fraction * N] and [N - fraction * N] int64, indices into `train`.
+            About [fraction * N] and [N - fraction * N] int64, indices into `train`.
         """
         first = round(len(self.train) * fraction) if 0 < fraction < 1 else 0
         if not 0 < first < len(self.train):
@@ -336,8 +462,15 @@ class Images:
                 f"{len(self.train)} training images cannot be parted at {fraction!r}: each part needs one; "
                 "give a fraction between 0 and 1, or more images"
             )
-        order = torch.from_numpy(numpy_generator(seed, "halves").permutation(len(self.train)))
-        return order[:first], order[first:]
+        if self.validation:
+            whole_set = torch.arange(len(self.train))
+            return whole_set[: -self.validation], whole_set[-self.validation :]
+        if self.origin.get("stratified"):
+            parts = splits.stratified(self.train.labels, len(self.train) - first, seed, "halves")
+            if len(parts[1]):
+                return parts
+        second, chosen = splits.by_chance(len(self.train), first, seed, "halves")
+        return chosen, second
 
     def batch(
         self,
@@ -382,9 +515,24 @@ class Images:
         """Part of the rows of [B, K] whose largest logit is at the label, in [0, 1]."""
         return int((logits.argmax(1) == y).sum()) / len(y)
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         shape = "x".join(map(str, self.input_shape))
         return f"<{self.name}: {len(self.train)} + {len(self.test)} images of {shape}, {self.classes} classes>"
+
+    def __repr__(self) -> str:
+        """What was found: images of each part, their shape, classes, how they were split, what was left out."""
+        names = [folders.printable(name) for name in self.class_names]
+        said = []
+        if names != list(map(str, range(self.classes))):
+            said.append(f": {', '.join(names[:SHOWN_CLASSES])}{', ...' if len(names) > SHOWN_CLASSES else ''}")
+        for number, (split, part) in enumerate((("training", self.train), ("test", self.test))):
+            counts = torch.bincount(part.labels, minlength=self.classes)
+            few = [f"{names[label]} ({int(counts[label])})" for label in torch.nonzero(counts < 2 - number).flatten()]
+            if few:
+                said.append(f"; few {split} images of {', '.join(few[:3])}{', ...' if len(few) > 3 else ''}")
+        if self.validation:
+            said.append(f"; the last {self.validation} training images are for validation")
+        return f"{str(self)[:-1]}{''.join(said)}{''.join(f'; {note}' for note in self.notes)}>"
 
     # --- how it travels to other processes -----------------------------------------------------------
 
@@ -402,49 +550,6 @@ class Images:
 
 def _both(part: ImageSet) -> tuple[Tensor, Tensor]:
     return part.images, part.labels
-
-
-def _image_set(x: Any, y: Any, x_name: str, y_name: str, channels_first: bool) -> ImageSet:
-    """Images and labels as they come from a user, converted where nothing is lost, and copied."""
-    images, labels = _tensor(x, x_name), _tensor(y, y_name)
-    if images.ndim == 3:
-        images = images[:, None]
-    if images.ndim == 4 and images.shape[1] > 4 and images.shape[3] in (1, 3, 4) and not channels_first:
-        transposed = "permute(0, 3, 1, 2)" if isinstance(x, Tensor) else "transpose(0, 3, 1, 2)"
-        raise DataError(
-            f"{x_name} must be [N, C, H, W], and {list(images.shape)} looks like [N, H, W, C]; pass "
-            f"x.{transposed}, or channels_first=True if these are {images.shape[1]} channels of images "
-            f"{images.shape[3]} pixels wide"
-        )
-    if images.is_floating_point():
-        images = images.float()
-    elif images.dtype != torch.uint8:
-        raise DataError(
-            f"{x_name} must be uint8 (0 to 255) or float, not {images.dtype}; "
-            "convert it, for instance with astype('uint8') if its values are 0 to 255"
-        )
-    if labels.ndim == 2 and labels.shape[1:] != (1,):
-        raise DataError(
-            f"{y_name} must be [N], one class number an image, not {list(labels.shape)}; "
-            "one-hot labels become numbers by argmax(1)"
-        )
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise DataError(
-            f"{y_name} must be whole numbers, the classes counted from 0, not {labels.dtype}; "
-            "convert it, for instance with astype('int64')"
-        )
-    return ImageSet(images.contiguous().clone(), labels.to(torch.int64, copy=True))
-
-
-def _tensor(value: Any, name: str) -> Tensor:
-    """A CPU tensor from a tensor, an array or a nested list."""
-    if isinstance(value, Tensor):
-        return value.detach().cpu()
-    try:
-        array = np.ascontiguousarray(value)
-        return torch.from_numpy(array if array.flags.writeable else array.copy())
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} must be a torch tensor or a NumPy array of numbers: {error}") from None
 
 
 def _check_no_class_is_empty(train: Tensor, test: Tensor, classes: int) -> None:
@@ -466,130 +571,65 @@ def _check_no_class_is_empty(train: Tensor, test: Tensor, classes: int) -> None:
     )
 
 
-def _some(labels: list[int]) -> str:
-    return ", ".join(map(str, labels[:3])) + (", ..." if len(labels) > 3 else "")
+def _some(labels: Sequence[int], names: Sequence[str] | None = None) -> str:
+    shown = [str(label) if names is None else names[label] for label in labels[:3]]
+    return ", ".join(shown) + (", ..." if len(labels) > 3 else "")
 
 
-def _split(data: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
-    """A random part of the data kept for the test: (training, test)."""
-    count = round(len(data) * fraction) if 0 < fraction < 1 else 0
-    if not 0 < count < len(data):
+def _split(labels: Tensor, fraction: float, stratified: bool, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of the training images, and of a random part that is kept for the test."""
+    count = _held_out(len(labels), fraction)
+    if stratified:
+        parts = splits.stratified(labels, count, seed, "test")
+        if len(parts[1]):
+            return parts
+    return splits.by_chance(len(labels), count, seed, "test")  # also where no class has two images
+
+
+def _held_out(total: int, fraction: float) -> int:
+    share = real("test_fraction", fraction, error=DataError)
+    count = round(total * share) if 0 < share < 1 else 0
+    if not 0 < count < total:
         raise DataError(
-            f"of {len(data)} images a test set cannot be kept by test_fraction={fraction!r}: give a fraction between "
+            f"of {total} images a test set cannot be kept by test_fraction={fraction!r}: give a fraction between "
             "0 and 1, more images, or test=(x, y)"
         )
-    order = torch.from_numpy(numpy_generator(seed, "test").permutation(len(data)))
-    return data.take(order[count:]), data.take(order[:count])
+    return count
 
 
-def _evenly(labels: Tensor, count: int, *words: int | str) -> Tensor:
-    """`count` random indices, sorted, as evenly over the classes as can be."""
-    order = numpy_generator(*words, "subset").permutation(len(labels))
-    shuffled = labels.numpy()[order]
-    turn = np.zeros(len(order), dtype=np.int64)  # how many of the same class come before
-    for label in np.unique(shuffled):
-        here = np.flatnonzero(shuffled == label)
-        turn[here] = np.arange(len(here))
-    return torch.from_numpy(np.sort(order[np.argsort(turn, kind="stable")[:count]]))
+def _drawn_by_chance(task: Images, indices: tuple[Tensor, Tensor], fraction: float, seed: int) -> Callable[[], Images]:
+    """Makes the task with a test set drawn without regard to classes, from one whose parts were at `indices`."""
+
+    def make() -> Images:
+        kept, held = splits.by_chance(len(place), _held_out(len(place), fraction), seed, "test")
+        images = torch.cat([task.train.images, task.test.images])
+        labels = torch.cat([task.train.labels, task.test.labels])
+        train, test = (ImageSet(images[place[part]], labels[place[part]]) for part in (kept, held))
+        notes = (*(note for note in task.notes if "kept for the test" not in note), "test set drawn by chance")
+        return dataclasses.replace(task, train=train, test=test, notes=notes)
+
+    place = torch.argsort(torch.cat(indices))  # where each of the images now is
+    return make
 
 
-def _mean_and_std(channel: Tensor) -> tuple[float, float]:
-    """In float64 and on one thread, so that every machine gets the same; from exact sums where pixels are bytes."""
-    if channel.dtype == torch.uint8:
-        often = torch.bincount(channel.reshape(-1), minlength=256).tolist()
-        count = sum(often)
-        total = sum(n * value for value, n in enumerate(often))
-        squares = sum(n * value * value for value, n in enumerate(often))
-        return total / count, math.sqrt(count * squares - total * total) / count
-    array = channel.numpy()
-    return float(np.mean(array, dtype=np.float64)), float(np.std(array, dtype=np.float64))
+def _rare(labels: Tensor, names: Sequence[str]) -> list[str]:
+    """A sentence if there are classes with a single image, in data that is split."""
+    values, counts = labels.unique(return_counts=True)
+    alone = [names[label] for label in values[counts == 1].tolist()]
+    if not alone:
+        return []
+    shown = ", ".join(f"{name!r} (1 image)" for name in alone[:5]) + (", ..." if len(alone) > 5 else "")
+    return [
+        f"{'a class has' if len(alone) == 1 else f'{len(alone)} classes have'} too few images to be in both the "
+        f"training and the test set: {shown}; such an image is trained on, and the class is never tested; give more "
+        "images of it, or a test set of your own"
+    ]
 
 
-def _stacked(dataset: Any, what: str) -> tuple[Tensor, list[int]]:
-    """All images of a torchvision-style data set as one tensor, and the labels."""
-    try:
-        count = len(dataset)
-    except TypeError:
-        raise DataError(f"the {what} must have a length and items (image, label), like torchvision's") from None
-    if count == 0:
-        raise DataError(f"the {what} is empty: there are no images to learn from")
-    images: list[Tensor] = []
-    labels: list[int] = []
-    for image, label in _items(dataset, count, what):
-        if images and (image.shape != images[0].shape or image.dtype != images[0].dtype):
-            raise DataError(
-                f"all images must be alike: image 0 of the {what} is {list(images[0].shape)} {images[0].dtype}, "
-                f"image {len(images)} is {list(image.shape)} {image.dtype}; resize them (from_folder has size=..., "
-                "a data set takes a Resize in its transform)"
-            )
-        images.append(image)
-        labels.append(label)
-    return torch.stack(images), labels
-
-
-def _items(dataset: Any, count: int, what: str) -> Iterator[tuple[Tensor, Any]]:
-    for index in range(count):
-        try:
-            image, label = dataset[index]
-            label = label.item() if isinstance(label, Tensor | np.generic) else label
-        except (OSError, ValueError, TypeError, RuntimeError, SyntaxError) as error:  # PIL raises all of these
-            raise DataError(f"item {index} of the {what} cannot be read as (image, label): {error}") from error
-        yield _picture(image, index, what), label
-
-
-def _picture(image: Any, index: int, what: str) -> Tensor:
-    """[C, H, W] from a PIL image, an array [H, W, C] or [H, W], or a tensor [C, H, W] or [H, W]."""
-    if hasattr(image, "convert"):  # PIL
-        image = np.array(_eight_bits(image))
-    if isinstance(image, np.ndarray):
-        image = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1) if image.ndim == 3 else image))
-    if not isinstance(image, Tensor) or image.ndim not in (2, 3):
-        raise DataError(f"image {index} of the {what} is neither a PIL image nor a [C, H, W] tensor: {type(image)}")
-    return image[None] if image.ndim == 2 else image
-
-
-def _eight_bits(image: Any) -> Any:
-    """A PIL image of mode L or RGB from one of any mode. What is transparent is laid on white, as a browser does."""
-    from PIL import Image
-
-    if image.mode.startswith("I;16"):  # PIL's own conversion cuts off what is above 255
-        return Image.fromarray(np.round(np.asarray(image).astype(np.float32) / 257).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise DataError(
-            f"a picture of PIL's mode {image.mode} does not say which value is white; read it yourself, and pass "
-            "floats to Images.from_arrays"
-        )
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image if image.mode in ("L", "RGB") else image.convert("RGB")
-
-
-def _colours(path: str) -> Any:
-    """The picture in a file, RGB."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return _eight_bits(image).convert("RGB")
-
-
-def _sides(size: int | Sequence[int]) -> list[int]:
-    """[height, width]."""
-    pair = list(size) if isinstance(size, Sequence | np.ndarray) and len(size) == 2 else [size, size]
-    try:
-        return [whole("size", side, 1, error=DataError) for side in pair]
-    except DataError:
-        raise DataError(f"size is a side in pixels or a pair (height, width), not {size!r}") from None
-
-
-def _folder(path: Path, sides: list[int] | None, grey: bool) -> Any:
-    """A folder of pictures as a torchvision data set of uint8 tensors."""
-    from torchvision import datasets, transforms
-
-    steps: list[Any] = [transforms.Grayscale()] if grey else []
-    if sides is not None:
-        steps.append(transforms.Resize(sides))
-    try:
-        return datasets.ImageFolder(path, transforms.Compose([*steps, transforms.PILToTensor()]), loader=_colours)
-    except FileNotFoundError as error:
-        raise DataError(f"expected one folder of pictures a class in {path}: {error}") from None
+def _outside() -> int:
+    """`stacklevel` of a warning for whoever called into naslab's tasks."""
+    frame, level = sys._getframe(1), 1
+    here = os.path.dirname(__file__)
+    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == here:
+        frame, level = frame.f_back, level + 1
+    return level

@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -33,6 +32,7 @@ from tqdm.auto import tqdm
 from naslab import snapshot
 from naslab.architecture import Architecture
 from naslab.errors import Diverged, RunError, RunPaused, SpecError, whole
+from naslab.progress import interactive
 from naslab.randomness import seeded, torch_generator
 from naslab.tasks.order import batch_indices, epoch_length
 from naslab.threads import torch_threads
@@ -109,7 +109,7 @@ def fit(
         else:
             stack.enter_context(torch_threads(threads))
             epochs = job(network)
-        shown = (_interactive() if progress is None else progress) and group.rank == 0
+        shown = (interactive() if progress is None else progress) and group.rank == 0
         bar = stack.enter_context(tqdm(total=recipe.epochs, unit="epoch", disable=not shown))
         for row in epochs:
             history.append(row)
@@ -447,8 +447,3 @@ def _write(path: Path, state: snapshot.State) -> None:
             f"the checkpoint {path} could not be written ({error}); the one before it is still there: "
             "mend it and call fit again to go on"
         ) from error
-
-
-def _interactive() -> bool:
-    ipython = sys.modules.get("IPython")  # not imported for this: where it is not there, nobody is in a notebook
-    return sys.stderr.isatty() or (ipython is not None and ipython.get_ipython() is not None)

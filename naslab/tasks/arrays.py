@@ -1,0 +1,175 @@
+"""Arrays of a user as images [N, C, H, W]: layouts, number types, lists of pictures.
+
+Letters in shapes: N images, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from naslab.errors import DataError, unknown
+from naslab.tasks import pictures
+
+LAYOUTS = ("auto", "NCHW", "NHWC")
+
+
+class Read(NamedTuple):
+    """Images as they were read, and what is to be said of the reading."""
+
+    images: Tensor
+    """[N, C, H, W] uint8 or float32; may share memory with what came."""
+    notes: tuple[str, ...] = ()
+    """For `repr`."""
+    warnings: tuple[str, ...] = ()
+    """For the user, at once."""
+    doubt: str = ""
+    """What else the array may be, if there are not as many labels as images."""
+
+
+def checked_layout(layout: Any, channels_first: Any = False) -> str:
+    """One of `LAYOUTS`; `channels_first=True` is another way to ask for "NCHW"."""
+    asked = "auto" if layout is None else {"CHW": "NCHW", "HWC": "NHWC"}.get(layout, layout)
+    if asked not in LAYOUTS:
+        raise DataError(unknown("layout", layout, LAYOUTS))
+    if channels_first and asked == "NHWC":
+        raise DataError("channels_first=True and layout='NHWC' contradict each other; give one of them")
+    return "NCHW" if channels_first else asked
+
+
+def images(x: Any, name: str, layout: str = "auto") -> Read:
+    """Images from a tensor, an array, or a list or a pandas Series of pictures, converted where nothing is lost."""
+    items = _listed(x)
+    if items is not None and any(map(pictures.is_pil, items)):
+        return Read(stack(_from_pil(items, name), len(items), name))
+    if items is not None:
+        x = _joined(items, name)
+    found, notes, warned, doubt = tensor(x, name), (), (), ""
+    if found.ndim == 3:
+        N, H, W = found.shape
+        notes = (f"{name} {[N, H, W]} is read as [N, H, W]: one channel",)
+        doubt = (
+            f"{name} {[N, H, W]} is read as [N, H, W], {N} images of {H} x {W} pixels; if it is one image, [H, W, C] "
+            f"or [C, H, W], pass {name}[None]"
+        )
+        found = found[:, None]
+    elif found.ndim == 4 and 0 not in found.shape:
+        layout = layout if layout != "auto" else _recognised(found, name)
+        if layout == "NHWC?":
+            N, H, W, C = found.shape
+            notes = (f"{name} {[N, H, W, C]} is read as [N, H, W, C]: {C} channels of {H} x {W} pixels",)
+            warned = (f"{notes[0]} (layout='NHWC' says so, layout='NCHW' reads it the other way)",)
+        if layout != "NCHW":
+            found = found.permute(0, 3, 1, 2)
+    elif found.ndim == 2:
+        raise DataError(
+            f"{name} must be [N, C, H, W] or [N, H, W], not {list(found.shape)}; rows of pixels become images by "
+            f"reshape(-1, H, W), or reshape(-1, C, H, W)"
+        )
+    return Read(_kind(found, name), notes, warned, doubt)
+
+
+def _recognised(found: Tensor, name: str) -> str:
+    """ "NCHW", or "NHWC?" where it only looks like it."""
+    N, a, b, c = found.shape
+    guess = pictures.guess((a, b, c))
+    if guess == "HWC":
+        return "NHWC?"
+    if guess is None and a > 4 and c in (1, 3, 4):
+        raise DataError(
+            f"{name} {[N, a, b, c]} may be [N, C, H, W], {a} channels of {b} x {c} pixels, or looks like "
+            f"[N, H, W, C], {c} channels of {a} x {b} pixels; give layout='NCHW' or layout='NHWC'"
+        )
+    return "NCHW"
+
+
+def _kind(found: Tensor, name: str) -> Tensor:
+    """The tensor as uint8 or float32."""
+    if found.is_floating_point():
+        return found.float()
+    if found.dtype == torch.uint8:
+        return found
+    advice = {
+        torch.bool: "masks become images by astype('float32')",
+        torch.uint16: "values of 16 bits become floats by x.astype('float32') / 65535",
+    }.get(found.dtype, "convert it, for instance with astype('uint8') if its values are 0 to 255")
+    raise DataError(f"{name} must be uint8 (0 to 255) or float, not {found.dtype}; {advice}")
+
+
+def tensor(value: Any, name: str) -> Tensor:
+    """A CPU tensor from a tensor, an array or a nested list."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    try:
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            raise TypeError("it has masked elements; fill them, x.filled(0), or leave those examples out")
+        array = np.ascontiguousarray(value)
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} must be a torch tensor or a NumPy array of numbers: {error}") from None
+
+
+# --- lists of pictures --------------------------------------------------------------------------------
+
+
+def _listed(x: Any) -> list[Any] | None:
+    """The pictures of a list, of a pandas Series or of an array of objects; None if it is something else."""
+    column = not isinstance(x, Tensor) and str(getattr(x, "dtype", "")) == "object" and getattr(x, "ndim", 0) == 1
+    if not isinstance(x, list | tuple) and not column:
+        return None
+    items = list(x)
+    return items if items and all(pictures.is_pil(item) or hasattr(item, "shape") for item in items) else None
+
+
+def _joined(items: list[Any], name: str) -> Any:
+    """Arrays or tensors of one shape as one."""
+    shapes = [tuple(item.shape) for item in items]
+    other = next((number for number, shape in enumerate(shapes) if shape != shapes[0]), None)
+    if other is not None:
+        raise DataError(
+            f"all images must be alike: image 0 of {name} is {list(shapes[0])}, image {other} is "
+            f"{list(shapes[other])}; resize them"
+        )
+    if all(isinstance(item, Tensor) for item in items):
+        return torch.stack([item.detach().cpu() for item in items])
+    return np.stack([np.asarray(item) for item in items])
+
+
+def _from_pil(items: Iterable[Any], name: str) -> Iterator[tuple[Tensor, bool]]:
+    for number, item in enumerate(items):
+        if not pictures.is_pil(item):
+            raise DataError(f"{name} holds PIL images and others: image {number} is {type(item)}; give one kind")
+        try:
+            yield pictures.from_pil(item), True
+        except (OSError, ValueError, SyntaxError) as error:
+            raise DataError(f"image {number} of {name} cannot be read: {error}") from error
+
+
+def stack(found: Iterable[tuple[Tensor, bool]], count: int, what: str) -> Tensor:
+    """[N, C, H, W] from N tensors [C, H, W], each with whether it was a PIL image.
+
+    Grey PIL images among coloured ones become coloured: in files and data sets of photographs a few often are.
+    """
+    images = torch.empty(0)
+    grey = False  # whether all so far were grey PIL images
+    for number, (image, from_pil) in enumerate(found):
+        if number == 0:
+            images, grey = image.new_empty((count, *image.shape)), from_pil and len(image) == 1
+        elif from_pil and images.shape[1] == 3 and len(image) == 1:
+            image = image.expand(3, -1, -1)
+        elif from_pil and grey and len(image) == 3:
+            images, grey = images.repeat(1, 3, 1, 1), False
+        if image.shape != images.shape[1:] or image.dtype != images.dtype:
+            raise DataError(
+                f"all images must be alike: image 0 of the {what} is {list(images.shape[1:])} {images.dtype}, "
+                f"image {number} is {list(image.shape)} {image.dtype}; resize them (from_folder has size=..., "
+                "a data set takes a Resize in its transform)"
+            )
+        images[number] = image
+    return images

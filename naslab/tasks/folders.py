@@ -1,0 +1,324 @@
+"""A folder of pictures, looked at as a whole before anything is read: its parts, its classes, and what is no picture.
+
+Taken are `cats/1.png, dogs/7.jpg`, the same in folders `train` and `val` or `test`, and either of them inside a single
+folder, as archives unpack. Hidden files and what systems leave behind is left out, and counted.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from naslab.device import available
+from naslab.errors import DataError, whole
+from naslab.tasks import pictures
+
+ROLES = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""Names of folders, in any case, that hold a part of the data and are no classes."""
+LITTER = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__")
+"""Folders that systems make. Hidden ones, whose names begin with a dot, need no list."""
+NAMED = 10
+"""So many unreadable pictures are named in an error."""
+DEEP = 50
+"""Folders inside folders that are looked into."""
+LAYOUT = "expected one folder of pictures a class"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Pictures of the training, validation or test set."""
+
+    path: Path
+    classes: tuple[str, ...]
+    pictures: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is in a folder."""
+
+    parts: dict[str, Part]
+    """"train" always; "validation" and "test" where there are such folders."""
+    left_out: tuple[str, ...]
+    """Files and folders that were not taken, relative to the folder."""
+
+
+@dataclass
+class _Node:
+    """A folder that is not hidden."""
+
+    path: Path
+    pictures: list[str] = field(default_factory=list)
+    folders: dict[str, _Node] = field(default_factory=dict)
+
+    @property
+    def holds_pictures(self) -> bool:
+        return bool(self.pictures) or any(node.holds_pictures for node in self.folders.values())
+
+    @property
+    def parted(self) -> bool:
+        """Whether it holds folders of pictures, and no pictures itself."""
+        return not self.pictures and any(node.holds_pictures for node in self.folders.values())
+
+    def every_picture(self) -> list[str]:
+        """Paths of all pictures in it, at any depth, folder by folder."""
+        found = [(str(self.path), name) for name in self.pictures]
+        pending = list(self.folders.values())
+        while pending:
+            node = pending.pop()
+            found += [(str(node.path), name) for name in node.pictures]
+            pending += node.folders.values()
+        return [os.path.join(folder, name) for folder, name in sorted(found)]
+
+
+def look(path: str | os.PathLike[str]) -> Found:
+    """Parts, classes and pictures of the folder; `DataError` says what was found if the layout is not known."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        if folder.is_file():
+            raise DataError(
+                f"{folder} is a file; unpack it, and give the folder that holds one folder of pictures a class"
+            )
+        raise DataError(f"there is no folder {folder}; give the folder that holds one folder of pictures a class")
+    left_out: list[str] = []
+    top = _unwrapped(_walk(folder, folder, (), left_out))
+    roles: dict[str, list[_Node]] = {role: [] for role in ROLES}
+    for name, node in top.folders.items():
+        for role, names in ROLES.items():
+            if name.lower() in names and node.holds_pictures:
+                roles[role].append(node)
+    present = {role: nodes[0] for role, nodes in roles.items() if nodes}
+    if "train" in present and len(present) > 1:
+        for role, nodes in roles.items():
+            if len(nodes) > 1:
+                both = " and ".join(node.path.name for node in nodes)
+                raise DataError(f"{top.path} has {both}, and both may be the {role} set; rename or remove one of them")
+        left_out += _relative(folder, [node for node in top.folders.values() if node not in present.values()])
+        left_out += [os.path.relpath(top.path / name, folder) for name in top.pictures]
+        parts = {role: _part(_unwrapped(node), folder, left_out) for role, node in present.items()}
+    else:
+        _check_no_part(top, present)
+        parts = {"train": _part(top, folder, left_out)}
+    first = parts["train"]
+    for part in parts.values():
+        if part.classes != first.classes:
+            raise DataError(
+                f"{first.path} and {part.path} must hold the same classes; "
+                f"only one has {sorted(set(part.classes) ^ set(first.classes))}"
+            )
+    return Found(parts, tuple(left_out))
+
+
+def _walk(path: Path, top: Path, above: tuple[str, ...], left_out: list[str]) -> _Node:
+    """The folder with all below it, without what is hidden or litter. Links are followed, but not round in circles."""
+    if len(above) > DEEP:
+        raise DataError(f"folders are nested more than {DEEP} deep in {top}; give a folder nearer to the pictures")
+    node = _Node(path)
+    real = os.path.realpath(path)
+    try:
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"the folder {path} cannot be read: {error.strerror or error}") from error
+    for entry in entries:
+        hidden = entry.name.startswith(".")
+        if entry.is_dir():
+            circle = os.path.realpath(entry.path) in (*above, real)
+            if hidden or circle or entry.name.lower() in LITTER:
+                left_out.append(os.path.relpath(entry.path, top) + os.sep)
+            else:
+                node.folders[entry.name] = _walk(Path(entry.path), top, (*above, real), left_out)
+        elif hidden or not entry.name.lower().endswith(pictures.SUFFIXES) or not _regular(entry):
+            left_out.append(os.path.relpath(entry.path, top))
+        else:
+            node.pictures.append(entry.name)
+    return node
+
+
+def _regular(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, and no pipe or device, which would be waited for. A link to nothing is told when read."""
+    try:
+        return stat.S_ISREG(entry.stat().st_mode)
+    except OSError:
+        return True
+
+
+def _unwrapped(node: _Node) -> _Node:
+    """The folder inside, where there is nothing but one folder of folders."""
+    while not node.pictures and len(node.folders) == 1:
+        inside = next(iter(node.folders.values()))
+        if not inside.parted:
+            break
+        node = inside
+    return node
+
+
+def _check_no_part(top: _Node, present: dict[str, _Node]) -> None:
+    """Whether the folders of `top` are classes, though some may be called like parts of the data."""
+    if not any(node.parted for node in present.values()) and (not present or len(present) < len(top.folders)):
+        return
+    if "train" not in present:
+        names = " and ".join(node.path.name for node in present.values())
+        raise DataError(f"{top.path} has {names}, but no folder train; add one, with one folder of pictures a class")
+    raise DataError(
+        f"{LAYOUT} in {top.path}, and found {present['train'].path.name} without a val or test beside it; give "
+        f"{str(present['train'].path)!r} itself if the folders in there are the classes, or rename it if it is a class"
+    )
+
+
+def _part(node: _Node, top: Path, left_out: list[str]) -> Part:
+    if not node.folders:
+        beside = f"{len(node.pictures)} pictures, but no folders" if node.pictures else "no pictures"
+        raise DataError(
+            f"{LAYOUT} in {node.path} (cats/1.png, dogs/7.jpg), and found {beside}; move the pictures of each class "
+            "into a folder with its name, or give arrays and labels to Images.from_arrays"
+        )
+    if len(node.folders) == 1:
+        raise DataError(
+            f"{LAYOUT} in {node.path}, of at least two classes, and found the folder {', '.join(node.folders)} alone"
+        )
+    every = {name: node.folders[name].every_picture() for name in sorted(node.folders)}
+    empty = [name for name, found in every.items() if not found]
+    if empty:
+        raise DataError(
+            f"{LAYOUT} in {node.path}, and found none that can be read ({', '.join(pictures.SUFFIXES)}) in "
+            f"{', '.join(empty[:NAMED])}; remove such a folder, or put pictures into it"
+        )
+    left_out += [os.path.relpath(node.path / name, top) for name in node.pictures]
+    return Part(
+        node.path,
+        tuple(every),
+        tuple(path for found in every.values() for path in found),
+        tuple(label for label, found in enumerate(every.values()) for _ in found),
+    )
+
+
+def _relative(top: Path, nodes: list[_Node]) -> list[str]:
+    return [os.path.relpath(node.path, top) + os.sep for node in nodes]
+
+
+def some(names: Sequence[str]) -> str:
+    """How many there are, and which, shortly."""
+    shown = ", ".join(printable(name) for name in names[:3])
+    return f"{len(names)} ({shown}{', ...' if len(names) > 3 else ''})"
+
+
+def printable(name: str) -> str:
+    """The name, as it can be shown: with escapes for what is no visible character."""
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+# --- reading -------------------------------------------------------------------------------------------
+
+
+def read(parts: dict[str, Part], sides: list[int] | None, grey: bool, progress: bool) -> dict[str, Tensor]:
+    """[N, C, H, W] uint8 for each part, C being 1 or 3.
+
+    Args:
+        parts: of `Found`.
+        sides: [height, width] to which every picture is brought; None: they all have one size.
+        grey: one channel instead of three.
+        progress: whether to show a bar.
+    """
+    paths = [path for part in parts.values() for path in part.pictures]
+    bad: dict[str, str] = {}
+    sizes: Counter[tuple[int, int]] = Counter()
+    for path in tqdm(paths, "looking at pictures", unit="picture", leave=False, disable=not progress, delay=1):
+        try:
+            sizes[pictures.shown_size(path)] += 1
+        except Exception as error:  # whatever a damaged file makes PIL raise
+            bad[path] = _reason(error)
+    height, width = _common_size(sizes, bad, sides)
+    shape = (1 if grey else 3, height, width)
+    _check_memory(len(paths), shape)
+    images = torch.empty((len(paths), *shape), dtype=torch.uint8)
+    for number, path in enumerate(
+        tqdm(paths, "reading pictures", unit="picture", leave=False, disable=not progress, delay=1)
+    ):
+        if path in bad:
+            continue
+        try:
+            images[number] = _fitted(path, sides, grey)
+        except Exception as error:
+            bad[path] = _reason(error)
+    if bad:
+        _refuse(bad, len(paths))
+    counts = [len(part.pictures) for part in parts.values()]
+    return dict(zip(parts, images.split(counts), strict=True))
+
+
+def _fitted(path: str, sides: list[int] | None, grey: bool) -> Tensor:
+    from PIL import Image
+
+    picture = pictures.colours(path)
+    if grey:
+        picture = picture.convert("L")
+    if sides is not None:
+        picture = picture.resize((sides[1], sides[0]), Image.Resampling.BILINEAR)
+    return pictures.pixels(picture)
+
+
+def _common_size(sizes: Counter[tuple[int, int]], bad: dict[str, str], sides: list[int] | None) -> tuple[int, int]:
+    """(H, W) of all pictures."""
+    if sides is not None:
+        return sides[0], sides[1]
+    if not sizes:
+        return 1, 1
+    if len(sizes) > 1 and not bad:
+        often = ", ".join(f"{h} x {w} ({count})" for (h, w), count in sizes.most_common(3))
+        raise DataError(
+            f"all images must be alike, and these {sizes.total()} pictures have {len(sizes)} sizes (height x width), "
+            f"most often {often}; give size=..., for instance size=32"
+        )
+    return sizes.most_common(1)[0][0]
+
+
+def _check_memory(count: int, shape: tuple[int, int, int]) -> None:
+    """Whether the pictures, and their copies when they are split, fit into memory."""
+    needed, free = 2 * count * shape[0] * shape[1] * shape[2], available()
+    if free is not None and needed > free:
+        raise DataError(
+            f"{count} pictures of {' x '.join(map(str, shape))} take {needed / 1e9:.1f} GB to read, and "
+            f"{free / 1e9:.1f} GB of memory are free; give a smaller size=..., or fewer pictures"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a picture, without its name."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file, or a link leads nowhere"
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "no picture that can be read"
+    if "Decompression" in type(error).__name__:
+        return "more pixels than PIL.Image.MAX_IMAGE_PIXELS allows"
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _refuse(bad: dict[str, str], count: int) -> None:
+    lines = [f"{printable(path)} ({printable(reason)})" for path, reason in list(bad.items())[:NAMED]]
+    more = f", and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    raise DataError(
+        f"{len(bad)} of {count} pictures cannot be read: {', '.join(lines)}{more}; mend them, or take them out of the "
+        "folder"
+    )
+
+
+def sides(size: int | Sequence[int]) -> list[int]:
+    """[height, width] of a size."""
+    pair = list(size) if hasattr(size, "__len__") and len(size) == 2 else [size, size]  # type: ignore[arg-type]
+    try:
+        return [whole("size", side, 1, error=DataError) for side in pair]
+    except DataError:
+        raise DataError(f"size is a side in pixels or a pair (height, width), not {size!r}") from None

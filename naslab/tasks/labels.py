@@ -1,0 +1,128 @@
+"""Labels of a user as class numbers from 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from naslab.errors import DataError, unknown
+
+CONVERT = "convert it, for instance with astype('int64')"
+
+
+def class_numbers(
+    *given: tuple[Any, str], class_names: Sequence[str] | None = None
+) -> tuple[list[Tensor], tuple[str, ...] | None]:
+    """Labels of each part as [N] int64, and the names of the classes if the labels say them.
+
+    Labels that are text become the positions of the names in `class_names`, or in the sorted list of all of them.
+
+    Args:
+        given: the labels of each part, and what they are called in an error.
+        class_names: names that are known already.
+    """
+    arrays = [_array(value, name) for value, name in given]
+    text = [array.dtype.kind == "U" for array in arrays]
+    if not any(text):
+        return [torch.from_numpy(array) for array in arrays], None
+    if not all(text):
+        raise DataError(
+            f"{given[text.index(True)][1]} holds text and {given[text.index(False)][1]} numbers: give labels of one "
+            "kind"
+        )
+    known = np.unique(np.concatenate(arrays)).tolist() if class_names is None else [str(name) for name in class_names]
+    position = {name: number for number, name in enumerate(known)}
+    for array, (_, name) in zip(arrays, given, strict=True):
+        strange = next((label for label in array.tolist() if label not in position), None)
+        if strange is not None:
+            raise DataError(f"{name} holds the label {strange!r}, which is none of class_names: "
+                            f"{unknown('class', strange, known)}")  # fmt: skip
+    numbers = [torch.tensor([position[label] for label in array.tolist()], dtype=torch.int64) for array in arrays]
+    return numbers, tuple(known)
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    """[N] int64 or text."""
+    array = _plain(value, name)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise DataError(
+            f"{name} must be [N], one class number an image, not {list(array.shape)}; {_shape_advice(array)}"
+        )
+    if array.dtype.kind == "O":
+        array = _of_objects(array, name)
+    if array.dtype.kind in "UST":
+        array = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array.astype(str)
+        _all_there(array == "", "empty", name)
+        return array
+    if array.dtype.kind == "f":
+        _all_there(~np.isfinite(array), "NaN or infinite", name)
+        broken = np.flatnonzero(array != np.round(array))
+        advice = CONVERT
+        if len(broken):
+            advice = f"{array[broken[0]]:g} at {broken[0]} is no class; numbers on a scale are not classes"
+        raise DataError(f"{name} must be whole numbers, the classes counted from 0, not {array.dtype}; {advice}")
+    if array.dtype.kind not in "iu":
+        raise DataError(f"{name} must be whole numbers, the classes counted from 0, not {array.dtype}; {CONVERT}")
+    if array.dtype.kind == "u" and len(array) and int(array.max()) > np.iinfo(np.int64).max:
+        raise DataError(f"{name} must be class numbers from 0; the largest one is {int(array.max())}")
+    return array.astype(np.int64)  # a copy
+
+
+def _plain(value: Any, name: str) -> np.ndarray:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    if isinstance(value, list | tuple):
+        value = [item.item() if math.prod(getattr(item, "shape", (2,))) == 1 else item for item in value]
+        kinds = {isinstance(item, str | bytes) for item in value}
+        if len(kinds) > 1:
+            value = np.array([*value, None], dtype=object)[:-1]  # NumPy would make text of the numbers
+    try:
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            raise TypeError("it has masked elements; leave those examples out")
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} must be a torch tensor or a NumPy array of labels, one an image: {error}") from None
+
+
+def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
+    """What pandas and lists of mixed things make: objects, which may all be text or all be whole numbers."""
+    items = array.tolist()
+    _all_there(np.array([_missing(item) for item in items], dtype=bool), "missing", name)
+    if all(isinstance(item, str | bytes) for item in items):
+        return np.array([item.decode(errors="replace") if isinstance(item, bytes) else item for item in items])
+    if all(isinstance(item, int | np.integer) and not isinstance(item, bool) for item in items):
+        return _plain(items, name)
+    kinds = sorted({type(item).__name__ for item in items})
+    raise DataError(f"{name} must be whole numbers, or text, one label an image; it holds {', '.join(kinds)}")
+
+
+def _missing(item: Any) -> bool:
+    """Whether it is None, NaN, or pandas' NA or NaT."""
+    return item is None or type(item).__name__ in ("NAType", "NaTType") or (isinstance(item, float) and item != item)
+
+
+def _all_there(bad: np.ndarray, what: str, name: str) -> None:
+    if bad.any():
+        raise DataError(
+            f"{int(bad.sum())} of {len(bad)} labels in {name} are {what}, the first is that of image "
+            f"{int(np.flatnonzero(bad)[0])}; leave out images without a label"
+        )
+
+
+def _shape_advice(array: np.ndarray) -> str:
+    if array.ndim == 2 and array.shape[0] == 1:
+        return "one row becomes [N] by y.ravel()"
+    if array.ndim != 2:
+        return "give one label an image"
+    one_hot = array.dtype.kind in "biuf" and bool(((array == 0) | (array == 1)).all() and (array.sum(1) == 1).all())
+    if one_hot:
+        return "one-hot labels become numbers by argmax(1)"
+    return "an image has one class here: rows of scores become numbers by argmax(1), several labels an image do not"
