@@ -111,13 +111,14 @@ def genotype_graph(genotype: Genotype, part: str) -> nx.DiGraph:
     """The cell as a graph: inputs 0 and 1, nodes 2, 3, ..., the output -1; two operations of one pair of nodes are
     named together."""
     graph = nx.DiGraph()
-    for state in range(2 + len(genotype.nodes(part))):
+    nodes = genotype.nodes(part)
+    for state in range(2 + len(nodes)):
         graph.add_node(state, part=part, label=str(state), role="input" if state < 2 else "node")
     graph.add_node(-1, part=part, label="c_{k}", role="output")
-    for position, (operation, source) in enumerate(getattr(genotype, part)):
-        state = 2 + position // 2
-        if graph.has_edge(source, state):
-            operation = f"{graph.edges[source, state]['op']} + {operation}"
-        graph.add_edge(source, state, op=operation)
+    for state, entries in enumerate(nodes, start=2):
+        for operation, source in entries:
+            if graph.has_edge(source, state):
+                operation = f"{graph.edges[source, state]['op']} + {operation}"
+            graph.add_edge(source, state, op=operation)
     graph.add_edges_from((state, -1) for state in getattr(genotype, f"{part}_concat"))
     return graph

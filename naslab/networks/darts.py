@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from naslab.errors import SpecError
 from naslab.networks import sizes
-from naslab.networks.genotype import Genotype
-from naslab.operations.images import DARTS_OPERATIONS, FactorizedReduce, ReLUConvBN
+from naslab.networks.genotype import GENOTYPE_OPERATIONS, Genotype
+from naslab.networks.mixture import total
+from naslab.operations.images import FactorizedReduce, ReLUConvBN
 
 STEM_MULTIPLIER = 3
 
@@ -110,24 +111,27 @@ class Cell(nn.Module):
     def __init__(self, genotype: Genotype, cell: CellPlan) -> None:
         super().__init__()
         self.preprocess = Preprocess(cell, affine=True)
-        edges = getattr(genotype, cell.part)
-        self.sources = [source for _, source in edges]
+        nodes = genotype.nodes(cell.part)
+        self.sources = [[source for _, source in node] for node in nodes]
         self.concat = getattr(genotype, f"{cell.part}_concat")
         self.operations = nn.ModuleList(
-            DARTS_OPERATIONS[operation](cell.channels, 2 if cell.reduction and source < 2 else 1, True)
-            for operation, source in edges
+            GENOTYPE_OPERATIONS[operation](cell.channels, 2 if cell.reduction and source < 2 else 1, True)
+            for node in nodes
+            for operation, source in node
         )
 
     def forward(self, before_last: Tensor, last: Tensor, drop_path_probability: float) -> Tensor:
         states = self.preprocess(before_last, last)
-        outputs = []
-        for operation, source in zip(self.operations, self.sources, strict=True):
-            output = operation(states[source])
-            if self.training and drop_path_probability > 0 and not isinstance(operation, nn.Identity):
-                output = drop_path(output, drop_path_probability)
-            outputs.append(output)
-            if len(outputs) % 2 == 0:
-                states.append(outputs[-2] + outputs[-1])
+        operations = iter(self.operations)
+        for sources in self.sources:
+            outputs = []
+            for source in sources:
+                operation = next(operations)
+                output = operation(states[source])
+                if self.training and drop_path_probability > 0 and not isinstance(operation, nn.Identity):
+                    output = drop_path(output, drop_path_probability)
+                outputs.append(output)
+            states.append(total(outputs))
         return torch.cat([states[i] for i in self.concat], dim=1)
 
 

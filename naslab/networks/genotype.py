@@ -5,22 +5,31 @@
 
 Two entries (operation, input) make a node, which is their sum. Inputs 0 and 1 are the outputs of the two cells
 before, 2 the first node, and so on. The concatenation of the nodes in `concat` is the output of the cell.
+
+A cell may also keep all of its edges, as those of SNAS (`SNAS_mild_edge_all`): the first node then has 2 entries, the
+next 3, and so on, each node one entry for every state before it, in any order. Which of the two it is follows from the
+number of entries and from `concat`: no list of entries is a sensible cell in both ways.
 """
 
 from __future__ import annotations
 
-import ast
+import itertools
 import json
-import warnings
 from dataclasses import dataclass, fields
 from typing import Any
 
-from naslab.errors import SpecError, unknown
-from naslab.operations.images import DARTS_OPERATIONS
+from naslab.errors import SpecError, unknown, whole
+from naslab.networks import genotype_text
+from naslab.networks.genotype_text import FIELDS, FORM, MAX_ENTRIES, MAX_NODES, MAX_TEXT, RECURRENT, UNUSED
+from naslab.operations.images import DARTS_OPERATIONS, NASBENCH201_OPERATIONS, Operation
+from naslab.operations.nasnet import NASNET_OPERATIONS
 
-MAX_TEXT = 64 * 1024
-MAX_NODES = 64
-FORM = "Genotype(normal=[('op', input), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])"
+GENOTYPE_OPERATIONS: dict[str, Operation] = {**DARTS_OPERATIONS, **NASNET_OPERATIONS, **NASBENCH201_OPERATIONS}
+"""All operations that a genotype may name, more than any one space searches over."""
+NOISE = (
+    "'noise' (random numbers instead of the input, of the search space S4 of RobustDARTS) is an operation that "
+    "naslab does not have; put another in its place"
+)
 
 Edges = tuple[tuple[str, int], ...]
 
@@ -41,9 +50,13 @@ class Genotype:
             object.__setattr__(self, f"{part}_concat", concat)
 
     def nodes(self, part: str) -> list[Edges]:
-        """The entries of each node of `"normal"` or `"reduce"`, two a node."""
+        """The entries of each node of `"normal"` or `"reduce"`: two, or one for every state before it."""
         edges: Edges = getattr(self, part)
-        return [edges[start : start + 2] for start in range(0, len(edges), 2)]
+        return _grouped(edges, _sizes(edges, getattr(self, f"{part}_concat")))
+
+    def keeps_all_edges(self, part: str) -> bool:
+        """Whether every node reads every state before it, once."""
+        return _all_edges(self.nodes(part))
 
     def __repr__(self) -> str:
         return (
@@ -52,19 +65,19 @@ class Genotype:
         )
 
     @classmethod
-    def parse(cls, text: str) -> Genotype:
-        """Read the published text. Nothing is evaluated; `SpecError`, and nothing else, on anything else."""
-        if not isinstance(text, str) or len(text) > MAX_TEXT:
-            raise SpecError(f"a genotype is a text of at most {MAX_TEXT} characters: {FORM}")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Python's remarks on strange literals
-                call = ast.parse(text.strip(), mode="eval").body
-            return cls._from_fields(_read_call(call))
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            if isinstance(error, SpecError):
-                raise
-            raise SpecError(f"not a genotype ({type(error).__name__}); expected {FORM}") from None
+    def parse(cls, given: Any, *, which: str | int | None = None) -> Genotype:
+        """Read a genotype in any form in which it is published or logged (`genotype_text`): as text; as the namedtuple
+        of the authors' code, or any object with its fields; as a dict. Nothing is evaluated; `SpecError`, and nothing
+        else, on anything else.
+
+        Args:
+            given: for instance "DARTS_V2 = Genotype(normal=[('sep_conv_3x3', 0), ...], ...)".
+            which: where a text holds several, the name of one, "DARTS_V2", or its number (-1 the last).
+        """
+        if isinstance(given, Genotype):
+            return given
+        record = genotype_text.read(given, which) if isinstance(given, str) else genotype_text.fields_of(given)
+        return cls._from_fields(record)
 
     def to_json(self) -> str:
         return json.dumps({field.name: getattr(self, field.name) for field in fields(self)})
@@ -82,72 +95,125 @@ class Genotype:
 
     @classmethod
     def _from_fields(cls, record: Any) -> Genotype:
-        known = [field.name for field in fields(cls)]
         if not isinstance(record, dict):
-            raise SpecError(f"expected an object with the keys {', '.join(known)}, got {type(record).__name__}")
-        for key in record:
-            if key not in known:
-                raise SpecError(unknown("key of a genotype", key, known))
-        if missing := [key for key in known if key not in record]:
+            raise SpecError(f"expected an object with the keys {', '.join(FIELDS)}, got {type(record).__name__}")
+        if "recurrent" in record:
+            raise SpecError(RECURRENT)
+        given = {key: value for key, value in record.items() if key not in UNUSED or value is not None}
+        for key in given:
+            if key not in FIELDS:
+                raise SpecError(unknown("key of a genotype", key, FIELDS))
+        if missing := [key for key in FIELDS if key not in given]:
             raise SpecError(f"the genotype lacks {', '.join(missing)}; expected {FORM}")
-        return cls(**record)
+        return cls(**given)
 
 
-def _cell(part: str, edges: Any, concat: Any) -> tuple[Edges, tuple[int, ...]]:
+def _cell(part: str, given: Any, concat: Any) -> tuple[Edges, tuple[int, ...]]:
     """The entries and the concatenation of a cell, checked and frozen."""
-    if not isinstance(edges, list | tuple) or not isinstance(concat, list | tuple | range):
+    given, concat = _plain(given), _plain(concat)
+    if not isinstance(given, list | tuple) or not isinstance(concat, list | tuple | range):
         raise SpecError(f"{part} and {part}_concat must be lists; expected {FORM}")
-    if len(edges) % 2 or not 2 <= len(edges) <= 2 * MAX_NODES:
-        raise SpecError(f"{part} must have two entries a node and 1 to {MAX_NODES} nodes, not {len(edges)} entries")
-    checked = []
-    for position, entry in enumerate(edges):
-        if not isinstance(entry, list | tuple) or len(entry) != 2:
-            raise SpecError(f"{part}: entry {position} must be a pair (operation, input), not {entry!r:.80}")
-        operation, source = entry
-        if not isinstance(operation, str) or operation not in DARTS_OPERATIONS:
-            raise SpecError(f"{part}: entry {position}: {unknown('operation', operation, DARTS_OPERATIONS)}")
-        checked.append((operation, _index(f"{part}: input of entry {position}", source, 0, 2 + position // 2)))
-    nodes = len(edges) // 2
-    if not 1 <= len(concat) <= nodes:
-        raise SpecError(f"{part}_concat must name 1 to {nodes} nodes, not {len(concat)}")
-    outputs = tuple(_index(f"{part}_concat", node, 2, 2 + nodes) for node in concat)
+    if len(given) > MAX_ENTRIES or len(concat) > MAX_NODES:
+        raise SpecError(f"{part} must have 1 to {MAX_NODES} nodes, not {len(given)} entries")
+    nested = bool(given) and all(_is_node(entry) for entry in given)
+    entries = [entry for node in given for entry in _plain(node)] if nested else list(given)
+    edges = tuple(_entry(part, position, entry) for position, entry in enumerate(entries[: MAX_ENTRIES + 1]))
+    outputs = tuple(_index(f"{part}_concat", node, 0, 2 + MAX_NODES) for node in concat)
+    sizes = _sizes(edges, outputs)
+    if nested and [len(node) for node in given] != sizes:
+        raise SpecError(
+            f"the nodes of {part} have {', '.join(str(len(node)) for node in given)} entries; expected two each, or "
+            f"one for every state before it ({', '.join(str(2 + node) for node in range(len(given)))})"
+        )
+    if sum(sizes) != len(edges) or not 1 <= len(sizes) <= MAX_NODES:
+        raise SpecError(
+            f"{part} must have two entries a node, or one for every state before it (2, 3, 4, ...), and 1 to "
+            f"{MAX_NODES} nodes, not {len(edges)} entries"
+        )
+    _check_graph(part, edges, outputs, sizes)
+    return edges, outputs
+
+
+def _plain(value: Any) -> Any:
+    """An array of NumPy's or torch's as a list; anything else as it is."""
+    return value.tolist() if hasattr(value, "tolist") and getattr(value, "ndim", 0) else value
+
+
+def _is_node(entry: Any) -> bool:
+    """Whether it is a list of entries, rather than an entry."""
+    return isinstance(entry, list | tuple) and bool(entry) and isinstance(entry[0], list | tuple)
+
+
+def _entry(part: str, position: int, entry: Any) -> tuple[str, int]:
+    """An operation and its input; a third part, the weight that the operation had in a search, is left out."""
+    weighed = isinstance(entry, list | tuple) and len(entry) == 3 and isinstance(entry[2], float)
+    if not isinstance(entry, list | tuple) or (len(entry) != 2 and not weighed):
+        raise SpecError(f"{part}: entry {position} must be a pair (operation, input), not {entry!r:.80}")
+    operation, source = entry[:2]
+    if operation == "noise":
+        raise SpecError(f"{part}: entry {position}: {NOISE}")
+    if not isinstance(operation, str) or operation not in GENOTYPE_OPERATIONS:
+        raise SpecError(f"{part}: entry {position}: {unknown('operation', operation, GENOTYPE_OPERATIONS)}")
+    return str(operation), _index(f"{part}: input of entry {position}", source, 0, 2 + MAX_NODES)
+
+
+def _sizes(edges: Edges, outputs: tuple[int, ...]) -> list[int]:
+    """How many entries each node has: all edges where the entries can be read so, else two.
+
+    The two readings never contend. All edges of n > 1 nodes, n (n + 3) / 2 entries, are more than 2 n; read two a node
+    they would make a node after state n + 1, the last one that all edges may concatenate, and nothing would read it.
+    """
+    nodes = next((n for n in range(1, MAX_NODES + 1) if n * (n + 3) // 2 >= len(edges)), MAX_NODES)
+    sizes = [2 + node for node in range(nodes)]
+    fits = sum(sizes) == len(edges) and max(outputs, default=0) < 2 + nodes
+    return sizes if fits and (len(edges) % 2 or _all_edges(_grouped(edges, sizes))) else [2] * (len(edges) // 2)
+
+
+def _grouped(edges: Edges, sizes: list[int]) -> list[Edges]:
+    ends = list(itertools.accumulate(sizes))
+    return [edges[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+def _all_edges(nodes: list[Edges]) -> bool:
+    """Whether every node reads every state before it, once."""
+    return all(sorted(source for _, source in node) == list(range(2 + i)) for i, node in enumerate(nodes))
+
+
+def _check_graph(part: str, edges: Edges, outputs: tuple[int, ...], sizes: list[int]) -> None:
+    """`SpecError` where a node reads what is not there yet, or is itself read by nothing."""
+    nodes, position = len(sizes), 0
+    read = set(outputs)
+    for node, entries in enumerate(_grouped(edges, sizes)):
+        for _, source in entries:
+            read.add(_index(f"{part}: input of entry {position}", source, 0, 2 + node))
+            position += 1
+        if sizes[-1] > 2 and len({source for _, source in entries}) < len(entries):
+            raise SpecError(
+                f"{part}: node {node} reads {[source for _, source in entries]}; where all edges are kept, it reads "
+                f"each of the states 0 to {1 + node} once"
+            )
+    if not 1 <= len(outputs) <= nodes:
+        raise SpecError(f"{part}_concat must name 1 to {nodes} nodes, not {len(outputs)}")
+    for output in outputs:
+        _index(f"{part}_concat", output, 2, 2 + nodes)
     if len(set(outputs)) != len(outputs):
         raise SpecError(f"{part}_concat names a node twice: {list(outputs)}")
-    return tuple(checked), outputs
+    if unread := [state for state in range(2, 2 + nodes) if state not in read]:
+        raise SpecError(
+            f"{part}: nothing reads {', '.join(map(str, unread))} of the states 2 to {1 + nodes}, and {part}_concat, "
+            f"{list(outputs)}, leaves them out, so that they would be computed for nothing; are the {len(edges)} "
+            f"entries (two a node, or all edges: 2, 3, 4, ...) and {part}_concat of the same cell?"
+        )
 
 
 def _index(what: str, value: Any, low: int, end: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value < end:
+    try:
+        number = whole(what, value)
+    except SpecError:
+        number = -1
+    if not low <= number < end:
         raise SpecError(f"{what} must be a whole number from {low} to {end - 1}, not {value!r:.80}")
-    return value
-
-
-def _read_call(node: ast.expr) -> dict[str, Any]:
-    """`Genotype(key=value, ...)` as a dict."""
-    match node:
-        case ast.Call(func=ast.Name(id="Genotype"), args=[], keywords=keywords):
-            record: dict[str, Any] = {}
-            for keyword in keywords:
-                if keyword.arg is None or keyword.arg in record:
-                    raise SpecError(f"each key of a genotype is written once, by name; expected {FORM}")
-                record[keyword.arg] = _read(keyword.value)
-            return record
-    raise SpecError(f"expected {FORM}")
-
-
-def _read(node: ast.expr, depth: int = 0) -> Any:
-    """A literal made of strings, whole numbers, lists, tuples and `range(start, stop)`, three levels deep."""
-    match node:
-        case ast.Constant(value=str() | int() as value):
-            return value
-        case ast.List(elts=elements) | ast.Tuple(elts=elements) if depth < 2 and len(elements) <= 2 * MAX_NODES:
-            return [_read(element, depth + 1) for element in elements]
-        case ast.Call(
-            func=ast.Name(id="range"), args=[ast.Constant(value=start), ast.Constant(value=stop)], keywords=[]
-        ):
-            low = _index("start of range", start, 0, MAX_NODES + 2)
-            return list(range(low, _index("stop of range", stop, low, MAX_NODES + 3)))
-    raise SpecError(f"a genotype holds only names, whole numbers, lists and range(a, b); expected {FORM}")
+    return number
 
 
 DARTS_V1 = Genotype(

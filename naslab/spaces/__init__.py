@@ -10,7 +10,7 @@ from naslab.errors import SpecError, unknown
 from naslab.registry import named
 from naslab.spaces.chain import Chain
 from naslab.spaces.chain_skips import ChainSkips
-from naslab.spaces.darts_cell import DartsCell
+from naslab.spaces.darts_cell import DartsCell, DartsCellAllEdges
 from naslab.spaces.enas_macro import EnasMacro
 from naslab.spaces.enas_micro import EnasMicro
 from naslab.spaces.evolving import Evolving
@@ -32,6 +32,7 @@ SPACES: dict[str, type[Space]] = {
     space.name: space
     for space in (
         DartsCell,
+        DartsCellAllEdges,
         NASBench101,
         NASBench201,
         NASBenchMacro,
@@ -56,6 +57,7 @@ __all__ = [
     "Chain",
     "ChainSkips",
     "DartsCell",
+    "DartsCellAllEdges",
     "DrawnSupernet",
     "EnasMacro",
     "EnasMicro",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import networkx as nx
 
@@ -80,14 +80,17 @@ class NASNetCell(FixedSpace):
 
     # --- the published form ----------------------------------------------------------------------
 
-    def from_genotype(self, genotype: Genotype) -> Architecture:
-        """The architecture of a genotype in the form that DARTS made common; its nodes are sums, and its output must
-        be what no node reads, as in NASNet and AmoebaNet."""
+    def from_genotype(self, genotype: Any) -> Architecture:
+        """The architecture of a genotype in the form that DARTS made common (anything that `Genotype.parse` reads); its
+        nodes are sums, and its output must be what no node reads, as in NASNet and AmoebaNet."""
+        genotype = Genotype.parse(genotype)
         choices: list[Option] = []
         for part in PARTS:
             nodes = genotype.nodes(part)
             if len(nodes) != self.blocks:
                 raise SpecError(f"{self.name}: expected {self.blocks} nodes in {part!r}, got {len(nodes)}")
+            if any(len(node) != 2 for node in nodes):
+                raise SpecError(f"{self.name}: a block reads two states; the nodes of {part!r} read all before them")
             blocks = []
             for (first_op, first), (second_op, second) in nodes:
                 blocks.append(Block((first, second), (first_op, second_op), "add"))
@@ -99,9 +102,14 @@ class NASNetCell(FixedSpace):
                 )
         return self.architecture(choices)
 
-    def parse(self, text: str) -> Architecture:
-        """Read the published text `Genotype(normal=[...], ...)`."""
-        return self.from_genotype(Genotype.parse(text))
+    def parse(self, text: Any, *, which: str | int | None = None) -> Architecture:
+        """Read the published text `Genotype(normal=[...], ...)`, in any of its forms (`Genotype.parse`).
+
+        Args:
+            text: for instance "NASNet = Genotype(normal=[('sep_conv_5x5', 1), ...], ...)".
+            which: where a text holds several, the name of one, "NASNet", or its number (-1 the last).
+        """
+        return self.from_genotype(Genotype.parse(text, which=which))
 
     # --- graph and network -----------------------------------------------------------------------
 

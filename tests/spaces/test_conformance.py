@@ -23,6 +23,7 @@ from naslab.spaces import (
     Chain,
     ChainSkips,
     DartsCell,
+    DartsCellAllEdges,
     DrawnSupernet,
     EnasMacro,
     EnasMicro,
@@ -104,6 +105,11 @@ CASES = {
     "darts_cell": Case(DartsCell(channels=2, cells=3), darts_size(4, 7), DartsCell(nodes=1, channels=2, cells=2)),
     "darts_cell laptop": Case(
         DartsCell.laptop(), darts_size(3, 5), DartsCell(nodes=2, operations=("skip_connect", "dil_conv_3x3"))
+    ),
+    "darts_cell_all_edges": Case(
+        DartsCellAllEdges(nodes=3, channels=2, cells=3),
+        8 ** (2 * (2 + 3 + 4)),
+        DartsCellAllEdges(nodes=1, operations=("none", "skip_connect", "max_pool_3x3")),
     ),
     "nasbench101": Case(NASBench101.laptop(), 1_293_208, NASBench101(vertices=5)),
     "nasbench201": Case(NASBench201(channels=2, cells=1), 5**6, NASBench201()),

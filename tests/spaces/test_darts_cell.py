@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 
 from naslab.errors import SpecError
 from naslab.networks.genotype import DARTS_V1, DARTS_V2, Genotype
@@ -129,14 +132,69 @@ def test_nonsense_is_refused(parameters, sentence):
 def test_genotypes_that_are_not_in_the_space():
     with pytest.raises(SpecError, match="expected 3 nodes"):
         DartsCell(nodes=3).from_genotype(DARTS_V1)
-    with pytest.raises(SpecError, match="unknown option 'dil_conv_3x3'"):
+    with pytest.raises(SpecError, match="node 3 of 'normal', from 2: unknown operation 'dil_conv_3x3'"):
         DartsCell(operations=("skip_connect", "sep_conv_3x3", "max_pool_3x3")).from_genotype(DARTS_V2)
     twice = ((("skip_connect", 0), ("sep_conv_3x3", 0)), (2,))
     with pytest.raises(SpecError, match="reads input 0 twice"):
         DartsCell(nodes=1).from_genotype(Genotype(*twice, *twice))
     none = ((("none", 0), ("sep_conv_3x3", 1)), (2,))
-    with pytest.raises(SpecError, match="unknown option 'none'"):
+    with pytest.raises(SpecError, match="node 0 of 'normal', from 0: unknown operation 'none'"):
         DartsCell(nodes=1).from_genotype(Genotype(*none, *none))
     partial = Genotype(DARTS_V1.normal, (3, 4, 5), DARTS_V1.reduce, DARTS_V1.reduce_concat)
     with pytest.raises(SpecError, match="all of them concatenated"):
         SPACE.from_genotype(partial)
+    every = str(SPACE.all_edges().genotype(SPACE.all_edges().sample(numpy_generator("every"))))
+    with pytest.raises(SpecError, match=r"node 1 of 'normal' reads 3 states.*DartsCellAllEdges.*Genotype\.parse"):
+        SPACE.parse(every)
+
+
+# --- all edges -------------------------------------------------------------------------------------
+
+
+def test_all_edges_keep_the_strongest_operation_of_each():
+    space = DartsCell(nodes=2, operations=("none", "skip_connect", "sep_conv_3x3"), channels=2, cells=3).all_edges()
+    assert space.edges() == {"normal": 5, "reduce": 5}
+    rng = numpy_generator("all edges")
+    matrices = {part: rng.random((5, 3)) for part in ("normal", "reduce")}
+    matrices["normal"][3] = (0.4, 0.4, 0.2)  # a tie
+    architecture = space.derive(matrices)
+    genotype = space.genotype(architecture)
+    strongest = [space.operations[max(range(3), key=row.__getitem__)] for row in matrices["normal"].tolist()]
+    assert [operation for operation, _ in genotype.normal] == strongest
+    assert strongest[3] == "none"
+    assert [source for _, source in genotype.normal] == [0, 1, 0, 1, 2]
+    assert space.parse(str(genotype)) == space.from_genotype(genotype) == architecture
+    assert space.derive(space.one_hot(architecture)) == architecture
+    edges = [(u, v, op) for u, v, op in space.graph(architecture).edges(data="op") if op and u.startswith("normal")]
+    assert len(edges) == 5 - strongest.count("none")
+    task = SimpleNamespace(input_shape=(1, 8, 8), classes=3)
+    assert len(space.build(architecture, task).cells[0].operations) == 5
+
+
+def test_all_edges_and_the_supernet_are_one_network():
+    """Under the one-hot weights of an architecture the supernet computes its edges, all of them, and no others."""
+    space = DartsCell(nodes=2, operations=("none", "skip_connect", "max_pool_3x3"), channels=2, cells=3)
+    every, task = space.all_edges(), SimpleNamespace(input_shape=(1, 8, 8), classes=3)
+    assert (every.nodes, every.operations, every.channels, every.cells) == (2, space.operations, 2, 3)
+    architecture = every.architecture(["skip_connect"] * 4 + ["none"] + ["max_pool_3x3"] * 5)
+    supernet = every.supernet(task)
+    weights = {part: torch.from_numpy(matrix) for part, matrix in every.one_hot(architecture).items()}
+    seen = []
+    supernet.cells[0].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    supernet(torch.randn(2, 1, 8, 8), weights)
+    assert seen[0].shape == (2, 4, 8, 8)
+    torch.testing.assert_close(seen[0][:, :2], seen[0][:, 2:])  # both nodes add up the two inputs, and no more
+    assert len(seen[0].unique()) > 100
+
+
+def test_cells_of_two_edges_among_those_of_all():
+    space = DartsCell.paper().all_edges()
+    for genotype in (DARTS_V1, DARTS_V2):
+        found = space.genotype(space.from_genotype(genotype))
+        for part in ("normal", "reduce"):
+            for node, every in zip(genotype.nodes(part), found.nodes(part), strict=True):
+                assert set(node) == {entry for entry in every if entry[0] != "none"}
+    with pytest.raises(SpecError, match="unknown operation 'none'"):
+        DartsCell(operations=DARTS_SEARCHED[1:]).all_edges().from_genotype(DARTS_V1)
+    with pytest.raises(SpecError, match="more edges than an architecture has choices"):
+        DartsCell(nodes=63).all_edges()

@@ -1,0 +1,265 @@
+"""Finds and reads genotypes in text, in the forms in which the field publishes and logs them.
+
+    Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), ...)      as printed
+    Genotype(normal=[[('sep_conv_3x3', 0), ('skip_connect', 1)], ...], ...)          node by node
+    DARTS_V2 = Genotype(...)                                                         a line, or all, of a genotypes.py
+    10/21 05:11:10 PM genotype = Genotype(...)                                       a line of a log
+    {"normal": [["sep_conv_3x3", 0], ...], ...}                                      a dict, or JSON
+
+Numbers may be NumPy's or torch's as they print them (`np.int64(0)`, `tensor(0)`), lists may be tuples or ranges.
+Nothing is evaluated: the text becomes a syntax tree (`ast`), of which only literals are read. What a genotype must
+satisfy is checked in `genotype.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from naslab.errors import SpecError, unknown
+
+MAX_TEXT = 64 * 1024
+MAX_NODES = 64
+MAX_ENTRIES = MAX_NODES * (MAX_NODES + 3) // 2
+"""Of a cell that keeps all edges: 2 + 3 + ... for its nodes."""
+MAX_DEPTH = 3
+"""Lists in lists: the nodes of a cell, the entries of a node, the two parts of an entry."""
+FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
+UNUSED = ("connectN", "connects")
+"""Further fields of the genotypes of AutoDL-Projects, which are None."""
+FORM = "Genotype(normal=[('op', input), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])"
+RECURRENT = (
+    "this is a recurrent cell (fields 'recurrent' and 'concat'), for sequences; a genotype of an image network has a "
+    f"normal and a reduction cell: {FORM}"
+)
+
+_LITERALS = f"a genotype holds only names, whole numbers, lists and range(a, b); expected {FORM}"
+_CALL = re.compile(r"\bGenotype\s*\(")
+_TOKEN = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|#[^\n]*|[()]")
+_NAMED = re.compile(r"([A-Za-z_]\w*)[\"']?\s*[=:][\s\\(]*(?:\w+\.)*$")
+_ANNOTATED = re.compile(r"(?:^|\n)\s*([A-Za-z_]\w*)\s*:\s*[\w.]+\s*=[\s\\(]*(?:\w+\.)*$")
+_ALIAS = re.compile(r"^[ \t]*([A-Za-z_]\w*)[ \t]*=[ \t]*([A-Za-z_]\w*)[ \t]*(?:#.*)?$", re.MULTILINE)
+_BEFORE = 200
+"""Characters before a genotype in which its name is looked for."""
+_MOST_UNCLOSED = 8
+"""Genotypes without an end that are passed over; each costs a pass through the text."""
+_INTEGERS = re.compile(r"u?int(8|16|32|64|c|p|_)?|u?long(long)?")
+
+
+class Written(NamedTuple):
+    """A genotype in a text."""
+
+    name: str
+    """What it is assigned to; empty where nothing is."""
+    text: str
+    """`Genotype(...)`."""
+
+
+def read(text: Any, which: str | int | None = None) -> dict[str, Any]:
+    """The fields of a genotype in a text. Raises `SpecError`, and nothing else, on anything else.
+
+    Args:
+        text: at most `MAX_TEXT` characters.
+        which: of several, the name that it is assigned to, or its number (0 the first, -1 the last).
+    """
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
+        came = f"this one has {len(text)}" if isinstance(text, str) else f"not {type(text).__name__}"
+        raise SpecError(f"a genotype is a text of at most {MAX_TEXT} characters, {came}: {FORM}")
+    found = list(written(text))
+    if not found:
+        bare = re.sub(r"^\s*[A-Za-z_]\w*\s*=", "", text).strip()
+        if not bare.startswith(("{", "[", "(", "dict(", "OrderedDict(")):
+            raise SpecError(f"there is no genotype in {text.strip()!r:.80}; expected {FORM}")
+        return _record(bare)
+    if which is None and len(found) == 1:
+        return _record(found[0].text)
+    return _chosen(text, found, which)
+
+
+def written(text: str) -> Iterator[Written]:
+    """All genotypes of a text, in order. One that is commented out counts if it stands on a single line."""
+    position, unclosed = 0, 0
+    while (call := _CALL.search(text, position)) and unclosed < _MOST_UNCLOSED:
+        before = text[max(position, call.start() - _BEFORE) : call.start()]
+        line = before.rpartition("\n")[2].lstrip()
+        if before.endswith("class "):  # the definition of the type
+            position = call.end()
+            continue
+        stop = text.find("\n", call.end()) if line.startswith("#") else -1
+        end = _closing(text, call.end(), stop if stop >= 0 else len(text))
+        if end is None:
+            unclosed += 1
+            position = call.end()
+            continue
+        name = _ANNOTATED.search(before) or _NAMED.search(before)
+        yield Written(name[1] if name else "", text[call.start() : end])
+        position = end
+
+
+def _closing(text: str, start: int, stop: int) -> int | None:
+    """Where the bracket that was opened just before `start` has been closed."""
+    depth = 1
+    for token in _TOKEN.finditer(text, start, stop):
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
+        if depth == 0:
+            return token.end()
+    return None
+
+
+def _chosen(text: str, found: Sequence[Written], which: str | int | None) -> dict[str, Any]:
+    """The fields of one of several genotypes."""
+    readable: list[tuple[str, dict[str, Any]]] = []
+    refused: dict[str, SpecError] = {}
+    for one in found:
+        try:
+            readable.append((one.name, _record(one.text)))
+        except SpecError as error:
+            refused.setdefault(one.name, error)
+    if not readable:
+        raise next(iter(refused.values()))
+    if isinstance(which, int) and not isinstance(which, bool):
+        if not -len(readable) <= which < len(readable):
+            raise SpecError(f"the text holds {len(readable)} genotypes; there is no number {which}")
+        return readable[which][1]
+    if which is not None:
+        named = dict(_ALIAS.findall(text)).get(which, which) if isinstance(which, str) else which
+        names = [name for name, _ in readable if name]
+        if named not in names:
+            if named in refused:
+                raise refused[named]
+            raise SpecError(unknown("genotype in this text", which, dict.fromkeys(names)))
+        readable = [(name, fields) for name, fields in readable if name == named]
+    if all(fields == readable[0][1] for _, fields in readable):
+        return readable[0][1]
+    names = list(dict.fromkeys(name for name, _ in readable if name))
+    offered = f'which="{names[0]}" for instance, of {", ".join(names)}' if len(names) > 1 else "which=0 for the first"
+    raise SpecError(
+        f"the text holds {len(readable)} genotypes{f' called {which!r}' if which is not None else ''}, which differ; "
+        f"say which: {offered}, or which=-1 for the last one"
+    )
+
+
+def _record(text: str) -> dict[str, Any]:
+    """The fields of `Genotype(...)`, of a dict or of a list of the fields in order."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's remarks on strange literals
+            tree = ast.parse(text.strip(), mode="eval").body
+        return _fields(tree)
+    except SpecError:
+        raise
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise SpecError(f"not a genotype ({type(error).__name__}); expected {FORM}") from None
+
+
+def _fields(tree: ast.expr) -> dict[str, Any]:
+    match tree:
+        case ast.Call(func=ast.Name() | ast.Attribute() as function, args=given, keywords=keywords) if (
+            called := function.id if isinstance(function, ast.Name) else function.attr
+        ) in ("Genotype", "dict", "OrderedDict"):
+            if called != "Genotype" and len(given) == 1 and not keywords:
+                return _fields(given[0])
+            pairs = [(keyword.arg, keyword.value) for keyword in keywords]
+            if len(given) <= len(FIELDS + UNUSED):
+                return _once([*zip(FIELDS + UNUSED, given, strict=False), *pairs])
+        case ast.Dict(keys=keys, values=values):
+            names = [key.value if isinstance(key, ast.Constant) else None for key in keys]
+            return _once(list(zip(names, values, strict=True)))
+        case ast.List(elts=given) | ast.Tuple(elts=given) if len(given) == len(FIELDS):
+            return _once(list(zip(FIELDS, given, strict=True)))
+    raise SpecError(f"expected {FORM}")
+
+
+def _once(pairs: Sequence[tuple[Any, ast.expr]]) -> dict[str, Any]:
+    """The fields, each of which is written once."""
+    record: dict[str, Any] = {}
+    for key, value in pairs:
+        if not isinstance(key, str) or key in record or isinstance(value, ast.Starred):
+            raise SpecError(f"each key of a genotype is written once, by name; expected {FORM}")
+        record[key] = _read(value)
+    return record
+
+
+def _read(node: ast.expr, depth: int = 0) -> Any:
+    """A literal of strings, numbers, lists and ranges."""
+    match node:
+        case ast.Constant(value=str() | int() | float() | None as value):
+            return value
+        case ast.Name(id="null"):
+            return None
+        case ast.List(elts=elements) | ast.Tuple(elts=elements) if depth < MAX_DEPTH and len(elements) <= MAX_ENTRIES:
+            values: list[Any] = []
+            for element in elements:
+                if isinstance(element, ast.Starred):
+                    values.extend(_listed(element.value, depth))
+                else:
+                    values.append(_read(element, depth + 1))
+            return values
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[given], keywords=keywords):
+            # the way in which Python, NumPy and torch print a value that is not one of Python's
+            if name in ("list", "tuple") and not keywords:
+                return _listed(given, depth)
+            if name in ("array", "tensor"):
+                return _listed(given, depth) if isinstance(given, ast.List | ast.Tuple) else _integer(given)
+            if _INTEGERS.fullmatch(name) and not keywords:
+                return _integer(given)
+            if name in ("str", "str_") and isinstance(given, ast.Constant) and isinstance(given.value, str):
+                return given.value
+    if _is_range(node):
+        return _listed(node, depth)
+    raise SpecError(_LITERALS)
+
+
+def _is_range(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
+
+
+def _listed(node: ast.expr, depth: int) -> list[Any]:
+    """The values of a list, a tuple or a range."""
+    if not _is_range(node):
+        values = _read(node, depth) if depth <= MAX_DEPTH else None
+        if not isinstance(values, list):
+            raise SpecError(_LITERALS)
+        return values
+    assert isinstance(node, ast.Call)
+    if not 1 <= len(node.args) <= 3 or node.keywords:
+        raise SpecError(_LITERALS)
+    given = [_integer(argument) for argument in node.args]
+    start, stop, step = (0, *given, 1) if len(given) == 1 else (*given, 1)[:3]
+    for what, value in (("start", start), ("stop", stop)):
+        if not 0 <= value <= MAX_NODES + 2:
+            raise SpecError(f"{what} of range must be a whole number from 0 to {MAX_NODES + 2}, not {value!r:.80}")
+    if step == 0:
+        raise SpecError("the step of range must not be 0")
+    return list(range(start, stop, step))
+
+
+def _integer(node: ast.expr) -> int:
+    """A whole number, which may be a sum or a difference of two, as in range(2, 2 + 4)."""
+    match node:
+        case ast.Constant(value=int() as value) if not isinstance(value, bool):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)):
+            return -value
+        case ast.BinOp(
+            op=ast.Add() | ast.Sub() as sign, left=ast.Constant(value=int(a)), right=ast.Constant(value=int(b))
+        ):
+            return a + b if isinstance(sign, ast.Add) else a - b
+    raise SpecError(_LITERALS)
+
+
+def fields_of(given: Any) -> dict[str, Any]:
+    """The fields of an object: a namedtuple of the authors' code, anything else with these attributes, a mapping, or a
+    list of the four in order (what JSON makes of a namedtuple)."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    if hasattr(given, "recurrent"):
+        return {"recurrent": given.recurrent}
+    if all(hasattr(given, name) for name in FIELDS):
+        return {name: getattr(given, name) for name in FIELDS + UNUSED if hasattr(given, name)}
+    if isinstance(given, list | tuple) and len(given) == len(FIELDS):
+        return dict(zip(FIELDS, given, strict=True))
+    raise SpecError(f"expected a genotype as text, or an object with the fields {', '.join(FIELDS)}; got {given!r:.80}")
