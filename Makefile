@@ -13,13 +13,14 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export PLOTLY_RENDERER ?= plotly_mimetype+notebook
 
-.PHONY: lab test quick notebooks picture check bench system clean help
+.PHONY: lab test quick screens notebooks picture check bench bench-reliability system clean help
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
 	@echo "make quick  the fast tests, for every change"
 	@echo "make check  formatting, lint, types, import contracts"
 	@echo "make bench  speed, as ratios against a named baseline"
+	@echo "make bench-reliability  kills and hostile input in long sizes, about an hour"
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "naslab needs Python 3.11 or newer; this is $$($(PYTHON) --version). Say which one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
@@ -40,15 +41,25 @@ system:
 	fi
 
 test: system $(READY) check
-	$(BIN)/python -m pytest -n $(JOBS) -m "not browser"
-	$(BIN)/python -m pytest -m browser
-	$(MAKE) notebooks
+	$(BIN)/python -m pytest -n $(JOBS) -m "not browser and not reliability"
+	$(MAKE) screens
 
-quick: $(READY)
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not browser"
+# Browser tests and notebooks, side by side: each worker has a server, a browser and kernels of its own, and keeps a file to
+# itself. They wait more than they compute, so there is one worker more.
+SCREENS := NASLAB_SMOKE=1 $(BIN)/python -m pytest --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout 120
+
+screens: system $(READY)
+	$(SCREENS) -n $$(($(JOBS) + 1)) tests/browser notebooks
 
 notebooks: $(READY)
-	NASLAB_SMOKE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 120 notebooks
+	$(SCREENS) -n $(JOBS) notebooks
+
+quick: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not browser and not reliability"
+
+# What the tests do in a small size, killed and fuzzed for as long as it takes to be sure; about an hour.
+bench-reliability: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) -m reliability
 
 picture: system $(READY)
 	$(BIN)/python -m pytest tests/browser -k readme

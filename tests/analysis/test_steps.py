@@ -1,6 +1,7 @@
 """The time of steps, and what each trick buys."""
 
 import dataclasses
+import gc
 import math
 
 import pytest
@@ -20,9 +21,10 @@ def test_jobs_take_turns_and_the_first_round_does_not_count():
 
 
 @pytest.mark.slow
-def test_every_trick_is_turned_off_once():
-    space = nl.spaces.DartsCell(nodes=2, channels=4, cells=2)
-    bought = what_each_trick_buys(space, nl.tasks.Digits(), batch_size=4, rounds=1, progress=False)
+def test_every_trick_is_turned_off_once(monkeypatch):
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # half a second in a process with so much in it, 48 times
+    space = nl.spaces.NASBench201(channels=2, cells=1)
+    bought = what_each_trick_buys(space, nl.tasks.Digits(), batch_size=2, rounds=1, progress=False)
     assert [row.trick for row in bought] == [*(field.name for field in dataclasses.fields(Tricks)), "all"]
     for row in bought:
         assert 0 < row.weight_step < math.inf

@@ -73,6 +73,8 @@ def test_a_training_that_lost_its_files_comes_out_the_same(space, tmp_path):
 
 
 EVERY = list(itertools.product(("kept", "damaged", "gone"), repeat=3))
+FEW = [*EVERY[-9:], ("kept", "damaged", "gone"), ("kept", "gone", "damaged")]
+"""The first one gone, whatever is left of the others; or the first one alone whole."""
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,8 @@ EVERY = list(itertools.product(("kept", "damaged", "gone"), repeat=3))
     "lefts",
     [
         pytest.param([("damaged", "damaged", "gone")], id="two damaged"),
-        pytest.param(EVERY, id="all there is", marks=pytest.mark.slow),
+        pytest.param(FEW, id="few", marks=pytest.mark.slow),
+        pytest.param(EVERY, id="all there is", marks=pytest.mark.reliability),
     ],
 )
 def test_whatever_is_left_of_a_lineage_it_comes_out_the_same(space, tmp_path, monkeypatch, operations, lefts):

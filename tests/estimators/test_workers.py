@@ -289,8 +289,8 @@ def test_a_storm_of_kills(pool, functions):
 def test_all_processes_of_a_pool_are_killed_again_and_again(functions):
     """The server that forks the workers too: whatever is called is tried again by new ones, from a new server."""
     with Workers(2, tries=20) as pool:
-        for _ in range(3):
-            calls = [pool.submit(functions.nap, 0.2) for _ in range(6)]
+        for _ in range(2):
+            calls = [pool.submit(functions.nap, 0.2) for _ in range(4)]
             until(lambda: len(pool.processes) == 2)
             before = pool.processes
             os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)

@@ -56,13 +56,13 @@ def state_of():
 def harness():
     """Runs `harness.py` with a job; gives back its answer. It is a process of its own, for it forks."""
 
-    def run(job, **arguments):
+    def run(job, *, timeout=280, **arguments):
         done = subprocess.run(
             [sys.executable, str(HERE / "harness.py"), job, json.dumps(arguments, default=str)],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=timeout,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout.splitlines()[-1])

@@ -19,7 +19,9 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -40,56 +42,116 @@ OPERATIONS = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3")
 _EVOLUTION = dict(epochs=1, batch_size=128, train_portion=0.7, w_lr=0.1, valid_images=64, recalibration_images=64)
 _EVOLUTION |= dict(population=4, generations=4, parents=2, crossovers=1, mutations=1)
 _ENAS = dict(epochs=2, batch_size=256, train_portion=0.7, controller_steps=3, children=2, derived=2, units=5)
-SHARED = {
-    "spos": (nl.searchers.SPOS, nl.spaces.MobileChain(channels=4, stages=2, layers=2, stem_stride=1), _EVOLUTION),
-    "fairnas": (nl.searchers.FairNAS, nl.spaces.NASBench201(channels=2, cells=1), _EVOLUTION),
-    "en2as": (
-        nl.searchers.EN2AS,
-        nl.spaces.NASBench201(channels=2, cells=1),
-        {**_EVOLUTION, "epochs": 2, "archive": 4, "nearest": 2, "perturbations": 3},
+_RATES = {9: ("w_lr", 0.02), 15: ("alpha_lr", 0.05)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """A searcher in its smallest settings, and what a user turns on the way."""
+
+    make: Callable[[int], Any]
+    """From a seed to a fresh searcher."""
+    turned: Mapping[int, tuple[str | int, float]] = dataclasses.field(default_factory=dict)
+    """Step -> the knob that is turned before it, by its name or its place among the knobs, and the new value."""
+    ranked: bool = False
+    snapshot_every: int = 7
+
+
+def _cell():
+    return nl.spaces.DartsCell(nodes=2, channels=4, cells=3, operations=OPERATIONS)
+
+
+def _tiny():
+    return nl.spaces.NASBench201(channels=2, cells=1)
+
+
+def _gradient(searcher, **sizes):
+    """One of the gradient family: four steps an epoch, two epochs."""
+    sizes = dict(epochs=2, batch_size=64, train_portion=0.2) | sizes
+    turned = {2: ("w_lr", 0.02), 5: ("alpha_lr", 0.05)}
+    return Family(lambda seed: searcher(_tiny(), DIGITS, seed=seed, **sizes), turned, snapshot_every=3)
+
+
+def _shared(searcher, space, **sizes):
+    return Family(lambda seed: searcher(space(), DIGITS, seed=seed, **sizes), {9: ("w_lr", 0.02), 15: (1, 0.05)})
+
+
+def _trained(searcher, budget, turned=(), epochs=2, **sizes):
+    """Candidates that are trained for real, on a twentieth of the images."""
+
+    def make(seed):
+        training = nl.estimators.Training(_tiny(), DIGITS, data=0.05, epochs=epochs, batch_size=16, learning_rate=0.1)
+        return nl.searchers.Trials(searcher(_tiny(), seed=seed, **sizes), training, budget)
+
+    return Family(make, dict(turned), snapshot_every=3)
+
+
+def _tabular(searcher, budget, turned=(), **sizes):
+    return Family(
+        lambda seed: nl.searchers.Trials(searcher(TABLE.space, seed=seed, **sizes), TABLE, budget), dict(turned)
+    )
+
+
+FAMILIES = {
+    "small": Family(lambda seed: small.Small(DIGITS, seed=seed, total=90), _RATES),
+    "short": Family(lambda seed: small.Small(DIGITS, seed=seed, total=14), _RATES),
+    "darts": Family(
+        lambda seed: nl.searchers.Darts(_cell(), DIGITS, order=1 + seed % 2, seed=seed, epochs=1, batch_size=32), _RATES
     ),
-    "enas macro": (nl.searchers.Enas, nl.spaces.EnasMacro(layers=4, channels=4), _ENAS),
-    "enas micro": (nl.searchers.Enas, nl.spaces.EnasMicro(nodes=2, channels=2, cells=3), _ENAS),
+    "ranked": Family(
+        lambda seed: nl.searchers.Darts(_tiny(), DIGITS, order=1, seed=seed, epochs=1, batch_size=32),
+        _RATES,
+        ranked=True,
+    ),
+    "gdas": Family(lambda seed: nl.searchers.GDAS(_cell(), DIGITS, seed=seed, epochs=1, batch_size=32), _RATES),
+    "milenas": _gradient(nl.searchers.MiLeNAS),
+    "idarts": _gradient(nl.searchers.IDarts),
+    "snas": _gradient(nl.searchers.SNAS, epochs=1, batch_size=128),
+    "proxylessnas": _gradient(nl.searchers.ProxylessNAS),
+    "pcdarts": _gradient(nl.searchers.PCDarts, one_in=2),
+    "drnas": _gradient(nl.searchers.DrNAS),
+    "sdarts": _gradient(nl.searchers.SmoothDarts, perturbation="adversarial", ascent_steps=1),
+    "robust darts": _gradient(nl.searchers.RobustDarts),
+    "spos": _shared(
+        nl.searchers.SPOS, lambda: nl.spaces.MobileChain(channels=4, stages=2, layers=2, stem_stride=1), **_EVOLUTION
+    ),
+    "fairnas": _shared(nl.searchers.FairNAS, _tiny, **_EVOLUTION),
+    "en2as": _shared(nl.searchers.EN2AS, _tiny, **_EVOLUTION | dict(epochs=2, archive=4, nearest=2, perturbations=3)),
+    "enas macro": _shared(nl.searchers.Enas, lambda: nl.spaces.EnasMacro(layers=4, channels=4), **_ENAS),
+    "enas micro": _shared(nl.searchers.Enas, lambda: nl.spaces.EnasMicro(nodes=2, channels=2, cells=3), **_ENAS),
+    "hurdles": _trained(
+        nl.searchers.Hurdles, 20, {9: ("sample", 3)}, epochs=3, steps=(1, 1, 1), per_hurdle=4, population=4, sample=2
+    ),
+    "hyperband": _trained(nl.searchers.Hyperband, 9, epochs=2, most=2, eta=2),
+    "bohb": _trained(nl.searchers.BOHB, 9, epochs=2, most=2, eta=2, samples=3),
+    "large-scale evolution": _trained(nl.searchers.LargeScaleEvolution, 9, epochs=1, population=4),
+    "auto-keras": _trained(nl.searchers.AutoKeras, 7, {4: ("beta", 0.5)}, coldest=0.7, branches=3),
+    "epnas": _trained(
+        nl.searchers.EPNAS, 9, {6: ("learning_rate", 0.02)}, units=5, children=2, per_layer=4, imagined=3
+    ),
+    "q-learning": _tabular(nl.searchers.QLearning, 60, {20: ("epsilon", 0.5)}, models=30, replay=4),
+    "nas-rl": _tabular(nl.searchers.NasRL, 60, {20: ("learning_rate", 0.01)}, units=5, children=2),
 }
-"""Searchers whose children share weights, in their smallest settings."""
 small.Small(DIGITS)  # the first optimizer imports the compiler, which takes seconds: here, once, not in every child
 DIGITS.fingerprint()
 
 
 def make(kind, seed):
-    if kind == "small":
-        return small.Small(DIGITS, seed=seed, total=90)
-    if kind == "short":
-        return small.Small(DIGITS, seed=seed, total=14)
-    if kind == "hurdles":
-        cell = nl.spaces.NASBench201(channels=2, cells=1)
-        proposer = nl.searchers.Hurdles(cell, steps=(1, 1, 1), per_hurdle=4, population=4, sample=2, seed=seed)
-        training = nl.estimators.Training(cell, DIGITS, data=0.05, epochs=3, batch_size=16, learning_rate=0.1)
-        return nl.searchers.Trials(proposer, training, 20)
-    if kind == "ranked":
-        space = nl.spaces.NASBench201(channels=2, cells=1)
-        return nl.searchers.Darts(space, DIGITS, order=1, seed=seed, epochs=1, batch_size=32)
-    if kind in SHARED:
-        searcher, space, sizes = SHARED[kind]
-        return searcher(space, DIGITS, seed=seed, **sizes)
-    space = nl.spaces.DartsCell(nodes=2, channels=4, cells=3, operations=OPERATIONS)
-    if kind == "gdas":
-        return nl.searchers.GDAS(space, DIGITS, seed=seed, epochs=1, batch_size=32)
-    return nl.searchers.Darts(space, DIGITS, order=1 + seed % 2, seed=seed, epochs=1, batch_size=32)
+    return FAMILIES[kind].make(seed)
 
 
 def drive(path, kind, seed):
-    """To the end, from the start or from wherever the run is, with two knobs turned on the way."""
+    """To the end, from the start or from wherever the run is, with the knobs of its family turned on the way."""
+    family = FAMILIES[kind]
     if (path / "run.json").exists():
         search = nl.Search.open(path)
     else:
-        ranking = nl.LiveRanking(TABLE, 6, every=4, images=64, resamples=20) if kind == "ranked" else None
-        search = nl.Search(make(kind, seed), run=path, snapshot_every=7, ranking=ranking)
+        ranking = nl.LiveRanking(TABLE, 6, every=4, images=64, resamples=20) if family.ranked else None
+        search = nl.Search(make(kind, seed), run=path, snapshot_every=family.snapshot_every, ranking=ranking)
     while search.step < search.total:
-        if search.step == 9:
-            search.set(*(("sample", 3) if kind == "hurdles" else ("w_lr", 0.02)))
-        if search.step == 15 and kind != "hurdles":
-            search.set("alpha_lr" if kind not in SHARED else list(search.knobs)[1], 0.05)
+        if search.step in family.turned:
+            knob, value = family.turned[search.step]
+            search.set(knob if isinstance(knob, str) else list(search.knobs)[knob], value)
         next(search)
     return search
 
@@ -167,9 +229,9 @@ def kills(folder, kind, runs, each, seed):
     return {"kills": killed, "mismatches": mismatches}
 
 
-def kills_of_shared_weights(folder, each, seed):
-    """The same of every searcher whose children share weights; name -> what came of it."""
-    return {kind: kills(Path(folder) / kind, kind, 1, each, f"{seed} {kind}") for kind in SHARED}
+def kills_of_families(folder, kinds, each, seed, runs=1):
+    """The same of several families; kind -> the answer of `kills`."""
+    return {kind: kills(Path(folder) / kind, kind, runs, each, f"{seed} {kind}") for kind in kinds}
 
 
 def die_at(point):

@@ -20,6 +20,12 @@ def test_a_crash_at_any_point_of_a_step_loses_no_more_than_the_step(harness, tmp
     assert {step for step, _ in found} == {9, 10}
 
 
+GRADIENT = ("gdas", "milenas", "idarts", "snas", "proxylessnas", "pcdarts", "drnas", "sdarts", "robust darts")
+TRIALS = ("hyperband", "bohb", "large-scale evolution", "auto-keras", "epnas", "q-learning", "nas-rl")
+SHARED = ("spos", "fairnas", "en2as", "enas macro", "enas micro")
+"""Searchers whose children share weights: killed while paths are trained, a controller learns, an evolution judges."""
+
+
 @pytest.mark.slow
 def test_four_kills(harness, tmp_path):
     assert harness("kills", folder=tmp_path, kind="small", runs=1, each=4, seed=0) == {"kills": 4, "mismatches": []}
@@ -33,18 +39,17 @@ def test_kills_while_candidates_are_trained_on(harness, tmp_path):
 
 
 @pytest.mark.slow
-def test_kills_of_searchers_with_shared_weights(harness, tmp_path):
-    """While paths are trained, while a controller learns, while an evolution judges."""
-    found = harness("kills_of_shared_weights", folder=tmp_path, each=2, seed=3)
-    kinds = ("spos", "fairnas", "en2as", "enas macro", "enas micro")
+@pytest.mark.parametrize("kinds", [GRADIENT, TRIALS, SHARED], ids=["gradient", "trials", "shared"])
+def test_two_kills_of_every_family(harness, tmp_path, kinds):
+    found = harness("kills_of_families", folder=tmp_path, kinds=kinds, each=2, seed=3)
     assert found == {kind: {"kills": 2, "mismatches": []} for kind in kinds}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "runs", "each"), [("small", 4, 6), ("darts", 2, 4), ("hurdles", 2, 6), ("gdas", 1, 3)]
-)
-def test_many_kills(harness, tmp_path, kind, runs, each):
-    """DARTS of second and of first order, GDAS with its samples, and the small searcher with its dropout."""
-    found = harness("kills", folder=tmp_path, kind=kind, runs=runs, each=each, seed=1)
+@pytest.mark.reliability
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", ["small", "darts", "hurdles", *GRADIENT, *TRIALS, *SHARED])
+def test_many_kills(harness, tmp_path, kind):
+    """Both orders of DARTS, for the seed decides, and everything else there is."""
+    runs, each = (8, 12) if kind == "small" else (2, 8)
+    found = harness("kills", folder=tmp_path, kind=kind, runs=runs, each=each, seed=1, timeout=3600)
     assert found == {"kills": runs * each, "mismatches": []}
