@@ -1,10 +1,11 @@
 """The run folder: a search that can be stopped, killed, resumed, rewound, forked and watched."""
 
+from naslab.runs.event_log import EventLog
 from naslab.runs.folder import fresh
 from naslab.runs.found import found
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.race import Lap, Race
 from naslab.runs.reader import RunReader, read
-from naslab.runs.search import EventLog, Search
+from naslab.runs.search import Search
 
 __all__ = ["EventLog", "Lap", "LiveRanking", "Race", "RunReader", "Search", "found", "fresh", "read"]

@@ -2,7 +2,8 @@
 
     runs/darts-1/
         run.json          what is searched, by whom, on what, with which seed; where a fork comes from; a checksum
-        events.sqlite     every event (naslab.runs.journal)
+        events.sqlite     every event (naslab.runs.journal); while it is driven, and after a kill, with a log beside it
+        acknowledged      how many there are (naslab.runs.acknowledged)
         snapshots/        step-00000050.snapshot, ... (naslab.snapshot): shortcuts, all can be computed again
         candidates/       trainings of candidates, to be gone on with (naslab.searchers.trials): can be trained again
         lock              held by the process that drives the run; the system lets go of it when that dies
@@ -32,7 +33,8 @@ from naslab import snapshot
 from naslab.errors import RunError, SnapshotDamaged
 from naslab.events import Event
 from naslab.runs import environment
-from naslab.runs.journal import EventsDamaged, Journal, Row
+from naslab.runs.branches import Record, Row
+from naslab.runs.journal import EventsDamaged, Journal
 from naslab.runs.store import kept
 from naslab.snapshot import State
 
@@ -69,7 +71,7 @@ def create(
     task: str,
     every: int,
     states: Mapping[int, State],
-    rows: Iterable[Row] = (),
+    rows: Iterable[Row | Record] = (),
     parent: Mapping[str, Any] | None = None,
 ) -> None:
     """Make a run folder at `path`, where nothing or an empty folder is.
@@ -209,7 +211,11 @@ class Folder:
                 f"nl.runs.read({str(path)!r}), or stop it there first and then use Search.open({str(path)!r})"
             ) from None
         except OSError as error:
-            raise RunError(f"the run at {path} cannot be locked: {error}") from error
+            raise RunError(
+                f"the run at {path} cannot be driven by whoever may not write to it: {error}. Look at it with "
+                f"nl.runs.read({str(path)!r}) or Lab.watch({str(path)!r}), or copy it to a place of your own and open "
+                "it there"
+            ) from error
         try:
             with suppress(OSError):  # a courtesy to others; a full disk must not keep one from opening
                 me = {"pid": os.getpid(), "host": socket.gethostname()}
@@ -230,12 +236,17 @@ class Folder:
         self._closed = False
         self._inode = (path / "events.sqlite").stat().st_ino
         self.notes += self._lost_events()
+        if self._journal.left:
+            self.notes.append(
+                f"two processes have driven this run at once: it goes on from the longer branch, at step "
+                f"{self._journal.last_step()}, and the {self._journal.left} events of the other are kept as abandoned"
+            )
 
     def append(self, events: Sequence[Event]) -> None:
         self._must_be_there()
         self._journal.append(events)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> Sequence[Row | Record]:
         return self._journal.rows()
 
     def abandon(self, step: int) -> None:
@@ -247,6 +258,7 @@ class Folder:
 
     def save(self, step: int, state: State) -> None:
         self._must_be_there()
+        self._journal.check_alone()
         snapshot.write(_snapshot(self.path, step), {**state, _MOMENT: self._journal.digest(step)})
         standing = self.snapshots()
         for old in set(standing) - kept(standing, self.every):
@@ -277,8 +289,10 @@ class Folder:
             return
         self._closed = True
         self._journal.close()
+        me = {"pid": os.getpid(), "host": socket.gethostname()}
         with suppress(OSError):
-            (self.path / "driver.json").unlink(missing_ok=True)
+            if driver(self.path) == me:  # not another that drives although it should not
+                (self.path / "driver.json").unlink(missing_ok=True)
         self._lock.release()
 
     def _must_be_there(self) -> None:
@@ -300,7 +314,7 @@ class Folder:
         return ""
 
     def _lost_events(self) -> list[str]:
-        """A snapshot of a moment that the journal has never heard of: the end of the journal is gone."""
+        """Where the end of the journal is gone: as was acknowledged, or as a snapshot of a later moment tells."""
         end = self._journal.last_step()
         lost = []
         for step in self.snapshots():
@@ -308,9 +322,10 @@ class Folder:
                 with suppress(SnapshotDamaged):
                     if not self._journal.knows(str(snapshot.read(_snapshot(self.path, step)).get(_MOMENT))):
                         lost.append(step)
-        if not lost:
-            return []
-        return [f"the events end at step {end}, although there is a snapshot of step {lost[-1]}; steps are done again"]
+        told = [self._journal.missing] if self._journal.missing else []
+        if lost:
+            told.insert(0, f"the events end at step {end}, although there is a snapshot of step {lost[-1]}")
+        return [f"{'; '.join(told)}; what is gone is done again"] if told else []
 
 
 def _snapshot(folder: Path, step: int) -> Path:

@@ -61,7 +61,8 @@ class RaceFolder:
 
     def events(self) -> list[Raced]:
         """Every evaluation so far, in order."""
-        return [row.event for row in self._folder.rows() if isinstance(row.event, Raced)]
+        events = [row.event for row in self._folder.rows()]
+        return [event for event in events if isinstance(event, Raced)]
 
     def take(self, event: Raced) -> None:
         """Keep an evaluation, on disk if it is time. What the disk does not take is kept until `write`."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from naslab.events import Event
+from naslab.runs.branches import Record, Row
 from naslab.runs.folder import driver, located, read_about
-from naslab.runs.journal import Row, peek
+from naslab.runs.journal import peek
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.table import Scalar, flat
 from naslab.spaces import from_spec
@@ -29,6 +31,8 @@ class RunReader:
         self.parent: dict[str, Any] | None = about["parent"]
         """For a fork: `{"run": ..., "path": ..., "step": ...}` of where it comes from."""
         self._run: str = about["run"]
+        self.trouble = ""
+        """What was wrong when it was last read: events that were acknowledged and are gone. "" for nothing."""
 
     @property
     def space(self) -> Space:
@@ -44,7 +48,7 @@ class RunReader:
 
         When the search has gone back, the next event's step is below that of the one before.
         """
-        rows = self._rows(since)[0]
+        rows = _rows(self._peek(since)[0])
         if rows:
             latest = rows[-1].event
             exhausted = bool(getattr(latest, "details", {}).get("exhausted"))
@@ -53,7 +57,7 @@ class RunReader:
 
     def abandoned(self, since: int = 0) -> list[tuple[int, float, Event]]:
         """The same for the events that going back has left behind."""
-        return list(self._rows(since)[1])
+        return list(_rows(self._peek(since)[1]))
 
     def table(self) -> list[dict[str, Scalar]]:
         """The events so far as flat dictionaries, as `Search.table` gives them."""
@@ -64,8 +68,16 @@ class RunReader:
         """Whether no living process drives the run."""
         return driver(self.path) is None
 
-    def _rows(self, since: int) -> tuple[list[Row], list[Row]]:
-        return peek(self.path / "events.sqlite", self._run, since=since)
+    def _peek(self, since: int) -> tuple[list[Record], list[Record]]:
+        living, abandoned, missing = peek(self.path / "events.sqlite", self._run, since=since)
+        if missing and missing != self.trouble:
+            warnings.warn(f"{self.path}: {missing}", stacklevel=4)
+        self.trouble = missing
+        return living, abandoned
+
+
+def _rows(records: Sequence[Record]) -> list[Row]:
+    return [Row(record.id, record.time, record.event) for record in records]
 
 
 def read(path: str | os.PathLike[str]) -> RunReader:

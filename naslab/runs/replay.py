@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
 from naslab.errors import RunError, SnapshotDamaged
 from naslab.events import Changed, Event
-from naslab.runs.journal import ASIDE
+from naslab.runs.branches import ASIDE
+from naslab.runs.event_log import EventLog
 from naslab.runs.store import Store
 from naslab.searchers import Driven
 
@@ -41,7 +42,7 @@ def bring(
     step: int,
     *,
     store: Store,
-    events: Sequence[Event],
+    events: EventLog,
     begin: Callable[[], Driven],
     run: Path | None,
 ) -> tuple[int, list[str]]:
@@ -69,11 +70,12 @@ def bring(
             notes.append(f"{error}; it was set aside, and an earlier one used")
     else:
         searcher.load_state_dict(begin().state_dict())
+    again = events.between(start, step)
     changes: dict[int, list[Changed]] = {}
-    for event in events:
+    for event in again:
         if isinstance(event, Changed):
             changes.setdefault(event.step, []).append(event)
-    steps = [event for event in events if not isinstance(event, ASIDE)][start:step]
+    steps = [event for event in again if not isinstance(event, ASIDE)]
     for logged in tqdm(steps, desc="steps done again", disable=len(steps) < LONG_REPLAY, leave=False):
         for change in changes.get(logged.step, []):
             searcher.turn(change.name, change.new)

@@ -22,13 +22,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self
 
 from naslab.architecture import Architecture
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, whole
 from naslab.events import Changed, Event, Measured, Recovered
+from naslab.runs.branches import ASIDE_KINDS, Record, Row
+from naslab.runs.event_log import EventLog, events_of
 from naslab.runs.folder import Folder, create, free_space, located
-from naslab.runs.journal import ASIDE, Row
+from naslab.runs.journal import Superseded
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.replay import Differs, bring
 from naslab.runs.store import Memory, Store
@@ -43,31 +45,6 @@ _driving: weakref.WeakValueDictionary[tuple[int, str], Search] = weakref.WeakVal
 
 _moving: weakref.WeakValueDictionary[int, Search] = weakref.WeakValueDictionary()
 """id of a searcher -> the search that moves it, and keeps it alive: nobody else may."""
-
-
-class EventLog(Sequence[Event]):
-    """Every event so far, in order; it grows as the search goes on."""
-
-    def __init__(self, events: list[Event]) -> None:
-        self._events = events
-
-    @overload
-    def __getitem__(self, index: int) -> Event: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Event]: ...
-    def __getitem__(self, index: int | slice) -> Event | list[Event]:
-        return self._events[index]
-
-    def __len__(self) -> int:
-        return len(self._events)
-
-    def __eq__(self, other: object) -> bool:
-        return self._events == list(other) if isinstance(other, Sequence) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} events>"
 
 
 class Search(Iterator[Event]):
@@ -191,7 +168,8 @@ class Search(Iterator[Event]):
         self.spec: dict[str, Any] = _spec(searcher, ranking)
         self._store = store
         self._every = every
-        self._events: list[Event] = [row.event for row in store.rows()]
+        self._events: list[Event | Record] = events_of(store.rows())
+        """All of them; `EventLog` makes events of those that are rows yet."""
         self._queued: dict[str, float] = {}
         self._queue = threading.Lock()
         self._turn = searcher.alone if isinstance(searcher, SupernetSearcher) else threading.RLock()
@@ -290,7 +268,7 @@ class Search(Iterator[Event]):
         with self._disk("what was broken off"):
             rows = self._store.rows()
             if len(rows) != len(self._events):
-                self._events = [row.event for row in rows]
+                self._events = events_of(rows)
 
     # --- what can be asked at any time ---------------------------------------------------------------
 
@@ -307,7 +285,7 @@ class Search(Iterator[Event]):
     @property
     def step(self) -> int:
         """Steps finished."""
-        return next((event.step for event in reversed(self._events) if not isinstance(event, ASIDE)), 0)
+        return next((event.step for event in reversed(self._events) if event.kind not in ASIDE_KINDS), 0)
 
     @property
     def total(self) -> int:
@@ -432,7 +410,7 @@ class Search(Iterator[Event]):
             else:
                 self._bring(twin, step)
             states = {0: start, step: twin.state_dict()}
-            rows = [row for row in self._rows() if row.event.step <= step]
+            rows = [row for row in self._rows() if row.step <= step]
             parent = {"path": None if self.run is None else str(self.run), "step": step}
             if isinstance(self._store, Folder):
                 parent["run"] = self._store.run
@@ -458,16 +436,16 @@ class Search(Iterator[Event]):
             twin.take_trainings(self.searcher)
         return search
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> list[Row | Record]:
         """Every event with its time; those that the disk has not taken, or gives no more, have the time of now."""
-        rows: list[Row] = []
+        rows: list[Row | Record] = []
         with suppress(OSError, RunError):
-            rows = self._store.rows()
-        events = list(self._events)
+            rows = list(self._store.rows())
+        events = [*self.events[len(rows) :]]
         if self._pending and self.step < self._pending[-1].step:
             events += self._pending
         now = time.time()
-        return rows + [Row(number, now, event) for number, event in enumerate(events, 1) if number > len(rows)]
+        return rows + [Row(number, now, event) for number, event in enumerate(events, len(rows) + 1)]
 
     # --- the end ---------------------------------------------------------------------------------------
 
@@ -480,6 +458,8 @@ class Search(Iterator[Event]):
             if not self._lost and self.step not in self._store.snapshots():
                 try:
                     self._store.save(self.step, self.searcher.state_dict())
+                except Superseded as error:  # nothing is missing of what was done here
+                    warnings.warn(str(error), stacklevel=2)
                 except OSError as error:
                     warnings.warn(
                         f"no snapshot of step {self.step}: {error}. Nothing is lost; opening the run will take longer",
@@ -528,7 +508,7 @@ class Search(Iterator[Event]):
 
     def _bring(self, searcher: Driven, step: int) -> tuple[int, list[str]]:
         """See `naslab.runs.replay.bring`."""
-        return bring(searcher, step, store=self._store, events=self._events, begin=self._again, run=self.run)
+        return bring(searcher, step, store=self._store, events=self.events, begin=self._again, run=self.run)
 
     def _again(self) -> Driven:
         """What is driven, as it was before its first step."""
@@ -635,6 +615,6 @@ def _take_over(path: Path) -> None:
     if older is None or older._left is not None:
         return
     with older._turn:
-        with suppress(RunPaused):  # the step that the disk did not take will be done again
+        with suppress(RunPaused, Superseded):  # the step that was not written will be done again
             older.close()
         older._leave("a newer Search of this process has taken over")

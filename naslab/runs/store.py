@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 
 from naslab.events import Event
-from naslab.runs.journal import Row
+from naslab.runs.branches import Record, Row
 from naslab.snapshot import State
 
 OLDER_KEPT = 8
@@ -23,7 +23,7 @@ class Store(Protocol):
         """Keep the events of one step, all or none; a step that stands already is not kept twice."""
         ...
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> Sequence[Row | Record]:
         """Every event of the living branch."""
         ...
 
@@ -68,22 +68,23 @@ def kept(steps: Iterable[int], every: int) -> set[int]:
 class Memory:
     """A store that is gone with the process; with it, too, a search can be rewound and forked."""
 
-    def __init__(self, every: int, rows: Iterable[Row] = ()) -> None:
+    def __init__(self, every: int, rows: Iterable[Row | Record] = ()) -> None:
         self._every = every
-        self._rows: list[Row] = list(rows)
+        self._rows: list[Row | Record] = list(rows)
         self._states: dict[int, State] = {}
 
     def append(self, events: Sequence[Event]) -> None:
-        if self._rows and self._rows[-1].event is events[-1]:
+        last = self._rows[-1] if self._rows else None
+        if isinstance(last, Row) and last.event is events[-1]:
             return
         now = time.time()
         self._rows.extend([Row(number, now, event) for number, event in enumerate(events, len(self._rows) + 1)])
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> Sequence[Row | Record]:
         return list(self._rows)
 
     def abandon(self, step: int) -> None:
-        self._rows = [row for row in self._rows if row.event.step <= step]
+        self._rows = [row for row in self._rows if row.step <= step]
         self._states = {at: state for at, state in self._states.items() if at <= step}
 
     def save(self, step: int, state: State) -> None:

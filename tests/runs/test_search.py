@@ -262,7 +262,8 @@ def test_an_interrupt_right_after_a_commit(small, tmp_path, state_of, use):
 def interrupted(use, line):
     """Whether the use was interrupted, as by Ctrl-C, at that line (a count) of all that it executes in the package."""
     places = {
-        module.__file__ for module in (runs.search, runs.journal, runs.folder, runs.store, runs.replay, nl.snapshot)
+        module.__file__
+        for module in (runs.search, runs.journal, runs.acknowledged, runs.folder, runs.store, runs.replay, nl.snapshot)
     }
     left = line
 

@@ -15,7 +15,7 @@ class Folder:
     def __init__(self, tiny, total=100):
         self.search = tiny.Search(total=total)
         self.space, self.total, self.closed, self.rows = self.search.space, total, False, []
-        self.spec = {"searcher": "darts"}
+        self.spec, self.trouble = {"searcher": "darts"}, ""
 
     def write(self, n):
         for _ in range(n):
@@ -104,6 +104,21 @@ def test_a_folder_that_cannot_be_read_is_said_and_tried_again(folder, monkeypatc
         view.stop()
         view._thread.join(5)
     assert not view._thread.is_alive()
+
+
+def test_events_that_are_lost_are_said(folder):
+    folder.write(5)
+    folder.trouble = "the events end at number 5, although 9 were acknowledged"
+    view = Lab.watch("runs/somewhere", period=0.001)
+    try:
+        told = []
+        view.view.publish = told.append
+        view._publish()
+        view._end.wait(0.02)
+        assert told[0]["message"] == view._message == folder.trouble
+    finally:
+        view.stop()
+        view._thread.join(5)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import ipywidgets
 
 from naslab import runs
 from naslab.errors import SpecError, real
-from naslab.runs.journal import ASIDE
+from naslab.runs.branches import ASIDE
 from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.publisher import Publisher
@@ -107,7 +107,7 @@ class CompareWatch:
         for place, one in enumerate(self._followed.values()):
             try:
                 found, back = one.news()
-                self._messages[place] = ""
+                self._messages[place] = one.reader.trouble
             except Exception as error:
                 found, back, self._messages[place] = [], False, f"{type(error).__name__}: {error}"
             if back:

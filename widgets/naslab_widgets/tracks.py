@@ -17,7 +17,7 @@ import numpy as np
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.events import Evaluated, Event, Ranked, SupernetStep
-from naslab.runs.journal import ASIDE
+from naslab.runs.branches import ASIDE
 from naslab_widgets.figures import cell
 from naslab_widgets.rows import METRICS, History, RowFormat, Sampled
 from naslab_widgets.wire import Log

@@ -14,7 +14,7 @@ import ipywidgets
 from naslab import estimators, runs
 from naslab.benchmarks import Benchmark
 from naslab.errors import NaslabError
-from naslab.runs.journal import ASIDE
+from naslab.runs.branches import ASIDE
 from naslab.searchers import by_name
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.live import LiveView
@@ -60,6 +60,7 @@ class Watch:
         self._message, self._state = "", "running"
         self._end = threading.Event()
         self.look()
+        self._message = self._reader.trouble
         self._thread = threading.Thread(target=self._follow, args=(period,), daemon=True, name="naslab-watch")
         self._thread.start()
 
@@ -110,7 +111,7 @@ class Watch:
     def _follow(self, period: float) -> None:
         while not self._end.wait(period):
             try:
-                news, message = self.look(), ""
+                news, message = self.look(), self._reader.trouble
             except Exception as error:
                 news, message = False, f"{type(error).__name__}: {error}"
             if news or message != self._message:
