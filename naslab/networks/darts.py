@@ -3,8 +3,13 @@
     stem, then `cells` cells one after the other, each reading the two before it; the cells at 1/3 and 2/3 of the
     depth are reduction cells, which halve the image and double the channels; average over the image; linear.
 
-Differences from the published network: images of any number of channels and any size (the auxiliary head, published
-for 32 x 32, sizes its pooling so that 2 x 2 pixels are left; at 32 x 32 it is the published one).
+There are two stems: one 3 x 3 convolution for small images (the paper's network for CIFAR-10), and three of stride 2,
+which leave 28 x 28 pixels of 224 x 224 (its network for ImageNet, Sec. A.3: 48 channels, 14 cells).
+
+Differences from the published networks: images of any number of channels and any size (the auxiliary heads, published
+for 32 x 32 and 224 x 224, size their pooling so that 2 x 2 pixels are left; at those sizes they are as published). The
+574 million multiply-adds that the paper states for its second cell on ImageNet are more than the convolutions and the
+linear layer have, 530 million; it does not say what else it counts.
 """
 
 from __future__ import annotations
@@ -22,6 +27,8 @@ from naslab.networks.mixture import total
 from naslab.operations.images import FactorizedReduce, ReLUConvBN
 
 STEM_MULTIPLIER = 3
+STEMS = {"cifar": 0, "imagenet": 3}
+"""Name of a stem -> how many times it halves the image."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +53,17 @@ def reductions(cells: int) -> tuple[int, ...]:
     return tuple(sorted({cells // 3, 2 * cells // 3}))
 
 
-def plan(channels: int, cells: int, nodes_out: dict[str, int]) -> Iterator[CellPlan]:
+def plan(channels: int, cells: int, nodes_out: dict[str, int], stem: str = "cifar") -> Iterator[CellPlan]:
     """The cells of the stack, first to last.
 
     Args:
         channels: of the nodes of the first cells; doubled at each reduction.
         cells: how many.
         nodes_out: part -> how many nodes a cell of that part concatenates.
+        stem: "cifar", or "imagenet", whose second output is half as large as its first.
     """
-    before_last = last = STEM_MULTIPLIER * channels
-    after_reduction = False
+    before_last = last = channels if stem == "imagenet" else STEM_MULTIPLIER * channels
+    after_reduction = stem == "imagenet"
     for position in range(cells):
         reduction = position in reductions(cells)
         channels *= 2 if reduction else 1
@@ -72,6 +80,26 @@ class Stem(nn.Sequential):
             nn.Conv2d(channels_in, STEM_MULTIPLIER * channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(STEM_MULTIPLIER * channels),
         )
+
+
+class ImageNetStem(nn.Module):
+    """[B, channels_in, H, W] -> [B, channels, ceil(H / 4), ceil(W / 4)] and [B, channels, ceil(H / 8), ceil(W / 8)]."""
+
+    def __init__(self, channels_in: int, channels: int) -> None:
+        super().__init__()
+        half = max(1, channels // 2)
+        self.quarter = nn.Sequential(
+            nn.Conv2d(channels_in, half, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(half),
+            nn.ReLU(),
+            nn.Conv2d(half, channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+        self.eighth = ReLUConvBN(channels, channels, 3, stride=2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.quarter(x)
+        return x, self.eighth(x)
 
 
 class Preprocess(nn.Module):
@@ -138,17 +166,20 @@ class Cell(nn.Module):
 class AuxiliaryHead(nn.Sequential):
     """A second classifier two thirds up the network, for training only.
 
-    Reads [B, channels, H, W] with H and W at least 2. The published head is for 8 x 8 (windows of 5, stride 3, which
-    leaves 2 x 2); other sizes get the window and stride that leave 2 x 2 too.
+    Reads [B, channels, H, W] with H and W at least 2. The published head of the CIFAR-10 network is for 8 x 8 (windows
+    of 5, stride 3, which leaves 2 x 2), that of the ImageNet network for 7 x 7 (windows of 5, stride 2, and no second
+    batch normalisation: the authors left it out by mistake, and keep it so); other sizes get the window and stride that
+    leave 2 x 2 too.
     """
 
-    def __init__(self, channels: int, classes: int, height: int, width: int) -> None:
+    def __init__(self, channels: int, classes: int, height: int, width: int, stem: str = "cifar") -> None:
         if min(height, width) < 2:
             raise SpecError(
                 f"the auxiliary head needs 2 x 2 pixels or more after the second reduction, not {height} x {width}; "
                 "use larger images or auxiliary=False"
             )
-        stride = (min(3, height - 1), min(3, width - 1))
+        largest = 2 if stem == "imagenet" else 3
+        stride = (min(largest, height - 1), min(largest, width - 1))
         window = (height - stride[0], width - stride[1])
         super().__init__(
             nn.ReLU(),
@@ -157,7 +188,7 @@ class AuxiliaryHead(nn.Sequential):
             nn.BatchNorm2d(128),
             nn.ReLU(),
             nn.Conv2d(128, 768, 2, bias=False),
-            nn.BatchNorm2d(768),
+            nn.Identity() if stem == "imagenet" else nn.BatchNorm2d(768),
             nn.ReLU(),
             nn.Flatten(),
             nn.Linear(768, classes),
@@ -171,8 +202,9 @@ class DartsNetwork(nn.Module):
         genotype: the normal and the reduction cell.
         input_shape: (C, H, W) of the images.
         classes: how many.
-        channels: of the nodes of the first cells (36 in the paper).
-        cells: how many (20 in the paper).
+        channels: of the nodes of the first cells (36 in the paper; 48 on ImageNet).
+        cells: how many (20 in the paper; 14 on ImageNet).
+        stem: "cifar", one convolution, or "imagenet", three of stride 2 for images of 224 x 224 pixels or so.
         auxiliary: add the auxiliary head; in training, and only then, `forward` gives a pair.
         drop_path: first value of `drop_path_probability`.
     """
@@ -189,27 +221,33 @@ class DartsNetwork(nn.Module):
         *,
         channels: int,
         cells: int,
+        stem: str = "cifar",
         auxiliary: bool = False,
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
+        sizes.one_of("stem", stem, STEMS)
         sizes.positive("channels", channels)
         sizes.positive("cells", cells)
         sizes.positive("classes", classes)
         reduced = reductions(cells)
-        channels_in, height, width = sizes.image(input_shape, len(reduced))
+        channels_in, height, width = sizes.image(input_shape, STEMS[stem] + len(reduced))
         self.genotype = genotype
         self.drop_path_probability = sizes.probability("drop_path", drop_path)
-        self.stem = Stem(channels_in, channels)
+        self.stem = ImageNetStem(channels_in, channels) if stem == "imagenet" else Stem(channels_in, channels)
         nodes_out = {"normal": len(genotype.normal_concat), "reduce": len(genotype.reduce_concat)}
-        plans = list(plan(channels, cells, nodes_out))
+        plans = list(plan(channels, cells, nodes_out, stem))
         self.cells = nn.ModuleList(Cell(genotype, cell) for cell in plans)
         self.auxiliary_position = reduced[-1]
         self.auxiliary_head = None
         if auxiliary:
-            halved = 2 ** len(reduced)
+            halved = 2 ** (STEMS[stem] + len(reduced))
             self.auxiliary_head = AuxiliaryHead(
-                nodes_out["reduce"] * plans[reduced[-1]].channels, classes, -(-height // halved), -(-width // halved)
+                nodes_out["reduce"] * plans[reduced[-1]].channels,
+                classes,
+                -(-height // halved),
+                -(-width // halved),
+                stem,
             )
         self.classifier = Classifier(nodes_out[plans[-1].part] * plans[-1].channels, classes)
 
@@ -217,7 +255,7 @@ class DartsNetwork(nn.Module):
         """Logits [B, classes] of images [B, C, H, W]; in training with an auxiliary head, the pair of the logits and
         the auxiliary logits."""
         auxiliary_logits = None
-        before_last = last = self.stem(x)
+        before_last, last = states if isinstance(states := self.stem(x), tuple) else (states, states)
         for position, cell in enumerate(self.cells):
             before_last, last = last, cell(before_last, last, self.drop_path_probability)
             if self.training and self.auxiliary_head is not None and position == self.auxiliary_position:

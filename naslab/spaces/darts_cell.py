@@ -159,16 +159,19 @@ class _DartsCells(FixedSpace):
         *,
         channels: int | None = None,
         cells: int | None = None,
+        stem: str = "cifar",
         auxiliary: bool = False,
         drop_path: float = 0.0,
     ) -> DartsNetwork:
-        """The evaluation network; see `DartsNetwork` for the auxiliary head and drop path."""
+        """The evaluation network; see `DartsNetwork` for the auxiliary head and drop path. For images of 224 x 224
+        pixels the paper's has `channels=48, cells=14, stem="imagenet"`."""
         return DartsNetwork(
             self.genotype(architecture),
             task.input_shape,
             task.classes,
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
+            stem=stem,
             auxiliary=auxiliary,
             drop_path=drop_path,
         )

@@ -109,6 +109,69 @@ def test_auxiliary_head_reads_the_second_reduction():
     assert seen[0] is seen[1]
 
 
+# --- ImageNet --------------------------------------------------------------------------------------
+
+
+def test_multiply_adds_of_the_published_network_for_imagenet():
+    """Counted a second time, by the shapes of what the layers give out. (The paper states 574 million.)"""
+    counted = 0
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal counted
+        per_output = module.weight[0].numel()  # type: ignore[index]
+        counted += output[0].numel() * per_output
+
+    with torch.device("meta"):
+        network = DartsNetwork(DARTS_V2, (3, 224, 224), 1000, channels=48, cells=14, stem="imagenet").eval()
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.register_forward_hook(count)
+        network(torch.empty(1, 3, 224, 224))
+    assert counted == 529_911_552
+    small = DartsNetwork(SMALL, (3, 64, 64), 10, channels=4, cells=3, stem="imagenet")
+    counted = 0
+    for module in small.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(count)
+    assert cost(small, (3, 64, 64)).multiply_adds == counted > 0
+
+
+def test_the_stem_for_imagenet_written_out():
+    """Three convolutions of stride 2; the first cell reads both what comes before the last and what comes after."""
+    network = DartsNetwork(SMALL, (3, 32, 32), 5, channels=4, cells=3, stem="imagenet").double().eval()
+    seen = []
+    network.cells[0].register_forward_pre_hook(lambda module, inputs: seen.extend(inputs[:2]))
+    x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    network(x)
+    first, norm, _, second, last_norm = network.stem.quarter
+    assert [tuple(module.stride) for module in network.stem.modules() if isinstance(module, nn.Conv2d)] == [(2, 2)] * 3
+    quarter = last_norm(second(norm(first(x)).relu()))
+    relu_conv_norm = network.stem.eighth
+    eighth = relu_conv_norm[2](relu_conv_norm[1](quarter.relu()))
+    assert first.out_channels == 2
+    assert (seen[0].shape, seen[1].shape) == ((2, 4, 8, 8), (2, 4, 4, 4))
+    assert_close(seen[0], quarter)
+    assert_close(seen[1], eighth)
+    assert isinstance(network.cells[0].preprocess.before_last, FactorizedReduce)
+
+
+def test_the_network_for_imagenet_learns():
+    network = DartsNetwork(DARTS_V1, (3, 224, 224), 10, channels=2, cells=14, stem="imagenet", auxiliary=True)
+    logits, auxiliary = network(torch.randn(2, 3, 224, 224))
+    pool = network.auxiliary_head[1]  # type: ignore[index]
+    assert (pool.kernel_size, pool.stride) == ((5, 5), (2, 2)), "as published, on 7 x 7"
+    assert not [m for m in network.auxiliary_head.modules() if isinstance(m, nn.BatchNorm2d)][1:]  # type: ignore[union-attr]
+    (logits + 0.4 * auxiliary).logsumexp(dim=1).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    assert network.eval()(torch.randn(1, 3, 224, 224)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (3, 65, 97), (2, 100, 40)])
+def test_the_stem_for_imagenet_at_any_size(shape):
+    network = DartsNetwork(SMALL, shape, 7, channels=3, cells=4, stem="imagenet", auxiliary=True)
+    assert [y.shape for y in network(torch.randn(2, *shape))] == [(2, 7), (2, 7)]
+
+
 # --- drop path -------------------------------------------------------------------------------------
 
 
@@ -156,6 +219,9 @@ def test_drop_path_acts_in_training_only_and_spares_the_identity():
         ((1, 3, 8), {}, "too small to be halved 2 times; use images of at least 4 x 4"),
         ((64,), {}, "images of shape"),
         ((1, 4, 4), {"auxiliary": True}, "use larger images or auxiliary=False"),
+        ((1, 32, 32), {"auxiliary": True, "stem": "imagenet"}, "use larger images or auxiliary=False"),
+        ((1, 28, 28), {"stem": "imagenet"}, "too small to be halved 5 times"),
+        ((1, 28, 28), {"stem": "image_net"}, "unknown stem 'image_net'; did you mean 'imagenet'"),
     ],
 )
 def test_nonsense_is_refused(shape, sizes, sentence):

@@ -239,6 +239,25 @@ def test_parameters_of_the_authors_networks(name):
         assert parameters(network) == counted
 
 
+IMAGENET = {
+    "DARTS_V1": (5_771_208, 4_510_432),
+    "DARTS_V2": (5_979_528, 4_718_752),
+    "NASNet": (6_800_520, 5_564_320),
+    "AmoebaNet": (5_863_560, 4_627_360),
+}
+"""The same of their networks for ImageNet: 48 channels, 14 cells, 1000 classes, 224 x 224 pixels."""
+
+
+@pytest.mark.parametrize("name", IMAGENET)
+def test_parameters_of_the_authors_networks_for_imagenet(name):
+    genotype = Genotype.parse(PUBLISHED["darts", name])
+    for auxiliary, counted in zip((True, False), IMAGENET[name], strict=True):
+        with torch.device("meta"):
+            sizes = {"channels": 48, "cells": 14, "stem": "imagenet", "auxiliary": auxiliary}
+            network = DartsNetwork(genotype, (3, 224, 224), 1000, **sizes)
+        assert parameters(network) == counted
+
+
 @pytest.mark.parametrize("name", ["GDAS_V1", "SETN", "PNASNet"])
 def test_networks_of_the_nested_form(name):
     network = DartsNetwork(Genotype.parse(PUBLISHED["autodl", name]), (1, 8, 8), 3, channels=2, cells=3)

@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from naslab.errors import SpecError
+from naslab.networks.cost import cost
 from naslab.networks.genotype import DARTS_V1, DARTS_V2, Genotype
 from naslab.operations.images import DARTS_SEARCHED
 from naslab.randomness import numpy_generator
 from naslab.spaces import DartsCell
+from naslab.tasks import Images
+from naslab.trainers import fit
 
 SPACE = DartsCell.paper()
 
@@ -198,3 +201,16 @@ def test_cells_of_two_edges_among_those_of_all():
         DartsCell(operations=DARTS_SEARCHED[1:]).all_edges().from_genotype(DARTS_V1)
     with pytest.raises(SpecError, match="more edges than an architecture has choices"):
         DartsCell(nodes=63).all_edges()
+
+
+def test_the_network_for_large_images_is_trained_with_its_auxiliary_head():
+    rng = numpy_generator("large images")
+    x = rng.integers(0, 256, (24, 3, 64, 64)).astype(np.uint8)
+    task = Images.from_arrays(x, np.arange(24) % 3, classes=3)
+    space = DartsCell(nodes=2, operations=("skip_connect", "max_pool_3x3", "dil_conv_3x3"))
+    network = space.build(space.sample(rng), task, channels=4, cells=3, stem="imagenet", auxiliary=True)
+    before = network.auxiliary_head[-1].weight.detach().clone()
+    report = fit(network, task, epochs=1, batch_size=8, seed=0)
+    assert np.isfinite(report.history[-1].train_loss)
+    assert not torch.equal(before, network.auxiliary_head[-1].weight)
+    assert cost(network, task.input_shape).multiply_adds > 0
