@@ -25,6 +25,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from naslab.errors import SnapshotDamaged, SpecError
+from naslab.torch_state import default_torch_state
 
 FORMAT = 1
 
@@ -35,6 +36,7 @@ _HEADER = re.compile(rb"naslab snapshot (\d{1,9}) ([0-9a-f]{64}) (\d{1,12})\n")
 _LONGEST_HEADER = 128
 
 
+@default_torch_state()
 def write(path: str | os.PathLike[str], state: Mapping[str, Tensor | int | float | str]) -> None:
     """Put the state at `path`, in place of what was there. On any error, what was there stays.
 
@@ -44,6 +46,7 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Tensor | int | float
     write_bytes(path, *_parts(state))
 
 
+@default_torch_state()
 def read(path: str | os.PathLike[str]) -> State:
     """The state that `write` put there, its tensors on the CPU.
 
@@ -74,6 +77,7 @@ def read(path: str | os.PathLike[str]) -> State:
         raise SnapshotDamaged(f"the snapshot {path} was not written by this naslab: {error}") from error
 
 
+@default_torch_state()
 def digest(state: Mapping[str, Tensor | int | float | str]) -> str:
     """Hex checksum of a state: equal for states that are equal bit for bit."""
     _, plain, tensors = _parts(state)

@@ -26,7 +26,9 @@ from torch import nn
 from naslab.errors import Diverged, SpecError, whole
 from naslab.estimators.zero_cost.passes import batch_statistics
 from naslab.immutable import Record
+from naslab.networks.batch_norm import enough_to_normalise
 from naslab.tasks.order import batch_indices, epoch_length
+from naslab.torch_state import default_torch_state, each_in_default_torch_state
 from naslab.trainers.fit import check_kinds, train
 from naslab.trainers.recipe import Recipe
 from naslab.trainers.report import Epoch
@@ -60,6 +62,7 @@ class GradientVariance(Record):
         return math.sqrt(self.variance)
 
 
+@default_torch_state()
 def gradient_variance(
     network: nn.Module, task: Any, *, batch_size: int = 96, batches: int = 16, seed: int = 0
 ) -> GradientVariance:
@@ -84,7 +87,7 @@ def gradient_variance(
     count = sum(weight.numel() for weight in weights)
     mean, apart, loss = np.zeros(count), 0.0, 0.0
     everything = torch.arange(len(task.train))
-    with batch_statistics(network):
+    with batch_statistics(network), enough_to_normalise(batch_size):
         for number in range(batches):
             x, y = task.batch(batch_indices(everything, batch_size, number, seed, "variance"), device=weights[0].device)
             value = task.loss(network(x), y)
@@ -147,6 +150,7 @@ def watching(
     return _watch(network, task, recipe, whole("seed", seed), batches, device)
 
 
+@each_in_default_torch_state
 def _watch(
     network: nn.Module, task: Any, recipe: Recipe, seed: int, batches: int, device: str | torch.device | None
 ) -> Iterator[Watched]:
@@ -155,6 +159,9 @@ def _watch(
 
     found = Watched(history=(), variances=(look(),))
     yield found
-    for epoch in train(network, task=task, recipe=recipe, seed=seed, device=device):
-        found = Watched(history=(*found.history, epoch), variances=(*found.variances, look()))
-        yield found
+    try:
+        for epoch in train(network, task=task, recipe=recipe, seed=seed, device=device):
+            found = Watched(history=(*found.history, epoch), variances=(*found.variances, look()))
+            yield found
+    finally:  # also after an interrupt, or if the training diverges
+        network.eval()

@@ -13,7 +13,10 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
+from naslab.torch_state import default_torch_state
 
+
+@default_torch_state()
 def dominant_eigenvalue(loss: Tensor, parameters: Sequence[Tensor]) -> float:
     """The eigenvalue of largest magnitude of d^2 loss / d parameters^2.
 

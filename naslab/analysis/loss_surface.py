@@ -20,7 +20,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +32,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from naslab.errors import DataError, Diverged, SpecError, real, unknown, whole
 from naslab.estimators.zero_cost.passes import batch_statistics
 from naslab.immutable import Record
-from naslab.networks.batch_norm import known_batch_norm
+from naslab.networks.batch_norm import enough_to_normalise, known_batch_norm
+from naslab.networks.modes import evaluation_mode
 from naslab.randomness import numpy_generator, torch_generator
+from naslab.torch_state import default_torch_state, each_in_default_torch_state
+
+LEFT_OVER = "take a batch_size that leaves no last mini-batch of one image, or batch_norm='kept'"
+"""What to do about a mini-batch that cannot be normalised."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,6 +96,7 @@ def loss_surface(network: nn.Module, task: Any, **options: Any) -> LossSurface:
     return last
 
 
+@default_torch_state()
 def surveying(
     network: nn.Module,
     task: Any,
@@ -136,6 +141,7 @@ def surveying(
     return _survey(network, task, batches, along, np.linspace(-reach, reach, points), batch_norm, split, seed)
 
 
+@each_in_default_torch_state
 def _survey(
     network: nn.Module,
     task: Any,
@@ -212,9 +218,10 @@ def _loss(
     if batch_norm == "recalibrated":
         _recalibrate(network, tensors, batches)
     total = 0.0
-    with batch_statistics(network) if batch_norm == "batch" else _evaluation(network):
+    with batch_statistics(network) if batch_norm == "batch" else evaluation_mode(network):
         for x, y in batches:
-            total += task.loss(functional_call(network, tensors, (x,)), y).item() * len(y)
+            with enough_to_normalise(len(x), LEFT_OVER):
+                total += task.loss(functional_call(network, tensors, (x,)), y).item() * len(y)
     return total / sum(len(y) for _, y in batches)
 
 
@@ -225,23 +232,12 @@ def _recalibrate(network: nn.Module, tensors: dict[str, Tensor], batches: list[t
     for name, _ in norms:
         tensors[f"{name}.num_batches_tracked" if name else "num_batches_tracked"].zero_()
     try:
-        with _evaluation(network):
+        with evaluation_mode(network):
             for _, norm in norms:
                 norm.training, norm.momentum = True, None  # None is the mean over all
             for x, _ in batches:
-                functional_call(network, tensors, (x,))
+                with enough_to_normalise(len(x), LEFT_OVER):
+                    functional_call(network, tensors, (x,))
     finally:
         for (_, norm), momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-
-
-@contextmanager
-def _evaluation(network: nn.Module) -> Iterator[None]:
-    """Inside, everything is in evaluation mode; outside, each module is in the mode that it was in."""
-    before = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in before:
-            module.training = training

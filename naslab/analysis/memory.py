@@ -23,6 +23,7 @@ from naslab.errors import SpecError, whole
 from naslab.immutable import Record
 from naslab.networks.batch_norm import KeptBuffers
 from naslab.networks.frozen import frozen
+from naslab.torch_state import default_torch_state
 
 FEW = 2
 """Images of the smaller of the two steps that an estimate comes from."""
@@ -93,6 +94,7 @@ class StepMemory(Record):
         return f"{_shown(self.total)} for a step of {self.batch_size} images"
 
 
+@default_torch_state()
 def step_memory(
     network: nn.Module, edges: Mapping[str, int], operations: int, input_shape: tuple[int, ...], *, batch_size: int
 ) -> StepMemory:
@@ -129,6 +131,7 @@ def step_memory(
     return StepMemory(batch_size, lasting, *max(of_weights, of_alphas))
 
 
+@default_torch_state()
 def must_fit(
     network: nn.Module,
     edges: Mapping[str, int],

@@ -22,6 +22,7 @@ from naslab.networks.frozen import frozen
 from naslab.operations.tricks import Tricks
 from naslab.randomness import seeded, torch_generator
 from naslab.threads import torch_threads
+from naslab.torch_state import default_torch_state
 
 
 class Steps:
@@ -62,6 +63,7 @@ class Steps:
             torch.autograd.grad(self.loss(), list(self.alphas.values()), allow_unused=True)  # a part may have no cell
 
 
+@default_torch_state()
 def gradients_at_the_start(
     network: nn.Module, edges: Mapping[str, int], operations: int, x: Tensor, y: Tensor, *, search: bool
 ) -> None:
@@ -105,6 +107,7 @@ class Bought(Record):
     alpha_step: float
 
 
+@default_torch_state()
 def what_each_trick_buys(
     space: Any, task: Any, *, batch_size: int = 16, rounds: int = 3, threads: int = 1, progress: bool = True
 ) -> list[Bought]:
@@ -128,6 +131,7 @@ def what_each_trick_buys(
     return tricks_of(Steps(network, space.edges(), len(space.operations), x, y), rounds, threads, progress)
 
 
+@default_torch_state()
 def tricks_of(steps: Steps, rounds: int, threads: int = 1, progress: bool = True) -> list[Bought]:
     """`what_each_trick_buys`, of steps that there are already."""
     names = [field.name for field in dataclasses.fields(Tricks)]

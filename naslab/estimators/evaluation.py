@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from naslab.architecture import Architecture
 from naslab.errors import RunPaused, SnapshotDamaged
 from naslab.estimators.estimator import MOST_FITNESS, Estimator, Kept, Score, Trainable, WrongSetup, cannot_be_told
+from naslab.torch_state import default_torch_state
 
 MAX_MESSAGE = 1000
 """Characters that are kept of what a failed candidate says."""
@@ -42,6 +43,7 @@ class Outcome(NamedTuple):
     """Why there is none."""
 
 
+@default_torch_state()
 def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence[Stage] = ()) -> Outcome:
     """Score an architecture; an exception is the candidate's failure, not the search's.
 

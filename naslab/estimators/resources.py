@@ -29,9 +29,11 @@ from naslab import networks, spaces, tasks
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, unknown, whole
 from naslab.estimators.estimator import Score
+from naslab.networks.modes import evaluation_mode
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.threads import torch_threads
+from naslab.torch_state import default_torch_state
 
 FIGURES = ("parameters", "flops", "latency", "memory", "intensity")
 """What can be measured: numbers, multiply-adds, seconds and bytes for one image (or `batch` of them), multiply-adds for
@@ -42,6 +44,7 @@ WARM_UP = 3
 """Runs before the first that is timed."""
 
 
+@default_torch_state()
 def latency(network: nn.Module, x: torch.Tensor, *, repeats: int = 20, threads: int | None = 1) -> float:
     """Seconds of one forward pass in evaluation mode: the median of `repeats`, after warming up.
 
@@ -49,10 +52,8 @@ def latency(network: nn.Module, x: torch.Tensor, *, repeats: int = 20, threads: 
         network: on the device of `x`; left in the mode it was in.
         x: [B, C, H, W].
     """
-    training = network.training
-    network.eval()
     seconds = []
-    with torch.no_grad(), torch_threads(threads):
+    with evaluation_mode(network), torch.no_grad(), torch_threads(threads):
         for run in range(WARM_UP + repeats):
             start = time.perf_counter()
             network(x)
@@ -60,24 +61,22 @@ def latency(network: nn.Module, x: torch.Tensor, *, repeats: int = 20, threads: 
                 torch.cuda.synchronize(x.device)
             if run >= WARM_UP:
                 seconds.append(time.perf_counter() - start)
-    network.train(training)
     return median(seconds)
 
 
+@default_torch_state()
 def memory(network: nn.Module, x: torch.Tensor) -> int:
     """Bytes at the worst moment of a forward pass in evaluation mode: the weights, and what is alive of the rest.
 
     Counted tensor by tensor, so it is what the algorithm needs, without what torch keeps for itself.
     """
-    training = network.training
-    network.eval()
-    with torch.no_grad(), _Alive() as alive:
+    with evaluation_mode(network), torch.no_grad(), _Alive() as alive:
         network(x)
-    network.train(training)
     own = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in network.state_dict().values()}
     return alive.most + sum(own.values())
 
 
+@default_torch_state()
 def traffic(network: nn.Module, x: torch.Tensor) -> int:
     """Bytes that the convolutions and linear layers of a forward pass read (inputs, weights, biases) and write.
 
@@ -92,13 +91,10 @@ def traffic(network: nn.Module, x: torch.Tensor) -> int:
 
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
-    training = network.training
-    network.eval()
     try:
-        with torch.no_grad():
+        with evaluation_mode(network), torch.no_grad():
             network(x)
     finally:
-        network.train(training)
         for hook in hooks:
             hook.remove()
     return moved
@@ -178,6 +174,7 @@ class Resources:
         first = self.figures[0]
         return Score(figures[first] if first in WANTED else -figures[first], figures)
 
+    @default_torch_state()
     def measure(self, architecture: Architecture) -> Mapping[str, float]:
         """Name of a figure -> its value."""
         with seeded("resources"):

@@ -31,6 +31,7 @@ from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.tasks.image_set import ImageSet
 from naslab.tasks.order import epoch_length
+from naslab.torch_state import default_torch_state
 from naslab.trainers import Recipe, fit
 from naslab.trainers.fit import check_kinds
 
@@ -97,6 +98,7 @@ class Training:
     def __call__(self, architecture: Architecture) -> Score:
         return self.train(architecture)
 
+    @default_torch_state()
     def train(
         self,
         architecture: Architecture,

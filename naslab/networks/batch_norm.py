@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from naslab.errors import SpecError, unknown
+from naslab.networks.modes import restored_modes
 
 BATCH_NORM = {
     "batch": "the statistics of each mini-batch",
@@ -21,6 +22,31 @@ BATCH_NORM = {
     "recalibrated": "running statistics measured anew for this child, and then put back",
 }
 """How a child of shared weights can be normalised."""
+
+
+TAKE_MORE = "take batch_size=2 or more, or a network that shrinks the image less"
+"""What to do about a mini-batch that cannot be normalised."""
+
+
+@contextmanager
+def enough_to_normalise(images: int, advice: str = TAKE_MORE) -> Iterator[None]:
+    """Inside, `SpecError` in place of torch's bare ValueError where normalisation has a single value for a channel.
+
+    That is a mini-batch of one image, where the image has shrunk to 1 x 1 pixel.
+
+    Args:
+        images: in the mini-batch.
+        advice: what to do.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "Expected more than 1 value per channel" not in str(error):
+            raise
+        raise SpecError(
+            f"batch norm needs more than one value a channel, and a mini-batch of {images} image leaves it one where "
+            f"the image has shrunk to 1 x 1 pixel; {advice}"
+        ) from error
 
 
 @contextmanager
@@ -69,18 +95,12 @@ def normalised(
             are the mean over mini-batches of the mean and of the unbiased variance.
     """
     known_batch_norm(batch_norm)
-    modes = [(module, module.training) for module in network.modules()]
-    kept = KeptBuffers(network)
-    try:
-        with torch.no_grad(), kept:
-            network.train(batch_norm != "kept")
-            if batch_norm == "recalibrated":
-                _measure_anew(network, forward, images)
-                network.eval()
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+    with restored_modes(network), torch.no_grad(), KeptBuffers(network):
+        network.train(batch_norm != "kept")
+        if batch_norm == "recalibrated":
+            _measure_anew(network, forward, images)
+            network.eval()
+        yield
 
 
 def known_batch_norm(batch_norm: str) -> str:

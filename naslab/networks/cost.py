@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from naslab.torch_state import default_torch_state
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -27,6 +29,7 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+@default_torch_state()
 def cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     """Cost of one input of this shape, for instance (C, H, W), in evaluation mode. The network is left as it is."""
     shadow = copy.deepcopy(network).to("meta").eval()

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
 from naslab.networks.mixture import Leaving, Mixture
+from naslab.torch_state import default_torch_state
 
 
 class _Convolutions(TorchDispatchMode):
@@ -56,6 +57,7 @@ class _Convolutions(TorchDispatchMode):
         return result
 
 
+@default_torch_state()
 def _costs(
     supernet: nn.Module, input_shape: tuple[int, ...], shapes: Mapping[str, tuple[int, int]], figure: str
 ) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import torch
 from naslab.events import Event
 from naslab.runs.branches import Record, Row
 from naslab.snapshot import State
+from naslab.torch_state import default_torch_state
 
 OLDER_KEPT = 8
 """Snapshots that are kept besides the first and the last two."""
@@ -87,6 +88,7 @@ class Memory:
         self._rows = [row for row in self._rows if row.step <= step]
         self._states = {at: state for at, state in self._states.items() if at <= step}
 
+    @default_torch_state()
     def save(self, step: int, state: State) -> None:
         self._states[step] = {
             name: value.cpu() if isinstance(value, torch.Tensor) else value for name, value in state.items()
@@ -94,6 +96,7 @@ class Memory:
         stay = kept(self._states, self._every)
         self._states = {at: kept_state for at, kept_state in self._states.items() if at in stay}
 
+    @default_torch_state()
     def load(self, step: int) -> State:
         return {
             name: value.clone() if isinstance(value, torch.Tensor) else value

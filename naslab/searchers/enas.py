@@ -39,7 +39,7 @@ from torch import Tensor, nn
 
 from naslab.architecture import Architecture
 from naslab.events import ChildTrained, Evaluated
-from naslab.networks.batch_norm import frozen_statistics
+from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
 from naslab.randomness import numpy_generator, torch_generator
 from naslab.searchers.controller import Controller, make_policy
 from naslab.searchers.enas_controller import Flattened, judge, objective
@@ -122,7 +122,8 @@ class Enas(WeightSharing):
         chosen = batch_indices(self._train, self.hyperparameters.batch_size, number, self.seed, "weights")
         augment = torch_generator(self.seed, "augment", "weights", number)
         images, labels = self.task.batch(chosen, augment=augment, device=self.device)
-        logits = self.weights.network(images, self._layers(child))
+        with enough_to_normalise(len(images)):
+            logits = self.weights.network(images, self._layers(child))
         loss = self.task.loss(logits, labels)
         self._must_be_finite("training loss", loss)
         self._must_be_finite("gradient of the shared weights", self.weights.descend(loss, knobs["w_lr"]))
@@ -202,7 +203,7 @@ class Enas(WeightSharing):
     def _judged(self, child: Architecture, chosen: Tensor) -> tuple[float, float]:
         """Accuracy and loss of a child on images of the training data."""
         images, labels = self.task.batch(chosen, device=self.device)
-        with torch.no_grad(), frozen_statistics(self.weights.network):
+        with torch.no_grad(), frozen_statistics(self.weights.network), enough_to_normalise(len(images)):
             logits = self.weights.network(images, self._layers(child))
         loss = self.task.loss(logits, labels)
         self._must_be_finite("validation loss", loss)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from naslab.errors import SpecError, whole
-from naslab.networks.batch_norm import normalised
+from naslab.networks.batch_norm import enough_to_normalise, normalised
 from naslab.tasks import Images
 
 IMAGES = 512
@@ -42,6 +42,7 @@ def inherited_accuracy(
         batch_size: at most so many at once, in parts as equal as can be.
         device: of the network.
     """
+    advice = "judge by images=2 or more, in mini-batches of 2 or more (batch_size), or by batch_norm='kept'"
     many = min(IMAGES, len(valid)) if images is None else whole("images", images, 1)
     if many > len(valid):
         raise SpecError(f"images={many} is more than the {len(valid)} validation images; give at most so many")
@@ -52,7 +53,7 @@ def inherited_accuracy(
 
     looked_at = (task.batch(part, device=device)[0] for part in batches(train))
     right = 0
-    with normalised(network, batch_norm, logits, looked_at):
+    with enough_to_normalise(1, advice), normalised(network, batch_norm, logits, looked_at):
         for part in batches(valid):
             x, y = task.batch(part, device=device)
             found = logits(x)

@@ -26,6 +26,7 @@ from naslab.searchers.controller import POLICIES, Controller, Told, make_policy
 from naslab.searchers.rewards import REWARDS, Baseline, Rewards, between
 from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, State, attribute_docstrings
 from naslab.spaces.space import Prefix
+from naslab.torch_state import InDefaultTorchState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +74,19 @@ KNOBS = {"learning_rate": (1e-6, 1.0, True), "entropy_weight": (0.0, 1.0, False)
 """Name -> lowest, highest, logarithmic."""
 
 
-class PolicyGradient(Proposer):
+class PolicyGradient(InDefaultTorchState, Proposer):
     """A proposer with a controller; a searcher adds the step."""
 
     Hyperparameters: ClassVar[type] = PolicyGradientHyperparameters
+    in_default_torch_state = (
+        "begin",
+        "propose",
+        "learn",
+        "details",
+        "probabilities",
+        "state_dict",
+        "load_state_dict",
+    )
 
     @abstractmethod
     def improve(self, batch: list[Told], advantages: Tensor) -> float:

@@ -34,6 +34,7 @@ from naslab.immutable import FrozenDict
 from naslab.randomness import BlockGenerator, numpy_generator
 from naslab.snapshot import State
 from naslab.spaces.space import Space
+from naslab.torch_state import InDefaultTorchState
 
 Hyperparameters = TypeVar("Hyperparameters")
 
@@ -143,7 +144,7 @@ def turned(name: str, value: float, knobs: Mapping[str, Knob]) -> float:
     return knobs[name].check(name, value)
 
 
-class SupernetSearcher(ABC):
+class SupernetSearcher(InDefaultTorchState, ABC):
     """Owns shared weights and moves by mini-batches: one `advance`, one step, one event.
 
     The same seed, space, task and knobs give the same events bit for bit, on one machine with one
@@ -155,6 +156,18 @@ class SupernetSearcher(ABC):
     """Key in `naslab.searchers.SEARCHERS`."""
     space: Space
     task: Any
+    in_default_torch_state = (
+        "__init__",
+        "advance",
+        "repeat",
+        "measure",
+        "accuracy",
+        "probabilities",
+        "best",
+        "by_size",
+        "state_dict",
+        "load_state_dict",
+    )
 
     @functools.cached_property
     def alone(self) -> AbstractContextManager[Any]:

@@ -24,6 +24,7 @@ from naslab.architecture import MAX_CHOICES, Architecture, Choice, Option
 from naslab.errors import SpecError, unknown
 from naslab.networks.inherit import inherit
 from naslab.randomness import uniforms
+from naslab.torch_state import InDefaultTorchState
 
 Prefix = tuple[Option, ...]
 
@@ -41,11 +42,13 @@ class Shaped(Protocol):
     def classes(self) -> int: ...
 
 
-class Space(ABC):
+class Space(InDefaultTorchState, ABC):
     """A search space. Subclasses are frozen dataclasses, whose fields are the space's parameters."""
 
     name: ClassVar[str]
     """Family of the architectures; two sizes of one space share it."""
+    in_default_torch_state = ("build", "supernet", "shared_weights", "inherit")
+    keeps_local_device = True
 
     # --- what a space must say -------------------------------------------------------------------
 

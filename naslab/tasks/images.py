@@ -28,6 +28,7 @@ from naslab.tasks import arrays, datasets, folders, splits
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.image_set import ImageSet, mean_and_std
 from naslab.tasks.labels import class_numbers
+from naslab.torch_state import default_torch_state
 
 OWN = "images"
 """The task in the spec of data that came as arrays, and that no spec can bring back."""
@@ -92,6 +93,7 @@ class Images:
     # --- making one ------------------------------------------------------------------------------
 
     @classmethod
+    @default_torch_state()
     def from_arrays(
         cls,
         x: Any,
@@ -152,6 +154,7 @@ class Images:
         )
 
     @classmethod
+    @default_torch_state()
     def from_dataset(
         cls,
         train: Any,
@@ -200,6 +203,7 @@ class Images:
         )
 
     @classmethod
+    @default_torch_state()
     def from_folder(
         cls,
         path: str | os.PathLike[str],
@@ -359,6 +363,7 @@ class Images:
             lambda task: dataclasses.replace(task, augmentation=dataclasses.replace(task.augmentation, **changes))
         )
 
+    @default_torch_state()
     def subset(self, train: int | None = None, test: int | None = None, *, seed: int = 0) -> Images:
         """Fewer images, as evenly over the classes as they allow. None keeps all."""
         seed = whole("seed", seed, error=DataError)
@@ -421,6 +426,7 @@ class Images:
         return self._fingerprint
 
     @cached_property
+    @default_torch_state()
     def _fingerprint(self) -> str:
         digest = blake2b(f"{self.classes}".encode(), digest_size=16)
         for part in (self.train, self.test):
@@ -440,6 +446,7 @@ class Images:
         return self._moments[1]
 
     @cached_property
+    @default_torch_state()
     def _moments(self) -> tuple[Tensor, Tensor]:
         moments = [mean_and_std(self.train.images[:, channel]) for channel in range(self.input_shape[0])]
         mean, std = (torch.tensor(column, dtype=torch.float64).float() for column in zip(*moments, strict=True))
@@ -447,6 +454,7 @@ class Images:
 
     # --- what a trainer and a searcher ask for -------------------------------------------------------
 
+    @default_torch_state()
     def halves(self, seed: int, fraction: float = 0.5) -> tuple[Tensor, Tensor]:
         """Two disjoint parts of the training set: for the weights, and for the architecture.
 
@@ -472,6 +480,7 @@ class Images:
         second, chosen = splits.by_chance(len(self.train), first, seed, "halves")
         return chosen, second
 
+    @default_torch_state()
     def batch(
         self,
         indices: Tensor,
@@ -542,6 +551,7 @@ class Images:
         fields["origin"] = dict(self.origin)
         return fields | {split: tuple(t.numpy() for t in _both(getattr(self, split))) for split in ("train", "test")}
 
+    @default_torch_state()
     def __setstate__(self, state: dict[str, Any]) -> None:
         sets = {split: ImageSet(*map(torch.from_numpy, state[split])) for split in ("train", "test")}
         for name, value in {**state, **sets, "origin": MappingProxyType(state["origin"])}.items():

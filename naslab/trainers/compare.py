@@ -23,6 +23,7 @@ from naslab.immutable import Record
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.statistics import agree, interval, welch_t
+from naslab.torch_state import each_in_default_torch_state
 from naslab.trainers.fit import check_kinds, fit
 from naslab.trainers.processes import Group
 from naslab.trainers.recipe import Recipe
@@ -194,6 +195,7 @@ def comparing(
     return _trained(checked, space, task, numbers, checkpoint, sizes, options)
 
 
+@each_in_default_torch_state
 def _trained(
     groups: Mapping[str, tuple[Architecture, ...]],
     space: Space,

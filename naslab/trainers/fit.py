@@ -32,18 +32,29 @@ from tqdm.auto import tqdm
 from naslab import snapshot
 from naslab.architecture import Architecture
 from naslab.errors import Diverged, RunError, RunPaused, SpecError, whole
+from naslab.networks.batch_norm import enough_to_normalise
+from naslab.networks.modes import evaluation_mode
 from naslab.progress import interactive
 from naslab.randomness import seeded, torch_generator
 from naslab.tasks.order import batch_indices, epoch_length
 from naslab.threads import torch_threads
+from naslab.torch_state import default_torch_state, each_in_default_torch_state
 from naslab.trainers.processes import Group, join, spread
 from naslab.trainers.recipe import Recipe
 from naslab.trainers.report import Epoch, Report, best
 
 FUNCTION_TOLERANCE = 1e-4
 """By how much, relative to the largest, the logits of one function may differ between machines."""
+SHARED = "take batch_size=2 or more for each process, or a network that shrinks the image less"
+"""What to do about a mini-batch of one image that cannot be normalised: in training,"""
+UNEVEN = (
+    "the network normalises by the mini-batch also when it is evaluated (track_running_stats=False), and the last one "
+    "holds what is left of the images; take another batch_size, or another number of images"
+)
+"""and in evaluation."""
 
 
+@default_torch_state()
 def fit(
     network: nn.Module,
     task: Any,
@@ -57,7 +68,8 @@ def fit(
     progress: bool | None = None,
     **hyperparameters: Any,
 ) -> Report:
-    """Train the network in place, and test it. It is left in evaluation mode, on the device.
+    """Train the network in place, and test it. It is left in evaluation mode, on the device, also when the training is
+    interrupted or fails.
 
     Args:
         network: [B, C, H, W] -> logits [B, K]; in training mode it may give the pair (logits, auxiliary logits).
@@ -88,6 +100,7 @@ def fit(
         )
     if not isinstance(network, nn.Module):
         raise SpecError(f"fit trains a network, a torch.nn.Module, not {type(network).__name__}")
+    _check_weights(network)
     check_kinds(task, recipe)
     recipe = (recipe if recipe is not None else Recipe()).but(**hyperparameters)
     processes, seed = whole("processes", processes, 1), whole("seed", seed)
@@ -95,6 +108,7 @@ def fit(
     history: list[Epoch] = []
     job = partial(train, task=task, recipe=recipe, seed=seed, device=device, checkpoint=checkpoint)
     with ExitStack() as stack:
+        stack.callback(network.eval)  # also after an interrupt, or if the training diverges
         group = join(device)
         if processes > 1:
             if group.size > 1:
@@ -115,7 +129,6 @@ def fit(
             history.append(row)
             bar.update()
             bar.set_postfix(loss=f"{row.train_loss:.3f}", test_accuracy=f"{row.test_accuracy:.3f}")
-    network.eval()
     return Report(
         history=tuple(history),
         parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
@@ -125,6 +138,7 @@ def fit(
     )
 
 
+@each_in_default_torch_state
 def train(
     network: nn.Module,
     *,
@@ -234,16 +248,7 @@ class _Training:
         x, y = self.task.batch(indices, augment=augment, device=self.device, rows=slice(group.rank, None, group.size))
         smoothing = {"smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
         with seeded(self.seed, "fit", "network", step, group.rank):
-            try:
-                logits, auxiliary = self._forward(x)
-            except ValueError as error:
-                if "Expected more than 1 value per channel" not in str(error):
-                    raise
-                raise SpecError(
-                    f"batch norm needs more than one value a channel, and a mini-batch of {len(x)} image leaves it one "
-                    "where the image has shrunk to 1 x 1 pixel; take batch_size=2 or more for each process, or a "
-                    "network that shrinks the image less"
-                ) from error
+            logits, auxiliary = self._forward(x)
         loss = self.task.loss(logits, y, **smoothing)
         objective = loss
         if auxiliary is not None:
@@ -277,8 +282,18 @@ class _Training:
         if self.recipe.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         dtype = torch.float16 if self.recipe.precision == "fp16" else torch.bfloat16
-        with torch.autocast(self.device.type, dtype, enabled=self.recipe.precision != "no"):
-            output: Any = self.forward(x)
+        automatic = torch.autocast(self.device.type, dtype, enabled=self.recipe.precision != "no")
+        with automatic, enough_to_normalise(len(x), SHARED if self.network.training else UNEVEN):
+            try:
+                output: Any = self.forward(x)
+            except RuntimeError as error:
+                kinds = {p.dtype for p in self.network.parameters() if p.is_floating_point()} - {x.dtype}
+                if not kinds or "type" not in str(error):
+                    raise
+                raise SpecError(
+                    f"the network has weights of {' and '.join(map(str, kinds))}, and images are {x.dtype}; call "
+                    "network.float() before it is trained (precision='bf16' is for a faster training)"
+                ) from error
         pair: Any = output if isinstance(output, tuple) and len(output) == 2 else (output, None)
         logits, auxiliary = pair
         for given in (logits, auxiliary) if auxiliary is not None else (logits,):
@@ -348,11 +363,8 @@ class _Training:
             learnt = name in kept and buffer.is_floating_point()  # such as the statistics of batch norm
             values[name] = torch.ones_like(buffer, device="cpu") if learnt else buffer.detach().cpu().clone()
         x, _ = self.task.batch(torch.arange(min(2, len(self.task.train))))
-        training = self.network.training
-        self.network.eval()
-        with torch.no_grad(), seeded("function"):
+        with evaluation_mode(self.network), torch.no_grad(), seeded("function"):
             output = functional_call(self.network, values, (x,))
-        self.network.train(training)
         logits: Any = output[0] if isinstance(output, tuple) else output
         if isinstance(logits, Tensor):  # if not, the first step says so
             self.function = logits.float()
@@ -417,6 +429,21 @@ def _alike(one: Tensor, other: Tensor) -> bool:
         return False
     reach = FUNCTION_TOLERANCE * float(other.nan_to_num(0, 0, 0).abs().max())
     return torch.allclose(one, other, rtol=0, atol=reach, equal_nan=True)
+
+
+def _check_weights(network: nn.Module) -> None:
+    """Refuse weights that cannot be trained, whatever the recipe."""
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.is_meta:
+            raise SpecError(
+                "the network was made on torch's meta device, where weights have shapes and no numbers; make it "
+                "outside `with torch.device('meta')`, and without torch.set_default_device('meta')"
+            )
+        if tensor.is_inference():
+            raise SpecError(
+                "the network was made inside torch.inference_mode(), and its weights can never be trained; make it "
+                "outside (torch.no_grad() does no harm)"
+            )
 
 
 def check_kinds(task: Any, recipe: Any) -> None:

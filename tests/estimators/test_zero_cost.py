@@ -371,7 +371,7 @@ def test_one_image(network, batch):
     with pytest.raises(SpecError, match="one image has no other"):
         scores(network, x, y, ["jacob_cov"])
     normalised = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10))
-    with pytest.raises(SpecError, match="use a larger batch"):
+    with pytest.raises(SpecError, match="take batch_size=2 or more"):
         scores(normalised, x, y, ["snip"])
 
 

@@ -371,3 +371,37 @@ class TestOnAGpu:
         report = nl.trainers.fit(network(), digits, epochs=2, precision="fp16", checkpoint=tmp_path / "fit")
         again = nl.trainers.fit(network(1), digits, epochs=2, precision="fp16", checkpoint=tmp_path / "fit")
         assert again == report
+
+
+@pytest.mark.parametrize("why", [KeyboardInterrupt, Diverged, SpecError])
+def test_the_network_is_in_evaluation_mode_however_the_training_ends(digits, network, why, monkeypatch):
+    made = network().train()
+    if why is KeyboardInterrupt:
+
+        def stop(*given, **more):
+            assert made.training, "in the middle of an epoch"
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(type(digits), "batch", stop)
+    recipe = {Diverged: dict(learning_rate=1e30, gradient_clipping=0), SpecError: dict(drop_path=0.1)}.get(why, {})
+    with pytest.raises(why):
+        nl.trainers.fit(made, digits, epochs=2, progress=False, **recipe)
+    assert not any(module.training for module in made.modules())
+
+
+def test_weights_that_cannot_be_trained_are_refused(digits):
+    def linear(**options):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 10, **options))
+
+    with torch.inference_mode():
+        never = linear()
+    for made, said in (
+        (never, r"made inside torch.inference_mode\(\), and its weights can never be trained"),
+        (linear(device="meta"), "meta device, where weights have shapes and no numbers"),
+        (
+            linear(dtype=torch.float64),
+            r"weights of torch.float64, and images are torch.float32; call network.float\(\)",
+        ),
+    ):
+        with pytest.raises(SpecError, match=said):
+            nl.trainers.fit(made, digits, epochs=1, progress=False)

@@ -20,6 +20,7 @@ from naslab.estimators.zero_cost.vote import VOTERS, vote
 from naslab.randomness import numpy_generator, seeded
 from naslab.spaces.space import Space
 from naslab.threads import torch_threads
+from naslab.torch_state import default_torch_state
 
 
 class ZeroCost:
@@ -67,6 +68,7 @@ class ZeroCost:
             named_device(device)  # a kept search may be opened where it is not to be had
         self._device = device
 
+    @default_torch_state()
     def __call__(self, architecture: Architecture) -> float:
         if self.proxy == "vote":
             return vote(self._scores(architecture, VOTERS), self._population)

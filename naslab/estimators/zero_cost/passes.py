@@ -22,7 +22,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from naslab.errors import DataError, SpecError
 from naslab.estimators.zero_cost.codes import Codes
-from naslab.networks.batch_norm import frozen_statistics
+from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
+from naslab.networks.modes import restored_modes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits [B, K], labels [B]) -> mean loss, a scalar."""
@@ -82,27 +83,16 @@ def weights(network: nn.Module) -> list[Tensor]:
 @contextmanager
 def batch_statistics(network: nn.Module) -> Iterator[None]:
     """Inside, batch normalisation is in training mode, without a memory, and everything else in evaluation mode."""
-    before = {module: module.training for module in network.modules()}
-    for module in before:
-        module.training = isinstance(module, _BatchNorm)
-    try:
-        with frozen_statistics(network):
-            yield
-    finally:
-        for module, training in before.items():
-            module.training = training
+    with restored_modes(network), frozen_statistics(network):
+        for module in network.modules():
+            module.training = isinstance(module, _BatchNorm)
+        yield
 
 
 def outputs(network: nn.Module, x: Tensor) -> Tensor:
     """The network's outputs, [B, K], checked to be finite."""
-    try:
+    with enough_to_normalise(len(x)):
         logits = network(x)
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise SpecError(
-            f"a mini-batch of {len(x)} is too small to be normalised: {error}; use a larger batch"
-        ) from None
     if not bool(torch.isfinite(logits).all()):
         raise SpecError("the untrained network's outputs are not all finite: look at its initialisation")
     return logits

@@ -17,6 +17,7 @@ from naslab.estimators.zero_cost.saliency import fisher, grad_norm, snip
 from naslab.estimators.zero_cost.synflow import synflow
 from naslab.networks.cost import cost
 from naslab.networks.cost import parameters as learnt
+from naslab.torch_state import default_torch_state
 
 
 def parameters(seen: Seen) -> float:
@@ -52,6 +53,7 @@ NEEDS: dict[str, Need] = {
 """What a proxy reads off the shared passes; the others look at the network by themselves."""
 
 
+@default_torch_state()
 def scores(
     network: nn.Module, x: Tensor, y: Tensor, proxies: Sequence[str] = tuple(PROXIES), *, loss: Loss = F.cross_entropy
 ) -> dict[str, float]:

@@ -21,7 +21,7 @@ from torch import Tensor
 from naslab.analysis.hessian import dominant_eigenvalue
 from naslab.analysis.memory import peak
 from naslab.events import SupernetStep
-from naslab.networks.batch_norm import frozen_statistics
+from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
 from naslab.networks.frozen import frozen
 from naslab.randomness import torch_generator
 from naslab.searchers.bilevel import gradients, standing_at
@@ -228,7 +228,8 @@ class Composed(Frame):
         if name != "alpha_hessian_eigenvalue":
             return super().measure(name)
         images, labels = self._batch("architecture")
-        with torch_threads(self.threads), frozen_statistics(self.network), frozen(self._weights):
+        few = enough_to_normalise(len(images))
+        with torch_threads(self.threads), frozen_statistics(self.network), frozen(self._weights), few:
             self.network.train()
             return dominant_eigenvalue(self.task.loss(self._logits(images), labels), list(self.alphas.values()))
 

@@ -19,7 +19,7 @@ from naslab.analysis.steps import gradients_at_the_start
 from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
 from naslab.errors import DataError, Diverged, SpecError, whole
-from naslab.networks.batch_norm import KeptBuffers
+from naslab.networks.batch_norm import KeptBuffers, enough_to_normalise
 from naslab.randomness import seeded, torch_generator
 from naslab.searchers.execution import Execution
 from naslab.searchers.gradient.cures import Penalty, Resource, SizeTracking, Watch
@@ -171,7 +171,7 @@ class Frame(SupernetSearcher):
     def _try(self, *, search: bool = False) -> None:
         """What costs most of a step, the gradients of all operations, without a trace."""
         x, y = self.task.batch(self._halves[0][: self.hyperparameters.batch_size], device=self.device)
-        with KeptBuffers(self.network):
+        with KeptBuffers(self.network), enough_to_normalise(self.hyperparameters.batch_size):
             gradients_at_the_start(self.network, self.space.edges(), len(self.space.operations), x, y, search=search)  # type: ignore[attr-defined]
 
     def _must_fit(self) -> None:
@@ -190,9 +190,10 @@ class Frame(SupernetSearcher):
 
     @contextmanager
     def _naming_the_step(self) -> Iterator[None]:
-        """Inside, what diverges says at which step."""
+        """Inside, what diverges says at which step, and what cannot be normalised says why."""
         try:
-            yield
+            with enough_to_normalise(self.hyperparameters.batch_size):
+                yield
         except Diverged as error:
             raise Diverged(f"step {self._step + 1}: {error}") from None
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from naslab.architecture import Architecture
 from naslab.events import ChildTrained, Evaluated
+from naslab.networks.batch_norm import enough_to_normalise
 from naslab.networks.cost import Cost, cost
 from naslab.randomness import torch_generator
 from naslab.searchers.one_shot.evolution import Evolution, Excess
@@ -76,7 +77,8 @@ class OneShot(WeightSharing):
         augment = torch_generator(self.seed, "augment", "weights", update)
         images, labels = self.task.batch(chosen, augment=augment, device=self.device)
         self.weights.network.train()
-        logits = self.weights.network(images, self._layers(path))
+        with enough_to_normalise(len(images)):
+            logits = self.weights.network(images, self._layers(path))
         loss = self.task.loss(logits, labels, smoothing=given.label_smoothing)
         self._must_be_finite("training loss", loss)
         loss.backward()
