@@ -5,6 +5,7 @@ Letters in shapes: N images, C channels, H height, W width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from naslab.device import available
 from naslab.errors import DataError, unknown
 from naslab.tasks import pictures
 
@@ -61,7 +63,7 @@ def images(x: Any, name: str, layout: str = "auto") -> Read:
         layout = layout if layout != "auto" else _recognised(found, name)
         if layout == "NHWC?":
             N, H, W, C = found.shape
-            notes = (f"{name} {[N, H, W, C]} is read as [N, H, W, C]: {C} channels of {H} x {W} pixels",)
+            notes = (f"{name} {[N, H, W, C]} is read as [N, H, W, C]: {H} x {W} pixels, channels: {C}",)
             warned = (f"{notes[0]} (layout='NHWC' says so, layout='NCHW' reads it the other way)",)
         if layout != "NCHW":
             found = found.permute(0, 3, 1, 2)
@@ -70,7 +72,7 @@ def images(x: Any, name: str, layout: str = "auto") -> Read:
             f"{name} must be [N, C, H, W] or [N, H, W], not {list(found.shape)}; rows of pixels become images by "
             f"reshape(-1, H, W), or reshape(-1, C, H, W)"
         )
-    return Read(_kind(found, name), notes, warned, doubt)
+    return Read(kind(found, name), notes, warned, doubt)
 
 
 def _recognised(found: Tensor, name: str) -> str:
@@ -87,7 +89,7 @@ def _recognised(found: Tensor, name: str) -> str:
     return "NCHW"
 
 
-def _kind(found: Tensor, name: str) -> Tensor:
+def kind(found: Tensor, name: str) -> Tensor:
     """The tensor as uint8 or float32."""
     if found.is_floating_point():
         return found.float()
@@ -102,17 +104,34 @@ def _kind(found: Tensor, name: str) -> Tensor:
 
 def tensor(value: Any, name: str) -> Tensor:
     """A CPU tensor from a tensor, an array or a nested list."""
-    if isinstance(value, Tensor):
-        return value.detach().cpu()
     try:
+        if isinstance(value, Tensor):
+            value = value.detach()
+            return (value if value.layout == torch.strided else value.to_dense()).cpu()
         if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
             raise TypeError("it has masked elements; fill them, x.filled(0), or leave those examples out")
         array = np.ascontiguousarray(value)
+        if array.dtype.kind in "USTO":
+            raise TypeError(f"it holds {_kind_of_objects(array)}; files of pictures are read by Images.from_folder")
         if not array.dtype.isnative:
             array = array.astype(array.dtype.newbyteorder("="))
         return torch.from_numpy(array if array.flags.writeable else array.copy())
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{name} must be a torch tensor or a NumPy array of numbers: {error}") from None
+
+
+def check_memory(count: int, shape: tuple[int, ...], each: int = 1) -> None:
+    """Whether images of this shape, `each` bytes a value, and their copies when they are split, fit into memory."""
+    needed, free = 2 * count * math.prod(shape) * each, available()
+    if free is not None and needed > free:
+        raise DataError(
+            f"{count} images of {' x '.join(map(str, shape))} take {needed / 1e9:.1f} GB to read, and "
+            f"{free / 1e9:.1f} GB of memory are free; give smaller images (from_folder has size=...), or fewer"
+        )
+
+
+def _kind_of_objects(array: np.ndarray) -> str:
+    return "text" if array.dtype.kind != "O" else type(array.flat[0]).__name__ if array.size else "nothing"
 
 
 # --- lists of pictures --------------------------------------------------------------------------------
@@ -160,6 +179,7 @@ def stack(found: Iterable[tuple[Tensor, bool]], count: int, what: str) -> Tensor
     grey = False  # whether all so far were grey PIL images
     for number, (image, from_pil) in enumerate(found):
         if number == 0:
+            check_memory(count, tuple(image.shape), image.element_size())
             images, grey = image.new_empty((count, *image.shape)), from_pil and len(image) == 1
         elif from_pil and images.shape[1] == 3 and len(image) == 1:
             image = image.expand(3, -1, -1)
@@ -167,7 +187,7 @@ def stack(found: Iterable[tuple[Tensor, bool]], count: int, what: str) -> Tensor
             images, grey = images.repeat(1, 3, 1, 1), False
         if image.shape != images.shape[1:] or image.dtype != images.dtype:
             raise DataError(
-                f"all images must be alike: image 0 of the {what} is {list(images.shape[1:])} {images.dtype}, "
+                f"all images must be alike: image 0 of {what} is {list(images.shape[1:])} {images.dtype}, "
                 f"image {number} is {list(image.shape)} {image.dtype}; resize them (from_folder has size=..., "
                 "a data set takes a Resize in its transform)"
             )

@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -54,7 +53,7 @@ def items(dataset: Any, what: str, layout: str = "auto", image: Key | None = Non
     if count == 0:
         raise DataError(f"the {what} is empty: there are no images to learn from")
     reading = _Reading(dataset, what, layout, image, label)
-    images = arrays.stack(reading.pairs(count), count, what)
+    images = arrays.stack(reading.pairs(count), count, f"the {what}")
     return Items(
         arrays.Read(images, tuple(reading.notes), tuple(reading.warnings)),
         reading.labels,
@@ -92,12 +91,13 @@ class _Reading:
     def _parts(self, item: Any, index: int) -> tuple[Any, Any]:
         if self.keys is None:
             self.keys = self._choose(item)
-        image, label = self.keys
-        try:
-            return item[image], item[label]
-        except (KeyError, IndexError) as error:
-            held = f"the keys {', '.join(map(str, item))}" if isinstance(item, Mapping) else f"{len(item)} members"
-            raise DataError(f"item {index} of the {self.what} has no {error}; it has {held}") from None
+        for key in self.keys:
+            try:
+                item[key]
+            except (KeyError, IndexError, TypeError):
+                held = f"the keys {', '.join(map(str, item))}" if isinstance(item, Mapping) else f"{len(item)} members"
+                raise DataError(f"item {index} of the {self.what} has no {key!r}; it has {held}") from None
+        return item[self.keys[0]], item[self.keys[1]]
 
     def _choose(self, item: Any) -> tuple[Key, Key]:
         image, label = self.asked
@@ -143,9 +143,8 @@ class _Reading:
             if guess is not None and last != (guess == "HWC"):
                 last = guess == "HWC"
                 self._say_layout(tuple(image.shape), guess)
-        found = arrays.tensor(image, f"image {index} of the {self.what}")
-        if found.dtype not in (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64):
-            arrays.images(found[None], f"image {index} of the {self.what}")  # says what to do
+        name = f"image {index} of the {self.what}"
+        found = arrays.kind(arrays.tensor(image, name), name)
         if found.ndim == 2:
             return found[None]
         return found.permute(2, 0, 1) if last else found

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from naslab.device import available
 from naslab.errors import DataError, whole
 from naslab.tasks import pictures
+from naslab.tasks.arrays import check_memory
 
 ROLES = {
     "train": ("train", "training"),
@@ -242,7 +242,7 @@ def read(parts: dict[str, Part], sides: list[int] | None, grey: bool, progress: 
             bad[path] = _reason(error)
     height, width = _common_size(sizes, bad, sides)
     shape = (1 if grey else 3, height, width)
-    _check_memory(len(paths), shape)
+    check_memory(len(paths), shape)
     images = torch.empty((len(paths), *shape), dtype=torch.uint8)
     for number, path in enumerate(
         tqdm(paths, "reading pictures", unit="picture", leave=False, disable=not progress, delay=1)
@@ -283,16 +283,6 @@ def _common_size(sizes: Counter[tuple[int, int]], bad: dict[str, str], sides: li
             f"most often {often}; give size=..., for instance size=32"
         )
     return sizes.most_common(1)[0][0]
-
-
-def _check_memory(count: int, shape: tuple[int, int, int]) -> None:
-    """Whether the pictures, and their copies when they are split, fit into memory."""
-    needed, free = 2 * count * shape[0] * shape[1] * shape[2], available()
-    if free is not None and needed > free:
-        raise DataError(
-            f"{count} pictures of {' x '.join(map(str, shape))} take {needed / 1e9:.1f} GB to read, and "
-            f"{free / 1e9:.1f} GB of memory are free; give a smaller size=..., or fewer pictures"
-        )
 
 
 def _reason(error: Exception) -> str:

@@ -22,10 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from naslab.errors import DataError, real, unknown, whole
+from naslab.errors import DataError, unknown, whole
 from naslab.progress import interactive
 from naslab.tasks import arrays, datasets, folders, splits
 from naslab.tasks.augmentation import Augmentation
+from naslab.tasks.classes import check_no_class_is_empty, rare, some
 from naslab.tasks.image_set import ImageSet, mean_and_std
 from naslab.tasks.labels import class_numbers
 from naslab.torch_state import default_torch_state
@@ -115,7 +116,7 @@ class Images:
         Args:
             x: [N, C, H, W], [N, H, W, C] or [N, H, W], uint8 or float (0 being black), torch or NumPy, or a list of
                 PIL images or of arrays. Copied.
-            y: [N] whole numbers from 0, or text: the names of the classes. [N, 1] is taken, too.
+            y: [N] or [N, 1] whole numbers from 0, or text: the names of the classes, numbered in sorted order.
             classes: K. Without it and without `class_names`, the largest label + 1, and each of these classes must
                 have a training image.
             test: (x, y) to test on, with no class that was not trained on; without it a random part of the data is
@@ -244,13 +245,11 @@ class Images:
         found = folders.look(folder)
         parts, left_out = dict(found.parts), list(found.left_out)
         if not validation and "validation" in parts and "test" in parts:
-            left_out.append(str(parts.pop("validation").path.relative_to(folder)))
+            left_out.append(os.path.relpath(parts.pop("validation").path, folder) + os.sep)
         pictures = folders.read(parts, sides, grey, interactive() if progress is None else progress)
-        sets = [
-            [role for role in names if role in parts]
-            for names in (("train", "validation"), ("test",))
-            if "test" in parts
-        ] or [[role] for role in parts]
+        tested = next((role for role in ("test", "validation") if role in parts), None)
+        learnt = [role for role in parts if role != tested]
+        sets = [learnt] if tested is None else [learnt, [tested]]
         task = cls._of(
             [arrays.Read(torch.cat([pictures[role] for role in roles])) for roles in sets],
             [([label for role in roles for label in parts[role].labels], roles[0]) for roles in sets],
@@ -262,15 +261,17 @@ class Images:
             name=folder.resolve().name,
             augmentation=augmentation,
         )
-        notes = [f"{role} from {part.path.name}" for role, part in parts.items() if len(parts) > 1]
-        if len(sets) == 2 and sets[1] == ["validation"]:
-            notes[1] = f"test from {parts['validation'].path.name}"
+        roles = {"train": "training", tested: "test"}
+        places = {roles.get(role, role): os.path.relpath(part.path, folder) for role, part in parts.items()}
+        notes = [f"{what} images from {place}" for what, place in places.items()]
+        if len(parts) == 1:
+            notes = [f"images from {place}" for place in places.values() if place != os.curdir]
         notes += [] if sides is None else [f"brought to {sides[0]} x {sides[1]} pixels"]
         notes += [f"left out: {folders.some(left_out)}"] if left_out else []
         origin: dict[str, Any] = {"task": "image_folder", "path": str(folder.resolve()), "size": sides, "grey": grey}
         origin |= {"test_fraction": test_fraction, "seed": seed}
         origin |= {key: True for key, said in (("stratified", stratified), ("validation", validation)) if said}
-        count = len(parts["validation"].pictures) if "validation" in sets[0] else 0
+        count = len(parts["validation"].pictures) if "validation" in learnt else 0
         return task._changed(
             lambda task: dataclasses.replace(task, origin=origin, notes=(*task.notes, *notes), validation=count)
         )
@@ -302,21 +303,22 @@ class Images:
         warned = [warning for part in read for warning in part.warnings]
         indices = None
         if len(sets) == 1:
-            indices = _split(sets[0].labels, test_fraction, stratified, seed)
+            indices = splits.test_split(sets[0].labels, test_fraction, stratified, seed)
             train, held = (sets[0].take(part) for part in indices)
-            each = "of each class " if stratified else ""
-            notes.append(f"{test_fraction:g} {each}kept for the test, seed {seed}")
+            each = " of each class, one at least" if stratified else ""
+            notes.append(f"{len(held)} of {len(numbers[0])} kept for the test ({test_fraction:g}{each}; seed {seed})")
         else:
             train, held = sets
         if classes is None and class_names is not None:
             classes = len(class_names)
         elif classes is None:
             classes = max(int(train.labels.max()), int(held.labels.max())) + 1
-            _check_no_class_is_empty(train.labels, held.labels, classes)
+            check_no_class_is_empty(train.labels, held.labels, classes)
         classes = whole("classes", classes, 1, error=DataError)
         names = tuple(map(str, range(classes) if class_names is None else class_names))
         if len(names) != classes:
-            raise DataError(f"{classes} classes need {classes} class_names, not {len(names)}")
+            came = f"not {len(names)}" if said is None else f"and the labels say {len(names)}: {', '.join(names[:3])}"
+            raise DataError(f"{classes} classes need {classes} class_names, {came}")
         if augmentation is None:
             augmentation = Augmentation(padding=min(train.images.shape[2:]) // 8)
         origin = {"task": OWN, "stratified": True} if stratified else {"task": OWN}
@@ -324,12 +326,12 @@ class Images:
         strange = sorted(set(held.labels.tolist()) - set(train.labels.tolist()))
         if len(sets) == 2 and strange:
             raise DataError(
-                f"the test images have labels that no training image has, {_some(strange, names)}, so that they cannot "
+                f"the test images have labels that no training image has, {some(strange, names)}, so that they cannot "
                 "be learnt; leave those images out, or give training images of these classes"
             )
         if indices is not None and stratified:
             if not strange:
-                warned += _rare(sets[0].labels, names)
+                warned += rare(sets[0].labels, names)
             task._remember(_drawn_by_chance(dataclasses.replace(task), indices, test_fraction, seed))
         for warning in warned:
             warnings.warn(warning, stacklevel=_outside())
@@ -562,56 +564,11 @@ def _both(part: ImageSet) -> tuple[Tensor, Tensor]:
     return part.images, part.labels
 
 
-def _check_no_class_is_empty(train: Tensor, test: Tensor, classes: int) -> None:
-    """Of training and test labels, where nobody said how many classes there are."""
-    known = set(train.tolist())
-    if len(known) < 2 or len(known) == classes:  # one class alone is told elsewhere
-        return
-    only_tested = sorted(set(test.tolist()) - known)
-    if only_tested:
-        raise DataError(
-            f"there are test images but no training images of the classes {_some(only_tested)}; give more images of "
-            "them, leave them out, or give classes= to have it so"
-        )
-    empty = [label for label in range(min(classes, max(known) + 1, len(known) + 4)) if label not in known]
-    raise DataError(
-        f"labels go from 0 to {classes - 1}, yet no image has the label {_some(empty)}; relabel them 0 to "
-        f"{len(known) - 1} with y = np.unique(y, return_inverse=True)[1], or give classes={classes} to have "
-        "classes without images"
-    )
-
-
-def _some(labels: Sequence[int], names: Sequence[str] | None = None) -> str:
-    shown = [str(label) if names is None else names[label] for label in labels[:3]]
-    return ", ".join(shown) + (", ..." if len(labels) > 3 else "")
-
-
-def _split(labels: Tensor, fraction: float, stratified: bool, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the training images, and of a random part that is kept for the test."""
-    count = _held_out(len(labels), fraction)
-    if stratified:
-        parts = splits.stratified(labels, count, seed, "test")
-        if len(parts[1]):
-            return parts
-    return splits.by_chance(len(labels), count, seed, "test")  # also where no class has two images
-
-
-def _held_out(total: int, fraction: float) -> int:
-    share = real("test_fraction", fraction, error=DataError)
-    count = round(total * share) if 0 < share < 1 else 0
-    if not 0 < count < total:
-        raise DataError(
-            f"of {total} images a test set cannot be kept by test_fraction={fraction!r}: give a fraction between "
-            "0 and 1, more images, or test=(x, y)"
-        )
-    return count
-
-
 def _drawn_by_chance(task: Images, indices: tuple[Tensor, Tensor], fraction: float, seed: int) -> Callable[[], Images]:
     """Makes the task with a test set drawn without regard to classes, from one whose parts were at `indices`."""
 
     def make() -> Images:
-        kept, held = splits.by_chance(len(place), _held_out(len(place), fraction), seed, "test")
+        kept, held = splits.by_chance(len(place), splits.held_out(len(place), fraction), seed, "test")
         images = torch.cat([task.train.images, task.test.images])
         labels = torch.cat([task.train.labels, task.test.labels])
         train, test = (ImageSet(images[place[part]], labels[place[part]]) for part in (kept, held))
@@ -620,20 +577,6 @@ def _drawn_by_chance(task: Images, indices: tuple[Tensor, Tensor], fraction: flo
 
     place = torch.argsort(torch.cat(indices))  # where each of the images now is
     return make
-
-
-def _rare(labels: Tensor, names: Sequence[str]) -> list[str]:
-    """A sentence if there are classes with a single image, in data that is split."""
-    values, counts = labels.unique(return_counts=True)
-    alone = [names[label] for label in values[counts == 1].tolist()]
-    if not alone:
-        return []
-    shown = ", ".join(f"{name!r} (1 image)" for name in alone[:5]) + (", ..." if len(alone) > 5 else "")
-    return [
-        f"{'a class has' if len(alone) == 1 else f'{len(alone)} classes have'} too few images to be in both the "
-        f"training and the test set: {shown}; such an image is trained on, and the class is never tested; give more "
-        "images of it, or a test set of your own"
-    ]
 
 
 def _outside() -> int:

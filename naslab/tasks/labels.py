@@ -12,7 +12,8 @@ from torch import Tensor
 
 from naslab.errors import DataError, unknown
 
-CONVERT = "convert it, for instance with astype('int64')"
+EXACT = 2.0**53
+"""Up to here a float64 holds every whole number."""
 
 
 def class_numbers(
@@ -20,6 +21,7 @@ def class_numbers(
 ) -> tuple[list[Tensor], tuple[str, ...] | None]:
     """Labels of each part as [N] int64, and the names of the classes if the labels say them.
 
+    Numbers are those of Python, NumPy, torch or pandas, floats too if they are whole, and True and False are 1 and 0.
     Labels that are text become the positions of the names in `class_names`, or in the sorted list of all of them.
 
     Args:
@@ -49,6 +51,8 @@ def class_numbers(
 def _array(value: Any, name: str) -> np.ndarray:
     """[N] int64 or text."""
     array = _plain(value, name)
+    if not array.size and array.ndim < 2:
+        return np.zeros(0, dtype=np.int64)  # NumPy makes floats of no labels
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -63,13 +67,17 @@ def _array(value: Any, name: str) -> np.ndarray:
         return array
     if array.dtype.kind == "f":
         _all_there(~np.isfinite(array), "NaN or infinite", name)
-        broken = np.flatnonzero(array != np.round(array))
-        advice = CONVERT
+        broken = np.flatnonzero((array != np.round(array)) | (np.abs(array) > EXACT))
         if len(broken):
-            advice = f"{array[broken[0]]:g} at {broken[0]} is no class; numbers on a scale are not classes"
-        raise DataError(f"{name} must be whole numbers, the classes counted from 0, not {array.dtype}; {advice}")
-    if array.dtype.kind not in "iu":
-        raise DataError(f"{name} must be whole numbers, the classes counted from 0, not {array.dtype}; {CONVERT}")
+            raise DataError(
+                f"{name} must be whole numbers, the classes counted from 0, and {array[broken[0]]:g}, that of image "
+                f"{broken[0]}, is none; numbers on a scale are not classes"
+            )
+    elif array.dtype.kind not in "iub":
+        raise DataError(
+            f"{name} must be whole numbers, the classes counted from 0, or text, not {array.dtype}; they are numbered "
+            "by np.unique(y, return_inverse=True)[1]"
+        )
     if array.dtype.kind == "u" and len(array) and int(array.max()) > np.iinfo(np.int64).max:
         raise DataError(f"{name} must be class numbers from 0; the largest one is {int(array.max())}")
     return array.astype(np.int64)  # a copy
@@ -93,12 +101,12 @@ def _plain(value: Any, name: str) -> np.ndarray:
 
 
 def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
-    """What pandas and lists of mixed things make: objects, which may all be text or all be whole numbers."""
+    """What pandas and lists of mixed things make: objects, which may all be text or all be numbers."""
     items = array.tolist()
     _all_there(np.array([_missing(item) for item in items], dtype=bool), "missing", name)
     if all(isinstance(item, str | bytes) for item in items):
         return np.array([item.decode(errors="replace") if isinstance(item, bytes) else item for item in items])
-    if all(isinstance(item, int | np.integer) and not isinstance(item, bool) for item in items):
+    if all(isinstance(item, int | float | np.number | np.bool_) for item in items):
         return _plain(items, name)
     kinds = sorted({type(item).__name__ for item in items})
     raise DataError(f"{name} must be whole numbers, or text, one label an image; it holds {', '.join(kinds)}")

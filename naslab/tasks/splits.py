@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from naslab.errors import DataError, real
 from naslab.randomness import numpy_generator
 
 
@@ -31,6 +32,28 @@ def stratified(labels: Tensor, count: int, *words: int | str) -> tuple[Tensor, T
     _, classes, sizes = np.unique(labels.numpy()[order], return_inverse=True, return_counts=True)
     second = _turn(classes) < _shares(sizes, count)[classes]
     return torch.from_numpy(order[~second]), torch.from_numpy(order[second])
+
+
+def test_split(labels: Tensor, fraction: float, by_class: bool, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of the training images, and of a random part that is kept for the test: stratified, or by chance."""
+    count = held_out(len(labels), fraction)
+    if by_class:
+        parts = stratified(labels, count, seed, "test")
+        if len(parts[1]):
+            return parts
+    return by_chance(len(labels), count, seed, "test")  # also where no class has two images
+
+
+def held_out(total: int, fraction: float) -> int:
+    """How many of `total` images are kept for the test."""
+    share = real("test_fraction", fraction, error=DataError)
+    count = round(total * share) if 0 < share < 1 else 0
+    if not 0 < count < total:
+        raise DataError(
+            f"of {total} images a test set cannot be kept by test_fraction={fraction!r}: give a fraction between "
+            "0 and 1, more images, or test=(x, y)"
+        )
+    return count
 
 
 def evenly(labels: Tensor, count: int, *words: int | str) -> Tensor:

@@ -1,0 +1,48 @@
+"""Classes with too few examples, and the sentences about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from naslab.errors import DataError
+
+
+def check_no_class_is_empty(train: Tensor, test: Tensor, classes: int) -> None:
+    """Of training and test labels, where nobody said how many classes there are."""
+    known = set(train.tolist())
+    if len(known) < 2 or len(known) == classes:  # one class alone is told elsewhere
+        return
+    only_tested = sorted(set(test.tolist()) - known)
+    if only_tested:
+        raise DataError(
+            f"there are test images but no training images of the classes {some(only_tested)}; give more images of "
+            "them, leave them out, or give classes= to have it so"
+        )
+    empty = [label for label in range(min(classes, max(known) + 1, len(known) + 4)) if label not in known]
+    raise DataError(
+        f"labels go from 0 to {classes - 1}, yet no image has the label {some(empty)}; relabel them 0 to "
+        f"{len(known) - 1} with y = np.unique(y, return_inverse=True)[1], or give classes={classes} to have "
+        "classes without images"
+    )
+
+
+def rare(labels: Tensor, names: Sequence[str]) -> list[str]:
+    """A sentence if there are classes with a single image, in data that is split."""
+    values, counts = labels.unique(return_counts=True)
+    alone = [names[label] for label in values[counts == 1].tolist()]
+    if not alone:
+        return []
+    shown = ", ".join(f"{name!r} (1 image)" for name in alone[:5]) + (", ..." if len(alone) > 5 else "")
+    return [
+        f"{'a class has' if len(alone) == 1 else f'{len(alone)} classes have'} too few images to be in both the "
+        f"training and the test set: {shown}; such an image is trained on, and the class is never tested; give more "
+        "images of it, or a test set of your own"
+    ]
+
+
+def some(labels: Sequence[int], names: Sequence[str] | None = None) -> str:
+    """A few of the labels, or of the names of them."""
+    shown = [str(label) if names is None else names[label] for label in labels[:3]]
+    return ", ".join(shown) + (", ..." if len(labels) > 3 else "")
