@@ -7,16 +7,27 @@ the architecture. It is frozen, hashable and JSON, and it says to which family o
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from naslab.errors import SpecError
+from naslab.errors import SpecError, plain, unknown
 
 Option = str | int | float
 """What can be chosen: a JSON scalar, so that an architecture reads the same on disk and on screen."""
 
+_QUICK = frozenset((str, int))
+"""Types of options that are what they should be, and made by the million."""
+
 MAX_JSON_BYTES = 64 * 1024
 MAX_CHOICES = 4096
+
+
+def _check_option(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise SpecError(f"a choice is a string or a number, not {value!r:.200} ({type(value).__name__})")
+    if isinstance(value, float) and value - value != 0:
+        raise SpecError(f"a choice must be finite, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +36,39 @@ class Choice:
 
     name: str
     options: tuple[Option, ...]
+    """All different: no two are equal, as 1 and 1.0 are."""
 
     def __post_init__(self) -> None:
+        if type(self.options) is not tuple or not _QUICK.issuperset(map(type, self.options)):
+            object.__setattr__(self, "options", self._read())
         if not self.options:
             raise SpecError(f"choice {self.name!r} has no options; a space must offer at least one")
+        if len(set(self.options)) < len(self.options):
+            same = next(one for place, one in enumerate(self.options) if one in self.options[:place])
+            raise SpecError(
+                f"choice {self.name!r} offers {same!r} twice, in {list(self.options)!r:.200}; an architecture could "
+                "not say which of them it took. Leave one out"
+            )
+
+    def _read(self) -> tuple[Option, ...]:
+        """The options in a tuple, numbers of other libraries as Python's; `SpecError` for what is no option."""
+        if isinstance(self.options, str | bytes) or not isinstance(self.options, Iterable):
+            raise SpecError(f"the options of choice {self.name!r} are a tuple, not {self.options!r:.200}")
+        options = tuple(map(plain, self.options))
+        for option in options:
+            _check_option(option)
+        return options
+
+    def own(self, value: object) -> Option:
+        """The option that equals the value: 5, not 5.0, where 5 is offered. `SpecError` if none does."""
+        if type(value) is str:
+            if value in self.options:
+                return value
+        elif not isinstance(found := plain(value), bool) and isinstance(found, str | int | float):
+            for option in self.options:
+                if option == found:
+                    return option
+        raise SpecError(f"at {self.name!r}: {unknown('option', value, self.options)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +84,21 @@ class Architecture:
     choices: tuple[Option, ...]
 
     def __post_init__(self) -> None:
+        if type(self.choices) is not tuple:
+            if isinstance(self.choices, str | bytes) or not isinstance(self.choices, Iterable):
+                raise SpecError(f"the choices of an architecture are a tuple, not {self.choices!r:.200}")
+            object.__setattr__(self, "choices", tuple(self.choices))
         if len(self.choices) > MAX_CHOICES:
             raise SpecError(f"an architecture has at most {MAX_CHOICES} choices, this one {len(self.choices)}")
         for value in self.choices:
-            if type(value) is str:  # by far the most common, and made by the million
+            if type(value) is str or type(value) is int:  # by far the most common, and made by the million
                 continue
-            if isinstance(value, bool) or not isinstance(value, str | int | float):
-                raise SpecError(f"a choice is a string or a number, not {value!r} ({type(value).__name__})")
-            if isinstance(value, float) and value - value != 0:
-                raise SpecError(f"a choice must be finite, not {value!r}")
+            if type(value) is not float:
+                object.__setattr__(self, "choices", tuple(map(plain, self.choices)))
+                for one in self.choices:
+                    _check_option(one)
+                break
+            _check_option(value)
 
     def to_json(self) -> str:
         return json.dumps({"space": self.space, "choices": list(self.choices)})

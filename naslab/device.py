@@ -30,11 +30,18 @@ def usable_device(wished: str | torch.device | None = None) -> torch.device:
 def named_device(wished: str | torch.device) -> torch.device:
     """The device, here or elsewhere; `SpecError` for a name that there is not."""
     try:
+        if not isinstance(wished, str | torch.device):
+            raise TypeError
         return torch.device(wished)
     except (RuntimeError, TypeError):
         raise SpecError(
-            f"there is no device {wished!r}; give 'cpu', 'cuda' (a GPU of NVIDIA or AMD) or 'mps'"
+            f"there is no device {wished!r:.100}; give 'cpu', 'cuda' (a GPU of NVIDIA or AMD) or 'mps'"
         ) from None
+
+
+def device_name(wished: str | torch.device) -> str:
+    """The name of a device that there is somewhere: a kept search may be opened where it is not to be had."""
+    return str(named_device(wished))
 
 
 def kept_device(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import difflib
 import numbers
 import operator
@@ -50,22 +51,38 @@ def unknown(what: str, came: object, known: Iterable[object]) -> str:
     return f"unknown {what} {came!r}{hint} known: {', '.join(names)}"
 
 
-def whole(name: str, value: Any, low: int = 0, *, error: type[NaslabError] = SpecError) -> int:
+def plain(value: Any) -> Any:
+    """The scalar as Python's own: one of NumPy's, pandas' or torch's, also as an array without axes; else the value."""
+    if getattr(value, "ndim", None) == 0 and callable(item := getattr(value, "item", None)):
+        with suppress(TypeError, ValueError, RuntimeError, NotImplementedError):
+            return item()
+    return value
+
+
+def whole(name: str, value: Any, low: int | None = 0, *, error: type[NaslabError] = SpecError) -> int:
     """The value as an `int`, if it is a whole number of Python's, NumPy's or torch's from `low` up; else the error.
 
     True and 3.0 are none.
     """
-    number = None
-    if not isinstance(value, bool) and "bool" not in str(getattr(value, "dtype", "")):
+    number, given = None, plain(value)
+    if not isinstance(given, bool):
         with suppress(TypeError, ValueError, RuntimeError):
-            number = operator.index(value)
-    if number is None or number < low:
-        raise error(f"{name} must be a whole number from {low} up, not {value!r}")
+            number = operator.index(given)
+    if number is None or (low is not None and number < low):
+        least = "" if low is None else f" from {low} up"
+        raise error(f"{name} must be a whole number{least}, not {value!r:.200}")
     return number
 
 
 def real(name: str, value: Any, *, error: type[NaslabError] = SpecError) -> float:
-    """The value as a `float`, if it is a number of Python's or NumPy's; else the error. True is none."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise error(f"{name} must be a number, not {value!r}")
-    return float(value)
+    """The value as a `float`, if it is a number of Python's, NumPy's or torch's; else the error.
+
+    True and NaN are none.
+    """
+    number = None
+    if isinstance(given := plain(value), numbers.Real | decimal.Decimal) and not isinstance(given, bool):
+        with suppress(OverflowError):
+            number = float(given)
+    if number is None or number != number:
+        raise error(f"{name} must be a number, not {value!r:.200}")
+    return number

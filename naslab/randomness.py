@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from naslab.errors import whole
+from naslab.errors import SpecError, whole
 
 _GLOBAL_GENERATOR = threading.RLock()
 
@@ -30,6 +30,19 @@ def _seed_sequence(words: tuple[int | str, ...]) -> np.random.SeedSequence:
 def numpy_generator(*words: int | str) -> np.random.Generator:
     """NumPy generator named by the words (strings and non-negative integers)."""
     return np.random.Generator(np.random.PCG64(_seed_sequence(words)))
+
+
+def generator_of(rng: np.random.Generator | int) -> np.random.Generator:
+    """The generator; from a seed, a whole number, that of `np.random.default_rng(seed)`. `SpecError` for others."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    try:
+        return np.random.default_rng(whole("rng", rng))
+    except SpecError:
+        raise SpecError(
+            "rng is a generator of NumPy, np.random.default_rng(0), or a seed, a whole number from 0 up; "
+            f"not {rng!r:.200}"
+        ) from None
 
 
 class BlockGenerator(np.random.Generator):

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from naslab.device import usable_device
 from naslab.errors import DataError, Diverged, SpecError, real, unknown, whole
 from naslab.estimators.zero_cost.passes import batch_statistics
 from naslab.immutable import Record
@@ -79,7 +80,7 @@ class LossSurface(Record):
         Infinite if a loss there is not finite; `SpecError` while a row there is missing.
         """
         reach = float(max(abs(self.x).max(), abs(self.y).max()))
-        if not 0 < real("radius", radius) <= reach * (1 + 1e-9):
+        if not 0 < (radius := real("radius", radius)) <= reach * (1 + 1e-9):
             raise SpecError(f"the surface reaches {reach:g} from its centre; give a radius in it, not {radius:g}")
         inside = np.hypot(*np.meshgrid(self.x, self.y)) <= radius * (1 + 1e-9)
         if inside[self.rows :].any():
@@ -136,7 +137,16 @@ def surveying(
     weights = dict(network.named_parameters())
     if not weights:
         raise SpecError("the network has no weights to move")
-    batches = list(_batches(task, split, images, batch_size, seed, device or next(iter(weights.values())).device))
+    batches = list(
+        _batches(
+            task,
+            split,
+            images,
+            batch_size,
+            seed,
+            next(iter(weights.values())).device if device is None else usable_device(device),
+        )
+    )
     along = [direction(network, seed, axis) for axis in (0, 1)]
     return _survey(network, task, batches, along, np.linspace(-reach, reach, points), batch_norm, split, seed)
 

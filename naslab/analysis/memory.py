@@ -109,7 +109,7 @@ def step_memory(
         input_shape: (C, H, W) of the images.
         batch_size: images in a mini-batch.
     """
-    whole("batch_size", batch_size, 1)
+    batch_size = whole("batch_size", batch_size, 1)
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     device = weights[0].device
 

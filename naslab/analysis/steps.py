@@ -123,10 +123,10 @@ def what_each_trick_buys(
     """
     if not hasattr(space, "supernet"):
         raise SpecError(f"tricks make supernets fast; {space.name!r} has none")
-    whole("rounds", rounds, 1)
+    rounds, batch_size = whole("rounds", rounds, 1), whole("batch_size", batch_size, 2)
     with seeded("tricks"):
         network = space.supernet(task)
-        x = torch.randn(whole("batch_size", batch_size, 2), *task.input_shape)
+        x = torch.randn(batch_size, *task.input_shape)
         y = torch.randint(task.classes, (batch_size,))
     return tricks_of(Steps(network, space.edges(), len(space.operations), x, y), rounds, threads, progress)
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from naslab.architecture import Architecture
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, plain, unknown, whole
 from naslab.spaces.space import Space
 
 Column = np.ndarray | Mapping[int, np.ndarray]
@@ -103,14 +103,16 @@ class Benchmark(ABC):
                     return found
             self.space.check(architecture)
             raise SpecError(f"{self.name} does not hold {list(architecture.choices)}: it is in no row of the table")
-        if isinstance(architecture, bool) or not isinstance(architecture, int | np.integer):
+        try:
+            number = whole("the number of an architecture", architecture, None)
+        except SpecError:
             raise SpecError(
                 f"expected an Architecture or its number, got {architecture!r:.200}; read a text with "
                 "benchmark.space.parse(text)"
-            )
-        if not 0 <= architecture < len(self):
-            raise SpecError(f"{self.name} is numbered from 0 to {len(self) - 1}; there is no {architecture}")
-        return int(architecture)
+            ) from None
+        if not 0 <= number < len(self):
+            raise SpecError(f"{self.name} is numbered from 0 to {len(self) - 1}; there is no {number}")
+        return number
 
     def key(self, architecture: Architecture) -> Hashable:
         """The same for all ways to write an architecture."""
@@ -128,7 +130,9 @@ class Benchmark(ABC):
         column = self._columns[metric]
         if isinstance(column, np.ndarray):
             return column
-        wanted = epochs if epochs is not None else self._epochs
+        wanted = plain(epochs) if epochs is not None else self._epochs
+        if isinstance(wanted, bool):
+            raise SpecError(f"epochs is a number, not {wanted!r}")
         if wanted not in column:
             known = ", ".join(map(str, column))
             raise SpecError(f"{self.name}: {metric!r} is known after {known} epochs, not after {wanted!r}")
@@ -149,14 +153,21 @@ class Benchmark(ABC):
     ) -> np.ndarray:
         """[n] float64: the metric of each of n architectures, or of their numbers (an integer array is fastest)."""
         column = self.column(metric, epochs=epochs)
-        if isinstance(architectures, np.ndarray):
-            numbers = architectures
+        numbers = architectures
+        if callable(getattr(architectures, "__array__", None)):  # NumPy's, torch's, a column of pandas
+            numbers = np.asarray(architectures)
+        if isinstance(numbers, np.ndarray) and numbers.dtype != object:
             if numbers.dtype.kind not in "iu":
                 raise SpecError(f"numbers of architectures are integers, not {numbers.dtype}")
             if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(self):
                 raise SpecError(f"{self.name} is numbered from 0 to {len(self) - 1}; not all of these numbers are")
         else:
-            numbers = np.array([self.index(architecture) for architecture in architectures], dtype=np.int64)
+            if isinstance(numbers, Architecture | str) or not isinstance(numbers, Iterable):
+                raise SpecError(
+                    f"expected a list of architectures, or of their numbers, not {numbers!r:.200}; one alone is "
+                    "asked for by query"
+                )
+            numbers = np.array([self.index(architecture) for architecture in numbers], dtype=np.int64)
         return column[numbers]
 
     def best(self, metric: str | None = None, *, epochs: int | None = None) -> Any:

@@ -21,6 +21,7 @@ from naslab.benchmarks import pickled
 from naslab.benchmarks.benchmark import Benchmark, read_only
 from naslab.errors import DataError, SpecError, unknown
 from naslab.immutable import FrozenDict, Record
+from naslab.paths import path_of
 from naslab.spaces.nasbench201 import NASBench201
 
 DATA_SETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "ImageNet16-120"}
@@ -53,7 +54,7 @@ class HWNASBench(Benchmark):
     def __init__(self, path: str | Path, data_set: str = "cifar10", objective: str | None = None) -> None:
         if not isinstance(data_set, str) or data_set.lower() not in DATA_SETS:
             raise SpecError(f"HW-NAS-Bench: {unknown('data set', data_set, DATA_SETS)}")
-        self.path, self.data_set = Path(path), data_set.lower()
+        self.path, self.data_set = path_of("the file of HW-NAS-Bench", path), data_set.lower()
         self.space = NASBench201.paper()
         data = _bytes(self.path)
         self._digest = hashlib.sha256(data).hexdigest()

@@ -25,6 +25,7 @@ from naslab.benchmarks import tfrecord
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.errors import DataError, SpecError
 from naslab.immutable import Record
+from naslab.paths import path_of
 from naslab.spaces import nasbench101 as spaces
 from naslab.spaces.listed import Listed
 from naslab.spaces.space import Prefix
@@ -74,7 +75,7 @@ class NASBench101(Benchmark):
     objective: ClassVar[str] = "test_accuracy"
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = path_of("a file of NAS-Bench-101", path)
         self._whole = spaces.NASBench101.paper()
         rows: dict[Hashable, Prefix] = {}
         parameters: list[int] = []

@@ -25,6 +25,7 @@ from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.benchmarks.curves import Curve, to_the_end
 from naslab.errors import DataError, SpecError, unknown
 from naslab.immutable import FrozenDict, Record
+from naslab.paths import path_of
 from naslab.spaces.listed import Listed
 from naslab.spaces.nasbench201 import NASBench201
 
@@ -74,7 +75,7 @@ class NATSBench(Benchmark):
     def __init__(self, path: str | Path, data_set: str = "cifar10") -> None:
         if not isinstance(data_set, str) or data_set.lower() not in DATA_SETS:
             raise SpecError(f"NATS-Bench: {unknown('data set', data_set, DATA_SETS)}")
-        self.path, self.data_set = Path(path), data_set.lower()
+        self.path, self.data_set = path_of("the folder of NATS-Bench", path), data_set.lower()
         if not self.path.is_dir():
             raise DataError(
                 f"{self.path} is no folder; expected the unpacked NATS-tss-v1_0-3ffb9-simple, with files such as "

@@ -16,7 +16,6 @@ import io
 import itertools
 import json
 import math
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, read_only
 from naslab.errors import DataError, SpecError, unknown
 from naslab.immutable import FrozenDict, Record
+from naslab.paths import path_of
 from naslab.spaces.listed import Listed
 from naslab.spaces.space import Space
 
@@ -72,9 +72,7 @@ class OwnTable(Benchmark):
         metrics: Sequence[str] | None = None,
         sha256: str | None = None,
     ) -> None:
-        if not isinstance(path, str | os.PathLike):
-            raise SpecError(f"expected the path of a CSV file, got {path!r:.200}")
-        self.path, self._column = Path(path), architecture
+        self.path, self._column = path_of("a CSV file", path), architecture
         self.objective = objective  # type: ignore[misc]  # each table has its own
         self._whole = spaces.from_spec(dict(space)) if isinstance(space, Mapping) else space
         if not isinstance(self._whole, Space):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
-from naslab.errors import RunPaused, SnapshotDamaged
+from naslab.errors import RunPaused, SnapshotDamaged, plain
 from naslab.estimators.estimator import MOST_FITNESS, Estimator, Kept, Score, Trainable, WrongSetup, cannot_be_told
 from naslab.torch_state import default_torch_state
 
@@ -59,8 +59,8 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
     try:
         found = _trained(estimator, lineage) if lineage else estimator(architecture)
         fitness, figures = found if isinstance(found, Score) else (found, {})
-        fitness = _plain(fitness)
-        figures = {str(name): float(_plain(value)) for name, value in figures.items()}
+        fitness = plain(fitness)
+        figures = {str(name): float(plain(value)) for name, value in figures.items()}
         if wrong := [f"{name}={value}" for name, value in figures.items() if not math.isfinite(value)]:
             return failed(f"the estimator gave the figures {', '.join(wrong)}; figures are finite numbers")
         if (
@@ -75,11 +75,6 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
     except Exception as error:  # whatever it is, it is the candidate's
         return failed(f"{type(error).__name__}: {error}")
     return Outcome("done", float(fitness), figures, "")
-
-
-def _plain(value: Any) -> Any:
-    """A scalar of NumPy's or torch's as a number of Python's."""
-    return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 def failed(message: str, status: str = "failed") -> Outcome:

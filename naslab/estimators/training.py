@@ -24,7 +24,7 @@ import torch
 
 from naslab import snapshot, spaces, tasks
 from naslab.architecture import Architecture
-from naslab.device import named_device
+from naslab.device import device_name
 from naslab.errors import SpecError, real, whole
 from naslab.estimators.estimator import Kept, Score, UnknownFidelity
 from naslab.randomness import seeded
@@ -79,16 +79,18 @@ class Training:
     ) -> None:
         if not isinstance(space, Space):
             raise SpecError(f"expected a space, for instance nl.spaces.NASBench201.laptop(), got {space!r:.200}")
-        if not 0 < real("data", data) <= 1:
+        if not 0 < (data := real("data", data)) <= 1:
             raise SpecError(f"data is the share of the training images, above 0 and up to 1, not {data!r}")
         check_kinds(task, None)
         self.space, self.task = space, task
-        self._seed, self._device = whole("seed", seed), None if device is None else _device_name(device)
+        self._seed, self._device = whole("seed", seed), None if device is None else device_name(device)
         self._threads = None if threads is None else whole("threads", threads, 1)
         self._images = max(1, round(data * len(task.train)))
+        channels = None if channels is None else whole("channels", channels, 1)
+        size = None if size is None else whole("size", size, 1)
         self._less: dict[str, Any] = {"data": data, "channels": channels, "size": size}
-        self._builder = space if channels is None else _narrow(space, whole("channels", channels, 1))
-        if size is not None and not 1 <= whole("size", size, 1) <= min(task.input_shape[1:]):
+        self._builder = space if channels is None else _narrow(space, channels)
+        if size is not None and not 1 <= size <= min(task.input_shape[1:]):
             raise SpecError(f"size={size} does not shrink images of {task.input_shape[1]} x {task.input_shape[2]}")
         self.recipe = Recipe().but(**{"held_out": HELD_OUT, **hyperparameters})
         if not self.recipe.held_out:
@@ -188,14 +190,6 @@ class Training:
             **{name: spec[name] for name in ("seed", "device", "threads", "data", "channels", "size")},
             **spec["recipe"],
         )
-
-
-def _device_name(device: str | torch.device) -> str:
-    """Of a device that there is somewhere: a kept search may be opened where it is not to be had."""
-    if not isinstance(device, str | torch.device):
-        raise SpecError(f"device is a name, for instance 'cpu', 'cuda' or 'cuda:0', not {device!r}")
-    named_device(device)
-    return str(device)
 
 
 def _narrow(space: Space, channels: int) -> Space:

@@ -88,10 +88,12 @@ class Workers(Executor):
         tries: int = 3,
     ) -> None:
         self.workers = whole("workers", workers, 1)
+        limits: list[float | None] = []
         for name, unit, value in (("timeout", "seconds", timeout), ("memory", "bytes", memory)):
+            limits.append(None if value is None else real(f"{name} in {unit}", value))
             if value is not None and not 0 < real(f"{name} in {unit}", value) < math.inf:
                 raise SpecError(f"{name} must be above 0 and finite, or None for no limit, not {value!r}")
-        self._limits = Limits(timeout, memory, whole("threads", threads, 1), whole("tries", tries, 1))
+        self._limits = Limits(*limits, whole("threads", threads, 1), whole("tries", tries, 1))
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._open: weakref.WeakKeyDictionary[Future[Any], _Call] = weakref.WeakKeyDictionary()
         self._lanes = [_Lane(self._calls, self._limits) for _ in range(self.workers)]

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, real, unknown, whole
 
 
 def positive(name: str, value: object) -> int:
     """The value if it is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SpecError(f"{name} must be a whole number of at least 1, not {value!r}")
-    return value
+    try:
+        return whole(name, value, 1)
+    except SpecError:
+        raise SpecError(f"{name} must be a whole number of at least 1, not {value!r:.200}") from None
 
 
 def positives(thing: object, *names: str) -> None:
-    """Refuse a thing with a field, among these, that is not a whole number of at least 1."""
+    """Refuse a thing with a field, among these, that is not a whole number of at least 1; they are ints afterwards."""
     for name in names:
-        positive(name, getattr(thing, name))
+        object.__setattr__(thing, name, positive(name, getattr(thing, name)))
 
 
 def probability(name: str, value: object) -> float:
     """The value if it is in [0, 1)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise SpecError(f"{name} must be a number from 0 to below 1, not {value!r}")
-    return float(value)
+    try:
+        number = real(name, value)
+    except SpecError:
+        number = -1.0
+    if not 0 <= number < 1:
+        raise SpecError(f"{name} must be a number from 0 to below 1, not {value!r:.200}")
+    return number
 
 
 def image(input_shape: tuple[int, ...], reductions: int) -> tuple[int, int, int]:
@@ -45,9 +50,13 @@ def image(input_shape: tuple[int, ...], reductions: int) -> tuple[int, int, int]
 
 def several(name: str, values: object) -> tuple[int, ...]:
     """The values if they are different whole numbers of at least 1, and there are any."""
-    if not isinstance(values, list | tuple) or not values or len(set(map(repr, values))) != len(values):
+    listed = values.tolist() if getattr(values, "ndim", None) == 1 else values  # type: ignore[attr-defined]
+    if not isinstance(listed, list | tuple) or not listed:
         raise SpecError(f"{name} must be a list of different whole numbers of at least 1, not {values!r}")
-    return tuple(positive(f"each of {name}", value) for value in values)
+    numbers = tuple(positive(f"each of {name}", value) for value in listed)
+    if len(set(numbers)) != len(numbers):
+        raise SpecError(f"{name} must be a list of different whole numbers of at least 1, not {values!r}")
+    return numbers
 
 
 def operations(values: object, known: Collection[str]) -> tuple[str, ...]:

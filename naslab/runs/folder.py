@@ -32,6 +32,7 @@ from filelock import FileLock, Timeout
 from naslab import snapshot
 from naslab.errors import RunError, SnapshotDamaged
 from naslab.events import Event
+from naslab.paths import path_of
 from naslab.runs import environment
 from naslab.runs.branches import Record, Row
 from naslab.runs.journal import EventsDamaged, Journal
@@ -333,14 +334,9 @@ def _snapshot(folder: Path, step: int) -> Path:
 
 
 def _path(run: str | os.PathLike[str]) -> Path:
-    try:
-        text = os.fsdecode(run)
-        path = Path(text).expanduser()
-    except (TypeError, RuntimeError) as error:
-        raise RunError(f"a run is kept in a folder: give its path as a string, not {run!r:.200} ({error})") from None
-    if not text.strip():
+    if isinstance(run, str) and not run.strip():
         raise RunError("the path of a run is empty; give one, for instance nl.runs.fresh('runs/darts')")
-    return path
+    return path_of("the folder of a run", run, error=RunError)
 
 
 def _check_free(path: Path) -> None:

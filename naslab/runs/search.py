@@ -369,7 +369,7 @@ class Search(Iterator[Event]):
         """Back to the moment after `step`, exactly. What came later stays in the run as abandoned."""
         with self._mine():
             self._write()
-            self._check_step(step)
+            step = self._check_step(step)
             self._pending = []
             self._lost = True
             self._bring(self.searcher, step)
@@ -399,7 +399,7 @@ class Search(Iterator[Event]):
                 self._write()
             end = self._pending[-1].step if self._pending else self.step
             step = end if step is None else step
-            self._check_step(step, end)
+            step = self._check_step(step, end)
             twin = self._again()
             start = twin.state_dict()
             if 0 in self._store.snapshots():
@@ -526,10 +526,16 @@ class Search(Iterator[Event]):
         warnings.warn(f"{self.run or 'search'}: {note}", stacklevel=4)
         self._say(Recovered(step=self.step, message=note))
 
-    def _check_step(self, step: int, end: int | None = None) -> None:
+    def _check_step(self, step: int, end: int | None = None) -> int:
+        """The step as an int of Python's; `RunError` if it is none that is done."""
         end = self.step if end is None else end
-        if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= end:
-            raise RunError(f"step must be one that is done, 0 to {end}, not {step!r}")
+        try:
+            number = whole("step", step)
+        except SpecError:
+            number = -1
+        if not 0 <= number <= end:
+            raise RunError(f"step must be one that is done, 0 to {end}, not {step!r:.200}")
+        return number
 
     def _check_mine(self) -> None:
         if self._process != os.getpid():

@@ -35,6 +35,7 @@ import numpy as np
 
 from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, real, whole
+from naslab.fields import settle
 from naslab.searchers.gaussian_process import GaussianProcess
 from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
 from naslab.spaces import growing
@@ -56,6 +57,7 @@ class AutoKerasHyperparameters:
     """The largest network that is proposed, for images of three channels and ten classes. None: no limit yet."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for name, low, high in (("beta", 0, math.inf), ("cooling", 0, 1), ("coldest", 0, 1)):
             value = real(name, getattr(self, name))
             if not (low <= value < high) or (name != "beta" and value == 0):

@@ -31,6 +31,7 @@ import numpy as np
 
 from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError, real, whole
+from naslab.fields import settle
 from naslab.searchers.rungs import Halving, Rung, fitting, hyperband
 from naslab.searchers.searcher import Proposal
 
@@ -57,6 +58,7 @@ class BOHBHyperparameters:
     """No kernel is narrower: where all good candidates agree, others are still possible."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for name, least in (("most", 1), ("eta", 2), ("least", 1), ("samples", 1)):
             object.__setattr__(self, name, whole(name, getattr(self, name), least))
         if self.least > self.most:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from naslab.errors import whole
+from naslab.fields import settle
 from naslab.searchers.rewards import between
 
 KNOBS = {
@@ -100,6 +101,7 @@ class EnasHyperparameters:
     """Validation images that they are compared on, or as many as there are."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for field in dataclasses.fields(self):
             if isinstance(field.default, int):
                 object.__setattr__(self, field.name, whole(field.name, getattr(self, field.name), 1))

@@ -38,10 +38,10 @@ class Execution:
     """On a GPU: `torch.compile`, with CUDA graphs, which spare the launching of thousands of small operations."""
 
     def __post_init__(self) -> None:
-        if self.threads != "probe":
+        if not isinstance(self.threads, str) or self.threads != "probe":
             if isinstance(self.threads, str):
                 raise SpecError(f"threads must be a whole number or 'probe', not {self.threads!r}")
-            whole("threads", self.threads, 1)
+            object.__setattr__(self, "threads", whole("threads", self.threads, 1))
         for name in ("checkpointing", "compiled"):
             if not isinstance(getattr(self, name), bool):
                 raise SpecError(f"{name} must be True or False, not {getattr(self, name)!r}")

@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, real, whole
+from naslab.fields import settle
 from naslab.randomness import uniforms
 from naslab.searchers.beginning import choices_of
 from naslab.searchers.rungs import OfKnownLengths, fitting, hyperband
@@ -59,6 +60,7 @@ class HurdlesHyperparameters:
     """Architectures, or their choices, that the population begins with; random ones follow until it is complete."""
 
     def __post_init__(self) -> None:
+        settle(self)
         if not isinstance(self.steps, Sequence) or isinstance(self.steps, str) or not self.steps:
             raise SpecError(f"steps are epochs of training, for instance (1, 1, 2), not {self.steps!r}")
         steps = tuple(step if type(step) is int else real("each of the steps", step) for step in self.steps)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naslab.errors import SpecError, whole
+from naslab.fields import settle
 from naslab.searchers.rungs import Halving, Rung, fitting, hyperband
 
 
@@ -38,6 +39,7 @@ class HyperbandHyperparameters:
     """Epochs of the shortest training: 1 in the paper, whose R counts in units of it."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for name, low in (("most", 1), ("eta", 2), ("least", 1)):
             object.__setattr__(self, name, whole(name, getattr(self, name), low))
         if self.least > self.most:

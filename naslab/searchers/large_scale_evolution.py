@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
 from naslab.errors import whole
+from naslab.fields import settle
 from naslab.searchers.searcher import Draft, Proposal, Proposer
 from naslab.spaces import growing
 
@@ -46,6 +47,7 @@ class LargeScaleEvolutionHyperparameters:
     identity and reset."""
 
     def __post_init__(self) -> None:
+        settle(self)
         object.__setattr__(self, "population", whole("population", self.population, 2))
         if self.epochs is not None:
             object.__setattr__(self, "epochs", whole("epochs", self.epochs, 1))

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError, unknown, whole
+from naslab.fields import settle
 from naslab.searchers.controller import POLICIES, Controller, Told, make_policy
 from naslab.searchers.rewards import REWARDS, Baseline, Rewards, between
 from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, State, attribute_docstrings
@@ -54,6 +55,7 @@ class PolicyGradientHyperparameters:
     it, else of the fitness."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for name, known in {"policy": POLICIES, "reward": REWARDS}.items():
             if getattr(self, name) not in known:
                 raise SpecError(unknown(name, getattr(self, name), known))

@@ -31,6 +31,7 @@ import numpy as np
 
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError, real, whole
+from naslab.fields import settle
 from naslab.searchers.rewards import Rewards, between
 from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
 from naslab.spaces.space import Prefix
@@ -62,6 +63,7 @@ class QLearningHyperparameters:
     """Whether the reward is spread evenly over the steps."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for name, low in {"models": 1, "replay": 0, "kept": 1}.items():
             object.__setattr__(self, name, whole(name, getattr(self, name), low))
         if self.answers != -1 or isinstance(self.answers, bool):

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, whole
+from naslab.fields import settle
 from naslab.randomness import uniforms
 from naslab.searchers.beginning import choices_of
 from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
@@ -38,6 +39,7 @@ class RegularizedEvolutionHyperparameters:
     """Architectures, or their choices, that the population begins with; random ones follow until it is complete."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for name in ("population", "sample"):
             object.__setattr__(self, name, whole(name, getattr(self, name), 1))
         if self.sample > self.population:

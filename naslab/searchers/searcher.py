@@ -27,7 +27,7 @@ import numpy as np
 
 from naslab import spaces
 from naslab.architecture import Architecture
-from naslab.errors import SpecError, unknown, whole
+from naslab.errors import SpecError, plain, unknown, whole
 from naslab.estimators.estimator import MOST_FITNESS
 from naslab.events import Event
 from naslab.immutable import FrozenDict
@@ -80,9 +80,10 @@ class Knob:
     description: str = ""
 
     def check(self, name: str, value: float) -> float:
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not self.low <= value <= self.high:
-            raise SpecError(f"{name} must be a number from {self.low:g} to {self.high:g}, not {value!r}")
-        return float(round(value) if self.whole else value)
+        number = plain(value)
+        if isinstance(number, bool) or not isinstance(number, numbers.Real) or not self.low <= number <= self.high:
+            raise SpecError(f"{name} must be a number from {self.low:g} to {self.high:g}, not {value!r:.200}")
+        return float(round(number) if self.whole else number)
 
 
 class Driven(Protocol):
@@ -296,9 +297,10 @@ def _always(epochs: float) -> bool:
 
 def _fitness(value: Any) -> float | None:
     """A fitness as a number of Python's; `SpecError` if it is none."""
-    if getattr(value, "ndim", None) == 0:  # a scalar of NumPy's or torch's
-        value = value.item()
-    if value is not None and not (isinstance(value, (float, int)) and abs(value) <= MOST_FITNESS):
+    value = plain(value)
+    if value is not None and not (
+        isinstance(value, (float, int)) and not isinstance(value, bool) and abs(value) <= MOST_FITNESS
+    ):
         raise SpecError(
             f"a fitness is a finite number, up to {MOST_FITNESS:g} in size, or None for a failed candidate; "
             f"not {value!r}"

@@ -132,7 +132,7 @@ class WeightSharing(SupernetSearcher):
         task: Images,
         *,
         seed: int = 0,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         threads: int = 1,
         **hyperparameters: Any,
     ) -> None:

@@ -22,6 +22,7 @@ from itertools import pairwise
 from typing import Any
 
 from naslab.errors import SpecError, real, whole
+from naslab.fields import settle
 from naslab.searchers.rungs import Halving, Rung, fitting, hyperband
 
 
@@ -37,6 +38,7 @@ class SuccessiveHalvingHyperparameters:
     """One in so many goes on to the next rung; the paper's title says 2."""
 
     def __post_init__(self) -> None:
+        settle(self)
         object.__setattr__(self, "candidates", whole("candidates", self.candidates, 1))
         object.__setattr__(self, "eta", real("eta", self.eta))
         if not 1 < self.eta < float("inf"):

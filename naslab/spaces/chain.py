@@ -58,6 +58,7 @@ class Chain(Space):
     """The most that all strides together may divide the height and width of the image by."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "layers", "channels", "shrink")
         check_lists(self, "kernels", "filters", "strides")
         if self.layers > MAX_LAYERS:
@@ -105,7 +106,7 @@ class Chain(Space):
 
     def layers_of(self, architecture: Architecture, channels: int | None = None) -> list[Layer]:
         """What is to be built, with filters counted in so many channels."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         unit = self.channels if channels is None else sizes.positive("channels", channels)
         layers = []
         for number, (kind, *answers) in enumerate(_layers(architecture.choices)[0]):

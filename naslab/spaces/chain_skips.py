@@ -47,6 +47,7 @@ class ChainSkips(Space):
     """How a layer puts its inputs together: "concat" or "sum"."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "layers", "channels")
         check_lists(self, "kernels", "filters", "strides")
         sizes.one_of("merge", self.merge, MERGES)
@@ -88,7 +89,7 @@ class ChainSkips(Space):
 
     def layers_of(self, architecture: Architecture, channels: int | None = None) -> list[Layer]:
         """What is to be built, with filters counted in so many channels."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         unit = self.channels if channels is None else sizes.positive("channels", channels)
         layers, rest = [], architecture.choices
         while rest and rest[0] != STOP:

@@ -54,6 +54,7 @@ class _DartsCells(FixedSpace):
     """How many cells are stacked; those at 1/3 and 2/3 of the depth are reduction cells."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "nodes", "channels", "cells")
         if self.nodes > MAX_NODES:
             raise SpecError(f"a cell has at most {MAX_NODES} nodes, not {self.nodes}")

@@ -40,6 +40,7 @@ class EnasMacro(FixedSpace):
     """Of the stem and the first third of the layers; doubled after each third."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "layers", "channels")
         if self.layers > MAX_LAYERS:
             raise SpecError(f"a network has at most {MAX_LAYERS} layers, not {self.layers}")
@@ -65,7 +66,7 @@ class EnasMacro(FixedSpace):
 
     def layers_of(self, architecture: Architecture) -> list[Layer]:
         """For each layer its operation and the states that skip to it: 0 is the stem's, l that of layer l."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         layers, rest = [], list(architecture.choices)
         for layer in range(self.layers):
             operation, *bits = rest[: layer + 1]

@@ -57,6 +57,7 @@ class EnasMicro(FixedSpace):
     """How many are stacked; those at 1/3 and 2/3 of the depth are reduction cells."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "nodes", "channels", "cells")
         if self.nodes > MAX_NODES:
             raise SpecError(f"a cell has at most {MAX_NODES} nodes, not {self.nodes}")
@@ -83,7 +84,7 @@ class EnasMicro(FixedSpace):
 
     def cells_of(self, architecture: Architecture) -> dict[str, list[Node]]:
         """Part -> its nodes."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         answers = iter(architecture.choices)
         cells: dict[str, list[Node]] = {part: [] for part in PARTS}
         for part, _ in itertools.product(PARTS, range(self.nodes)):
@@ -108,7 +109,7 @@ class EnasMicro(FixedSpace):
 
     def format(self, architecture: Architecture) -> str:
         """The published numbers."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         numbers = [choice.options.index(value) for choice, value in self.walk(architecture.choices)]
         return " ".join(map(str, _swapped(numbers)))
 

@@ -29,6 +29,7 @@ from naslab.errors import SpecError, real, unknown
 from naslab.networks import sizes
 from naslab.networks.evolving import Evolved, EvolvedNetwork, renamed
 from naslab.networks.inherit import inherit
+from naslab.randomness import generator_of
 from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
 from naslab.spaces.space import Prefix, Shaped, Space
 
@@ -66,6 +67,7 @@ class Evolving(Space):
     """In ascending order. Evolution begins with the one that is nearest to 0.1, as in the paper."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positive("layers", self.layers)
         check_lists(self, "filters", "channels", "strides")
         if self.layers > MAX_LAYERS:
@@ -106,7 +108,7 @@ class Evolving(Space):
 
     def layers_of(self, architecture: Architecture) -> list[Evolved]:
         """What is to be built."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         layers, rest = [], architecture.choices[1:]
         while rest and rest[0] != STOP:
             length = len(QUESTIONS) + len(layers)
@@ -138,8 +140,9 @@ class Evolving(Space):
         """A linear model."""
         return self.of_layers(min(self.learning_rates, key=lambda rate: abs(rate - 0.1)), ())
 
-    def move(self, architecture: Architecture, name: str, rng: np.random.Generator) -> Architecture | None:
+    def move(self, architecture: Architecture, name: str, rng: np.random.Generator | int) -> Architecture | None:
         """The architecture after the mutation, at a place drawn at random; None where there is no place for it."""
+        rng, architecture = generator_of(rng), self.check(architecture)
         layers = self.layers_of(architecture)
         rate = architecture.choices[0]
         if name not in MOVES:

@@ -45,6 +45,7 @@ class FlexiBERT(Space):
     """A built network has so many times smaller hidden sizes and feed-forward networks than its choices say."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positive("shrink", self.shrink)
 
     @classmethod
@@ -101,12 +102,13 @@ class FlexiBERT(Space):
     def config(self, architecture: Architecture) -> Mapping[str, Any]:
         """The published form."""
         layers = [layer._asdict() for layer in self.layers(architecture)]
-        return {"hidden_size": architecture.choices[0], "nas_config": {"encoder_layers": layers}}
+        return {"hidden_size": self.check(architecture).choices[0], "nas_config": {"encoder_layers": layers}}
 
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """A chain: in each layer a node that mixes positions and one for the feed-forward network."""
+        architecture = self.check(architecture)
         layers = self.layers(architecture)
         graph = nx.DiGraph()
         graph.add_node(f"{PART}/input", part=PART, label=f"embedding {architecture.choices[0]}", role="input")

@@ -28,7 +28,7 @@ class Growing(Protocol):
         """Where a search begins."""
         ...
 
-    def move(self, architecture: Architecture, name: str, rng: np.random.Generator) -> Architecture | None:
+    def move(self, architecture: Architecture, name: str, rng: np.random.Generator | int) -> Architecture | None:
         """The architecture after a move of that name, drawn at random; None where there is none."""
         ...
 
@@ -37,11 +37,11 @@ def moves(space: Space) -> tuple[str, ...]:
     return space.moves if isinstance(space, Growing) else ("mutation",)
 
 
-def start(space: Space, rng: np.random.Generator) -> Architecture:
+def start(space: Space, rng: np.random.Generator | int) -> Architecture:
     return space.start() if isinstance(space, Growing) else space.sample(rng)
 
 
-def move(space: Space, architecture: Architecture, name: str, rng: np.random.Generator) -> Architecture | None:
+def move(space: Space, architecture: Architecture, name: str, rng: np.random.Generator | int) -> Architecture | None:
     """See `Growing.move`."""
     if isinstance(space, Growing):
         return space.move(architecture, name, rng)

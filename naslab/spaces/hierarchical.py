@@ -21,6 +21,7 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.hierarchical import MERGES, HierarchicalNetwork, leading
 from naslab.operations.hierarchical import PRIMITIVES
+from naslab.randomness import generator_of
 from naslab.spaces.space import FixedSpace, Shaped
 
 CELL = "cell"
@@ -52,6 +53,7 @@ class Hierarchical(FixedSpace):
     """How a node puts together what it reads: "concat" (with a 1 x 1 convolution) or "sum"."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "motifs", "nodes", "cell_nodes", "channels", "cells")
         sizes.one_of("merge", self.merge, MERGES)
         if self.motifs > MAX_MOTIFS:
@@ -85,9 +87,10 @@ class Hierarchical(FixedSpace):
     def _places(self) -> dict[str, int]:
         return {choice.name: place for place, choice in enumerate(self._choices)}
 
-    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+    def mutate(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
         """One edge of one motif changed; see above."""
-        self.check(architecture)
+        rng = generator_of(rng)
+        architecture = self.check(architecture)
         part = CELL if rng.integers(2) else _motif(1 + int(rng.integers(self.motifs)))
         node = 1 + int(rng.integers((self.cell_nodes if part == CELL else self.nodes) - 1))
         place = self._places[f"{part}/{rng.integers(node)}_{node}"]

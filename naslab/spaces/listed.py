@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError, whole
+from naslab.randomness import generator_of
 from naslab.spaces.space import Prefix, Shaped, Space
 
 ABSENT = -1.0
@@ -52,13 +53,14 @@ class Listed(Space):
     """How many are nearest."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.of, Mapping):
             from naslab.spaces import from_spec  # which knows this class
 
             object.__setattr__(self, "of", from_spec(self.of))
         if not isinstance(self.of, Space):
             raise SpecError(f"expected the space that the listed architectures are of, got {self.of!r:.200}")
-        whole("nearest", self.nearest, 1)
+        object.__setattr__(self, "nearest", whole("nearest", self.nearest, 1))
         if isinstance(self.rows, str) or not isinstance(self.rows, Sequence) or not self.rows:
             raise SpecError(f"expected a list of the choices of at least one architecture, got {self.rows!r:.200}")
         rows = tuple(self.of.architecture(row).choices for row in self.rows)
@@ -103,11 +105,12 @@ class Listed(Space):
     def size(self) -> int:  # type: ignore[override]  # what is counted elsewhere is known here
         return len(self.rows)
 
-    def architecture(self, choices: Sequence[Option]) -> Architecture:
+    def architecture(self, choices: Sequence[Option] | Mapping[str, Option]) -> Architecture:
         architecture = self.of.architecture(choices)
         if architecture.choices not in self._numbers:
             raise SpecError(
-                f"{self.name}: {list(choices)} is an architecture, but none of the {len(self.rows)} that are listed"
+                f"{self.name}: {list(architecture.choices)} is an architecture, but none of the {len(self.rows)} that "
+                "are listed"
             )
         return architecture
 
@@ -118,23 +121,23 @@ class Listed(Space):
 
     # --- ways about it ---------------------------------------------------------------------------
 
-    def sample(self, rng: np.random.Generator) -> Architecture:
+    def sample(self, rng: np.random.Generator | int) -> Architecture:
         """Each architecture is as likely as any other."""
-        return Architecture(self.name, self.rows[int(rng.integers(len(self.rows)))])
+        return Architecture(self.name, self.rows[int(generator_of(rng).integers(len(self.rows)))])
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
         """The nearest first; of equally near ones the one with the smaller number."""
         for number in self._neighbours[self._number(architecture)]:
             yield Architecture(self.name, self.rows[number])
 
-    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+    def mutate(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
         """A neighbour at random."""
         near = self._neighbours[self._number(architecture)]
         if not near:
             raise SpecError(f"{self.name}: a single architecture is listed, there is nothing to mutate")
-        return Architecture(self.name, self.rows[near[int(rng.integers(len(near)))]])
+        return Architecture(self.name, self.rows[near[int(generator_of(rng).integers(len(near)))]])
 
-    def crossover(self, first: Architecture, second: Architecture, rng: np.random.Generator) -> Architecture:
+    def crossover(self, first: Architecture, second: Architecture, rng: np.random.Generator | int) -> Architecture:
         """What is nearest to a uniform crossover of the two."""
         for parent in (first, second):
             self._number(parent)
@@ -142,7 +145,9 @@ class Listed(Space):
         return Architecture(self.name, self.rows[int(self._distances(child[None])[0].argmin())])
 
     def _number(self, architecture: Architecture) -> int:
-        number = self._numbers.get(architecture.choices) if architecture.space == self.name else None
+        number = None
+        if isinstance(architecture, Architecture) and architecture.space == self.name:
+            number = self._numbers.get(architecture.choices)
         return self._numbers[self.check(architecture).choices] if number is None else number
 
     # --- distances -------------------------------------------------------------------------------

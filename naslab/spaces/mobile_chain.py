@@ -42,6 +42,7 @@ class MobileChain(FixedSpace):
     """What a layer may be; the first of a stage is never the identity."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "channels", "stages", "layers", "stem_stride")
         if self.stages > len(STAGES):
             raise SpecError(f"the skeleton has {len(STAGES)} stages, not {self.stages}")

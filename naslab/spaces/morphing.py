@@ -26,6 +26,7 @@ from naslab.errors import SpecError, unknown
 from naslab.networks import morphism, sizes
 from naslab.networks.inherit import inherit
 from naslab.networks.morphism import ADD, CONCAT, Morphable, MorphableNetwork
+from naslab.randomness import generator_of
 from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
 from naslab.spaces.edit_distance import edit_distance
 from naslab.spaces.space import Prefix, Shaped, Space
@@ -50,6 +51,7 @@ class Morphing(Space):
     strides: tuple[int, ...] = (1, 2)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positive("layers", self.layers)
         check_lists(self, "kernels", "filters", "strides")
         if self.layers > MAX_LAYERS:
@@ -121,8 +123,9 @@ class Morphing(Space):
         half = 2 if 2 in self.strides else 1
         return self.of_layers([Morphable(kernel, self.filters[0], s) for s in (1, half, half)[: self.layers]])
 
-    def move(self, architecture: Architecture, name: str, rng: np.random.Generator) -> Architecture | None:
+    def move(self, architecture: Architecture, name: str, rng: np.random.Generator | int) -> Architecture | None:
         """The architecture after a morphism at a place drawn at random; None where there is no place for it."""
+        rng = generator_of(rng)
         layers = self.layers_of(architecture)
         if name not in MOVES:
             raise SpecError(unknown("move", name, MOVES))
@@ -171,7 +174,7 @@ class Morphing(Space):
 
 @lru_cache(maxsize=4096)  # a search by distances asks for the same ones over and over
 def _layers_of(space: Morphing, architecture: Architecture) -> tuple[Morphable, ...]:
-    space.check(architecture)
+    architecture = space.check(architecture)
     layers: list[Morphable] = []
     rest = architecture.choices
     while rest and rest[0] != STOP:

@@ -102,6 +102,7 @@ class NASBench101(Space):
     """Of each stage."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "vertices", "edges", "channels", "cells")
         if not 2 <= self.vertices <= MAX_VERTICES:
             raise SpecError(f"a cell has an input, an output and at most {MAX_VERTICES} vertices, not {self.vertices}")
@@ -147,7 +148,7 @@ class NASBench101(Space):
     def cell(self, architecture: Architecture) -> tuple[np.ndarray, tuple[str, ...]]:
         """The adjacency matrix, [V, V] int8 with 1 at (source, target), and an operation for each vertex, the first
         of which is "input" and the last "output"."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         matrix = np.zeros((int(architecture.choices[0]),) * 2, dtype=np.int8)
         for vertex, inputs in enumerate(architecture.choices[1::2], start=1):
             matrix[_read(inputs), vertex] = 1

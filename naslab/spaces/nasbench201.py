@@ -14,6 +14,7 @@ import gzip
 import io
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -23,7 +24,7 @@ import numpy as np
 
 import naslab.data
 from naslab.architecture import Architecture, Choice
-from naslab.errors import SpecError
+from naslab.errors import SpecError, whole
 from naslab.networks import sizes
 from naslab.networks.nasbench201 import EDGES, NODES, NASBench201Network, NASBench201Supernet
 from naslab.networks.single_path import SinglePathNASBench201
@@ -60,6 +61,7 @@ class NASBench201(FixedSpace):
     """Of each stage."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "channels", "cells")
 
     @classmethod
@@ -101,7 +103,7 @@ class NASBench201(FixedSpace):
 
     def format(self, architecture: Architecture) -> str:
         """The published string."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         nodes = [[] for _ in range(NODES)]
         for (source, node), operation in zip(EDGES, architecture.choices, strict=True):
             nodes[node].append(f"{operation}~{source}")
@@ -113,11 +115,12 @@ class NASBench201(FixedSpace):
 
     def at(self, index: int) -> Architecture:
         """The architecture of that number in the benchmark."""
-        if isinstance(index, np.integer):
-            index = int(index)
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < self.size:
-            raise SpecError(f"the cells are numbered from 0 to {self.size - 1}; there is no {index!r}")
-        return self.parse(official_order()[index])
+        number = -1
+        with suppress(SpecError):
+            number = whole("index", index)
+        if not 0 <= number < self.size:
+            raise SpecError(f"the cells are numbered from 0 to {self.size - 1}; there is no {index!r:.100}")
+        return self.parse(official_order()[number])
 
     def canonical(self, architecture: Architecture) -> str:
         """An expression that is the same for all cells of a class of isomorphic ones: 6,466 classes, as published.
@@ -127,7 +130,7 @@ class NASBench201(FixedSpace):
         is `#`. That is the authors' rule, and coarser rules are just as true: a node 2 that adds nothing but zeros
         is not seen to be zero (which would leave 5,390 classes).
         """
-        self.check(architecture)
+        architecture = self.check(architecture)
         terms: list[list[str]] = [["0"], [], [], []]
         expressions = ["0"]
         for (source, node), operation in zip(EDGES, architecture.choices, strict=True):
@@ -153,14 +156,14 @@ class NASBench201(FixedSpace):
         return self.architecture([OPERATIONS[column] for column in matrix.argmax(axis=1)])
 
     def one_hot(self, architecture: Architecture) -> dict[str, np.ndarray]:
-        self.check(architecture)
+        architecture = self.check(architecture)
         return {PART: self.encode(architecture).reshape(len(EDGES), len(OPERATIONS))}
 
     # --- graphs ----------------------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """An edge whose operation is `none` is not there."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         graph = self._nodes()
         for row, ((source, node), operation) in enumerate(zip(EDGES, architecture.choices, strict=True)):
             if operation != "none":

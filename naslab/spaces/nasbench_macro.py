@@ -34,6 +34,7 @@ class NASBenchMacro(FixedSpace):
     """Of the first convolution; the stages have 2, 4 and 8 times as many."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positive("channels", self.channels)
 
     @classmethod
@@ -63,14 +64,14 @@ class NASBenchMacro(FixedSpace):
 
     def format(self, architecture: Architecture) -> str:
         """The published digits."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         return "".join(str(OPTIONS.index(str(option))) for option in architecture.choices)
 
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """A chain of states with the layers between them."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         graph = nx.DiGraph()
         for state in range(LAYERS + 1):
             role = "input" if state == 0 else "output" if state == LAYERS else "node"

@@ -78,6 +78,7 @@ class NASBenchMR(FixedSpace):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """A node for the blocks on each branch of each module; edges where one hears another."""
+        architecture = self.check(architecture)
         modules = self.modules(architecture)
         graph = nx.DiGraph()
         stem = architecture.choices[1]

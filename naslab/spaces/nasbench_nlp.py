@@ -136,6 +136,7 @@ class NASBenchNLP(Space):
     """How many cells a step in time passes."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "nodes", "embedding", "hidden", "layers")
         if self.nodes > NODES:
             raise SpecError(f"a cell has at most {NODES} nodes, not {self.nodes}")
@@ -201,7 +202,7 @@ class NASBenchNLP(Space):
 
     def to_recipe(self, architecture: Architecture) -> dict[str, Step]:
         """The recipe, its nodes named `node_0`, `node_1`, ... and `h_new_0`, ..."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         written = _written(())
         steps: dict[str, Step] = {}
         for answer in architecture.choices:

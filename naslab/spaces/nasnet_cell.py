@@ -42,6 +42,7 @@ class NASNetCell(FixedSpace):
     """How many are stacked; those at 1/3 and 2/3 of the depth are reduction cells."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "blocks", "channels", "cells")
         if self.blocks > MAX_BLOCKS:
             raise SpecError(f"a cell has at most {MAX_BLOCKS} blocks, not {self.blocks}")
@@ -69,7 +70,7 @@ class NASNetCell(FixedSpace):
 
     def blocks_of(self, architecture: Architecture) -> dict[str, list[Block]]:
         """Part -> its blocks."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         blocks: dict[str, list[Block]] = {part: [] for part in PARTS}
         answers = iter(architecture.choices)
         for part, _ in itertools.product(PARTS, range(self.blocks)):

@@ -42,6 +42,7 @@ class Segments(FixedSpace):
     """Of the first convolution: 2 for ImageNet, 1 for small images."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes.positives(self, "channels", "segments", "stem_stride")
         if self.segments > len(SKELETON):
             raise SpecError(f"the skeleton has {len(SKELETON)} segments, not {self.segments}")
@@ -76,7 +77,7 @@ class Segments(FixedSpace):
 
     def segments_of(self, architecture: Architecture, channels: int | None = None) -> list[Segment]:
         """What is to be built, with so many channels in the first convolution; widths are whole numbers, 1 at least."""
-        self.check(architecture)
+        architecture = self.check(architecture)
         unit = self.channels if channels is None else sizes.positive("channels", channels)
         segments = []
         for number, (base, layers, stride) in enumerate(SKELETON[: self.segments]):

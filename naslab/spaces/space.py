@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -21,9 +21,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from naslab.architecture import MAX_CHOICES, Architecture, Choice, Option
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, plain, real, unknown
+from naslab.fields import settle
 from naslab.networks.inherit import inherit
-from naslab.randomness import uniforms
+from naslab.randomness import generator_of, uniforms
 from naslab.torch_state import InDefaultTorchState
 
 Prefix = tuple[Option, ...]
@@ -49,6 +50,9 @@ class Space(InDefaultTorchState, ABC):
     """Family of the architectures; two sizes of one space share it."""
     in_default_torch_state = ("build", "supernet", "shared_weights", "inherit")
     keeps_local_device = True
+
+    def __post_init__(self) -> None:
+        settle(self)
 
     # --- what a space must say -------------------------------------------------------------------
 
@@ -111,29 +115,94 @@ class Space(InDefaultTorchState, ABC):
         return {"space": self.name, **dataclasses.asdict(self)}  # type: ignore[call-overload]
 
     def walk(self, choices: Sequence[Option]) -> Iterator[tuple[Choice, Option]]:
-        """Each choice with its answer. Raises `SpecError` where an answer is not among the options."""
+        """Each choice with its answer, as the space itself offers it. `SpecError` where an answer is none of the
+        options.
+        """
         taken: Prefix = ()
+        names: set[str] = set()
         while (choice := self.next_choice(taken)) is not None:
             if len(taken) >= MAX_CHOICES:
                 raise SpecError(f"{self.name}: more than {MAX_CHOICES} choices; does the space ever end?")
             if len(taken) == len(choices):
                 raise SpecError(f"{self.name}: {len(choices)} choices are too few; {choice.name!r} is missing")
-            value = choices[len(taken)]
-            if value not in choice.options:
-                raise SpecError(f"{self.name}: at {choice.name!r}: {unknown('option', value, choice.options)}")
+            value = self._own(choice, choices[len(taken)])
+            self._check_name(choice, names)
             yield choice, value
             taken = (*taken, value)
         if len(taken) != len(choices):
             raise SpecError(f"{self.name}: {len(choices)} choices are too many; expected {len(taken)}")
 
-    def architecture(self, choices: Sequence[Option]) -> Architecture:
-        """The architecture with these answers, checked."""
-        for _ in self.walk(choices):
-            pass
-        return Architecture(self.name, tuple(choices))
+    def architecture(self, choices: Sequence[Option] | Mapping[str, Option]) -> Architecture:
+        """The architecture with these answers, checked.
+
+        Args:
+            choices: the answers in the order in which the space asks for them; or the name of each choice with its
+                answer, as `answers` gives them, in any order. Numbers may be of any library: 5.0 is taken for 5 where
+                5 is offered. A choice that is not asked may be missing, None or NaN.
+        """
+        if isinstance(choices, Architecture):
+            return self.check(choices)
+        if named := _by_name(choices):
+            return self._from_names(named)
+        return Architecture(self.name, tuple([value for _, value in self.walk(self._in_order(choices))]))
+
+    def _own(self, choice: Choice, value: Any) -> Option:
+        """The option of the choice that equals the value."""
+        if type(value) is str and value in choice.options:
+            return value
+        try:
+            return choice.own(value)
+        except SpecError as error:
+            raise SpecError(f"{self.name}: {error}") from None
+
+    def _check_name(self, choice: Choice, names: set[str]) -> None:
+        """Add the name to those that were asked; `SpecError` if it is one of them."""
+        if choice.name in names:
+            raise SpecError(
+                f"{self.name} asks two choices named {choice.name!r}; each choice of an architecture needs a name of "
+                "its own, as answers are told by it"
+            )
+        names.add(choice.name)
+
+    def _in_order(self, choices: Any) -> list[Any]:
+        listed = choices
+        if not isinstance(choices, list | tuple):
+            listed = None
+            if isinstance(choices, Iterable) and not isinstance(choices, str | bytes | Set | Mapping):
+                with suppress(TypeError, RuntimeError):  # a tensor without axes
+                    listed = list(choices)
+        if listed is None:
+            reading = (
+                " A text is read by space.parse(text)." if isinstance(choices, str) and hasattr(self, "parse") else ""
+            )
+            raise SpecError(
+                f"{self.name}: expected the choices of an architecture, in order or by name, as "
+                f"space.sample(rng).choices or space.answers(architecture) have them, not {choices!r:.200}.{reading}"
+            )
+        return list(listed)
+
+    def _from_names(self, named: Mapping[str, Any]) -> Architecture:
+        """The architecture with the answers to the choices of these names."""
+        taken: Prefix = ()
+        names: set[str] = set()
+        while (choice := self.next_choice(taken)) is not None:
+            if len(taken) >= MAX_CHOICES:
+                raise SpecError(f"{self.name}: more than {MAX_CHOICES} choices; does the space ever end?")
+            if choice.name not in named:
+                raise SpecError(f"{self.name}: {choice.name!r} is missing; given: {', '.join(named)[:200]}")
+            self._check_name(choice, names)
+            taken = (*taken, self._own(choice, named[choice.name]))
+        for name, value in named.items():
+            if name not in names and not _missing(value):
+                raise SpecError(f"{self.name}: {unknown('choice', name, sorted(names))}")
+        return Architecture(self.name, taken)
 
     def check(self, architecture: Architecture) -> Architecture:
-        """The same architecture if it belongs here; `SpecError` if not."""
+        """The same architecture if it belongs here, with the space's own options; `SpecError` if not."""
+        self._check_family(architecture)
+        return self.architecture(architecture.choices)
+
+    def _check_family(self, architecture: Architecture) -> None:
         if not isinstance(architecture, Architecture):
             raise SpecError(
                 f"expected an architecture of {self.name!r}, as space.sample(rng) or space.architecture(choices) gives "
@@ -141,7 +210,6 @@ class Space(InDefaultTorchState, ABC):
             )
         if architecture.space != self.name:
             raise SpecError(f"an architecture of {architecture.space!r} does not belong to {self.name!r}")
-        return self.architecture(architecture.choices)
 
     def __contains__(self, architecture: object) -> bool:
         try:
@@ -154,31 +222,38 @@ class Space(InDefaultTorchState, ABC):
 
     def answers(self, architecture: Architecture) -> dict[str, Option]:
         """Name of each choice -> what was chosen, in order."""
-        self.check(architecture)
+        self._check_family(architecture)
         return {choice.name: value for choice, value in self.walk(architecture.choices)}
 
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        """Each choice drawn uniformly among its options."""
-        return self._complete((), {}, rng)
+    def sample(self, rng: np.random.Generator | int) -> Architecture:
+        """Each choice drawn uniformly among its options.
 
-    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        Args:
+            rng: draws; a seed stands for `np.random.default_rng(seed)`, here and wherever a space draws.
+        """
+        return self._complete((), {}, generator_of(rng))
+
+    def mutate(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
         """One choice changed to another option, never the same; the rest kept wherever it is still legal."""
-        open_choices = [
-            (position, choice)
-            for position, (choice, _) in enumerate(self.walk(architecture.choices))
-            if len(choice.options) > 1
-        ]
+        rng = generator_of(rng)
+        self._check_family(architecture)
+        walked = list(self.walk(architecture.choices))
+        old = tuple(value for _, value in walked)
+        open_choices = [(position, choice) for position, (choice, _) in enumerate(walked) if len(choice.options) > 1]
         if not open_choices:
             raise SpecError(f"{self.name} holds a single architecture: there is nothing to mutate")
         position, choice = open_choices[rng.integers(len(open_choices))]
-        others = [option for option in choice.options if option != architecture.choices[position]]
-        start = (*architecture.choices[:position], others[rng.integers(len(others))])
-        return self._complete(start, self.answers(architecture), rng)
+        others = [option for option in choice.options if option != old[position]]
+        start = (*old[:position], others[rng.integers(len(others))])
+        return self._complete(start, {choice.name: value for choice, value in walked}, rng)
 
-    def mutate_each(self, architecture: Architecture, rate: float, rng: np.random.Generator) -> Architecture:
+    def mutate_each(self, architecture: Architecture, rate: float, rng: np.random.Generator | int) -> Architecture:
         """Each choice changed to another option with the probability `rate`; if none is, one of them. The rest is kept
         wherever it is still legal.
         """
+        rng = generator_of(rng)
+        if not 0 <= (rate := real("rate", rate)) <= 1:
+            raise SpecError(f"rate is a probability, from 0 to 1, not {rate!r}")
         kept = self.answers(architecture)
         taken: Prefix = ()
         while (choice := self.next_choice(taken)) is not None:
@@ -191,8 +266,9 @@ class Space(InDefaultTorchState, ABC):
             taken = (*taken, value)
         return self.mutate(architecture, rng) if taken == architecture.choices else Architecture(self.name, taken)
 
-    def crossover(self, first: Architecture, second: Architecture, rng: np.random.Generator) -> Architecture:
+    def crossover(self, first: Architecture, second: Architecture, rng: np.random.Generator | int) -> Architecture:
         """Uniform crossover: each choice from either parent, where it is legal in the child."""
+        rng = generator_of(rng)
         parents = (self.answers(first), self.answers(second))
         taken: Prefix = ()
         while (choice := self.next_choice(taken)) is not None:
@@ -205,11 +281,13 @@ class Space(InDefaultTorchState, ABC):
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
         """Every architecture that differs in one choice; what follows is kept, or else the first legal option."""
-        kept = self.answers(architecture)
-        for position, (choice, value) in enumerate(self.walk(architecture.choices)):
+        self._check_family(architecture)
+        walked = list(self.walk(architecture.choices))
+        kept, old = {choice.name: value for choice, value in walked}, tuple(value for _, value in walked)
+        for position, (choice, value) in enumerate(walked):
             for option in choice.options:
                 if option != value:
-                    yield self._complete((*architecture.choices[:position], option), kept, None)
+                    yield self._complete((*old[:position], option), kept, None)
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every architecture once, in the order of the choices. Look at `size` first."""
@@ -241,7 +319,7 @@ class Space(InDefaultTorchState, ABC):
 
     def encode(self, architecture: Architecture) -> np.ndarray:
         """[D] float32: the one-hot codes of the choices, one after the other (D varies if the choices do)."""
-        self.check(architecture)
+        self._check_family(architecture)
         codes = [
             np.array([option == value for option in choice.options], dtype=np.float32)
             for choice, value in self.walk(architecture.choices)
@@ -256,16 +334,39 @@ class Space(InDefaultTorchState, ABC):
     def _complete(self, start: Prefix, wished: Mapping[str, Option], rng: np.random.Generator | None) -> Architecture:
         """Answer the choices after `start`: as wished where legal, else at random (without rng: the first)."""
         taken = start
+        names: set[str] = set()
         for _ in itertools.count():
             choice = self.next_choice(taken)
             if choice is None:
                 return Architecture(self.name, taken)
+            self._check_name(choice, names)
             value = wished.get(choice.name)
             if value is None or value not in choice.options:
                 drawn = 0 if rng is None else int(rng.integers(len(choice.options)))
                 value = choice.options[drawn]
             taken = (*taken, value)
         raise AssertionError("unreachable")
+
+
+def _by_name(choices: Any) -> dict[str, Any]:
+    """Name -> answer, of a mapping or of a row of a table (a Series of pandas); nothing if there are no names."""
+    if isinstance(choices, Mapping):
+        if not choices:
+            raise SpecError("expected an answer for each choice, got an empty mapping")
+        if strange := [name for name in choices if not isinstance(name, str)]:
+            raise SpecError(f"expected the names of choices with their answers; {strange[0]!r:.100} is no name")
+        return dict(choices)
+    if callable(getattr(choices, "keys", None)) and hasattr(choices, "items"):
+        named = dict(choices.items())
+        return named if all(isinstance(name, str) for name in named) else {}
+    return {}
+
+
+def _missing(value: Any) -> bool:
+    """Whether it says that there is no value: None, NaN, or what pandas writes for it."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value := plain(value), float) and value != value
 
 
 class FixedSpace(Space):
@@ -282,7 +383,11 @@ class FixedSpace(Space):
 
     @cached_property
     def _choices(self) -> tuple[Choice, ...]:
-        return tuple(self.each_choice())
+        choices = tuple(self.each_choice())
+        names: set[str] = set()
+        for choice in choices:
+            self._check_name(choice, names)
+        return choices
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
         return self._choices[len(prefix)] if len(prefix) < len(self._choices) else None
@@ -307,6 +412,11 @@ class FixedSpace(Space):
         return others, tuple(place for place, offered in enumerate(self._offered) if len(offered) > 1)
 
     @cached_property
+    def _owned(self) -> tuple[dict[Option, Option], ...]:
+        """For each choice, whatever equals an option -> the option."""
+        return tuple({option: option for option in offered} for offered in self._offered)
+
+    @cached_property
     def _kept(self) -> dict[Prefix, Architecture]:
         """Choices -> the architecture, of the first that were made."""
         return {}
@@ -314,23 +424,25 @@ class FixedSpace(Space):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_kept"}
 
-    def sample(self, rng: np.random.Generator) -> Architecture:
+    def sample(self, rng: np.random.Generator | int) -> Architecture:
         """The same without asking choice by choice."""
         offered = self._offered
-        drawn = uniforms(rng, len(offered))
+        drawn = uniforms(generator_of(rng), len(offered))
         return self._made(tuple([options[int(u * len(options))] for options, u in zip(offered, drawn, strict=True)]))
 
-    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+    def mutate(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
         """The same without a walk, in a tenth of the time."""
-        old, offered = architecture.choices, self._offered
-        if architecture.space != self.name or not (
-            old in self._kept or (len(old) == len(offered) and all(map(operator.contains, offered, old)))
-        ):
-            self.check(architecture)  # which says what is wrong
-        others, places = self._others
+        offered, (others, places) = self._offered, self._others
+        self._check_family(architecture)
+        if known := self._kept.get(architecture.choices):
+            old = known.choices
+        else:
+            old = tuple(map(dict.get, self._owned, architecture.choices))
+            if len(architecture.choices) != len(old) or len(old) != len(offered) or None in old:
+                old = self.check(architecture).choices  # which says what is wrong
         if not places:
             raise SpecError(f"{self.name} holds a single architecture: there is nothing to mutate")
-        first, second = uniforms(rng, 2)
+        first, second = uniforms(generator_of(rng), 2)
         place = places[int(first * len(places))]
         options = others[place][old[place]]
         return self._made((*old[:place], options[int(second * len(options))], *old[place + 1 :]))

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from naslab.errors import SpecError, whole
+from naslab.fields import settle
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Augmentation:
     """Side of the square that is cut out, in pixels; 0: none. DARTS retrains with 16 on CIFAR."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for name in ("padding", "cutout"):
             object.__setattr__(self, name, whole(name, getattr(self, name)))
         if not isinstance(self.flip, bool):

@@ -16,6 +16,7 @@ import torch
 
 from naslab import data
 from naslab.errors import DataError
+from naslab.paths import path_of
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.images import Images
 
@@ -82,7 +83,7 @@ def CIFAR100(root: Root, *, download: bool = False) -> Images:
 def _cifar(name: str, root: Root, download: bool) -> Images:
     from torchvision import datasets
 
-    folder = Path(root).expanduser()
+    folder = path_of("the folder of the data", root)
     if not download and not folder.is_dir():
         raise DataError(f"there is no folder {folder}; give the one that holds {name}, or download=True")
     try:
@@ -105,12 +106,12 @@ def _from(task: Images, name: str, root: Root | None) -> Images:
     """The task, told where its data can be found again; a spec never downloads."""
     origin: dict[str, Any] = {"task": name}
     if root is not None:
-        origin["root"] = str(Path(root).expanduser().resolve())
+        origin["root"] = str(path_of("the folder of the data", root).resolve())
     return dataclasses.replace(task, origin=origin, notes=())
 
 
 def _idx_folder(root: Root, download: bool) -> Path:
-    folder = Path(root).expanduser()
+    folder = path_of("the folder of the data", root)
     places = [folder, folder / "FashionMNIST" / "raw"]
     wanted = "train-images-idx3-ubyte"
     for attempt in (False, True):

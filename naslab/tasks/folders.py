@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from naslab.errors import DataError, whole
+from naslab.paths import path_of
 from naslab.tasks import pictures
 from naslab.tasks.arrays import check_memory
 
@@ -86,7 +87,7 @@ class _Node:
 
 def look(path: str | os.PathLike[str]) -> Found:
     """Parts, classes and pictures of the folder; `DataError` says what was found if the layout is not known."""
-    folder = Path(path).expanduser()
+    folder = path_of("the folder of pictures", path, error=DataError)
     if not folder.is_dir():
         if folder.is_file():
             raise DataError(

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -23,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from naslab.errors import DataError, unknown, whole
+from naslab.paths import path_of
 from naslab.progress import interactive
 from naslab.tasks import arrays, datasets, folders, splits
 from naslab.tasks.augmentation import Augmentation
@@ -241,7 +241,7 @@ class Images:
         """
         seed = whole("seed", seed, error=DataError)
         sides = None if size is None else folders.sides(size)
-        folder = Path(path).expanduser()
+        folder = path_of("the folder of pictures", path, error=DataError)
         found = folders.look(folder)
         parts, left_out = dict(found.parts), list(found.left_out)
         if not validation and "validation" in parts and "test" in parts:

@@ -18,8 +18,9 @@ import torch
 
 from naslab.architecture import Architecture
 from naslab.card import Card, card
-from naslab.errors import SpecError, unknown, whole
+from naslab.errors import SpecError, plain, unknown, whole
 from naslab.immutable import Record
+from naslab.paths import path_of
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.statistics import agree, interval, welch_t
@@ -190,6 +191,9 @@ def comparing(
     hyperparameters, sizes = _parted(changes, space)
     check_kinds(task, recipe)
     changed = (recipe if recipe is not None else Recipe()).but(**hyperparameters)
+    sizes = {name: plain(size) for name, size in sizes.items()}
+    if checkpoint is not None:
+        checkpoint = path_of("the folder for checkpoints", checkpoint)
     Group().device(device)  # which refuses one that is not there
     options = {"recipe": changed, "device": device, "threads": threads, "progress": progress}
     return _trained(checked, space, task, numbers, checkpoint, sizes, options)

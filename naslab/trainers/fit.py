@@ -34,6 +34,7 @@ from naslab.architecture import Architecture
 from naslab.errors import Diverged, RunError, RunPaused, SpecError, whole
 from naslab.networks.batch_norm import enough_to_normalise
 from naslab.networks.modes import evaluation_mode
+from naslab.paths import check_writable, path_of
 from naslab.progress import interactive
 from naslab.randomness import seeded, torch_generator
 from naslab.tasks.order import batch_indices, epoch_length
@@ -104,6 +105,8 @@ def fit(
     check_kinds(task, recipe)
     recipe = (recipe if recipe is not None else Recipe()).but(**hyperparameters)
     processes, seed = whole("processes", processes, 1), whole("seed", seed)
+    if checkpoint is not None:
+        checkpoint = path_of("the checkpoint", checkpoint)
     start = time.perf_counter()
     history: list[Epoch] = []
     job = partial(train, task=task, recipe=recipe, seed=seed, device=device, checkpoint=checkpoint)
@@ -152,11 +155,13 @@ def train(
     group = join(device)
     _check_share(recipe, group.size)
     training = _Training(network, task, recipe, seed, group, group.device(device))
-    path = None if checkpoint is None else Path(checkpoint)
+    path = None if checkpoint is None else path_of("the checkpoint", checkpoint)
     if path is not None:
         training.recognise()
-        if path.exists():
+        if os.path.isfile(path):
             training.load_state(snapshot.read(path), path)
+        if not training.finished and group.rank == 0:
+            check_writable("the checkpoint", path)
     yield from training.history
     while not training.finished:
         training.advance()
@@ -391,7 +396,14 @@ class _Training:
         if changed := [
             f"{name} was {was.get(name)!r}, now {now.get(name)!r}" for name in now if was.get(name) != now[name]
         ]:
-            raise RunError(f"the checkpoint {path} is of another training: {'; '.join(changed)}; give another file")
+            advice = "give another file"
+            if any(was.get(name) != now.get(name) for name in ("epochs", "schedule", "schedule_epochs")):
+                longest = max(self.recipe.planned_epochs, was.get("epochs", 0), was["schedule_epochs"])
+                advice += (
+                    ". A training can go on to more epochs later if its learning rate was planned so at the beginning: "
+                    f"by schedule_epochs={longest} in both calls, or by schedule='constant' without drop_path"
+                )
+            raise RunError(f"the checkpoint {path} is of another training: {'; '.join(changed)}; {advice}")
         function = state.get("function")
         if not isinstance(function, Tensor) or not _alike(function, self.function):
             raise RunError(
@@ -470,7 +482,7 @@ def _write(path: Path, state: snapshot.State) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         snapshot.write(path, state)
     except OSError as error:
+        kept = "the one before it is still there" if os.path.isfile(path) else "there is none yet of this training"
         raise RunPaused(
-            f"the checkpoint {path} could not be written ({error}); the one before it is still there: "
-            "mend it and call fit again to go on"
+            f"the checkpoint {path} could not be written ({error}); {kept}: mend it and call fit again to go on"
         ) from error

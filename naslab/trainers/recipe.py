@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from naslab.errors import SpecError, unknown, whole
+from naslab.fields import settle
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "constant")
@@ -73,6 +74,7 @@ class Recipe:
     """Whether batch norm sees the mini-batch of all processes (several GPUs only), not each its own part."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise SpecError(unknown(name, getattr(self, name), known))

@@ -45,9 +45,9 @@ def axis_buttons(axis: str) -> ipywidgets.ToggleButtons:
 
 def frames(hz: float) -> float:
     """Frames a second, if there can be so many."""
-    if not 0 < real("hz", hz) <= 10:
+    if not 0 < (hz := real("hz", hz)) <= 10:
         raise SpecError(f"hz, the frames a second, must be above 0 and at most 10, not {hz!r}")
-    return float(hz)
+    return hz
 
 
 class CompareView(anywidget.AnyWidget):

@@ -15,6 +15,8 @@ import ipywidgets
 from naslab import runs
 from naslab.errors import SpecError, real
 from naslab.runs.branches import ASIDE
+from naslab.runs.folder import located
+from naslab.runs.journal import ASIDE
 from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.publisher import Publisher
@@ -86,7 +88,7 @@ class CompareWatch:
             hz: frames a second, at most 10.
         """
         hz = frames(hz)
-        if not 0.01 <= real("period", period) <= 86_400:
+        if not 0.01 <= (period := real("period", period)) <= 86_400:
             raise SpecError(f"period must be 0.01 to 86,400 seconds between two looks, not {period!r}")
         self._axis = axis_buttons(axis)
         self._followed = {name: Followed(path) for name, path in _paths(folders).items()}
@@ -175,7 +177,7 @@ def _paths(folders: Any) -> dict[str, str | Path]:
         raise SpecError(f"a comparison needs two or more run folders, not {paths}; Lab.watch(path) follows one")
     if isinstance(found, dict):
         return found
-    parts = [Path(os.path.abspath(path)).parts for path in paths]
+    parts = [Path(os.path.abspath(located(path))).parts for path in paths]
     if len(set(parts)) < len(parts):
         raise SpecError(f"a comparison needs different run folders, not one of them twice: {[str(p) for p in paths]}")
     ends = ([str(Path(*part[-length:])) for part in parts] for length in range(1, max(map(len, parts)) + 1))

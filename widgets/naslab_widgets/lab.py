@@ -14,6 +14,7 @@ from typing import Any
 
 import ipywidgets
 
+from naslab.errors import SpecError, real
 from naslab.events import Event
 from naslab.searchers import Trials
 from naslab_widgets.figures.svg import Drawing, stacked
@@ -49,8 +50,8 @@ class Lab(Steered):
                 f"Lab shows a naslab.Search, as nl.Search(searcher) makes it, not {search!r:.80}; "
                 "Lab.watch(path) follows a run folder"
             )
-        if not hz > 0:
-            raise ValueError(f"hz must be positive, not {hz!r}")
+        if not (hz := real("hz", hz)) > 0:
+            raise SpecError(f"hz must be positive, not {hz!r}")
         claim(search, self)
         self.search, self._clock = search, clock
         self._later: Later | None = None

@@ -39,8 +39,8 @@ class Watch:
             path: of a run folder (`naslab.Search(searcher, run=path)`).
             period: seconds between two looks.
         """
-        self.path = Path(path)
         self._reader = runs.read(path)
+        self.path = self._reader.path
         self._row, self._step = 0, 0
         self._times: deque[tuple[float, int]] = deque(maxlen=64)
         self._publisher = Publisher(self._publish, period=1 / hz)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from naslab import spaces, tasks
 from naslab.architecture import Architecture
-from naslab.device import named_device, usable_device
+from naslab.device import device_name, usable_device
 from naslab.errors import SpecError, unknown, whole
 from naslab.estimators.zero_cost.proxies import PROXIES, scores
 from naslab.estimators.zero_cost.vote import VOTERS, vote
@@ -50,7 +50,7 @@ class ZeroCost:
         batch_size: int = 128,
         seed: int = 0,
         reference: int = 32,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         threads: int = 1,
     ) -> None:
         if not isinstance(space, Space):
@@ -64,9 +64,7 @@ class ZeroCost:
         self.reference, self.threads = whole("reference", reference, 1), whole("threads", threads, 1)
         if self.batch_size > len(task.train):
             raise SpecError(f"a mini-batch of {batch_size} needs so many training images; {task} has fewer")
-        if device is not None:
-            named_device(device)  # a kept search may be opened where it is not to be had
-        self._device = device
+        self._device = None if device is None else device_name(device)
 
     @default_torch_state()
     def __call__(self, architecture: Architecture) -> float:

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from naslab.errors import SpecError, unknown, whole
+from naslab.fields import settle
 from naslab.networks.mixture import Leaving
 from naslab.networks.operation_costs import COSTS
 from naslab.randomness import seeded
@@ -61,6 +62,7 @@ class Resource(Penalty):
     """For "table": part -> [E, O], for instance measured latencies, in any unit."""
 
     def __post_init__(self) -> None:
+        settle(self)
         object.__setattr__(self, "weight", at_least_zero("weight", self.weight))
         if self.what not in (*COSTS, "table"):
             raise SpecError(unknown("cost", self.what, [*COSTS, "table"]))
@@ -97,6 +99,9 @@ class Entropy(Penalty):
     weight: float = 0.01
     """Loss that a nat is worth."""
 
+    def __post_init__(self) -> None:
+        settle(self)
+
     def schedules(self) -> dict[str, Schedule]:
         described = "Loss that a nat of indecision is worth."
         return {"entropy_weight": Schedule(start=self.weight, low=-10.0, high=10.0, log=False, description=described)}
@@ -124,6 +129,7 @@ class Perturbation(Cure):
     """Adversarial only: gradients a step of the weights."""
 
     def __post_init__(self) -> None:
+        settle(self)
         if self.kind not in ("random", "adversarial"):
             raise SpecError(f"a perturbation is random or adversarial, not {self.kind!r}")
         for name in ("radius", "radius_end"):
@@ -173,6 +179,7 @@ class SkipDropout(Cure):
     """At the end; the rate falls by equal ratios, epoch by epoch."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for name in ("rate", "rate_end"):
             object.__setattr__(self, name, share(name, positive(name, getattr(self, name))))
 
@@ -242,6 +249,7 @@ class EigenvalueStop(Watch):
     """It is time when the average then is less than this share of the average now."""
 
     def __post_init__(self) -> None:
+        settle(self)
         object.__setattr__(self, "window", whole("window", self.window, 1))
         object.__setattr__(self, "ratio", positive("ratio", self.ratio))
 
@@ -268,6 +276,7 @@ class SizeTracking(Watch):
     """Stop after so many epochs without a better mean validation accuracy; 0: never."""
 
     def __post_init__(self) -> None:
+        settle(self)
         object.__setattr__(self, "patience", whole("patience", self.patience, 0))
 
     def figures(self, search: Any) -> dict[str, float]:

@@ -84,7 +84,7 @@ class Frame(SupernetSearcher):
         task: Images,
         *,
         seed: int = 0,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         threads: int | str = 1,
         precision: str = "float32",
         checkpointing: bool = False,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from naslab.errors import SpecError
+from naslab.fields import settle
 from naslab.networks.frozen import frozen
 from naslab.searchers.bilevel import PRODUCTS, InnerStep, Loss, Unrolled, gradients, unrolled_gradients
 from naslab.searchers.gradient.schedule import Schedule, positive
@@ -56,6 +57,7 @@ class _Ordered(Level):
     """Length of the finite-difference step in weight space (epsilon is radius / |v|)."""
 
     def __post_init__(self) -> None:
+        settle(self)
         if self.order not in (1, 2):
             raise SpecError(f"order must be 1 or 2, not {self.order!r}")
         if self.hessian_product not in PRODUCTS:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from naslab.errors import SpecError, unknown, whole
+from naslab.fields import settle
 from naslab.searchers.gradient.cures import CURES, Cure, Entropy, Perturbation
 from naslab.searchers.gradient.level import LEVELS, Bilevel, Level, Single
 from naslab.searchers.gradient.mixing import MIXINGS, JointSoftmax, Mixing, Softmax
@@ -27,6 +28,7 @@ class PartialChannels:
     """Weigh the edges into a node by a softmax of their own, so that they can be compared (Eq. 4)."""
 
     def __post_init__(self) -> None:
+        settle(self)
         object.__setattr__(self, "one_in", whole("one_in", self.one_in, 1))
         if not isinstance(self.edge_normalisation, bool):
             raise SpecError(f"edge_normalisation is True or False, not {self.edge_normalisation!r}")
@@ -45,6 +47,7 @@ class Parts:
     """Share of the epochs, at the start, in which only the weights move."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for name, kind in (("mixing", Mixing), ("sampling", Sampling), ("channels", PartialChannels), ("level", Level)):
             if not isinstance(getattr(self, name), kind):
                 raise SpecError(f"{name} must be a {kind.__name__}, not {getattr(self, name)!r:.100}")

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from naslab.errors import SpecError
+from naslab.fields import settle
 from naslab.networks.mixture import Mixture
 from naslab.randomness import seeded
 from naslab.searchers.gradient.mixing import Simplexes, softmax
@@ -115,6 +116,7 @@ class _Tempered(Sampling):
     arrives: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        settle(self)
         for name in ("temperature", "temperature_end"):
             value = positive(name, getattr(self, name))
             if value < COLDEST:
@@ -226,6 +228,7 @@ class Reinforce(Sampling):
     twice: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        settle(self)
         object.__setattr__(self, "baseline_decay", share("baseline_decay", self.baseline_decay))
 
     def schedules(self) -> dict[str, Schedule]:

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from naslab.errors import SpecError, real, whole
+from naslab.fields import settle
 from naslab.searchers.gradient.schedule import at_least_zero, positive, share
 
 
@@ -41,6 +42,8 @@ class Training:
     """Standard deviation of the alphas at the start."""
 
     def __post_init__(self) -> None:
+        settle(self)
+
         def check(names: tuple[str, ...], rule: object) -> None:
             for name in names:
                 object.__setattr__(self, name, rule(name, getattr(self, name)))  # type: ignore[operator]

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from naslab.errors import SpecError, real, whole
+from naslab.fields import settle
 from naslab.networks.batch_norm import known_batch_norm
 from naslab.searchers.rewards import between
 
@@ -79,6 +80,7 @@ class OneShotHyperparameters:
     """Parameters that a child may have; None: any number."""
 
     def __post_init__(self) -> None:
+        settle(self)
         for field in dataclasses.fields(self):
             if isinstance(field.default, int):
                 least = 0 if field.name in ("crossovers", "mutations") else 1

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from pathlib import Path
 from xml.etree import ElementTree
+
+from naslab.errors import RunError
+from naslab.paths import path_of, with_suffix
 
 Element = ElementTree.Element
 
@@ -23,11 +27,21 @@ class Drawing(str):
     def __repr__(self) -> str:
         return f"<Drawing: SVG, {len(self):,} characters>"
 
-    def save(self, path: str | Path) -> Path:
-        """Write the file, for instance `cell.svg`."""
-        path = Path(path)
-        path.write_text(str(self), encoding="utf-8")
-        return path
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the file, for instance `cell.svg`, and the folders above it. `SpecError` for a format that is not SVG,
+        `RunError` where nothing can be written.
+        """
+        advice = "give it the suffix .svg, and make a PNG or PDF of that file with a program for SVG, such as Inkscape"
+        file = with_suffix("a drawing", path_of("the drawing", path), (".svg",), advice)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(str(self), encoding="utf-8")
+        except OSError as error:
+            raise RunError(
+                f"the drawing cannot be written to {file} ({error.strerror or error}); give a path where this process "
+                "may write"
+            ) from error
+        return file
 
 
 def document(width: float, height: float, label: str = "") -> Element:
