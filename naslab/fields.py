@@ -45,6 +45,6 @@ def _settled(name: str, annotation: str, given: Any) -> Any:
         values = [plain(value) for value in given]
         same = all(new is old for new, old in zip(values, given, strict=True))
         return given if same else type(given)(values) if type(given) in (tuple, list) else given
-    if getattr(given, "ndim", None) == 1 and callable(listed := getattr(given, "tolist", None)):
-        return tuple(listed())
+    if getattr(given, "ndim", None) == 1 and callable(getattr(given, "tolist", None)):
+        return tuple(given.tolist())
     return plain(given)

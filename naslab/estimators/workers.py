@@ -93,7 +93,7 @@ class Workers(Executor):
             limits.append(None if value is None else real(f"{name} in {unit}", value))
             if value is not None and not 0 < real(f"{name} in {unit}", value) < math.inf:
                 raise SpecError(f"{name} must be above 0 and finite, or None for no limit, not {value!r}")
-        self._limits = Limits(*limits, whole("threads", threads, 1), whole("tries", tries, 1))
+        self._limits = Limits(limits[0], limits[1], whole("threads", threads, 1), whole("tries", tries, 1))
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._open: weakref.WeakKeyDictionary[Future[Any], _Call] = weakref.WeakKeyDictionary()
         self._lanes = [_Lane(self._calls, self._limits) for _ in range(self.workers)]

@@ -14,12 +14,12 @@ import functools
 import inspect
 import itertools
 import json
-import numbers
+import math
 import textwrap
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
@@ -27,7 +27,7 @@ import numpy as np
 
 from naslab import spaces
 from naslab.architecture import Architecture
-from naslab.errors import SpecError, plain, unknown, whole
+from naslab.errors import SpecError, plain, real, unknown, whole
 from naslab.estimators.estimator import MOST_FITNESS
 from naslab.events import Event
 from naslab.immutable import FrozenDict
@@ -80,8 +80,10 @@ class Knob:
     description: str = ""
 
     def check(self, name: str, value: float) -> float:
-        number = plain(value)
-        if isinstance(number, bool) or not isinstance(number, numbers.Real) or not self.low <= number <= self.high:
+        number = math.nan
+        with suppress(SpecError):
+            number = real(name, value)
+        if not self.low <= number <= self.high:
             raise SpecError(f"{name} must be a number from {self.low:g} to {self.high:g}, not {value!r:.200}")
         return float(round(number) if self.whole else number)
 

@@ -437,9 +437,10 @@ class FixedSpace(Space):
         if known := self._kept.get(architecture.choices):
             old = known.choices
         else:
-            old = tuple(map(dict.get, self._owned, architecture.choices))
-            if len(architecture.choices) != len(old) or len(old) != len(offered) or None in old:
-                old = self.check(architecture).choices  # which says what is wrong
+            found = tuple(map(dict.get, self._owned, architecture.choices))
+            if len(architecture.choices) != len(offered) or None in found:
+                self.check(architecture)  # which says what is wrong
+            old: Prefix = found  # type: ignore[assignment]
         if not places:
             raise SpecError(f"{self.name} holds a single architecture: there is nothing to mutate")
         first, second = uniforms(generator_of(rng), 2)
