@@ -169,7 +169,7 @@ def _folder() -> Path:
     told = os.environ.get("NASLAB_CACHE")
     usual = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "naslab")
     for place in (told, usual, os.path.join(tempfile.gettempdir(), f"naslab-{os.getuid()}")):
-        if place and (folder := _private(Path(place).expanduser())) is not None:
+        if place and (folder := _private(Path(os.path.expanduser(place)))) is not None:
             return folder
     return _for_now()
 
