@@ -16,7 +16,6 @@ from naslab import runs
 from naslab.errors import SpecError, real
 from naslab.runs.branches import ASIDE
 from naslab.runs.folder import located
-from naslab.runs.journal import ASIDE
 from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.publisher import Publisher
