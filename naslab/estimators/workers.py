@@ -30,6 +30,7 @@ import torch
 from tqdm import tqdm
 
 from naslab.errors import RunError, SpecError, real, whole
+from naslab.notebook_code import Unsendable, packed, unpacked
 
 Result = TypeVar("Result")
 
@@ -67,8 +68,9 @@ class Workers(Executor):
     """Processes that call functions, one at a time each.
 
     A function is sent to each worker once, as long as the same one is called again and again, so that a `partial` with
-    data in it costs little. It must be one that another process can import: not a lambda, and nothing that was defined
-    in a notebook. In a script, make the pool under `if __name__ == "__main__":`.
+    data in it costs little. It may be a lambda, and functions and classes that were defined in a notebook may be in it
+    (`naslab.notebook_code`): a worker gets them as they are at its first call. In a script, make the pool under
+    `if __name__ == "__main__":`.
 
     Args:
         workers: how many.
@@ -205,10 +207,12 @@ class _Lane:
             if kind == "error":
                 raise content
             if kind == "unsendable":
+                raise content
+            if kind == "unreadable":
                 raise SpecError(
-                    f"{call.function!r:.200} or what it is called with cannot be sent to another process ({content}); "
-                    "put functions and classes of your own into a module, a file that can be imported, or evaluate "
-                    "in this process, workers=1"
+                    f"{call.function!r:.200}, what it is called with or what it gives cannot be read by another "
+                    f"process ({content}); put functions and classes of your own into this notebook or script, or into "
+                    "a file that can be imported, or evaluate in this process, workers=1"
                 )
             self.child.end()
             if kind == "cancelled":
@@ -252,16 +256,18 @@ class _Child:
             )
 
     def call(self, function: Callable[..., Any], content: Any, timeout: float | None) -> tuple[str, Any]:
-        """What came of it: ("result" | "error" | "unsendable" | "late" | "died", more)."""
+        """What came of it: ("result" | "error" | "unsendable" | "unreadable" | "late" | "died", more)."""
         try:
-            self._pipe.send((None if function is self._function else function, *content))
+            message = packed((None if function is self._function else function, *content))
+        except Unsendable as error:
+            return "unsendable", error
+        try:
+            self._pipe.send_bytes(message)
             self._function = function
         except (OSError, EOFError):  # it died before
             return "died", self._death()
-        except Exception as error:  # whatever makes something unfit to be sent
-            return "unsendable", f"{type(error).__name__}: {error}"
         answer = self._hear(timeout)
-        if answer[0] == "unsendable":
+        if answer[0] == "unreadable":
             self._function = None  # perhaps it was this that did not arrive
         return answer
 
@@ -272,11 +278,13 @@ class _Child:
             ready = wait([self._pipe, self.process.sentinel], None if left is None else min(left, LONGEST_WAIT))
             if self._pipe in ready:
                 try:
-                    return self._pipe.recv()
+                    message = self._pipe.recv_bytes()
                 except (EOFError, OSError):
                     return "died", self._death()
+                try:
+                    return unpacked(message)
                 except Exception as error:  # an answer that cannot be read here
-                    return "unsendable", f"{type(error).__name__}: {error}"
+                    return "unreadable", f"{type(error).__name__}: {error}"
             if ready:
                 return "died", self._death()
             if deadline is not None and time.monotonic() >= deadline:
@@ -321,29 +329,52 @@ def _work(pipe: Connection, limits: Limits) -> None:
     tqdm.set_lock(threading.RLock())  # its own belongs to the system, and would be left behind by one that is killed
     if limits.memory is not None:
         _limit_memory(limits.memory)
-    pipe.send(("ready", None))
+    pipe.send_bytes(packed(("ready", None)))
     function: Any = None
     while True:
         signal.signal(signal.SIGTERM, _tidily)  # the end of a script that has not shut the pool down
         try:
-            new, args, kwargs = pipe.recv()
+            message = pipe.recv_bytes()
         except (EOFError, OSError):  # the parent has closed its end
             return
+        try:
+            new, args, kwargs = unpacked(message)
         except Exception as error:  # it names something that this process cannot import
-            pipe.send(("unsendable", f"{type(error).__name__}: {error}"))
+            pipe.send_bytes(packed(("unreadable", f"{type(error).__name__}: {error}")))
             continue
+        del message  # which may be as large as the data in it
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         function = new or function
         try:
-            answer = "result", function(*args, **kwargs)
-        except Exception as error:
-            answer = "error", error
-        try:
-            pipe.send(answer)
+            pipe.send_bytes(_answer(function, args, kwargs))
         except OSError:
             return
-        except Exception as error:
-            pipe.send(("unsendable", f"{type(error).__name__}: {error}"))
+
+
+def _answer(function: Callable[..., Any], args: Any, kwargs: Any) -> bytes:
+    """What came of a call, as it is sent to the parent."""
+    try:
+        result = function(*args, **kwargs)
+    except Exception as error:
+        try:
+            answer = packed(("error", error))
+            unpacked(answer)  # an exception is made again from its `args`, which its class may not accept
+        except Exception:
+            answer = packed(("error", RunError(f"{type(error).__name__}: {_text(error)}")))
+        return answer
+    try:
+        return packed(("result", result))
+    except MemoryError as error:
+        return packed(("error", error))
+    except Unsendable as error:
+        return packed(("unsendable", Unsendable(f"what {function!r:.200} gives: {error}")))
+
+
+def _text(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # its own words fail it
+        return "(no message)"
 
 
 def _tidily(*_: Any) -> None:

@@ -24,7 +24,8 @@ from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from naslab import errors
 from naslab.device import usable_device
-from naslab.errors import NaslabError, RunError
+from naslab.errors import NaslabError, RunError, SpecError
+from naslab.notebook_code import packed, unpacked
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,10 @@ def spread(job: Job, network: nn.Module, size: int, *, cuda: bool, threads: int 
     """Run the job in `size` new processes; hand on what the first one says, and put its weights into `network`.
 
     The processes are spawned, not forked, so that it works beside threads and CUDA. So in a script the call must stand
-    under `if __name__ == "__main__":`, and the network's class must be one that can be imported.
+    under `if __name__ == "__main__":`. The network, the task and their classes may be defined in a notebook
+    (`naslab.notebook_code`).
     """
+    work = packed((job, _without_tensors(network)))
     spawn = torch.multiprocessing.get_context("spawn")
     said = spawn.SimpleQueue()
     threads = threads if threads is not None else max(1, torch.get_num_threads() // size)
@@ -109,12 +112,13 @@ def spread(job: Job, network: nn.Module, size: int, *, cuda: bool, threads: int 
         rendezvous = (Path(folder) / "rendezvous").as_uri()
         context: Any = start_processes(
             _child,
-            (size, rendezvous, cuda, threads, said, job, _without_tensors(network)),
+            (size, rendezvous, cuda, threads, said, work),
             nprocs=size,
             join=False,
             start_method="spawn",
         )
         weights: dict[str, np.ndarray] | None = None
+        begun = False
         try:
             running = True
             while running or not said.empty():
@@ -122,12 +126,14 @@ def spread(job: Job, network: nn.Module, size: int, *, cuda: bool, threads: int 
                     kind, content = said.get()
                     if kind == "error":
                         name, message = content
-                        raise getattr(errors, name)(message)
-                    if kind == "weights":
+                        raise getattr(errors, name, RunError)(message)
+                    if kind == "ready":
+                        begun = True
+                    elif kind == "weights":
                         weights = content
                     else:
                         yield content
-                running = running and not _ended(context, said)
+                running = running and not _ended(context, said, begun)
         finally:
             for process in context.processes:
                 if process.is_alive():
@@ -140,25 +146,32 @@ def spread(job: Job, network: nn.Module, size: int, *, cuda: bool, threads: int 
             tensor.copy_(torch.from_numpy(weights[name]))
 
 
-def _ended(context: Any, said: Any) -> bool:
+def _ended(context: Any, said: Any, begun: bool) -> bool:
     """Wait a moment for the processes; True when all have ended well. An error that was said comes before a crash."""
     try:
         return context.join(timeout=0.05)
     except ProcessException as error:
         if not said.empty():
             return True
+        if not begun:
+            raise RunError(
+                f"the processes of this training could not be started ({error}); what they wrote says why. In a "
+                'script, fit(..., processes=...) may stand only under `if __name__ == "__main__":`, for each of them '
+                "imports the script"
+            ) from error
         raise RunError(f"a process of this training failed: {error}") from error
 
 
-def _child(
-    rank: int, size: int, rendezvous: str, cuda: bool, threads: int, said: Any, job: Job, network: nn.Module
-) -> None:
+def _child(rank: int, size: int, rendezvous: str, cuda: bool, threads: int, said: Any, work: bytes) -> None:
+    if rank == 0:
+        said.put(("ready", None))
     torch.set_num_threads(threads)
     os.environ["LOCAL_RANK"] = str(rank)
     if cuda:
         torch.cuda.set_device(rank)
     dist.init_process_group("nccl" if cuda else "gloo", init_method=rendezvous, rank=rank, world_size=size)
     try:
+        job, network = _read(work)
         network = _with_tensors(network)
         for word in job(network):
             if rank == 0:
@@ -170,6 +183,17 @@ def _child(
         raise SystemExit(1) from None
     finally:
         _leave()
+
+
+def _read(work: bytes) -> tuple[Job, nn.Module]:
+    try:
+        return unpacked(work)
+    except Exception as error:  # it names something that this process cannot import
+        raise SpecError(
+            f"the network or the task cannot be read by another process ({type(error).__name__}: {error}); put your "
+            "own classes into this notebook or script, or into a file that can be imported, or train in this process, "
+            "processes=1"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from naslab.errors import SpecError
+from naslab.errors import RunError, SpecError
 from naslab.estimators import Crashed, TimedOut, Workers, workers
 
 
@@ -176,15 +176,15 @@ def test_a_waiting_call_is_cancelled(pool, functions):
     assert all(future.result(60) for future in busy)
 
 
-@pytest.mark.parametrize("bad", [lambda: 3, partial(math.sqrt, open(os.devnull))])  # noqa: SIM115
+@pytest.mark.parametrize("bad", [partial(math.sqrt, open(os.devnull))])  # noqa: SIM115
 def test_what_cannot_be_sent_is_said(pool, bad):
-    with pytest.raises(SpecError, match=r"cannot be sent to another process.*into a module"):
+    with pytest.raises(SpecError, match=r"^argument 1 of sqrt, an object of type _io.TextIOWrapper, cannot be sent"):
         pool.submit(bad).result(60)
     assert pool.submit(math.sqrt, 4.0).result(60) == 2
 
 
 def test_an_error_that_cannot_be_read_again(pool, functions):
-    with pytest.raises(SpecError, match="cannot be sent"):
+    with pytest.raises(RunError, match=r"^Odd: 1$"):
         pool.submit(functions.raise_odd).result(60)
     assert pool.submit(math.sqrt, 4.0).result(60) == 2
 
