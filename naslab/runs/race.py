@@ -29,6 +29,7 @@ from naslab.card import Card, card
 from naslab.errors import RunError, SpecError, real, unknown, whole
 from naslab.estimators import Table, as_estimator
 from naslab.events import Raced
+from naslab.runs.ending import Ending
 from naslab.runs.folder import CANDIDATES, located
 from naslab.runs.lanes import Move, OnTable, lanes_of
 from naslab.runs.ledger import Ledger
@@ -220,6 +221,10 @@ class Race:
         return self
 
     def __next__(self) -> Lap:
+        with Ending(self.close):
+            return self._lap()
+
+    def _lap(self) -> Lap:
         if self._folder is not None and self._folder.stuck:
             self._folder.write()
         while self._next:

@@ -28,6 +28,7 @@ from naslab.architecture import Architecture
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, whole
 from naslab.events import Changed, Event, Measured, Recovered
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
+from naslab.runs.ending import Ending
 from naslab.runs.event_log import EventLog, events_of
 from naslab.runs.folder import Folder, create, free_space, located
 from naslab.runs.journal import Superseded
@@ -197,27 +198,28 @@ class Search(Iterator[Event]):
     # --- the loop ----------------------------------------------------------------------------------
 
     def __next__(self) -> Event:
-        """One step. `StopIteration` after the last.
+        """One step. `StopIteration` after the last. SIGTERM lets it finish, for 4 s: see `naslab.runs.ending`.
 
         Raises:
             Diverged: the step was not kept; lower a knob with `set` and go on, or `rewind`.
             RunPaused: the step is kept in memory, but the disk took no more; mend that and go on. Or the executor takes
                 no more candidates: open the run again with another.
         """
-        with self._mine():
-            if not self._pending:
-                self._restore()
-                if self.step >= self.searcher.total:
-                    raise StopIteration
-                self._lost = True
-                queued, self._pending = self._advance()
-                self._lost = False
-                self._granted(queued)
-            self._write()
-            event = self._pending[-1]
-            self._pending = []
-        self.moved()
-        return event
+        with Ending(self.close):
+            with self._mine():
+                if not self._pending:
+                    self._restore()
+                    if self.step >= self.searcher.total:
+                        raise StopIteration
+                    self._lost = True
+                    queued, self._pending = self._advance()
+                    self._lost = False
+                    self._granted(queued)
+                self._write()
+                event = self._pending[-1]
+                self._pending = []
+            self.moved()
+            return event
 
     def _advance(self) -> tuple[dict[str, float], list[Event]]:
         """The wishes that were heard; the next step's event, after those of the knobs that were turned for it."""
