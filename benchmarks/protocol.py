@@ -30,7 +30,7 @@ as theirs change nothing (93.93 +- 0.41 both ways, 1,500 seeds).
 What is not as published:
 - Accuracies are means over the seeds of the benchmark. The authors' searches saw one seed at a time, and so more noise.
 - Seconds are simulated by a cost model (see `naslab.benchmarks.nasbench201`).
-- Their mutation draws a node and then one of its edges; ours draws an edge.
+- Their mutation draws a node and then one of its edges (`mutation="node_first"`); ours draws an edge.
 """
 
 from __future__ import annotations

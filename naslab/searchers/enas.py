@@ -16,7 +16,10 @@ their search for cells, `LAPTOP` smaller ones for either.
 
 Differences from the authors' code:
 - What of the weights a child does not have stays as it is: no decay, no momentum.
-- The bonus for entropy is its exact gradient, not a part of the reward; the KL is that of the distribution drawn from.
+- The bonus for entropy is its exact gradient, not a part of the reward.
+- The KL is that of the distribution that skip connections are drawn from, as in the paper. Theirs is that of sigmoid(q)
+  while sigmoid(2 q) is drawn from, so that their prior of 0.4 and weight of 0.8 act as 0.308 and about 0.2 would here:
+  `skip_penalty="score"` does as their code does.
 - The baseline is without the bias towards its first value.
 - Operations of different layers have embeddings and scores of their own; what the LSTM reads after a layer is the sum
   of the states that were joined (see `policies`). The inputs of a node of a cell are options like any other, not found
@@ -179,7 +182,8 @@ class Enas(WeightSharing):
         """Move the controller by the children that were told."""
         children, advantages = zip(*self._told, strict=True)
         self._told = []
-        judged = judge(self.controller.policy, self.space.next_choice, children, self.hyperparameters.skip_prior)
+        given = self.hyperparameters
+        judged = judge(self.controller.policy, self.space.next_choice, children, given.skip_prior, given.skip_penalty)
         weights = {"entropy_weight": self.entropy_weight, "skip_weight": self.skip_weight}
         goal = objective(judged, torch.tensor(advantages, dtype=torch.float32), **weights)
         if self.controller.ascend(goal):

@@ -6,7 +6,8 @@
   of the nodes are learnt, all operations go on being trained.
 - A skip connection has the scores -q and q, as in the authors' code, instead of 0 and q.
 - Skip connections are pulled to a prior rho by KL(p || rho), summed over the states that may skip to a layer and
-  averaged over the layers, so that children are neither chains nor all densely connected (Sec. 3.2).
+  averaged over the layers, so that children are neither chains nor all densely connected (Sec. 3.2). p is the
+  distribution that skip connections are drawn from, sigmoid(2 q), or that of sigmoid(q), as in the authors' code.
 """
 
 from __future__ import annotations
@@ -86,8 +87,16 @@ class Judged(NamedTuple):
     """[B] nats: for each layer the sum of KL(p || prior) over what may skip to it; their mean over the layers."""
 
 
-def judge(policy: Policy, next_choice: NextChoice, children: Sequence[Prefix], prior: float) -> Judged:
-    """How likely the children are, and how far from the prior the policy is along their way."""
+def judge(
+    policy: Policy, next_choice: NextChoice, children: Sequence[Prefix], prior: float, penalty: str = "drawn"
+) -> Judged:
+    """How likely the children are, and how far from the prior the policy is along their way.
+
+    Args:
+        prior: rho, the probability of a skip connection that costs nothing.
+        penalty: "drawn", the KL is that of the distribution that skip connections are drawn from, sigmoid(2 q) of the
+            scores -q and q; "score", it is that of sigmoid(q), as in the authors' code.
+    """
     divergence = torch.zeros(len(children))
     layers: list[set[str]] = [set() for _ in children]
     log_prior = torch.tensor([math.log1p(-prior), math.log(prior)])
@@ -95,7 +104,8 @@ def judge(policy: Policy, next_choice: NextChoice, children: Sequence[Prefix], p
     def decide(position: int, choice: Choice, rows: list[int], log: Tensor) -> list[int]:
         nonlocal divergence
         if (ends := skip_ends(choice)) is not None:
-            divergence = divergence.index_add(0, torch.tensor(rows), (log.exp() * (log - log_prior)).sum(dim=1))
+            judged = log if penalty == "drawn" else (log / 2).log_softmax(dim=1)  # half the difference of the scores
+            divergence = divergence.index_add(0, torch.tensor(rows), (judged.exp() * (judged - log_prior)).sum(dim=1))
             for row in rows:
                 layers[row].add(ends[1])
         return [choice.options.index(children[row][position]) for row in rows]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from naslab.errors import whole
+from naslab.errors import SpecError, whole
 from naslab.fields import settle
 from naslab.searchers.rewards import between
 
@@ -80,7 +80,11 @@ class EnasHyperparameters:
     skip_weight: float = 0.8
     """What a nat costs by which the skip connections leave their prior."""
     skip_prior: float = 0.4
-    """The probability of a skip connection to which they are pulled."""
+    """The probability of a skip connection to which they are pulled; see `skip_penalty`."""
+    skip_penalty: str = "drawn"
+    """Whose divergence from the prior is penalised: "drawn", that of the distribution of the skip connections, so that
+    0.4 is the probability of one; "score", that of sigmoid(score) where they are drawn from sigmoid(2 score), as in the
+    authors' code: the penalty with 0.4 is then least at a probability of 0.308, and pulls a quarter as hard."""
     baseline_momentum: float = 0.99
     """How slowly the baseline, a moving average of the rewards, forgets (main.py)."""
     tanh_constant: float = 1.5
@@ -124,6 +128,8 @@ class EnasHyperparameters:
             ("reach", 0, 10, False),
         ):
             object.__setattr__(self, name, between(name, getattr(self, name), low, high, low_too=low_too))
+        if self.skip_penalty not in ("drawn", "score"):
+            raise SpecError(f'skip_penalty must be "drawn" or "score", not {self.skip_penalty!r}')
 
 
 def restarted_cosine(epoch: int, *, high: float, low: float, first: int, growth: int) -> float:

@@ -9,9 +9,12 @@
 Second order takes both gradients through one step of the weights. lambda is 1, all else as in DARTS.
 
 Differences from the authors' code (https://github.com/chaoyanghe/MiLeNAS, search_algorithm): it has a weight for the
-training gradient, too, and its step of first order uses that one alone. Its early stop, off by default, waits for six
-convolutions in the normal cell and none in the reduction cell; `patience` is ours. It clips the gradients of the
-alphas, where they move nothing, and not those of the weights. The size of a cell is the number of parameters of the
+training gradient, too, and its step of first order uses that one alone: grad L_val + lambda grad L_train, where the
+paper and this have lambda with L_val. In its second order the alphas are parameters of the model like any other, so
+that they, too, take the inner step and are moved by the finite differences, and that step never has momentum; here, as
+in the paper, the inner step is that of the weights alone, with their momentum. Its early stop, off by default, waits
+for six convolutions in the normal cell and none in the reduction cell; `patience` is ours. It clips the gradients of
+the alphas, where they move nothing, and not those of the weights. The size of a cell is the number of parameters of the
 network that the space builds of it, where theirs is its number of convolutions; validation accuracy is the mean over an
 epoch's mini-batches.
 """

@@ -18,7 +18,9 @@ Differences from the authors' code (https://github.com/mit-han-lab/proxylessnas,
 nas_manager.py): there the warm-up is 40 epochs with a cosine of its own from 0.05, then come 120; the alphas move once
 in five steps; the gradient rule is by default that of all paths (`--grad_binary_mode two` is the paper's), and the cost
 multiplies the loss (`add#linear`, with 0.1, is Eq. 7). A step of REINFORCE has ten paths there, and the baseline is
-nearly their mean, as it moves 0.99 of the way. Momentum is Nesterov's, labels are smoothed, no gradient is clipped.
+nearly their mean, as it moves 0.99 of the way. The gradient of the two paths is dropped there where the open one is a
+"none", which gives out zeros without a graph; here it is kept, as Eq. 4 has it. Momentum is Nesterov's, labels are
+smoothed, no gradient is clipped.
 """
 
 from __future__ import annotations

@@ -10,6 +10,9 @@ The first ones may be given instead, `first=...`: what is known to be good, or w
 Differences from the paper:
 - No identity mutation, so that a child is never its parent again.
 - An architecture that could not be evaluated does not join the population.
+- A mutation changes any choice alike. That of the authors of NAS-Bench-201 (https://github.com/D-X-Y/AutoDL-Projects,
+  exps/NATS-algos/regularized_ea.py) draws a node first: `mutation="node_first"`. With 100 queries it finds cells that
+  are 0.03 to 0.13 points worse there.
 """
 
 from __future__ import annotations
@@ -20,11 +23,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture, Option
-from naslab.errors import SpecError, whole
+from naslab.errors import SpecError, unknown, whole
 from naslab.fields import settle
 from naslab.randomness import uniforms
 from naslab.searchers.beginning import choices_of
 from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
+
+MUTATIONS = {"choice": "mutate", "node_first": "mutate_node_first"}
+"""Name of a mutation -> the method of a space."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,9 @@ class RegularizedEvolutionHyperparameters:
     """How many are drawn for a tournament, whose fittest becomes the parent."""
     first: tuple[tuple[Option, ...], ...] = ()
     """Architectures, or their choices, that the population begins with; random ones follow until it is complete."""
+    mutation: str = "choice"
+    """What is drawn to be changed: "choice", any choice alike, or "node_first", a node and then one of its choices (the
+    authors of NAS-Bench-201; there the edge into node 1 is changed three times as often as one into node 3)."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -45,6 +54,8 @@ class RegularizedEvolutionHyperparameters:
         if self.sample > self.population:
             raise SpecError(f"sample must be at most the population, {self.population}, not {self.sample}")
         object.__setattr__(self, "first", choices_of(self.first, self.population))
+        if self.mutation not in MUTATIONS:
+            raise SpecError(unknown("mutation", self.mutation, MUTATIONS))
 
 
 class Member(NamedTuple):
@@ -66,6 +77,7 @@ class RegularizedEvolution(Proposer):
         self._sample: int = self.hyperparameters.sample
         self._first = [self.space.architecture(choices) for choices in self.hyperparameters.first]
         self._alive: deque[Member] = deque(maxlen=self.hyperparameters.population)
+        self._mutate = getattr(self.space, MUTATIONS[self.hyperparameters.mutation])
 
     def propose(self) -> Draft:
         alive = self._alive
@@ -75,7 +87,7 @@ class RegularizedEvolution(Proposer):
         if size < self.hyperparameters.population:
             return Draft(self.space.sample(self.rng), "random")
         parent = max([alive[int(u * size)] for u in uniforms(self.rng, self._sample)])
-        return Draft(self.space.mutate(parent.architecture, self.rng), "mutation", (parent.number,))
+        return Draft(self._mutate(parent.architecture, self.rng), "mutation", (parent.number,))
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         if fitness is not None:

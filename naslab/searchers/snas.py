@@ -4,6 +4,7 @@
         Z <- softmax((log p + Gumbel numbers) / temperature) on each edge, p = softmax(alpha)
         alpha, w <- a step each, by one backward pass of L_train(w, Z) + resource_weight * expected cost
     the temperature falls in equal steps, and Z with it towards one operation an edge
+    derive two edges a node, as DARTS does, or keep all edges, as `edges` says
 
 All training data is for both: there is no validation half, so that the validation figures of an event are those of the
 training batch.
@@ -12,18 +13,24 @@ Temperatures, epochs, learning rates and the alphas at the start are those of th
 (https://github.com/SNAS-Series/SNAS-Series, SNAS/README.md, train_search.py, and `Temp_Scheduler` in utils.py: 1 to
 0.03 over 150 epochs, linearly; its alphas start around one, which a softmax does not see).
 
+The authors also keep every edge with its strongest operation, "none" included, and train that network
+(train_edge_all.py; the genotypes SNAS_mild_edge_all and so on): `edges="all"`, which searches
+`naslab.spaces.DartsCellAllEdges`. Their other genotypes have two edges a node: `edges="strongest"`.
+
 Differences from that code: the resource loss is the expected cost of p in units of the dearest cell, whose gradient is
-exact; theirs is the sum of the logarithms of the costs of the sample, times 0.01. Costs are counted parameters or
-multiply-adds, or a table of measurements; off unless a weight is given. No drop path (theirs: 0.3). Adam moves the
-alphas, as in their distributed version; on a single GPU theirs is SGD of the same rate. Their gradient is not clipped
-(there: to a norm of 10).
+exact; theirs is the sum of the logarithms of the costs of the sample, times 1.5e-3 in the searches of its README (0.01
+if nothing is said). Costs are counted parameters or multiply-adds, or a table of measurements; off unless a weight is
+given. No drop path (theirs: 0.3). Adam moves the alphas, as in their distributed version; on a single GPU theirs is SGD
+of the same rate. Their gradient is not clipped (there: to a norm of 10).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from naslab.errors import SpecError
 from naslab.searchers.gradient import Composed, Concrete, Parts, Resource, Single, Training
+from naslab.spaces.space import Space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +49,13 @@ class SNASHyperparameters(Training):
     """Loss that the dearest cell is worth; 0: cost does not matter, until it is turned up."""
     resource: str = "multiply_adds"
     """Or "parameters"."""
+    edges: str = "strongest"
+    """Edges that the derived cell keeps: "strongest", what the space derives (two a node in a DARTS cell), or "all"."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.edges not in ("strongest", "all"):
+            raise SpecError(f'edges must be "strongest" or "all", not {self.edges!r}')
 
 
 class SNAS(Composed):
@@ -49,6 +63,15 @@ class SNAS(Composed):
 
     name = "snas"
     Hyperparameters = SNASHyperparameters
+
+    @classmethod
+    def searched(cls, space: Space, hyper: SNASHyperparameters) -> Space:
+        """With all edges, the space of the same supernet whose architectures keep them."""
+        if hyper.edges != "all":
+            return space
+        if not hasattr(space, "all_edges"):
+            raise SpecError(f"{space.name!r} has no variant that keeps all edges; leave edges out, or take a DartsCell")
+        return space.all_edges()  # type: ignore[attr-defined]
 
     @classmethod
     def compose(cls, hyper: SNASHyperparameters) -> Parts:

@@ -78,6 +78,10 @@ class NASBench201(FixedSpace):
     def operations(self) -> tuple[str, ...]:
         return OPERATIONS
 
+    def all_edges(self) -> NASBench201:
+        """The space itself, which keeps every edge."""
+        return self
+
     # --- choices ---------------------------------------------------------------------------------
 
     def each_choice(self) -> tuple[Choice, ...]:

@@ -238,14 +238,36 @@ class Space(InDefaultTorchState, ABC):
         rng = generator_of(rng)
         self._check_family(architecture)
         walked = list(self.walk(architecture.choices))
-        old = tuple(value for _, value in walked)
         open_choices = [(position, choice) for position, (choice, _) in enumerate(walked) if len(choice.options) > 1]
         if not open_choices:
             raise SpecError(f"{self.name} holds a single architecture: there is nothing to mutate")
-        position, choice = open_choices[rng.integers(len(open_choices))]
+        return self._changed(walked, *open_choices[rng.integers(len(open_choices))], rng)
+
+    def _changed(
+        self, walked: Sequence[tuple[Choice, Option]], position: int, choice: Choice, rng: np.random.Generator
+    ) -> Architecture:
+        """The architecture of the walk with another option at one position, and all else as it is where it is legal."""
+        old = tuple(value for _, value in walked)
         others = [option for option in choice.options if option != old[position]]
         start = (*old[:position], others[rng.integers(len(others))])
         return self._complete(start, {choice.name: value for choice, value in walked}, rng)
+
+    def mutate_node_first(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
+        """One choice changed to another option, as `mutate` does; but first a node is drawn, then one of its choices. A
+        node's choices are those whose names are alike up to the last "/" ("cell/2/from_0" and "cell/2/from_1"), so that
+        each of many is changed less often than a single one.
+        """
+        rng = generator_of(rng)
+        self._check_family(architecture)
+        walked = list(self.walk(architecture.choices))
+        nodes: dict[str, list[tuple[int, Choice]]] = {}
+        for position, (choice, _) in enumerate(walked):
+            if len(choice.options) > 1:
+                nodes.setdefault(choice.name.rpartition("/")[0], []).append((position, choice))
+        if not nodes:
+            raise SpecError(f"{self.name} holds a single architecture: there is nothing to mutate")
+        of_node = list(nodes.values())[rng.integers(len(nodes))]
+        return self._changed(walked, *of_node[rng.integers(len(of_node))], rng)
 
     def mutate_each(self, architecture: Architecture, rate: float, rng: np.random.Generator | int) -> Architecture:
         """Each choice changed to another option with the probability `rate`; if none is, one of them. The rest is kept

@@ -130,6 +130,43 @@ def test_the_divergence_is_zero_at_the_prior_only():
     assert judge(policy, SPACE.next_choice, children, 0.3).skip_divergence.item() > 0.01
 
 
+def test_the_penalty_of_the_authors_code_is_least_elsewhere():
+    """There the KL is that of sigmoid(q), and skips are drawn from sigmoid(2 q): with a prior of 0.4 the penalty is
+    least at 0.3077, and pulls a quarter as hard."""
+    policy = flattened("independent", tanh_constant=0.0)
+    children = everything(SPACE)[:1]
+    judge(policy, SPACE.next_choice, children, 0.4)
+
+    def penalty(q: float, kind: str) -> float:
+        for name, weight in policy.weights.met.items():
+            weight.data.zero_()
+            if "from" in name:
+                weight.data[1] = q
+        judged = judge(policy, SPACE.next_choice, children, 0.4, kind).skip_divergence
+        return judged.item() / ((1 + 2 + 3) / 3)
+
+    q = math.log(0.4 / 0.6)
+    drawn = 1 / (1 + math.exp(-2 * q))
+    assert drawn == pytest.approx(0.3077, abs=1e-4)
+    assert penalty(q, "score") == pytest.approx(0.0, abs=1e-6)
+    for other in (q - 1.0, q + 0.7):
+        p = 1 / (1 + math.exp(-other))
+        by_hand = p * math.log(p / 0.4) + (1 - p) * math.log((1 - p) / 0.6)
+        assert penalty(other, "score") == pytest.approx(by_hand, rel=1e-4)
+        assert penalty(other, "drawn") == pytest.approx(penalty(2 * other, "score"), rel=1e-4)
+
+
+def test_where_the_penalty_of_the_authors_code_rules_skips_go_to_its_least(digits, monkeypatch):
+    rewarding(monkeypatch, lambda child: 0.5)
+    given = {"controller_lr": 0.05, "controller_steps": 40, "skip_weight": 4.0, "skip_penalty": "score"}
+    search = controller_phase(searcher(digits, **given))
+    *_, last = (search.advance() for _ in range(120))
+    found = [chances[1] for name, chances in last.probabilities.items() if "from" in name]
+    assert found == pytest.approx([0.3077] * len(found), abs=0.03)
+    with pytest.raises(SpecError, match='skip_penalty must be "drawn" or "score"'):
+        searcher(digits, skip_penalty="both")
+
+
 def test_the_gradient_is_that_of_the_expected_reward():
     """Over all 72 children of two layers, exactly: E[R grad log P] = grad E[R]; and entropy and KL beside it."""
     space = EnasMacro(layers=2)

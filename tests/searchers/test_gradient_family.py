@@ -317,6 +317,63 @@ def test_weights_that_are_not_finite_diverge(digits, name):
         search.advance()
 
 
+def test_drnas_derives_from_the_mean_or_as_its_authors_do(digits):
+    """Nothing of the search depends on it but what is derived, and the gap to that."""
+    searches = [make("drnas", digits, CELL, derivation=rule, alpha_scale=2.0, seed=2) for rule in ("mean", "softmax")]
+    events = [search.advance() for search in searches]
+    assert events[0].train_loss == events[1].train_loss
+    for part, alpha in searches[0].alphas.items():
+        assert torch.equal(alpha, searches[1].alphas[part])
+    alphas = {part: alpha.detach().double().numpy() for part, alpha in searches[0].alphas.items()}
+    means, softmaxes = {}, {}
+    for part, alpha in alphas.items():
+        concentration = np.where(alpha > 0, alpha + 1, np.exp(alpha))
+        means[part] = concentration / concentration.sum(axis=1, keepdims=True)
+        softmaxes[part] = np.exp(alpha) / np.exp(alpha).sum(axis=1, keepdims=True)
+    assert (events[0].best, events[1].best) == (CELL.derive(means), CELL.derive(softmaxes))
+    assert events[0].best != events[1].best
+    assert searches[1].best == events[1].best
+    assert events[0].discretisation_gap != events[1].discretisation_gap
+    for part in alphas:
+        np.testing.assert_allclose(events[1].probabilities[part], means[part], rtol=1e-5)
+    old = searches[0].spec()
+    del old["hyperparameters"]["derivation"]
+    assert nl.searchers.from_spec(old, digits).hyperparameters.derivation == "mean"
+    with pytest.raises(SpecError, match='derivation must be "mean" or "softmax"'):
+        make("drnas", digits, derivation="mode")
+    free = nl.spaces.DartsCell(nodes=1, operations=CELL.operations[1:], channels=2, cells=2)  # no "none", as theirs
+    assert "none" not in make("drnas", digits, free).advance().best.choices
+
+
+def test_snas_keeps_all_edges(digits, tmp_path):
+    cell = nl.spaces.DartsCell(nodes=2, operations=CELL.operations[:3], channels=2, cells=3)
+    two, every = (nl.Search(make("snas", digits, cell, edges=edges)) for edges in ("strongest", "all"))
+    of_two, of_all = next(two), next(every)
+    assert of_two.train_loss == of_all.train_loss
+    assert all(np.array_equal(of_two.probabilities[part], of_all.probabilities[part]) for part in of_two.probabilities)
+    assert every.space == cell.all_edges()
+    strongest = [of_all.probabilities[part].argmax(axis=1) for part in ("normal", "reduce")]
+    assert of_all.best.choices == tuple(cell.operations[column] for row in strongest for column in row)
+    assert len(of_all.best.choices) == 2 * (2 + 3)
+    network = every.space.build(every.best, digits)
+    assert network(torch.randn(2, *digits.input_shape)).shape == (2, digits.classes)
+    genotype = every.space.genotype(every.best)
+    assert genotype.keeps_all_edges("normal")
+    assert every.space.parse(str(genotype)) == every.best
+    assert 0 <= every.searcher.accuracy(every.best) <= 1
+
+    kept = nl.Search(make("snas", digits, cell, edges="all"), run=tmp_path / "run")
+    assert next(kept) == of_all
+    kept.close()
+    again = nl.Search.open(tmp_path / "run", digits)
+    assert (again.space, again.best) == (every.space, every.best)
+    assert next(again) == next(every)
+
+    assert make("snas", digits, TINY, edges="all").space == TINY, "which keeps every edge anyway"
+    with pytest.raises(SpecError, match='edges must be "strongest" or "all"'):
+        make("snas", digits, edges="two")
+
+
 @pytest.mark.parametrize("name", ["gdas", "drnas"])
 def test_alphas_that_are_not_finite_diverge(digits, name):
     search = make(name, digits)

@@ -1,6 +1,7 @@
 """Algorithm 1 of Real et al. 2019, step by step."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -127,3 +128,77 @@ def test_with_several_open_each_of_the_first_comes_once_and_one_that_fails_is_no
 def test_first_ones_that_are_none_are_refused(space, first):
     with pytest.raises(nl.errors.SpecError):
         RegularizedEvolution(space, population=3, sample=2, first=first)
+
+
+# --- the node first --------------------------------------------------------------------------------
+
+
+class Scripted:
+    """A generator that gives the numbers of a script, then zeros, and notes how many each could have been."""
+
+    def __init__(self, script):
+        self.script, self.bounds = script, []
+
+    def integers(self, bound):
+        self.bounds.append(bound)
+        return self.script[len(self.bounds) - 1] if len(self.bounds) <= len(self.script) else 0
+
+
+def distribution(mutate):
+    """Child -> its probability, exactly: all ways in which the generator may answer."""
+    chances, scripts = {}, [()]
+    while scripts:
+        script = scripts.pop()
+        rng = Scripted(script)
+        child = mutate(rng)
+        if len(rng.bounds) > len(script):
+            scripts.extend((*script, number) for number in range(rng.bounds[len(script)]))
+        else:
+            chances[child] = chances.get(child, 0) + 1 / math.prod(rng.bounds)
+    return chances
+
+
+def test_the_authors_mutation_of_nas_bench_201_draws_a_node_first(space):
+    parent = space.at(6111)
+    chances = distribution(lambda rng: space.mutate_node_first(parent, rng))
+    assert len(chances) == 6 * 4
+    assert sum(chances.values()) == pytest.approx(1)
+    for child, chance in chances.items():
+        ((name, _),) = set(space.answers(child).items()) - set(space.answers(parent).items())
+        node = int(name.split("/")[1])  # cell/2/from_0 enters node 2, which two edges enter
+        assert chance == pytest.approx(1 / 3 / node / 4)
+
+
+def test_any_space_can_be_mutated_node_first():
+    rng = np.random.default_rng(0)
+    for space in (nl.spaces.DartsCell(nodes=2), nl.spaces.NASBench101.laptop(), nl.spaces.EnasMacro.laptop()):
+        for _ in range(20):
+            parent = space.sample(rng)
+            child = space.mutate_node_first(parent, rng)
+            assert child in space
+            assert child != parent
+    with pytest.raises(nl.errors.SpecError, match="nothing to mutate"):
+        one = nl.spaces.DartsCell(nodes=1, operations=("skip_connect",))
+        one.mutate_node_first(one.sample(rng), rng)
+
+
+def test_evolution_by_the_node_first(space, monkeypatch):
+    """As often as the method says: node 1 has one edge of six, and is changed in a third of the mutations."""
+    proposer = RegularizedEvolution(space, population=2, sample=1, mutation="node_first")
+    by = {}
+    monkeypatch.setattr(space.__class__, "mutate", None)
+    for _ in range(600):
+        proposal = told(proposer, 1.0)
+        by[proposal.number] = proposal.architecture
+        if proposal.parents:
+            old, new = (space.answers(by[number]) for number in (*proposal.parents, proposal.number))
+            changed = [name for name in new if new[name] != old[name]]
+            by.setdefault("nodes", []).append(changed[0].split("/")[1])
+    assert 598 / 3 - 50 < by["nodes"].count("1") < 598 / 3 + 50
+    again = RegularizedEvolution.from_spec(proposer.spec())
+    assert again.hyperparameters.mutation == "node_first"
+    old = proposer.spec()
+    del old["hyperparameters"]["mutation"]
+    assert RegularizedEvolution.from_spec(old).hyperparameters.mutation == "choice"
+    with pytest.raises(nl.errors.SpecError, match="unknown mutation 'node'; known: choice, node_first"):
+        RegularizedEvolution(space, mutation="node")

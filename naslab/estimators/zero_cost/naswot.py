@@ -6,8 +6,11 @@ https://arxiv.org/abs/2006.04647, Eq. 2).
     score <- log |det K|
 
 Differences from the published code: one forward pass without gradients; there a forward and a backward pass come first,
-which only mark the ReLUs that the output depends on. Every ReLU that is computed counts here, which is the same on
-NAS-Bench-201, where a "none" multiplies by zero and so depends on its input.
+which only mark the ReLUs that the output depends on (on NAS-Bench-201 all that are computed, for a "none" there
+multiplies by zero and so depends on its input). Every ReLU that is computed counts here, and counts once. There, the
+ReLU of a convolution counts twice, since whatever has "ReLU" in its type's name counts: the ReLU, and the ReLUConvBN
+around it. So scores are about B log 2 lower here (6 % with 16 images) and rank nearly alike: Kendall's tau with theirs
+is 0.995 on 300 cells, and that with the test accuracy on CIFAR-10 0.560 as theirs is.
 
 AREA, in the same paper, is not a score but a search that uses this one: regularized evolution whose first population is
 the best half of twice as many random architectures.

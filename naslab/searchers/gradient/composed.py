@@ -207,8 +207,7 @@ class Composed(Frame):
 
     def _discretisation_gap(self, mixture_logits: Tensor, valid: Batch) -> float:
         """Validation loss of the cell that would be derived, less that of the mixture, at the same weights."""
-        derived = self.space.derive(self.probabilities())  # type: ignore[attr-defined]
-        kept = self.space.one_hot(derived)  # type: ignore[attr-defined]
+        kept = self.space.one_hot(self._derived())  # type: ignore[attr-defined]
         one_hot = {part: torch.from_numpy(matrix).to(self.device) for part, matrix in kept.items()}
         with torch.no_grad():
             loss = self.task.loss(self.network(valid[0], one_hot), valid[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any, ClassVar
@@ -24,7 +24,7 @@ from naslab.randomness import seeded, torch_generator
 from naslab.searchers.execution import Execution
 from naslab.searchers.gradient.cures import Penalty, Resource, SizeTracking, Watch
 from naslab.searchers.gradient.level import Single
-from naslab.searchers.gradient.mixing import entering
+from naslab.searchers.gradient.mixing import Simplexes, entering
 from naslab.searchers.gradient.optimisers import Optimisers
 from naslab.searchers.gradient.parts import Parts, to_json
 from naslab.searchers.gradient.schedule import Schedule
@@ -78,6 +78,11 @@ class Frame(SupernetSearcher):
     def compose(cls, hyper: Any) -> Parts:
         """The method, from its hyperparameters."""
 
+    @classmethod
+    def searched(cls, space: Space, hyper: Any) -> Space:
+        """The space that is searched when this one is given: itself, unless a hyperparameter asks for a variant."""
+        return space
+
     def __init__(
         self,
         space: Space,
@@ -93,12 +98,13 @@ class Frame(SupernetSearcher):
     ) -> None:
         if not isinstance(space, Space):
             raise SpecError(f"{self.name} needs a space, such as nl.spaces.DartsCell.laptop(), not {space!r:.100}")
+        self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
+        space = self.searched(space, self.hyperparameters)
         if not isinstance(space, SupernetSpace):
             raise SpecError(f"{self.name} needs a space with a supernet; {space.name!r} has none")
         if not isinstance(task, Images):
             raise SpecError(f"{self.name} needs a task such as naslab.tasks.FashionMNIST(), not {task!r:.100}")
         self.seed = whole("seed", seed, 0)
-        self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
         self.space, self.task = space, task
         self.device = usable_device(device)
         self.execution = Execution(
@@ -256,11 +262,22 @@ class Frame(SupernetSearcher):
 
     def _mean(self) -> dict[str, Tensor]:
         """Part -> [E, O]: what the weights of the operations are on average."""
-        means = {part: self.parts.sampling.mean(a, self._simplexes[part]) for part, a in self.alphas.items()}
-        return {part: m * self._edge_shares(part).unsqueeze(1) for part, m in means.items()} if self.edges else means
+        return self._by_edges(self.parts.sampling.mean)
+
+    def _by_edges(self, rule: Callable[[Tensor, Simplexes], Tensor]) -> dict[str, Tensor]:
+        """Part -> [E, O] of the alphas, each edge weighed by its share where edges have shares."""
+        found = {part: rule(alpha, self._simplexes[part]) for part, alpha in self.alphas.items()}
+        return {part: m * self._edge_shares(part).unsqueeze(1) for part, m in found.items()} if self.edges else found
+
+    def _derived(self) -> Architecture:
+        """What the space derives from the strengths of the operations, which are their mean weights but for a sampling
+        that says otherwise."""
+        with torch.no_grad():
+            strengths = self._by_edges(self.parts.sampling.strengths)
+            return self.space.derive({part: m.float().cpu().numpy() for part, m in strengths.items()})  # type: ignore[attr-defined]
 
     def probabilities(self) -> dict[str, np.ndarray]:
-        """Part -> [E, O] float32: the mean weights, from which the cell is derived.
+        """Part -> [E, O] float32: the mean weights, from which the cell is derived (but see `Dirichlet.derivation`).
 
         A row is the distribution of its edge; where edges are weighed against each other (`JointSoftmax`, edge
         normalisation), it is the edge's part of the distribution of the node that it enters.
@@ -272,7 +289,7 @@ class Frame(SupernetSearcher):
     def best(self) -> Architecture:
         if self._watching.kept is not None:
             return Architecture(self.space.name, tuple(self._watching.kept))
-        return self.space.derive(self.probabilities())  # type: ignore[attr-defined]
+        return self._derived()
 
     @property
     def by_size(self) -> list[Sized]:

@@ -92,6 +92,10 @@ class Sampling(ABC):
         """[E, O]: what the weights are on average, or nearly so; the search is judged by it."""
         return simplexes.weights(alpha)
 
+    def strengths(self, alpha: Tensor, simplexes: Simplexes) -> Tensor:
+        """[E, O]: what the cell is derived from."""
+        return self.mean(alpha, simplexes)
+
     def schedules(self) -> dict[str, Schedule]:
         """What of it may be turned."""
         return {}
@@ -243,11 +247,17 @@ class Reinforce(Sampling):
         return Drawn(chosen, chosen > 0, (chosen * simplexes.map(log_softmax, alpha)).sum())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dirichlet(Sampling):
     """Weights that are themselves drawn: the flatter, the smaller the concentrations."""
 
+    derivation: str = "mean"
+    """What the cell is derived from: "mean", that of the distribution, or "softmax", of the alphas."""
     twice: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.derivation not in ("mean", "softmax"):
+            raise SpecError(f'derivation must be "mean" or "softmax", not {self.derivation!r}')
 
     def draw(
         self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str
@@ -257,6 +267,9 @@ class Dirichlet(Sampling):
 
     def mean(self, alpha: Tensor, simplexes: Simplexes) -> Tensor:
         return simplexes.map(lambda c: c / c.sum(dim=-1, keepdim=True), concentration(alpha))
+
+    def strengths(self, alpha: Tensor, simplexes: Simplexes) -> Tensor:
+        return simplexes.map(softmax, alpha) if self.derivation == "softmax" else self.mean(alpha, simplexes)
 
 
 def concentration(alpha: Tensor) -> Tensor:
