@@ -33,7 +33,7 @@ from naslab.runs.ending import Ending
 from naslab.runs.folder import CANDIDATES, located
 from naslab.runs.lanes import Move, OnTable, lanes_of
 from naslab.runs.ledger import Ledger
-from naslab.runs.race_folder import RaceFolder, runners
+from naslab.runs.race_folder import RaceFolder, as_described_now, runners
 from naslab.runs.table import Scalar, architecture_text, known
 
 EVALUATIONS = "evaluations"
@@ -151,7 +151,8 @@ class Race:
                     f"the estimator is not that of the race at {folder.path}; pass the same as estimator=..."
                 )
             described = json.loads(json.dumps(race.spec()["searchers"]))  # as the folder tells it: lists for tuples
-            if others := [name for name in described if described[name] != told["searchers"].get(name)]:
+            begun = {name: told["searchers"].get(name) for name in described}
+            if others := [n for n in described if described[n] not in (begun[n], as_described_now(begun[n]))]:
                 raise RunError(f"the race at {folder.path} was begun with another {others[0]!r}; pass the same ones")
             race._catch_up(folder)
         except BaseException:

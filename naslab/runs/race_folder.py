@@ -5,6 +5,7 @@ What is quick to do again is written together, a few times a second; what took l
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 import weakref
@@ -95,6 +96,12 @@ class RaceFolder:
     def close(self) -> None:
         self.write()
         self._folder.close()
+
+
+def as_described_now(told: list[dict[str, Any]] | None) -> Any:
+    """The runners that a folder tells, as this version describes them: with the hyperparameters that have come since,
+    which are then at their defaults."""
+    return told and json.loads(json.dumps([spec if "run" in spec else from_spec(spec).spec() for spec in told]))
 
 
 def runners(described: list[dict[str, Any]], seeds: tuple[int, ...], estimator: Any) -> Callable[[int], Any]:

@@ -184,6 +184,31 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
         Race.open(tmp_path / "function")
 
 
+def test_a_race_that_was_begun_before_a_hyperparameter_was_there(tmp_path, monkeypatch):
+    """It is opened, alone or with its searchers; with other searchers it is refused as ever."""
+    described = RegularizedEvolution.spec
+
+    def as_it_was(self):
+        spec = described(self)
+        del spec["hyperparameters"]["mutation"]
+        return spec
+
+    given = {"REA": SEARCHERS["REA"]}
+    with monkeypatch.context() as before:
+        before.setattr(RegularizedEvolution, "spec", as_it_was)
+        race = Race(given, Table(TABLE), seeds=range(2), budget=12, run=tmp_path / "race")
+        for _ in range(10):
+            next(race)
+        race.close()
+    for searchers in (None, given):
+        again = Race.open(tmp_path / "race", searchers)
+        assert again.step == 10
+        again.close()
+    other = {"REA": lambda seed: RegularizedEvolution(TABLE.space, population=4, sample=2, seed=seed)}
+    with pytest.raises(RunError, match="begun with another 'REA'"):
+        Race.open(tmp_path / "race", other)
+
+
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     race = Race(SEARCHERS, TABLE, seeds=(0, 1), budget=5, run=tmp_path / "race")
     laps = [next(race) for _ in range(7)]

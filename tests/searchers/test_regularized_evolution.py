@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,20 +134,22 @@ def test_first_ones_that_are_none_are_refused(space, first):
 # --- the node first --------------------------------------------------------------------------------
 
 
-class Scripted:
+class Scripted(np.random.Generator):
     """A generator that gives the numbers of a script, then zeros, and notes how many each could have been."""
 
     def __init__(self, script):
+        super().__init__(np.random.PCG64(0))
         self.script, self.bounds = script, []
 
-    def integers(self, bound):
+    def integers(self, bound):  # type: ignore[override]
         self.bounds.append(bound)
         return self.script[len(self.bounds) - 1] if len(self.bounds) <= len(self.script) else 0
 
 
 def distribution(mutate):
     """Child -> its probability, exactly: all ways in which the generator may answer."""
-    chances, scripts = {}, [()]
+    chances: dict[Any, float] = {}
+    scripts: list[tuple[int, ...]] = [()]
     while scripts:
         script = scripts.pop()
         rng = Scripted(script)
@@ -185,7 +188,7 @@ def test_any_space_can_be_mutated_node_first():
 def test_evolution_by_the_node_first(space, monkeypatch):
     """As often as the method says: node 1 has one edge of six, and is changed in a third of the mutations."""
     proposer = RegularizedEvolution(space, population=2, sample=1, mutation="node_first")
-    by = {}
+    by, nodes = {}, []
     monkeypatch.setattr(space.__class__, "mutate", None)
     for _ in range(600):
         proposal = told(proposer, 1.0)
@@ -193,8 +196,8 @@ def test_evolution_by_the_node_first(space, monkeypatch):
         if proposal.parents:
             old, new = (space.answers(by[number]) for number in (*proposal.parents, proposal.number))
             changed = [name for name in new if new[name] != old[name]]
-            by.setdefault("nodes", []).append(changed[0].split("/")[1])
-    assert 598 / 3 - 50 < by["nodes"].count("1") < 598 / 3 + 50
+            nodes.append(changed[0].split("/")[1])
+    assert 598 / 3 - 50 < nodes.count("1") < 598 / 3 + 50
     again = RegularizedEvolution.from_spec(proposer.spec())
     assert again.hyperparameters.mutation == "node_first"
     old = proposer.spec()
