@@ -5,6 +5,7 @@ Letters in shapes: N images, B in a mini-batch, C channels, H height, W width, K
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -580,9 +581,11 @@ def _drawn_by_chance(task: Images, indices: tuple[Tensor, Tensor], fraction: flo
 
 
 def _outside() -> int:
-    """`stacklevel` of a warning for whoever called into naslab's tasks."""
+    """`stacklevel` of a warning for whoever called into naslab, be it through a decorator."""
+    package = os.path.dirname(os.path.dirname(__file__)) + os.sep
     frame, level = sys._getframe(1), 1
-    here = os.path.dirname(__file__)
-    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == here:
+    while frame.f_back is not None and (
+        frame.f_code.co_filename.startswith(package) or frame.f_code.co_filename == contextlib.__file__
+    ):
         frame, level = frame.f_back, level + 1
     return level
