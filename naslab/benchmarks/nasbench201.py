@@ -5,6 +5,9 @@ Accuracies are in percent, means over the benchmark's seeds, after 12 epochs (th
 and after 200. `valid` is the part of the training data that was held out on CIFAR-10, and half of the test data on the
 other two, as published.
 
+Parameters and multiply-adds are those of the network for the data set. Latencies were measured on images of 32 x 32,
+and are not given on ImageNet16-120.
+
 The seconds of a training are simulated: those that the benchmark measured on 500 cells are fitted by a constant and an
 amount for each operation in the cell (least squares). Held against the measured seconds of 500 further cells, which it
 has not seen, that is off by 1.31 % at the median, by 3.9 % or less in 95 % of the cells, and by 7.1 % at most. Twelve
@@ -41,6 +44,11 @@ FILES = ("nasbench201.csv.gz", "nasbench201_latency.csv.gz", "nasbench201_second
 CURVES = "nasbench201_curves.json.gz"
 DATA_SETS = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}
 """Data set -> its prefix in the file."""
+IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16-120": (120, 16)}
+"""Data set -> its classes, and the side of its images in pixels."""
+CLASSIFIER = 65
+"""Parameters, and multiply-adds as the benchmark counts them, of the classifier for each class: 64 features and a
+bias."""
 EPOCHS = (12, 200)
 HELD_OUT = {"cifar10": (1 / 2, 1 / 2), "cifar100": (1, 1 / 10), "imagenet16-120": (1, 3_000 / 151_700)}
 """Data set -> images that were trained on for the validation accuracy, and those that it is of, as shares of the images
@@ -66,13 +74,13 @@ class NASBench201Record(Record):
     train_accuracy: float | None
     """Percent; known for CIFAR-10 after 200 epochs only."""
     parameters: int
-    """Of the network for CIFAR-10: 16 channels, 5 cells a stage."""
+    """Of the network for the data set: 16 channels, 5 cells a stage."""
     flops: int
-    """Multiply-adds of the same network for one image of 32 x 32."""
+    """Multiply-adds of the same network for one image of the data set."""
     seconds: float
     """Of so many epochs of training, simulated."""
     latency: Mapping[str, float]
-    """Device -> milliseconds."""
+    """Device -> milliseconds for an image of 32 x 32; none is known on ImageNet16-120, whose images are of 16 x 16."""
 
 
 class NASBench201(Benchmark):
@@ -103,14 +111,24 @@ class NASBench201(Benchmark):
         columns["valid_seconds"] = {
             epochs: read_only(whole / 200 * (epochs * trained + VALIDATION * validated)) for epochs in reversed(EPOCHS)
         }
-        columns |= {"parameters": raw["params"], "flops": raw["flops"]}
-        columns |= {f"latency/{device}": milliseconds for device, milliseconds in _latency().items()}
+        columns |= dict(zip(("parameters", "flops"), _costs(self.data_set), strict=True))
+        self._latency = _latency() if IMAGES[self.data_set][1] == 32 else {}
+        columns |= {f"latency/{device}": milliseconds for device, milliseconds in self._latency.items()}
         super().__init__(_choices(), columns, epochs=200)
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Devices whose latency is known, as metrics `"latency/<device>"`."""
-        return tuple(_latency())
+        """Devices whose latency is known, as metrics `"latency/<device>"`: of images of 32 x 32, as the CIFARs have."""
+        return tuple(self._latency)
+
+    def column(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
+        """See `Benchmark.column`."""
+        if metric not in self._columns and str(metric).partition("/")[2] in _latency():
+            raise SpecError(
+                f"{self.name}: {metric!r} was measured on images of 32 x 32, and those of {self.data_set} are smaller; "
+                "nl.benchmarks.HWNASBench(path, data_set) has latencies on each of the data sets"
+            )
+        return super().column(metric, epochs=epochs)
 
     def query(self, architecture: Architecture | int, *, epochs: int = 200) -> NASBench201Record:
         """What is known of a cell, trained for 200 epochs or for 12."""
@@ -128,7 +146,7 @@ class NASBench201(Benchmark):
             seconds=float(self.column("seconds", epochs=epochs)[index]),
             parameters=int(self.column("parameters")[index]),
             flops=int(self.column("flops")[index]),
-            latency=FrozenDict({device: float(column[index]) for device, column in _latency().items()}),
+            latency=FrozenDict({device: float(column[index]) for device, column in self._latency.items()}),
         )
 
     def curves(self, architecture: Architecture | int, *, epochs: int = 200) -> tuple[Curve, ...]:
@@ -161,6 +179,19 @@ class NASBench201(Benchmark):
 def _raw() -> dict[str, np.ndarray]:
     """Column of the file -> [15625]."""
     return _columns_of(FILES[0], without={"index", "arch_str"})
+
+
+@cache
+def _costs(data_set: str) -> tuple[np.ndarray, np.ndarray]:
+    """[15625] parameters, and [15625] multiply-adds for one image of the data set.
+
+    The file has those of the network for CIFAR-10. Another data set has another classifier, and on images of half the
+    side every layer before it has a quarter of the positions.
+    """
+    raw, (classes, side) = _raw(), IMAGES[data_set]
+    body = raw["flops"] - 10 * CLASSIFIER
+    parameters = raw["params"] + CLASSIFIER * (classes - 10)
+    return read_only(parameters), read_only(body * (side / 32) ** 2 + CLASSIFIER * classes)
 
 
 @cache

@@ -3,12 +3,15 @@
 import csv
 import gzip
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import naslab as nl
+from naslab.benchmarks.nasbench201 import IMAGES
 from naslab.errors import SpecError
+from naslab.networks.cost import cost
 
 DATA_SETS = ("cifar10", "cifar100", "imagenet16-120")
 FIRST = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
@@ -103,6 +106,38 @@ def test_rank_and_regret(table):
         assert table.rank(index, "valid_accuracy", epochs=12) == 1 + sum(column > column[index])
         assert table.regret(index, "valid_accuracy", epochs=12) == column.max() - column[index]
     assert table.rank(int(table.column().argmin())) == len(table) + 1 - sum(table.column() == table.column().min())
+
+
+@pytest.mark.parametrize(
+    ("data_set", "flops", "parameters"), [("cifar100", 15_653_220, 135_156), ("imagenet16-120", 3_919_480, 136_456)]
+)
+def test_costs_are_of_the_data_set_that_was_asked_for(data_set, flops, parameters):
+    """The official files say so of cell 0; of others the network itself does."""
+    table, (classes, side) = nl.benchmarks.NASBench201(data_set), IMAGES[data_set]
+    assert (table.query(0).flops, table.query(0).parameters) == (flops, parameters)
+    task = SimpleNamespace(input_shape=(3, side, side), classes=classes)
+    for number in (0, 1835, 4321):
+        built = cost(table.space.build(table.at(number), task), task.input_shape)
+        assert table.query(number).parameters == built.parameters
+        assert table.column("parameters")[number] == built.parameters
+    for metric in ("parameters", "flops"):
+        assert (table.column(metric) % 1 == 0).all()
+        assert table.rank(table.best(metric).architecture, metric) == 1
+    with pytest.raises(ValueError, match="read-only"):
+        table.column("flops")[0] = 1
+
+
+def test_latency_is_of_images_of_the_data_sets_size():
+    assert (
+        nl.benchmarks.NASBench201("cifar100").query(0).latency.keys()
+        == nl.benchmarks.NASBench201().query(0).latency.keys()
+    )
+    table = nl.benchmarks.NASBench201("imagenet16-120")
+    assert (table.devices, dict(table.query(0).latency)) == ((), {})
+    with pytest.raises(SpecError, match=r"images of 32 x 32.*HWNASBench"):
+        table.column("latency/raspi4")
+    with pytest.raises(SpecError, match="unknown metric"):
+        table.column("latency/abacus")
 
 
 @pytest.mark.parametrize("metric", ["parameters", "flops", "latency/raspi4"])

@@ -58,6 +58,16 @@ def test_the_figures_of_the_bundled_table(tables, data_set, epochs):
 
 
 @data_sets
+def test_costs_are_the_bundled_ones(tables, data_set):
+    bundled = nl.benchmarks.NASBench201(data_set)
+    for number in tables[data_set].numbers:
+        cell = bundled.at(number)
+        for metric in ("parameters", "flops"):
+            ours = tables[data_set].column(metric)[tables[data_set].index(cell)]
+            assert bundled.column(metric)[number] == pytest.approx(ours, rel=1e-5)
+
+
+@data_sets
 def test_the_curves_are_the_bundled_ones(tables, data_set):
     bundled = nl.benchmarks.NASBench201(data_set)
     for index, number in enumerate(tables[data_set].numbers):
