@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from naslab.benchmarks.benchmark import smaller_is_better
+from naslab.directions import Direction, direction_of
 from naslab.errors import SpecError, real, unknown
 from naslab.immutable import Record
 
 Wanted = Literal["most", "least"]
 WANTED = ("most", "least")
+WISHES = {"max": "most", "min": "least"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +42,7 @@ class Pareto(Record):
 def pareto(
     figures: Mapping[str, Sequence[float] | np.ndarray],
     *,
-    objectives: Mapping[str, Wanted] | Sequence[str] | None = None,
+    objectives: Mapping[str, Wanted | Direction] | Sequence[str] | None = None,
     limits: Mapping[str, tuple[float | None, float | None]] | None = None,
     reference: Mapping[str, float] | None = None,
 ) -> Pareto:
@@ -49,8 +50,9 @@ def pareto(
 
     Args:
         figures: name -> [N] numbers; NaN or infinite where a candidate failed.
-        objectives: name -> "most" or "least" of it is wanted; all figures if left out. Of parameters, FLOPs, latency,
-            seconds, energy and losses little is wanted, of others much, unless it says otherwise.
+        objectives: name -> "max" ("most") or "min" ("least") of it is wanted; or a list of names, all figures if left
+            out, whose directions everybody knows (`naslab.directions`): of accuracy much is wanted, of losses, time,
+            parameters, FLOPs and other costs little.
         limits: name of a figure, objective or not -> (least, most) that is allowed, None for no limit.
         reference: the worst outcome that counts, for the hypervolume of two or three objectives.
     """
@@ -177,15 +179,15 @@ def _limits(given: Any, columns: Mapping[str, np.ndarray]) -> dict[str, tuple[fl
             end if limit is None else real(f"a limit of {name!r}", limit)
             for end, limit in zip((-math.inf, math.inf), pair, strict=True)
         )
-        if math.isnan(low) or math.isnan(high):
-            raise SpecError(f"a limit of {name!r} must be a number or None, not nan")
         if low > high:
             raise SpecError(f"the limits of {name!r} leave nothing: at least {low:g} and at most {high:g}")
         limits[name] = low, high
     return limits
 
 
-def _wanted(given: Mapping[str, Wanted] | Sequence[str] | None, columns: Mapping[str, np.ndarray]) -> dict[str, Wanted]:
+def _wanted(
+    given: Mapping[str, Wanted | Direction] | Sequence[str] | None, columns: Mapping[str, np.ndarray]
+) -> dict[str, Wanted]:
     if given is not None and (isinstance(given, str) or not isinstance(given, Iterable)):
         example = [given] if isinstance(given, str) else list(columns)
         raise SpecError(f"objectives are a list of figures, for instance {example}; not {given!r:.200}")
@@ -196,8 +198,11 @@ def _wanted(given: Mapping[str, Wanted] | Sequence[str] | None, columns: Mapping
     for name in names:
         if name not in columns:
             raise SpecError(unknown("figure", name, columns))
-        usual: Wanted = "least" if smaller_is_better(name) else "most"
-        wanted[name] = given[name] if isinstance(given, Mapping) else usual
-        if wanted[name] not in WANTED:
-            raise SpecError(f"of {name!r}: {unknown('wish', wanted[name], WANTED)}")
+        if isinstance(given, Mapping):
+            wish = given[name]
+            if not isinstance(wish, str) or wish not in (*WISHES, *WANTED):
+                raise SpecError(f"of {name!r}: {unknown('wish', wish, (*WISHES, *WANTED))}")
+        else:
+            wish = direction_of(name, example="objectives")
+        wanted[name] = WISHES.get(wish, wish)  # type: ignore[assignment]
     return wanted

@@ -16,7 +16,7 @@ from naslab.benchmarks.nasbench_macro import NASBenchMacro, NASBenchMacroRecord
 from naslab.benchmarks.nasbench_mr import NASBenchMR, NASBenchMRRecord
 from naslab.benchmarks.nasbench_nlp import NASBenchNLP, NASBenchNLPRecord
 from naslab.benchmarks.nats_bench import NATSBench, NATSBenchRecord
-from naslab.benchmarks.own import OwnTable, OwnTableRecord, from_csv
+from naslab.benchmarks.own import OwnTable, OwnTableRecord, as_recorded, from_csv
 from naslab.errors import SpecError, unknown
 
 BUNDLED: dict[str, type[Benchmark]] = {
@@ -68,7 +68,8 @@ def from_spec(spec: Mapping[str, Any]) -> Benchmark:
     name = spec["benchmark"]
     if not isinstance(name, str) or name not in BENCHMARKS:
         raise SpecError(unknown("benchmark", name, BENCHMARKS))
+    given = {key: value for key, value in spec.items() if key != "benchmark"}
     try:
-        return BENCHMARKS[name](**{key: value for key, value in spec.items() if key != "benchmark"})
+        return BENCHMARKS[name](**(as_recorded(given) if name == OwnTable.name else given))
     except TypeError as error:
         raise SpecError(f"benchmark {name!r}: {error}; given: {spec!r:.200}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -11,24 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from naslab.architecture import Architecture
+from naslab.directions import Direction, direction_of
 from naslab.errors import SpecError, plain, unknown, whole
+from naslab.immutable import FrozenDict
 from naslab.spaces.space import Space
 
 Column = np.ndarray | Mapping[int, np.ndarray]
 """[N] float64, or number of epochs -> [N] float64 where a figure depends on how long the training was."""
-
-SMALLER_IS_BETTER = frozenset(
-    {"parameters", "flops", "memory", "latency", "seconds", "energy", "co2", "loss", "perplexity", "error"}
-    | {"average_hw_metric"}  # of HW-NAS-Bench: over all devices
-)
-"""Metrics of which one wants little, by their name up to a slash, or the last word of it ("latency/fpga", "test_loss");
-of all others one wants much."""
-
-
-def smaller_is_better(metric: str) -> bool:
-    """Whether one wants little of a metric."""
-    name = metric.partition("/")[0]
-    return name in SMALLER_IS_BETTER or name.rpartition("_")[2] in SMALLER_IS_BETTER
 
 
 class Benchmark(ABC):
@@ -42,6 +32,9 @@ class Benchmark(ABC):
     """Key in `naslab.benchmarks.BENCHMARKS`."""
     objective: ClassVar[str]
     """The metric that is meant when none is named."""
+    directions: Mapping[str, Direction] = FrozenDict({})
+    """Metric -> "min" or "max", for those whose names do not say it (`naslab.directions`); a part of the name, up to a
+    dot or a slash or behind one, does as well."""
     space: Space
 
     def __init__(
@@ -186,10 +179,16 @@ class Benchmark(ABC):
         better = self.goodness(metric, epochs=epochs)
         return float(better.max() - better[self.index(architecture)])
 
+    def direction(self, metric: str | None = None) -> Direction:
+        """ "max" if much of the metric is wanted, "min" if little. `SpecError` if that is not known."""
+        name = self.objective if metric is None else metric
+        said = [self.directions[part] for part in (name, *re.split("[./]", name)) if part in self.directions]
+        return direction_of(name, {name: said[0]} if said else None)
+
     def goodness(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
         """[N]: the column, its sign turned where little is wanted, so that more is better."""
         column = self.column(metric, epochs=epochs)
-        return -column if smaller_is_better(metric or self.objective) else column
+        return -column if self.direction(metric) == "min" else column
 
 
 def read_only(values: Iterable[Any]) -> np.ndarray:

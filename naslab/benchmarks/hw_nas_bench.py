@@ -50,6 +50,7 @@ class HWNASBench(Benchmark):
     """
 
     name: ClassVar[str] = "hw_nas_bench"
+    directions = FrozenDict({"average_hw_metric": "min", "arithmetic_intensity": "max"})
 
     def __init__(self, path: str | Path, data_set: str = "cifar10", objective: str | None = None) -> None:
         if not isinstance(data_set, str) or data_set.lower() not in DATA_SETS:

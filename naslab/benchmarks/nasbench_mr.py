@@ -65,6 +65,7 @@ class NASBenchMR(Benchmark):
     """
 
     name: ClassVar[str] = "nasbench_mr"
+    directions = FrozenDict(dict.fromkeys(("top1", "top5", "mIoU", "mAcc", "aAcc"), "max"))
 
     def __init__(self, task: str = "cls-50-1000") -> None:
         if not isinstance(task, str) or task not in OBJECTIVES:

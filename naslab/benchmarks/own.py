@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 from naslab import spaces
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, read_only
+from naslab.directions import Direction, direction_of, known_direction
 from naslab.errors import DataError, SpecError, unknown
 from naslab.immutable import FrozenDict, Record
 from naslab.paths import path_of
@@ -32,6 +33,11 @@ from naslab.spaces.listed import Listed
 from naslab.spaces.space import Space
 
 MAX_BYTES = 256 * 2**20
+GUESSED_MIN = frozenset(
+    {"parameters", "flops", "memory", "latency", "seconds", "energy", "co2", "loss", "perplexity", "error"}
+    | {"average_hw_metric"}
+)
+"""Last words of the columns of which little was wanted before directions were said; of all others much was."""
 SEPARATORS = ",;\t"
 """Of fields; that which the header has most of. Spreadsheets write `;` where the decimal point is a comma."""
 
@@ -53,8 +59,10 @@ class OwnTable(Benchmark):
     Args:
         path: of the file, UTF-8.
         space: whose architectures they are.
-        objective: the column that is meant when none is named. What it ends with says whether little is wanted:
-            "loss", "seconds", "latency" and the like, see `naslab.benchmarks.benchmark`.
+        objective: the column that is meant when none is named.
+        direction: "max" or "min" of the objective is wanted; or a mapping from columns to it, for several. Left out,
+            the names say it: of accuracy, F1 and the like much is wanted, of errors, losses and costs little. A name
+            that nobody knows (`naslab.directions`) must be told of before the column is searched or ranked by.
         architecture: the column that tells the architecture.
         metrics: the columns to read; all others are left alone. All there are, if left out.
         sha256: if given, the file must have this checksum; a run asks for the file that it began with.
@@ -70,6 +78,7 @@ class OwnTable(Benchmark):
         *,
         architecture: str = "architecture",
         metrics: Sequence[str] | None = None,
+        direction: str | Mapping[str, str] | None = None,
         sha256: str | None = None,
     ) -> None:
         self.path, self._column = path_of("a CSV file", path), architecture
@@ -87,6 +96,8 @@ class OwnTable(Benchmark):
         rows = _rows(content, self.path)
         header = next(rows)[1]
         self._metrics = _chosen(header, architecture, objective, metrics, self.path)
+        self.directions = FrozenDict(_directions(direction, objective, self._metrics))
+        self.direction()  # which must be known
         places = {name: header.index(name) for name in self._metrics}
         read, seen = _reader(self._whole), dict[Architecture, int]()
         values: dict[str, list[float]] = {name: [] for name in places}
@@ -114,6 +125,24 @@ class OwnTable(Benchmark):
         figures = {name: float(self.column(name)[index]) for name in self.metrics}
         return OwnTableRecord(index=index, architecture=self.at(index), figures=FrozenDict(figures))
 
+    def direction(self, metric: str | None = None) -> Direction:
+        """ "max" or "min", as it was said, or else as the column's name says. `SpecError` if it does not."""
+        name = self.objective if metric is None else metric
+        if name not in self.directions and known_direction(name) is None and name == self.objective:
+            raise SpecError(
+                f"whether much or little of {name!r} is wanted cannot be told from its name; say direction='max' or "
+                "direction='min'"
+            )
+        return direction_of(name, self.directions)
+
+    def _known_directions(self) -> dict[str, Direction]:
+        """Column -> its direction, where that is known."""
+        return {
+            name: self.direction(name)
+            for name in self._metrics
+            if name in self.directions or known_direction(name) is not None
+        }
+
     def spec(self) -> dict[str, Any]:
         return {
             "benchmark": self.name,
@@ -122,6 +151,7 @@ class OwnTable(Benchmark):
             "objective": self.objective,
             "architecture": self._column,
             "metrics": list(self._metrics),
+            "direction": self._known_directions(),
             "sha256": self._sha256,
         }
 
@@ -132,12 +162,41 @@ class OwnTable(Benchmark):
     def fingerprint(self) -> str:
         """Wherever the file lies."""
         told = {key: value for key, value in self.spec().items() if key != "path"}
+        if all(direction == guessed(name) for name, direction in told["direction"].items()):
+            del told["direction"]  # so that a run from before directions were said knows its table
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def from_csv(path: str | Path, space: Space, objective: str, **options: Any) -> OwnTable:
     """A table of one's own: see `OwnTable`, which takes the same."""
     return OwnTable(path, space, objective, **options)
+
+
+def as_recorded(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run has kept of a table; directions that it has none of are those that it was searched by."""
+    found = dict(spec)
+    if "direction" not in found and "sha256" in found and isinstance(found.get("metrics"), list):
+        found["direction"] = {name: guessed(name) for name in found["metrics"] if isinstance(name, str)}
+    return found
+
+
+def guessed(metric: str) -> Direction:
+    """The direction that a column had before directions were said: by the last word of its name, up to a slash."""
+    name = metric.partition("/")[0]
+    return "min" if {name, name.rpartition("_")[2]} & GUESSED_MIN else "max"
+
+
+def _directions(given: Any, objective: str, metrics: Sequence[str]) -> dict[str, Direction]:
+    """Column -> direction, as given."""
+    if given is None:
+        return {}
+    directions = {objective: given} if isinstance(given, str) else given
+    if not isinstance(directions, Mapping):
+        raise SpecError(f"direction is 'max' or 'min', or a mapping from columns to it, not {given!r:.200}")
+    for name in directions:
+        if name not in metrics:
+            raise SpecError(f"direction: {unknown('column', name, metrics)}")
+    return {name: direction_of(name, directions) for name in directions}
 
 
 def _read(path: Path) -> bytes:

@@ -433,7 +433,10 @@ class Race:
     def card(self) -> Card:
         """What may be claimed from this race."""
         table, seeds = self.table, len(self.seeds)
-        what = "fitness of the architecture found" if table is None else f"{table.metric} of the architecture found"
+        what = "fitness of the architecture found"
+        if table is not None:  # a card's numbers are such that more is better
+            little = table.benchmark.direction(table.metric) == "min"
+            what = f"{'minus ' if little else ''}{table.metric} of the architecture found"
         means = [
             float(ends.mean()) if len(ends) else 0.0 for ends in map(self._ledger.ends, range(len(self.searchers)))
         ]

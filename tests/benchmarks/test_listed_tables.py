@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import naslab as nl
-from naslab.benchmarks.benchmark import smaller_is_better
 from naslab.errors import SpecError
 
 
@@ -159,25 +158,3 @@ def test_bert_has_the_figures_of_the_file():
 
 
 # --- what is wanted --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("metric", "little"),
-    [
-        ("latency/fpga", True),
-        ("test_loss", True),
-        ("valid_perplexity", True),
-        ("total_energy", True),
-        ("co2", True),
-        ("seconds", True),
-        ("parameters", True),
-        ("memory", True),
-        ("average_hw_metric", True),
-        ("test_accuracy", False),
-        ("glue", False),
-        ("seg.mIoU", False),
-        ("arithmetic_intensity/eyeriss", False),
-    ],
-)
-def test_of_what_one_wants_little(metric, little):
-    assert smaller_is_better(metric) is little

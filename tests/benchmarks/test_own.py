@@ -103,7 +103,7 @@ def test_choices_as_json_where_the_space_reads_no_text(write, tmp_path):
     path = tmp_path / "chain.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([["architecture", "x"], *([json.dumps(c.choices), n] for n, c in enumerate(cells))])
-    table = from_csv(path, space, "x")
+    table = from_csv(path, space, "x", direction="max")
     assert [table.at(n) for n in range(len(cells))] == cells
 
 
@@ -137,7 +137,7 @@ def test_a_search_goes_on_with_it(mine, tmp_path):
 def test_byte_order_marks_empty_lines_and_quotes_are_no_matter(tmp_path):
     path = tmp_path / "excel.csv"
     path.write_bytes(b'\xef\xbb\xbfarchitecture,"a, b"\r\n\r\n' + f'"{text_of(CELLS[0])}", 1e1 \r\n\r\n'.encode())
-    assert from_csv(path, SPACE, "a, b").column().tolist() == [10.0]
+    assert from_csv(path, SPACE, "a, b", direction="max").column().tolist() == [10.0]
 
 
 GOOD, OTHER = text_of(CELLS[0]), text_of(CELLS[1])

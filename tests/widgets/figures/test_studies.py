@@ -98,13 +98,15 @@ def test_a_front_and_what_is_off_it():
     assert max(len(trace.x) for trace in figure.data) <= 4000
     assert "1 of 15625 points are unknown" in figure.layout.annotations[0].text
     json.loads(figure.to_json())
-    nothing = nl.analysis.pareto({"a": [np.nan], "b": [1.0]})
+    nothing = nl.analysis.pareto({"f1": [np.nan], "auc": [1.0]})
     assert "no point is left" in figures.pareto(nothing).layout.annotations[0].text
-    texted = figures.pareto(nl.analysis.pareto({"a<i>": [1.0], "b": [1.0]}), texts=[EVIL])
+    texted = figures.pareto(
+        nl.analysis.pareto({"a<i>": [1.0], "b": [1.0]}, objectives={"a<i>": "max", "b": "max"}), texts=[EVIL]
+    )
     assert EVIL not in texted.to_json()
     assert "a<i>" not in texted.layout.yaxis.title.text
     with pytest.raises(SpecError, match="needs two objectives"):
-        figures.pareto(nl.analysis.pareto({"a": [1.0]}))
+        figures.pareto(nl.analysis.pareto({"f1": [1.0]}))
     with pytest.raises(SpecError, match="unknown figure 'c'"):
         figures.pareto(nothing, x="c")
 

@@ -77,6 +77,7 @@ def landscape(
 def _walk(figure: Figure, found: Landscape, title: str, numbers: list[int], colour: str) -> None:
     """The way of one search: a line with its steps, the last one larger; a white rim shows it on every ground."""
     points, space = found.points[numbers], found.benchmark.space
+    sign = -1 if found.benchmark.direction(found.metric) == "min" else 1
     told = f"{title}, step %{{customdata[1]}}: %{{customdata[2]:.4~g}}<br>%{{customdata[3]}}<extra></extra>"
     for width, shade, shown in ((4.5, "rgba(255, 255, 255, 0.75)", False), (2.2, colour, True)):
         figure.add_scatter(
@@ -95,7 +96,7 @@ def _walk(figure: Figure, found: Landscape, title: str, numbers: list[int], colo
             hoverinfo=None if shown else "skip",
             customdata=np.array(
                 [
-                    [number, i + 1, found.goodness[number], architecture_text(found.benchmark.at(number), space)]
+                    [number, i + 1, sign * found.goodness[number], architecture_text(found.benchmark.at(number), space)]
                     for i, number in enumerate(numbers)
                 ],
                 dtype=object,
