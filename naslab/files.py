@@ -9,7 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 LARGEST = 2**36
 """Bytes of the largest file that is read whole."""
@@ -22,36 +25,46 @@ class NotRegular(OSError):
         super().__init__(errno.EPERM, what, str(path))
 
 
-def read(path: str | os.PathLike[str], most: int = LARGEST) -> bytes:
-    """The whole of a regular file.
+@contextmanager
+def opened(path: str | os.PathLike[str], most: int = LARGEST, *, links: bool = False) -> Iterator[BinaryIO]:
+    """A regular file, to be read.
 
     Args:
-        path: of the file; its folder may be reached through links, the file itself may be none.
+        path: of the file; its folder may be reached through links.
         most: bytes that it may have.
+        links: whether it may be a link to one, as what a user names may be.
 
     Raises:
         FileNotFoundError: there is nothing.
         NotRegular: it is a link, a pipe, a device, a folder, or too long.
         OSError: the disk is out of reach, or the file may not be read.
     """
-    check_file(path)  # opening a device may do something
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
-    with open(file, "rb") as opened:
-        found = os.fstat(file)
-        _check(path, found, link=False)
+    _check(path, os.stat(path) if links else os.lstat(path), links)  # to open a device may do something already
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    number = os.open(path, flags if links else flags | getattr(os, "O_NOFOLLOW", 0))
+    with open(number, "rb") as file:
+        found = os.fstat(number)
+        _check(path, found, links)
         if found.st_size > most:
             raise NotRegular(path, f"it has {found.st_size} bytes, and {most} at most are expected")
-        data = opened.read(most + 1)
-    if len(data) > most:
-        raise NotRegular(path, f"it does not end after {most} bytes")
-    return data
+        yield file
+
+
+def read(path: str | os.PathLike[str], most: int = LARGEST, *, links: bool = False) -> bytes:
+    """The whole of a regular file; see `opened`."""
+    with opened(path, most, links=links) as file:
+        return rest(file)
+
+
+def rest(file: BinaryIO) -> bytes:
+    """What is left of a file, as long as it is now: one that has no end is cut there."""
+    return file.read(max(0, os.fstat(file.fileno()).st_size - file.tell()))
 
 
 def check_file(path: str | os.PathLike[str]) -> os.stat_result:
     """What the system says of a regular file; else the errors of `read`."""
     found = os.lstat(path)
-    _check(path, found, link=False)
+    _check(path, found, links=False)
     return found
 
 
@@ -64,12 +77,16 @@ def is_file(path: str | os.PathLike[str]) -> bool:
     return True
 
 
-def check_pointed(path: str | os.PathLike[str], most: int = LARGEST) -> None:
-    """`NotRegular` if a file that somebody names, through links or not, is none, or is longer than it may be."""
-    found = os.stat(path)
-    _check(path, found, link=True)
-    if found.st_size > most:
-        raise NotRegular(path, f"it has {found.st_size} bytes, and {most} at most are expected")
+def check_own(path: str | os.PathLike[str]) -> None:
+    """`NotRegular` if a file that is to be written to is something else, or stands in another place too, where it would
+    be changed as well. There may be nothing.
+    """
+    try:
+        found = check_file(path)
+    except FileNotFoundError:
+        return
+    if found.st_nlink > 1:
+        raise NotRegular(path, "it is also a file somewhere else (a hard link); take a copy of the folder")
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
@@ -91,9 +108,9 @@ def remove(path: Path) -> None:
         return
 
 
-def _check(path: str | os.PathLike[str], found: os.stat_result, *, link: bool) -> None:
+def _check(path: str | os.PathLike[str], found: os.stat_result, links: bool) -> None:
     if not stat.S_ISREG(found.st_mode):
-        followed = "" if link else ", and no link"
+        followed = "" if links else ", and no link"
         raise NotRegular(path, f"it is {_kind(found)}; a file is expected{followed}")
 
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from naslab.errors import SnapshotDamaged, SpecError
+from naslab import files
+from naslab.errors import RunPaused, SnapshotDamaged, SpecError
 from naslab.torch_state import default_torch_state
 
 FORMAT = 1
@@ -47,21 +49,31 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Tensor | int | float
 
 
 @default_torch_state()
-def read(path: str | os.PathLike[str]) -> State:
+def read(path: str | os.PathLike[str], *, most: int = files.LARGEST, links: bool = True) -> State:
     """The state that `write` put there, its tensors on the CPU.
 
-    Raises `SnapshotDamaged` for anything that is not exactly what was written, `FileNotFoundError` for nothing.
+    Args:
+        path: of the file.
+        most: bytes that it may have.
+        links: whether it may be a link to one: not in a folder that may be a stranger's.
+
+    Raises:
+        SnapshotDamaged: it is not exactly what was written.
+        FileNotFoundError: there is nothing.
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with files.opened(path, most, links=links) as file:
+            data = file.read(_LONGEST_HEADER)
+            header = _HEADER.match(data)
+            if header is not None:  # or it may be anything, and long
+                data += files.rest(file)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise SnapshotDamaged(f"the snapshot {path} cannot be read: {error}") from error
-    header = _HEADER.match(data[:_LONGEST_HEADER])
     if header is None:
-        raise SnapshotDamaged(f"{path} is not a snapshot of naslab, or its first line is damaged ({len(data)} bytes)")
+        raise SnapshotDamaged(f"{path} is not a snapshot of naslab, or its first line is damaged")
     if int(header[1]) != FORMAT:
         raise SnapshotDamaged(
             f"the snapshot {path} has format {int(header[1])}, this naslab reads format {FORMAT}; "
@@ -73,7 +85,12 @@ def read(path: str | os.PathLike[str]) -> State:
         raise SnapshotDamaged(f"the snapshot {path} is damaged: its checksum does not match its {len(data)} bytes")
     try:
         return {**json.loads(plain), **load_tensors(tensors)}
-    except (ValueError, SafetensorError) as error:  # the checksum holds, so it was written so
+    except (
+        ValueError,
+        TypeError,
+        RecursionError,
+        SafetensorError,
+    ) as error:  # the checksum holds, so it was written so
         raise SnapshotDamaged(f"the snapshot {path} was not written by this naslab: {error}") from error
 
 
@@ -90,7 +107,8 @@ def write_bytes(path: str | os.PathLike[str], *parts: bytes) -> None:
     # In the same folder, so that the rename is atomic; its own, as another process may be writing the same.
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+        files.remove(beside)  # left by a process of that number, or put there by a stranger: a link, say
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         try:
             for part in parts:
                 rest = memoryview(part)
@@ -104,6 +122,23 @@ def write_bytes(path: str | os.PathLike[str], *parts: bytes) -> None:
         beside.unlink(missing_ok=True)  # half a file would only take the space that is missing
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def disk(what: str) -> Iterator[None]:
+    """For what is done with files that the house keeps for itself: when the disk does not do it, the search pauses.
+
+    That there is no such file is said as it is: whoever keeps files can make them again.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RunPaused(
+            f"{what} failed: {error}. No candidate is to blame, and nothing is lost: make room (or mend the disk) and "
+            "call next again"
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -18,6 +18,7 @@ from naslab.benchmarks.nasbench_nlp import NASBenchNLP, NASBenchNLPRecord
 from naslab.benchmarks.nats_bench import NATSBench, NATSBenchRecord
 from naslab.benchmarks.own import OwnTable, OwnTableRecord, as_recorded, from_csv
 from naslab.errors import SpecError, unknown
+from naslab.registry import described
 
 BUNDLED: dict[str, type[Benchmark]] = {
     benchmark.name: benchmark
@@ -59,6 +60,7 @@ __all__ = [
 ]
 
 
+@described("a benchmark")
 def from_spec(spec: Mapping[str, Any]) -> Benchmark:
     """The benchmark that `benchmark.spec()` describes. Raises `SpecError`, and nothing else, on anything else."""
     if not isinstance(spec, Mapping) or "benchmark" not in spec:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from naslab import files
 from naslab.architecture import Architecture
 from naslab.benchmarks import pickled
 from naslab.benchmarks.benchmark import Benchmark, read_only
@@ -90,9 +91,7 @@ class HWNASBench(Benchmark):
 
 def _bytes(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path} has more than {MAX_BYTES} bytes; it is not HW-NAS-Bench-v1_0.pickle")
-        return path.read_bytes()
+        return files.read(path, MAX_BYTES, links=True)
     except OSError as error:
         raise DataError(f"expected HW-NAS-Bench-v1_0.pickle at {path}: {error.strerror}") from None
 

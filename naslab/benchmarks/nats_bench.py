@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from naslab import files
 from naslab.architecture import Architecture
 from naslab.benchmarks import pickled
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
@@ -81,19 +82,22 @@ class NATSBench(Benchmark):
                 f"{self.path} is no folder; expected the unpacked NATS-tss-v1_0-3ffb9-simple, with files such as "
                 "000000.pickle.pbz2"
             )
-        files = {
+        found = {
             int(file.name[:6]): file
             for file in sorted(self.path.iterdir())
             if re.fullmatch(r"\d{6}\.pickle\.pbz2", file.name)
         }
-        if not files:
+        if not found:
             raise DataError(f"{self.path} has no files such as 000000.pickle.pbz2, one for each cell")
-        self.numbers = tuple(files)
+        self.numbers = tuple(found)
         digest, cells = hashlib.sha256(), []
         self._curves: list[tuple[Curve, ...]] = []
         figures: dict[tuple[str, int], list[float]] = {}
-        for number, file in files.items():
-            data = file.read_bytes()
+        for number, file in found.items():
+            try:
+                data = files.read(file, MAX_BYTES, links=True)
+            except OSError as error:
+                raise DataError(f"{file} cannot be read: {error.strerror}") from None
             digest.update(data)
             cell, curves, costs = _cell(data, number, file)
             cells.append(cell.choices)

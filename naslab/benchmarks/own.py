@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from naslab import spaces
+from naslab import files, spaces
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, read_only
 from naslab.directions import Direction, direction_of, known_direction
@@ -201,10 +201,7 @@ def _directions(given: Any, objective: str, metrics: Sequence[str]) -> dict[str,
 
 def _read(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise DataError(f"{path} has {size} bytes; a table is read whole, and may have {MAX_BYTES} at most")
-        return path.read_bytes()
+        return files.read(path, MAX_BYTES, links=True)
     except OSError as error:
         where = "" if path.is_absolute() else f" (looked for in {Path.cwd()})"
         raise DataError(f"{path}{where} cannot be read: {error.strerror}; expected a CSV file with a header") from None

@@ -11,7 +11,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
+from naslab import files
 from naslab.errors import DataError
 
 MAX_RECORD = 2**20
@@ -47,27 +49,30 @@ def masked(data: bytes) -> int:
 def records(path: Path) -> Iterator[bytes]:
     """The data of each record. Raises `DataError` for what is damaged, cut short or no such file."""
     try:
-        file = path.open("rb")
+        with files.opened(path, links=True) as file:
+            yield from _records(file, path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    with file:
-        number = 0
-        while head := file.read(12):
-            where = f"{path}, record {number}"
-            if len(head) < 12:
-                raise DataError(f"{where}: the file is cut short")
-            length, checksum = struct.unpack("<QI", head)
-            if checksum != masked(head[:8]):
-                raise DataError(f"{where}: this is not a TFRecord file, or it is damaged: a checksum is wrong")
-            if length > MAX_RECORD:
-                raise DataError(f"{where} has {length} bytes; at most {MAX_RECORD} are read")
-            body = file.read(length + 4)
-            if len(body) < length + 4:
-                raise DataError(f"{where}: the file is cut short")
-            if struct.unpack("<I", body[length:])[0] != masked(body[:length]):
-                raise DataError(f"{where} is damaged: its checksum is wrong")
-            yield body[:length]
-            number += 1
+
+
+def _records(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    number = 0
+    while head := file.read(12):
+        where = f"{path}, record {number}"
+        if len(head) < 12:
+            raise DataError(f"{where}: the file is cut short")
+        length, checksum = struct.unpack("<QI", head)
+        if checksum != masked(head[:8]):
+            raise DataError(f"{where}: this is not a TFRecord file, or it is damaged: a checksum is wrong")
+        if length > MAX_RECORD:
+            raise DataError(f"{where} has {length} bytes; at most {MAX_RECORD} are read")
+        body = file.read(length + 4)
+        if len(body) < length + 4:
+            raise DataError(f"{where}: the file is cut short")
+        if struct.unpack("<I", body[length:])[0] != masked(body[:length]):
+            raise DataError(f"{where} is damaged: its checksum is wrong")
+        yield body[:length]
+        number += 1
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:

@@ -26,6 +26,7 @@ from naslab.estimators.training import Training
 from naslab.estimators.workers import Crashed, TimedOut, Workers
 from naslab.estimators.wrapped import Wrapped
 from naslab.estimators.zero_cost import ZeroCost
+from naslab.registry import described
 
 ESTIMATORS: dict[str, Any] = {
     Table.name: Table,
@@ -88,6 +89,7 @@ def as_estimator(given: Benchmark | Estimator | Callable[[Architecture], float |
     )
 
 
+@described("an estimator")
 def from_spec(spec: dict[str, Any], task: Any = None) -> Estimator:
     """The estimator that `estimator.spec()` describes; `task` stands in for data that JSON cannot bring back."""
     if not isinstance(spec, dict) or "estimator" not in spec:

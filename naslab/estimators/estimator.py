@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from naslab import snapshot
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.immutable import FrozenDict
@@ -120,6 +123,18 @@ class Learning(Estimator, Protocol):
     def remember(self, memory: Any) -> Estimator:
         """The estimator that has heard what `memory` gave, and nothing else; () for nothing at all."""
         ...
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for the time of a training. The search pauses where there is no room for one."""
+    with snapshot.disk("making a temporary folder"):
+        try:
+            folder = TemporaryDirectory(prefix="naslab-", ignore_cleanup_errors=True)
+        except FileNotFoundError as error:  # there is no place for any
+            raise OSError(error.errno, error.strerror) from error
+    with folder as path:
+        yield Path(path)
 
 
 def cannot_be_told(estimator: Any) -> UnknownFidelity:

@@ -7,14 +7,17 @@ again, and comes out the same.
 
 from __future__ import annotations
 
+import errno
 import math
 import numbers
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from naslab import files, snapshot
 from naslab.architecture import Architecture
-from naslab.errors import RunPaused, SnapshotDamaged, plain
+from naslab.errors import RunError, RunPaused, plain
 from naslab.estimators.estimator import MOST_FITNESS, Estimator, Kept, Score, Trainable, WrongSetup, cannot_be_told
 from naslab.torch_state import default_torch_state
 
@@ -72,7 +75,10 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
             return said._replace(figures=figures)
     except (RunPaused, WrongSetup):
         raise
-    except Exception as error:  # whatever it is, it is the candidate's
+    except Exception as error:  # whatever it is, it is the candidate's, unless it is about files of the house
+        if isinstance(error, OSError) and _of_the_house(error, lineage):
+            with snapshot.disk(f"keeping the training of {architecture}"):
+                raise
         return failed(f"{type(error).__name__}: {error}")
     return Outcome("done", float(fitness), figures, "")
 
@@ -80,6 +86,31 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
 def failed(message: str, status: str = "failed") -> Outcome:
     """A candidate without a fitness."""
     return Outcome(status, None, {}, message[:MAX_MESSAGE])
+
+
+def _of_the_house(error: OSError, lineage: Sequence[Stage]) -> bool:
+    """Whether the disk does not keep a training, as an estimator of the user's own says it."""
+    if error.errno not in _OF_THE_DISK or not isinstance(error.filename, str | os.PathLike):
+        return False
+    folders = {stage.keep.parent for stage in lineage if stage.keep is not None}
+    return not folders.isdisjoint(Path(error.filename).parents)
+
+
+_DISK = (
+    "ENOSPC",
+    "EDQUOT",
+    "EFBIG",
+    "EIO",
+    "EROFS",
+    "EACCES",
+    "EPERM",
+    "EMFILE",
+    "ENFILE",
+    "ESTALE",
+    "ENODEV",
+    "ENXIO",
+)
+_OF_THE_DISK = {getattr(errno, name) for name in _DISK if hasattr(errno, name)}
 
 
 def _trained(estimator: Any, lineage: Sequence[Stage]) -> Score:
@@ -92,7 +123,7 @@ def _trained(estimator: Any, lineage: Sequence[Stage]) -> Score:
         begun = _there(lineage[place])
         try:
             score = _train(estimator, lineage, place)
-        except (SnapshotDamaged, FileNotFoundError) as error:
+        except (RunError, FileNotFoundError) as error:  # what is kept is damaged, of another training, or gone
             source = place if begun else place - 1
             if not _lost(lineage, place, source, error) or source in lost:
                 raise
@@ -112,22 +143,29 @@ def _first(estimator: Any, lineage: Sequence[Stage]) -> int:
 
 
 def _there(stage: Stage) -> bool:
-    return stage.keep is not None and stage.keep.exists()
+    return stage.keep is not None and files.is_file(stage.keep)
 
 
 def _lost(lineage: Sequence[Stage], place: int, source: int, error: Exception) -> bool:
     """Whether a stage failed because its source's file is damaged, or gone meanwhile. What is damaged is removed."""
     if source < 0 or (path := lineage[source].keep) is None:
         return False
-    if isinstance(error, FileNotFoundError) and path.exists():
+    if isinstance(error, FileNotFoundError) and files.is_file(path):
         return False
     for stage in lineage[source : place + 1]:  # what it has left itself may be a copy
         if stage.keep is not None:
-            stage.keep.unlink(missing_ok=True)
+            _remove(stage.keep)
     return True
+
+
+def _remove(path: Path) -> None:
+    with snapshot.disk(f"removing {path}, which cannot be used,"):
+        files.remove(path)
 
 
 def _train(estimator: Trainable, lineage: Sequence[Stage], place: int) -> Score:
     stage = lineage[place]
+    if stage.keep is not None and not files.is_file(stage.keep):
+        _remove(stage.keep)  # a link, say, that a stranger has put there
     begin = Kept(*lineage[place - 1]) if place else None
     return estimator.train(stage.architecture, fidelity=stage.fidelity, begin=begin, keep=stage.keep)

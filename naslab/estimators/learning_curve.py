@@ -31,21 +31,22 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from naslab import snapshot
+from naslab import files, snapshot
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, real, whole
-from naslab.estimators.estimator import Estimator, Kept, Score, UnknownFidelity
+from naslab.estimators.estimator import Estimator, Kept, Score, UnknownFidelity, scratch
 from naslab.estimators.kernel_ridge import KernelRidge
 from naslab.estimators.wrapped import Wrapped
 
 CURVE, LOSS = "curve", "train_loss"
 """Names of the figures: "curve/3" is the fitness after 3 epochs, "train_loss/3" the training loss."""
 ENDING = ".curve"
+LONGEST = 2**24
+"""Bytes of what was seen of a training, at most."""
 """Of the file beside a kept training, which holds what was seen of it."""
 MOST = 200
 """Trainings that the regression learns from: the last ones."""
@@ -131,7 +132,7 @@ class LearningCurve(Wrapped):
             return super().train(architecture, fidelity=fidelity, begin=begin, keep=keep)
         with ExitStack() as stack:
             if keep is None and self.keeps_weights:
-                keep = Path(stack.enter_context(TemporaryDirectory(prefix="naslab-"))) / "training.snapshot"
+                keep = stack.enter_context(scratch()) / "training.snapshot"
             seen = [] if keep is None else _seen(keep)
             for number, epochs in enumerate(self.looks):
                 if number == len(seen):
@@ -225,11 +226,12 @@ def _features(curve: Sequence[Sequence[float]]) -> np.ndarray:
 
 def _seen(keep: Path) -> list[Score]:
     """What was seen of a training that was broken off. Without it the training cannot be used, and begins again."""
-    with suppress(OSError, ValueError, TypeError):
-        if keep.exists():
-            return [Score(fitness, figures) for fitness, figures in json.loads(keep.with_suffix(ENDING).read_bytes())]
-    with suppress(FileNotFoundError):
-        keep.unlink()
+    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+        if files.is_file(keep):
+            told = json.loads(files.read(keep.with_suffix(ENDING), LONGEST))
+            return [Score(float(fitness), {str(k): float(v) for k, v in figures.items()}) for fitness, figures in told]
+    with snapshot.disk(f"removing {keep}, which cannot be gone on with,"):
+        files.remove(keep)
     return []
 
 

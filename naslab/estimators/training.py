@@ -17,16 +17,16 @@ import json
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from torch import nn
 
-from naslab import snapshot, spaces, tasks
+from naslab import files, snapshot, spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import device_name
-from naslab.errors import SpecError, real, whole
-from naslab.estimators.estimator import Kept, Score, UnknownFidelity
+from naslab.errors import NaslabError, SnapshotDamaged, SpecError, real, whole
+from naslab.estimators.estimator import Kept, Score, UnknownFidelity, scratch
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.tasks.image_set import ImageSet
@@ -115,14 +115,12 @@ class Training:
             network = self._builder.build(architecture, self._data)
         with ExitStack() as stack:
             if begin is not None and keep is None:
-                keep = Path(stack.enter_context(TemporaryDirectory(prefix="naslab-"))) / "training.snapshot"
-            if begin is not None and begin.path is not None and keep is not None and not keep.exists():
+                keep = stack.enter_context(scratch()) / "training.snapshot"
+            if begin is not None and begin.path is not None and keep is not None and not files.is_file(keep):
                 if begin.architecture == architecture:
-                    keep.parent.mkdir(parents=True, exist_ok=True)
-                    snapshot.write_bytes(keep, begin.path.read_bytes())
+                    _copy(begin.path, keep)
                 else:
-                    weights = _weights(snapshot.read(begin.path))
-                    self._builder.inherit(network, architecture, begin.architecture, weights)
+                    self._inherit(network, architecture, begin.architecture, begin.path)
             report = fit(
                 network,
                 self._data,
@@ -137,6 +135,16 @@ class Training:
         figures = {"parameters": report.parameters, "epochs": report.epochs, "seconds": report.seconds}
         figures["train_loss"] = report.history[-1].train_loss
         return Score(max(accuracies), {**figures, "best_valid_accuracy": max(accuracies[-LAST:])})
+
+    def _inherit(self, network: nn.Module, architecture: Architecture, parent: Architecture, path: Path) -> None:
+        """Give a network the weights that a parent's training has left in a file, where they fit."""
+        weights = _weights(snapshot.read(path, links=False))
+        try:
+            self._builder.inherit(network, architecture, parent, weights)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, NaslabError):
+                raise
+            raise SnapshotDamaged(f"{path} does not hold the weights of {parent}: {error!s:.200}") from error
 
     def check_fidelity(self, fidelity: float) -> None:
         """See `naslab.estimators.Trainable`."""
@@ -218,6 +226,19 @@ def _shrunk(task: Any, size: int) -> Any:
         return ImageSet(images, part.labels)
 
     return dataclasses.replace(task, train=shrink(task.train), test=shrink(task.test))
+
+
+def _copy(source: Path, keep: Path) -> None:
+    """Have a training go on in a file of its own."""
+    try:
+        content = files.read(source)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise SnapshotDamaged(f"{source} cannot be read: {error}") from error
+    with snapshot.disk(f"keeping a training in {keep}"):
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        snapshot.write_bytes(keep, content)
 
 
 def _weights(state: snapshot.State) -> dict[str, torch.Tensor]:

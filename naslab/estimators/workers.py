@@ -49,6 +49,10 @@ class Crashed(RunError):
     """The worker died, each time that the call was tried."""
 
 
+class NotStarted(Crashed):
+    """There is no worker, and none can be started: the call was never begun."""
+
+
 class TimedOut(RunError):
     """The call took longer than it may; its worker was killed."""
 
@@ -230,7 +234,7 @@ class _Lane:
             except (EOFError, OSError) as error:
                 why = error
                 time.sleep(pause)
-        raise Crashed(f"no process could be started for it, {len(RESTARTS)} times ({type(why).__name__}: {why})")
+        raise NotStarted(f"no process could be started for it, {len(RESTARTS)} times ({type(why).__name__}: {why})")
 
 
 class _Child:

@@ -10,6 +10,9 @@
         driver.json       who that is
 
 A folder is built aside under a hidden name and renamed into place, so that a run is there whole or not at all.
+
+A folder may be a stranger's. So nothing in it is a link, a pipe or a device, or is read before it is known how long it
+is; nothing is written to that stands in another place, too; and what `run.json` says is checked before it is used.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import socket
+import time
 import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,11 +34,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from naslab import snapshot
+from naslab import files, snapshot
+from naslab.analysis.memory import available
 from naslab.errors import RunError, SnapshotDamaged
 from naslab.events import Event
 from naslab.paths import path_of
 from naslab.runs import environment
+from naslab.runs.about import check_about, parsed
 from naslab.runs.branches import Record, Row
 from naslab.runs.journal import EventsDamaged, Journal
 from naslab.runs.store import kept
@@ -45,6 +52,16 @@ _MOMENT = "run/moment"
 
 CANDIDATES = "candidates"
 """Name of the folder for trainings of candidates."""
+WRITTEN = ("lock", *(f"events.sqlite{more}" for more in ("", "-wal", "-shm", "-journal")))
+"""What is written to while a run is driven. Everything else is replaced as a whole."""
+PARTS = ("run.json", "snapshots", "lock", "making")
+"""What else than the journal is in a folder while it is made."""
+SAME_TIME = 5.0
+"""Seconds by which two clocks may differ."""
+LONGEST_ABOUT = 2**26
+"""Bytes of `run.json`, at most."""
+MAKING = "making"
+"""Held by the process that is making a run, in the folder that it has put aside."""
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"}
 
 
@@ -88,13 +105,15 @@ def create(
         parent: what this is a fork of.
     """
     _check_free(path)
+    made = [above for above in path.parents if not os.path.lexists(above)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        wal = not _warn_of_network(path.parent)
+        aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     except OSError as error:
+        _unmake(made)
         raise RunError(f"no folder can be made at {path}: {error.strerror}; give another place as run=...") from None
-    _sweep(path)
-    wal = not _warn_of_network(path.parent)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     about = {
         "format": FORMAT,
         "run": uuid.uuid4().hex,
@@ -105,9 +124,13 @@ def create(
         "environment": environment.fingerprint(spec.get("threads")),
         "parent": None if parent is None else dict(parent),
     }
+    making = FileLock(aside / MAKING, timeout=0, thread_local=False)
+    there = False
     try:
         (aside / "snapshots").mkdir(mode=0o700, parents=True)
         aside.chmod(0o700)
+        if os.name != "nt":  # Windows does not rename a folder in which a file is open
+            making.acquire()
         journal = Journal.create(aside / "events.sqlite", about["run"], rows, wal=wal)
         try:
             for step, state in states.items():
@@ -116,15 +139,34 @@ def create(
             journal.close()
         snapshot.write_bytes(aside / "run.json", _seal(about))
         os.rename(aside, path)
-    except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        there = True
+        snapshot.sync_folder(path.parent)
+    except BaseException as error:
+        shutil.rmtree(path if there else aside, ignore_errors=True)
+        taken = not there and isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+        if not taken:
+            _unmake(made)
+        if not isinstance(error, OSError | Timeout):
+            raise
+        if taken:
             _check_free(path)
         raise RunError(f"no run could be made at {path}: {error}; {free_space(path.parent)}") from error
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    snapshot.sync_folder(path.parent)
+    finally:
+        making.release()
+        if there:
+            with suppress(OSError):
+                (path / MAKING).unlink(missing_ok=True)
+
+
+def unmake(path: Path) -> None:
+    """Take away a run that was made a moment ago, and that nobody has driven yet."""
+    try:
+        with FileLock(path / "lock", timeout=0):
+            shutil.rmtree(path, ignore_errors=True)
+    except Timeout:  # somebody was quick
+        return
+    except OSError:  # there is not even room for a lock
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def read_about(path: Path, begin: str = "Search(searcher, run=...)") -> dict[str, Any]:
@@ -135,30 +177,38 @@ def read_about(path: Path, begin: str = "Search(searcher, run=...)") -> dict[str
         begin: what makes one, for who finds none.
     """
     file = path / "run.json"
-    if not file.is_file():
-        known = f"; runs beside it: {', '.join(beside)}" if (beside := _runs_beside(path)) else ""
-        raise RunError(f"there is no run at {path}{known}. Begin one with {begin}")
     try:
-        about = json.loads(file.read_bytes())
+        about = parsed(files.read(file, LONGEST_ABOUT))
         checksum, version = about.pop("blake2b"), about["format"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RunError(f"{file} is damaged ({error}); restore it from a copy; nothing was changed") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise RunError(f"{file} cannot be read: {error.strerror}; nothing was changed") from error
+        known = f"; runs beside it: {', '.join(beside)}" if (beside := _runs_beside(path)) else ""
+        raise RunError(f"there is no run at {path}{known}. Begin one with {begin}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RunError(f"{file} is damaged ({error!s:.200}); restore it from a copy; nothing was changed") from error
     if version != FORMAT:
         raise RunError(
             f"the run at {path} has format {version}, this naslab reads format {FORMAT}; open it with the version of "
-            f"naslab that wrote it ({about.get('environment', {}).get('naslab', 'unknown')}); it was left as it is"
+            f"naslab that wrote it ({_written_by(about)}); it was left as it is"
         )
     if checksum != _checksum(about):
         raise RunError(f"{file} is damaged: its checksum does not match; restore it from a copy; nothing was changed")
+    check_about(about, str(file))
     return about
+
+
+def _written_by(about: Mapping[str, Any]) -> str:
+    wrote = about.get("environment")
+    return f"{wrote.get('naslab', 'unknown')!s:.20}" if isinstance(wrote, Mapping) else "unknown"
 
 
 def driver(path: Path) -> dict[str, Any] | None:
     """The process that drives the run, `{"pid": ..., "host": ...}`; None when there is none any more."""
     try:
-        told = json.loads((path / "driver.json").read_bytes())
-        pid, host = int(told["pid"]), str(told["host"])
-    except (OSError, ValueError, KeyError, TypeError):
+        told = json.loads(files.read(path / "driver.json", 2**16))
+        pid, host = int(told["pid"]), str(told["host"])[:255]
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     if host == socket.gethostname() and not _living(pid):
         return None
@@ -195,6 +245,7 @@ class Folder:
         """What whoever opens the run should know."""
         self.candidates = path / CANDIDATES
         """Where candidates' trainings are kept, if there are any."""
+        _check_regular(path)
         # Any thread may drive, so the lock belongs to none.
         self._lock = FileLock(path / "lock", timeout=0, thread_local=False)
         try:
@@ -222,8 +273,15 @@ class Folder:
                 me = {"pid": os.getpid(), "host": socket.gethostname()}
                 snapshot.write_bytes(path / "driver.json", json.dumps(me).encode())
             (path / "snapshots").mkdir(exist_ok=True)
-            for leftover in (*(path / "snapshots").glob(".*.tmp"), *self.candidates.glob(".*.tmp")):
-                leftover.unlink(missing_ok=True)
+            for leftover in (
+                path / MAKING,
+                *path.glob(".*.tmp"),
+                *(path / "snapshots").glob(".*.tmp"),
+                *self.candidates.glob(".*.tmp"),
+            ):
+                files.remove(leftover)
+            with suppress(OSError):
+                _sweep(path.parent)
             self._journal = Journal(path / "events.sqlite", self.run, wal=not _warn_of_network(path))
         except OSError as error:
             self._lock.release()
@@ -267,7 +325,7 @@ class Folder:
 
     def load(self, step: int) -> State:
         path = _snapshot(self.path, step)
-        state = snapshot.read(path)
+        state = _read(path)
         if state.pop(_MOMENT, None) != self._journal.digest(step):
             raise SnapshotDamaged(f"the snapshot {path} belongs to another moment or another run")
         return state
@@ -277,8 +335,7 @@ class Folder:
             found = [path.name for path in (self.path / "snapshots").glob("step-*.snapshot")]
         except OSError:  # the disk is out of reach, and all of them can be computed again
             return []
-        steps = [name[len("step-") : -len(".snapshot")] for name in found]
-        return sorted(int(step) for step in steps if step.isdecimal())
+        return sorted(int(step[1]) for name in found if (step := _SNAPSHOT.fullmatch(name)))
 
     def set_aside(self, step: int) -> None:
         path = _snapshot(self.path, step)
@@ -307,7 +364,7 @@ class Folder:
         for step in reversed(self.snapshots()):
             newest = _snapshot(self.path, step)
             with suppress(SnapshotDamaged, FileNotFoundError):
-                snapshot.read(newest)
+                _read(newest)
                 return (
                     f". The state after step {step} (weights, architecture) is whole: "
                     f"naslab.snapshot.read({str(newest)!r}) gives it"
@@ -321,12 +378,20 @@ class Folder:
         for step in self.snapshots():
             if step > end:
                 with suppress(SnapshotDamaged):
-                    if not self._journal.knows(str(snapshot.read(_snapshot(self.path, step)).get(_MOMENT))):
+                    if not self._journal.knows(str(_read(_snapshot(self.path, step)).get(_MOMENT))):
                         lost.append(step)
         told = [self._journal.missing] if self._journal.missing else []
         if lost:
             told.insert(0, f"the events end at step {end}, although there is a snapshot of step {lost[-1]}")
         return [f"{'; '.join(told)}; what is gone is done again"] if told else []
+
+
+_SNAPSHOT = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,15})\.snapshot")
+
+
+def _read(path: Path) -> State:
+    """A snapshot, if it can be in memory."""
+    return snapshot.read(path, most=available() or files.LARGEST, links=False)
 
 
 def _snapshot(folder: Path, step: int) -> Path:
@@ -340,7 +405,14 @@ def _path(run: str | os.PathLike[str]) -> Path:
 
 
 def _check_free(path: Path) -> None:
-    if (path / "run.json").exists():
+    try:
+        _check_nothing_there(path)
+    except OSError as error:
+        raise RunError(f"no run can be made at {path}: {error.strerror}; give another place as run=...") from None
+
+
+def _check_nothing_there(path: Path) -> None:
+    if os.path.lexists(path / "run.json"):
         race = False
         with suppress(RunError):
             race = "race" in read_about(path)["spec"]
@@ -364,12 +436,69 @@ def _checksum(about: Mapping[str, Any]) -> str:
     return blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=32).hexdigest()
 
 
-def _sweep(path: Path) -> None:
-    """Remove what creations of this run that were killed have left."""
-    for left in path.parent.glob(f".{path.name}.*.new"):
-        pid = left.name[len(path.name) + 2 : -len(".new")]
-        if pid.isdecimal() and not _living(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
+def _check_regular(path: Path) -> None:
+    """`RunError` if what is to be written to is a link, a pipe or a device, or stands in another place, too."""
+    try:
+        for name in WRITTEN:
+            files.check_own(path / name)
+        for name in ("snapshots", CANDIDATES):
+            files.check_folder(path / name)
+    except OSError as error:
+        raise RunError(
+            f"the run at {path} is not opened: {error.filename}: {error.strerror}. A run is a folder with files of its "
+            "own; nothing was changed"
+        ) from None
+
+
+def _unmake(folders: Iterable[Path]) -> None:
+    """Remove folders again, the innermost first, that were made for nothing."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _sweep(place: Path) -> None:
+    """Remove what creations of runs that were killed have left in a folder, whatever the runs were to be called."""
+    with os.scandir(place) as entries:
+        left = [entry.name for entry in entries if _ASIDE.fullmatch(entry.name)]
+    for name in left:
+        if _abandoned(place / name, int(name.split(".")[-2])):
+            shutil.rmtree(place / name, ignore_errors=True)
+
+
+_ASIDE = re.compile(r"\..+\.[0-9]{1,10}\.new")
+
+
+def _abandoned(aside: Path, pid: int) -> bool:
+    """Whether a folder is a run half made, and nobody makes it any more.
+
+    Who makes one holds a lock in it, from an instant after it is there. Besides, the process of that number counts, and
+    whether it had begun when the folder was last changed: numbers are given again.
+    """
+    try:
+        files.check_folder(aside)
+        found, names = aside.lstat(), set(os.listdir(aside))
+        if not all(name in PARTS or name.startswith(("events.sqlite", ".run.json.")) for name in names):
+            return False  # whatever it is, it is none of ours
+        if hasattr(os, "getuid") and found.st_uid != os.getuid():
+            return False
+        if MAKING in names and os.name != "nt":
+            files.check_own(aside / MAKING)
+            FileLock(aside / MAKING, timeout=0).acquire().lock.release()
+        elif file_system(aside) in _NETWORK and time.time() < found.st_mtime + 86400:
+            return False  # the number may be that of a process on another host
+        return not _living(pid) or _begun(pid) > found.st_mtime + SAME_TIME
+    except (OSError, Timeout):
+        return False
+
+
+def _begun(pid: int) -> float:
+    """When a process began, in seconds since 1970; 0 where the system does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        ticks = int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19])
+        up = float(Path("/proc/uptime").read_text().split()[0])
+        return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _living(pid: int) -> bool:

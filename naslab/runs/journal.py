@@ -27,6 +27,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
+from naslab import files
 from naslab.errors import RunError
 from naslab.events import Event
 from naslab.runs.acknowledged import Acknowledged
@@ -51,6 +52,8 @@ LARGEST_COPY = 4 * 2**30
 """Bytes of a run's events that are copied to be read, at most."""
 COPIES = 5
 """How often that is tried while somebody writes."""
+LONGEST_ROW = 2**26
+"""Bytes of an event, at most."""
 
 _OF_THE_DISK = {
     sqlite3.SQLITE_IOERR,
@@ -121,9 +124,10 @@ class Journal:
         """A new journal, which begins with copies of `rows` (numbered anew)."""
         connection = _connect(path)
         try:
-            connection.execute(f"PRAGMA application_id={APPLICATION}")
-            connection.execute(f"PRAGMA user_version={FORMAT}")
-            connection.execute(_SCHEMA)
+            with _damage_told(path):
+                connection.execute(f"PRAGMA application_id={APPLICATION}")
+                connection.execute(f"PRAGMA user_version={FORMAT}")
+                connection.execute(_SCHEMA)
         finally:
             connection.close()
         journal = cls(path, run, wal=wal)
@@ -319,7 +323,11 @@ def _digest(before: str, number: int, moment: float, kind: str, step: int, text:
 def _connect(path: Path, query: str = "") -> sqlite3.Connection:
     # Autocommit: transactions are begun and ended by hand. The caller sees to it that threads take turns.
     uri = path.absolute().as_uri() + query
-    return sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+    with _damage_told(path):
+        connection = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_ROW)
+        connection.execute("PRAGMA trusted_schema=OFF")
+    return connection
 
 
 @contextmanager
@@ -404,9 +412,16 @@ def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
 
 def _check_there(path: Path) -> None:
     # SQLite takes an empty file for a new database, and would remove the log beside it.
-    if not path.is_file():
-        raise EventsDamaged(f"the run has lost its events: there is no {path}; restore it from a copy")
-    if path.stat().st_size == 0:
+    try:
+        found = files.check_file(path)
+        for beside in ("-wal", "-shm", "-journal"):
+            with suppress(FileNotFoundError):
+                files.check_file(f"{path}{beside}")
+    except FileNotFoundError:
+        raise EventsDamaged(f"the run has lost its events: there is no {path}; restore it from a copy") from None
+    except files.NotRegular as error:
+        raise EventsDamaged(f"{error.filename}: {error.strerror}; nothing was changed") from None
+    if found.st_size == 0:
         raise _damaged(path, "the file is empty")
 
 
@@ -420,6 +435,10 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has format {version}, this naslab reads format {FORMAT}; open it with the version of naslab "
             "that wrote it; it was left as it is"
         )
+    # Anything may be called `events`: a view, say, that has no end, or a table with triggers.
+    schema = connection.execute("SELECT type, name, sql FROM sqlite_master LIMIT 2").fetchall()
+    if [(kind, name, str(sql).split()) for kind, name, sql in schema] != [("table", "events", _SCHEMA.split())]:
+        raise _damaged(path, "it does not hold the table of events alone, as naslab makes it")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from naslab.errors import SpecError, whole
 from naslab.estimators import Table
 from naslab.events import Figure, Ranked
 from naslab.networks.batch_norm import known_batch_norm
+from naslab.registry import described
 from naslab.searchers import SupernetSearcher
 
 
@@ -120,6 +121,7 @@ class LiveRanking:
         }
 
     @classmethod
+    @described("a ranking")
     def from_spec(cls, spec: Mapping[str, Any]) -> LiveRanking:
         """What `spec` described. `SpecError` if the table now says something else."""
         settings = dict(spec)

@@ -14,6 +14,7 @@ from naslab.runs.branches import ASIDE
 from naslab.runs.event_log import EventLog
 from naslab.runs.store import Store
 from naslab.searchers import Driven
+from naslab.snapshot import State
 
 LONG_REPLAY = 20
 """Steps done again from which on a progress bar shows them."""
@@ -62,7 +63,7 @@ def bring(
     notes, start = [], 0
     for at in reversed([at for at in store.snapshots() if at <= step]):
         try:
-            searcher.load_state_dict(store.load(at))
+            _load(searcher, store.load(at), at)
             start = at
             break
         except (SnapshotDamaged, FileNotFoundError) as error:
@@ -83,6 +84,19 @@ def bring(
         if again != logged:
             raise Differs(logged, again, start, run)
     return start, notes
+
+
+def _load(searcher: Driven, state: State, step: int) -> None:
+    """Take a snapshot's state. Its checksum is right; whether it is a state of this searcher is seen here."""
+    try:
+        searcher.load_state_dict(state)
+        found = searcher.step
+    except Exception as error:
+        raise SnapshotDamaged(
+            f"the snapshot of step {step} is no state of this searcher ({type(error).__name__}: {error!s:.200})"
+        ) from error
+    if found != step:
+        raise SnapshotDamaged(f"the snapshot of step {step} is of step {found!r:.20}")
 
 
 def _text(event: Event, field: str) -> str:

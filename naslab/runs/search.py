@@ -30,7 +30,7 @@ from naslab.events import Changed, Event, Measured, Recovered
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
 from naslab.runs.ending import Ending
 from naslab.runs.event_log import EventLog, events_of
-from naslab.runs.folder import Folder, create, free_space, located
+from naslab.runs.folder import Folder, create, free_space, located, unmake
 from naslab.runs.journal import Superseded
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.replay import Differs, bring
@@ -108,7 +108,7 @@ class Search(Iterator[Event]):
             )
             if (older := _driving.pop(_key(path), None)) is not None:
                 older._leave("its folder was removed")
-            store = Folder(path)
+            store = _entered(path)
         self._begin(driven, store, snapshot_every, ranking)
         _moving[id(searcher)] = self
 
@@ -431,7 +431,7 @@ class Search(Iterator[Event]):
                     rows=rows,
                     parent=parent,
                 )
-                store = Folder(path)
+                store = _entered(path)
         search = object.__new__(type(self))  # __init__ makes a new run
         search._begin(twin, store, self._every, self.ranking)
         if isinstance(twin, Trials) and isinstance(self.searcher, Trials):
@@ -611,6 +611,15 @@ def _shown(path: Path) -> str:
     with suppress(OSError, ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)
+
+
+def _entered(path: Path) -> Folder:
+    """A run that was made a moment ago. Where it cannot be driven, on a full disk, say, nothing of it is left."""
+    try:
+        return Folder(path)
+    except BaseException:
+        unmake(path)
+        raise
 
 
 def _key(path: Path) -> tuple[int, str]:

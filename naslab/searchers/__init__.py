@@ -7,7 +7,7 @@ from typing import Any
 
 from naslab.errors import SpecError
 from naslab.estimators import from_spec as estimator_from_spec
-from naslab.registry import named
+from naslab.registry import described, named
 from naslab.searchers.assisted import assisted
 from naslab.searchers.auto_keras import AutoKeras, AutoKerasHyperparameters
 from naslab.searchers.bohb import BOHB, BOHBHyperparameters
@@ -78,6 +78,7 @@ def by_name(name: object) -> type[SupernetSearcher] | type[Proposer]:
     return named("searcher", name, SEARCHERS, Proposer, SupernetSearcher)
 
 
+@described("a searcher")
 def from_spec(spec: dict[str, Any], task: Any = None, estimator: Any = None, executor: Executor | None = None) -> Any:
     """What `spec()` described, as it was before its first step: a supernet searcher, a proposer, or its trials; one of
     naslab's, or of the user's own.

@@ -21,7 +21,7 @@ import os
 import shutil
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import suppress
 from functools import partial
@@ -30,12 +30,13 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
+from naslab import files, snapshot
 from naslab.architecture import Architecture
-from naslab.errors import RunError, RunPaused, SpecError, whole
+from naslab.errors import NaslabError, RunError, RunPaused, SpecError, whole
 from naslab.estimators import Learning, UnknownFidelity, as_estimator
-from naslab.estimators.estimator import cannot_be_told
+from naslab.estimators.estimator import WrongSetup, cannot_be_told
 from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed
-from naslab.estimators.workers import Crashed, TimedOut, Workers
+from naslab.estimators.workers import Crashed, NotStarted, TimedOut, Workers
 from naslab.events import Evaluated, Event
 from naslab.searchers.failures import Failures
 from naslab.searchers.searcher import Knob, Proposal, Proposer, State, turned
@@ -47,6 +48,10 @@ KEPT = "[0-9]*.snapshot"
 """What kept trainings are called. A file that a worker is still writing begins with a dot."""
 WORKERS = "workers"
 """What `turn` calls the number of proposals that are open at once. It is no knob of the searcher's."""
+
+
+TRIES = 3
+"""How often a candidate is evaluated that the executor loses, before it counts as crashed."""
 
 
 class Trained(NamedTuple):
@@ -112,6 +117,10 @@ class Trials:
         self._open: dict[int, tuple[Proposal, Mapping[str, float]]] = {}
         """Number -> a proposal that is not told yet, and the knobs with which it was asked."""
         self._under_way: dict[Proposal, Future[Outcome]] = {}
+        self._lost: dict[int, int] = {}
+        """Number of a proposal -> how often the executor has lost it."""
+        self._cancelled: set[int] = set()
+        """Numbers of proposals that somebody has cancelled."""
         self._broke: Executor | None = None
         """An executor that is broken, as far as is known, and a candidate has been told as crashed for it."""
         self._evaluate = partial(evaluate, self.estimator)  # one object, which goes to each worker once
@@ -235,36 +244,80 @@ class Trials:
         for stale in self._under_way.keys() - set(wanted):  # the search has gone back
             self._stop(self._under_way.pop(stale))
         while True:
-            try:
-                for proposal in wanted:
-                    if proposal not in self._under_way:
-                        lineage = self._lineage(proposal)
-                        self._under_way[proposal] = executor.submit(self._evaluate, proposal.architecture, lineage)
-                        self._broke = None
-            except BrokenExecutor as error:
-                if not self._under_way:
-                    raise self._paused(error) from error
+            self._submit(executor, wanted)
             wait(self._under_way.values(), return_when=FIRST_COMPLETED)
             proposal = next(each for each in wanted if each in self._under_way and self._under_way[each].done())
-            try:
-                return proposal, self._under_way.pop(proposal).result()
-            except CancelledError:
-                return proposal, failed("it was cancelled", "cancelled")
-            except TimedOut as error:
-                return proposal, failed(str(error), "timed out")
-            except Crashed as error:
-                return proposal, failed(str(error), "crashed")
-            except BrokenExecutor as error:
-                if self._broke is not executor:
-                    self._broke = executor
-                    others = "; or another that was under way, which will be evaluated again" if self._under_way else ""
-                    why = str(error).rstrip(".") + others
-                    return proposal, failed(why, "crashed")
+            outcome = self._came(proposal, self._under_way.pop(proposal), executor)
+            if outcome is not None:
+                self._lost.pop(proposal.number, None)
+                return proposal, outcome
 
-    def _paused(self, error: BrokenExecutor) -> RunPaused:
+    def _submit(self, executor: Any, wanted: Sequence[Proposal]) -> None:
+        """Have those evaluated that are not yet. `RunPaused` if the executor takes none, and has none."""
+        for proposal in wanted:
+            if proposal in self._under_way:
+                continue
+            lineage = self._lineage(proposal)
+            try:
+                future = executor.submit(self._evaluate, proposal.architecture, lineage)
+            except NaslabError:
+                raise
+            except Exception as error:  # it is broken, was shut down, cannot be reached, ...
+                if not self._under_way:
+                    raise self._paused(error) from error
+                return
+            if not isinstance(future, Future):
+                raise SpecError(
+                    f"executor=... is a concurrent.futures.Executor, whose submit gives a concurrent.futures.Future; "
+                    f"that of {type(executor).__name__} gave {future!r:.200}. Dask's is client.get_executor()"
+                )
+            self._under_way[proposal] = future
+            self._broke = None
+
+    def _came(self, proposal: Proposal, future: Future[Outcome], executor: Any) -> Outcome | None:
+        """What came of a candidate; None if it is to be evaluated again.
+
+        Whatever the evaluation itself raised is in the outcome. Any other exception is of the executor: a node that is
+        gone, a connection that was closed, a process that died.
+        """
+        try:
+            error = future.exception()
+        except CancelledError as cancelled:
+            error = cancelled
+        if error is None:
+            outcome: Any = future.result()
+            if isinstance(outcome, Outcome):
+                return outcome
+            return failed(f"{type(executor).__name__} gave {outcome!r:.200}, and no outcome", "crashed")
+        if isinstance(error, CancelledError) and proposal.number in self._cancelled:
+            return failed("it was cancelled", "cancelled")
+        if isinstance(error, NotStarted):
+            raise RunPaused(f"{error}. Nothing is lost: mend it, and call next again") from error
+        if isinstance(error, TimedOut):
+            return failed(str(error), "timed out")
+        if isinstance(error, Crashed):
+            return failed(str(error), "crashed")
+        if isinstance(error, RunPaused | WrongSetup) or (
+            isinstance(error, NaslabError) and isinstance(executor, Workers)
+        ):
+            raise error
+        if isinstance(error, BrokenExecutor):
+            if self._broke is executor:
+                return None
+            self._broke = executor
+            others = "; or another that was under way, which will be evaluated again" if self._under_way else ""
+            return failed(str(error).rstrip(".") + others, "crashed")
+        tries = self._lost[proposal.number] = self._lost.get(proposal.number, 0) + 1
+        if tries < TRIES:
+            return None
+        said = f": {error}" if str(error) else ""
+        return failed(f"{type(error).__name__}{said} ({TRIES} times out of {TRIES})", "crashed")
+
+    def _paused(self, error: Exception) -> RunPaused:
+        said = str(error) if isinstance(error, BrokenExecutor) else f"{type(error).__name__}: {error}"
         return RunPaused(
-            f"{type(self.executor).__name__}, the executor, is broken and takes no more candidates ({error}). "
-            "Nothing is lost: what is done is told, and what is open will be evaluated. Go on with another, "
+            f"{type(self.executor or self._pool).__name__}, the executor, is broken and takes no more candidates "
+            f"({said}). Nothing is lost: what is done is told, and what is open will be evaluated. Go on with another, "
             "Search.open(run, executor=...), or leave it out, Search.open(run, workers=2): those workers are replaced "
             "when they die, and find out which candidate it was. In memory, set search.searcher.executor to another "
             "and call next again"
@@ -274,6 +327,7 @@ class Trials:
         """Give up the candidate of that number, which is being evaluated: it will be told as one that failed."""
         for proposal, future in self._under_way.items():
             if proposal.number == number:
+                self._cancelled.add(number)
                 return self._stop(future)
         evaluated = ", ".join(str(proposal.number) for proposal in self._under_way) or "none"
         raise RunError(f"candidate {number} is not being evaluated; those that are: {evaluated}")
@@ -299,6 +353,10 @@ class Trials:
 
     def keep_in(self, folder: Path) -> None:
         """Leave trainings in this folder, which need not exist yet."""
+        try:
+            files.check_folder(folder)
+        except OSError as error:
+            raise RunError(f"no trainings are kept in {error.filename}: {error.strerror}") from None
         self._folder = folder
 
     def take_trainings(self, other: Trials) -> None:
@@ -309,8 +367,8 @@ class Trials:
             self._folder = self._temporary_folder()
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            for file in other._folder.glob(KEPT):
-                shutil.copyfile(file, self._folder / file.name)
+            for file in filter(files.is_file, other._folder.glob(KEPT)):
+                snapshot.write_bytes(self._folder / file.name, files.read(file))
 
     def _told_apart(self, proposal: Proposal) -> Trained:
         before = None if proposal.begins_from is None else self._trained[proposal.begins_from].key
@@ -334,7 +392,11 @@ class Trials:
         return self._folder / f"{number:06d}-{self._trained[number].key}.snapshot"
 
     def _temporary_folder(self) -> Path:
-        folder = mkdtemp(prefix="naslab-candidates-")
+        with snapshot.disk("making a temporary folder for trainings"):
+            try:
+                folder = mkdtemp(prefix="naslab-candidates-")
+            except FileNotFoundError as error:  # there is no place for any
+                raise OSError(error.errno, error.strerror) from error
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
@@ -342,14 +404,15 @@ class Trials:
         """Remove the oldest trainings that no open proposal begins with, if there are too many."""
         if self._folder is None or not self._folder.is_dir():
             return
-        files: list[tuple[float, int, str]] = []
-        for file in self._folder.glob(KEPT):
-            with suppress(FileNotFoundError):  # a worker may remove one that is damaged
-                found = file.stat()
-                files.append((found.st_mtime, found.st_size, str(file)))
-        used = sum(size for _, size, _ in files)
+        there: list[tuple[float, int, str]] = []
+        with suppress(OSError):
+            for file in self._folder.glob(KEPT):
+                with suppress(OSError):  # a worker may remove one that is damaged
+                    found = files.check_file(file)
+                    there.append((found.st_mtime, found.st_size, str(file)))
+        used = sum(size for _, size, _ in there)
         needed = {str(stage.keep) for proposal, _ in self._open.values() for stage in self._lineage(proposal)[-2:]}
-        for _, size, path in sorted(files):
+        for _, size, path in sorted(there):
             if used <= ROOM:
                 return
             if path not in needed:

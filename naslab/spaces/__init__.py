@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from naslab.errors import SpecError, unknown
-from naslab.registry import named
+from naslab.registry import described, named
 from naslab.spaces.chain import Chain
 from naslab.spaces.chain_skips import ChainSkips
 from naslab.spaces.darts_cell import DartsCell, DartsCellAllEdges
@@ -83,6 +83,7 @@ __all__ = [
 ]
 
 
+@described("a space")
 def from_spec(spec: Mapping[str, Any]) -> Space:
     """The space that `space.spec()` describes, one of naslab's or of the user's own; what is left out has its default.
 

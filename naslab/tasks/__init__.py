@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from naslab.errors import DataError, SpecError, unknown
+from naslab.registry import described
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.bundled import CIFAR10, CIFAR100, Digits, FashionMNIST
 from naslab.tasks.image_set import ImageSet
@@ -21,6 +22,7 @@ TASKS: dict[str, Callable[..., Images]] = {
 """Tasks that can be made again from their spec; one of arrays cannot."""
 
 
+@described("a task")
 def from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Images:
     """The task that said this of itself (`task.spec()`), checked to be the same data.
 

@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 
 from naslab import snapshot
 from naslab.architecture import Architecture
-from naslab.errors import Diverged, RunError, RunPaused, SpecError, whole
+from naslab.errors import Diverged, NaslabError, RunError, RunPaused, SpecError, whole
 from naslab.networks.batch_norm import enough_to_normalise
 from naslab.networks.modes import evaluation_mode
 from naslab.paths import check_writable, path_of
@@ -159,7 +159,7 @@ def train(
     if path is not None:
         training.recognise()
         if os.path.isfile(path):
-            training.load_state(snapshot.read(path), path)
+            training.go_on(snapshot.read(path), path)
         if not training.finished and group.rank == 0:
             check_writable("the checkpoint", path)
     yield from training.history
@@ -388,8 +388,18 @@ class _Training:
             state |= {f"optimizer/{number}/{name}": v for name, v in values.items() if v is not None}
         return state | {f"scaler/{name}": value for name, value in self.scaler.state_dict().items()}
 
-    def load_state(self, state: snapshot.State, path: Path) -> None:
-        """Go on from there; `RunError` if it is of another training."""
+    def go_on(self, state: snapshot.State, path: Path) -> None:
+        """Go on from a checkpoint; `RunError` if it is of another training, or does not make sense."""
+        try:
+            self._load(state, path)
+        except NaslabError:
+            raise
+        except Exception as error:  # its checksum is right, so it was written so
+            raise RunError(
+                f"the checkpoint {path} does not make sense ({type(error).__name__}: {error!s:.200}); give another file"
+            ) from error
+
+    def _load(self, state: snapshot.State, path: Path) -> None:
         if state.get("kind") != "fit":
             raise RunError(f"{path} is a snapshot, but not of a training; give another checkpoint")
         was, now = json.loads(str(state["identity"])), json.loads(json.dumps(self._identity()))
@@ -425,6 +435,12 @@ class _Training:
             slots.setdefault(int(number), {})[slot] = value
         self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.scaler.load_state_dict(parts["scaler"])
+        for parameter, slot in self.optimizer.state.items():
+            if any(value.ndim and value.shape != parameter.shape for value in slot.values()):
+                raise ValueError("the optimizer's state is not of these weights")
+        shapes = {name: tensor.shape for name, tensor in self.network.state_dict().items()}
+        if parts["best"] and {name: tensor.shape for name, tensor in parts["best"].items()} != shapes:
+            raise ValueError("the best weights are not of this network")
         self.best_weights = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
         history = [Epoch(**row) for row in json.loads(str(state["history"]))]
         if len(history) > self.recipe.epochs:
@@ -432,6 +448,8 @@ class _Training:
                 f"the checkpoint {path} is of {len(history)} epochs already, more than epochs={self.recipe.epochs}; "
                 f"give epochs={len(history)} or more, or another file"
             )
+        if [row.epoch for row in history] != list(range(1, len(history) + 1)):
+            raise ValueError("its epochs are not 1, 2, 3, ...")
         self.history = history
 
 

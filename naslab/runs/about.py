@@ -1,0 +1,130 @@
+"""What `run.json` may say. Anybody can write one, with the right checksum; so it is checked before it is used.
+
+Here is checked what is the same for every run: that it is no longer, deeper or larger than a run of any use could be,
+and of the right kinds. What a space, a task, an estimator or a searcher makes of its own part, each of them checks
+(`naslab.registry.described`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from naslab.errors import RunError
+
+DEEPEST = 32
+"""Objects and lists within each other."""
+MOST = 2**22
+"""Items in all."""
+LARGEST = 2**130
+"""Whole numbers: seeds may have 128 bits."""
+LONGEST = 2**20
+"""Characters of a text."""
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "run": str,
+    "spec": dict,
+    "total": int,
+    "task": str,
+    "every": int,
+    "environment": dict,
+    "parent": (dict, type(None)),
+}
+_SPEC_KINDS: dict[str, type | tuple[type, ...]] = {
+    "searcher": str,
+    "hyperparameters": dict,
+    "estimator": dict,
+    "budget": int,
+    "workers": int,
+    "ranking": dict,
+    "race": dict,
+}
+_RACE_KINDS: dict[str, type | tuple[type, ...]] = {
+    "searchers": dict,
+    "estimator": (dict, type(None)),
+    "seeds": list,
+    "budget": (int, float),
+    "cost": str,
+    "truth": (dict, type(None)),
+}
+
+
+def parsed(content: bytes) -> Any:
+    """The JSON, if reading it cannot take much memory; else `ValueError`."""
+    if content.count(b",") + content.count(b"[") + content.count(b"{") > MOST:
+        raise ValueError(f"it has more than {MOST} items")
+    return json.loads(content)
+
+
+def check_about(about: Mapping[str, Any], where: str) -> None:
+    """`RunError` unless that is what a run can say of itself.
+
+    Args:
+        about: what stands in `run.json`, without its checksum.
+        where: the file, for messages.
+    """
+    try:
+        _check_sizes(about, 0)
+        _check_kinds(about, _KINDS, "it", required=True)
+        _check_kinds(about["spec"], _SPEC_KINDS, "its spec", required=False)
+        if not ("searcher" in about["spec"] or "race" in about["spec"]):
+            raise ValueError("its spec has neither 'searcher' nor 'race'")
+        if "race" in about["spec"]:
+            _check_race(about["spec"]["race"])
+        if about["every"] < 1 or about["total"] < 0:
+            raise ValueError("'every' must be at least 1, and 'total' at least 0")
+        if any(not isinstance(value, str | int | float | None) for value in about["environment"].values()):
+            raise ValueError("its environment holds more than numbers and texts")
+        if about["parent"] is not None:
+            _check_kinds(
+                about["parent"], {"path": (str, type(None)), "step": int, "run": str}, "parent", required=False
+            )
+    except ValueError as error:
+        raise RunError(
+            f"{where} does not make sense, although its checksum is right: {error}. It is not as naslab writes it, and "
+            "was left as it is"
+        ) from None
+
+
+def _check_race(race: Mapping[str, Any]) -> None:
+    _check_kinds(race, _RACE_KINDS, "the race", required=True)
+    if not all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in race["seeds"]):
+        raise ValueError("the seeds of a race are whole numbers from 0 up")
+    for name, described in race["searchers"].items():
+        if not isinstance(described, list) or not all(isinstance(one, dict) for one in described):
+            raise ValueError(f"searcher {name!r:.50} of the race is no list of objects")
+        if len(described) != len(race["seeds"]):
+            raise ValueError(
+                f"searcher {name!r:.50} of the race has {len(described)} runners for {len(race['seeds'])} seeds"
+            )
+
+
+def _check_kinds(
+    told: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]], what: str, *, required: bool
+) -> None:
+    for name, kind in kinds.items():
+        if name not in told:
+            if required:
+                raise ValueError(f"{what} says nothing of {name!r}")
+        elif not isinstance(told[name], kind) or isinstance(told[name], bool):
+            raise ValueError(f"{name!r} is {told[name]!r:.50}")
+
+
+def _check_sizes(told: Any, depth: int) -> None:
+    if depth > DEEPEST:
+        raise ValueError(f"objects lie in each other more than {DEEPEST} deep")
+    if isinstance(told, str):
+        if len(told) > LONGEST:
+            raise ValueError(f"a text has {len(told)} characters")
+    elif isinstance(told, int):
+        if abs(told) >= LARGEST:
+            raise ValueError(f"a number has {int(math.log10(abs(told))) + 1} digits")
+    elif isinstance(told, Mapping):
+        for name, value in told.items():
+            _check_sizes(name, depth)
+            _check_sizes(value, depth + 1)
+    elif isinstance(told, list):
+        for value in told:
+            _check_sizes(value, depth + 1)
