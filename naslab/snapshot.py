@@ -126,14 +126,9 @@ def write_bytes(path: str | os.PathLike[str], *parts: bytes) -> None:
 
 @contextmanager
 def disk(what: str) -> Iterator[None]:
-    """For what is done with files that the house keeps for itself: when the disk does not do it, the search pauses.
-
-    That there is no such file is said as it is: whoever keeps files can make them again.
-    """
+    """For what is done with files that the house keeps for itself: when the disk does not do it, the search pauses."""
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
         raise RunPaused(
             f"{what} failed: {error}. No candidate is to blame, and nothing is lost: make room (or mend the disk) and "

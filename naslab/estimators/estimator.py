@@ -129,10 +129,7 @@ class Learning(Estimator, Protocol):
 def scratch() -> Iterator[Path]:
     """A folder for the time of a training. The search pauses where there is no room for one."""
     with snapshot.disk("making a temporary folder"):
-        try:
-            folder = TemporaryDirectory(prefix="naslab-", ignore_cleanup_errors=True)
-        except FileNotFoundError as error:  # there is no place for any
-            raise OSError(error.errno, error.strerror) from error
+        folder = TemporaryDirectory(prefix="naslab-", ignore_cleanup_errors=True)
     with folder as path:
         yield Path(path)
 

@@ -91,7 +91,7 @@ def create(
     states: Mapping[int, State],
     rows: Iterable[Row | Record] = (),
     parent: Mapping[str, Any] | None = None,
-) -> None:
+) -> list[Path]:
     """Make a run folder at `path`, where nothing or an empty folder is.
 
     Args:
@@ -103,6 +103,9 @@ def create(
         states: step -> state; step 0 at least.
         rows: the events to begin with.
         parent: what this is a fork of.
+
+    Returns:
+        The folders above it that had to be made, the innermost first.
     """
     _check_free(path)
     made = [above for above in path.parents if not os.path.lexists(above)]
@@ -156,10 +159,11 @@ def create(
         if there:
             with suppress(OSError):
                 (path / MAKING).unlink(missing_ok=True)
+    return made
 
 
-def unmake(path: Path) -> None:
-    """Take away a run that was made a moment ago, and that nobody has driven yet."""
+def unmake(path: Path, above: Iterable[Path]) -> None:
+    """Take away a run that was made a moment ago and that nobody has driven yet, and the folders made for it."""
     try:
         with FileLock(path / "lock", timeout=0):
             shutil.rmtree(path, ignore_errors=True)
@@ -167,6 +171,7 @@ def unmake(path: Path) -> None:
         return
     except OSError:  # there is not even room for a lock
         shutil.rmtree(path, ignore_errors=True)
+    _unmake(above)
 
 
 def read_about(path: Path, begin: str = "Search(searcher, run=...)") -> dict[str, Any]:

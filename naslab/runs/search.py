@@ -98,7 +98,7 @@ class Search(Iterator[Event]):
             store.save(0, driven.state_dict())
         else:
             path = located(run)
-            create(
+            above = create(
                 path,
                 _spec(driven, ranking),
                 total=driven.total,
@@ -108,7 +108,7 @@ class Search(Iterator[Event]):
             )
             if (older := _driving.pop(_key(path), None)) is not None:
                 older._leave("its folder was removed")
-            store = _entered(path)
+            store = _entered(path, above)
         self._begin(driven, store, snapshot_every, ranking)
         _moving[id(searcher)] = self
 
@@ -421,7 +421,7 @@ class Search(Iterator[Event]):
                 for at, state in states.items():
                     store.save(at, state)
             else:
-                create(
+                above = create(
                     path,
                     self.spec,
                     total=self.total,
@@ -431,7 +431,7 @@ class Search(Iterator[Event]):
                     rows=rows,
                     parent=parent,
                 )
-                store = _entered(path)
+                store = _entered(path, above)
         search = object.__new__(type(self))  # __init__ makes a new run
         search._begin(twin, store, self._every, self.ranking)
         if isinstance(twin, Trials) and isinstance(self.searcher, Trials):
@@ -613,12 +613,12 @@ def _shown(path: Path) -> str:
     return str(path)
 
 
-def _entered(path: Path) -> Folder:
+def _entered(path: Path, above: Sequence[Path]) -> Folder:
     """A run that was made a moment ago. Where it cannot be driven, on a full disk, say, nothing of it is left."""
     try:
         return Folder(path)
     except BaseException:
-        unmake(path)
+        unmake(path, above)
         raise
 
 

@@ -393,10 +393,7 @@ class Trials:
 
     def _temporary_folder(self) -> Path:
         with snapshot.disk("making a temporary folder for trainings"):
-            try:
-                folder = mkdtemp(prefix="naslab-candidates-")
-            except FileNotFoundError as error:  # there is no place for any
-                raise OSError(error.errno, error.strerror) from error
+            folder = mkdtemp(prefix="naslab-candidates-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
