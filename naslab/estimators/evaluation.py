@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from naslab import files, snapshot
 from naslab.architecture import Architecture
-from naslab.errors import RunError, RunPaused, plain
+from naslab.errors import RunError, RunPaused, SnapshotDamaged, plain
 from naslab.estimators.estimator import MOST_FITNESS, Estimator, Kept, Score, Trainable, WrongSetup, cannot_be_told
 from naslab.torch_state import default_torch_state
 
@@ -125,6 +125,9 @@ def _trained(estimator: Any, lineage: Sequence[Stage]) -> Score:
             score = _train(estimator, lineage, place)
         except (RunError, FileNotFoundError) as error:  # what is kept is damaged, of another training, or gone
             source = place if begun else place - 1
+            if isinstance(error, SnapshotDamaged) and source in lost:  # what was written a moment ago
+                with snapshot.disk(f"reading the kept trainings of {lineage[-1].architecture}"):
+                    raise OSError(str(error)) from error
             if not _lost(lineage, place, source, error) or source in lost:
                 raise
             lost.add(source)  # each once, so that there is an end to it

@@ -39,7 +39,7 @@ from naslab.analysis.memory import available
 from naslab.errors import RunError, SnapshotDamaged
 from naslab.events import Event
 from naslab.paths import path_of
-from naslab.runs import environment
+from naslab.runs import acknowledged, environment
 from naslab.runs.about import check_about, parsed
 from naslab.runs.branches import Record, Row
 from naslab.runs.journal import EventsDamaged, Journal
@@ -52,9 +52,9 @@ _MOMENT = "run/moment"
 
 CANDIDATES = "candidates"
 """Name of the folder for trainings of candidates."""
-WRITTEN = ("lock", *(f"events.sqlite{more}" for more in ("", "-wal", "-shm", "-journal")))
+WRITTEN = ("lock", acknowledged.NAME, *(f"events.sqlite{more}" for more in ("", "-wal", "-shm", "-journal")))
 """What is written to while a run is driven. Everything else is replaced as a whole."""
-PARTS = ("run.json", "snapshots", "lock", "making")
+PARTS = ("run.json", "snapshots", "lock", "making", acknowledged.NAME)
 """What else than the journal is in a folder while it is made."""
 SAME_TIME = 5.0
 """Seconds by which two clocks may differ."""
