@@ -11,6 +11,7 @@ import errno
 import math
 import numbers
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -163,6 +164,8 @@ def _lost(lineage: Sequence[Stage], place: int, source: int, error: Exception) -
 
 def _remove(path: Path) -> None:
     with snapshot.disk(f"removing {path}, which cannot be used,"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
         files.remove(path)
 
 

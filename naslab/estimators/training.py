@@ -14,7 +14,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from torch import nn
 from naslab import files, snapshot, spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import device_name
-from naslab.errors import NaslabError, SnapshotDamaged, SpecError, real, whole
+from naslab.errors import NaslabError, RunError, RunPaused, SnapshotDamaged, SpecError, real, whole
 from naslab.estimators.estimator import Kept, Score, UnknownFidelity, scratch
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
@@ -121,16 +122,17 @@ class Training:
                     _copy(begin.path, keep)
                 else:
                     self._inherit(network, architecture, begin.architecture, begin.path)
-            report = fit(
-                network,
-                self._data,
-                recipe=recipe,
-                seed=self._seed,
-                device=self._device,
-                threads=self._threads,
-                checkpoint=keep,
-                progress=False,
-            )
+            with _blameless():
+                report = fit(
+                    network,
+                    self._data,
+                    recipe=recipe,
+                    seed=self._seed,
+                    device=self._device,
+                    threads=self._threads,
+                    checkpoint=keep,
+                    progress=False,
+                )
         accuracies = [row.valid_accuracy or 0.0 for row in report.history]
         figures = {"parameters": report.parameters, "epochs": report.epochs, "seconds": report.seconds}
         figures["train_loss"] = report.history[-1].train_loss
@@ -226,6 +228,19 @@ def _shrunk(task: Any, size: int) -> Any:
         return ImageSet(images, part.labels)
 
     return dataclasses.replace(task, train=shrink(task.train), test=shrink(task.test))
+
+
+@contextmanager
+def _blameless() -> Iterator[None]:
+    """A training for which there is no place pauses the search: its network cannot help it."""
+    try:
+        yield
+    except SnapshotDamaged:
+        raise
+    except RunError as error:
+        if isinstance(error.__cause__, OSError):
+            raise RunPaused(f"{error}. No candidate is to blame, and nothing is lost: call next again") from error
+        raise
 
 
 def _copy(source: Path, keep: Path) -> None:
