@@ -218,7 +218,7 @@ def test_a_fork_that_the_disk_does_not_take_leaves_nothing(tabular, tmp_path, mo
     shutil.rmtree(tmp_path / "calm")
     for number in range(len(calls)):
         with monkeypatch.context() as patched:
-            failed = failing(patched, os, "open", code, every=number + 1, times=1)
+            failing(patched, os, "open", code, every=number + 1, times=1)
             try:
                 tabular.fork(tmp_path / "new" / "run").close()
                 stands = True
