@@ -246,8 +246,8 @@ class Journal:
             raise Superseded(
                 f"another process has written to the run at {self.path.parent}: its events end at number {end[0]}, "
                 f"and here at number {self._last[0]}. Nothing was written here, and what the other wrote stays. Only "
-                "one process may drive a run (was its file 'lock' removed?). What is only in memory here is kept by "
-                f"search.fork(new folder); the run itself goes on with Search.open({str(self.path.parent)!r})"
+                "one process may drive a run (was its file 'lock' removed?): let the other end, and open the "
+                "run again"
             )
 
     @contextmanager

@@ -562,6 +562,8 @@ class Search(Iterator[Event]):
         try:
             yield
             self._sure = True
+        except Superseded as error:
+            raise Superseded(f"{error}. search.fork(new folder) keeps what is only in memory here") from error
         except OSError as error:
             where = self.run or Path()
             if not where.exists() or error.errno == errno.ESTALE:

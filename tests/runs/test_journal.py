@@ -256,7 +256,8 @@ def test_two_drivers_the_second_row_stops_the_first(begin, tmp_path):
     expected = list(second.events)
     for _ in range(2):
         with pytest.raises(
-            RunError, match=r"another process has written to the run .* at number 13, and here at number 8"
+            RunError,
+            match=r"another process has written to the run .* at number 13, and here at number 8.*search.fork\(new",
         ):
             next(first)
     with pytest.raises(RunError, match="another process has written"):

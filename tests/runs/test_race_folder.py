@@ -258,3 +258,23 @@ def test_a_killed_race_goes_on(tmp_path, code):
     with Race.open(run) as race:
         assert 200 <= race.step < 720, "at most a fraction of a second is done again"
         same(race.run(), Race(searchers, TABLE, seeds=range(4), budget=60).run())
+
+
+def test_a_second_driver_stops_the_first(tmp_path):
+    """As when somebody has removed the file `lock`."""
+    first = Race(SEARCHERS, TABLE, seeds=range(2), budget=12, run=tmp_path / "run")
+    for _ in range(7):
+        next(first)
+    (tmp_path / "run" / "lock").unlink()
+    second = Race.open(tmp_path / "run")
+    for _ in range(5):
+        next(second)
+    for _ in range(2):
+        with pytest.raises(
+            RunError, match=r"another process has written to the run .* at number 12, and here at number 7"
+        ):
+            next(first)
+    with pytest.raises(RunError, match="another process has written"):
+        first.close()
+    second.run().close()
+    same(Race.open(tmp_path / "run"), Race(SEARCHERS, TABLE, seeds=range(2), budget=12).run())
