@@ -134,6 +134,8 @@ def what_each_trick_buys(
 @default_torch_state()
 def tricks_of(steps: Steps, rounds: int, threads: int = 1, progress: bool = True) -> list[Bought]:
     """`what_each_trick_buys`, of steps that there are already."""
+    if not hasattr(steps.network, "tricks"):
+        raise SpecError(f"a {type(steps.network).__name__} has no tricks that could be turned off")
     names = [field.name for field in dataclasses.fields(Tricks)]
     settings = {"": Tricks(), **{name: Tricks(**{name: False}) for name in names}, "all": Tricks.none()}
 

@@ -20,8 +20,12 @@ from torch import Tensor, nn
 
 from naslab.errors import SpecError
 from naslab.networks.batch_norm import frozen_statistics
+from naslab.networks.skip_dropout import SkipMasks
 from naslab.operations.stacked import STACKED, Rectified, average_pooled, blended, of_edges, one_pass
 from naslab.operations.tricks import Tricks
+
+SKIP = "skip_connect"
+"""The operation behind which `SkipMasks` drop."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,12 @@ class Mixture:
     """[E, O]."""
     used: list[list[bool]]
     """False where an operation is not to be computed: its weight is exactly 0, and needs no gradient."""
+    masks: SkipMasks | None = None
+    """What is dropped behind skip connections."""
 
     def by_source(self, rows: Sequence[Sequence[int]]) -> list[Mixture]:
         """The same weights, taken apart: one mixture for each list of rows."""
-        return [Mixture(self.weights[list(some)], [self.used[row] for row in some]) for some in rows]
+        return [Mixture(self.weights[list(some)], [self.used[row] for row in some], self.masks) for some in rows]
 
     def edges_that_use(self, column: int) -> list[int]:
         return [edge for edge, used in enumerate(self.used) if used[column]]
@@ -48,10 +54,20 @@ def mixture(weights: Mapping[str, Tensor | Mixture], part: str, edges: int, oper
     if matrix is None or matrix.shape != (edges, operations):
         came = "nothing" if matrix is None else f"shape {tuple(matrix.shape)}"
         raise SpecError(f"the weights of {part!r} must have shape ({edges}, {operations}), got {came}")
-    if isinstance(given, Mixture):
-        return given
-    used = torch.ones_like(matrix, dtype=torch.bool) if matrix.requires_grad else matrix != 0
-    return Mixture(matrix, used.tolist())
+    return as_mixture(given if isinstance(given, Mixture) else matrix)
+
+
+def as_mixture(weights: Tensor | Mixture) -> Mixture:
+    """The weights [E, O] of a part with what is to be computed: all that has a weight, or needs a gradient."""
+    if isinstance(weights, Mixture):
+        return weights
+    used = torch.ones_like(weights, dtype=torch.bool) if weights.requires_grad else weights != 0
+    return Mixture(weights, used.tolist())
+
+
+def takes_mixtures(supernet: nn.Module) -> bool:
+    """Whether a supernet is made of `Leaving`; one of the user's own may be, and else takes weights [E, O] alone."""
+    return any(isinstance(module, Leaving) for module in supernet.modules())
 
 
 def total(terms: Sequence[Tensor]) -> Tensor:
@@ -103,7 +119,15 @@ class Leaving(nn.Module):
                 terms[edge].append(output)
 
         names = [name for name in self.shared if mixture.edges_that_use(self.columns[name])]
-        shared = [self._one_for_all(name, x, tricks) for name in names] if tricks.shared else []
+        masks = mixture.masks if SKIP in self.columns else None
+        drop = None if masks is None else masks.of(self, x.device)
+        if masks is not None and drop is not None and masks.each_edge and SKIP in names:
+            names.remove(SKIP)
+            for edge in mixture.edges_that_use(self.columns[SKIP]):
+                add(
+                    [edge], [mixture.weights[edge, self.columns[SKIP]].to(x) * drop(self._one_for_all(SKIP, x, tricks))]
+                )
+        shared = [self._one_for_all(name, x, tricks, drop) for name in names] if tricks.shared else []
         weight = mixture.weights[:, [self.columns[name] for name in names]].t()  # [S, D]
         # copied: PyTorch's batch normalisation gives wrong gradients for a weight that repeats one number in memory
         scales = mixture.weights.t().unsqueeze(2).expand(-1, -1, self.channels).contiguous().flatten(1)  # [O, D C]
@@ -111,9 +135,12 @@ class Leaving(nn.Module):
         for edges, group in self._groups(mixture, tricks).items():
             of_group = [of_edges(scales[self.columns[name]], self.edges, edges) for name in group]
             state = rectified if tricks.shared else Rectified(x)
-            if any(self.stacked[name]._forward_hooks for name in group):  # they want to see the outputs
-                pairs = zip(group, of_group, strict=True)
-                add(edges, total([self.stacked[n](state, edges, s, tricks) for n, s in pairs]).chunk(len(edges), dim=1))
+            dropped = drop if masks is not None and SKIP in group and not masks.identity_only else None
+            if dropped or any(self.stacked[name]._forward_hooks for name in group):  # they want to see the outputs
+                outputs = [self.stacked[n](state, edges, s, tricks) for n, s in zip(group, of_group, strict=True)]
+                if dropped:
+                    outputs[group.index(SKIP)] = dropped(outputs[group.index(SKIP)])
+                add(edges, total(outputs).chunk(len(edges), dim=1))
                 continue
             convolved = [self.stacked[name].convolved(state, edges, tricks) for name in group]  # type: ignore[operator]
             stacked, norms = zip(*convolved, strict=True)
@@ -133,7 +160,7 @@ class Leaving(nn.Module):
             for name in names:
                 for number, edge in enumerate(mixture.edges_that_use(self.columns[name])):
                     with frozen_statistics(self.shared[name]) if number else nullcontext():
-                        output = self._one_for_all(name, x, tricks)
+                        output = self._one_for_all(name, x, tricks, drop)
                     add([edge], [mixture.weights[edge, self.columns[name]] * output])
         return terms
 
@@ -146,9 +173,13 @@ class Leaving(nn.Module):
                 groups.setdefault(tuple(edges), []).append(name)
         return groups
 
-    def _one_for_all(self, name: str, x: Tensor, tricks: Tricks) -> Tensor:
-        """The output of an operation without parameters: [B, C, H', W']."""
+    def _one_for_all(
+        self, name: str, x: Tensor, tricks: Tricks, drop: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """The output of an operation without parameters: [B, C, H', W']; dropped, if it is a skip connection."""
         operation = self.shared[name]
+        if name == SKIP and drop is not None:
+            return drop(operation(x))
         if not tricks.pooling_by_convolution or x.device.type != "cpu":
             return operation(x)
         for module in operation if isinstance(operation, nn.Sequential) else [operation]:

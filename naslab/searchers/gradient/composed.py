@@ -11,7 +11,8 @@ Everything random is drawn from (seed, what for, step): the two losses of second
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -23,6 +24,7 @@ from naslab.analysis.memory import peak
 from naslab.events import SupernetStep
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
 from naslab.networks.frozen import frozen
+from naslab.networks.mixture import as_mixture
 from naslab.randomness import torch_generator
 from naslab.searchers.bilevel import gradients, standing_at
 from naslab.searchers.gradient.cures import Perturbation, SkipDropout
@@ -152,11 +154,11 @@ class Composed(Frame):
         return {part: one.with_edges(self._edge_shares(part)) for part, one in drawn.items()} if self.edges else drawn
 
     def _forward(self, images: Tensor, drawn: Mapping[str, Drawn], half: str, rates: Mapping[str, float]) -> Tensor:
-        dropping: AbstractContextManager[None] = nullcontext()
+        weights = {part: one.mixture() if self._takes_mixtures else one.weights for part, one in drawn.items()}
         if isinstance(dropout := self._cures.get(SkipDropout), SkipDropout):
-            dropping = dropout.dropping(self.network, rates, (self.seed, "skip", half, self._step))
-        with dropping:
-            return self.network(images, {part: one.mixture() for part, one in drawn.items()})
+            masks = dropout.masks(rates, (self.seed, "skip", half, self._step))
+            weights = {part: replace(as_mixture(given), masks=masks) for part, given in weights.items()}
+        return self.network(images, weights)
 
     def _objective(self, logits: Tensor, labels: Tensor, drawn: Mapping[str, Drawn]) -> Tensor:
         """What the architecture goes down by; for REINFORCE, its gradient is that of the expected reward."""

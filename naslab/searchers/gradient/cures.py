@@ -14,8 +14,7 @@ Watches, at the end of each epoch:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +24,9 @@ from torch import Tensor, nn
 
 from naslab.errors import SpecError, unknown, whole
 from naslab.fields import settle
-from naslab.networks.mixture import Leaving
+from naslab.networks.mixture import SKIP, Leaving, takes_mixtures
 from naslab.networks.operation_costs import COSTS
-from naslab.randomness import seeded
+from naslab.networks.skip_dropout import SkipMasks
 from naslab.searchers.gradient.schedule import Schedule, at_least_zero, positive, share
 
 Weights = Mapping[str, Tensor]
@@ -40,6 +39,10 @@ class Cure(ABC):
     @abstractmethod
     def schedules(self) -> dict[str, Schedule]:
         """What of it may be turned."""
+
+    def check(self, network: nn.Module, searcher: str) -> None:
+        """`SpecError` for a supernet to which it could do nothing; `searcher` is who asks."""
+        return
 
 
 class Penalty(Cure):
@@ -75,6 +78,11 @@ class Resource(Penalty):
 
     def costs(self, network: nn.Module, input_shape: Sequence[int], shapes: Mapping[str, tuple[int, int]]) -> Weights:
         """Part -> [E, O], so that the dearest operations sum to one."""
+        if self.what != "table" and not takes_mixtures(network):
+            raise SpecError(
+                f"what={self.what!r}: of the supernet, a {type(network).__name__}, it is not known what an operation "
+                "costs, as it is not made of naslab.networks.mixture.Leaving; give what='table' and a table of costs"
+            )
         if self.what == "table":
             found = {part: torch.as_tensor(rows, dtype=torch.float32) for part, rows in (self.table or {}).items()}
         else:
@@ -171,24 +179,45 @@ def _as_before(moved: Tensor, before: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class SkipDropout(Cure):
-    """What comes through a skip connection is dropped with a rate that decays as the search goes."""
+    """What comes through a skip connection is dropped, with a rate that decays as the search goes.
+
+    `SkipDropout.published()` is that of the authors of P-DARTS: behind the identity only (not behind the factorized
+    reduction of a reduction cell), every edge with a mask of its own, and with their schedule. The default drops behind
+    both, gives all edges that leave one state the same mask, and falls by equal ratios.
+    """
 
     rate: float = 0.3
     """At the start."""
     rate_end: float = 0.01
-    """At the end; the rate falls by equal ratios, epoch by epoch."""
+    """At the end; the rate falls by equal ratios, epoch by epoch. Without a meaning in the authors' schedule."""
+    schedule: str = "exponential"
+    """Or "p-darts": rate (E - e - 1) / E in the first ten epochs e = 0, ..., 9 of E, then rate exp(-0.2 (e - 10))."""
+    identity_only: bool = False
+    """Whether the skip connections that halve the image are left alone."""
+    each_edge: bool = False
+    """Whether edges that leave one state have masks of their own."""
+
+    @classmethod
+    def published(cls, rate: float = 0.3) -> SkipDropout:
+        """As in the authors' code (chenxin061/pdarts, model_search.py and train_search.py)."""
+        return cls(rate=rate, schedule="p-darts", identity_only=True, each_edge=True)
 
     def __post_init__(self) -> None:
         settle(self)
         for name in ("rate", "rate_end"):
             object.__setattr__(self, name, share(name, positive(name, getattr(self, name))))
+        if self.schedule not in ("exponential", "p-darts"):
+            raise SpecError(unknown("schedule", self.schedule, ("exponential", "p-darts")))
+        for name in ("identity_only", "each_edge"):
+            if not isinstance(getattr(self, name), bool):
+                raise SpecError(f"{name} must be True or False, not {getattr(self, name)!r}")
 
     def schedules(self) -> dict[str, Schedule]:
         return {
             "skip_dropout": Schedule(
                 start=self.rate,
-                end=self.rate_end,
-                shape="exponential",
+                end=0.0 if self.schedule == "p-darts" else self.rate_end,
+                shape=self.schedule,
                 low=0.0,
                 high=0.99,
                 log=False,
@@ -196,25 +225,23 @@ class SkipDropout(Cure):
             )
         }
 
-    @contextmanager
-    def dropping(self, network: nn.Module, rates: Mapping[str, float], words: Sequence[int | str]) -> Iterator[None]:
-        """Inside, skip connections drop; `words` name the draw. Edges that leave one state drop alike."""
+    def check(self, network: nn.Module, searcher: str) -> None:
+        """`SpecError` for a supernet that has no skip connection to drop behind, or none that can be found."""
+        found = [module for module in network.modules() if isinstance(module, Leaving)]
+        if not any(SKIP in (leaving.shared if self.identity_only else leaving.columns) for leaving in found):
+            why = (
+                "its operations hold no 'skip_connect'"
+                if found
+                else "it is not made of naslab.networks.mixture.Leaving"
+            )
+            raise SpecError(
+                f"{searcher}: SkipDropout drops behind skip connections, and in the supernet, a "
+                f"{type(network).__name__}, there are none to be found: {why}; leave it out"
+            )
 
-        def drop(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            return F.dropout(output, rates["skip_dropout"])
-
-        hooks = []
-        for leaving in network.modules():
-            if isinstance(leaving, Leaving):
-                for modules in (leaving.shared, leaving.stacked):
-                    if "skip_connect" in modules:
-                        hooks.append(modules["skip_connect"].register_forward_hook(drop))
-        try:
-            with seeded(*words):
-                yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+    def masks(self, rates: Mapping[str, float], words: Sequence[int | str]) -> SkipMasks:
+        """What is dropped in one forward pass; `words` name it."""
+        return SkipMasks(rates["skip_dropout"], words, identity_only=self.identity_only, each_edge=self.each_edge)
 
 
 # --- watches -------------------------------------------------------------------------------------

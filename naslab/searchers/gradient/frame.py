@@ -20,6 +20,7 @@ from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
 from naslab.errors import DataError, Diverged, SpecError, whole
 from naslab.networks.batch_norm import KeptBuffers, enough_to_normalise
+from naslab.networks.mixture import takes_mixtures
 from naslab.randomness import seeded, torch_generator
 from naslab.searchers.execution import Execution
 from naslab.searchers.gradient.cures import Penalty, Resource, SizeTracking, Watch
@@ -138,6 +139,9 @@ class Frame(SupernetSearcher):
 
         with seeded(seed, "weights"):
             self.network: nn.Module = self.execution.prepare(self._supernet())
+        self._takes_mixtures = takes_mixtures(self.network)
+        for cure in self.parts.cures:
+            cure.check(self.network, self.name)
         self.threads, self.probed = self.execution.settled(self._try)
         shapes = {part: (rows, len(space.operations)) for part, rows in space.edges().items()}
         self.alphas = self._small("alphas", shapes)

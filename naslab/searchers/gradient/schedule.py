@@ -21,7 +21,7 @@ class Schedule:
     end: float | None = None
     """None: it stays as it is."""
     shape: str = "linear"
-    """Or "cosine", or "exponential" (equal ratios, epoch by epoch)."""
+    """Or "cosine", "exponential" (equal ratios, epoch by epoch), or "p-darts" (see `p_darts`)."""
     arrives: bool = False
     """Whether `end` is the value of the last epoch; else it would be that of the epoch after it."""
     low: float
@@ -32,6 +32,9 @@ class Schedule:
 
     def at(self, epoch: int, epochs: int, value: float, since: int) -> float:
         """In this epoch, if the value was set at the epoch `since`."""
+        if self.shape == "p-darts":
+            past = p_darts(since, epochs) if since else 1.0
+            return value * p_darts(epoch, epochs) / past if past else value
         if self.end is None or (value <= self.end if self.start >= self.end else value >= self.end):
             return value
         if self.arrives:
@@ -48,6 +51,17 @@ class Schedule:
 
     def knob(self, value: float) -> Knob:
         return Knob(value=value, low=self.low, high=self.high, log=self.log, description=self.description)
+
+
+P_DARTS_EPOCHS = 10
+"""In which the authors of P-DARTS train the weights alone, while the rate of dropout falls evenly."""
+
+
+def p_darts(epoch: int, epochs: int) -> float:
+    """The share of its rate that P-DARTS' dropout has in an epoch, counted from 0 (Chen et al. 2019, their code)."""
+    if epoch < P_DARTS_EPOCHS:
+        return (epochs - epoch - 1) / epochs
+    return math.exp(-0.2 * (epoch - P_DARTS_EPOCHS))
 
 
 def positive(name: str, value: object) -> float:
