@@ -7,6 +7,7 @@ folder, as archives unpack. Hidden files and what systems leave behind is left o
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +28,8 @@ ROLES = {
     "validation": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-"""Names of folders, in any case, that hold a part of the data and are no classes."""
+"""Names of folders, in any case, that hold a part of the data and are no classes; `FILLERS` may stand beside them."""
+FILLERS = ("set", "data", "images")
 LITTER = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__")
 """Folders that systems make. Hidden ones, whose names begin with a dot, need no list."""
 NAMED = 10
@@ -98,9 +100,9 @@ def look(path: str | os.PathLike[str]) -> Found:
     top = _unwrapped(_walk(folder, folder, (), left_out))
     roles: dict[str, list[_Node]] = {role: [] for role in ROLES}
     for name, node in top.folders.items():
-        for role, names in ROLES.items():
-            if name.lower() in names and node.holds_pictures:
-                roles[role].append(node)
+        role = _role(name)
+        if role is not None and node.holds_pictures:
+            roles[role].append(node)
     present = {role: nodes[0] for role, nodes in roles.items() if nodes}
     if "train" in present and len(present) > 1:
         for role, nodes in roles.items():
@@ -121,6 +123,12 @@ def look(path: str | os.PathLike[str]) -> Found:
                 f"only one has {sorted(set(part.classes) ^ set(first.classes))}"
             )
     return Found(parts, tuple(left_out))
+
+
+def _role(name: str) -> str | None:
+    """Which part of the data a folder of this name holds: `Training_Set` is "train", and `test tubes` is none."""
+    words = [word for word in re.split(r"[\W_]+", name.lower()) if word not in FILLERS]
+    return next((role for role, names in ROLES.items() if len(words) == 1 and words[0] in names), None)
 
 
 def _walk(path: Path, top: Path, above: tuple[str, ...], left_out: list[str]) -> _Node:

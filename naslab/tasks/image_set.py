@@ -55,7 +55,7 @@ class ImageSet:
 
     def take(self, indices: Tensor) -> ImageSet:
         """The examples at `indices`, copied."""
-        return ImageSet(self.images[indices], self.labels[indices])
+        return ImageSet(self.images[indices].contiguous(), self.labels[indices])
 
 
 def mean_and_std(channel: Tensor) -> tuple[float, float]:

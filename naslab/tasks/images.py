@@ -142,7 +142,7 @@ class Images:
         if test is not None:
             read.append(arrays.images(test[0], "test x", asked))
             labels.append((test[1], "test y"))
-        read = [part._replace(images=part.images.contiguous().clone()) for part in read]
+            read = [part._replace(images=part.images.contiguous().clone()) for part in read]  # a split copies anyway
         return cls._of(
             read,
             labels,

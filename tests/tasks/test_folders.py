@@ -33,7 +33,14 @@ def fill(folder, count=4, names=("ants", "bees"), suffix=".png"):
 
 @pytest.mark.parametrize(
     ("train", "test"),
-    [("train", "val"), ("Training", "Validation"), ("TRAIN", "valid"), ("train", "test"), ("training", "TESTING")],
+    [
+        ("train", "val"),
+        ("Training", "Validation"),
+        ("TRAIN", "valid"),
+        ("train", "test"),
+        ("training", "TESTING"),
+        ("training_set", "Test-Set"),
+    ],
 )
 @pytest.mark.parametrize("inside", ["", "photos", "photos/photos"])
 def test_two_parts_are_learnt_from_and_tested_on(tmp_path, train, test, inside):
@@ -130,9 +137,10 @@ def test_a_file_is_no_folder(tmp_path):
         Images.from_folder(tmp_path / "photos.zip")
 
 
-def test_a_class_may_be_called_train(tmp_path):
-    fill(tmp_path, names=("train", "bus", "car"))
-    assert Images.from_folder(tmp_path).class_names == ("bus", "car", "train")
+@pytest.mark.parametrize("names", [("bus", "car", "train"), ("test tubes", "train sets", "val")])
+def test_a_class_may_be_called_train(tmp_path, names):
+    fill(tmp_path, names=names)
+    assert Images.from_folder(tmp_path).class_names == names
 
 
 def test_folders_beside_the_parts_are_left_out_and_empty_parts_are_none(tmp_path):

@@ -73,6 +73,9 @@ def test_of_a_class_with_one_image_one_is_told(way):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Images.from_arrays(X[:4], np.arange(4), classes=10)  # said to be wanted
+    with pytest.warns(UserWarning, match=r"is read as|too few images") as caught:
+        Images.from_arrays(X[:21, ..., None], labels, class_names="abcd")
+    assert [str(warning.message).split()[0] for warning in caught] == ["x", "a"], "the layout and the class"
 
 
 def test_of_a_class_with_one_picture_one_is_told(tmp_path):
