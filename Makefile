@@ -1,6 +1,6 @@
 # make lab    set everything up and open the first notebook
 # make test   set everything up and pass all tests
-# Both work on a fresh machine with Python 3.11 or newer and make.
+# Both work on a fresh machine with Python 3.11.1 or newer and make.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -23,7 +23,7 @@ help:
 	@echo "make bench-reliability  kills and hostile input in long sizes, about an hour"
 
 $(READY): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "naslab needs Python 3.11 or newer; this is $$($(PYTHON) --version). Say which one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 1))' || { echo "naslab needs Python 3.11.1 or newer; this is $$($(PYTHON) --version). Say which one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --progress-bar off -e '.[lab,dev]'
 	touch $@

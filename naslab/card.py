@@ -7,7 +7,6 @@ https://arxiv.org/abs/1909.02453; Li & Talwalkar 2020, https://arxiv.org/abs/190
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
 import statistics as plain
@@ -15,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from naslab import statistics
+from naslab import markup, statistics
 from naslab.errors import SpecError, unknown
 from naslab.immutable import Record
 
@@ -103,52 +102,38 @@ class Card(Record):
         return [*lines, *(f"warning: {text}" for text in self.warnings), *(f"note: {text}" for text in self.notes)]
 
     def _repr_html_(self) -> str:
-        escape = html.escape
-        cell = '<td style="text-align: left; padding: 1px 14px 1px 0">{}</td>'
-        rows = "".join(
-            "<tr>"
-            + "".join(
-                cell.format(escape(text))
-                for text in (
-                    self._label(entry),
-                    str(entry.samples),
-                    self._number(entry.mean),
-                    self._interval(entry),
-                    *([entry.budget] if self._priced else []),
-                )
-            )
-            + "</tr>"
+        root = markup.element("div", class_="naslab-card-of-honesty")
+        markup.add(root, "b", self.what)
+        markup.tail(root, "; more is better")
+        groups = [
+            (self._label(entry), str(entry.samples), self._number(entry.mean), self._interval(entry), entry.budget)
             for entry in self.entries
+        ]
+        columns = 5 if self._priced else 4
+        _table(
+            root, ("group", "samples", "mean", "95 % interval", "budget")[:columns], [row[:columns] for row in groups]
         )
-        pairs = "".join(
-            "<tr>"
-            + "".join(
-                cell.format(escape(text))
-                for text in (
+        if self.pairs:
+            rows = [
+                (
                     f"{pair.first} − {pair.second}",
                     self._signed(pair.difference),
                     f"{pair.superiority:.2f}",
                     _p(pair.p),
                     pair.verdict,
                 )
-            )
-            + "</tr>"
-            for pair in self.pairs
-        )
-        warned = "".join(
-            '<div style="border-left: 3px solid #d55e00; padding: 2px 8px; margin: 3px 0">'
-            f"<b>warning</b> {escape(text)}</div>"
-            for text in self.warnings
-        )
-        noted = "".join(f'<div style="opacity: 0.75; padding: 1px 0">{escape(text)}</div>' for text in self.notes)
-        head = _row(("group", "samples", "mean", "95 % interval", *(["budget"] if self._priced else [])))
-        pair_head = _row(("pair", "difference", "P(first better)", "p", "verdict"))
-        test = escape(f"p: {self.test}, two-sided, Holm-corrected over {len(self.pairs)}")
-        paired = f"<table>{pair_head}{pairs}</table><div style='opacity: 0.75'>{test}</div>" if pairs else ""
-        return (
-            f'<div class="naslab-card-of-honesty"><b>{escape(self.what)}</b>; more is better'
-            f"<table>{head}{rows}</table>{paired}{warned}{noted}</div>"
-        )
+                for pair in self.pairs
+            ]
+            _table(root, ("pair", "difference", "P(first better)", "p", "verdict"), rows)
+            test = f"p: {self.test}, two-sided, Holm-corrected over {len(self.pairs)}"
+            markup.add(root, "div", test, style="opacity: 0.75")
+        for text in self.warnings:
+            warned = markup.add(root, "div", style="border-left: 3px solid #d55e00; padding: 2px 8px; margin: 3px 0")
+            markup.add(warned, "b", "warning")
+            markup.tail(warned, f" {text}")
+        for text in self.notes:
+            markup.add(root, "div", text, style="opacity: 0.75; padding: 1px 0")
+        return markup.html_of(root)
 
     @property
     def _priced(self) -> bool:
@@ -159,13 +144,18 @@ class Card(Record):
         return f"{entry.name} (baseline)" if entry.name == self.baseline else entry.name
 
     def _number(self, value: float) -> str:
-        return "-" if math.isnan(value) else f"{value:.{self.digits}f}"
+        return "-" if math.isnan(value) else format(value, self._form(value))
 
     def _signed(self, value: float) -> str:
-        return f"{value:+.{self.digits}f}"
+        return format(value, f"+{self._form(value)}")
 
     def _interval(self, entry: Entry) -> str:
-        return "-" if math.isnan(entry.low) else f"{entry.low:.{self.digits}f}..{entry.high:.{self.digits}f}"
+        return "-" if math.isnan(entry.low) else f"{self._number(entry.low)}..{self._number(entry.high)}"
+
+    def _form(self, value: float) -> str:
+        """So many digits after the point; for numbers of which that says nothing, or too much, so many in all."""
+        plain = value == 0 or 0.5 * 10**-self.digits <= abs(value) < 1e7
+        return f".{self.digits}f" if plain else f".{self.digits + 1}g"
 
 
 def card(
@@ -277,12 +267,12 @@ def _warnings(
     return found
 
 
-def _row(cells: Sequence[str]) -> str:
-    return (
-        "<tr>"
-        + "".join(f'<th style="text-align: left; padding: 1px 14px 1px 0">{html.escape(text)}</th>' for text in cells)
-        + "</tr>"
-    )
+def _table(root: markup.Element, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table, style = markup.add(root, "table"), "text-align: left; padding: 1px 14px 1px 0"
+    for tag, cells in (("th", head), *(("td", row) for row in rows)):
+        line = markup.add(table, "tr")
+        for text in cells:
+            markup.add(line, tag, text, style=style)
 
 
 def _p(value: float) -> str:

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+MOST_NAMES = 200
+"""Names that a message lists."""
+
 
 class NaslabError(Exception):
     """Root of every error that naslab raises on purpose."""
@@ -43,12 +46,19 @@ class RunPaused(NaslabError, RuntimeError):
 
 def unknown(what: str, came: object, known: Iterable[object]) -> str:
     """The sentence for a name that does not exist, with the nearest one that does."""
-    names = [str(name) for name in known]
+    names = [_brief(str(name)) for name in known]
+    said = _brief(repr(came))
     if not names:
-        return f"unknown {what} {came!r}; there is none"
-    near = difflib.get_close_matches(str(came), names, n=1)
+        return f"unknown {what} {said}; there is none"
+    near = difflib.get_close_matches(_brief(str(came)), names[:MOST_NAMES], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"unknown {what} {came!r}{hint} known: {', '.join(names)}"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"unknown {what} {said}{hint} known: {', '.join(names[:MOST_NAMES])}{more}"
+
+
+def _brief(text: str) -> str:
+    """A name as it stands in a sentence: the header of somebody's table may be longer than anybody reads."""
+    return text if len(text) <= 120 else f"{text[:80]}…{text[-39:]}"
 
 
 def plain(value: Any) -> Any:

@@ -37,8 +37,10 @@ DATA_SETS = {
 }
 """Data set -> the run that test accuracies are of, the split of them, and the run that validation accuracies are of."""
 EPOCHS = (200, 12)
-MAX_BYTES = 16 * 2**20
+MAX_BYTES = 4 * 2**20
 """Of one file when it is unpacked; the official ones are a third of a megabyte."""
+ROOM = 64 * 2**20
+"""Bytes of memory that what is in one file may take."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -187,7 +189,7 @@ def _cell(
     data: bytes, number: int, file: Path
 ) -> tuple[Architecture, tuple[Curve, ...], dict[str, tuple[float, float]]]:
     """The cell, its trainings, and for each run its parameters and multiply-adds."""
-    content = pickled.read(unpacked(data, str(file)), str(file))
+    content = pickled.read(unpacked(data, str(file)), str(file), ROOM)
     curves, costs, written = [], {}, ""
     try:
         for epochs in EPOCHS:

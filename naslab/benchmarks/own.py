@@ -17,6 +17,7 @@ import itertools
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ GUESSED_MIN = frozenset(
     | {"average_hw_metric"}
 )
 """Last words of the columns of which little was wanted before directions were said; of all others much was."""
+MAX_COLUMNS = 10_000
 SEPARATORS = ",;\t"
 """Of fields; that which the header has most of. Spreadsheets write `;` where the decimal point is a comma."""
 
@@ -232,7 +234,9 @@ def _chosen(
 ) -> tuple[str, ...]:
     """The columns to read as metrics."""
     at = f"{path}, line 1"
-    if twice := sorted({name for name in header if header.count(name) > 1}):
+    if len(header) > MAX_COLUMNS:
+        raise DataError(f"{at}: {len(header)} columns; a table has {MAX_COLUMNS} at most")
+    if twice := sorted(name for name, count in Counter(header).items() if count > 1):
         raise DataError(f"{at}: the column {twice[0]!r} stands there twice; give each a name of its own")
     if metrics is not None and (isinstance(metrics, str) or not isinstance(metrics, Iterable)):
         column = metrics if isinstance(metrics, str) else objective

@@ -5,6 +5,10 @@ bytes, lists, tuples, sets and dictionaries. Of the instructions that would find
 by name, and what it calls is its own: `collections.OrderedDict()` is a dictionary, `_codecs.encode(text, "latin1")`
 bytes, `numpy.dtype(code)` a kind of number, and `numpy.core.multiarray.scalar(dtype, bytes)` a number. Everything else
 is refused by its name. Nothing is imported, no attribute is set, and the module `pickle` has no part in it.
+
+A few bytes can ask for much: one byte for an empty set, a few for another copy of a long text, and packed data is
+smaller still. So the machine has room for so many bytes, counts what each instruction takes before it is done, and
+refuses what would be endless to walk through: lists that hold themselves, or one another many times over.
 """
 
 from __future__ import annotations
@@ -32,6 +36,19 @@ MAX_DIGITS = 64
 """Bytes of the longest whole number that is read."""
 MAX_CONTAINERS = 1_000_000
 """How many lists, tuples, sets and dictionaries are made: an empty one takes a byte to write, and sixty in memory."""
+MAX_ROOM = 2**30
+"""Bytes of memory at most, whatever the size of the pickle."""
+LEAST_ROOM, ROOM_A_BYTE = 16 * 2**20, 64
+"""Room of a pickle, if the reader says nothing else: so many bytes, and so many more for each byte of it."""
+MAX_DEPTH = 100
+"""Of lists in lists in ...; the published files have less than ten."""
+MAX_PARTS = 20_000_000
+"""Of the whole, where something that stands there twice counts twice."""
+MAX_KEY = 2**61 - 2
+"""Of a whole number as a key: larger ones can be made to have one hash, and a dictionary of those takes for ever."""
+SLOT, NUMBER, TEXT, CONTAINER, SET, ENTRY = 8, 32, 80, 72, 224, 104
+"""Bytes that a place in a list takes, a number, an empty text, an empty container, an empty set, and an entry of a
+dictionary."""
 
 
 class Refused(Exception):
@@ -80,7 +97,23 @@ def key(value: Any) -> Any:
     for part in value if type(value) is tuple else (value,):
         if not isinstance(part, str | int | float | bytes | None):
             raise Refused("a key that is neither text nor number")
+        if isinstance(part, int | float) and not abs(part) <= MAX_KEY:
+            raise Refused("a key that is too large a number")
     return value
+
+
+def check_walk(value: Any) -> None:
+    """`Refused` if whoever walks through the value would come to no end: it holds itself, or something many times."""
+    parts, levels = 0, [iter((value,))]
+    while levels:
+        part = next(levels[-1], MARK)
+        if part is MARK:
+            levels.pop()
+        elif isinstance(part, list | tuple | set | frozenset | dict):
+            parts += len(part)
+            if len(levels) > MAX_DEPTH or parts > MAX_PARTS:
+                raise Refused("lists in lists that never end")
+            levels.append(iter(part.values() if isinstance(part, dict) else part))
 
 
 CALLS: dict[Name, Callable[..., Any]] = {
@@ -92,14 +125,19 @@ CALLS: dict[Name, Callable[..., Any]] = {
 }
 
 
-def read(data: bytes, what: str) -> Any:
+def read(data: bytes, what: str, room: int | None = None) -> Any:
     """What is pickled in `data`. Raises `DataError`, and nothing else, on anything but plain data.
 
     Args:
         what: the data is from, for the message.
+        room: bytes of memory that it may take.
     """
+    if room is None:
+        room = min(MAX_ROOM, LEAST_ROOM + ROOM_A_BYTE * len(data))
     try:
-        return _Machine(data).run()
+        value = _Machine(data, room).run()
+        check_walk(value)
+        return value
     except Refused as error:
         raise DataError(f"{what} is not read: it holds {error}, and only plain data is accepted") from None
     except (IndexError, struct.error):
@@ -111,8 +149,9 @@ def read(data: bytes, what: str) -> Any:
 class _Machine:
     """The stack, the memo and the place in the program."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, room: int) -> None:
         self.data, self.place = data, 0
+        self.room = self.given = room
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.containers = 0
@@ -141,14 +180,35 @@ class _Machine:
         end = self.data.index(b"\n", self.place)
         return self.take(end + 1 - self.place)[:-1].decode("ascii")
 
+    def spend(self, count: int) -> None:
+        """Take some of the room, before what needs it is made."""
+        self.room -= count
+        if self.room < 0:
+            raise Refused(f"more than {self.given} bytes of memory have room for")
+
     def push(self, value: Any) -> None:
+        self.spend(SLOT)
         self.stack.append(value)
+
+    def push_number(self, form: str) -> None:
+        self.spend(NUMBER)
+        self.push(self.number(form))
+
+    def push_text(self, length: str, encoding: str | None) -> None:
+        """Text, or bytes without an encoding, after their length."""
+        count = self.number(length)
+        if count > len(self.data) - self.place:
+            raise IndexError
+        self.spend(TEXT + (count if encoding != "utf-8" else 4 * count))  # a character may take four bytes
+        taken = self.take(count)
+        self.push(taken if encoding is None else taken.decode(encoding))
 
     def push_new(self, container: Any) -> None:
         self.containers += 1
         if self.containers > MAX_CONTAINERS:
             raise Refused(f"more than {MAX_CONTAINERS} lists and dictionaries")
-        self.stack.append(container)
+        self.spend(SET if isinstance(container, set | frozenset) else CONTAINER)
+        self.push(container)
 
     def since_mark(self) -> list[Any]:
         place = len(self.stack) - 1
@@ -168,19 +228,32 @@ class _Machine:
     def set_items(self, values: list[Any]) -> None:
         if not isinstance(self.stack[-1], dict):
             raise TypeError
+        self.spend_on_keys(values[::2])
         self.stack[-1].update(zip(map(key, values[::2]), values[1::2], strict=True))
 
     def add_items(self, values: list[Any]) -> None:
         if not isinstance(self.stack[-1], set):
             raise TypeError
+        self.spend_on_keys(values)
         self.stack[-1].update(map(key, values))
+
+    def spend_on_keys(self, keys: list[Any]) -> None:
+        """Of entries; a tuple is hashed anew each time, so that its length is spent each time."""
+        self.spend(sum(ENTRY + (SLOT * len(each) if type(each) is tuple else 0) for each in keys))
+
+    def frozen_set(self) -> None:
+        values = self.since_mark()
+        self.spend_on_keys(values)
+        self.push_new(frozenset(map(key, values)))
 
     def long(self, length: int) -> None:
         if not 0 <= length <= MAX_DIGITS:
             raise Refused(f"a whole number of {length} bytes")
+        self.spend(NUMBER + length)
         self.push(int.from_bytes(self.take(length), "little", signed=True))
 
     def remember(self, key: int) -> None:
+        self.spend(ENTRY)
         self.memo[key] = self.stack[-1]
 
     def name(self, module: Any, name: Any) -> None:
@@ -202,6 +275,7 @@ class _Machine:
             or (called.module == "collections" and arguments)
         ):
             raise Refused("a call of what cannot be called")
+        self.spend(TEXT + sum(len(each) for each in arguments if isinstance(each, str | bytes)))
         self.push_new(CALLS[called](*arguments))
 
     def build(self) -> None:
@@ -230,20 +304,20 @@ INSTRUCTIONS: dict[bytes, Callable[[_Machine], Any]] = {
     b"N": lambda m: m.push(None),
     b"\x88": lambda m: m.push(True),
     b"\x89": lambda m: m.push(False),
-    b"K": lambda m: m.push(m.number("<B")),
-    b"M": lambda m: m.push(m.number("<H")),
-    b"J": lambda m: m.push(m.number("<i")),
+    b"K": lambda m: m.push_number("<B"),
+    b"M": lambda m: m.push_number("<H"),
+    b"J": lambda m: m.push_number("<i"),
     b"\x8a": lambda m: m.long(m.number("<B")),
     b"\x8b": lambda m: m.long(m.number("<i")),
-    b"G": lambda m: m.push(m.number(">d")),
-    b"X": lambda m: m.push(m.take(m.number("<I")).decode("utf-8")),
-    b"\x8c": lambda m: m.push(m.take(m.number("<B")).decode("utf-8")),
-    b"\x8d": lambda m: m.push(m.take(m.number("<Q")).decode("utf-8")),
-    b"B": lambda m: m.push(m.take(m.number("<I"))),
-    b"C": lambda m: m.push(m.take(m.number("<B"))),
-    b"\x8e": lambda m: m.push(m.take(m.number("<Q"))),
-    b"T": lambda m: m.push(m.take(m.number("<I")).decode("ascii")),  # texts of Python 2
-    b"U": lambda m: m.push(m.take(m.number("<B")).decode("ascii")),
+    b"G": lambda m: m.push_number(">d"),
+    b"X": lambda m: m.push_text("<I", "utf-8"),
+    b"\x8c": lambda m: m.push_text("<B", "utf-8"),
+    b"\x8d": lambda m: m.push_text("<Q", "utf-8"),
+    b"B": lambda m: m.push_text("<I", None),
+    b"C": lambda m: m.push_text("<B", None),
+    b"\x8e": lambda m: m.push_text("<Q", None),
+    b"T": lambda m: m.push_text("<I", "ascii"),  # texts of Python 2
+    b"U": lambda m: m.push_text("<B", "ascii"),
     b"]": lambda m: m.push_new([]),
     b"a": lambda m: m.extend([m.stack.pop()]),
     b"e": lambda m: m.extend(m.since_mark()),
@@ -252,7 +326,7 @@ INSTRUCTIONS: dict[bytes, Callable[[_Machine], Any]] = {
     b"u": lambda m: m.set_items(m.since_mark()),
     b"\x8f": lambda m: m.push_new(set()),
     b"\x90": lambda m: m.add_items(m.since_mark()),
-    b"\x91": lambda m: m.push_new(frozenset(map(key, m.since_mark()))),
+    b"\x91": lambda m: m.frozen_set(),
     b")": lambda m: m.push(()),
     b"t": lambda m: m.push_new(tuple(m.since_mark())),
     b"\x85": lambda m: m.tuple_of(1),

@@ -16,8 +16,8 @@ from typing import BinaryIO
 from naslab import files
 from naslab.errors import DataError
 
-MAX_RECORD = 2**20
-"""Bytes; the records of NAS-Bench-101 have some hundreds."""
+MAX_RECORD = 2**17
+"""Bytes; the records of NAS-Bench-101 have some hundreds. What is made of one takes up to a hundred times as much."""
 
 
 def _table() -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from naslab import estimators
+from naslab import estimators, markup
 from naslab.analysis.curves import Band, band, summed_up
 from naslab.architecture import Architecture
 from naslab.card import Card, card
@@ -482,7 +482,7 @@ class Race:
         return f"{head}\n{self.card}" if self.step else head
 
     def _repr_html_(self) -> str:
-        return self.card._repr_html_() if self.step else f"<pre>{self!r}</pre>".replace("'", "")
+        return self.card._repr_html_() if self.step else markup.html_of(markup.element("pre", repr(self)))
 
     # --- within ----------------------------------------------------------------------------------
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import io
 import math
 import os
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from naslab import data
+from naslab import data, files, reading
 from naslab.errors import DataError
 from naslab.paths import path_of
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.images import Images
 
 Root = str | os.PathLike[str]
+MAX_BYTES = 2**28
+"""Of an idx file, unpacked; the largest of Fashion-MNIST has 47 million."""
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
@@ -135,10 +135,11 @@ def _idx(folder: Path, name: str) -> np.ndarray:
     """Array of unsigned bytes in an idx file (LeCun), gzipped or not: 0 0 8 rank, each size as big-endian int32."""
     path = folder / name if (folder / name).is_file() else folder / f"{name}.gz"
     try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        content = files.read(path, MAX_BYTES, links=True)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    if path.suffix == ".gz":
+        content = reading.gunzipped(content, MAX_BYTES, str(path))
     rank = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
     if not rank or len(content) < 4 + 4 * rank:
         raise DataError(f"{path} is not an idx file of bytes; it begins with {content[:4]!r}")

@@ -50,7 +50,7 @@ class Line:
 
     def rows(self, place):
         track = self.compare.view.tracks[place]
-        return np.frombuffer(self.sent[-1][1][place], "<f4").reshape(-1, track.width)
+        return np.frombuffer(self.sent[-1][1][place], "<f8").reshape(-1, track.width)
 
 
 @pytest.fixture

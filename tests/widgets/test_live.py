@@ -34,7 +34,7 @@ class Wire:
         return self.view.publish({**STATUS, **status})
 
     def rows(self, number=-1):
-        return np.frombuffer(self.sent[number][1], "<f4").reshape(-1, self.width)
+        return np.frombuffer(self.sent[number][1], "<f8").reshape(-1, self.width)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ class Line:
         return self.canvas.publish(kind, {"step": self.race.step, "kind": kind})
 
     def rows(self):
-        return np.frombuffer(self.sent[-1][1], "<f4").reshape(-1, 8)
+        return np.frombuffer(self.sent[-1][1], "<f8").reshape(-1, 8)
 
 
 @pytest.fixture

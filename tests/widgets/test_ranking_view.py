@@ -85,7 +85,7 @@ class Told:
 
     def floats(self, place):
         buffer = self.sent[-1][1][place]
-        return np.array(struct.unpack(f"<{len(buffer) // 4}f", buffer), dtype=np.float32)
+        return np.array(struct.unpack(f"<{len(buffer) // 8}d", buffer))
 
 
 @pytest.fixture
@@ -102,10 +102,10 @@ def test_rows_are_what_the_events_say(told, ranking, events):
     event = events[-2]
     assert isinstance(event, Ranked)
     expected = [50.0, *event.kendall, *event.spearman, *event.overlap, *event.regret]
-    assert rows[-1, : len(expected)].tolist() == np.float32(expected).tolist()
+    assert rows[-1, : len(expected)].tolist() == expected
     best = [event.best_score, event.best_truth, event.best_rank, event.best_regret]
-    assert rows[-1, HEAD - 4 : HEAD].tolist() == np.float32(best).tolist()
-    assert rows[-1, HEAD:].tolist() == np.float32(event.scores).tolist()
+    assert rows[-1, HEAD - 4 : HEAD].tolist() == best
+    assert rows[-1, HEAD:].tolist() == list(event.scores)
     assert rows[:, 0].tolist() == [10, 20, 30, 40, 50]
     about = told.view.description
     assert [about["columns"][name] for name in FIGURES] == [1, 4, 7, 10]
@@ -123,7 +123,7 @@ def test_the_path_of_what_would_be_derived_and_its_turn(told, ranking, events):
     path = told.floats(0).reshape(3, 4)
     assert path[:, 0].tolist() == [1, 10, FALL]
     cells = [table.at(6), table.best().architecture, table.at(SKIPS)]
-    assert path[:, 1].tolist() == np.float32([table.query(cell).test_accuracy for cell in cells]).tolist()
+    assert path[:, 1].tolist() == [table.query(cell).test_accuracy for cell in cells]
     assert path[:, 2].tolist() == [table.rank(cell) for cell in cells]
     found = told.sent[0][0]["status"]["turn"]
     assert (found["step"], found["after"]) == (FALL, pytest.approx(54.30, abs=0.01))

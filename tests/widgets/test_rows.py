@@ -12,10 +12,10 @@ def test_a_row_holds_the_event_where_the_description_says(tiny):
     rows = RowFormat(space)
     row, told = rows.row(event), rows.description()
     json.dumps(told)
-    assert row.dtype == np.float32
+    assert row.dtype == np.float64
     assert len(row) == told["width"] == 1 + 7 + 2 * 9 * 9
     assert row[0] == 77
-    assert row[told["metrics"]["valid_loss"]] == np.float32(event.valid_loss)
+    assert row[told["metrics"]["valid_loss"]] == event.valid_loss
     kept = space.one_hot(event.best)
     for part in told["parts"]:
         values = row[part["probabilities"] : part["kept"]].reshape(9, 8)
@@ -38,7 +38,7 @@ def test_labels_belong_to_their_rows(tiny):
 def test_a_long_history_is_thinned_evenly_and_keeps_its_end(steps):
     history = History(width=3, limit=2000)
     for step in range(1, steps + 1):
-        history.append(np.array([step, step % 7, 0], np.float32))
+        history.append(np.array([step, step % 7, 0]))
     rows = history.rows()
     assert rows.shape[1] == 3
     assert min(steps, 1000) <= len(rows) <= 2000

@@ -44,7 +44,7 @@ class Wire:
         content, buffers = self.sent[number]
         for head, buffer in zip(content["tables"], buffers, strict=True):
             if head["name"] == name:
-                return np.frombuffer(buffer, "<f4").reshape(-1, head["width"])
+                return np.frombuffer(buffer, "<f8").reshape(-1, head["width"])
         return None
 
     def steps(self, name="trials", number=-1):
@@ -134,7 +134,7 @@ def test_a_click_is_answered_with_the_picture_the_choices_and_all_ancestors(wire
     wire.view.take(evaluated(1), evaluated(2, parents=(1,)), evaluated(3), evaluated(4, parents=(2, 3)))
     wire.hear(type="select", number=4, chosen=True)
     (content, buffers) = wire.answers[-1]
-    rows = np.frombuffer(buffers[0], "<f4").reshape(-1, len(AT))
+    rows = np.frombuffer(buffers[0], "<f8").reshape(-1, len(AT))
     assert rows[:, AT["number"]].tolist() == [4, 2, 3, 1]
     assert content["picture"].startswith("<svg")
     assert content["choices"][0] == ["cell/1/from_0", "avg_pool_3x3"]

@@ -18,7 +18,7 @@ from naslab.errors import NaslabError, SpecError, unknown, whole
 from naslab.searchers import Trials
 from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.compare_watch import CompareWatch
-from naslab_widgets.figures.svg import Drawing
+from naslab_widgets.figures.svg import Drawing, short
 from naslab_widgets.knobs import Sliders
 from naslab_widgets.lab import button, claim, drivable, enable, sentence
 from naslab_widgets.later import Later, after
@@ -156,7 +156,7 @@ class Compare(Steered):
         self._knobs = {name: Sliders(search, self._complain) for name, search in found.items()}
         drawer = ipywidgets.Accordion(
             children=[ipywidgets.HBox(list(knobs.sliders.values())) for knobs in self._knobs.values()],
-            titles=[f"knobs of {name}" for name in found],
+            titles=[f"knobs of {short(name)}" for name in found],
         ).add_class("naslab-drawer")
         strip = ipywidgets.HBox([*self._buttons.values(), self._axis]).add_class("naslab-strip")
         self.panel = ipywidgets.VBox([strip, self.view, drawer]).add_class("naslab-lab")

@@ -1,4 +1,4 @@
-"""The view of several searches side by side: one widget, fed with rows of float32 of each (`naslab_widgets.tracks`)."""
+"""The view of several searches side by side: one widget, fed with rows of float64 of each (`naslab_widgets.tracks`)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import ipywidgets
 import numpy as np
-import traitlets
 
 from naslab.errors import SpecError, real, unknown
 from naslab.events import Event
 from naslab_widgets.figures import cell, svg
 from naslab_widgets.figures.palette import HUES
+from naslab_widgets.page import PageWidget
 from naslab_widgets.tracks import AXES, RANKINGS, Track
 from naslab_widgets.wire import Wire
 
@@ -50,12 +49,11 @@ def frames(hz: float) -> float:
     return hz
 
 
-class CompareView(anywidget.AnyWidget):
+class CompareView(PageWidget):
     """Shows the tracks it is given. `follow` and `publish` may be called from any thread."""
 
     _esm = "\n".join((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "trials.css", "compare.css"))
-    description = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -141,11 +139,10 @@ class CompareView(anywidget.AnyWidget):
             rows = (
                 [track.history.rows() for track in self.tracks]
                 if self._snapshot_due
-                else [np.array(some, dtype=np.float32) for some in self._pending]
+                else [np.array(some) for some in self._pending]
             )
             self._forget_pending()
-            buffers = [some.astype("<f4").tobytes() for some in rows]
-            self.send({"type": kind, **self._wire.next(status)}, buffers=buffers)
+            self.tell({"type": kind, **self._wire.next(status)}, rows)
             return False
 
     @staticmethod
@@ -168,7 +165,7 @@ class CompareView(anywidget.AnyWidget):
         asked, self._asked = self._asked, []
         for place, number in asked:
             told = self.tracks[place].portrait(number)
-            self.send({"type": "portrait", "track": place, "cell": number, "told": told})
+            self.tell({"type": "portrait", "track": place, "cell": number, "told": told})
 
     def _hear(self, _: Any, message: Any, buffers: Any) -> None:
         with self._lock:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import anywidget
 import numpy as np
 import traitlets
 
@@ -19,12 +18,14 @@ from naslab.analysis.oracle import ranks
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError, unknown, whole
+from naslab.markup import Markup
 from naslab.runs.race import Race
 from naslab.searchers import RegularizedEvolution
 from naslab.spaces.space import SupernetSpace
 from naslab_widgets.figures.cell import CELL_WIDTH, cell, edge_label, node_label, place, pretty
 from naslab_widgets.figures.palette import colours
-from naslab_widgets.figures.svg import Drawing, sentences, stacked
+from naslab_widgets.figures.svg import Drawing, sentences, short, stacked
+from naslab_widgets.page import PageWidget, shown
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("shared.js", "compose.js")
@@ -49,7 +50,7 @@ class Attempt(NamedTuple):
     """What it falls short of the best of all."""
 
 
-class Compose(anywidget.AnyWidget):
+class Compose(PageWidget):
     """A cell to be composed by hand, against regularized evolution at the same number of queries.
 
     Args:
@@ -60,14 +61,13 @@ class Compose(anywidget.AnyWidget):
 
     _esm = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
     _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "compose.css"))
-    description = traitlets.Dict().tag(sync=True)
-    chosen = traitlets.List().tag(sync=True)
+    chosen = shown(traitlets.List())
     """For each edge the number of its operation."""
-    scores = traitlets.List().tag(sync=True)
+    scores = shown(traitlets.List())
     """One object an attempt."""
-    machine = traitlets.Dict().tag(sync=True)
+    machine = shown(traitlets.Dict())
     """Regret of the machine's best after 1, 2, ... queries: quartiles and median; empty while it is at work."""
-    message = traitlets.Unicode().tag(sync=True)
+    message = shown(traitlets.Unicode())
 
     def __init__(self, table: Benchmark, *, queries: int = QUERIES, seeds: int = SEEDS) -> None:
         if not isinstance(table, Benchmark) or not isinstance(table.space, SupernetSpace):
@@ -210,12 +210,12 @@ class Compose(anywidget.AnyWidget):
         hues = colours(self._operations)
         rows = {data["row"]: (u, v) for u, v, data in graph.edges(data=True) if "row" in data}
         return {
-            "operations": [{"name": name, "colours": list(hues[name])} for name in self._operations],
+            "operations": [{"name": short(name), "colours": list(hues[name])} for name in self._operations],
             "size": [layout.width, layout.height],
             "nodes": [{"label": pretty(node_label(graph, n)), "at": list(at)} for n, at in layout.nodes.items()],
             "edges": [
                 {
-                    "path": layout.routes[rows[row]].path,
+                    "path": Markup(layout.routes[rows[row]].path),
                     "label": list(layout.routes[rows[row]].label),
                     "name": edge_label(graph, *rows[row]),
                 }

@@ -8,8 +8,10 @@ from typing import Any
 
 import ipywidgets
 
+from naslab import markup
 from naslab.errors import NaslabError
 from naslab.events import Changed, Event
+from naslab_widgets.figures.svg import short
 
 
 class Sliders:
@@ -47,8 +49,8 @@ class Sliders:
 
     def _slider(self, name: str, knob: Any) -> ipywidgets.Widget:
         looks: dict[str, Any] = {
-            "description": name,
-            "tooltip": knob.description,
+            "description": short(name),
+            "tooltip": markup.clean(knob.description),
             "continuous_update": False,
             "readout_format": ".2g",
         }

@@ -9,12 +9,16 @@ on. Without a front end (a test, a converted notebook) the cell waits and shows 
 from __future__ import annotations
 
 import asyncio
-import html
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import ipywidgets
+
+from naslab import markup
+
+LONGEST = 50_000
+"""Characters of a result that is shown as text."""
 
 
 class Later:
@@ -73,8 +77,8 @@ class Later:
         self._show()
 
     def _show(self) -> None:
-        line = "" if self._state == "done" else f'<p class="naslab-later-state">{html.escape(self._state)} …</p>'
-        self.panel.value = line + "".join(map(_html, _parts(self._value)))
+        told = [] if self._state == "done" else [markup.element("p", f"{self._state} …", class_="naslab-later-state")]
+        self.panel.value = markup.html_of(*told) + "".join(map(_html, _parts(self._value)))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         bundle = dict(self.panel._repr_mimebundle_(**kwargs) or {})
@@ -125,7 +129,8 @@ def _text(part: Any) -> str:
 
 
 def _html(part: Any) -> str:
-    """HTML that only the value itself can have made: its own SVG, or its text escaped."""
+    """HTML that only the value itself can have made: its own SVG, or its text."""
     if svg := getattr(part, "_repr_svg_", None):
         return svg()
-    return f'<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{html.escape(_text(part))}</pre>'
+    look = "white-space: pre-wrap; overflow-wrap: anywhere"
+    return markup.html_of(markup.element("pre", _text(part), most=LONGEST, style=look))

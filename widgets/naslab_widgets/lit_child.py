@@ -48,7 +48,7 @@ class LitChild:
     def supernet(self) -> str:
         """The SVG that children are lit in; empty where there is none."""
         try:
-            return str(svg.drawing(self._drawn().document())) if self._drawable else ""
+            return svg.drawing(self._drawn().document()) if self._drawable else ""
         except Exception:  # a space of the user's own that cannot draw
             self._failed = True
             return ""
@@ -63,7 +63,7 @@ class LitChild:
         latest = self._latest
         if latest is not None and self.due and now - self._told_at >= EVERY:
             try:
-                lit = str(svg.drawing(self._drawn().lit(latest.architecture)))
+                lit = svg.drawing(self._drawn().lit(latest.architecture))
             except Exception:
                 self._failed = True
                 return None
@@ -88,4 +88,7 @@ class LitChild:
 def _said(event: ChildTrained | Evaluated) -> str:
     if isinstance(event, ChildTrained):
         return f"its weights are trained, loss {event.train_loss:.3f}"
-    return f"judged with shared weights, {'no fitness' if event.fitness is None else format(event.fitness, '.3f')}"
+    fitness = event.fitness
+    if fitness is None:
+        return "judged with shared weights, no fitness"
+    return f"judged with shared weights, {format(fitness, '.3f' if abs(fitness) < 1e5 else '.4g')}"

@@ -1,4 +1,4 @@
-"""The view of a search with a supernet: one canvas-and-SVG widget, fed with rows of float32 (`naslab_widgets.wire`)."""
+"""The view of a search with a supernet: one canvas-and-SVG widget, fed with rows of float64 (`naslab_widgets.wire`)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import numpy as np
-import traitlets
 
 from naslab.events import Event, SupernetStep
 from naslab_widgets.figures import cell, mixture, svg
 from naslab_widgets.figures.alphas import POINTS, draw_alphas, edge_labels, thinned
+from naslab_widgets.page import PageWidget
 from naslab_widgets.rows import History, RowFormat
 from naslab_widgets.wire import Log, Wire
 
@@ -22,12 +21,11 @@ STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("shared.js", "status.js", "alpha.js", "cell.js", "curves.js", "live.js")
 
 
-class LiveView(anywidget.AnyWidget):
+class LiveView(PageWidget):
     """Shows the supernet steps it is given. `take` and `publish` may be called from any thread."""
 
     _esm = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
     _css = (STATIC / "live.css").read_text(encoding="utf-8")
-    description = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -104,10 +102,10 @@ class LiveView(anywidget.AnyWidget):
                 return False
             if self._wire.early:
                 return True
-            rows = self._history.rows() if self._snapshot_due else np.array(self._pending, dtype=np.float32)
+            rows = self._history.rows() if self._snapshot_due else np.array(self._pending)
             kind = "snapshot" if self._snapshot_due else "rows"
             self._pending, self._snapshot_due = [], False
-            self.send({"type": kind, **self._wire.next(status)}, buffers=[rows.astype("<f4").tobytes()])
+            self.tell({"type": kind, **self._wire.next(status)}, [rows])
             return False
 
     def _hear(self, _: Any, message: Any, buffers: Any) -> None:

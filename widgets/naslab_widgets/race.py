@@ -9,15 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import ipywidgets
 import numpy as np
-import traitlets
 
 from naslab.runs.race import EVALUATIONS, Race
 from naslab_widgets.figures import Drawing, race_picture
 from naslab_widgets.figures.race import TITLES
 from naslab_widgets.figures.themes import line_colours
+from naslab_widgets.page import PageWidget
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
 from naslab_widgets.wire import Wire
@@ -28,12 +27,11 @@ POINTS = 80
 """Of a band, at most."""
 
 
-class RaceCanvas(anywidget.AnyWidget):
+class RaceCanvas(PageWidget):
     """Draws the bands it is sent: every message is the whole picture, so that a lost one is mended by the next."""
 
     _esm = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
     _css = (STATIC / "live.css").read_text(encoding="utf-8")
-    description = traitlets.Dict().tag(sync=True)
 
     def __init__(self, race: Race, *, poke: Callable[[], None], hz: float, clock: Callable[[], float]) -> None:
         colours = line_colours(race.searchers)
@@ -60,7 +58,7 @@ class RaceCanvas(anywidget.AnyWidget):
             message = {"type": "bands", **self._wire.next(status)}
         rows = [np.stack(band, axis=1) for band in self._race.bands(kind, POINTS).values()]  # each [P, 8]
         message["points"] = [len(row) for row in rows]
-        self.send(message, buffers=[np.concatenate(rows).astype("<f4").tobytes()])
+        self.tell(message, [np.concatenate(rows)])
         return False
 
     def _hear(self, _: Any, message: Any, buffers: Any) -> None:

@@ -8,26 +8,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anywidget
-import numpy as np
-import traitlets
-
 from naslab.events import Event
 from naslab.runs import LiveRanking
 from naslab_widgets.figures.ranked import DERIVED, DRAWN, FIGURES, HEAD, Rankings, draw_rankings
 from naslab_widgets.figures.svg import Drawing
+from naslab_widgets.page import PageWidget
 from naslab_widgets.wire import Wire
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("shared", "status", "ranking")
 
 
-class RankingView(anywidget.AnyWidget):
+class RankingView(PageWidget):
     """Shows the rankings among the events it is given. `take` and `publish` may be called from any thread."""
 
     _esm = "\n".join((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "ranking.css"))
-    description = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -100,11 +96,11 @@ class RankingView(anywidget.AnyWidget):
                 return False
             if self._wire.early:
                 return True
-            path = np.ascontiguousarray(rankings.path, "<f4").tobytes()
+            path = rankings.path
             fresh = rankings.taken != self._sent
-            rows = [np.ascontiguousarray(rankings.rows, "<f4").tobytes()] if fresh else []
+            rows = [rankings.rows] if fresh else []
             self._sent = rankings.taken
-            self.send({"type": "ranking", "rows": fresh, **self._wire.next(status)}, buffers=[path, *rows])
+            self.tell({"type": "ranking", "rows": fresh, **self._wire.next(status)}, [path, *rows])
             return False
 
     def _hear(self, _: Any, message: Any, buffers: Any) -> None:

@@ -1,4 +1,4 @@
-"""What travels to the browser: one row of float32 for each step, and how to read it."""
+"""What travels to the browser: one row of float64 for each step, and how to read it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from naslab.analysis.cell_shape import parts
 from naslab.architecture import Architecture
 from naslab.events import SupernetStep
+from naslab.markup import Markup
+from naslab_widgets.figures import svg
 from naslab_widgets.figures.alphas import edge_labels
 from naslab_widgets.figures.cell import node_label, place, pretty
 from naslab_widgets.figures.palette import colours
@@ -46,11 +48,11 @@ class RowFormat:
         self.width = 1 + len(METRICS) + sum(edges * (len(self.operations) + 1) for edges in self.edges.values())
 
     def row(self, event: SupernetStep) -> np.ndarray:
-        """[width] float32."""
+        """[width] float64."""
         return self._written(event.step, [getattr(event, name) for name in METRICS], event.best, event.probabilities)
 
     def plain(self, step: int, figures: Sequence[float], best: Architecture | None) -> np.ndarray:
-        """[width] float32 of a step that has no alphas: those of a cell that is certain, or of none."""
+        """[width] float64 of a step that has no alphas: those of a cell that is certain, or of none."""
         return self._written(step, figures, best, None)
 
     def _written(
@@ -62,11 +64,11 @@ class RowFormat:
     ) -> np.ndarray:
         empty = {part: np.zeros((edges, len(self.operations))) for part, edges in self.edges.items()}
         kept = empty if best is None else self.space.one_hot(best)
-        pieces = [np.array([step, *figures], dtype=np.float32)]
+        pieces = [np.array([step, *figures], dtype=np.float64)]
         for part in self.edges:
             chosen = np.where(kept[part].any(axis=1), kept[part].argmax(axis=1), -1)
             pieces += [(kept if probabilities is None else probabilities)[part].ravel(), chosen]
-        return np.concatenate(pieces, dtype=np.float32)
+        return np.concatenate(pieces, dtype=np.float64)
 
     def curves(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Part -> softmax(alpha) [T, E, O] of rows [T, width]."""
@@ -99,7 +101,11 @@ class RowFormat:
                         for data in [graphs[part].nodes[node]]
                     ],
                     "edges": [
-                        {"path": route.path, "label": route.label, "row": graphs[part].edges[edge].get("row", -1)}
+                        {
+                            "path": Markup(route.path),
+                            "label": route.label,
+                            "row": graphs[part].edges[edge].get("row", -1),
+                        }
                         for edge, route in layout.routes.items()
                     ],
                 }
@@ -107,7 +113,7 @@ class RowFormat:
             start += edges * (len(self.operations) + 1)
         return {
             "width": self.width,
-            "operations": [{"name": name, "colours": list(hues[name])} for name in self.operations],
+            "operations": [{"name": svg.short(name), "colours": list(hues[name])} for name in self.operations],
             "metrics": {name: 1 + column for column, name in enumerate(METRICS)},
             "charts": list(CHARTS),
             "parts": described,
@@ -126,9 +132,9 @@ class History:
         self._last = row
 
     def rows(self) -> np.ndarray:
-        """[T, width] float32, T <= limit."""
+        """[T, width] float64, T <= limit."""
         if self._last is None:
-            return np.zeros((0, self._width), dtype=np.float32)
+            return np.zeros((0, self._width))
         kept = self._sampled.kept
         return np.stack(kept if kept[-1] is self._last else [*kept, self._last])
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets
 
+from naslab import markup
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import NaslabError, SpecError
 from naslab_widgets.drawing import draw
-from naslab_widgets.figures.oracle import architecture_text
+from naslab_widgets.figures.oracle import written
 from naslab_widgets.figures.svg import Drawing
 
 
@@ -44,9 +44,9 @@ class Study:
             raise SpecError("say which space draws the architectures: Study(figure, architectures, space)")
         self._space, self.number = space, None
         self.figure = FigureWidget(figure)
-        self.picture = ipywidgets.HTML(
-            "<p>Click a point: its architecture opens here.</p>", layout={"flex": "1 1 320px", "min_width": "280px"}
-        ).add_class("naslab-study-cell")
+        self.picture = ipywidgets.HTML(layout={"flex": "1 1 320px", "min_width": "280px"})
+        self.picture.add_class("naslab-study-cell")
+        self._say("Click a point: its architecture opens here.")
         for trace in self.figure.data:
             trace.on_click(self._clicked)
         self.panel = ipywidgets.HBox(
@@ -60,15 +60,20 @@ class Study:
             if number != int(number) or number < 0:
                 raise ValueError("numbers of architectures are whole and begin at 0")
             architecture = self._at(int(number))
-            text, drawing = architecture_text(architecture, self._space), draw(architecture, self._space)
+            text, drawing = written(architecture, self._space), draw(architecture, self._space)
         except (NaslabError, LookupError, TypeError, ValueError, AttributeError) as error:
-            self.picture.value = f"<p>number {html.escape(str(number))} cannot be drawn: {html.escape(str(error))}</p>"
+            self._say(f"number {number} cannot be drawn: {error}")
             return None
         self.number = int(number)
-        self.picture.value = (
-            f'<div style="font: 11px monospace; overflow-wrap: anywhere">number {self.number}<br>{text}</div>{drawing}'
-        )
+        told = markup.element("div", f"number {self.number}", style="font: 11px monospace; overflow-wrap: anywhere")
+        for line in text:
+            markup.add(told, "br")
+            markup.tail(told, line)
+        self.picture.value = markup.html_of(told) + drawing
         return drawing
+
+    def _say(self, text: str) -> None:
+        self.picture.value = markup.html_of(markup.element("p", text))
 
     def _clicked(self, trace: Any, points: Any, state: Any) -> None:
         if not points.point_inds:
@@ -80,7 +85,7 @@ class Study:
         data = trace.customdata
         at = None if data is None else data[tuple(place)] if isinstance(place, list | tuple) else data[place]
         if at is None or at[0] is None:
-            self.picture.value = "<p>This point stands for no architecture.</p>"
+            self._say("This point stands for no architecture.")
         else:
             self.open(at[0])
 

@@ -1,4 +1,4 @@
-"""What a comparison knows of a search: one row of float32 a step, whatever kind of search it is, and what it lacks.
+"""What a comparison knows of a search: one row of float64 a step, whatever kind of search it is, and what it lacks.
 
 A row is that of `RowFormat` (of a space without edges: the step and the metrics), and behind it `EXTRA`. What a search
 does not have is NaN, and `Track.lacks` says why.
@@ -84,7 +84,7 @@ class Track:
         self.step, self.seconds = event.step, seconds
         self._count_epochs(event)
         row = np.concatenate([self._row(event), np.array([self._fitness(event), *self.place, self._cell(event)])])
-        self.history.append(row := row.astype(np.float32))
+        self.history.append(row)
         return row
 
     def _count_epochs(self, event: Event) -> None:
@@ -120,7 +120,7 @@ class Track:
         figures = self._figures(event)
         best = getattr(event, "best", None)
         if self.format is None:
-            return np.array([event.step, *figures], dtype=np.float32)
+            return np.array([event.step, *figures], dtype=np.float64)
         if isinstance(event, SupernetStep):
             return self.format.row(event)
         return self.format.plain(event.step, figures, best)
@@ -199,7 +199,7 @@ class Track:
         if best is None:
             return None
         answers = [[str(name), str(value)] for name, value in self.space.answers(best).items()]
-        return {"picture": str(cell(self.space.graph(best))), "choices": answers}
+        return {"picture": cell(self.space.graph(best)), "choices": answers}
 
     @property
     def best(self) -> Architecture | None:

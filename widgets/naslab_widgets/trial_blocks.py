@@ -1,4 +1,4 @@
-"""What travels to the browser of a search of trials: tables of float32 that grow, thinned where they are long."""
+"""What travels to the browser of a search of trials: tables of float64 that grow, thinned where they are long."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Packet(NamedTuple):
 
     name: str
     rows: np.ndarray
-    """[T, W] float32."""
+    """[T, W]; NaN for what is not there."""
     reset: bool
     """Whether they replace all rows before, or are added to them."""
     stride: int = 1
@@ -89,7 +89,7 @@ class NamedValues:
         starts, end = {}, 1
         for name, width in self.widths.items():
             starts[name], end = end, end + width
-        rows = np.full((len(news), end), np.nan, dtype=np.float32)
+        rows = np.full((len(news), end), np.nan)
         for row, (step, figures) in zip(rows, news, strict=True):
             row[0] = step
             for name, value in figures.items():

@@ -1,4 +1,4 @@
-"""The view of a search of trials: one canvas widget, fed with tables of float32 (`naslab_widgets.wire`).
+"""The view of a search of trials: one canvas widget, fed with tables of float64 (`naslab_widgets.wire`).
 
 The browser holds a few thousand trials of a search of any length: every stride-th, the fittest and the last. What it
 wants to know of one (its picture, its choices, all its ancestors) it asks for by `select`.
@@ -16,10 +16,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import anywidget
-import numpy as np
-import traitlets
-
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.events import ChildTrained, Evaluated, Event
@@ -34,6 +30,7 @@ from naslab_widgets.figures.palette import GREY, HUES, colours
 from naslab_widgets.figures.trials import draw_family_tree, draw_trials, hurdles_of, why_empty
 from naslab_widgets.figures.truth import Truth
 from naslab_widgets.lit_child import LitChild
+from naslab_widgets.page import PageWidget
 from naslab_widgets.trial_blocks import NamedValues, Packet, TrialRows
 from naslab_widgets.wire import Log, Wire
 
@@ -63,12 +60,11 @@ def by_trials(searcher: type) -> bool:
     return issubclass(searcher, Trials | Proposer | WeightSharing)
 
 
-class TrialsView(anywidget.AnyWidget):
+class TrialsView(PageWidget):
     """Shows the trials it is given. `take` and `publish` may be called from any thread."""
 
     _esm = "\n".join((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "trials.css"))
-    description = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -101,7 +97,7 @@ class TrialsView(anywidget.AnyWidget):
         )
         self._poke, self._wire, self._clock = poke, Wire(hz, clock), clock
         self._lock = threading.Lock()
-        self._pictures: OrderedDict[Architecture, str] = OrderedDict()
+        self._pictures: OrderedDict[Architecture, svg.Drawing] = OrderedDict()
         self._selected: int | None = None
         self._chosen = False
         """Whether the selected trial was clicked; otherwise the page asks for the best."""
@@ -191,7 +187,7 @@ class TrialsView(anywidget.AnyWidget):
             self._fresh = self._news = False
             sent = [packet for packet in packets if packet is not None and (packet.reset or len(packet.rows))]
             message |= {**self._wire.next(status), "tables": [packet.head() for packet in sent]}
-            self.send(message, buffers=[np.ascontiguousarray(packet.rows, "<f4").tobytes() for packet in sent])
+            self.tell(message, [packet.rows for packet in sent])
             return self._seldom_due or self._lit.due
 
     def _told(self) -> dict[str, Any]:
@@ -265,11 +261,11 @@ class TrialsView(anywidget.AnyWidget):
             place = None if number is None else ledger.place(number)
             if number is None or place is None:
                 self._selected = None
-                self.send({"type": "candidate", "selected": None, "chosen": False}, buffers=[])
+                self.tell({"type": "candidate", "selected": None, "chosen": False})
                 return
             told, rows = ledger.told[place], ledger.rows[ledger.ancestry(number)]
         picture, choices, why = self._portrait(told.architecture)
-        self.send(
+        self.tell(
             {
                 "type": "candidate",
                 "selected": number,
@@ -281,15 +277,15 @@ class TrialsView(anywidget.AnyWidget):
                 "parents": list(told.parents),
                 "message": told.message or why,
             },
-            buffers=[np.ascontiguousarray(rows, "<f4").tobytes()],
+            [rows],
         )
 
-    def _portrait(self, architecture: Architecture) -> tuple[str, list[list[str]], str]:
+    def _portrait(self, architecture: Architecture) -> tuple[svg.Drawing | str, list[list[str]], str]:
         """The cell as SVG, its choices by name, and why there is no picture."""
         try:
             if architecture not in self._pictures:
                 graph = self._space.graph(architecture)
-                self._pictures[architecture] = str(cell(graph, width=CELL_WIDTH if len(graph) > 6 else 400))
+                self._pictures[architecture] = cell(graph, width=CELL_WIDTH if len(graph) > 6 else 400)
                 if len(self._pictures) > KEPT_PICTURES:
                     self._pictures.popitem(last=False)
             choices = [[choice.name, str(value)] for choice, value in self._space.walk(architecture.choices)]

@@ -75,8 +75,8 @@ def test_training_that_goes_on_is_one_candidate(evaluated):
     assert ledger.column("stage").tolist() == [0, 0, 1, 2, 0]
     assert ledger.column("generation").tolist() == [0, 1, 0, 0, 1]
     np.testing.assert_array_equal(ledger.column("parent"), [np.nan, 1, 1, 3, 1])
-    np.testing.assert_array_equal(ledger.column("hurdle"), np.float32([np.nan, 0.4, 0.6, np.nan, 0.4]))
-    np.testing.assert_array_equal(ledger.column("missed"), np.float32([np.nan, 1, 0, np.nan, 0]))
+    np.testing.assert_array_equal(ledger.column("hurdle"), np.array([np.nan, 0.4, 0.6, np.nan, 0.4]))
+    np.testing.assert_array_equal(ledger.column("missed"), np.array([np.nan, 1, 0, np.nan, 0]))
     assert [int(ledger.column("number")[row]) for row in ledger.ancestry(4)] == [4, 3, 1]
 
 
@@ -85,8 +85,8 @@ def test_a_candidate_is_held_against_the_hurdles_before_it_was_told(evaluated):
     for step, (fitness, hurdles) in enumerate([(0.3, []), (0.5, [0.4]), (0.4, [0.4]), (None, [0.45]), (0.45, [])], 1):
         ledger.take([evaluated(step, fitness, details={"hurdles": hurdles})])  # in batches of one
     ledger.take([evaluated(6, 0.1)])
-    np.testing.assert_array_equal(ledger.column("hurdle"), np.float32([np.nan, np.nan, 0.4, 0.4, 0.45, np.nan]))
-    np.testing.assert_array_equal(ledger.column("missed"), np.float32([np.nan, np.nan, 1, np.nan, 1, np.nan]))
+    np.testing.assert_array_equal(ledger.column("hurdle"), np.array([np.nan, np.nan, 0.4, 0.4, 0.45, np.nan]))
+    np.testing.assert_array_equal(ledger.column("missed"), np.array([np.nan, np.nan, 1, np.nan, 1, np.nan]))
 
 
 def test_the_truth_is_that_of_the_table(evaluated):

@@ -79,7 +79,7 @@ def page(events, stride):
         pytest.skip("there is no node to run the page's script with")
     ledger = Ledger()
     ledger.take(events)
-    rows = np.ascontiguousarray(ledger.rows[::stride], "<f4")
+    rows = np.ascontiguousarray(ledger.rows[::stride], "<f8")
     head = {"name": "trials", "width": rows.shape[1], "reset": True, "stride": 1}
     message = {"number": 1, "fresh": True, "status": {}, "tables": [head]}
     script = f"""

@@ -84,7 +84,7 @@ def edge_labels(space: Any) -> dict[str, list[str]]:
 
 def _legend(root: svg.Element, operations: Sequence[str], hues: Sequence[str]) -> None:
     x = 8.0
-    for name, hue in zip(operations, hues, strict=True):
+    for name, hue in zip(map(svg.short, operations), hues, strict=True):
         svg.add(root, "rect", x=x, y=8, width=10, height=10, rx=2, fill=hue)
         svg.add(root, "text", name, x=x + 14, y=17, font_size=11, fill=svg.INK)
         x += 28 + 6.3 * len(name)

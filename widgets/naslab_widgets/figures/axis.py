@@ -4,11 +4,36 @@ from __future__ import annotations
 
 import math
 
+SMALLEST = 1e-300
+"""A range below this has no round numbers in it: powers of ten end at 1e-308."""
+ALIKE = 1e-12
+"""Of its size; what differs by less is drawn as one number."""
+DECADES = 4
+"""Positive numbers over more powers of ten than these are drawn on a logarithmic axis."""
+
+
+def widened(low: float, high: float, share: float = 0.0) -> tuple[float, float]:
+    """The ends of an axis: low and high with a share of the range beside them, and never the same number."""
+    size = max(abs(low), abs(high))
+    if high - low <= ALIKE * size:
+        slack = 0.01 * size or 1e-3
+        return low - slack, high + slack
+    return low - share * (high - low), high + share * (high - low)
+
+
+def powers(low: float, high: float, most: int = 8) -> list[float]:
+    """Powers of ten from low to high, both positive, evenly: at most so many."""
+    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    return [10.0**power for power in range(first, last + 1, 1 + max(0, last - first) // most)]
+
 
 def ticks(low: float, high: float, about: int = 4) -> tuple[float, float, list[float]]:
     """Ends around low and high, and round numbers between them, ends included; about so many steps."""
+    low, high = widened(low, high)
     rough = (high - low) / about
-    scale = 10 ** math.floor(math.log10(rough))
+    if rough < SMALLEST:
+        return low, high, [low, high]
+    scale = 10.0 ** math.floor(math.log10(rough))
     step = next(m * scale for m in (1, 2, 5, 10) if m * scale >= rough * (1 - 1e-9))
     first, last = math.floor(low / step), math.ceil(high / step)
     last = max(last, first + 1)

@@ -68,7 +68,7 @@ def in_order(part: nx.DiGraph) -> nx.DiGraph:
 
 def text_width(characters: int) -> float:
     """Pixels of a label of that many characters at 10 px, with its frame."""
-    return 5.7 * characters + 9
+    return 5.7 * min(characters, svg.LABEL) + 9
 
 
 def pretty(label: str) -> str:
@@ -84,7 +84,7 @@ def edge_label(graph: nx.DiGraph, u: Hashable, v: Hashable) -> str:
 
 
 def node_label(graph: nx.DiGraph, node: Hashable) -> str:
-    return str(graph.nodes[node].get("label", node))
+    return svg.short(graph.nodes[node].get("label", node))
 
 
 def mixture(space: Any, probabilities: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]) -> nx.DiGraph:
@@ -113,7 +113,7 @@ def strength(probability: float, operations: int) -> float:
 
 
 def _draw(group: svg.Element, name: str, part: nx.DiGraph, width: float) -> None:
-    title = name if name == "cell" else f"{name} cell"
+    title = name if name == "cell" else f"{svg.short(name)} cell"
     svg.add(group, "text", title, x=8, y=17, font_size=13, font_weight=600, fill=svg.INK)
     body = svg.add(group, "g", transform=f"translate(0 {TITLE:g})")
     layout = place(part, width=width)
@@ -142,6 +142,7 @@ def _draw(group: svg.Element, name: str, part: nx.DiGraph, width: float) -> None
 
 
 def _label(body: svg.Element, text: str, colour: str, x: float, y: float) -> None:
+    text = svg.short(text)
     width = text_width(len(text))
     svg.add(
         body,
@@ -173,7 +174,9 @@ def _node(body: svg.Element, part: nx.DiGraph, node: Hashable, x: float, y: floa
     size = 11 if len(label) <= 4 else 8
     svg.add(body, "text", label, x=x, y=y + 4, font_size=size, text_anchor="middle", fill=svg.INK)
     if operation is not None:
-        svg.add(body, "text", str(operation), x=x, y=y + RADIUS + 11, font_size=10, text_anchor="middle", fill=svg.INK)
+        svg.add(
+            body, "text", svg.short(operation), x=x, y=y + RADIUS + 11, font_size=10, text_anchor="middle", fill=svg.INK
+        )
 
 
 def to_dot(graph: nx.DiGraph) -> str:
@@ -192,5 +195,5 @@ def to_dot(graph: nx.DiGraph) -> str:
 
 def _quoted(text: str) -> str:
     """A dot string in which nothing is markup or an escape."""
-    text = svg.clean(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
+    text = svg.short(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
     return f'"{text}"'

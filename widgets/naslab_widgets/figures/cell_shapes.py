@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from naslab.analysis.cell_shape import CellShape
 from naslab.errors import SpecError
+from naslab.markup import hover
 from naslab_widgets.figures.themes import dressed, line_colours, plain, translucent
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def cell_shapes(groups: Mapping[str, Sequence[CellShape]]) -> Figure:
                 "line": {"color": colours[name], "width": 1.2},
             },
             customdata=[(None, 100 * many / len(shapes)) for many in counts.values()],  # no architecture
-            hovertemplate=f"{plain(name)}: %{{x:g}}c wide, %{{y}} deep<br>"
-            "%{customdata[1]:.1f} % of them<extra></extra>",
+            hovertemplate=hover(f"{plain(name)}: %{{x:g}}c wide, %{{y}} deep", "%{customdata[1]:.1f} % of them"),
         )
     dressed(figure, height=380)
     figure.update_layout(legend={"itemsizing": "constant"})

@@ -7,7 +7,7 @@ import math
 from naslab.trainers import Comparison
 from naslab_widgets.figures.axis import ticks
 from naslab_widgets.figures.palette import HUES
-from naslab_widgets.figures.svg import FAINT, INK, Drawing, add, document, drawing
+from naslab_widgets.figures.svg import FAINT, INK, Drawing, add, document, drawing, short
 
 WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 720.0, 46.0, 130.0, 190.0, 14.0, 44.0
 
@@ -42,7 +42,7 @@ def comparison(found: Comparison) -> Drawing:
     for index, group in enumerate(groups):
         y, colour = TOP + ROW * (index + 0.5), HUES[index % len(HUES)][0]
         mean = 100 * found.mean(group)
-        add(root, "text", group, x=LEFT - 12, y=y + 4, font_size=13, fill=INK, text_anchor="end")
+        add(root, "text", short(group), x=LEFT - 12, y=y + 4, font_size=13, fill=INK, text_anchor="end")
         reach = ends[group]
         if all(map(math.isfinite, reach)):
             add(root, "line", x1=x(reach[0]), x2=x(reach[1]), y1=y, y2=y, stroke=colour, stroke_width=6, opacity=0.35)

@@ -10,6 +10,7 @@ import numpy as np
 from naslab.analysis.generalisation import generalisation_gap
 from naslab.analysis.gradient_variance import Watched
 from naslab.errors import SpecError
+from naslab.markup import hover
 from naslab_widgets.figures.themes import INK, dressed, line_colours, plain
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _line(figure: Figure, column: int, x: np.ndarray, y: np.ndarray, name: str, 
         line={"color": colour, "width": 3 if thick else 1},
         marker={"size": 6},
         opacity=1 if thick else 0.45,
-        hovertemplate=f"{name}, epoch %{{x}}: %{{y:.3~g}}<extra></extra>" if thick else None,
+        hovertemplate=hover(f"{name}, epoch %{{x}}: %{{y:.3~g}}") if thick else None,
         hoverinfo=None if thick else "skip",
         row=1,
         col=column + 1,

@@ -10,6 +10,7 @@ import numpy as np
 from naslab.analysis.landscape import Landscape
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
+from naslab.markup import hover
 from naslab_widgets.figures.oracle import architecture_text
 from naslab_widgets.figures.themes import SCALE, dressed, gaps, line_colours, plain
 
@@ -51,7 +52,7 @@ def landscape(
         zmax=100,
         hoverongaps=False,
         colorbar={"title": {"text": "percentile", "side": "right"}, "thickness": 12, "outlinewidth": 0},
-        hovertemplate="%{customdata[1]} here, mean percentile %{z:.0f}; the best:<br>%{customdata[2]}<extra></extra>",
+        hovertemplate=hover("%{customdata[1]} here, mean percentile %{z:.0f}; the best:", "%{customdata[2]}"),
         name="map",
     )
     colours = line_colours(list(paths or {}))
@@ -67,7 +68,7 @@ def landscape(
         marker={"symbol": "star", "size": 15, "color": "#ffffff", "line": {"color": "#000000", "width": 1.4}},
         name="the best of all",
         customdata=np.array([[top, architecture_text(found.benchmark.at(top), space)]], dtype=object),
-        hovertemplate="the best of all<br>%{customdata[1]}<extra></extra>",
+        hovertemplate=hover("the best of all", "%{customdata[1]}"),
     )
     dressed(figure, height=480)
     figure.update_xaxes(title_text="first discriminant: bad to good", showgrid=False, range=_ends(across))
@@ -78,7 +79,7 @@ def _walk(figure: Figure, found: Landscape, title: str, numbers: list[int], colo
     """The way of one search: a line with its steps, the last one larger; a white rim shows it on every ground."""
     points, space = found.points[numbers], found.benchmark.space
     sign = -1 if found.benchmark.direction(found.metric) == "min" else 1
-    told = f"{title}, step %{{customdata[1]}}: %{{customdata[2]:.4~g}}<br>%{{customdata[3]}}<extra></extra>"
+    told = hover(f"{title}, step %{{customdata[1]}}: %{{customdata[2]:.4~g}}", "%{customdata[3]}")
     for width, shade, shown in ((4.5, "rgba(255, 255, 255, 0.75)", False), (2.2, colour, True)):
         figure.add_scatter(
             x=points[:, 0],

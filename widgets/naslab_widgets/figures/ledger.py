@@ -51,7 +51,7 @@ class Told(NamedTuple):
 
 
 class Ledger:
-    """Grows by whole batches, at a few microseconds an evaluation and 72 bytes a row."""
+    """Grows by whole batches, at a few microseconds an evaluation and 144 bytes a row."""
 
     def __init__(self, truth: Truth | None = None) -> None:
         self.truth = truth
@@ -62,7 +62,7 @@ class Ledger:
         self.failed = 0
         self.best: int | None = None
         """Row of the fittest; of equals the first."""
-        self._table = np.empty((256, len(COLUMNS)), dtype=np.float32)
+        self._table = np.empty((256, len(COLUMNS)))
         self._places: dict[int, int] = {}
         self._steps, self._families, self._generations = array("q"), array("q"), array("i")
         self._trained: dict[int, tuple[int, int]] = {}
@@ -78,7 +78,7 @@ class Ledger:
             return
         end = len(self.told)
         if end > len(self._table):
-            grown = np.empty((max(end, 2 * len(self._table)), len(COLUMNS)), dtype=np.float32)
+            grown = np.empty((max(end, 2 * len(self._table)), len(COLUMNS)))
             grown[: end - len(rows)] = self._table[: end - len(rows)]
             self._table = grown
         self._table[end - len(rows) : end] = rows
@@ -88,7 +88,7 @@ class Ledger:
 
     @property
     def rows(self) -> np.ndarray:
-        """[n, COLUMNS] float32, a view."""
+        """[n, COLUMNS] float64, a view."""
         return self._table[: len(self.told)]
 
     @property
@@ -98,7 +98,7 @@ class Ledger:
         return int(steps[0]) if steps[-1] - steps[0] < len(steps) else 1
 
     def column(self, name: str) -> np.ndarray:
-        """[n] float32."""
+        """[n] float64."""
         return self.rows[:, AT[name]]
 
     def fittest(self, most: int) -> list[int]:

@@ -9,13 +9,14 @@ import numpy as np
 
 from naslab.analysis.loss_surface import LossSurface
 from naslab.errors import SpecError
+from naslab.markup import hover
 from naslab_widgets.figures.themes import INK, SCALE, dressed, gaps, plain
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 HEIGHT = 720
-SEEN = "x %{x:.2f}, y %{y:.2f}: loss %{z:.3f}<extra></extra>"
+SEEN = hover("x %{x:.2f}, y %{y:.2f}: loss %{z:.3f}")
 
 
 def loss_surface(found: LossSurface | Mapping[str, LossSurface], *, ceiling: float | None = None) -> Figure:
@@ -64,7 +65,7 @@ def loss_surface(found: LossSurface | Mapping[str, LossSurface], *, ceiling: flo
             y=[0],
             mode="markers",
             marker={"symbol": "cross-thin", "size": 9, "line": {"width": 2, "color": "#ffffff"}},
-            hovertemplate=f"the network: loss {surface.centre:.3f}<extra></extra>",
+            hovertemplate=hover(f"the network: loss {surface.centre:.3f}"),
             showlegend=False,
             row=1,
             col=column,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from naslab.analysis.oracle import Oracle
+from naslab.markup import BREAK, hover
 from naslab_widgets.figures.themes import INK, LINES, dressed, plain
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def oracle(found: Oracle, *, space: Any = None) -> Figure:
     told = list(zip(texts, found.rank.tolist(), found.regret.tolist(), strict=True))
     customdata = np.array([(number, *row) for number, row in enumerate(told)], dtype=object)
     of_best = np.array([(i, *told[i]) if i >= 0 else (None, "", None, None) for i in found.best.tolist()], dtype=object)
-    top = f"%{{customdata[1]}}<br>rank %{{customdata[2]:,}} of {found.size:,}, regret %{{customdata[3]:.3f}}"
+    top = ("%{customdata[1]}", f"rank %{{customdata[2]:,}} of {found.size:,}, regret %{{customdata[3]:.3f}}")
     for row, (values, title) in enumerate(((found.rank, "true rank"), (found.regret, "true regret")), start=1):
         for which, name, marker in (
             (~failed, "candidate", {"color": LINES[5], "size": 5, "opacity": 0.75}),
@@ -46,7 +47,7 @@ def oracle(found: Oracle, *, space: Any = None) -> Figure:
                     showlegend=row == 1,
                     marker=marker,
                     customdata=customdata[which],
-                    hovertemplate=f"query %{{x}}<br>{top}<extra></extra>",
+                    hovertemplate=hover("query %{x}", *top),
                     row=row,
                     col=1,
                 )
@@ -59,7 +60,7 @@ def oracle(found: Oracle, *, space: Any = None) -> Figure:
             legendgroup="best",
             showlegend=row == 1,
             customdata=of_best,
-            hovertemplate=f"best after %{{x}}<br>{top}<extra></extra>",
+            hovertemplate=hover("best after %{x}", *top),
             row=row,
             col=1,
         )
@@ -72,9 +73,14 @@ def oracle(found: Oracle, *, space: Any = None) -> Figure:
     return figure.update_xaxes(title_text="query", row=2, col=1)
 
 
+def written(architecture: Any, space: Any = None) -> list[str]:
+    """As the field writes it, where the space knows how; else the choices. Broken into lines, at most twelve."""
+    form = getattr(space, "format", None)
+    text = str(form(architecture)) if form else ", ".join(map(str, architecture.choices))
+    lines = text.replace("+|", "+\n|").split("\n") if form else [text[i : i + 80] for i in range(0, len(text), 80)]
+    return lines[:12]
+
+
 def architecture_text(architecture: Any, space: Any = None) -> str:
-    """As the field writes it, where the space knows how; else the choices. Escaped, and broken into lines."""
-    written = getattr(space, "format", None)
-    text = str(written(architecture)) if written else ", ".join(map(str, architecture.choices))
-    lines = text.replace("+|", "+\n|").split("\n") if written else [text[i : i + 80] for i in range(0, len(text), 80)]
-    return "<br>".join(plain(line) for line in lines[:12])
+    """The same for a text of Plotly's."""
+    return BREAK.join(map(plain, written(architecture, space)))

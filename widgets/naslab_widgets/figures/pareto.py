@@ -9,6 +9,7 @@ import numpy as np
 
 from naslab.analysis.pareto import Pareto
 from naslab.errors import SpecError, unknown
+from naslab.markup import hover
 from naslab_widgets.figures.themes import INK, LINES, dressed, nothing, plain
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def pareto(
     on_front = np.zeros(len(found.allowed), dtype=bool)
     on_front[found.front] = True
     figure = Figure()
-    hover = f"%{{customdata[1]}}<br>{plain(x)} %{{x:.4~g}}<br>{plain(y)} %{{y:.4~g}}<extra></extra>"
+    told = hover("%{customdata[1]}", f"{plain(x)} %{{x:.4~g}}", f"{plain(y)} %{{y:.4~g}}")
     seen = np.isfinite(found.figures[x]) & np.isfinite(found.figures[y])
     for title, which, marker in (
         (
@@ -68,7 +69,7 @@ def pareto(
             marker={"color": LINES[1], "size": 8},
             name=f"Pareto front, {len(order)}",
         )
-    figure.update_traces(hovertemplate=hover, unselected={"marker": {"opacity": 0.12}})
+    figure.update_traces(hovertemplate=told, unselected={"marker": {"opacity": 0.12}})
     dressed(figure, height=430).update_layout(dragmode="select")
     if not figure.data:
         return nothing(figure, found.status or "there is no candidate")

@@ -10,6 +10,8 @@ import numpy as np
 
 from naslab.analysis.curves import Band
 from naslab.errors import SpecError, unknown
+from naslab.markup import hover
+from naslab_widgets.figures.axis import powers, widened
 from naslab_widgets.figures.themes import dressed, gaps, line_colours, nothing, plain, translucent
 
 if TYPE_CHECKING:
@@ -70,8 +72,10 @@ def race(
             legendgroup=title,
             line={"color": colour, "width": 2.2},
             customdata=np.hstack([np.full((len(exact), 1), None), gaps(exact)]),  # no architecture
-            hovertemplate=f"{title}: %{{customdata[1]:.4g}} (%{{customdata[2]:.4g}} to %{{customdata[3]:.4g}}, "
-            "%{customdata[4]} seeds)<extra></extra>",
+            hovertemplate=hover(
+                f"{title}: %{{customdata[1]:.4g}} (%{{customdata[2]:.4g}} to %{{customdata[3]:.4g}}, "
+                "%{customdata[4]} seeds)"
+            ),
         )
     dressed(figure).update_layout(hovermode="x unified")
     if why := why_empty(bands):
@@ -80,8 +84,9 @@ def race(
     figure.update_yaxes(title_text=plain(y), type="log" if log else "linear")
     if log:
         most = max(np.nanmax(high, initial=floor) for _, _, high in shown.values())
-        powers = 10.0 ** np.arange(np.floor(np.log10(floor)) + 1, np.floor(np.log10(most)) + 1)
-        figure.update_yaxes(tickvals=[floor, *powers], ticktext=["0", *(f"{power:g}" for power in powers)])
+        marks = powers(floor, max(most, floor))
+        marks = marks[marks[:1] == [floor] :]
+        figure.update_yaxes(tickvals=[floor, *marks], ticktext=["0", *(f"{mark:g}" for mark in marks)])
     else:
         figure.update_yaxes(range=seen(shown))
     if log_budget:
@@ -110,14 +115,13 @@ def seen(shown: Mapping[str, Sequence[np.ndarray]]) -> tuple[float, float]:
     """Ends of an even axis: the first few queries, which are far off, need not all be seen."""
     late = [values[len(values) // 8 :] for rows in shown.values() for values in rows]
     low, high = _span(late)[0], _span(list(itertools.chain(*shown.values())))[1]
-    slack = 0.04 * (high - low) or 0.5
-    return low - slack, high + slack
+    return widened(low, high, 0.04)
 
 
 def zero_line(values: Sequence[np.ndarray]) -> float:
     """Where 0 is drawn on a logarithmic axis: below all that is positive."""
     positive = np.concatenate([column[np.isfinite(column) & (column > 0)] for column in values])
-    return float(positive.min()) / 3 if len(positive) else 1e-3
+    return (float(positive.min()) / 3 or float(positive.min())) if len(positive) else 1e-3
 
 
 def _span(values: Sequence[np.ndarray]) -> tuple[float, float]:

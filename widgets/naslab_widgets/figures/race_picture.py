@@ -98,9 +98,10 @@ def race_picture(
 def _even(shown: Mapping[str, Sequence[np.ndarray]]) -> tuple[Place, list[tuple[float, str]]]:
     low, high = seen(shown)
     marks = [tick for tick in ticks(low, high, 5)[2] if low <= tick <= high]
-    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
+    step = (marks[1] - marks[0] if len(marks) > 1 else 0.0) or 1.0
     digits = min(8, max(0, -math.floor(math.log10(step) + 1e-9)))
-    large = max(abs(low), abs(high)) >= 1e7
+    most = max(abs(low), abs(high))
+    large = not 1e-4 < most < 1e7
     labels = [f"{tick:.5g}" if large else f"{tick:,.{digits}f}" for tick in marks]
     return lambda value: (value - low) / (high - low), list(zip(marks, labels, strict=True))
 

@@ -66,11 +66,11 @@ class Rankings:
 
     @property
     def rows(self) -> np.ndarray:
-        """[T, HEAD + N] float32, the last ranking at the end."""
+        """[T, HEAD + N] float64, the last ranking at the end."""
         kept = list(self._rows.kept)
         if self._last_row is not None and kept[-1] is not self._last_row:
             kept.append(self._last_row)
-        return np.array(kept, dtype=np.float32).reshape(len(kept), HEAD + len(self.known))
+        return np.array(kept, dtype=np.float64).reshape(len(kept), HEAD + len(self.known))
 
     @property
     def path(self) -> np.ndarray:

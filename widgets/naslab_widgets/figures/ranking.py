@@ -9,7 +9,9 @@ import numpy as np
 
 from naslab.analysis.ranking import Ranking
 from naslab.errors import SpecError, unknown
+from naslab.markup import hover
 from naslab_widgets.figures.palette import GREY, HUES
+from naslab_widgets.figures.themes import plain
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -51,7 +53,7 @@ def ranking(
     chosen = found[shown]
     known = [name for name in order if name in (published or {})]
     titles = (
-        f"{shown}: Kendall's tau {chosen.kendall.value:.2f}, Spearman {chosen.spearman.value:.2f}",
+        f"{plain(shown)}: Kendall's tau {chosen.kendall.value:.2f}, Spearman {chosen.spearman.value:.2f}",
         "Spearman, 95 % intervals" + ("; tick: published" if known else ""),
     )
     figure = make_subplots(rows=1, cols=2, column_widths=[0.5, 0.5], horizontal_spacing=0.16, subplot_titles=titles)
@@ -61,8 +63,8 @@ def ranking(
         mode="markers",
         marker={"color": CHOSEN, "size": 6, "opacity": 0.6},
         customdata=np.arange(len(truth))[:, None],
-        text=None if labels is None else list(labels),
-        hovertemplate="%{text}<br>rank %{x} by score, %{y} in truth<extra></extra>",
+        text=None if labels is None else [plain(label) for label in labels],
+        hovertemplate=hover("%{text}", "rank %{x} by score, %{y} in truth"),
         row=1,
         col=1,
     )
@@ -71,7 +73,7 @@ def ranking(
     values = [found[name].spearman for name in order]
     figure.add_bar(
         x=[value.value for value in values],
-        y=order,
+        y=[plain(name) for name in order],
         orientation="h",
         marker={"color": [CHOSEN if name == shown else OTHERS for name in order]},
         error_x={
@@ -82,18 +84,18 @@ def ranking(
             "color": GREY[0],
         },
         hovertext=[str(value) for value in values],
-        hovertemplate="%{y}: %{hovertext}<extra></extra>",
+        hovertemplate=hover("%{y}: %{hovertext}"),
         row=1,
         col=2,
     )
     if published and known:
         figure.add_scatter(
             x=[published[name] for name in known],
-            y=known,
+            y=[plain(name) for name in known],
             mode="markers",
             name="published",
             marker={"symbol": "line-ns-open", "size": 16, "color": PUBLISHED, "line": {"width": 2}},
-            hovertemplate="%{y}: %{x} published<extra></extra>",
+            hovertemplate=hover("%{y}: %{x} published"),
             row=1,
             col=2,
         )

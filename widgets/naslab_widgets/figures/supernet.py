@@ -72,7 +72,7 @@ class SupernetPicture:
 
     def lit(self, child: Architecture) -> svg.Element:
         """The child, to be laid over it."""
-        group = svg.ElementTree.Element("g", {"class": "naslab-lit"})
+        group = svg.element("g", class_="naslab-lit")
         self._form.light(group, self._space.graph(child))
         return group
 
@@ -152,7 +152,7 @@ class Rows:
                 svg.add(root, "circle", cx=x, cy=y, r=3.4, fill="#dce3ea", stroke=svg.FAINT, stroke_width=0.8)
         for operation, row in self._rows.items():
             y = self._middle + BELOW + ROW * row + 3.5
-            svg.add(root, "text", operation, x=NAMES - 6, y=y, font_size=10, text_anchor="end", fill=svg.INK)
+            svg.add(root, "text", svg.short(operation), x=NAMES - 6, y=y, font_size=10, text_anchor="end", fill=svg.INK)
         for node in self._order:
             _state(root, *self._state(node), pretty(node_label(self._graph, node)), SMALL)
 
@@ -265,7 +265,7 @@ def _name(group: svg.Element, text: str, hue: str, x: float, y: float) -> None:
     wide = text_width(len(text))
     frame = {"width": wide, "height": LABEL_HEIGHT, "rx": 4, "fill": svg.PAPER, "stroke": hue, "stroke_width": 1.4}
     svg.add(group, "rect", x=x - wide / 2, y=y - LABEL_HEIGHT / 2, **frame)
-    svg.add(group, "text", text, x=x, y=y + 3.5, font_size=10, text_anchor="middle", fill=svg.INK)
+    svg.add(group, "text", svg.short(text), x=x, y=y + 3.5, font_size=10, text_anchor="middle", fill=svg.INK)
 
 
 def _state(group: svg.Element, x: float, y: float, label: str, radius: float, *, lit: bool = False) -> None:

@@ -1,24 +1,25 @@
-"""SVG as a tree of elements, so that a label is always text and never markup."""
+"""SVG as a tree of elements, so that a label is always text and never markup (`naslab.markup`)."""
 
 from __future__ import annotations
 
 import os
-import re
 import textwrap
 from pathlib import Path
-from xml.etree import ElementTree
 
+from naslab import markup
 from naslab.errors import RunError
+from naslab.markup import Element, add, clean, element
 from naslab.paths import path_of, with_suffix
 
-Element = ElementTree.Element
+__all__ = ["Drawing", "Element", "add", "clean", "document", "drawing", "element", "sentences", "short", "stacked"]
 
 INK, FAINT, PAPER = "#24292f", "#8b949e", "#ffffff"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+LABEL = 40
+"""Characters of a label inside a picture."""
 
 
-class Drawing(str):
+class Drawing(markup.Markup):
     """An SVG document: a string, which Jupyter shows as the picture it is."""
 
     def _repr_svg_(self) -> str:
@@ -46,22 +47,25 @@ class Drawing(str):
 
 def document(width: float, height: float, label: str = "") -> Element:
     """An empty picture on white paper; the label is what is read out instead of it."""
-    root = ElementTree.Element(
+    root = element(
         "svg",
-        {
-            "xmlns": "http://www.w3.org/2000/svg",
-            "viewBox": f"0 0 {width:g} {height:g}",
-            "width": f"{width:g}",
-            "height": f"{height:g}",
-            "font-family": FONT,
-            "role": "img",
-            "style": "max-width: 100%; height: auto",
-        },
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width:g} {height:g}",
+        width=f"{width:g}",
+        height=f"{height:g}",
+        font_family=FONT,
+        role="img",
+        style="max-width: 100%; height: auto",
     )
     if label:
         root.set("aria-label", clean(label))
     add(root, "rect", width=width, height=height, fill=PAPER)
     return root
+
+
+def short(label: object) -> str:
+    """A label that has to fit into a picture: a name that is too long ends in an ellipsis."""
+    return clean(label, LABEL)
 
 
 def sentences(*texts: str, width: float, size: float = 12) -> Drawing:
@@ -74,31 +78,15 @@ def sentences(*texts: str, width: float, size: float = 12) -> Drawing:
     return drawing(root)
 
 
-def add(parent: Element, tag: str, text: str | None = None, **attributes: object) -> Element:
-    """A child element; `stroke_width=2` becomes `stroke-width="2"`, numbers lose their noise."""
-    written = {
-        name.rstrip("_").replace("_", "-"): f"{value:.5g}" if isinstance(value, float) else clean(str(value))
-        for name, value in attributes.items()
-    }
-    child = ElementTree.SubElement(parent, tag, written)
-    child.text = None if text is None else clean(text)
-    return child
-
-
-def clean(text: str) -> str:
-    """The text without the characters that XML cannot hold."""
-    return _NOT_XML.sub("\ufffd", text)
-
-
 def drawing(root: Element) -> Drawing:
-    return Drawing(ElementTree.tostring(root, encoding="unicode"))
+    return Drawing(markup.svg_of(root))
 
 
 def stacked(*drawings: Drawing, gap: float = 12) -> Drawing:
     """One picture above the other."""
     if len(drawings) == 1:
         return drawings[0]
-    roots = [ElementTree.fromstring(str(picture)) for picture in drawings]
+    roots = [markup.parsed(str(picture)) for picture in drawings]
     sizes = [(float(root.get("width", 0)), float(root.get("height", 0))) for root in roots]
     label = " ".join(filter(None, (root.get("aria-label") for root in roots)))
     height = sum(height for _, height in sizes) + gap * (len(sizes) - 1)
@@ -106,8 +94,6 @@ def stacked(*drawings: Drawing, gap: float = 12) -> Drawing:
     y = 0.0
     for root, (_, height) in zip(roots, sizes, strict=True):
         group = add(whole, "g", transform=f"translate(0 {y:g})")
-        for child in root.iter():
-            child.tag = child.tag.rpartition("}")[2]
         group.extend(root)
         y += height + gap
     return drawing(whole)

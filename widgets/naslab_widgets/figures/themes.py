@@ -5,11 +5,12 @@ Plotly reads a few HTML tags in labels and hover texts; `plain` makes a foreign 
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from naslab.markup import plotly
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 INK = "#7b8794"
 """A grey that is told from white and from black alike."""
 GRID = "rgba(128, 138, 150, 0.22)"
+LONGEST = 200
+"""Characters of a name in a legend or a hover text."""
 SCALE = ((0.0, "#440154"), (0.25, "#3b528b"), (0.5, "#21918c"), (0.75, "#5ec962"), (1.0, "#fde725"))
 """Viridis: even in lightness, told apart by colour-blind readers."""
 LINES = ("#2080c3", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -25,7 +28,7 @@ LINES = ("#2080c3", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 def plain(text: object) -> str:
     """A name that is not ours, as text and never as markup."""
-    return html.escape(str(text), quote=False)
+    return plotly(text, LONGEST)
 
 
 def line_colours(names: Sequence[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from naslab.benchmarks import Benchmark
 from naslab.events import Evaluated, Event
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.alphas import thinned
+from naslab_widgets.figures.axis import DECADES, powers, widened
 from naslab_widgets.figures.families import SLOTS, leading
 from naslab_widgets.figures.ledger import Ledger
 from naslab_widgets.figures.palette import GREY, HUES, colours
@@ -56,10 +57,10 @@ def draw_trials(ledger: Ledger, hurdles: Hurdles = ()) -> svg.Drawing:
     regret = ledger.truth is not None
     values, best = ledger.column("regret" if regret else "fitness"), ledger.column("best_regret" if regret else "best")
     steps, stopped = ledger.column("step"), _stopped(ledger)
-    axis = _LogAxis(values) if regret else _Axis(values)
+    axis = _LogAxis(values) if regret else _fitness_axis(values)
     hues = [pair[0] for pair in colours(list(ledger.origins)).values()]
     _frame(root, HEIGHT, ledger.since, steps[-1], axis)
-    _legend(root, list(ledger.origins), hues, "regret" if regret else "fitness")
+    _legend(root, list(ledger.origins), hues, "regret" if regret else axis.name)
     x, bottom = _across(ledger.since, steps[-1]), HEIGHT - BOTTOM
     if not regret:
         for line in _hurdle_lines(hurdles, int(steps[-1])):
@@ -141,13 +142,27 @@ class _Axis:
     def __init__(self, values: np.ndarray) -> None:
         finite = values[np.isfinite(values)]
         low, high = (np.quantile(finite, 0.05), finite.max()) if len(finite) else (0.0, 1.0)
-        slack = 0.06 * (high - low) or max(abs(high) * 0.01, 1e-3)
-        self.low, self.high = float(low - slack), float(high + slack)
+        self.low, self.high = widened(float(low), float(high), 0.06)
         self.ticks = [self.low + part * (self.high - self.low) for part in (0, 0.25, 0.5, 0.75, 1)]
 
     def y(self, value: Any) -> float:
         share = (float(value) - self.low) / (self.high - self.low)
         return TOP + (HEIGHT - TOP - BOTTOM - 12) * (1 - min(max(share, 0.0), 1.0))
+
+
+class _PowersAxis:
+    """Positive fitness upwards that differs by powers of ten, as zero-cost scores do."""
+
+    name = "fitness, log"
+
+    def __init__(self, values: np.ndarray) -> None:
+        finite = values[np.isfinite(values)]
+        self.ticks = powers(float(finite.min()), float(finite.max()))
+        self.low, self.high = widened(float(np.log10(finite.min())), float(np.log10(finite.max())), 0.06)
+
+    def y(self, value: Any) -> float:
+        share = (np.log10(value) - self.low) / (self.high - self.low) if value > 0 else 0.0
+        return TOP + (HEIGHT - TOP - BOTTOM - 12) * (1 - min(max(float(share), 0.0), 1.0))
 
 
 class _LogAxis:
@@ -159,11 +174,17 @@ class _LogAxis:
         positive = values[np.isfinite(values) & (values > 0)]
         low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
         self.low, self.high = float(np.floor(np.log10(low))) - 0.3, float(np.ceil(np.log10(high)))
-        self.ticks = [0.0, *(10.0**power for power in range(round(self.low + 0.3), round(self.high) + 1))]
+        self.ticks = [0.0, *powers(10.0 ** (self.low + 0.3), 10.0**self.high)]
 
     def y(self, value: Any) -> float:
         share = (np.log10(value) - self.low) / (self.high - self.low) if value > 0 else 0.0
         return TOP + (HEIGHT - TOP - BOTTOM - 12) * (1 - min(max(float(share), 0.0), 1.0))
+
+
+def _fitness_axis(values: np.ndarray) -> _Axis | _PowersAxis:
+    finite = values[np.isfinite(values)]
+    wide = len(finite) and finite.min() > 0 and np.log10(finite.max()) - np.log10(finite.min()) > DECADES
+    return _PowersAxis(values) if wide else _Axis(values)
 
 
 def _across(first: float, last: float):
@@ -172,7 +193,7 @@ def _across(first: float, last: float):
     return lambda step: LEFT + (WIDTH - LEFT - RIGHT) * (float(step) - before - 0.5) / max(float(last) - before, 2.0)
 
 
-def _frame(root: svg.Element, height: float, first: float, last: float, axis: _Axis | _LogAxis) -> None:
+def _frame(root: svg.Element, height: float, first: float, last: float, axis: _Axis | _PowersAxis | _LogAxis) -> None:
     for tick in axis.ticks:
         y = axis.y(tick)
         svg.add(root, "line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, stroke=svg.FAINT, stroke_width=0.5, opacity=0.5)
@@ -190,8 +211,8 @@ def _order_axis(root: svg.Element, height: float, first: float, last: float) -> 
 
 def _legend(root: svg.Element, origins: Sequence[str], hues: Sequence[str], title: str) -> None:
     svg.add(root, "text", title, x=8, y=18, font_size=12, font_weight=600, fill=svg.INK)
-    x = LEFT + 40
-    for name, hue in zip(origins, hues, strict=True):
+    x = LEFT + 12 + 7.0 * len(title)
+    for name, hue in zip(map(svg.short, origins), hues, strict=True):
         svg.add(root, "circle", cx=x, cy=14, r=4, fill=hue)
         svg.add(root, "text", name, x=x + 9, y=18, font_size=11, fill=svg.INK)
         x += 30 + 6.3 * len(name)
@@ -217,7 +238,7 @@ def _hurdle_lines(hurdles: Hurdles, last: int) -> list[list[tuple[int, float]]]:
     return [[*line, (last, line[-1][1])] for line in lines.values()]
 
 
-def _promotions(root: svg.Element, ledger: Ledger, axis: _Axis | _LogAxis, x: Any) -> None:
+def _promotions(root: svg.Element, ledger: Ledger, axis: _Axis | _PowersAxis | _LogAxis, x: Any) -> None:
     """A thin line from each evaluation of a candidate to the next of the same."""
     latest: dict[int, int] = {}
     steps, fitness = ledger.column("step"), ledger.column("fitness")

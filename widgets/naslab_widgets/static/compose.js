@@ -3,6 +3,9 @@
 const HUMAN = ["#d55e00", "#f07a1f"];
 const MACHINE = ["#0072b2", "#3f9fe0"];
 
+// With two digits behind the point, where that says something.
+const plain = (value) => (value === 0 || (Math.abs(value) >= 0.01 && Math.abs(value) < 1e7) ? value.toFixed(2) : number(value));
+
 function cellEditor(parent, { operations, size, nodes, edges }, act) {
   make("h4", "", parent, "your cell: click an edge, then its operation");
   const root = shape("svg", { class: "naslab-cell", viewBox: `0 0 ${size[0]} ${size[1]}`, role: "group", "aria-label": "cell" }, parent);
@@ -84,7 +87,7 @@ function scoreTable(parent, { metric }, act) {
       row.dataset.best = score.rank === best;
       row.title = "click to have this cell again";
       row.addEventListener("click", () => act({ type: "take", number: score.number }));
-      for (const text of [score.number, score.worth.toFixed(2), score.percentile.toFixed(1), score.rank.toLocaleString("en"), score.regret.toFixed(2)]) make("td", "", row, String(text));
+      for (const text of [score.number, plain(score.worth), score.percentile.toFixed(1), score.rank.toLocaleString("en"), plain(score.regret)]) make("td", "", row, String(text));
     }
   };
 }
@@ -114,9 +117,9 @@ function duel(parent, { queries }) {
     const down = (value) => frame.y + frame.height * (1 - (Math.log10(Math.max(value, 10 ** low)) - low) / (high - low));
     const across = (query) => frame.x + (frame.width * (query - 1)) / Math.max(1, queries - 1);
     pen.textAlign = "right";
-    for (let power = Math.ceil(low); power <= high; power++) {
+    for (let power = Math.ceil(low); power <= high; power += 1 + Math.floor((high - low) / 8)) {
       pen.globalAlpha = 0.75;
-      pen.fillText(String(Number((10 ** power).toPrecision(1))), frame.x - 5, down(10 ** power) + 4);
+      pen.fillText(digits(10 ** power, 1), frame.x - 5, down(10 ** power) + 4);
       pen.globalAlpha = 0.14;
       pen.fillRect(frame.x, Math.round(down(10 ** power)), frame.width, 1);
     }

@@ -21,10 +21,11 @@ function smoothed(values) {
 function middle(columns) {
   const values = columns.flat().filter(Number.isFinite).sort((a, b) => a - b);
   if (!values.length) return [0, 1];
-  if (values.every(Number.isInteger)) return [values[0], Math.max(values[0] + 1, values[values.length - 1])];
+  if (values.every((value) => Number.isInteger(value) && Math.abs(value) < 1e6)) return [values[0], Math.max(values[0] + 1, values[values.length - 1])];
   const low = values[Math.floor(values.length * 0.01)];
   const high = values[Math.ceil(values.length * 0.99) - 1];
-  const slack = Math.max((high - low) * 0.06, Math.abs(high) * 1e-3, 1e-6);
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  const slack = Math.max((high - low) * 0.06, size * 1e-3) || 1e-6;
   return [low - slack, high + slack];
 }
 
@@ -78,9 +79,8 @@ function curvesView(parent, charts, metrics, tooltip) {
     if (!rows.length) return;
     pen.globalAlpha = 0.55;
     pen.textAlign = "right";
-    const digits = Number.isInteger(low) && Number.isInteger(high) ? 0 : high - low >= 20 ? 0 : high - low >= 2 ? 1 : high - low >= 0.05 ? 2 : 3;
-    pen.fillText(high.toFixed(digits), x - 4, y + 8);
-    pen.fillText(low.toFixed(digits), x - 4, y + height);
+    pen.fillText(endText(high, low, high), x - 4, y + 8);
+    pen.fillText(endText(low, low, high), x - 4, y + height);
     pen.textAlign = "left";
     pen.save();
     pen.beginPath();

@@ -29,19 +29,17 @@ function fitnessView(parent, C, truth, tooltip, choose) {
       const positive = values.filter((value) => value > 0);
       const low = Math.floor(Math.log10(positive[0] || 0.1)) - 0.3;
       const high = Math.max(low + 1, Math.ceil(Math.log10(positive[positive.length - 1] || 1)));
-      const powers = Array.from({ length: Math.round(high - low - 0.3) + 1 }, (_, i) => 10 ** (Math.round(low + 0.3) + i));
+      const powers = powersOfTen(10 ** (low + 0.3), 10 ** high);
       return { down: (value) => clamp(value > 0 ? (Math.log10(value) - low) / (high - low) : 0), ticks: [0, ...powers] };
     }
     let [low, high] = values.length ? [values[select.value === "all" ? 0 : Math.floor(values.length * 0.05)], values[values.length - 1]] : [0, 1];
     for (const { values: line } of hurdleLines()) for (const [, value] of line) low = Math.min(low, value);
-    const slack = 0.05 * (high - low) || Math.max(Math.abs(high) * 0.01, 1e-3);
-    low -= slack;
-    high += slack;
-    const size = 10 ** Math.floor(Math.log10((high - low) / 3));
-    const step = [1, 2, 5, 10].map((m) => m * size).find((tick) => (high - low) / tick <= 6);
-    const first = Math.ceil(low / step);
-    const ticks = Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
-    return { down: (value) => clamp((value - low) / (high - low)), ticks };
+    if (values[0] > 0 && low > 0 && Math.log10(high) - Math.log10(values[0]) > DECADES) {
+      const [least, most] = widened(Math.log10(Math.min(low, values[0])), Math.log10(high), 0.05);
+      return { down: (value) => clamp(value > 0 ? (Math.log10(value) - least) / (most - least) : 0), ticks: powersOfTen(values[0], high) };
+    }
+    [low, high] = widened(low, high, 0.05);
+    return { down: (value) => clamp((value - low) / (high - low)), ticks: roundTicks(low, high, 6) };
   }
 
   let hurdles = [];
@@ -94,7 +92,7 @@ function fitnessView(parent, C, truth, tooltip, choose) {
       pen.fillRect(ORDER_LEFT, Math.round(down(tick)), width - ORDER_LEFT - ORDER_RIGHT, 1);
       pen.globalAlpha = 0.65;
       pen.textAlign = "right";
-      pen.fillText(Number(tick.toPrecision(4)).toString(), ORDER_LEFT - 6, down(tick) + 3);
+      pen.fillText(digits(tick, 4), ORDER_LEFT - 6, down(tick) + 3);
     }
     drawOrder(pen, scale, HEIGHT - 4, "candidate");
     drawPromotions(pen, width);
@@ -269,7 +267,7 @@ function describe(row, state, C, truth, colour) {
   return [
     { text: `candidate ${row[C.candidate]}` + (row[C.stage] > 0 ? `, training ${row[C.stage] + 1} (number ${row[C.number]})` : ""), strong: true },
     { text: state.status.origins[row[C.origin]]?.[0] || "", colour },
-    { text: failed ? "failed" : `fitness ${Number(row[C.fitness].toPrecision(6))}` },
+    { text: failed ? "failed" : `fitness ${digits(row[C.fitness], 6)}` },
     ...(Number.isFinite(row[C.fidelity]) ? [{ text: `fidelity ${number(row[C.fidelity])}` }] : []),
     ...(isStopped(row, state, C) ? [{ text: Number.isFinite(row[C.hurdle]) ? `stopped by the hurdle ${number(row[C.hurdle])}` : "not trained on" }] : []),
     ...(truth && Number.isFinite(row[C.rank]) ? [{ text: `true rank ${row[C.rank].toLocaleString("en")} of ${truth.candidates.toLocaleString("en")}, regret ${number(row[C.regret])}` }] : []),

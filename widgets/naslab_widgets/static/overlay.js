@@ -69,9 +69,8 @@ function overlayView(parent, { tracks, charts, rankings }, tooltip) {
     pen.fillRect(x, y, width, height);
     pen.globalAlpha = 0.6;
     pen.textAlign = "right";
-    const digits = high - low >= 20 ? 0 : high - low >= 2 ? 1 : 2;
-    pen.fillText(high.toFixed(digits), x - 4, y + 8);
-    pen.fillText(low.toFixed(digits), x - 4, y + height);
+    pen.fillText(endText(high, low, high), x - 4, y + 8);
+    pen.fillText(endText(low, low, high), x - 4, y + height);
     pen.fillText(onAxis(state.limit, state.axis), x + width, y + height + 13);
     pen.textAlign = "left";
     pen.fillText("0", x, y + height + 13);

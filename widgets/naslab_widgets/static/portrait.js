@@ -36,7 +36,7 @@ function portraitView(parent, C, truth, choose) {
     placePicture(picture, told.picture);
     facts.replaceChildren();
     const failed = Number.isNaN(row[C.fitness]);
-    line(facts, "fitness", failed ? told.status : String(Number(row[C.fitness].toPrecision(6))));
+    line(facts, "fitness", failed ? told.status : digits(row[C.fitness], 6));
     line(facts, "origin", state.status.origins[row[C.origin]]?.[0] || "");
     if (told.parents.length) line(facts, told.parents.length > 1 ? "parents" : "parent", links(told.parents));
     if (Number.isFinite(row[C.parent])) line(facts, "ancestors", String(told.ancestry.length - 1));

@@ -18,11 +18,9 @@ function raceView(parent, { searchers, titles, cost }, tooltip) {
       const late = bands.flatMap((rows) => rows.slice(Math.floor(rows.length / 8)).flatMap((row) => [row[LOWER], row[UPPER]])).filter(Number.isFinite);
       const low = Math.min(...late);
       const high = Math.max(...values);
-      const slack = Math.max((high - low) * 0.05, Math.abs(high) * 1e-4);
-      const step = roundStep((high - low + 2 * slack) / 5);
-      const ticks = [];
-      for (let tick = Math.ceil((low - slack) / step) * step; tick <= high + slack; tick += step) ticks.push([tick, trimmed(tick)]);
-      return { place: (value) => (value - low + slack) / (high - low + 2 * slack), ticks };
+      const [bottom, top] = widened(low, high, 0.05);
+      const ticks = roundTicks(bottom, top, 6).map((tick) => [tick, digits(tick, 6)]);
+      return { place: (value) => (value - bottom) / (top - bottom), ticks };
     }
     const positive = values.filter((value) => value > 0);
     if (!positive.length) return { place: () => 0.5, ticks: [[0, "0"]] };
@@ -31,21 +29,16 @@ function raceView(parent, { searchers, titles, cost }, tooltip) {
     const low = Math.log10(least) - (zero ? 0.5 : 0.05);
     const high = Math.max(Math.log10(Math.max(...positive)) + 0.05, low + 0.3);
     const up = (value) => (Math.log10(value) - low) / (high - low);
+    const told = (value) => (value < 1e7 && value >= 1e-4 ? value.toLocaleString("en", { maximumSignificantDigits: 2 }) : digits(value, 2));
     const ticks = [];
-    for (let power = Math.floor(low) - 1; power <= high; power++)
+    const stride = 1 + Math.floor((high - low) / 10);
+    for (let power = Math.floor(low) - 1; power <= high; power += stride)
       for (const base of high - low < 1.5 ? [1, 2, 5] : [1])
-        if (up(base * 10 ** power) >= (zero ? 0.06 : 0) && up(base * 10 ** power) <= 1) ticks.push([base * 10 ** power, (base * 10 ** power).toLocaleString("en", { maximumSignificantDigits: 2 })]);
+        if (up(base * 10 ** power) >= (zero ? 0.06 : 0) && up(base * 10 ** power) <= 1) ticks.push([base * 10 ** power, told(base * 10 ** power)]);
     if (zero) ticks.push([0, "0"]);
     const place = (value) => (value > 0 ? Math.max(0, up(value)) : 0);
     return kind === "rank" ? { place: (value) => 1 - place(value), ticks } : { place, ticks };
   }
-
-  function roundStep(rough) {
-    const scale = 10 ** Math.floor(Math.log10(rough));
-    return [1, 2, 5, 10].map((base) => base * scale).find((step) => step >= rough);
-  }
-
-  const trimmed = (value) => String(Number(value.toPrecision(6)));
 
   function draw({ bands, status }, theme) {
     const width = canvas.clientWidth || 900;
@@ -111,9 +104,10 @@ function raceView(parent, { searchers, titles, cost }, tooltip) {
     }
     pen.textAlign = "center";
     for (let power = Math.floor(Math.log10(first)); power <= Math.log10(last); power++)
-      for (const base of [1, 3]) {
+      for (const base of Math.log10(last / first) > 6 ? [1] : [1, 3]) {
         const tick = base * 10 ** power;
-        if (tick >= first * 0.999 && tick <= last * 1.001) pen.fillText(tick.toLocaleString("en"), across(tick), frame.y + frame.height + 16);
+        const told = tick < 1e7 && tick >= 1e-4 ? tick.toLocaleString("en") : digits(tick, 2);
+        if (tick >= first * 0.999 && tick <= last * 1.001) pen.fillText(told, across(tick), frame.y + frame.height + 16);
       }
     pen.fillText(cost, frame.x + frame.width / 2, frame.y + frame.height + 34);
     pen.textAlign = "left";

@@ -61,7 +61,7 @@ function axes(canvas, theme, { title, across, up, marks, label }) {
     pen.fillRect(left, y(value) - 0.5, right - left, 1);
     pen.globalAlpha = 0.65;
     pen.textAlign = "right";
-    pen.fillText(String(Number(value.toPrecision(4))), left - 5, y(value) + 3.5);
+    pen.fillText(digits(value, 4), left - 5, y(value) + 3.5);
   }
   pen.globalAlpha = 0.65;
   pen.textAlign = "left";
@@ -76,10 +76,12 @@ function axes(canvas, theme, { title, across, up, marks, label }) {
 }
 
 // Round marks from low to high, about four; the ends are the outermost.
-function roundMarks(low, high) {
+function roundMarks(least, most) {
+  const [low, high] = widened(least, most, 0);
   const rough = (high - low) / 4;
   const scale = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * scale).find((m) => m >= rough * (1 - 1e-9));
+  if (!(step > 0)) return [low, high];
   const first = Math.floor(low / step);
   const last = Math.max(Math.ceil(high / step), first + 1);
   return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);

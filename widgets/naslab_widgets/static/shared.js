@@ -41,12 +41,54 @@ function sharp(canvas, width, height) {
   return pen;
 }
 
+// A number as short as it can be told.
 const number = (value) => {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size !== 0 && size < 0.001) return value.toExponential(1);
+  if (size >= (Number.isInteger(value) ? 1e13 : 1e7)) return value.toExponential(2);
   return Number.isInteger(value) ? String(value) : value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 3);
 };
+
+// A number with so many digits, in scientific notation where it is very large or small.
+const digits = (value, count) => (Number.isFinite(value) ? String(Number(value.toPrecision(count))) : "–");
+
+// What stands at an end of an axis that goes from low to high.
+function endText(value, low, high) {
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  if (size >= 1e5 || size < 1e-3) return value.toExponential(1);
+  if (Number.isInteger(low) && Number.isInteger(high)) return value.toFixed(0);
+  const span = high - low;
+  return value.toFixed(span >= 20 ? 0 : span >= 2 ? 1 : span >= 0.05 ? 2 : 3);
+}
+
+// The ends of an axis: low and high with a share of the range beside them, and never the same number.
+function widened(low, high, share) {
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  const slack = high - low <= 1e-12 * size ? 0.01 * size || 1e-3 : share * (high - low); // what differs by less is one number
+  return [low - slack, high + slack];
+}
+
+// Round numbers from low to high, at most so many; the ends themselves where there are none.
+function roundTicks(low, high, most) {
+  const size = 10 ** Math.floor(Math.log10((high - low) / most));
+  const step = [1, 2, 5, 10].map((m) => m * size).find((each) => each > 0 && (high - low) / each <= most);
+  if (!step) return [low, high];
+  const first = Math.ceil(low / step);
+  const count = Math.min(Math.floor(high / step) - first + 1, most + 2);
+  return Array.from({ length: Math.max(0, count) }, (_, i) => (first + i) * step);
+}
+
+// Powers of ten from low to high, both positive; at most so many.
+function powersOfTen(low, high, most = 8) {
+  const first = Math.ceil(Math.log10(low) - 1e-9);
+  const last = Math.floor(Math.log10(high) + 1e-9);
+  const stride = 1 + Math.floor(Math.max(0, last - first) / most);
+  return Array.from({ length: Math.max(0, Math.floor((last - first) / stride) + 1) }, (_, i) => 10 ** (first + stride * i));
+}
+
+// Positive numbers over more powers of ten than these are drawn on a logarithmic axis.
+const DECADES = 4;
 
 // lines: [{text, colour?, strong?}]; the first is the heading.
 function makeTooltip(root) {
@@ -93,7 +135,7 @@ function nearestRow(rows, step) {
 }
 
 function unpack(buffer, width) {
-  const numbers = new Float32Array(buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength));
+  const numbers = new Float64Array(buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength));
   return Array.from({ length: numbers.length / width }, (_, row) => numbers.subarray(row * width, (row + 1) * width));
 }
 
@@ -135,7 +177,7 @@ function talk(model, opens, receive) {
   };
 }
 
-// Rows of float32 from Python, kept below MOST_ROWS.
+// Rows of float64 from Python, kept below MOST_ROWS.
 function follow(model, width, changed) {
   const state = { rows: [], status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} } };
   const opens = (message) => message.type === "snapshot";

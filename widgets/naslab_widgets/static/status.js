@@ -27,9 +27,9 @@ function statusView(parent) {
       Number.isInteger(status.epoch) && `epoch ${status.epoch}`,
       status.rate > 0 && `${rate} ${unit}s/s`,
       Number.isFinite(status.left) && status.left !== null && duration(status.left),
-      status.best && `best ${Number(status.best.fitness.toPrecision(5))} (candidate ${status.best.number.toLocaleString("en")})`,
+      status.best && `best ${digits(status.best.fitness, 5)} (candidate ${status.best.number.toLocaleString("en")})`,
       status.failed > 0 && `${status.failed.toLocaleString("en")} failed`,
-      ...Object.entries(status.rates || {}).map(([name, value]) => `${name} ${Number(value).toPrecision(3)}`),
+      ...Object.entries(status.rates || {}).map(([name, value]) => `${name} ${digits(value, 3)}`),
     ]
       .filter(Boolean)
       .join("   ·   ");

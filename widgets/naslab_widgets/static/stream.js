@@ -1,4 +1,4 @@
-// The trials as the page knows them: tables of float32 that grow, and what follows from them for all panels.
+// The trials as the page knows them: tables of float64 that grow, and what follows from them for all panels.
 
 // Adds the rows of a message to a table. Both sides keep every stride-th row; a table that comes anew replaces all.
 function grow(table, head, buffer) {

@@ -19,7 +19,7 @@ function tableView(parent, C, description, choose) {
   const columns = [
     { name: "number", of: (row) => row[C.number] },
     { name: "status", of: status },
-    { name: "fitness", of: (row) => row[C.fitness], show: (value) => (Number.isNaN(value) ? "–" : String(Number(value.toPrecision(6)))) },
+    { name: "fitness", of: (row) => row[C.fitness], show: (value) => digits(value, 6) },
     { name: "fidelity", of: (row) => row[C.fidelity], optional: true },
     { name: "origin", of: (row) => state.status.origins[row[C.origin]]?.[0] || "" },
     { name: "parents", of: (row) => row[C.parent], show: (_, row) => [row[C.parent], row[C.second_parent]].filter(Number.isFinite).join(", "), optional: true },
