@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics as plain
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +37,8 @@ class Entry(Record):
     high: float
     budget: str
     """What a sample cost; empty if not known."""
+    alone: bool = False
+    """Whether the samples are trainings of one architecture, of which alone the mean and its interval then speak."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,10 +52,14 @@ class Pair(Record):
     superiority: float
     """Probability that a sample of the first is the better, ties counting half."""
     p: float
-    """Two-sided, Holm-corrected over all pairs; NaN if the samples cannot tell."""
+    """Two-sided, Holm-corrected over all pairs that are tested; NaN if the samples cannot tell, or were not tested."""
+    untested: str = ""
+    """Why there is no test of this pair; empty where there is one."""
 
     @property
     def verdict(self) -> str:
+        if self.untested:
+            return self.untested
         if math.isnan(self.p):
             return "cannot be told"
         return "differ" if self.p < LEVEL else "no difference shown"
@@ -94,11 +100,11 @@ class Card(Record):
         """The pairs, the warnings and the notes, a line each."""
         lines = [
             f"{pair.first} - {pair.second}: {self._signed(pair.difference)}, better with probability "
-            f"{pair.superiority:.2f}, {_p(pair.p)}: {pair.verdict}"
+            f"{pair.superiority:.2f}, {_p(pair)}: {pair.verdict}"
             for pair in self.pairs
         ]
-        if self.pairs:
-            lines.append(f"(p: {self.test}, two-sided, Holm-corrected over {len(self.pairs)})")
+        if self._tested:
+            lines.append(f"(p: {self.test}, two-sided, Holm-corrected over {self._tested})")
         return [*lines, *(f"warning: {text}" for text in self.warnings), *(f"note: {text}" for text in self.notes)]
 
     def _repr_html_(self) -> str:
@@ -119,14 +125,15 @@ class Card(Record):
                     f"{pair.first} − {pair.second}",
                     self._signed(pair.difference),
                     f"{pair.superiority:.2f}",
-                    _p(pair.p),
+                    _p(pair),
                     pair.verdict,
                 )
                 for pair in self.pairs
             ]
             _table(root, ("pair", "difference", "P(first better)", "p", "verdict"), rows)
-            test = f"p: {self.test}, two-sided, Holm-corrected over {len(self.pairs)}"
-            markup.add(root, "div", test, style="opacity: 0.75")
+            if self._tested:
+                test = f"p: {self.test}, two-sided, Holm-corrected over {self._tested}"
+                markup.add(root, "div", test, style="opacity: 0.75")
         for text in self.warnings:
             warned = markup.add(root, "div", style="border-left: 3px solid #d55e00; padding: 2px 8px; margin: 3px 0")
             markup.add(warned, "b", "warning")
@@ -136,12 +143,17 @@ class Card(Record):
         return markup.html_of(root)
 
     @property
+    def _tested(self) -> int:
+        return sum(not pair.untested for pair in self.pairs)
+
+    @property
     def _priced(self) -> bool:
         """Whether it is known of any group what a sample cost."""
         return any(entry.budget for entry in self.entries)
 
     def _label(self, entry: Entry) -> str:
-        return f"{entry.name} (baseline)" if entry.name == self.baseline else entry.name
+        told = [*(["this one cell"] if entry.alone else []), *(["baseline"] if entry.name == self.baseline else [])]
+        return f"{entry.name} ({', '.join(told)})" if told else entry.name
 
     def _number(self, value: float) -> str:
         return "-" if math.isnan(value) else format(value, self._form(value))
@@ -166,6 +178,7 @@ def card(
     budget_unit: str = "evaluations",
     baseline: str | None = None,
     test: Literal["mann-whitney", "welch"] = "mann-whitney",
+    alone: Collection[str] = (),
     chose_by_test_data: bool = False,
     warnings: Sequence[str] = (),
     notes: Sequence[str] = (),
@@ -179,6 +192,8 @@ def card(
         budgets: group -> what a sample cost, in `budget_unit`; None where it is the same by construction.
         baseline: the group that is random search; if left out, one whose name says so.
         test: of each pair.
+        alone: groups whose samples are trainings of one architecture. They say nothing of others that the same search
+            would find, so that they are not tested against a group whose samples are architectures.
         chose_by_test_data: whether the searches saw the very numbers that they are judged by.
         warnings: further ones.
         notes: what else a reader should know.
@@ -199,11 +214,13 @@ def card(
             mean=plain.fmean(values) if values else math.nan,
             **dict(zip(("low", "high"), statistics.interval(values), strict=True)),
             budget="" if budgets is None else f"{budgets[name]:,.10g} {budget_unit}",
+            alone=name in alone,
         )
         for name, values in finite.items()
     )
-    pairs = _pairs(finite, baseline, test)
-    found = [*_warnings(samples, finite, budgets, budget_unit, baseline, test), *warnings]
+    pairs = _pairs(finite, baseline, test, alone)
+    tested = {name for pair in pairs if not pair.untested for name in (pair.first, pair.second)}
+    found = [*_warnings(samples, finite, budgets, budget_unit, baseline, test, tested), *warnings]
     if chose_by_test_data:
         found.append(
             "the searches chose by the test data themselves (an oracle): right for comparing searchers, but none of "
@@ -221,22 +238,34 @@ def card(
     )
 
 
-def _pairs(samples: Mapping[str, list[float]], baseline: str | None, test: str) -> tuple[Pair, ...]:
+def _pairs(
+    samples: Mapping[str, list[float]], baseline: str | None, test: str, alone: Collection[str]
+) -> tuple[Pair, ...]:
     """Every pair of groups that have samples, the baseline second."""
     names = sorted((name for name in samples if samples[name]), key=lambda name: name == baseline)
     both = list(itertools.combinations(names, 2))
-    tested = [TESTS[test](samples[first], samples[second]) for first, second in both]
-    raised = statistics.holm([result.p for result in tested])
+    found = [TESTS[test](samples[first], samples[second]) for first, second in both]
+    why = [_why_untested(first, second, alone) for first, second in both]
+    raised = iter(statistics.holm([result.p for result, untested in zip(found, why, strict=True) if not untested]))
     return tuple(
         Pair(
             first=first,
             second=second,
             difference=plain.fmean(samples[first]) - plain.fmean(samples[second]),
             superiority=result.superiority,
-            p=p,
+            p=math.nan if untested else next(raised),
+            untested=untested,
         )
-        for (first, second), result, p in zip(both, tested, raised, strict=True)
+        for (first, second), result, untested in zip(both, found, why, strict=True)
     )
+
+
+def _why_untested(first: str, second: str, alone: Collection[str]) -> str:
+    """Trainings of one architecture cannot be tested against architectures: they vary by something else."""
+    if (first in alone) == (second in alone):
+        return ""
+    one, several = (first, second) if first in alone else (second, first)
+    return f"{one!r} is this one cell, its samples are trainings of it, and those of {several!r} are cells"
 
 
 def _warnings(
@@ -246,6 +275,7 @@ def _warnings(
     budget_unit: str,
     baseline: str | None,
     test: str,
+    tested: Collection[str],
 ) -> list[str]:
     found = []
     if baseline is None:
@@ -261,7 +291,7 @@ def _warnings(
     if budgets is not None and len({round(value, 9) for value in budgets.values()}) > 1:
         spent = ", ".join(f"{name!r} {value:,.10g}" for name, value in budgets.items())
         found.append(f"the budgets differ ({spent} {budget_unit}): who was given more may have won by that")
-    counts = sorted(len(values) for values in finite.values() if values)
+    counts = sorted(len(values) for name, values in finite.items() if values and name in tested)
     if test == "mann-whitney" and len(counts) > 1 and (least := statistics.least_p(*counts[:2])) >= LEVEL:
         found.append(f"with {counts[0]} and {counts[1]} samples a test of ranks cannot go below p = {least:.2g}")
     return found
@@ -275,5 +305,8 @@ def _table(root: markup.Element, head: Sequence[str], rows: Sequence[Sequence[st
             markup.add(line, tag, text, style=style)
 
 
-def _p(value: float) -> str:
+def _p(pair: Pair) -> str:
+    value = pair.p
+    if pair.untested:
+        return "no p"
     return "p unknown" if math.isnan(value) else "p < 0.001" if value < 0.001 else f"p = {value:.3f}"

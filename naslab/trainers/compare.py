@@ -29,6 +29,9 @@ from naslab.trainers.fit import check_kinds, fit
 from naslab.trainers.processes import Group
 from naslab.trainers.recipe import Recipe
 
+LARGER = 5
+"""Per cent of parameters from which on a difference in size is worth a warning."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Score(Record):
@@ -126,9 +129,31 @@ class Comparison(Record):
             {name: [100 * sample for sample in self.samples(name)] for name in self.groups},
             what="test accuracy, %",
             test="welch",
+            alone=alone,
+            warnings=self._sizes(),
             notes=["budget: one recipe for every training"]
             + ([f"{each}: one architecture, so that a sample is a seed of its training"] if alone else []),
         )
+
+    def parameters(self, group: str) -> float:
+        """Mean number of parameters of the networks of a group."""
+        if group not in self.groups:
+            raise SpecError(unknown("group", group, self.groups))
+        return statistics.fmean(score.parameters for score in self.scores if score.group == group)
+
+    def _sizes(self) -> list[str]:
+        """Which groups have larger networks: they may be better by that alone."""
+        found = []
+        for first, second in itertools.combinations(self.groups, 2):
+            large, small = sorted((first, second), key=self.parameters, reverse=True)
+            share = 100 * (self.parameters(large) / self.parameters(small) - 1)
+            if round(share) >= LARGER:
+                found.append(
+                    f"the networks of {large!r} are larger by {share:.0f} % than those of {small!r} "
+                    f"({self.parameters(large):,.0f} and {self.parameters(small):,.0f} parameters on average): they "
+                    "may be better by that alone"
+                )
+        return found
 
     def _repr_html_(self) -> str:
         return self.card._repr_html_()
@@ -141,10 +166,9 @@ class Comparison(Record):
             rows = [score for score in self.scores if score.group == group]
             low, high = self.interval(group)
             interval = "-" if math.isnan(low) else f"{100 * low:.2f}..{100 * high:.2f}"
-            sizes = statistics.fmean(score.parameters for score in rows)
             lines.append(
                 f"{group:<{width}}  {len({score.architecture for score in rows}):13d}  {len(rows):7d}  "
-                f"{100 * self.mean(group):15.2f}  {interval:>13}  {sizes:10,.0f}"
+                f"{100 * self.mean(group):15.2f}  {interval:>13}  {self.parameters(group):10,.0f}"
             )
         return "\n".join([*lines, *self.card.claims])
 

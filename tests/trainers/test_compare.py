@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -67,15 +68,41 @@ def test_a_comparison_says_what_may_be_claimed():
     comparison = Comparison((*FOUND, *RANDOM))
     card = comparison.card
     assert card.baseline == "random"
-    assert card.pairs[0].p == pytest.approx(comparison.welch("found", "random").p)
+    assert math.isnan(card.pairs[0].p), "trainings of one cell are not tested against cells"
     assert card.pairs[0].difference == pytest.approx(100 * comparison.welch("found", "random").difference)
     assert repr(comparison).splitlines()[3:] == card.claims
     assert "found - random: +6.33, better with probability 1.00" in repr(comparison)
     assert "'found': one architecture" in repr(comparison)
+    assert "no p: 'found' is this one cell" in repr(comparison)
+    assert "p =" not in repr(comparison)
+    assert "Holm" not in repr(comparison)
+    assert "found (this one cell)" in comparison._repr_html_()
+    others = Comparison((*scores("other", {"e": [0.7, 0.75], "f": [0.8, 0.81]}), *RANDOM))
+    assert others.card.pairs[0].p == pytest.approx(others.welch("other", "random").p)
+    both = Comparison((*FOUND, *scores("known", {"k": [0.8, 0.81, 0.82]})))
+    assert both.card.pairs[0].p == pytest.approx(both.welch("found", "known").p), "of two cells, each with its seeds"
+    three = Comparison((*FOUND, *scores("other", {"e": [0.7, 0.75], "f": [0.8, 0.81]}), *RANDOM))
+    assert [bool(pair.untested) for pair in three.card.pairs] == [True, True, False]
+    assert three.card.pairs[2].p == pytest.approx(three.welch("other", "random").p)
+    assert "Holm-corrected over 1" in repr(three)
     assert "there is no random-search baseline" in repr(Comparison(tuple(FOUND)))
     odd = Comparison(tuple(scores("<i>", {"a": [0.5, 0.6, 0.7]})))
     assert "<i>" not in odd._repr_html_()
     assert "&lt;i&gt;" in odd._repr_html_()
+
+
+def test_sizes_are_compared():
+    """A larger network may be better by that alone."""
+    sized = lambda table, size: [dataclasses.replace(score, parameters=size) for score in table]  # noqa: E731
+    comparison = Comparison((*sized(FOUND, 20_138), *sized(RANDOM, 14_716)))
+    (warning,) = [text for text in comparison.card.warnings if "parameters" in text]
+    assert "'found' are larger by 37 % than those of 'random' (20,138 and 14,716 parameters" in warning
+    assert "larger by 37 %" in repr(comparison)
+    assert "larger by 37 %" in comparison._repr_html_()
+    turned = Comparison((*sized(FOUND, 14_716), *sized(RANDOM, 20_138)))
+    assert "'random' are larger by 37 %" in repr(turned)
+    assert "larger" not in repr(Comparison((*sized(FOUND, 1000), *sized(RANDOM, 1010))))
+    assert comparison.parameters("found") == 20_138
 
 
 def test_architectures_of_a_space_trained_alike(digits, tmp_path):

@@ -1,5 +1,7 @@
 """The race on the screen, without a browser."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -150,3 +152,53 @@ def test_scripts_speak_no_html(module):
     assert "textContent" in script
     for way_in in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
         assert way_in not in script
+
+
+def looked_at(view):
+    view.canvas._hear(view.canvas, {"type": "hello"}, [])
+    return view
+
+
+def test_a_pause_lets_no_later_cell_begin():
+    view = looked_at(RaceView(a_race()))
+    view.step()
+
+    async def cells():
+        rest = asyncio.ensure_future(view.rest())
+        while view._runner.busy:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert not rest.done(), "paused: the cell waits"
+        assert view.state == "paused"
+        view.play()
+        await asyncio.wait_for(rest, 20)
+        assert view.race.finished
+
+    asyncio.run(cells())
+
+
+def test_rest_ends_with_a_view_that_is_stopped():
+    view = looked_at(RaceView(a_race()))
+    view.stop()
+    asyncio.run(view.rest())
+    assert view.race.step == 0
+
+
+def test_rest_raises_what_the_race_stands_still_for():
+    made = {"random": lambda seed: nl.searchers.RandomSearch(TABLE.space, seed=seed)}
+    view = looked_at(RaceView(nl.runs.Race(made, lambda architecture: 1.0, seeds=[0], budget=5.0, cost="seconds")))
+    view.play()
+    with pytest.raises(nl.errors.SpecError, match="what it cost"):
+        asyncio.run(view.rest())
+
+
+def test_rest_says_that_nobody_plays(tiny):
+    clock = tiny.Clock()
+    view = RaceView(a_race(), clock=lambda: forward(clock, 6))
+    with pytest.raises(RuntimeError, match="play"):
+        asyncio.run(view.rest())
+
+
+def forward(clock, seconds):
+    clock.now += seconds
+    return clock.now

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from naslab.errors import Diverged
+from naslab_widgets import Lab
 from naslab_widgets.runner import Runner
 
 
@@ -182,3 +183,38 @@ def test_the_rate_is_of_steps_only(tiny):
     runner.step(10)
     runner.wait(5)
     assert runner.rate == pytest.approx(4)
+
+
+def test_a_pause_in_the_page_lets_no_later_cell_begin(tiny):
+    """`run` comes back when it is done, also if somebody who looks pauses it and plays on."""
+    for steps in (None, 3):
+        gate = Gate()
+        lab = Lab(tiny.Search(total=6, before_step=gate))
+        lab.view._hear(lab.view, {"type": "hello"}, [])
+        cell = threading.Thread(target=lab.run, args=(steps,))
+        cell.start()
+        gate.inside.wait(5)
+        lab.pause()
+        gate.tickets.release()
+        until(lambda lab=lab: lab.state == "paused" and not lab._runner.busy)
+        cell.join(0.2)
+        assert cell.is_alive(), "one step is done; the cell waits"
+        gate.tickets.release(5)
+        lab.play()
+        cell.join(10)
+        assert not cell.is_alive()
+        assert lab.search.step >= (steps or 6)
+        lab.stop()
+
+
+def test_a_pause_ends_a_run_that_nobody_looks_at(tiny):
+    gate = Gate()
+    lab = Lab(tiny.Search(total=6, before_step=gate))
+    cell = threading.Thread(target=lab.run)
+    cell.start()
+    gate.inside.wait(5)
+    lab.pause()
+    gate.tickets.release()
+    cell.join(10)
+    assert not cell.is_alive()
+    assert (lab.search.step, lab.state) == (1, "paused")

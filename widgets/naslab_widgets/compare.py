@@ -140,6 +140,7 @@ class Compare(Steered):
         self._axis = axis_buttons(axis)
         self.searches, self._clock, self._later = found, clock, None
         self._observing = threading.Lock()
+        self._in_a_round = len(found)
         tracks = [_track(name, search) for name, search in found.items()]
         self._together = Together(found, tracks, clock)
         self._publisher = Publisher(self._publish, period=1 / hz)

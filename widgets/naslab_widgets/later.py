@@ -17,6 +17,8 @@ import ipywidgets
 
 from naslab import markup
 
+PATIENCE = 10
+"""Seconds that a page may take to load."""
 LONGEST = 50_000
 """Characters of a result that is shown as text."""
 
@@ -109,7 +111,7 @@ async def after(
             before.join()
 
     later = Later(job, ready)
-    patience = clock() + 10  # for a page that is still loading
+    patience = clock() + PATIENCE
     while not later.done and not view.listening:
         if not runner.busy and not runner.ended and clock() > patience:
             raise runner.error or RuntimeError(f"it stands still at {runner.standing}: play() it first")
@@ -117,6 +119,21 @@ async def after(
     if later.done:
         later.result()
     return later
+
+
+async def to_the_end(view: Any, runner: Any, clock: Callable[[], float]) -> None:
+    """Until what a runner drives has ended or was stopped, through pauses, while somebody looks who can end them.
+
+    Raises the error that it stands still for.
+    """
+    patience = clock() + PATIENCE
+    while not runner.ended:
+        if not runner.busy:
+            if runner.error is not None:
+                raise runner.error
+            if not view.listening and clock() > patience:
+                raise RuntimeError(f"it stands still at {runner.standing}: play() it first")
+        await asyncio.sleep(0.05)
 
 
 def _parts(value: Any) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from naslab.runs.race import EVALUATIONS, Race
 from naslab_widgets.figures import Drawing, race_picture
 from naslab_widgets.figures.race import TITLES
 from naslab_widgets.figures.themes import line_colours
+from naslab_widgets.later import to_the_end
 from naslab_widgets.page import PageWidget
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
@@ -46,6 +47,11 @@ class RaceCanvas(PageWidget):
         self._lock = threading.Lock()
         self._due = True
         self.on_msg(self._hear)
+
+    @property
+    def listening(self) -> bool:
+        """Whether a front end has asked for the view."""
+        return self._wire.listening
 
     def publish(self, kind: str, status: dict[str, Any]) -> bool:
         """Send the bands, unless it is too early or nothing has moved; True if the next call has something to tell."""
@@ -93,7 +99,7 @@ class RaceView:
             raise TypeError(f"RaceView shows a naslab.runs.Race, not {race!r:.80}")
         if not 0 < hz <= 10:
             raise ValueError(f"hz is above 0 and at most 10, not {hz!r}")
-        self.race = race
+        self.race, self._clock = race, clock
         kinds = ["regret", "best", "rank"] if race.table is not None else ["best"]
         if kind is not None and kind not in kinds:
             raise ValueError(f"this race can show {', '.join(kinds)}, not {kind!r}")
@@ -110,7 +116,7 @@ class RaceView:
         self._card = ipywidgets.HTML().add_class("naslab-race-card")
         strip = ipywidgets.HBox([*self._buttons.values(), self._kind]).add_class("naslab-strip")
         self.panel = ipywidgets.VBox([strip, self.canvas, self._card]).add_class("naslab-lab")
-        self._shown: tuple[State, int] | None = None
+        self._shown: tuple[State, int, bool] | None = None
         self._show(self.state)
 
     # --- driving ---------------------------------------------------------------------------------
@@ -140,19 +146,22 @@ class RaceView:
         self._runner.wait(timeout)
 
     def run(self) -> None:
-        """To the end, and come back then."""
+        """To the end, and come back then; whoever pauses it in the page can play it again there."""
         self.play()
         try:
-            self.wait()
+            self._runner.wait_for_step(math.inf, lambda: self.canvas.listening)
+            self._publisher.poke()
         except KeyboardInterrupt:
             self.pause()
             raise
 
     async def rest(self) -> None:
-        """`await view.rest()`: the same as `wait`, with the kernel free to talk with the page meanwhile."""
-        while self._runner.busy:
-            await asyncio.sleep(0.05)
-        self.wait()
+        """`await view.rest()`: until the race has ended, or this view was stopped, with the kernel free meanwhile.
+
+        While the race is paused the cell waits, so that no later cell is made of half a race. Raises the error that the
+        race stands still for, and says so if it does and nobody is there to play it.
+        """
+        await to_the_end(self.canvas, self._runner, self._clock)
 
     @property
     def state(self) -> State:
@@ -179,9 +188,10 @@ class RaceView:
 
     def _show(self, state: State) -> None:
         """The buttons and, while the race stands still, the card."""
-        if self._shown == (state, self.race.step):
+        at = (state, self.race.step, self._runner.busy)
+        if self._shown == at:
             return
-        self._shown = (state, self.race.step)
+        self._shown = at
         over = state in ("stopped", "finished")
         for name, disabled in {
             "play": over or state == "running",
@@ -189,7 +199,7 @@ class RaceView:
             "step": over or state == "running",
         }.items():
             self._buttons[name].disabled = disabled
-        if state != "running" and self.race.step and not self._runner.busy:
+        if state != "running" and self.race.step and not at[2]:
             self._card.value = self.race.card._repr_html_()
 
     def picture(self) -> Drawing:

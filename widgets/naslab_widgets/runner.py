@@ -88,6 +88,26 @@ class Runner:
             if self.error is not None:
                 raise self.error
 
+    def wait_for_step(self, step: float, watched: Callable[[], bool]) -> None:
+        """Until the search has come so far, or has ended; a pause ends the wait only where nobody can play on.
+
+        Args:
+            watched: whether somebody looks, who paused it and can play it again.
+
+        Raises the error that made the search rest.
+        """
+
+        def over() -> bool:
+            if self._thread is not None:
+                return False
+            reached = self._stopped or self._search.step >= min(step, self._search.total)
+            return reached or self.error is not None or not watched()
+
+        with self._changed:
+            self._changed.wait_for(over)
+            if self.error is not None:
+                raise self.error
+
     def wait_for_the_end(self) -> None:
         """Until the search is finished or the runner stopped, through any number of pauses."""
         with self._changed:
@@ -114,6 +134,11 @@ class Runner:
             if self._search.step >= self._search.total:
                 return "finished"
             return "paused" if self._begun or self.error else "idle"
+
+    @property
+    def at(self) -> int:
+        """Steps that the search has done."""
+        return self._search.step
 
     @property
     def standing(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from abc import ABC, abstractmethod
 from typing import Any
@@ -56,6 +57,12 @@ class Steered(ABC):
         self._runner.stop()
         self._publisher.poke()
 
+    _in_a_round = 1
+    """Steps of all searches in a round."""
+
+    def _is_watched(self) -> bool:
+        return bool(self.view.listening)
+
     def join(self) -> None:
         """Until the worker has ended."""
         self._runner.join()
@@ -65,13 +72,17 @@ class Steered(ABC):
         self._runner.wait(timeout)
 
     def run(self, n: int | None = None) -> None:
-        """Do so many steps (of a comparison: rounds), or all that remain, and come back when they are done."""
+        """Do so many steps (of a comparison: rounds), or all that remain, and come back when they are done.
+
+        Whoever pauses it in the page can play it again there; until then it is not done, and no later cell begins.
+        """
+        begun = self._runner.at
         if n is None:
             self.play()
         else:
             self.step(n)
         try:
-            self.wait()
+            self._runner.wait_for_step(math.inf if n is None else begun + n * self._in_a_round, self._is_watched)
         except KeyboardInterrupt:
             self.pause()
             raise
