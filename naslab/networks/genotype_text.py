@@ -44,7 +44,7 @@ _ANNOTATED = re.compile(r"(?:^|\n)\s*([A-Za-z_]\w*)\s*:\s*[\w.]+\s*=[\s\\(]*(?:\
 _ALIAS = re.compile(r"^[ \t]*([A-Za-z_]\w*)[ \t]*=[ \t]*([A-Za-z_]\w*)[ \t]*(?:#.*)?$", re.MULTILINE)
 _BEFORE = 200
 """Characters before a genotype in which its name is looked for."""
-_MOST_UNCLOSED = 8
+_MOST_UNCLOSED = 32
 """Genotypes without an end that are passed over; each costs a pass through the text."""
 _INTEGERS = re.compile(r"u?int(8|16|32|64|c|p|_)?|u?long(long)?")
 
@@ -80,17 +80,12 @@ def read(text: Any, which: str | int | None = None) -> dict[str, Any]:
 
 
 def written(text: str) -> Iterator[Written]:
-    """All genotypes of a text, in order. One that is commented out counts if it stands on a single line."""
+    """Whatever looks like a genotype in a text, in order."""
     position, unclosed = 0, 0
     while (call := _CALL.search(text, position)) and unclosed < _MOST_UNCLOSED:
         before = text[max(position, call.start() - _BEFORE) : call.start()]
-        line = before.rpartition("\n")[2].lstrip()
-        if before.endswith("class "):  # the definition of the type
-            position = call.end()
-            continue
-        stop = text.find("\n", call.end()) if line.startswith("#") else -1
-        end = _closing(text, call.end(), stop if stop >= 0 else len(text))
-        if end is None:
+        end = _closing(text, call.end())
+        if end is None:  # cut off, or commented out line by line
             unclosed += 1
             position = call.end()
             continue
@@ -99,10 +94,10 @@ def written(text: str) -> Iterator[Written]:
         position = end
 
 
-def _closing(text: str, start: int, stop: int) -> int | None:
+def _closing(text: str, start: int) -> int | None:
     """Where the bracket that was opened just before `start` has been closed."""
     depth = 1
-    for token in _TOKEN.finditer(text, start, stop):
+    for token in _TOKEN.finditer(text, start):
         depth += {"(": 1, ")": -1}.get(token[0], 0)
         if depth == 0:
             return token.end()

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from naslab.analysis.cell_shape import genotype_shapes
 from naslab.errors import SpecError
 from naslab.networks.cost import parameters
 from naslab.networks.darts import DartsNetwork
@@ -68,6 +69,15 @@ def test_all_edges_are_known_from_the_entries(cell):
     genotype = Genotype(*cell, *cell)
     assert [len(node) for node in genotype.nodes("normal")] == list(range(2, 2 + len(genotype.nodes("normal"))))
     assert genotype.keeps_all_edges("normal")
+
+
+def test_entries_that_two_a_node_or_all_edges_could_have():
+    """The concatenation says which: the last of seven nodes is concatenated, or it is no node."""
+    sources = [0, 1, 0, 1, 2, 0, 1, 2, 3, 0, 1, 2, 3, 4]
+    edges = tuple(("max_pool_3x3", source) for source in sources)
+    of_two, of_all = Genotype(edges, (5, 6, 7, 8), *V2[2:]), Genotype(edges, (2, 3, 4, 5), *V2[2:])
+    assert [len(node) for node in of_two.nodes("normal")] == [2] * 7
+    assert [len(node) for node in of_all.nodes("normal")] == [2, 3, 4, 5]
 
 
 def test_the_published_text():
@@ -127,6 +137,7 @@ V2 = DARTS_V2.normal, (2, 3, 4, 5), DARTS_V2.reduce, (2, 3, 4, 5)
         f"10/21 05:11:10 PM genotype = {PUBLISHED_V2[:180]}\n10/21 05:12:10 PM genotype = {PUBLISHED_V2}\n",
         f"10/21 05:11:10 PM genotype = {PUBLISHED_V2}\n10/21 05:12:10 PM genotype = {PUBLISHED_V2}\n",
         f"Genotype = namedtuple('Genotype', 'normal normal_concat reduce reduce_concat')\nbest = {PUBLISHED_V2}",
+        "# old = Genotype(\n#   normal=[('none', 0)],\n# )\n" * 20 + f"best = {PUBLISHED_V2}",
         f"class Genotype(NamedTuple):\n    normal: list\n\nbest = {PUBLISHED_V2}",
         f"{{'genotype': {PUBLISHED_V2}, 'accuracy': 97.2}}",
         f"Genotype({NORMAL}, range(2, 6), {REDUCE}, range(2, 6))",
@@ -147,7 +158,7 @@ V2 = DARTS_V2.normal, (2, 3, 4, 5), DARTS_V2.reduce, (2, 3, 4, 5)
         dict(zip(NAMED._fields, V2, strict=True)),
         V2,
     ],
-    ids=str,
+    ids=lambda form: str(form)[:12],
 )
 def test_ways_in_which_it_is_written(form):
     assert Genotype.parse(form) == DARTS_V2
@@ -192,6 +203,13 @@ def test_a_text_with_several_asks_which():
         Genotype.parse(AUTODL, which="genotype")
 
 
+def test_the_shape_of_snas_is_the_published_one_in_either_form():
+    """4c wide and 2 deep (Shu et al. 2020, Figure 1); edges that are "none" are no connections."""
+    for form in ("", "_edge_all"):
+        shape = genotype_shapes(Genotype.parse(SNAS, which=f"SNAS_mild{form}"))["normal"]
+        assert (shape.width, shape.depth) == (4, 2)
+
+
 @pytest.mark.parametrize("kind", ["mild", "moderate", "aggressive"])
 def test_a_network_with_all_edges_is_the_one_without_its_none(kind):
     """SNAS publishes each cell twice, with all edges and with two a node; "none" adds zeros, so that the networks are
@@ -232,11 +250,11 @@ code."""
 
 @pytest.mark.parametrize("name", PAPER)
 def test_parameters_of_the_authors_networks(name):
-    for auxiliary, counted in zip((True, False), PAPER[name], strict=True):
-        with torch.device("meta"):
-            genotype = Genotype.parse(PUBLISHED["darts", name])
-            network = DartsNetwork(genotype, (3, 32, 32), 10, channels=36, cells=20, auxiliary=auxiliary)
-        assert parameters(network) == counted
+    with torch.device("meta"):
+        genotype = Genotype.parse(PUBLISHED["darts", name])
+        network = DartsNetwork(genotype, (3, 32, 32), 10, channels=36, cells=20, auxiliary=True)
+    counted = parameters(network)
+    assert (counted, counted - parameters(network.auxiliary_head)) == PAPER[name]  # type: ignore[arg-type]
 
 
 IMAGENET = {
@@ -250,12 +268,11 @@ IMAGENET = {
 
 @pytest.mark.parametrize("name", IMAGENET)
 def test_parameters_of_the_authors_networks_for_imagenet(name):
-    genotype = Genotype.parse(PUBLISHED["darts", name])
-    for auxiliary, counted in zip((True, False), IMAGENET[name], strict=True):
-        with torch.device("meta"):
-            sizes = {"channels": 48, "cells": 14, "stem": "imagenet", "auxiliary": auxiliary}
-            network = DartsNetwork(genotype, (3, 224, 224), 1000, **sizes)
-        assert parameters(network) == counted
+    with torch.device("meta"):
+        genotype, sizes = Genotype.parse(PUBLISHED["darts", name]), {"channels": 48, "cells": 14, "stem": "imagenet"}
+        network = DartsNetwork(genotype, (3, 224, 224), 1000, auxiliary=True, **sizes)
+    counted = parameters(network)
+    assert (counted, counted - parameters(network.auxiliary_head)) == IMAGENET[name]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["GDAS_V1", "SETN", "PNASNet"])
