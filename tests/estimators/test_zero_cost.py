@@ -102,6 +102,12 @@ def test_the_kernel_counts_exactly_in_pieces(monkeypatch):
     assert torch.equal(agreements(x), expected)
 
 
+def test_a_unit_at_exactly_zero_is_off():
+    """As its ReLU gives nothing; of two images, so it agrees with a unit below zero and with no unit above."""
+    x = torch.tensor([[0.0, 0.0, -0.0], [-1.0, 1.0, 2.0]])
+    assert agreements(x).tolist() == [[3, 1], [1, 3]]
+
+
 def test_a_tensor_read_twice_counts_twice_and_is_multiplied_once(monkeypatch):
     x, seen = torch.randn(4, 6), []
     monkeypatch.setattr("naslab.estimators.zero_cost.codes.agreements", lambda x: seen.append(x) or agreements(x))

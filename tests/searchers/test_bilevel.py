@@ -115,6 +115,21 @@ def test_finite_difference_is_exact_on_a_bilinear_loss(radius):
     torch.testing.assert_close(found, m.T @ v, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("length", [0.1, 30.0])
+def test_the_radius_is_that_of_the_whole_step_however_long_v_is(length):
+    """The gradient by a of a (w1^3 + w2^3), to which third derivatives add e^2 v^3; e = r / |v|."""
+    w = torch.tensor([0.5, -2.0], dtype=torch.float64, requires_grad=True)
+    a = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
+    u, radius = torch.tensor([0.6, -0.8], dtype=torch.float64), 0.25
+
+    (found,) = finite_difference_product(radius)(lambda: a * w.pow(3).sum(), [w], [a], [length * u])
+
+    expected = length * (3 * w.detach() ** 2 * u + radius**2 * u**3).sum()
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
+    exact = length * (3 * w.detach() ** 2 * u).sum()
+    assert abs(found - exact) > 1e-3 * abs(exact), "the radius must be seen, or nothing is tested"
+
+
 def test_a_vanishing_validation_gradient_gives_no_mixed_term():
     w = torch.ones(2, requires_grad=True)
     a = torch.ones(2, requires_grad=True)

@@ -250,6 +250,18 @@ def test_the_baseline_is_a_moving_average_of_the_rewards(digits):
     assert len(rewards) == 12
 
 
+def test_a_reward_is_held_against_the_baseline_that_has_heard_it(digits, monkeypatch):
+    """As in the authors' code, where the reward waits for the baseline: the first one is worth nothing."""
+    momentum, rewards, held = 0.5, iter([0.8, 0.2, 0.4]), []
+    rewarding(monkeypatch, lambda child: next(rewards))
+    search = controller_phase(searcher(digits, baseline_momentum=momentum))
+    monkeypatch.setattr(search, "_improve", lambda: held.extend(advantage for _, advantage in search._told))
+    for _ in range(3):
+        search.advance()
+    averages = [0.8, (0.5 * 0.8 + 0.2) / 1.5, (0.25 * 0.8 + 0.5 * 0.2 + 0.4) / 1.75]
+    assert held == pytest.approx([r - b for r, b in zip([0.8, 0.2, 0.4], averages, strict=True)])
+
+
 def test_a_collapsed_controller_is_stated(digits):
     search = searcher(digits, tanh_constant=0.0, temperature=1e-3, reach=1.0)
     *_, last = (search.advance() for _ in range(EPOCH))

@@ -415,6 +415,31 @@ def test_every_step_and_either_half_has_a_sample_of_its_own(digits, name):
     assert not torch.equal(make(name, digits, seed=2)._draw("architecture", rates)["cell"].weights, first)
 
 
+@pytest.mark.parametrize("name", ["gdas", "proxylessnas", "drnas"])
+def test_a_step_trains_the_weights_under_a_choice_of_their_own(digits, monkeypatch, name):
+    """Not under the one by which the architecture moved; hard samples compute one path an edge for the weights, and
+    two of ProxylessNAS for the architecture."""
+    search = make(name, digits, **({"warmup": 0.0} if name == "proxylessnas" else {}))
+    forward, seen = search._forward, {}
+
+    def watched(images, drawn, half, rates):
+        seen[half] = drawn["cell"], rates
+        return forward(images, drawn, half, rates)
+
+    monkeypatch.setattr(search, "_forward", watched)
+    alpha = search.alphas["cell"].detach().clone()
+    search.advance()
+    (for_architecture, _), (for_weights, rates) = seen["architecture"], seen["weights"]
+    assert not torch.equal(search.alphas["cell"], alpha)
+    search._step -= 1  # draws depend on it, and the alphas are those that the weights were trained under
+    assert torch.equal(for_weights.weights, search._draw("weights", rates)["cell"].weights)
+    assert not torch.equal(for_weights.weights, search._draw("architecture", rates)["cell"].weights)
+    if name != "drnas":
+        paths = {"gdas": 1, "proxylessnas": 2}[name]
+        assert for_architecture.used.sum(dim=1).tolist() == [paths] * 6
+        assert for_weights.used.sum(dim=1).tolist() == [1] * 6
+
+
 # --- what can be turned on the way ---------------------------------------------------------------
 
 OWN_KNOBS = {
