@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 from typing import Any
+from unittest import mock
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -18,6 +19,7 @@ from naslab.analysis.steps import Steps, interleaved
 from naslab.networks import DartsSupernet, NASBench201Supernet
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.per_edge import to_per_edge
+from naslab.operations import blending
 from naslab.operations.images import DARTS_SEARCHED, NASBENCH201_OPERATIONS
 from naslab.operations.tricks import Tricks
 from naslab.searchers.bilevel import (
@@ -101,8 +103,8 @@ class Launches(TorchDispatchMode):
 
 def launches(steps: Steps) -> int:
     """Of a weight step, as on a GPU: without what is compiled for the CPU alone."""
-    steps.network.tricks = Tricks(one_pass=False, compiled_kernel=False)  # type: ignore[assignment]
-    with Launches() as counter:
+    steps.network.tricks = Tricks(compiled_kernel=False)  # type: ignore[assignment]
+    with mock.patch.object(blending, "fits", return_value=False), Launches() as counter:
         steps.weight_step()
     steps.network.tricks = Tricks()  # type: ignore[assignment]
     return counter.count

@@ -23,6 +23,7 @@ from naslab.networks.darts import CellPlan, Classifier, Preprocess, Stem, plan, 
 from naslab.networks.mixture import Mixture, mixture, pixels_together, total
 from naslab.networks.partial_channels import leaving
 from naslab.operations.images import DARTS_OPERATIONS
+from naslab.operations.norms import BatchNorm2d
 from naslab.operations.tricks import Tricks
 
 
@@ -34,7 +35,7 @@ def row(node: int, source: int) -> int:
 def without_parameters(operation: str, channels: int, stride: int) -> nn.Module:
     """Pooling, normalised, and the identity."""
     module = DARTS_OPERATIONS[operation](channels, stride, False)
-    return nn.Sequential(module, nn.BatchNorm2d(channels, affine=False)) if "pool" in operation else module
+    return nn.Sequential(module, BatchNorm2d(channels, affine=False)) if "pool" in operation else module
 
 
 class MixedCell(nn.Module):

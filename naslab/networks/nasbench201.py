@@ -21,6 +21,7 @@ from naslab.networks.checkpointing import checkpointed
 from naslab.networks.mixture import Mixture, mixture, pixels_together, total
 from naslab.networks.partial_channels import leaving
 from naslab.operations.images import NASBENCH201_OPERATIONS, ReLUConvBN
+from naslab.operations.norms import BatchNorm2d
 from naslab.operations.tricks import Tricks
 
 NODES = 4
@@ -105,7 +106,7 @@ class Skeleton(nn.Module):
                 channels *= 2
             self.layers.extend(cell(channels) for _ in range(cells))
         self.classifier = nn.Sequential(
-            nn.BatchNorm2d(channels),
+            BatchNorm2d(channels),
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from naslab.operations.norms import BatchNorm2d
+
 Operation = Callable[[int, int, bool], nn.Module]
 """(channels, stride, affine) -> the module."""
 
@@ -27,7 +29,7 @@ class ReLUConvBN(nn.Sequential):
         super().__init__(
             nn.ReLU(),
             nn.Conv2d(channels_in, channels, kernel, stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(channels, affine=affine),
+            BatchNorm2d(channels, affine=affine),
         )
 
 
@@ -40,7 +42,7 @@ class DilatedConv(nn.Sequential):
             nn.ReLU(),
             nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False),
             nn.Conv2d(channels, channels, 1, bias=False),
-            nn.BatchNorm2d(channels, affine=affine),
+            BatchNorm2d(channels, affine=affine),
         )
 
 
@@ -63,7 +65,7 @@ class FactorizedConv(nn.Sequential):
             nn.ReLU(),
             nn.Conv2d(channels, channels, (1, kernel), (1, stride), (0, half), bias=False),
             nn.Conv2d(channels, channels, (kernel, 1), (stride, 1), (half, 0), bias=False),
-            nn.BatchNorm2d(channels, affine=affine),
+            BatchNorm2d(channels, affine=affine),
         )
 
 
@@ -80,7 +82,7 @@ class FactorizedReduce(nn.Module):
         self.relu = relu
         self.even = nn.Conv2d(channels_in, channels // 2, 1, bias=False)
         self.odd = nn.Conv2d(channels_in, channels - channels // 2, 1, bias=False)
-        self.norm = nn.BatchNorm2d(channels, affine=affine)
+        self.norm = BatchNorm2d(channels, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]

@@ -12,6 +12,13 @@ import torch
 import naslab
 from naslab.operations import kernels
 
+ARITHMETIC = 2
+"""Version of naslab's own arithmetic: one more whenever the numbers of a seeded computation change, if only in their
+last bits. Environments recorded without it are of version 1.
+
+2: batch normalisation of the supernets adds up in double precision in channels-last layout.
+"""
+
 
 def fingerprint(threads: int | None = None) -> dict[str, str | int]:
     """The environment as JSON: where it is the same, so are the results, bit for bit.
@@ -20,6 +27,7 @@ def fingerprint(threads: int | None = None) -> dict[str, str | int]:
     """
     return {
         "naslab": naslab.__version__,
+        "arithmetic": ARITHMETIC,
         "torch": torch.__version__,
         "numpy": np.__version__,
         "threads": threads or torch.get_num_threads(),
@@ -31,6 +39,7 @@ def fingerprint(threads: int | None = None) -> dict[str, str | int]:
 
 def differences(then: Mapping[str, str | int], now: Mapping[str, str | int]) -> list[str]:
     """What has changed, for people: `["threads was 4, is 1"]`."""
+    then = {"arithmetic": 1, **then}
     return [f"{name} was {then.get(name)}, is {value}" for name, value in now.items() if then.get(name) != value]
 
 

@@ -33,7 +33,8 @@ class Differs(RunError):
         self.what = f"step {logged.step} was done again and came out differently ({', '.join(fields)})"
         way = f"Search.open({str(run)!r}, strict=False)" if run else f"rewind({start})"
         super().__init__(
-            f"{self.what}. Results are equal bit for bit only with the same torch, processor and number of threads. "
+            f"{self.what}. Results are equal bit for bit only with the same torch, processor, number of "
+            f"threads and version of naslab's arithmetic. "
             f"{way} goes on from the snapshot of step {start} and keeps the steps after it as abandoned"
         )
 

@@ -471,6 +471,23 @@ def test_a_changed_environment_is_said(run, monkeypatch):
     assert "torch was" in said(search)[0]
 
 
+def test_the_arithmetic_of_an_earlier_naslab_is_a_changed_environment(run, monkeypatch):
+    """Also where steps that are done again come out differently: the error says why."""
+    about = json.loads((run / "run.json").read_text())
+    about.pop("blake2b")
+    assert about["environment"].pop("arithmetic") == environment.ARITHMETIC
+    (run / "run.json").write_bytes(folder._seal(about))
+    with pytest.warns(UserWarning, match=rf"environment has changed.*arithmetic was 1, is {environment.ARITHMETIC}$"):
+        search = nl.Search.open(run)
+    search.close()
+    newest(run).unlink()
+    kind = nl.searchers.SEARCHERS["small"]
+    whole = kind._logits
+    monkeypatch.setattr(kind, "_logits", lambda self, x: whole(self, x) * (1 + 2**-20))
+    with pytest.raises(RunError, match=rf"came out differently.*arithmetic was 1, is {environment.ARITHMETIC}"):
+        nl.Search.open(run)
+
+
 def test_steps_that_come_out_differently_are_not_passed_over(run, monkeypatch, state_of):
     newest(run).unlink()
     kind = nl.searchers.SEARCHERS["small"]
