@@ -1,5 +1,6 @@
 """Following a run folder from outside."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ class Folder:
     def __init__(self, tiny, total=100):
         self.search = tiny.Search(total=total)
         self.space, self.total, self.closed, self.rows = self.search.space, total, False, []
-        self.spec, self.trouble = {"searcher": "darts"}, ""
+        self.path, self.spec, self.trouble = Path("run"), {"searcher": "darts"}, ""
 
     def write(self, n):
         for _ in range(n):
