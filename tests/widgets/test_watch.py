@@ -16,7 +16,7 @@ class Folder:
     def __init__(self, tiny, total=100):
         self.search = tiny.Search(total=total)
         self.space, self.total, self.closed, self.rows = self.search.space, total, False, []
-        self.path, self.spec, self.trouble = Path("run"), {"searcher": "darts"}, ""
+        self.path, self.spec, self.trouble = Path("runs/somewhere"), {"searcher": "darts"}, ""
 
     def write(self, n):
         for _ in range(n):
