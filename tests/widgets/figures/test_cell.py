@@ -4,6 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
+import naslab as nl
 from naslab_widgets import draw
 from naslab_widgets.figures import cell, mixture, to_dot
 from naslab_widgets.figures.cell import pretty, strength
@@ -123,3 +124,10 @@ def test_save_writes_the_picture(tiny, tmp_path):
     drawing = draw(tiny.Search(space=space).event(1).best, space)
     assert drawing.save(tmp_path / "cell.svg").read_text(encoding="utf-8") == drawing
     assert "SVG" in repr(drawing)
+
+
+def test_a_cell_with_all_edges_is_drawn_without_those_that_are_none():
+    space = nl.spaces.DartsCellAllEdges(nodes=2)
+    best = space.architecture(["sep_conv_3x3", "none", "skip_connect", "none", "max_pool_3x3", *["none"] * 5])
+    named = [text for text in texts(draw(best, space)) if text in space.operations]
+    assert sorted(named) == ["max_pool_3x3", "sep_conv_3x3", "skip_connect"]

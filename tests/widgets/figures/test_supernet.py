@@ -18,6 +18,7 @@ SPACES = {
     "micro": MICRO,
     "micro laptop": nl.spaces.EnasMicro.laptop(),
     "darts": nl.spaces.DartsCell(),
+    "darts all edges": nl.spaces.DartsCellAllEdges(nodes=3),
     "nasbench201": nl.spaces.NASBench201(),
 }
 each_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
