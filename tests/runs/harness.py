@@ -488,8 +488,11 @@ def ends(folder, kinds):
         pid = os.fork()
         if not pid:  # from here on as any script: nothing catches what ends it
             os.environ["READY"] = str(folder / f"{kind} ready")
-            for _ in ENDS[kind](folder / kind):
-                pass
+            try:
+                for _ in ENDS[kind](folder / kind):
+                    pass
+            finally:
+                (folder / f"{kind} orderly").touch()
             os._exit(7)
         pids[kind] = pid
     told, left, sent = {}, dict(pids), {}
@@ -511,6 +514,7 @@ def ends(folder, kinds):
         finished(pid)
         told[kind] = {"code": None, "seconds": None}
     for kind in kinds:
+        told[kind]["orderly"] = (folder / f"{kind} orderly").exists()
         if kind != "in memory":
             told[kind] |= answer_of(folder, gone_on, kind, folder / kind, folder / f"{kind} calm")
     return told

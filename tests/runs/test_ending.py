@@ -1,6 +1,7 @@
 """SIGTERM: what is done is on disk, the process ends with code 0 and in time, and nothing of it is left in force."""
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -12,7 +13,7 @@ import naslab as nl
 from naslab.runs import ending
 
 KINDS = ["quick", "asleep", "compiled", "stubborn", "in memory", "supernet", "race", "quick race"]
-QUICK = {"quick", "quick race"}
+QUICK, HARD = {"quick", "quick race"}, {"compiled", "stubborn", "supernet"}
 
 
 @pytest.mark.slow
@@ -25,6 +26,7 @@ def test_a_process_that_is_told_to_end(harness, tmp_path):
         assert told["code"] == 0, kind
         # Five seconds are the promise; a machine that is busy with other things is given two more.
         assert told["seconds"] < 3.9 if kind in QUICK else 3.9 < told["seconds"] < 7, (kind, told)
+        assert told["orderly"] != (kind in HARD), kind
         if kind == "in memory":
             continue
         assert told["same"], kind
@@ -97,7 +99,8 @@ def test_what_others_have_arranged_stays(table):
         pass
 
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)
+    for end in (reading, writing):
+        os.set_blocking(end, False)
     for handler in (own, signal.SIG_IGN):
         signal.signal(signal.SIGTERM, handler)
         seen = []
@@ -112,7 +115,8 @@ def test_what_others_have_arranged_stays(table):
 
     def fitness(_):
         signal.raise_signal(signal.SIGUSR1)
-        came.append(os.read(reading, 8))
+        if select.select([reading], [], [], 5)[0]:
+            came.append(os.read(reading, 8))
         return 1.0
 
     signal.signal(signal.SIGUSR1, own)

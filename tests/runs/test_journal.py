@@ -181,10 +181,14 @@ def test_no_step_is_lost_silently_with_a_damaged_log(begin, tmp_path):
     assert check_said(whole, 12) == ("whole", "whole")
 
 
-def test_no_step_is_lost_silently_with_a_damaged_file(begin, tmp_path):
+@pytest.mark.parametrize("number", ["there", "missing"])
+def test_no_step_is_lost_silently_with_a_damaged_file(begin, tmp_path, number):
+    """Also in a run of an earlier version, which does not say how many there were."""
     rng, found = random.Random(2), []
     with begin(12) as search:
         pass
+    if number == "missing":
+        (search.run / acknowledged.NAME).unlink()
     good = (search.run / "events.sqlite").read_bytes()
     for round in range(24):
         run = tmp_path / f"round-{round}"
@@ -221,28 +225,41 @@ def test_rows_that_are_gone_without_a_trace_are_said_once(begin):
     assert reader.trouble == ""
 
 
-@pytest.mark.parametrize("what", ["none", "garbage", "torn", "link", "pipe"])
-def test_without_the_number_nothing_is_claimed(begin, tmp_path, what):
+@pytest.mark.parametrize("what", ["none", "garbage", "torn"])
+def test_without_the_number_nothing_is_claimed(begin, what):
     """A run of an earlier version has none; a foreign folder may have anything."""
     with begin(4) as search:
         pass
     file = search.run / acknowledged.NAME
     line = file.read_bytes()
     file.unlink()
-    if what in ("garbage", "torn"):
+    if what != "none":
         file.write_bytes({"garbage": b"\xff" * 500, "torn": line[:12]}[what])
-    elif what == "link":
-        (tmp_path / "elsewhere").write_bytes(line)
-        file.symlink_to(tmp_path / "elsewhere")
-    elif what == "pipe":
-        os.mkfifo(file)
     assert check_said(search.run, 4) == ("whole", "whole")
     search = nl.Search.open(search.run)
     next(search)
+    assert acknowledged.Acknowledged.read(search.run).missing(4)
+
+
+@pytest.mark.parametrize("what", ["link", "pipe"])
+def test_a_number_that_is_no_file_is_left_alone(begin, tmp_path, what):
+    with begin(4) as search:
+        pass
+    file = search.run / acknowledged.NAME
+    file.unlink()
+    other = tmp_path / "elsewhere"
+    other.write_bytes(b"somebody's")
     if what == "link":
-        assert (tmp_path / "elsewhere").read_bytes() == line
-    elif what != "pipe":
-        assert acknowledged.Acknowledged.read(search.run).missing(4)
+        file.symlink_to(other)
+    else:
+        os.mkfifo(file)
+    number = acknowledged.Acknowledged(search.run)
+    number.note(7)
+    number.close()
+    assert acknowledged.Acknowledged.read(search.run).missing(0) == ""
+    assert other.read_bytes() == b"somebody's"
+    with pytest.raises(RunError, match=r"acknowledged"):
+        nl.Search.open(search.run)
 
 
 # --- who else writes -------------------------------------------------------------------------------
