@@ -199,6 +199,21 @@ def test_no_step_is_lost_silently_with_a_damaged_file(begin, tmp_path, number):
     assert found.count(("refused", "refused")) > 8
 
 
+def test_a_page_that_has_forgotten_its_last_row_is_refused(begin):
+    """Without the number of the events only the page itself can tell."""
+    with begin(12) as search:
+        pass
+    (search.run / acknowledged.NAME).unlink()
+    file = search.run / "events.sqlite"
+    data = bytearray(file.read_bytes())
+    leaf = max(at for at in range(4096, len(data), 4096) if data[at] == 13 and data[at + 4])  # of a table, with rows
+    data[leaf + 4] -= 1
+    file.write_bytes(data)
+    for use in (nl.Search.open, lambda run: nl.runs.read(run).events()):
+        with pytest.raises(EventsDamaged, match="events of the run are damaged"):
+            use(search.run)
+
+
 def test_rows_that_are_gone_without_a_trace_are_said_once(begin):
     with begin(12) as search:
         pass
