@@ -37,7 +37,8 @@ from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
 from naslab.searchers.gaussian_process import GaussianProcess
-from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
+from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer
+from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces import growing
 
 

@@ -51,8 +51,9 @@ from naslab.searchers.enas_hyperparameters import LAPTOP as LAPTOP
 from naslab.searchers.enas_hyperparameters import MICRO as MICRO
 from naslab.searchers.policies import skip_ends
 from naslab.searchers.rewards import Baseline
-from naslab.searchers.searcher import Knob, State, attribute_docstrings
+from naslab.searchers.searcher import Knob, State
 from naslab.searchers.shared_weights import SharedWeights, WeightSharing, below
+from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Prefix
 from naslab.tasks.order import batch_indices, epoch_length
 from naslab.threads import torch_threads

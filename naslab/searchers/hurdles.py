@@ -39,7 +39,8 @@ from naslab.fields import settle
 from naslab.randomness import uniforms
 from naslab.searchers.beginning import choices_of
 from naslab.searchers.rungs import OfKnownLengths, fitting, hyperband
-from naslab.searchers.searcher import Draft, Knob, Proposal, attribute_docstrings
+from naslab.searchers.searcher import Draft, Knob, Proposal
+from naslab.searchers.signatures import attribute_docstrings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,8 @@ from naslab.errors import SpecError, unknown, whole
 from naslab.fields import settle
 from naslab.searchers.controller import POLICIES, Controller, Told, make_policy
 from naslab.searchers.rewards import REWARDS, Baseline, Rewards, between
-from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, State, attribute_docstrings
+from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, State
+from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Prefix
 from naslab.torch_state import InDefaultTorchState
 

@@ -33,7 +33,8 @@ from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
 from naslab.searchers.rewards import Rewards, between
-from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
+from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer
+from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Prefix
 
 SCHEDULE = ((1.0, 1500), (0.9, 100), (0.8, 100), (0.7, 100), *((tenths / 10, 150) for tenths in (6, 5, 4, 3, 2, 1)))

@@ -27,7 +27,8 @@ from naslab.errors import SpecError, unknown, whole
 from naslab.fields import settle
 from naslab.randomness import uniforms
 from naslab.searchers.beginning import choices_of
-from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, attribute_docstrings
+from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer
+from naslab.searchers.signatures import attribute_docstrings
 
 MUTATIONS = {"choice": "mutate", "node_first": "mutate_node_first"}
 """Name of a mutation -> the method of a space."""

@@ -8,14 +8,10 @@ so that a searcher knows of none of them.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import functools
-import inspect
-import itertools
 import json
 import math
-import textwrap
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,6 +28,7 @@ from naslab.estimators.estimator import MOST_FITNESS
 from naslab.events import Event
 from naslab.immutable import FrozenDict
 from naslab.randomness import BlockGenerator, numpy_generator
+from naslab.searchers.signatures import document
 from naslab.snapshot import State
 from naslab.spaces.space import Space
 from naslab.torch_state import InDefaultTorchState
@@ -49,21 +46,6 @@ def read_hyperparameters(cls: type[Hyperparameters], given: Mapping[str, Any]) -
         return cls(**given)
     except TypeError as error:
         raise SpecError(f"{cls.__name__}: {error}; given: {dict(given)}") from None
-
-
-@functools.cache
-def attribute_docstrings(cls: type) -> dict[str, str]:
-    """Field of a dataclass -> the string that stands below it in the source."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
-    return {
-        field.target.id: text.value.value
-        for field, text in itertools.pairwise(body)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(text, ast.Expr)
-        and isinstance(text.value, ast.Constant)
-        and isinstance(text.value.value, str)
-    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +153,10 @@ class SupernetSearcher(InDefaultTorchState, ABC):
         "state_dict",
         "load_state_dict",
     )
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        document(cls)
 
     @functools.cached_property
     def alone(self) -> AbstractContextManager[Any]:
@@ -321,6 +307,10 @@ class Proposer(ABC):
     """Key in `naslab.searchers.SEARCHERS`."""
     Hyperparameters: ClassVar[type]
     """Frozen dataclass of what the algorithm can be given by keyword."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        document(cls)
 
     def __init__(self, space: Space, *, seed: int = 0, **hyperparameters: Any) -> None:
         """

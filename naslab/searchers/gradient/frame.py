@@ -32,7 +32,8 @@ from naslab.searchers.gradient.schedule import Schedule
 from naslab.searchers.gradient.training import Training
 from naslab.searchers.gradient.watching import Sized, Watching
 from naslab.searchers.inherited import inherited_accuracy
-from naslab.searchers.searcher import Knob, State, SupernetSearcher, attribute_docstrings, read_hyperparameters
+from naslab.searchers.searcher import Knob, State, SupernetSearcher, read_hyperparameters
+from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Space, SupernetSpace
 from naslab.tasks import Images
 from naslab.tasks.order import batch_indices, epoch_length

@@ -23,8 +23,9 @@ from naslab.randomness import torch_generator
 from naslab.searchers.one_shot.evolution import Evolution, Excess
 from naslab.searchers.one_shot.paths import Paths
 from naslab.searchers.one_shot.training import OneShotHyperparameters
-from naslab.searchers.searcher import Knob, State, attribute_docstrings
+from naslab.searchers.searcher import Knob, State
 from naslab.searchers.shared_weights import SharedWeights, WeightSharing
+from naslab.searchers.signatures import attribute_docstrings
 from naslab.tasks.order import batch_indices, epoch_length
 from naslab.threads import torch_threads
 
