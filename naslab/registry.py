@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from naslab.errors import NaslabError, SpecError, unknown
 
@@ -44,8 +44,23 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error!s:.300}"
 
 
-def named(what: str, name: object, registry: Mapping[str, T], *bases: type) -> T:
+def named(
+    what: str,
+    name: object,
+    registry: Mapping[str, T],
+    *bases: type,
+    suits: Callable[[type], bool] | None = None,
+    otherwise: str = "",
+) -> T:
     """The class of that name: the registry's, else the latest subclass of the bases that says it is called so.
+
+    Args:
+        what: is looked for, in words.
+        name: as it stands in a run.
+        registry: naslab's own.
+        bases: of which the user's own are subclasses.
+        suits: whether a class can be it, beyond its name.
+        otherwise: what else the user can do, for the error.
 
     Raises:
         SpecError: there is none.
@@ -53,17 +68,31 @@ def named(what: str, name: object, registry: Mapping[str, T], *bases: type) -> T
     if isinstance(name, str):
         if name in registry:
             return registry[name]
+        of_naslab = set(registry.values())
         for cls in _below(bases):
-            if vars(cls).get("name") == name and not inspect.isabstract(cls):
+            if cls in of_naslab or inspect.isabstract(cls) or called(cls) != name:
+                continue
+            if suits is None or suits(cls):
                 return cls  # type: ignore[return-value]
     raise SpecError(
         f"{unknown(what, name, registry)}. If it is one of your own, run the code that defines its class first"
+        f"{otherwise}"
     )
+
+
+def called(cls: type) -> Any:
+    """The name by which a run knows a class of the user's own: its attribute `name`, else that of the class."""
+    return vars(cls).get("name", cls.__name__)
+
+
+def own(cls: type) -> bool:
+    """Whether a class is the user's own."""
+    return cls.__module__.partition(".")[0] not in ("naslab", "naslab_widgets")
 
 
 def _below(bases: tuple[type, ...]) -> Iterator[type]:
     """All subclasses, the latest first."""
     for base in bases:
-        for cls in reversed(base.__subclasses__()):
+        for cls in reversed(type.__subclasses__(base)):
             yield from _below((cls,))
             yield cls

@@ -18,7 +18,7 @@ from naslab.benchmarks.nasbench_nlp import NASBenchNLP, NASBenchNLPRecord
 from naslab.benchmarks.nats_bench import NATSBench, NATSBenchRecord
 from naslab.benchmarks.own import OwnTable, OwnTableRecord, as_recorded, from_csv
 from naslab.errors import SpecError, unknown
-from naslab.registry import described
+from naslab.registry import described, named
 
 BUNDLED: dict[str, type[Benchmark]] = {
     benchmark.name: benchmark
@@ -68,10 +68,9 @@ def from_spec(spec: Mapping[str, Any]) -> Benchmark:
             f"expected an object with the key 'benchmark', one of {', '.join(BENCHMARKS)}; got {spec!r:.200}"
         )
     name = spec["benchmark"]
-    if not isinstance(name, str) or name not in BENCHMARKS:
-        raise SpecError(unknown("benchmark", name, BENCHMARKS))
+    benchmark = named("benchmark", name, BENCHMARKS, Benchmark)
     given = {key: value for key, value in spec.items() if key != "benchmark"}
     try:
-        return BENCHMARKS[name](**(as_recorded(given) if name == OwnTable.name else given))
+        return benchmark(**(as_recorded(given) if name == OwnTable.name else given))
     except TypeError as error:
         raise SpecError(f"benchmark {name!r}: {error}; given: {spec!r:.200}") from None

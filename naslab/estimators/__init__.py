@@ -7,7 +7,7 @@ from typing import Any
 
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError
 from naslab.estimators.estimator import (
     Estimator,
     Kept,
@@ -26,7 +26,7 @@ from naslab.estimators.training import Training
 from naslab.estimators.workers import Crashed, TimedOut, Workers
 from naslab.estimators.wrapped import Wrapped
 from naslab.estimators.zero_cost import ZeroCost
-from naslab.registry import described
+from naslab.registry import described, named
 
 ESTIMATORS: dict[str, Any] = {
     Table.name: Table,
@@ -69,6 +69,7 @@ __all__ = [
     "WrongSetup",
     "ZeroCost",
     "as_estimator",
+    "class_of",
     "from_spec",
 ]
 
@@ -89,14 +90,25 @@ def as_estimator(given: Benchmark | Estimator | Callable[[Architecture], float |
     )
 
 
+def class_of(name: object) -> Any:
+    """The class of estimators that is called so, naslab's or the user's own; `SpecError` if there is none."""
+    advice = ", or pass the estimator itself as estimator=..., for instance Search.open(path, estimator=estimator)"
+    return named("estimator", name, ESTIMATORS, object, suits=_is_estimator, otherwise=advice)
+
+
+def _is_estimator(cls: type) -> bool:
+    made = "from_parts" if issubclass(cls, Wrapped) else "from_spec"
+    return all(callable(getattr(cls, method, None)) for method in (made, "spec", "fingerprint")) and any(
+        "__call__" in vars(each) for each in cls.__mro__
+    )
+
+
 @described("an estimator")
 def from_spec(spec: dict[str, Any], task: Any = None) -> Estimator:
     """The estimator that `estimator.spec()` describes; `task` stands in for data that JSON cannot bring back."""
     if not isinstance(spec, dict) or "estimator" not in spec:
         raise SpecError(f"expected an object with the key 'estimator', got {spec!r:.200}")
-    if spec["estimator"] not in ESTIMATORS:
-        raise SpecError(unknown("estimator", spec["estimator"], ESTIMATORS))
-    estimator = ESTIMATORS[spec["estimator"]]
+    estimator = class_of(spec["estimator"])
     if issubclass(estimator, Wrapped):
         return estimator.from_parts(spec, from_spec(spec["inside"], task), task)
     return estimator.from_spec(spec, task)

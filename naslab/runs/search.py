@@ -33,6 +33,7 @@ from naslab.runs.event_log import EventLog, events_of
 from naslab.runs.folder import Folder, create, free_space, located, unmake
 from naslab.runs.journal import Superseded
 from naslab.runs.live_ranking import LiveRanking
+from naslab.runs.reopening import check_reopens
 from naslab.runs.replay import Differs, bring
 from naslab.runs.store import Memory, Store
 from naslab.runs.table import Scalar, flat
@@ -98,6 +99,7 @@ class Search(Iterator[Event]):
             store.save(0, driven.state_dict())
         else:
             path = located(run)
+            check_reopens(driven)
             above = create(
                 path,
                 _spec(driven, ranking),

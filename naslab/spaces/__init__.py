@@ -79,8 +79,14 @@ __all__ = [
     "Space",
     "Supernet",
     "SupernetSpace",
+    "class_of",
     "from_spec",
 ]
+
+
+def class_of(name: object) -> type[Space]:
+    """The class of spaces that is called so, naslab's or the user's own; `SpecError` if there is none."""
+    return named("space", name, {**SPACES, Listed.name: Listed}, Space)
 
 
 @described("a space")
@@ -92,7 +98,7 @@ def from_spec(spec: Mapping[str, Any]) -> Space:
     if not isinstance(spec, Mapping) or "space" not in spec:
         raise SpecError(f"expected an object with the key 'space', one of {', '.join(SPACES)}; got {spec!r:.200}")
     name = spec["space"]
-    space = named("space", name, {**SPACES, Listed.name: Listed}, Space)
+    space = class_of(name)
     parameters = {key: value for key, value in spec.items() if key != "space"}
     known = [field.name for field in dataclasses.fields(space)]  # type: ignore[arg-type]
     for key in parameters:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from naslab.errors import DataError, SpecError, unknown
-from naslab.registry import described
+from naslab.registry import described, named
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.bundled import CIFAR10, CIFAR100, Digits, FashionMNIST
 from naslab.tasks.image_set import ImageSet
@@ -35,6 +36,7 @@ def from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Images:
     stratified = arguments.pop("stratified", False)
     if not isinstance(stratified, bool):
         raise SpecError(f"'stratified' in the spec of a task is true or false, not {stratified!r}")
+    cls = _class("class of tasks", arguments.pop("class", None), Images)
     subsets, augmentation = arguments.pop("subsets", []), arguments.pop("augmentation", None)
     if not isinstance(name, str) or not isinstance(fingerprint, str) or not isinstance(augmentation, dict):
         raise SpecError(f"the spec of a task has 'task', 'fingerprint' and 'augmentation'; this one has {sorted(spec)}")
@@ -50,14 +52,15 @@ def from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Images:
             raise SpecError("the spec of a task never downloads: make the task yourself, and hand it over as task=...")
         if name == "image_folder":  # specs of before splits were stratified do not say so
             arguments = {"validation": False, **arguments, "stratified": stratified}
+        make = cls.from_folder if name == "image_folder" else TASKS[name]
         try:
-            task = TASKS[name](**arguments)
+            task = _as(cls, make(**arguments))
             for train, test, seed in subsets:
                 task = task.subset(train, test, seed=seed)
         except TypeError as error:
             raise SpecError(f"the spec of the task {name!r} does not make sense: {error}") from None
     try:
-        task = task.augmented(**augmentation)
+        task = _augmented(task, augmentation)
     except TypeError as error:
         raise SpecError(f"the augmentation in the spec of the task {name!r} does not make sense: {error}") from None
     task = task.parted_as(stratified, fingerprint)
@@ -67,6 +70,35 @@ def from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Images:
             f"expected {fingerprint}; hand over the same images and labels in the same order"
         )
     return task
+
+
+def _class(what: str, name: object, base: type[Any]) -> type[Any]:
+    """The base itself, or the user's own subclass of that name."""
+    advice = ", or hand the task over as task=..."
+    return base if name is None else named(what, name, {}, base, otherwise=advice)
+
+
+def _as(cls: type[Images], task: Images) -> Images:
+    """The task as one of the user's own class."""
+    if isinstance(task, cls):
+        return task
+    given = {field.name: getattr(task, field.name) for field in dataclasses.fields(task) if field.init}
+    try:
+        return cls(**given)
+    except TypeError as error:
+        raise SpecError(
+            f"a {cls.__name__} cannot be made of what the run has kept of it ({error}): make the task again and hand "
+            "it over, Search.open(path, task=...)"
+        ) from None
+
+
+def _augmented(task: Images, told: Mapping[str, Any]) -> Images:
+    """The task, augmented as a spec says."""
+    changes = dict(told)
+    kind = _class("class of augmentation", changes.pop("class", None), Augmentation)
+    if kind is Augmentation or type(task.augmentation) is kind:
+        return task.augmented(**changes)
+    return dataclasses.replace(task, augmentation=kind(**changes))
 
 
 __all__ = [

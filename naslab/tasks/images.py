@@ -25,6 +25,7 @@ from torch import Tensor
 from naslab.errors import DataError, unknown, whole
 from naslab.paths import path_of
 from naslab.progress import interactive
+from naslab.registry import called
 from naslab.tasks import arrays, datasets, folders, splits
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.classes import check_no_class_is_empty, rare, some
@@ -418,9 +419,12 @@ class Images:
 
     def spec(self) -> dict[str, Any]:
         """JSON from which `naslab.tasks.from_spec` makes this task again, where its data can be found again."""
+        classes = {"class": called(type(self))} if type(self) is not Images else {}
+        kind = {"class": called(type(self.augmentation))} if type(self.augmentation) is not Augmentation else {}
         return {
             **self.origin,
-            "augmentation": dataclasses.asdict(self.augmentation),
+            **classes,
+            "augmentation": {**kind, **dataclasses.asdict(self.augmentation)},
             "fingerprint": self.fingerprint(),
         }
 

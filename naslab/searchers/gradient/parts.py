@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from naslab.errors import SpecError, unknown, whole
+from naslab.errors import SpecError, whole
 from naslab.fields import settle
+from naslab.registry import called, named
 from naslab.searchers.gradient.cures import CURES, Cure, Entropy, Perturbation
 from naslab.searchers.gradient.level import LEVELS, Bilevel, Level, Single
 from naslab.searchers.gradient.mixing import MIXINGS, JointSoftmax, Mixing, Softmax
@@ -113,12 +114,25 @@ KINDS: dict[str, Mapping[str, type[Any]]] = {
 """Kind of part -> name in a run folder -> the part."""
 
 
+BASES: dict[str, type[Any]] = {
+    "mixing": Mixing,
+    "sampling": Sampling,
+    "channels": PartialChannels,
+    "level": Level,
+    "cures": Cure,
+}
+"""Kind of part -> the class that parts of the user's own extend."""
+
+
 def to_json(value: Any) -> Any:
     """A hyperparameter as JSON: a part with its name, several of them as a list, anything else as it is."""
     if isinstance(value, tuple):
         return [to_json(one) for one in value]
+    if not isinstance(value, tuple(BASES.values())):
+        return value
     names = [name for parts in KINDS.values() for name, cls in parts.items() if cls is type(value)]
-    return {"part": names[0], **dataclasses.asdict(value)} if names else value
+    settings = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else {}  # type: ignore[call-overload]
+    return {"part": names[0] if names else called(type(value)), **settings}
 
 
 def from_json(kind: str, given: Any) -> Any:
@@ -129,9 +143,8 @@ def from_json(kind: str, given: Any) -> Any:
         return given
     settings = dict(given)
     name = settings.pop("part", None)
-    if name not in KINDS[kind]:
-        raise SpecError(unknown(f"part of the kind {kind}", name, KINDS[kind]))
+    part = named(f"part of the kind {kind}", name, KINDS[kind], BASES[kind])
     try:
-        return KINDS[kind][name](**settings)
+        return part(**settings)
     except TypeError as error:
         raise SpecError(f"{name}: {error}; given: {settings}") from None

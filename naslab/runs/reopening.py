@@ -1,0 +1,77 @@
+"""Whether what a search is made of can be made again from its run, told when the run is begun."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from naslab import estimators, searchers, spaces
+from naslab.errors import SpecError
+from naslab.estimators.function import Function
+from naslab.estimators.wrapped import Wrapped
+from naslab.registry import own
+from naslab.searchers import Trials
+
+
+def check_reopens(driven: Any) -> None:
+    """See to it that classes of the user's own are found again by their names.
+
+    Raises:
+        SpecError: another class would be taken in the place of a space or a searcher, or a setting is no JSON.
+
+    Warns:
+        UserWarning: the estimator cannot be made again, and must be passed when the run is opened.
+    """
+    try:
+        json.dumps(spec := driven.spec())
+    except (TypeError, ValueError) as error:
+        raise SpecError(
+            f"this search cannot be kept in a run, as something that it is made of is no JSON: {error}; settings of "
+            "spaces, searchers and their parts are numbers, strings, and lists of them"
+        ) from None
+    proposer = driven.proposer if isinstance(driven, Trials) else driven
+    for space in _spaces(driven.space):
+        _check("space", type(space), spaces.class_of(space.spec()["space"]))
+    _check("searcher", type(proposer), searchers.by_name(spec["searcher"]))
+    if isinstance(driven, Trials):
+        for estimator in _layers(driven.estimator):
+            _check_estimator(estimator)
+
+
+def _check(what: str, mine: type, found: type) -> None:
+    if own(mine) and (mine.__module__, mine.__qualname__) != (found.__module__, found.__qualname__):
+        raise SpecError(
+            f"the run would be opened with the {what} {found.__name__} in the place of your own {mine.__name__}, as "
+            f"that has no name of its own; write name = {mine.__name__.lower()!r} into its class"
+        )
+
+
+def _check_estimator(estimator: Any) -> None:
+    mine = type(estimator)
+    if not own(mine) or isinstance(estimator, Function):
+        return
+    try:
+        found = estimators.class_of(estimator.spec()["estimator"])
+    except (SpecError, KeyError, TypeError):
+        found = None
+    if found is None or (mine.__module__, mine.__qualname__) != (found.__module__, found.__qualname__):
+        warnings.warn(
+            f"the estimator {mine.__name__} cannot be made again from the run: pass it when the run is opened, "
+            "Search.open(path, estimator=...); or give its class a name of its own (name = '...', which its spec() "
+            "has under 'estimator') and a class method from_spec(spec, task)",
+            stacklevel=4,
+        )
+
+
+def _spaces(space: Any) -> Iterator[Any]:
+    yield space
+    if isinstance(space, spaces.Listed):
+        yield space.of
+
+
+def _layers(estimator: Any) -> Iterator[Any]:
+    yield estimator
+    if isinstance(estimator, Wrapped):
+        yield from _layers(estimator.inside)
