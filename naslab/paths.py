@@ -22,7 +22,7 @@ def path_of(what: str, given: Given, *, error: type[NaslabError] = SpecError) ->
     if isinstance(given, os.PathLike):
         text = os.fspath(given)
     if not isinstance(text, str):
-        raise error(f"expected the path of {what}, got {given!r:.200}; give a string or a pathlib.Path")
+        raise error(f"expected the path of {what}, got {given!r:.200}; give its path as a string or a pathlib.Path")
     if not text.strip():
         raise error(f"the path of {what} is empty; give one, or leave it out where it may be left out")
     if "\0" in text:
