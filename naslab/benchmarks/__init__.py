@@ -17,7 +17,7 @@ from naslab.benchmarks.nasbench_mr import NASBenchMR, NASBenchMRRecord
 from naslab.benchmarks.nasbench_nlp import NASBenchNLP, NASBenchNLPRecord
 from naslab.benchmarks.nats_bench import NATSBench, NATSBenchRecord
 from naslab.benchmarks.own import OwnTable, OwnTableRecord, as_recorded, from_csv
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError
 from naslab.registry import described, named
 
 BUNDLED: dict[str, type[Benchmark]] = {

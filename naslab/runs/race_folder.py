@@ -101,7 +101,15 @@ class RaceFolder:
 def as_described_now(told: list[dict[str, Any]] | None) -> Any:
     """The runners that a folder tells, as this version describes them: with the hyperparameters that have come since,
     which are then at their defaults."""
-    return told and json.loads(json.dumps([spec if "run" in spec else from_spec(spec).spec() for spec in told]))
+    return told and json.loads(json.dumps([spec if "run" in spec else _described_now(spec) for spec in told]))
+
+
+def _described_now(spec: dict[str, Any]) -> dict[str, Any]:
+    """Of trials the proposer alone: an estimator may be a function, which only the user can bring."""
+    if "estimator" not in spec:
+        return from_spec(spec).spec()
+    proposer = {key: value for key, value in spec.items() if key not in ("estimator", "budget", "workers")}
+    return {**spec, **from_spec(proposer).spec()}
 
 
 def runners(described: list[dict[str, Any]], seeds: tuple[int, ...], estimator: Any) -> Callable[[int], Any]:
