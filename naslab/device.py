@@ -52,7 +52,8 @@ def kept_device(name: str) -> str:
 def available(device: torch.device | str = "cpu") -> int | None:
     """Bytes that are free for more tensors; None where the system does not say."""
     if torch.device(device).type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        free = torch.cuda.mem_get_info(device)[0]
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch holds the rest
     try:
         with open("/proc/meminfo") as lines:
             found = dict(line.split(":", 1) for line in lines)

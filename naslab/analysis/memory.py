@@ -6,8 +6,10 @@ The process needs more: on a CPU about 0.1 GB for compiled kernels and scratch s
 
 from __future__ import annotations
 
+import copy
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,6 +29,8 @@ from naslab.torch_state import default_torch_state
 
 FEW = 2
 """Images of the smaller of the two steps that an estimate comes from."""
+GENEROUS = 6
+"""A step of twice as many images takes less than this many times what a forward pass of `FEW` images keeps."""
 
 
 class Alive(TorchDispatchMode):
@@ -119,8 +123,10 @@ def step_memory(
 
     def line(search: bool) -> tuple[int, float]:
         """Bytes at the batch size, and for each image."""
+        if device.type == "cuda":
+            step(FEW, search)  # the first one also pays for workspaces, which stay
         smaller, larger = (peak(partial(step, images, search), device) for images in (FEW, 2 * FEW))
-        each = (larger - smaller) / FEW
+        each = max(1.0, (larger - smaller) / FEW)
         return int(smaller + each * (batch_size - FEW)), each
 
     with KeptBuffers(network):
@@ -143,32 +149,95 @@ def must_fit(
 ) -> None:
     """`SpecError` if a first-order step does not fit into the memory that is free, with the largest batch that does.
 
-    Quick, for the common case that it fits by far: only then is the estimate made that `step_memory` makes. Arguments
-    as there; `free` bytes, what the system says if left out.
+    Quick, for the common case that it fits by far: else the estimate is made that `step_memory` makes. Where there may
+    not be the memory even for that, nothing is computed, and the sizes of tensors are added up on the meta device.
+    Arguments as there; `free` bytes, what the system says if left out.
     """
     device = next(network.parameters()).device
     free = available(device) if free is None else free
     if free is None:
         return
-    saved: dict[int, int] = {}
-
-    def seen(tensor: Tensor) -> Tensor:
-        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    x = torch.zeros(FEW, *input_shape, device=device)
-    weights = {part: torch.full((rows, operations), 1 / operations, device=device) for part, rows in edges.items()}
-    with KeptBuffers(network), torch.autograd.graph.saved_tensors_hooks(seen, lambda tensor: tensor):
-        network(x, weights)
-    if batch_size * sum(saved.values()) / FEW < free / 2:
-        return
-    memory = step_memory(network, edges, operations, input_shape, batch_size=batch_size)
+    with _uncompiled(network):
+        saved = _kept_for_backward(network, edges, operations, input_shape, most=free // 2)
+        weights = sum(weight.nbytes for weight in network.parameters())
+        if weights + batch_size * saved / FEW < free / 2:
+            return
+        if GENEROUS * saved + weights < free:  # there is room for trying
+            memory = step_memory(network, edges, operations, input_shape, batch_size=batch_size)
+        else:
+            memory = _without_computing(network, edges, operations, input_shape, batch_size, saved)
     if memory.total > free:
         largest = memory.largest_batch(free)
         fits = f"batch_size={largest} fits" if largest else "not even one image fits: take fewer channels or cells"
         raise SpecError(
             f"the supernet needs about {memory}, and {_shown(free)} are free; {fits}, and checkpointing=True needs less"
         )
+
+
+class _Enough(Exception):
+    """More has been seen than was asked for."""
+
+
+def _kept_for_backward(
+    network: nn.Module, edges: Mapping[str, int], operations: int, input_shape: tuple[int, ...], most: int
+) -> int:
+    """Bytes beside the weights that a forward pass of `FEW` images keeps; it ends early where they exceed `most`."""
+    saved = {weight.untyped_storage().data_ptr(): weight.untyped_storage().nbytes() for weight in network.parameters()}
+    total = 0
+
+    def seen(tensor: Tensor) -> Tensor:
+        nonlocal total
+        storage = tensor.untyped_storage()
+        total += storage.nbytes() - saved.get(storage.data_ptr(), 0)
+        saved[storage.data_ptr()] = storage.nbytes()
+        if total > most:
+            raise _Enough
+        return tensor
+
+    device = next(network.parameters()).device
+    x = torch.zeros(FEW, *input_shape, device=device)
+    weights = {part: torch.full((rows, operations), 1 / operations, device=device) for part, rows in edges.items()}
+    hooks = torch.autograd.graph.saved_tensors_hooks(seen, lambda tensor: tensor)
+    with suppress(_Enough, torch.OutOfMemoryError), KeptBuffers(network), hooks:
+        network(x, weights)
+        return total
+    return max(total, most)
+
+
+def _without_computing(
+    network: nn.Module,
+    edges: Mapping[str, int],
+    operations: int,
+    input_shape: tuple[int, ...],
+    batch_size: int,
+    saved: int,
+) -> StepMemory:
+    """`step_memory` of a copy on the meta device, whose tensors have a size and take no memory.
+
+    A supernet of the user's own that cannot be computed there is judged by what `FEW` images are known to keep.
+    """
+    known: dict[int, Any] = {}
+    for tensor in (*network.parameters(), *network.buffers()):
+        shadow = torch.empty_like(tensor, device="meta")
+        weight = isinstance(tensor, nn.Parameter)
+        known[id(tensor)] = nn.Parameter(shadow, tensor.requires_grad) if weight else shadow
+    try:
+        copied = copy.deepcopy(network, known)  # deepcopy takes what it is told is already copied
+        return step_memory(copied, edges, operations, input_shape, batch_size=batch_size)
+    except Exception:  # whatever a supernet does that cannot be done without numbers
+        lasting = 2 * sum(weight.nbytes for weight in network.parameters())
+        return StepMemory(batch_size, lasting, saved * batch_size // FEW, max(1.0, saved / FEW))
+
+
+@contextmanager
+def _uncompiled(network: nn.Module) -> Iterator[None]:
+    """Inside, a network that was compiled is computed as it is written: a few images are not worth compiling for."""
+    compiled = getattr(network, "_compiled_call_impl", None)
+    network._compiled_call_impl = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        network._compiled_call_impl = compiled  # type: ignore[assignment]
 
 
 def _shown(size: float) -> str:

@@ -19,6 +19,7 @@ from naslab.errors import SpecError, whole
 from naslab.immutable import Record
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.frozen import frozen
+from naslab.networks.mixture import Mixture, takes_mixtures
 from naslab.operations.tricks import Tricks
 from naslab.randomness import seeded, torch_generator
 from naslab.threads import torch_threads
@@ -71,11 +72,14 @@ def gradients_at_the_start(
 
     Only the statistics of batch normalisation move.
     """
-    mixtures = {
+    alphas = {
         part: torch.full((rows, operations), 1 / operations, device=x.device, requires_grad=search)
         for part, rows in edges.items()
     }
-    wanted = list(mixtures.values()) if search else [w for w in network.parameters() if w.requires_grad]
+    mixtures: Mapping[str, Tensor | Mixture] = alphas
+    if takes_mixtures(network):  # told, so that no number has to be looked at: on the meta device there are none
+        mixtures = {part: Mixture(alpha, [[True] * operations] * len(alpha)) for part, alpha in alphas.items()}
+    wanted = list(alphas.values()) if search else [w for w in network.parameters() if w.requires_grad]
     torch.autograd.grad(F.cross_entropy(network(x, mixtures), y), wanted, allow_unused=True)
 
 

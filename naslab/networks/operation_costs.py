@@ -61,9 +61,7 @@ class _Convolutions(TorchDispatchMode):
 def _costs(
     supernet: nn.Module, input_shape: tuple[int, ...], shapes: Mapping[str, tuple[int, int]], figure: str
 ) -> dict[str, Tensor]:
-    shadow = copy.deepcopy(supernet)
-    shadow.__dict__.pop("forward", None)  # one that `Execution` has put there computes with the weights of the original
-    shadow.to("meta").eval()
+    shadow = copy.deepcopy(supernet).to("meta").eval()
     image = torch.empty(1, *input_shape, device="meta")
     leaving = [module for module in shadow.modules() if isinstance(module, Leaving)]
     weights = {part: torch.empty(shape, device="meta") for part, shape in shapes.items()}

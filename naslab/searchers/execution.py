@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -63,7 +64,8 @@ class Execution:
                 raise SpecError(f"checkpointing=True: a {type(network).__name__} cannot compute its cells again")
             network.checkpointing = True  # type: ignore[assignment]
         if (dtype := PRECISIONS[self.precision]) is not None:
-            network.forward = _in(dtype, self.device, network.forward)
+            # a partial, whose bound method goes over to a copy of the network, as a closure's does not
+            network.forward = partial(_in, dtype, self.device.type, network.forward)
         if self.compiled:
             network.compile(mode="reduce-overhead")
         return network
@@ -78,9 +80,8 @@ class Execution:
         return found.threads, found
 
 
-def _in(dtype: torch.dtype, device: torch.device, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def run(x: Tensor, weights: Mapping[str, Any]) -> Tensor:
-        with torch.autocast(device.type, dtype):
-            return forward(x, weights).float()
-
-    return run
+def _in(
+    dtype: torch.dtype, device: str, forward: Callable[..., Tensor], x: Tensor, weights: Mapping[str, Any]
+) -> Tensor:
+    with torch.autocast(device, dtype):
+        return forward(x, weights).float()

@@ -1,9 +1,13 @@
 """Memory that is counted, and memory that is foretold."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import nn
 
 import naslab as nl
+from naslab.analysis import memory
 from naslab.analysis.memory import StepMemory, available, must_fit, peak, step_memory
 from naslab.errors import SpecError
 
@@ -84,11 +88,79 @@ def test_a_supernet_larger_than_memory_is_refused_with_the_largest_batch_that_fi
     space, task = nl.spaces.NASBench201(channels=8, cells=1), nl.tasks.Digits()
     network = space.supernet(task)
     arguments = (network, space.edges(), len(space.operations), task.input_shape)
-    memory = step_memory(*arguments, batch_size=64)
-    must_fit(*arguments, batch_size=64, free=memory.total)
+    needed = step_memory(*arguments, batch_size=64)
+    must_fit(*arguments, batch_size=64, free=needed.total)
     must_fit(*arguments, batch_size=64)
     with pytest.raises(SpecError, match=r"a step of 64 images.*batch_size=32 fits"):
-        must_fit(*arguments, batch_size=64, free=memory.total - int(32 * memory.each_image))
-    must_fit(*arguments, batch_size=32, free=memory.total - int(32 * memory.each_image) + 1)
+        must_fit(*arguments, batch_size=64, free=needed.total - int(32 * needed.each_image))
+    must_fit(*arguments, batch_size=32, free=needed.total - int(32 * needed.each_image) + 1)
     with pytest.raises(SpecError, match="not even one image"):
-        must_fit(*arguments, batch_size=64, free=memory.lasting)
+        must_fit(*arguments, batch_size=64, free=needed.lasting)
+
+
+LARGE = nl.spaces.DartsCell(nodes=1, channels=8, cells=3)
+
+
+def too_large(network, free, space=LARGE):
+    shape = (3, 32, 32)
+    with pytest.raises(SpecError, match=r"(GB|MB) are free") as said:
+        must_fit(network, space.edges(), len(space.operations), shape, batch_size=64, free=free)
+    return str(said.value)
+
+
+def supernet(**tasks):
+    return LARGE.supernet(SimpleNamespace(input_shape=(3, 32, 32), classes=10, **tasks))
+
+
+def test_where_there_is_not_the_memory_for_trying_nothing_is_computed(monkeypatch):
+    """The estimate comes from the sizes of tensors on the meta device, and a forward pass is broken off early."""
+    network, tried, cells = supernet(), [], []
+    real = memory.gradients_at_the_start
+    monkeypatch.setattr(
+        memory,
+        "gradients_at_the_start",
+        lambda net, e, o, x, *more, **kind: tried.append(x.device.type) or real(net, e, o, x, *more, **kind),
+    )
+    for cell in network.cells:
+        cell.register_forward_hook(lambda cell, *_: cells.append(next(cell.parameters()).device.type))
+    said = too_large(network, free=int(2e6))
+    assert set(tried) == {"meta"}
+    assert "cpu" not in cells, "not even the first cell was finished"
+    assert "batch_size=" in said or "not even one image" in said
+
+
+def test_without_computing_the_estimate_is_about_the_same():
+    network = supernet()
+    arguments = (network, LARGE.edges(), len(LARGE.operations), (3, 32, 32))
+    computed = step_memory(*arguments, batch_size=16)
+    added_up = memory._without_computing(*arguments, 16, 0)
+    assert added_up.lasting == computed.lasting
+    assert added_up.step == pytest.approx(computed.step, rel=0.3)
+    assert added_up.each_image == pytest.approx(computed.each_image, rel=0.3)
+
+
+class Odd(nn.Module):
+    """A supernet of the user's own, which looks at numbers, and so cannot be computed on the meta device."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(20))
+
+    def forward(self, x, weights):
+        for layer in self.layers:
+            x = layer(x).relu() if x.detach().sum().item() < 1e30 else x
+        return x.flatten(1)[:, :10]
+
+
+def test_a_supernet_that_cannot_be_computed_without_numbers_is_judged_by_what_is_known_of_it():
+    assert "the supernet needs about" in too_large(Odd(), free=int(3e5))
+
+
+def test_an_image_more_never_needs_less(monkeypatch):
+    """On a GPU the first step also pays for what torch needs once."""
+    needs = iter([900, 500, 900, 500])
+    monkeypatch.setattr(memory, "peak", lambda *_: next(needs))
+    network = supernet()
+    found = step_memory(network, LARGE.edges(), len(LARGE.operations), (3, 32, 32), batch_size=16)
+    assert found.each_image > 0
+    assert found.largest_batch(found.total) >= 16
