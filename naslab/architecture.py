@@ -106,6 +106,8 @@ class Architecture:
     @classmethod
     def from_json(cls, text: str) -> Architecture:
         """Read what `to_json` wrote. Raises `SpecError`, and nothing else, on anything else."""
+        if not isinstance(text, str | bytes):
+            raise SpecError(f"expected the JSON of an architecture as a string, got {text!r:.200}")
         if len(text) > MAX_JSON_BYTES:
             raise SpecError(f"an architecture is at most {MAX_JSON_BYTES} characters of JSON, this is {len(text)}")
         try:

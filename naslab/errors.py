@@ -69,8 +69,10 @@ def plain(value: Any) -> Any:
     return value
 
 
-def whole(name: str, value: Any, low: int | None = 0, *, error: type[NaslabError] = SpecError) -> int:
-    """The value as an `int`, if it is a whole number of Python's, NumPy's or torch's from `low` up; else the error.
+def whole(
+    name: str, value: Any, low: int | None = 0, high: int | None = None, *, error: type[NaslabError] = SpecError
+) -> int:
+    """The value as an `int`, if it is a whole number of Python's, NumPy's or torch's in [low, high]; else the error.
 
     True and 3.0 are none.
     """
@@ -78,9 +80,9 @@ def whole(name: str, value: Any, low: int | None = 0, *, error: type[NaslabError
     if not isinstance(given, bool):
         with suppress(TypeError, ValueError, RuntimeError):
             number = operator.index(given)
-    if number is None or (low is not None and number < low):
-        least = "" if low is None else f" from {low} up"
-        raise error(f"{name} must be a whole number{least}, not {value!r:.200}")
+    if number is None or (low is not None and number < low) or (high is not None and number > high):
+        within = "" if low is None else f" from {low} {'up' if high is None else f'to {high:,}'}"
+        raise error(f"{name} must be a whole number{within}, not {value!r:.200}")
     return number
 
 

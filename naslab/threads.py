@@ -13,17 +13,30 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from naslab.errors import whole
+
 GAIN = 1.1
 """So many times faster has a step to be for twice the threads to be worth it."""
+
+
+MOST = 1024
+"""Threads that can be asked for: with very many, the process dies of the memory for their stacks."""
+
+
+def number_of_threads(given: Any) -> int:
+    """The number as an `int`; `SpecError` for one that cannot be."""
+    return whole("threads", given, 1, MOST)
 
 
 @contextmanager
 def torch_threads(number: int | None) -> Iterator[None]:
     """Inside, torch uses this many CPU threads; afterwards as many as before. None leaves them alone."""
     before = torch.get_num_threads()
+    number = None if number is None else number_of_threads(number)
     change = number is not None and number != before
     if change:
         torch.set_num_threads(number)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ from naslab.estimators.estimator import Score
 from naslab.networks.modes import evaluation_mode
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
-from naslab.threads import torch_threads
+from naslab.threads import number_of_threads, torch_threads
 from naslab.torch_state import default_torch_state
 
 FIGURES = ("parameters", "flops", "latency", "memory", "intensity")
@@ -166,7 +166,7 @@ class Resources:
             if figure not in FIGURES:
                 raise SpecError(unknown("figure", figure, FIGURES))
         self.space, self.task, self.figures = space, task, tuple(figures)
-        self._batch, self._threads = whole("batch", batch, 1), whole("threads", threads, 1)
+        self._batch, self._threads = whole("batch", batch, 1), number_of_threads(threads)
         self._repeats = whole("repeats", repeats, 1)
 
     def __call__(self, architecture: Architecture) -> Score:

@@ -32,6 +32,7 @@ from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.tasks.image_set import ImageSet
 from naslab.tasks.order import epoch_length
+from naslab.threads import number_of_threads
 from naslab.torch_state import default_torch_state
 from naslab.trainers import Recipe, fit
 from naslab.trainers.fit import check_kinds
@@ -85,7 +86,7 @@ class Training:
         check_kinds(task, None)
         self.space, self.task = space, task
         self._seed, self._device = whole("seed", seed), None if device is None else device_name(device)
-        self._threads = None if threads is None else whole("threads", threads, 1)
+        self._threads = None if threads is None else number_of_threads(threads)
         self._images = max(1, round(data * len(task.train)))
         channels = None if channels is None else whole("channels", channels, 1)
         size = None if size is None else whole("size", size, 1)

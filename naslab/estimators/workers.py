@@ -31,11 +31,14 @@ from tqdm import tqdm
 
 from naslab.errors import RunError, SpecError, real, whole
 from naslab.notebook_code import Unsendable, packed, unpacked
+from naslab.threads import number_of_threads
 
 Result = TypeVar("Result")
 
 START_SECONDS = 120.0
 """How long a worker may take until it is ready; loading torch from a slow disk takes most of it."""
+MOST = 1024
+"""Workers of one machine."""
 RESTARTS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Seconds to wait after each start that failed: a server that was killed may take a while to be gone."""
 LONGEST_WAIT = 86400.0
@@ -93,13 +96,13 @@ class Workers(Executor):
         threads: int = 1,
         tries: int = 3,
     ) -> None:
-        self.workers = whole("workers", workers, 1)
+        self.workers = whole("workers", workers, 1, MOST)
         limits: list[float | None] = []
         for name, unit, value in (("timeout", "seconds", timeout), ("memory", "bytes", memory)):
             limits.append(None if value is None else real(f"{name} in {unit}", value))
             if value is not None and not 0 < real(f"{name} in {unit}", value) < math.inf:
                 raise SpecError(f"{name} must be above 0 and finite, or None for no limit, not {value!r}")
-        self._limits = Limits(limits[0], limits[1], whole("threads", threads, 1), whole("tries", tries, 1))
+        self._limits = Limits(limits[0], limits[1], number_of_threads(threads), whole("tries", tries, 1))
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._open: weakref.WeakKeyDictionary[Future[Any], _Call] = weakref.WeakKeyDictionary()
         self._lanes = [_Lane(self._calls, self._limits) for _ in range(self.workers)]

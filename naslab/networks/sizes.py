@@ -6,13 +6,19 @@ from collections.abc import Collection
 
 from naslab.errors import SpecError, real, unknown, whole
 
+LARGEST = 1_000_000
+"""Of whatever sizes a network has: cells, channels, words, ..."""
+
 
 def positive(name: str, value: object) -> int:
-    """The value if it is a whole number of at least 1."""
+    """The value if it is a whole number of at least 1, and no larger than a size of a network can be."""
     try:
-        return whole(name, value, 1)
+        number = whole(name, value, 1)
     except SpecError:
         raise SpecError(f"{name} must be a whole number of at least 1, not {value!r:.200}") from None
+    if number > LARGEST:
+        raise SpecError(f"{name} must be at most {LARGEST:,}, not {number:,}")
+    return number
 
 
 def positives(thing: object, *names: str) -> None:

@@ -150,7 +150,7 @@ class OnSearch:
             )
 
     def spec(self) -> dict[str, Any]:
-        return {"run": str(self._search.run)}
+        return {"run": str(self._search.run), "id": self._search.identity}
 
 
 def _table(estimator: Any) -> Table | None:

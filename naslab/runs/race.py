@@ -89,6 +89,8 @@ class Race:
                 "a race needs searchers by name, for instance {'random': nl.searchers.RandomSearch}; "
                 f"got {searchers!r:.200}"
             )
+        if others := [name for name in searchers if not isinstance(name, str | int) or name == ""]:
+            raise SpecError(f"each searcher of a race has a name, a string that is not empty; got {others[0]!r:.200}")
         self.searchers = tuple(str(name) for name in searchers)
         if len(set(self.searchers)) < len(searchers):
             raise SpecError(f"searchers need different names; they are {', '.join(map(repr, searchers))}")
@@ -143,7 +145,11 @@ class Race:
             if estimator is None and told["estimator"] is not None:
                 estimator = _again(told["estimator"])
             if searchers is None:
-                searchers = {name: runners(specs, seeds, estimator) for name, specs in told["searchers"].items()}
+                logged = folder.events()
+                searchers = {
+                    name: runners(specs, seeds, estimator, [event for event in logged if event.searcher == name])
+                    for name, specs in told["searchers"].items()
+                }
             truth = None if told["truth"] is None else estimators.from_spec(told["truth"])
             race = cls(searchers, estimator, seeds=seeds, budget=told["budget"], cost=told["cost"], truth=truth)
             if race._fingerprint != folder.estimator:
@@ -152,7 +158,14 @@ class Race:
                 )
             described = json.loads(json.dumps(race.spec()["searchers"]))  # as the folder tells it: lists for tuples
             begun = {name: told["searchers"].get(name) for name in described}
-            if others := [n for n in described if described[n] not in (begun[n], as_described_now(begun[n]))]:
+            for name, specs in begun.items():
+                if specs and any("run" in spec and "id" not in spec for spec in specs):  # told by an older naslab
+                    described[name] = [
+                        {key: value for key, value in one.items() if key != "id"} for one in described[name]
+                    ]
+            if others := [
+                n for n in described if described[n] != begun[n] and described[n] != as_described_now(begun[n])
+            ]:
                 raise RunError(f"the race at {folder.path} was begun with another {others[0]!r}; pass the same ones")
             race._catch_up(folder)
         except BaseException:

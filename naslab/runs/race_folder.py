@@ -9,13 +9,14 @@ import json
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from naslab.errors import RunError, RunPaused
-from naslab.events import Raced
+from naslab.events import Evaluated, Raced
 from naslab.runs.folder import Folder, create, free_space
+from naslab.runs.reader import read
 from naslab.runs.search import Search
 from naslab.searchers import from_spec
 
@@ -112,14 +113,42 @@ def _described_now(spec: dict[str, Any]) -> dict[str, Any]:
     return {**spec, **from_spec(proposer).spec()}
 
 
-def runners(described: list[dict[str, Any]], seeds: tuple[int, ...], estimator: Any) -> Callable[[int], Any]:
-    """From a seed to the proposer, trials or search that a race was begun with."""
+def runners(
+    described: list[dict[str, Any]], seeds: tuple[int, ...], estimator: Any, logged: Sequence[Raced]
+) -> Callable[[int], Any]:
+    """From a seed to the proposer, trials or search that a race was begun with.
+
+    Args:
+        described: each runner, in the order of the seeds.
+        estimator: of the race, if it has one.
+        logged: what the runners have evaluated in the race.
+    """
     by_seed = dict(zip(seeds, described, strict=True))
 
     def make(seed: int) -> Any:
         spec = by_seed[seed]
         if "run" in spec:
+            _check_its_own(spec, [event for event in logged if event.seed == seed])
             return Search.open(spec["run"], estimator=estimator)
         return from_spec(spec)
 
     return make
+
+
+def _check_its_own(spec: Mapping[str, Any], logged: Sequence[Raced]) -> None:
+    """`RunError` unless a run that a race names was begun with it: a stranger's race could name any other.
+
+    Its identity says so; where an older naslab has not written that down, what it has evaluated.
+    """
+    run = read(spec["run"])
+    if "id" in spec:
+        own = spec["id"] == run.identity
+    else:
+        found = [(e.number, e.architecture, e.fitness) for _, _, e in run.events() if isinstance(e, Evaluated)]
+        told = [(event.number, event.architecture, event.fitness) for event in logged]
+        own = bool(told) and found[: len(told)] == told
+    if not own:
+        raise RunError(
+            f"the race names the run at {run.path}, which is not known to have been begun with it, and was not opened. "
+            "If it was, pass the searchers as at the beginning: Race.open(path, searchers={...})"
+        )

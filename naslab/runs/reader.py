@@ -30,7 +30,8 @@ class RunReader:
         self._planned = self.total
         self.parent: dict[str, Any] | None = about["parent"]
         """For a fork: `{"run": ..., "path": ..., "step": ...}` of where it comes from."""
-        self._run: str = about["run"]
+        self.identity: str = about["run"]
+        """What tells the run from all others, wherever its folder is."""
         self.trouble = ""
         """What was wrong when it was last read: events that were acknowledged and are gone. "" for nothing."""
 
@@ -69,7 +70,7 @@ class RunReader:
         return driver(self.path) is None
 
     def _peek(self, since: int) -> tuple[list[Record], list[Record]]:
-        living, abandoned, missing = peek(self.path / "events.sqlite", self._run, since=since)
+        living, abandoned, missing = peek(self.path / "events.sqlite", self.identity, since=since)
         if missing and missing != self.trouble:
             warnings.warn(f"{self.path}: {missing}", stacklevel=4)
         self.trouble = missing

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from naslab.architecture import Architecture
-from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, whole
+from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, unknown, whole
 from naslab.events import Changed, Event, Measured, Recovered
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
 from naslab.runs.ending import Ending
@@ -282,6 +282,11 @@ class Search(Iterator[Event]):
         return f"<Search: {self.spec['searcher']}, step {self.step} of {self.total}, {where}{left}>"
 
     @property
+    def identity(self) -> str | None:
+        """What tells the run from all others, wherever its folder is; None in memory."""
+        return self._store.run if isinstance(self._store, Folder) else None
+
+    @property
     def run(self) -> Path | None:
         """The run folder, absolute; None in memory."""
         return self._store.path if isinstance(self._store, Folder) else None
@@ -342,6 +347,8 @@ class Search(Iterator[Event]):
         Until then it is a wish, and no part of the run: `rewind` and `close` forget it, and a fork does not have it.
         """
         self._check_mine()
+        if not isinstance(name, str):
+            raise SpecError(unknown("knob", name, self.searcher.knobs))
         value = self.searcher.check_knob(name, value)
         if self.step >= self.total:
             raise RunError(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any
 
+from naslab.analysis.memory import available
 from naslab.errors import SpecError
 from naslab.estimators import from_spec as estimator_from_spec
+from naslab.networks.limits import bounded
 from naslab.registry import described, named
 from naslab.searchers.assisted import assisted
 from naslab.searchers.auto_keras import AutoKeras, AutoKerasHyperparameters
@@ -88,6 +90,11 @@ def from_spec(spec: dict[str, Any], task: Any = None, estimator: Any = None, exe
     """
     if not isinstance(spec, dict) or "searcher" not in spec:
         raise SpecError(f"expected an object with the key 'searcher', got {spec!r}")
+    with bounded(available()):
+        return _again(spec, task, estimator, executor)
+
+
+def _again(spec: dict[str, Any], task: Any, estimator: Any, executor: Executor | None) -> Any:
     searcher = by_name(spec["searcher"])
     if not issubclass(searcher, Proposer):
         for name, value in (("estimator", estimator), ("executor", executor)):

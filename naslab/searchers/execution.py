@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from naslab.errors import SpecError, unknown, whole
-from naslab.threads import Probe, probe
+from naslab.errors import SpecError, unknown
+from naslab.threads import Probe, number_of_threads, probe
 
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 """Format of the activations and of what is multiplied; weights, gradients and losses are float32 in both.
@@ -42,7 +42,7 @@ class Execution:
         if not isinstance(self.threads, str) or self.threads != "probe":
             if isinstance(self.threads, str):
                 raise SpecError(f"threads must be a whole number or 'probe', not {self.threads!r}")
-            object.__setattr__(self, "threads", whole("threads", self.threads, 1))
+            object.__setattr__(self, "threads", number_of_threads(self.threads))
         for name in ("checkpointing", "compiled"):
             if not isinstance(getattr(self, name), bool):
                 raise SpecError(f"{name} must be True or False, not {getattr(self, name)!r}")

@@ -410,6 +410,8 @@ class Proposer(ABC):
 
         `figures` are what else is known of it: "parameters", "flops", "latency", "seconds", ...
         """
+        if not isinstance(proposal, Proposal):
+            raise SpecError(f"tell takes what ask() gave, a proposal, and its fitness; got {proposal!r:.200}")
         if type(fitness) is not float or not -MOST_FITNESS <= fitness <= MOST_FITNESS:
             fitness = _fitness(fitness)
         known = self._open.get(proposal.number)

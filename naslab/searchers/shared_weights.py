@@ -21,7 +21,7 @@ from naslab.searchers.inherited import inherited_accuracy
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
 from naslab.spaces.space import Space
 from naslab.tasks import Images
-from naslab.threads import torch_threads
+from naslab.threads import number_of_threads, torch_threads
 
 
 @runtime_checkable
@@ -142,7 +142,7 @@ class WeightSharing(SupernetSearcher):
             )
         if not isinstance(task, Images):
             raise SpecError(f"{self.name} needs a task such as nl.tasks.FashionMNIST(), not {task!r:.100}")
-        self.seed, self.threads = whole("seed", seed, 0), whole("threads", threads, 1)
+        self.seed, self.threads = whole("seed", seed, 0), number_of_threads(threads)
         self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
         self.space, self.task, self.device = space, task, usable_device(device)
         given = self.hyperparameters

@@ -36,7 +36,7 @@ from naslab.errors import NaslabError, RunError, RunPaused, SpecError, whole
 from naslab.estimators import Learning, UnknownFidelity, as_estimator
 from naslab.estimators.estimator import WrongSetup, cannot_be_told
 from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed
-from naslab.estimators.workers import Crashed, NotStarted, TimedOut, Workers
+from naslab.estimators.workers import MOST, Crashed, NotStarted, TimedOut, Workers
 from naslab.events import Evaluated, Event
 from naslab.searchers.failures import Failures
 from naslab.searchers.searcher import Knob, Proposal, Proposer, State, turned
@@ -50,6 +50,8 @@ WORKERS = "workers"
 """What `turn` calls the number of proposals that are open at once. It is no knob of the searcher's."""
 
 
+MOST_ELSEWHERE = 100_000
+"""Proposals that are open at once with an executor, which may have many machines."""
 TRIES = 3
 """How often a candidate is evaluated that the executor loses, before it counts as crashed."""
 
@@ -110,7 +112,8 @@ class Trials:
         self._budget, self._step = whole("budget, the number of candidates to evaluate,", budget, 1), 0
         self._best: tuple[Architecture, float] | None = None
         self._failures = Failures()
-        self._begun_with = self.workers = whole("workers", workers, 1)
+        self._most = MOST if executor is None else MOST_ELSEWHERE
+        self._begun_with = self.workers = whole("workers", workers, 1, self._most)
         """Proposals that are open at once: at first, and now."""
         self.executor = executor
         self._pool: Workers | None = None
@@ -460,7 +463,7 @@ class Trials:
 
     def check_knob(self, name: str, value: float) -> float:
         """Also `WORKERS`: proposals that are asked from then on."""
-        return whole(name, value, 1) if name == WORKERS else turned(name, value, self.knobs)
+        return whole(name, value, 1, self._most) if name == WORKERS else turned(name, value, self.knobs)
 
     def measure(self, name: str) -> float:
         """There is nothing to measure besides the fitness."""

@@ -9,9 +9,11 @@ what only it knows: the network (`build`), the graph (`graph`) and, where it has
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -43,8 +45,28 @@ class Shaped(Protocol):
     def classes(self) -> int: ...
 
 
+def _for_a_task(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """`build`, which says so if it is given no task."""
+
+    @functools.wraps(build)
+    def checked(self: Space, architecture: Architecture, task: Shaped, *args: Any, **sizes: Any) -> nn.Module:
+        if not hasattr(task, "input_shape") or not hasattr(task, "classes"):
+            raise SpecError(
+                "a network is built for a task, which has an input_shape and classes, for instance nl.tasks.Digits(); "
+                f"got {task!r:.200}"
+            )
+        return build(self, architecture, task, *args, **sizes)
+
+    return checked
+
+
 class Space(InDefaultTorchState, ABC):
     """A search space. Subclasses are frozen dataclasses, whose fields are the space's parameters."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if inspect.isfunction(build := vars(cls).get("build")) and not getattr(build, "__isabstractmethod__", False):
+            cls.build = _for_a_task(build)  # type: ignore[method-assign]
+        super().__init_subclass__(**kwargs)
 
     name: ClassVar[str]
     """Family of the architectures; two sizes of one space share it."""

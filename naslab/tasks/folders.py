@@ -36,6 +36,10 @@ NAMED = 10
 """So many unreadable pictures are named in an error."""
 DEEP = 50
 """Folders inside folders that are looked into."""
+MOST_OTHERS = 20_000
+"""Files and folders that are no pictures, and that are looked at all the same..."""
+SHARE = 10
+"""... besides so many for each picture."""
 LAYOUT = "expected one folder of pictures a class"
 
 
@@ -97,7 +101,7 @@ def look(path: str | os.PathLike[str]) -> Found:
             )
         raise DataError(f"there is no folder {folder}; give the folder that holds one folder of pictures a class")
     left_out: list[str] = []
-    top = _unwrapped(_walk(folder, folder, (), left_out))
+    top = _unwrapped(_walk(folder, folder, (), left_out, Counter()))
     roles: dict[str, list[_Node]] = {role: [] for role in ROLES}
     for name, node in top.folders.items():
         role = _role(name)
@@ -131,8 +135,11 @@ def _role(name: str) -> str | None:
     return next((role for role, names in ROLES.items() if len(words) == 1 and words[0] in names), None)
 
 
-def _walk(path: Path, top: Path, above: tuple[str, ...], left_out: list[str]) -> _Node:
-    """The folder with all below it, without what is hidden or litter. Links are followed, but not round in circles."""
+def _walk(path: Path, top: Path, above: tuple[str, ...], left_out: list[str], seen: Counter[str]) -> _Node:
+    """The folder with all below it, without what is hidden or litter. Links are followed, but not round in circles.
+
+    `seen` counts pictures and what else there is: a walk through a whole disk ends early.
+    """
     if len(above) > DEEP:
         raise DataError(f"folders are nested more than {DEEP} deep in {top}; give a folder nearer to the pictures")
     node = _Node(path)
@@ -148,11 +155,19 @@ def _walk(path: Path, top: Path, above: tuple[str, ...], left_out: list[str]) ->
             if hidden or circle or entry.name.lower() in LITTER:
                 left_out.append(os.path.relpath(entry.path, top) + os.sep)
             else:
-                node.folders[entry.name] = _walk(Path(entry.path), top, (*above, real), left_out)
+                node.folders[entry.name] = _walk(Path(entry.path), top, (*above, real), left_out, seen)
+                seen["other"] += 1
         elif hidden or not entry.name.lower().endswith(pictures.SUFFIXES) or not _regular(entry):
             left_out.append(os.path.relpath(entry.path, top))
         else:
             node.pictures.append(entry.name)
+    seen["pictures"] += len(node.pictures)
+    seen["other"] += len(entries) - len(node.pictures) - len(node.folders)
+    if seen["other"] > MOST_OTHERS + SHARE * seen["pictures"]:
+        raise DataError(
+            f"{top} is no folder of pictures: the walk ended after {seen['other']} other files and folders, with "
+            f"{seen['pictures']} pictures so far; give the folder that holds one folder of pictures a class"
+        )
     return node
 
 

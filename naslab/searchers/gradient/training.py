@@ -9,6 +9,9 @@ from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
 from naslab.searchers.gradient.schedule import at_least_zero, positive, share
 
+MOST_RATE = 1e6
+"""With a larger learning rate nothing is learnt."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
@@ -54,6 +57,9 @@ class Training:
             if isinstance(field.default, float):
                 object.__setattr__(self, field.name, real(field.name, getattr(self, field.name)))
         check(("w_lr", "alpha_lr", "w_clip"), positive)
+        for name in ("w_lr", "w_lr_min", "alpha_lr"):
+            if getattr(self, name) > MOST_RATE:
+                raise SpecError(f"{name} is a learning rate, up to {MOST_RATE:g}, not {getattr(self, name)!r}")
         check(("w_lr_min", "w_weight_decay", "alpha_weight_decay", "alpha_scale"), at_least_zero)
         check(("w_momentum", "alpha_beta1", "alpha_beta2"), share)
         if not 0 < self.train_portion < 1:
