@@ -228,7 +228,7 @@ def test_whatever_a_spec_says_it_is_refused_in_one_sentence_or_makes_sense(table
     ]
     assert len(pairs) > 2000
     slowest = 0.0
-    for spec, path, value in random.Random(0).sample(pairs, 50):
+    for spec, path, value in random.Random(0).sample(pairs, 30):
         told = changed(spec, path, value)
         began = time.process_time()
         with contextlib.suppress(NaslabError):
