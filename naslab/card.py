@@ -91,7 +91,7 @@ class Card(Record):
                 f"{self._label(entry):<{width}}  {entry.samples:5d}  {self._number(entry.mean):>8}  "
                 f"{interval:<16}  {entry.budget}".rstrip()
             )
-        return "\n".join([*lines, *self.claims])
+        return markup.printable("\n".join([*lines, *self.claims]))
 
     __repr__ = __str__
 

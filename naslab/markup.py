@@ -33,6 +33,11 @@ def clean(text: object, most: int = LONGEST) -> str:
     return _UNSEEN.sub("\ufffd", written)
 
 
+def printable(text: str) -> str:
+    """A text of any length as a terminal and a notebook can show it: half a surrogate pair, say, could not be sent."""
+    return _UNSEEN.sub("\ufffd", text)
+
+
 def esc(text: object, most: int = LONGEST) -> str:
     """The text in HTML, where nothing in it is a tag, an attribute or an entity."""
     return html.escape(clean(text, most))

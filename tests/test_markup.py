@@ -97,6 +97,7 @@ def test_a_card_of_strangers(text):
     names = {text: [1.0, 2.0, 3.0], "random": [1.0, 2.0, 4.0]}
     foreign = card(names, what=text, notes=[text], warnings=[text], baseline=text, budget_unit=text)
     assert Read(foreign._repr_html_()).elements == Read(plain._repr_html_()).elements
+    assert str(foreign).encode()  # half a surrogate pair cannot be sent to a notebook
 
 
 TAGS = "a b br button circle code details div em extra g h[1-6] i img input li line ol p path pre rect script small "

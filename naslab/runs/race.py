@@ -492,7 +492,7 @@ class Race:
             f"Race: {len(self.searchers)} searchers, {_seeds(len(self.seeds))}, {self.budget:,.10g} {self.cost}; "
             f"{self.step:,} evaluations so far"
         )
-        return f"{head}\n{self.card}" if self.step else head
+        return markup.printable(f"{head}\n{self.card}" if self.step else head)
 
     def _repr_html_(self) -> str:
         return self.card._repr_html_() if self.step else markup.html_of(markup.element("pre", repr(self)))

@@ -20,6 +20,7 @@ from naslab.architecture import Architecture
 from naslab.card import Card, card
 from naslab.errors import SpecError, plain, unknown, whole
 from naslab.immutable import Record
+from naslab.markup import printable
 from naslab.paths import path_of
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
@@ -170,7 +171,7 @@ class Comparison(Record):
                 f"{group:<{width}}  {len({score.architecture for score in rows}):13d}  {len(rows):7d}  "
                 f"{100 * self.mean(group):15.2f}  {interval:>13}  {self.parameters(group):10,.0f}"
             )
-        return "\n".join([*lines, *self.card.claims])
+        return printable("\n".join([*lines, *self.card.claims]))
 
 
 def compare(groups: Mapping[str, Sequence[Architecture]], space: Space, task: Any, **options: Any) -> Comparison:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import ipywidgets
 
 from naslab.errors import NaslabError, SpecError, unknown, whole
+from naslab.markup import printable
 from naslab.searchers import Trials
 from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.compare_watch import CompareWatch
@@ -223,7 +224,7 @@ class Compare(Steered):
 
     def __repr__(self) -> str:
         stand = ", ".join(f"{name} {search.step:,}/{search.total:,}" for name, search in self.searches.items())
-        return f"<Compare: {self.state}, {stand}>"
+        return printable(f"<Compare: {self.state}, {stand}>")
 
     def _turn(self, axis: str) -> None:
         self._together.axis = axis

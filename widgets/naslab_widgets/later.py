@@ -91,7 +91,7 @@ class Later:
 
     def __repr__(self) -> str:
         if self._state != "done":
-            return f"<Later: {self._state}>"
+            return markup.printable(f"<Later: {self._state}>")
         return "\n".join(_text(part) for part in _parts(self._value))
 
 
@@ -142,7 +142,7 @@ def _parts(value: Any) -> tuple[Any, ...]:
 
 
 def _text(part: Any) -> str:
-    return str(part) if isinstance(part, str) and not hasattr(part, "_repr_svg_") else repr(part)
+    return markup.printable(str(part) if isinstance(part, str) and not hasattr(part, "_repr_svg_") else repr(part))
 
 
 def _html(part: Any) -> str:
