@@ -75,7 +75,9 @@ def tail(parent: Element, text: object) -> None:
 
 
 def html_of(*roots: Element) -> str:
-    """The elements as HTML, one after the other."""
+    """The elements as HTML, one after the other; a notebook reads no formula in them, which could hold links."""
+    for root in roots:
+        root.set("class", " ".join(filter(None, [root.get("class"), "mathjax_ignore"])))
     return "".join(ElementTree.tostring(root, encoding="unicode", method="html") for root in roots)
 
 

@@ -51,9 +51,9 @@ def test_a_text_is_text_in_html_svg_and_plotly(text):
     expected = markup.clean(text)
     assert len(expected) <= markup.LONGEST
     assert not any(chr(code) in expected for code in hostile.UNSEEN)
-    for page in (f"<p>{markup.esc(text)}</p>", markup.html_of(markup.element("p", text))):
+    for page in (f"<p class=''>{markup.esc(text)}</p>", markup.html_of(markup.element("p", text))):
         read = Read(page)
-        assert read.elements == [("p", [])]
+        assert read.elements == [("p", ["class"])]
         assert read.text == expected.replace("\r\n", "\r\n")
     attribute = Read(f'<p title="{markup.esc(text)}"></p>')
     assert attribute.elements == [("p", ["title"])]
