@@ -11,8 +11,8 @@ class Tricks:
     rounding. `Tricks(stacked=False)` turns one off; `Tricks.none()` all of them.
 
     Rounding is no greater with all of them than without any, where there is a compiler. In single precision, on a DARTS
-    supernet of 8 channels and 5 cells and 8 images of 32 x 32 (`python -m benchmarks.accuracy`), logits are 6e-7 off
-    those in double precision (without tricks 5e-7), gradients of alphas 5e-7 and of weights 1.3e-6 (the same), except
+    supernet of 8 channels and 5 cells and 8 images of 32 x 32 (`python -m benchmarks.accuracy`), logits are 5e-7 off
+    those in double precision (without tricks 6e-7), gradients of alphas 5e-7 and of weights 1.3e-6 (the same), except
     where a ReLU or a maximum is decided otherwise, which costs 1e-4 to 1e-3 at once and is about as frequent without
     tricks. Without a compiler, or with channels that no four divide, the normalisation is PyTorch's, which adds up in
     single precision: 2.5e-6 for logits, and decisions enough for 1e-3 in gradients; `pixels_together=False` avoids it.
