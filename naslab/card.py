@@ -165,7 +165,7 @@ class Card(Record):
         return "-" if math.isnan(entry.low) else f"{self._number(entry.low)}..{self._number(entry.high)}"
 
     def _form(self, value: float) -> str:
-        """So many digits after the point; for numbers of which that says nothing, or too much, so many in all."""
+        """The number with this many digits after the point; very small and large ones with as many significant ones."""
         plain = value == 0 or 0.5 * 10**-self.digits <= abs(value) < 1e7
         return f".{self.digits}f" if plain else f".{self.digits + 1}g"
 

@@ -40,7 +40,7 @@ def named_device(wished: str | torch.device) -> torch.device:
 
 
 def device_name(wished: str | torch.device) -> str:
-    """The name of a device that there is somewhere: a kept search may be opened where it is not to be had."""
+    """The name of a device that exists somewhere: a kept search may be opened on a machine without it."""
     return str(named_device(wished))
 
 

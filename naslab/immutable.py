@@ -36,7 +36,7 @@ class FrozenDict(dict[K, V]):
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
-        """By value, arrays included; NaN equals NaN."""
+        """Compares by value, arrays included; NaN equals NaN."""
         return _equal(dict(self), dict(other)) if isinstance(other, dict) else NotImplemented
 
     def __ne__(self, other: object) -> bool:
@@ -87,7 +87,7 @@ class Record:
         return all(_equal(getattr(self, name), getattr(other, name)) for name in compared)
 
     def __hash__(self) -> int:
-        """Of the fields that are equal only if their hashes are: not of numbers that may be NaN, or of arrays."""
+        """Hashes the fields whose hash follows from equality: no numbers that may be NaN, no arrays."""
         values = [getattr(self, field.name) for field in dataclasses.fields(self) if field.compare]  # type: ignore[arg-type]
         return hash((type(self), *(value for value in values if isinstance(value, str | int))))
 
@@ -106,7 +106,7 @@ def frozen(value: Any) -> Any:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Of the same values, where NaN stands for "not measured"."""
+    """Whether the values are the same; NaN stands for "not measured" and equals itself."""
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return _same_array(np.asarray(one), np.asarray(other))
     if isinstance(one, float) and isinstance(other, float):

@@ -8,7 +8,7 @@ from naslab.errors import DataError
 
 
 def gunzipped(data: bytes, most: int, what: str) -> bytes:
-    """What gzip has packed, if it is no more than so many bytes; `DataError` otherwise.
+    """The unpacked content of a gzip file, if it is within the limit; `DataError` otherwise.
 
     Args:
         what: the data is from, for the message.

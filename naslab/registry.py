@@ -17,7 +17,7 @@ Made = TypeVar("Made")
 
 
 def described(what: str) -> Callable[[Callable[Arguments, Made]], Callable[Arguments, Made]]:
-    """For a function that makes something again from its spec: `SpecError` for a spec that does not make sense.
+    """Decorates a function that rebuilds something from its spec: a senseless spec becomes one `SpecError`.
 
     A spec may be a stranger's, and lack a key, or have a list for a number. Constructors say what they can say best;
     what they did not think of is told here, with the error that it came to.

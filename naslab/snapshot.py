@@ -126,7 +126,7 @@ def write_bytes(path: str | os.PathLike[str], *parts: bytes) -> None:
 
 @contextmanager
 def disk(what: str) -> Iterator[None]:
-    """For what is done with files that the house keeps for itself: when the disk does not do it, the search pauses."""
+    """Wraps the handling of naslab's own files: an error of the disk becomes `RunPaused`."""
     try:
         yield
     except OSError as error:

@@ -74,7 +74,7 @@ class NASBench201Record(Record):
     train_accuracy: float | None
     """Percent; known for CIFAR-10 after 200 epochs only."""
     parameters: int
-    """Of the network for the data set: 16 channels, 5 cells a stage."""
+    """Costs of the network for this data set: 16 channels, 5 cells a stage."""
     flops: int
     """Multiply-adds of the same network for one image of the data set."""
     seconds: float

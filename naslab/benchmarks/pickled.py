@@ -7,7 +7,7 @@ bytes, `numpy.dtype(code)` a kind of number, and `numpy.core.multiarray.scalar(d
 is refused by its name. Nothing is imported, no attribute is set, and the module `pickle` has no part in it.
 
 A few bytes can ask for much: one byte for an empty set, a few for another copy of a long text, and packed data is
-smaller still. So the machine has room for so many bytes, counts what each instruction takes before it is done, and
+smaller still. So the machine has a limit in bytes, counts what each instruction takes before it is done, and
 refuses what would be endless to walk through: lists that hold themselves, or one another many times over.
 """
 
@@ -39,13 +39,13 @@ MAX_CONTAINERS = 1_000_000
 MAX_ROOM = 2**30
 """Bytes of memory at most, whatever the size of the pickle."""
 LEAST_ROOM, ROOM_A_BYTE = 16 * 2**20, 64
-"""Room of a pickle, if the reader says nothing else: so many bytes, and so many more for each byte of it."""
+"""Default limit in bytes of what a pickle may make: a constant, plus a multiple of its own size."""
 MAX_DEPTH = 100
-"""Of lists in lists in ...; the published files have less than ten."""
+"""Most levels of nested containers; the published files have fewer than ten."""
 MAX_PARTS = 20_000_000
-"""Of the whole, where something that stands there twice counts twice."""
+"""Most values in the whole; one that is referred to twice counts twice."""
 MAX_KEY = 2**61 - 2
-"""Of a whole number as a key: larger ones can be made to have one hash, and a dictionary of those takes for ever."""
+"""Largest whole number as a key: larger ones can be made to collide in one hash, which makes a dictionary quadratic."""
 SLOT, NUMBER, TEXT, CONTAINER, SET, ENTRY = 8, 32, 80, 72, 224, 104
 """Bytes that a place in a list takes, a number, an empty text, an empty container, an empty set, and an entry of a
 dictionary."""
@@ -103,7 +103,7 @@ def key(value: Any) -> Any:
 
 
 def check_walk(value: Any) -> None:
-    """`Refused` if whoever walks through the value would come to no end: it holds itself, or something many times."""
+    """Raise `Refused` if a walk through the value would not end soon: it holds itself, or one thing many times."""
     parts, levels = 0, [iter((value,))]
     while levels:
         part = next(levels[-1], MARK)
@@ -238,7 +238,7 @@ class _Machine:
         self.stack[-1].update(map(key, values))
 
     def spend_on_keys(self, keys: list[Any]) -> None:
-        """Of entries; a tuple is hashed anew each time, so that its length is spent each time."""
+        """Bytes of new dictionary entries; a tuple is hashed anew each time, so its length counts each time."""
         self.spend(sum(ENTRY + (SLOT * len(each) if type(each) is tuple else 0) for each in keys))
 
     def frozen_set(self) -> None:

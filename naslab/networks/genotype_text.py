@@ -24,7 +24,7 @@ from naslab.errors import SpecError, unknown
 MAX_TEXT = 64 * 1024
 MAX_NODES = 64
 MAX_ENTRIES = MAX_NODES * (MAX_NODES + 3) // 2
-"""Of a cell that keeps all edges: 2 + 3 + ... for its nodes."""
+"""Entries of a cell that keeps all edges: 2 + 3 + ... for its nodes."""
 MAX_DEPTH = 3
 """Lists in lists: the nodes of a cell, the entries of a node, the two parts of an entry."""
 FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
@@ -95,7 +95,7 @@ def written(text: str) -> Iterator[Written]:
 
 
 def _closing(text: str, start: int) -> int | None:
-    """Where the bracket that was opened just before `start` has been closed."""
+    """The position at which the bracket opened just before `start` is closed."""
     depth = 1
     for token in _TOKEN.finditer(text, start):
         depth += {"(": 1, ")": -1}.get(token[0], 0)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from naslab.errors import SpecError, real, unknown, whole
 
 LARGEST = 1_000_000
-"""Of whatever sizes a network has: cells, channels, words, ..."""
+"""Upper limit of any size of a network: cells, channels, words, ..."""
 
 
 def positive(name: str, value: object) -> int:

@@ -22,7 +22,7 @@ _LINE = re.compile(rb"(\d{20}) ([0-9a-f]{8})\n")
 
 
 class Acknowledged:
-    """The number for one run folder, to be written by whoever writes its events. A disk that refuses it is let be."""
+    """The number for one run folder, written by the process that writes its events; a disk error is ignored."""
 
     def __init__(self, folder: Path) -> None:
         self._file: int | None = None
@@ -48,7 +48,7 @@ class Acknowledged:
         return found
 
     def note(self, number: int) -> None:
-        """So many rows stand durably."""
+        """Record that this many rows stand durably."""
         self._number = number
         if self._file is not None:
             with suppress(OSError):

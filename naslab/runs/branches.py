@@ -215,5 +215,5 @@ def _knobs(row: Record) -> object:
 
 
 def _longest(branches: Sequence[_Branch]) -> _Branch:
-    """Of several that are as long, the one that was written to last."""
+    """Among branches of equal length, the one that was written to last."""
     return max(reversed(branches), key=lambda each: each.count)

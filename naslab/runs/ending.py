@@ -85,7 +85,7 @@ class _Watch:
         self.late = False
         """Whether the step is to be given up."""
         self.before = -1
-        """Where signals were written to before, an event loop say."""
+        """The file descriptor that signals were written to before, that of an event loop for instance."""
         self.main = threading.main_thread().ident
         self._read, self.write = os.pipe()
         os.set_blocking(self.write, False)
@@ -112,7 +112,7 @@ class _Watch:
 
 
 def _heard(number: int, frame: FrameType | None) -> None:
-    """In the main thread, as soon as it is at Python code."""
+    """Runs in the main thread, as soon as it executes Python code."""
     watch = _Watch.current
     if watch is None:
         return
@@ -142,13 +142,13 @@ def _end_of_program() -> None:
 
 
 def _end() -> None:
-    """At once, whoever is still at work."""
+    """Ends the process at once, even while threads are at work."""
     with suppress(Exception):
         for child in multiprocessing.active_children():
             child.kill()
     flush = threading.Thread(target=_flush, daemon=True)
     flush.start()
-    flush.join(0.1)  # whoever does not come to an end may be writing
+    flush.join(0.1)  # a thread that does not end may be writing
     os._exit(0)
 
 
@@ -159,7 +159,7 @@ def _flush() -> None:
 
 
 def _forget() -> None:
-    """In a forked process: its parent's arrangements are not its own."""
+    """Runs in a forked process: its parent's arrangements are not its own."""
     if _Watch.current is None:
         return
     _Watch.current = None

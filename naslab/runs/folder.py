@@ -377,7 +377,7 @@ class Folder:
         return ""
 
     def _lost_events(self) -> list[str]:
-        """Where the end of the journal is gone: as was acknowledged, or as a snapshot of a later moment tells."""
+        """A sentence if the end of the journal is gone, as the acknowledged count or a later snapshot shows."""
         end = self._journal.last_step()
         lost = []
         for step in self.snapshots():

@@ -415,7 +415,7 @@ def _check_there(path: Path) -> None:
     try:
         found = files.check_file(path)
         for beside in ("-wal", "-shm", "-journal"):
-            files.check_own(f"{path}{beside}")  # SQLite writes there, whoever reads
+            files.check_own(f"{path}{beside}")  # SQLite writes there even for a reader
     except FileNotFoundError:
         raise EventsDamaged(f"the run has lost its events: there is no {path}; restore it from a copy") from None
     except files.NotRegular as error:

@@ -106,7 +106,7 @@ def as_described_now(told: list[dict[str, Any]] | None) -> Any:
 
 
 def _described_now(spec: dict[str, Any]) -> dict[str, Any]:
-    """Of trials the proposer alone: an estimator may be a function, which only the user can bring."""
+    """The spec of the proposer alone, for trials: an estimator may be a function, which only the user can supply."""
     if "estimator" not in spec:
         return from_spec(spec).spec()
     proposer = {key: value for key, value in spec.items() if key not in ("estimator", "budget", "workers")}

@@ -66,7 +66,7 @@ class SNAS(Composed):
 
     @classmethod
     def searched(cls, space: Space, hyper: SNASHyperparameters) -> Space:
-        """With all edges, the space of the same supernet whose architectures keep them."""
+        """The space of derived cells: with `edges="all"`, the one whose architectures keep every edge."""
         if hyper.edges != "all":
             return space
         if not hasattr(space, "all_edges"):

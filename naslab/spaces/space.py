@@ -457,7 +457,7 @@ class FixedSpace(Space):
 
     @cached_property
     def _owned(self) -> tuple[dict[Option, Option], ...]:
-        """For each choice, whatever equals an option -> the option."""
+        """Choice -> {a value equal to an option: the option itself}."""
         return tuple({option: option for option in offered} for offered in self._offered)
 
     @cached_property

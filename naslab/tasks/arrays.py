@@ -26,9 +26,9 @@ class Read(NamedTuple):
     images: Tensor
     """[N, C, H, W] uint8 or float32; may share memory with what came."""
     notes: tuple[str, ...] = ()
-    """For `repr`."""
+    """The words for `repr`."""
     warnings: tuple[str, ...] = ()
-    """For the user, at once."""
+    """The warning for the user."""
     doubt: str = ""
     """What else the array may be, if there are not as many labels as images."""
 

@@ -20,7 +20,7 @@ from naslab.tasks.images import Images
 
 Root = str | os.PathLike[str]
 MAX_BYTES = 2**28
-"""Of an idx file, unpacked; the largest of Fashion-MNIST has 47 million."""
+"""Most bytes of an unpacked idx file; the largest of Fashion-MNIST has 47 million."""
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 

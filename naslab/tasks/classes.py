@@ -10,7 +10,7 @@ from naslab.errors import DataError
 
 
 def check_no_class_is_empty(train: Tensor, test: Tensor, classes: int) -> None:
-    """Of training and test labels, where nobody said how many classes there are."""
+    """The number of classes in training and test labels, where it is not given."""
     known = set(train.tolist())
     if len(known) < 2 or len(known) == classes:  # one class alone is told elsewhere
         return

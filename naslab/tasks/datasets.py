@@ -163,7 +163,7 @@ def _shown(value: Any) -> str:
 
 
 def _file(dataset: Any, index: int, error: Exception | None = None) -> str:
-    """Where the item lies, if the data set or the error tells."""
+    """The file of the item, if the data set or the error names one."""
     name = getattr(error, "filename", None)
     for _ in range(10):  # data sets inside data sets, as torch's Subset
         if name is not None or dataset is None:

@@ -33,13 +33,13 @@ FILLERS = ("set", "data", "images")
 LITTER = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__")
 """Folders that systems make. Hidden ones, whose names begin with a dot, need no list."""
 NAMED = 10
-"""So many unreadable pictures are named in an error."""
+"""Most unreadable pictures that are named in an error."""
 DEEP = 50
 """Folders inside folders that are looked into."""
 MOST_OTHERS = 20_000
 """Files and folders that are no pictures, and that are looked at all the same..."""
 SHARE = 10
-"""... besides so many for each picture."""
+"""Further entries allowed for each picture."""
 LAYOUT = "expected one folder of pictures a class"
 
 

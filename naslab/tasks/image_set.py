@@ -59,7 +59,7 @@ class ImageSet:
 
 
 def mean_and_std(channel: Tensor) -> tuple[float, float]:
-    """In float64 and on one thread, so that every machine gets the same; from exact sums where pixels are bytes."""
+    """Computed in float64 on one thread, the same on every machine; from exact sums where pixels are bytes."""
     if channel.dtype == torch.uint8:
         often = torch.bincount(channel.reshape(-1), minlength=256).tolist()
         count = sum(often)

@@ -585,7 +585,7 @@ def _drawn_by_chance(task: Images, indices: tuple[Tensor, Tensor], fraction: flo
 
 
 def _outside() -> int:
-    """`stacklevel` of a warning for whoever called into naslab, be it through a decorator."""
+    """The `stacklevel` that puts a warning at the line that called into naslab, through decorators too."""
     package = os.path.dirname(os.path.dirname(__file__)) + os.sep
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and (

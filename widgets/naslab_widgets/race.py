@@ -146,7 +146,7 @@ class RaceView:
         self._runner.wait(timeout)
 
     def run(self) -> None:
-        """To the end, and come back then; whoever pauses it in the page can play it again there."""
+        """Run to the end, then return; a pause in the page can be ended there."""
         self.play()
         try:
             self._runner.wait_for_step(math.inf, lambda: self.canvas.listening)

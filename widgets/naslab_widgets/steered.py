@@ -72,9 +72,9 @@ class Steered(ABC):
         self._runner.wait(timeout)
 
     def run(self, n: int | None = None) -> None:
-        """Do so many steps (of a comparison: rounds), or all that remain, and come back when they are done.
+        """Do n steps (rounds of a comparison), or all that remain, and return when they are done.
 
-        Whoever pauses it in the page can play it again there; until then it is not done, and no later cell begins.
+        A pause in the page can be ended there; until then this does not return, and no later cell begins.
         """
         begun = self._runner.at
         if n is None:

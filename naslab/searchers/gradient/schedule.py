@@ -54,7 +54,7 @@ class Schedule:
 
 
 P_DARTS_EPOCHS = 10
-"""In which the authors of P-DARTS train the weights alone, while the rate of dropout falls evenly."""
+"""Epochs in which the authors of P-DARTS train the weights alone, while the dropout rate falls linearly."""
 
 
 def p_darts(epoch: int, epochs: int) -> float:

@@ -10,7 +10,7 @@ from naslab.fields import settle
 from naslab.searchers.gradient.schedule import at_least_zero, positive, share
 
 MOST_RATE = 1e6
-"""With a larger learning rate nothing is learnt."""
+"""Upper limit: with a larger learning rate nothing is learnt."""
 
 
 @dataclass(frozen=True, kw_only=True)

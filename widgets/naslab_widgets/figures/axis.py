@@ -7,7 +7,7 @@ import math
 SMALLEST = 1e-300
 """A range below this has no round numbers in it: powers of ten end at 1e-308."""
 ALIKE = 1e-12
-"""Of its size; what differs by less is drawn as one number."""
+"""Relative difference below which two numbers are drawn as one."""
 DECADES = 4
 """Positive numbers over more powers of ten than these are drawn on a logarithmic axis."""
 
@@ -22,7 +22,7 @@ def widened(low: float, high: float, share: float = 0.0) -> tuple[float, float]:
 
 
 def powers(low: float, high: float, most: int = 8) -> list[float]:
-    """Powers of ten from low to high, both positive, evenly: at most so many."""
+    """Evenly spaced powers of ten from low to high, both positive: at most `most` of them."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     return [10.0**power for power in range(first, last + 1, 1 + max(0, last - first) // most)]
 
