@@ -53,18 +53,30 @@ def state_of():
 
 
 @pytest.fixture(scope="session")
-def harness():
-    """Runs `harness.py` with a job; gives back its answer. It is a process of its own, for it forks."""
+def harness(tmp_path_factory):
+    """Does a job of `harness.py` and gives back its answer. A process of its own does it, for it forks."""
+    folder = tmp_path_factory.mktemp("harness")
+    words = folder / "words"
+    with words.open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, str(HERE / "harness.py")],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
 
     def run(job, *, timeout=280, **arguments):
-        done = subprocess.run(
-            [sys.executable, str(HERE / "harness.py"), job, json.dumps(arguments, default=str)],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        answer, said = folder / "answer.json", words.stat().st_size
+        answer.unlink(missing_ok=True)
+        server.stdin.write(json.dumps([job, arguments, str(answer), timeout], default=str) + "\n")
+        server.stdin.flush()
+        code = server.stdout.readline().strip()
+        assert code == "0", f"{job} ended with {code or 'the whole harness'}: {words.read_text()[said:]}"
+        return json.loads(answer.read_text())
 
-    return run
+    yield run
+    server.stdin.close()
+    server.wait(60)
+    server.stdout.close()

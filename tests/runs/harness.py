@@ -1,6 +1,6 @@
 """Does violence to runs: a process with torch loaded that forks children, and kills them.
 
-    python harness.py <job> '<JSON arguments>'     the last line printed is the answer, as JSON
+    python harness.py     and on standard input a line a job, in JSON (`serve`)
 
 Forking takes milliseconds where a new interpreter with torch takes seconds; it must be a process of its own
 because pytest's has threads. Children never return from `child`.
@@ -584,6 +584,26 @@ def running(pid):
         return False
 
 
+def serve():
+    """Do the jobs that come as lines [name, arguments, file for the answer, seconds]; answer with exit codes.
+
+    Each is done in a fork: torch, the data and the table are loaded once for all tests of a session.
+    """
+    for line in sys.stdin:
+        job, arguments, file, seconds = json.loads(line)
+
+        def work(job=job, arguments=arguments, file=file):
+            os.setpgid(0, 0)
+            Path(file).write_text(json.dumps(globals()[job](**arguments)))
+
+        pid = child(work)
+        deadline = time.monotonic() + seconds
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if time.monotonic() > deadline:
+                os.killpg(pid, signal.SIGKILL)
+            time.sleep(0.01)
+        print(finished(pid), flush=True)
+
+
 if __name__ == "__main__":
-    job, arguments = sys.argv[1:]
-    print(json.dumps(globals()[job](**json.loads(arguments))))
+    serve()
