@@ -7,11 +7,10 @@ the architecture. It is frozen, hashable and JSON, and it says to which family o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from naslab.errors import SpecError, plain, unknown
+from naslab.errors import SpecError, listed, plain, unknown
 
 Option = str | int | float
 """What can be chosen: a JSON scalar, so that an architecture reads the same on disk and on screen."""
@@ -52,7 +51,7 @@ class Choice:
 
     def _read(self) -> tuple[Option, ...]:
         """The options in a tuple, numbers of other libraries as Python's; `SpecError` for what is no option."""
-        if isinstance(self.options, str | bytes) or not isinstance(self.options, Iterable):
+        if not listed(self.options):
             raise SpecError(f"the options of choice {self.name!r} are a tuple, not {self.options!r:.200}")
         options = tuple(map(plain, self.options))
         for option in options:
@@ -85,7 +84,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if type(self.choices) is not tuple:
-            if isinstance(self.choices, str | bytes) or not isinstance(self.choices, Iterable):
+            if not listed(self.choices):
                 raise SpecError(f"the choices of an architecture are a tuple, not {self.choices!r:.200}")
             object.__setattr__(self, "choices", tuple(self.choices))
         if len(self.choices) > MAX_CHOICES:

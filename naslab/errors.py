@@ -8,7 +8,7 @@ import numbers
 import operator
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeGuard
 
 MOST_NAMES = 200
 """Names that a message lists."""
@@ -67,6 +67,13 @@ def plain(value: Any) -> Any:
         with suppress(TypeError, ValueError, RuntimeError, NotImplementedError):
             return item()
     return value
+
+
+def listed(value: Any) -> TypeGuard[Any]:
+    """Whether there are several in it: a list, a generator, an array with axes. A text is one thing, and so is an array
+    without axes, whose class says that it can be gone through.
+    """
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes) and getattr(value, "ndim", 1) != 0
 
 
 def whole(

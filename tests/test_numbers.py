@@ -13,7 +13,7 @@ import torch
 
 import naslab as nl
 from naslab.architecture import Choice
-from naslab.errors import NaslabError, RunError, SpecError, plain, real, whole
+from naslab.errors import NaslabError, RunError, SpecError, listed, plain, real, whole
 from naslab.searchers import Knob
 from naslab.searchers.gradient import cures, level, parts, sampling
 from naslab.spaces import FixedSpace, Space
@@ -102,6 +102,26 @@ def test_whole_and_real_say_what_they_take():
             real("x", value)
     assert plain(np.str_("a")) == "a"
     assert type(plain(np.str_("a"))) is str
+
+
+@pytest.mark.parametrize("number", [np.array(2), torch.tensor(2)], ids=["NumPy", "torch"])
+def test_an_array_without_axes_is_a_number_and_no_list(number):
+    table = nl.benchmarks.NASBench201("cifar10")
+    assert not any(map(listed, (number, "ab", b"ab", 2, None)))
+    assert all(map(listed, ([2], np.array([2]), torch.tensor([2]), range(2), iter(()))))
+    assert (
+        nl.LiveRanking(table, number, every=number).known.architectures == nl.LiveRanking(table, 2).known.architectures
+    )
+    for refused in (
+        lambda: nl.Race({"random": nl.searchers.RandomSearch}, table, seeds=number),
+        lambda: nl.trainers.compare({"a": number}, table.space, None),
+        lambda: nl.analysis.motifs(number, table.space),
+        lambda: Choice("a", number),
+        lambda: nl.Architecture("a", number),
+        lambda: table.space.architecture(number),
+    ):
+        with pytest.raises(SpecError):
+            refused()
 
 
 # --- options --------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from naslab.analysis.oracle import ranks
 from naslab.analysis.ranking import Ranking
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
-from naslab.errors import SpecError, whole
+from naslab.errors import SpecError, listed, whole
 from naslab.estimators import Score, Table, as_estimator
 from naslab.randomness import numpy_generator
 
@@ -70,7 +70,7 @@ class Known:
             )
         benchmark = table.benchmark
         everything = np.asarray(benchmark.goodness(table.metric, epochs=table.epochs), dtype=np.float64)
-        if isinstance(sample, Iterable) and not isinstance(sample, str):
+        if listed(sample):
             numbers = np.array([benchmark.index(each) for each in sample], dtype=np.int64)
             if unknown := [int(number) for number in numbers if not np.isfinite(everything[number])]:
                 raise SpecError(f"{benchmark.name} has no {table.metric} of the architectures {unknown[:5]}")

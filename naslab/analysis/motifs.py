@@ -35,7 +35,7 @@ import numpy as np
 from naslab.analysis.cell_shape import connections, parts
 from naslab.analysis.enrichment import tails
 from naslab.architecture import Architecture
-from naslab.errors import SpecError, unknown, whole
+from naslab.errors import SpecError, listed, unknown, whole
 from naslab.immutable import Record
 from naslab.randomness import numpy_generator
 from naslab.spaces.space import Space
@@ -160,7 +160,7 @@ def motifs(
         random: uniformly random architectures to compare with.
         seed: of these.
     """
-    if isinstance(found, Architecture) or not isinstance(found, Iterable):
+    if isinstance(found, Architecture) or not listed(found):
         raise SpecError(f"motifs are mined in many architectures: give a list, not {type(found).__name__}")
     mined = [space.check(item if isinstance(item, Architecture) else _best(item)) for item in found]
     if len(mined) < LEAST:

@@ -7,14 +7,14 @@ Shapes: N points, M objectives. Inside this module more is better in every objec
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from naslab.directions import Direction, direction_of
-from naslab.errors import SpecError, real, unknown
+from naslab.errors import SpecError, listed, real, unknown
 from naslab.immutable import Record
 
 Wanted = Literal["most", "least"]
@@ -188,7 +188,7 @@ def _limits(given: Any, columns: Mapping[str, np.ndarray]) -> dict[str, tuple[fl
 def _wanted(
     given: Mapping[str, Wanted | Direction] | Sequence[str] | None, columns: Mapping[str, np.ndarray]
 ) -> dict[str, Wanted]:
-    if given is not None and (isinstance(given, str) or not isinstance(given, Iterable)):
+    if given is not None and not listed(given):
         example = [given] if isinstance(given, str) else list(columns)
         raise SpecError(f"objectives are a list of figures, for instance {example}; not {given!r:.200}")
     names = list(columns if given is None else given)

@@ -13,7 +13,7 @@ import numpy as np
 
 from naslab.architecture import Architecture
 from naslab.directions import Direction, direction_of
-from naslab.errors import SpecError, plain, unknown, whole
+from naslab.errors import SpecError, listed, plain, unknown, whole
 from naslab.immutable import FrozenDict
 from naslab.spaces.space import Space
 
@@ -155,7 +155,7 @@ class Benchmark(ABC):
             if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(self):
                 raise SpecError(f"{self.name} is numbered from 0 to {len(self) - 1}; not all of these numbers are")
         else:
-            if isinstance(numbers, Architecture | str) or not isinstance(numbers, Iterable):
+            if isinstance(numbers, Architecture) or not listed(numbers):
                 raise SpecError(
                     f"expected a list of architectures, or of their numbers, not {numbers!r:.200}; one alone is "
                     "asked for by query"

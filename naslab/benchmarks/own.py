@@ -18,7 +18,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,7 +27,7 @@ from naslab import files, spaces
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, read_only
 from naslab.directions import Direction, direction_of, known_direction
-from naslab.errors import DataError, SpecError, unknown
+from naslab.errors import DataError, SpecError, listed, unknown
 from naslab.immutable import FrozenDict, Record
 from naslab.paths import path_of
 from naslab.spaces.listed import Listed
@@ -238,7 +238,7 @@ def _chosen(
         raise DataError(f"{at}: {len(header)} columns; a table has {MAX_COLUMNS} at most")
     if twice := sorted(name for name, count in Counter(header).items() if count > 1):
         raise DataError(f"{at}: the column {twice[0]!r} stands there twice; give each a name of its own")
-    if metrics is not None and (isinstance(metrics, str) or not isinstance(metrics, Iterable)):
+    if metrics is not None and not listed(metrics):
         column = metrics if isinstance(metrics, str) else objective
         raise SpecError(f"metrics are a list of columns, for instance [{column!r}]; not {metrics!r:.200}")
     wanted = [name for name in header if name != architecture] if metrics is None else list(metrics)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from naslab.architecture import Architecture
-from naslab.errors import RunError
+from naslab.errors import RunError, listed
 from naslab.runs.reader import RunReader, read
 
 
@@ -19,7 +19,7 @@ def found(runs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> li
     """
     if isinstance(runs, str | bytes | os.PathLike):
         runs = [runs]
-    if not isinstance(runs, Iterable):
+    if not listed(runs):
         raise RunError(f"expected the folders of runs, for instance ['runs/a', 'runs/b'], got {runs!r:.200}")
     readers = [read(path) for path in runs]
     spaces = {_searched(reader) for reader in readers}

@@ -26,7 +26,7 @@ from naslab import estimators, markup
 from naslab.analysis.curves import Band, band, summed_up
 from naslab.architecture import Architecture
 from naslab.card import Card, card
-from naslab.errors import RunError, SpecError, real, unknown, whole
+from naslab.errors import RunError, SpecError, listed, real, unknown, whole
 from naslab.estimators import Table, as_estimator
 from naslab.events import Raced
 from naslab.runs.ending import Ending
@@ -94,7 +94,7 @@ class Race:
         self.searchers = tuple(str(name) for name in searchers)
         if len(set(self.searchers)) < len(searchers):
             raise SpecError(f"searchers need different names; they are {', '.join(map(repr, searchers))}")
-        if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        if not listed(seeds):
             raise SpecError(f"seeds is a list of whole numbers, not {seeds!r}; for that many seeds write range(...)")
         self.seeds = tuple(whole("a seed", seed) for seed in seeds)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):

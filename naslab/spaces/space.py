@@ -14,7 +14,6 @@ import inspect
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -23,7 +22,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from naslab.architecture import MAX_CHOICES, Architecture, Choice, Option
-from naslab.errors import SpecError, plain, real, unknown
+from naslab.errors import SpecError, listed, plain, real, unknown
 from naslab.fields import settle
 from naslab.networks.inherit import inherit
 from naslab.randomness import generator_of, uniforms
@@ -187,13 +186,7 @@ class Space(InDefaultTorchState, ABC):
         names.add(choice.name)
 
     def _in_order(self, choices: Any) -> list[Any]:
-        listed = choices
-        if not isinstance(choices, list | tuple):
-            listed = None
-            if isinstance(choices, Iterable) and not isinstance(choices, str | bytes | Set | Mapping):
-                with suppress(TypeError, RuntimeError):  # a tensor without axes
-                    listed = list(choices)
-        if listed is None:
+        if not listed(choices) or isinstance(choices, Set | Mapping):
             reading = (
                 " A text is read by space.parse(text)." if isinstance(choices, str) and hasattr(self, "parse") else ""
             )
@@ -201,7 +194,7 @@ class Space(InDefaultTorchState, ABC):
                 f"{self.name}: expected the choices of an architecture, in order or by name, as "
                 f"space.sample(rng).choices or space.answers(architecture) have them, not {choices!r:.200}.{reading}"
             )
-        return list(listed)
+        return list(choices)
 
     def _from_names(self, named: Mapping[str, Any]) -> Architecture:
         """The architecture with the answers to the choices of these names."""

@@ -81,7 +81,7 @@ def _recognised(found: Tensor, name: str) -> str:
     guess = pictures.guess((a, b, c))
     if guess == "HWC":
         return "NHWC?"
-    if guess is None and a > 4 and c in (1, 3, 4):
+    if guess is None and a > 4 and (c in (1, 3, 4) or a == b != c):
         raise DataError(
             f"{name} {[N, a, b, c]} may be [N, C, H, W], {a} channels of {b} x {c} pixels, or looks like "
             f"[N, H, W, C], {c} channels of {a} x {b} pixels; give layout='NCHW' or layout='NHWC'"

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from naslab.errors import DataError, whole
+from naslab.errors import DataError, listed, whole
 from naslab.paths import path_of
 from naslab.tasks import pictures
 from naslab.tasks.arrays import check_memory
@@ -331,8 +331,9 @@ def _refuse(bad: dict[str, str], count: int) -> None:
 
 def sides(size: int | Sequence[int]) -> list[int]:
     """[height, width] of a size."""
-    pair = list(size) if hasattr(size, "__len__") and len(size) == 2 else [size, size]  # type: ignore[arg-type]
+    pair = list(size) if listed(size) else [size, size]
     try:
-        return [whole("size", side, 1, error=DataError) for side in pair]
-    except DataError:
+        height, width = (whole("size", side, 1, error=DataError) for side in pair)
+        return [height, width]
+    except ValueError:  # not two of them, or `DataError`
         raise DataError(f"size is a side in pixels or a pair (height, width), not {size!r}") from None

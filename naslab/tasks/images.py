@@ -132,7 +132,8 @@ class Images:
             augmentation: by default a random crop after padding by an eighth of the shorter side, and no mirror
                 image, since nobody but you knows whether a mirrored picture keeps its class.
             layout: "NCHW" or "NHWC". By default [N, H, W, C] is recognised where that reading alone has height and
-                width of at least twice its channels, and everything else is read as [N, C, H, W].
+                width of at least twice its channels. Where only it would make the images square, or its channels are
+                1, 3 or 4, it is asked for; everything else is read as [N, C, H, W].
             channels_first: True is layout="NCHW".
         """
         asked = arrays.checked_layout(layout, channels_first)

@@ -59,13 +59,14 @@ def _array(value: Any, name: str) -> np.ndarray:
         raise DataError(
             f"{name} must be [N], one class number an image, not {list(array.shape)}; {_shape_advice(array)}"
         )
-    if array.dtype.kind == "O":
-        array = _of_objects(array, name)
-    if array.dtype.kind in "UST":
+    if array.dtype.kind in "OT":  # NumPy's own strings of any length are objects, and may have gaps, too
+        array = _of_objects(array.astype(object), name)
+    if array.dtype.kind in "US":
         array = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array.astype(str)
         _all_there(array == "", "empty", name)
         return array
     if array.dtype.kind == "f":
+        array = array.astype(np.float64, copy=False)  # a half cannot hold the bound below
         _all_there(~np.isfinite(array), "NaN or infinite", name)
         broken = np.flatnonzero((array != np.round(array)) | (np.abs(array) > EXACT))
         if len(broken):

@@ -18,7 +18,7 @@ import torch
 
 from naslab.architecture import Architecture
 from naslab.card import Card, card
-from naslab.errors import SpecError, plain, unknown, whole
+from naslab.errors import SpecError, listed, plain, unknown, whole
 from naslab.immutable import Record
 from naslab.markup import printable
 from naslab.paths import path_of
@@ -268,7 +268,7 @@ def _checked_groups(groups: Any, space: Space) -> dict[str, tuple[Architecture, 
         )
     checked: dict[str, tuple[Architecture, ...]] = {}
     for name, architectures in groups.items():
-        if isinstance(architectures, Architecture | str) or not isinstance(architectures, Iterable):
+        if isinstance(architectures, Architecture) or not listed(architectures):
             raise SpecError(
                 f"each group is a list of architectures; {name!r} is {type(architectures).__name__}: "
                 f"write {{{name!r}: [architecture]}}"
@@ -285,7 +285,7 @@ def _checked_groups(groups: Any, space: Space) -> dict[str, tuple[Architecture, 
 
 
 def _checked_seeds(seeds: Any) -> tuple[int, ...]:
-    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+    if not listed(seeds):
         raise SpecError(f"seeds is a list of whole numbers, not {seeds!r}; for that many seeds write range({seeds!r})")
     numbers = tuple(whole("a seed", seed) for seed in seeds)
     if len(set(numbers)) < len(numbers):

@@ -43,7 +43,7 @@ def test_everything_else_is_read_as_channels_first(shape):
     assert Images.from_arrays(np.zeros((20, *shape), np.uint8), Y).input_shape == shape
 
 
-@pytest.mark.parametrize("shape", [(5, 5, 3), (7, 7, 4), (8, 1, 1)])
+@pytest.mark.parametrize("shape", [(5, 5, 3), (7, 7, 4), (8, 1, 1), (8, 8, 6), (16, 16, 12), (8, 8, 13)])
 def test_where_neither_reading_is_plausible_one_is_asked(shape):
     a, b, c = shape
     message = rf"may be \[N, C, H, W\], {a} channels of {b} x {c} .* \[N, H, W, C\], {c} channels of {a} x {b} pixels"
@@ -149,6 +149,9 @@ def test_images_that_are_none_are_refused(x, message):
 # --- labels ----------------------------------------------------------------------------------------------
 
 TEXT = np.array(["dog", "cat"])[Y]
+STRINGS, GAPS = TEXT, np.array(["a", None] * 10, dtype=object)
+if hasattr(np.dtypes, "StringDType"):  # from NumPy 2 on
+    STRINGS, GAPS = TEXT.astype(np.dtypes.StringDType()), GAPS.astype(np.dtypes.StringDType(na_object=None))
 
 
 class NAType:
@@ -164,6 +167,8 @@ class NAType:
         list(Y == 1),
         Y.astype(float),
         torch.from_numpy(Y).bfloat16(),
+        Y.astype(np.float16),
+        torch.from_numpy(Y).half(),
         Y.astype(np.uint64),
         torch.from_numpy(Y).to(torch.uint16),
         [torch.tensor(int(y)) for y in Y],
@@ -173,18 +178,20 @@ class NAType:
         Column([float(y) for y in Y]),
         Column([bool(y) for y in Y]),
     ],
-    ids=range(14),
+    ids=range(16),
 )
 def test_forms_of_the_same_labels(y):
-    task = Images.from_arrays(X, y, test=(X, Y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task = Images.from_arrays(X, y, test=(X, Y))
     assert task.train.labels.tolist() == Y.tolist()
     assert (task.train.labels.dtype, task.classes) == (torch.int64, 2)
 
 
 @pytest.mark.parametrize(
     "y",
-    [TEXT, TEXT.tolist(), TEXT.astype(object), TEXT.astype("S"), Column(TEXT.tolist()), TEXT[:, None]],
-    ids=range(6),
+    [TEXT, TEXT.tolist(), TEXT.astype(object), TEXT.astype("S"), Column(TEXT.tolist()), TEXT[:, None], STRINGS],
+    ids=range(7),
 )
 def test_text_names_the_classes_in_sorted_order(y):
     task = Images.from_arrays(X, y, test=(X, TEXT))
@@ -207,6 +214,7 @@ def test_text_names_the_classes_in_sorted_order(y):
         (["a", None] * 10, {}, "10 of 20 labels in y are missing, the first is that of image 1"),
         (Column([1, NAType()] * 10), {}, "10 of 20 labels in y are missing"),
         (["a", ""] * 10, {}, "10 of 20 labels in y are empty"),
+        (GAPS, {}, "10 of 20 labels in y are missing"),
         (["a", 1] * 10, {}, "it holds int, str"),
         ([{"box": 1}] * 20, {}, "it holds dict"),
         ([[1], [1, 2]] * 10, {}, "y must be a torch tensor or a NumPy array of labels, one an image"),

@@ -212,7 +212,7 @@ def test_all_unreadable_pictures_are_named(tmp_path):
     for name, content in damage.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "bees" / "gone.png").symlink_to("nowhere.png")
-    for size in (None, 4):
+    for size in (None, 4, torch.tensor(4)):
         with pytest.raises(DataError, match="6 of 24 pictures cannot be read") as caught:
             Images.from_folder(tmp_path, size)
         said = str(caught.value)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import numpy as np
@@ -146,3 +148,25 @@ def test_a_study_opens_the_architecture_of_a_point():
         Study(figures.pareto(found), [])
     with pytest.raises(TypeError, match="shows a Plotly figure"):
         Study("figure", TABLE)
+
+
+def test_a_program_may_end_while_the_machine_is_at_work():
+    """Threads inside torch at that time would make it abort."""
+    program = """
+import threading
+import naslab as nl
+from naslab_widgets import composer
+
+class Seen(composer.Race):
+    moved = threading.Event()
+
+    def __next__(self):
+        self.moved.set()
+        return super().__next__()
+
+composer.Race = Seen
+one = composer.Compose(nl.benchmarks.NASBench201(), queries=10_000, seeds=10)
+assert Seen.moved.wait(30)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

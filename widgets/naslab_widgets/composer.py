@@ -6,7 +6,9 @@ The kernel keeps what was chosen and what came of it; the page only shows it. Wo
 
 from __future__ import annotations
 
+import atexit
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,8 +88,10 @@ class Compose(PageWidget):
         self._regret_after: np.ndarray | None = None  # [seeds, queries]
         super().__init__(description=self._describe(), chosen=[0] * len(choices))
         self.on_msg(self._hear)
+        self._ended = False
         self._thread = threading.Thread(target=self._race, daemon=True, name="naslab-compose")
         self._thread.start()
+        _COMPOSERS.add(self)
 
     # --- what one does ---------------------------------------------------------------------------
 
@@ -157,7 +161,10 @@ class Compose(PageWidget):
         evolution: Callable[[int], Any] = lambda seed: RegularizedEvolution(  # noqa: E731
             self.table.space, population=10, sample=3, seed=seed
         )
-        race = Race({"REA": evolution}, self.table, seeds=range(self._seeds), budget=self._queries).run()
+        race = Race({"REA": evolution}, self.table, seeds=range(self._seeds), budget=self._queries)
+        for _ in race:
+            if self._ended:
+                return
         regret = race.curves("regret")[0]
         lower, median, upper = np.quantile(regret, [0.25, 0.5, 0.75], axis=0)
         self._regret_after = regret
@@ -263,3 +270,15 @@ class Compose(PageWidget):
                 f"rank {attempt.rank:,}  regret {attempt.regret:.3f}"
             )
         return "\n".join([*lines, self.message] if self.message else lines)
+
+
+_COMPOSERS: weakref.WeakSet[Compose] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A thread inside torch while Python goes down can crash it: let each finish its evaluation."""
+    for composer in list(_COMPOSERS):
+        composer._ended = True
+    for composer in list(_COMPOSERS):
+        composer.wait(timeout=5)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from naslab.architecture import Architecture
-from naslab.errors import SpecError
+from naslab.errors import SpecError, listed
 from naslab.events import Evaluated, Event, Ranked, SupernetStep
 from naslab.runs.branches import ASIDE
 from naslab_widgets.figures import cell
@@ -219,7 +219,7 @@ def several(given: Any, what: str, example: str) -> dict[str, Any] | list[Any]:
         example: of how it is written.
     """
     alone = isinstance(given, str | bytes | os.PathLike) or hasattr(given, "knobs") or hasattr(given, "total")
-    if alone or not isinstance(given, Iterable):
+    if alone or not listed(given):
         raise SpecError(f"a comparison needs a list or mapping of {what}, not {given!r:.80}; write {example}")
     if not isinstance(given, Mapping):
         return list(given)
