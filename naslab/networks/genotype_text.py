@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, plain, unknown
 
 MAX_TEXT = 64 * 1024
 MAX_NODES = 64
@@ -68,6 +68,7 @@ def read(text: Any, which: str | int | None = None) -> dict[str, Any]:
     if not isinstance(text, str) or len(text) > MAX_TEXT:
         came = f"this one has {len(text)}" if isinstance(text, str) else f"not {type(text).__name__}"
         raise SpecError(f"a genotype is a text of at most {MAX_TEXT} characters, {came}: {FORM}")
+    text = text.replace("\u00a0", " ")  # of a page
     found = list(written(text))
     if not found:
         bare = re.sub(r"^\s*[A-Za-z_]\w*\s*=", "", text).strip()
@@ -106,6 +107,7 @@ def _closing(text: str, start: int) -> int | None:
 
 def _chosen(text: str, found: Sequence[Written], which: str | int | None) -> dict[str, Any]:
     """The fields of one of several genotypes."""
+    which = plain(which)
     readable: list[tuple[str, dict[str, Any]]] = []
     refused: dict[str, SpecError] = {}
     for one in found:

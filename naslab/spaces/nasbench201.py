@@ -93,7 +93,7 @@ class NASBench201(FixedSpace):
         """Read the published string. Raises `SpecError`, and nothing else, on anything else."""
         if not isinstance(text, str) or len(text) > 1024:
             raise SpecError(f"a cell is a text of the form {FORM}")
-        nodes = text.strip().split("+")
+        nodes = "".join(text.split()).split("+")  # a log or a page may have broken it into lines
         if len(nodes) != NODES - 1:
             raise SpecError(f"expected {NODES - 1} nodes, as in {FORM}, got {len(nodes)}: {text!r}")
         choices = []

@@ -35,6 +35,7 @@ def _choices() -> Iterator[Choice]:
 
 
 CHOICES = tuple(_choices())
+FORM = re.compile(rf"\d{{1,3}}((\s+|[_-])\d{{1,3}}){{{len(CHOICES) - 1}}}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ class NASBenchMR(FixedSpace):
 
     def parse(self, text: str) -> Architecture:
         """Read the published numbers. Raises `SpecError`, and nothing else, on anything else."""
-        if not isinstance(text, str) or not re.fullmatch(rf"\d{{1,3}}([ _-]\d{{1,3}}){{{len(CHOICES) - 1}}}", text):
+        if not isinstance(text, str) or not FORM.fullmatch(text.strip()):
             raise SpecError(f"a network is {len(CHOICES)} numbers with spaces, _ or - between them; got {text!r:.200}")
-        return self.architecture([int(number) for number in re.split("[ _-]", text)])
+        return self.architecture([int(number) for number in re.findall(r"\d+", text)])
 
     def format(self, architecture: Architecture) -> str:
         """The published numbers."""

@@ -189,7 +189,10 @@ def test_a_text_with_several_asks_which():
         Genotype.parse(DARTS)
     assert Genotype.parse(DARTS, which="PCDARTS") == Genotype.parse(PUBLISHED["darts", "PC_DARTS_cifar"])
     assert Genotype.parse(DARTS, which=0) == Genotype.parse(PUBLISHED["darts", "NASNet"])
-    assert Genotype.parse(AUTODL, which=-1) == Genotype.parse(PUBLISHED["autodl", "GDAS_V1"])
+    for last in (-1, np.int64(-1)):
+        assert Genotype.parse(AUTODL.replace(" ", "\u00a0"), which=last) == Genotype.parse(
+            PUBLISHED["autodl", "GDAS_V1"]
+        )
     with pytest.raises(SpecError, match="unknown genotype in this text 'DARTS_V3'; did you mean 'DARTS_V"):
         Genotype.parse(DARTS, which="DARTS_V3")
     with pytest.raises(SpecError, match="holds 6 genotypes; there is no number 6"):

@@ -164,6 +164,12 @@ def test_derive_takes_the_strongest_operation_none_included():
     assert SPACE.format(derived) == "|none~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|none~0|skip_connect~1|none~2|"
 
 
+def test_a_string_may_have_been_broken_into_lines():
+    text = SPACE.format(SPACE.at(5))
+    for form in (f" {text}\n", text.replace("+", " +\n  "), text.replace("|", " | ")):
+        assert SPACE.parse(form) == SPACE.at(5)
+
+
 def test_rows_are_edges_in_the_order_of_the_string():
     rows = {(u, v): row for u, v, row in SPACE.supergraph().edges(data="row")}
     assert [rows[f"cell/{source}", f"cell/{node}"] for node in (1, 2, 3) for source in range(node)] == list(range(6))

@@ -39,7 +39,8 @@ def test_the_published_example():
     modules = space.modules(architecture)
     assert [module.channels for module in modules] == [(48,), (128, 8), (128, 128, 120), *[(128,) * 4] * 4]
     assert [module.units for module in modules] == [(1,), (1, 1), (1, 1, 1), *[(4,) * 4] * 4]
-    assert space.parse(space.format(architecture)) == architecture
+    for form in (space.format(architecture), f" {EXAMPLE}\n", space.format(architecture).replace(" ", " \n ")):
+        assert space.parse(form) == architecture
     graph = space.graph(architecture)
     assert graph.number_of_nodes() == 2 + 1 + 2 + 3 + 16
     assert graph.has_edge("network/3/2", "network/4/1")
