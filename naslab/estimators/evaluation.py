@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import errno
 import math
-import numbers
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from naslab import files, snapshot
 from naslab.architecture import Architecture
-from naslab.errors import RunError, RunPaused, SnapshotDamaged, plain
+from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, plain, real
 from naslab.estimators.estimator import MOST_FITNESS, Estimator, Kept, Score, Trainable, WrongSetup, cannot_be_told
 from naslab.torch_state import default_torch_state
 
@@ -63,16 +63,15 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
     try:
         found = _trained(estimator, lineage) if lineage else estimator(architecture)
         fitness, figures = found if isinstance(found, Score) else (found, {})
-        fitness = plain(fitness)
+        number = None
+        with suppress(SpecError):
+            number = real("a fitness", fitness)
         figures = {str(name): float(plain(value)) for name, value in figures.items()}
         if wrong := [f"{name}={value}" for name, value in figures.items() if not math.isfinite(value)]:
             return failed(f"the estimator gave the figures {', '.join(wrong)}; figures are finite numbers")
-        if (
-            isinstance(fitness, bool)
-            or not isinstance(fitness, numbers.Real)
-            or not abs(float(fitness)) <= MOST_FITNESS
-        ):
-            said = failed(f"the estimator gave {fitness!r:.200}; a fitness is a number, up to {MOST_FITNESS:g} in size")
+        if number is None or abs(number) > MOST_FITNESS:
+            came = f"the estimator gave {plain(fitness)!r:.200}"
+            said = failed(f"{came}; a fitness is a number, up to {MOST_FITNESS:g} in size")
             return said._replace(figures=figures)
     except (RunPaused, WrongSetup):
         raise
@@ -81,7 +80,7 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
             with snapshot.disk(f"keeping the training of {architecture}"):
                 raise
         return failed(f"{type(error).__name__}: {error}")
-    return Outcome("done", float(fitness), figures, "")
+    return Outcome("done", number, figures, "")
 
 
 def failed(message: str, status: str = "failed") -> Outcome:

@@ -286,6 +286,9 @@ def _always(epochs: float) -> bool:
 def _fitness(value: Any) -> float | None:
     """A fitness as a number of Python's; `SpecError` if it is none."""
     value = plain(value)
+    if not isinstance(value, float | int):
+        with suppress(SpecError):
+            value = real("a fitness", value)
     if value is not None and not (
         isinstance(value, (float, int)) and not isinstance(value, bool) and abs(value) <= MOST_FITNESS
     ):

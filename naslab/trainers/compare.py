@@ -281,6 +281,8 @@ def _checked_groups(groups: Any, space: Space) -> dict[str, tuple[Architecture, 
                     "space.sample(rng), space.parse(text) or search.best"
                 )
         checked[str(name)] = tuple(map(space.check, members))
+    if len(checked) < len(groups):
+        raise SpecError(f"groups need different names; they are {', '.join(map(repr, groups))}")
     return checked
 
 

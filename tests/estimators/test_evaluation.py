@@ -3,6 +3,8 @@
 import itertools
 import json
 import sys
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -186,7 +188,10 @@ def test_figures_are_finite_numbers(space):
 
 @pytest.mark.parametrize(
     "number",
-    [np.float32(0.5), np.float64(0.5), np.array(0.5), torch.tensor(0.5), torch.tensor(0.5, requires_grad=True)],
+    [
+        *(np.float32(0.5), np.float64(0.5), np.array(0.5), torch.tensor(0.5), torch.tensor(0.5, requires_grad=True)),
+        *(Decimal("0.5"), Fraction(1, 2)),
+    ],
 )
 def test_scalars_of_numpy_and_torch_are_numbers(space, number):
     for found in (number, Score(number, {"loss": number})):
@@ -218,7 +223,7 @@ def test_kept_is_told_apart_by_what_it_is(lineage):
     assert Kept(*lineage[0]) == (lineage[0].architecture, 1, lineage[0].keep)
 
 
-@pytest.mark.parametrize("fitness", [-sys.float_info.max, 1.1e100, -np.inf, np.nan, None, True, "0.5"])
+@pytest.mark.parametrize("fitness", [-sys.float_info.max, 1.1e100, 10**150, -np.inf, np.nan, None, True, "0.5"])
 def test_what_is_no_fitness_is_a_failure_with_what_else_was_found(fitness):
     found = evaluate(as_estimator(lambda architecture: Score(fitness, {"seconds": 3})), None)
     assert (found.status, found.fitness, found.figures) == ("failed", None, {"seconds": 3.0})

@@ -155,6 +155,7 @@ def test_a_seed_counts_once_and_an_architecture_must_belong(digits):
 @pytest.mark.parametrize(
     ("groups", "options", "message"),
     [
+        ({1: [SAMPLE], "1": [SAMPLE]}, {}, "groups need different names; they are 1, '1'"),
         ([SAMPLE], {}, "groups is a mapping from a name to a list of architectures.*not list"),
         ({"a": SAMPLE}, {}, r"'a' is Architecture: write {'a': \[architecture\]}"),
         ({"a": "found"}, {}, "'a' is str"),
