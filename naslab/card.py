@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from naslab import markup, statistics
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, among, unknown
 from naslab.immutable import Record
 
 FEWEST = 3
@@ -201,7 +201,7 @@ def card(
     """
     if not samples:
         raise SpecError("a card needs at least one group of samples")
-    if test not in TESTS:
+    if not among(test, TESTS):
         raise SpecError(unknown("test", test, TESTS))
     if baseline is not None and baseline not in samples:
         raise SpecError(unknown("group", baseline, samples))

@@ -6,7 +6,7 @@ import decimal
 import difflib
 import numbers
 import operator
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from typing import Any, TypeGuard
 
@@ -59,6 +59,15 @@ def unknown(what: str, came: object, known: Iterable[object]) -> str:
 def _brief(text: str) -> str:
     """A name as it stands in a sentence: the header of somebody's table may be longer than anybody reads."""
     return text if len(text) <= 120 else f"{text[:80]}…{text[-39:]}"
+
+
+def among(value: object, known: Container[Any]) -> bool:
+    """Whether the value is one of the known ones. What has no hash, or no equality, as a list or an array, is none."""
+    try:
+        hash(value)
+        return value in known
+    except (TypeError, ValueError, RuntimeError):
+        return False
 
 
 def plain(value: Any) -> Any:

@@ -25,7 +25,11 @@ def path_of(what: str, given: Given, *, error: type[NaslabError] = SpecError) ->
         raise error(f"expected the path of {what}, got {given!r:.200}; give its path as a string or a pathlib.Path")
     if not text.strip():
         raise error(f"the path of {what} is empty; give one, or leave it out where it may be left out")
-    if "\0" in text:
+    try:
+        named = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # half a surrogate pair, say
+        named = False
+    if not named:
         raise error(f"the path of {what}, {text!r:.200}, has a character that no file's name may have")
     try:
         return Path(text).expanduser()
@@ -35,6 +39,23 @@ def path_of(what: str, given: Given, *, error: type[NaslabError] = SpecError) ->
             f"the path of {what}, {text!r:.200}, begins with {name}, and there is no such home folder here; write the "
             "whole path"
         ) from None
+
+
+def is_folder(path: Given) -> bool:
+    """Whether a folder is there, or a link to one, that can be reached: `Path.is_dir` has an `OSError` for many a place
+    that cannot be looked at.
+    """
+    return os.path.isdir(path)
+
+
+def resolved(path: Given) -> Path:
+    """The path without links, as far as it can be followed; `Path.resolve` stops at a ring of links, with
+    `RuntimeError`, and at a link that may not be read.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except OSError:
+        return Path(os.path.abspath(path))
 
 
 def check_writable(what: str, path: Path) -> None:

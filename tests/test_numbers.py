@@ -322,3 +322,28 @@ def test_a_device_may_be_torchs_and_a_spec_keeps_its_name(device, tmp_path):
         if wrong is not None:
             with pytest.raises(SpecError, match="there is no device"):
                 nl.estimators.ZeroCost(space, task, "synflow", batch_size=16, device=wrong)
+
+
+@pytest.mark.parametrize("given", [np.zeros(3), torch.zeros(2), ["accuracy"], {}, 5])
+def test_what_is_no_name_of_an_option_is_said_in_a_sentence(given):
+    table = nl.benchmarks.NASBench201()
+    for ask in (
+        lambda: nl.estimators.Table(table, given),
+        lambda: table.column(given),
+        lambda: table.direction(given),
+        lambda: table.column(epochs=given),
+        lambda: nl.estimators.ZeroCost(table.space, nl.tasks.Digits(), given),
+        lambda: nl.searchers.RegularizedEvolution(table.space, mutation=given),
+    ):
+        with pytest.raises(NaslabError):
+            ask()
+
+
+def test_numbers_that_no_memory_holds_are_said_in_a_sentence():
+    space = nl.spaces.NASBench201()
+    for begin in (
+        lambda: nl.searchers.RegularizedEvolution(space, population=10**30),
+        lambda: nl.searchers.QLearning(space, kept=10**30),
+    ):
+        with pytest.raises(SpecError, match="whole number"):
+            begin()

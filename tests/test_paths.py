@@ -14,7 +14,7 @@ from naslab_widgets import Compare, Lab, draw
 FIT = sys.modules["naslab.trainers.fit"]  # the function of this name hides the module
 SPACE = nl.spaces.NASBench201(channels=4, cells=1)
 TABLE = nl.benchmarks.NASBench201("cifar10")
-NO_PATHS = (None, 5, b"a", "", "  ", "~nobody-is-called-so/a", "a\0b", ["a"])
+NO_PATHS = (None, 5, b"a", "", "  ", "~nobody-is-called-so/a", "a\0b", ["a"], "\ud800")
 
 
 @pytest.fixture
@@ -76,6 +76,35 @@ def test_what_is_no_path_is_said_in_a_sentence_everywhere(task, home):
             with pytest.raises(NaslabError):
                 take(given)
     assert not os.listdir(Path.cwd())
+
+
+@pytest.fixture
+def refused(monkeypatch, tmp_path):
+    """A place in which this process may not even ask what is there: `/secret`, wherever it is looked for."""
+    real, place = (
+        {name: getattr(os, name) for name in ("stat", "lstat", "scandir", "listdir", "open", "mkdir")},
+        tmp_path,
+    )
+    for name, call in real.items():
+
+        def refuse(path, *given, call=call, **options):
+            if isinstance(path, str | Path) and str(path).startswith(str(place / "secret")):
+                raise PermissionError(13, "Permission denied", str(path))
+            return call(path, *given, **options)
+
+        monkeypatch.setattr(os, name, refuse)
+    return place / "secret"
+
+
+def test_a_place_that_cannot_be_looked_at_is_said_in_a_sentence_everywhere(task, home, tmp_path, refused):
+    (tmp_path / "ring").symlink_to(tmp_path / "ring")
+    for place in (refused / "in", tmp_path / "ring" / "x", tmp_path / ("x" * 300), "/" + "a/" * 3000):
+        for name, take in takers(task).items():
+            if name == "fresh":
+                continue
+            with pytest.raises(NaslabError):
+                take(f"{place}.svg" if name == "save" else place)
+    assert sorted(os.listdir(tmp_path)) == ["here", "home", "ring"]
 
 
 def test_the_home_folder_is_meant_by_a_tilde(task, home):

@@ -35,7 +35,7 @@ import numpy as np
 from naslab.analysis.cell_shape import connections, parts
 from naslab.analysis.enrichment import tails
 from naslab.architecture import Architecture
-from naslab.errors import SpecError, listed, unknown, whole
+from naslab.errors import SpecError, among, listed, unknown, whole
 from naslab.immutable import Record
 from naslab.randomness import numpy_generator
 from naslab.spaces.space import Space
@@ -117,7 +117,7 @@ class Motifs(Record):
     def of(self, *kinds: str, part: str | None = None) -> tuple[Motif, ...]:
         """Those of some kinds, and of one cell if it is named."""
         for kind in kinds:
-            if kind not in KINDS:
+            if not among(kind, KINDS):
                 raise SpecError(unknown("kind of motif", kind, KINDS))
         return tuple(m for m in self.motifs if m.pattern.kind in kinds and part in (None, m.pattern.part))
 
@@ -203,7 +203,7 @@ def patterns(space: Space, architecture: Architecture, kinds: Sequence[str] = KI
     found: Counter[Pattern] = Counter()
     for name, part in parts(space.graph(architecture)).items():
         for kind in kinds:
-            if kind not in KINDS:
+            if not among(kind, KINDS):
                 raise SpecError(unknown("kind of motif", kind, KINDS))
             forms = _FORMS[kind](part)
             found.update(Pattern(kind, name, form) for form in forms)

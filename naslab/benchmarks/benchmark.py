@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import numbers
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 
 from naslab.architecture import Architecture
 from naslab.directions import Direction, direction_of
-from naslab.errors import SpecError, listed, plain, unknown, whole
+from naslab.errors import SpecError, among, listed, plain, unknown, whole
 from naslab.immutable import FrozenDict
 from naslab.spaces.space import Space
 
@@ -118,18 +119,18 @@ class Benchmark(ABC):
     def column(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
         """[N], read-only: the metric of every architecture, in the order of their numbers."""
         metric = self.objective if metric is None else metric
-        if metric not in self._columns:
+        if not among(metric, self._columns):
             raise SpecError(f"{self.name}: {unknown('metric', metric, self.metrics)}")
         column = self._columns[metric]
         if isinstance(column, np.ndarray):
             return column
         wanted = plain(epochs) if epochs is not None else self._epochs
-        if isinstance(wanted, bool):
-            raise SpecError(f"epochs is a number, not {wanted!r}")
+        if isinstance(wanted, bool) or not isinstance(wanted, numbers.Real | None):
+            raise SpecError(f"epochs is a number, not {wanted!r:.200}")
         if wanted not in column:
             known = ", ".join(map(str, column))
             raise SpecError(f"{self.name}: {metric!r} is known after {known} epochs, not after {wanted!r}")
-        return column[wanted]
+        return column[wanted]  # type: ignore[index]
 
     def lengths(self, metric: str | None = None) -> tuple[int, ...]:
         """Epochs of training after which a metric is known; none where it does not depend on them."""
@@ -182,6 +183,8 @@ class Benchmark(ABC):
     def direction(self, metric: str | None = None) -> Direction:
         """ "max" if much of the metric is wanted, "min" if little. `SpecError` if that is not known."""
         name = self.objective if metric is None else metric
+        if not isinstance(name, str):
+            raise SpecError(f"{self.name}: {unknown('metric', name, self.metrics)}")
         said = [self.directions[part] for part in (name, *re.split("[./]", name)) if part in self.directions]
         return direction_of(name, {name: said[0]} if said else None)
 

@@ -36,7 +36,7 @@ import naslab.data
 from naslab.architecture import Architecture, Option
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.benchmarks.curves import Curve, to_the_end
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, among, unknown
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench201 as spaces
 
@@ -123,7 +123,7 @@ class NASBench201(Benchmark):
 
     def column(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
         """See `Benchmark.column`."""
-        if metric not in self._columns and str(metric).partition("/")[2] in _latency():
+        if isinstance(metric, str) and metric not in self._columns and metric.partition("/")[2] in _latency():
             raise SpecError(
                 f"{self.name}: {metric!r} was measured on images of 32 x 32, and those of {self.data_set} are smaller; "
                 "nl.benchmarks.HWNASBench(path, data_set) has latencies on each of the data sets"
@@ -155,7 +155,7 @@ class NASBench201(Benchmark):
 
         They are bundled for three cells, 0, 11 and 284; `NATSBench` reads those of all cells from the official files.
         """
-        if epochs not in EPOCHS:
+        if not among(epochs, EPOCHS):
             raise SpecError(f"{self.name}: cells were trained for 200 or for 12 epochs, not for {epochs!r}")
         index = self.index(architecture)
         if index not in _curves():

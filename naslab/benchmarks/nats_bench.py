@@ -24,9 +24,9 @@ from naslab.architecture import Architecture
 from naslab.benchmarks import pickled
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.benchmarks.curves import Curve, to_the_end
-from naslab.errors import DataError, SpecError, unknown
+from naslab.errors import DataError, SpecError, among, unknown
 from naslab.immutable import FrozenDict, Record
-from naslab.paths import path_of
+from naslab.paths import is_folder, path_of
 from naslab.spaces.listed import Listed
 from naslab.spaces.nasbench201 import NASBench201
 
@@ -79,16 +79,16 @@ class NATSBench(Benchmark):
         if not isinstance(data_set, str) or data_set.lower() not in DATA_SETS:
             raise SpecError(f"NATS-Bench: {unknown('data set', data_set, DATA_SETS)}")
         self.path, self.data_set = path_of("the folder of NATS-Bench", path), data_set.lower()
-        if not self.path.is_dir():
+        if not is_folder(self.path):
             raise DataError(
                 f"{self.path} is no folder; expected the unpacked NATS-tss-v1_0-3ffb9-simple, with files such as "
                 "000000.pickle.pbz2"
             )
-        found = {
-            int(file.name[:6]): file
-            for file in sorted(self.path.iterdir())
-            if re.fullmatch(r"\d{6}\.pickle\.pbz2", file.name)
-        }
+        try:
+            names = sorted(self.path.iterdir())
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be looked at: {error.strerror or error}") from error
+        found = {int(file.name[:6]): file for file in names if re.fullmatch(r"\d{6}\.pickle\.pbz2", file.name)}
         if not found:
             raise DataError(f"{self.path} has no files such as 000000.pickle.pbz2, one for each cell")
         self.numbers = tuple(found)
@@ -138,7 +138,7 @@ class NATSBench(Benchmark):
 
     def curves(self, architecture: Architecture | int, *, epochs: int = 200) -> tuple[Curve, ...]:
         """The trainings of a cell on this data set for 200 epochs or for 12, one a seed (on CIFAR-10 two)."""
-        if epochs not in EPOCHS:
+        if not among(epochs, EPOCHS):
             raise SpecError(f"{self.name}: cells were trained for 200 or for 12 epochs, not for {epochs!r}")
         run, _, held_out = DATA_SETS[self.data_set]
         return tuple(

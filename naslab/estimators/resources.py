@@ -27,7 +27,7 @@ from torch.utils._pytree import tree_leaves
 
 from naslab import networks, spaces, tasks
 from naslab.architecture import Architecture
-from naslab.errors import SpecError, unknown, whole
+from naslab.errors import SpecError, among, unknown, whole
 from naslab.estimators.estimator import Score
 from naslab.networks.modes import evaluation_mode
 from naslab.randomness import seeded
@@ -163,7 +163,7 @@ class Resources:
         if isinstance(figures, str) or not figures:
             raise SpecError(f"figures are some of {', '.join(FIGURES)}, as a list; not {figures!r}")
         for figure in figures:
-            if figure not in FIGURES:
+            if not among(figure, FIGURES):
                 raise SpecError(unknown("figure", figure, FIGURES))
         self.space, self.task, self.figures = space, task, tuple(figures)
         self._batch, self._threads = whole("batch", batch, 1), number_of_threads(threads)

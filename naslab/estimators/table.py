@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from naslab import benchmarks
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
-from naslab.errors import SpecError
+from naslab.errors import SpecError, unknown
 from naslab.estimators.estimator import Kept, Score, UnknownFidelity
 
 SPENT = ("seconds", "energy", "co2")
@@ -54,6 +54,8 @@ class Table:
     ) -> None:
         if not isinstance(benchmark, Benchmark):
             raise SpecError(f"expected a benchmark, for instance nl.benchmarks.NASBench201(), got {benchmark!r:.200}")
+        if metric is not None and not isinstance(metric, str):
+            raise SpecError(unknown("metric", metric, benchmark.metrics))
         self.benchmark, self.metric, self.epochs = benchmark, metric or benchmark.objective, epochs
         self.space = benchmark.space
         self.figures = tuple(figures)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, among, unknown
 from naslab.networks.modes import restored_modes
 
 BATCH_NORM = {
@@ -105,7 +105,7 @@ def normalised(
 
 def known_batch_norm(batch_norm: str) -> str:
     """The same, if it is one; else `SpecError`."""
-    if batch_norm not in BATCH_NORM:
+    if not among(batch_norm, BATCH_NORM):
         raise SpecError(unknown("batch_norm", batch_norm, BATCH_NORM))
     return batch_norm
 

@@ -38,7 +38,7 @@ from naslab import files, snapshot
 from naslab.analysis.memory import available
 from naslab.errors import RunError, SnapshotDamaged
 from naslab.events import Event
-from naslab.paths import path_of
+from naslab.paths import is_folder, path_of, resolved
 from naslab.runs import acknowledged, environment
 from naslab.runs.about import check_about, parsed
 from naslab.runs.branches import Record, Row
@@ -426,10 +426,10 @@ def _check_nothing_there(path: Path) -> None:
             f"there is a {what} at {path} already; go on with it by {opened}.open({str(path)!r}), "
             f"or take a new folder: run=nl.runs.fresh({str(path)!r})"
         )
-    if os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir())):
+    if os.path.lexists(path) and not (is_folder(path) and not any(path.iterdir())):
         raise RunError(f"{path} is in use for something else; take a folder that is new or empty")
-    for above in path.resolve().parents:
-        if (above / "run.json").is_file() and (above / "events.sqlite").exists():
+    for above in resolved(path).parents:
+        if os.path.isfile(above / "run.json") and os.path.lexists(above / "events.sqlite"):
             raise RunError(f"{path} is inside the run at {above}; take a folder outside it")
 
 
@@ -542,7 +542,7 @@ def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
     if not mounts.exists():
         return ""
     best, kind = "", ""
-    place = str(path.resolve())
+    place = str(resolved(path))
     for line in mounts.read_text(errors="replace").splitlines():
         _, mount, found, *_ = line.split(" ")
         mount = mount.replace("\\040", " ")

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from naslab.analysis.oracle import ranks
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, among, unknown
 
 KINDS = ("best", "regret", "rank")
 FIRST = 1024
@@ -81,7 +81,7 @@ class Ledger:
 
     def check(self, kind: str) -> None:
         """`SpecError` if there are no such curves."""
-        if kind not in KINDS:
+        if not among(kind, KINDS):
             raise SpecError(unknown("kind of curve", kind, KINDS))
         if kind == "rank" and self._ranks is None:
             raise SpecError("a rank needs a table that knows all architectures; this race has none")

@@ -6,6 +6,7 @@ What is quick to do again is written together, a few times a second; what took l
 from __future__ import annotations
 
 import json
+import os
 import time
 import warnings
 import weakref
@@ -15,7 +16,7 @@ from typing import Any
 
 from naslab.errors import RunError, RunPaused
 from naslab.events import Evaluated, Raced
-from naslab.runs.folder import Folder, create, free_space
+from naslab.runs.folder import Folder, create, free_space, unmake
 from naslab.runs.reader import read
 from naslab.runs.search import Search
 from naslab.searchers import from_spec
@@ -56,10 +57,14 @@ class RaceFolder:
             total: evaluations that it will have, more or less.
             estimator: fingerprint.
         """
-        if (path / "run.json").exists():
+        if os.path.lexists(path / "run.json"):
             raise RunError(f"there is a run at {path} already; if it is this race, go on with Race.open({str(path)!r})")
-        create(path, {"race": dict(spec)}, total=total, task=estimator, every=1, states={})
-        return cls(path)
+        above = create(path, {"race": dict(spec)}, total=total, task=estimator, every=1, states={})
+        try:
+            return cls(path)
+        except BaseException:  # where it cannot be driven, nothing of it is left
+            unmake(path, above)
+            raise
 
     def events(self) -> list[Raced]:
         """Every evaluation so far, in order."""

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from naslab.errors import RunError, whole
 from naslab.events import Event
 from naslab.runs.branches import Record, Row
 from naslab.runs.folder import driver, located, read_about
@@ -70,6 +71,7 @@ class RunReader:
         return driver(self.path) is None
 
     def _peek(self, since: int) -> tuple[list[Record], list[Record]]:
+        since = whole("since, a number of an event,", since, error=RunError)
         living, abandoned, missing = peek(self.path / "events.sqlite", self.identity, since=since)
         if missing and missing != self.trouble:
             warnings.warn(f"{self.path}: {missing}", stacklevel=4)

@@ -27,6 +27,7 @@ from typing import Any, Self
 from naslab.architecture import Architecture
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, unknown, whole
 from naslab.events import Changed, Event, Measured, Recovered
+from naslab.paths import resolved
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
 from naslab.runs.ending import Ending
 from naslab.runs.event_log import EventLog, events_of
@@ -94,8 +95,10 @@ class Search(Iterator[Event]):
             if not isinstance(ranking, LiveRanking):
                 raise SpecError(f"ranking=... is nl.LiveRanking(table), not {ranking!r:.100}")
             ranking.check(driven)
+        store: Store
+        above: Sequence[Path]
         if run is None:
-            store: Store = Memory(snapshot_every)
+            store, above = Memory(snapshot_every), []
             store.save(0, driven.state_dict())
         else:
             path = located(run)
@@ -111,7 +114,11 @@ class Search(Iterator[Event]):
             if (older := _driving.pop(_key(path), None)) is not None:
                 older._leave("its folder was removed")
             store = _entered(path, above)
-        self._begin(driven, store, snapshot_every, ranking)
+        try:
+            self._begin(driven, store, snapshot_every, ranking)
+        except BaseException:
+            _undone(store, above)
+            raise
         _moving[id(searcher)] = self
 
     @classmethod
@@ -402,7 +409,9 @@ class Search(Iterator[Event]):
         It needs nothing of this run's folder: with that gone, or its disk full, it saves all that is in memory.
         """
         path = None if run is None else located(run)
-        if path is not None and self.run is not None and path.resolve().is_relative_to(self.run.resolve()):
+        store: Store
+        above: Sequence[Path]
+        if path is not None and self.run is not None and resolved(path).is_relative_to(resolved(self.run)):
             raise RunError(f"{path} is inside the run that is forked; take a folder outside {self.run}")
         with self._mine(settled=False):
             with suppress(RunPaused, RunError):
@@ -426,7 +435,7 @@ class Search(Iterator[Event]):
             if isinstance(self._store, Folder):
                 parent["run"] = self._store.run
             if path is None:
-                store: Store = Memory(self._every, rows)
+                store, above = Memory(self._every, rows), []
                 for at, state in states.items():
                     store.save(at, state)
             else:
@@ -442,9 +451,13 @@ class Search(Iterator[Event]):
                 )
                 store = _entered(path, above)
         search = object.__new__(type(self))  # __init__ makes a new run
-        search._begin(twin, store, self._every, self.ranking)
-        if isinstance(twin, Trials) and isinstance(self.searcher, Trials):
-            twin.take_trainings(self.searcher)
+        try:
+            search._begin(twin, store, self._every, self.ranking)
+            if isinstance(twin, Trials) and isinstance(self.searcher, Trials):
+                twin.take_trainings(self.searcher)
+        except BaseException:
+            _undone(store, above)
+            raise
         return search
 
     def _rows(self) -> list[Row | Record]:
@@ -575,8 +588,8 @@ class Search(Iterator[Event]):
             raise Superseded(f"{error}. search.fork(new folder) keeps what is only in memory here") from error
         except OSError as error:
             where = self.run or Path()
-            if not where.exists() or error.errno == errno.ESTALE:
-                lost = "the folder is gone" if not where.exists() else str(error.strerror)
+            if (gone := _gone(where)) or error.errno == errno.ESTALE:
+                lost = "the folder is gone" if gone else str(error.strerror)
                 raise RunPaused(
                     f"{what} could not be written to {where}: {lost} ({error}). Nothing is lost: put it back and call "
                     "next again, or search.fork(new folder) keeps everything, this step too"
@@ -633,8 +646,26 @@ def _entered(path: Path, above: Sequence[Path]) -> Folder:
         raise
 
 
+def _undone(store: Store, above: Sequence[Path]) -> None:
+    """Let go of a run that was made a moment ago, and leave nothing of it."""
+    store.close()
+    if isinstance(store, Folder):
+        unmake(store.path, above)
+
+
+def _gone(path: Path) -> bool:
+    """Whether there is nothing; not where the disk does not say."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _key(path: Path) -> tuple[int, str]:
-    return os.getpid(), str(path.resolve())
+    return os.getpid(), str(resolved(path))
 
 
 def _take_over(path: Path) -> None:

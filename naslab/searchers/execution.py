@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, among, unknown
 from naslab.threads import Probe, number_of_threads, probe
 
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
@@ -46,7 +46,7 @@ class Execution:
         for name in ("checkpointing", "compiled"):
             if not isinstance(getattr(self, name), bool):
                 raise SpecError(f"{name} must be True or False, not {getattr(self, name)!r}")
-        if self.precision not in PRECISIONS:
+        if not among(self.precision, PRECISIONS):
             raise SpecError(unknown("precision", self.precision, PRECISIONS))
         if self.compiled and self.device.type == "cpu":
             raise SpecError(

@@ -22,6 +22,7 @@ Differences from the paper:
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class QLearningHyperparameters:
     def __post_init__(self) -> None:
         settle(self)
         for name, low in {"models": 1, "replay": 0, "kept": 1}.items():
-            object.__setattr__(self, name, whole(name, getattr(self, name), low))
+            object.__setattr__(self, name, whole(name, getattr(self, name), low, sys.maxsize))
         if self.answers != -1 or isinstance(self.answers, bool):
             object.__setattr__(self, "answers", whole("answers, if not -1 for all,", self.answers, 0))
         object.__setattr__(self, "learning_rate", between("learning_rate", self.learning_rate, 1e-6, 1))

@@ -17,13 +17,14 @@ Differences from the paper:
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture, Option
-from naslab.errors import SpecError, unknown, whole
+from naslab.errors import SpecError, among, unknown, whole
 from naslab.fields import settle
 from naslab.randomness import uniforms
 from naslab.searchers.beginning import choices_of
@@ -51,11 +52,11 @@ class RegularizedEvolutionHyperparameters:
     def __post_init__(self) -> None:
         settle(self)
         for name in ("population", "sample"):
-            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1, sys.maxsize))
         if self.sample > self.population:
             raise SpecError(f"sample must be at most the population, {self.population}, not {self.sample}")
         object.__setattr__(self, "first", choices_of(self.first, self.population))
-        if self.mutation not in MUTATIONS:
+        if not among(self.mutation, MUTATIONS):
             raise SpecError(unknown("mutation", self.mutation, MUTATIONS))
 
 

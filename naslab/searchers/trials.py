@@ -38,6 +38,7 @@ from naslab.estimators.estimator import WrongSetup, cannot_be_told
 from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed
 from naslab.estimators.workers import MOST, Crashed, NotStarted, TimedOut, Workers
 from naslab.events import Evaluated, Event
+from naslab.paths import is_folder
 from naslab.searchers.failures import Failures
 from naslab.searchers.searcher import Knob, Proposal, Proposer, State, turned
 from naslab.spaces.space import Space
@@ -364,11 +365,11 @@ class Trials:
 
     def take_trainings(self, other: Trials) -> None:
         """Have what others have trained, as far as it can still be had."""
-        if other._folder is None or not other._folder.is_dir():
+        if other._folder is None or not is_folder(other._folder):
             return
-        if self._folder is None:
-            self._folder = self._temporary_folder()
-        with suppress(OSError):
+        with suppress(OSError, RunPaused):  # what cannot be had is trained again
+            if self._folder is None:
+                self._folder = self._temporary_folder()
             self._folder.mkdir(parents=True, exist_ok=True)
             for file in filter(files.is_file, other._folder.glob(KEPT)):
                 snapshot.write_bytes(self._folder / file.name, files.read(file))
@@ -402,7 +403,7 @@ class Trials:
 
     def _make_room(self) -> None:
         """Remove the oldest trainings that no open proposal begins with, if there are too many."""
-        if self._folder is None or not self._folder.is_dir():
+        if self._folder is None or not is_folder(self._folder):
             return
         there: list[tuple[float, int, str]] = []
         with suppress(OSError):

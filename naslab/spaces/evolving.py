@@ -25,7 +25,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from naslab.architecture import Architecture, Choice, Option
-from naslab.errors import SpecError, real, unknown
+from naslab.errors import SpecError, among, real, unknown
 from naslab.networks import sizes
 from naslab.networks.evolving import Evolved, EvolvedNetwork, renamed
 from naslab.networks.inherit import inherit
@@ -145,7 +145,7 @@ class Evolving(Space):
         rng, architecture = generator_of(rng), self.check(architecture)
         layers = self.layers_of(architecture)
         rate = architecture.choices[0]
-        if name not in MOVES:
+        if not among(name, MOVES):
             raise SpecError(unknown("move", name, MOVES))
         if name == "alter_learning_rate":
             return None if (new := _near(rate, self.learning_rates, rng)) is None else self.of_layers(new, layers)

@@ -22,7 +22,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from naslab.architecture import Architecture, Choice, Option
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, among, unknown
 from naslab.networks import morphism, sizes
 from naslab.networks.inherit import inherit
 from naslab.networks.morphism import ADD, CONCAT, Morphable, MorphableNetwork
@@ -127,7 +127,7 @@ class Morphing(Space):
         """The architecture after a morphism at a place drawn at random; None where there is no place for it."""
         rng = generator_of(rng)
         layers = self.layers_of(architecture)
-        if name not in MOVES:
+        if not among(name, MOVES):
             raise SpecError(unknown("move", name, MOVES))
         if name == "deepen":
             if len(layers) == self.layers:

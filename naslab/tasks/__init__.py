@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from naslab.errors import DataError, SpecError, unknown
+from naslab.errors import DataError, SpecError, among, unknown
 from naslab.registry import described, named
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.bundled import CIFAR10, CIFAR100, Digits, FashionMNIST
@@ -46,7 +46,7 @@ def from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Images:
                 "this task was made from arrays, which are not kept: make it again and hand it over, "
                 "Search.open(path, task=...)"
             )
-        if name not in TASKS:
+        if not among(name, TASKS):
             raise SpecError(unknown("task", name, TASKS))
         if "download" in arguments:
             raise SpecError("the spec of a task never downloads: make the task yourself, and hand it over as task=...")

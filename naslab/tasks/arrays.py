@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from naslab.device import available
-from naslab.errors import DataError, unknown
+from naslab.errors import DataError, among, unknown
 from naslab.tasks import pictures
 
 LAYOUTS = ("auto", "NCHW", "NHWC")
@@ -33,10 +33,14 @@ class Read(NamedTuple):
     """What else the array may be, if there are not as many labels as images."""
 
 
+ALIASES = {"CHW": "NCHW", "HWC": "NHWC"}
+"""Other words for them."""
+
+
 def checked_layout(layout: Any, channels_first: Any = False) -> str:
     """One of `LAYOUTS`; `channels_first=True` is another way to ask for "NCHW"."""
-    asked = "auto" if layout is None else {"CHW": "NCHW", "HWC": "NHWC"}.get(layout, layout)
-    if asked not in LAYOUTS:
+    asked = "auto" if layout is None else ALIASES[layout] if among(layout, ALIASES) else layout
+    if not isinstance(asked, str) or asked not in LAYOUTS:
         raise DataError(unknown("layout", layout, LAYOUTS))
     if channels_first and asked == "NHWC":
         raise DataError("channels_first=True and layout='NHWC' contradict each other; give one of them")

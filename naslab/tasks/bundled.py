@@ -14,7 +14,7 @@ import torch
 
 from naslab import data, files, reading
 from naslab.errors import DataError
-from naslab.paths import path_of
+from naslab.paths import is_folder, path_of, resolved
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.images import Images
 
@@ -84,7 +84,7 @@ def _cifar(name: str, root: Root, download: bool) -> Images:
     from torchvision import datasets
 
     folder = path_of("the folder of the data", root)
-    if not download and not folder.is_dir():
+    if not download and not is_folder(folder):
         raise DataError(f"there is no folder {folder}; give the one that holds {name}, or download=True")
     try:
         train, test = (getattr(datasets, name)(folder, train=part, download=download) for part in (True, False))
@@ -106,7 +106,7 @@ def _from(task: Images, name: str, root: Root | None) -> Images:
     """The task, told where its data can be found again; a spec never downloads."""
     origin: dict[str, Any] = {"task": name}
     if root is not None:
-        origin["root"] = str(path_of("the folder of the data", root).resolve())
+        origin["root"] = str(resolved(path_of("the folder of the data", root)))
     return dataclasses.replace(task, origin=origin, notes=())
 
 
@@ -116,7 +116,7 @@ def _idx_folder(root: Root, download: bool) -> Path:
     wanted = "train-images-idx3-ubyte"
     for attempt in (False, True):
         for place in places:
-            if any((place / name).is_file() for name in (wanted, f"{wanted}.gz")):
+            if any(os.path.isfile(place / name) for name in (wanted, f"{wanted}.gz")):
                 return place
         if download and not attempt:
             from torchvision import datasets
@@ -133,7 +133,7 @@ def _idx_folder(root: Root, download: bool) -> Path:
 
 def _idx(folder: Path, name: str) -> np.ndarray:
     """Array of unsigned bytes in an idx file (LeCun), gzipped or not: 0 0 8 rank, each size as big-endian int32."""
-    path = folder / name if (folder / name).is_file() else folder / f"{name}.gz"
+    path = folder / name if os.path.isfile(folder / name) else folder / f"{name}.gz"
     try:
         content = files.read(path, MAX_BYTES, links=True)
     except OSError as error:

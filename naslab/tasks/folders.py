@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from naslab.errors import DataError, listed, whole
-from naslab.paths import path_of
+from naslab.paths import is_folder, path_of
 from naslab.tasks import pictures
 from naslab.tasks.arrays import check_memory
 
@@ -94,12 +94,14 @@ class _Node:
 def look(path: str | os.PathLike[str]) -> Found:
     """Parts, classes and pictures of the folder; `DataError` says what was found if the layout is not known."""
     folder = path_of("the folder of pictures", path, error=DataError)
-    if not folder.is_dir():
-        if folder.is_file():
+    if not is_folder(folder):
+        if os.path.isfile(folder):
             raise DataError(
                 f"{folder} is a file; unpack it, and give the folder that holds one folder of pictures a class"
             )
-        raise DataError(f"there is no folder {folder}; give the folder that holds one folder of pictures a class")
+        raise DataError(
+            f"there is no folder {folder} that can be looked at; give the one that holds one folder of pictures a class"
+        )
     left_out: list[str] = []
     top = _unwrapped(_walk(folder, folder, (), left_out, Counter()))
     roles: dict[str, list[_Node]] = {role: [] for role in ROLES}

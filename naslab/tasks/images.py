@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from naslab.errors import DataError, unknown, whole
-from naslab.paths import path_of
+from naslab.paths import path_of, resolved
 from naslab.progress import interactive
 from naslab.registry import called
 from naslab.tasks import arrays, datasets, folders, splits
@@ -261,7 +261,7 @@ class Images:
             test_fraction=test_fraction,
             stratified=stratified,
             seed=seed,
-            name=folder.resolve().name,
+            name=resolved(folder).name,
             augmentation=augmentation,
         )
         roles = {"train": "training", tested: "test"}
@@ -271,7 +271,7 @@ class Images:
             notes = [f"images from {place}" for place in places.values() if place != os.curdir]
         notes += [] if sides is None else [f"brought to {sides[0]} x {sides[1]} pixels"]
         notes += [f"left out: {folders.some(left_out)}"] if left_out else []
-        origin: dict[str, Any] = {"task": "image_folder", "path": str(folder.resolve()), "size": sides, "grey": grey}
+        origin: dict[str, Any] = {"task": "image_folder", "path": str(resolved(folder)), "size": sides, "grey": grey}
         origin |= {"test_fraction": test_fraction, "seed": seed}
         origin |= {key: True for key, said in (("stratified", stratified), ("validation", validation)) if said}
         count = len(parts["validation"].pictures) if "validation" in learnt else 0

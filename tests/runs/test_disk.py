@@ -208,17 +208,26 @@ def listing(path):
     return sorted(str(found.relative_to(path)) for found in path.rglob("*"))
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-def test_a_fork_that_the_disk_does_not_take_leaves_nothing(tabular, tmp_path, monkeypatch, code):
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("open", errno.ENOSPC), ("open", errno.EIO), ("lstat", errno.EIO), ("stat", errno.EACCES), ("mkdir", errno.EROFS)],
+)
+def test_a_fork_that_the_disk_does_not_take_leaves_nothing(tabular, tmp_path, monkeypatch, name, code):
     calls = []
+
+    def here(path, *_):
+        return name == "open" or str(path).startswith(str(tmp_path / "new"))
+
     with monkeypatch.context() as patched:
-        real = os.open
-        patched.setattr(os, "open", lambda *given, **options: (calls.append(given), real(*given, **options))[1])
-        tabular.fork(tmp_path / "calm" / "run").close()
-    shutil.rmtree(tmp_path / "calm")
-    for number in range(len(calls)):
+        real = getattr(os, name)
+        patched.setattr(
+            os, name, lambda *given, **options: (here(*given) and calls.append(given), real(*given, **options))[1]
+        )
+        tabular.fork(tmp_path / "new" / "run").close()
+    shutil.rmtree(tmp_path / "new")
+    for number in range(0, len(calls), 1 if name == "open" else 2):
         with monkeypatch.context() as patched:
-            failing(patched, os, "open", code, every=number + 1, times=1)
+            failing(patched, os, name, code, here, every=number + 1, times=1)
             try:
                 tabular.fork(tmp_path / "new" / "run").close()
                 stands = True
@@ -228,6 +237,19 @@ def test_a_fork_that_the_disk_does_not_take_leaves_nothing(tabular, tmp_path, mo
             shutil.rmtree(tmp_path / "new")
         assert listing(tmp_path) == []
     tabular.fork(tmp_path / "run")
+
+
+def test_a_folder_that_the_disk_does_not_show_is_not_said_to_be_gone(tmp_path, monkeypatch):
+    search = nl.Search(
+        nl.searchers.RandomSearch(nl.spaces.NASBench201()), tmp_path / "run", estimator=lambda a: 1.0, budget=9
+    )
+    next(search)
+    with monkeypatch.context() as patched:
+        failing(patched, os, "stat", errno.EIO, lambda path, *_: str(path).startswith(str(tmp_path)))
+        with pytest.raises(RunPaused) as caught:
+            next(search)
+    assert "gone" not in str(caught.value)
+    assert next(search).step == 2
 
 
 def test_a_fork_on_a_disk_of_a_few_bytes(tabular, tmp_path):

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 
 import naslab as nl
@@ -88,3 +89,11 @@ def test_what_is_no_list_of_runs(runs):
 def test_a_path_is_not_read_letter_by_letter(tmp_path):
     with pytest.raises(RunError, match=r"there is no run at .*nowhere"):
         nl.runs.found(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("since", [None, "1", 1.5, -1, np.zeros(2)])
+def test_what_is_no_number_of_an_event(search, since):
+    reader = nl.runs.read(search.run)
+    for ask in (reader.events, reader.abandoned):
+        with pytest.raises(RunError, match="whole number"):
+            ask(since)

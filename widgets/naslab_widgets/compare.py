@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import ipywidgets
 
-from naslab.errors import NaslabError, SpecError, unknown, whole
+from naslab.errors import NaslabError, SpecError, among, unknown, whole
 from naslab.markup import printable
 from naslab.searchers import Trials
 from naslab_widgets.compare_view import CompareView, axis_buttons, frames
@@ -194,7 +194,7 @@ class Compare(Steered):
 
     @axis.setter
     def axis(self, name: str) -> None:
-        if name not in AXES:
+        if not among(name, AXES):
             raise SpecError(unknown("axis", name, AXES))
         self._axis.value = name
 

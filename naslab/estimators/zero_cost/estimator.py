@@ -14,7 +14,7 @@ from torch import Tensor
 from naslab import spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import device_name, usable_device
-from naslab.errors import SpecError, unknown, whole
+from naslab.errors import SpecError, among, unknown, whole
 from naslab.estimators.zero_cost.proxies import PROXIES, scores
 from naslab.estimators.zero_cost.vote import VOTERS, vote
 from naslab.randomness import numpy_generator, seeded
@@ -57,7 +57,7 @@ class ZeroCost:
             raise SpecError(f"expected a space, for instance nl.spaces.NASBench201.laptop(), got {space!r:.200}")
         if not callable(getattr(task, "batch", None)):
             raise SpecError(f"expected a task, for instance nl.tasks.FashionMNIST(), got {task!r:.200}")
-        if proxy not in (*PROXIES, "vote"):
+        if not among(proxy, (*PROXIES, "vote")):
             raise SpecError(unknown("proxy", proxy, (*PROXIES, "vote")))
         self.space, self.task, self.proxy = space, task, proxy
         self.batch_size, self.seed = whole("batch_size", batch_size, 1), whole("seed", seed)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, among, unknown
 from naslab.estimators.zero_cost.grasp import grasp
 from naslab.estimators.zero_cost.jacob_cov import jacob_cov
 from naslab.estimators.zero_cost.naswot import naswot
@@ -69,7 +69,7 @@ def scores(
     if isinstance(proxies, str) or not proxies:
         raise SpecError(f"proxies are a list of names, for instance ['naswot'], not {proxies!r}")
     for name in proxies:
-        if name not in PROXIES:
+        if not among(name, PROXIES):
             raise SpecError(unknown("proxy", name, PROXIES))
     seen = look(network, x, y, loss, {NEEDS[name] for name in proxies if name in NEEDS})
     found = {name: PROXIES[name](seen) for name in proxies}

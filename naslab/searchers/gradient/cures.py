@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from naslab.errors import SpecError, unknown, whole
+from naslab.errors import SpecError, among, unknown, whole
 from naslab.fields import settle
 from naslab.networks.mixture import SKIP, Leaving, takes_mixtures
 from naslab.networks.operation_costs import COSTS
@@ -67,7 +67,7 @@ class Resource(Penalty):
     def __post_init__(self) -> None:
         settle(self)
         object.__setattr__(self, "weight", at_least_zero("weight", self.weight))
-        if self.what not in (*COSTS, "table"):
+        if not among(self.what, (*COSTS, "table")):
             raise SpecError(unknown("cost", self.what, [*COSTS, "table"]))
         if (self.table is None) == (self.what == "table"):
             raise SpecError("a table of costs goes with what='table', and what='table' with a table")

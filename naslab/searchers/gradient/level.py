@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from naslab.errors import SpecError
+from naslab.errors import SpecError, among
 from naslab.fields import settle
 from naslab.networks.frozen import frozen
 from naslab.searchers.bilevel import PRODUCTS, InnerStep, Loss, Unrolled, gradients, unrolled_gradients
@@ -60,7 +60,7 @@ class _Ordered(Level):
         settle(self)
         if self.order not in (1, 2):
             raise SpecError(f"order must be 1 or 2, not {self.order!r}")
-        if self.hessian_product not in PRODUCTS:
+        if not among(self.hessian_product, PRODUCTS):
             raise SpecError(f"hessian_product must be one of {', '.join(PRODUCTS)}, not {self.hessian_product!r}")
         object.__setattr__(self, "radius", positive("radius", self.radius))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from naslab.errors import SpecError, real, whole
+from naslab.errors import SpecError, among, real, whole
 from naslab.fields import settle
 from naslab.networks.batch_norm import known_batch_norm
 from naslab.searchers.rewards import between
@@ -97,7 +97,7 @@ class OneShotHyperparameters:
             ("mutation_rate", 1e-3, 1, True),
         ):
             self._put(name, between(name, getattr(self, name), low, high, low_too=low_too))
-        if self.schedule not in SCHEDULES:
+        if not among(self.schedule, SCHEDULES):
             raise SpecError(f"schedule is one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
         known_batch_norm(self.batch_norm)
         if self.parents > self.population:

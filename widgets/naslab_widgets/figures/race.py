@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from naslab.analysis.curves import Band
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, among, unknown
 from naslab.markup import hover
 from naslab_widgets.figures.axis import powers, widened
 from naslab_widgets.figures.themes import dressed, gaps, line_colours, nothing, plain, translucent
@@ -97,7 +97,7 @@ def race(
 
 def curves(bands: Mapping[str, Band], shade: str) -> dict[str, list[np.ndarray]]:
     """Name -> what is drawn: the line, and the lower and the upper end of its band."""
-    if shade not in SHADES:
+    if not among(shade, SHADES):
         raise SpecError(unknown("shade", shade, SHADES))
     return {name: [getattr(band, field) for field in SHADES[shade]] for name, band in bands.items()}
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from naslab.analysis.curves import Band
-from naslab.errors import SpecError, unknown
+from naslab.errors import SpecError, among, unknown
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.axis import ticks
 from naslab_widgets.figures.race import TITLES, curves, round_numbers, seen, why_empty, zero_line
@@ -41,7 +41,7 @@ def race_picture(
         shade: as of `figures.race`.
         x: unit of the budget.
     """
-    if kind not in TITLES:
+    if not among(kind, TITLES):
         raise SpecError(unknown("kind", kind, TITLES))
     shown = curves(bands, shade)
     if why := why_empty(bands):
