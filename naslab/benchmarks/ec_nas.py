@@ -26,7 +26,7 @@ import numpy as np
 import naslab.data
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
-from naslab.errors import SpecError, plain, real
+from naslab.errors import SpecError, real, whole
 from naslab.immutable import Record
 from naslab.spaces import nasbench101 as spaces
 
@@ -71,9 +71,13 @@ class ECNAS(Benchmark):
     objective: ClassVar[str] = "test_accuracy"
 
     def __init__(self, vertices: int = 5, *, intensity: float = WORLD) -> None:
-        if isinstance(plain(vertices), bool) or plain(vertices) not in HALFWAY:
-            raise SpecError(f"EC-NAS has the cells of at most 5 or of at most 4 vertices, not {vertices!r}")
-        self.vertices, self.intensity = int(plain(vertices)), real("intensity", intensity)
+        try:
+            self.vertices = whole("vertices", vertices, min(HALFWAY), max(HALFWAY))
+        except SpecError:
+            raise SpecError(
+                f"EC-NAS has the cells of at most 5 or of at most 4 vertices, not {vertices!r:.200}"
+            ) from None
+        self.intensity = real("intensity", intensity)
         if not 0 <= self.intensity < float("inf"):
             raise SpecError(f"a carbon intensity is a finite number of grams per kWh from 0 up, not {intensity!r}")
         self.space = spaces.NASBench101(vertices=self.vertices)
