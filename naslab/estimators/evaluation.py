@@ -79,8 +79,17 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
         if isinstance(error, OSError) and _of_the_house(error, lineage):
             with snapshot.disk(f"keeping the training of {architecture}"):
                 raise
-        return failed(f"{type(error).__name__}: {error}")
+        return failed(told(error))
     return Outcome("done", number, figures, "")
+
+
+def told(error: BaseException) -> str:
+    """An exception in words, also one of somebody's own that cannot say what it is."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def failed(message: str, status: str = "failed") -> Outcome:

@@ -35,7 +35,7 @@ from naslab.architecture import Architecture
 from naslab.errors import NaslabError, RunError, RunPaused, SpecError, whole
 from naslab.estimators import Learning, UnknownFidelity, as_estimator
 from naslab.estimators.estimator import WrongSetup, cannot_be_told
-from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed
+from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed, told
 from naslab.estimators.workers import MOST, Crashed, NotStarted, TimedOut, Workers
 from naslab.events import Evaluated, Event
 from naslab.paths import is_folder
@@ -53,6 +53,8 @@ WORKERS = "workers"
 
 MOST_ELSEWHERE = 100_000
 """Proposals that are open at once with an executor, which may have many machines."""
+PATIENCE = 1.0
+"""Seconds after which candidates under way are looked at again."""
 TRIES = 3
 """How often a candidate is evaluated that the executor loses, before it counts as crashed."""
 
@@ -249,7 +251,9 @@ class Trials:
             self._stop(self._under_way.pop(stale))
         while True:
             self._submit(executor, wanted)
-            wait(self._under_way.values(), return_when=FIRST_COMPLETED)
+            # `wait` does not hear of one that is cancelled and that its executor never looks at again.
+            while not any(future.done() for future in self._under_way.values()):
+                wait(self._under_way.values(), timeout=PATIENCE, return_when=FIRST_COMPLETED)
             proposal = next(each for each in wanted if each in self._under_way and self._under_way[each].done())
             outcome = self._came(proposal, self._under_way.pop(proposal), executor)
             if outcome is not None:
@@ -314,11 +318,10 @@ class Trials:
         tries = self._lost[proposal.number] = self._lost.get(proposal.number, 0) + 1
         if tries < TRIES:
             return None
-        said = f": {error}" if str(error) else ""
-        return failed(f"{type(error).__name__}{said} ({TRIES} times out of {TRIES})", "crashed")
+        return failed(f"{told(error)} ({TRIES} times out of {TRIES})", "crashed")
 
     def _paused(self, error: Exception) -> RunPaused:
-        said = str(error) if isinstance(error, BrokenExecutor) else f"{type(error).__name__}: {error}"
+        said = str(error) if isinstance(error, BrokenExecutor) else told(error)
         return RunPaused(
             f"{type(self.executor or self._pool).__name__}, the executor, is broken and takes no more candidates "
             f"({said}). Nothing is lost: what is done is told, and what is open will be evaluated. Go on with another, "

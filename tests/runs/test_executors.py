@@ -1,6 +1,7 @@
 """Executors of others: whatever they raise is told of a candidate, or pauses the search; it never comes out raw."""
 
 import asyncio
+import concurrent.futures
 import pickle
 from concurrent.futures import CancelledError, Executor, Future
 
@@ -141,3 +142,31 @@ def test_one_that_somebody_has_cancelled_is_not_tried_again(begin):
     search.searcher.cancel(1)
     future.set_running_or_notify_cancel()
     assert next(search).status == "cancelled"
+
+
+class Mute(Exception):
+    """Cannot say what it is."""
+
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def test_an_error_that_cannot_be_told_is_a_status():
+    def evaluate(architecture):
+        raise Mute
+
+    search = nl.Search(nl.searchers.RandomSearch(nl.spaces.NASBench201()), estimator=evaluate, budget=1)
+    assert (next(search).status, search.events[-1].message) == ("failed", "Mute")
+
+
+def test_a_candidate_that_its_executor_cancels_and_forgets_is_waited_for_in_vain_by_nobody():
+    class Forgetful(concurrent.futures.Executor):
+        def submit(self, *given, **options):
+            future = concurrent.futures.Future()
+            future.cancel()
+            return future
+
+    search = nl.Search(
+        nl.searchers.RandomSearch(nl.spaces.NASBench201()), estimator=lambda a: 1.0, budget=1, executor=Forgetful()
+    )
+    assert next(search).status == "crashed"
