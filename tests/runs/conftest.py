@@ -56,20 +56,26 @@ def state_of():
 def harness(tmp_path_factory):
     """Does a job of `harness.py` and gives back its answer. A process of its own does it, for it forks."""
     folder = tmp_path_factory.mktemp("harness")
-    words = folder / "words"
+    words, environment = folder / "words", {**os.environ, "OMP_NUM_THREADS": "1"}
     with words.open("w") as log:
         server = subprocess.Popen(
             [sys.executable, str(HERE / "harness.py")],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
         )
 
-    def run(job, *, timeout=280, **arguments):
+    def run(job, *, timeout=280, alone=False, **arguments):
+        """`alone`: in a process of its own, so that what its children raise ends them as it ends a script."""
         answer, said = folder / "answer.json", words.stat().st_size
         answer.unlink(missing_ok=True)
+        if alone:
+            command = [sys.executable, str(HERE / "harness.py"), job, json.dumps(arguments, default=str), str(answer)]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return json.loads(answer.read_text())
         server.stdin.write(json.dumps([job, arguments, str(answer), timeout], default=str) + "\n")
         server.stdin.flush()
         code = server.stdout.readline().strip()

@@ -20,7 +20,7 @@ QUICK, HARD = {"quick", "quick race"}, {"compiled", "stubborn", "supernet"}
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the harness forks")
 def test_a_process_that_is_told_to_end(harness, tmp_path):
     """All at once, for most of the time they only wait."""
-    found = harness("ends", folder=tmp_path, kinds=KINDS)
+    found = harness("ends", folder=tmp_path, kinds=KINDS, alone=True)
     for kind in KINDS:
         told = found[kind]
         assert told["code"] == 0, kind
@@ -39,7 +39,7 @@ def test_a_process_that_is_told_to_end(harness, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the harness forks")
 def test_workers_end_with_it(harness, tmp_path):
-    found = harness("ends_with_workers", folder=tmp_path)
+    found = harness("ends_with_workers", folder=tmp_path, alone=True)
     assert found["code"] == 0
     assert 3.9 < found["seconds"] < 7
     assert found["workers"] == 2
