@@ -188,7 +188,7 @@ def test_what_makes_no_sense_is_refused(space, digits):
         ({"seed": 1.5}, "seed must be .*1.5"),
         ({"seed": "x"}, "seed must be .*'x'"),
         ({"seed": -1}, "seed must be .*-1"),
-        ({"threads": 0}, "threads must be a whole number from 1 up, not 0"),
+        ({"threads": 0}, "threads must be a whole number from 1 to 1,024, not 0"),
         ({"threads": -4}, "threads must be .*-4"),
         ({"threads": "2"}, "threads must be .*'2'"),
         ({"device": 5}, "there is no device 5; give 'cpu', 'cuda'"),
