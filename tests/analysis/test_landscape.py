@@ -33,6 +33,7 @@ def test_the_map_is_that_of_linear_discriminant_analysis():
     np.testing.assert_array_equal(found.path([table.at(7), table.at(7)]), found.points[[7, 7]])
 
 
+@pytest.mark.slow
 def test_ruggedness_against_all_pairs():
     table = macro()
     digits = np.array(
@@ -74,6 +75,7 @@ def test_autocorrelation_of_a_sum_is_known():
     np.testing.assert_allclose(autocorrelation(table, goodness), expected, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_told():
     table = macro()
     goodness = np.array(table.goodness())

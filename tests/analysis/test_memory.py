@@ -48,6 +48,7 @@ def test_the_backward_pass_is_counted():
 @pytest.mark.parametrize(
     "space", [nl.spaces.DartsCell(nodes=2, channels=4, cells=3), nl.spaces.NASBench201(channels=8, cells=1)], ids=str
 )
+@pytest.mark.slow
 def test_the_estimate_is_within_15_per_cent_of_a_real_step(space, checkpointing):
     task, batch = nl.tasks.FashionMNIST().subset(100, 10), 12
     search = nl.searchers.Darts(space, task, batch_size=batch, epochs=1)
@@ -84,6 +85,7 @@ def test_what_is_available_is_a_number_of_bytes_or_unknown():
     assert free is None or free > 1e6
 
 
+@pytest.mark.slow
 def test_a_supernet_larger_than_memory_is_refused_with_the_largest_batch_that_fits():
     space, task = nl.spaces.NASBench201(channels=8, cells=1), nl.tasks.Digits()
     network = space.supernet(task)
@@ -112,6 +114,7 @@ def supernet(**tasks):
     return LARGE.supernet(SimpleNamespace(input_shape=(3, 32, 32), classes=10, **tasks))
 
 
+@pytest.mark.slow
 def test_where_there_is_not_the_memory_for_trying_nothing_is_computed(monkeypatch):
     """The estimate comes from the sizes of tensors on the meta device, and a forward pass is broken off early."""
     network, tried, cells = supernet(), [], []
@@ -129,6 +132,7 @@ def test_where_there_is_not_the_memory_for_trying_nothing_is_computed(monkeypatc
     assert "batch_size=" in said or "not even one image" in said
 
 
+@pytest.mark.slow
 def test_without_computing_the_estimate_is_about_the_same():
     network = supernet()
     arguments = (network, LARGE.edges(), len(LARGE.operations), (3, 32, 32))

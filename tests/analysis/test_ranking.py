@@ -53,6 +53,7 @@ def test_the_best_with_ties(top):
     assert regret(SCORES, TRUTH, top) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_perfect_and_reversed():
     truth = np.arange(30.0)
     same = Ranking.of(np.exp(truth / 10), truth, top=5)
@@ -63,6 +64,7 @@ def test_perfect_and_reversed():
     assert (turned.overlap.value, turned.regret.value) == (0, 25)
 
 
+@pytest.mark.slow
 def test_intervals_cover():
     """Of 25 samples of a population whose correlation is known, about 19 in 20 have it in their interval."""
     rng = np.random.default_rng(0)

@@ -25,6 +25,7 @@ def table(request):
     return request.param()
 
 
+@pytest.mark.slow
 def test_what_is_drawn_changed_and_crossed_is_held(table):
     rng = np.random.default_rng(0)
     first, second = table.space.sample(rng), table.space.sample(rng)

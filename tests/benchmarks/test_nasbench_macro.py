@@ -38,6 +38,7 @@ def test_some_rows(table, chain, accuracies):
     assert table.space.format(table.at(record.index)) == chain
 
 
+@pytest.mark.slow
 def test_the_space_builds_the_networks_of_the_table(table):
     """Parameters and multiply-adds to the last digit: every kind of layer at every place, and a sample of the rest."""
     places = [3**place * option for place in range(8) for option in range(3)]

@@ -178,6 +178,7 @@ def hw(tmp_path_factory):
     return path, content["nasbench201"]["cifar10"]
 
 
+@pytest.mark.slow
 def test_hw_nas_bench(hw):
     path, lists = hw
     table = nl.benchmarks.HWNASBench(path)

@@ -161,6 +161,7 @@ def laughs(opens, closes, times):
 
 
 @pytest.mark.parametrize("number", range(19))
+@pytest.mark.slow
 def test_greedy_pickles_get_nothing(number):
     programs = list(greedy())
     assert len(programs) == 19
@@ -210,6 +211,7 @@ def test_a_reader_may_say_how_much_room_there_is():
         pickled.read(pickle.dumps(data, 2), "it", room=10_000)
 
 
+@pytest.mark.slow
 def test_plain_data_has_room_whatever_it_is_made_of():
     data = {
         "floats": [0.5 + number for number in range(20_000)],

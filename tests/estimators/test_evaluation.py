@@ -54,6 +54,7 @@ def test_what_is_not_kept_is_trained_again(lineage, there, asked):
     assert estimator.asked == asked
 
 
+@pytest.mark.slow
 def test_a_training_that_lost_its_files_comes_out_the_same(space, tmp_path):
     estimator = nl.estimators.Training(space, nl.tasks.Digits().subset(100, 10), epochs=3, batch_size=32)
     architecture = space.architecture(("nor_conv_3x3",) * 6)

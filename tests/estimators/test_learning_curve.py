@@ -119,6 +119,7 @@ def test_it_trains_on_from_look_to_look():
     assert inside.trained == [(0, 5, None), (0, 10, 5), (0, 12, 10)]
 
 
+@pytest.mark.slow
 def test_the_loss_is_seen_too():
     """The fitness says nothing before the end, the training loss everything."""
     rows = late(60)
@@ -220,6 +221,7 @@ def test_a_forecast_is_closer_than_the_last_value_and_ranks_as_well(language):
     assert np.mean(ranks) > 0.95
 
 
+@pytest.mark.slow
 def test_four_fifths_of_the_epochs_are_saved_and_the_best_is_found(language):
     """Random search of 100 cells, 50 seeds."""
     spent, lost = [], []
@@ -280,6 +282,7 @@ def timeless(figures):
     return {name: value for name, value in figures.items() if name != "seconds"}
 
 
+@pytest.mark.slow
 def test_watching_a_real_training_changes_nothing(training):
     architecture = training.space.architecture(("nor_conv_3x3",) * 6)
     watched, plain = LearningCurve(training, 5)(architecture), training(architecture)
@@ -289,6 +292,7 @@ def test_watching_a_real_training_changes_nothing(training):
 
 
 @pytest.mark.parametrize("lost", ["nothing", "curve", "weights"])
+@pytest.mark.slow
 def test_a_training_that_was_broken_off_goes_on(training, tmp_path, monkeypatch, lost):
     architecture = training.space.architecture(("nor_conv_1x1",) * 6)
     estimator, keep = LearningCurve(training, 5), tmp_path / "000001-key.snapshot"

@@ -45,6 +45,7 @@ def test_the_fitness_is_the_held_out_accuracy_of_that_training(space, digits, go
     assert Training(space, digits, seed=3, **QUICK)(good).fitness != fitness
 
 
+@pytest.mark.slow
 def test_a_conv_beats_nothing(space, digits, good):
     estimator = Training(space, digits, epochs=3, batch_size=32, learning_rate=0.1)
     assert estimator(good).fitness > 3 * estimator(space.architecture(("none",) * 6)).fitness
@@ -133,6 +134,7 @@ def test_the_whole_training_is_that_of_the_recipe(space, few, good):
     assert estimator.train(good, fidelity=3).fitness == estimator(good).fitness
 
 
+@pytest.mark.slow
 def test_another_architecture_inherits_what_fits(space, few, good, tmp_path):
     estimator = Training(space, few, **LONGER)
     estimator.train(good, fidelity=3, keep=tmp_path / "parent")

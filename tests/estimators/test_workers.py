@@ -100,6 +100,7 @@ def living(pid):
         return False
 
 
+@pytest.mark.slow
 def test_it_is_an_executor(pool):
     assert isinstance(pool, Executor)
     assert list(pool.map(operator.add, range(50), range(50))) == [2 * i for i in range(50)]

@@ -475,6 +475,7 @@ def test_the_estimator_builds_and_looks(space, digits):
     ],
     ids=lambda space: space.name,
 )
+@pytest.mark.slow
 def test_every_proxy_on_every_space(other, digits):
     task = nl.tasks.FashionMNIST().subset(32, 16)
     architecture = other.sample(np.random.default_rng(1))

@@ -32,6 +32,7 @@ def least_of_gradients(found):
 
 
 @pytest.mark.parametrize("job", list(SIZES))
+@pytest.mark.slow
 def test_the_tricks_do_not_cost_accuracy(job):
     found = accuracy.measure(job, range(2), SETTINGS, **SIZES[job])
     logits, gradients = median_of_logits(found), least_of_gradients(found)

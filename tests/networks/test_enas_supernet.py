@@ -47,6 +47,7 @@ def images():
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("training", [True, False])
+@pytest.mark.slow
 def test_a_child_computes_what_it_would_alone(variant, shared, child, images, seed, training):
     shared.train(training)
     alone = shared.alone(child(seed))

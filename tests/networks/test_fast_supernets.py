@@ -115,6 +115,7 @@ random_cases = pytest.mark.parametrize("number", range(8))
 
 
 @random_cases
+@pytest.mark.slow
 def test_random_darts_supernets(plain, number):
     draw = numpy_generator("random supernets", number)
     operations = [name for name in DARTS_OPERATIONS if draw.random() < 0.5] or ["sep_conv_3x3"]
@@ -135,6 +136,7 @@ def test_random_darts_supernets(plain, number):
 
 @pytest.mark.parametrize("make", [darts, nasbench201])
 @pytest.mark.parametrize("tricks", [Tricks(), Tricks.none(), *ONE_OFF], ids=str)
+@pytest.mark.slow
 def test_every_trick_is_free_of_consequence(plain, make, tricks):
     both = make(plain)
     both.fast.tricks = tricks
@@ -204,6 +206,7 @@ def name_of(both, column):
     return next(name for name, c in leaving.columns.items() if c == column)
 
 
+@pytest.mark.slow
 def test_a_forbidden_operation_costs_nothing(plain):
     """All weights of one column zero: as many multiplications as in a supernet that never had it."""
     kept = [name for name in DARTS_SEARCHED if name not in ("sep_conv_5x5", "dil_conv_3x3")]
@@ -240,6 +243,7 @@ def test_frozen_weights(plain, make):
 
 @pytest.mark.parametrize("make", [darts, nasbench201])
 @pytest.mark.parametrize("training", [True, False])
+@pytest.mark.slow
 def test_frozen_statistics_and_evaluation(plain, make, training):
     both = make(plain)
     both.fast(both.x, both.weights())
@@ -256,6 +260,7 @@ def test_frozen_statistics_and_evaluation(plain, make, training):
 
 @pytest.mark.parametrize("tricks", [Tricks(), Tricks(separate_grids=False)], ids=str)
 @pytest.mark.parametrize("make", [darts, nasbench201])
+@pytest.mark.slow
 def test_the_exact_hessian_vector_product(plain, make, tricks):
     """Double backward through every trick."""
     both = make(plain)

@@ -43,6 +43,7 @@ def differ(one, other, dtype, seed=0):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("name", SPACE.moves)
+@pytest.mark.slow
 def test_each_morphism_preserves_the_function_of_random_networks(name, dtype, tolerance):
     rng = numpy_generator("morphisms", name)
     done = 0

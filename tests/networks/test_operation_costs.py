@@ -32,6 +32,7 @@ def test_parameters_are_those_of_the_operations():
 
 @pytest.mark.parametrize("space", [DartsCell(nodes=2, channels=4, cells=3), NASBench201(channels=4, cells=1)])
 @pytest.mark.parametrize("one_in", [1, 2])
+@pytest.mark.slow
 def test_multiply_adds_are_what_the_flop_counter_sees(space, one_in):
     network = space.supernet(TASK, one_in=one_in).eval()
     found = multiply_adds(network, (1, 8, 8), shapes(space))

@@ -50,6 +50,7 @@ def images(name):
 @every_space
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("training", [True, False])
+@pytest.mark.slow
 def test_a_path_computes_what_the_network_alone_does(name, seed, training):
     """Outputs, and the statistics afterwards."""
     whole, x = shared(name).train(training), images(name)

@@ -3,6 +3,7 @@
 import pytest
 
 
+@pytest.mark.slow
 def test_a_crash_at_any_point_leaves_the_old_snapshot_or_the_new(harness, tmp_path):
     found = harness("write_points", folder=tmp_path)
     assert len(found) >= 9

@@ -82,6 +82,7 @@ def read(path, flags, *_):
 
 
 @pytest.mark.parametrize(("code", "every"), [(errno.ENOSPC, 2), (errno.EACCES, 3)])
+@pytest.mark.slow
 def test_a_training_that_the_disk_does_not_take(begin, calm, tmp_path, monkeypatch, code, every):
     failed = failing(monkeypatch, snapshot, "write_bytes", code, kept, every)
     search = begin(tmp_path / "run")
@@ -89,6 +90,7 @@ def test_a_training_that_the_disk_does_not_take(begin, calm, tmp_path, monkeypat
     assert told(search) == calm
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_below_everything(begin, calm, tmp_path, monkeypatch):
     search = begin(tmp_path / "run")
     failed = failing(monkeypatch, os, "fsync", errno.ENOSPC, every=3)
@@ -97,6 +99,7 @@ def test_a_disk_that_is_full_below_everything(begin, calm, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
+@pytest.mark.slow
 def test_a_kept_training_that_cannot_be_read_is_trained_again(begin, calm, tmp_path, monkeypatch, code):
     failed = failing(monkeypatch, os, "open", code, read, 2)
     search = begin(tmp_path / "run")
@@ -104,6 +107,7 @@ def test_a_kept_training_that_cannot_be_read_is_trained_again(begin, calm, tmp_p
     assert told(search) == calm
 
 
+@pytest.mark.slow
 def test_what_is_damaged_and_cannot_be_removed_pauses(begin, calm, tmp_path, monkeypatch):
     failing(monkeypatch, os, "open", errno.EIO, read, 2)
     failed = failing(monkeypatch, os, "unlink", errno.EROFS, lambda path: kept(path) and ".tmp" not in str(path), 2)
@@ -113,6 +117,7 @@ def test_what_is_damaged_and_cannot_be_removed_pauses(begin, calm, tmp_path, mon
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), FileNotFoundError(errno.ENOENT, "no usable folder")])
+@pytest.mark.slow
 def test_no_room_for_a_temporary_folder(begin, calm, monkeypatch, error):
     real, times = tempfile.mkdtemp, []
 
@@ -155,6 +160,7 @@ def test_no_room_for_scratch(training, tmp_path, monkeypatch):
     ],
 )
 @pytest.mark.parametrize("how", ["trains on", "inherits"])
+@pytest.mark.slow
 def test_a_kept_training_that_makes_no_sense_is_trained_again(training, tmp_path, harm, how):
     """Its checksum is right: another program, another naslab or a stranger wrote it."""
     parent = training.space.architecture(("nor_conv_1x1",) * 6)
@@ -273,6 +279,7 @@ def test_paths_that_cannot_be(tabular, tmp_path, path):
     assert listing(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_trainings_copy_takes_no_half(tmp_path, training, begin, calm, monkeypatch):
     search = begin(tmp_path / "run")
     for _ in range(6):

@@ -47,6 +47,7 @@ def other(events):
     return [event for event in events if not isinstance(event, Ranked) and event.kind != "recovered"]
 
 
+@pytest.mark.slow
 def test_the_search_is_the_same_with_it_and_without(begin):
     plain, ranked = to(begin(ranked=False), 11), to(begin(), 11)
     assert other(ranked.events) == list(plain.events)
@@ -54,6 +55,7 @@ def test_the_search_is_the_same_with_it_and_without(begin):
     assert len(rankings(ranked)) == 4
 
 
+@pytest.mark.slow
 def test_it_comes_after_the_first_step_every_so_many_and_the_last(begin):
     search = begin()
     total = search.total
@@ -89,6 +91,7 @@ def test_scores_that_are_all_equal_have_no_correlation(begin, monkeypatch):
     assert "NaN" not in event.to_record()[0]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_opened_rewound_and_forked_has_the_same_rankings(begin, tmp_path):
     whole = to(begin(), 11)
     with to(begin(tmp_path / "run"), 6):
@@ -107,6 +110,7 @@ def test_a_run_that_is_opened_rewound_and_forked_has_the_same_rankings(begin, tm
     assert found == rankings(whole)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_once_does_not_rank_twice(begin, tmp_path, monkeypatch):
     search = to(begin(tmp_path / "run"), 4)
     append, full = search._store.append, [True]

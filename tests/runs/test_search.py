@@ -83,6 +83,7 @@ def test_measure_is_logged_and_changes_nothing(begin, state_of):
     assert state_of(search) == state_of(calm)
 
 
+@pytest.mark.slow
 def test_every_moment_can_be_forked_exactly(begin, tmp_path, state_of):
     search, moments = begin(), []
     moments.append(state_of(search))
@@ -127,6 +128,7 @@ def test_a_fork_goes_its_own_way(begin, tmp_path, state_of):
 
 
 @pytest.mark.parametrize("step", [0, 1, 5, 6, 11, 12])
+@pytest.mark.slow
 def test_rewind_is_exact(begin, state_of, step):
     search = begin()
     moments = [state_of(search)]
@@ -339,6 +341,7 @@ def test_an_interrupt_at_any_line_of_a_use_leaves_memory_and_store_agreed(small,
         assert state_of(again) == state
 
 
+@pytest.mark.slow
 def test_knobs_and_events_from_other_threads(begin):
     search, seen = begin(total=40), []
     worker = threading.Thread(target=lambda: list(search))

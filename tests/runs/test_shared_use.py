@@ -10,6 +10,7 @@ from naslab.randomness import numpy_generator
 
 @pytest.mark.parametrize("batch_norm", ["batch", "kept", "recalibrated"])
 @pytest.mark.parametrize("name", ["darts", "spos"])
+@pytest.mark.slow
 def test_to_judge_a_child_meanwhile_changes_nothing(digits, name, batch_norm):
     space = nl.spaces.NASBench201(channels=2, cells=1)
     options = {"epochs": 1, "batch_size": 64, "seed": 3}

@@ -47,6 +47,7 @@ def timeless(events):
     ]
 
 
+@pytest.mark.slow
 def test_one_that_cleared_a_hurdle_trains_on(begin, training, calm, tmp_path):
     search = begin(tmp_path / "run")
     list(search)
@@ -61,6 +62,7 @@ def test_one_that_cleared_a_hurdle_trains_on(begin, training, calm, tmp_path):
     assert [int(path.name[:6]) for path in kept] == list(range(1, 25))
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_used_and_nothing_trained_twice(begin, calm, tmp_path, monkeypatch):
     epochs = []
     fit = nl.estimators.training.fit

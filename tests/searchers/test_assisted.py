@@ -28,6 +28,7 @@ def test_it_is_the_best_of_the_sample_in_the_order_of_the_draws(table):
     assert assisted(table.space, score, population=10, seed=3) != chosen  # of twenty
 
 
+@pytest.mark.slow
 def test_without_training_it_begins_better_than_at_random(table):
     """NASWOT on small networks and eight images, against the published accuracies."""
     small = nl.spaces.NASBench201(channels=4, cells=1)

@@ -168,6 +168,7 @@ def test_it_beats_random_search_on_a_table(benchmark):
     assert np.mean(ours) > np.mean(random) + 2 * np.std(random) / 50**0.5
 
 
+@pytest.mark.slow
 def test_a_search_with_real_training_carries_weights_over():
     """After the first epoch a morph is at least about as good as what it grew from, and the whole climbs."""
     task = nl.tasks.Digits().subset(600, 10)

@@ -34,6 +34,7 @@ def searcher(space, task, *cures, **given):
 
 @pytest.mark.parametrize("cure", [g.SkipDropout(rate=0.5), g.SkipDropout.published(0.5)], ids=["default", "published"])
 @pytest.mark.parametrize("space", [TINY, CELL], ids=["nasbench201", "darts"])
+@pytest.mark.slow
 def test_cells_that_are_computed_again_drop_the_same(space, cure, digits):
     plain, checkpointed = (searcher(space, digits, cure, checkpointing=on) for on in (False, True))
     for _ in range(2):

@@ -169,6 +169,7 @@ def judged(search):
 
 
 @pytest.mark.parametrize(("name", "space"), [("spos", CELL), ("fairnas", CHAIN)])
+@pytest.mark.slow
 def test_recalibration_is_that_of_the_network_alone(digits, name, space):
     """Its own network with a copy of the weights, statistics as the plain mean over mini-batches, evaluation mode."""
     search = searcher(digits, name, space, batch_size=100)
@@ -206,6 +207,7 @@ def test_judging_changes_nothing(digits):
         search.accuracy(CELL.at(7), batch_norm="mine")
 
 
+@pytest.mark.slow
 def test_limits_are_those_of_the_network_built_alone(digits, monkeypatch):
     limit = 5178
     search = searcher(digits, max_parameters=limit, space=CHAIN)
