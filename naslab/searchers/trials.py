@@ -252,8 +252,10 @@ class Trials:
         while True:
             self._submit(executor, wanted)
             # `wait` does not hear of one that is cancelled and that its executor never looks at again.
-            while not any(future.done() for future in self._under_way.values()):
+            ready = False
+            while not ready:
                 wait(self._under_way.values(), timeout=PATIENCE, return_when=FIRST_COMPLETED)
+                ready = any(future.done() for future in self._under_way.values())
             proposal = next(each for each in wanted if each in self._under_way and self._under_way[each].done())
             outcome = self._came(proposal, self._under_way.pop(proposal), executor)
             if outcome is not None:
