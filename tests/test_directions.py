@@ -79,6 +79,7 @@ def test_what_is_no_direction(own, direction):
 
 @pytest.mark.parametrize(("objective", "options"), [("wer", {}), ("score", {"direction": "min"})])
 @pytest.mark.parametrize("searcher", [nl.searchers.RandomSearch, nl.searchers.LocalSearch])
+@pytest.mark.slow
 def test_a_search_finds_the_minimum(own, objective, options, searcher, tmp_path):
     table = nl.benchmarks.from_csv(own, SPACE, objective, **options)
     search = nl.Search(searcher(table.space, seed=0), estimator=table, budget=150, run=tmp_path / "run")
@@ -139,6 +140,7 @@ def test_a_run_from_before_directions_were_said_goes_on_as_it_began(own):
     assert nl.benchmarks.from_spec(before.spec()).direction("wer") == "max"
 
 
+@pytest.mark.slow
 def test_known_tables_keep_their_meaning():
     bundled = [benchmark() for benchmark in nl.benchmarks.BUNDLED.values()]
     little = {"seconds", "parameters", "flops", "energy", "co2", "loss", "perplexity", "latency"}

@@ -116,6 +116,7 @@ def literals(tree):
 SOURCES = [*sorted((ROOT / "naslab").rglob("*.py")), *sorted((ROOT / "widgets").rglob("*.py"))]
 
 
+@pytest.mark.slow
 def test_tags_stand_in_one_place_only():
     found = [
         f"{file.relative_to(ROOT)}:{line}: {text[:60]!r}"

@@ -141,6 +141,7 @@ def run(code, tmp_path, as_script=False):
     return subprocess.run([sys.executable, *what], capture_output=True, text=True, cwd=tmp_path, timeout=280)
 
 
+@pytest.mark.slow
 def test_whatever_a_notebook_defines_reaches_workers_and_processes(tmp_path):
     done = run(NOTEBOOK, tmp_path)
     assert done.stdout.endswith("all is well\n"), done.stderr

@@ -96,6 +96,7 @@ def refused(monkeypatch, tmp_path):
     return place / "secret"
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_looked_at_is_said_in_a_sentence_everywhere(task, home, tmp_path, refused):
     (tmp_path / "ring").symlink_to(tmp_path / "ring")
     for place in (refused / "in", tmp_path / "ring" / "x", tmp_path / ("x" * 300), "/" + "a/" * 3000):

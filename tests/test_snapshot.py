@@ -106,6 +106,7 @@ def mutations(data, other, rng, count):
             yield f"{kind} at {at}", damaged
 
 
+@pytest.mark.slow
 def test_no_damage_is_silent(tmp_path):
     rng, silent = random.Random(0), []
     snapshot.write(tmp_path / "s", state())

@@ -99,6 +99,7 @@ def test_a_table_against_itself():
     assert flops.spearman.value == pytest.approx(0.753, abs=0.0005)
 
 
+@pytest.mark.slow
 def test_two_architectures_with_resamples_of_one():
     found = Ranking.of([1.0, 2.0], [1.0, 2.0], top=1)
     assert found.kendall == (1, 1, 1)

@@ -26,6 +26,7 @@ def rows():
 
 
 @pytest.mark.parametrize(("vertices", "cells"), [(5, 2532), (4, 91)])
+@pytest.mark.slow
 def test_every_cell_is_held_in_every_way_to_write_it(vertices, cells):
     table = nl.benchmarks.ECNAS(vertices)
     assert len(table) == cells

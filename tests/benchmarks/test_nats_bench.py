@@ -30,6 +30,7 @@ def tables():
 
 @data_sets
 @pytest.mark.parametrize("epochs", [12, 200])
+@pytest.mark.slow
 def test_the_figures_of_the_package(oracle, tables, data_set, epochs):
     table = tables[data_set]
     assert table.numbers == (0, 11, 284)

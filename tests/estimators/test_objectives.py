@@ -270,6 +270,7 @@ def test_a_figure_that_is_not_there(architecture):
             estimator(architecture)
 
 
+@pytest.mark.slow
 def test_around_one_another_with_training_on(space, digits, architecture, tmp_path):
     training = Training(space, digits.subset(100, 10), epochs=2, batch_size=16)
     resources = Resources(space, digits, ["flops"])

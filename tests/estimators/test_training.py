@@ -31,6 +31,7 @@ def good(space):
     return space.architecture(("nor_conv_3x3", "skip_connect", "nor_conv_3x3", "skip_connect", "none", "nor_conv_1x1"))
 
 
+@pytest.mark.slow
 def test_the_fitness_is_the_held_out_accuracy_of_that_training(space, digits, good):
     estimator = Training(space, digits, seed=2, **QUICK)
     fitness, figures = estimator(good)
@@ -70,6 +71,7 @@ def test_nonsense_is_refused(space, digits):
         Training(space, digits, device="gpu")
 
 
+@pytest.mark.slow
 def test_a_search_with_real_training_is_resumed_without_training_again(space, digits, tmp_path, monkeypatch):
     estimator = Training(space, digits, **QUICK)
     proposer = nl.searchers.RegularizedEvolution(space, population=2, sample=1, seed=1)
@@ -129,6 +131,7 @@ def test_training_on_is_the_straight_training_bit_for_bit(space, few, good, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "later", "straight"]
 
 
+@pytest.mark.slow
 def test_the_whole_training_is_that_of_the_recipe(space, few, good):
     estimator = Training(space, few, **LONGER)
     assert estimator.train(good, fidelity=3).fitness == estimator(good).fitness

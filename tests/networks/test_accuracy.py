@@ -40,6 +40,7 @@ def test_the_tricks_do_not_cost_accuracy(job):
     assert gradients["all"] <= min(1e-5, 2 * gradients["none"])
 
 
+@pytest.mark.slow
 def test_the_normalisation_of_pytorch_would(monkeypatch):
     """The measurement sees what it is there for."""
     monkeypatch.setattr(BatchNorm2d, "forward", nn.BatchNorm2d.forward)

@@ -50,6 +50,7 @@ def test_the_same_outputs_gradients_and_statistics_bit_for_bit(space, search):
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_the_exact_product_goes_through_it(space):
     def product(checkpointing):
         network, weights = supernet(space, checkpointing).double(), mixtures(space, True)

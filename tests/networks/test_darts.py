@@ -13,6 +13,7 @@ from naslab.randomness import seeded, torch_generator
 SMALL = Genotype((("skip_connect", 0), ("sep_conv_3x3", 1)), (2,), (("max_pool_3x3", 0), ("dil_conv_3x3", 1)), (2,))
 
 
+@pytest.mark.slow
 def test_cost_of_the_second_published_network():
     network = DartsNetwork(DARTS_V2, (3, 32, 32), 10, channels=36, cells=20)
     assert cost(network, (3, 32, 32)).multiply_adds == 528_359_040

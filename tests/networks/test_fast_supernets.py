@@ -145,6 +145,7 @@ def test_every_trick_is_free_of_consequence(plain, make, tricks):
 
 @pytest.mark.parametrize("tricks", [Tricks(), Tricks.none()], ids=["fast", "no tricks"])
 @pytest.mark.parametrize("make", [darts, nasbench201])
+@pytest.mark.slow
 def test_in_float32(plain, make, tricks):
     """Logits to 1e-5; gradients to 1e-2, as the decisions of ReLU and max-pooling flip with the last bit."""
     both = make(plain, dtype=torch.float32, batch=12)
@@ -153,6 +154,7 @@ def test_in_float32(plain, make, tricks):
 
 
 @pytest.mark.parametrize("size", [8, 11, 16])
+@pytest.mark.slow
 def test_in_float32_at_sizes_of_a_laptop(plain, size):
     """The kernels of a CPU depend on the number of channels; their strides and borders are checked here."""
     both = darts(plain, shape=(1, size, size + 1), channels=8, batch=8, cells=3, dtype=torch.float32)
@@ -322,6 +324,7 @@ class Launches(TorchDispatchMode):
 
 
 @pytest.mark.parametrize(("make", "sizes"), [(darts, {"nodes": 4, "cells": 2}), (nasbench201, {"cells": 4})])
+@pytest.mark.slow
 def test_half_the_launches_of_the_plain_supernet(plain, make, sizes, monkeypatch):
     both = make(plain, dtype=torch.float32, batch=2, **sizes)
     monkeypatch.setattr(blending, "fits", lambda *given: False)  # what is compiled is for the CPU alone

@@ -306,6 +306,7 @@ def damage_version(path):
 
 
 @pytest.mark.parametrize("damage", [damage_bit, damage_page, damage_truncate, damage_swap, damage_version])
+@pytest.mark.slow
 def test_a_damaged_snapshot_is_set_aside_and_the_one_before_used(run, calm, state_of, damage):
     damage(newest(run))
     with pytest.warns(UserWarning, match=r"step-00000009.snapshot .*set aside, and an earlier one used"):

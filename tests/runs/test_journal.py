@@ -354,6 +354,7 @@ def plain(events):
 
 
 @pytest.mark.parametrize("order", ["BBBBBBBBBAAAA", "ABABABABBBBBB", "AABBAABBBBBB", "BAAAAABBB"])
+@pytest.mark.slow
 def test_a_run_that_two_have_written_to_opens_at_its_longest_branch(small, tmp_path, careless, monkeypatch, order):
     """Each with its own rates, so that a mixture of the two would be seen."""
     first = nl.Search(small(total=40), run=tmp_path / "run", snapshot_every=100)

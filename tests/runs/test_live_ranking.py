@@ -64,6 +64,7 @@ def test_it_comes_after_the_first_step_every_so_many_and_the_last(begin):
     assert steps == [1, *range(5, total, 5), total]
 
 
+@pytest.mark.slow
 def test_what_it_says_is_so(begin, table):
     """The scores are the searcher's, the truth is the table's, the figures are those of `analysis.Ranking`."""
     search = to(begin(), 5)

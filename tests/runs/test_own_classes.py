@@ -74,6 +74,7 @@ def test_a_race_is_opened(tmp_path):
         assert (again.run().fitness == whole.fitness).all()
 
 
+@pytest.mark.slow
 def test_where_the_class_is_not_defined_it_is_said(tmp_path):
     search(run=tmp_path / "run").close()
     program = f"import naslab as nl; nl.Search.open({str(tmp_path / 'run')!r}, estimator=len)"

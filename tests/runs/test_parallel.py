@@ -112,6 +112,7 @@ def test_each_is_told_once_in_the_order_in_which_it_was_done(proposer, benchmark
 
 
 @pytest.mark.parametrize("step", [0, 4, 6, 17, 39])
+@pytest.mark.slow
 def test_rewind_and_open_repeat_the_order_of_the_journal(proposer, benchmark, state_of, tmp_path, step):
     search, executor = shuffled(proposer, benchmark, tmp_path / "run", every=5)
     moments = [state_of(search)]
@@ -318,6 +319,7 @@ def kind(event):
     return event.architecture.choices[0]
 
 
+@pytest.mark.slow
 def test_whatever_becomes_of_a_candidate_is_a_status(benchmark, scores, tmp_path, state_of):
     with Workers(2, timeout=1, tries=2) as workers:
         proposer = RandomSearch(benchmark.space, seed=3)
@@ -479,6 +481,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_workers(proposer, benchmark, tmp_path, state_of, workers):
     """The past is exact; each candidate is told once; and the change is a part of the run from then on."""
     search, executor = shuffled(proposer, benchmark, tmp_path / "run", every=7)

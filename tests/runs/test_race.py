@@ -98,6 +98,7 @@ def test_a_training_of_several_lengths_pays_for_what_is_new():
 
 
 @pytest.mark.parametrize("searcher", [RandomSearch, LocalSearch, nl.searchers.QLearning])
+@pytest.mark.slow
 def test_what_a_table_knows_to_have_diverged_is_a_status(searcher):
     table = nl.benchmarks.NASBenchNLP()
     race = Race({"it": searcher}, table, seeds=(0, 1, 2), budget=120).run()

@@ -62,6 +62,7 @@ def same(race, other):
 
 
 @pytest.mark.parametrize("stop", [0, 1, 37, 100, 239, 240])
+@pytest.mark.slow
 def test_opened_again_it_is_the_same_race(tmp_path, stop):
     calm = Race(SEARCHERS, TABLE, seeds=(3, 1, 7), budget=20)
     laps = list(calm)
@@ -137,6 +138,7 @@ def test_searches_of_their_own_go_on_from_their_folders(tmp_path):
     assert not (tmp_path / "another").exists()
 
 
+@pytest.mark.slow
 def test_trainings_are_gone_on_with(tmp_path):
     """Halving with real training: the second rung begins with the weights that the first left in the folder."""
     cell = nl.spaces.NASBench201(channels=2, cells=1)

@@ -362,6 +362,7 @@ def test_knobs_and_events_from_other_threads(begin):
     assert all(event.rates["w_lr"] == changes[event.step] for event in steps if event.step in changes)
 
 
+@pytest.mark.slow
 def test_two_threads_take_turns(begin, state_of):
     search, calm = begin(total=30), begin(total=30)
     workers = [threading.Thread(target=lambda: list(search)) for _ in range(3)]

@@ -75,6 +75,7 @@ def test_all_random_is_hyperband_drawing(benchmark):
     assert {proposal.origin for proposal, _ in told} == {"random", "promotion"}
 
 
+@pytest.mark.slow
 def test_the_model_leads_to_what_was_good(benchmark):
     """Fitness: how often an operation stands in the cell. By chance 6 / 5, in the end more than half of six."""
     wanted = "nor_conv_3x3"

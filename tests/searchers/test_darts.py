@@ -57,6 +57,7 @@ def test_three_steps_of_first_order_equal_the_algorithm_written_out(digits):
 
 
 @pytest.mark.parametrize("product", ["exact", "finite_difference"])
+@pytest.mark.slow
 def test_second_order_hands_the_inner_step_over_whole(digits, product, monkeypatch):
     """The gradient that reaches Adam is the one through w' = w - xi (momentum + gradient + decay), in float64."""
     searcher = make(digits, order=2, hessian_product=product, radius=1e-8, w_lr=0.1, w_weight_decay=0.01)
@@ -192,6 +193,7 @@ def test_figures_of_an_event(digits):
     assert event.epoch == 0
 
 
+@pytest.mark.slow
 def test_it_learns(digits):
     searcher = make(digits, batch_size=32, epochs=3, w_lr=0.1, alpha_lr=0.01)
     events = [searcher.advance() for _ in range(45)]
@@ -200,6 +202,7 @@ def test_it_learns(digits):
     assert events[-1].entropy < events[0].entropy
 
 
+@pytest.mark.slow
 def test_eigenvalue_equals_the_full_hessian(digits):
     searcher = make(digits)
     searcher.advance()

@@ -156,6 +156,7 @@ def test_the_penalty_of_the_authors_code_is_least_elsewhere():
         assert penalty(other, "drawn") == pytest.approx(penalty(2 * other, "score"), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_where_the_penalty_of_the_authors_code_rules_skips_go_to_its_least(digits, monkeypatch):
     rewarding(monkeypatch, lambda child: 0.5)
     given = {"controller_lr": 0.05, "controller_steps": 40, "skip_weight": 4.0, "skip_penalty": "score"}
@@ -197,6 +198,7 @@ def controller_phase(search):
     return search
 
 
+@pytest.mark.slow
 def test_what_is_rewarded_becomes_likelier(digits, monkeypatch):
     rewarding(monkeypatch, lambda child: float(child.choices[1] == "sep_conv_3x3"))
     search = controller_phase(searcher(digits, controller_lr=0.02, children=10, controller_steps=40, skip_weight=0.0))
@@ -207,6 +209,7 @@ def test_what_is_rewarded_becomes_likelier(digits, monkeypatch):
     assert search.best.choices[1] == "sep_conv_3x3"
 
 
+@pytest.mark.slow
 def test_what_is_rewarded_in_a_cell_becomes_likelier(digits, monkeypatch):
     """An input and an operation, each up to the bound of its scores."""
     rewarding(monkeypatch, lambda child: 0.5 * (child.choices[4] == 2) + 0.5 * (child.choices[6] == "max_pool_3x3"))
@@ -226,6 +229,7 @@ def test_there_is_no_knob_for_skips_where_nothing_skips(digits):
 
 
 @pytest.mark.parametrize("prior", [0.25, 0.7])
+@pytest.mark.slow
 def test_skips_go_to_their_prior(digits, monkeypatch, prior):
     rewarding(monkeypatch, lambda child: 0.5)
     search = controller_phase(searcher(digits, controller_lr=0.02, controller_steps=60, skip_prior=prior))

@@ -27,6 +27,7 @@ def told(proposer, worth, count):
 # --- growth -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_networks_grow_a_layer_at_a_time_from_the_best():
     space = nl.spaces.ChainSkips(layers=4, channels=8, kernels=(1, 3, 5), filters=(1, 2), strides=(1, 2))
     worth = lambda one: float(one.choices.count(3) - 0.1 * one.choices.count(5))  # noqa: E731
@@ -66,6 +67,7 @@ def test_where_the_length_is_given_a_child_differs_from_a_parent_in_one_layer(be
     assert searcher.details["round"] == 2
 
 
+@pytest.mark.slow
 def test_a_choice_without_a_number_is_a_layer_of_its_own(tree):
     searcher = EPNAS(tree, seed=0, **SMALL)
     told(searcher, lambda one: float(len(one.choices)), 40)

@@ -40,6 +40,7 @@ def test_bfloat16_is_near_and_not_the_same(digits):
 
 
 @pytest.mark.parametrize("space", [SPACE, nl.spaces.DartsCell(nodes=2, channels=8, cells=3)], ids=lambda s: s.name)
+@pytest.mark.slow
 def test_bfloat16_rounds_the_tricks_no_worse_than_the_plain_supernet(digits, space):
     x, y = digits.batch(torch.arange(32))
     weights = {part: torch.full((rows, len(space.operations)), 0.2) for part, rows in space.edges().items()}
@@ -69,6 +70,7 @@ def test_settings_are_a_part_of_the_spec_and_older_runs_without_them_open(digits
     assert nl.searchers.from_spec(spec, digits).execution == darts(digits).execution
 
 
+@pytest.mark.slow
 def test_threads_by_probe_are_a_number_from_then_on(digits):
     search = darts(digits, threads="probe")
     assert search.threads == search.probed.threads
@@ -100,6 +102,7 @@ def test_a_network_that_cannot_compute_its_cells_again_says_so():
         Execution(device=CPU, checkpointing=True).prepare(torch.nn.Linear(1, 1))
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_before_the_first_step(digits, monkeypatch):
     search = darts(digits)
     monkeypatch.setattr("naslab.analysis.memory.available", lambda device="cpu": 300_000)
@@ -113,6 +116,7 @@ def test_what_does_not_fit_is_refused_before_the_first_step(digits, monkeypatch)
     assert search.advance() == darts(digits).advance()
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_step_is_measured_without_a_trace(digits):
     search = darts(digits)
     assert search.measure("step_memory") == search.measure("step_memory") > 0.1

@@ -35,6 +35,7 @@ def gradient_that_reaches_adam(search, monkeypatch):
     return found, alphas
 
 
+@pytest.mark.slow
 def test_without_its_parts_every_preset_is_darts(digits):
     """One in one channel, lambda ruled out, radius zero, ...: the same events as DARTS, bit for bit."""
     darts = nl.searchers.Darts(TINY, digits, batch_size=16, epochs=2, seed=1)
@@ -97,6 +98,7 @@ def test_milenas_adds_the_two_gradients(digits, monkeypatch):
     assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_milenas_tracks_sizes_and_stops(digits):
     search = make("milenas", digits, train_portion=0.05, epochs=8, patience=2, alpha_lr=0.2, w_lr=1e-5)
     whole = search.total
@@ -246,6 +248,7 @@ def test_snas_moves_all_by_one_backward_pass_of_all_the_data(digits, monkeypatch
     assert calls == [True, False], "one pass that learns, one that looks at the derived cell"
 
 
+@pytest.mark.slow
 def test_a_resource_term_makes_cells_cheaper(digits):
     costs = {}
     for weight in (0.0, 30.0):
@@ -256,6 +259,7 @@ def test_a_resource_term_makes_cells_cheaper(digits):
     assert costs[30.0] < 0.6 * costs[0.0]
 
 
+@pytest.mark.slow
 def test_the_temperature_falls_and_can_be_turned(digits):
     search = make("gdas", digits, train_portion=0.05, epochs=4)
     steps = search.total // 4
@@ -289,6 +293,7 @@ def test_smooth_darts_steps_at_perturbed_weights(digits, monkeypatch):
     assert_close(seen[0].sum(dim=1), torch.ones(6))
 
 
+@pytest.mark.slow
 def test_robust_darts_stops_at_the_verdict_and_goes_back(digits, monkeypatch):
     search = make("robust_darts", digits, train_portion=0.05, epochs=6, window=1, alpha_lr=0.5)
     values = iter([1.0, 1.0, 2.0, 9.0])
@@ -345,6 +350,7 @@ def test_drnas_derives_from_the_mean_or_as_its_authors_do(digits):
     assert "none" not in make("drnas", digits, free).advance().best.choices
 
 
+@pytest.mark.slow
 def test_snas_keeps_all_edges(digits, tmp_path):
     cell = nl.spaces.DartsCell(nodes=2, operations=CELL.operations[:3], channels=2, cells=3)
     two, every = (nl.Search(make("snas", digits, cell, edges=edges)) for edges in ("strongest", "all"))
@@ -384,6 +390,7 @@ def test_alphas_that_are_not_finite_diverge(digits, name):
 
 
 @pytest.mark.parametrize("name", ["gdas", "drnas"])
+@pytest.mark.slow
 def test_a_run_that_was_broken_off_goes_on_bit_for_bit(digits, tmp_path, name):
     """Steps, a turned temperature, no closing: what another process finds after a kill."""
     straight = make(name, digits)
@@ -467,6 +474,7 @@ def test_the_warm_up_can_be_ended(digits):
     assert not torch.equal(search.alphas["cell"].detach(), before), "from the next step on"
 
 
+@pytest.mark.slow
 def test_a_resource_weight_of_zero_can_be_turned_up(digits):
     """At zero nothing is added; then it acts on the next step, and the same again in a twin."""
 
@@ -512,6 +520,7 @@ def test_what_cannot_be_turned_says_why(digits, name, knob, why):
 
 
 @pytest.mark.parametrize("name", ["snas", "gdas", "proxylessnas", "pcdarts", "sdarts", "milenas"])
+@pytest.mark.slow
 def test_turned_knobs_are_logged_and_replayed_bit_for_bit(digits, tmp_path, name):
     search = nl.Search(make(name, digits, batch_size=256), run=tmp_path / "run", snapshot_every=100)
     next(search)

@@ -81,6 +81,7 @@ def judged(network, search, batch_norm, many):
 
 @pytest.mark.parametrize("batch_norm", BATCH_NORM)
 @pytest.mark.parametrize("name", CHILDREN)
+@pytest.mark.slow
 def test_a_child_inside_is_the_child_alone(trained, name, batch_norm):
     search, (space, child) = trained[name], CHILDREN[name]
     found = search.accuracy(child, batch_norm=batch_norm, images=256)
@@ -95,6 +96,7 @@ def test_the_ways_differ(trained):
     assert len(set(found.values())) == 3
 
 
+@pytest.mark.slow
 def test_it_changes_nothing(make):
     """Of any searcher with shared weights: asked twice the same, and the next steps are what they would have been."""
     asked, left = make(), make()

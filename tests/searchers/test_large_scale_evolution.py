@@ -156,6 +156,7 @@ def test_children_inherit_in_real_training(space):
         assert heirs[0].fitness != scratch
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(space, tmp_path):
     """With weights, identities and learning rates."""
 

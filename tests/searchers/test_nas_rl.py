@@ -62,6 +62,7 @@ def test_a_batch_is_averaged_against_the_baseline_before_it(tree, monkeypatch):
     assert [told.choices for told in batch] == [p.architecture.choices for p in reversed(proposals[:3])]
 
 
+@pytest.mark.slow
 def test_it_learns_what_pays(tree):
     searcher = NasRL(tree, seed=0, learning_rate=0.02, units=8, children=4)
     events = play(searcher, lambda architecture: worth(architecture.choices), 600)
@@ -87,6 +88,7 @@ def test_entropy_that_is_worth_something_keeps_it_from_collapsing(tree):
     assert events[-1].details["entropy"] > 1
 
 
+@pytest.mark.slow
 def test_networks_grow():
     space = nl.spaces.ChainSkips.laptop()
     searcher = NasRL(space, seed=0, units=4, children=2, first_depth=2, deeper=1, deeper_every=20)

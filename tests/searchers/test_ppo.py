@@ -44,6 +44,7 @@ def test_the_first_pass_is_reinforce(tree, monkeypatch):
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.slow
 def test_the_clip_holds_the_policy_back(tree):
     """Many passes move a policy that is not clipped much further from where its children were drawn."""
 

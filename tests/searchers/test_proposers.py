@@ -92,6 +92,7 @@ def test_proposals_are_numbered_and_belong_to_the_space(proposer, benchmark):
 
 
 @proposers
+@pytest.mark.slow
 def test_several_open_proposals_told_in_any_order_and_a_snapshot_between(proposer, benchmark, tmp_path):
     def play(asked, swap):
         told = []

@@ -99,6 +99,7 @@ def test_each_place_of_a_motif_has_its_own_weights():
     assert not torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_the_mutation_of_the_paper():
     """Level 2 or 3, evenly; there a motif, evenly; a node, evenly; a node before it, evenly; another operation."""
     rng = numpy_generator("mutation")

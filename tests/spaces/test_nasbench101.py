@@ -91,6 +91,7 @@ def classes(vertices: int, edges: int = 9) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("vertices", "written", "unique"), [(2, 1, 1), (3, 7, 7), (4, 97, 91), (5, 3364, 2532)])
+@pytest.mark.slow
 def test_the_key_is_the_class_of_isomorphism(vertices, written, unique):
     """Cells of EC-NAS: 91 of up to 4 vertices, 2,532 of up to 5. Two cells share a key if and only if they are one."""
     space = NASBench101(vertices=vertices)

@@ -18,6 +18,7 @@ def table():
     return nl.benchmarks.NASBenchMR()
 
 
+@pytest.mark.slow
 def test_parameters_to_the_last_digit(table):
     """Those of the published table are of networks for 50 classes."""
     with torch.device("meta"):

@@ -31,6 +31,7 @@ def stop_after(epochs, network, task, path, recipe):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.slow
 def test_a_training_goes_on_bit_for_bit(digits, network, tmp_path, optimizer):
     recipe = nl.trainers.Recipe(**RECIPE, optimizer=optimizer, warmup_epochs=1)
     whole, broken, resumed = network(), network(), network(9)  # the weights it is given do not matter
@@ -41,6 +42,7 @@ def test_a_training_goes_on_bit_for_bit(digits, network, tmp_path, optimizer):
     assert equal(resumed, whole)
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_repeated(digits, network, tmp_path):
     report = nl.trainers.fit(network(), digits, **RECIPE, checkpoint=tmp_path / "new" / "fit")
     trained, again = network(), network(9)
@@ -97,6 +99,7 @@ def test_killed_at_any_instant_it_ends_where_it_would_have_ended(digits, network
     assert equal(resumed, whole)
 
 
+@pytest.mark.slow
 def test_the_checkpoint_of_another_training_is_refused(digits, network, tmp_path):
     path = tmp_path / "fit"
     nl.trainers.fit(network(), digits, **RECIPE, checkpoint=path)
@@ -115,6 +118,7 @@ def test_the_checkpoint_of_another_training_is_refused(digits, network, tmp_path
         nl.trainers.fit(network(), digits.augmented(padding=2), **RECIPE, checkpoint=path)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_refused_and_left(digits, network, tmp_path):
     path = tmp_path / "fit"
     nl.trainers.fit(network(), digits, **RECIPE, checkpoint=path)
@@ -129,6 +133,7 @@ def test_a_damaged_checkpoint_is_refused_and_left(digits, network, tmp_path):
         nl.trainers.fit(network(), digits, **RECIPE, checkpoint=path)
 
 
+@pytest.mark.slow
 def test_a_full_disk_pauses_the_training_and_loses_nothing(digits, network, tmp_path, monkeypatch):
     path, written, write = tmp_path / "fit", [], snapshot.write
 

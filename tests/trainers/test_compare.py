@@ -105,6 +105,7 @@ def test_sizes_are_compared():
     assert comparison.parameters("found") == 20_138
 
 
+@pytest.mark.slow
 def test_architectures_of_a_space_trained_alike(digits, tmp_path):
     space = nl.spaces.NASBench201(channels=4, cells=1)
     rng = np.random.default_rng(0)
@@ -177,6 +178,7 @@ def test_nonsense_is_refused_when_called_and_not_at_the_first_step(digits, group
         comparing(groups, nl.spaces.NASBench201(), digits, **options)
 
 
+@pytest.mark.slow
 def test_hyperparameters_go_to_the_recipe_and_sizes_to_the_networks(digits):
     space, task = nl.spaces.NASBench201(), digits.subset(300)
     changed = compare({"a": [SAMPLE]}, space, task, seeds=np.arange(1), epochs=3, batch_size=16, channels=4, cells=1)

@@ -16,6 +16,7 @@ def weights(network):
     return torch.cat([tensor.flatten().double() for tensor in network.state_dict().values()])
 
 
+@pytest.mark.slow
 def test_a_small_network_learns_fashion_mnist():
     with seeded(0):
         network = nn.Sequential(
@@ -130,6 +131,7 @@ def test_drop_path_grows_linearly_from_zero(digits):
     assert network.seen == [0.7], "not asked for, not touched"
 
 
+@pytest.mark.slow
 def test_drop_path_and_the_auxiliary_head_of_the_darts_network(digits):
     task = nl.tasks.FashionMNIST().subset(96, 50)
     space = nl.spaces.DartsCell(nodes=1, channels=4, cells=3)
@@ -198,6 +200,7 @@ def test_channels_last_computes_the_same(digits, network):
     assert second.test_loss == pytest.approx(first.test_loss, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_compile_goes_through_torch_compile(digits, network, monkeypatch):
     compiled, compiler = [], torch.compile
 

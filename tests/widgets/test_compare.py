@@ -193,6 +193,7 @@ def test_a_rewind_is_seen_while_they_stand_still(tmp_path):
 
 
 @pytest.mark.parametrize("show", [lambda search: Compare([search, evolution()]), Lab])
+@pytest.mark.slow
 def test_what_is_done_by_hand_is_shown_at_once(show, tmp_path):
     """Nothing but the search is touched: the open view hears of it by itself."""
     search = evolution_run(tmp_path / "run")
@@ -303,6 +304,7 @@ def test_trials_have_a_fitness_and_say_what_they_lack():
     assert tuple(TABLE.space.operations[column] for column in kept) == search.best.choices
 
 
+@pytest.mark.slow
 def test_enas_has_accuracies_and_a_portrait(digits):
     space = nl.spaces.EnasMacro(layers=2, channels=4)
     hyper = {"epochs": 2, "batch_size": 64, "children": 2, "controller_steps": 1}
@@ -453,6 +455,7 @@ def test_a_slider_turns_the_knob_of_its_search_alone(line):
     assert compare._knobs["a"].sliders["w_lr"].value == pytest.approx(0.25), "the slider follows the search"
 
 
+@pytest.mark.slow
 def test_a_search_has_one_driver(tiny):
     searches = {"a": tiny.Search(), "b": tiny.Search()}
     lab = Lab(searches["a"])
@@ -530,6 +533,7 @@ def test_scripts_speak_no_html():
 # --- from folders ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_finished_runs_and_one_under_way_are_watched(tmp_path, digits):
     space = nl.spaces.NASBench201(channels=4, cells=1)
     hyper = {"batch_size": 256, "epochs": 2}

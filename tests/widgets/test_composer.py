@@ -122,6 +122,7 @@ def test_bad_input(you):
         Compose(TABLE, queries=0)
 
 
+@pytest.mark.slow
 def test_a_study_opens_the_architecture_of_a_point():
     found = nl.analysis.pareto({"test_accuracy": TABLE.column(), "flops": TABLE.column("flops")})
     study = Study(figures.pareto(found), TABLE)
@@ -150,6 +151,7 @@ def test_a_study_opens_the_architecture_of_a_point():
         Study("figure", TABLE)
 
 
+@pytest.mark.slow
 def test_a_program_may_end_while_the_machine_is_at_work():
     """Threads inside torch at that time would make it abort."""
     program = """

@@ -36,6 +36,7 @@ def check(view):
     assert "<svg" in str(view.picture())
 
 
+@pytest.mark.slow
 def test_both_phases_are_shown_and_steered(tmp_path):
     search = searching(tmp_path / "run")
     lab = Lab(search)
@@ -51,6 +52,7 @@ def test_both_phases_are_shown_and_steered(tmp_path):
     watch.stop()
 
 
+@pytest.mark.slow
 def test_a_run_is_opened_rewound_and_goes_on_to_the_same_end(tmp_path):
     search = searching(tmp_path / "run")
     events = list(search)

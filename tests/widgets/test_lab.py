@@ -161,6 +161,7 @@ def test_a_new_lab_stops_the_older_one(tiny):
     assert search.step == reached + 2
 
 
+@pytest.mark.slow
 def test_the_panel_falls_back_to_a_picture(tiny):
     lab = Lab(tiny.Search())
     before = lab._repr_mimebundle_()

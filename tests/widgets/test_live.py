@@ -63,6 +63,7 @@ def test_hello_brings_everything_and_then_only_what_is_new(wire):
     assert [message["number"] for message, _ in wire.sent] == [1, 2]
 
 
+@pytest.mark.slow
 def test_at_most_ten_messages_a_second_and_no_row_lost(wire):
     wire.hear(type="hello")
     for _ in range(2000):  # two seconds at a thousand steps a second
@@ -104,6 +105,7 @@ def test_a_slow_browser_is_waited_for(wire):
     assert wire.rows()[:, 0].tolist() == list(range(WINDOW + 1, 101))
 
 
+@pytest.mark.slow
 def test_a_very_slow_browser_gets_a_thinned_snapshot(wire):
     wire.hear(type="hello")
     for _ in range(WINDOW):

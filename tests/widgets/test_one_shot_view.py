@@ -55,6 +55,7 @@ def test_both_phases_are_shown_and_steered(tmp_path, space):
     watch.stop()
 
 
+@pytest.mark.slow
 def test_a_run_is_opened_rewound_and_goes_on_to_the_same_end(tmp_path):
     space = nl.spaces.NASBench201(channels=4, cells=1)
     search = nl.Search(nl.searchers.FairNAS(space, nl.tasks.Digits(), **SIZES), run=tmp_path / "run")

@@ -183,6 +183,7 @@ def test_the_picture_says_the_same(ranking, events):
     assert "no ranking yet" in str(figures.ranked([], ranking.known))
 
 
+@pytest.mark.slow
 def test_the_lab_has_the_panel_and_a_stored_run_too(tmp_path):
     space, table = nl.spaces.NASBench201(channels=2, cells=1), nl.benchmarks.NASBench201()
     searcher = nl.searchers.Darts(space, nl.tasks.Digits(), order=1, epochs=1, batch_size=64)

@@ -84,6 +84,7 @@ def test_hello_brings_everything_and_then_only_what_is_new(wire, evaluated):
     assert len(wire.sent) == 3
 
 
+@pytest.mark.slow
 def test_a_long_search_stays_few_messages_and_few_bytes(wire, evaluated):
     rng = np.random.default_rng(0)
     fitness = rng.permutation(40_000)

@@ -107,6 +107,7 @@ def test_a_folder_that_cannot_be_read_is_said_and_tried_again(folder, monkeypatc
     assert not view._thread.is_alive()
 
 
+@pytest.mark.slow
 def test_events_that_are_lost_are_said(folder):
     folder.write(5)
     folder.trouble = "the events end at number 5, although 9 were acknowledged"

@@ -40,6 +40,7 @@ def draw(sampling, alpha, simplexes=EACH, number=0, half="architecture", tempera
 
 @sampled
 @both
+@pytest.mark.slow
 def test_what_is_chosen_follows_the_distribution(sampling, simplexes):
     """Marginals of 1,000 draws against softmax(alpha), by chi-square; in the step of the weights."""
     alpha = logits().detach()

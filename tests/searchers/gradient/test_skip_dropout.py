@@ -115,6 +115,7 @@ def test_what_makes_no_sense_is_refused(bad):
     ],
     ids=["snas", "proxylessnas", "resource"],
 )
+@pytest.mark.slow
 def test_costs_are_counted_in_any_number_format(make, digits):
     rounded, plain = make(digits, precision="bfloat16"), make(digits)
     assert all(torch.equal(rounded._costs[part], plain._costs[part]) for part in plain._costs)

@@ -12,6 +12,7 @@ TRUTH = RNG.standard_normal(40)
 SCORES = {"good": TRUTH + 0.3 * RNG.standard_normal(40), "poor": TRUTH + 3 * RNG.standard_normal(40), "bad": -TRUTH}
 
 
+@pytest.mark.slow
 def test_points_and_bars():
     figure = ranking(SCORES, TRUTH, labels=[f"cell {i}" for i in range(40)], published={"good": 0.7, "other": 0.1})
     points, diagonal, bars, ticks = figure.data
