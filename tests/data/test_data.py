@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -15,6 +16,15 @@ def test_every_bundled_file_is_what_its_sidecar_says(name):
 
 def test_the_benchmark_is_bundled():
     assert "nasbench201.csv.gz" in naslab.data.names()
+
+
+def test_the_text_is_all_there():
+    shakespeare = gzip.decompress(naslab.data.read("shakespeare.txt.gz")).decode()
+    assert (len(shakespeare), shakespeare.count("\n")) == (1_115_394, 40_000)
+    for name, tokens in (("wikitext2_valid.txt.gz", 217_646), ("wikitext2_test.txt.gz", 245_569)):
+        text = gzip.decompress(naslab.data.read(name)).decode()
+        assert len(text.split()) + text.count("\n") == tokens, "the published count has an end of sentence every line"
+    assert "Attribution-ShareAlike 3.0" in (naslab.data.HERE / "licences" / "wikitext-2.txt").read_text()
 
 
 def test_unknown_name():
