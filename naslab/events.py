@@ -17,6 +17,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from naslab.architecture import Architecture
+from naslab.directions import FITNESS, Objective, as_objectives
 from naslab.errors import SpecError, unknown
 from naslab.immutable import FrozenDict
 
@@ -115,6 +116,15 @@ class ChildTrained(Event):
         object.__setattr__(self, "knobs", FrozenDict(self.knobs))
 
 
+def _measure(event: Evaluated | Raced) -> None:
+    """Complete the values of an evaluation: of an earlier event only the fitness is known."""
+    values = event.values
+    if not values and event.fitness is not None:
+        values = {FITNESS.name: event.fitness}
+    object.__setattr__(event, "values", FrozenDict(values))
+    object.__setattr__(event, "objectives", as_objectives(event.objectives) if event.objectives else ())
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluated(Event):
     """One step of a search that evaluates a candidate a step."""
@@ -151,9 +161,16 @@ class Evaluated(Event):
     """The searcher's own figures once it had learnt of this: a baseline, an entropy, hurdles."""
     probabilities: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Name of a choice -> [options] float32: what the searcher would then have drawn it with, if it has a policy."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Name of each objective -> its value as it was measured, in its own direction, and what else the estimator gave
+    among its values. Empty for one that failed; where only a fitness is known, that is the one value, "fitness"."""
+    objectives: Sequence[Objective] = ()
+    """The objectives that the score itself named, the first that of the fitness; empty where they are those of the
+    estimator, which stand in the spec of the search."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parents", tuple(self.parents))
+        _measure(self)
         for name in ("knobs", "figures", "details"):
             object.__setattr__(self, name, FrozenDict(getattr(self, name)))
         object.__setattr__(self, "probabilities", _read_only(self.probabilities))
@@ -176,9 +193,14 @@ class Raced(Event):
     figures: Mapping[str, float]
     spent: float
     """By this runner, this evaluation included; above the budget for one that came too late to count."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """As of `Evaluated`."""
+    objectives: Sequence[Objective] = ()
+    """As of `Evaluated`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "figures", FrozenDict(self.figures))
+        _measure(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,11 +1,13 @@
 """Events compare by value, bit for bit, and survive the journal's form."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
 from naslab.architecture import Architecture
+from naslab.directions import Objective
 from naslab.errors import SpecError
 from naslab.events import (
     EVENTS,
@@ -92,6 +94,9 @@ EXAMPLES = {
         knobs={"w_lr": 0.05},
     ),
     "evaluated": evaluated(),
+    "evaluated, several objectives": evaluated(
+        values={"accuracy": 0.1 + 0.2, "latency": 3.5}, objectives=[("accuracy", "max", ""), ("latency", "min", "ms")]
+    ),
     "evaluated, failed": evaluated(status="failed", fitness=None, message="x", best=None, best_fitness=None),
     "raced": Raced(
         step=4,
@@ -190,3 +195,19 @@ def test_anything_else_is_a_spec_error(kind, text, blob):
 def test_a_misspelt_kind_is_answered_with_the_right_one():
     with pytest.raises(SpecError, match="did you mean 'changed'"):
         from_record("chanced", "{}", b"")
+
+
+def test_an_evaluation_of_before_values_were_kept_has_its_fitness_as_the_one_value():
+    kind, (text, blob) = "evaluated", evaluated().to_record()
+    earlier = {name: value for name, value in json.loads(text).items() if name not in ("values", "objectives")}
+    again = from_record(kind, json.dumps(earlier), blob)
+    assert again.values == {"fitness": 0.1 + 0.2}
+    assert again.objectives == ()
+    assert from_record(kind, json.dumps({**earlier, "fitness": None, "status": "failed"}), blob).values == {}
+
+
+def test_objectives_are_objectives_again():
+    again = from_record("evaluated", *EXAMPLES["evaluated, several objectives"].to_record())
+    assert again.objectives == (Objective("accuracy", "max"), Objective("latency", "min", "ms"))
+    with pytest.raises(SpecError, match="unknown direction 'least'"):
+        evaluated(objectives=[("latency", "least")])
