@@ -1,114 +1,81 @@
-"""What is to be learnt: data, loss and accuracy."""
+"""What is to be learnt: data, loss and metrics."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from naslab.errors import DataError, SpecError, among, unknown
+from naslab.errors import DataError, SpecError, among
 from naslab.registry import described, named
+from naslab.tasks import metrics
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.bundled import CIFAR10, CIFAR100, Digits, FashionMNIST
 from naslab.tasks.image_set import ImageSet
+from naslab.tasks.image_specs import IMAGE_TASKS, images_from_spec
 from naslab.tasks.images import OWN, Images
+from naslab.tasks.metrics import Collected, Metric, Ratio, Torchmetric
+from naslab.tasks.signature import Field, Head, Signature, signature_of
+from naslab.tasks.streams import Exchangeable, Stream
+from naslab.tasks.task import Task
 
-TASKS: dict[str, Callable[..., Images]] = {
-    "fashion_mnist": FashionMNIST,
-    "digits": Digits,
-    "cifar10": CIFAR10,
-    "cifar100": CIFAR100,
-    "image_folder": Images.from_folder,
-}
-"""Tasks that can be made again from their spec; one of arrays cannot."""
+TASKS: dict[str, Callable[..., Task]] = {**IMAGE_TASKS}
+"""Name in a spec -> what makes the task."""
+CLASSES: dict[str, type[Task]] = {}
+"""Name in a spec -> a class of tasks that has a `from_spec` of its own."""
 
 
 @described("a task")
-def from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Images:
+def from_spec(spec: Mapping[str, Any], task: Task | None = None) -> Task:
     """The task that said this of itself (`task.spec()`), checked to be the same data.
 
     Args:
         spec: JSON object.
-        task: the task itself, for data that a spec cannot bring back. It is augmented as the spec says.
+        task: the task itself, for data that a spec cannot bring back. An image task is augmented as the spec says.
     """
-    arguments = dict(spec)
-    name, fingerprint = arguments.pop("task", None), arguments.pop("fingerprint", None)
-    stratified = arguments.pop("stratified", False)
-    if not isinstance(stratified, bool):
-        raise SpecError(f"'stratified' in the spec of a task is true or false, not {stratified!r}")
-    cls = _class("class of tasks", arguments.pop("class", None), Images)
-    subsets, augmentation = arguments.pop("subsets", []), arguments.pop("augmentation", None)
-    if not isinstance(name, str) or not isinstance(fingerprint, str) or not isinstance(augmentation, dict):
-        raise SpecError(f"the spec of a task has 'task', 'fingerprint' and 'augmentation'; this one has {sorted(spec)}")
-    if task is None:
-        if name == OWN:
-            raise DataError(
-                "this task was made from arrays, which are not kept: make it again and hand it over, "
-                "Search.open(path, task=...)"
-            )
-        if not among(name, TASKS):
-            raise SpecError(unknown("task", name, TASKS))
-        if "download" in arguments:
-            raise SpecError("the spec of a task never downloads: make the task yourself, and hand it over as task=...")
-        if name == "image_folder":  # specs of before splits were stratified do not say so
-            arguments = {"validation": False, **arguments, "stratified": stratified}
-        make = cls.from_folder if name == "image_folder" else TASKS[name]
-        try:
-            task = _as(cls, make(**arguments))
-            for train, test, seed in subsets:
-                task = task.subset(train, test, seed=seed)
-        except TypeError as error:
-            raise SpecError(f"the spec of the task {name!r} does not make sense: {error}") from None
-    try:
-        task = _augmented(task, augmentation)
-    except TypeError as error:
-        raise SpecError(f"the augmentation in the spec of the task {name!r} does not make sense: {error}") from None
-    task = task.parted_as(stratified, fingerprint)
-    if task.fingerprint() != fingerprint:
+    name, fingerprint = spec.get("task"), spec.get("fingerprint")
+    if not isinstance(name, str) or not isinstance(fingerprint, str):
+        raise SpecError(f"the spec of a task has 'task' and 'fingerprint'; this one has {sorted(spec)}")
+    if task is not None and not isinstance(task, Task):
+        raise SpecError(f"task=... is a task, such as nl.tasks.Images.from_arrays(x, y), not {task!r:.100}")
+    if name == OWN or among(name, IMAGE_TASKS):
+        if task is not None and not isinstance(task, Images):
+            raise DataError(f"the run was made with images, and task=... is {task!r:.100}; hand over the same images")
+        made: Task = images_from_spec(spec, task)
+    elif task is None:
+        advice = ", or hand the task over as task=..."
+        known: Any = {**TASKS, **CLASSES}  # the images among them, so that the error can name them too
+        made = named("task", name, known, Task, otherwise=advice).from_spec(spec)
+    else:
+        made = task
+    if made.fingerprint() != fingerprint:
         raise DataError(
-            f"the data of {task} is not the data that was used before: its fingerprint is {task.fingerprint()}, "
-            f"expected {fingerprint}; hand over the same images and labels in the same order"
+            f"the data of {made} is not the data that was used before: its fingerprint is {made.fingerprint()}, "
+            f"expected {fingerprint}; hand over the same {made.units} in the same order"
         )
-    return task
-
-
-def _class(what: str, name: object, base: type[Any]) -> type[Any]:
-    """The base itself, or the user's own subclass of that name."""
-    advice = ", or hand the task over as task=..."
-    return base if name is None else named(what, name, {}, base, otherwise=advice)
-
-
-def _as(cls: type[Images], task: Images) -> Images:
-    """The task as one of the user's own class."""
-    if isinstance(task, cls):
-        return task
-    given = {field.name: getattr(task, field.name) for field in dataclasses.fields(task) if field.init}
-    try:
-        return cls(**given)
-    except TypeError as error:
-        raise SpecError(
-            f"a {cls.__name__} cannot be made of what the run has kept of it ({error}): make the task again and hand "
-            "it over, Search.open(path, task=...)"
-        ) from None
-
-
-def _augmented(task: Images, told: Mapping[str, Any]) -> Images:
-    """The task, augmented as a spec says."""
-    changes = dict(told)
-    kind = _class("class of augmentation", changes.pop("class", None), Augmentation)
-    if kind is Augmentation or type(task.augmentation) is kind:
-        return task.augmented(**changes)
-    return dataclasses.replace(task, augmentation=kind(**changes))
+    return made
 
 
 __all__ = [
     "CIFAR10",
     "CIFAR100",
+    "CLASSES",
     "TASKS",
     "Augmentation",
+    "Collected",
     "Digits",
+    "Exchangeable",
     "FashionMNIST",
+    "Field",
+    "Head",
     "ImageSet",
     "Images",
+    "Metric",
+    "Ratio",
+    "Signature",
+    "Stream",
+    "Task",
+    "Torchmetric",
     "from_spec",
+    "metrics",
+    "signature_of",
 ]

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from naslab.errors import DataError, unknown, whole
+from naslab.errors import DataError, SpecError, unknown, whole
 from naslab.paths import path_of, resolved
 from naslab.progress import interactive
 from naslab.registry import called
@@ -31,6 +31,10 @@ from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.classes import check_no_class_is_empty, rare, some
 from naslab.tasks.image_set import ImageSet, mean_and_std
 from naslab.tasks.labels import class_numbers
+from naslab.tasks.metrics import Metric, Ratio
+from naslab.tasks.signature import LOGITS, Field, Head, Signature
+from naslab.tasks.streams import Exchangeable
+from naslab.tasks.task import LOSS, Task
 from naslab.torch_state import default_torch_state
 
 OWN = "images"
@@ -40,7 +44,7 @@ SHOWN_CLASSES = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Images:
+class Images(Task):
     """Image classification: a training set and a test set, normalised and augmented on the way out.
 
     `nl.tasks.FashionMNIST()` and its neighbours make one; so do `from_arrays`, `from_folder` and `from_dataset`
@@ -60,6 +64,7 @@ class Images:
     """How many of the last training images are validation data of their own."""
     notes: tuple[str, ...] = ()
     """What was found when the data was read: for `repr`."""
+    units: ClassVar[str] = "images"
     _earlier: ClassVar[Callable[[], Images] | None] = None
     """Makes the task as it was before splits were stratified, for runs that were recorded then."""
 
@@ -418,6 +423,27 @@ class Images:
     def classes(self) -> int:
         return len(self.class_names)
 
+    @property
+    def objective(self) -> str:
+        return "accuracy"
+
+    @property
+    def signature(self) -> Signature:
+        return Signature(Field(self.input_shape), {LOGITS: Head("vector", self.classes)})
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """The loss in nats, and the accuracy."""
+        return {
+            LOSS: Ratio(self._loss_of, direction="min", unit="nats"),
+            "accuracy": Ratio(self._right, direction="max", unit="%"),
+        }
+
+    def _loss_of(self, logits: Tensor, batch: Any) -> tuple[float, float]:
+        return float(self.loss(logits, batch)) * len(logits), len(logits)
+
+    def _right(self, logits: Tensor, batch: Any) -> tuple[float, float]:
+        return _right(logits, _labels(batch)), len(logits)
+
     def spec(self) -> dict[str, Any]:
         """JSON from which `naslab.tasks.from_spec` makes this task again, where its data can be found again."""
         classes = {"class": called(type(self))} if type(self) is not Images else {}
@@ -488,49 +514,103 @@ class Images:
         second, chosen = splits.by_chance(len(self.train), first, seed, "halves")
         return chosen, second
 
+    def parts(self, seed: int, fraction: float = 0.5) -> tuple[Exchangeable, Exchangeable]:
+        """The `halves` as streams."""
+        first, second = self.halves(seed, fraction)
+        return Exchangeable(first), Exchangeable(second)
+
+    def stream(self, split: str) -> Exchangeable:
+        """All of "train" or "test"; "valid" is the second part of the training images, where that is of its own."""
+        if split == "valid" and self.validation:
+            return Exchangeable(torch.arange(len(self.train) - self.validation, len(self.train)))
+        self._check_split(split)
+        return Exchangeable(torch.arange(len(getattr(self, split))), split)
+
+    def example(self, count: int, *, device: str | torch.device = "cpu", view: Any = None) -> tuple[Tensor, Tensor]:
+        """The first `count` training images, again from the first where there are no more."""
+        return self.batch(torch.arange(count) % len(self.train), device=device)
+
+    def size(self, batch: Any) -> int:
+        """Images."""
+        return len(_labels(batch))
+
+    @staticmethod
+    def _check_split(split: str) -> None:
+        if split not in ("train", "test"):
+            raise DataError(unknown("split", split, ("train", "test")))
+
     @default_torch_state()
     def batch(
         self,
-        indices: Tensor,
+        where: Tensor,
         *,
         split: str = "train",
         augment: torch.Generator | None = None,
         device: str | torch.device = "cpu",
         rows: slice = slice(None),
+        view: Any = None,
     ) -> tuple[Tensor, Tensor]:
         """A mini-batch.
 
         Args:
-            indices: [B] int64, into the split.
+            where: [B] int64, into the split.
             split: "train" or "test".
             augment: what to draw the augmentation from; None: the images as they are.
             device: where the mini-batch goes.
             rows: which rows of it to make. The augmentation is drawn for all of it, so that processes which share
                 out a mini-batch see the same images as one process that keeps it.
+            view: nothing yet.
 
         Returns:
             [B, C, H, W] float32, normalised by mean and standard deviation of the training images; [B] int64.
         """
-        if split not in ("train", "test"):
-            raise DataError(unknown("split", split, ("train", "test")))
+        self._check_split(split)
         chosen = self.train if split == "train" else self.test
         draws = None
         if augment is not None:
-            draws = self.augmentation.draw(len(indices), *self.input_shape[1:], augment).rows(rows)
-        indices = indices[rows]
+            draws = self.augmentation.draw(len(where), *self.input_shape[1:], augment).rows(rows)
+        indices = where[rows]
         images = chosen.images[indices].to(device)
         if draws is not None:
             images = self.augmentation.move(images, draws)
         x = images.float().sub_(self.mean.to(device)[:, None, None]).div_(self.std.to(device)[:, None, None])
         return x if draws is None else self.augmentation.cut(x, draws), chosen.labels[indices].to(device)
 
-    def loss(self, logits: Tensor, y: Tensor, *, smoothing: float = 0.0) -> Tensor:
-        """Mean cross-entropy of logits [B, K] and labels [B], in nats; `smoothing` shares out some of each label."""
-        return F.cross_entropy(logits, y, label_smoothing=smoothing)
+    def loss(self, outputs: Tensor, batch: Any, *, smoothing: float = 0.0) -> Tensor:
+        """Mean cross-entropy in nats.
+
+        Args:
+            outputs: logits [B, K].
+            batch: images and labels [B]; or, for one version more, the labels alone.
+            smoothing: share of each label that goes to all classes alike.
+        """
+        return F.cross_entropy(outputs, _labels(batch), label_smoothing=smoothing)
 
     def accuracy(self, logits: Tensor, y: Tensor) -> float:
-        """Part of the rows of [B, K] whose largest logit is at the label, in [0, 1]."""
-        return int((logits.argmax(1) == y).sum()) / len(y)
+        """Part of the rows of [B, K] that are finite and whose largest logit is at the label, in [0, 1]."""
+        return _right(logits, y) / len(y)
+
+    def with_auxiliary(self, outputs: Any) -> tuple[Any, Any]:
+        """A network may give a pair of logits in training."""
+        return outputs if isinstance(outputs, tuple) and len(outputs) == 2 else (outputs, None)
+
+    def check_outputs(self, outputs: Any, batch: Any) -> None:
+        x = batch[0]
+        if not isinstance(outputs, Tensor) or outputs.shape[:1] != x.shape[:1] or outputs.ndim != 2:
+            came = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise SpecError(
+                f"the network must give logits of shape [{len(x)}, {self.classes}] for images of shape "
+                f"{list(x.shape)} (in training, a pair of them if it has an auxiliary head), not {came}"
+            )
+        if outputs.shape[1] < self.classes:
+            raise SpecError(
+                f"the network has {outputs.shape[1]} outputs, and the task {self.classes} classes; give its "
+                f"last layer {self.classes} outputs"
+            )
+
+    def distance(self, outputs: Tensor, teacher: Tensor, batch: Any) -> Tensor:
+        """Mean cross-entropy to the teacher's distribution, in nats (Hinton et al. 2015, at temperature 1)."""
+        return F.cross_entropy(outputs, teacher.softmax(dim=1))
 
     def __str__(self) -> str:
         shape = "x".join(map(str, self.input_shape))
@@ -564,6 +644,15 @@ class Images:
         sets = {split: ImageSet(*map(torch.from_numpy, state[split])) for split in ("train", "test")}
         for name, value in {**state, **sets, "origin": MappingProxyType(state["origin"])}.items():
             object.__setattr__(self, name, value)
+
+
+def _labels(batch: Any) -> Tensor:
+    return batch if isinstance(batch, Tensor) else batch[1]
+
+
+def _right(logits: Tensor, y: Tensor) -> int:
+    """Rows of [B, K] that are finite and whose largest logit is at the label."""
+    return int(((logits.argmax(1) == y) & logits.isfinite().all(dim=1)).sum())
 
 
 def _both(part: ImageSet) -> tuple[Tensor, Tensor]:

@@ -439,7 +439,7 @@ def test_own_arrays_must_be_handed_over_again():
     ("changes", "message"),
     [
         ({"task": "digit"}, "did you mean 'digits'"),
-        ({"task": 3}, "'task', 'fingerprint' and 'augmentation'"),
+        ({"task": 3}, "'task' and 'fingerprint'"),
         ({"colour": "red"}, "does not make sense"),
         ({"augmentation": {"blur": 1}}, "augmentation in the spec"),
         ({"augmentation": None}, "'task', 'fingerprint' and 'augmentation'"),

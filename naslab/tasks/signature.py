@@ -1,0 +1,129 @@
+"""What a task gives to a network, and what it wants of it: so that a space that cannot serve it says so at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from naslab.errors import SpecError, among, unknown, whole
+from naslab.immutable import FrozenDict
+
+READS = ("vector", "map", "pyramid", "sequence")
+"""What a head can read: one feature vector [B, D], a feature map [B, D, H, W], several maps from fine to coarse, or a
+vector at each position [B, T, D]."""
+LOGITS = "logits"
+"""Name of the head of a task that has one."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input of a network: a tensor [B, *shape]."""
+
+    shape: tuple[int | None, ...]
+    """Sizes without the batch; None for one that varies, such as the length of a text."""
+    dtype: str = "float32"
+    """"float32", or "int64" for numbers of words and categories."""
+    vocabulary: int | None = None
+    """Numbers in it are below this; None for those that measure something."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape))
+        for size in self.shape:
+            if size is not None:
+                whole("a size in the shape of an input", size, 1)
+        if not among(self.dtype, ("float32", "int64")):
+            raise SpecError(unknown("dtype of an input", self.dtype, ("float32", "int64")))
+        if self.vocabulary is not None:
+            whole("vocabulary", self.vocabulary, 1)
+
+    def __str__(self) -> str:
+        shape = ", ".join("?" if size is None else str(size) for size in self.shape)
+        of = "" if self.vocabulary is None else f" below {self.vocabulary}"
+        return f"[{shape}] {self.dtype}{of}"
+
+
+@dataclass(frozen=True)
+class Head:
+    """One output of a network: `outputs` numbers for each thing that it reads."""
+
+    reads: str
+    """One of `READS`."""
+    outputs: int
+    """Numbers that it gives: classes, words of a vocabulary, values of a regression."""
+
+    def __post_init__(self) -> None:
+        if not among(self.reads, READS):
+            raise SpecError(unknown("what a head reads", self.reads, READS))
+        whole("outputs of a head", self.outputs, 1)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The inputs of a task's network, and its heads."""
+
+    inputs: Field | Mapping[str, Field]
+    """One tensor; or several, by name."""
+    heads: Mapping[str, Head]
+    """Name -> head. A network for one head gives its numbers; one for several a dictionary of them."""
+
+    def __post_init__(self) -> None:
+        fields = self.inputs.values() if isinstance(self.inputs, Mapping) else (self.inputs,)
+        if not fields or not all(isinstance(field, Field) for field in fields):
+            raise SpecError(f"the inputs of a signature are a Field, or Fields by name, not {self.inputs!r:.200}")
+        if not isinstance(self.heads, Mapping) or not self.heads:
+            raise SpecError(f"a signature has at least one head, by name, not {self.heads!r:.200}")
+        if wrong := [head for head in self.heads.values() if not isinstance(head, Head)]:
+            raise SpecError(f"the heads of a signature are Heads, not {wrong[0]!r:.200}")
+        if isinstance(self.inputs, Mapping):
+            object.__setattr__(self, "inputs", FrozenDict(self.inputs))
+        object.__setattr__(self, "heads", FrozenDict(self.heads))
+
+    @property
+    def field(self) -> Field:
+        """The only input; `SpecError` if there are several."""
+        if isinstance(self.inputs, Mapping):
+            raise SpecError(f"this network takes one tensor, and the task gives several: {', '.join(self.inputs)}")
+        return self.inputs
+
+    @property
+    def head(self) -> Head:
+        """The only head; `SpecError` if there are several."""
+        if len(self.heads) > 1:
+            raise SpecError(f"this network has one head, and the task wants several: {', '.join(self.heads)}")
+        return next(iter(self.heads.values()))
+
+
+class Shaped(Protocol):
+    """What naslab knew of a task before there were signatures: image classification by anything with these two."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(C, H, W), or (T,) of tokens."""
+        ...
+
+    @property
+    def classes(self) -> int: ...
+
+
+def signature_of(task: Any) -> Signature:
+    """The signature of a task; of an object with `input_shape` and `classes` (and perhaps `vocabulary`), one of these.
+
+    Raises:
+        SpecError: it has neither.
+    """
+    if isinstance(task, Signature):
+        return task
+    if isinstance(found := getattr(task, "signature", None), Signature):
+        return found
+    if not hasattr(task, "input_shape") or not hasattr(task, "classes"):
+        raise SpecError(
+            "a network is built for a task, which has a signature (or an input_shape and classes), for instance "
+            f"nl.tasks.Digits(); got {task!r:.200}"
+        )
+    shape = tuple(task.input_shape)
+    vocabulary = getattr(task, "vocabulary", None)
+    if len(shape) == 3 and vocabulary is None:
+        return Signature(Field(shape), {LOGITS: Head("vector", task.classes)})
+    size = vocabulary if isinstance(vocabulary, int) else None
+    return Signature(Field(shape, "float32" if size is None else "int64", size), {LOGITS: Head("vector", task.classes)})

@@ -1,0 +1,146 @@
+"""The order in which the data of a task is gone through, as a pure function of the step.
+
+Nothing is shuffled in place and no position is kept, so a search that is resumed, rewound or run on another
+machine sees the same mini-batches at the same steps.
+
+A pass over a stream is cut into mini-batches. Where examples are exchangeable every pass has its own random order; in
+sequential data, such as text, each mini-batch goes on where the one before it ended, and a network may carry its state
+over. `where` says which part of the data a mini-batch is; what that is, a task knows: indices of images, the columns
+and rows of a text.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from naslab.errors import DataError
+from naslab.tasks.order import batch_indices, epoch_length
+
+Word = int | str
+"""Names a random choice: the seed, and what for."""
+
+
+class Stream(ABC):
+    """A part of the data of a task."""
+
+    split: str
+    """Of the task: "train", "valid" or "test"."""
+    carries = False
+    """Whether each mini-batch goes on where the one before it ended, so that a state can be carried over."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How much there is: images, tokens, rows."""
+
+    @abstractmethod
+    def steps(self, batch_size: int, epoch: int, *words: Word) -> int:
+        """Mini-batches of a pass. `DataError` if there is not even one."""
+
+    @abstractmethod
+    def where(self, batch_size: int, epoch: int, position: int, *words: Word) -> Any:
+        """Which part of the data mini-batch `position` of a pass is. A pure function.
+
+        Args:
+            batch_size: B.
+            epoch: the pass, from 0.
+            position: of the mini-batch in the pass, from 0.
+            words: what everything random is named by: the seed, and what the stream is for.
+        """
+
+    @abstractmethod
+    def sweep(self, batch_size: int) -> Iterator[Any]:
+        """Everything once in a fixed order, the smaller last part too: for evaluation."""
+
+    def resets(self, position: int) -> bool:
+        """Whether what is carried begins anew with this mini-batch: at the beginning of a pass."""
+        return position == 0
+
+
+@final
+class Exchangeable(Stream):
+    """Examples that have no order: each pass is a random permutation of them, and its last part-batch is left out.
+
+    Args:
+        indices: [N] int64, into the split.
+        split: of the task.
+    """
+
+    def __init__(self, indices: Tensor, split: str = "train") -> None:
+        self.indices, self.split = indices, split
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def steps(self, batch_size: int, epoch: int, *words: Word) -> int:
+        return epoch_length(len(self.indices), batch_size)
+
+    def where(self, batch_size: int, epoch: int, position: int, *words: Word) -> Tensor:
+        """[B] int64."""
+        step = epoch * epoch_length(len(self.indices), batch_size) + position
+        return batch_indices(self.indices, batch_size, step, *words)
+
+    def sweep(self, batch_size: int) -> Iterator[Tensor]:
+        """[up to B] int64 each, in the order in which they were given."""
+        yield from self.indices.split(batch_size)
+
+    def first(self, count: int) -> Exchangeable:
+        """The first `count` examples."""
+        if not 1 <= count <= len(self.indices):
+            raise DataError(f"of {len(self.indices)} examples 1 to {len(self.indices)} can be taken, not {count}")
+        return Exchangeable(self.indices[:count], self.split)
+
+    @classmethod
+    def joined(cls, one: Exchangeable, other: Exchangeable) -> Exchangeable:
+        """The examples of both."""
+        return cls(torch.cat([one.indices, other.indices]), one.split)
+
+
+class Timetable:
+    """The mini-batches of a stream, counted over all passes from step 0.
+
+    Args:
+        stream: a part of the data.
+        batch_size: B.
+        words: what everything random is named by.
+    """
+
+    def __init__(self, stream: Stream, batch_size: int, *words: Word) -> None:
+        self.stream, self.batch_size, self.words = stream, batch_size, words
+        self._ends = [stream.steps(batch_size, 0, *words)]
+        """For each pass that was asked for, the steps until its end."""
+
+    def total(self, epochs: int) -> int:
+        """Steps of so many passes."""
+        while len(self._ends) < epochs:
+            self._ends.append(self._ends[-1] + self.stream.steps(self.batch_size, len(self._ends), *self.words))
+        return self._ends[epochs - 1] if epochs else 0
+
+    def locate(self, step: int) -> tuple[int, int]:
+        """The pass that a step is in, and its position there."""
+        while self._ends[-1] <= step:
+            self.total(len(self._ends) + 1)
+        epoch = bisect_right(self._ends, step)
+        return epoch, step - (self._ends[epoch - 1] if epoch else 0)
+
+    def epoch(self, step: int) -> int:
+        """The pass that a step is in."""
+        return self.locate(step)[0]
+
+    def ends_epoch(self, step: int) -> bool:
+        """Whether a step, counted from 0, is the last one of its pass."""
+        epoch, _ = self.locate(step)
+        return step + 1 == self.total(epoch + 1)
+
+    def where(self, step: int) -> Any:
+        """Which part of the data the mini-batch of a step is."""
+        return self.stream.where(self.batch_size, *self.locate(step), *self.words)
+
+    def resets(self, step: int) -> bool:
+        """Whether what is carried begins anew with the mini-batch of a step."""
+        return self.stream.resets(self.locate(step)[1])

@@ -1,0 +1,270 @@
+"""What is to be learnt: where the data comes from, what a network reads and gives, what it is judged by.
+
+Everything above this floor carries batches and outputs from here to there and looks into neither. So whatever can say
+what stands here can be searched for: image classification, language, detection, several tasks at once.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from naslab.errors import DataError, SpecError, among, unknown
+from naslab.quantities import Quantity
+from naslab.tasks.metrics import Metric
+from naslab.tasks.signature import Signature
+from naslab.tasks.streams import Stream
+
+LOSS = "loss"
+
+
+class Task(ABC):
+    """A task. Batches and outputs are trees of tensors (`naslab.trees`) whose meaning only the task knows.
+
+    A class of your own says `signature`, `parts`, `stream`, `batch`, `loss`, `metrics`, `objective`, `spec` and
+    `fingerprint`; the rest has defaults. Runs find it again by its attribute `name`, or the name of the class.
+    """
+
+    name: str
+    units: ClassVar[str] = "examples"
+    """What `size` counts, for people: "images", "tokens"."""
+    augmentation: Any = None
+    """Random changes to training batches, with a `draw` and an `apply` of its own; None where there are none."""
+    notes: tuple[str, ...] = ()
+    """What should be said wherever a result is shown, or was found when the data was read."""
+
+    # --- what a task must say ----------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def signature(self) -> Signature:
+        """What a network is given, and what its heads give."""
+
+    @abstractmethod
+    def parts(self, seed: int, fraction: float = 0.5) -> tuple[Stream, Stream]:
+        """Two disjoint streams: for the weights, and for the architecture. A task with validation data of its own gives
+        that as the second, whatever the fraction.
+        """
+
+    @abstractmethod
+    def stream(self, split: str) -> Stream:
+        """All of a split: "train", "valid" where the data has its own, "test"."""
+
+    @abstractmethod
+    def batch(
+        self,
+        where: Any,
+        *,
+        split: str = "train",
+        augment: torch.Generator | None = None,
+        device: str | torch.device = "cpu",
+        rows: slice = slice(None),
+        view: Any = None,
+    ) -> Any:
+        """A mini-batch.
+
+        Args:
+            where: which part of the data, from a `Stream`.
+            split: of that stream.
+            augment: what random changes are drawn from; None: the data as it is.
+            device: where the tensors go.
+            rows: which rows of the mini-batch to make. What is random is drawn for all of it, so that processes which
+                share out a mini-batch see the same data as one process that keeps it.
+            view: what an architecture asks of its data, such as a resolution; None: nothing.
+        """
+
+    @abstractmethod
+    def loss(self, outputs: Any, batch: Any, *, smoothing: float = 0.0) -> Tensor:
+        """What weights and architecture go down by: a scalar, the mean over what `size` counts."""
+
+    @abstractmethod
+    def metrics(self) -> Mapping[str, Metric]:
+        """Name -> what is measured of outputs. The loss is always among them."""
+
+    @property
+    @abstractmethod
+    def objective(self) -> str:
+        """Name of the metric that is the fitness of an architecture."""
+
+    @abstractmethod
+    def spec(self) -> dict[str, Any]:
+        """JSON from which `naslab.tasks.from_spec` makes this task again, with "task" and "fingerprint" in it."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hex checksum: the same for the same data, judged in the same way."""
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Self:
+        """The task that `spec` describes, for data that can be found again."""
+        raise DataError(
+            f"the data of the task {spec.get('task')!r} is not kept in a run: make the task again and hand it over, "
+            "Search.open(path, task=...)"
+        )
+
+    # --- what has a default ------------------------------------------------------------------------
+
+    @property
+    def splits(self) -> Mapping[str, int]:
+        """Split -> how much there is of it (`units`)."""
+        found = {}
+        for split in ("train", "valid", "test"):
+            try:
+                found[split] = len(self.stream(split))
+            except DataError:
+                continue
+        return found
+
+    @property
+    def reward(self) -> str:
+        """What a controller is paid by, of one mini-batch: a metric, or "-" and one that is to be small."""
+        metric = self.metrics()[self.objective]
+        if metric.every == "batch":
+            return self.objective if metric.direction == "max" else f"-{self.objective}"
+        return f"-{LOSS}"
+
+    def inputs(self, batch: Any, carry: Any = None) -> Any:
+        """What the network is called with.
+
+        Args:
+            batch: from `batch`.
+            carry: what `carry` gave after the mini-batch before this one of the same stream; None at its beginning.
+        """
+        return batch[0]
+
+    def carry(self, outputs: Any) -> Any:
+        """What the next mini-batch of this stream begins with: detached tensors in tuples, lists or dictionaries, or
+        None.
+        """
+        return None
+
+    def example(self, count: int, *, device: str | torch.device = "cpu", view: Any = None) -> Any:
+        """A mini-batch like any other, for measuring memory and time and for tracing."""
+        stream = self.stream("train")
+        where = next(iter(stream.sweep(min(count, len(stream)))))
+        return self.batch(where, split=stream.split, device=device, view=view)
+
+    def size(self, batch: Any) -> int:
+        """How much is in a mini-batch: its weight in every mean."""
+        from naslab.trees import tensors
+
+        return len(tensors(batch)[0])
+
+    def nominal_size(self, batch_size: int) -> int:
+        """The `size` of an ordinary mini-batch; a learning rate may be scaled by what a shorter one lacks."""
+        return batch_size
+
+    def regularisation(self, outputs: Any, batch: Any) -> Tensor | None:
+        """What the step of the weights alone goes down by beside the loss; None for nothing."""
+        return None
+
+    def predict(self, network: nn.Module, batch: Any) -> Any:
+        """What people want to see of a network: boxes, sentences. By default its outputs."""
+        return network(self.inputs(batch))
+
+    def distance(self, outputs: Any, teacher: Any, batch: Any) -> Tensor:
+        """How far outputs are from those of a teacher, for distillation."""
+        raise SpecError(f"the task {self.name!r} has no distance between outputs, and so no distillation")
+
+    def check_outputs(self, outputs: Any, batch: Any) -> None:
+        """`SpecError` if a network's outputs cannot be judged; it says what was expected. By default nothing is."""
+        return None
+
+    def with_auxiliary(self, outputs: Any) -> tuple[Any, Any]:
+        """Outputs, and those of an auxiliary head that a network may give in training; None where there is none."""
+        return outputs, None
+
+    def augmented(self, **changes: Any) -> Self:
+        """The same data, augmented in another way."""
+        raise SpecError(f"the task {self.name!r} has no augmentation to change")
+
+    # --- what follows --------------------------------------------------------------------------------
+
+    @property
+    def quantities(self) -> dict[str, Quantity]:
+        """Name of each metric -> its direction and unit."""
+        return {name: metric.quantity for name, metric in self.metrics().items()}
+
+    def measured(self, outputs: Any, batch: Any) -> dict[str, float]:
+        """The metrics that make sense of one mini-batch."""
+        return {name: one.of(outputs, batch) for name, one in self.metrics().items() if one.every == "batch"}
+
+    def reward_of(self, outputs: Any, batch: Any) -> float:
+        """What a controller is paid for a mini-batch; more is better."""
+        sign, name = (-1.0, self.reward[1:]) if self.reward.startswith("-") else (1.0, self.reward)
+        return sign * self.metrics()[name].of(outputs, batch)
+
+    def fitness_of(self, value: float) -> float:
+        """The objective's value as a fitness: more is better."""
+        return value if self.metrics()[self.objective].direction == "max" else -value
+
+
+def check_task(task: Any, who: str) -> Task:
+    """The task, if it is one that makes sense; the error says what was expected.
+
+    Raises:
+        SpecError: it is no task, its objective is no metric, or an example does not match its signature.
+    """
+    if not isinstance(task, Task):
+        raise SpecError(
+            f"{who} needs a task, such as nl.tasks.FashionMNIST(), or one of your own that extends nl.tasks.Task; not "
+            f"{task!r:.100}"
+        )
+    metrics = task.metrics()
+    if LOSS not in metrics:
+        raise SpecError(f"the metrics of the task {task.name!r} lack the loss; it has {', '.join(metrics) or 'none'}")
+    for name, metric in metrics.items():
+        if not isinstance(metric, Metric):
+            raise SpecError(
+                f"the metric {name!r} of the task {task.name!r} is no naslab.tasks.metrics.Metric, which has a "
+                f"direction; it is {metric!r:.100}"
+            )
+    for what, name in (("objective", task.objective), ("reward", task.reward.removeprefix("-"))):
+        if not among(name, metrics):
+            raise SpecError(f"the {what} of the task {task.name!r}: {unknown('metric', name, metrics)}")
+    if metrics[task.reward.removeprefix("-")].every != "batch":
+        raise SpecError(
+            f"the reward of the task {task.name!r} is {task.reward!r}, which makes no sense of one mini-batch; take "
+            f"'-{LOSS}'"
+        )
+    return task
+
+
+def check_example(task: Task) -> None:
+    """`SpecError` if an example of a task does not match its signature."""
+    inputs, expected = task.inputs(task.example(1)), task.signature.inputs
+    given = _first_tensors(inputs)
+    fields = expected if isinstance(expected, Mapping) else {"": expected}
+    if isinstance(expected, Mapping):
+        if not isinstance(inputs, Mapping) or set(inputs) != set(expected):
+            came = sorted(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
+            raise SpecError(
+                f"the signature of the task {task.name!r} promises the inputs {', '.join(expected)}, and its example "
+                f"has {came}"
+            )
+        given = inputs
+    for name, field in fields.items():
+        tensor = given.get(name)
+        what = f"input {name!r}" if name else "input"
+        if not isinstance(tensor, Tensor):
+            raise SpecError(f"the {what} of the task {task.name!r} is {type(tensor).__name__}, and no tensor")
+        shape, dtype = tuple(tensor.shape[1:]), str(tensor.dtype).removeprefix("torch.")
+        fits = len(shape) == len(field.shape) and all(
+            wanted is None or wanted == size for wanted, size in zip(field.shape, shape, strict=False)
+        )
+        largest = int(tensor.max()) if field.vocabulary is not None and tensor.numel() else -math.inf
+        if not fits or dtype != field.dtype or largest >= (field.vocabulary or math.inf):
+            raise SpecError(
+                f"the signature of the task {task.name!r} promises an {what} of {field} for each example, and the "
+                f"first one is {list(shape)} {dtype}{'' if largest == -math.inf else f' up to {largest}'}"
+            )
+
+
+def _first_tensors(inputs: Any) -> dict[str, Any]:
+    """A network may be called with more than the input itself: a carried state, the name of a head."""
+    return {"": inputs[0] if isinstance(inputs, tuple | list) and inputs else inputs}

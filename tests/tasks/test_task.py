@@ -1,0 +1,182 @@
+"""The contract of tasks: metrics that add up, streams as functions of the step, trees that nobody looks into."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import naslab as nl
+from naslab import trees
+from naslab.errors import DataError, SpecError
+from naslab.tasks.metrics import Collected, Measurement, Ratio, Torchmetric
+from naslab.tasks.order import batch_indices, epoch_length
+from naslab.tasks.signature import Field, Head, Signature, signature_of
+from naslab.tasks.streams import Exchangeable, Stream, Timetable
+from naslab.tasks.task import check_example, check_task
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return nl.tasks.Digits()
+
+
+def test_an_image_task_keeps_its_contract(digits):
+    assert check_task(digits, "a search") is digits
+    check_example(digits)
+    assert digits.signature == Signature(Field((1, 8, 8)), {"logits": Head("vector", 10)})
+    assert dict(digits.splits) == {"train": 1438, "test": 359}
+    x, y = batch = digits.batch(torch.arange(7))
+    logits = torch.randn(7, 10, generator=torch.Generator().manual_seed(0))
+    found = digits.measured(logits, batch)
+    assert found == {"loss": float(digits.loss(logits, y)), "accuracy": float((logits.argmax(1) == y).sum()) / 7}
+    assert digits.reward_of(logits, batch) == found["accuracy"]
+    assert digits.inputs(batch) is x
+    assert digits.carry(logits) is None
+    assert digits.size(batch) == 7
+    assert digits.quantities["accuracy"].text(0.5) == "50.0 %"
+    assert digits.quantities["loss"].direction == "min"
+
+
+def test_a_logit_that_is_not_finite_is_not_right(digits):
+    batch = digits.batch(torch.arange(3))
+    y = batch[1]
+    logits = torch.nn.functional.one_hot(y, 10).float()
+    logits[1, 0] = math.nan
+    assert digits.measured(logits, batch)["accuracy"] == 2 / 3
+
+
+def test_a_stream_of_examples_goes_as_the_order_does():
+    indices = torch.arange(100, 137)
+    stream = Exchangeable(indices)
+    timetable = Timetable(stream, 8, 3, "weights")
+    for step in (0, 3, 4, 11, 40):
+        assert torch.equal(timetable.where(step), batch_indices(indices, 8, step, 3, "weights"))
+        assert timetable.locate(step) == divmod(step, epoch_length(37, 8))
+    assert [step for step in range(12) if timetable.ends_epoch(step)] == [3, 7, 11]
+    assert timetable.total(5) == 20
+    assert timetable.total(0) == 0
+    assert torch.equal(torch.cat(list(stream.sweep(8))), indices)
+
+
+class Uneven(Stream):
+    """Passes of 2, 3, 2, 3, ... mini-batches."""
+
+    split = "train"
+
+    def __len__(self):
+        return 10
+
+    def steps(self, batch_size, epoch, *words):
+        return 2 + epoch % 2
+
+    def where(self, batch_size, epoch, position, *words):
+        return epoch, position
+
+    def sweep(self, batch_size):
+        yield 0, 0
+
+
+def test_passes_may_have_different_lengths():
+    timetable = Timetable(Uneven(), 1)
+    assert [timetable.where(step) for step in range(7)] == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]
+    assert [step for step in range(10) if timetable.resets(step)] == [0, 2, 5, 7]
+    assert [step for step in range(10) if timetable.ends_epoch(step)] == [1, 4, 6, 9]
+    assert Timetable(Uneven(), 1).total(4) == 10
+
+
+def test_a_perplexity_is_no_mean_of_perplexities():
+    metric = Ratio(lambda nats, tokens: (nats, tokens), then=math.exp, direction="min")
+    measurement = Measurement({"perplexity": metric})
+    for nats, tokens in ((10.0, 5), (300.0, 100)):
+        measurement.update(nats, tokens)
+    assert measurement.compute() == {"perplexity": math.exp(310 / 105)}
+    others = [Measurement({"perplexity": metric}) for _ in range(2)]
+    others[0].update(10.0, 5)
+    others[1].update(300.0, 100)
+    together = Measurement({"perplexity": metric})
+    together.merge(one.states for one in others)
+    assert together.compute() == measurement.compute()
+    assert Ratio(lambda a, b: (a, b), then=math.exp, direction="min").of(1e6, 1) == math.inf
+
+
+def test_a_metric_that_is_no_mean_sees_everything():
+    median = Collected(
+        lambda outputs, batch: outputs, lambda seen: sorted(n for part in seen for n in part)[2], direction="min"
+    )
+    measurement = Measurement({"median": median})
+    for part in ([5, 1], [4], [2, 3]):
+        measurement.update(part, None)
+    assert measurement.compute() == {"median": 3.0}
+    assert Measurement({"median": median}, every="batch").compute() == {}
+
+
+def test_a_foreign_metric_says_its_direction():
+    class Largest:
+        higher_is_better = True
+
+        def __init__(self):
+            self.seen = []
+
+        def update(self, value):
+            self.seen.append(value)
+
+        def compute(self):
+            return torch.tensor(max(self.seen))
+
+    metric = Torchmetric(Largest, lambda outputs, batch: (outputs,))
+    assert metric.direction == "max"
+    assert metric.compute(metric.merge([metric.update(None, 1.0, 0), metric.update(None, 7.0, 0)])) == 7.0
+    with pytest.raises(SpecError, match="does not say whether higher is better"):
+        Torchmetric(lambda: object(), lambda outputs, batch: ())
+
+
+@pytest.mark.parametrize("direction", [None, "higher", "", 1])
+def test_a_direction_is_never_guessed(direction):
+    with pytest.raises(SpecError, match="direction"):
+        Ratio(lambda a, b: (0, 1), direction=direction)
+
+
+def test_trees_are_taken_apart_and_put_together():
+    tree = {"a": (torch.ones(2), None), "b": [torch.arange(3)]}
+    structure, leaves = trees.packed(tree)
+    again = trees.unpacked(structure, leaves)
+    assert trees.alike(tree, again, tolerance=0)
+    assert again["a"][1] is None
+    assert again["b"][0].data_ptr() != tree["b"][0].data_ptr()
+    assert trees.packed(None) == ("null", {})
+    assert not trees.alike(tree, {"a": (torch.ones(2), None), "b": [torch.arange(4)]}, tolerance=1)
+    with pytest.raises(SpecError, match="tensors in tuples"):
+        trees.packed({"a": object()})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Field((3, 0)), "1 up"),
+        (lambda: Field((3,), "float16"), "unknown dtype"),
+        (lambda: Head("image", 3), "what a head reads"),
+        (lambda: Signature(Field((3,)), {}), "at least one head"),
+        (lambda: signature_of(object()), "has a signature"),
+        (lambda: Signature(Field((3,)), {"a": Head("vector", 2), "b": Head("vector", 3)}).head, "wants several: a, b"),
+    ],
+)
+def test_a_signature_refuses_nonsense(make, message):
+    with pytest.raises(SpecError, match=message):
+        make()
+
+
+def test_a_task_that_breaks_its_promise_is_named(digits):
+    class Liar(nl.tasks.Images):
+        @property
+        def signature(self):
+            return Signature(Field((3, 8, 8)), {"logits": Head("vector", 10)})
+
+    liar = Liar("liar", digits.train, digits.test, digits.class_names)
+    with pytest.raises(SpecError, match=r"promises an input of \[3, 8, 8\] float32.*first one is \[1, 8, 8\]"):
+        check_example(liar)
+    with pytest.raises(SpecError, match="needs a task"):
+        check_task(digits.train, "a search")
+    with pytest.raises(DataError, match="unknown split"):
+        digits.stream("valid")
