@@ -1,0 +1,167 @@
+"""Tokens of a text and their numbers: characters, or words as language models count them.
+
+Words are split at blanks, and every line, a blank one too, ends with the token `<eos>`; the vocabulary is that of all
+splits together. This is how the published perplexities on Penn Treebank and WikiText are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from naslab.errors import DataError, among, unknown, whole
+
+UNITS = ("characters", "words")
+END = "<eos>"
+"""Token at the end of a line of words."""
+UNKNOWN = "<unk>"
+"""Token that stands for every token that is not in the vocabulary."""
+SHOWN = 5
+"""Unknown tokens that an error names."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens of a text; the number of a token is its place among them."""
+
+    tokens: tuple[str, ...]
+    unit: str
+    """ "characters" or "words"."""
+
+    def __post_init__(self) -> None:
+        checked_unit(self.unit)
+        if len(self.tokens) < 2:
+            raise DataError(
+                f"a text of {len(self.tokens)} different {self.unit} has nothing to predict; give one of at least two"
+            )
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __repr__(self) -> str:
+        return f"<Vocabulary: {len(self):,} {self.unit}>"
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Number of each token."""
+        return {token: number for number, token in enumerate(self.tokens)}
+
+    @property
+    def unknown(self) -> int | None:
+        """Number of `<unk>`, if the vocabulary has it."""
+        return self.index.get(UNKNOWN)
+
+    def encode(self, text: str) -> np.ndarray:
+        """[N] int64: the numbers of a text's tokens. Words get `<eos>` for every line break.
+
+        Raises:
+            DataError: a token is not in the vocabulary, and the vocabulary has no `<unk>` to stand for it.
+        """
+        if not isinstance(text, str):
+            raise DataError(f"a text to encode is a string, not {type(text).__name__}")
+        if self.unit == "words":
+            lines = [line.split() for line in text.split("\n")]
+            tokens: Sequence[str] = [token for line in lines for token in (*line, END)][:-1]
+        else:
+            tokens = text
+        if self.unknown is None and (strange := [token for token in dict.fromkeys(tokens) if token not in self.index]):
+            raise DataError(
+                f"{len(strange)} of the {self.unit} are not among the {len(self)} of the vocabulary: "
+                f"{', '.join(map(repr, strange[:SHOWN]))}{', ...' if len(strange) > SHOWN else ''}; leave them out, or "
+                f"limit the vocabulary (vocabulary={len(self) - 1}), so that it has {UNKNOWN!r} for the rest"
+            )
+        numbers = (self.index.get(token, self.unknown) for token in tokens)
+        return np.fromiter(numbers, np.int64, count=len(tokens))  # type: ignore[arg-type]  # None was refused above
+
+    def decode(self, numbers: Iterable[int]) -> str:
+        """The text of tokens by their numbers: `<eos>` is a line break, words stand apart by blanks."""
+        tokens = [self.tokens[whole("the number of a token", n, 0, len(self) - 1, error=DataError)] for n in numbers]
+        if self.unit == "characters":
+            return "".join(tokens)
+        text = " ".join("\n" if token == END else token for token in tokens)
+        return text.replace(" \n", "\n").replace("\n ", "\n")
+
+
+class Tokenised(NamedTuple):
+    """Texts as the numbers of their tokens."""
+
+    vocabulary: Vocabulary
+    numbers: dict[str, np.ndarray]
+    """Name of each text -> [N] int32."""
+
+
+def tokenise(texts: Mapping[str, str], unit: str) -> Tokenised:
+    """Number the tokens of texts, in the order in which they appear first.
+
+    Args:
+        texts: by name, for instance "train"; the vocabulary is that of all of them.
+        unit: "characters" or "words".
+    """
+    checked_unit(unit)
+    index: dict[str, int] = {}
+    number = _characters if unit == "characters" else _words
+    numbers = {}
+    for name, text in texts.items():
+        if not (text if unit == "characters" else text.strip()):
+            raise DataError(f"the {name} text has no {unit}: it is empty; give a text")
+        numbers[name] = number(text, index)
+    return Tokenised(Vocabulary(tuple(index), unit), numbers)
+
+
+def limited(found: Tokenised, most: int | None) -> Tokenised:
+    """The same texts with the most frequent tokens alone; `<unk>` stands for all others.
+
+    Args:
+        most: tokens of the vocabulary, `<unk>` and the `<eos>` of words among them; None: all.
+    """
+    if most is None:
+        return found
+    vocabulary, most = found.vocabulary, whole("vocabulary", most, 3, error=DataError)
+    if most >= len(vocabulary):
+        return found
+    counts = sum(np.bincount(numbers, minlength=len(vocabulary)) for numbers in found.numbers.values())
+    always = {UNKNOWN, END} if vocabulary.unit == "words" else {UNKNOWN}
+    by_count = [vocabulary.tokens[n] for n in np.argsort(-np.asarray(counts), kind="stable")]  # ties: the earlier one
+    kept = {*always, *[token for token in by_count if token not in always][: most - len(always)]}
+    tokens = tuple(token for token in dict.fromkeys((*vocabulary.tokens, UNKNOWN)) if token in kept)
+    fewer = Vocabulary(tokens, vocabulary.unit)
+    unknown_number = fewer.index[UNKNOWN]
+    renumbered = np.array([fewer.index.get(token, unknown_number) for token in vocabulary.tokens], np.int32)
+    return Tokenised(fewer, {name: renumbered[numbers] for name, numbers in found.numbers.items()})
+
+
+def checked_unit(unit: object) -> str:
+    """The unit, if it is one of `UNITS`; else `DataError`."""
+    if not among(unit, UNITS):
+        raise DataError(unknown("unit", unit, UNITS))
+    return str(unit)
+
+
+def _characters(text: str, index: dict[str, int]) -> np.ndarray:
+    codes = np.frombuffer(text.encode("utf-32-le"), np.dtype("<u4"))
+    for character in dict.fromkeys(text):
+        index.setdefault(character, len(index))
+    table = np.zeros(int(codes.max()) + 1, np.int32)
+    for character, number in index.items():
+        if ord(character) < len(table):
+            table[ord(character)] = number
+    return table[codes]
+
+
+def _words(text: str, index: dict[str, int]) -> np.ndarray:
+    numbers: list[np.ndarray] = []
+    lines = text.split("\n")  # splitlines() would end lines at form feeds and a dozen other characters, too
+    if not lines[-1]:
+        lines.pop()
+    size = 10_000  # lines at a time: Python's numbers of 100 million words would take gigabytes
+    for start in range(0, len(lines), size):
+        found: list[int] = []
+        for line in lines[start : start + size]:
+            found += [index.setdefault(word, len(index)) for word in line.split()]
+            found.append(index.setdefault(END, len(index)))
+        numbers.append(np.array(found, np.int32))
+    return np.concatenate(numbers)
