@@ -26,6 +26,10 @@ class DataError(NaslabError, ValueError):
     """The data cannot be learnt from as given."""
 
 
+class MetricMissing(NaslabError, AttributeError):
+    """A step does not have the metric that was asked for: its task has no accuracy, say."""
+
+
 class Diverged(NaslabError, ArithmeticError):
     """A loss, gradient or architecture weight is no longer finite; the step was not kept."""
 

@@ -18,8 +18,8 @@ from safetensors.numpy import save as save_arrays
 
 from naslab.architecture import Architecture
 from naslab.directions import FITNESS, Objective, as_objectives
-from naslab.errors import SpecError, unknown
-from naslab.immutable import FrozenDict
+from naslab.errors import MetricMissing, SpecError, unknown
+from naslab.immutable import FrozenDict, frozen_json
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,57 +63,110 @@ def _read_only(arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SupernetStep(Event):
-    """One step of a search with shared weights: a mini-batch of each half of the training data."""
+class _Steered(Event):
+    """A step, with the settings that were in force during it."""
 
-    kind = "supernet_step"
-    epoch: int
-    """Epoch that the step belongs to, from 0."""
-    train_loss: float
-    """Cross-entropy on the mini-batch that moved the weights, before the step."""
-    train_accuracy: float
-    """On the same mini-batch, in [0, 1]."""
-    valid_loss: float
-    """Cross-entropy on the mini-batch that moved the architecture, before the step."""
-    valid_accuracy: float
-    probabilities: Mapping[str, np.ndarray]
-    """For each part (for instance `"normal"`): [E, O] float32, one distribution an edge, after the step."""
-    best: Architecture
-    """What would be derived now."""
-    entropy: float
-    """Mean over edges of the entropy of the distribution, in nats; log(O) when nothing is chosen yet."""
-    skip_count: int
-    """Skip connections in `best`, over all parts."""
-    discretisation_gap: float
-    """Validation loss of `best` with the shared weights, less that of the mixture, on the same mini-batch."""
-    rates: Mapping[str, float]
-    """The knobs in force during the step, for instance the learning rates."""
+    settings: Mapping[str, Any]
+    """Name -> value, as JSON: the learning rates, for instance, or a mask of forbidden operations."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "probabilities", _read_only(self.probabilities))
-        object.__setattr__(self, "rates", FrozenDict(self.rates))
+        object.__setattr__(self, "settings", frozen_json("settings", dict(self.settings)))
+
+    @property
+    def knobs(self) -> Mapping[str, Any]:
+        """The settings, by an earlier name."""
+        return self.settings
+
+    @property
+    def rates(self) -> Mapping[str, Any]:
+        """The settings, by an earlier name."""
+        return self.settings
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ChildTrained(Event):
+class _Trained(_Steered):
+    """A step that moved shared weights by a mini-batch."""
+
+    epoch: int
+    """Epoch that the step belongs to, from 0."""
+    metrics: Mapping[str, float]
+    """What was computed on the way, in the order of the names: the metrics of the task under `train/` and `valid/`
+    (`train/loss`, `valid/accuracy`, each before the step), and the searcher's own. What each is measured in, and
+    whether more or less of it is better, the searcher says (`Driven.metrics`), and the run folder keeps."""
+    best: Architecture
+    """What would be derived now."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        found = {name: float(self.metrics[name]) for name in sorted(self.metrics)}
+        object.__setattr__(self, "metrics", FrozenDict(found))
+
+    def _metric(self, name: str) -> float:
+        if name not in self.metrics:
+            raise MetricMissing(
+                f"step {self.step} ({self.kind}) has no metric {name!r}: the task or the searcher measures none; "
+                f"there are {', '.join(self.metrics) or 'none'}"
+            )
+        return self.metrics[name]
+
+    @property
+    def train_loss(self) -> float:
+        """On the mini-batch that moved the weights, before the step. Like each of these, `MetricMissing` (which is an
+        `AttributeError`) where the step has no such metric.
+        """
+        return self._metric("train/loss")
+
+    @property
+    def train_accuracy(self) -> float:
+        """On the same mini-batch, in [0, 1]."""
+        return self._metric("train/accuracy")
+
+    @property
+    def valid_loss(self) -> float:
+        """On the mini-batch that moved the architecture, before the step."""
+        return self._metric("valid/loss")
+
+    @property
+    def valid_accuracy(self) -> float:
+        """On the same mini-batch, in [0, 1]."""
+        return self._metric("valid/accuracy")
+
+    @property
+    def entropy(self) -> float:
+        """Mean over edges of the entropy of the distribution, in nats; log(O) when nothing is chosen yet."""
+        return self._metric("entropy")
+
+    @property
+    def skip_count(self) -> int:
+        """Skip connections in `best`, over all parts."""
+        return int(self._metric("count/skip_connect"))
+
+    @property
+    def discretisation_gap(self) -> float:
+        """Validation loss of `best` with the shared weights, less that of the mixture, on the same mini-batch."""
+        return self._metric("discretisation_gap")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SupernetStep(_Trained):
+    """One step of a search with shared weights: a mini-batch of each half of the training data."""
+
+    kind = "supernet_step"
+    probabilities: Mapping[str, np.ndarray]
+    """For each part (for instance `"normal"`): [E, O] float32, one distribution an edge, after the step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "probabilities", _read_only(self.probabilities))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChildTrained(_Trained):
     """One step of the shared weights by a single sampled child: a training mini-batch. Nothing was judged."""
 
     kind = "child_trained"
-    epoch: int
-    """Epoch that the step belongs to, from 0."""
     architecture: Architecture
     """The child, whose weights alone were moved."""
-    train_loss: float
-    """Cross-entropy on the mini-batch, before the step."""
-    train_accuracy: float
-    """On the same mini-batch, in [0, 1]."""
-    best: Architecture
-    """What would be derived now."""
-    knobs: Mapping[str, float]
-    """The knobs in force during the step."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "knobs", FrozenDict(self.knobs))
 
 
 def _measure(event: Evaluated | Raced) -> None:
@@ -126,7 +179,7 @@ def _measure(event: Evaluated | Raced) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Evaluated(Event):
+class Evaluated(_Steered):
     """One step of a search that evaluates a candidate a step."""
 
     kind = "evaluated"
@@ -147,8 +200,6 @@ class Evaluated(Event):
     best: Architecture | None
     """The fittest so far, this one included; None while all have failed."""
     best_fitness: float | None
-    knobs: Mapping[str, float]
-    """The knobs in force when it was proposed."""
     fidelity: float | None = None
     """How much training the candidate has had in all, in epochs; None: as the estimator saw fit."""
     candidate: int | None = None
@@ -169,9 +220,10 @@ class Evaluated(Event):
     estimator, which stand in the spec of the search."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "parents", tuple(self.parents))
         _measure(self)
-        for name in ("knobs", "figures", "details"):
+        for name in ("figures", "details"):
             object.__setattr__(self, name, FrozenDict(getattr(self, name)))
         object.__setattr__(self, "probabilities", _read_only(self.probabilities))
 
@@ -205,12 +257,51 @@ class Raced(Event):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Changed(Event):
-    """Someone turned a knob. `step` is the first step on which the new value acts."""
+    """Someone changed a setting. `step` is the first step on which the new value acts."""
 
     kind = "changed"
     name: str
-    old: float
-    new: float
+    old: Any
+    """The whole value until then, as JSON: a number, a word, for a mask a dictionary of lists."""
+    new: Any
+    """The whole value from then on. It replaces the old one, and is never merged with it."""
+
+    def __post_init__(self) -> None:
+        for name in ("old", "new"):
+            object.__setattr__(self, name, frozen_json(name, getattr(self, name)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Acted(Event):
+    """Someone did something that happens once, for instance nudged an alpha. `step` is the first step after it."""
+
+    kind = "acted"
+    name: str
+    """Of the act."""
+    arguments: Mapping[str, Any]
+    """What it was told, as JSON."""
+    before: Any
+    """What it changed, as it was before, as JSON: what its inverse needs."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arguments", frozen_json("arguments", dict(self.arguments)))
+        object.__setattr__(self, "before", frozen_json("before", self.before))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Phase(Event):
+    """A part of a search begins that is unlike the one before: the end of a warm-up, a space that has shrunk.
+
+    `step` is its first step.
+    """
+
+    kind = "phase"
+    name: str
+    settings: Mapping[str, Any]
+    """What it is searched with from now on, as JSON."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", frozen_json("settings", dict(self.settings)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -280,17 +371,47 @@ class Recovered(Event):
 
 
 EVENTS: dict[str, type[Event]] = {
-    event.kind: event for event in (SupernetStep, ChildTrained, Evaluated, Changed, Measured, Raced, Ranked, Recovered)
+    event.kind: event
+    for event in (SupernetStep, ChildTrained, Evaluated, Changed, Acted, Phase, Measured, Raced, Ranked, Recovered)
 }
+
+_METRICS_OF_FORMAT_1 = {
+    "train_loss": "train/loss",
+    "train_accuracy": "train/accuracy",
+    "valid_loss": "valid/loss",
+    "valid_accuracy": "valid/accuracy",
+    "entropy": "entropy",
+    "skip_count": "count/skip_connect",
+    "discretisation_gap": "discretisation_gap",
+}
+"""Fields that were once a field each -> the metric that each is now."""
+_FIELDS_OF_FORMAT_1 = {
+    "supernet_step": {*_METRICS_OF_FORMAT_1, "rates"},
+    "child_trained": {"train_loss", "train_accuracy", "knobs"},
+    "evaluated": {"knobs"},
+}
+"""Kind -> the fields of its records in format 1 that there are no more, all of which each of them has."""
+
+
+def _from_format_1(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a record of format 1 as they are called today; others as they are."""
+    earlier = _FIELDS_OF_FORMAT_1.get(kind, set())
+    if not earlier or not earlier <= fields.keys() or fields.keys() & {"metrics", "settings"}:
+        return fields
+    today = {name: value for name, value in fields.items() if name not in earlier}
+    today["settings"] = fields["rates" if "rates" in earlier else "knobs"]
+    if metrics := {_METRICS_OF_FORMAT_1[name]: fields[name] for name in earlier & _METRICS_OF_FORMAT_1.keys()}:
+        today["metrics"] = metrics
+    return today
 
 
 def from_record(kind: str, text: str, blob: bytes) -> Event:
-    """The event that `to_record` took apart. Raises `SpecError` on anything else."""
+    """The event that `to_record` took apart, of this format or an earlier one. Raises `SpecError` on anything else."""
     if kind not in EVENTS:
         raise SpecError(unknown("event", kind, EVENTS))
     event = EVENTS[kind]
     try:
-        fields: dict[str, Any] = json.loads(text)
+        fields: dict[str, Any] = _from_format_1(kind, json.loads(text))
         for name, array in (load_arrays(blob) if blob else {}).items():
             field, _, key = name.partition("/")
             fields.setdefault(field, {})[key] = array

@@ -13,6 +13,8 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+from naslab.errors import SpecError, plain
+
 K = TypeVar("K")
 V = TypeVar("V")
 _SCALARS = (float, int, str)
@@ -103,6 +105,30 @@ def frozen(value: Any) -> Any:
     if isinstance(value, list):
         return value if isinstance(value, FrozenList) else FrozenList(map(frozen, value))
     return value
+
+
+def frozen_json(name: str, value: Any) -> Any:
+    """The value as JSON would give it back, and frozen to the bottom: a tuple is a list, a number Python's own.
+
+    `SpecError` for what JSON does not know.
+    """
+    if type(value) in _SCALARS or value is None or isinstance(value, bool):
+        return value
+    if isinstance(value := plain(value), str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise SpecError(f"the keys of {name} must be words, as JSON has them, not {key!r:.100}")
+        return FrozenDict(
+            {key: part if type(part) in _SCALARS else frozen_json(key, part) for key, part in value.items()}
+        )
+    if isinstance(value, list | tuple):
+        return FrozenList(frozen_json(name, part) for part in value)
+    raise SpecError(
+        f"{name} must be what JSON can hold (numbers, words, lists, dictionaries), not {value!r:.100} "
+        f"({type(value).__name__})"
+    )
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -32,7 +32,7 @@ EVALUATED = Evaluated(
     message="",
     best=CELL,
     best_fitness=0.5,
-    knobs={"sample": 3.0},
+    settings={"sample": 3.0},
     figures={"parameters": 12.0},
     details={"hurdles": [0.25, 0.5], "entropy": 1.5},
     probabilities={"op": np.array([0.25, 0.75])},
@@ -40,16 +40,10 @@ EVALUATED = Evaluated(
 STEP = SupernetStep(
     step=1,
     epoch=0,
-    train_loss=1.0,
-    train_accuracy=0.5,
-    valid_loss=1.0,
-    valid_accuracy=0.5,
+    metrics={"train/loss": 1.0, "valid/loss": 1.0, "valid/accuracy": 0.5, "entropy": 0.6, "discretisation_gap": -0.5},
     probabilities={"normal": np.array([[0.25, 0.75], [0.5, 0.5]])},
     best=CELL,
-    entropy=0.6,
-    skip_count=1,
-    discretisation_gap=-0.5,
-    rates={"w_lr": 0.025},
+    settings={"w_lr": 0.025},
 )
 EPOCH = Epoch(epoch=1, learning_rate=0.1, train_loss=math.nan, train_accuracy=0.5, test_loss=1.0, test_accuracy=0.5)
 RECORDS = {
@@ -61,7 +55,7 @@ RECORDS = {
     ),
     "supernet step": STEP,
     "child trained": ChildTrained(
-        step=1, epoch=0, architecture=CELL, train_loss=1.0, train_accuracy=0.5, best=CELL, knobs={"w_lr": 0.1}
+        step=1, epoch=0, architecture=CELL, metrics={"train/loss": 1.0}, best=CELL, settings={"w_lr": 0.1}
     ),
     "evaluated": EVALUATED,
     "raced": Raced(
@@ -109,7 +103,14 @@ def test_a_record_can_be_taken_apart(record):
 @pytest.mark.parametrize("copied", [lambda r: r, copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))])
 def test_copies_cannot_be_changed_either(copied):
     event, step = copied(EVALUATED), copied(STEP)
-    for mapping in (event.figures, event.knobs, event.details, event.probabilities, step.probabilities, step.rates):
+    for mapping in (
+        event.figures,
+        event.settings,
+        event.details,
+        event.probabilities,
+        step.probabilities,
+        step.metrics,
+    ):
         assert isinstance(mapping, Mapping)
         name = next(iter(mapping))
         for change in (

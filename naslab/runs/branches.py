@@ -16,11 +16,13 @@ from itertools import groupby
 from typing import NamedTuple
 
 from naslab.errors import RunError, SpecError, unknown
-from naslab.events import EVENTS, Changed, Event, Measured, Ranked, Recovered, from_record
+from naslab.events import EVENTS, Acted, Changed, Event, Measured, Phase, Ranked, Recovered, from_record
 
-ASIDE = (Changed, Measured, Ranked, Recovered)
+ASIDE = (Changed, Acted, Phase, Measured, Ranked, Recovered)
 """Events that are said beside the steps; every other event *is* a step, one each."""
 ASIDE_KINDS = frozenset(event.kind for event in ASIDE)
+AHEAD_KINDS = frozenset(event.kind for event in (Changed, Acted, Phase))
+"""Those that are said before the step whose number they have."""
 
 REWOUND = "rewound"
 """Kind of the row that says that the run has gone back to its step."""
@@ -123,7 +125,7 @@ def branched(rows: Sequence[Record], before: tuple[int, str], *, since: int = 0)
 
 def _count(row: Record) -> int:
     """Steps done once a row is written."""
-    return row.step - 1 if row.kind == Changed.kind else row.step
+    return row.step - 1 if row.kind in AHEAD_KINDS else row.step
 
 
 def _check(rows: Iterable[Record]) -> None:
@@ -209,8 +211,7 @@ def _continued(branches: Sequence[_Branch], row: Record, group: Sequence[Record]
 
 
 def _knobs(row: Record) -> object:
-    event = row.event
-    found = getattr(event, "knobs", getattr(event, "rates", None))
+    found = getattr(row.event, "settings", None)
     return None if found is None else dict(found)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from naslab.errors import RunError, SnapshotDamaged
@@ -25,11 +26,8 @@ class Differs(RunError):
 
     def __init__(self, logged: Event, again: Event, start: int, run: Path | None) -> None:
         self.start = start
-        fields = [
-            field.name
-            for field in dataclasses.fields(logged)
-            if type(again) is not type(logged) or _text(logged, field.name) != _text(again, field.name)
-        ]
+        before, now = _told(logged), _told(again)
+        fields = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         self.what = f"step {logged.step} was done again and came out differently ({', '.join(fields)})"
         way = f"Search.open({str(run)!r}, strict=False)" if run else f"rewind({start})"
         super().__init__(
@@ -100,8 +98,13 @@ def _load(searcher: Driven, state: State, step: int) -> None:
         raise SnapshotDamaged(f"the snapshot of step {step} is of step {found!r:.20}")
 
 
-def _text(event: Event, field: str) -> str:
-    value = getattr(event, field)
-    if isinstance(value, Mapping):
-        return repr({key: getattr(item, "tolist", lambda item=item: item)() for key, item in value.items()})
-    return repr(value)
+def _told(event: Event) -> dict[str, str]:
+    """Every field, and every entry of those that are mappings, as a text that is another for another value."""
+    found = {"kind": event.kind}
+    for field in dataclasses.fields(event):
+        value = getattr(event, field.name)
+        entries = value.items() if isinstance(value, Mapping) else [(None, value)]
+        for key, item in entries:
+            name = field.name if key is None else f"{field.name}/{key}"
+            found[name] = repr(item.tolist() if isinstance(item, np.ndarray) else item)
+    return found

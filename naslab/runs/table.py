@@ -24,7 +24,7 @@ def flat(events: Iterable[Event], space: Space) -> list[dict[str, Scalar]]:
 
     - `alpha/normal/3/skip_connect`: softmax(alpha) of an operation, on the edge of that row of the cell;
     - `probabilities/<choice>/<option>`: with what probability a policy would take the option;
-    - `rates/w_lr`, `figures/parameters`, `parents/0`, ...
+    - `metrics/valid/loss`, `settings/w_lr`, `figures/parameters`, `parents/0`, ...
 
     An architecture is the text that its space writes (`space.format`), or else its choices as a JSON list.
     """

@@ -136,10 +136,12 @@ class Enas(WeightSharing):
             step=self._step,
             epoch=epoch,
             architecture=child,
-            train_loss=float(loss.detach()),
-            train_accuracy=self.task.accuracy(logits.detach(), labels),
+            metrics={
+                "train/loss": float(loss.detach()),
+                "train/accuracy": self.task.accuracy(logits.detach(), labels),
+            },
             best=self.best,
-            knobs=knobs,
+            settings=knobs,
         )
 
     def _reward_child(self, epoch: int, position: int) -> Evaluated:
@@ -166,7 +168,7 @@ class Enas(WeightSharing):
             message="",
             best=self.best,
             best_fitness=None if self._best is None else self._best[1],
-            knobs=knobs,
+            settings=knobs,
             candidate=self._step,
             details={
                 "reward": reward,

@@ -230,7 +230,7 @@ class Trials:
             message=outcome.message,
             best=best,
             best_fitness=best_fitness,
-            knobs=inforce,
+            settings=inforce,
         )
 
     def _judge_by(self, estimator: Any) -> None:

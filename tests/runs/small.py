@@ -69,16 +69,18 @@ class Small(SupernetSearcher):
         return SupernetStep(
             step=self._step,
             epoch=0,
-            train_loss=seen["train"][0],
-            train_accuracy=seen["train"][1],
-            valid_loss=seen["valid"][0],
-            valid_accuracy=seen["valid"][1],
+            metrics={
+                "train/loss": seen["train"][0],
+                "train/accuracy": seen["train"][1],
+                "valid/loss": seen["valid"][0],
+                "valid/accuracy": seen["valid"][1],
+                "entropy": float(-(probabilities * probabilities.log()).sum()),
+                "discretisation_gap": 0.0,
+                "count/skip_connect": 0,
+            },
             probabilities={"cell": probabilities.numpy()},
             best=self.best,
-            entropy=float(-(probabilities * probabilities.log()).sum()),
-            skip_count=0,
-            discretisation_gap=0.0,
-            rates=self._rates,
+            settings=self._rates,
         )
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:

@@ -47,7 +47,8 @@ def test_arrays_stand_under_the_names_of_their_axes(digits):
         event.probabilities["normal"][1, space.operations.index("skip_connect")]
     )
     assert sum(name.startswith("alpha/") for name in rows[0]) == 2 * 2 * len(space.operations)
-    assert rows[0]["rates/w_lr"] == event.rates["w_lr"]
+    assert rows[0]["settings/w_lr"] == event.settings["w_lr"]
+    assert rows[0]["metrics/valid/loss"] == event.valid_loss
     assert json.loads(rows[0]["best"]) == list(event.best.choices)
     assert not any(name.startswith("alpha/") for name in rows[1])
 

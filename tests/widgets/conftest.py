@@ -138,16 +138,18 @@ class TinySearch:
         return SupernetStep(
             step=step,
             epoch=step // 50,
-            train_loss=loss + noise[0],
-            valid_loss=loss * 1.1 + noise[1],
-            train_accuracy=float(np.clip(1 - loss / 2.6 + noise[2] / 2, 0, 1)),
-            valid_accuracy=float(np.clip(0.97 - loss / 2.6 + noise[3] / 2, 0, 1)),
+            metrics={
+                "train/loss": loss + noise[0],
+                "valid/loss": loss * 1.1 + noise[1],
+                "train/accuracy": float(np.clip(1 - loss / 2.6 + noise[2] / 2, 0, 1)),
+                "valid/accuracy": float(np.clip(0.97 - loss / 2.6 + noise[3] / 2, 0, 1)),
+                "entropy": float(-(mean * np.log(mean)).sum(axis=1).mean()),
+                "discretisation_gap": 0.4 * loss,
+                "count/skip_connect": sum("skip" in str(choice) for choice in best.choices),
+            },
             probabilities=probabilities,
             best=best,
-            entropy=float(-(mean * np.log(mean)).sum(axis=1).mean()),
-            skip_count=sum("skip" in str(choice) for choice in best.choices),
-            discretisation_gap=0.4 * loss,
-            rates=dict(self.rates),
+            settings=dict(self.rates),
         )
 
 
@@ -193,7 +195,7 @@ def evaluated():
             "message": "" if fitness is not None else "out of memory",
             "best": None,
             "best_fitness": fitness,
-            "knobs": {},
+            "settings": {},
             "candidate": number,
         }
         return Evaluated(step=step, fitness=fitness, **given | fields)

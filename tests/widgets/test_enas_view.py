@@ -73,7 +73,12 @@ def children(space, trained=True):
     """One that is trained and one that is judged, as any searcher with shared weights tells them."""
     first, second = (space.mutate(space.sample(rng), rng) for rng in map(nl.randomness.numpy_generator, (1, 2)))
     one = ChildTrained(
-        step=1, epoch=0, architecture=first, train_loss=2.5, train_accuracy=0.1, best=first, knobs={"w_lr": 0.1}
+        step=1,
+        epoch=0,
+        architecture=first,
+        metrics={"train/loss": 2.5, "train/accuracy": 0.1},
+        best=first,
+        settings={"w_lr": 0.1},
     )
     other = Evaluated(
         step=2,
@@ -86,7 +91,7 @@ def children(space, trained=True):
         message="",
         best=second,
         best_fitness=0.25,
-        knobs={},
+        settings={},
     )
     return (one, other) if trained else (other, dataclasses.replace(other, step=3))
 

@@ -39,10 +39,9 @@ def events(ranking):
                 step=step,
                 epoch=0,
                 architecture=best,
-                train_loss=1.0,
-                train_accuracy=0.5,
+                metrics={"train/loss": 1.0, "train/accuracy": 0.5},
                 best=best,
-                knobs={"w_lr": 0.1},
+                settings={"w_lr": 0.1},
             )
         )
     return told

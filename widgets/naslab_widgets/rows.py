@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,7 +50,9 @@ class RowFormat:
 
     def row(self, event: SupernetStep) -> np.ndarray:
         """[width] float64."""
-        return self._written(event.step, [getattr(event, name) for name in METRICS], event.best, event.probabilities)
+        return self._written(
+            event.step, [getattr(event, name, math.nan) for name in METRICS], event.best, event.probabilities
+        )
 
     def plain(self, step: int, figures: Sequence[float], best: Architecture | None) -> np.ndarray:
         """[width] float64 of a step that has no alphas: those of a cell that is certain, or of none."""

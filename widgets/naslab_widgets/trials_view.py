@@ -36,6 +36,8 @@ from naslab_widgets.wire import Log, Wire
 
 LISTED = 100
 """The table lists so many of the fittest and of the last trials."""
+CHILD_METRICS = {"train_loss": "train/loss", "train_accuracy": "train/accuracy"}
+"""Name of a chart -> the metric of a child's training that it shows."""
 SELDOM = 0.5
 """Seconds between two messages with what is dear: the table, the population."""
 KEPT_PICTURES = 64
@@ -314,5 +316,6 @@ class TrialsView(PageWidget):
 def _figures(event: Evaluated | ChildTrained) -> Mapping[str, Any]:
     """The searcher's own of a step."""
     if isinstance(event, ChildTrained):
-        return {"train_loss": event.train_loss, "train_accuracy": event.train_accuracy}
+        found = {name: event.metrics.get(metric) for name, metric in CHILD_METRICS.items()}
+        return {name: value for name, value in found.items() if value is not None}
     return event.details

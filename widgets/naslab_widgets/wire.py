@@ -8,11 +8,12 @@ here. Nothing is sent, and nothing waits, while nobody looks.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
 
-from naslab.events import Changed, Event, Measured, Recovered
+from naslab.events import Acted, Changed, Event, Measured, Phase, Recovered
 
 WINDOW = 15
 """Messages that may be on their way without an acknowledgement: 1.5 s of them, and the browser answers every 0.5 s."""
@@ -60,7 +61,7 @@ class Wire:
 
 
 class Log:
-    """The last lines below the pictures, and the steps at which a knob was turned."""
+    """The last lines below the pictures, and the steps at which somebody did something."""
 
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
@@ -69,14 +70,27 @@ class Log:
     def take(self, event: Event) -> None:
         """An event beside the steps; others say nothing here."""
         if isinstance(event, Changed):
-            text = f"{event.name}: {event.old:.4g} → {event.new:.4g}"
-            self.marks = [*self.marks[1 - MARKS :], [event.step, text]]
-            self.note(event.step, text)
+            self._mark(event.step, f"{event.name}: {_brief(event.old)} → {_brief(event.new)}")
+        elif isinstance(event, Acted):
+            told = ", ".join(f"{name}={_brief(value)}" for name, value in event.arguments.items())
+            self._mark(event.step, f"{event.name}({told})")
+        elif isinstance(event, Phase):
+            self._mark(event.step, event.name)
         elif isinstance(event, Measured):
             self.note(event.step, f"{event.name} = {event.value:.5g}")
         elif isinstance(event, Recovered):
             self.note(event.step, event.message)
 
+    def _mark(self, step: int, text: str) -> None:
+        self.marks = [*self.marks[1 - MARKS :], [step, text]]
+        self.note(step, text)
+
     def note(self, step: int, text: str, *, error: bool = False) -> None:
         """A line of its own."""
         self.lines = [*self.lines[1 - LOG_LINES :], {"step": step, "text": text[:500], "error": error}]
+
+
+def _brief(value: Any) -> str:
+    """A value of a setting in a line: four digits of a number, JSON of what is longer."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:.4g}" if number else value if isinstance(value, str) else json.dumps(value)

@@ -68,16 +68,18 @@ class Composed(Frame):
         return SupernetStep(
             step=self._step,
             epoch=epoch,
-            train_loss=float(self.task.loss(train_logits, train[1])),
-            train_accuracy=self.task.accuracy(train_logits, train[1]),
-            valid_loss=float(self.task.loss(valid_logits, valid[1])),
-            valid_accuracy=valid_accuracy,
+            metrics={
+                "train/loss": float(self.task.loss(train_logits, train[1])),
+                "train/accuracy": self.task.accuracy(train_logits, train[1]),
+                "valid/loss": float(self.task.loss(valid_logits, valid[1])),
+                "valid/accuracy": valid_accuracy,
+                "entropy": _mean_entropy(probabilities),
+                "discretisation_gap": gap,
+                "count/skip_connect": sum(value == "skip_connect" for value in best.choices),
+            },
             probabilities=probabilities,
             best=best,
-            entropy=_mean_entropy(probabilities),
-            skip_count=sum(value == "skip_connect" for value in best.choices),
-            discretisation_gap=gap,
-            rates=rates,
+            settings=rates,
         )
 
     def _alpha_step(self, train: Batch, valid: Batch, rates: Mapping[str, float]) -> tuple[Tensor, float]:

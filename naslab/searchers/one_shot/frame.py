@@ -90,10 +90,12 @@ class OneShot(WeightSharing):
             step=self._step,
             epoch=update // self._updates,
             architecture=path,
-            train_loss=float(loss.detach()),
-            train_accuracy=self.task.accuracy(logits.detach(), labels),
+            metrics={
+                "train/loss": float(loss.detach()),
+                "train/accuracy": self.task.accuracy(logits.detach(), labels),
+            },
             best=self.best,
-            knobs=knobs,
+            settings=knobs,
         )
 
     def _judge_child(self) -> Evaluated:
@@ -117,7 +119,7 @@ class OneShot(WeightSharing):
             message="",
             best=self.best,
             best_fitness=None if best is None else -best.loss,
-            knobs=knobs,
+            settings=knobs,
             candidate=self._step,
             figures=self._figures(architecture),
             details={"generation": float(generation), "exhausted": float(evolution.ended)},

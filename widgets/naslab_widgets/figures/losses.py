@@ -24,7 +24,7 @@ def losses(events: Iterable[Event]) -> Figure:
         for half, colour in (("train", TRAIN), ("valid", VALID)):
             figure.add_scatter(
                 x=[event.step for event in steps],
-                y=[getattr(event, f"{half}_{quantity}") for event in steps],
+                y=[getattr(event, f"{half}_{quantity}", None) for event in steps],
                 name=f"{half} {quantity}",
                 mode="lines",
                 line={"color": colour, "width": 1.5},
