@@ -33,8 +33,8 @@ from naslab.device import usable_device
 from naslab.errors import DataError, Diverged, SpecError, real, unknown, whole
 from naslab.estimators.zero_cost.passes import batch_statistics
 from naslab.immutable import Record
+from naslab.modes import evaluation_mode
 from naslab.networks.batch_norm import enough_to_normalise, known_batch_norm
-from naslab.networks.modes import evaluation_mode
 from naslab.randomness import numpy_generator, torch_generator
 from naslab.torch_state import default_torch_state, each_in_default_torch_state
 

@@ -29,7 +29,7 @@ from naslab import networks, spaces, tasks
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.estimators.estimator import Score
-from naslab.networks.modes import evaluation_mode
+from naslab.modes import evaluation_mode
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.threads import number_of_threads, torch_threads

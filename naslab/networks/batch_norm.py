@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from naslab.errors import SpecError, among, unknown
-from naslab.networks.modes import restored_modes
+from naslab.modes import restored_modes
 
 BATCH_NORM = {
     "batch": "the statistics of each mini-batch",

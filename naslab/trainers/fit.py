@@ -32,8 +32,8 @@ from tqdm.auto import tqdm
 from naslab import snapshot
 from naslab.architecture import Architecture
 from naslab.errors import Diverged, NaslabError, RunError, RunPaused, SpecError, whole
+from naslab.modes import evaluation_mode
 from naslab.networks.batch_norm import enough_to_normalise
-from naslab.networks.modes import evaluation_mode
 from naslab.paths import check_writable, path_of
 from naslab.progress import interactive
 from naslab.randomness import seeded, torch_generator

@@ -33,7 +33,7 @@ def test_a_limited_vocabulary_keeps_the_most_frequent():
     words = [found.vocabulary.tokens[n] for n in found.numbers["train"]]
     assert words == ["a", "a", "a", "b", "b", "c", "c", "<unk>", "<eos>", "<unk>", "<unk>", "<eos>"]
     assert len(found.vocabulary) == 5
-    characters = limited(tokenise({"train": "aaabbc"}, "characters"), 3)
+    characters = limited(tokenise({"train": "aaabbcd"}, "characters"), 3)
     assert characters.vocabulary.tokens == ("a", "b", "<unk>")
     assert characters.vocabulary.encode("cab!").tolist() == [2, 0, 1, 2]
     assert characters.vocabulary.decode([0, 2]) == "a<unk>"
@@ -46,7 +46,7 @@ def test_a_limit_that_is_not_reached_changes_nothing():
 
 
 def test_unknown_words_that_the_text_itself_has_are_kept():
-    found = limited(tokenise({"train": "a a a a b b b c c <unk>\n"}, "words"), 4)
+    found = limited(tokenise({"train": "a a a a b b b c c <unk> d\n"}, "words"), 4)
     assert found.vocabulary.tokens == ("a", "b", "<unk>", "<eos>")
 
 

@@ -22,8 +22,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from naslab.errors import DataError, SpecError
 from naslab.estimators.zero_cost.codes import Codes
+from naslab.modes import restored_modes
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
-from naslab.networks.modes import restored_modes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits [B, K], labels [B]) -> mean loss, a scalar."""
