@@ -1,0 +1,47 @@
+"""Regularized evolution, plainly (Real, Aggarwal, Huang & Le 2019, https://arxiv.org/abs/1802.01548, Alg. 1).
+
+    population <- P random architectures
+    until N architectures have been evaluated:
+        parent <- the fittest of S members, drawn at random with replacement
+        child  <- parent with one choice changed
+        the child joins the population, and the *oldest* member leaves it
+    return the fittest architecture ever seen
+
+Age, not fitness, decides who dies: an architecture lives on only through children that turn out well again.
+"""
+
+from collections import deque
+
+
+def evolution(space, fitness, rng, budget, population=100, sample=25):
+    """Gives the architectures in the order of their evaluation, each with its fitness.
+
+    Args:
+        space: has `sample(rng)` and `mutate(architecture, rng)`, as `naslab.spaces.Space`.
+        fitness: architecture -> number, more is better.
+        rng: `numpy.random.Generator`; all randomness is drawn from it.
+        budget: N, evaluations in all.
+        population: P, members that are alive.
+        sample: S, members in a tournament.
+    """
+    history = []
+    alive = deque(maxlen=population)  # numbers in the history; a full deque drops its oldest
+
+    def goodness(number):
+        return history[number][1], number  # of equals the younger
+
+    while len(history) < budget:
+        if len(alive) < population:
+            child = space.sample(rng)
+        else:
+            tournament = [alive[int(rng.random() * population)] for _ in range(sample)]
+            parent, _ = history[max(tournament, key=goodness)]
+            child = space.mutate(parent, rng)
+        alive.append(len(history))
+        history.append((child, fitness(child)))
+    return history
+
+
+def fittest(history):
+    """The architecture that the search returns."""
+    return max(history, key=lambda member: member[1])[0]
