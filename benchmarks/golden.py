@@ -40,6 +40,7 @@ SAID: Mapping[str, tuple[str, ...]] = {
         *("number", "architecture", "origin", "parents", "status", "fitness", "best", "best_fitness"),
         *("fidelity", "candidate", "begins_from", "probabilities"),
     ),
+    "raced": ("searcher", "seed", "number", "architecture", "status", "fitness", "spent"),
     "changed": ("name", "old", "new"),
     "measured": ("name", "value"),
     "ranked": ("numbers", "scores", "truth", "kendall", "spearman", "overlap", "regret", "best", "best_score"),
