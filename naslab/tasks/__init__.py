@@ -13,7 +13,7 @@ from naslab.tasks.bundled import CIFAR10, CIFAR100, Digits, FashionMNIST
 from naslab.tasks.image_set import ImageSet
 from naslab.tasks.image_specs import IMAGE_TASKS, images_from_spec
 from naslab.tasks.images import OWN, Images
-from naslab.tasks.metrics import Collected, Metric, Ratio, Torchmetric
+from naslab.tasks.metrics import Collected, Mean, Metric, Ratio, Torchmetric
 from naslab.tasks.signature import Field, Head, Signature, signature_of
 from naslab.tasks.streams import Exchangeable, Stream
 from naslab.tasks.task import Task
@@ -69,6 +69,7 @@ __all__ = [
     "Head",
     "ImageSet",
     "Images",
+    "Mean",
     "Metric",
     "Ratio",
     "Signature",

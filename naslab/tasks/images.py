@@ -31,7 +31,7 @@ from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.classes import check_no_class_is_empty, rare, some
 from naslab.tasks.image_set import ImageSet, mean_and_std
 from naslab.tasks.labels import class_numbers
-from naslab.tasks.metrics import Metric, Ratio
+from naslab.tasks.metrics import Mean, Metric
 from naslab.tasks.signature import LOGITS, Field, Head, Signature
 from naslab.tasks.streams import Exchangeable
 from naslab.tasks.task import LOSS, Task
@@ -434,15 +434,11 @@ class Images(Task):
     def metrics(self) -> Mapping[str, Metric]:
         """The loss in nats, and the accuracy."""
         return {
-            LOSS: Ratio(self._loss_of, direction="min", unit="nats"),
-            "accuracy": Ratio(self._right, direction="max", unit="%"),
+            LOSS: Mean(lambda logits, batch: float(self.loss(logits, batch)), self.size, direction="min", unit="nats"),
+            "accuracy": Mean(
+                lambda logits, batch: self.accuracy(logits, _labels(batch)), self.size, direction="max", unit="%"
+            ),
         }
-
-    def _loss_of(self, logits: Tensor, batch: Any) -> tuple[float, float]:
-        return float(self.loss(logits, batch)) * len(logits), len(logits)
-
-    def _right(self, logits: Tensor, batch: Any) -> tuple[float, float]:
-        return _right(logits, _labels(batch)), len(logits)
 
     def spec(self) -> dict[str, Any]:
         """JSON from which `naslab.tasks.from_spec` makes this task again, where its data can be found again."""

@@ -38,7 +38,8 @@ class Metric(ABC):
             )
         if not among(every, ("batch", "pass")):
             raise SpecError(unknown("every of a metric", every, ("batch", "pass")))
-        self.quantity, self.every = Quantity(direction, unit), every
+        self.quantity = Quantity(direction, unit)
+        self.every: Every = every
 
     @property
     def direction(self) -> Direction:
@@ -69,6 +70,12 @@ class Metric(ABC):
     def of(self, outputs: Any, batch: Any) -> float:
         """The number for one mini-batch."""
         return self.compute(self.update(None, outputs, batch))
+
+    def weighed(self, per: float) -> Metric:
+        """The same metric. One that weights mini-batches by their size gives those of the size `per` the weight 1, so
+        that the number for mini-batches of one size is the plain mean of theirs, to the last bit.
+        """
+        return self
 
 
 class Ratio(Metric):
@@ -111,6 +118,51 @@ class Ratio(Metric):
             return self._then(ratio)
         except OverflowError:
             return math.inf
+
+
+class Mean(Ratio):
+    """The mean of what a mini-batch says as a mean of its own, each weighted by its size.
+
+    Of a single mini-batch it is what that says, to the last bit, which a sum that is divided again need not be.
+
+    Args:
+        value: (outputs, batch) -> the mean over the mini-batch.
+        size: batch -> its weight.
+        then: a function of the mean.
+        per: the size that weighs 1. The number does not depend on it, but for its rounding.
+    """
+
+    def __init__(
+        self,
+        value: Callable[[Any, Any], float],
+        size: Callable[[Any], float],
+        *,
+        direction: Direction,
+        unit: str = "",
+        every: Every = "batch",
+        then: Callable[[float], float] | None = None,
+        per: float = 1,
+    ) -> None:
+        super().__init__(self._weighted, direction=direction, unit=unit, every=every, then=then)
+        self._value, self._size, self._per = value, size, per
+
+    def _weighted(self, outputs: Any, batch: Any) -> tuple[float, float]:
+        weight = self._size(batch) / self._per
+        return self._value(outputs, batch) * weight, weight
+
+    def of(self, outputs: Any, batch: Any) -> float:
+        return self.compute((self._value(outputs, batch), 1.0))
+
+    def weighed(self, per: float) -> Mean:
+        return Mean(
+            self._value,
+            self._size,
+            direction=self.direction,
+            unit=self.unit,
+            every=self.every,
+            then=self._then,
+            per=per,
+        )
 
 
 class Collected(Metric):

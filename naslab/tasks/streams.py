@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,6 +58,11 @@ class Stream(ABC):
     def sweep(self, batch_size: int) -> Iterator[Any]:
         """Everything once in a fixed order, the smaller last part too: for evaluation."""
 
+    def sample(self, batch_size: int, generator: np.random.Generator) -> Any:
+        """Which part of the data a random mini-batch is, for looking at an untrained network, say."""
+        pass_ = int(generator.integers(2**31))
+        return self.where(batch_size, 0, int(generator.integers(self.steps(batch_size, 0, pass_))), pass_)
+
     def resets(self, position: int) -> bool:
         """Whether what is carried begins anew with this mini-batch: at the beginning of a pass."""
         return position == 0
@@ -88,6 +94,11 @@ class Exchangeable(Stream):
     def sweep(self, batch_size: int) -> Iterator[Tensor]:
         """[up to B] int64 each, in the order in which they were given."""
         yield from self.indices.split(batch_size)
+
+    def sample(self, batch_size: int, generator: np.random.Generator) -> Tensor:
+        """[B] int64, all different."""
+        epoch_length(len(self.indices), batch_size)  # refuses too many
+        return self.indices[torch.from_numpy(generator.permutation(len(self.indices))[:batch_size])]
 
     def first(self, count: int) -> Exchangeable:
         """The first `count` examples."""

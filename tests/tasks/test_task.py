@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 import naslab as nl
 from naslab import trees
 from naslab.errors import DataError, SpecError
-from naslab.tasks.metrics import Collected, Measurement, Ratio, Torchmetric
+from naslab.tasks.metrics import Collected, Mean, Measurement, Ratio, Torchmetric
 from naslab.tasks.order import batch_indices, epoch_length
 from naslab.tasks.signature import Field, Head, Signature, signature_of
 from naslab.tasks.streams import Exchangeable, Stream, Timetable
@@ -180,3 +181,30 @@ def test_a_task_that_breaks_its_promise_is_named(digits):
         check_task(digits.train, "a search")
     with pytest.raises(DataError, match="unknown split"):
         digits.stream("valid")
+
+
+def test_the_mean_of_a_mini_batch_is_what_it_says_to_the_last_bit(digits):
+    """A number times 7, and that divided by 7, may be another number."""
+    values = [value / 10 for value in range(100) if value / 10 * 7 / 7 != value / 10]
+    assert values
+    metric = Mean(lambda outputs, batch: outputs, len, direction="max")
+    assert [metric.of(value, range(7)) for value in values] == values
+    logits = torch.randn(40, 10, generator=torch.Generator().manual_seed(0))
+    metric = digits.metrics()["loss"]
+    parts = [logits[:20], logits[20:40]], [digits.batch(torch.arange(20)), digits.batch(torch.arange(20, 40))]
+    means = [float(digits.loss(*part)) for part in zip(*parts, strict=True)]
+    for per, expected in ((1, (means[0] * 20 + means[1] * 20) / 40), (20, (means[0] + means[1]) / 2)):
+        measurement = Measurement({"loss": metric.weighed(per)})
+        for part in zip(*parts, strict=True):
+            measurement.update(*part)
+        assert measurement.compute()["loss"] == expected
+
+
+def test_a_random_mini_batch_is_of_different_examples():
+    generator = np.random.default_rng(0)
+    found = Exchangeable(torch.arange(5, 25)).sample(20, generator)
+    assert sorted(found.tolist()) == list(range(5, 25))
+    assert found.tolist() == (5 + np.random.default_rng(0).permutation(20)).tolist()
+    assert {Uneven().sample(1, generator) for _ in range(20)} == {(0, 0), (0, 1)}
+    with pytest.raises(DataError, match="batch of 21 cannot be filled from 20"):
+        Exchangeable(torch.arange(20)).sample(21, generator)
