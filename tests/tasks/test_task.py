@@ -184,11 +184,11 @@ def test_a_task_that_breaks_its_promise_is_named(digits):
 
 
 def test_the_mean_of_a_mini_batch_is_what_it_says_to_the_last_bit(digits):
-    """A number times 7, and that divided by 7, may be another number."""
-    values = [value / 10 for value in range(100) if value / 10 * 7 / 7 != value / 10]
+    """A number times 49, and that divided by 49, may be another number."""
+    values = [1 / value for value in range(1, 100) if 1 / value * 49 / 49 != 1 / value]
     assert values
     metric = Mean(lambda outputs, batch: outputs, len, direction="max")
-    assert [metric.of(value, range(7)) for value in values] == values
+    assert [metric.of(value, range(49)) for value in values] == values
     logits = torch.randn(40, 10, generator=torch.Generator().manual_seed(0))
     metric = digits.metrics()["loss"]
     parts = [logits[:20], logits[20:40]], [digits.batch(torch.arange(20)), digits.batch(torch.arange(20, 40))]
