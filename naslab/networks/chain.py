@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 from naslab.networks.mixture import total
 
 MERGES = ("concat", "sum")
@@ -87,12 +88,12 @@ class ChainNetwork(nn.Module):
     Args:
         layers: first to last.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         merge: "concat" or "sum".
     """
 
     def __init__(
-        self, layers: Sequence[Layer], input_shape: tuple[int, ...], classes: int, *, merge: str = "concat"
+        self, layers: Sequence[Layer], input_shape: tuple[int, ...], classes: Outputs, *, merge: str = "concat"
     ) -> None:
         super().__init__()
         sizes.one_of("merge", merge, MERGES)
@@ -107,7 +108,7 @@ class ChainNetwork(nn.Module):
             self.layers.append(layer.module(merged.channels))
             widths.append(layer.channels if layer.kind == "conv" else merged.channels)
         self.last = Merge([widths[state] for state in self.output], merge)
-        self.classifier = nn.Linear(self.last.channels, sizes.positive("classes", classes))
+        self.classifier = head_for(self.last.channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""

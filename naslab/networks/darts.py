@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.genotype import GENOTYPE_OPERATIONS, Genotype
+from naslab.networks.heads import Outputs, head_for
 from naslab.networks.mixture import total
 from naslab.operations.images import FactorizedReduce, ReLUConvBN
 
@@ -121,8 +122,8 @@ class Preprocess(nn.Module):
 class Classifier(nn.Sequential):
     """[B, channels, H, W] -> logits [B, classes]."""
 
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+    def __init__(self, channels: int, classes: Outputs) -> None:
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), head_for(channels, classes))
 
 
 def drop_path(x: Tensor, probability: float) -> Tensor:
@@ -172,7 +173,7 @@ class AuxiliaryHead(nn.Sequential):
     leave 2 x 2 too.
     """
 
-    def __init__(self, channels: int, classes: int, height: int, width: int, stem: str = "cifar") -> None:
+    def __init__(self, channels: int, classes: Outputs, height: int, width: int, stem: str = "cifar") -> None:
         if min(height, width) < 2:
             raise SpecError(
                 f"the auxiliary head needs 2 x 2 pixels or more after the second reduction, not {height} x {width}; "
@@ -191,7 +192,7 @@ class AuxiliaryHead(nn.Sequential):
             nn.Identity() if stem == "imagenet" else nn.BatchNorm2d(768),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(768, classes),
+            head_for(768, classes),
         )
 
 
@@ -201,7 +202,7 @@ class DartsNetwork(nn.Module):
     Args:
         genotype: the normal and the reduction cell.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         channels: of the nodes of the first cells (36 in the paper; 48 on ImageNet).
         cells: how many (20 in the paper; 14 on ImageNet).
         stem: "cifar", one convolution, or "imagenet", three of stride 2 for images of 224 x 224 pixels or so.
@@ -217,7 +218,7 @@ class DartsNetwork(nn.Module):
         self,
         genotype: Genotype,
         input_shape: tuple[int, ...],
-        classes: int,
+        classes: Outputs,
         *,
         channels: int,
         cells: int,
@@ -229,7 +230,6 @@ class DartsNetwork(nn.Module):
         sizes.one_of("stem", stem, STEMS)
         sizes.positive("channels", channels)
         sizes.positive("cells", cells)
-        sizes.positive("classes", classes)
         reduced = reductions(cells)
         channels_in, height, width = sizes.image(input_shape, STEMS[stem] + len(reduced))
         self.genotype = genotype

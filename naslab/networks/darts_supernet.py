@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from naslab.networks import sizes
 from naslab.networks.checkpointing import checkpointed
 from naslab.networks.darts import CellPlan, Classifier, Preprocess, Stem, plan, reductions
+from naslab.networks.heads import Outputs
 from naslab.networks.mixture import Mixture, mixture, pixels_together, total
 from naslab.networks.partial_channels import leaving
 from naslab.operations.images import DARTS_OPERATIONS
@@ -76,7 +77,7 @@ class DartsSupernet(nn.Module):
         operations: the candidates, in the order of the columns of the weights.
         nodes: of a cell; node i has 2 + i edges, so that a cell has E = nodes (nodes + 3) / 2.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         channels: of the nodes of the first cells (16 in the paper).
         cells: how many (8 in the paper).
         one_in: operations work on one channel in so many (`partial_channels.py`).
@@ -92,7 +93,7 @@ class DartsSupernet(nn.Module):
         operations: tuple[str, ...],
         nodes: int,
         input_shape: tuple[int, ...],
-        classes: int,
+        classes: Outputs,
         *,
         channels: int,
         cells: int,
@@ -103,7 +104,6 @@ class DartsSupernet(nn.Module):
             ("nodes", nodes),
             ("channels", channels),
             ("cells", cells),
-            ("classes", classes),
             ("one_in", one_in),
         ):
             sizes.positive(name, value)

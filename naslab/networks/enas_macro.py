@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 from naslab.operations.enas import ENAS_OPERATIONS
 from naslab.operations.images import FactorizedReduce, ReLUConvBN
 
@@ -66,11 +67,13 @@ class EnasMacroNetwork(nn.Module):
     Args:
         layers: first to last; states are numbered from 0, the stem's, and a layer always reads the one before it.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         channels: of the stem, doubled at each of two reductions.
     """
 
-    def __init__(self, layers: Sequence[Layer], input_shape: tuple[int, ...], classes: int, *, channels: int) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], input_shape: tuple[int, ...], classes: Outputs, *, channels: int
+    ) -> None:
         super().__init__()
         reduced = reductions(len(layers))
         image_channels, _, _ = sizes.image(input_shape, len(reduced))
@@ -86,7 +89,7 @@ class EnasMacroNetwork(nn.Module):
                 later = {state for _, others in layers[number:] for state in others if state <= number}
                 self.reductions[str(number)] = Reduction(sorted(later | {number}), channels)
                 channels *= 2
-        self.classifier = nn.Linear(channels, sizes.positive("classes", classes))
+        self.classifier = head_for(channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from naslab.networks import sizes
 from naslab.networks.darts import Stem, reductions
+from naslab.networks.heads import Outputs, head_for
 from naslab.operations.images import DARTS_OPERATIONS, FactorizedReduce, ReLUConvBN
 
 MICRO_OPERATIONS: tuple[str, ...] = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")
@@ -125,19 +126,19 @@ class EnasMicroNetwork(nn.Module):
     Args:
         cells: first to last; those at 1/3 and 2/3 of the depth are reduction cells.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         channels: of the states of the first cells, doubled by each reduction.
     """
 
     def __init__(
-        self, cells: Sequence[MicroCell], input_shape: tuple[int, ...], classes: int, *, channels: int
+        self, cells: Sequence[MicroCell], input_shape: tuple[int, ...], classes: Outputs, *, channels: int
     ) -> None:
         super().__init__()
         image_channels, _, _ = sizes.image(input_shape, len(reductions(len(cells))))
         self.stem = Stem(image_channels, sizes.positive("channels", channels))
         plans = list(plan(channels, len(cells)))
         self.cells = nn.ModuleList(Cell(nodes, at) for nodes, at in zip(cells, plans, strict=True))
-        self.classifier = nn.Linear(plans[-1].channels, sizes.positive("classes", classes))
+        self.classifier = head_for(plans[-1].channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""

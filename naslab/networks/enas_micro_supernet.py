@@ -28,6 +28,7 @@ from naslab.networks.enas_micro import (
     plan,
     unread,
 )
+from naslab.networks.heads import Outputs, fit_to, head_for
 
 
 class Side(nn.ModuleList):
@@ -81,18 +82,20 @@ class EnasMicroSupernet(nn.Module):
         nodes: of a cell.
         cells: how many.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         channels: of the states of the first cells, doubled by each reduction.
     """
 
-    def __init__(self, nodes: int, cells: int, input_shape: tuple[int, ...], classes: int, *, channels: int) -> None:
+    def __init__(
+        self, nodes: int, cells: int, input_shape: tuple[int, ...], classes: Outputs, *, channels: int
+    ) -> None:
         super().__init__()
         image_channels, _, _ = sizes.image(input_shape, len(reductions(sizes.positive("cells", cells))))
         self._built = (input_shape, classes, sizes.positive("channels", channels))
         self.stem = Stem(image_channels, channels)
         plans = list(plan(channels, cells))
         self.cells = nn.ModuleList(SharedCell(sizes.positive("nodes", nodes), at) for at in plans)
-        self.classifier = nn.Linear(plans[-1].channels, sizes.positive("classes", classes))
+        self.classifier = head_for(plans[-1].channels, classes)
 
     def forward(self, x: Tensor, child: Sequence[MicroCell]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one child: its cells, first to last."""
@@ -106,7 +109,7 @@ class EnasMicroSupernet(nn.Module):
         """The child as a network of its own, with a copy of its part of the weights."""
         self._check(child)
         input_shape, classes, channels = self._built
-        network = EnasMicroNetwork(child, input_shape, classes, channels=channels).to(self.classifier.weight)
+        network = fit_to(EnasMicroNetwork(child, input_shape, classes, channels=channels), self.classifier)
         with torch.no_grad():
             for own, shared in zip(network.state_dict(keep_vars=True).values(), self._tensors_of(child), strict=True):
                 own.copy_(shared)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.enas_macro import EnasMacroNetwork, Layer, reductions
+from naslab.networks.heads import Outputs, fit_to, head_for
 from naslab.operations.enas import ENAS_OPERATIONS
 from naslab.operations.images import FactorizedReduce
 
@@ -59,11 +60,11 @@ class EnasMacroSupernet(nn.Module):
     Args:
         layers: how many.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         channels: of the stem, doubled at each of two reductions.
     """
 
-    def __init__(self, layers: int, input_shape: tuple[int, ...], classes: int, *, channels: int) -> None:
+    def __init__(self, layers: int, input_shape: tuple[int, ...], classes: Outputs, *, channels: int) -> None:
         super().__init__()
         reduced = reductions(sizes.positive("layers", layers))
         image_channels, _, _ = sizes.image(input_shape, len(reduced))
@@ -79,7 +80,7 @@ class EnasMacroSupernet(nn.Module):
                 halves = (FactorizedReduce(channels, 2 * channels) for _ in range(number + 1))
                 self.reductions[str(number)] = nn.ModuleList(halves)
                 channels *= 2
-        self.classifier = nn.Linear(channels, sizes.positive("classes", classes))
+        self.classifier = head_for(channels, classes)
 
     def forward(self, x: Tensor, child: Sequence[Layer]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one child: its layers, first to last."""
@@ -100,7 +101,7 @@ class EnasMacroSupernet(nn.Module):
         """The child as a network of its own, with a copy of its part of the weights."""
         self._check(child)
         input_shape, classes, channels = self._built
-        network = EnasMacroNetwork(child, input_shape, classes, channels=channels).to(self.classifier.weight)
+        network = fit_to(EnasMacroNetwork(child, input_shape, classes, channels=channels), self.classifier)
         with torch.no_grad():
             for (_, own), (_, shared) in zip(_tensors(network), self._tensors_of(child), strict=True):
                 own.copy_(shared)

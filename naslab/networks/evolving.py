@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 
 
 class Evolved(NamedTuple):
@@ -43,10 +44,10 @@ class EvolvedNetwork(nn.Module):
     Args:
         layers: first to last; none: a linear model.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
     """
 
-    def __init__(self, layers: Sequence[Evolved], input_shape: tuple[int, ...], classes: int) -> None:
+    def __init__(self, layers: Sequence[Evolved], input_shape: tuple[int, ...], classes: Outputs) -> None:
         super().__init__()
         channels, height, width = sizes.image(input_shape, reductions=0)
         self.skips = tuple(layer.skips for layer in layers)
@@ -55,7 +56,7 @@ class EvolvedNetwork(nn.Module):
             self.layers.append(layer.module(channels))
             channels = layer.channels
             height, width = (-(-size // layer.stride) for size in (height, width))
-        self.classifier = nn.Linear(channels * height * width, sizes.positive("classes", classes))
+        self.classifier = head_for(channels * height * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""

@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from naslab.errors import SpecError
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 from naslab.networks.recurrent_recipe import tokens
 
 
@@ -155,7 +156,7 @@ class FlexiBERTNetwork(nn.Module):
     """
 
     def __init__(
-        self, layers: Sequence[Layer], size: int, input_shape: tuple[int, ...], classes: int, vocabulary: int | None
+        self, layers: Sequence[Layer], size: int, input_shape: tuple[int, ...], classes: Outputs, vocabulary: int | None
     ) -> None:
         super().__init__()
         self.embedding = tokens(input_shape, vocabulary, sizes.positive("hidden size", size))
@@ -163,7 +164,7 @@ class FlexiBERTNetwork(nn.Module):
         self.position = nn.Parameter(torch.randn(length, size) * 0.02)
         self.norm = nn.LayerNorm(size)
         self.layers = nn.Sequential(*(EncoderLayer(layer, size) for layer in layers))
-        self.classifier = nn.Linear(size, classes)
+        self.classifier = head_for(size, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, T] tokens or [B, C, H, W] -> logits [B, classes]."""

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 from naslab.networks.mixture import total
 from naslab.operations.hierarchical import PRIMITIVES, Convolution, depthwise, pointwise
 
@@ -81,7 +82,7 @@ class HierarchicalNetwork(nn.Module):
         cell: edges of the cell, each naming a motif.
         motifs: name -> edges of a motif, each naming one of `PRIMITIVES`.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         channels: of the first group of cells.
         cells: of each of the three groups.
         merge: "concat" or "sum".
@@ -92,14 +93,14 @@ class HierarchicalNetwork(nn.Module):
         cell: Edges,
         motifs: Mapping[str, Edges],
         input_shape: tuple[int, ...],
-        classes: int,
+        classes: Outputs,
         *,
         channels: int,
         cells: int,
         merge: str,
     ) -> None:
         super().__init__()
-        for name, value in (("channels", channels), ("cells", cells), ("classes", classes)):
+        for name, value in (("channels", channels), ("cells", cells)):
             sizes.positive(name, value)
         sizes.one_of("merge", merge, MERGES)
         image_channels, _, _ = sizes.image(input_shape, GROUPS - 1)
@@ -110,7 +111,7 @@ class HierarchicalNetwork(nn.Module):
             layers.append(Convolution(depthwise(channels, stride=wider), pointwise(channels, wider * channels)))
             channels *= wider
         self.layers = nn.Sequential(*layers)
-        self.classifier = nn.Linear(channels, classes)
+        self.classifier = head_for(channels, classes)
 
     @staticmethod
     def _cell(cell: Edges, motifs: Mapping[str, Edges], channels: int, merge: str) -> Motif:

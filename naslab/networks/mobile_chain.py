@@ -19,6 +19,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 from naslab.networks.nasbench_macro import InvertedResidual, convolution
 from naslab.networks.single_path import SinglePathChain
 
@@ -68,7 +69,7 @@ def places(channels: int, stages: int, layers: int) -> list[Place]:
 
 
 def _ends(
-    chain: Sequence[Place], input_shape: tuple[int, ...], classes: int, channels: int, stem_stride: int
+    chain: Sequence[Place], input_shape: tuple[int, ...], classes: Outputs, channels: int, stem_stride: int
 ) -> tuple[nn.Module, nn.Module, nn.Module]:
     """What is before the chain and after it."""
     halvings = [stem_stride, *(place.stride for place in chain)].count(2)
@@ -79,7 +80,7 @@ def _ends(
         convolution(channels, channels, 3, groups=channels),
         convolution(channels, chain[0].channels_in, activation=False),
     )
-    return stem, convolution(chain[-1].channels, head), nn.Linear(head, sizes.positive("classes", classes))
+    return stem, convolution(chain[-1].channels, head), head_for(head, classes)
 
 
 class MobileChainNetwork(nn.Module):
@@ -88,7 +89,7 @@ class MobileChainNetwork(nn.Module):
     Args:
         options: for each layer one of `BLOCKS`, or the identity.
         input_shape: (channels, height, width) of an image.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         channels: C; 32 in the paper.
         stages: how many of `STAGES`, from the first.
         layers: of a stage, at most.
@@ -99,7 +100,7 @@ class MobileChainNetwork(nn.Module):
         self,
         options: Sequence[str],
         input_shape: tuple[int, ...],
-        classes: int,
+        classes: Outputs,
         *,
         channels: int,
         stages: int,
@@ -120,7 +121,7 @@ class MobileChainNetwork(nn.Module):
 def single_path_chain(
     offered: Sequence[Collection[str]],
     input_shape: tuple[int, ...],
-    classes: int,
+    classes: Outputs,
     *,
     channels: int,
     stages: int,

@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 
 ADD, CONCAT = "add", "concat"
 
@@ -64,10 +65,10 @@ class MorphableNetwork(nn.Module):
     Args:
         layers: first to last, at least one.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
     """
 
-    def __init__(self, layers: Sequence[Morphable], input_shape: tuple[int, ...], classes: int) -> None:
+    def __init__(self, layers: Sequence[Morphable], input_shape: tuple[int, ...], classes: Outputs) -> None:
         super().__init__()
         channels, _, _ = sizes.image(input_shape, reductions=0)
         self.plan, self.channels = tuple(layers), channels
@@ -83,7 +84,7 @@ class MorphableNetwork(nn.Module):
             self.projections.append(
                 nn.ModuleDict({str(s): nn.Conv2d(widths[s], widths[place], 1, bias=False) for s in added})
             )
-        self.classifier = nn.Linear(widths[-1], sizes.positive("classes", classes))
+        self.classifier = head_for(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""
@@ -189,8 +190,12 @@ def morph(
                 before = state.get(f"projections.{number}.{states.get(source)}.weight")
                 projection: nn.Conv2d = projections[str(source)]  # type: ignore[assignment]
                 _put(projection.weight, carried[place], before)
-    _put(network.classifier.weight, network.classifier.out_features, state["classifier.weight"])
-    network.classifier.bias.copy_(state["classifier.bias"])
+    for name, tensor in network.classifier.named_parameters():
+        before = state[f"classifier.{name}"]
+        if tensor.ndim == 2:
+            _put(tensor, len(tensor), before)
+        else:
+            tensor.copy_(before)
 
 
 def _blocks(read: Mapping[int, int]) -> Iterator[tuple[int, slice]]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from naslab.errors import SpecError
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 from naslab.networks.mixture import total
 
 STAGES = 3
@@ -104,7 +105,7 @@ class NASBench101Network(nn.Module):
         matrix: [V, V] of 0 and 1 above the diagonal; vertex 0 is the input, the last one the output, none is loose.
         operations: of the vertices between them, one of `NASBENCH101_OPERATIONS` each.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         channels: of the first stage (128 in the paper).
         cells: of each of the three stages (3 in the paper).
     """
@@ -114,13 +115,13 @@ class NASBench101Network(nn.Module):
         matrix: np.ndarray,
         operations: Sequence[str],
         input_shape: tuple[int, ...],
-        classes: int,
+        classes: Outputs,
         *,
         channels: int,
         cells: int,
     ) -> None:
         super().__init__()
-        for name, value in (("channels", channels), ("cells", cells), ("classes", classes)):
+        for name, value in (("channels", channels), ("cells", cells)):
             sizes.positive(name, value)
         image_channels, _, _ = sizes.image(input_shape, STAGES - 1)
         layers: list[nn.Module] = [ConvBNReLU(image_channels, channels, 3)]
@@ -132,7 +133,7 @@ class NASBench101Network(nn.Module):
                 layers.append(Cell(matrix, operations, width, channels * 2**stage))
                 width = channels * 2**stage
         self.layers = nn.Sequential(*layers)
-        self.classifier = nn.Linear(width, classes)
+        self.classifier = head_for(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from naslab.networks import sizes
 from naslab.networks.checkpointing import checkpointed
+from naslab.networks.heads import Outputs, head_for
 from naslab.networks.mixture import Mixture, mixture, pixels_together, total
 from naslab.networks.partial_channels import leaving
 from naslab.operations.images import NASBENCH201_OPERATIONS, ReLUConvBN
@@ -92,10 +93,15 @@ class Skeleton(nn.Module):
     """All of the network but the cells, which `cell` makes from their number of channels."""
 
     def __init__(
-        self, cell: Callable[[int], nn.Module], input_shape: tuple[int, ...], classes: int, channels: int, cells: int
+        self,
+        cell: Callable[[int], nn.Module],
+        input_shape: tuple[int, ...],
+        classes: Outputs,
+        channels: int,
+        cells: int,
     ) -> None:
         super().__init__()
-        for name, value in (("channels", channels), ("cells", cells), ("classes", classes)):
+        for name, value in (("channels", channels), ("cells", cells)):
             sizes.positive(name, value)
         channels_in, _, _ = sizes.image(input_shape, STAGES - 1)
         self.stem = nn.Sequential(nn.Conv2d(channels_in, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
@@ -110,7 +116,7 @@ class Skeleton(nn.Module):
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
-            nn.Linear(channels, classes),
+            head_for(channels, classes),
         )
 
 
@@ -120,13 +126,13 @@ class NASBench201Network(Skeleton):
     Args:
         operations: one an edge, in the order of `EDGES`.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         channels: of the first stage (16 in the paper).
         cells: of each of the three stages (5 in the paper).
     """
 
     def __init__(
-        self, operations: Sequence[str], input_shape: tuple[int, ...], classes: int, *, channels: int, cells: int
+        self, operations: Sequence[str], input_shape: tuple[int, ...], classes: Outputs, *, channels: int, cells: int
     ) -> None:
         super().__init__(lambda width: Cell(operations, width), input_shape, classes, channels, cells)
 
@@ -152,7 +158,7 @@ class NASBench201Supernet(Skeleton):
         self,
         operations: Sequence[str],
         input_shape: tuple[int, ...],
-        classes: int,
+        classes: Outputs,
         *,
         channels: int,
         cells: int,

@@ -16,6 +16,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 from naslab.networks.single_path import SinglePathChain
 
 STAGES = ((2, 2), (3, 4), (3, 8))
@@ -72,11 +73,11 @@ def places(channels: int) -> Iterator[tuple[int, int, int]]:
             width = units * channels
 
 
-def _ends(input_shape: tuple[int, ...], classes: int, channels: int) -> tuple[nn.Module, nn.Module, nn.Module]:
+def _ends(input_shape: tuple[int, ...], classes: Outputs, channels: int) -> tuple[nn.Module, nn.Module, nn.Module]:
     """What is before the chain and after it."""
     image_channels, _, _ = sizes.image(input_shape, reductions=len(STAGES))
     stem = convolution(image_channels, sizes.positive("channels", channels), 3)
-    return stem, convolution(STAGES[-1][1] * channels, 40 * channels), nn.Linear(40 * channels, classes)
+    return stem, convolution(STAGES[-1][1] * channels, 40 * channels), head_for(40 * channels, classes)
 
 
 class NASBenchMacroNetwork(nn.Module):
@@ -88,7 +89,9 @@ class NASBenchMacroNetwork(nn.Module):
         channels: C; 32 in the benchmark.
     """
 
-    def __init__(self, options: Sequence[str], input_shape: tuple[int, ...], classes: int, *, channels: int) -> None:
+    def __init__(
+        self, options: Sequence[str], input_shape: tuple[int, ...], classes: Outputs, *, channels: int
+    ) -> None:
         super().__init__()
         self.stem, self.head, self.classifier = _ends(input_shape, classes, channels)
         pairs = zip(options, places(channels), strict=True)
@@ -99,7 +102,7 @@ class NASBenchMacroNetwork(nn.Module):
         return self.classifier(self.head(self.chain(self.stem(x))).mean(dim=(2, 3)))
 
 
-def single_path_nasbench_macro(input_shape: tuple[int, ...], classes: int, *, channels: int) -> SinglePathChain:
+def single_path_nasbench_macro(input_shape: tuple[int, ...], classes: Outputs, *, channels: int) -> SinglePathChain:
     """All networks at once, of which one path is computed."""
     stem, head, classifier = _ends(input_shape, classes, channels)
     chain = [{option: layer(option, *place) for option in BLOCKS} for place in places(channels)]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 
 STAGES = 4
 """The modules of stage s have s branches."""
@@ -106,7 +107,12 @@ class NASBenchMRNetwork(nn.Module):
     """
 
     def __init__(
-        self, stem: tuple[int, int], modules: Sequence[Module], head: int, input_shape: tuple[int, ...], classes: int
+        self,
+        stem: tuple[int, int],
+        modules: Sequence[Module],
+        head: int,
+        input_shape: tuple[int, ...],
+        classes: Outputs,
     ) -> None:
         super().__init__()
         image_channels, _, _ = sizes.image(input_shape, reductions=STEM)
@@ -123,7 +129,7 @@ class NASBenchMRNetwork(nn.Module):
                 )
             )
         self.head = convolution(sum(channels), head, kernel=1)
-        self.classifier = nn.Linear(head, classes)
+        self.classifier = head_for(head, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, image channels, H, W] -> logits [B, classes]."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from naslab.networks import sizes
 from naslab.networks.darts import CellPlan, Classifier, Preprocess, Stem, plan, reductions
+from naslab.networks.heads import Outputs
 from naslab.operations.images import ReLUConvBN
 from naslab.operations.nasnet import NASNET_OPERATIONS
 
@@ -77,7 +78,7 @@ class NASNetNetwork(nn.Module):
     Args:
         blocks: of the "normal" and of the "reduce" cell.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         channels: of the blocks of the first cells; doubled by each reduction cell.
         cells: how many.
     """
@@ -86,13 +87,13 @@ class NASNetNetwork(nn.Module):
         self,
         blocks: dict[str, Sequence[Block]],
         input_shape: tuple[int, ...],
-        classes: int,
+        classes: Outputs,
         *,
         channels: int,
         cells: int,
     ) -> None:
         super().__init__()
-        for name, value in (("channels", channels), ("cells", cells), ("classes", classes)):
+        for name, value in (("channels", channels), ("cells", cells)):
             sizes.positive(name, value)
         image_channels, _, _ = sizes.image(input_shape, len(reductions(cells)))
         self.stem = Stem(image_channels, channels)

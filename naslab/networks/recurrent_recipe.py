@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from naslab.errors import SpecError
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 
 
 class Step(TypedDict):
@@ -94,7 +95,7 @@ class RecurrentRecipeNetwork(nn.Module):
         self,
         recipe: Recipe,
         input_shape: tuple[int, ...],
-        classes: int,
+        classes: Outputs,
         *,
         vocabulary: int | None,
         embedding: int,
@@ -105,7 +106,7 @@ class RecurrentRecipeNetwork(nn.Module):
         widths = [embedding, *[sizes.positive("hidden", hidden)] * (sizes.positive("layers", layers) - 1), embedding]
         self.embedding = tokens(input_shape, vocabulary, sizes.positive("embedding", embedding))
         self.layers = nn.ModuleList(RecipeCell(recipe, before, after) for before, after in itertools.pairwise(widths))
-        self.classifier = nn.Linear(embedding, classes)
+        self.classifier = head_for(embedding, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, T] tokens or [B, C, H, W] -> logits [B, classes]."""

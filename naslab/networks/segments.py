@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from naslab.networks import sizes
+from naslab.networks.heads import Outputs, head_for
 
 KERNELS = (3, 5)
 SKIPS = ("none", "identity", "pool")
@@ -119,7 +120,7 @@ class SegmentsNetwork(nn.Module):
     Args:
         segments: first to last.
         input_shape: (C, H, W) of the images.
-        classes: how many.
+        classes: how many; or the heads of a task (`naslab.networks.heads`).
         stem: channels of the first convolution.
         stem_stride: its stride.
         head: channels of the last convolution.
@@ -129,7 +130,7 @@ class SegmentsNetwork(nn.Module):
         self,
         segments: Sequence[Segment],
         input_shape: tuple[int, ...],
-        classes: int,
+        classes: Outputs,
         *,
         stem: int,
         stem_stride: int,
@@ -145,7 +146,7 @@ class SegmentsNetwork(nn.Module):
                 layers.append(Block(segment, width, segment.stride if position == 0 else 1))
                 width = segment.channels
         self.layers = nn.Sequential(*layers, ConvNorm(width, head, 1))
-        self.classifier = nn.Linear(head, sizes.positive("classes", classes))
+        self.classifier = head_for(head, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""

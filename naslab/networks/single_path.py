@@ -19,6 +19,7 @@ from naslab.networks import sizes
 from naslab.networks.darts import CellPlan, Classifier, DartsNetwork, Preprocess, Stem, plan, reductions
 from naslab.networks.darts_supernet import row
 from naslab.networks.genotype import Genotype
+from naslab.networks.heads import Outputs
 from naslab.networks.mixture import total
 from naslab.networks.nasbench201 import EDGES, NODES, NASBench201Network, Skeleton
 from naslab.operations.images import DARTS_OPERATIONS, NASBENCH201_OPERATIONS
@@ -75,7 +76,7 @@ class SinglePathNASBench201(Skeleton):
     """All networks of NAS-Bench-201 at once; arguments as of `NASBench201Supernet`."""
 
     def __init__(
-        self, operations: Sequence[str], input_shape: tuple[int, ...], classes: int, *, channels: int, cells: int
+        self, operations: Sequence[str], input_shape: tuple[int, ...], classes: Outputs, *, channels: int, cells: int
     ) -> None:
         super().__init__(lambda width: SinglePathCell(operations, width), input_shape, classes, channels, cells)
         self._built = {"input_shape": input_shape, "classes": classes, "channels": channels, "cells": cells}
@@ -129,13 +130,13 @@ class SinglePathDarts(nn.Module):
         operations: Sequence[str],
         nodes: int,
         input_shape: tuple[int, ...],
-        classes: int,
+        classes: Outputs,
         *,
         channels: int,
         cells: int,
     ) -> None:
         super().__init__()
-        for name, value in (("nodes", nodes), ("channels", channels), ("cells", cells), ("classes", classes)):
+        for name, value in (("nodes", nodes), ("channels", channels), ("cells", cells)):
             sizes.positive(name, value)
         channels_in, _, _ = sizes.image(input_shape, len(reductions(cells)))
         self._built = {"input_shape": input_shape, "classes": classes, "channels": channels, "cells": cells}

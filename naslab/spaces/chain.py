@@ -23,7 +23,7 @@ from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.chain import ChainNetwork, Layer, unread
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import Prefix, Shaped, Space, asked
 
 PART = "chain"
 STOP = "stop"
@@ -126,13 +126,13 @@ class Chain(Space):
 
     def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> ChainNetwork:
         layers = self.layers_of(architecture, channels)
-        _, height, width = sizes.image(task.input_shape, reductions=0)
+        _, height, width = sizes.image(asked(task).shape, reductions=0)
         if min(height, width) < (shrunk := math.prod(layer.stride for layer in layers)):
             raise SpecError(
                 f"an image of {height} x {width} is too small to be shrunk {shrunk} times; "
                 f"use larger images, or a space with a smaller shrink"
             )
-        return ChainNetwork(layers, task.input_shape, task.classes)
+        return ChainNetwork(layers, *asked(task))
 
 
 def layer_place(answered: int, questions: Callable[[int], int]) -> tuple[int, int]:

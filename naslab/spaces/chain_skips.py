@@ -22,7 +22,7 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.chain import MERGES, ChainNetwork, Layer
 from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, layers_graph
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import Prefix, Shaped, Space, asked
 
 QUESTIONS = ("kind", "kernel_height", "kernel_width", "filters", "stride")
 """Of each layer, before those for its inputs."""
@@ -108,7 +108,7 @@ class ChainSkips(Space):
         return layers_graph(self.layers_of(architecture))
 
     def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> ChainNetwork:
-        return ChainNetwork(self.layers_of(architecture, channels), task.input_shape, task.classes, merge=self.merge)
+        return ChainNetwork(self.layers_of(architecture, channels), *asked(task), merge=self.merge)
 
 
 def _place(answered: int) -> tuple[int, int]:

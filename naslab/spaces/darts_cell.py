@@ -29,7 +29,7 @@ from naslab.networks.genotype import Genotype
 from naslab.networks.genotype_text import MAX_NODES
 from naslab.networks.single_path import SinglePathDarts
 from naslab.operations.images import DARTS_OPERATIONS, DARTS_SEARCHED
-from naslab.spaces.space import FixedSpace, Shaped, weight_matrices
+from naslab.spaces.space import FixedSpace, Shaped, asked, weight_matrices
 
 PARTS = ("normal", "reduce")
 
@@ -168,8 +168,7 @@ class _DartsCells(FixedSpace):
         pixels the paper's has `channels=48, cells=14, stem="imagenet"`."""
         return DartsNetwork(
             self.genotype(architecture),
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
             stem=stem,
@@ -184,8 +183,7 @@ class _DartsCells(FixedSpace):
         return DartsSupernet(
             self.operations,
             self.nodes,
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
             one_in=one_in,
@@ -294,8 +292,7 @@ class DartsCell(_DartsCells):
         return SinglePathDarts(
             self.kept_operations,
             self.nodes,
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
         )

@@ -22,7 +22,7 @@ from naslab.networks.enas_macro import EnasMacroNetwork, Layer
 from naslab.networks.enas_supernet import EnasMacroSupernet
 from naslab.operations.enas import ENAS_OPERATIONS
 from naslab.spaces.numbers import read_numbers
-from naslab.spaces.space import FixedSpace, Shaped
+from naslab.spaces.space import FixedSpace, Shaped, asked
 
 PART = "chain"
 OPERATIONS = tuple(ENAS_OPERATIONS)
@@ -109,13 +109,10 @@ class EnasMacro(FixedSpace):
     def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> EnasMacroNetwork:
         return EnasMacroNetwork(
             self.layers_of(architecture),
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
         )
 
     def shared_weights(self, task: Shaped, *, channels: int | None = None) -> EnasMacroSupernet:
         """The weights of all networks at once; `layers_of` says what of them an architecture is made of."""
-        return EnasMacroSupernet(
-            self.layers, task.input_shape, task.classes, channels=self.channels if channels is None else channels
-        )
+        return EnasMacroSupernet(self.layers, *asked(task), channels=self.channels if channels is None else channels)

@@ -30,7 +30,7 @@ from naslab.networks.enas_micro import MICRO_OPERATIONS, EnasMicroNetwork, Micro
 from naslab.networks.enas_micro_supernet import EnasMicroSupernet
 from naslab.spaces.cell_graph import OUTPUT, cell_graph, state_names
 from naslab.spaces.numbers import read_numbers
-from naslab.spaces.space import FixedSpace, Shaped
+from naslab.spaces.space import FixedSpace, Shaped, asked
 
 PARTS = ("normal", "reduce")
 MAX_NODES = 64
@@ -139,8 +139,7 @@ class EnasMicro(FixedSpace):
     ) -> EnasMicroNetwork:
         return EnasMicroNetwork(
             self.layers_of(architecture, cells),
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
         )
 
@@ -149,7 +148,6 @@ class EnasMicro(FixedSpace):
         return EnasMicroSupernet(
             self.nodes,
             self.cells,
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
         )

@@ -31,7 +31,7 @@ from naslab.networks.evolving import Evolved, EvolvedNetwork, renamed
 from naslab.networks.inherit import inherit
 from naslab.randomness import generator_of
 from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import Prefix, Shaped, Space, asked
 
 QUESTIONS = ("kind", "filter_height", "filter_width", "channels", "stride", "nonlinear")
 """Of each layer, before those for its skips."""
@@ -209,7 +209,7 @@ class Evolving(Space):
         return line_graph(operations, [{state: {} for state in layer.skips} for layer in layers])
 
     def build(self, architecture: Architecture, task: Shaped) -> EvolvedNetwork:
-        return EvolvedNetwork(self.layers_of(architecture), task.input_shape, task.classes)
+        return EvolvedNetwork(self.layers_of(architecture), *asked(task))
 
     def inherit(
         self, network: nn.Module, architecture: Architecture, parent: Architecture, state: Mapping[str, Tensor]

@@ -17,7 +17,7 @@ from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.flexibert import FlexiBERTNetwork, Layer
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import Prefix, Shaped, Space, asked, vocabulary_of
 
 PART = "encoder"
 HIDDEN = (128, 256)
@@ -40,6 +40,7 @@ class FlexiBERT(Space):
     """Encoders of two or four layers."""
 
     name: ClassVar[str] = "flexibert"
+    reads = frozenset({"image", "tokens", "row"})
 
     shrink: int = 1
     """A built network has so many times smaller hidden sizes and feed-forward networks than its choices say."""
@@ -135,4 +136,4 @@ class FlexiBERT(Space):
             for layer in self.layers(architecture)
         ]
         size = int(architecture.choices[0]) // by
-        return FlexiBERTNetwork(layers, size, task.input_shape, task.classes, getattr(task, "vocabulary", None))
+        return FlexiBERTNetwork(layers, size, *asked(task), vocabulary_of(task))

@@ -22,7 +22,7 @@ from naslab.networks import sizes
 from naslab.networks.hierarchical import MERGES, HierarchicalNetwork, leading
 from naslab.operations.hierarchical import PRIMITIVES
 from naslab.randomness import generator_of
-from naslab.spaces.space import FixedSpace, Shaped
+from naslab.spaces.space import FixedSpace, Shaped, asked
 
 CELL = "cell"
 NONE = "none"
@@ -140,8 +140,7 @@ class Hierarchical(FixedSpace):
         return HierarchicalNetwork(
             motifs.pop(CELL),
             motifs,
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
             merge=self.merge,

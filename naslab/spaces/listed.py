@@ -31,6 +31,7 @@ from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError, whole
 from naslab.randomness import generator_of
 from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.tasks.signature import Signature
 
 ABSENT = -1.0
 """Code of a choice that was not asked: at least 1 away from all others."""
@@ -226,6 +227,9 @@ class Listed(Space):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         return self.of.graph(architecture)
+
+    def check_task(self, task: Any) -> Signature:
+        return self.of.check_task(task)
 
     def build(self, architecture: Architecture, task: Shaped, **sizes: Any) -> nn.Module:
         return self.of.build(architecture, task, **sizes)

@@ -18,7 +18,7 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.mobile_chain import BLOCKS, IDENTITY, STAGES, MobileChainNetwork, places, single_path_chain
 from naslab.networks.single_path import SinglePathChain
-from naslab.spaces.space import FixedSpace, Shaped
+from naslab.spaces.space import FixedSpace, Shaped, asked
 
 PART = "chain"
 OPERATIONS = (IDENTITY, *BLOCKS)
@@ -105,12 +105,12 @@ class MobileChain(FixedSpace):
         return graph
 
     def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> MobileChainNetwork:
-        return MobileChainNetwork(self.layers_of(architecture), task.input_shape, task.classes, **self._sizes(channels))
+        return MobileChainNetwork(self.layers_of(architecture), *asked(task), **self._sizes(channels))
 
     def shared_weights(self, task: Shaped, *, channels: int | None = None) -> SinglePathChain:
         """The weights of all chains at once; `layers_of` says what of them an architecture is made of."""
         offered = [tuple(map(str, choice.options)) for choice in self._choices]
-        return single_path_chain(offered, task.input_shape, task.classes, **self._sizes(channels))
+        return single_path_chain(offered, *asked(task), **self._sizes(channels))
 
     def _sizes(self, channels: int | None) -> dict[str, int]:
         return {

@@ -29,7 +29,7 @@ from naslab.networks.morphism import ADD, CONCAT, Morphable, MorphableNetwork
 from naslab.randomness import generator_of
 from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
 from naslab.spaces.edit_distance import edit_distance
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import Prefix, Shaped, Space, asked
 
 QUESTIONS = ("kind", "kernel", "filters", "stride")
 """Of each layer, before those for its skips."""
@@ -158,7 +158,7 @@ class Morphing(Space):
         return line_graph(operations, [{state: {"op": how} for state, how in layer.skips} for layer in layers])
 
     def build(self, architecture: Architecture, task: Shaped) -> MorphableNetwork:
-        return MorphableNetwork(self.layers_of(architecture), task.input_shape, task.classes)
+        return MorphableNetwork(self.layers_of(architecture), *asked(task))
 
     def inherit(
         self, network: nn.Module, architecture: Architecture, parent: Architecture, state: Mapping[str, Tensor]

@@ -28,7 +28,7 @@ from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.nasbench101 import NASBENCH101_OPERATIONS, NASBench101Network
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import Prefix, Shaped, Space, asked
 
 PART = "cell"
 OPERATIONS = tuple(NASBENCH101_OPERATIONS)
@@ -203,8 +203,7 @@ class NASBench101(Space):
         return NASBench101Network(
             matrix,
             operations[1:-1],
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
         )

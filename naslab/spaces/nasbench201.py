@@ -29,7 +29,7 @@ from naslab.networks import sizes
 from naslab.networks.nasbench201 import EDGES, NODES, NASBench201Network, NASBench201Supernet
 from naslab.networks.single_path import SinglePathNASBench201
 from naslab.operations.images import NASBENCH201_OPERATIONS
-from naslab.spaces.space import FixedSpace, Shaped, weight_matrices
+from naslab.spaces.space import FixedSpace, Shaped, asked, weight_matrices
 
 PART = "cell"
 OPERATIONS = tuple(NASBENCH201_OPERATIONS)
@@ -196,8 +196,7 @@ class NASBench201(FixedSpace):
         """The benchmark's network; `cells` is the number in each of the three stages."""
         return NASBench201Network(
             self.layers_of(architecture),
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
         )
@@ -208,8 +207,7 @@ class NASBench201(FixedSpace):
         """Operations on one channel in `one_in` (`naslab.networks.partial_channels`)."""
         return NASBench201Supernet(
             OPERATIONS,
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
             one_in=one_in,
@@ -225,8 +223,7 @@ class NASBench201(FixedSpace):
         """The weights of all networks at once, of which one path is computed; `layers_of` says which."""
         return SinglePathNASBench201(
             OPERATIONS,
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
         )

@@ -17,7 +17,7 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.nasbench_macro import BLOCKS, LAYERS, NASBenchMacroNetwork, single_path_nasbench_macro
 from naslab.networks.single_path import SinglePathChain
-from naslab.spaces.space import FixedSpace, Shaped
+from naslab.spaces.space import FixedSpace, Shaped, asked
 
 PART = "chain"
 OPTIONS = tuple(BLOCKS)
@@ -84,8 +84,7 @@ class NASBenchMacro(FixedSpace):
         """The benchmark's network."""
         return NASBenchMacroNetwork(
             self.layers_of(architecture),
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
         )
 
@@ -96,4 +95,4 @@ class NASBenchMacro(FixedSpace):
     def shared_weights(self, task: Shaped, *, channels: int | None = None) -> SinglePathChain:
         """The weights of all networks at once, of which one path is computed; `layers_of` says which."""
         channels = self.channels if channels is None else channels
-        return single_path_nasbench_macro(task.input_shape, task.classes, channels=channels)
+        return single_path_nasbench_macro(*asked(task), channels=channels)

@@ -17,7 +17,7 @@ import networkx as nx
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks.nasbench_mr import STAGES, Module, NASBenchMRNetwork
-from naslab.spaces.space import FixedSpace, Shaped
+from naslab.spaces.space import FixedSpace, Shaped, asked
 
 PART = "network"
 CHANNELS = tuple(range(8, 129, 8))
@@ -102,4 +102,4 @@ class NASBenchMR(FixedSpace):
         """The benchmark's network with its head for classification; there is nothing to scale."""
         modules = self.modules(architecture)
         first, second, *_, head = (int(number) for number in architecture.choices)
-        return NASBenchMRNetwork((first, second), modules, head, task.input_shape, task.classes)
+        return NASBenchMRNetwork((first, second), modules, head, *asked(task))

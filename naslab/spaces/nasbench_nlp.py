@@ -28,7 +28,7 @@ from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError, unknown
 from naslab.networks import sizes
 from naslab.networks.recurrent_recipe import ELEMENTWISE, Recipe, RecurrentRecipeNetwork, Step, in_order
-from naslab.spaces.space import Prefix, Shaped, Space
+from naslab.spaces.space import Prefix, Shaped, Space, asked, vocabulary_of
 
 PART = "cell"
 STATES = 3
@@ -125,6 +125,7 @@ class NASBenchNLP(Space):
     """Recipes of recurrent cells."""
 
     name: ClassVar[str] = "nasbench_nlp"
+    reads = frozenset({"image", "tokens", "row"})
 
     nodes: int = NODES
     """At most."""
@@ -247,9 +248,8 @@ class NASBenchNLP(Space):
         """A network of layers of the cell, for tokens (a task with a `vocabulary`) or the rows of images."""
         return RecurrentRecipeNetwork(
             self.to_recipe(architecture),
-            task.input_shape,
-            task.classes,
-            vocabulary=getattr(task, "vocabulary", None),
+            *asked(task),
+            vocabulary=vocabulary_of(task),
             embedding=self.embedding if embedding is None else embedding,
             hidden=self.hidden if hidden is None else hidden,
             layers=self.layers if layers is None else layers,

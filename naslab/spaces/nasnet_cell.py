@@ -21,7 +21,7 @@ from naslab.networks.genotype import Genotype
 from naslab.networks.nasnet import COMBINATIONS, Block, NASNetNetwork, unread
 from naslab.operations.nasnet import NASNET_OPERATIONS
 from naslab.spaces.cell_graph import cell_graph, state_names
-from naslab.spaces.space import FixedSpace, Shaped
+from naslab.spaces.space import FixedSpace, Shaped, asked
 
 PARTS = ("normal", "reduce")
 OPERATIONS = tuple(NASNET_OPERATIONS)
@@ -133,8 +133,7 @@ class NASNetCell(FixedSpace):
     ) -> NASNetNetwork:
         return NASNetNetwork(
             dict(self.blocks_of(architecture)),
-            task.input_shape,
-            task.classes,
+            *asked(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
         )

@@ -19,7 +19,7 @@ from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.segments import EXPANSIONS, KERNELS, SKIPS, Segment, SegmentsNetwork
-from naslab.spaces.space import FixedSpace, Shaped
+from naslab.spaces.space import FixedSpace, Shaped, asked
 
 PART = "segments"
 SKELETON = ((0.5, 1, 1), (0.75, 2, 2), (1, 3, 2), (2, 4, 2), (3, 3, 1), (5, 3, 2), (10, 1, 1))
@@ -105,8 +105,7 @@ class Segments(FixedSpace):
         unit = self.channels if channels is None else channels
         return SegmentsNetwork(
             self.segments_of(architecture, channels),
-            task.input_shape,
-            task.classes,
+            *asked(task),
             stem=unit,
             stem_stride=self.stem_stride,
             head=HEAD * unit,

@@ -15,7 +15,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import networkx as nx
 import numpy as np
@@ -24,8 +24,10 @@ from torch import Tensor, nn
 from naslab.architecture import MAX_CHOICES, Architecture, Choice, Option
 from naslab.errors import SpecError, listed, plain, real, unknown
 from naslab.fields import settle
+from naslab.networks.heads import Outputs, outputs_of
 from naslab.networks.inherit import inherit
 from naslab.randomness import generator_of, uniforms
+from naslab.tasks.signature import Shaped, Signature, signature_of
 from naslab.torch_state import InDefaultTorchState
 
 Prefix = tuple[Option, ...]
@@ -34,41 +36,61 @@ MOST_KEPT = 2**14
 """Architectures that a space keeps, so as not to make them again; NAS-Bench-201 has 15,625."""
 
 
-class Shaped(Protocol):
-    """What a network must know of a task: `nl.tasks.*` have it, and so may anything else."""
+class Asked(NamedTuple):
+    """What a network is made for: `*asked(task)` are the first two arguments of most networks."""
 
-    @property
-    def input_shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def classes(self) -> int: ...
+    shape: tuple[int, ...]
+    """Of one input: (C, H, W) of an image, (T,) of tokens."""
+    outputs: Outputs
 
 
-def _for_a_task(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-    """`build`, which says so if it is given no task."""
+def asked(task: Any) -> Asked:
+    """What a task asks of a network with one input."""
+    signature = signature_of(task)
+    return Asked(signature.field.shape, outputs_of(signature))  # type: ignore[arg-type]
 
-    @functools.wraps(build)
-    def checked(self: Space, architecture: Architecture, task: Shaped, *args: Any, **sizes: Any) -> nn.Module:
-        if not hasattr(task, "input_shape") or not hasattr(task, "classes"):
-            raise SpecError(
-                "a network is built for a task, which has an input_shape and classes, for instance nl.tasks.Digits(); "
-                f"got {task!r:.200}"
-            )
-        return build(self, architecture, task, *args, **sizes)
+
+def vocabulary_of(task: Any) -> int | None:
+    """How many tokens there are; None for what is no text."""
+    return signature_of(task).field.vocabulary
+
+
+def _for_a_task(make: Callable[..., nn.Module], position: int) -> Callable[..., nn.Module]:
+    """A method that makes a network for a task, which is its argument of that position: it says so at once where the
+    space cannot serve the task."""
+
+    @functools.wraps(make)
+    def checked(self: Space, *args: Any, **kwargs: Any) -> nn.Module:
+        if len(args) > position:
+            self.check_task(args[position])
+        elif "task" in kwargs:
+            self.check_task(kwargs["task"])
+        return make(self, *args, **kwargs)
 
     return checked
+
+
+_MAKES_A_NETWORK = {"build": 1, "supernet": 0, "shared_weights": 0}
+"""Method -> the position of the task among its arguments."""
 
 
 class Space(InDefaultTorchState, ABC):
     """A search space. Subclasses are frozen dataclasses, whose fields are the space's parameters."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        if inspect.isfunction(build := vars(cls).get("build")) and not getattr(build, "__isabstractmethod__", False):
-            cls.build = _for_a_task(build)  # type: ignore[method-assign]
+        for name, position in _MAKES_A_NETWORK.items():
+            make = vars(cls).get(name)
+            if inspect.isfunction(make) and not getattr(make, "__isabstractmethod__", False):
+                setattr(cls, name, _for_a_task(make, position))
         super().__init_subclass__(**kwargs)
 
     name: ClassVar[str]
     """Family of the architectures; two sizes of one space share it."""
+    reads: ClassVar[frozenset[str] | None] = None
+    """Kinds of input that its networks can read: "image", "tokens", "row" (see `naslab.tasks.Field.kind`). None: the
+    networks say so themselves when they are built."""
+    gives: ClassVar[frozenset[str]] = frozenset({"vector"})
+    """What the heads of its networks can read (see `naslab.tasks.signature.READS`)."""
     in_default_torch_state = ("build", "supernet", "shared_weights", "inherit")
     keeps_local_device = True
 
@@ -130,6 +152,25 @@ class Space(InDefaultTorchState, ABC):
         inherit(network, state)
 
     # --- what follows ----------------------------------------------------------------------------
+
+    def check_task(self, task: Any) -> Signature:
+        """The signature of the task, if networks of this space can serve it; else `SpecError` says what is missing."""
+        signature = signature_of(task)
+        for name, head in signature.heads.items():
+            if head.reads not in self.gives:
+                raise SpecError(
+                    f"the head {name!r} of the task reads a {head.reads}, and networks of the space {self.name!r} give "
+                    f"a {' or a '.join(sorted(self.gives))}; take another space, or another task"
+                )
+        fields = signature.inputs if isinstance(signature.inputs, Mapping) else {"": signature.inputs}
+        for name, field in fields.items():
+            if self.reads is not None and field.kind not in self.reads:
+                of = f" {name!r}" if name else ""
+                raise SpecError(
+                    f"the input{of} of the task is {field} ({field.kind}), and networks of the space {self.name!r} "
+                    f"read {' or '.join(sorted(self.reads))}; take another space, or another task"
+                )
+        return signature
 
     def spec(self) -> dict[str, Any]:
         """JSON from which `naslab.spaces.from_spec` makes this space again."""

@@ -37,6 +37,13 @@ class Field:
         if self.vocabulary is not None:
             whole("vocabulary", self.vocabulary, 1)
 
+    @property
+    def kind(self) -> str:
+        """ "image" [C, H, W], "tokens" [T], "row" [D] of numbers; "array" for any other shape."""
+        if self.vocabulary is not None:
+            return "tokens" if len(self.shape) == 1 else "array"
+        return {1: "row", 3: "image"}.get(len(self.shape), "array")
+
     def __str__(self) -> str:
         shape = ", ".join("?" if size is None else str(size) for size in self.shape)
         of = "" if self.vocabulary is None else f" below {self.vocabulary}"

@@ -17,7 +17,8 @@ from torch import nn
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.estimators import Training
-from naslab.randomness import numpy_generator
+from naslab.modes import evaluation_mode
+from naslab.randomness import numpy_generator, seeded
 from naslab.spaces import (
     SPACES,
     Chain,
@@ -43,7 +44,7 @@ from naslab.spaces import (
     SupernetSpace,
     from_spec,
 )
-from naslab.tasks import Images
+from naslab.tasks import Field, Head, Images, Signature
 
 TASK = SimpleNamespace(input_shape=(1, 8, 8), classes=3)
 
@@ -494,3 +495,47 @@ def test_the_supernet_runs_on_the_weights_of_an_architecture(space):
     network = space.supernet(TASK, channels=2, cells=2)
     weights = {part: torch.from_numpy(matrix) for part, matrix in space.one_hot(samples(space, 1)[0]).items()}
     assert network(torch.randn(4, 1, 8, 8), weights).shape == (4, 3)
+
+
+# --- tasks -----------------------------------------------------------------------------------------
+
+TWO_HEADS = Signature(Field((3, 32, 32)), {"kind": Head("vector", 4), "age": Head("vector", 1)})
+
+
+@space
+def test_a_network_has_a_head_for_each_that_the_task_wants(space):
+    if type(space) is Grow:
+        pytest.skip("made from a shape and a number of classes")
+    architecture = space.sample(0)
+    with seeded(0):
+        network = space.build(architecture, TWO_HEADS)
+    with evaluation_mode(network), torch.no_grad():
+        outputs = network(torch.zeros(2, 3, 32, 32))
+    assert {name: tuple(one.shape) for name, one in outputs.items()} == {"kind": (2, 4), "age": (2, 1)}
+    one = Signature(Field((3, 32, 32)), {"logits": Head("vector", 4)})
+    with seeded(0):
+        first = space.build(architecture, one).state_dict()
+    with seeded(0):
+        shaped = space.build(architecture, SimpleNamespace(input_shape=(3, 32, 32), classes=4)).state_dict()
+    assert all(torch.equal(first[name], tensor) for name, tensor in shaped.items())
+
+
+@supernet_space
+def test_a_supernet_has_a_head_for_each_that_the_task_wants(space):
+    supernet = space.supernet(TWO_HEADS)
+    weights = {part: torch.ones(edges, len(space.operations)) for part, edges in space.edges().items()}
+    with torch.no_grad():
+        outputs = supernet(torch.zeros(2, 3, 32, 32), weights)
+    assert {name: tuple(one.shape) for name, one in outputs.items()} == {"kind": (2, 4), "age": (2, 1)}
+
+
+@space
+def test_a_task_that_the_space_cannot_serve_is_refused(space):
+    with pytest.raises(SpecError, match="the head 'words' of the task reads a pyramid"):
+        space.build(space.sample(0), Signature(Field((3, 32, 32)), {"words": Head("pyramid", 5)}))
+    with pytest.raises(SpecError, match="has a signature"):
+        space.build(space.sample(0), object())
+    for make in ("supernet", "shared_weights"):
+        if hasattr(space, make):
+            with pytest.raises(SpecError, match="reads a pyramid"):
+                getattr(space, make)(Signature(Field((3, 32, 32)), {"words": Head("pyramid", 5)}))
