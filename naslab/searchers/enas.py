@@ -7,6 +7,8 @@
         the controller <- Adam, up  mean of (R - b) log P + entropy - KL(skips || prior);  b <- moving average of R
       several children from the controller; the one with the best validation accuracy is the result so far
 
+A plain version of this loop: `naslab.reference.enas`.
+
 Children of all steps share their weights (`naslab.networks.enas_supernet` for whole networks, `enas_micro_supernet` for
 cells), so that none is trained from scratch, and one step costs what a step of the child alone would. A step is one
 mini-batch, of either phase.

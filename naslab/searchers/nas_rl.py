@@ -5,6 +5,8 @@
             theta <- Adam, up  1/m  sum over k of  (R_k - b)  grad log P(a^k; theta)        (REINFORCE, section 3.2)
             b <- an exponential moving average of the rewards
 
+A plain version of this loop: `naslab.reference.reinforce`, with the controller in `naslab.reference.controller`.
+
 Skip connections, where the space has any, are decided by anchors (section 3.3); see `policies`. Networks grow deeper as
 the search goes (section 4.1: 6 layers, 2 more every 1,600 samples) in spaces that ask layer by layer whether to stop:
 in a choice of layer n, `chain/<n>/...`, that offers "stop". Elsewhere an architecture has the length that the space

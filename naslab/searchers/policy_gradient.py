@@ -4,7 +4,8 @@
             one step, which only the searcher knows, with the advantages R - b
             b <- with these R too
 
-The first m children only make the baseline: against none, every one of them would look good.
+The first m children only make the baseline: against none, every one of them would look good. A plain version of this
+loop, with the step of REINFORCE: `naslab.reference.reinforce`.
 """
 
 from __future__ import annotations

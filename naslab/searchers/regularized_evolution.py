@@ -4,6 +4,8 @@
     repeat: parent <- fittest of S drawn at random from the population, with replacement
             child  <- mutate(parent);  add child;  remove the *oldest*
 
+A plain version of this loop: `naslab.reference.evolution`.
+
 The first ones may be given instead, `first=...`: what is known to be good, or what looks good at no cost (AREA, see
 `naslab.searchers.assisted`).
 
