@@ -7,14 +7,15 @@ Shapes: N points, M objectives. Inside this module more is better in every objec
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from naslab.directions import Direction, direction_of
+from naslab.directions import Direction, Objective, direction_of
 from naslab.errors import SpecError, listed, real, unknown
+from naslab.events import Evaluated, Event
 from naslab.immutable import Record
 
 Wanted = Literal["most", "least"]
@@ -94,6 +95,26 @@ def pareto(
     return Pareto(
         objectives=wanted, figures=columns, allowed=allowed, front=best, hypervolume=volume, status="; ".join(said)
     )
+
+
+def front(events: Iterable[Event], objectives: Sequence[Objective]) -> list[Evaluated]:
+    """The evaluations that no other one beats: at least as good in every objective, and better in one.
+
+    With one objective that is the best alone, of equals the first; with several, the best by the first objective stands
+    first, and equal points are all there.
+
+    Args:
+        events: of a search; others than evaluations, and those of candidates that failed, do not count.
+        objectives: by which the evaluations are compared; those that a score named itself go before.
+    """
+    done = [event for event in events if isinstance(event, Evaluated) and event.fitness is not None]
+    wanted = next((event.objectives for event in done if event.objectives), tuple(objectives))
+    if not done or len(wanted) == 1:
+        return [max(done, key=lambda event: event.fitness)] if done else []  # type: ignore[arg-type,return-value]
+    known = [event for event in done if all(objective.name in event.values for objective in wanted)]
+    points = np.array([[each.sign * event.values[each.name] for each in wanted] for event in known])
+    best = np.flatnonzero(on_front(points)) if known else []
+    return [known[number] for number in sorted(best, key=lambda number: -points[number, 0])]
 
 
 def on_front(points: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from naslab.architecture import Architecture
-from naslab.directions import Direction, direction_of
+from naslab.directions import Direction, Objective, direction_of
 from naslab.errors import SpecError, among, listed, plain, unknown, whole
 from naslab.immutable import FrozenDict
 from naslab.spaces.space import Space
@@ -36,6 +36,8 @@ class Benchmark(ABC):
     directions: Mapping[str, Direction] = FrozenDict({})
     """Metric -> "min" or "max", for those whose names do not say it (`naslab.directions`); a part of the name, up to a
     dot or a slash or behind one, does as well."""
+    units: Mapping[str, str] = FrozenDict({})
+    """Metric -> its unit, for instance "%"; a part of the name does as well, as for `directions`."""
     space: Space
 
     def __init__(
@@ -185,13 +187,22 @@ class Benchmark(ABC):
         name = self.objective if metric is None else metric
         if not isinstance(name, str):
             raise SpecError(f"{self.name}: {unknown('metric', name, self.metrics)}")
-        said = [self.directions[part] for part in (name, *re.split("[./]", name)) if part in self.directions]
-        return direction_of(name, {name: said[0]} if said else None)
+        return direction_of(name, None if (said := _of(self.directions, name)) is None else {name: said})
+
+    def objective_of(self, metric: str | None = None) -> Objective:
+        """The metric as an objective, in its own direction and unit."""
+        name = self.objective if metric is None else metric
+        return Objective(name, self.direction(name), _of(self.units, name) or "")
 
     def goodness(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
         """[N]: the column, its sign turned where little is wanted, so that more is better."""
         column = self.column(metric, epochs=epochs)
         return -column if self.direction(metric) == "min" else column
+
+
+def _of(said: Mapping[str, Any], metric: str) -> Any:
+    """What is said of a metric, or of a part of its name; None if nothing is."""
+    return next((said[part] for part in (metric, *re.split("[./]", metric)) if part in said), None)
 
 
 def read_only(values: Iterable[Any]) -> np.ndarray:

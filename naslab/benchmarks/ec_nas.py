@@ -27,7 +27,7 @@ import naslab.data
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.errors import SpecError, real, whole
-from naslab.immutable import Record
+from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench101 as spaces
 
 FILE = "ec_nas.csv.gz"
@@ -69,6 +69,19 @@ class ECNAS(Benchmark):
 
     name: ClassVar[str] = "ec_nas"
     objective: ClassVar[str] = "test_accuracy"
+    units = FrozenDict(
+        {
+            "test_accuracy": "%",
+            "valid_accuracy": "%",
+            "train_accuracy": "%",
+            "seconds": "s",
+            "total_seconds": "s",
+            "energy": "kWh",
+            "total_energy": "kWh",
+            "co2": "g",
+            "total_co2": "g",
+        }
+    )
 
     def __init__(self, vertices: int = 5, *, intensity: float = WORLD) -> None:
         try:

@@ -51,6 +51,7 @@ class HWNASBench(Benchmark):
     """
 
     name: ClassVar[str] = "hw_nas_bench"
+    units = FrozenDict({"latency": "ms", "energy": "mJ"})
     directions = FrozenDict({"average_hw_metric": "min", "arithmetic_intensity": "max"})
 
     def __init__(self, path: str | Path, data_set: str = "cifar10", objective: str | None = None) -> None:

@@ -24,7 +24,7 @@ from naslab.architecture import Architecture
 from naslab.benchmarks import tfrecord
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.errors import DataError, SpecError
-from naslab.immutable import Record
+from naslab.immutable import FrozenDict, Record
 from naslab.paths import path_of
 from naslab.spaces import nasbench101 as spaces
 from naslab.spaces.listed import Listed
@@ -73,6 +73,7 @@ class NASBench101(Benchmark):
 
     name: ClassVar[str] = "nasbench101"
     objective: ClassVar[str] = "test_accuracy"
+    units = FrozenDict({"test_accuracy": "%", "valid_accuracy": "%", "train_accuracy": "%", "seconds": "s"})
 
     def __init__(self, path: str | Path) -> None:
         self.path = path_of("a file of NAS-Bench-101", path)

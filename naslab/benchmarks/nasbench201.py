@@ -92,6 +92,16 @@ class NASBench201(Benchmark):
 
     name: ClassVar[str] = "nasbench201"
     objective: ClassVar[str] = "test_accuracy"
+    units = FrozenDict(
+        {
+            "test_accuracy": "%",
+            "valid_accuracy": "%",
+            "train_accuracy": "%",
+            "seconds": "s",
+            "valid_seconds": "s",
+            "latency": "ms",
+        }
+    )
 
     def __init__(self, data_set: str = "cifar10") -> None:
         if not isinstance(data_set, str) or data_set.lower() not in DATA_SETS:

@@ -16,7 +16,7 @@ import numpy as np
 import naslab.data
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, read_only
-from naslab.immutable import Record
+from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench_macro as spaces
 
 FILE = "nasbench_macro.csv.gz"
@@ -44,6 +44,7 @@ class NASBenchMacro(Benchmark):
 
     name: ClassVar[str] = "nasbench_macro"
     objective: ClassVar[str] = "test_accuracy"
+    units = FrozenDict({"test_accuracy": "%"})
 
     def __init__(self) -> None:
         self.space = spaces.NASBenchMacro.paper()

@@ -22,7 +22,7 @@ import numpy as np
 import naslab.data
 from naslab.architecture import Architecture
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
-from naslab.immutable import Record
+from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench_nlp as spaces
 from naslab.spaces.listed import Listed
 from naslab.spaces.space import Prefix
@@ -70,6 +70,7 @@ class NASBenchNLP(Benchmark):
 
     name: ClassVar[str] = "nasbench_nlp"
     objective: ClassVar[str] = "test_loss"
+    units = FrozenDict({"test_loss": "nats", "valid_loss": "nats", "train_loss": "nats", "seconds": "s"})
 
     def __init__(self) -> None:
         space, columns, self._trainings = _table()

@@ -7,12 +7,12 @@ from typing import Any
 
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
+from naslab.directions import Objective
 from naslab.errors import SpecError
 from naslab.estimators.estimator import (
     Estimator,
     Kept,
     Learning,
-    Score,
     Trainable,
     UnknownFidelity,
     WrongSetup,
@@ -21,6 +21,7 @@ from naslab.estimators.function import Function, FunctionOfEpochs, function_as_e
 from naslab.estimators.learning_curve import LearningCurve
 from naslab.estimators.objectives import Constrained, LatencyReward, Penalised, TooMuch, Weighted, WithFigures
 from naslab.estimators.resources import Resources
+from naslab.estimators.score import Score, objectives_of
 from naslab.estimators.table import Table
 from naslab.estimators.training import Training
 from naslab.estimators.workers import Crashed, TimedOut, Workers
@@ -54,6 +55,7 @@ __all__ = [
     "LatencyReward",
     "Learning",
     "LearningCurve",
+    "Objective",
     "Penalised",
     "Resources",
     "Score",
@@ -71,6 +73,7 @@ __all__ = [
     "as_estimator",
     "class_of",
     "from_spec",
+    "objectives_of",
 ]
 
 

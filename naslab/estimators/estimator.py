@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from naslab import snapshot
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.immutable import FrozenDict
+from naslab.estimators.score import Score
 from naslab.spaces.space import Space
 
 MOST_FITNESS = 1e100
@@ -19,17 +19,13 @@ MOST_FITNESS = 1e100
 candidate is of no use says nan, or raises an exception."""
 
 
-class Score(NamedTuple):
-    """A fitness, and what else was found on the way."""
-
-    fitness: float
-    figures: Mapping[str, float] = FrozenDict({})
-    """Finite numbers by name: "parameters", "flops", "latency", "seconds", ..."""
-
-
 @runtime_checkable
 class Estimator(Protocol):
-    """Scores architectures, one at a time."""
+    """Scores architectures, one at a time.
+
+    One whose fitness is no bare "more is better" says so in an attribute `objectives`, a sequence of `Objective`s, the
+    first that of the fitness: a table of losses minimises them, and its fitness is their negative.
+    """
 
     @property
     def space(self) -> Space | None:

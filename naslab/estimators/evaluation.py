@@ -11,15 +11,19 @@ import errno
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from naslab import files, snapshot
 from naslab.architecture import Architecture
+from naslab.directions import Objective
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, plain, real
-from naslab.estimators.estimator import MOST_FITNESS, Estimator, Kept, Score, Trainable, WrongSetup, cannot_be_told
+from naslab.estimators.estimator import MOST_FITNESS, Estimator, Kept, Trainable, WrongSetup, cannot_be_told
+from naslab.estimators.score import DEFAULT, Score, objectives_of
+from naslab.events import Evaluated, Raced
+from naslab.immutable import FrozenDict
 from naslab.torch_state import default_torch_state
 
 MAX_MESSAGE = 1000
@@ -45,6 +49,10 @@ class Outcome(NamedTuple):
     figures: dict[str, float]
     message: str
     """Why there is none."""
+    values: Mapping[str, float] = FrozenDict({})
+    """Name of each objective -> its value as it was measured, in its own direction."""
+    objectives: tuple[Objective, ...] = ()
+    """Those that the score itself named; empty where they are the estimator's."""
 
 
 @default_torch_state()
@@ -61,8 +69,10 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
         WrongSetup: every candidate would fail, for instance as the estimator cannot be asked for that much training.
     """
     try:
-        found = _trained(estimator, lineage) if lineage else estimator(architecture)
-        fitness, figures = found if isinstance(found, Score) else (found, {})
+        found: Any = _trained(estimator, lineage) if lineage else estimator(architecture)
+        score = found if isinstance(found, Score) else Score(found)
+        fitness, figures = score
+        objectives = _objectives(estimator, score)
         number = None
         with suppress(SpecError):
             number = real("a fitness", fitness)
@@ -80,7 +90,34 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
             with snapshot.disk(f"keeping the training of {architecture}"):
                 raise
         return failed(told(error))
-    return Outcome("done", number, figures, "")
+    first = objectives[0]
+    values = {first.name: first.sign * number}
+    if score.objectives:
+        values |= figures
+    own = () if objectives == objectives_of(estimator) else objectives
+    return Outcome("done", number, figures, "", values, own)
+
+
+def outcome_of(event: Evaluated | Raced) -> Outcome:
+    """The outcome that an event tells of."""
+    figures, values = dict(event.figures), dict(event.values)
+    return Outcome(event.status, event.fitness, figures, event.message, values, tuple(event.objectives))
+
+
+def _objectives(estimator: Any, score: Score) -> tuple[Objective, ...]:
+    """The objectives of a score; `WrongSetup` if they are not those that the estimator names."""
+    named = objectives_of(estimator)
+    if not score.objectives or score.objectives == named:
+        return named
+    if named != DEFAULT:
+        told = " and ".join(
+            "[" + "; ".join(f"{o.name}: {o.direction}" for o in each) + "]" for each in (score.objectives, named)
+        )
+        raise WrongSetup(
+            f"the score of a candidate has other objectives than its estimator: {told}; give Score(values=..., "
+            "objectives=estimator.objectives)"
+        )
+    return score.objectives
 
 
 def told(error: BaseException) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from naslab.architecture import Architecture
+from naslab.directions import Objective, as_objectives
 from naslab.errors import SpecError
-from naslab.estimators.estimator import Kept, Score
+from naslab.estimators.estimator import Kept
+from naslab.estimators.score import DEFAULT, Score
 
 
 class Function:
@@ -19,15 +21,33 @@ class Function:
     name = "function"
     space = None
 
-    def __init__(self, function: Callable[..., float | Score]) -> None:
+    def __init__(
+        self, function: Callable[..., float | Score], *, objectives: Sequence[Objective] | Objective = DEFAULT
+    ) -> None:
+        """
+        Args:
+            function: from an architecture to a number, or a `Score`.
+            objectives: what is wanted of what it gives. A number is the value of the only objective. Left out, more of
+                the number is better, and a `Score(values=..., objectives=...)` has objectives of its own.
+        """
         self._function = function
+        self.objectives = as_objectives(objectives)
         self._called = getattr(function, "__qualname__", type(function).__qualname__)
 
     def __call__(self, architecture: Architecture) -> float | Score:
-        return self._function(architecture)
+        return self._score(self._function(architecture))
+
+    def _score(self, found: Any) -> Any:
+        """What the function gave, as a score of the objectives."""
+        if self.objectives == DEFAULT or isinstance(found, Score):
+            return found
+        if len(self.objectives) == 1:
+            found = {self.objectives[0].name: found}
+        return Score(values=found, objectives=self.objectives)
 
     def spec(self) -> dict[str, Any]:
-        return {"estimator": self.name, "called": self._called}
+        named = {} if self.objectives == DEFAULT else {"objectives": [list(each) for each in self.objectives]}
+        return {"estimator": self.name, "called": self._called, **named}
 
     def fingerprint(self) -> str:
         """Of its name: what it does cannot be told."""
@@ -50,13 +70,15 @@ class FunctionOfEpochs(Function):
 
     keeps_weights = False
 
-    def __init__(self, function: Callable[..., float | Score]) -> None:
-        super().__init__(function)
+    def __init__(
+        self, function: Callable[..., float | Score], *, objectives: Sequence[Objective] | Objective = DEFAULT
+    ) -> None:
+        super().__init__(function, objectives=objectives)
         default = inspect.signature(function).parameters["epochs"].default
         self._whole = {"epochs": None} if default is inspect.Parameter.empty else {}
 
     def __call__(self, architecture: Architecture) -> float | Score:
-        return self._function(architecture, **self._whole)
+        return self._score(self._function(architecture, **self._whole))
 
     def train(
         self,
@@ -67,7 +89,7 @@ class FunctionOfEpochs(Function):
         keep: Path | None = None,
     ) -> Score:
         """See `naslab.estimators.Trainable`."""
-        found = self(architecture) if fidelity is None else self._function(architecture, epochs=fidelity)
+        found = self(architecture) if fidelity is None else self._score(self._function(architecture, epochs=fidelity))
         return found if isinstance(found, Score) else Score(found)
 
     def check_fidelity(self, fidelity: float) -> None:

@@ -37,6 +37,7 @@ import numpy as np
 
 from naslab import files, snapshot
 from naslab.architecture import Architecture
+from naslab.directions import as_objectives
 from naslab.errors import SpecError, real, whole
 from naslab.estimators.estimator import Estimator, Kept, Score, UnknownFidelity, scratch
 from naslab.estimators.kernel_ridge import KernelRidge
@@ -158,7 +159,7 @@ class LearningCurve(Wrapped):
             figures["predicted"] = forecast.fitness
         for look, score in zip(self.looks, seen, strict=False):
             figures |= {f"{name}/{look}": value for name, value in zip((CURVE, LOSS), _point(score), strict=False)}
-        return Score(seen[-1].fitness if forecast is None else forecast.fitness, figures)
+        return seen[-1].but(seen[-1].fitness if forecast is None else forecast.fitness, figures)
 
     # --- what is known ---------------------------------------------------------------------------------
 
@@ -229,13 +230,22 @@ def _seen(keep: Path) -> list[Score]:
     with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
         if files.is_file(keep):
             told = json.loads(files.read(keep.with_suffix(ENDING), LONGEST))
-            return [Score(float(fitness), {str(k): float(v) for k, v in figures.items()}) for fitness, figures in told]
+            return [_read(*row) for row in told]
     with snapshot.disk(f"removing {keep}, which cannot be gone on with,"):
         files.remove(keep)
     return []
 
 
+def _read(fitness: Any, figures: Any, objectives: Any = ()) -> Score:
+    """A score as `_write` keeps it."""
+    score = Score(float(fitness), {str(name): float(value) for name, value in figures.items()})
+    if not objectives:
+        return score
+    first, *_ = wanted = as_objectives(objectives)
+    return Score(values={first.name: first.sign * score.fitness, **score.figures}, objectives=wanted)
+
+
 def _write(keep: Path, seen: Sequence[Score]) -> None:
-    told = [[score.fitness, dict(score.figures)] for score in seen]
+    told = [[score.fitness, dict(score.figures), *([score.objectives] if score.objectives else [])] for score in seen]
     with suppress(OSError):  # then the training begins again, should it be broken off
         snapshot.write_bytes(keep.with_suffix(ENDING), json.dumps(told).encode())

@@ -44,7 +44,7 @@ class WithFigures(Wrapped):
         self.resources = resources
 
     def judge(self, architecture: Architecture, score: Score) -> Score:
-        return Score(score.fitness, {**score.figures, **self.resources.measure(architecture)})
+        return score.but(figures={**score.figures, **self.resources.measure(architecture)})
 
     def options(self) -> dict[str, Any]:
         return {"resources": self.resources.spec()}

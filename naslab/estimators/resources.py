@@ -27,6 +27,7 @@ from torch.utils._pytree import tree_leaves
 
 from naslab import networks, spaces, tasks
 from naslab.architecture import Architecture
+from naslab.directions import Objective
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.estimators.estimator import Score
 from naslab.modes import evaluation_mode
@@ -40,6 +41,7 @@ FIGURES = ("parameters", "flops", "latency", "memory", "intensity")
 each byte."""
 WANTED = ("intensity",)
 """Of which one wants much."""
+UNITS = {"latency": "s", "memory": "bytes"}
 WARM_UP = 3
 """Runs before the first that is timed."""
 
@@ -168,6 +170,12 @@ class Resources:
         self.space, self.task, self.figures = space, task, tuple(figures)
         self._batch, self._threads = whole("batch", batch, 1), number_of_threads(threads)
         self._repeats = whole("repeats", repeats, 1)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The first of the figures."""
+        first = self.figures[0]
+        return (Objective(first, "max" if first in WANTED else "min", UNITS.get(first, "")),)
 
     def __call__(self, architecture: Architecture) -> Score:
         figures = self.measure(architecture)

@@ -29,7 +29,8 @@ class Level(NamedTuple):
 
 
 class Table:
-    """A column of a benchmark as fitness. Where little is wanted (latency, parameters), the fitness is its negative.
+    """A column of a benchmark as fitness. Where little is wanted (latency, parameters), the fitness is its negative;
+    the value of the objective is the column itself.
 
     The test accuracy, NAS-Bench-201's default, makes an oracle: right for comparing searchers without noise. A search
     as one would really do it sees `metric="valid_accuracy", epochs=12`, and never the test data.
@@ -60,6 +61,7 @@ class Table:
         self.space = benchmark.space
         self.figures = tuple(figures)
         self._levels: dict[float | None, Level] = {}
+        self.objectives = (benchmark.objective_of(self.metric),)
         fitness = benchmark.goodness(self.metric, epochs=epochs).tolist()
         self._fitness = dict(zip(benchmark.choices, fitness, strict=True))
         for name in self.figures:

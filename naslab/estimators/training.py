@@ -26,6 +26,7 @@ from torch import nn
 from naslab import files, snapshot, spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import device_name
+from naslab.directions import Objective
 from naslab.errors import NaslabError, RunError, RunPaused, SnapshotDamaged, SpecError, real, whole
 from naslab.estimators.estimator import Kept, Score, UnknownFidelity, scratch
 from naslab.randomness import seeded
@@ -98,6 +99,11 @@ class Training:
         if not self.recipe.held_out:
             raise SpecError("held_out must be above 0: a search that chooses by test images has none left to test on")
         epoch_length(round(self._images * (1 - self.recipe.held_out)), self.recipe.batch_size)  # refuses too large ones
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The share of the held-out examples that are classified rightly."""
+        return (Objective("accuracy", "max"),)
 
     def __call__(self, architecture: Architecture) -> Score:
         return self.train(architecture)

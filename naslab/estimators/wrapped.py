@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from naslab.architecture import Architecture
+from naslab.directions import Objective
 from naslab.errors import SpecError
-from naslab.estimators.estimator import Estimator, Kept, Learning, Score, cannot_be_told
+from naslab.estimators.estimator import Estimator, Kept, Learning, cannot_be_told
+from naslab.estimators.score import Score, objectives_of
 from naslab.spaces.space import Space
 
 
@@ -64,6 +66,11 @@ class Wrapped(ABC):
     def task(self) -> Any:
         """What the one inside trains on."""
         return getattr(self.inside, "task", None)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """Those of the one inside; one that makes another fitness of it has that as its only objective."""
+        return (Objective(self.name, "max"),) if self.own_fitness else objectives_of(self.inside)
 
     @property
     def keeps_weights(self) -> bool:

@@ -36,6 +36,7 @@ _SPEC_KINDS: dict[str, type | tuple[type, ...]] = {
     "searcher": str,
     "hyperparameters": dict,
     "estimator": dict,
+    "objectives": list,
     "budget": int,
     "workers": int,
     "ranking": dict,

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from naslab.architecture import Architecture
+from naslab.directions import Objective
 from naslab.errors import SpecError
 from naslab.estimators import Table
-from naslab.estimators.evaluation import Outcome, evaluate
+from naslab.estimators.evaluation import evaluate, outcome_of
 from naslab.estimators.wrapped import layers
 from naslab.events import Evaluated, Raced
+from naslab.immutable import FrozenDict
 from naslab.runs.search import Search
 from naslab.searchers import Proposer, RandomSearch, Trials
 from naslab.spaces import Space
@@ -33,6 +35,10 @@ class Move(NamedTuple):
     """Of the proposal."""
     status: str = "done"
     message: str = ""
+    values: Mapping[str, float] = FrozenDict({})
+    """Of the objectives, each in its own direction."""
+    objectives: Sequence[Objective] = ()
+    """Those that the score itself named."""
 
 
 class Lane(Protocol):
@@ -80,7 +86,15 @@ class OnTable:
         proposal = self._proposer.ask()
         found = evaluate(self.table, proposal.architecture)
         self._proposer.tell(proposal, found.fitness, found.figures)
-        return Move(proposal.architecture, found.fitness, found.figures, proposal.number, found.status, found.message)
+        return Move(
+            proposal.architecture,
+            found.fitness,
+            found.figures,
+            proposal.number,
+            found.status,
+            found.message,
+            found.values,
+        )
 
     def repeat(self, logged: Raced) -> None:
         self._proposer.tell(self._proposer.ask(), logged.fitness, logged.figures)
@@ -111,14 +125,14 @@ class OnTrials:
         return _move(self._trials.advance())
 
     def repeat(self, logged: Raced) -> None:
-        outcome = Outcome(logged.status, logged.fitness, dict(logged.figures), logged.message)
-        self._trials.tell_again(logged.number, outcome)
+        self._trials.tell_again(logged.number, outcome_of(logged))
 
     def keep_in(self, folder: Path) -> None:
         self._trials.keep_in(folder)
 
     def spec(self) -> dict[str, Any]:
-        return self._trials.proposer.spec() if self._described else self._trials.spec()
+        spec = self._trials.proposer.spec() if self._described else self._trials.spec()
+        return {name: value for name, value in spec.items() if name != "objectives"}  # which the estimator says
 
 
 class OnSearch:
@@ -161,7 +175,16 @@ def _table(estimator: Any) -> Table | None:
 
 
 def _move(event: Evaluated) -> Move:
-    return Move(event.architecture, event.fitness, event.figures, event.number, event.status, event.message)
+    return Move(
+        event.architecture,
+        event.fitness,
+        event.figures,
+        event.number,
+        event.status,
+        event.message,
+        event.values,
+        event.objectives,
+    )
 
 
 def lane(name: str, made: Any, estimator: Any, *, quick: bool) -> Lane:

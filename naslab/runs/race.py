@@ -284,6 +284,8 @@ class Race:
                 message=moved.message,
                 figures=moved.figures,
                 spent=spent,
+                values=moved.values,
+                objectives=moved.objectives,
             )
         )
 

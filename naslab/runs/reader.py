@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from naslab.directions import FITNESS, Objective, as_objectives
 from naslab.errors import RunError, whole
 from naslab.events import Event
 from naslab.runs.branches import Record, Row
@@ -39,6 +40,14 @@ class RunReader:
     @property
     def space(self) -> Space:
         return from_spec(self.spec["space"])
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the evaluations are compared by, with direction and unit; in a run of an earlier naslab the fitness.
+
+        An event in which the score named objectives of its own has these.
+        """
+        return as_objectives(self.spec["objectives"]) if "objectives" in self.spec else (FITNESS,)
 
     @property
     def ranking(self) -> LiveRanking | None:

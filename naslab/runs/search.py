@@ -24,9 +24,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
+from naslab.analysis.pareto import front
 from naslab.architecture import Architecture
+from naslab.directions import Objective
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, unknown, whole
-from naslab.events import Changed, Event, Measured, Recovered
+from naslab.events import Changed, Evaluated, Event, Measured, Recovered
 from naslab.paths import resolved
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
 from naslab.runs.ending import Ending
@@ -345,6 +347,21 @@ class Search(Iterator[Event]):
             with self._mine():
                 self._restore()
         return self.searcher.best
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the evaluations are compared by, the first of them the fitness; none for a searcher that evaluates by
+        shared weights.
+        """
+        named = (event.objectives for event in self.events if isinstance(event, Evaluated) and event.objectives)
+        return tuple(next(named, getattr(self.searcher, "objectives", ())))
+
+    @property
+    def front(self) -> list[Evaluated]:
+        """The evaluations so far that none beats in all objectives, the best by the first objective first; with one
+        objective the best alone. See `naslab.analysis.pareto.front`.
+        """
+        return front(self.events, self.objectives)
 
     # --- steering ------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ def flat(events: Iterable[Event], space: Space) -> list[dict[str, Scalar]]:
 
     - `alpha/normal/3/skip_connect`: softmax(alpha) of an operation, on the edge of that row of the cell;
     - `probabilities/<choice>/<option>`: with what probability a policy would take the option;
+    - `values/test_loss`: what was measured of an objective, in its own direction (`fitness` is the negative of what is
+      minimised);
     - `metrics/valid/loss`, `settings/w_lr`, `figures/parameters`, `parents/0`, ...
 
     An architecture is the text that its space writes (`space.format`), or else its choices as a JSON list.
@@ -38,6 +40,8 @@ def _row(event: Event, space: Space, options: Mapping[str, Sequence[Option]]) ->
     yield "kind", event.kind
     for field in dataclasses.fields(event):
         value = getattr(event, field.name)
+        if field.name == "objectives":  # no numbers; `Search.objectives` has them
+            continue
         if field.name == "probabilities" and isinstance(event, SupernetStep):
             operations = [str(name) for name in getattr(space, "operations", ())]
             for part, array in value.items():

@@ -32,10 +32,11 @@ from typing import Any, NamedTuple
 
 from naslab import files, snapshot
 from naslab.architecture import Architecture
+from naslab.directions import Objective
 from naslab.errors import NaslabError, RunError, RunPaused, SpecError, whole
-from naslab.estimators import Learning, UnknownFidelity, as_estimator
+from naslab.estimators import Learning, UnknownFidelity, as_estimator, objectives_of
 from naslab.estimators.estimator import WrongSetup, cannot_be_told
-from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed, told
+from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed, outcome_of, told
 from naslab.estimators.workers import MOST, Crashed, NotStarted, TimedOut, Workers
 from naslab.events import Evaluated, Event
 from naslab.paths import is_folder
@@ -182,9 +183,7 @@ class Trials:
         """The same with the fitness that was found then, for the proposal that was first then."""
         if not isinstance(logged, Evaluated):
             return self.advance()
-        return self.tell_again(
-            logged.number, Outcome(logged.status, logged.fitness, dict(logged.figures), logged.message)
-        )
+        return self.tell_again(logged.number, outcome_of(logged))
 
     def tell_again(self, number: int, outcome: Outcome) -> Evaluated:
         """A step whose outcome is known: of the proposal with that number."""
@@ -228,6 +227,8 @@ class Trials:
             details=self.proposer.details,
             probabilities=self.proposer.probabilities,
             message=outcome.message,
+            values=outcome.values,
+            objectives=outcome.objectives,
             best=best,
             best_fitness=best_fitness,
             settings=inforce,
@@ -437,6 +438,11 @@ class Trials:
         """What the estimator trains on; None for one that does not train."""
         return getattr(self.estimator, "task", None)
 
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the estimator wants of its values, the first of them the fitness. A score may name others."""
+        return objectives_of(self.estimator)
+
     def fingerprint(self) -> str:
         return self.estimator.fingerprint()
 
@@ -478,7 +484,13 @@ class Trials:
     def spec(self) -> dict[str, Any]:
         """The workers it began with are a part of it: on how many proposals are open depends what is proposed next."""
         several = {"workers": self._begun_with} if self._begun_with > 1 else {}
-        return {**self.proposer.spec(), "estimator": self.estimator.spec(), "budget": self._budget, **several}
+        return {
+            **self.proposer.spec(),
+            "estimator": self.estimator.spec(),
+            "objectives": [list(objective) for objective in self.objectives],
+            "budget": self._budget,
+            **several,
+        }
 
     def state_dict(self) -> State:
         best = None if self._best is None else [list(self._best[0].choices), self._best[1]]

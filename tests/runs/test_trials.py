@@ -126,7 +126,7 @@ def test_an_interrupt_loses_no_candidate_and_tells_none_twice(begin):
         return table(architecture)
 
     table = nl.estimators.Table(nl.benchmarks.NASBench201())
-    search = begin(score)
+    search = begin(nl.estimators.Function(score, objectives=table.objectives))
     while search.step < search.total:
         try:
             next(search)
@@ -257,8 +257,10 @@ def test_the_run_says_what_it_is(benchmark, tmp_path):
             "metric": "test_accuracy",
             "epochs": None,
         },
+        "objectives": [["test_accuracy", "max", "%"]],
         "budget": 9,
     }
+    assert reader.objectives == (nl.estimators.Objective("test_accuracy", "max", "%"),)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch import Tensor
 from naslab import spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import device_name, usable_device
+from naslab.directions import Objective
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.estimators.zero_cost.proxies import PROXIES, scores
 from naslab.estimators.zero_cost.vote import VOTERS, vote
@@ -65,6 +66,11 @@ class ZeroCost:
         if self.batch_size > len(task.train):
             raise SpecError(f"a mini-batch of {batch_size} needs so many training images; {task} has fewer")
         self._device = None if device is None else device_name(device)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The score of the proxy: each is such that more is better."""
+        return (Objective(self.proxy, "max"),)
 
     @default_torch_state()
     def __call__(self, architecture: Architecture) -> float:
