@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from naslab import markup, statistics
+from naslab.directions import DIRECTIONS, Direction
 from naslab.errors import SpecError, among, unknown
 from naslab.immutable import Record
 
@@ -70,7 +71,7 @@ class Card(Record):
     """What a comparison may claim. Text and, in a notebook, a table."""
 
     what: str
-    """What the numbers are, unit included; more is better."""
+    """What the numbers are, unit included."""
     entries: tuple[Entry, ...]
     pairs: tuple[Pair, ...]
     baseline: str | None
@@ -79,12 +80,14 @@ class Card(Record):
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     digits: int = 2
+    direction: Direction = "max"
+    """ "max" if more is better, "min" if less is."""
 
     def __str__(self) -> str:
         """A table of the groups, then `claims`."""
         width = max(len(label) for label in ("group", *map(self._label, self.entries)))
         head = f"{'group':<{width}}      n      mean  95 % interval     {'budget' if self._priced else ''}"
-        lines = [f"{self.what}; more is better", head.rstrip()]
+        lines = [f"{self.what}; {self._wish}", head.rstrip()]
         for entry in self.entries:
             interval = self._interval(entry)
             lines.append(
@@ -110,7 +113,7 @@ class Card(Record):
     def _repr_html_(self) -> str:
         root = markup.element("div", class_="naslab-card-of-honesty")
         markup.add(root, "b", self.what)
-        markup.tail(root, "; more is better")
+        markup.tail(root, f"; {self._wish}")
         groups = [
             (self._label(entry), str(entry.samples), self._number(entry.mean), self._interval(entry), entry.budget)
             for entry in self.entries
@@ -141,6 +144,10 @@ class Card(Record):
         for text in self.notes:
             markup.add(root, "div", text, style="opacity: 0.75; padding: 1px 0")
         return markup.html_of(root)
+
+    @property
+    def _wish(self) -> str:
+        return "less is better" if self.direction == "min" else "more is better"
 
     @property
     def _tested(self) -> int:
@@ -183,11 +190,13 @@ def card(
     warnings: Sequence[str] = (),
     notes: Sequence[str] = (),
     digits: int = 2,
+    direction: Direction = "max",
 ) -> Card:
     """The card of a comparison.
 
     Args:
-        samples: group -> independent outcomes, more is better; one that is not finite counts as one that found nothing.
+        samples: group -> independent outcomes, as they were measured; one that is not finite counts as one that found
+            nothing.
         what: the numbers and their unit, for instance "test accuracy, %".
         budgets: group -> what a sample cost, in `budget_unit`; None where it is the same by construction.
         baseline: the group that is random search; if left out, one whose name says so.
@@ -198,7 +207,10 @@ def card(
         warnings: further ones.
         notes: what else a reader should know.
         digits: after the point.
+        direction: "max" if more is better, "min" if less is.
     """
+    if not among(direction, DIRECTIONS):
+        raise SpecError(unknown("direction", direction, DIRECTIONS))
     if not samples:
         raise SpecError("a card needs at least one group of samples")
     if not among(test, TESTS):
@@ -218,7 +230,7 @@ def card(
         )
         for name, values in finite.items()
     )
-    pairs = _pairs(finite, baseline, test, alone)
+    pairs = _pairs(finite, baseline, test, alone, -1 if direction == "min" else 1)
     tested = {name for pair in pairs if not pair.untested for name in (pair.first, pair.second)}
     found = [*_warnings(samples, finite, budgets, budget_unit, baseline, test, tested), *warnings]
     if chose_by_test_data:
@@ -235,16 +247,18 @@ def card(
         warnings=tuple(found),
         notes=tuple(notes),
         digits=digits,
+        direction=direction,
     )
 
 
 def _pairs(
-    samples: Mapping[str, list[float]], baseline: str | None, test: str, alone: Collection[str]
+    samples: Mapping[str, list[float]], baseline: str | None, test: str, alone: Collection[str], sign: int
 ) -> tuple[Pair, ...]:
     """Every pair of groups that have samples, the baseline second."""
     names = sorted((name for name in samples if samples[name]), key=lambda name: name == baseline)
     both = list(itertools.combinations(names, 2))
-    found = [TESTS[test](samples[first], samples[second]) for first, second in both]
+    worth = {name: [sign * value for value in values] for name, values in samples.items()}
+    found = [TESTS[test](worth[first], worth[second]) for first, second in both]
     why = [_why_untested(first, second, alone) for first, second in both]
     raised = iter(statistics.holm([result.p for result, untested in zip(found, why, strict=True) if not untested]))
     return tuple(

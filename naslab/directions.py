@@ -8,10 +8,10 @@ A name is known by its words, which are whole: "test_loss", "latency/fpga", "val
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Literal
 
-from naslab.errors import SpecError, among, listed, unknown
+from naslab.errors import SpecError, unknown
 
 Direction = Literal["min", "max"]
 DIRECTIONS = ("min", "max")
@@ -26,63 +26,6 @@ TURNING = frozenset(
     | {"reduction", "reduced", "drop", "decrease", "increase", "gain", "improvement", "change", "delta", "gap", "no"}
 )
 """Words that leave open what is meant, or turn it round."""
-
-
-class Objective(NamedTuple):
-    """A quantity that a search maximises or minimises."""
-
-    name: str
-    direction: Direction
-    """ "max" or "min"."""
-    unit: str = ""
-    """For instance "%" or "s"; empty for a number without one."""
-
-    @property
-    def sign(self) -> int:
-        """1, or -1 where less is better: a fitness is the value times this."""
-        return -1 if self.direction == "min" else 1
-
-    @property
-    def wish(self) -> str:
-        """ "more is better", or "less is better"."""
-        return "less is better" if self.direction == "min" else "more is better"
-
-    def __str__(self) -> str:
-        return f"{self.name}, {self.unit}" if self.unit else self.name
-
-
-FITNESS = Objective("fitness", "max")
-"""The objective of an estimator that names none."""
-
-
-def as_objectives(given: Any) -> tuple[Objective, ...]:
-    """Objectives from a list of them, or of lists `[name, direction, unit]`, as JSON keeps them.
-
-    Raises:
-        SpecError: there is none, two have one name, or a direction is neither "max" nor "min".
-    """
-    if isinstance(given, Objective):
-        given = [given]
-    if not listed(given) or not (rows := list(given)):
-        raise SpecError(
-            "objectives are a list with at least one, for instance [nl.estimators.Objective('accuracy', 'max'), "
-            f"nl.estimators.Objective('latency', 'min', 's')]; got {given!r:.200}"
-        )
-    found = tuple(map(_as_objective, rows))
-    if len({objective.name for objective in found}) < len(found):
-        raise SpecError(f"objectives have different names, not {', '.join(repr(each.name) for each in found)}")
-    return found
-
-
-def _as_objective(given: Any) -> Objective:
-    if isinstance(given, str) or not isinstance(given, Sequence) or not 2 <= len(given) <= 3:
-        raise SpecError(f"an objective is Objective(name, direction, unit), not {given!r:.200}")
-    objective = Objective(*given)
-    if not all(isinstance(text, str) for text in objective) or not objective.name:
-        raise SpecError(f"the name, the direction and the unit of an objective are texts, not {given!r:.200}")
-    if not among(objective.direction, DIRECTIONS):
-        raise SpecError(f"of the objective {objective.name!r}: {unknown('direction', objective.direction, DIRECTIONS)}")
-    return objective
 
 
 def known_direction(metric: str) -> Direction | None:

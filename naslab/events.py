@@ -17,9 +17,9 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from naslab.architecture import Architecture
-from naslab.directions import FITNESS, Objective, as_objectives
 from naslab.errors import MetricMissing, SpecError, unknown
 from naslab.immutable import FrozenDict, frozen_json
+from naslab.quantities import FITNESS, Objective, as_objectives
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

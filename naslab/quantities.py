@@ -5,12 +5,12 @@ A chart, a table and a card follow from it. It is said by whoever measures the n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from naslab.directions import DIRECTIONS, Direction
-from naslab.errors import SpecError, among, unknown
+from naslab.errors import SpecError, among, listed, unknown
 
 UNITS = ("", "%", "nats", "bits", "s", "ms")
 """Units that charts know how to write. Any other text is written behind the number as it is."""
@@ -49,3 +49,67 @@ class Quantity:
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Quantity:
         return cls(given.get("direction"), given.get("unit", ""))
+
+
+class Objective(NamedTuple):
+    """A quantity that a search maximises or minimises."""
+
+    name: str
+    direction: Direction
+    """ "max" or "min"."""
+    unit: str = ""
+    """As of a `Quantity`: "%" for a share in [0, 1], "per cent" for a number that counts per cents."""
+
+    @property
+    def sign(self) -> int:
+        """1, or -1 where less is better: a fitness is the value times this."""
+        return -1 if self.direction == "min" else 1
+
+    @property
+    def wish(self) -> str:
+        """ "more is better", or "less is better"."""
+        return "less is better" if self.direction == "min" else "more is better"
+
+    @property
+    def quantity(self) -> Quantity:
+        """Direction and unit."""
+        return Quantity(self.direction, self.unit)
+
+    @property
+    def scale(self) -> float:
+        """What a value is multiplied by to be read with its unit: 100 for a share."""
+        return 100.0 if self.unit == "%" else 1.0
+
+
+FITNESS = Objective("fitness", "max")
+"""The objective of an estimator that names none."""
+
+
+def as_objectives(given: Any) -> tuple[Objective, ...]:
+    """Objectives from a list of them, or of lists `[name, direction, unit]`, as JSON keeps them.
+
+    Raises:
+        SpecError: there is none, two have one name, or a direction is neither "max" nor "min".
+    """
+    if isinstance(given, Objective):
+        given = [given]
+    if not listed(given) or not (rows := list(given)):
+        raise SpecError(
+            "objectives are a list with at least one, for instance [nl.estimators.Objective('accuracy', 'max'), "
+            f"nl.estimators.Objective('latency', 'min', 's')]; got {given!r:.200}"
+        )
+    found = tuple(map(_as_objective, rows))
+    if len({objective.name for objective in found}) < len(found):
+        raise SpecError(f"objectives have different names, not {', '.join(repr(each.name) for each in found)}")
+    return found
+
+
+def _as_objective(given: Any) -> Objective:
+    if isinstance(given, str) or not isinstance(given, Sequence) or not 2 <= len(given) <= 3:
+        raise SpecError(f"an objective is Objective(name, direction, unit), not {given!r:.200}")
+    objective = Objective(*given)
+    if not all(isinstance(text, str) for text in objective) or not objective.name:
+        raise SpecError(f"the name, the direction and the unit of an objective are texts, not {given!r:.200}")
+    if not among(objective.direction, DIRECTIONS):
+        raise SpecError(f"of the objective {objective.name!r}: {unknown('direction', objective.direction, DIRECTIONS)}")
+    return objective

@@ -107,7 +107,11 @@ def test_a_race_on_what_is_to_be_small(own):
         pass
     assert race.final("regret")["random"] == [0.0]
     assert race.final("rank")["random"] == [1]
-    assert race.card.what == "minus score of the architecture found"
+    assert race.card.what == "score of the architecture found"
+    assert race.card.entries[0].mean == table.column().min()
+    assert "score of the architecture found; less is better" in str(race.card)
+    assert race.rows()[-1]["best_value"] == table.column().min()
+    assert race.rows()[0]["value"] == -race.rows()[0]["fitness"] > 0
     assert race.final("best")["random"] == [-table.column().min()]
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from naslab.architecture import Architecture
-from naslab.directions import Objective
 from naslab.errors import MetricMissing, NaslabError, SpecError
 from naslab.events import (
     EVENTS,
@@ -23,6 +22,7 @@ from naslab.events import (
     SupernetStep,
     from_record,
 )
+from naslab.quantities import Objective
 
 METRICS = {
     "train/loss": 0.1 + 0.2,

@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from naslab.directions import Direction, Objective, direction_of
+from naslab.directions import Direction, direction_of
 from naslab.errors import SpecError, listed, real, unknown
 from naslab.events import Evaluated, Event
 from naslab.immutable import Record
+from naslab.quantities import Objective
 
 Wanted = Literal["most", "least"]
 WANTED = ("most", "least")

@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from naslab.architecture import Architecture
-from naslab.directions import Direction, Objective, direction_of
+from naslab.directions import Direction, direction_of
 from naslab.errors import SpecError, among, listed, plain, unknown, whole
 from naslab.immutable import FrozenDict
+from naslab.quantities import Objective
 from naslab.spaces.space import Space
 
 Column = np.ndarray | Mapping[int, np.ndarray]
@@ -37,7 +38,7 @@ class Benchmark(ABC):
     """Metric -> "min" or "max", for those whose names do not say it (`naslab.directions`); a part of the name, up to a
     dot or a slash or behind one, does as well."""
     units: Mapping[str, str] = FrozenDict({})
-    """Metric -> its unit, for instance "%"; a part of the name does as well, as for `directions`."""
+    """Metric -> its unit, for instance "s"; a part of the name does as well, as for `directions`."""
     space: Space
 
     def __init__(

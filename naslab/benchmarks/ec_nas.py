@@ -71,9 +71,9 @@ class ECNAS(Benchmark):
     objective: ClassVar[str] = "test_accuracy"
     units = FrozenDict(
         {
-            "test_accuracy": "%",
-            "valid_accuracy": "%",
-            "train_accuracy": "%",
+            "test_accuracy": "per cent",
+            "valid_accuracy": "per cent",
+            "train_accuracy": "per cent",
             "seconds": "s",
             "total_seconds": "s",
             "energy": "kWh",

@@ -73,7 +73,9 @@ class NASBench101(Benchmark):
 
     name: ClassVar[str] = "nasbench101"
     objective: ClassVar[str] = "test_accuracy"
-    units = FrozenDict({"test_accuracy": "%", "valid_accuracy": "%", "train_accuracy": "%", "seconds": "s"})
+    units = FrozenDict(
+        {"test_accuracy": "per cent", "valid_accuracy": "per cent", "train_accuracy": "per cent", "seconds": "s"}
+    )
 
     def __init__(self, path: str | Path) -> None:
         self.path = path_of("a file of NAS-Bench-101", path)

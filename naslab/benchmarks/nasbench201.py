@@ -94,9 +94,9 @@ class NASBench201(Benchmark):
     objective: ClassVar[str] = "test_accuracy"
     units = FrozenDict(
         {
-            "test_accuracy": "%",
-            "valid_accuracy": "%",
-            "train_accuracy": "%",
+            "test_accuracy": "per cent",
+            "valid_accuracy": "per cent",
+            "train_accuracy": "per cent",
             "seconds": "s",
             "valid_seconds": "s",
             "latency": "ms",

@@ -49,7 +49,7 @@ class NASBenchBERT(Benchmark):
 
     name: ClassVar[str] = "nasbench_bert"
     objective: ClassVar[str] = "glue"
-    units = FrozenDict({**dict.fromkeys(SCORES, "%"), "seconds": "s"})
+    units = FrozenDict({**dict.fromkeys(SCORES, "per cent"), "seconds": "s"})
     directions = FrozenDict(dict.fromkeys(SCORES, "max"))
 
     def __init__(self) -> None:

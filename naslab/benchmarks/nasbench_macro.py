@@ -44,7 +44,7 @@ class NASBenchMacro(Benchmark):
 
     name: ClassVar[str] = "nasbench_macro"
     objective: ClassVar[str] = "test_accuracy"
-    units = FrozenDict({"test_accuracy": "%"})
+    units = FrozenDict({"test_accuracy": "per cent"})
 
     def __init__(self) -> None:
         self.space = spaces.NASBenchMacro.paper()

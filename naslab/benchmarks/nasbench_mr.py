@@ -65,7 +65,7 @@ class NASBenchMR(Benchmark):
     """
 
     name: ClassVar[str] = "nasbench_mr"
-    units = FrozenDict(dict.fromkeys(("top1", "top5", "mIoU", "mAcc", "aAcc"), "%"))
+    units = FrozenDict(dict.fromkeys(("top1", "top5", "mIoU", "mAcc", "aAcc"), "per cent"))
     directions = FrozenDict(dict.fromkeys(("top1", "top5", "mIoU", "mAcc", "aAcc"), "max"))
 
     def __init__(self, task: str = "cls-50-1000") -> None:

@@ -74,7 +74,7 @@ class NATSBench(Benchmark):
 
     name: ClassVar[str] = "nats_bench"
     objective: ClassVar[str] = "test_accuracy"
-    units = FrozenDict({"test_accuracy": "%", "valid_accuracy": "%", "train_accuracy": "%"})
+    units = FrozenDict({"test_accuracy": "per cent", "valid_accuracy": "per cent", "train_accuracy": "per cent"})
 
     def __init__(self, path: str | Path, data_set: str = "cifar10") -> None:
         if not isinstance(data_set, str) or data_set.lower() not in DATA_SETS:

@@ -7,7 +7,6 @@ from typing import Any
 
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
-from naslab.directions import Objective
 from naslab.errors import SpecError
 from naslab.estimators.estimator import (
     Estimator,
@@ -27,6 +26,7 @@ from naslab.estimators.training import Training
 from naslab.estimators.workers import Crashed, TimedOut, Workers
 from naslab.estimators.wrapped import Wrapped
 from naslab.estimators.zero_cost import ZeroCost
+from naslab.quantities import Objective
 from naslab.registry import described, named
 
 ESTIMATORS: dict[str, Any] = {

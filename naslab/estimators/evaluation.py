@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 
 from naslab import files, snapshot
 from naslab.architecture import Architecture
-from naslab.directions import Objective
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, plain, real
 from naslab.estimators.estimator import MOST_FITNESS, Estimator, Kept, Trainable, WrongSetup, cannot_be_told
 from naslab.estimators.score import DEFAULT, Score, objectives_of
 from naslab.events import Evaluated, Raced
 from naslab.immutable import FrozenDict
+from naslab.quantities import Objective
 from naslab.torch_state import default_torch_state
 
 MAX_MESSAGE = 1000

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from naslab.architecture import Architecture
-from naslab.directions import Objective, as_objectives
 from naslab.errors import SpecError
 from naslab.estimators.estimator import Kept
 from naslab.estimators.score import DEFAULT, Score
+from naslab.quantities import Objective, as_objectives
 
 
 class Function:

@@ -37,11 +37,11 @@ import numpy as np
 
 from naslab import files, snapshot
 from naslab.architecture import Architecture
-from naslab.directions import as_objectives
 from naslab.errors import SpecError, real, whole
 from naslab.estimators.estimator import Estimator, Kept, Score, UnknownFidelity, scratch
 from naslab.estimators.kernel_ridge import KernelRidge
 from naslab.estimators.wrapped import Wrapped
+from naslab.quantities import as_objectives
 
 CURVE, LOSS = "curve", "train_loss"
 """Names of the figures: "curve/3" is the fitness after 3 epochs, "train_loss/3" the training loss."""

@@ -27,10 +27,10 @@ from torch.utils._pytree import tree_leaves
 
 from naslab import networks, spaces, tasks
 from naslab.architecture import Architecture
-from naslab.directions import Objective
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.estimators.estimator import Score
 from naslab.modes import evaluation_mode
+from naslab.quantities import Objective
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.threads import number_of_threads, torch_threads

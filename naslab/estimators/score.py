@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from naslab.directions import FITNESS, Objective, as_objectives
 from naslab.errors import SpecError, real
 from naslab.immutable import FrozenDict
+from naslab.quantities import FITNESS, Objective, as_objectives
 
 DEFAULT = (FITNESS,)
 """Objectives of an estimator that names none."""

@@ -26,9 +26,9 @@ from torch import nn
 from naslab import files, snapshot, spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import device_name
-from naslab.directions import Objective
 from naslab.errors import NaslabError, RunError, RunPaused, SnapshotDamaged, SpecError, real, whole
 from naslab.estimators.estimator import Kept, Score, UnknownFidelity, scratch
+from naslab.quantities import Objective
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.tasks.image_set import ImageSet
@@ -102,8 +102,10 @@ class Training:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """The share of the held-out examples that are classified rightly."""
-        return (Objective("accuracy", "max"),)
+        """That of the task, on the examples held out."""
+        name = self.task.objective
+        metric = self.task.metrics()[name]
+        return (Objective(name, metric.direction, metric.unit),)
 
     def __call__(self, architecture: Architecture) -> Score:
         return self.train(architecture)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from naslab.architecture import Architecture
-from naslab.directions import Objective
 from naslab.errors import SpecError
 from naslab.estimators.estimator import Estimator, Kept, Learning, cannot_be_told
 from naslab.estimators.score import Score, objectives_of
+from naslab.quantities import Objective
 from naslab.spaces.space import Space
 
 

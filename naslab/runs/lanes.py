@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from naslab.architecture import Architecture
-from naslab.directions import Objective
 from naslab.errors import SpecError
 from naslab.estimators import Table
 from naslab.estimators.evaluation import evaluate, outcome_of
 from naslab.estimators.wrapped import layers
 from naslab.events import Evaluated, Raced
 from naslab.immutable import FrozenDict
+from naslab.quantities import Objective
 from naslab.runs.search import Search
 from naslab.searchers import Proposer, RandomSearch, Trials
 from naslab.spaces import Space
@@ -57,6 +57,11 @@ class Lane(Protocol):
         """The table that its fitness is from, if it is from one."""
         ...
 
+    @property
+    def objective(self) -> Objective:
+        """What the fitness is the value of."""
+        ...
+
     def move(self) -> Move | None:
         """One evaluation; None when there are no more."""
         ...
@@ -80,6 +85,7 @@ class OnTable:
     def __init__(self, proposer: Proposer, table: Table) -> None:
         self._proposer, self.space = proposer, proposer.space
         self.table: Table = table
+        self.objective = table.objectives[0]
         self.random = isinstance(proposer, RandomSearch)
 
     def move(self) -> Move:
@@ -118,6 +124,7 @@ class OnTrials:
         self._trials, self._described = trials, described
         self.random = isinstance(trials.proposer, RandomSearch)
         self.space, self.table = trials.space, _table(trials.estimator)
+        self.objective = trials.objectives[0]
 
     def move(self) -> Move | None:
         if self._trials.step >= self._trials.total:
@@ -145,6 +152,7 @@ class OnSearch:
         assert isinstance(search.searcher, Trials)
         self.random = isinstance(search.searcher.proposer, RandomSearch)
         self.space, self.table = search.searcher.space, _table(search.searcher.estimator)
+        self.objective = search.searcher.objectives[0]
 
     def move(self) -> Move | None:
         while self._next < len(self._search.events) or next(self._search, None) is not None:

@@ -29,6 +29,7 @@ from naslab.card import Card, card
 from naslab.errors import RunError, SpecError, listed, real, unknown, whole
 from naslab.estimators import Table, as_estimator
 from naslab.events import Raced
+from naslab.quantities import FITNESS, Objective
 from naslab.runs.ending import Ending
 from naslab.runs.folder import CANDIDATES, located
 from naslab.runs.lanes import Move, OnTable, lanes_of
@@ -383,7 +384,8 @@ class Race:
 
         Each holds the searcher, the seed, the query (from 1), its fitness and what the runner had spent; with a table
         the architecture and its number; and what the fittest so far is truly worth, its regret and, with a table, its
-        rank (`curves`). None stands for what is not there.
+        rank (`curves`). `value` and `best_value` are `fitness` and `best` as they are measured, of a loss the loss
+        itself. None stands for what is not there.
         """
         fitness, spent, numbers, table = self.fitness, self.spent, self.numbers, self.table
         curves = {kind: self.curves(kind) for kind in ("best", "regret", *(("rank",) if table is not None else ()))}
@@ -398,6 +400,8 @@ class Race:
                         row["number"] = number if number >= 0 else None
                         architecture = table.benchmark.at(number) if number >= 0 else None
                         row["architecture"] = architecture and architecture_text(architecture, table.space)
+                    row["value"] = known(self._seen.sign * fitness[at])
+                    row["best_value"] = known(self.objective.sign * curves["best"][at])
                     found.append(row | {kind: known(curve[at]) for kind, curve in curves.items()})
         return found
 
@@ -445,13 +449,22 @@ class Race:
         return self._best[place][1]
 
     @property
+    def objective(self) -> Objective:
+        """What the architectures found are judged by; where less of it is better, `curves` have its negative."""
+        return self._seen if self.table is None else self.table.objectives[0]
+
+    @property
+    def _seen(self) -> Objective:
+        """The objective of the fitness that the searchers see; the bare fitness where they do not see the same."""
+        seen = {row[0].objective for row in self._lanes}
+        return seen.pop() if len(seen) == 1 else FITNESS
+
+    @property
     def card(self) -> Card:
         """What may be claimed from this race."""
         table, seeds = self.table, len(self.seeds)
-        what = "fitness of the architecture found"
-        if table is not None:  # a card's numbers are such that more is better
-            little = table.benchmark.direction(table.metric) == "min"
-            what = f"{'minus ' if little else ''}{table.metric} of the architecture found"
+        objective = self.objective
+        what = f"{objective.name} of the architecture found{objective.unit and f', {objective.unit}'}"
         means = [
             float(ends.mean()) if len(ends) else 0.0 for ends in map(self._ledger.ends, range(len(self.searchers)))
         ]
@@ -463,7 +476,7 @@ class Race:
             waiting = ["the race has not begun"]
         begun = self._ledger.count > 0
         samples = {
-            name: [end for end, there in zip(ends, begun[s], strict=True) if there]
+            name: [_shown(end, objective) for end, there in zip(ends, begun[s], strict=True) if there]
             for s, (name, ends) in enumerate(self.final().items())
         }
         notes = [f"{_seeds(seeds)} a searcher; 95 % intervals are of the mean over seeds"]
@@ -487,6 +500,7 @@ class Race:
                 *([] if self.cost == EVALUATIONS else [f"budget: {self.budget:,.10g} {self.cost} for each"]),
             ],
             digits=3,
+            direction=objective.direction,
         )
 
     def __repr__(self) -> str:
@@ -551,6 +565,11 @@ def _again(described: dict[str, Any]) -> Any:
             f"the estimator of this race is a function, {described.get('called')!r}, which cannot be kept in a folder; "
             "pass it again as estimator=..., for instance Race.open(path, estimator=function)"
         ) from error
+
+
+def _shown(worth: float, objective: Objective) -> float:
+    """What is worth so much, more being better, as it is read with its unit."""
+    return objective.sign * objective.scale * worth
 
 
 def _seeds(count: int) -> str:

@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from naslab.directions import FITNESS, Objective, as_objectives
 from naslab.errors import RunError, whole
 from naslab.events import Event
+from naslab.quantities import FITNESS, Objective, as_objectives
 from naslab.runs.branches import Record, Row
 from naslab.runs.folder import driver, located, read_about
 from naslab.runs.journal import peek

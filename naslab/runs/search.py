@@ -26,10 +26,10 @@ from typing import Any, Self
 
 from naslab.analysis.pareto import front
 from naslab.architecture import Architecture
-from naslab.directions import Objective
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, unknown, whole
 from naslab.events import Changed, Evaluated, Event, Measured, Recovered
 from naslab.paths import resolved
+from naslab.quantities import Objective
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
 from naslab.runs.ending import Ending
 from naslab.runs.event_log import EventLog, events_of

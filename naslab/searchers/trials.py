@@ -32,7 +32,6 @@ from typing import Any, NamedTuple
 
 from naslab import files, snapshot
 from naslab.architecture import Architecture
-from naslab.directions import Objective
 from naslab.errors import NaslabError, RunError, RunPaused, SpecError, whole
 from naslab.estimators import Learning, UnknownFidelity, as_estimator, objectives_of
 from naslab.estimators.estimator import WrongSetup, cannot_be_told
@@ -40,6 +39,7 @@ from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed, outco
 from naslab.estimators.workers import MOST, Crashed, NotStarted, TimedOut, Workers
 from naslab.events import Evaluated, Event
 from naslab.paths import is_folder
+from naslab.quantities import Objective
 from naslab.searchers.failures import Failures
 from naslab.searchers.searcher import Knob, Proposal, Proposer, State, turned
 from naslab.spaces.space import Space

@@ -257,10 +257,10 @@ def test_the_run_says_what_it_is(benchmark, tmp_path):
             "metric": "test_accuracy",
             "epochs": None,
         },
-        "objectives": [["test_accuracy", "max", "%"]],
+        "objectives": [["test_accuracy", "max", "per cent"]],
         "budget": 9,
     }
-    assert reader.objectives == (nl.estimators.Objective("test_accuracy", "max", "%"),)
+    assert reader.objectives == (nl.estimators.Objective("test_accuracy", "max", "per cent"),)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from torch import Tensor
 from naslab import spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import device_name, usable_device
-from naslab.directions import Objective
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.estimators.zero_cost.proxies import PROXIES, scores
 from naslab.estimators.zero_cost.vote import VOTERS, vote
+from naslab.quantities import Objective
 from naslab.randomness import numpy_generator, seeded
 from naslab.spaces.space import Space
 from naslab.threads import torch_threads
