@@ -5,16 +5,26 @@ from naslab.networks.darts import DartsNetwork
 from naslab.networks.darts_supernet import DartsSupernet
 from naslab.networks.genotype import DARTS_V1, DARTS_V2, Genotype
 from naslab.networks.nasbench201 import NASBench201Network, NASBench201Supernet
+from naslab.networks.recurrent_cell import Dropouts, RecurrentCellNetwork
+from naslab.networks.recurrent_genotype import RECURRENT_ENAS, RECURRENT_V1, RECURRENT_V2, RecurrentGenotype
+from naslab.networks.recurrent_supernet import RecurrentSupernet
 
 __all__ = [
     "DARTS_V1",
     "DARTS_V2",
+    "RECURRENT_ENAS",
+    "RECURRENT_V1",
+    "RECURRENT_V2",
     "Cost",
     "DartsNetwork",
     "DartsSupernet",
+    "Dropouts",
     "Genotype",
     "NASBench201Network",
     "NASBench201Supernet",
+    "RecurrentCellNetwork",
+    "RecurrentGenotype",
+    "RecurrentSupernet",
     "cost",
     "parameters",
 ]

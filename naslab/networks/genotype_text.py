@@ -254,7 +254,7 @@ def fields_of(given: Any) -> dict[str, Any]:
     if isinstance(given, Mapping):
         return dict(given)
     if hasattr(given, "recurrent"):
-        return {"recurrent": given.recurrent}
+        return {name: getattr(given, name) for name in ("recurrent", "concat") if hasattr(given, name)}
     if all(hasattr(given, name) for name in FIELDS):
         return {name: getattr(given, name) for name in FIELDS + UNUSED if hasattr(given, name)}
     if isinstance(given, list | tuple) and len(given) == len(FIELDS):

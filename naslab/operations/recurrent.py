@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 
 from naslab.operations.kernels import REALS, Kernel, in_parts, kernel
@@ -97,7 +97,7 @@ class Wiring:
 
 @dataclass(frozen=True)
 class Statistics:
-    """How states are normalised."""
+    """How states are normalised, without scale and shift."""
 
     kind: int
     """`NONE`, `BATCH` or `GIVEN`."""
@@ -107,6 +107,32 @@ class Statistics:
     """[H], if given."""
     variance: Tensor | None = None
     """[H], if given."""
+
+    @classmethod
+    def of(cls, norm: nn.BatchNorm1d) -> Statistics:
+        """Those that a normalisation without scale and shift uses, in the mode that it is in."""
+        if norm.training or norm.running_mean is None or norm.running_var is None:
+            return cls(BATCH, norm.eps)
+        return cls(GIVEN, norm.eps, norm.running_mean, norm.running_var)
+
+    def move(self, norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics of a normalisation by those [T, S, H] of batches, as if they came one by one."""
+        if self.kind != BATCH or not norm.track_running_stats:
+            return
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        assert norm.num_batches_tracked is not None
+        moved, kept, factors = int(norm.num_batches_tracked), 1.0, []
+        count = mean.shape[0] * mean.shape[1]
+        for number in reversed(range(count)):  # the last one counts most
+            share = 1 / (moved + number + 1) if norm.momentum is None else norm.momentum
+            factors.append(share * kept)
+            kept *= 1 - share
+        with torch.no_grad():
+            factor = mean.new_tensor(factors[::-1])
+            norm.running_mean.mul_(kept).add_(factor @ mean.flatten(0, 1))
+            norm.running_var.mul_(kept).add_(factor @ variance.flatten(0, 1))
+            norm.num_batches_tracked.add_(count)
 
     def filled_up(self, missing: int) -> Statistics:
         """The same for so many more hidden units, which are zeros."""

@@ -25,6 +25,7 @@ from naslab.spaces.nasbench_macro import NASBenchMacro
 from naslab.spaces.nasbench_mr import NASBenchMR
 from naslab.spaces.nasbench_nlp import NASBenchNLP
 from naslab.spaces.nasnet_cell import NASNetCell
+from naslab.spaces.recurrent_cell import RecurrentCell
 from naslab.spaces.segments import Segments
 from naslab.spaces.space import DrawnSupernet, FixedSpace, Shaped, Space, Supernet, SupernetSpace
 
@@ -38,6 +39,7 @@ SPACES: dict[str, type[Space]] = {
         NASBenchMacro,
         NASBenchMR,
         NASBenchNLP,
+        RecurrentCell,
         FlexiBERT,
         Segments,
         MobileChain,
@@ -74,6 +76,7 @@ __all__ = [
     "NASBenchMacro",
     "NASBenchNLP",
     "NASNetCell",
+    "RecurrentCell",
     "Segments",
     "Shaped",
     "Space",

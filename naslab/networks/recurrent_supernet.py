@@ -1,0 +1,91 @@
+"""The network that DARTS searches recurrent cells in (Liu et al. 2019, https://arxiv.org/abs/1806.09055, Sec. 2.2 and
+A.1.2).
+
+Every node reads every state before it, by every function at once:
+
+    c_j, u_j = s_j W_i
+    s_i = norm( sum over j < i and functions f of  p[i, j, f] (s_j + sigmoid(c_j) (f(u_j) - s_j)) )
+
+and the output is the mean of all nodes. `none` is left out of the sum, but keeps its share of a row of p. The states
+that a node reads share its matrix W_i: there are 8 matrices, not 36.
+
+`norm` is one batch normalisation without scale and shift for s_0, for all nodes and for all steps. In training mode
+each state is normalised over the batch; in evaluation mode by the running statistics, which are a mixture of those of
+all states, so that the loss of evaluation is another one than that of training. With few sequences in a batch
+gradients grow: at the first step h is 0, and what is normalised is small; 8 sequences are the least to be advised.
+
+What is computed is told by the mixture: a node multiplies only those states that it reads by some function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from naslab.errors import SpecError
+from naslab.networks.mixture import Mixture, mixture
+from naslab.networks.recurrent_cell import Dropouts, Inputs, RecurrentCellModel, parted
+from naslab.operations.recurrent import ACTIVATIONS, Wiring
+from naslab.tasks.sequence import RecurrentOutputs
+
+PART = "recurrent"
+RECURRENT_OPERATIONS = ("none", *ACTIVATIONS)
+"""In the order of the authors' code: none, tanh, relu, sigmoid, identity."""
+
+
+def row(node: int, source: int) -> int:
+    """Of the weights, for the edge from a state (0: s_0) to node 1, 2, ..., which has `node` of them."""
+    return node * (node - 1) // 2 + source
+
+
+class RecurrentSupernet(RecurrentCellModel):
+    """All recurrent cells of a space at once.
+
+    Args:
+        operations: the candidates, in the order of the columns of the weights.
+        nodes: N; node i has i edges, so that there are E = N (N + 1) / 2.
+        vocabulary: how many words there are.
+        hidden: units (300 in the paper).
+        dropouts: in training mode.
+    """
+
+    def __init__(
+        self, operations: Sequence[str], nodes: int, vocabulary: int, *, hidden: int, dropouts: Dropouts
+    ) -> None:
+        super().__init__(vocabulary, nodes, hidden=hidden, dropouts=dropouts)
+        self.operations = tuple(operations)
+        self.shape = (row(nodes + 1, 0), len(operations))
+        self.norm = nn.BatchNorm1d(hidden, affine=False)
+
+    def forward(self, inputs: Inputs, weights: Mapping[str, Tensor | Mixture]) -> RecurrentOutputs:
+        """Scores of what follows each of tokens [B, T], which begin with a state [B, H], under the weights
+        {"recurrent": [E, O]}."""
+        tokens, _ = parted(inputs)
+        if self.training and len(tokens) == 1:
+            raise SpecError(
+                "the states of a recurrent supernet are normalised over the batch, and there is one sequence in it; "
+                "take batch_size=8 or more"
+            )
+        mixed = mixture(weights, PART, *self.shape)
+        columns = [self.operations.index(name) if name in self.operations else None for name in ACTIVATIONS]
+        wiring, rows = self._wiring(mixed.used, columns)
+        matrix = mixed.weights if len(rows) == self.shape[0] else mixed.weights[rows]
+        nothing = matrix.new_zeros(len(rows))
+        picked = [nothing if column is None else matrix[:, column] for column in columns]
+        return self.through(inputs, wiring, torch.stack(picked, dim=1), self.norm)
+
+    def _wiring(self, used: list[list[bool]], columns: list[int | None]) -> tuple[Wiring, list[int]]:
+        """What is read, and the rows of the weights that this takes."""
+        sources, functions, rows = [], [], []
+        for node in range(1, len(self.nodes) + 1):
+            of_node = {
+                source: tuple(column is not None and used[row(node, source)][column] for column in columns)
+                for source in range(node)
+            }
+            read = {source: which for source, which in of_node.items() if any(which)}
+            sources.append(tuple(read))
+            functions.append(tuple(read.values()))
+            rows += [row(node, source) for source in read]
+        return Wiring(tuple(sources), tuple(functions), tuple(range(1, len(self.nodes) + 1))), rows
