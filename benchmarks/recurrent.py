@@ -7,11 +7,7 @@ A step is the loss of a chunk of a text and its gradient, of the weights or of t
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn

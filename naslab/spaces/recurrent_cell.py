@@ -59,7 +59,7 @@ class RecurrentCell(FixedSpace):
     kept."""
 
     name: ClassVar[str] = "recurrent_cell"
-    reads: ClassVar[str] = "tokens"
+    reads: ClassVar[frozenset[str] | None] = frozenset({"tokens"})
     gives: ClassVar[frozenset[str]] = frozenset({"sequence"})
 
     nodes: int = 8

@@ -157,12 +157,13 @@ def test_sizes_and_rates_of_a_network_may_be_said():
 
 def test_tasks_that_are_no_language_model_are_refused():
     space = RecurrentCell.laptop()
-    for task in (
-        SimpleNamespace(input_shape=(1, 8, 8), classes=3),
-        Signature(Field((None,), "int64", 7), {"logits": Head("vector", 7)}),
-        Signature(Field((None,), "int64", 7), {"logits": Head("sequence", 6)}),
+    for task, match in (
+        (SimpleNamespace(input_shape=(1, 8, 8), classes=3), "take another space, or another task"),
+        (Signature(Field((None,), "int64", 7), {"logits": Head("vector", 7)}), "take another space, or another task"),
+        (Signature(Field((None,), "int64", 7), {"logits": Head("sequence", 6)}), "scores of the 7 words"),
+        (Signature(Field((3, None), "int64", 7), {"logits": Head("sequence", 7)}), "take"),
     ):
-        with pytest.raises(SpecError, match="a recurrent language model"):
+        with pytest.raises(SpecError, match=match):
             space.build(space.sample(0), task)
-        with pytest.raises(SpecError, match="a recurrent language model"):
+        with pytest.raises(SpecError, match=match):
             space.supernet(task)
