@@ -13,6 +13,7 @@ from naslab.tasks.bundled import CIFAR10, CIFAR100, Digits, FashionMNIST
 from naslab.tasks.image_set import ImageSet
 from naslab.tasks.image_specs import IMAGE_TASKS, images_from_spec
 from naslab.tasks.images import OWN, Images
+from naslab.tasks.language_model import LANGUAGE_MODEL, LanguageModel
 from naslab.tasks.metrics import Collected, Mean, Metric, Ratio, Torchmetric
 from naslab.tasks.signature import Field, Head, Signature, signature_of
 from naslab.tasks.streams import Exchangeable, Stream
@@ -20,7 +21,7 @@ from naslab.tasks.task import Task
 
 TASKS: dict[str, Callable[..., Task]] = {**IMAGE_TASKS}
 """Name in a spec -> what makes the task."""
-CLASSES: dict[str, type[Task]] = {}
+CLASSES: dict[str, type[Task]] = {LANGUAGE_MODEL: LanguageModel}
 """Name in a spec -> a class of tasks that has a `from_spec` of its own."""
 
 
@@ -30,7 +31,8 @@ def from_spec(spec: Mapping[str, Any], task: Task | None = None) -> Task:
 
     Args:
         spec: JSON object.
-        task: the task itself, for data that a spec cannot bring back. An image task is augmented as the spec says.
+        task: the task itself, for data that a spec cannot bring back. It is augmented, or cut into
+            mini-batches, as the spec says.
     """
     name, fingerprint = spec.get("task"), spec.get("fingerprint")
     if not isinstance(name, str) or not isinstance(fingerprint, str):
@@ -46,7 +48,7 @@ def from_spec(spec: Mapping[str, Any], task: Task | None = None) -> Task:
         known: Any = {**TASKS, **CLASSES}  # the images among them, so that the error can name them too
         made = named("task", name, known, Task, otherwise=advice).from_spec(spec)
     else:
-        made = task
+        made = task.as_recorded(spec)
     if made.fingerprint() != fingerprint:
         raise DataError(
             f"the data of {made} is not the data that was used before: its fingerprint is {made.fingerprint()}, "
@@ -69,6 +71,7 @@ __all__ = [
     "Head",
     "ImageSet",
     "Images",
+    "LanguageModel",
     "Mean",
     "Metric",
     "Ratio",

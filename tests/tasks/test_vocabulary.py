@@ -65,8 +65,14 @@ def test_unknown_tokens_are_named():
     words = tokenise({"train": "a b\n"}, "words").vocabulary
     with pytest.raises(DataError, match=r"'zebra'.*limit the vocabulary"):
         words.encode("a zebra")
-    with pytest.raises(DataError, match="from 0 to 2, not 3"):
-        characters.decode([3])
+    for numbers, message in (
+        ([0, 3], "numbers 0 to 2, not 3"),
+        ([-1], "not -1"),
+        ([1.5], "whole numbers"),
+        (3, "whole"),
+    ):
+        with pytest.raises(DataError, match=message):
+            characters.decode(numbers)
     with pytest.raises(DataError, match="is a string"):
         characters.encode(["a"])
 

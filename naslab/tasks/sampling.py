@@ -1,0 +1,73 @@
+"""Text that a network writes, token by token."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from naslab.errors import DataError, Diverged, SpecError, real, whole
+from naslab.modes import evaluation_mode
+from naslab.randomness import torch_generator
+from naslab.tasks.sequence import logits_of
+from naslab.torch_state import default_torch_state
+
+
+class Writable(Protocol):
+    """What is asked of a task here: see `naslab.tasks.LanguageModel`."""
+
+    @property
+    def bptt(self) -> int: ...
+
+    def encode(self, text: str) -> Tensor: ...
+
+    def decode(self, numbers: Any) -> str: ...
+
+    def inputs(self, batch: Any, carry: Any = None) -> Any: ...
+
+    def carry(self, outputs: Any) -> Any: ...
+
+
+@default_torch_state()
+def sample(
+    task: Writable,
+    network: Any,
+    prompt: str,
+    length: int,
+    temperature: float,
+    generator: torch.Generator | int,
+) -> str:
+    """The prompt and `length` tokens after it, each drawn from what the network gives for the tokens before it.
+
+    See `LanguageModel.sample`.
+    """
+    length, temperature = whole("length", length), real("temperature", temperature)
+    if temperature < 0:
+        raise SpecError(f"a temperature is 0 or more, not {temperature:g}")
+    if not isinstance(generator, torch.Generator):
+        generator = torch_generator(whole("a seed", generator), "sample")
+    found = task.encode(prompt).tolist()
+    if not found:
+        raise DataError("the prompt has no token to begin with; a line break, '\\n', is one")
+    parameter = next(network.parameters(), None) if isinstance(network, nn.Module) else None
+    device = torch.device("cpu") if parameter is None else parameter.device
+    with torch.no_grad(), evaluation_mode(network) if isinstance(network, nn.Module) else nullcontext():
+        unread, state = found, None
+        for _ in range(length):
+            outputs = network(task.inputs((torch.tensor([unread], device=device),), state))
+            found.append(_drawn(logits_of(outputs)[0, -1], temperature, generator))
+            state = task.carry(outputs)
+            unread = found[-1:] if state is not None else found[-task.bptt :]
+    return task.decode(found)
+
+
+def _drawn(logits: Tensor, temperature: float, generator: torch.Generator) -> int:
+    """The number of a token, drawn by its logits [V]."""
+    logits = logits.double().cpu()
+    if not bool(torch.isfinite(logits).all()):
+        raise Diverged("the network's outputs are not finite, so that no token can be drawn from them")
+    if temperature == 0:
+        return int(logits.argmax())
+    return int(torch.multinomial((logits / temperature).softmax(dim=0), 1, generator=generator))

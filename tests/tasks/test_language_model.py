@@ -1,0 +1,428 @@
+"""Language models as tasks: what is measured, how text is written, how a run finds its text again."""
+
+import json
+import math
+import pickle
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import naslab as nl
+from naslab.errors import DataError, Diverged, SpecError
+from naslab.tasks import LanguageModel, corpora
+from naslab.tasks.metrics import Measurement
+from naslab.tasks.sequence import RecurrentOutputs
+from naslab.tasks.task import check_example, check_task
+
+VERSE = "the cat sat on the mat\nthe dog sat on the log\n\n" * 60
+
+
+class Recurrent(nn.Module):
+    """h_t = tanh(E x_t + W h_{t-1}), logits = D dropout(h_t)."""
+
+    def __init__(self, vocabulary, units=6, seed=0):
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.embedding = nn.Parameter(torch.randn(vocabulary, units, generator=generator))
+        self.recurrent = nn.Parameter(torch.randn(units, units, generator=generator) / 2)
+        self.decoder = nn.Parameter(torch.randn(units, vocabulary, generator=generator))
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, inputs):
+        tokens, state = inputs
+        h = torch.zeros(len(tokens), len(self.recurrent)) if state is None else state
+        outputs = []
+        for t in range(tokens.shape[1]):
+            h = torch.tanh(self.embedding[tokens[:, t]] + h @ self.recurrent)
+            outputs.append(h)
+        raw = torch.stack(outputs, dim=1)
+        dropped = self.dropout(raw)
+        return RecurrentOutputs(dropped @ self.decoder, raw, dropped, h)
+
+
+class Reciting(nn.Module):
+    """Knows a text by heart: gives all weight to the token that follows the last one in it. It carries no state."""
+
+    def __init__(self, task, text):
+        super().__init__()
+        numbers = task.encode(text)
+        self.next = torch.full((len(task.vocabulary),), -1)
+        self.next[numbers[:-1]] = numbers[1:]
+        self.seen = []
+
+    def forward(self, inputs):
+        tokens, state = inputs
+        assert state is None
+        self.seen.append(tokens.shape[1])
+        return 100 * F.one_hot(self.next[tokens], len(self.next)).float()
+
+
+@pytest.fixture(scope="module")
+def verse():
+    return LanguageModel.from_text(VERSE, valid=0.1, test=0.1, bptt=7)
+
+
+@pytest.fixture(scope="module")
+def shakespeare():
+    return LanguageModel.bundled("shakespeare")
+
+
+def test_shakespeare_is_cut_by_position(shakespeare):
+    assert dict(shakespeare.splits) == {"train": 1_003_854, "valid": 55_770, "test": 55_770}
+    assert sum(shakespeare.splits.values()) == 1_115_394
+    assert len(shakespeare.vocabulary) == 65
+    text = "".join(shakespeare.decode(torch.from_numpy(shakespeare.numbers[split])) for split in shakespeare.splits)
+    assert text == corpora.bundled("shakespeare")
+    assert shakespeare.fingerprint() == "e1e15a4244442d4195e972be4e63e1c1"
+    assert "<shakespeare: 1,003,854 + 55,770 + 55,770 characters, 65 different" in repr(shakespeare)
+
+
+def test_words_of_wikitext2_say_that_perplexities_do_not_compare():
+    task = LanguageModel.bundled("wikitext2", "words")
+    assert dict(task.splits) == {"train": 195_881, "valid": 21_765, "test": 245_569}
+    assert task.splits["train"] + task.splits["valid"] == 217_646
+    assert task.objective == "perplexity"
+    assert "trained on 195,881 words of WikiText-2's validation file: perplexities do not compare" in task.notes[0]
+    assert task.notes[0] in repr(task)
+    assert task.decode(task.numbers["test"][:6].tolist()) == "\n= Robert <unk> =\n"
+
+
+def test_a_limited_vocabulary_says_what_it_hides():
+    task = LanguageModel.from_text("a a a a b b c d\n" * 20, "words", vocabulary=4, valid=0.2, test=0.2, bptt=4)
+    assert sorted(task.vocabulary.tokens) == ["<eos>", "<unk>", "a", "b"]
+    assert task.notes == (
+        "a vocabulary of 4 of the 5 different words: 22.2% of the text became <unk>, so that numbers do not compare "
+        "with those on all of them",
+    )
+    assert len(LanguageModel.from_text(VERSE, "words", vocabulary=100, bptt=7).notes) == 0
+
+
+def test_the_contract_of_tasks(verse):
+    assert check_task(verse, "a search") is verse
+    check_example(verse)
+    tokens, targets = batch = verse.example(5)
+    assert tokens.shape == targets.shape == (5, 7)
+    assert verse.example(1000)[0].shape == (1000, 7), "as many as memory is measured with"
+    assert (verse.size(batch), verse.nominal_size(5)) == (35, 35)
+    short = verse.batch(list(verse.stream("train").sweep(5))[-1])
+    assert verse.size(short) < verse.nominal_size(5)
+    inputs = verse.inputs(batch, "state")
+    assert (inputs[0] is tokens, inputs[1]) == (True, "state")
+    first, second = verse.parts(0, 0.3)
+    assert (first.split, len(first)) == ("train", verse.splits["train"])
+    assert (second.split, len(second)) == ("valid", verse.splits["valid"]), "validation data of its own"
+    assert verse.units == "tokens"
+
+
+# --- what is measured -------------------------------------------------------------------------------
+
+
+def swept(task, network, split="valid", batch_size=4):
+    """Outputs and batches of a whole split, the state carried from chunk to chunk."""
+    carry = None
+    for where in task.stream(split).sweep(batch_size):
+        batch = task.batch(where, split=split)
+        outputs = network(task.inputs(batch, carry))
+        carry = task.carry(outputs)
+        yield outputs, batch
+
+
+def test_a_perplexity_is_that_of_all_tokens(verse):
+    network = Recurrent(len(verse.vocabulary)).eval()
+    together = Measurement(verse.metrics())
+    nats, tokens, each = 0.0, 0, []
+    for outputs, (x, y) in swept(verse, network):
+        together.update(outputs, (x, y))
+        loss = float(F.cross_entropy(outputs.logits.detach().double().flatten(0, 1), y.flatten()))
+        nats, tokens = nats + loss * y.numel(), tokens + y.numel()
+        each.append(math.exp(loss))
+    found = together.compute()
+    assert found["loss"] == pytest.approx(nats / tokens, rel=1e-6)
+    assert found["perplexity"] == pytest.approx(math.exp(nats / tokens), rel=1e-6)
+    assert found["bits_per_character"] == pytest.approx(nats / tokens / math.log(2), rel=1e-6)
+    assert abs(found["perplexity"] - sum(each) / len(each)) > 1e-3, "which a mean of perplexities is not"
+    assert verse.objective == "bits_per_character"
+    assert verse.quantities["bits_per_character"].unit == "bits"
+    assert {quantity.direction for quantity in verse.quantities.values()} == {"min"}
+
+
+def test_a_carried_state_makes_chunks_one_text(verse):
+    network = Recurrent(len(verse.vocabulary)).eval()
+    logits = torch.cat([outputs.logits for outputs, _ in swept(verse, network)], dim=1)
+    text = torch.from_numpy(verse.numbers["valid"])
+    columns = text[: len(text) // 4 * 4].view(4, -1).long()
+    assert torch.allclose(logits, network((columns[:, :-1], None)).logits, atol=1e-5)
+    assert not any(carry.requires_grad for carry in [verse.carry(outputs) for outputs, _ in swept(verse, network)])
+
+
+def test_an_untrained_network_is_as_good_as_chance(verse):
+    outputs = torch.zeros(5, 7, len(verse.vocabulary))
+    batch = verse.example(5)
+    found = verse.measured(outputs, batch)
+    assert found["perplexity"] == pytest.approx(len(verse.vocabulary))
+    assert verse.reward_of(outputs, batch) == -found["loss"]
+    assert verse.reward == "-loss"
+    assert float(verse.distance(outputs, outputs, batch)) == pytest.approx(found["loss"])
+    assert verse.metrics()["perplexity"].of(1e6 * (outputs + torch.eye(len(verse.vocabulary))[0]), batch) == math.inf
+
+
+def test_metrics_share_a_pass_over_the_outputs(verse, monkeypatch):
+    calls = []
+    original = F.cross_entropy
+    monkeypatch.setattr(F, "cross_entropy", lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs))
+    verse.measured(torch.zeros(5, 7, len(verse.vocabulary)), verse.example(5))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda o: o, lambda o: o._asdict(), lambda o: o.logits], ids=["tuple", "dict", "bare"]
+)
+def test_outputs_may_be_a_tensor_a_dictionary_or_a_tuple(verse, wrap):
+    network = Recurrent(len(verse.vocabulary)).eval()
+    batch = verse.example(3)
+    outputs = network(verse.inputs(batch))
+    wrapped = wrap(outputs)
+    verse.check_outputs(wrapped, batch)
+    assert verse.loss(wrapped, batch) == verse.loss(outputs, batch)
+    assert (verse.carry(wrapped) is None) == isinstance(wrapped, torch.Tensor)
+
+
+def test_activation_regularisation(verse):
+    batch = verse.example(3)
+    outputs = Recurrent(len(verse.vocabulary))(verse.inputs(batch))
+    raw, dropped = outputs.raw.detach().double(), outputs.dropped.detach().double()
+    ar = sum(float(value) ** 2 for value in dropped.flatten()) / dropped.numel()
+    tar = sum(float(((raw[:, t] - raw[:, t - 1]) ** 2).sum()) for t in range(1, 7)) / raw[:, 1:].numel()
+    assert float(verse.regularisation(outputs, batch)) == pytest.approx(1e-3 * tar, rel=1e-5), "the published search"
+    both = verse.with_options(ar=2, tar=1)
+    assert float(both.regularisation(outputs, batch)) == pytest.approx(2 * ar + tar, rel=1e-5)
+    assert both.regularisation(outputs, batch).requires_grad
+    assert verse.regularisation(outputs.logits, batch) is None
+    assert verse.with_options(tar=0).regularisation(outputs, batch) is None
+    one = Recurrent(len(verse.vocabulary))((batch[0][:, :1], None))
+    assert verse.regularisation(one, batch) is None, "one token has no change; a mean of nothing is NaN"
+
+
+def test_outputs_that_cannot_be_judged_are_named(verse):
+    batch = verse.example(3)
+    with pytest.raises(SpecError, match=r"logits \[3, 7, 14\] for tokens \[3, 7\], not \[3, 13\]"):
+        verse.check_outputs(torch.zeros(3, 13), batch)
+    with pytest.raises(SpecError, match="something that has 'logits'"):
+        verse.check_outputs((torch.zeros(3, 7, 14), None), batch)
+
+
+# --- text and back ------------------------------------------------------------------------------------
+
+
+def test_what_a_network_knows_by_heart_it_writes(verse):
+    task = LanguageModel.from_text("abcdefgh\n" * 20, bptt=4, valid=0.2, test=0.2)
+    network = Reciting(task, "abcdefgh\na").train()
+    assert task.sample(network, "bc", 8, generator=3) == "bcdefgh\nab"
+    assert task.sample(network, "c", 3, temperature=0) == "cdef"
+    assert network.training, "as it was"
+    assert max(network.seen) == 4, "without a state it sees bptt tokens at most"
+
+
+def test_samples_follow_the_distribution(verse):
+    task = LanguageModel.from_text("abcabcaabbcc\n" * 20, bptt=4, valid=0.2, test=0.2)
+    logits = torch.tensor([0.5, 0.3, 0.2, 1e-9]).log()
+
+    def network(inputs):
+        return logits.expand(*inputs[0].shape, 4)
+
+    text = task.sample(network, "a", 1000, generator=0)[1:]
+    for letter, share in (("a", 0.5), ("b", 0.3), ("c", 0.2)):
+        assert abs(text.count(letter) / 1000 - share) < 0.05
+    cold = task.sample(network, "a", 1000, 0.5, torch.Generator().manual_seed(1))[1:]
+    assert abs(cold.count("a") / 1000 - 0.25 / 0.38) < 0.05, "at half the temperature, squares"
+    assert task.sample(network, "a", 50, generator=5) == task.sample(network, "a", 50, generator=5)
+    assert task.sample(network, "a", 50, generator=5) != task.sample(network, "a", 50, generator=6)
+
+
+def test_the_state_is_carried_while_writing(verse):
+    network = Recurrent(len(verse.vocabulary))
+    written = verse.sample(network, "the cat", 12, temperature=0)
+    numbers = verse.encode(written)
+    with torch.no_grad():
+        logits = network.eval()((numbers[None, :-1], None)).logits[0]
+    assert logits.argmax(1)[6:].tolist() == numbers[7:].tolist()
+    assert len(written) == 7 + 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"prompt": ""}, DataError, "no token to begin with"),
+        ({"prompt": "THE"}, DataError, "'T', 'H', 'E'"),
+        ({"length": -1}, SpecError, "length"),
+        ({"temperature": -1}, SpecError, "temperature"),
+        ({"generator": "a"}, SpecError, "a seed"),
+    ],
+)
+def test_samples_of_nonsense(verse, arguments, error, message):
+    with pytest.raises(error, match=message):
+        verse.sample(Recurrent(len(verse.vocabulary)), **arguments)
+
+
+def test_a_network_that_diverged_writes_nothing(verse):
+    with pytest.raises(Diverged, match="not finite"):
+        verse.sample(lambda inputs: torch.full((1, inputs[0].shape[1], 14), math.nan))
+
+
+# --- found again ---------------------------------------------------------------------------------------
+
+
+def again(task, given=None):
+    return nl.tasks.from_spec(json.loads(json.dumps(task.spec())), given)
+
+
+def same(one, other):
+    assert one.fingerprint() == other.fingerprint()
+    assert one.spec() == other.spec()
+    assert repr(one) == repr(other)
+
+
+@pytest.mark.parametrize("vocabulary", [None, 2000])
+def test_bundled_text_is_found_again(vocabulary):
+    task = LanguageModel.bundled("wikitext2", "words", vocabulary=vocabulary, bptt=20, length_deviation=3, tar=0.5)
+    found = again(task)
+    same(task, found)
+    assert (found.bptt, found.length_deviation, found.tar) == (20, 3, 0.5)
+
+
+def test_files_are_found_again_if_they_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "verse.txt").write_text(VERSE, encoding="latin-1")
+    task = LanguageModel.from_text("verse.txt", "words", encoding="latin-1", valid=0.2, test=0.1, bptt=9)
+    assert task.name == "verse"
+    monkeypatch.chdir("/")
+    same(task, again(task))
+    (tmp_path / "verse.txt").write_text(VERSE.replace("mat", "hat"))
+    with pytest.raises(DataError, match="not the data that was used before"):
+        again(task)
+    (tmp_path / "verse.txt").unlink()
+    with pytest.raises(DataError, match="there is no file"):
+        again(task)
+
+
+def test_three_files_are_found_again(tmp_path):
+    for split in ("train", "valid", "test"):
+        (tmp_path / split).write_text(f"{VERSE}{split}\n")
+    task = LanguageModel.from_files(tmp_path / "train", str(tmp_path / "valid"), tmp_path / "test", bptt=9)
+    assert {"train", "valid", "test"} <= set(task.vocabulary.tokens), "the vocabulary is that of all three"
+    same(task, again(task))
+
+
+def test_a_corpus_is_found_again(tmp_path, monkeypatch):
+    for split in ("train", "valid", "test"):
+        (tmp_path / f"ptb.{split}.txt").write_text(VERSE)
+    counts = dict.fromkeys(("train", "valid", "test"), 60 * 15)
+    small = corpora.Corpus("Small", "ptb.{}.txt", "small", counts, 8)
+    monkeypatch.setattr(corpora, "PENN_TREEBANK", small)
+    task = LanguageModel.penn_treebank(tmp_path)
+    assert (dict(task.splits), task.objective, task.notes) == (counts, "perplexity", ())
+    same(task, again(task))
+    with pytest.raises(DataError, match="not WikiText-2 as published"):
+        monkeypatch.setattr(corpora, "WIKITEXT2", small.__class__("WikiText-2", "ptb.{}.txt", "x", counts, 9))
+        LanguageModel.wikitext2(tmp_path)
+    monkeypatch.setattr(corpora, "treebank_package", lambda: dict.fromkeys(counts, VERSE))
+    same(LanguageModel.penn_treebank(), again(LanguageModel.penn_treebank()))
+
+
+def test_a_text_that_was_handed_over_is_asked_for(verse):
+    with pytest.raises(DataError, match=r"hand it over, Search.open"):
+        again(verse)
+    other = LanguageModel.from_text(VERSE, valid=0.1, test=0.1, bptt=5, ar=1)
+    found = again(verse, other)
+    assert (found.bptt, found.ar) == (7, 0), "learnt as it was before"
+    same(found, verse)
+    with pytest.raises(DataError, match="not the data that was used before"):
+        again(verse, LanguageModel.from_text(VERSE + "the end\n", valid=0.1, test=0.1, bptt=7))
+
+
+def test_a_class_of_ones_own_is_found_again():
+    class Sonnets(LanguageModel):
+        pass
+
+    task = Sonnets.bundled("shakespeare", bptt=12)
+    assert type(again(task)) is Sonnets
+    assert task.spec()["task"] == "Sonnets"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"made_by": "with_options"}, "unknown way to make a language model"),
+        ({"made_by": ["bundled"]}, "unknown way to make"),
+        ({"arguments": {"name": "bible"}}, "unknown bundled text 'bible'"),
+        ({"arguments": {"names": "shakespeare"}}, "unknown option of a language model 'names'"),
+        ({"arguments": 3}, "does not make sense"),
+        ({"bptt": "many"}, "bptt"),
+    ],
+)
+def test_a_spec_that_makes_no_sense(shakespeare, changes, message):
+    with pytest.raises((SpecError, DataError), match=message):
+        nl.tasks.from_spec({**shakespeare.spec(), **changes})
+
+
+def test_what_is_another_text_has_another_fingerprint(verse):
+    texts = [
+        LanguageModel.from_text(VERSE, valid=0.1, test=0.2, bptt=7),
+        LanguageModel.from_text(VERSE, "words", valid=0.1, test=0.1, bptt=7),
+        LanguageModel.from_text(VERSE, "words", vocabulary=6, valid=0.1, test=0.1, bptt=7),
+        LanguageModel.from_text(VERSE.replace("g", "G"), valid=0.1, test=0.1, bptt=7),
+        verse,
+    ]
+    assert len({task.fingerprint() for task in texts}) == 5
+    assert verse.with_options(bptt=3, tar=0).fingerprint() == verse.fingerprint()
+
+
+def test_it_travels_to_other_processes(verse):
+    same(pickle.loads(pickle.dumps(verse)), verse)
+
+
+# --- what is refused -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LanguageModel.from_text("\n"), "nothing to predict"),
+        (lambda: LanguageModel.from_text(" \n \n", "words"), "has no words"),
+        (lambda: LanguageModel.from_text("a b\n" * 9), r"the train text has 32 characters.*36.*smaller bptt"),
+        (lambda: LanguageModel.from_text("a b\n" * 150), r"the valid text has 30"),
+        (lambda: LanguageModel.from_text(VERSE, "letters"), "unknown unit 'letters'"),
+        (lambda: LanguageModel.from_text(VERSE, valid=0), "valid is a share of the text"),
+        (lambda: LanguageModel.from_text(VERSE, valid=0.5, test=0.5), "leave nothing to train on"),
+        (lambda: LanguageModel.from_text(VERSE, valid="half"), "valid"),
+        (lambda: LanguageModel.from_text(VERSE, vocabulary=1), "vocabulary must be a whole number from 3"),
+        (lambda: LanguageModel.from_text(VERSE, bptt=0), "bptt"),
+        (lambda: LanguageModel.from_text(VERSE, ar=-1), "ar is a weight from 0 up"),
+        (
+            lambda: LanguageModel.from_text(VERSE, btt=3),
+            "unknown option of a language model 'btt'; did you mean 'bptt'",
+        ),
+        (
+            lambda: LanguageModel.from_text(VERSE).with_options(unit="words"),
+            "unknown option of a language model 'unit'",
+        ),
+        (lambda: LanguageModel.from_text("no_such_file.txt"), "there is no file 'no_such_file.txt'"),
+        (lambda: LanguageModel.from_text(None), "path of the text"),
+        (lambda: LanguageModel.from_files(VERSE, VERSE, 3), "path of the test text"),
+        (lambda: LanguageModel.bundled("shakspeare"), "did you mean 'shakespeare'"),
+        (lambda: LanguageModel.bundled(["shakespeare"]), "unknown bundled text"),
+        (lambda: LanguageModel.penn_treebank("/no/such/folder"), "there is no folder"),
+        (lambda: LanguageModel.wikitext2(None), "path of the folder of WikiText-2"),
+        (lambda: LanguageModel.wikitext103(3), "path of the folder of WikiText-103"),
+    ],
+)
+def test_nonsense_is_refused(make, message):
+    with pytest.raises((DataError, SpecError), match=message):
+        make()
+
+
+def test_augmentation_is_refused_by_name(verse):
+    with pytest.raises(SpecError, match="no augmentation"):
+        verse.augmented(cutout=3)
