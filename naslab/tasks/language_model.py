@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -29,7 +30,7 @@ from naslab.paths import Given, path_of, resolved
 from naslab.registry import called
 from naslab.tasks import corpora, sampling, text_files
 from naslab.tasks.corpora import SPLITS, Corpus
-from naslab.tasks.metrics import Metric, Ratio
+from naslab.tasks.metrics import Mean, Metric
 from naslab.tasks.sequence import logits_of, part_of
 from naslab.tasks.signature import LOGITS, Field, Head, Signature
 from naslab.tasks.task import LOSS, Task
@@ -305,12 +306,13 @@ class LanguageModel(Task):
 
     def metrics(self) -> Mapping[str, Metric]:
         """The loss in nats per token, the perplexity, and of characters the bits; all of them sums over all tokens."""
+        nats = _Once(self.loss)
         found: dict[str, Metric] = {
-            LOSS: Ratio(self._nats, direction="min", unit="nats"),
-            "perplexity": Ratio(self._nats, direction="min", then=math.exp),
+            LOSS: Mean(nats, self.size, direction="min", unit="nats"),
+            "perplexity": Mean(nats, self.size, direction="min", then=math.exp),
         }
         if self.unit == "characters":
-            found["bits_per_character"] = Ratio(self._nats, direction="min", unit="bits", then=_bits)
+            found["bits_per_character"] = Mean(nats, self.size, direction="min", unit="bits", then=_bits)
         return found
 
     def spec(self) -> dict[str, Any]:
@@ -431,10 +433,6 @@ class LanguageModel(Task):
         logits = logits_of(outputs)
         return F.cross_entropy(logits.flatten(0, 1), batch[1].flatten(), label_smoothing=smoothing)
 
-    def _nats(self, outputs: Any, batch: Any) -> tuple[float, float]:
-        tokens = self.size(batch)
-        return float(self.loss(outputs, batch).detach()) * tokens, tokens
-
     def regularisation(self, outputs: Any, batch: Any) -> Tensor | None:
         """AR and TAR (Merity, McCann, Socher 2017, https://arxiv.org/abs/1708.01009) of a network that gives `raw` and
         `dropped` outputs [B, T, H]; None for others.
@@ -512,6 +510,21 @@ class LanguageModel(Task):
 
 def _options_in(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {option: spec[option] for option in OPTIONS if option in spec}
+
+
+class _Once:
+    """A loss as a number, computed once for all metrics that are functions of it."""
+
+    def __init__(self, loss: Callable[[Any, Any], Tensor]) -> None:
+        self._loss, self._value = loss, math.nan
+        self._seen: tuple[weakref.ref[Tensor], weakref.ref[Tensor]] | None = None
+
+    def __call__(self, outputs: Any, batch: Any) -> float:
+        logits, targets = logits_of(outputs), batch[1]
+        if self._seen is None or self._seen[0]() is not logits or self._seen[1]() is not targets:
+            self._value = float(self._loss(outputs, batch).detach())
+            self._seen = weakref.ref(logits), weakref.ref(targets)
+        return self._value
 
 
 def _bits(nats: float) -> float:

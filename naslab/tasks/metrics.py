@@ -101,17 +101,8 @@ class Ratio(Metric):
         super().__init__(direction, unit, every)
         self._of, self._then = of, then
 
-    @property
-    def sums(self) -> Callable[[Any, Any], tuple[float, float]]:
-        """What a mini-batch adds to numerator and denominator."""
-        return self._of
-
     def update(self, state: tuple[float, float] | None, outputs: Any, batch: Any) -> tuple[float, float]:
-        return self.add(state, self._of(outputs, batch))
-
-    def add(self, state: tuple[float, float] | None, sums: tuple[float, float]) -> tuple[float, float]:
-        """`update`, once `sums` of the mini-batch are known."""
-        above, below = sums
+        above, below = self._of(outputs, batch)
         if state is None:
             return float(above), float(below)
         return state[0] + float(above), state[1] + float(below)
@@ -256,17 +247,8 @@ class Measurement:
         self.states: dict[str, Any] = {}
 
     def update(self, outputs: Any, batch: Any) -> None:
-        known: dict[
-            Any, tuple[float, float]
-        ] = {}  # a loss, its exponential and its bits share one pass over the outputs
         for name, metric in self._metrics.items():
-            state = self.states.get(name)
-            if type(metric) is Ratio:
-                if metric.sums not in known:
-                    known[metric.sums] = metric.sums(outputs, batch)
-                self.states[name] = metric.add(state, known[metric.sums])
-            else:
-                self.states[name] = metric.update(state, outputs, batch)
+            self.states[name] = metric.update(self.states.get(name), outputs, batch)
 
     def merge(self, others: Iterable[Mapping[str, Any]]) -> None:
         """Take in the states of all processes, this one's among them."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from naslab.errors import DataError, SpecError, among, unknown
 from naslab.quantities import Quantity
-from naslab.tasks.metrics import Measurement, Metric
+from naslab.tasks.metrics import Metric
 from naslab.tasks.signature import Signature
 from naslab.tasks.streams import Stream
 
@@ -198,9 +198,7 @@ class Task(ABC):
 
     def measured(self, outputs: Any, batch: Any) -> dict[str, float]:
         """The metrics that make sense of one mini-batch."""
-        measurement = Measurement(self.metrics(), every="batch")
-        measurement.update(outputs, batch)
-        return measurement.compute()
+        return {name: one.of(outputs, batch) for name, one in self.metrics().items() if one.every == "batch"}
 
     def reward_of(self, outputs: Any, batch: Any) -> float:
         """What a controller is paid for a mini-batch; more is better."""

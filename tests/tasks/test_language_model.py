@@ -172,8 +172,15 @@ def test_metrics_share_a_pass_over_the_outputs(verse, monkeypatch):
     calls = []
     original = F.cross_entropy
     monkeypatch.setattr(F, "cross_entropy", lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs))
-    verse.measured(torch.zeros(5, 7, len(verse.vocabulary)), verse.example(5))
+    outputs, batch = torch.zeros(5, 7, len(verse.vocabulary)), verse.example(5)
+    verse.measured(outputs, batch)
     assert len(calls) == 1
+    measurement = Measurement(verse.metrics())
+    for logits in (outputs, outputs + torch.eye(len(verse.vocabulary))[0], outputs):
+        measurement.update(logits, batch)
+    assert len(calls) == 4, "once for each mini-batch, though the same comes again"
+    one, other = (verse.measured(logits, batch)["loss"] for logits in (outputs, outputs + torch.eye(14)[0]))
+    assert measurement.compute()["loss"] == pytest.approx((2 * one + other) / 3)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +202,11 @@ def test_activation_regularisation(verse):
     raw, dropped = outputs.raw.detach().double(), outputs.dropped.detach().double()
     ar = sum(float(value) ** 2 for value in dropped.flatten()) / dropped.numel()
     tar = sum(float(((raw[:, t] - raw[:, t - 1]) ** 2).sum()) for t in range(1, 7)) / raw[:, 1:].numel()
-    assert float(verse.regularisation(outputs, batch)) == pytest.approx(1e-3 * tar, rel=1e-5), "the published search"
+    assert float(verse.regularisation(outputs, batch).detach()) == pytest.approx(1e-3 * tar, rel=1e-5), (
+        "the published search"
+    )
     both = verse.with_options(ar=2, tar=1)
-    assert float(both.regularisation(outputs, batch)) == pytest.approx(2 * ar + tar, rel=1e-5)
+    assert float(both.regularisation(outputs, batch).detach()) == pytest.approx(2 * ar + tar, rel=1e-5)
     assert both.regularisation(outputs, batch).requires_grad
     assert verse.regularisation(outputs.logits, batch) is None
     assert verse.with_options(tar=0).regularisation(outputs, batch) is None
