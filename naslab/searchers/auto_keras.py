@@ -44,18 +44,20 @@ from naslab.spaces import growing
 
 @dataclass(frozen=True, kw_only=True)
 class AutoKerasHyperparameters:
-    """Those of the paper's code, but for a search that ends sooner."""
+    """Defaults are those of the authors' code, but for `coldest`, with which the search in the tree ends sooner."""
 
     beta: float = 2.576
-    """How many standard deviations are added to the mean: what is not known is tried. The authors' code: 2.576."""
+    """Number of standard deviations added to the mean; larger values explore more. The authors' code: 2.576."""
     cooling: float = 0.9
-    """Factor of the temperature from each expansion to the next: the paper's r, 0.9 in the authors' code."""
+    """Factor on the temperature after each expansion: the paper's r, 0.9 in the authors' code."""
     coldest: float = 0.05
-    """Temperature at which the search in the tree ends, after 1: the authors' code has 0.0001, for 88 expansions."""
+    """Temperature at which the search in the tree ends, which begins at 1; 0.0001 in the authors' code, for 88
+    expansions."""
     branches: int = 8
-    """Moves that are tried from each network; 8 in the authors' code."""
+    """Number of moves tried from each network; 8 in the authors' code."""
     most_weights: int | None = None
-    """The largest network that is proposed, for images of three channels and ten classes. None: no limit yet."""
+    """Maximum number of weights of a proposed network, for images of three channels and ten classes. None: no limit at
+    first."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -70,14 +72,15 @@ class AutoKerasHyperparameters:
 
 
 class Node(NamedTuple):
-    """A network in the search tree; the more promising of two is the less, of equals the one found first."""
+    """A network in the search tree. The most promising node is the least; of equals, the one found first."""
 
     cost: float
     """Negative acquisition."""
     order: int
+    """Position in the order in which nodes were found."""
     architecture: Architecture
     root: int
-    """Number of the trained network that it grew from."""
+    """Proposal number of the trained network it grew from."""
 
 
 class AutoKeras(Proposer):
@@ -89,7 +92,7 @@ class AutoKeras(Proposer):
     def begin(self) -> None:
         self._beta: float = self.hyperparameters.beta
         self._known: dict[int, tuple[Architecture, float]] = {}
-        """Number of a proposal -> what it was, and its fitness."""
+        """Proposal number -> (architecture, fitness)."""
         self._failed: list[Architecture] = []
         self._limit = self.hyperparameters.most_weights
         if self._limit is not None and isinstance(self.space, growing.Growing):
@@ -97,10 +100,11 @@ class AutoKeras(Proposer):
             if least > self._limit:
                 raise SpecError(f"most_weights must be at least {least}, the weights of the first network")
         self._proven = 0
-        """Weights of the largest network that could be evaluated."""
+        """Number of weights of the largest network that was evaluated successfully."""
         self._distances: dict[tuple[Architecture, Architecture], float] = {}
-        """A cache; another is what each architecture answers."""
+        """Cache of the distances."""
         self._answers: dict[Architecture, dict[str, Option]] = {}
+        """Cache of `space.answers`."""
 
     # --- what to evaluate ------------------------------------------------------------------------------
 
@@ -119,32 +123,32 @@ class AutoKeras(Proposer):
         return Draft(best.architecture, "acquisition", (best.root,), begins_from=best.root)
 
     def _first(self) -> Draft:
-        """While nothing is known: the start, then something near it."""
+        """Draft while nothing has been evaluated: the start, then a network near it."""
         start = growing.start(self.space, self.rng)
         return Draft(start if self.asked == 0 else self._walk(start), "start")
 
     def _walk(self, architecture: Architecture) -> Architecture:
-        """One to three moves away, if the limit allows."""
+        """A network one to three moves away, if the limit on weights allows."""
         for _ in range(int(self.rng.integers(1, 4))):
             moved = self._moved(architecture)
             architecture = architecture if moved is None else moved
         return architecture
 
     def _moved(self, architecture: Architecture) -> Architecture | None:
-        """After a random move; None if there is none of that name, or it leads to what is too large."""
+        """The network after a random move; None if the drawn kind of move is not possible or leads over the limit."""
         names = growing.moves(self.space)
         moved = growing.move(self.space, architecture, names[self.rng.integers(len(names))], self.rng)
         return moved if moved is not None and self._fits(moved) else None
 
     def _seen(self) -> tuple[list[Architecture], list[float]]:
-        """What is known; and what is open, as of mean fitness."""
+        """Evaluated and open architectures, and their fitness; open ones count as of mean fitness."""
         known = list(self._known.values())
         mean = fmean(fitness for _, fitness in known)
         known += [(proposal.architecture, mean) for proposal in self.open]
         return [architecture for architecture, _ in known], [fitness for _, fitness in known]
 
     def _search(self, process: GaussianProcess, architectures: list[Architecture]) -> Node | None:
-        """The network with the best acquisition that annealed A* finds."""
+        """The network with the best acquisition found by annealed A*; None if no new one was found."""
         temperature, best = 1.0, None
         known = [(architecture, number) for number, (architecture, _) in self._known.items()]
         costs = self._costs(process, [architecture for architecture, _ in known], architectures)
@@ -175,25 +179,25 @@ class AutoKeras(Proposer):
         return (-(mean - process.center + self._beta * deviation) / process.scale).tolist()
 
     def _between(self, ones: list[Architecture], others: list[Architecture]) -> np.ndarray:
-        """[len(ones), len(others)] distances."""
+        """Distances [len(ones), len(others)]."""
         return np.array([[self._distance(one, other) for other in others] for one in ones])
 
     def _distance(self, one: Architecture, other: Architecture) -> float:
-        """The edit distance, where the space has one; else how many choices differ."""
+        """Edit distance if the space has one, else the number of choices that differ."""
         if (one, other) not in self._distances:
             measure = getattr(self.space, "edit_distance", self._differing)
             self._distances[one, other] = float(measure(one, other))
         return self._distances[one, other]
 
     def _differing(self, one: Architecture, other: Architecture) -> int:
-        """`space.distance`, which would read each architecture anew for each pair."""
+        """Number of choices that differ, as `space.distance` counts them, but with the answers cached."""
         for each in (one, other):
             if each not in self._answers:
                 self._answers[each] = self.space.answers(each)
         first, second = self._answers[one], self._answers[other]
         return sum(first.get(name) != second.get(name) for name in first.keys() | second.keys())
 
-    # --- what came of it -------------------------------------------------------------------------------
+    # --- results ---------------------------------------------------------------------------------------
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         weights = self._weights(proposal.architecture)
@@ -206,7 +210,7 @@ class AutoKeras(Proposer):
             self._limit = weights - 1 if self._limit is None else min(self._limit, weights - 1)
 
     def _weights(self, architecture: Architecture) -> int:
-        """How large a network is; 0 where the space cannot say."""
+        """Number of weights of a network; 0 where the space cannot count them."""
         count = getattr(self.space, "weights", None)
         return 0 if count is None else int(count(architecture))
 
@@ -215,7 +219,8 @@ class AutoKeras(Proposer):
 
     @property
     def details(self) -> Mapping[str, float]:
-        """The limit on weights that is now in force, where there is one, and the largest network that worked."""
+        """`most_weights`, the present limit, if there is one, and `largest`, the weights of the largest network that
+        worked."""
         limit = {} if self._limit is None else {"most_weights": self._limit}
         return {**limit, "largest": self._proven}
 

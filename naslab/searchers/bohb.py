@@ -1,5 +1,5 @@
 """BOHB (Falkner, Klein & Hutter 2018, https://arxiv.org/abs/1807.01774, Alg. 2): Hyperband whose new candidates come
-from a model of those that were good, a tree-structured Parzen estimator (Bergstra et al. 2011).
+from a model of the good candidates so far, a tree-structured Parzen estimator (Bergstra et al. 2011).
 
     D_b <- what is known after b epochs, b the longest training that N_min + 2 candidates have had
     with probability rho, or if there is no such b: a random candidate
@@ -13,10 +13,10 @@ A density is a mean of kernels, one around each candidate a: the product over th
     1 / options             where a was not asked
 
 Differences from the paper:
-- All choices are words to it, also numbers.
+- All choices are treated as categorical, numbers too.
 - The bandwidth of a choice is lambda = (1 - sum of p^2) n^(-1 / (4 + d)), p the shares of the options among the n
-  candidates and d their choices: no more than (options - 1) / options, where a kernel is flat. The rule that the
-  authors' program has from elsewhere is for numbers, and can exceed 1.
+  candidates and d their choices, but at most (options - 1) / options, where a kernel is flat. The rule in the authors'
+  program was made for continuous variables, and can exceed 1.
 - A choice that a candidate was not asked counts as evenly spread, where the authors' program draws a value for it.
 """
 
@@ -43,19 +43,19 @@ class BOHBHyperparameters:
     most: int = 9
     """Epochs of the longest training, Hyperband's R."""
     eta: int = 3
-    """One in so many goes on to the next rung."""
+    """One in `eta` candidates goes on to the next rung."""
     least: int = 1
     """Epochs of the shortest training."""
     good: float = 0.15
-    """Share of the candidates that count as good, the paper's q."""
+    """Fraction of the candidates that count as good, the paper's q."""
     samples: int = 64
-    """Candidates that are drawn from the model, of which one is taken, N_s."""
+    """Number of candidates drawn from the model, of which the best is taken; the paper's N_s."""
     random_fraction: float = 1 / 3
-    """Share of new candidates that are random, rho."""
+    """Fraction of new candidates that are random, the paper's rho."""
     bandwidth_factor: float = 3.0
-    """So much wider are the kernels that candidates are drawn from, b_w."""
+    """Factor on the bandwidths of the kernels that candidates are drawn from, the paper's b_w."""
     least_bandwidth: float = 1e-3
-    """No kernel is narrower: where all good candidates agree, others are still possible."""
+    """Minimum bandwidth, so that other options stay possible where all good candidates agree."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -76,11 +76,11 @@ class BOHBHyperparameters:
 
 
 class Density:
-    """A mean of kernels around some architectures.
+    """A mean of kernels, one around each of some architectures.
 
     Args:
-        answers: of each, the name of every choice -> what was chosen.
-        least: of the bandwidths.
+        answers: for each architecture, name of every choice -> option that was chosen.
+        least: minimum bandwidth.
     """
 
     def __init__(self, answers: Sequence[Mapping[str, Option]], least: float) -> None:
@@ -91,7 +91,7 @@ class Density:
         self._shrink = len(answers) ** (-1 / (4 + max(map(len, answers))))
 
     def bandwidth(self, choice: Choice) -> float:
-        """lambda of a choice."""
+        """Bandwidth lambda of a choice."""
         if choice not in self._bandwidths:
             asked = [value for value in self._chosen.get(choice.name, ()) if value is not None]
             flat = 1 - 1 / len(choice.options)
@@ -100,14 +100,13 @@ class Density:
         return self._bandwidths[choice]
 
     def log(self, drawn: Sequence[tuple[Choice, Option]]) -> float:
-        """Logarithm of the density of an architecture.
+        """Logarithm of the density at an architecture.
 
         Args:
-            drawn: its choices, each with what was chosen.
+            drawn: choices of the architecture, each with the option that was chosen.
         """
-        kernels = np.zeros(
-            len(self.answers)
-        )  # logarithms: a product over a thousand choices is less than floats can be
+        # logarithms, since a product over a thousand choices would underflow
+        kernels = np.zeros(len(self.answers))
         for choice, value in drawn:
             options = len(choice.options)
             chosen = self._chosen.get(choice.name)
@@ -133,7 +132,7 @@ class BOHB(Halving):
         given = self.hyperparameters
         self._brackets = hyperband(given.most, given.eta, given.least)
         self._known: dict[float, list[tuple[float, Mapping[str, Option]]]] = {}
-        """Epochs -> fitness and answers of those that are known after them, in the order in which they were told."""
+        """Epochs -> (fitness, answers) of the candidates evaluated after that many, in the order of evaluation."""
 
     def rungs(self, bracket: int) -> Sequence[Rung]:
         return self._brackets[bracket % len(self._brackets)]
@@ -157,7 +156,7 @@ class BOHB(Halving):
 
     @property
     def model(self) -> tuple[Density, Density] | None:
-        """Densities of the good and of the others, or None as long as too little is known."""
+        """Densities of the good and of the other candidates; None while too few have been evaluated."""
         for epochs in sorted(self._known, reverse=True):
             known = self._known[epochs]
             least = 1 + max(len(answers) for _, answers in known)
@@ -171,7 +170,7 @@ class BOHB(Halving):
         return None
 
     def _draw_from(self, good: Density) -> list[tuple[Choice, Option]]:
-        """An architecture from a kernel that is wider, its choices with what was chosen."""
+        """Draws an architecture from a widened kernel; returns its choices, each with the option that was chosen."""
         around = good.answers[int(self.rng.integers(len(good.answers)))]
         drawn: list[tuple[Choice, Option]] = []
         taken: tuple[Option, ...] = ()

@@ -56,7 +56,7 @@ from naslab.spaces.chain import STOP
 from naslab.spaces.space import Prefix
 
 WATCHED = 50
-"""Children by which the predictor is judged: the last ones."""
+"""Number of the last children on which the predictor is evaluated."""
 _LAYER = re.compile(r"(\d+)/")
 
 
@@ -65,17 +65,18 @@ class EPNASHyperparameters(PolicyGradientHyperparameters):
     """For a laptop, where a search has some hundred candidates."""
 
     children: int = 4
-    """How many rewards make a step of the controller (m)."""
+    """Number of rewards for a step of the controller (m)."""
     learning_rate: float = 0.01
-    """How far each step moves the controller's weights (Adam)."""
+    """Learning rate of the controller (Adam)."""
     per_layer: int = 16
-    """Children after which the next layer's turn comes."""
+    """Number of children after which the search goes to the next layer."""
     parents: int = 4
-    """How many of the best a layer is decided anew of."""
+    """Number of top candidates whose choices for this layer are resampled."""
     imagined: int = 16
-    """Children among which the predictor chooses one to be tried (K)."""
+    """Number of children among which the predictor chooses one to evaluate (K)."""
     temperature: float = 0.5
-    """How freely it chooses, in units of the spread of the rewards: near 0 it takes the best, far above 1 any."""
+    """Temperature of that choice, in units of the spread of the rewards: near 0 the predictor takes the best child, far
+    above 1 any."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,16 +84,16 @@ class EPNASHyperparameters(PolicyGradientHyperparameters):
 
 
 class Child(NamedTuple):
-    """An architecture, and which of its decisions the controller took."""
+    """An architecture, and the layer whose decisions the controller took."""
 
     choices: Prefix
     layer: int
     grows: bool
-    """Whether it got a layer that its parent had not: to stop was then no option."""
+    """Whether it has a layer that its parent lacks; "stop" was then no option."""
 
 
 class EPNAS(PolicyGradient):
-    """Layer by layer, with a predictor, on any space."""
+    """Policy search layer by layer, with a predictor of the reward, on any space."""
 
     name = "epnas"
     Hyperparameters = EPNASHyperparameters
@@ -102,16 +103,16 @@ class EPNAS(PolicyGradient):
         first = self.space.next_choice(())
         self._layer = 1 if first is None else layer_of(first, 0)
         self._round, self._told, self._deepest = 1, 0, self._layer
-        """How often all layers had their turn, this one included; children that were told in this turn."""
+        """Passes over the layers, this one included; children evaluated for the present layer; deepest layer so far."""
         self._parents: list[Prefix] = []
         self._made: dict[Prefix, tuple[int, bool]] = {}
-        """What was proposed -> layer, grows."""
+        """Proposed choices -> (layer, grows)."""
         self._known: dict[Prefix, float] = {}
-        """What was told -> its reward."""
+        """Evaluated choices -> reward."""
         self._foreseen: dict[int, float] = {}
         """Number of an open proposal -> predicted reward."""
         self._seen: deque[tuple[float, float]] = deque(maxlen=WATCHED)
-        """(predicted, came)"""
+        """(predicted, true) rewards of the last children."""
         self._predictor = Predictor(self.space)
 
     # --- what to evaluate ------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ class EPNAS(PolicyGradient):
         return Draft(Architecture(self.space.name, choices), "grown" if grows else "decided anew")
 
     def _imagine(self, count: int) -> tuple[list[Child], list[float]]:
-        """Children of random parents, and the log-probability of what the controller decided."""
+        """Samples children of random parents; returns them and the log-probabilities of the controller's decisions."""
         parents = [
             self._parents[int(u * len(self._parents))] if self._parents else None for u in self.rng.random(count)
         ]
@@ -164,7 +165,7 @@ class EPNAS(PolicyGradient):
         self.controller.entropy = float(np.mean(entropies))
         return [Child(one, self._layer, grows) for one, grows in zip(answers, grown, strict=True)], logs
 
-    # --- what came of it -------------------------------------------------------------------------------
+    # --- results ---------------------------------------------------------------------------------------
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         choices = proposal.architecture.choices
@@ -182,7 +183,7 @@ class EPNAS(PolicyGradient):
             self._turn()
 
     def _turn(self) -> None:
-        """Go to the next layer that is asked of any network that is known."""
+        """Goes to the next layer that any evaluated network has; parents are the best networks that have it."""
         layers = {choices: self._layers(choices) for choices in self._known}
         all_ = sorted(set().union(*layers.values()))
         later = [layer for layer in all_ if layer > self._layer]
@@ -206,7 +207,7 @@ class EPNAS(PolicyGradient):
         return -float(objective.detach())
 
     def _evaluate(self, children: Sequence[Child]) -> tuple[Tensor, Tensor]:
-        """Log-probability [B] and entropy [B] of what the controller decided in each of them, with gradients."""
+        """Log-probability [B] and entropy [B] of the controller's decisions in each child, with gradients."""
         logs, entropies = [torch.zeros(())] * len(children), [torch.zeros(())] * len(children)
 
         def decide(position: int, choice: Choice, rows: list[int], log: Tensor) -> list[int]:
@@ -225,7 +226,7 @@ class EPNAS(PolicyGradient):
     # --- what can be seen of it, and memory --------------------------------------------------------------
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
-        """For the probabilities that are shown: no deeper than networks are by now."""
+        """Next choice for the probabilities that are shown, which go no deeper than the networks so far."""
         choice = self.space.next_choice(prefix)
         if choice is None or STOP not in choice.options or layer_of(choice, len(prefix)) <= self._deepest:
             return choice
@@ -233,8 +234,8 @@ class EPNAS(PolicyGradient):
 
     @property
     def details(self) -> Mapping[str, float]:
-        """Besides a controller's figures: the layer whose turn it is, the `round`, and from the third child on that
-        was foreseen, Spearman's correlation of the predicted and the true rewards of the last ones.
+        """The controller's own values; the present `layer`; `round`, the number of passes over the layers; and from the
+        third predicted child on `foreseen`, Spearman's correlation of predicted and true rewards of the last ones.
         """
         found = {**super().details, "layer": float(self._layer), "round": float(self._round)}
         if len(self._seen) > 2 and np.isfinite(rank := spearman(*np.array(self._seen).T)):
@@ -265,16 +266,16 @@ class EPNAS(PolicyGradient):
 
 
 def layer_of(choice: Choice, position: int) -> int:
-    """The number in the name of a choice; without one, its place among the choices, from 1."""
+    """Layer of a choice: the number in its name, or without one its position among the choices, from 1."""
     found = _LAYER.search(choice.name)
     return int(found[1]) if found else position + 1
 
 
 def allowed(choice: Choice, log: Tensor, grows: bool) -> tuple[list[int], Tensor]:
-    """The options that are open, and their log-probabilities: all, but where a network grows it does not stop.
+    """Numbers of the allowed options, and their log-probabilities: all options, but "stop" where a network grows.
 
     Args:
-        log: [O].
+        log: [O] log-probabilities of all options.
     """
     offered = [place for place, option in enumerate(choice.options) if not (grows and option == STOP)]
     if not offered or len(offered) == len(choice.options):

@@ -1,4 +1,4 @@
-"""Why candidates have no fitness, and whether one mistake fails them all: then somebody should hear of it early."""
+"""Counts failure reasons, and warns early when every candidate fails for the same one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 from naslab.estimators.objectives import TooMuch
 
 FIRST = 3
-"""So many alike, and nothing that succeeded before them: most likely the estimator is at fault."""
+"""Identical failures in a row that give a warning while no candidate has succeeded: most likely the estimator is at
+fault."""
 NEVER = 5
-"""So many with an error of the same kind, whatever its details, while none has succeeded."""
+"""Failures with the same kind of error, whatever its details, that give a warning while no candidate has succeeded."""
 LATER = 10
-"""So many alike in a row, although others succeeded before."""
+"""Identical failures in a row that give a warning although other candidates have succeeded."""
 KINDS = 50
-"""Different reasons that are counted."""
+"""Largest number of different reasons that are counted."""
 
 
 ADVICE = (
@@ -23,7 +24,7 @@ ADVICE = (
 
 
 class Failures:
-    """Counts reasons; each row of failures that are alike is pointed out once."""
+    """Counts failure reasons, and gives one warning for each run of failures that are alike."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -33,11 +34,11 @@ class Failures:
         self._pointed_out: set[str] = set()
 
     def note(self, status: str, message: str) -> str | None:
-        """Take in what came of a candidate; what should be said about it now, if anything.
+        """Counts the outcome of one candidate; returns the warning that is due now, or None.
 
         Args:
-            status: "done", or that of a failure.
-            message: why it failed; empty for one that did not.
+            status: "done", or the status of a failure.
+            message: why the candidate failed; empty for one that did not.
         """
         if status == "done":
             self._row, self._succeeded = 0, True
@@ -61,7 +62,7 @@ class Failures:
         return f"none has succeeded, and {alike} candidates failed with {kind}, the last of them: {why}. {ADVICE}"
 
     def __str__(self) -> str:
-        """The commonest reason, with how often; empty without failures."""
+        """The most frequent reason and its count; empty if there were no failures."""
         if not self._counts:
             return ""
         why, count = max(self._counts.items(), key=lambda one: one[1])
@@ -75,15 +76,15 @@ class Failures:
         return f"{alike}, the last: {self._last}"
 
     def memory(self) -> Any:
-        """JSON; what was pointed out is not in it, and is said again to whoever opens the run."""
+        """The counts as JSON, without the warnings given, so that they are given again when the run is opened."""
         return [[list(one) for one in self._counts.items()], self._row, self._last, self._succeeded]
 
     def remember(self, memory: Any) -> None:
-        """Take back what `memory` gave."""
+        """Restores what `memory` gave."""
         counts, self._row, self._last, self._succeeded = memory
         self._counts = dict(counts)
 
 
 def _kind(why: str) -> str:
-    """A reason without its details: "ValueError" of "ValueError: there is no 7"."""
+    """The reason without its details: "ValueError" for "ValueError: there is no 7"."""
     return why.partition(":")[0]

@@ -19,9 +19,9 @@ Differences from the paper:
 - By default a child differs from its parent in one choice, and the first population is random. The paper changes each
   field with a probability of 2.5 %, `mutation_rate=0.025`, and begins with the Transformer, `first=[...]`. Where the
   draw would change nothing, one choice is changed.
-- With several proposals open at once, a child may be asked for before the last one is told.
-- Where an estimator knows trainings of some lengths only, such as a table, and no steps are given by hand, they lead
-  from one of these to the next, up to the longest.
+- With several proposals open at once, a child may be proposed before the result of the last one is known.
+- Where an estimator supports only some lengths of training, as a table does, and `steps` is left out, the steps lead
+  from one of these lengths to the next, up to the longest.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class HurdlesHyperparameters:
     per_hurdle: int = 30
     """Children after which the next hurdle is made: the paper's m."""
     population: int = 20
-    """How many architectures are alive."""
+    """Number of architectures in the population."""
     sample: int = 5
-    """How many are drawn for a tournament: for a parent the fittest wins, for a place the least fit loses its own."""
+    """Members in a tournament: the fittest of one becomes the parent, the least fit of another is removed."""
     mutation_rate: float | None = None
-    """Probability with which each choice of a child is another than its parent's; None: exactly one is."""
+    """Probability that a choice of the child differs from its parent's; None: exactly one choice differs."""
     first: tuple[tuple[Option, ...], ...] = ()
     """Architectures, or their choices, that the population begins with; random ones follow until it is complete."""
 
@@ -78,42 +78,43 @@ class HurdlesHyperparameters:
 
 
 class Member(NamedTuple):
-    """An architecture that is alive; the fitter of two is the greater, of equals the younger."""
+    """A member of the population. Members are ordered by fitness, equal ones by age: the younger is the greater."""
 
     fitness: float
     number: int
-    """Of its last proposal."""
+    """Number of its last proposal."""
     cleared: int
-    """Hurdles that it has cleared: it was trained for s_0 + ... + s_cleared."""
+    """Number of hurdles it has cleared: it was trained for s_0 + ... + s_cleared epochs."""
     architecture: Architecture
 
 
 class Hurdles(OfKnownLengths):
-    """Tournament evolution that trains the promising longer, on any space."""
+    """Tournament evolution that trains promising architectures longer, on any space."""
 
     name = "hurdles"
     Hyperparameters = HurdlesHyperparameters
 
     def begin(self) -> None:
         self._epochs = list(accumulate(self.hyperparameters.steps))
-        """Of training in all: before the first hurdle, and after each."""
+        """Total epochs of training before the first hurdle, and after each."""
         self._sample: int = self.hyperparameters.sample
         self._first = [self.space.architecture(choices) for choices in self.hyperparameters.first]
         self._hurdles: list[float] = []
         self._children = 0
-        """Finished since the last hurdle, failed ones included."""
+        """Number of children finished since the last hurdle was made, failed ones included."""
         self._alive: list[Member] = []
         self._going_on: list[tuple[Proposal, int]] = []
-        """Those that have cleared a hurdle, and how many, and are to be trained on."""
+        """Proposals whose training is to be continued, each with the number of hurdles it has cleared."""
         self._stopped: Counter[int] = Counter()
-        """Hurdles cleared -> how many children stopped there."""
+        """Number of hurdles cleared -> number of children that stopped there."""
 
     @property
     def fidelities(self) -> Sequence[float]:
         return self._epochs
 
     def suited(self, known: Collection[float]) -> dict[str, Any]:
-        """As many steps as there are, if so many lengths are known; each training about twice as long as the last."""
+        """Value of `steps` that leads through known lengths, each training about twice as long as the one before. There
+        are as many steps as were given, or fewer where fewer lengths are known."""
         own = self.hyperparameters.steps
         if "steps" in self._given and set(self._epochs) <= set(known):
             return {"steps": own}
@@ -138,11 +139,11 @@ class Hurdles(OfKnownLengths):
         return Draft(child, "mutation", (parent.number,), self._epochs[0])
 
     def _drawn(self) -> list[Member]:
-        """S of the population, with replacement."""
+        """Draws S members of the population, with replacement."""
         alive = self._alive
         return [alive[int(u * len(alive))] for u in uniforms(self.rng, self._sample)]
 
-    # --- what came of it -------------------------------------------------------------------------------
+    # --- results ---------------------------------------------------------------------------------------
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         cleared = self._epochs.index(proposal.fidelity)  # type: ignore[arg-type]
@@ -159,7 +160,7 @@ class Hurdles(OfKnownLengths):
             self._raise_hurdle()
 
     def _raise_hurdle(self) -> None:
-        """Make the next hurdle if it is due, and if anybody shows how high it should be."""
+        """Makes the next hurdle if it is due and a member has had the longest training so far."""
         longest = len(self._hurdles)
         if self._children >= self.hyperparameters.per_hurdle and longest < len(self._epochs) - 1:
             heights = [member.fitness for member in self._alive if member.cleared == longest]
@@ -169,18 +170,18 @@ class Hurdles(OfKnownLengths):
 
     @property
     def population(self) -> tuple[Member, ...]:
-        """Who is alive, in the order in which they came."""
+        """The population, the oldest member first."""
         return tuple(self._alive)
 
     @property
     def hurdles(self) -> tuple[float, ...]:
-        """The fitness to be exceeded after s_0, after s_0 + s_1, ...: as many as there are so far."""
+        """Fitness to be exceeded after s_0 epochs, after s_0 + s_1, ...; as many as there are hurdles so far."""
         return tuple(self._hurdles)
 
     @property
     def details(self) -> Mapping[str, float | Sequence[float]]:
-        """The hurdles, the epochs after which they stand, how many stopped at each and after the last, and for how
-        many children a hurdle that is due has been waiting.
+        """`hurdles`; `epochs` after which they stand; `stopped`, the children that stopped at each and after the last;
+        `waiting`, the children for which a hurdle that is due has been waiting.
         """
         due = len(self._hurdles) < len(self._epochs) - 1
         return {

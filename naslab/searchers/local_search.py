@@ -7,7 +7,8 @@
 Differences from the paper's Alg. 1:
 - It moves to the first neighbour that is fitter; the paper looks at all neighbours and moves to the fittest, which
   spends more queries a step.
-- An architecture whose fitness is known is not asked for again, and no start: from there the way is known, too.
+- An architecture whose fitness is known is not evaluated again, and no search starts from it: where that would lead is
+  known, too.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from naslab.architecture import Architecture, Option
 from naslab.searchers.searcher import Draft, Proposal, Proposer
 
 KNOWN_STARTS = 1000
-"""After so many starts that are known, one is asked for again: the space may hold no more."""
+"""After this many starts that are known already, a known one is accepted: the space may be exhausted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSearchHyperparameters:
-    """There are none."""
+    """Local search has no hyperparameters."""
 
 
 class Place(NamedTuple):
-    """Where the search stands."""
+    """An evaluated architecture, as the search remembers it."""
 
     fitness: float
     number: int
-    """Of the proposal."""
+    """Number of its proposal."""
 
 
 class LocalSearch(Proposer):
@@ -44,10 +45,10 @@ class LocalSearch(Proposer):
 
     def begin(self) -> None:
         self._known: dict[tuple[Option, ...], Place | None] = {}
-        """What is known of each architecture so far; None for one that failed."""
+        """Choices of each evaluated architecture -> its fitness and number; None for one that failed."""
         self._here: Place | None = None
         self._ahead: list[Architecture] = []
-        """Neighbours that have not been looked at, the next one last."""
+        """Neighbours of the present architecture that are still to be visited, the next one last."""
 
     def propose(self) -> Draft:
         while self._here is not None and self._ahead:
@@ -69,7 +70,7 @@ class LocalSearch(Proposer):
         self._look(proposal.architecture)
 
     def _look(self, architecture: Architecture) -> None:
-        """Go to an architecture that is known, if it is fitter."""
+        """Moves to an evaluated architecture if it is fitter than the present one."""
         place = self._known[architecture.choices]
         if place is not None and (self._here is None or place.fitness > self._here.fitness):
             neighbours = list(self.space.neighbours(architecture))

@@ -48,21 +48,21 @@ class QLearningHyperparameters:
     """Defaults are those of the paper's section 4 and of its authors' code."""
 
     models: int = MODELS
-    """Architectures that the fall of epsilon takes in all; the paper's table is scaled to it."""
+    """Number of architectures over which epsilon falls; the paper's table is scaled to it."""
     learning_rate: float = 0.01
-    """How far each update moves a value."""
+    """Learning rate of the values."""
     discount: float = 1.0
-    """What a value is worth one step earlier."""
+    """Discount of the value of the next state."""
     start: float = 0.5
-    """Every value at first; at best about the reward of an average architecture."""
+    """Initial value of every option; best near the reward of an average architecture."""
     replay: int = 128
-    """How many kept architectures are learnt from after each new one."""
+    """Number of architectures replayed after each new one."""
     kept: int = 10_000
-    """How many architectures are kept; the oldest goes."""
+    """Size of the replay memory; the oldest architecture is dropped."""
     answers: int = 1
-    """How many of the last answers belong to the state; -1: all."""
+    """Number of the last answers that belong to the state; -1: all."""
     shaped: bool = False
-    """Whether the reward is spread evenly over the steps."""
+    """Whether the reward is spread evenly over the steps, instead of coming with the last."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -78,18 +78,19 @@ class QLearningHyperparameters:
 
 
 class Step(NamedTuple):
-    """One step of an architecture."""
+    """One decision of an architecture, as a step of the Markov decision process."""
 
     state: Hashable
     option: int
+    """Number of the option that was taken."""
     options: int
-    """How many there are."""
+    """Number of options."""
     prefix: Prefix
-    """The answers before."""
+    """Answers before this decision."""
 
 
 class Memory(NamedTuple):
-    """An architecture with its reward."""
+    """An architecture in the replay memory, with its reward."""
 
     choices: Prefix
     reward: float
@@ -97,17 +98,17 @@ class Memory(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A step along an architecture, as Q sees it."""
+    """A decision of an architecture, with the values of its options."""
 
     choice: Choice
     values: np.ndarray
     """[O]: Q of each option."""
     taken: int
-    """Which option was."""
+    """Number of the option that was taken."""
 
 
 def epsilon_at(model: int, models: int) -> float:
-    """Epsilon for the architecture of that number, from 1, of so many in all."""
+    """Epsilon for architecture number `model`, counted from 1, in a search of `models` architectures."""
     through = 0
     for epsilon, share in SCHEDULE:
         through += share
@@ -126,18 +127,18 @@ class QLearning(Proposer):
         given = self.hyperparameters
         self._learning_rate: float = given.learning_rate
         self._turned: float | None = None
-        """Epsilon, once someone has turned it: it then stays."""
+        """Epsilon if it was set during the search, from when on it stays; else None."""
         self._q: dict[Hashable, list[float]] = {}
-        """State -> [O]; those that were never updated are not there."""
+        """State -> [O] values. States that were never updated are missing."""
         self._named: dict[Hashable, Prefix] = {}
-        """State -> the answers by which it was first reached: what stands for it on disk."""
+        """State -> answers by which it was first reached, which identify it on disk."""
         self._replay: deque[Memory] = deque(maxlen=given.kept)
         self.rewards = Rewards()
 
     # --- the tree of decisions as a Markov decision process ----------------------------------------------
 
     def state(self, prefix: Prefix) -> Hashable:
-        """What Q knows of the answers so far."""
+        """State of the Markov decision process after the answers so far."""
         answers = self.hyperparameters.answers
         if answers == -1:
             return prefix
@@ -146,12 +147,12 @@ class QLearning(Proposer):
         return self.space.future(prefix), prefix[len(prefix) - min(answers, len(prefix)) :], choice
 
     def values(self, prefix: Prefix, choice: Choice) -> np.ndarray:
-        """[O]: Q of each option of the choice that follows."""
+        """[O]: Q of each option of `choice`, which follows `prefix`."""
         found = self._q.get(self.state(prefix))
         return np.full(len(choice.options), self.hyperparameters.start) if found is None else np.array(found)
 
     def along(self, choices: Sequence[Any] | None = None) -> list[Decision]:
-        """The decisions of an architecture with the values of their options; left out, the best ones by Q."""
+        """Decisions of an architecture with the values of their options; by default of the greedy architecture."""
         decisions, prefix = [], ()
         while (choice := self.space.next_choice(prefix)) is not None:
             values = self.values(prefix, choice)
@@ -162,7 +163,7 @@ class QLearning(Proposer):
 
     @property
     def epsilon(self) -> float:
-        """The probability of a random option, for the next proposal."""
+        """Probability of a random option in the next proposal."""
         return epsilon_at(self.asked + 1, self.hyperparameters.models) if self._turned is None else self._turned
 
     # --- search ------------------------------------------------------------------------------------------
@@ -199,7 +200,7 @@ class QLearning(Proposer):
         return Memory(choices, reward, tuple(steps))
 
     def _update(self, memory: Memory) -> None:
-        """Move the values along an architecture, from the last step to the first, which is quicker (Lin 1993)."""
+        """Updates the values along an architecture, from the last step to the first, which learns faster (Lin 1993)."""
         given, rate = self.hyperparameters, self._learning_rate
         spread = memory.reward / len(memory.steps) if given.shaped else 0.0
         target = spread if given.shaped else memory.reward
@@ -215,8 +216,8 @@ class QLearning(Proposer):
 
     @property
     def details(self) -> Mapping[str, float | Sequence[float]]:
-        """`epsilon`, `reward` of the last candidate, the number of `states` with values; and along the best path, under
-        q/<name of the choice>, the values of its options."""
+        """`epsilon`; `reward` of the last candidate; `states`, the number of states with values; and for each choice of
+        the greedy architecture, under q/<name of the choice>, the values of its options."""
         known = {"epsilon": self.epsilon, "states": float(len(self._q)), "skipped": float(self.rewards.skipped)}
         if self.rewards.last is not None:
             known["reward"] = self.rewards.last
@@ -224,7 +225,7 @@ class QLearning(Proposer):
 
     @property
     def probabilities(self) -> Mapping[str, np.ndarray]:
-        """Of each decision along the best path, epsilon-greedy."""
+        """Name of each choice of the greedy architecture -> [O] probabilities of the epsilon-greedy policy."""
         found = {}
         for choice, values, _ in self.along():
             best = values == values.max()
