@@ -21,8 +21,8 @@ from typing import Any
 import naslab as nl
 from benchmarks.machine import machine
 from naslab.benchmarks import BUNDLED
+from naslab.runs import database
 from naslab.runs import folder as run_folder
-from naslab.runs import journal
 
 MUST = 1.0
 """Seconds at most, of a table."""
@@ -56,12 +56,14 @@ def opening(folder: Path, rounds: int = 5) -> list[float]:
     """Medians: seconds to fetch and check the rows of a run, seconds to open it, and the ratio within a round."""
 
     def rows() -> None:
-        connection = journal._connect(folder / "events.sqlite")
-        found = connection.execute("SELECT id, time, kind, step, text, blob, digest FROM events ORDER BY id").fetchall()
+        connection = database.connect(folder / "events.sqlite")
+        found = connection.execute(
+            "SELECT id, time, kind, step, text, blob, earlier, digest FROM events ORDER BY id"
+        ).fetchall()
         connection.close()
-        before = journal._identity(run_folder.read_about(folder)["run"])
+        before = database.identity(run_folder.read_about(folder)["run"])
         for *row, digest in found:
-            before = journal._digest(before, *row)
+            before = database.checksum(before, *row)
             assert before == digest
 
     pairs = []

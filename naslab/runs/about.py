@@ -1,4 +1,4 @@
-"""What `run.json` may say. Anybody can write one, with the right checksum; so it is checked before it is used.
+"""What `run.json` says, and may say. Anybody can write one, with the right checksum; so it is checked before use.
 
 Here is checked what is the same for every run: that it is no longer, deeper or larger than a run of any use could be,
 and of the right kinds. What a space, a task, an estimator or a searcher makes of its own part, each of them checks
@@ -7,13 +7,25 @@ and of the right kinds. What a space, a task, an estimator or a searcher makes o
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
-from naslab.errors import RunError
+from naslab import files
+from naslab.errors import RunError, SpecError
+from naslab.quantities import Quantity
 
+FORMAT = 2
+"""Of what is written. Format 1 had no `metrics`."""
+READ = (1, 2)
+"""Formats of what is read."""
+LONGEST_ABOUT = 2**26
+"""Bytes of `run.json`, at most."""
 DEEPEST = 32
 """Objects and lists within each other."""
 MOST = 2**22
@@ -29,6 +41,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "total": int,
     "task": str,
     "every": int,
+    "metrics": dict,
     "environment": dict,
     "parent": (dict, type(None)),
 }
@@ -50,6 +63,79 @@ _RACE_KINDS: dict[str, type | tuple[type, ...]] = {
     "cost": str,
     "truth": (dict, type(None)),
 }
+
+
+def read_about(path: Path, begin: str = "Search(searcher, run=...)") -> dict[str, Any]:
+    """What `run.json` says, checked.
+
+    Args:
+        path: of the run.
+        begin: what makes one, for who finds none.
+    """
+    file = path / "run.json"
+    try:
+        about = parsed(files.read(file, LONGEST_ABOUT))
+        told, version = about.pop("blake2b"), about["format"]
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise RunError(f"{file} cannot be read: {error.strerror}; nothing was changed") from error
+        known = f"; runs beside it: {', '.join(beside)}" if (beside := _runs_beside(path)) else ""
+        raise RunError(f"there is no run at {path}{known}. Begin one with {begin}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RunError(f"{file} is damaged ({error!s:.200}); restore it from a copy; nothing was changed") from error
+    if type(version) is not int or version not in READ:
+        raise RunError(
+            f"the run at {path} has format {version!r:.50}, this naslab reads formats {' and '.join(map(str, READ))}; "
+            f"open it with the version of naslab that wrote it ({_written_by(about)}); it was left as it is"
+        )
+    if told != checksum(about):
+        raise RunError(f"{file} is damaged: its checksum does not match; restore it from a copy; nothing was changed")
+    if version == 1 and isinstance(about.get("spec"), Mapping):
+        about["metrics"] = _metrics_of_format_1(about["spec"])
+    check_about(about, str(file))
+    return about
+
+
+def sealed(about: Mapping[str, Any]) -> bytes:
+    """What is written of it."""
+    return json.dumps({**about, "blake2b": checksum(about)}, indent=1).encode()
+
+
+def checksum(about: Mapping[str, Any]) -> str:
+    return blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=32).hexdigest()
+
+
+def metrics_of(about: Mapping[str, Any]) -> dict[str, Quantity]:
+    """What is known of the numbers in the events, by name, in the order in which they are shown."""
+    return {name: Quantity.from_json(told) for name, told in about["metrics"].items()}
+
+
+def _metrics_of_format_1(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of runs that said nothing of it: all were of images, or of a fitness."""
+    nats, share = Quantity("min", "nats"), Quantity("max", "%")
+    trained = {
+        "train/loss": nats,
+        "valid/loss": nats,
+        "train/accuracy": share,
+        "valid/accuracy": share,
+        "entropy": Quantity(None, "nats"),
+        "discretisation_gap": Quantity(None, "nats"),
+        "count/skip_connect": Quantity(),
+        "fitness": share,
+    }
+    found = {"fitness": Quantity("max")} if "estimator" in spec or "race" in spec else trained
+    return {name: quantity.to_json() for name, quantity in found.items()}
+
+
+def _written_by(about: Mapping[str, Any]) -> str:
+    wrote = about.get("environment")
+    return f"{wrote.get('naslab', 'unknown')!s:.20}" if isinstance(wrote, Mapping) else "unknown"
+
+
+def _runs_beside(path: Path) -> list[str]:
+    with suppress(OSError):
+        return sorted(str(found.parent) for found in path.parent.glob("*/run.json"))[:5]
+    return []
 
 
 def parsed(content: bytes) -> Any:
@@ -78,6 +164,8 @@ def check_about(about: Mapping[str, Any], where: str) -> None:
             raise ValueError("'every' must be at least 1, and 'total' at least 0")
         if any(not isinstance(value, str | int | float | None) for value in about["environment"].values()):
             raise ValueError("its environment holds more than numbers and texts")
+        for name, told in about["metrics"].items():
+            _check_metric(name, told)
         if about["parent"] is not None:
             _check_kinds(
                 about["parent"], {"path": (str, type(None)), "step": int, "run": str}, "parent", required=False
@@ -87,6 +175,15 @@ def check_about(about: Mapping[str, Any], where: str) -> None:
             f"{where} does not make sense, although its checksum is right: {error}. It is not as naslab writes it, and "
             "was left as it is"
         ) from None
+
+
+def _check_metric(name: str, told: Any) -> None:
+    if not isinstance(told, Mapping) or not told.keys() <= {"direction", "unit"}:
+        raise ValueError(f"of the metric {name!r:.50} it says {told!r:.50}")
+    try:
+        Quantity.from_json(told)
+    except SpecError as error:
+        raise ValueError(f"of the metric {name!r:.50}: {error!s:.200}") from None
 
 
 def _check_race(race: Mapping[str, Any]) -> None:

@@ -58,6 +58,8 @@ class Record(NamedTuple):
     text: str
     blob: bytes
     digest: str
+    earlier: str
+    """The digest that it had in an earlier format, if it was written in one; else empty."""
 
     @property
     def event(self) -> Event:

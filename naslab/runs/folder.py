@@ -1,13 +1,15 @@
 """A run on disk.
 
     runs/darts-1/
-        run.json          what is searched, by whom, on what, with which seed; where a fork comes from; a checksum
+        run.json          what is searched, by whom, on what, with which seed; what is known of each number in the
+                          events; where a fork comes from; a checksum (naslab.runs.about)
         events.sqlite     every event (naslab.runs.journal); while it is driven, and after a kill, with a log beside it
         acknowledged      how many there are (naslab.runs.acknowledged)
         snapshots/        step-00000050.snapshot, ... (naslab.snapshot): shortcuts, all can be computed again
         candidates/       trainings of candidates, to be gone on with (naslab.searchers.trials): can be trained again
         lock              held by the process that drives the run; the system lets go of it when that dies
         driver.json       who that is
+        events.1.sqlite, run.1.json     what stood there in an earlier format (naslab.runs.conversion)
 
 A folder is built aside under a hidden name and renamed into place, so that a run is there whole or not at all.
 
@@ -28,7 +30,6 @@ import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,17 @@ from naslab.analysis.memory import available
 from naslab.errors import RunError, SnapshotDamaged
 from naslab.events import Event
 from naslab.paths import is_folder, path_of, resolved
+from naslab.quantities import Quantity
+from naslab.runs import about as run_json
 from naslab.runs import acknowledged, environment
-from naslab.runs.about import check_about, parsed
+from naslab.runs.about import read_about
 from naslab.runs.branches import Record, Row
-from naslab.runs.journal import EventsDamaged, Journal
+from naslab.runs.conversion import convert
+from naslab.runs.database import EventsDamaged
+from naslab.runs.journal import Journal
 from naslab.runs.store import kept
 from naslab.snapshot import State
 
-FORMAT = 1
 _MOMENT = "run/moment"
 """Name under which a snapshot carries the checksum of the journal's row that it belongs to."""
 
@@ -58,8 +62,6 @@ PARTS = ("run.json", "snapshots", "lock", "making", acknowledged.NAME)
 """What else than the journal is in a folder while it is made."""
 SAME_TIME = 5.0
 """Seconds by which two clocks may differ."""
-LONGEST_ABOUT = 2**26
-"""Bytes of `run.json`, at most."""
 MAKING = "making"
 """Held by the process that is making a run, in the folder that it has put aside."""
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"}
@@ -89,6 +91,7 @@ def create(
     task: str,
     every: int,
     states: Mapping[int, State],
+    metrics: Mapping[str, Quantity],
     rows: Iterable[Row | Record] = (),
     parent: Mapping[str, Any] | None = None,
 ) -> list[Path]:
@@ -101,6 +104,7 @@ def create(
         task: fingerprint of the data.
         every: steps from one snapshot to the next.
         states: step -> state; step 0 at least.
+        metrics: what is known of the numbers in its events, by name.
         rows: the events to begin with.
         parent: what this is a fork of.
 
@@ -118,12 +122,13 @@ def create(
         _unmake(made)
         raise RunError(f"no folder can be made at {path}: {error.strerror}; give another place as run=...") from None
     about = {
-        "format": FORMAT,
+        "format": run_json.FORMAT,
         "run": uuid.uuid4().hex,
         "spec": dict(spec),
         "total": total,
         "task": task,
         "every": every,
+        "metrics": {name: quantity.to_json() for name, quantity in metrics.items()},
         "environment": environment.fingerprint(spec.get("threads")),
         "parent": None if parent is None else dict(parent),
     }
@@ -140,7 +145,7 @@ def create(
                 snapshot.write(_snapshot(aside, step), {**state, _MOMENT: journal.digest(step)})
         finally:
             journal.close()
-        snapshot.write_bytes(aside / "run.json", _seal(about))
+        snapshot.write_bytes(aside / "run.json", run_json.sealed(about))
         os.rename(aside, path)
         there = True
         snapshot.sync_folder(path.parent)
@@ -172,40 +177,6 @@ def unmake(path: Path, above: Iterable[Path]) -> None:
     except OSError:  # there is not even room for a lock
         shutil.rmtree(path, ignore_errors=True)
     _unmake(above)
-
-
-def read_about(path: Path, begin: str = "Search(searcher, run=...)") -> dict[str, Any]:
-    """What `run.json` says, checked.
-
-    Args:
-        path: of the run.
-        begin: what makes one, for who finds none.
-    """
-    file = path / "run.json"
-    try:
-        about = parsed(files.read(file, LONGEST_ABOUT))
-        checksum, version = about.pop("blake2b"), about["format"]
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-            raise RunError(f"{file} cannot be read: {error.strerror}; nothing was changed") from error
-        known = f"; runs beside it: {', '.join(beside)}" if (beside := _runs_beside(path)) else ""
-        raise RunError(f"there is no run at {path}{known}. Begin one with {begin}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RunError(f"{file} is damaged ({error!s:.200}); restore it from a copy; nothing was changed") from error
-    if version != FORMAT:
-        raise RunError(
-            f"the run at {path} has format {version}, this naslab reads format {FORMAT}; open it with the version of "
-            f"naslab that wrote it ({_written_by(about)}); it was left as it is"
-        )
-    if checksum != _checksum(about):
-        raise RunError(f"{file} is damaged: its checksum does not match; restore it from a copy; nothing was changed")
-    check_about(about, str(file))
-    return about
-
-
-def _written_by(about: Mapping[str, Any]) -> str:
-    wrote = about.get("environment")
-    return f"{wrote.get('naslab', 'unknown')!s:.20}" if isinstance(wrote, Mapping) else "unknown"
 
 
 def driver(path: Path) -> dict[str, Any] | None:
@@ -240,6 +211,8 @@ class Folder:
         self.spec: dict[str, Any] = about["spec"]
         self.task: str = about["task"]
         self.every: int = about["every"]
+        self.metrics = run_json.metrics_of(about)
+        """What is known of the numbers in the events, by name."""
         self.run: str = about["run"]
         self.notes = [
             f"the environment has changed, and with it perhaps the last bits: {difference}"
@@ -287,6 +260,8 @@ class Folder:
                 files.remove(leftover)
             with suppress(OSError):
                 _sweep(path.parent)
+            self.converted = convert(path)
+            """A sentence, if the folder was of an earlier format until now; else empty."""
             self._journal = Journal(path / "events.sqlite", self.run, wal=not _warn_of_network(path))
         except OSError as error:
             self._lock.release()
@@ -331,7 +306,7 @@ class Folder:
     def load(self, step: int) -> State:
         path = _snapshot(self.path, step)
         state = _read(path)
-        if state.pop(_MOMENT, None) != self._journal.digest(step):
+        if not self._journal.is_of(step, str(state.pop(_MOMENT, ""))):
             raise SnapshotDamaged(f"the snapshot {path} belongs to another moment or another run")
         return state
 
@@ -433,14 +408,6 @@ def _check_nothing_there(path: Path) -> None:
             raise RunError(f"{path} is inside the run at {above}; take a folder outside it")
 
 
-def _seal(about: Mapping[str, Any]) -> bytes:
-    return json.dumps({**about, "blake2b": _checksum(about)}, indent=1).encode()
-
-
-def _checksum(about: Mapping[str, Any]) -> str:
-    return blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=32).hexdigest()
-
-
 def _check_regular(path: Path) -> None:
     """`RunError` if what is to be written to is a link, a pipe or a device, or stands in another place, too."""
     try:
@@ -516,12 +483,6 @@ def _living(pid: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
-
-
-def _runs_beside(path: Path) -> list[str]:
-    with suppress(OSError):
-        return sorted(str(found.parent) for found in path.parent.glob("*/run.json"))[:5]
-    return []
 
 
 def _warn_of_network(path: Path) -> bool:

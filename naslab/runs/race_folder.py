@@ -16,6 +16,7 @@ from typing import Any
 
 from naslab.errors import RunError, RunPaused
 from naslab.events import Evaluated, Raced
+from naslab.quantities import Quantity
 from naslab.runs.folder import Folder, create, free_space, unmake
 from naslab.runs.reader import read
 from naslab.runs.search import Search
@@ -59,7 +60,8 @@ class RaceFolder:
         """
         if os.path.lexists(path / "run.json"):
             raise RunError(f"there is a run at {path} already; if it is this race, go on with Race.open({str(path)!r})")
-        above = create(path, {"race": dict(spec)}, total=total, task=estimator, every=1, states={})
+        metrics = {"fitness": Quantity("max")}
+        above = create(path, {"race": dict(spec)}, total=total, task=estimator, every=1, states={}, metrics=metrics)
         try:
             return cls(path)
         except BaseException:  # where it cannot be driven, nothing of it is left

@@ -10,8 +10,9 @@ from typing import Any
 from naslab.errors import RunError, whole
 from naslab.events import Event
 from naslab.quantities import FITNESS, Objective, as_objectives
+from naslab.runs.about import metrics_of, read_about
 from naslab.runs.branches import Record, Row
-from naslab.runs.folder import driver, located, read_about
+from naslab.runs.folder import driver, located
 from naslab.runs.journal import peek
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.table import Scalar, flat
@@ -34,6 +35,8 @@ class RunReader:
         """For a fork: `{"run": ..., "path": ..., "step": ...}` of where it comes from."""
         self.identity: str = about["run"]
         """What tells the run from all others, wherever its folder is."""
+        self.metrics = metrics_of(about)
+        """What is known of the numbers in its events, by name, in the order in which they are shown."""
         self.trouble = ""
         """What was wrong when it was last read: events that were acknowledged and are gone. "" for nothing."""
 

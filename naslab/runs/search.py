@@ -29,7 +29,7 @@ from naslab.architecture import Architecture
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, unknown, whole
 from naslab.events import Changed, Evaluated, Event, Measured, Recovered
 from naslab.paths import resolved
-from naslab.quantities import Objective
+from naslab.quantities import Objective, Quantity
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
 from naslab.runs.ending import Ending
 from naslab.runs.event_log import EventLog, events_of
@@ -112,6 +112,7 @@ class Search(Iterator[Event]):
                 task=driven.fingerprint(),
                 every=snapshot_every,
                 states={0: driven.state_dict()},
+                metrics=driven.metrics,
             )
             if (older := _driving.pop(_key(path), None)) is not None:
                 older._leave("its folder was removed")
@@ -168,6 +169,8 @@ class Search(Iterator[Event]):
             raise
         try:
             search._recover(folder.notes, strict=strict)
+            if folder.converted:
+                search._say(Recovered(step=search.step, message=folder.converted))
             if workers is not None:
                 search._hire(workers)
         except BaseException:
@@ -341,6 +344,13 @@ class Search(Iterator[Event]):
         }
 
     @property
+    def metrics(self) -> Mapping[str, Quantity]:
+        """What is known of the numbers in its events, by name, in the order in which they are shown: whether more of
+        each is better, and its unit.
+        """
+        return self.searcher.metrics
+
+    @property
     def best(self) -> Architecture:
         """What would be derived now."""
         if self._lost and self._left is None:
@@ -463,6 +473,7 @@ class Search(Iterator[Event]):
                     task=self.searcher.fingerprint(),
                     every=self._every,
                     states=states,
+                    metrics=self.metrics,
                     rows=rows,
                     parent=parent,
                 )

@@ -27,10 +27,12 @@ from naslab.errors import SpecError, plain, real, unknown, whole
 from naslab.estimators.estimator import MOST_FITNESS
 from naslab.events import Event
 from naslab.immutable import FrozenDict
+from naslab.quantities import Quantity
 from naslab.randomness import BlockGenerator, numpy_generator
 from naslab.searchers.signatures import document
 from naslab.snapshot import State
 from naslab.spaces.space import Space
+from naslab.tasks import Task
 from naslab.torch_state import InDefaultTorchState
 
 Hyperparameters = TypeVar("Hyperparameters")
@@ -70,6 +72,10 @@ class Knob:
         return float(round(number) if self.whole else number)
 
 
+OF_PICTURES = {"loss": Quantity("min", "nats"), "accuracy": Quantity("max", "%")}
+"""What is measured where a task does not say: all were of pictures, before one could."""
+
+
 class Driven(Protocol):
     """What `naslab.Search` drives: moves by steps, one event each, and has a state that is the whole truth."""
 
@@ -105,6 +111,11 @@ class Driven(Protocol):
 
     @property
     def best(self) -> Architecture: ...
+
+    @property
+    def metrics(self) -> Mapping[str, Quantity]:
+        """What is known of the numbers in its events, by name, in the order in which they are shown."""
+        ...
 
     @property
     def knobs(self) -> Mapping[str, Knob]: ...
@@ -181,6 +192,14 @@ class SupernetSearcher(InDefaultTorchState, ABC):
     @abstractmethod
     def best(self) -> Architecture:
         """What would be derived now."""
+
+    @property
+    def metrics(self) -> Mapping[str, Quantity]:
+        """What is known of the numbers in its events, by name, in the order in which they are shown: those of the task,
+        on the mini-batches that move the weights ("train/...") and on those that move or judge the architecture.
+        """
+        measured = self.task.quantities if isinstance(self.task, Task) else OF_PICTURES
+        return {f"{half}/{name}": quantity for name, quantity in measured.items() for half in ("train", "valid")}
 
     @property
     @abstractmethod

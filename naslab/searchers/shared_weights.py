@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import torch
@@ -16,6 +17,7 @@ from naslab import spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
 from naslab.errors import DataError, Diverged, SpecError, whole
+from naslab.quantities import Quantity
 from naslab.randomness import seeded
 from naslab.searchers.inherited import inherited_accuracy
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
@@ -169,6 +171,14 @@ class WeightSharing(SupernetSearcher):
     @property
     def step(self) -> int:
         return self._step
+
+    @property
+    def metrics(self) -> Mapping[str, Quantity]:
+        """Of the task, on the mini-batches of a child's training; and the fitness of a child that is judged."""
+        objective = self.task.quantities[self.task.objective]
+        fitness = Quantity("max", objective.unit if objective.direction == "max" else "")
+        trained = {name: known for name, known in super().metrics.items() if name.startswith("train/")}
+        return {**trained, "fitness": fitness}
 
     def _layers(self, child: Architecture) -> Any:
         return self.space.layers_of(child)  # type: ignore[attr-defined]

@@ -39,7 +39,7 @@ from naslab.estimators.evaluation import Outcome, Stage, evaluate, failed, outco
 from naslab.estimators.workers import MOST, Crashed, NotStarted, TimedOut, Workers
 from naslab.events import Evaluated, Event
 from naslab.paths import is_folder
-from naslab.quantities import Objective
+from naslab.quantities import Objective, Quantity
 from naslab.searchers.failures import Failures
 from naslab.searchers.searcher import Knob, Proposal, Proposer, State, turned
 from naslab.spaces.space import Space
@@ -462,6 +462,13 @@ class Trials:
             why = f" ({self._failures})" if self._step else ""
             raise RunError(f"there is no best architecture: none {what}{why}; the events say more")
         return self._best[0]
+
+    @property
+    def metrics(self) -> Mapping[str, Quantity]:
+        """The fitness, and the values of the objectives."""
+        first = self.objectives[0]
+        fitness = Quantity("max", first.unit if first.sign > 0 else "")
+        return {"fitness": fitness, **{objective.name: objective.quantity for objective in self.objectives}}
 
     @property
     def knobs(self) -> Mapping[str, Knob]:

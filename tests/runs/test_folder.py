@@ -15,6 +15,7 @@ import pytest
 import naslab as nl
 from naslab import snapshot
 from naslab.errors import RunError, RunPaused
+from naslab.runs import about as run_json
 from naslab.runs import environment, folder
 from naslab.runs.journal import Journal
 from naslab.runs.store import OLDER_KEPT, kept
@@ -407,7 +408,7 @@ def test_events_that_are_not_ours(run, what):
     before = file.read_bytes() if file.exists() else None
     advice = {
         "foreign": "not written by naslab",
-        "newer": "has format 9, this naslab reads format 1; open it with the version",
+        "newer": "has format 9, this naslab reads formats 1 and 2; open it with the version",
         "empty": "the file is empty.*Restore the file from a copy",
         "missing": "restore it from a copy",
     }.get(what, "are damaged: .* Restore the file from a copy")
@@ -455,9 +456,9 @@ def test_a_damaged_description_is_refused(run, damage):
 def test_a_run_of_another_version_is_refused(run):
     about = json.loads((run / "run.json").read_text())
     about.pop("blake2b")
-    (run / "run.json").write_bytes(folder._seal({**about, "format": 2}))
+    (run / "run.json").write_bytes(run_json.sealed({**about, "format": 3}))
     for use in (nl.Search.open, nl.runs.read):
-        with pytest.raises(RunError, match=rf"format 2, this naslab reads format 1.*\({nl.__version__}\)"):
+        with pytest.raises(RunError, match=rf"format 3, this naslab reads formats 1 and 2; .*\({nl.__version__}\)"):
             use(run)
 
 
@@ -477,7 +478,7 @@ def test_the_arithmetic_of_an_earlier_naslab_is_a_changed_environment(run, monke
     about = json.loads((run / "run.json").read_text())
     about.pop("blake2b")
     assert about["environment"].pop("arithmetic") == environment.ARITHMETIC
-    (run / "run.json").write_bytes(folder._seal(about))
+    (run / "run.json").write_bytes(run_json.sealed(about))
     with pytest.warns(UserWarning, match=rf"environment has changed.*arithmetic was 1, is {environment.ARITHMETIC}$"):
         search = nl.Search.open(run)
     search.close()

@@ -197,7 +197,7 @@ def changed(told, path, value):
 
 def seal(path, told):
     told = {key: value for key, value in told.items() if key != "blake2b"}
-    (path / "run.json").write_bytes(folder._seal(told))
+    (path / "run.json").write_bytes(about.sealed(told))
 
 
 def specs(table):

@@ -14,9 +14,10 @@ import pytest
 
 import naslab as nl
 from naslab.errors import RunError
-from naslab.runs import acknowledged, branches, journal
+from naslab.runs import acknowledged, branches, database
 from naslab.runs import search as searches
-from naslab.runs.journal import EventsDamaged, Journal, Superseded
+from naslab.runs.database import EventsDamaged
+from naslab.runs.journal import Journal, Superseded
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +87,8 @@ def test_to_open_is_to_read_and_check_each_row_once(begin, monkeypatch):
     with begin(90) as search:
         expected = list(search.events)
     checked, made = [], []
-    digest, event = journal._digest, branches.from_record
-    monkeypatch.setattr(journal, "_digest", lambda *row: checked.append(row[1]) or digest(*row))
+    digest, event = database.checksum, branches.from_record
+    monkeypatch.setattr(database, "checksum", lambda *row: checked.append(row[1]) or digest(*row))
     monkeypatch.setattr(branches, "from_record", lambda *row: made.append(row) or event(*row))
     again = nl.Search.open(search.run)
     assert checked == list(range(1, 91))
@@ -451,7 +452,7 @@ def test_whoever_may_not_write_sees_every_step(begin, tmp_path, sealed):
 @pytest.fixture
 def no_index(monkeypatch):
     """SQLite may not make the index of a log that it reads, as in a folder that may not be written to."""
-    whole = journal._connect
+    whole = database.connect
 
     def connect(path, query=""):
         if query == "?mode=ro":
@@ -467,7 +468,7 @@ def no_index(monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(journal, "_connect", lambda path, query="": Refused() if "ro" in query else whole(path, query))
+    monkeypatch.setattr(database, "connect", lambda path, query="": Refused() if "ro" in query else whole(path, query))
     return connect
 
 
@@ -490,7 +491,7 @@ def test_a_copy_of_what_is_being_written_is_of_one_moment(begin, no_index, monke
 
 def test_a_run_that_is_too_large_to_be_copied_says_so(begin, no_index, monkeypatch):
     search = begin(10)
-    monkeypatch.setattr(journal, "LARGEST_COPY", 1000)
+    monkeypatch.setattr(database, "LARGEST_COPY", 1000)
     with pytest.raises(RunError, match=r"a private copy \(0 MB\) does not fit .*copy the run to a place of your own"):
         nl.runs.read(search.run).events()
     search.close()

@@ -21,6 +21,7 @@ from naslab.device import kept_device, usable_device
 from naslab.errors import DataError, Diverged, SpecError, whole
 from naslab.networks.batch_norm import KeptBuffers, enough_to_normalise
 from naslab.networks.mixture import takes_mixtures
+from naslab.quantities import Quantity
 from naslab.randomness import seeded, torch_generator
 from naslab.searchers.execution import Execution
 from naslab.searchers.gradient.cures import Penalty, Resource, SizeTracking, Watch
@@ -248,6 +249,17 @@ class Frame(SupernetSearcher):
         self._set[name] = (self.check_knob(name, value), self._step // self._steps_per_epoch)
 
     # --- where it stands -------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> Mapping[str, Quantity]:
+        """Of the task; how undecided the alphas are; and what is known of the architecture that would be derived."""
+        of_task = super().metrics
+        return {
+            **of_task,
+            "entropy": Quantity(None, "nats"),
+            "discretisation_gap": Quantity(None, of_task["valid/loss"].unit),
+            "count/skip_connect": Quantity(),
+        }
 
     @property
     def step(self) -> int:
