@@ -44,17 +44,17 @@ def darts(loss, weights, alphas, batches, order=1, alpha_rate=3e-4, momentum=0.9
             both = grad(relaxed(valid), a + weights)  # at w'
             direct, v = both[: len(a)], both[len(a) :]
             e = 0.01 / sum(x.pow(2).sum() for x in v) ** 0.5
-            put([w + e * x for w, x in zip(own, v, strict=True)])
+            put([w + e * x for w, x in zip(own, v, strict=True)])  # the Hessian times v, by finite differences
             plus = grad(relaxed(train), a)
             put([w - e * x for w, x in zip(own, v, strict=True)])
             minus = grad(relaxed(train), a)
-            put(own)
+            put(own)  # to the last bit
             found = [d - xi * ((p - m) / (2 * e)) for d, p, m in zip(direct, plus, minus, strict=True)]
         for alpha, gradient in zip(a, found, strict=True):
             alpha.grad = gradient
-        adam.step()
+        adam.step()  # 1. the architecture
         sgd.zero_grad()
         relaxed(train).backward()
         torch.nn.utils.clip_grad_norm_(weights, clip)
         sgd.param_groups[0]["lr"] = xi
-        sgd.step()
+        sgd.step()  # 2. the weights

@@ -26,19 +26,20 @@ def test_the_same_alphas_and_weights(space, order, digits, batches):
     alphas = {part: alpha.detach().clone().requires_grad_() for part, alpha in searcher.alphas.items()}
     start = [w.detach().clone() for w in network.parameters()]
 
-    rates = []
+    steps = []
     for step in range(STEPS):
         if step == 2:
             searcher.turn("w_lr", 0.03)
-        rates.append(searcher.advance().rates["w_lr"])
-    assert len(set(rates)) == 2
-    assert len(batches) == 2 * STEPS
+        rate = searcher.advance().rates["w_lr"]
+        train, valid = batches[-2:]
+        steps.append((train, valid, rate))
+    assert len({rate for _, _, rate in steps}) == 2
 
     darts(
         lambda batch, mixture: F.cross_entropy(network(batch[0], mixture), batch[1]),
         list(network.parameters()),
         alphas,
-        zip(batches[::2], batches[1::2], rates, strict=True),
+        steps,
         order,
         alpha_rate=0.05,
         momentum=0.8,
