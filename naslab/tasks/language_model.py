@@ -433,6 +433,11 @@ class LanguageModel(Task):
         logits = logits_of(outputs)
         return F.cross_entropy(logits.flatten(0, 1), batch[1].flatten(), label_smoothing=smoothing)
 
+    def measured(self, outputs: Any, batch: Any, *, loss: float | None = None) -> dict[str, float]:
+        """The metrics of a mini-batch. All of them follow from the loss; one that is known is not computed again."""
+        nats = float(self.loss(outputs, batch).detach()) if loss is None else loss
+        return {name: metric.compute((nats, 1.0)) for name, metric in self.metrics().items()}
+
     def regularisation(self, outputs: Any, batch: Any) -> Tensor | None:
         """AR and TAR (Merity, McCann, Socher 2017, https://arxiv.org/abs/1708.01009) of a network that gives `raw` and
         `dropped` outputs [B, T, H]; None for others.
@@ -475,18 +480,22 @@ class LanguageModel(Task):
         length: int = 200,
         temperature: float = 1.0,
         generator: torch.Generator | int = 0,
+        *,
+        device: str | torch.device | None = None,
     ) -> str:
         """Text that a network writes: the prompt, and `length` tokens after it.
 
         Args:
-            network: called with (tokens [1, T], state or None), in evaluation mode. One that gives no state sees the
-                last `bptt` tokens each time.
+            network: called with (tokens [1, T], state or None), and if it is a module, in evaluation mode. One that
+                gives no state sees the last `bptt` tokens each time. A supernet is called through a function,
+                `lambda inputs: supernet(inputs, weights)`.
             prompt: what comes before. At least one token.
             length: tokens to write.
             temperature: by which logits are divided; 0 takes the most probable token.
             generator: what the tokens are drawn from, on the CPU; or a seed.
+            device: where the network is; by default where its parameters are, if it is a module, else the CPU.
         """
-        return sampling.sample(self, network, prompt, length, temperature, generator)
+        return sampling.sample(self, network, prompt, length, temperature, generator, device)
 
     def __str__(self) -> str:
         counts = " + ".join(f"{len(self.numbers[split]):,}" for split in SPLITS)

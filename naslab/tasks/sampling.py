@@ -38,6 +38,7 @@ def sample(
     length: int,
     temperature: float,
     generator: torch.Generator | int,
+    device: str | torch.device | None = None,
 ) -> str:
     """The prompt and `length` tokens after it, each drawn from what the network gives for the tokens before it.
 
@@ -51,8 +52,9 @@ def sample(
     found = task.encode(prompt).tolist()
     if not found:
         raise DataError("the prompt has no token to begin with; a line break, '\\n', is one")
-    parameter = next(network.parameters(), None) if isinstance(network, nn.Module) else None
-    device = torch.device("cpu") if parameter is None else parameter.device
+    if device is None:
+        parameter = next(network.parameters(), None) if isinstance(network, nn.Module) else None
+        device = "cpu" if parameter is None else parameter.device
     with torch.no_grad(), evaluation_mode(network) if isinstance(network, nn.Module) else nullcontext():
         unread, state = found, None
         for _ in range(length):

@@ -175,10 +175,16 @@ def test_metrics_share_a_pass_over_the_outputs(verse, monkeypatch):
     outputs, batch = torch.zeros(5, 7, len(verse.vocabulary)), verse.example(5)
     verse.measured(outputs, batch)
     assert len(calls) == 1
+    known = verse.measured(None, None, loss=math.log(3))
+    assert known == {
+        "loss": math.log(3),
+        "perplexity": pytest.approx(3),
+        "bits_per_character": pytest.approx(math.log2(3)),
+    }
     measurement = Measurement(verse.metrics())
     for logits in (outputs, outputs + torch.eye(len(verse.vocabulary))[0], outputs):
         measurement.update(logits, batch)
-    assert len(calls) == 4, "once for each mini-batch, though the same comes again"
+    assert len(calls) == 1 + 3, "once for each mini-batch, though the same comes again"
     one, other = (verse.measured(logits, batch)["loss"] for logits in (outputs, outputs + torch.eye(14)[0]))
     assert measurement.compute()["loss"] == pytest.approx((2 * one + other) / 3)
 
