@@ -163,7 +163,7 @@ class LanguageModel(Task):
         source = None
         if path is not None:
             arguments = {"text": str(resolved(path)), "unit": unit, "vocabulary": vocabulary, "valid": valid}
-            source = ("from_text", arguments | {"test": test, "encoding": encoding})
+            source = ("from_text", arguments | {"test": test, "encoding": encoding, "name": name})
         name = name if name is not None else path.stem if path is not None else "text"
         return cls._of({"train": read}, unit, vocabulary, name, source, options, cut={"valid": valid, "test": test})
 
@@ -194,8 +194,11 @@ class LanguageModel(Task):
         paths = {split: path for split, (_, path) in found.items()}
         source = None
         if all(path is not None for path in paths.values()):
-            arguments = {split: str(resolved(path)) for split, path in paths.items() if path is not None}
-            source = ("from_files", arguments | {"unit": unit, "vocabulary": vocabulary, "encoding": encoding})
+            arguments: dict[str, Any] = {
+                split: str(resolved(path)) for split, path in paths.items() if path is not None
+            }
+            arguments |= {"unit": unit, "encoding": encoding, "name": name}
+            source = ("from_files", arguments | {"vocabulary": vocabulary})
         name = name if name is not None else paths["train"].stem if paths["train"] is not None else "text"
         return cls._of({split: text for split, (text, _) in found.items()}, unit, vocabulary, name, source, options)
 

@@ -314,6 +314,8 @@ def test_files_are_found_again_if_they_are_the_same(tmp_path, monkeypatch):
     assert task.name == "verse"
     monkeypatch.chdir("/")
     same(task, again(task))
+    named = LanguageModel.from_text(tmp_path / "verse.txt", name="a rhyme")
+    assert again(named).name == named.name == "a rhyme"
     (tmp_path / "verse.txt").write_text(VERSE.replace("mat", "hat"))
     with pytest.raises(DataError, match="not the data that was used before"):
         again(task)
@@ -325,7 +327,9 @@ def test_files_are_found_again_if_they_are_the_same(tmp_path, monkeypatch):
 def test_three_files_are_found_again(tmp_path):
     for split in ("train", "valid", "test"):
         (tmp_path / split).write_text(f"{VERSE}{split}\n")
-    task = LanguageModel.from_files(tmp_path / "train", str(tmp_path / "valid"), tmp_path / "test", bptt=9)
+    task = LanguageModel.from_files(
+        tmp_path / "train", str(tmp_path / "valid"), tmp_path / "test", name="rhymes", bptt=9
+    )
     assert {"train", "valid", "test"} <= set(task.vocabulary.tokens), "the vocabulary is that of all three"
     same(task, again(task))
 
