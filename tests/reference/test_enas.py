@@ -12,7 +12,9 @@ from naslab.reference.controller import Recurrent
 from naslab.reference.enas import enas
 
 SPACE = nl.spaces.EnasMicro(nodes=2, channels=2, cells=3)
-GIVEN = dict(batch_size=128, train_portion=0.2, controller_steps=2, children=3, derived=3, units=6, layers=1)
+GIVEN = dict(
+    batch_size=128, train_portion=0.2, controller_steps=2, children=3, derived=3, derived_images=32, units=6, layers=1
+)
 EPOCHS = 2
 
 
