@@ -17,6 +17,7 @@ from naslab.estimators.estimator import (
     WrongSetup,
 )
 from naslab.estimators.function import Function, FunctionOfEpochs, function_as_estimator
+from naslab.estimators.job import Job
 from naslab.estimators.learning_curve import LearningCurve
 from naslab.estimators.objectives import Constrained, LatencyReward, Penalised, TooMuch, Weighted, WithFigures
 from naslab.estimators.resources import Resources
@@ -51,6 +52,7 @@ __all__ = [
     "Estimator",
     "Function",
     "FunctionOfEpochs",
+    "Job",
     "Kept",
     "LatencyReward",
     "Learning",

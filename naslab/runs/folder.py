@@ -6,7 +6,7 @@
         events.sqlite     every event (naslab.runs.journal); while it is driven, and after a kill, with a log beside it
         acknowledged      how many there are (naslab.runs.acknowledged)
         snapshots/        step-00000050.snapshot, ... (naslab.snapshot): shortcuts, all can be computed again
-        candidates/       trainings of candidates, to be gone on with (naslab.searchers.trials): can be trained again
+        candidates/       trainings of candidates (naslab.searchers.kept_trainings): can be trained again
         lock              held by the process that drives the run; the system lets go of it when that dies
         driver.json       who that is
         events.1.sqlite, run.1.json     what stood there in an earlier format (naslab.runs.conversion)

@@ -573,7 +573,8 @@ def ends_with_workers(folder):
 
 def tell_workers(search, file):
     """Write down the ids of the workers once there are two."""
-    while (pool := search.searcher._pool) is None or len(pool.processes) < 2 or not search.searcher._under_way:
+    evaluations = search.searcher.evaluations
+    while (pool := evaluations.pool) is None or len(pool.processes) < 2 or not evaluations.under_way:
         time.sleep(0.01)
     time.sleep(0.3)
     file.with_suffix(".new").write_text(json.dumps(pool.processes))

@@ -127,7 +127,7 @@ def test_no_room_for_a_temporary_folder(begin, calm, monkeypatch, error):
             raise error
         return real(*given, **options)
 
-    monkeypatch.setattr(nl.searchers.trials, "mkdtemp", fail)
+    monkeypatch.setattr(nl.searchers.kept_trainings, "mkdtemp", fail)
     search = begin()  # in memory
     assert driven(search) == 2
     assert told(search) == calm

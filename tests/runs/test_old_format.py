@@ -88,7 +88,9 @@ def said(events):
 
 
 def steps(events):
-    return [event for event in events if event.kind in ("supernet_step", "child_trained", "evaluated")]
+    """The steps, with the fitness as the only value of an evaluation: a run of then has no other name for it."""
+    found = [event for event in events if event.kind in ("supernet_step", "child_trained", "evaluated")]
+    return [dataclasses.replace(each, values={}) if each.kind == "evaluated" else each for each in found]
 
 
 def fitness_alone(events):

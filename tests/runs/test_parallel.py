@@ -158,7 +158,7 @@ def test_an_interrupt_while_waiting(benchmark, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(nl.searchers.trials, "wait", interrupted)
+        patch.setattr(nl.searchers.evaluations, "wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
             next(search)
     assert search.step == 5
@@ -199,7 +199,7 @@ def breaking(benchmark, monkeypatch):
     """A search with three open and an executor that breaks; whenever the search waits, `script` says what happens."""
     executor, script = Breaking(), []
     search = nl.Search(RandomSearch(benchmark.space), estimator=benchmark, budget=4, workers=3, executor=executor)
-    wait = nl.searchers.trials.wait
+    wait = nl.searchers.evaluations.wait
 
     def waiting(futures, **options):
         if script:
@@ -208,7 +208,7 @@ def breaking(benchmark, monkeypatch):
             assert any(future.done() for future in futures), "it would wait for ever"
         return wait(futures, **options)
 
-    monkeypatch.setattr(nl.searchers.trials, "wait", waiting)
+    monkeypatch.setattr(nl.searchers.evaluations, "wait", waiting)
     return search, executor, script
 
 
@@ -400,7 +400,7 @@ def test_workers_of_its_own_and_the_same_search_with_one_or_two(benchmark, tmp_p
         found[workers] = {event.number: (event.architecture, event.fitness) for event in search}
         search.close()
     assert found[1] == found[2]
-    assert search.searcher._pool is None
+    assert search.searcher.evaluations.pool is None
 
 
 @pytest.mark.slow
@@ -411,7 +411,7 @@ def test_epnas_trains_its_children_in_two_processes(state_of, tmp_path):
     proposer = EPNAS(space, units=5, children=2, per_layer=4, imagined=4, parents=2, seed=3)
     search = nl.Search(proposer, tmp_path / "run", estimator=training, budget=11, workers=2, snapshot_every=4)
     begun = [next(search) for _ in range(6)]
-    assert len(search.searcher._pool.processes) == 2
+    assert len(search.searcher.evaluations.pool.processes) == 2
     middle = state_of(search)
     search.close()  # one is under way, and begins again
     search = nl.Search.open(tmp_path / "run")
@@ -432,9 +432,9 @@ def test_closing_ends_what_is_under_way(benchmark, scores):
     search = nl.Search(RandomSearch(benchmark.space), estimator=scores.stuck, budget=4, workers=2)
     trials = search.searcher
     trials._ask()
-    trials._pool = pool = Workers(2)
-    trials._under_way = {
-        proposal: pool.submit(trials._evaluate, proposal.architecture) for proposal in trials.proposer.open
+    trials.evaluations.pool = pool = Workers(2)
+    trials.evaluations.under_way = {
+        proposal: pool.submit(trials.evaluations.evaluate, proposal.architecture) for proposal in trials.proposer.open
     }
     end = time.monotonic() + 60
     while len(pool.processes) < 2:
@@ -523,8 +523,8 @@ def test_workers_are_hired_and_dismissed_on_the_way(benchmark):
         search.set("workers", workers)
     told |= {event.number: (event.architecture, event.fitness) for event in search}
     assert [told[number] for number in range(1, 41)] == alone
-    assert search.searcher._pool.workers == 4
-    assert search.searcher._under_way == {}, "none was evaluated here and there"
+    assert search.searcher.evaluations.pool.workers == 4
+    assert search.searcher.evaluations.under_way == {}, "none was evaluated here and there"
     search.close()
     assert search.knobs == {}
 
@@ -586,4 +586,4 @@ def test_what_is_under_way_and_no_longer_wanted_is_forgotten(benchmark):
         time.sleep(0.3)  # by now the two that are open are done
         search.rewind(0)
         assert [next(search).number <= 3 for _ in range(1)] == [True]
-        assert {proposal.number for proposal in search.searcher._under_way} <= {1, 2, 3}
+        assert {proposal.number for proposal in search.searcher.evaluations.under_way} <= {1, 2, 3}

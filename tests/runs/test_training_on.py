@@ -8,7 +8,7 @@ import pytest
 
 import naslab as nl
 from naslab.estimators import Training
-from naslab.searchers import Trials, trials
+from naslab.searchers import Trials, kept_trainings
 
 
 @pytest.fixture(scope="module")
@@ -138,14 +138,14 @@ def test_after_another_turn_the_trainings_of_the_old_branch_are_not_taken(begin,
 
 @pytest.mark.slow
 def test_there_is_room_for_so_much_only(begin, calm, tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "ROOM", 0)
+    monkeypatch.setattr(kept_trainings, "ROOM", 0)
     search = begin(tmp_path / "run")
     assert timeless(search) == calm
     assert len(list((tmp_path / "run" / "candidates").iterdir())) <= 2
 
 
 def test_what_a_worker_is_still_writing_is_left_alone(begin, tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "ROOM", 0)
+    monkeypatch.setattr(kept_trainings, "ROOM", 0)
     search = begin(tmp_path / "run")
     next(search)
     beside = tmp_path / "run" / "candidates" / ".000099-0123456789ab.snapshot.tmp"
@@ -158,7 +158,7 @@ def test_what_a_worker_is_still_writing_is_left_alone(begin, tmp_path, monkeypat
 
 
 def test_a_training_that_a_worker_removes_meanwhile_takes_no_room(begin, tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "ROOM", 0)
+    monkeypatch.setattr(kept_trainings, "ROOM", 0)
     search = begin(tmp_path / "run")
     next(search)
     folder = tmp_path / "run" / "candidates"
@@ -218,7 +218,7 @@ def test_a_full_disk_pauses_the_run(begin, calm, tmp_path, monkeypatch):
 def test_in_memory_the_trainings_go_with_the_search(training):
     one = Trials(nl.searchers.Hurdles(training.space, steps=(1, 2), seed=1), training, 3)
     one.advance()
-    folder = one._folder
+    folder = one.trainings.store.path
     assert len(list(folder.iterdir())) == 1
     del one
     assert not folder.exists()
