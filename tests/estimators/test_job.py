@@ -17,16 +17,16 @@ from naslab.estimators import Function, LearningCurve, Resources, Table, Trainin
 from naslab.estimators.evaluation import evaluate
 from naslab.estimators.job import Described, Job, Link, NotMade, describe, run
 from naslab.estimators.store import FolderStore
-from naslab.searchers import Hurdles, RandomSearch
+from naslab.searchers import Hyperband, RandomSearch
 
 SPACE = nl.spaces.NASBench201(channels=2, cells=1)
 CELL = SPACE.architecture(("nor_conv_1x1", "skip_connect", "none", "nor_conv_1x1", "none", "skip_connect"))
-SMALL = {"epochs": 2, "batch_size": 24, "size": 4}
+SMALL = {"epochs": 2, "batch_size": 16, "size": 4, "learning_rate": 0.1}
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return nl.tasks.Digits().subset(32, 16)
+    return nl.tasks.Digits().subset(40, 8)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ class Carrier(Executor):
 
 def climbing():
     """Has some candidates trained on."""
-    return Hurdles(SPACE, seed=1, steps=(1, 1), per_hurdle=2, population=2, sample=2)
+    return Hyperband(SPACE, seed=1, most=2, eta=2)
 
 
 def timeless(events):
@@ -89,15 +89,17 @@ def test_a_job_survives_json(training, tmp_path):
     assert json.loads(whole.to_json())["architecture"] == {"space": SPACE.name, "choices": list(CELL.choices)}
 
 
-def test_an_estimator_is_made_once_a_worker(training, elsewhere, monkeypatch):
+def test_an_estimator_is_made_once_a_worker(elsewhere, monkeypatch):
+    table = Table(nl.benchmarks.NASBench201())
+    cell = table.space.architecture(CELL.choices)
     made = []
     again = nl.estimators.from_spec
     monkeypatch.setattr(nl.estimators, "from_spec", lambda *given: made.append(1) or again(*given))
-    text, here = Job(describe(training), CELL).to_json(), evaluate(training, CELL)
-    assert run(text).fitness == here.fitness
+    text, here = Job(describe(table), cell).to_json(), evaluate(table, cell)
+    assert run(text) == here
     assert made == [], "in this process it is the one that is there"
     elsewhere()
-    assert [run(text).fitness for _ in range(3)] == [here.fitness] * 3
+    assert [run(text) for _ in range(3)] == [here] * 3
     assert made == [1]
 
 
@@ -145,7 +147,7 @@ def test_another_estimator_than_meant_is_not_used(training, elsewhere):
 
 
 def test_a_search_with_a_foreign_executor(training, elsewhere, tmp_path):
-    begin = partial(nl.Search, estimator=training, budget=6)
+    begin = partial(nl.Search, estimator=training, budget=3)
     calm = list(begin(climbing()))
     assert any(event.begins_from for event in calm)
     carrier = Carrier(elsewhere)
@@ -226,7 +228,7 @@ class Cloud:
 
 @pytest.mark.parametrize("executor", [None, Carrier])
 def test_another_store(training, elsewhere, tmp_path, executor, monkeypatch):
-    begin = partial(nl.Search, estimator=training, budget=6)
+    begin = partial(nl.Search, estimator=training, budget=3)
     calm = timeless(begin(climbing()))
     begun, fit = [], nl.estimators.training.fit
 
@@ -241,7 +243,7 @@ def test_another_store(training, elsewhere, tmp_path, executor, monkeypatch):
     went_on = [event.begins_from is not None for event in search.events]
     assert begun == went_on
     assert any(went_on)
-    assert len(search.searcher.trainings.store.entries()) == 6
+    assert len(search.searcher.trainings.store.entries()) == 3
     assert list((tmp_path / "near").iterdir()) == []
 
 
