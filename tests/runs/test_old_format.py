@@ -88,9 +88,7 @@ def said(events):
 
 
 def steps(events):
-    """The steps, with the fitness as the only value of an evaluation: a run of then has no other name for it."""
-    found = [event for event in events if event.kind in ("supernet_step", "child_trained", "evaluated")]
-    return [dataclasses.replace(each, values={}) if each.kind == "evaluated" else each for each in found]
+    return [event for event in events if event.kind in ("supernet_step", "child_trained", "evaluated")]
 
 
 def fitness_alone(events):
