@@ -22,7 +22,7 @@ from naslab.networks.per_edge import to_per_edge
 from naslab.operations import blending
 from naslab.operations.images import DARTS_SEARCHED, NASBENCH201_OPERATIONS
 from naslab.operations.tricks import Tricks
-from naslab.searchers.bilevel import (
+from naslab.searchers.gradient.bilevel import (
     InnerStep,
     exact_product,
     finite_difference_product,

@@ -6,6 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
+
+RANDOM = "random"
+"""Attribute by which a module of one's own says that it draws random numbers when it trains."""
+
+
+def random_layers(network: nn.Module) -> list[nn.Module]:
+    """The modules that draw random numbers when they train: dropout, torch's recurrent and attention modules that have
+    some, and modules whose attribute `random` is True.
+    """
+
+    def draws(module: nn.Module) -> bool:
+        if isinstance(module, _DropoutNd):
+            return True
+        if isinstance(module, nn.RNNBase | nn.MultiheadAttention):
+            return module.dropout > 0
+        return getattr(module, RANDOM, False) is True
+
+    return [module for module in network.modules() if draws(module)]
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def search(name, space, task, **given):
 def rewarded(task):
     """ENAS in whose second phase single images are judged."""
     steps = search("enas", nl.spaces.EnasMicro(nodes=2, channels=2, cells=3), task, train_portion=0.5)
-    steps.searcher._step = steps.searcher._weight_steps
+    steps.searcher._step = steps.searcher._feed.timetable.total(1)
     steps.searcher.advance()
 
 

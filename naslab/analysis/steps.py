@@ -19,9 +19,9 @@ from naslab.errors import SpecError, whole
 from naslab.immutable import Record
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.frozen import frozen
-from naslab.networks.mixture import Mixture, takes_mixtures
 from naslab.operations.tricks import Tricks
 from naslab.randomness import seeded, torch_generator
+from naslab.tasks.task import check_task
 from naslab.threads import torch_threads
 from naslab.torch_state import default_torch_state
 
@@ -33,28 +33,39 @@ class Steps:
         network: a `naslab.spaces.space.Supernet`.
         edges: part -> number of edges E.
         operations: how many candidates O an edge has.
-        x: [B, C, H, W].
-        y: [B] int64.
+        x: inputs of the network, for instance [B, C, H, W].
+        y: what its outputs are held to, for instance [B] int64.
+        loss: (outputs, y) -> a scalar; `task.loss`, if `y` is a mini-batch of a task.
     """
 
-    def __init__(self, network: nn.Module, edges: Mapping[str, int], operations: int, x: Tensor, y: Tensor) -> None:
-        self.network, self.x, self.y = network, x, y
+    def __init__(
+        self,
+        network: nn.Module,
+        edges: Mapping[str, int],
+        operations: int,
+        x: Any,
+        y: Any,
+        *,
+        loss: Callable[[Any, Any], Tensor] = F.cross_entropy,
+    ) -> None:
+        self.network, self.x, self.y, self._loss = network, x, y, loss
         generator = torch_generator("alphas")
         drawn = {part: 1e-3 * torch.randn(rows, operations, generator=generator) for part, rows in edges.items()}
-        self.alphas = {part: alpha.to(x.device).requires_grad_() for part, alpha in drawn.items()}
         self.weights = list(network.parameters())
+        device = self.weights[0].device
+        self.alphas = {part: alpha.to(device).requires_grad_() for part, alpha in drawn.items()}
         self.sgd = torch.optim.SGD(self.weights, lr=0.025, momentum=0.9, weight_decay=3e-4)
 
     def loss(self) -> Tensor:
-        """Cross-entropy of the mixture, with a graph to weights and alphas."""
-        return F.cross_entropy(self.network(self.x, {p: a.softmax(dim=-1) for p, a in self.alphas.items()}), self.y)
+        """Of the mixture, with a graph to weights and alphas."""
+        return self._loss(self.network(self.x, {p: a.softmax(dim=-1) for p, a in self.alphas.items()}), self.y)
 
     def weight_step(self) -> None:
         """Forward, backward, clip, SGD."""
         with torch.no_grad():
             mixture = {part: alpha.softmax(dim=-1) for part, alpha in self.alphas.items()}
         self.sgd.zero_grad()
-        F.cross_entropy(self.network(self.x, mixture), self.y).backward()
+        self._loss(self.network(self.x, mixture), self.y).backward()
         nn.utils.clip_grad_norm_(self.weights, 5.0)
         self.sgd.step()
 
@@ -62,25 +73,6 @@ class Steps:
         """The gradient of the alphas, first order."""
         with frozen_statistics(self.network), frozen(self.weights):
             torch.autograd.grad(self.loss(), list(self.alphas.values()), allow_unused=True)  # a part may have no cell
-
-
-@default_torch_state()
-def gradients_at_the_start(
-    network: nn.Module, edges: Mapping[str, int], operations: int, x: Tensor, y: Tensor, *, search: bool
-) -> None:
-    """Compute and forget the gradients of a step when all operations weigh the same: of the alphas, or of the weights.
-
-    Only the statistics of batch normalisation move.
-    """
-    alphas = {
-        part: torch.full((rows, operations), 1 / operations, device=x.device, requires_grad=search)
-        for part, rows in edges.items()
-    }
-    mixtures: Mapping[str, Tensor | Mixture] = alphas
-    if takes_mixtures(network):  # told, so that no number has to be looked at: on the meta device there are none
-        mixtures = {part: Mixture(alpha, [[True] * operations] * len(alpha)) for part, alpha in alphas.items()}
-    wanted = list(alphas.values()) if search else [w for w in network.parameters() if w.requires_grad]
-    torch.autograd.grad(F.cross_entropy(network(x, mixtures), y), wanted, allow_unused=True)
 
 
 def interleaved(
@@ -119,8 +111,8 @@ def what_each_trick_buys(
 
     Args:
         space: one with a supernet.
-        task: gives the shape of the images.
-        batch_size: images, of noise.
+        task: gives the mini-batch, its first examples.
+        batch_size: examples.
         rounds: the median of so many counts.
         threads: of the CPU.
         progress: a bar.
@@ -130,9 +122,9 @@ def what_each_trick_buys(
     rounds, batch_size = whole("rounds", rounds, 1), whole("batch_size", batch_size, 2)
     with seeded("tricks"):
         network = space.supernet(task)
-        x = torch.randn(batch_size, *task.input_shape)
-        y = torch.randint(task.classes, (batch_size,))
-    return tricks_of(Steps(network, space.edges(), len(space.operations), x, y), rounds, threads, progress)
+    batch = check_task(task, "what_each_trick_buys").example(batch_size)
+    steps = Steps(network, space.edges(), len(space.operations), task.inputs(batch), batch, loss=task.loss)
+    return tricks_of(steps, rounds, threads, progress)
 
 
 @default_torch_state()

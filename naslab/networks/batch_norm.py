@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from naslab.errors import SpecError, among, unknown
-from naslab.modes import restored_modes
+from naslab.modes import random_layers, restored_modes
 
 BATCH_NORM = {
     "batch": "the statistics of each mini-batch",
@@ -83,20 +84,24 @@ class KeptBuffers:
 
 @contextmanager
 def normalised(
-    network: nn.Module, batch_norm: str, forward: Callable[[Tensor], object], images: Iterable[Tensor]
+    network: nn.Module, batch_norm: str, forward: Callable[[Any], object], images: Iterable[Any]
 ) -> Iterator[None]:
     """Inside, without gradients, the network normalises in one of the ways of `BATCH_NORM`; outside it is as it was.
+
+    What is random in training, such as dropout, is off.
 
     Args:
         network: with the shared weights.
         batch_norm: "batch", "kept" or "recalibrated".
-        forward: of the child.
-        images: mini-batches [B, C, H, W] of training images, looked at only to recalibrate: the running statistics
-            are the mean over mini-batches of the mean and of the unbiased variance.
+        forward: of the child, for a mini-batch.
+        images: mini-batches of training data, looked at only to recalibrate: the running statistics are the mean over
+            mini-batches of the mean and of the unbiased variance.
     """
     known_batch_norm(batch_norm)
     with restored_modes(network), torch.no_grad(), KeptBuffers(network):
         network.train(batch_norm != "kept")
+        for module in random_layers(network):
+            module.training = False
         if batch_norm == "recalibrated":
             _measure_anew(network, forward, images)
             network.eval()
@@ -110,7 +115,7 @@ def known_batch_norm(batch_norm: str) -> str:
     return batch_norm
 
 
-def _measure_anew(network: nn.Module, forward: Callable[[Tensor], object], images: Iterable[Tensor]) -> None:
+def _measure_anew(network: nn.Module, forward: Callable[[Any], object], images: Iterable[Any]) -> None:
     """The k-th mini-batch moves the statistics by 1 / k, which is their mean, whatever they were before."""
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]

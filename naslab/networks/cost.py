@@ -7,13 +7,17 @@ normalisation, activations and pooling. Nothing is computed: the network is trac
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from naslab.tasks.task import Task
 from naslab.torch_state import default_torch_state
+from naslab.trees import moved
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,23 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def one_input(data: Task | Sequence[int]) -> Any:
+    """What a network is called with for one example, on the meta device.
+
+    Args:
+        data: a task; or the shape of an input that is one float32 tensor, for instance (C, H, W).
+    """
+    if isinstance(data, Task):
+        return moved(data.inputs(data.example(1)), "meta")
+    return torch.empty(1, *data, device="meta")
+
+
 @default_torch_state()
-def cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
-    """Cost of one input of this shape, for instance (C, H, W), in evaluation mode. The network is left as it is."""
+def cost(network: nn.Module, data: Task | Sequence[int]) -> Cost:
+    """Cost of one example of a task, or of one input of a shape such as (C, H, W), in evaluation mode. The network is
+    left as it is.
+    """
     shadow = copy.deepcopy(network).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        shadow(torch.empty(1, *input_shape, device="meta"))
+        shadow(one_input(data))
     return Cost(parameters(network), counter.get_total_flops() // 2)

@@ -1,4 +1,4 @@
-"""What each operation on each edge of a supernet costs: parameters, or multiply-adds for one image.
+"""What each operation on each edge of a supernet costs: parameters, or multiply-adds for one example.
 
 Nothing is computed: each operation runs on all edges and without any other, on the meta device, and its convolutions
 are counted. The candidates have no other layer with parameters or multiply-adds, and the edges that leave one state are
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
+from naslab.networks.cost import one_input
 from naslab.networks.mixture import Leaving, Mixture
+from naslab.tasks.task import Task
 from naslab.torch_state import default_torch_state
 
 
@@ -59,10 +61,10 @@ class _Convolutions(TorchDispatchMode):
 
 @default_torch_state()
 def _costs(
-    supernet: nn.Module, input_shape: tuple[int, ...], shapes: Mapping[str, tuple[int, int]], figure: str
+    supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]], figure: str
 ) -> dict[str, Tensor]:
     shadow = copy.deepcopy(supernet).to("meta").eval()
-    image = torch.empty(1, *input_shape, device="meta")
+    one = one_input(data)
     leaving = [module for module in shadow.modules() if isinstance(module, Leaving)]
     weights = {part: torch.empty(shape, device="meta") for part, shape in shapes.items()}
     found = {part: torch.zeros(shape) for part, shape in shapes.items()}
@@ -73,27 +75,27 @@ def _costs(
                 for other, (rows, _) in shapes.items()
             }
             with _Convolutions(leaving) as counted, torch.no_grad():
-                shadow(image, {other: Mixture(weights[other], used[other]) for other in shapes})
+                shadow(one, {other: Mixture(weights[other], used[other]) for other in shapes})
             for module, counts in counted.inside.items():
                 found[part][module.rows, column] += counts[figure] / len(module.rows)
     return found
 
 
 def parameters(
-    supernet: nn.Module, input_shape: tuple[int, ...], shapes: Mapping[str, tuple[int, int]]
+    supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]]
 ) -> dict[str, Tensor]:
-    """Part -> [E, O] float32, for a supernet with parts of these shapes (E, O) and images of this one (C, H, W)."""
-    return _costs(supernet, input_shape, shapes, "parameters")
+    """Part -> [E, O] float32, for a supernet with parts of these shapes (E, O); `data` as of `cost`."""
+    return _costs(supernet, data, shapes, "parameters")
 
 
 def multiply_adds(
-    supernet: nn.Module, input_shape: tuple[int, ...], shapes: Mapping[str, tuple[int, int]]
+    supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]]
 ) -> dict[str, Tensor]:
-    """Part -> [E, O] float32, for one image of the shape (C, H, W); parts of these shapes (E, O)."""
-    return _costs(supernet, input_shape, shapes, "multiply_adds")
+    """Part -> [E, O] float32, for one example; parts of these shapes (E, O), `data` as of `cost`."""
+    return _costs(supernet, data, shapes, "multiply_adds")
 
 
-COSTS: dict[str, Callable[[nn.Module, tuple[int, ...], Mapping[str, tuple[int, int]]], dict[str, Tensor]]] = {
+COSTS: dict[str, Callable[[nn.Module, Task | Sequence[int], Mapping[str, tuple[int, int]]], dict[str, Tensor]]] = {
     "multiply_adds": multiply_adds,
     "parameters": parameters,
 }

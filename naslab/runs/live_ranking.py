@@ -30,8 +30,8 @@ class LiveRanking:
         table: knows the truth: a benchmark, or `nl.estimators.Table(benchmark, metric, epochs=...)`.
         sample: how many architectures, drawn at random; or which, by their numbers in the table.
         every: steps from one ranking to the next.
-        batch_norm: what children are normalised by: "batch", "kept" or "recalibrated" (`searcher.accuracy`).
-        images: validation images that each is scored on.
+        batch_norm: what children are normalised by: "batch", "kept" or "recalibrated" (`searcher.score`).
+        images: validation examples that each is scored on.
         top: k, of the overlap and the regret of the k best by score.
         resamples: of the bootstrap that the intervals are from.
         seed: of the sample and the bootstrap.
@@ -104,7 +104,9 @@ class LiveRanking:
         return {name: figure if all(map(math.isfinite, figure)) else None for name, figure in figures.items()}
 
     def _score(self, searcher: SupernetSearcher, architecture: Architecture) -> float:
-        return searcher.accuracy(architecture, batch_norm=self.batch_norm, images=self.images)
+        """The task's objective, or its negative where less is better."""
+        score = searcher.score(architecture, batch_norm=self.batch_norm, examples=self.images)
+        return searcher.task.fitness_of(score)
 
     def spec(self) -> dict[str, Any]:
         """JSON from which `from_spec` makes it again."""

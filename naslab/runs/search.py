@@ -236,7 +236,8 @@ class Search(Iterator[Event]):
             return event
 
     def _advance(self) -> tuple[dict[str, float], list[Event]]:
-        """The wishes that were heard; the next step's event, after those of the knobs that were turned for it."""
+        """The wishes that were heard; the next step's event, after those of the knobs that were turned for it and what
+        is said beside it."""
         with self._queue:
             queued = dict(self._queued)
         changes: list[Event] = []
@@ -249,8 +250,8 @@ class Search(Iterator[Event]):
                 self.searcher.turn(name, new)
                 changes.append(Changed(step=self.step + 1, name=name, old=old, new=new))
         event = self.searcher.advance()
-        ranked = self._ranked(event.step)
-        return queued, [*changes, *ranked, event]
+        beside = [*self.searcher.beside(), *self._ranked(event.step)]
+        return queued, [*changes, *beside, event]
 
     def _ranked(self, step: int) -> list[Event]:
         """What the shared weights' ranking is worth after a step, where it is asked for."""

@@ -37,28 +37,31 @@ Differences from the authors' code:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from naslab.architecture import Architecture
-from naslab.events import ChildTrained, Evaluated
+from naslab.events import ChildTrained, Evaluated, Event
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
-from naslab.randomness import numpy_generator, torch_generator
+from naslab.randomness import numpy_generator
 from naslab.searchers.controller import Controller, make_policy
 from naslab.searchers.enas_controller import Flattened, judge, objective
 from naslab.searchers.enas_hyperparameters import KNOBS, EnasHyperparameters, restarted_cosine
 from naslab.searchers.enas_hyperparameters import LAPTOP as LAPTOP
 from naslab.searchers.enas_hyperparameters import MICRO as MICRO
+from naslab.searchers.feed import Feed
 from naslab.searchers.policies import skip_ends
 from naslab.searchers.rewards import Baseline
 from naslab.searchers.searcher import Knob, State
 from naslab.searchers.shared_weights import SharedWeights, WeightSharing, below
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Prefix
-from naslab.tasks.order import batch_indices, epoch_length
 from naslab.threads import torch_threads
+from naslab.trees import detached
 
 
 class Enas(WeightSharing):
@@ -66,7 +69,7 @@ class Enas(WeightSharing):
 
     Args:
         space: a space whose networks share weights, for instance `naslab.spaces.EnasMacro.laptop()`.
-        task: image classification, for instance `naslab.tasks.FashionMNIST()`.
+        task: for instance `naslab.tasks.FashionMNIST()`.
         seed: of the weights, the controller, the parts of the data, its order and augmentation, and every child.
         device: of the shared weights, for instance "cuda"; CUDA where there is one if left out, else the CPU.
         threads: CPU threads of each step; a part of what makes a search repeatable.
@@ -78,8 +81,14 @@ class Enas(WeightSharing):
 
     def begin(self, network: nn.Module) -> None:
         given, seed, space = self.hyperparameters, self.seed, self.space
-        self._weight_steps = epoch_length(len(self._train), given.batch_size)
         self._controller_steps = given.controller_steps * given.children
+        ends = [self._feed.timetable.total(epoch) for epoch in range(1, given.epochs + 1)]
+        self._ends = [steps + epoch * self._controller_steps for epoch, steps in enumerate(ends, start=1)]
+        """Steps until the end of each epoch."""
+        self._rewards = Feed(
+            self.task, self._valid, given.batch_size, seed, "controller", device=self.device, augmented=False
+        )
+        """Of the mini-batches that give the rewards."""
         self.weights = SharedWeights(
             network,
             rate=given.w_lr,
@@ -113,35 +122,39 @@ class Enas(WeightSharing):
 
     def advance(self) -> ChildTrained | Evaluated:
         """A training mini-batch for a child's weights, or a validation mini-batch for the controller."""
-        epoch, position = divmod(self._step, self._weight_steps + self._controller_steps)
+        epoch, position, weight_steps = self._stands(self._step)
         with torch_threads(self.threads):
             if not self.weights.network.training:
                 self.weights.network.train()  # which asks every module, of which a child has few
-            if position < self._weight_steps:
-                return self._train_child(epoch, position)
-            return self._reward_child(epoch, position - self._weight_steps)
+            if position < weight_steps:
+                return self._train_child(epoch, position, weight_steps)
+            return self._reward_child(epoch, position - weight_steps)
 
-    def _train_child(self, epoch: int, position: int) -> ChildTrained:
-        child = self._child(position, self._weight_steps)
+    def _stands(self, step: int) -> tuple[int, int, int]:
+        """The epoch of a step, its position there, and how many of the epoch's steps are for the weights."""
+        epoch = bisect_right(self._ends, step)
+        begin = self._ends[epoch - 1] if epoch else 0
+        return epoch, step - begin, self._ends[epoch] - begin - self._controller_steps
+
+    def _train_child(self, epoch: int, position: int, weight_steps: int) -> ChildTrained:
+        child = self._child(position, weight_steps)
         knobs = self._values()
-        number = epoch * self._weight_steps + position
-        chosen = batch_indices(self._train, self.hyperparameters.batch_size, number, self.seed, "weights")
-        augment = torch_generator(self.seed, "augment", "weights", number)
-        images, labels = self.task.batch(chosen, augment=augment, device=self.device)
-        with enough_to_normalise(len(images)):
-            logits = self.weights.network(images, self._layers(child))
-        loss = self.task.loss(logits, labels)
+        batch, inputs = self._feed.take(self._feed.timetable.total(epoch) + position)
+        with enough_to_normalise(self.hyperparameters.batch_size), self._dice.cast("weights", self._step):
+            outputs = self.weights.network(inputs, self._layers(child))
+        loss = self.task.loss(outputs, batch)
         self._must_be_finite("training loss", loss)
-        self._must_be_finite("gradient of the shared weights", self.weights.descend(loss, knobs["w_lr"]))
+        whole_loss = self._with_regularisation(loss, outputs, batch)
+        self._must_be_finite("gradient of the shared weights", self.weights.descend(whole_loss, knobs["w_lr"]))
+        outputs = detached(outputs)
+        self._feed.keep(outputs)
         self._step += 1
+        measured = self.task.measured(outputs, batch, loss=float(loss.detach()))
         return ChildTrained(
             step=self._step,
             epoch=epoch,
             architecture=child,
-            metrics={
-                "train/loss": float(loss.detach()),
-                "train/accuracy": self.task.accuracy(logits.detach(), labels),
-            },
+            metrics={f"train/{name}": value for name, value in measured.items()},
             best=self.best,
             settings=knobs,
         )
@@ -149,9 +162,7 @@ class Enas(WeightSharing):
     def _reward_child(self, epoch: int, position: int) -> Evaluated:
         child = self._child(position, self._controller_steps)
         knobs = self._values()
-        number = epoch * self._controller_steps + position
-        chosen = batch_indices(self._valid, self.hyperparameters.batch_size, number, self.seed, "controller")
-        reward, loss = self._judged(child, chosen)
+        reward, loss = self._judged(child, self._rewards.batch(epoch * self._controller_steps + position))
         self.baseline.hear(reward)
         self._told.append((child.choices, reward - float(self.baseline.value or 0.0)))
         if len(self._told) == self.hyperparameters.children:
@@ -172,6 +183,7 @@ class Enas(WeightSharing):
             best_fitness=None if self._best is None else self._best[1],
             settings=knobs,
             candidate=self._step,
+            **self._worth(self.task.reward, reward),
             details={
                 "reward": reward,
                 "baseline": float(self.baseline.value or 0.0),
@@ -197,26 +209,42 @@ class Enas(WeightSharing):
         self._drawn = None
 
     def _derive(self) -> tuple[Prefix, float]:
-        """Of some children of the controller the best, with its accuracy; of equals the first."""
+        """Of some children of the controller the best, with what it would be paid on all examples of `measure_child`;
+        of equals the first.
+        """
         given = self.hyperparameters
         drawn = self.controller.draw(given.derived, numpy_generator(self.seed, "derived", self._step))
         children = [Architecture(self.space.name, choices) for choices in dict.fromkeys(drawn.answers)]
-        judged = [(child.choices, self.accuracy(child)) for child in children]
+        name = self.task.reward.removeprefix("-")
+        sign = -1 if self.task.reward.startswith("-") else 1
+        judged = [(child.choices, sign * self.measure_child(child, metrics=[name])[name]) for child in children]
         return max(judged, key=lambda each: each[1])
 
-    def accuracy(self, child: Architecture, *, batch_norm: str = "batch", images: int | None = None) -> float:
-        """By default, on the images on which children are derived."""
-        few = min(self.hyperparameters.derived_images, len(self._valid)) if images is None else images
-        return self._inherited(self.space.check(child), self._train, batch_norm, few)
+    def measure_child(
+        self,
+        child: Architecture,
+        *,
+        batch_norm: str = "batch",
+        examples: int | None = None,
+        metrics: Sequence[str] | None = None,
+    ) -> dict[str, float]:
+        """By default, on the examples on which children are derived."""
+        few = min(self.hyperparameters.derived_images, self._examples) if examples is None else examples
+        return self._inherited(self.space.check(child), batch_norm, few, metrics)
 
-    def _judged(self, child: Architecture, chosen: Tensor) -> tuple[float, float]:
-        """Accuracy and loss of a child on images of the training data."""
-        images, labels = self.task.batch(chosen, device=self.device)
-        with torch.no_grad(), frozen_statistics(self.weights.network), enough_to_normalise(len(images)):
-            logits = self.weights.network(images, self._layers(child))
-        loss = self.task.loss(logits, labels)
+    def _judged(self, child: Architecture, batch: Any) -> tuple[float, float]:
+        """Reward and loss of a child on a mini-batch: without dropout, and with no state carried into it."""
+        frozen = frozen_statistics(self.weights.network)
+        few = enough_to_normalise(self.hyperparameters.batch_size)
+        with torch.no_grad(), frozen, few, self._dice.off():
+            outputs = self.weights.network(self.task.inputs(batch), self._layers(child))
+        loss = self.task.loss(outputs, batch)
         self._must_be_finite("validation loss", loss)
-        return self.task.accuracy(logits, labels), float(loss)
+        return self.task.reward_of(outputs, batch), float(loss)
+
+    def beside(self) -> list[Event]:
+        """At the end of an epoch, what needs all of the data."""
+        return self._after_a_pass() if self._step in self._ends else []
 
     def _child(self, position: int, phase: int) -> Architecture:
         """The child of this step: drawn with its neighbours, as many as make a step of the controller."""
@@ -236,7 +264,7 @@ class Enas(WeightSharing):
     def _scheduled(self) -> float:
         """The learning rate of the shared weights in this epoch, if nobody has turned it."""
         given = self.hyperparameters
-        epoch = min(self._step, self.total - 1) // (self._weight_steps + self._controller_steps)
+        epoch, _, _ = self._stands(min(self._step, self.total - 1))
         ends = {"high": given.w_lr, "low": given.w_lr_min}
         return restarted_cosine(epoch, **ends, first=given.restart, growth=given.restart_growth)
 
@@ -273,7 +301,7 @@ class Enas(WeightSharing):
 
     @property
     def total(self) -> int:
-        return self.hyperparameters.epochs * (self._weight_steps + self._controller_steps)
+        return self._ends[-1]
 
     @property
     def best(self) -> Architecture:
@@ -289,7 +317,7 @@ class Enas(WeightSharing):
         baseline = [self.baseline.total, self.baseline.weight]
         turned = [self._w_factor, self.entropy_weight, self.skip_weight]
         memory = [baseline, turned, self._told, self._found, self._best, self.controller.memory()]
-        state: State = {"step": self._step, "memory": json.dumps(memory), **self.weights.state()}
+        state: State = {"step": self._step, "memory": json.dumps(memory), **self._feed.state(), **self.weights.state()}
         return state | {f"controller/{name}": tensor for name, tensor in self.controller.tensors().items()}
 
     def load_state_dict(self, state: State) -> None:
@@ -300,6 +328,7 @@ class Enas(WeightSharing):
         self._told = [(tuple(choices), advantage) for choices, advantage in told]
         self._best = None if best is None else (tuple(best[0]), best[1])
         self._drawn = None
+        self._feed.load(state)
         self.weights.load(state)
         self.controller.remember(controller)
         self.controller.load_tensors(dict(below("controller/", state)))

@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from naslab.errors import SpecError, among, unknown
 from naslab.threads import Probe, number_of_threads, probe
+from naslab.trees import floated
 
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
 """Format of the activations and of what is multiplied; weights, gradients and losses are float32 in both.
@@ -80,8 +81,6 @@ class Execution:
         return found.threads, found
 
 
-def _in(
-    dtype: torch.dtype, device: str, forward: Callable[..., Tensor], x: Tensor, weights: Mapping[str, Any]
-) -> Tensor:
+def _in(dtype: torch.dtype, device: str, forward: Callable[..., Any], inputs: Any, weights: Mapping[str, Any]) -> Any:
     with torch.autocast(device, dtype):
-        return forward(x, weights).float()
+        return floated(forward(inputs, weights))

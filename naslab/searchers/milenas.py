@@ -39,7 +39,7 @@ class MiLeNASHyperparameters(Training):
     valid_weight: float = 1.0
     """The paper's lambda: the weight of the validation loss beside the training loss."""
     patience: int = 0
-    """Stop after so many epochs without a better validation accuracy; 0: never."""
+    """Stop after so many epochs without a better value of the task's objective on validation data; 0: never."""
 
 
 class MiLeNAS(Composed):

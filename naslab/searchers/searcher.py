@@ -25,7 +25,7 @@ from naslab import spaces
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, plain, real, unknown, whole
 from naslab.estimators.estimator import MOST_FITNESS
-from naslab.events import Event
+from naslab.events import Event, Measured
 from naslab.immutable import FrozenDict
 from naslab.quantities import Quantity
 from naslab.randomness import BlockGenerator, numpy_generator
@@ -36,6 +36,9 @@ from naslab.tasks import Task
 from naslab.torch_state import InDefaultTorchState
 
 Hyperparameters = TypeVar("Hyperparameters")
+
+ACCURACY = "accuracy"
+"""The objective of image classification."""
 
 
 def read_hyperparameters(cls: type[Hyperparameters], given: Mapping[str, Any]) -> Hyperparameters:
@@ -109,6 +112,10 @@ class Driven(Protocol):
         """Do the step again that the event tells of; the event that comes of it is to be the same."""
         ...
 
+    def beside(self) -> Sequence[Event]:
+        """What is to be said beside the last step: `Phase`s that began with it, what was measured after it."""
+        ...
+
     @property
     def best(self) -> Architecture: ...
 
@@ -157,7 +164,10 @@ class SupernetSearcher(InDefaultTorchState, ABC):
         "advance",
         "repeat",
         "measure",
+        "measure_child",
+        "score",
         "accuracy",
+        "beside",
         "probabilities",
         "best",
         "by_size",
@@ -196,10 +206,14 @@ class SupernetSearcher(InDefaultTorchState, ABC):
     @property
     def metrics(self) -> Mapping[str, Quantity]:
         """What is known of the numbers in its events, by name, in the order in which they are shown: those of the task,
-        on the mini-batches that move the weights ("train/...") and on those that move or judge the architecture.
+        on the mini-batches that move the weights ("train/...") and on those that move or judge the architecture; and,
+        where a metric needs all of the data, of the architecture that would be derived ("child/...").
         """
-        measured = self.task.quantities if isinstance(self.task, Task) else OF_PICTURES
-        return {f"{half}/{name}": quantity for name, quantity in measured.items() for half in ("train", "valid")}
+        metrics = self.task.metrics() if isinstance(self.task, Task) else {}
+        measured = {name: metric.quantity for name, metric in metrics.items() if metric.every == "batch"} or OF_PICTURES
+        over_a_pass = {name: metric.quantity for name, metric in metrics.items() if metric.every == "pass"}
+        found = {f"{half}/{name}": quantity for name, quantity in measured.items() for half in ("train", "valid")}
+        return {**found, **{f"child/{name}": quantity for name, quantity in over_a_pass.items()}}
 
     @property
     @abstractmethod
@@ -222,22 +236,61 @@ class SupernetSearcher(InDefaultTorchState, ABC):
         """All over again: the weights are in no event."""
         return self.advance()
 
+    def beside(self) -> list[Event]:
+        """What is to be said beside the last step: `Phase`s that began with it, what was measured after it."""
+        return []
+
+    def _after_a_pass(self) -> list[Event]:
+        """Metrics that need all of the data (`every="pass"`), of the architecture that would be derived now, by
+        `measure_child` with the shared weights and the statistics of mini-batches: `child/<name>`.
+        """
+        names = [name for name, metric in self.task.metrics().items() if metric.every == "pass"]
+        if not names:
+            return []
+        found = self.measure_child(self.best, metrics=names)
+        return [Measured(step=self.step, name=f"child/{name}", value=value) for name, value in found.items()]
+
     def measure(self, name: str) -> float:
         """A figure too dear for every step, on request; which ones there are is the searcher's to say."""
         raise SpecError(f"{self.name} cannot measure {name!r}")
 
-    def accuracy(self, child: Architecture, *, batch_norm: str = "batch", images: int | None = None) -> float:
-        """What the shared weights, as they are, make of an architecture: its accuracy in [0, 1].
+    def measure_child(
+        self,
+        child: Architecture,
+        *,
+        batch_norm: str = "batch",
+        examples: int | None = None,
+        metrics: Sequence[str] | None = None,
+    ) -> dict[str, float]:
+        """What the shared weights, as they are, make of an architecture: the task's metrics of it, by name.
 
-        Changes nothing, and draws no random numbers: the next step is what it would have been.
+        Changes nothing, and draws no random numbers: the next step is what it would have been. Dropout is off, and a
+        network that carries a state from one mini-batch to the next begins with none.
 
         Args:
             child: any architecture of the space.
             batch_norm: what it is normalised by: "batch", the statistics of each mini-batch; "kept", the running
-                ones; "recalibrated", running ones measured anew for this child on training images.
-            images: how many of the searcher's validation images, in a fixed order; a few hundred if left out.
+                ones; "recalibrated", running ones measured anew for this child on training data.
+            examples: how many it is judged on, the first of the stream that the architecture is chosen by (images,
+                rows of a text), in a fixed order; a few hundred if left out.
+            metrics: which; all if left out.
         """
         raise SpecError(f"{self.name} shares no weights that could be ranked")
+
+    def score(self, child: Architecture, *, batch_norm: str = "batch", examples: int | None = None) -> float:
+        """The task's objective of an architecture with the shared weights as they are; arguments as of
+        `measure_child`. Whether more of it is better, `task.quantities` says.
+        """
+        objective = self.task.objective
+        if objective == ACCURACY:
+            return self.accuracy(child, batch_norm=batch_norm, images=examples)
+        return self.measure_child(child, batch_norm=batch_norm, examples=examples, metrics=[objective])[objective]
+
+    def accuracy(self, child: Architecture, *, batch_norm: str = "batch", images: int | None = None) -> float:
+        """The accuracy, in [0, 1], of an architecture with the shared weights as they are, for tasks that have one;
+        arguments as of `measure_child`.
+        """
+        return self.measure_child(child, batch_norm=batch_norm, examples=images, metrics=[ACCURACY])[ACCURACY]
 
     @classmethod
     @abstractmethod

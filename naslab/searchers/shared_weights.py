@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import torch
@@ -17,12 +17,13 @@ from naslab import spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
 from naslab.errors import DataError, Diverged, SpecError, whole
-from naslab.quantities import Quantity
+from naslab.quantities import Objective, Quantity
 from naslab.randomness import seeded
-from naslab.searchers.inherited import inherited_accuracy
+from naslab.searchers.feed import Dice, Feed
+from naslab.searchers.inherited import example_size, inherited_metrics
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
 from naslab.spaces.space import Space
-from naslab.tasks import Images
+from naslab.tasks.task import Task, check_task
 from naslab.threads import number_of_threads, torch_threads
 
 
@@ -31,7 +32,7 @@ class SharedSpace(Protocol):
     """A space whose networks can share their weights."""
 
     def shared_weights(self, task: Any) -> nn.Module:
-        """(images, child) -> logits, where only the child is computed."""
+        """(inputs, child) -> outputs, where only the child is computed."""
         ...
 
     def layers_of(self, architecture: Architecture) -> Any:
@@ -118,7 +119,7 @@ class WeightSharing(SupernetSearcher):
 
     Args:
         space: a space whose networks share weights, for instance `naslab.spaces.NASBench201.laptop()`.
-        task: image classification, for instance `naslab.tasks.FashionMNIST()`.
+        task: for instance `naslab.tasks.FashionMNIST()`.
         seed: of the weights, the parts of the data, its order and augmentation, and every child.
         device: of the shared weights, for instance "cuda"; CUDA where there is one if left out, else the CPU.
         threads: CPU threads of each step; a part of what makes a search repeatable.
@@ -126,12 +127,13 @@ class WeightSharing(SupernetSearcher):
     """
 
     Hyperparameters: ClassVar[type]
+    task: Task
     weights: SharedWeights
 
     def __init__(
         self,
         space: Space,
-        task: Images,
+        task: Task,
         *,
         seed: int = 0,
         device: str | torch.device | None = None,
@@ -142,22 +144,24 @@ class WeightSharing(SupernetSearcher):
             raise SpecError(
                 f"{self.name} needs a space with shared weights, such as nl.spaces.EnasMacro(), not {space!r:.100}"
             )
-        if not isinstance(task, Images):
-            raise SpecError(f"{self.name} needs a task such as nl.tasks.FashionMNIST(), not {task!r:.100}")
+        space.check_task(check_task(task, self.name))
         self.seed, self.threads = whole("seed", seed, 0), number_of_threads(threads)
         self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
         self.space, self.task, self.device = space, task, usable_device(device)
         given = self.hyperparameters
-        self._train, self._valid = task.halves(seed, given.train_portion)
+        self._train, self._valid = task.parts(seed, given.train_portion)
         if (smaller := min(len(self._train), len(self._valid))) < given.batch_size:
             raise DataError(
-                f"a batch of {given.batch_size} is larger than the {smaller} images of the smaller part of the "
-                f"training data ({len(task.train)} in all, train_portion={given.train_portion:g}); take "
+                f"a batch of {given.batch_size} is larger than the {smaller} {task.units} of the smaller part of the "
+                f"training data ({task.splits['train']} in all, train_portion={given.train_portion:g}); take "
                 f"batch_size={smaller} or less, or another train_portion"
             )
         self._step = 0
         with seeded(seed, "weights"):
             network = space.shared_weights(task)  # type: ignore[attr-defined]
+        self._dice = Dice(network, seed)
+        self._feed = Feed(task, self._train, given.batch_size, seed, "weights", device=self.device)
+        """Of the mini-batches that move the weights."""
         self.begin(network.to(self.device))
 
     @abstractmethod
@@ -177,7 +181,7 @@ class WeightSharing(SupernetSearcher):
         """Of the task, on the mini-batches of a child's training; and the fitness of a child that is judged."""
         objective = self.task.quantities[self.task.objective]
         fitness = Quantity("max", objective.unit if objective.direction == "max" else "")
-        trained = {name: known for name, known in super().metrics.items() if name.startswith("train/")}
+        trained = {name: known for name, known in super().metrics.items() if not name.startswith("valid/")}
         return {**trained, "fitness": fitness}
 
     def _layers(self, child: Architecture) -> Any:
@@ -191,21 +195,54 @@ class WeightSharing(SupernetSearcher):
                 "and go on"
             )
 
-    def _inherited(self, child: Architecture, train: Tensor, batch_norm: str, images: int | None) -> float:
-        """The accuracy of a child, if recalibrated then on these training images."""
-        layers = self._layers(child)
+    def _with_regularisation(self, loss: Tensor, outputs: Any, batch: Any) -> Tensor:
+        """What the weights go down by: the loss, and what the task adds to it for the weights alone."""
+        extra = self.task.regularisation(outputs, batch)
+        return loss if extra is None else loss + extra
+
+    def _inherited(
+        self,
+        child: Architecture,
+        batch_norm: str,
+        examples: int | None,
+        metrics: Sequence[str] | None,
+        recalibrating: int | None = None,
+    ) -> dict[str, float]:
+        """Metrics of a child; if it is recalibrated, then on at most so many examples."""
+        layers, size = self._layers(child), self.hyperparameters.batch_size
+        train = self._train
+        if recalibrating is not None:
+            train = train.first(min(recalibrating * example_size(self.task, size), len(train)))
         with self.alone, torch_threads(self.threads):
-            return inherited_accuracy(
+            return inherited_metrics(
                 self.weights.network,
-                lambda x: self.weights.network(x, layers),
+                lambda inputs: self.weights.network(inputs, layers),
                 self.task,
                 train,
                 self._valid,
                 batch_norm=batch_norm,
-                images=images,
-                batch_size=self.hyperparameters.batch_size,
+                examples=examples,
+                batch_size=size,
                 device=self.device,
+                names=metrics,
             )
+
+    @property
+    def _examples(self) -> int:
+        """To judge children on: images, rows of a text."""
+        return max(1, len(self._valid) // example_size(self.task, self.hyperparameters.batch_size))
+
+    def _worth(self, reward: str, fitness: float) -> dict[str, Any]:
+        """Fields of an event that say what was measured, where a fitness, of which more is better, is its negative.
+
+        Args:
+            reward: the metric that the fitness is, with a "-" before it if it is the negative.
+            fitness: what it came to.
+        """
+        if not reward.startswith("-"):
+            return {}
+        name = reward[1:]
+        return {"values": {name: -fitness}, "objectives": (Objective(name, "min", self.task.quantities[name].unit),)}
 
     def spec(self) -> dict[str, Any]:
         return {
@@ -219,7 +256,7 @@ class WeightSharing(SupernetSearcher):
         }
 
     @classmethod
-    def from_spec(cls, spec: dict[str, Any], task: Images | None = None) -> Self:
+    def from_spec(cls, spec: dict[str, Any], task: Task | None = None) -> Self:
         device = kept_device(spec["device"])
         return cls(
             spaces.from_spec(spec["space"]),

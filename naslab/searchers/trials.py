@@ -151,6 +151,10 @@ class Trials:
             return self.advance()
         return self.tell_again(logged.number, outcome_of(logged))
 
+    def beside(self) -> tuple[()]:
+        """Nothing is said beside a step."""
+        return ()
+
     def tell_again(self, number: int, outcome: Outcome) -> Evaluated:
         """A step whose outcome is known: of the proposal with that number."""
         self._ask()

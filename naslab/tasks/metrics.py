@@ -101,6 +101,11 @@ class Ratio(Metric):
         super().__init__(direction, unit, every)
         self._of, self._then = of, then
 
+    @property
+    def is_mean(self) -> bool:
+        """Whether the number is the ratio itself, so that numbers of equal parts may be averaged."""
+        return self._then is None
+
     def update(self, state: tuple[float, float] | None, outputs: Any, batch: Any) -> tuple[float, float]:
         above, below = self._of(outputs, batch)
         if state is None:

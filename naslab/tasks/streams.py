@@ -67,6 +67,20 @@ class Stream(ABC):
         """Whether what is carried begins anew with this mini-batch: at the beginning of a pass."""
         return position == 0
 
+    def first(self, count: int) -> Stream:
+        """About the first `count` of it; all of it where it cannot be cut."""
+        return self
+
+    def evenly(self, batch_size: int) -> Iterator[Any]:
+        """As `sweep`, in parts as equal as can be where that is possible: no last part then is too small to be
+        normalised.
+        """
+        return self.sweep(batch_size)
+
+    def joined(self, other: Stream) -> Stream:
+        """Both in one; where data has an order of its own, this one alone."""
+        return self
+
 
 @final
 class Exchangeable(Stream):
@@ -106,10 +120,15 @@ class Exchangeable(Stream):
             raise DataError(f"of {len(self.indices)} examples 1 to {len(self.indices)} can be taken, not {count}")
         return Exchangeable(self.indices[:count], self.split)
 
-    @classmethod
-    def joined(cls, one: Exchangeable, other: Exchangeable) -> Exchangeable:
-        """The examples of both."""
-        return cls(torch.cat([one.indices, other.indices]), one.split)
+    def evenly(self, batch_size: int) -> Iterator[Tensor]:
+        """[up to B] int64 each, whose lengths differ by one at most."""
+        yield from self.indices.tensor_split(-(-len(self.indices) // batch_size))
+
+    def joined(self, other: Stream) -> Stream:
+        """The examples of both, if they are of one split."""
+        if not isinstance(other, Exchangeable) or other.split != self.split:
+            return self
+        return Exchangeable(torch.cat([self.indices, other.indices]), self.split)
 
 
 class Timetable:

@@ -196,9 +196,17 @@ class Task(ABC):
         """Name of each metric -> its direction and unit."""
         return {name: metric.quantity for name, metric in self.metrics().items()}
 
-    def measured(self, outputs: Any, batch: Any) -> dict[str, float]:
-        """The metrics that make sense of one mini-batch."""
-        return {name: one.of(outputs, batch) for name, one in self.metrics().items() if one.every == "batch"}
+    def measured(self, outputs: Any, batch: Any, *, loss: float | None = None) -> dict[str, float]:
+        """The metrics that make sense of one mini-batch.
+
+        Args:
+            loss: that of the mini-batch, if it is known; it is not computed again then.
+        """
+        found = {} if loss is None else {LOSS: loss}
+        for name, metric in self.metrics().items():
+            if metric.every == "batch" and name not in found:
+                found[name] = metric.of(outputs, batch)
+        return found
 
     def reward_of(self, outputs: Any, batch: Any) -> float:
         """What a controller is paid for a mini-batch; more is better."""

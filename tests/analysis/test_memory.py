@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import naslab as nl
-from naslab.analysis import memory
 from naslab.analysis.memory import StepMemory, available, must_fit, peak, step_memory
 from naslab.errors import SpecError
+from naslab.networks import step_memory as memory
 
 FLOATS = 1000
 BYTES = 4 * FLOATS

@@ -6,7 +6,7 @@ import torch
 import naslab as nl
 from naslab.analysis.memory import peak
 from naslab.randomness import seeded
-from naslab.searchers.bilevel import exact_product
+from naslab.searchers.gradient.bilevel import exact_product
 
 SPACES = {
     "darts": nl.spaces.DartsCell(nodes=2, channels=4, cells=4),

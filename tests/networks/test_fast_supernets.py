@@ -19,7 +19,7 @@ from naslab.operations import blending
 from naslab.operations.images import DARTS_OPERATIONS, DARTS_SEARCHED, NASBENCH201_OPERATIONS
 from naslab.operations.tricks import Tricks
 from naslab.randomness import numpy_generator, seeded, torch_generator
-from naslab.searchers.bilevel import exact_product
+from naslab.searchers.gradient.bilevel import exact_product
 
 ONE_OFF = [Tricks(**{field.name: False}) for field in dataclasses.fields(Tricks)]
 

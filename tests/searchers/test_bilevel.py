@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from naslab.searchers.bilevel import (
+from naslab.searchers.gradient.bilevel import (
     InnerStep,
     exact_product,
     finite_difference_product,

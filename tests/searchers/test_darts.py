@@ -2,7 +2,6 @@
 
 import json
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import naslab as nl
 from naslab.errors import DataError, Diverged, SpecError
 from naslab.networks.batch_norm import frozen_statistics
-from naslab.searchers import bilevel
+from naslab.searchers.feed import Taken
+from naslab.searchers.gradient import bilevel
 
 OPERATIONS = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3")
 CELL = nl.spaces.DartsCell(nodes=2, operations=OPERATIONS, channels=4, cells=3)
@@ -84,7 +84,7 @@ def test_second_order_hands_the_inner_step_over_whole(digits, product, monkeypat
 
     found = []
     monkeypatch.setattr(searcher, "_move_alphas", lambda gradients, rates: found.extend(gradients))
-    searcher._alpha_step((x, y), (xv, yv), {"w_lr": 0.1})
+    searcher._alpha_step(Taken((x, y), x), Taken((xv, yv), xv), {"w_lr": 0.1})
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -97,8 +97,8 @@ def test_the_published_radius_is_far_from_the_exact_product_on_a_supernet(digits
     x, y = searcher._batch("weights")
     weights, alphas = searcher._weights, list(searcher.alphas.values())
     with frozen_statistics(searcher.network):
-        v = bilevel.gradients(searcher.task.loss(searcher._logits(x), y), weights)
-        loss = lambda: searcher.task.loss(searcher._logits(x), y)  # noqa: E731
+        v = bilevel.gradients(searcher.task.loss(searcher._of_the_mean(x), y), weights)
+        loss = lambda: searcher.task.loss(searcher._of_the_mean(x), y)  # noqa: E731
         exact = torch.cat(bilevel.exact_product(loss, weights, alphas, v))
         finite = torch.cat(bilevel.finite_difference_product(0.01)(loss, weights, alphas, v))
     assert (finite - exact).norm() > 0.2 * exact.norm()
@@ -110,7 +110,7 @@ def test_the_alpha_step_computes_no_weight_gradients(digits):
     x, y = searcher._batch("architecture")
 
     def flops(freeze):
-        loss_of = lambda: digits.loss(searcher._logits(x), y)  # noqa: E731
+        loss_of = lambda: digits.loss(searcher._of_the_mean(x), y)  # noqa: E731
         alphas = list(searcher.alphas.values())
         if freeze:
             with bilevel.frozen(searcher._weights):
@@ -140,7 +140,7 @@ def test_the_alpha_step_computes_no_weight_gradients(digits):
 
 def test_the_two_halves_never_meet(digits):
     searcher = make(digits)
-    weights, architecture = (set(half.tolist()) for half in searcher._halves)
+    weights, architecture = (set(feed.stream.indices.tolist()) for feed in searcher._feeds.values())
     assert not weights & architecture
     assert len(weights) + len(architecture) == len(digits.train)
 
@@ -148,14 +148,14 @@ def test_the_two_halves_never_meet(digits):
 def test_each_step_draws_from_both_halves_with_fresh_augmentation(digits, monkeypatch):
     searcher, batch, drawn = make(digits), digits.batch, []
 
-    def spy(indices, *, augment, device):
+    def spy(task, indices, *, augment, **options):
         drawn.append((set(indices.tolist()), augment.initial_seed()))
-        return batch(indices, augment=augment, device=device)
+        return batch(indices, augment=augment, **options)
 
     monkeypatch.setattr(searcher, "_must_fit", lambda: None)
-    monkeypatch.setattr(searcher, "task", SimpleNamespace(batch=spy, loss=digits.loss, accuracy=digits.accuracy))
+    monkeypatch.setattr(type(digits), "batch", spy)
     searcher.advance(), searcher.advance()
-    weights, architecture = (set(half.tolist()) for half in searcher._halves)
+    weights, architecture = (set(feed.stream.indices.tolist()) for feed in searcher._feeds.values())
     assert [indices <= weights for indices, _ in drawn] == [True, False, True, False]
     assert [indices <= architecture for indices, _ in drawn] == [False, True, False, True]
     assert not drawn[0][0] & drawn[2][0], "an epoch visits an image once"
@@ -166,7 +166,7 @@ def test_cosine_runs_from_the_start_to_the_minimum_and_restarts_from_a_set_value
     searcher = make(digits, epochs=10, w_lr=0.1, w_lr_min=0.01)
     expected = [0.01 + 0.09 * (1 + math.cos(math.pi * e / 10)) / 2 for e in range(10)]
     assert [searcher._at("w_lr", e) for e in range(10)] == pytest.approx(expected)
-    searcher._step = 5 * searcher._steps_per_epoch
+    searcher._step = searcher._timetable.total(5)
     searcher.turn("w_lr", 0.5)
     assert searcher._at("w_lr", 5) == pytest.approx(0.5)
     assert searcher._at("w_lr", 10) == pytest.approx(0.01)
@@ -179,7 +179,7 @@ def test_figures_of_an_event(digits):
     x, y = searcher._batch("architecture")
     with frozen_statistics(searcher.network), torch.no_grad():
         searcher.network.train()
-        mixture = digits.loss(searcher._logits(x), y).item()
+        mixture = digits.loss(searcher._of_the_mean(x), y).item()
         derived = digits.loss(searcher.network(x, one_hot), y).item()
     event = searcher.advance()
     assert event.valid_loss == pytest.approx(mixture, rel=1e-5)
@@ -233,7 +233,7 @@ def test_a_batch_larger_than_the_data_is_refused(digits):
     [
         ({"order": 3}, "order must be 1 or 2"),
         ({"hessian_product": "magic"}, "finite_difference, exact"),
-        ({"train_portion": 1.0}, "both halves need images"),
+        ({"train_portion": 1.0}, "both halves need data"),
         ({"w_momentum": 1.0}, r"in \[0, 1\)"),
         ({"epochs": 2.5}, "whole number"),
         ({"w_lr": "0.1"}, "w_lr must be a number, not '0.1'"),
@@ -258,7 +258,7 @@ def test_a_rate_below_the_minimum_stays_where_it_was_set(digits):
 
 
 def test_something_else_than_a_task_is_refused():
-    with pytest.raises(SpecError, match="needs a task such as"):
+    with pytest.raises(SpecError, match="darts needs a task, such as"):
         nl.searchers.Darts(CELL, "fashion")  # type: ignore[arg-type]
 
 

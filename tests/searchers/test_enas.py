@@ -194,7 +194,8 @@ def rewarding(monkeypatch, reward):
 
 
 def controller_phase(search):
-    search._weight_steps = 0  # the rewards below do not depend on the weights
+    """Epochs without steps of the weights, on which the rewards do not depend."""
+    search._ends = [epoch * search._controller_steps for epoch in range(1, search.hyperparameters.epochs + 1)]
     return search
 
 
@@ -332,19 +333,19 @@ def test_a_reward_is_the_accuracy_of_the_child_alone(digits):
 def test_the_best_is_the_best_of_those_derived(digits, monkeypatch):
     """Each judged by a network of its own with a copy of its weights."""
     seen = {}
-    judged = nl.searchers.Enas.accuracy
+    judged = nl.searchers.Enas.measure_child
 
-    def watched(self, child):
+    def watched(self, child, **asked):
         alone = self.weights.network.alone(SPACE.layers_of(child)).train()
         right = 0.0
-        for part in self._valid[:400].tensor_split(-(-400 // self.hyperparameters.batch_size)):
+        for part in self._valid.indices[:400].tensor_split(-(-400 // self.hyperparameters.batch_size)):
             images, labels = digits.batch(part)
             with torch.no_grad():
                 right += digits.accuracy(alone(images), labels) * len(part)
         seen[child] = right / 400
-        return judged(self, child)
+        return judged(self, child, **asked)
 
-    monkeypatch.setattr(nl.searchers.Enas, "accuracy", watched)
+    monkeypatch.setattr(nl.searchers.Enas, "measure_child", watched)
     search = searcher(digits, derived=5, derived_images=400)
     first = search.best
     *_, last = (search.advance() for _ in range(EPOCH))

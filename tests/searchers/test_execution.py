@@ -105,12 +105,12 @@ def test_a_network_that_cannot_compute_its_cells_again_says_so():
 @pytest.mark.slow
 def test_what_does_not_fit_is_refused_before_the_first_step(digits, monkeypatch):
     search = darts(digits)
-    monkeypatch.setattr("naslab.analysis.memory.available", lambda device="cpu": 300_000)
+    monkeypatch.setattr("naslab.networks.step_memory.available", lambda device="cpu": 300_000)
     before = search.state_dict()
     with pytest.raises(SpecError, match=r"needs about .* free; batch_size="):
         search.advance()
     assert search.step == 0
-    monkeypatch.setattr("naslab.analysis.memory.available", available)
+    monkeypatch.setattr("naslab.networks.step_memory.available", available)
     after = search.state_dict()
     assert all(torch.equal(v, after[k]) if isinstance(v, torch.Tensor) else v == after[k] for k, v in before.items())
     assert search.advance() == darts(digits).advance()

@@ -228,7 +228,7 @@ def test_reinforce_goes_by_the_reward_above_its_moving_average(digits, monkeypat
 
 def test_snas_moves_all_by_one_backward_pass_of_all_the_data(digits, monkeypatch):
     search = make("snas", digits, resource_weight=0.3)
-    assert len(search._halves[0]) == len(search._halves[1]) == len(digits.train)
+    assert [len(feed.stream) for feed in search._feeds.values()] == [len(digits.train)] * 2
     x, y = search._batch("weights")
     rates = {name: search._at(name, 0) for name in search._schedules}
     search.network.train()

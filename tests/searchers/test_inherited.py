@@ -9,7 +9,8 @@ from naslab import snapshot
 from naslab.errors import SpecError
 from naslab.networks.batch_norm import BATCH_NORM
 from naslab.networks.per_edge import to_per_edge
-from naslab.searchers.inherited import inherited_accuracy
+from naslab.searchers.inherited import inherited_metrics
+from naslab.tasks.streams import Exchangeable
 
 CELL = nl.spaces.DartsCell(
     nodes=2, operations=("none", "skip_connect", "sep_conv_3x3", "dil_conv_5x5"), channels=4, cells=3
@@ -66,7 +67,7 @@ def alone(search, space, child):
 @torch.no_grad()
 def judged(network, search, batch_norm, many):
     """Accuracy on the first validation images, in mini-batches of at most 64, by torch's own means."""
-    train, valid = search._halves
+    train, valid = (search._feeds[name].stream.indices for name in ("weights", "architecture"))
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     if batch_norm == "recalibrated":
         for norm in norms:
@@ -134,9 +135,9 @@ def test_logits_that_are_not_finite_are_not_right(digits):
 
     def accuracy(rows):
         logits = torch.where(rows[:, None], nn.functional.one_hot(labels, 10).double(), wrong)
-        chosen = torch.arange(40)
-        options = dict(batch_norm="batch", images=40, batch_size=40, device=torch.device("cpu"))
-        return inherited_accuracy(nn.Identity(), lambda x: logits, digits, chosen, chosen, **options)
+        chosen = Exchangeable(torch.arange(40))
+        options = dict(batch_norm="batch", examples=40, batch_size=40, device=torch.device("cpu"))
+        return inherited_metrics(nn.Identity(), lambda x: logits, digits, chosen, chosen, **options)["accuracy"]
 
     assert accuracy(torch.ones(40, dtype=torch.bool)) == 1.0
     assert accuracy(torch.arange(40) < 10) == 0.25
@@ -146,7 +147,7 @@ def test_logits_that_are_not_finite_are_not_right(digits):
 def test_a_searcher_without_shared_weights_says_so(digits):
     class Bare(nl.searchers.Darts):
         name = "bare"
-        accuracy = nl.searchers.SupernetSearcher.accuracy
+        measure_child = nl.searchers.SupernetSearcher.measure_child
 
     with pytest.raises(SpecError, match="bare shares no weights that could be ranked"):
         Bare(TABLED, digits, order=1).accuracy(CHILDREN["nasbench201"][1])

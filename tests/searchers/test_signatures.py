@@ -31,7 +31,7 @@ def test_every_hyperparameter_is_listed_with_its_default(searcher: Any):
 def test_help_says_what_a_hyperparameter_means():
     text = " ".join(inspect.getdoc(nl.searchers.Darts).split())
     assert "order = 1: 1 takes the weights as they are (xi = 0); 2 looks through one step of them." in text
-    assert "batch_size = 64: Images in a mini-batch of either half." in text, "of the class above, too"
+    assert "batch_size = 64: Examples in a mini-batch of either half" in text, "of the class above, too"
     assert text.startswith("DARTS of first or second order on any space with a supernet. Hyperparameters:")
 
 

@@ -5,7 +5,10 @@
     draw the weights of the operations again
     w <- w - SGD(grad_w L_train), at those weights, or at perturbed ones
 
-Everything random is drawn from (seed, what for, step): the two losses of second order see the same sample.
+Everything random is drawn from (seed, what for, step): the two losses of second order see the same sample, and the
+same dropout. A step reads what is carried into it once, for everything that it computes on a mini-batch, and writes
+what is carried on once: for the validation stream from the outputs whose loss moved the architecture (in second order,
+at the moved weights), for the training stream from the outputs whose loss moved the weights.
 """
 
 from __future__ import annotations
@@ -14,25 +17,37 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from naslab.analysis.hessian import dominant_eigenvalue
-from naslab.analysis.memory import peak
-from naslab.events import SupernetStep
+from naslab.events import Event, SupernetStep
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
 from naslab.networks.frozen import frozen
 from naslab.networks.mixture import as_mixture
+from naslab.networks.step_memory import peak
 from naslab.randomness import torch_generator
-from naslab.searchers.bilevel import gradients, standing_at
+from naslab.searchers.feed import Taken
+from naslab.searchers.gradient.bilevel import gradients, standing_at
 from naslab.searchers.gradient.cures import Perturbation, SkipDropout
-from naslab.searchers.gradient.frame import Batch, Frame
+from naslab.searchers.gradient.frame import Frame
 from naslab.searchers.gradient.level import Problem, Single
 from naslab.searchers.gradient.optimisers import must_be_finite
 from naslab.searchers.gradient.sampling import BinaryGates, Drawn, Reinforce
 from naslab.threads import torch_threads
+from naslab.trees import detached
+
+
+class Seen(NamedTuple):
+    """What a step keeps of a forward pass."""
+
+    outputs: Any
+    """Of the network, without a history."""
+    loss: float
+    """Of the task, without its regularisation."""
 
 
 class Composed(Frame):
@@ -42,55 +57,76 @@ class Composed(Frame):
         """One step: the architecture on its batch, then the weights on theirs."""
         if self._step == 0:
             self._must_fit()
-        epoch = self._step // self._steps_per_epoch
+        epoch = self._timetable.epoch(self._step)
         rates = {name: self._at(name, epoch) for name in self._schedules}
         with torch_threads(self.threads), self._naming_the_step():
             for part, alpha in self.alphas.items():
                 must_be_finite(f"alphas ({part})", alpha)
             self.network.train()
-            train = self._batch("weights")
+            train = self._feeds["weights"].take(self._step)
             single = isinstance(self.parts.level, Single)
-            valid = train if single else self._batch("architecture")
-            if epoch < rates.get("warmup", 0.0) * self.hyperparameters.epochs:
-                valid_logits, gap = self._look(valid, rates)
-                train_logits = self._weight_step(train, rates)
+            valid = train if single else self._feeds["architecture"].take(self._step)
+            if self._warms_up(epoch, rates):
+                seen, gap = self._look(valid, rates)
+                trained = self._weight_step(train, rates)
             elif single:
-                train_logits, gap = self._joint_step(train, rates)
-                valid_logits = train_logits
+                trained, gap = self._joint_step(train, rates)
+                seen = trained
             else:
-                valid_logits, gap = self._alpha_step(train, valid, rates)
-                train_logits = self._weight_step(train, rates)
+                seen, gap = self._alpha_step(train, valid, rates)
+                trained = self._weight_step(train, rates)
+        self._feeds["weights"].keep(trained.outputs)
+        if not single:
+            self._feeds["architecture"].keep(seen.outputs)
         self._step += 1
-        valid_accuracy = self.task.accuracy(valid_logits, valid[1])
-        self._watching.see(valid_accuracy, self, end_of_epoch=self._step % self._steps_per_epoch == 0)
+        self._watching.see(seen.outputs, valid.batch, self, self._timetable.ends_epoch(self._step - 1))
         probabilities = self.probabilities()
         best = self.best
+        of_train = self.task.measured(trained.outputs, train.batch, loss=trained.loss)
+        of_valid = of_train if seen is trained else self.task.measured(seen.outputs, valid.batch, loss=seen.loss)
         return SupernetStep(
             step=self._step,
             epoch=epoch,
             metrics={
-                "train/loss": float(self.task.loss(train_logits, train[1])),
-                "train/accuracy": self.task.accuracy(train_logits, train[1]),
-                "valid/loss": float(self.task.loss(valid_logits, valid[1])),
-                "valid/accuracy": valid_accuracy,
+                **{f"train/{name}": value for name, value in of_train.items()},
+                **{f"valid/{name}": value for name, value in of_valid.items()},
                 "entropy": _mean_entropy(probabilities),
                 "discretisation_gap": gap,
-                "count/skip_connect": sum(value == "skip_connect" for value in best.choices),
+                **{f"count/{name}": best.choices.count(name) for name in self._counted},
             },
             probabilities=probabilities,
             best=best,
             settings=rates,
         )
 
-    def _alpha_step(self, train: Batch, valid: Batch, rates: Mapping[str, float]) -> tuple[Tensor, float]:
-        """Moves the architecture; gives back the validation logits [B, classes] and the discretisation gap."""
-        seen: dict[str, Tensor] = {}
+    def beside(self) -> list[Event]:
+        """At the end of an epoch, what needs all of the data."""
+        return self._after_a_pass() if self._step and self._timetable.ends_epoch(self._step - 1) else []
 
-        def loss(half: str, batch: Batch) -> Tensor:
+    def _warms_up(self, epoch: int, rates: Mapping[str, float]) -> bool:
+        """Whether only the weights move."""
+        return epoch < rates.get("warmup", 0.0) * self.hyperparameters.epochs
+
+    def _w_rate(self, batch: Any, rates: Mapping[str, float]) -> float:
+        """How far the weights move by a mini-batch."""
+        rate = rates["w_lr"]
+        if self.hyperparameters.scale_rate:
+            rate *= self.task.size(batch) / self.task.nominal_size(self.hyperparameters.batch_size)
+        return rate
+
+    def _alpha_step(self, train: Taken, valid: Taken, rates: Mapping[str, float]) -> tuple[Seen, float]:
+        """Moves the architecture; gives back what was seen of the validation batch, and the discretisation gap.
+
+        Both losses begin with what is carried into this step of their own stream, the training loss of second order
+        each time that it is asked for.
+        """
+        outputs: dict[str, Any] = {}
+
+        def loss(half: str, taken: Taken) -> Tensor:
             drawn = self._draw("architecture", rates)
             with torch.set_grad_enabled(self.parts.sampling.pathwise):
-                seen[half] = self._forward(batch[0], drawn, "architecture", rates)
-            return self._objective(seen[half], batch[1], drawn)
+                outputs[half] = self._forward(taken.inputs, drawn, "architecture", rates)
+            return self._objective(outputs[half], taken.batch, drawn)
 
         with frozen_statistics(self.network):
             problem = Problem(
@@ -98,54 +134,69 @@ class Composed(Frame):
                 valid_loss=lambda: loss("valid", valid),
                 weights=self._weights,
                 alphas=self._learnt(),
-                step=self._optimisers.inner_step(rates["w_lr"]),
+                step=self._optimisers.inner_step(self._w_rate(train.batch, rates), clipped=self.parts.level.inner_clip),
             )
             found = self.parts.level.gradients(problem, rates)
-            logits = seen["valid"].detach()
+            seen = self._seen(outputs["valid"], valid.batch)
             with standing_at(self._weights, found.moved) if found.moved else nullcontext():
-                gap = self._discretisation_gap(logits, valid)
+                gap = self._discretisation_gap(seen, valid)
         self._move_alphas(self._with_penalties(found.gradients, rates), rates)
         if isinstance(self.parts.sampling, Reinforce):
-            reward, decay = self.task.accuracy(logits, valid[1]), rates["baseline_decay"]
+            reward, decay = self.task.reward_of(seen.outputs, valid.batch), rates["baseline_decay"]
             self._baseline = reward if self._baseline is None else decay * self._baseline + (1 - decay) * reward
-        return logits, gap
+        return seen, gap
 
-    def _joint_step(self, batch: Batch, rates: Mapping[str, float]) -> tuple[Tensor, float]:
-        """Moves the architecture and the weights by one backward pass."""
-        logits = self._forward(batch[0], self._draw("architecture", rates), "architecture", rates)
-        loss = self.task.loss(logits, batch[1])
+    def _joint_step(self, train: Taken, rates: Mapping[str, float]) -> tuple[Seen, float]:
+        """Moves the architecture and the weights by one backward pass; by two where the task adds to the loss of the
+        weights something that the architecture does not go down by.
+        """
+        outputs = self._forward(train.inputs, self._draw("architecture", rates), "architecture", rates)
+        loss = self.task.loss(outputs, train.batch)
         must_be_finite("training loss", loss)
         learnt = self._learnt()
-        found = torch.autograd.grad(loss, [*learnt, *self._weights], allow_unused=True)
+        extra = self.task.regularisation(outputs, train.batch)
+        if extra is None:
+            found = torch.autograd.grad(loss, [*learnt, *self._weights], allow_unused=True)
+        else:
+            found = torch.autograd.grad(loss, learnt, allow_unused=True, retain_graph=True)
+            found += torch.autograd.grad(loss + extra, self._weights, allow_unused=True)
+        seen = self._seen(outputs, train.batch, loss)
         with frozen_statistics(self.network):
-            gap = self._discretisation_gap(logits.detach(), batch)
+            gap = self._discretisation_gap(seen, train)
         of_alphas = [torch.zeros_like(a) if g is None else g for a, g in zip(learnt, found, strict=False)]
         self._move_alphas(self._with_penalties(of_alphas, rates), rates)
         for w, gradient in zip(self._weights, found[len(learnt) :], strict=True):
             w.grad = gradient
-        self._optimisers.move_weights(rates["w_lr"])
-        return logits.detach(), gap
+        self._optimisers.move_weights(self._w_rate(train.batch, rates))
+        return seen, gap
 
-    def _weight_step(self, train: Batch, rates: Mapping[str, float]) -> Tensor:
-        """Moves the weights; gives back the logits [B, classes] from before the step."""
+    def _weight_step(self, train: Taken, rates: Mapping[str, float]) -> Seen:
+        """Moves the weights; gives back what was seen before the step."""
         with torch.no_grad():
             drawn = self._draw("weights", rates)
         perturbation = self._cures.get(Perturbation)
         if isinstance(perturbation, Perturbation):
             drawn = self._perturbed(perturbation, drawn, train, rates)
-        logits = self._forward(train[0], drawn, "weights", rates)
-        loss = self.task.loss(logits, train[1])
+        outputs = self._forward(train.inputs, drawn, "weights", rates)
+        loss = self.task.loss(outputs, train.batch)
         must_be_finite("training loss", loss)
         self._optimisers.sgd.zero_grad()
-        loss.backward()
-        self._optimisers.move_weights(rates["w_lr"])
-        return logits.detach()
+        extra = self.task.regularisation(outputs, train.batch)
+        (loss if extra is None else loss + extra).backward()
+        self._optimisers.move_weights(self._w_rate(train.batch, rates))
+        return self._seen(outputs, train.batch, loss)
 
-    def _look(self, valid: Batch, rates: Mapping[str, float]) -> tuple[Tensor, float]:
+    def _look(self, valid: Taken, rates: Mapping[str, float]) -> tuple[Seen, float]:
         """What an alpha step gives back, without one."""
         with torch.no_grad(), frozen_statistics(self.network):
-            logits = self._forward(valid[0], self._draw("architecture", rates), "architecture", rates)
-            return logits, self._discretisation_gap(logits, valid)
+            outputs = self._forward(valid.inputs, self._draw("architecture", rates), "architecture", rates)
+            seen = self._seen(outputs, valid.batch)
+            return seen, self._discretisation_gap(seen, valid)
+
+    def _seen(self, outputs: Any, batch: Any, loss: Tensor | None = None) -> Seen:
+        """What a step keeps of a forward pass, whose loss may be known."""
+        outputs = detached(outputs)
+        return Seen(outputs, float(self.task.loss(outputs, batch) if loss is None else loss.detach()))
 
     def _draw(self, half: str, rates: Mapping[str, float]) -> dict[str, Drawn]:
         """Part -> the weights of its operations for this step of the "weights" or of the "architecture"."""
@@ -155,27 +206,28 @@ class Composed(Frame):
             drawn[part] = self.parts.sampling.draw(alpha, self._simplexes[part], noise, rates, half)
         return {part: one.with_edges(self._edge_shares(part)) for part, one in drawn.items()} if self.edges else drawn
 
-    def _forward(self, images: Tensor, drawn: Mapping[str, Drawn], half: str, rates: Mapping[str, float]) -> Tensor:
+    def _forward(self, inputs: Any, drawn: Mapping[str, Drawn], half: str, rates: Mapping[str, float]) -> Any:
         weights = {part: one.mixture() if self._takes_mixtures else one.weights for part, one in drawn.items()}
         if isinstance(dropout := self._cures.get(SkipDropout), SkipDropout):
             masks = dropout.masks(rates, (self.seed, "skip", half, self._step))
             weights = {part: replace(as_mixture(given), masks=masks) for part, given in weights.items()}
-        return self.network(images, weights)
+        with self._dice.cast(half, self._step):
+            return self.network(inputs, weights)
 
-    def _objective(self, logits: Tensor, labels: Tensor, drawn: Mapping[str, Drawn]) -> Tensor:
+    def _objective(self, outputs: Any, batch: Any, drawn: Mapping[str, Drawn]) -> Tensor:
         """What the architecture goes down by; for REINFORCE, its gradient is that of the expected reward."""
         if self.parts.sampling.pathwise:
-            return self.task.loss(logits, labels)
-        reward = self.task.accuracy(logits, labels)
+            return self.task.loss(outputs, batch)
+        reward = self.task.reward_of(outputs, batch)
         advantage = reward - (reward if self._baseline is None else self._baseline)
         return -advantage * torch.stack([one.log_probability for one in drawn.values()]).sum()  # type: ignore[arg-type]
 
     def _perturbed(
-        self, perturbation: Perturbation, drawn: Mapping[str, Drawn], train: Batch, rates: Mapping[str, float]
+        self, perturbation: Perturbation, drawn: Mapping[str, Drawn], train: Taken, rates: Mapping[str, float]
     ) -> dict[str, Drawn]:
         def loss(weights: Mapping[str, Tensor]) -> Tensor:
             shaken = {part: Drawn(w) for part, w in weights.items()}
-            return self.task.loss(self._forward(train[0], shaken, "weights", rates), train[1])
+            return self.task.loss(self._forward(train.inputs, shaken, "weights", rates), train.batch)
 
         noise = torch_generator(self.seed, "perturbation", self._step)
         with frozen_statistics(self.network), frozen(self._weights):
@@ -205,20 +257,23 @@ class Composed(Frame):
         """The architecture, as Adam has it."""
         return [*self.alphas.values(), *self.edges.values()]
 
-    def _logits(self, images: Tensor) -> Tensor:
-        """Of the mean mixture."""
-        return self.network(images, self._mean())
+    def _of_the_mean(self, inputs: Any) -> Any:
+        """Outputs of the mean mixture."""
+        return self.network(inputs, self._mean())
 
-    def _discretisation_gap(self, mixture_logits: Tensor, valid: Batch) -> float:
-        """Validation loss of the cell that would be derived, less that of the mixture, at the same weights."""
+    def _discretisation_gap(self, seen: Seen, valid: Taken) -> float:
+        """Validation loss of the cell that would be derived, less that of the mixture: at the same weights, for the
+        same inputs (what is carried into the step among them), and with the same dropout.
+        """
         kept = self.space.one_hot(self._derived())  # type: ignore[attr-defined]
         one_hot = {part: torch.from_numpy(matrix).to(self.device) for part, matrix in kept.items()}
-        with torch.no_grad():
-            loss = self.task.loss(self.network(valid[0], one_hot), valid[1])
-            return float(loss - self.task.loss(mixture_logits, valid[1]))
+        with torch.no_grad(), self._dice.cast("architecture", self._step):
+            loss = self.task.loss(self.network(valid.inputs, one_hot), valid.batch)
+            return float(loss - self.task.loss(seen.outputs, valid.batch))
 
     def measure(self, name: str = "alpha_hessian_eigenvalue") -> float:
-        """`alpha_hessian_eigenvalue`: the dominant eigenvalue of grad^2_alpha L_val on the next validation batch.
+        """`alpha_hessian_eigenvalue`: the dominant eigenvalue of grad^2_alpha L_val on the next validation batch,
+        without dropout and with no state carried into it.
 
         `step_memory`: megabytes of the tensors alive at most during a first-order step, beyond what lasts. Both of the
         mean mixture, where the search samples.
@@ -230,11 +285,13 @@ class Composed(Frame):
                     return max(of_weights, peak(partial(self._try, search=True), self.device)) / 1e6
         if name != "alpha_hessian_eigenvalue":
             return super().measure(name)
-        images, labels = self._batch("architecture")
-        few = enough_to_normalise(len(images))
+        batch = self._batch("architecture")
+        few = enough_to_normalise(self.hyperparameters.batch_size)
         with torch_threads(self.threads), frozen_statistics(self.network), frozen(self._weights), few:
             self.network.train()
-            return dominant_eigenvalue(self.task.loss(self._logits(images), labels), list(self.alphas.values()))
+            with self._dice.off():
+                loss = self.task.loss(self._of_the_mean(self.task.inputs(batch)), batch)
+                return dominant_eigenvalue(loss, list(self.alphas.values()))
 
 
 def _mean_entropy(probabilities: Mapping[str, np.ndarray]) -> float:

@@ -28,6 +28,7 @@ from naslab.networks.mixture import SKIP, Leaving, takes_mixtures
 from naslab.networks.operation_costs import COSTS
 from naslab.networks.skip_dropout import SkipMasks
 from naslab.searchers.gradient.schedule import Schedule, at_least_zero, positive, share
+from naslab.tasks.task import Task
 
 Weights = Mapping[str, Tensor]
 """Part -> [E, O]."""
@@ -76,7 +77,7 @@ class Resource(Penalty):
         described = "Loss that the dearest cell is worth: higher, cheaper cells."
         return {"resource_weight": Schedule(start=self.weight, low=0.0, high=100.0, log=False, description=described)}
 
-    def costs(self, network: nn.Module, input_shape: Sequence[int], shapes: Mapping[str, tuple[int, int]]) -> Weights:
+    def costs(self, network: nn.Module, task: Task, shapes: Mapping[str, tuple[int, int]]) -> Weights:
         """Part -> [E, O], so that the dearest operations sum to one."""
         if self.what != "table" and not takes_mixtures(network):
             raise SpecError(
@@ -86,7 +87,7 @@ class Resource(Penalty):
         if self.what == "table":
             found = {part: torch.as_tensor(rows, dtype=torch.float32) for part, rows in (self.table or {}).items()}
         else:
-            found = COSTS[self.what](network, tuple(input_shape), shapes)
+            found = COSTS[self.what](network, task, shapes)
         if {part: tuple(matrix.shape) for part, matrix in found.items()} != dict(shapes):
             raise SpecError(f"the table of costs must hold {dict(shapes)}")
         if not all(bool((torch.isfinite(matrix) & (matrix >= 0)).all()) for matrix in found.values()):
@@ -246,8 +247,10 @@ class SkipDropout(Cure):
 
 # --- watches -------------------------------------------------------------------------------------
 
+FITNESS = "fitness"
 Record = Mapping[str, Any]
-"""What is remembered of an epoch: "valid_accuracy" (mean), "choices" (of the cell derived), and a watch's figures."""
+"""What is remembered of an epoch: "choices" of the cell derived, what its mixture came to (by the name of the metric,
+"valid_accuracy", see `Watching`), that as a "fitness", of which more is better, and a watch's figures."""
 
 
 class Watch(Cure):
@@ -300,7 +303,7 @@ class SizeTracking(Watch):
     """Remember the best cell of every size."""
 
     patience: int = 0
-    """Stop after so many epochs without a better mean validation accuracy; 0: never."""
+    """Stop after so many epochs without a better value of the task's objective on validation data; 0: never."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -312,9 +315,9 @@ class SizeTracking(Watch):
         return {"parameters": sum(parameter.numel() for parameter in network.parameters())}
 
     def verdict(self, records: Sequence[Record]) -> int | None:
-        accuracies = [record["valid_accuracy"] for record in records]
-        best = max(range(len(accuracies)), key=lambda epoch: accuracies[epoch])
-        return best if self.patience and len(accuracies) - 1 - best >= self.patience else None
+        values = [record[FITNESS] for record in records]
+        best = max(range(len(values)), key=lambda epoch: values[epoch])
+        return best if self.patience and len(values) - 1 - best >= self.patience else None
 
 
 CURES: dict[str, type[Cure]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any, ClassVar
@@ -14,16 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from naslab import spaces, tasks
-from naslab.analysis.memory import must_fit
-from naslab.analysis.steps import gradients_at_the_start
 from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
 from naslab.errors import DataError, Diverged, SpecError, whole
 from naslab.networks.batch_norm import KeptBuffers, enough_to_normalise
-from naslab.networks.mixture import takes_mixtures
+from naslab.networks.mixture import SKIP, takes_mixtures
+from naslab.networks.step_memory import gradients_at_the_start, must_fit
 from naslab.quantities import Quantity
 from naslab.randomness import seeded, torch_generator
 from naslab.searchers.execution import Execution
+from naslab.searchers.feed import Dice, Feed
 from naslab.searchers.gradient.cures import Penalty, Resource, SizeTracking, Watch
 from naslab.searchers.gradient.level import Single
 from naslab.searchers.gradient.mixing import Simplexes, entering
@@ -32,24 +32,19 @@ from naslab.searchers.gradient.parts import Parts, to_json
 from naslab.searchers.gradient.schedule import Schedule
 from naslab.searchers.gradient.training import Training
 from naslab.searchers.gradient.watching import Sized, Watching
-from naslab.searchers.inherited import inherited_accuracy
+from naslab.searchers.inherited import inherited_metrics
 from naslab.searchers.searcher import Knob, State, SupernetSearcher, read_hyperparameters
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Space, SupernetSpace
-from naslab.tasks import Images
-from naslab.tasks.order import batch_indices, epoch_length
+from naslab.tasks.task import Task, check_task
 from naslab.threads import torch_threads
-
-Batch = tuple[Tensor, Tensor]
-"""Images [B, C, H, W] and labels [B]."""
-
 
 SETTLED = {
     "one_in": "it is the width of every operation, and so the shape of the weights",
     "channels": "it is the width of every operation, and so the shape of the weights",
     "edge_normalisation": "edges have numbers of their own to learn, or none",
     "epochs": "all schedules are planned over them",
-    "batch_size": "which images a step sees follows from it",
+    "batch_size": "which examples a step sees follows from it",
     "train_portion": "the two halves of the data were parted by it",
     "temperature_end": "turn temperature itself",
     "radius_end": "turn perturbation itself",
@@ -63,8 +58,8 @@ class Frame(SupernetSearcher):
 
     Args:
         space: a space with `supernet` and `derive`, for instance `naslab.spaces.DartsCell`.
-        task: image classification, for instance `naslab.tasks.FashionMNIST()`.
-        seed: of the weights, the alphas, the halves of the data, its order and augmentation, and every sample.
+        task: for instance `naslab.tasks.FashionMNIST()`.
+        seed: of the weights, the alphas, the halves of the data, its order and augmentation, dropout, every sample.
         device: for instance "cuda"; CUDA where there is one if left out, else the CPU.
         threads: CPU threads of each step. One by default, which is repeatable: a small supernet gains little by a
             second one. "probe" takes as many as pay here and now; `probed` tells what was found.
@@ -75,6 +70,7 @@ class Frame(SupernetSearcher):
     """
 
     Hyperparameters: ClassVar[type[Training]]
+    task: Task
 
     @classmethod
     @abstractmethod
@@ -89,7 +85,7 @@ class Frame(SupernetSearcher):
     def __init__(
         self,
         space: Space,
-        task: Images,
+        task: Task,
         *,
         seed: int = 0,
         device: str | torch.device | None = None,
@@ -105,8 +101,7 @@ class Frame(SupernetSearcher):
         space = self.searched(space, self.hyperparameters)
         if not isinstance(space, SupernetSpace):
             raise SpecError(f"{self.name} needs a space with a supernet; {space.name!r} has none")
-        if not isinstance(task, Images):
-            raise SpecError(f"{self.name} needs a task such as naslab.tasks.FashionMNIST(), not {task!r:.100}")
+        space.check_task(check_task(task, self.name))
         self.seed = whole("seed", seed, 0)
         self.space, self.task = space, task
         self.device = usable_device(device)
@@ -119,17 +114,22 @@ class Frame(SupernetSearcher):
         )
         hyper = self.hyperparameters
         self.parts = self.compose(hyper)
-        self._halves = task.halves(seed, hyper.train_portion)
+        streams = task.parts(seed, hyper.train_portion)
         if isinstance(self.parts.level, Single):
-            self._halves = (torch.cat(list(self._halves)),) * 2
-        smaller = min(len(half) for half in self._halves)
+            streams = (streams[0].joined(streams[1]),) * 2
+        smaller = min(map(len, streams))
         if smaller < hyper.batch_size:
             raise DataError(
-                f"a batch of {hyper.batch_size} is larger than the {smaller} images of the smaller half of the "
-                f"training data ({len(task.train)} in all, train_portion={hyper.train_portion:g}); "
+                f"a batch of {hyper.batch_size} is larger than the {smaller} {task.units} of the smaller half of the "
+                f"training data ({task.splits['train']} in all, train_portion={hyper.train_portion:g}); "
                 f"take batch_size={smaller} or less"
             )
-        self._steps_per_epoch = epoch_length(len(self._halves[0]), hyper.batch_size)
+        self._feeds = {
+            name: Feed(task, stream, hyper.batch_size, seed, name, device=self.device)
+            for name, stream in zip(("weights", "architecture"), streams, strict=True)
+        }
+        self._timetable = self._feeds["weights"].timetable
+        """An epoch is a pass over the data that moves the weights."""
         self._step = 0
         self._baseline: float | None = None
         self._schedules = self._all_schedules()
@@ -137,11 +137,12 @@ class Frame(SupernetSearcher):
         """Knob -> the value that was last set, and the epoch when it was."""
         self._cures = {type(cure): cure for cure in self.parts.cures}
         self._penalties = [cure for cure in self.parts.cures if isinstance(cure, Penalty)]
-        self._watching = Watching([cure for cure in self.parts.cures if isinstance(cure, Watch)])
+        self._watching = Watching([cure for cure in self.parts.cures if isinstance(cure, Watch)], task)
 
         with seeded(seed, "weights"):
             self.network: nn.Module = self.execution.prepare(self._supernet())
         self._takes_mixtures = takes_mixtures(self.network)
+        self._dice = Dice(self.network, seed)
         for cure in self.parts.cures:
             cure.check(self.network, self.name)
         self.threads, self.probed = self.execution.settled(self._try)
@@ -158,7 +159,7 @@ class Frame(SupernetSearcher):
             part: matrix.to(self.device)
             for cure in self._penalties
             if isinstance(cure, Resource)
-            for part, matrix in cure.costs(self.network, task.input_shape, shapes).items()
+            for part, matrix in cure.costs(self.network, task, shapes).items()
         }
         learnt = {**self.alphas, **{f"{part}-edges": logits for part, logits in self.edges.items()}}
         self._optimisers = Optimisers(self.network, learnt, hyper)
@@ -182,23 +183,26 @@ class Frame(SupernetSearcher):
 
     def _try(self, *, search: bool = False) -> None:
         """What costs most of a step, the gradients of all operations, without a trace."""
-        x, y = self.task.batch(self._halves[0][: self.hyperparameters.batch_size], device=self.device)
-        with KeptBuffers(self.network), enough_to_normalise(self.hyperparameters.batch_size):
-            gradients_at_the_start(self.network, self.space.edges(), len(self.space.operations), x, y, search=search)  # type: ignore[attr-defined]
+        size = self.hyperparameters.batch_size
+        batch = self.task.example(size, device=self.device)
+        edges, operations = self.space.edges(), len(self.space.operations)  # type: ignore[attr-defined]
+
+        def loss(outputs: Any) -> Tensor:
+            return self.task.loss(outputs, batch)
+
+        with KeptBuffers(self.network), enough_to_normalise(size), self._dice.cast("try"):
+            gradients_at_the_start(self.network, edges, operations, self.task.inputs(batch), loss, search=search)
 
     def _must_fit(self) -> None:
         """Before the first step: `SpecError` if there is not the memory for it. A hard sample needs little."""
         if not self.parts.sampling.hard:
             edges, operations = self.space.edges(), len(self.space.operations)  # type: ignore[attr-defined]
-            size, shape = self.hyperparameters.batch_size, self.task.input_shape
-            must_fit(self.network, edges, operations, shape, batch_size=size)
+            with self._dice.cast("try"):
+                must_fit(self.network, edges, operations, self.task, batch_size=self.hyperparameters.batch_size)
 
-    def _batch(self, half: str) -> Batch:
-        """Images [B, C, H, W] and labels [B] of this step, from one half of the training data."""
-        indices = self._halves[0 if half == "weights" else 1]
-        chosen = batch_indices(indices, self.hyperparameters.batch_size, self._step, self.seed, half)
-        generator = torch_generator(self.seed, "augment", half, self._step)
-        return self.task.batch(chosen, augment=generator, device=self.device)
+    def _batch(self, name: str) -> Any:
+        """The mini-batch of this step, for the "weights" or for the "architecture"."""
+        return self._feeds[name].batch(self._step)
 
     @contextmanager
     def _naming_the_step(self) -> Iterator[None]:
@@ -219,7 +223,7 @@ class Frame(SupernetSearcher):
                 end=hyper.w_lr_min,
                 shape="cosine",
                 low=1e-5,
-                high=1.0,
+                high=1.0 if hyper.w_lr <= 1 else 5 * hyper.w_lr,
                 description=documented["w_lr"],
             ),
             "alpha_lr": Schedule(start=hyper.alpha_lr, low=1e-5, high=1.0, description=documented["alpha_lr"]),
@@ -232,7 +236,7 @@ class Frame(SupernetSearcher):
 
     @property
     def knobs(self) -> Mapping[str, Knob]:
-        epoch = min(self._step, self.total - 1) // self._steps_per_epoch
+        epoch = self._timetable.epoch(min(self._step, self.total - 1))
         return {name: schedule.knob(self._at(name, epoch)) for name, schedule in self._schedules.items()}
 
     def check_knob(self, name: str, value: float) -> float:
@@ -246,7 +250,7 @@ class Frame(SupernetSearcher):
         return super().check_knob(name, value)
 
     def turn(self, name: str, value: float) -> None:
-        self._set[name] = (self.check_knob(name, value), self._step // self._steps_per_epoch)
+        self._set[name] = (self.check_knob(name, value), self._timetable.epoch(self._step))
 
     # --- where it stands -------------------------------------------------------------------------
 
@@ -258,7 +262,7 @@ class Frame(SupernetSearcher):
             **of_task,
             "entropy": Quantity(None, "nats"),
             "discretisation_gap": Quantity(None, of_task["valid/loss"].unit),
-            "count/skip_connect": Quantity(),
+            **{f"count/{name}": Quantity() for name in self._counted},
         }
 
     @property
@@ -268,7 +272,7 @@ class Frame(SupernetSearcher):
     @property
     def total(self) -> int:
         """Steps in the whole search; fewer once it has been stopped early."""
-        whole_search = self.hyperparameters.epochs * self._steps_per_epoch
+        whole_search = self._timetable.total(self.hyperparameters.epochs)
         return whole_search if self._watching.stopped is None else self._watching.stopped
 
     def _edge_shares(self, part: str) -> Tensor:
@@ -315,21 +319,36 @@ class Frame(SupernetSearcher):
             raise SpecError(f"{self.name} tracks no sizes; give it the cure SizeTracking, or take MiLeNAS")
         return self._watching.by_size(self.space.name)
 
-    def accuracy(self, child: Architecture, *, batch_norm: str = "batch", images: int | None = None) -> float:
+    def measure_child(
+        self,
+        child: Architecture,
+        *,
+        batch_norm: str = "batch",
+        examples: int | None = None,
+        metrics: Sequence[str] | None = None,
+    ) -> dict[str, float]:
         """Of the child inside the mixture: its operations weigh 1, and the others, which weigh 0, are not computed."""
         kept = self.space.one_hot(self.space.check(child))  # type: ignore[attr-defined]
         one_hot = {part: torch.from_numpy(matrix).to(self.device) for part, matrix in kept.items()}
         with self.alone, torch_threads(self.threads):
-            return inherited_accuracy(
+            return inherited_metrics(
                 self.network,
-                lambda images: self.network(images, one_hot),
+                lambda inputs: self.network(inputs, one_hot),
                 self.task,
-                *self._halves,
+                self._feeds["weights"].stream,
+                self._feeds["architecture"].stream,
                 batch_norm=batch_norm,
-                images=images,
+                examples=examples,
                 batch_size=self.hyperparameters.batch_size,
                 device=self.device,
+                names=metrics,
             )
+
+    @property
+    def _counted(self) -> tuple[str, ...]:
+        """Operations whose number in the cell is told: skip connections; of a space that calls none so, all of them."""
+        operations = tuple(self.space.operations)  # type: ignore[attr-defined]
+        return (SKIP,) if SKIP in operations else operations
 
     # --- spec and state --------------------------------------------------------------------------
 
@@ -351,7 +370,7 @@ class Frame(SupernetSearcher):
         }
 
     @classmethod
-    def from_spec(cls, spec: dict[str, Any], task: Images | None = None) -> Frame:
+    def from_spec(cls, spec: dict[str, Any], task: Task | None = None) -> Frame:
         device = kept_device(spec["device"])
         return cls(
             spaces.from_spec(spec["space"]),
@@ -373,6 +392,8 @@ class Frame(SupernetSearcher):
                 state[f"{name}_epoch"] = since
         if self._baseline is not None:
             state["baseline"] = self._baseline
+        for feed in self._feeds.values():
+            state.update(feed.state())
         if self._watching.watches:
             state["epochs"] = self._watching.memory()
         return {**state, **self._optimisers.state()}
@@ -385,5 +406,7 @@ class Frame(SupernetSearcher):
             for name, schedule in self._schedules.items()
         }
         self._baseline = float(state["baseline"]) if "baseline" in state else None  # type: ignore[arg-type]
+        for feed in self._feeds.values():
+            feed.load(state)
         if self._watching.watches:
             self._watching.remember(str(state["epochs"]))

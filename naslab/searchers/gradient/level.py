@@ -16,7 +16,7 @@ from torch import Tensor
 from naslab.errors import SpecError, among
 from naslab.fields import settle
 from naslab.networks.frozen import frozen
-from naslab.searchers.bilevel import PRODUCTS, InnerStep, Loss, Unrolled, gradients, unrolled_gradients
+from naslab.searchers.gradient.bilevel import PRODUCTS, InnerStep, Loss, Unrolled, gradients, unrolled_gradients
 from naslab.searchers.gradient.schedule import Schedule, positive
 
 
@@ -37,6 +37,7 @@ class Level(ABC):
 
     order: int = 1
     hessian_product: str = "finite_difference"
+    inner_clip: bool = False
 
     @abstractmethod
     def gradients(self, problem: Problem, rates: Mapping[str, float]) -> Unrolled:
@@ -55,6 +56,9 @@ class _Ordered(Level):
     """Second order only: "finite_difference" (Liu et al. 2019, Eq. 8) or "exact", double backward."""
     radius: float = 0.01
     """Length of the finite-difference step in weight space (epsilon is radius / |v|)."""
+    inner_clip: bool = False
+    """Second order only: whether the gradients of the weights in it are scaled down as those that move the weights
+    are (`w_clip`), as in the authors' code for recurrent cells."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -63,6 +67,8 @@ class _Ordered(Level):
         if not among(self.hessian_product, PRODUCTS):
             raise SpecError(f"hessian_product must be one of {', '.join(PRODUCTS)}, not {self.hessian_product!r}")
         object.__setattr__(self, "radius", positive("radius", self.radius))
+        if not isinstance(self.inner_clip, bool):
+            raise SpecError(f"inner_clip is True or False, not {self.inner_clip!r}")
 
     def _gradients(self, problem: Problem, outer: Loss) -> Unrolled:
         """d outer(w', alpha) / d alpha, with w' = w for order 1."""

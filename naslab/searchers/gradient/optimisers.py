@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from naslab.errors import Diverged
-from naslab.searchers.bilevel import InnerStep
+from naslab.searchers.gradient.bilevel import InnerStep
 from naslab.searchers.gradient.training import Training
 from naslab.snapshot import State
 
@@ -46,13 +47,14 @@ class Optimisers:
         self.sgd.step()
         self.sgd.zero_grad()
 
-    def inner_step(self, rate: float) -> InnerStep:
-        """The step that the weights would make now."""
+    def inner_step(self, rate: float, *, clipped: bool = False) -> InnerStep:
+        """The step that the weights would make now, at this rate; by gradients as they are, or clipped as in theirs."""
         buffers = [self.sgd.state.get(w, {}).get("momentum_buffer") for w in self.weights]
         return InnerStep(
             xi=rate,
             weight_decay=self.hyper.w_weight_decay,
             momentum=[None if b is None else self.hyper.w_momentum * b for b in buffers],
+            clip=self.hyper.w_clip if clipped else math.inf,
         )
 
     def state(self) -> State:

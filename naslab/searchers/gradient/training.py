@@ -20,9 +20,10 @@ class Training:
     epochs: int = 50
     """Passes over the half of the training data that moves the weights."""
     batch_size: int = 64
-    """Images in a mini-batch of either half."""
+    """Examples in a mini-batch of either half: images, or columns of a text that are read side by side."""
     train_portion: float = 0.5
-    """Share of the training data that moves the weights; the rest moves the architecture."""
+    """Share of the training data that moves the weights; the rest moves the architecture. A task with validation data
+    of its own, such as a text, moves the architecture by that, whatever the share."""
     w_lr: float = 0.025
     """Learning rate of the weights at the start; falls along a cosine, epoch by epoch."""
     w_lr_min: float = 0.001
@@ -33,6 +34,9 @@ class Training:
     """Weight decay of the weights."""
     w_clip: float = 5.0
     """The gradient of the weights is scaled down to this norm."""
+    scale_rate: bool = False
+    """Whether a step of the weights goes less far where its mini-batch is smaller than an ordinary one, such as a short
+    chunk of a text: its learning rate is multiplied by the ratio of their sizes."""
     alpha_lr: float = 3e-4
     """Learning rate of the architecture (Adam)."""
     alpha_beta1: float = 0.5
@@ -62,7 +66,7 @@ class Training:
                 raise SpecError(f"{name} is a learning rate, up to {MOST_RATE:g}, not {getattr(self, name)!r}")
         check(("w_lr_min", "w_weight_decay", "alpha_weight_decay", "alpha_scale"), at_least_zero)
         check(("w_momentum", "alpha_beta1", "alpha_beta2"), share)
+        if not isinstance(self.scale_rate, bool):
+            raise SpecError(f"scale_rate is True or False, not {self.scale_rate!r}")
         if not 0 < self.train_portion < 1:
-            raise SpecError(
-                f"train_portion must be between 0 and 1, not {self.train_portion!r}: both halves need images"
-            )
+            raise SpecError(f"train_portion must be between 0 and 1, not {self.train_portion!r}: both halves need data")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
@@ -16,18 +16,17 @@ import torch
 from torch import nn
 
 from naslab.architecture import Architecture
-from naslab.events import ChildTrained, Evaluated
+from naslab.events import ChildTrained, Evaluated, Event
 from naslab.networks.batch_norm import enough_to_normalise
 from naslab.networks.cost import Cost, cost
-from naslab.randomness import torch_generator
 from naslab.searchers.one_shot.evolution import Evolution, Excess
 from naslab.searchers.one_shot.paths import Paths
 from naslab.searchers.one_shot.training import OneShotHyperparameters
 from naslab.searchers.searcher import Knob, State
 from naslab.searchers.shared_weights import SharedWeights, WeightSharing
 from naslab.searchers.signatures import attribute_docstrings
-from naslab.tasks.order import batch_indices, epoch_length
 from naslab.threads import torch_threads
+from naslab.trees import detached
 
 KNOBS = {"w_lr": (1e-5, 10.0), "mutation_rate": (1e-3, 1.0)}
 """Name -> lowest, highest."""
@@ -47,7 +46,7 @@ class OneShot(WeightSharing):
         self.paths = self.sampled()
         self._costs: dict[Architecture, Cost] = {}
         self.evolution = Evolution(self.space, self.seed, given, self._excess)
-        self._updates = epoch_length(len(self._train), given.batch_size)
+        self._updates = self._feed.timetable.total(given.epochs)
         self._w_factor = 1.0
         self.weights = SharedWeights(
             network,
@@ -63,7 +62,7 @@ class OneShot(WeightSharing):
     @property
     def training_steps(self) -> int:
         """Steps of the first phase."""
-        return self.hyperparameters.epochs * self._updates * self.paths.together
+        return self._updates * self.paths.together
 
     def advance(self) -> ChildTrained | Evaluated:
         """A mini-batch for the weights of a path, or the judgement of a child."""
@@ -74,26 +73,26 @@ class OneShot(WeightSharing):
         given, knobs = self.hyperparameters, self._values()
         path = self.paths.path(self._step)
         update, position = divmod(self._step, self.paths.together)
-        chosen = batch_indices(self._train, given.batch_size, update, self.seed, "weights")
-        augment = torch_generator(self.seed, "augment", "weights", update)
-        images, labels = self.task.batch(chosen, augment=augment, device=self.device)
+        batch, inputs = self._feed.take(update)
         self.weights.network.train()
-        with enough_to_normalise(len(images)):
-            logits = self.weights.network(images, self._layers(path))
-        loss = self.task.loss(logits, labels, smoothing=given.label_smoothing)
+        with enough_to_normalise(given.batch_size), self._dice.cast("weights", self._step):
+            outputs = self.weights.network(inputs, self._layers(path))
+        loss = self.task.loss(outputs, batch, smoothing=given.label_smoothing)
         self._must_be_finite("training loss", loss)
-        loss.backward()
-        if position + 1 == self.paths.together:
+        self._with_regularisation(loss, outputs, batch).backward()
+        last = position + 1 == self.paths.together
+        if last:
             self._must_be_finite("gradient of the shared weights", self.weights.step(knobs["w_lr"]))
+        outputs = detached(outputs)
+        if last:  # the paths of an update begin with the same state, and the last one carries its own on
+            self._feed.keep(outputs)
         self._step += 1
+        measured = self.task.measured(outputs, batch, loss=float(loss.detach()))
         return ChildTrained(
             step=self._step,
-            epoch=update // self._updates,
+            epoch=self._feed.timetable.epoch(update),
             architecture=path,
-            metrics={
-                "train/loss": float(loss.detach()),
-                "train/accuracy": self.task.accuracy(logits.detach(), labels),
-            },
+            metrics={f"train/{name}": value for name, value in measured.items()},
             best=self.best,
             settings=knobs,
         )
@@ -102,9 +101,14 @@ class OneShot(WeightSharing):
         given, evolution, knobs = self.hyperparameters, self.evolution, self._values()
         child, generation = evolution.next, evolution.generation
         architecture = Architecture(self.space.name, child.choices)
-        images = min(given.valid_images, len(self._valid))
-        few = self._train[: given.recalibration_images]
-        fitness = self._inherited(architecture, few, given.batch_norm, images)
+        value = self._inherited(
+            architecture,
+            given.batch_norm,
+            min(given.valid_images, self._examples),
+            [self.task.objective],
+            given.recalibration_images,
+        )[self.task.objective]
+        fitness = self.task.fitness_of(value)
         self._step += 1
         evolution.hear(self._step, fitness)
         best = evolution.best
@@ -122,13 +126,27 @@ class OneShot(WeightSharing):
             settings=knobs,
             candidate=self._step,
             figures=self._figures(architecture),
+            **self._worth(self.task.objective if fitness == value else f"-{self.task.objective}", fitness),
             details={"generation": float(generation), "exhausted": float(evolution.ended)},
         )
 
-    def accuracy(self, child: Architecture, *, batch_norm: str = "batch", images: int | None = None) -> float:
+    def measure_child(
+        self,
+        child: Architecture,
+        *,
+        batch_norm: str = "batch",
+        examples: int | None = None,
+        metrics: Sequence[str] | None = None,
+    ) -> dict[str, float]:
         """Recalibrated on at most `recalibration_images`."""
-        few = self._train[: self.hyperparameters.recalibration_images]
-        return self._inherited(self.space.check(child), few, batch_norm, images)
+        few = self.hyperparameters.recalibration_images
+        return self._inherited(self.space.check(child), batch_norm, examples, metrics, few)
+
+    def beside(self) -> list[Event]:
+        """At the end of an epoch of training, what needs all of the data."""
+        update, position = divmod(self._step, self.paths.together)
+        ended = 0 < self._step <= self.training_steps and position == 0 and self._feed.timetable.ends_epoch(update - 1)
+        return self._after_a_pass() if ended else []
 
     # --- what a child costs --------------------------------------------------------------------------
 
@@ -140,8 +158,8 @@ class OneShot(WeightSharing):
     def _cost(self, architecture: Architecture) -> Cost:
         if architecture not in self._costs:
             with torch.device("meta"):
-                network = self.space.build(architecture, self.task)
-            self._costs[architecture] = cost(network, self.task.input_shape)
+                network = self.space.build(architecture, self.task)  # type: ignore[arg-type]
+            self._costs[architecture] = cost(network, self.task)
         return self._costs[architecture]
 
     def _excess(self, architecture: Architecture) -> Excess:
@@ -163,7 +181,7 @@ class OneShot(WeightSharing):
 
     def _scheduled(self) -> float:
         """The learning rate of this update, if nobody has turned it."""
-        updates = self.hyperparameters.epochs * self._updates
+        updates = self._updates
         return self.hyperparameters.rate(min(self._step // self.paths.together, updates - 1) / updates)
 
     def _values(self) -> dict[str, float]:
@@ -206,7 +224,7 @@ class OneShot(WeightSharing):
 
     def state_dict(self) -> State:
         memory = [self._w_factor, self.paths.memory(), self.evolution.memory()]
-        return {"step": self._step, "memory": json.dumps(memory), **self.weights.state()}
+        return {"step": self._step, "memory": json.dumps(memory), **self._feed.state(), **self.weights.state()}
 
     def load_state_dict(self, state: State) -> None:
         self._step = int(state["step"])  # type: ignore[arg-type]
@@ -214,3 +232,4 @@ class OneShot(WeightSharing):
         self.paths.remember(paths)
         self.evolution.remember(evolution)
         self.weights.load(state)
+        self._feed.load(state)

@@ -1,6 +1,7 @@
 """Cures against closed forms."""
 
 import dataclasses
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -144,22 +145,24 @@ def test_the_eigenvalue_stops_when_its_average_rises_too_fast():
 def test_patience():
     tracking = g.SizeTracking(patience=2)
     accuracies = [0.1, 0.5, 0.4, 0.5, 0.3]
-    verdicts = [tracking.verdict([{"valid_accuracy": a, "parameters": 1} for a in accuracies[:n]]) for n in range(1, 6)]
+    verdicts = [tracking.verdict([{"fitness": a, "parameters": 1} for a in accuracies[:n]]) for n in range(1, 6)]
     assert verdicts == [None, None, None, 1, 1]
-    assert g.SizeTracking().verdict([{"valid_accuracy": a} for a in accuracies]) is None
+    assert g.SizeTracking().verdict([{"fitness": a} for a in accuracies]) is None
 
 
 def test_the_best_of_each_size_and_the_front():
     a, b, c, d = (SPACE.at(n) for n in (1, 2, 3, 4))
     from naslab.searchers.gradient.watching import Watching
 
-    watching = Watching([g.SizeTracking()])
+    digits = nl.tasks.Digits()
+    watching = Watching([g.SizeTracking()], digits)
     rows = [(900, 0.5, a), (500, 0.4, b), (900, 0.7, c), (700, 0.3, d), (900, 0.6, b)]
-    watching.records = [{"parameters": n, "valid_accuracy": v, "choices": list(x.choices)} for n, v, x in rows]
+    records = [{"parameters": n, "valid_accuracy": v, "choices": list(x.choices)} for n, v, x in rows]
+    watching.remember(json.dumps([records, [0.5], None, None]))  # as it was kept when there were accuracies alone
     found = watching.by_size("nasbench201")
-    assert [tuple(one) for one in found] == [(500, 0.4, 1, b), (700, 0.3, 3, d), (900, 0.7, 2, c)]
+    assert [tuple(one)[:4] for one in found] == [(500, 0.4, 1, b), (700, 0.3, 3, d), (900, 0.7, 2, c)]
     assert [one.parameters for one in g.pareto(found)] == [500, 900]
-    again = Watching([g.SizeTracking()])
+    again = Watching([g.SizeTracking()], digits)
     again.remember(watching.memory())
     assert again.by_size("nasbench201") == found
 

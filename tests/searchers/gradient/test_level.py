@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from naslab.errors import SpecError
 from naslab.randomness import torch_generator
-from naslab.searchers.bilevel import InnerStep
+from naslab.searchers.gradient.bilevel import InnerStep
 from naslab.searchers.gradient.level import Bilevel, Mixed, Problem, Single
 
 XI = 0.3

@@ -76,7 +76,7 @@ def test_a_step_is_sgd_on_the_path_alone(digits, name):
     search = searcher(digits, name, w_momentum=0.0, w_weight_decay=0.01, label_smoothing=0.1, w_clip=0.0)
     before = weights(search)
     images = []
-    search.task = Watched(digits, images)
+    search._feed.task = Watched(digits, images)
     network = copy.deepcopy(search.weights.network)
     event = search.advance()
     (x, y) = images[0]
@@ -111,7 +111,7 @@ def test_fair_paths_share_a_mini_batch_and_make_one_update(digits):
     assert search.paths.together == 5
     assert search.training_steps == 2 * 5
     before, images = weights(search), []
-    search.task = Watched(digits, images)
+    search._feed.task = Watched(digits, images)
     network = copy.deepcopy(search.weights.network)
     events = []
     for _ in range(5):

@@ -18,10 +18,15 @@ The mixed product with v comes in two kinds, and they are not the same thing on 
 - `exact_product`: double backward, exact wherever the loss is differentiable; costs memory for the graph.
 
 Losses are passed as functions of nothing that read the parameters when they are called.
+
+Weights that two modules share, such as an embedding that is also the output layer, are one tensor among the weights,
+and move with the others in the inner step and in the finite differences. In the authors' code for recurrent cells they
+stay where they are: the moved copy is overwritten when it is loaded.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,9 +49,20 @@ class InnerStep:
     weight_decay: float
     momentum: Sequence[Tensor | None]
     """For each weight, the momentum coefficient times its buffer; None before the first step."""
+    clip: float = math.inf
+    """Gradients of the weights are scaled down to this norm, both that of the step and v. How much the former is, is
+    taken for a constant of the architecture: the mixed product is scaled by the same number."""
+
+    def clipped(self, gradients: Sequence[Tensor]) -> tuple[list[Tensor], float]:
+        """The gradients, scaled down to the norm that they may have; and by how much."""
+        if self.clip == math.inf:
+            return list(gradients), 1.0
+        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+        share = min(1.0, self.clip / (float(norm) + 1e-6))
+        return (list(gradients), 1.0) if share == 1 else ([share * gradient for gradient in gradients], share)
 
     def move(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
-        """The moved weights w'; the given ones are left alone."""
+        """The moved weights w', by gradients that are clipped already; the given weights are left alone."""
         moved = []
         for w, gradient, m in zip(weights, gradients, self.momentum, strict=True):
             direction = gradient + self.weight_decay * w
@@ -134,9 +150,10 @@ def unrolled_gradients(
     product: Product,
 ) -> Unrolled:
     """Second-order gradient of the architecture (Liu et al. 2019, Eq. 7). The weights are left as they were."""
-    moved = [w.detach() for w in step.move(weights, gradients(train_loss(), weights))]
+    downhill, share = step.clipped(gradients(train_loss(), weights))
+    moved = [w.detach() for w in step.move(weights, downhill)]
     with standing_at(weights, moved):
         both = gradients(valid_loss(), [*alphas, *weights])
-    direct, v = both[: len(alphas)], both[len(alphas) :]
+    direct, (v, _) = both[: len(alphas)], step.clipped(both[len(alphas) :])
     mixed = product(train_loss, weights, alphas, v)
-    return Unrolled([d - step.xi * m for d, m in zip(direct, mixed, strict=True)], moved)
+    return Unrolled([d - step.xi * share * m for d, m in zip(direct, mixed, strict=True)], moved)
