@@ -56,6 +56,14 @@ class Group:
         dist.all_reduce(tensor)
         return tensor.tolist()
 
+    def gather(self, value: Any) -> list[Any]:
+        """What each process has, by rank; it can be pickled, and holds no tensors on a GPU."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value)
+        return found
+
     def agree(self, network: nn.Module, *, buffers_only: bool = False) -> None:
         """Give every process the first one's weights and buffers, or the buffers only."""
         if self.size > 1:

@@ -2,29 +2,93 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from naslab.immutable import Record
+from naslab.directions import Direction
+from naslab.errors import SpecError
+from naslab.immutable import FrozenDict, Record
+from naslab.quantities import Quantity
 from naslab.trainers.recipe import Recipe
 
+SPLITS = ("train", "valid", "test")
+EARLIER = tuple(f"{split}_{name}" for split in SPLITS for name in ("loss", "accuracy"))
+"""Fields that an epoch had before there were metrics by name: "train_loss" for "train/loss"."""
+OF_IMAGES = FrozenDict({"loss": Quantity("min", "nats"), "accuracy": Quantity("max", "%")})
+"""Metrics of image classification."""
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+
+@dataclass(frozen=True, kw_only=True, eq=False, init=False)
 class Epoch(Record):
-    """One pass over the training data, and what the network was worth after it."""
+    """One pass over the training data, and what the network was worth after it.
+
+    Args:
+        epoch: from 1.
+        learning_rate: of the last step.
+        metrics: by name.
+        earlier: those of image classification, as `train_loss=...`; None for what was not measured. So epochs were made
+            and written before.
+    """
 
     epoch: int
     """From 1."""
     learning_rate: float
     """Of the last step."""
-    train_loss: float
-    """Mean over the steps of the loss of each mini-batch, as it was trained on (augmented, smoothed), in nats."""
-    train_accuracy: float
-    """Mean over the steps, in [0, 1]."""
-    valid_loss: float | None = None
-    """On the held-out training images; None if there are none."""
-    valid_accuracy: float | None = None
-    test_loss: float
-    test_accuracy: float
+    metrics: Mapping[str, float]
+    """ "train/loss", "valid/perplexity", "test/accuracy", ...: by the part of the data, and the name of the metric.
+    Those of "train" are of the mini-batches as they were trained on, while the weights moved."""
+
+    def __init__(
+        self,
+        *,
+        epoch: int,
+        learning_rate: float,
+        metrics: Mapping[str, float] = FrozenDict({}),
+        **earlier: float | None,
+    ) -> None:
+        if strange := set(earlier) - set(EARLIER):
+            raise TypeError(f"an epoch has no {min(strange)!r}; it has an epoch, a learning_rate and metrics by name")
+        named = {name.replace("_", "/"): value for name, value in earlier.items() if value is not None}
+        object.__setattr__(self, "epoch", epoch)
+        object.__setattr__(self, "learning_rate", learning_rate)
+        object.__setattr__(self, "metrics", FrozenDict({**named, **metrics}))
+
+    @property
+    def train_loss(self) -> float:
+        """Mean of the losses of the mini-batches, as they were trained on (augmented, smoothed)."""
+        return self.metrics["train/loss"]
+
+    @property
+    def train_accuracy(self) -> float | None:
+        """Of image classification, in [0, 1]; None for tasks without it."""
+        return self.metrics.get("train/accuracy")
+
+    @property
+    def valid_loss(self) -> float | None:
+        """On the held-out data; None if there is none."""
+        return self.metrics.get("valid/loss")
+
+    @property
+    def valid_accuracy(self) -> float | None:
+        """Of image classification, in [0, 1]; None for tasks without it, and if no data was held out."""
+        return self.metrics.get("valid/accuracy")
+
+    @property
+    def test_loss(self) -> float | None:
+        """On the test data; None if there is none."""
+        return self.metrics.get("test/loss")
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """Of image classification, in [0, 1]; None for tasks without it."""
+        return self.metrics.get("test/accuracy")
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON that `Epoch(**...)` takes."""
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -33,9 +97,13 @@ class Report(Record):
 
     history: tuple[Epoch, ...]
     parameters: int
-    """Trainable numbers in the network, the auxiliary head included."""
+    """Trainable numbers in the network, an auxiliary head included."""
     recipe: Recipe
     seed: int
+    objective: str = "accuracy"
+    """Name of the task's metric that the best epoch is chosen by."""
+    quantities: Mapping[str, Quantity] = field(default_factory=lambda: OF_IMAGES)
+    """Name of each of the task's metrics -> its direction and unit."""
     seconds: float = field(default=0.0, compare=False)
     """Time that this call took; what a checkpoint had spared is not in it."""
 
@@ -46,11 +114,11 @@ class Report(Record):
 
     @property
     def best(self) -> Epoch:
-        """The epoch whose weights the network ends with: the best on the held-out images, or else the last one.
+        """The epoch whose weights the network ends with: the best on the held-out data, or else the last one.
 
-        The test images choose nothing.
+        The test data chooses nothing.
         """
-        return best(self.history)
+        return best(self.history, self.objective, self.quantities[self.objective].direction)
 
     @property
     def best_epoch(self) -> int:
@@ -58,35 +126,92 @@ class Report(Record):
         return self.best.epoch
 
     @property
+    def metrics(self) -> Mapping[str, float]:
+        """Those of the best epoch: "train/loss", "valid/accuracy", "test/perplexity", ..."""
+        return self.best.metrics
+
+    @property
+    def test(self) -> float:
+        """The objective on the test data, of the network as it ended."""
+        return self._of("test", self.objective)
+
+    @property
+    def valid(self) -> float:
+        """The objective on the held-out data, of the network as it ended."""
+        return self._of("valid", self.objective)
+
+    @property
     def test_accuracy(self) -> float:
-        """On the test images, of the network as it ended, in [0, 1]."""
-        return self.best.test_accuracy
+        """On the test images, of the network as it ended, in [0, 1]; of tasks that measure an accuracy."""
+        return self._of("test", "accuracy")
 
     @property
     def test_loss(self) -> float:
-        return self.best.test_loss
+        """On the test data, of the network as it ended."""
+        return self._of("test", "loss")
+
+    def _of(self, split: str, metric: str) -> float:
+        name = f"{split}/{metric}"
+        if name not in self.metrics:
+            raise SpecError(f"this training has no {name!r}; it has measured {', '.join(self.metrics)}")
+        return self.metrics[name]
 
     def __repr__(self) -> str:
+        """The objective first, in its own unit where that is no share."""
+        shown = [
+            f"{split}_{metric}={self.metrics[f'{split}/{metric}']:.4f}{self._unit(metric)}"
+            for split in (("test",) if f"test/{self.objective}" in self.metrics else ("valid", "train"))
+            for metric in dict.fromkeys((self.objective, "loss"))
+            if f"{split}/{metric}" in self.metrics
+        ]
         return (
-            f"Report(test_accuracy={self.test_accuracy:.4f}, test_loss={self.test_loss:.4f}, epochs={self.epochs}, "
-            f"best_epoch={self.best_epoch}, parameters={self.parameters:,}, seed={self.seed}, "
-            f"seconds={self.seconds:.1f})"
+            f"Report({', '.join(shown)}, epochs={self.epochs}, best_epoch={self.best_epoch}, "
+            f"parameters={self.parameters:,}, seed={self.seed}, seconds={self.seconds:.1f})"
         )
 
+    def _unit(self, metric: str) -> str:
+        unit = self.quantities[metric].unit
+        return f" {unit}" if metric == self.objective and unit not in ("", "%") else ""
+
     def __str__(self) -> str:
-        """A table, one line an epoch."""
-        lines = ["epoch  learning rate  train loss  accuracy  valid accuracy  test loss  accuracy"]
+        """A table, one line an epoch: of each part of the data the loss and the objective."""
+        parts = [split for split in SPLITS if any(f"{split}/{self.objective}" in row.metrics for row in self.history)]
+        columns = [
+            (f"{split} {metric}{self._in(metric)}", f"{split}/{metric}", metric)
+            for split in parts
+            for metric in dict.fromkeys(("loss", self.objective))
+            if split != "valid" or metric == self.objective
+        ]
+        lines = ["  ".join(["epoch", "learning rate", *(title for title, _, _ in columns)])]
         for row in self.history:
-            valid = "-" if row.valid_accuracy is None else f"{row.valid_accuracy:.4f}"
-            lines.append(
-                f"{row.epoch:5d}  {row.learning_rate:13.3g}  {row.train_loss:10.4f}  {row.train_accuracy:8.4f}  "
-                f"{valid:>14}  {row.test_loss:9.4f}  {row.test_accuracy:8.4f}"
-            )
+            cells = [
+                f"{self._number(row.metrics.get(name, math.nan), metric):>{len(title)}}"
+                for title, name, metric in columns
+            ]
+            lines.append("  ".join([f"{row.epoch:5d}", f"{row.learning_rate:13.3g}", *cells]))
         return "\n".join([*lines, repr(self)])
 
+    def _in(self, metric: str) -> str:
+        unit = self.quantities[metric].unit
+        return f", {unit}" if unit else ""
 
-def best(history: tuple[Epoch, ...] | list[Epoch]) -> Epoch:
-    """The first epoch with the highest held-out accuracy; without held-out images the last epoch."""
-    if history[-1].valid_accuracy is None:
+    def _number(self, value: float, metric: str) -> str:
+        if math.isnan(value):
+            return "-"
+        return f"{100 * value:.2f}" if self.quantities[metric].unit == "%" else f"{value:.4f}"
+
+
+def best(history: Sequence[Epoch], objective: str = "accuracy", direction: Direction | None = "max") -> Epoch:
+    """The first epoch with the best value of the objective on the held-out data; without such data the last epoch.
+
+    NaN is worse than every number.
+    """
+    name = f"valid/{objective}"
+    if name not in history[-1].metrics:
         return history[-1]
-    return max(history, key=lambda row: row.valid_accuracy or 0.0)  # max keeps the first of equals
+
+    def worth(row: Epoch) -> float:
+        value = row.metrics.get(name, math.nan)
+        return -math.inf if math.isnan(value) else value if direction == "max" else -value
+
+    return max(history, key=worth)  # max keeps the first of equals

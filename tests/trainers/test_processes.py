@@ -71,10 +71,10 @@ def test_an_error_in_a_process_is_the_same_error_here(digits, network):
 
 def test_synchronised_batch_norm_is_refused_on_the_cpu(digits, network):
     group, cpu = processes.Group(0, 2), torch.device("cpu")
-    from naslab.trainers.fit import _Training
+    from naslab.trainers.loop import TrainingLoop
 
     with pytest.raises(SpecError, match="several GPUs only"):
-        _Training(network(), digits, nl.trainers.Recipe(sync_batch_norm=True), 0, group, cpu)
+        TrainingLoop(network(), digits, nl.trainers.Recipe(sync_batch_norm=True), 0, group, cpu)
 
 
 SCRIPT = """

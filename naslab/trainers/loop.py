@@ -1,0 +1,275 @@
+"""The loop of a training: an epoch at a time, each the same wherever the training was broken off before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from naslab import trees
+from naslab.directions import Direction
+from naslab.errors import Diverged, SpecError
+from naslab.networks.batch_norm import enough_to_normalise
+from naslab.randomness import seeded, torch_generator
+from naslab.tasks.metrics import Measurement
+from naslab.tasks.streams import Stream, Timetable
+from naslab.tasks.task import LOSS, Task, check_example
+from naslab.trainers.averages import averaged_weights
+from naslab.trainers.evaluation import evaluate
+from naslab.trainers.processes import Group
+from naslab.trainers.recipe import Recipe
+from naslab.trainers.report import Epoch, best
+
+SHARED = "take batch_size=2 or more for each process, or a network that shrinks the image less"
+"""What to do about a mini-batch of one image that cannot be normalised: in training,"""
+UNEVEN = (
+    "the network normalises by the mini-batch also when it is evaluated (track_running_stats=False), and the last one "
+    "holds what is left of the images; take another batch_size, or another number of images"
+)
+"""and in evaluation."""
+
+
+class TrainingLoop:
+    """A training between two epochs. What it does next depends on its weights, its history, what is carried, and the
+    state of the optimizer alone.
+
+    Args:
+        network: trained in place.
+        task: what to learn.
+        recipe: how.
+        seed: of all randomness.
+        group: the processes that share each mini-batch.
+        device: where this process computes.
+        test: whether to look at the test data after each epoch, where there is some.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        task: Task,
+        recipe: Recipe,
+        seed: int,
+        group: Group,
+        device: torch.device,
+        *,
+        test: bool = True,
+    ) -> None:
+        if recipe.precision == "fp16" and device.type != "cuda":
+            raise SpecError(f"fp16 needs CUDA, and this training runs on {device}; use precision='bf16' or 'no'")
+        if recipe.sync_batch_norm and group.size > 1:
+            if device.type != "cuda":
+                raise SpecError(f"sync_batch_norm works on several GPUs only, and this training runs on {device}")
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        if recipe.drop_path is not None and not hasattr(network, "drop_path_probability"):
+            raise SpecError(
+                f"drop_path={recipe.drop_path} needs a network with drop path, which {type(network).__name__} has not "
+                "(no drop_path_probability); leave drop_path at None"
+            )
+        check_example(task)
+        self.task, self.recipe, self.seed, self.group, self.device = task, recipe, seed, group, device
+        self.network = network.to(device)
+        if recipe.channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        group.agree(self.network)
+        self._module = torch.compile(self.network) if recipe.compile else self.network
+        self.history: list[Epoch] = []
+        self.best_weights: dict[str, Tensor] = {}
+        self.carry: Any = None
+        """What the next mini-batch of this process's columns begins with."""
+        self.optimizer = recipe.make_optimizer(self.network)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+        weights, self._valid = _parts(task, recipe, seed)
+        self._test = task.stream("test") if test and "test" in task.splits else None
+        self._timetable = Timetable(weights, recipe.batch_size, seed, "fit")
+        self._nominal = task.nominal_size(recipe.batch_size)
+        self._metrics = {name: one.weighed(self._nominal) for name, one in task.metrics().items() if name != LOSS}
+        self._direction: Direction = task.metrics()[task.objective].direction
+        if recipe.nonmonotone_interval and self._valid is None:
+            raise SpecError(
+                f"nonmonotone_interval={recipe.nonmonotone_interval} needs held-out data to judge by: give "
+                "held_out=0.1, for instance"
+            )
+
+    @property
+    def finished(self) -> bool:
+        stale = len(self.history) - self._best.epoch if self.history else 0
+        return len(self.history) == self.recipe.epochs or 0 < self.recipe.patience <= stale
+
+    @property
+    def averages(self) -> bool:
+        """Whether averaged SGD has taken over: a function of the losses so far."""
+        return self.recipe.averages_after([row.metrics.get("valid/loss", 0.0) for row in self.history])
+
+    @property
+    def carries_on(self) -> bool:
+        """Whether the next epoch begins with what the last one has carried."""
+        carries = self._timetable.stream.carries and bool(self.history)
+        return carries and not self._timetable.resets(self._timetable.total(len(self.history)))
+
+    @property
+    def _best(self) -> Epoch:
+        return best(self.history, self.task.objective, self._direction)
+
+    def renew_optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer that the next epoch is made with, as if it had made no step."""
+        self.optimizer = self.recipe.make_optimizer(self.network, averaged=self.averages)
+        return self.optimizer
+
+    def advance(self) -> None:
+        """One epoch."""
+        epoch, averaged = len(self.history), self.averages
+        if self.recipe.drop_path is not None:
+            self.network.drop_path_probability = self.recipe.drop_path * epoch / self.recipe.planned_epochs  # type: ignore[assignment]
+        self.network.train()
+        rate, metrics = self._pass(epoch)
+        self.group.agree(self.network, buffers_only=True)  # each process has its own batch norm statistics
+        self.network.eval()
+        with averaged_weights(self.optimizer):
+            for name, stream in (("valid", self._valid), ("test", self._test)):
+                if stream is not None:
+                    metrics |= {f"{name}/{metric}": value for metric, value in self._evaluate(stream).items()}
+            self.history.append(Epoch(epoch=epoch + 1, learning_rate=rate, metrics=metrics))
+            if self._valid is not None and self._best is self.history[-1]:
+                self.best_weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        if self.averages and not averaged:
+            self.renew_optimizer()
+
+    def end(self) -> None:
+        """Leave the network with the weights that the report is about."""
+        if self.best_weights:
+            self.network.load_state_dict(self.best_weights)
+        self.network.eval()
+
+    def _pass(self, epoch: int) -> tuple[float, dict[str, float]]:
+        """All mini-batches of an epoch. Gives the learning rate of the last, not scaled, and the metrics."""
+        measurement = Measurement(self._metrics, every="batch")
+        first, last = self._timetable.total(epoch), self._timetable.total(epoch + 1)
+        losses, weights, rate = [], [], 0.0
+        for step in range(first, last):
+            rate = self.recipe.learning_rate_at(epoch * (last - first) + step - first, last - first)
+            loss, weight = self._step(step, rate, measurement)
+            losses.append(loss * weight)
+            weights.append(weight)
+        if self.group.size > 1:
+            measurement.merge(self.group.gather(measurement.states))
+        found = {LOSS: sum(losses) / sum(weights), **measurement.compute()}
+        return rate, {f"train/{name}": value for name, value in found.items()}
+
+    def _step(self, step: int, rate: float, measurement: Measurement) -> tuple[float, float]:
+        """One mini-batch. Gives its loss over all processes before the step, and its size over the nominal size."""
+        recipe, group, task = self.recipe, self.group, self.task
+        augment = torch_generator(self.seed, "fit", "augment", step) if recipe.augment else None
+        batch = task.batch(
+            self._timetable.where(step),
+            split=self._timetable.stream.split,
+            augment=augment,
+            device=self.device,
+            rows=slice(group.rank, None, group.size),
+        )
+        if self._timetable.resets(step):
+            self.carry = None
+        with seeded(self.seed, "fit", "network", step, group.rank):
+            outputs, auxiliary = self._forward(batch, self.carry)
+        if self._timetable.stream.carries:
+            self.carry = trees.detached(task.carry(outputs))
+        smoothing = {"smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
+        loss = task.loss(outputs, batch, **smoothing)
+        objective = loss
+        if auxiliary is not None:
+            objective = loss + recipe.auxiliary_weight * task.loss(auxiliary, batch, **smoothing)
+        if (extra := task.regularisation(outputs, batch)) is not None:
+            objective = objective + extra
+        self.optimizer.zero_grad()
+        self.scaler.scale(objective).backward()
+        with torch.no_grad():
+            measurement.update(trees.detached(outputs), batch)
+
+        size = task.size(batch)
+        (total,) = group.total([size], self.device)
+        share = size * group.size / total
+        measured = torch.tensor([loss.item() * share], dtype=torch.float64, device=self.device)
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if share != 1:  # each process's mean counts by what it is the mean of
+            for gradient in gradients:
+                gradient.mul_(share)
+        group.average([measured, *gradients])
+        loss_value, weight = measured.item(), total / self._nominal
+        if recipe.scale_rate:
+            rate *= weight
+        self.scaler.unscale_(self.optimizer)
+        norm = float(nn.utils.clip_grad_norm_(parameters, recipe.gradient_clipping or float("inf")))
+        skipped = self.scaler.is_enabled()  # with loss scaling a gradient may overflow; that step is left out
+        for what, value in (("loss", loss_value), ("gradient norm", 0.0 if skipped else norm)):
+            if value - value != 0:
+                raise Diverged(
+                    f"the {what} became {value} at step {step + 1} (epoch {self._timetable.epoch(step) + 1}, learning "
+                    f"rate {rate:g}), and the step was not kept; lower learning_rate, for instance to "
+                    f"{recipe.learning_rate / 10:g}, keep gradient_clipping above 0, or give warmup_epochs"
+                )
+        for parameters_group in self.optimizer.param_groups:
+            parameters_group["lr"] = rate
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss_value, weight
+
+    def _forward(self, batch: Any, carry: Any) -> tuple[Any, Any]:
+        """The network's outputs and, in training with an auxiliary head, the auxiliary ones, float32."""
+        task, inputs = self.task, self.task.inputs(batch, carry)
+        if self.recipe.channels_last:
+            inputs = trees.tree_map(_channels_last, inputs)
+        dtype = torch.float16 if self.recipe.precision == "fp16" else torch.bfloat16
+        automatic = torch.autocast(self.device.type, dtype, enabled=self.recipe.precision != "no")
+        advice = SHARED if self.network.training else UNEVEN
+        with automatic, enough_to_normalise(task.size(batch), advice):
+            try:
+                output: Any = self._module(inputs)
+            except RuntimeError as error:
+                given = {x.dtype for x in trees.tensors(inputs) if x.is_floating_point()} or {torch.float32}
+                kinds = {p.dtype for p in self.network.parameters() if p.is_floating_point()} - given
+                if not kinds or "type" not in str(error):
+                    raise
+                raise SpecError(
+                    f"the network has weights of {' and '.join(map(str, kinds))}, and {task.units} are "
+                    f"{' and '.join(map(str, given))}; call network.float() before it is trained (precision='bf16' is "
+                    "for a faster training)"
+                ) from error
+        outputs, auxiliary = task.with_auxiliary(output)
+        for found in (outputs, auxiliary) if auxiliary is not None else (outputs,):
+            task.check_outputs(found, batch)
+        return trees.floated(outputs), None if auxiliary is None else trees.floated(auxiliary)
+
+    def _evaluate(self, stream: Stream) -> dict[str, float]:
+        """Every metric of the network as it is."""
+        size = self.recipe.evaluation_batch_size or self.recipe.batch_size * (1 if stream.carries else 2)
+        found = evaluate(
+            lambda batch, carry: self._forward(batch, carry)[0],
+            self.task,
+            stream,
+            size,
+            group=self.group,
+            device=self.device,
+        )
+        if found[LOSS] - found[LOSS] != 0:
+            part = stream.split if stream is self._test else "held-out"
+            raise Diverged(
+                f"the loss on the {part} {self.task.units} is {found[LOSS]} after epoch {len(self.history) + 1}; lower "
+                f"learning_rate, for instance to {self.recipe.learning_rate / 10:g}"
+            )
+        return found
+
+
+def _parts(task: Task, recipe: Recipe, seed: int) -> tuple[Stream, Stream | None]:
+    """What is trained on, and what the best epoch is chosen by: a part that is held out; or else the task's own
+    validation data, if that is no part of its training data.
+    """
+    if recipe.held_out:
+        return task.parts(seed, 1 - recipe.held_out)
+    weights = task.stream("train")
+    valid = task.stream("valid") if "valid" in task.splits else None
+    return weights, None if valid is None or valid.split == weights.split else valid
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
