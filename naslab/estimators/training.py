@@ -1,4 +1,4 @@
-"""Training: build the network, fit it for some epochs, and see what it makes of images that were held out.
+"""Training: build the network, fit it for some epochs, and see what it makes of data that was held out.
 
 With few epochs, a part of the data, few channels or small images this is the low fidelity of Zela et al. 2018
 (https://arxiv.org/abs/1807.06906); how well it ranks what full training would rank is to be seen, not assumed.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -31,37 +32,39 @@ from naslab.estimators.estimator import Kept, Score, UnknownFidelity, scratch
 from naslab.quantities import Objective
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
-from naslab.tasks.image_set import ImageSet
-from naslab.tasks.order import epoch_length
+from naslab.tasks.task import check_example
 from naslab.threads import number_of_threads
 from naslab.torch_state import default_torch_state
 from naslab.trainers import Recipe, fit
 from naslab.trainers.fit import check_kinds
+from naslab.trainers.report import Report, best
 
 HELD_OUT = 0.2
-"""Part of the training images that the fitness is measured on."""
+"""Part of the training data that the fitness is measured on."""
 LAST = 5
-"""Epochs at the end whose best accuracy is a figure: the reward of Zoph & Le 2017 is made of it."""
+"""Epochs at the end whose best objective is a figure: the reward of Zoph & Le 2017 is made of it."""
 
 
 class Training:
-    """Held-out accuracy, in [0, 1], of the network that an architecture describes, in its best epoch. The test images
-    are not looked at for it.
+    """The objective of a task on held-out data, of the network that an architecture describes, in its best epoch: of
+    images the accuracy, in [0, 1]. Where less of it is better, the fitness is its negative. The test data is not looked
+    at for it.
 
-    Its figures: "parameters", "epochs" (in all), "seconds" (of this part of the training, on the clock), "train_loss"
-    (of the last epoch) and "best_valid_accuracy" (of the last five).
+    Its figures, for the objective "accuracy": "parameters", "epochs" (in all), "seconds" (of this part of the training,
+    on the clock), "train_loss" (of the last epoch), "best_valid_accuracy" (of the last five), and the other metrics of
+    the best epoch, "valid/loss", as far as they are finite.
 
     Args:
         space: builds the networks, of its own sizes.
         task: what to train on, for instance `naslab.tasks.Digits()`.
-        seed: of the weights, the images held out, their order and augmentation: the same for every candidate.
+        seed: of the weights, the data held out, its order and augmentation: the same for every candidate.
         device: as in `naslab.trainers.fit`.
         threads: CPU threads of a training; None: as torch is set.
-        data: share of the training images, those held out included.
+        data: share of the training data, what is held out included.
         channels: of the network, if not those of the space; a space without channels refuses.
-        size: side to which the images are shrunk, by averaging.
+        size: side to which images are shrunk, by averaging.
         hyperparameters: of `naslab.trainers.Recipe`, by name, for the whole training; `held_out` is a fifth if left
-            out.
+            out. A task with validation data of its own holds that out.
     """
 
     name = "training"
@@ -83,22 +86,20 @@ class Training:
         if not isinstance(space, Space):
             raise SpecError(f"expected a space, for instance nl.spaces.NASBench201.laptop(), got {space!r:.200}")
         if not 0 < (data := real("data", data)) <= 1:
-            raise SpecError(f"data is the share of the training images, above 0 and up to 1, not {data!r}")
-        check_kinds(task, None)
-        self.space, self.task = space, task
+            raise SpecError(f"data is the share of the training data, above 0 and up to 1, not {data!r}")
+        self.space, self.task = space, check_kinds(task, None)
         self._seed, self._device = whole("seed", seed), None if device is None else device_name(device)
         self._threads = None if threads is None else number_of_threads(threads)
-        self._images = max(1, round(data * len(task.train)))
         channels = None if channels is None else whole("channels", channels, 1)
         size = None if size is None else whole("size", size, 1)
         self._less: dict[str, Any] = {"data": data, "channels": channels, "size": size}
         self._builder = space if channels is None else _narrow(space, channels)
-        if size is not None and not 1 <= size <= min(task.input_shape[1:]):
-            raise SpecError(f"size={size} does not shrink images of {task.input_shape[1]} x {task.input_shape[2]}")
         self.recipe = Recipe().but(**{"held_out": HELD_OUT, **hyperparameters})
         if not self.recipe.held_out:
-            raise SpecError("held_out must be above 0: a search that chooses by test images has none left to test on")
-        epoch_length(round(self._images * (1 - self.recipe.held_out)), self.recipe.batch_size)  # refuses too large ones
+            raise SpecError("held_out must be above 0: a search that chooses by test data has none left to test on")
+        weights, _ = self._data.parts(self._seed, 1 - self.recipe.held_out)
+        weights.steps(self.recipe.batch_size, 0, self._seed, "fit")  # refuses mini-batches that are too large
+        check_example(self._data)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -140,12 +141,25 @@ class Training:
                     device=self._device,
                     threads=self._threads,
                     checkpoint=keep,
+                    test=False,
                     progress=False,
                 )
-        accuracies = [row.valid_accuracy or 0.0 for row in report.history]
-        figures = {"parameters": report.parameters, "epochs": report.epochs, "seconds": report.seconds}
-        figures["train_loss"] = report.history[-1].train_loss
-        return Score(max(accuracies), {**figures, "best_valid_accuracy": max(accuracies[-LAST:])})
+        return self._score(report)
+
+    def _score(self, report: Report) -> Score:
+        objective, direction, _ = self.objectives[0]
+        lately = best(report.history[-LAST:], objective, direction)
+        found = {
+            "parameters": report.parameters,
+            "epochs": report.epochs,
+            "seconds": report.seconds,
+            "train_loss": report.history[-1].train_loss,
+            f"best_valid_{objective}": lately.metrics[f"valid/{objective}"],
+        }
+        found |= {name: value for name, value in report.metrics.items() if name.startswith("valid/")}
+        del found[f"valid/{objective}"]
+        figures = {name: value for name, value in found.items() if math.isfinite(value)}
+        return Score(self.task.fitness_of(report.valid), figures)
 
     def _inherit(self, network: nn.Module, architecture: Architecture, parent: Architecture, path: Path) -> None:
         """Give a network the weights that a parent's training has left in a file, where they fit."""
@@ -178,11 +192,12 @@ class Training:
 
     @cached_property
     def _data(self) -> Any:
-        """The task as it is trained on. The test images, which `fit` would look at after each epoch, are left out but
-        for one.
-        """
-        task = self.task.subset(self._images if self._images < len(self.task.train) else None, 1)
-        return task if self._less["size"] is None else _shrunk(task, self._less["size"])
+        """The task as it is trained on."""
+        return self.task.reduced(self._less["data"], self._less["size"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the data as it is trained on, which follows from the task."""
+        return {name: value for name, value in self.__dict__.items() if name != "_data"}
 
     def spec(self) -> dict[str, Any]:
         return {
@@ -193,7 +208,7 @@ class Training:
             "device": self._device,
             "threads": self._threads,
             **self._less,
-            "recipe": dataclasses.asdict(self.recipe),
+            "recipe": self.recipe.to_json(),
         }
 
     def fingerprint(self) -> str:
@@ -225,18 +240,6 @@ def _narrow(space: Space, channels: int) -> Space:
             f"dataclasses.replace(space, channels=({channels}, {2 * channels}))"
         )
     return dataclasses.replace(space, channels=channels)
-
-
-def _shrunk(task: Any, size: int) -> Any:
-    """The task with images of [C, size, size], each pixel the mean of those it covers."""
-
-    def shrink(part: ImageSet) -> ImageSet:
-        images = torch.nn.functional.adaptive_avg_pool2d(part.images.float(), size)
-        if part.images.dtype == torch.uint8:
-            images = images.round().to(torch.uint8)
-        return ImageSet(images, part.labels)
-
-    return dataclasses.replace(task, train=shrink(task.train), test=shrink(task.test))
 
 
 @contextmanager

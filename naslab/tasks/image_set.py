@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from naslab.errors import DataError
@@ -56,6 +57,13 @@ class ImageSet:
     def take(self, indices: Tensor) -> ImageSet:
         """The examples at `indices`, copied."""
         return ImageSet(self.images[indices].contiguous(), self.labels[indices])
+
+    def shrunk(self, size: int) -> ImageSet:
+        """Images of [C, size, size], each pixel the mean of those it covers."""
+        images = F.adaptive_avg_pool2d(self.images.float(), size)
+        if self.images.dtype == torch.uint8:
+            images = images.round().to(torch.uint8)
+        return ImageSet(images, self.labels)
 
 
 def mean_and_std(channel: Tensor) -> tuple[float, float]:

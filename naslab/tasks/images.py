@@ -374,6 +374,17 @@ class Images(Task):
         )
 
     @default_torch_state()
+    def reduced(self, data: float = 1.0, size: int | None = None) -> Images:
+        """A share of the training images, shrunk to `size` x `size` by averaging, and a single test image."""
+        count = max(1, round(data * len(self.train)))
+        if size is not None and not 1 <= size <= min(self.input_shape[1:]):
+            raise SpecError(f"size={size} does not shrink images of {self.input_shape[1]} x {self.input_shape[2]}")
+        task = self.subset(count if count < len(self.train) else None, 1)
+        if size is None:
+            return task
+        return dataclasses.replace(task, train=task.train.shrunk(size), test=task.test.shrunk(size))
+
+    @default_torch_state()
     def subset(self, train: int | None = None, test: int | None = None, *, seed: int = 0) -> Images:
         """Fewer images, as evenly over the classes as they allow. None keeps all."""
         seed = whole("seed", seed, error=DataError)

@@ -189,6 +189,19 @@ class Task(ABC):
         """The same data, augmented in another way."""
         raise SpecError(f"the task {self.name!r} has no augmentation to change")
 
+    def reduced(self, data: float = 1.0, size: int | None = None) -> Self:
+        """The same task with less to do, for a training of low fidelity that does not look at the test data.
+
+        Args:
+            data: share of the training data, its own validation data included.
+            size: of each example, such as the side of an image; None: as it is.
+        """
+        if data != 1 or size is not None:
+            raise SpecError(
+                f"the task {self.name!r} cannot be reduced; leave data at 1.0 and size at None, not {data:g} and {size}"
+            )
+        return self
+
     # --- what follows --------------------------------------------------------------------------------
 
     @property

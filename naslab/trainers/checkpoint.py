@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,15 @@ from naslab.modes import evaluation_mode
 from naslab.randomness import seeded, torch_generator
 from naslab.tasks.task import Task
 from naslab.trainers.loop import TrainingLoop
-from naslab.trainers.recipe import Recipe
+from naslab.trainers.recipe import LATER, Recipe
 from naslab.trainers.report import Epoch
 
 FUNCTION_TOLERANCE = 1e-4
 """By how much, relative to the largest, the outputs of one function may differ between machines."""
 MOST_OUTPUTS = 4096
 """Numbers of an output that are compared; of a larger one some, evenly."""
-DEFAULTS = json.loads(json.dumps({field.name: field.default for field in dataclasses.fields(Recipe)}))
-"""Hyperparameters of a recipe that was written before there were such."""
+EARLIER = json.loads(json.dumps({field.name: field.default for field in fields(Recipe) if field.name in LATER}))
+"""What the hyperparameters were in a training that does not name them."""
 
 
 class Checkpoint:
@@ -79,7 +79,7 @@ class Checkpoint:
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to be of this training."""
         training = self.training
-        recipe = dataclasses.asdict(training.recipe)
+        recipe = training.recipe.to_json()
         if training.recipe.prolongable:
             del recipe["epochs"]
         untouched = training.recipe.drop_path is None
@@ -116,7 +116,7 @@ class Checkpoint:
         training, path = self.training, self.path
         if state.get("kind") != "fit":
             raise RunError(f"{path} is a snapshot, but not of a training; give another checkpoint")
-        self._check_identity({**DEFAULTS, **json.loads(str(state["identity"]))})
+        self._check_identity(EARLIER | json.loads(str(state["identity"])))
         if not _same_function(self._function, state):
             raise RunError(
                 f"the checkpoint {path} is of another network: it has the same modules, but they are wired in another "
@@ -175,7 +175,7 @@ class Checkpoint:
         return trees.unpacked(str(leaves.pop("structure")), leaves, self.training.device)
 
     def _check_identity(self, was: Mapping[str, Any]) -> None:
-        now, recipe = json.loads(json.dumps(self._identity())), self.training.recipe
+        now, recipe = EARLIER | json.loads(json.dumps(self._identity())), self.training.recipe
         if changed := [
             f"{name} was {was.get(name)!r}, now {now.get(name)!r}" for name in now if was.get(name) != now[name]
         ]:

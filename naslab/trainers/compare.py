@@ -22,11 +22,14 @@ from naslab.errors import SpecError, listed, plain, unknown, whole
 from naslab.immutable import Record
 from naslab.markup import printable
 from naslab.paths import path_of
+from naslab.quantities import Objective
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.statistics import agree, interval, welch_t
+from naslab.tasks.task import Task
 from naslab.torch_state import each_in_default_torch_state
 from naslab.trainers.fit import check_kinds, fit
+from naslab.trainers.loop import parts
 from naslab.trainers.processes import Group
 from naslab.trainers.recipe import Recipe
 
@@ -34,15 +37,43 @@ LARGER = 5
 """Per cent of parameters from which on a difference in size is worth a warning."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+ACCURACY = Objective("accuracy", "max", "%")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, init=False)
 class Score(Record):
-    """One architecture, trained once."""
+    """One architecture, trained once.
+
+    Args:
+        test_accuracy: the value, by the name that it has for images.
+    """
 
     group: str
     architecture: Architecture
     seed: int
-    test_accuracy: float
+    value: float
+    """The objective, as the task measures it."""
     parameters: int
+
+    def __init__(
+        self,
+        *,
+        group: str,
+        architecture: Architecture,
+        seed: int,
+        value: float = math.nan,
+        parameters: int,
+        test_accuracy: float | None = None,
+    ) -> None:
+        value = value if test_accuracy is None else test_accuracy
+        fields = {"group": group, "architecture": architecture, "seed": seed, "value": value, "parameters": parameters}
+        for name, given in fields.items():
+            object.__setattr__(self, name, given)
+
+    @property
+    def test_accuracy(self) -> float:
+        """The value, where it is an accuracy."""
+        return self.value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,7 +94,7 @@ class Welch(Record):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Comparison(Record):
-    """Test accuracies of groups of architectures, each trained alike with each seed.
+    """The objective of a task, of groups of architectures that are each trained alike with each seed.
 
     The statistics treat the *samples* of a group as independent draws. In a group of several architectures a sample
     is one architecture, at its mean over the seeds, since its seeds are not independent of each other; in a
@@ -71,17 +102,27 @@ class Comparison(Record):
     """
 
     scores: tuple[Score, ...]
+    objective: Objective = ACCURACY
+    """What the scores are."""
+    split: str = "test"
+    """The part of the data that they were measured on; "valid" where there is no other."""
+
+    @property
+    def what(self) -> str:
+        """Part of the data, objective and unit: "test accuracy, %"."""
+        held_out = "held-out" if self.split == "valid" else self.split
+        return f"{held_out} {self.objective.name}{f', {self.objective.unit}' if self.objective.unit else ''}"
 
     @property
     def groups(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(score.group for score in self.scores))
 
     def samples(self, group: str) -> list[float]:
-        """Independent test accuracies of a group."""
+        """Independent values of a group."""
         by_architecture: dict[Architecture, list[float]] = {}
         for score in self.scores:
             if score.group == group:
-                by_architecture.setdefault(score.architecture, []).append(score.test_accuracy)
+                by_architecture.setdefault(score.architecture, []).append(score.value)
         if not by_architecture:
             raise SpecError(unknown("group", group, self.groups))
         if len(by_architecture) == 1:
@@ -127,8 +168,9 @@ class Comparison(Record):
         alone = [name for name in self.groups if len({s.architecture for s in self.scores if s.group == name}) == 1]
         each = ", ".join(map(repr, alone))
         return card(
-            {name: [100 * sample for sample in self.samples(name)] for name in self.groups},
-            what="test accuracy, %",
+            {name: [self.objective.scale * sample for sample in self.samples(name)] for name in self.groups},
+            what=self.what,
+            direction=self.objective.direction,
             test="welch",
             alone=alone,
             warnings=self._sizes(),
@@ -160,16 +202,17 @@ class Comparison(Record):
         return self.card._repr_html_()
 
     def __repr__(self) -> str:
-        """A table, one line a group, accuracies in per cent; and below it what may be claimed."""
+        """A table, one line a group, shares in per cent; and below it what may be claimed."""
+        title, scale = self.what.replace(",", ""), self.objective.scale
         width = max(len("group"), *map(len, self.groups))
-        lines = [f"{'group':<{width}}  architectures  trained  test accuracy %  95 % interval  parameters"]
+        lines = [f"{'group':<{width}}  architectures  trained  {title}  95 % interval  parameters"]
         for group in self.groups:
             rows = [score for score in self.scores if score.group == group]
             low, high = self.interval(group)
-            interval = "-" if math.isnan(low) else f"{100 * low:.2f}..{100 * high:.2f}"
+            interval = "-" if math.isnan(low) else f"{scale * low:.2f}..{scale * high:.2f}"
             lines.append(
                 f"{group:<{width}}  {len({score.architecture for score in rows}):13d}  {len(rows):7d}  "
-                f"{100 * self.mean(group):15.2f}  {interval:>13}  {self.parameters(group):10,.0f}"
+                f"{scale * self.mean(group):{len(title)}.2f}  {interval:>13}  {self.parameters(group):10,.0f}"
             )
         return printable("\n".join([*lines, *self.card.claims]))
 
@@ -214,14 +257,15 @@ def comparing(
     if not checked or not all(checked.values()) or not numbers:
         raise SpecError("compare needs at least one group, one architecture in each group, and one seed")
     hyperparameters, sizes = _parted(changes, space)
-    check_kinds(task, recipe)
+    task = check_kinds(task, recipe)
     changed = (recipe if recipe is not None else Recipe()).but(**hyperparameters)
+    split = _judged_on(task, changed)
     sizes = {name: plain(size) for name, size in sizes.items()}
     if checkpoint is not None:
         checkpoint = path_of("the folder for checkpoints", checkpoint)
     Group().device(device)  # which refuses one that is not there
     options = {"recipe": changed, "device": device, "threads": threads, "progress": progress}
-    return _trained(checked, space, task, numbers, checkpoint, sizes, options)
+    return _trained(checked, space, task, split, numbers, checkpoint, sizes, options)
 
 
 @each_in_default_torch_state
@@ -229,6 +273,7 @@ def _trained(
     groups: Mapping[str, tuple[Architecture, ...]],
     space: Space,
     task: Any,
+    split: str,
     seeds: tuple[int, ...],
     checkpoint: str | os.PathLike[str] | None,
     sizes: Mapping[str, Any],
@@ -237,6 +282,8 @@ def _trained(
     """The comparison itself, of what is checked; `options` are those of `fit`."""
     trained: dict[tuple[Architecture, int], tuple[float, int]] = {}  # one in two groups is trained once
     scores: list[Score] = []
+    quantity = task.quantities[task.objective]
+    objective = Objective(task.objective, quantity.direction or "max", quantity.unit)
     for group, architectures in groups.items():
         for architecture, seed in itertools.product(dict.fromkeys(architectures), seeds):
             key = (architecture, seed)
@@ -250,12 +297,22 @@ def _trained(
                     checkpoint=None if checkpoint is None else _file(checkpoint, architecture, seed, sizes),
                     **options,
                 )
-                trained[key] = (report.test_accuracy, report.parameters)
-            accuracy, parameters = trained[key]
-            scores.append(
-                Score(group=group, architecture=architecture, seed=seed, test_accuracy=accuracy, parameters=parameters)
-            )
-            yield Comparison(tuple(scores))
+                trained[key] = (report.test if split == "test" else report.valid, report.parameters)
+            value, parameters = trained[key]
+            scores.append(Score(group=group, architecture=architecture, seed=seed, value=value, parameters=parameters))
+            yield Comparison(tuple(scores), objective, split)
+
+
+def _judged_on(task: Task, recipe: Recipe) -> str:
+    """The part of the data that trainings are compared by."""
+    if "test" in task.splits:
+        return "test"
+    if parts(task, recipe, 0)[1] is not None:
+        return "valid"
+    raise SpecError(
+        f"the task {task.name!r} has no test data, and none is held out, so that trainings cannot be compared; give "
+        "held_out=0.1, for instance"
+    )
 
 
 def _checked_groups(groups: Any, space: Space) -> dict[str, tuple[Architecture, ...]]:

@@ -79,7 +79,7 @@ class TrainingLoop:
         """What the next mini-batch of this process's columns begins with."""
         self.optimizer = recipe.make_optimizer(self.network)
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
-        weights, self._valid = _parts(task, recipe, seed)
+        weights, self._valid = parts(task, recipe, seed)
         self._test = task.stream("test") if test and "test" in task.splits else None
         self._timetable = Timetable(weights, recipe.batch_size, seed, "fit")
         self._nominal = task.nominal_size(recipe.batch_size)
@@ -260,7 +260,7 @@ class TrainingLoop:
         return found
 
 
-def _parts(task: Task, recipe: Recipe, seed: int) -> tuple[Stream, Stream | None]:
+def parts(task: Task, recipe: Recipe, seed: int) -> tuple[Stream, Stream | None]:
     """What is trained on, and what the best epoch is chosen by: a part that is held out; or else the task's own
     validation data, if that is no part of its training data.
     """

@@ -18,6 +18,9 @@ from naslab.fields import settle
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("no", "bf16", "fp16")
+LATER = ("evaluation_batch_size", "scale_rate", "betas", "nonmonotone_interval")
+"""Fields that recipes once did not have. At their defaults they are not written, so that the fingerprint of a training
+is what it was."""
 RECURRENT_WEIGHT_DECAY = {"penn_treebank": 8e-7, "wikitext2": 5e-7}
 """Of the published retraining of a recurrent cell."""
 
@@ -187,6 +190,15 @@ class Recipe:
     def prolongable(self) -> bool:
         """Whether a training of fewer epochs is the beginning of one of more."""
         return self.schedule_epochs > 0 or (self.schedule == "constant" and self.drop_path is None)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON from which `Recipe(**...)` is this one, the same as before there were the fields of `LATER`."""
+        found = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in LATER or value != field.default:
+                found[field.name] = list(value) if isinstance(value, tuple) else value
+        return found
 
     def but(self, **changes: Any) -> Recipe:
         """The same recipe with some values changed; `SpecError` names what it does not know."""

@@ -41,6 +41,7 @@ def test_the_fitness_is_the_held_out_accuracy_of_that_training(space, digits, go
     assert fitness == report.best.valid_accuracy != report.test_accuracy
     assert figures.pop("seconds") > 0
     last = {"best_valid_accuracy": fitness, "train_loss": report.history[-1].train_loss}
+    last["valid/loss"] = report.best.valid_loss
     assert figures == {"parameters": report.parameters, "epochs": 1, **last}
     assert estimator(good).fitness == fitness
     assert Training(space, digits, seed=3, **QUICK)(good).fitness != fitness

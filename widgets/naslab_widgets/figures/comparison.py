@@ -13,10 +13,10 @@ WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 720.0, 46.0, 130.0, 190.0, 14.0, 44.0
 
 
 def comparison(found: Comparison) -> Drawing:
-    """One row a group; test accuracy in per cent along the axis."""
-    groups = found.groups
-    rows = {group: [100 * value for value in found.samples(group)] for group in groups}
-    ends = {group: tuple(100 * end for end in found.interval(group)) for group in groups}
+    """One row a group; the objective along the axis, shares in per cent."""
+    groups, scale = found.groups, found.objective.scale
+    rows = {group: [scale * value for value in found.samples(group)] for group in groups}
+    ends = {group: tuple(scale * end for end in found.interval(group)) for group in groups}
     shown = [v for group in groups for v in (*rows[group], *ends[group]) if math.isfinite(v)]
     low, high, marks = ticks(min(shown), max(max(shown), min(shown) + 0.5))
     height = TOP + ROW * len(groups) + BOTTOM
@@ -32,7 +32,7 @@ def comparison(found: Comparison) -> Drawing:
     add(
         root,
         "text",
-        "test accuracy, %",
+        found.what,
         x=(LEFT + WIDTH - RIGHT) / 2,
         y=bottom + 34,
         font_size=12,
@@ -41,7 +41,7 @@ def comparison(found: Comparison) -> Drawing:
     )
     for index, group in enumerate(groups):
         y, colour = TOP + ROW * (index + 0.5), HUES[index % len(HUES)][0]
-        mean = 100 * found.mean(group)
+        mean = scale * found.mean(group)
         add(root, "text", short(group), x=LEFT - 12, y=y + 4, font_size=13, fill=INK, text_anchor="end")
         reach = ends[group]
         if all(map(math.isfinite, reach)):
