@@ -4,6 +4,7 @@ from naslab.networks.cost import Cost, cost, parameters
 from naslab.networks.darts import DartsNetwork
 from naslab.networks.darts_supernet import DartsSupernet
 from naslab.networks.genotype import DARTS_V1, DARTS_V2, Genotype
+from naslab.networks.lstm import LSTMLanguageModel
 from naslab.networks.nasbench201 import NASBench201Network, NASBench201Supernet
 from naslab.networks.recurrent_cell import Dropouts, RecurrentCellNetwork
 from naslab.networks.recurrent_genotype import RECURRENT_ENAS, RECURRENT_V1, RECURRENT_V2, RecurrentGenotype
@@ -20,6 +21,7 @@ __all__ = [
     "DartsSupernet",
     "Dropouts",
     "Genotype",
+    "LSTMLanguageModel",
     "NASBench201Network",
     "NASBench201Supernet",
     "RecurrentCellNetwork",

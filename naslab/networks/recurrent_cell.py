@@ -16,6 +16,7 @@ log-softmax; batches come first.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -117,7 +118,7 @@ def dropped(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask
 
 
-def parted(inputs: Inputs) -> tuple[Tensor, Tensor | None]:
+def parted(inputs: Any) -> tuple[Tensor, Any]:
     """Tokens [B, T] and the state that they begin with, if there is one."""
     tokens, state = inputs if isinstance(inputs, tuple) else (inputs, None)
     if tokens.dim() != 2:
