@@ -32,10 +32,10 @@ INLINE double sum_of(lanes v) {
   return sum;
 }
 
-/* exp(x) - 1, for x brought to +-40 (+-300 in double precision), beyond which sigmoid and tanh are what they are there.
+/* exp(x) - 1, for x brought to +-25 (+-200 in double precision), beyond which sigmoid and tanh are what they are there.
    x = k ln 2 + r; the sum of Taylor of exp(r) - 1 is exact to the last bits, also next to 0. */
 INLINE lanes expm1_of(lanes x) {
-  const REAL most = SINGLE ? 40 : 300, round = SINGLE ? 12582912. : 6755399441055744.;
+  const REAL most = SINGLE ? 25 : 200, round = SINGLE ? 12582912. : 6755399441055744.;
   const REAL ln2_high = SINGLE ? 0.693145751953125 : 0.6931471803691238;
   const REAL ln2_low = SINGLE ? 1.42860682030941723e-6 : 1.9082149292705877e-10;
   const lanes zeros = {0};
@@ -53,22 +53,25 @@ INLINE lanes expm1_of(lanes x) {
   return two_to_k * sum + (two_to_k - 1);
 }
 INLINE lanes sigmoid(lanes x) { return 1 / (2 + expm1_of(-x)); }
-/* tanh and sigmoid, of one exponential */
+/* tanh and sigmoid, of one exponential and one division */
 INLINE void squashed(lanes x, lanes *tanh, lanes *sigmoid) {
-  const lanes m = expm1_of(-x), product = m * (2 + m);
-  *tanh = -product / (2 + product), *sigmoid = 1 / (2 + m);
+  const lanes m = expm1_of(-x), below = 2 + m, product = m * below, inverse = 1 / (below * (2 + product));
+  *tanh = -product * below * inverse, *sigmoid = (2 + product) * inverse;
 }
 
-/* y [B, H]; `times` [B, H] y * mask, if there is a mask; mean, variance (as running statistics want it) and inverse
-   deviation [H]. `smooth[k]`: whether tanh or sigmoid is among the functions of state k. */
-void node(n first, n end, n B, n H, n K, n norm, double epsilon, const n *source, const n *smooth, const REAL *S,
-          const REAL *U, const double *p, const REAL *mask, REAL *mean, REAL *variance, REAL *inverse, REAL *y,
-          REAL *times) {
+/* State `number` of `states` [S, B, H], and times the mask of `masked`, if there is a mask; statistics [3, H]: mean, variance
+   (as running statistics want it) and inverse deviation. `smooth[k]`: whether tanh or sigmoid is among the functions of
+   source k, a state of `read`. */
+void node(n first, n end, n B, n H, n K, n norm, double epsilon, n number, const n *source, const n *smooth,
+          const REAL *read, const REAL *U, const double *p, const REAL *mask, REAL *statistics, REAL *states,
+          REAL *masked) {
+  REAL *mean = statistics, *variance = mean + H, *inverse = variance + H;
+  REAL *y = states + number * B * H, *times = masked + number * B * H;
   for (n b = 0; b < B; b++) {
     REAL *row = y + b * H;
     memset(row + first, 0, (end - first) * sizeof(REAL));
     for (n k = 0; k < K; k++) {
-      const REAL *s = S + (source[k] * B + b) * H, *c = U + (k * B + b) * 2 * H, *h = c + H;
+      const REAL *s = read + (source[k] * B + b) * H, *c = U + (k * B + b) * 2 * H, *h = c + H;
       const REAL p0 = p[4 * k], p1 = p[4 * k + 1], p2 = p[4 * k + 2], p3 = p[4 * k + 3], all = p0 + p1 + p2 + p3;
       if (smooth[k])
         FOR_COLUMNS {
@@ -101,12 +104,14 @@ void node(n first, n end, n B, n H, n K, n norm, double epsilon, const n *source
     for (n b = 0; b < B; b++) FOR_COLUMNS put(times + b * H + w, at(y + b * H + w) * at(mask + b * H + w));
 }
 
-/* From the gradients G of y and M of y * mask: dU [K, B, 2, H]; what goes back to the states beside the product, added
-   to the gradients dS of s_k, [S, B, H]; and if `sums`, total [K, 5], the sums of g (1 - c) s and g c f(h) for the four
-   f, g the gradient of v. G is written over; `room` [2, H]. */
-void node_gradient(n first, n end, n B, n H, n K, n norm, n sums, const n *source, const n *smooth, const REAL *S,
-                   const REAL *U, const double *p, const REAL *mask, const REAL *inverse, const REAL *y, REAL *G,
-                   const REAL *M, REAL *dS, REAL *dU, REAL *room, double *total) {
+/* From the gradients of state `number`, G [S, B, H], and of that times the mask, M [S, B, H]: dU [K, B, 2, H]; what goes
+   back to what was read beside the products, added to `back` [S, B, H]; and if `sums`, total [K, 5], the sums of
+   g (1 - c) s and g c f(h) for the four f, where g is the gradient of v. G is written over; room [2, H]. */
+void node_gradient(n first, n end, n B, n H, n K, n norm, n sums, n number, const n *source, const n *smooth,
+                   const REAL *read, const REAL *U, const double *p, const REAL *mask, const REAL *statistics,
+                   const REAL *states, REAL *G, const REAL *M, REAL *back, REAL *dU, REAL *room, double *total) {
+  const REAL *y = states + number * B * H, *inverse = statistics + 2 * H;
+  G += number * B * H, M += number * B * H;
   REAL *of_mean = room, *of_deviation = room + H;
   for (n w = first; w < end; w++) of_mean[w] = of_deviation[w] = 0;
   for (n b = 0; b < B; b++) FOR_COLUMNS {
@@ -125,8 +130,8 @@ void node_gradient(n first, n end, n B, n H, n K, n norm, n sums, const n *sourc
     }
     for (n k = 0; k < K; k++) {
       const n i = (source[k] * B + b) * H, j = (k * B + b) * 2 * H;
-      const REAL *s = S + i, *c = U + j, *h = c + H, *above = G + b * H;
-      REAL *ds = dS + i, *dc = dU + j, *dh = dc + H;
+      const REAL *s = read + i, *c = U + j, *h = c + H, *above = G + b * H;
+      REAL *ds = back + i, *dc = dU + j, *dh = dc + H;
       const REAL p0 = p[4 * k], p1 = p[4 * k + 1], p2 = p[4 * k + 2], p3 = p[4 * k + 3], all = p0 + p1 + p2 + p3;
       const lanes zeros = {0};
       lanes by_s = {0}, by_tanh = {0}, by_relu = {0}, by_sigmoid = {0}, by_x = {0};
@@ -159,12 +164,12 @@ void node_gradient(n first, n end, n B, n H, n K, n norm, n sums, const n *sourc
   }
 }
 
-/* The mean of so many states, and that times the mask, if there is one */
-void output(n first, n end, n B, n H, n K, const n *source, const REAL *S, const REAL *mask, REAL *y, REAL *times) {
+/* y [B, H], the mean of K states, and `times`, that times the mask, if there is one */
+void output(n first, n end, n B, n H, n K, const n *source, const REAL *states, const REAL *mask, REAL *y, REAL *times) {
   const REAL share = (REAL)1 / K;
   for (n b = 0; b < B; b++) FOR_COLUMNS {
     lanes sum = {0};
-    for (n k = 0; k < K; k++) sum += at(S + (source[k] * B + b) * H + w);
+    for (n k = 0; k < K; k++) sum += at(states + (source[k] * B + b) * H + w);
     put(y + b * H + w, sum * share);
     if (mask) put(times + b * H + w, sum * share * at(mask + b * H + w));
   }

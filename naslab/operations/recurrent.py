@@ -19,6 +19,7 @@ must be differentiable itself, as in exact second order, `unrolled` goes back th
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -29,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from naslab.operations.kernels import REALS, Kernel, in_parts, kernel
+from naslab.operations.kernels import REALS, in_parts, kernel
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
@@ -260,8 +261,9 @@ class _Unrolled(Function):
         make = _Compiled if compiled else _Chunk
         ctx.chunk = chunk = make(wiring, statistics, projected, state, first, nodes, weights, mask)
         chunk.forward()
-        ctx.mark_non_differentiable(chunk.mean, chunk.variance)
-        return chunk.outputs[1:], chunk.mean, chunk.variance
+        mean, variance, _ = chunk.of_states.unbind(dim=2)
+        ctx.mark_non_differentiable(mean, variance)
+        return chunk.outputs[1:], mean, variance
 
     @staticmethod
     def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
@@ -294,81 +296,105 @@ class _Chunk:
         weights: Tensor,
         mask: Tensor | None,
     ) -> None:
-        steps, batch, hidden = projected.shape[0], *state.shape
+        steps, (self.batch, self.hidden) = len(projected), state.shape
         self.wiring, self.statistics = wiring, statistics
         self.first, self.nodes, self.mask = first.contiguous(), nodes.contiguous(), mask
         self.used = wiring.mask(weights)
         self.weights = weights * self.used
-        new = state.new_empty
-        self.outputs = new(steps + 1, batch, hidden)
+        self.new = partial(torch.empty, dtype=state.dtype, device=state.device)
+        self.outputs = self.new(steps + 1, self.batch, self.hidden)
         self.outputs[0] = state
-        self.states = new(steps, wiring.states, batch, hidden)
-        self.masked_outputs, self.masked_states = self.outputs, self.states
+        self.masked_outputs = self.outputs
         if mask is not None:
-            self.masked_outputs, self.masked_states = torch.empty_like(self.outputs), torch.empty_like(self.states)
+            self.masked_outputs = torch.empty_like(self.outputs)
             torch.mul(state, mask, out=self.masked_outputs[0])
-        self.of_first = projected.clone(memory_format=torch.contiguous_format).unsqueeze(1)  # [T, 1, B, 2 H]
-        self.of_nodes = [new(steps, len(sources), batch, 2 * hidden) for sources in wiring.sources]
-        """For each node [T, K, B, 2 H]: gates and candidates of what it reads."""
-        self.mean, self.variance, self.inverse = new(3, steps, wiring.states, hidden).zero_().unbind()
+        self.products: list[list[Tensor]] = []
+        """For each step and state [K B, 2 H]: gates and candidates of the K states that it reads."""
+        self.states: list[Tensor] = []
+        """For each step [S, B, H]."""
+        self.masked: list[Tensor] = []
+        """The same times the mask."""
+        self.of_states = self.new(steps, wiring.states, 3, self.hidden).zero_()
+        """Mean, unbiased variance and inverse deviation of each state at each step."""
         if statistics.kind == GIVEN:
             assert statistics.mean is not None
             assert statistics.variance is not None
-            self.mean[:], self.inverse[:] = statistics.mean, (statistics.variance + statistics.epsilon).rsqrt()
-        self.saved: dict[tuple[int, int], tuple[Tensor, Tensor, dict[str, Tensor]]] = {}
-        """(step, state) -> what it read, gates, and name -> values of the functions, where PyTorch computed them."""
+            self.of_states[:, :, 0] = statistics.mean
+            self.of_states[:, :, 2] = (statistics.variance + statistics.epsilon).rsqrt()
+        self.projected = projected
+        self.begin()
 
     def forward(self) -> None:
         """Compute the outputs."""
-        hidden = self.outputs.shape[2]
-        for step, (states, masked, of_first) in enumerate(
-            zip(self.states, self.masked_states, self.of_first, strict=True)
-        ):
-            torch.addmm(of_first[0], self.masked_outputs[step], self.first, out=of_first[0])
-            self.node(step, 0, self.outputs[step : step + 1], of_first)
-            for number, (matrix, of_node, runs) in enumerate(
-                zip(self.nodes, self.of_nodes, self.wiring.runs, strict=True)
-            ):
-                results = of_node[step]
-                for position, begin, end in runs:
-                    result = results[position : position + end - begin].view(-1, 2 * hidden)
-                    torch.mm(masked[begin:end].view(-1, hidden), matrix, out=result)
-                self.node(step, number + 1, states, results)
+        shape = self.wiring.states, self.batch, self.hidden
+        matrices = self.nodes.unbind()
+        for step, projected in enumerate(self.projected):
+            # many small tensors: one large one would be new memory each time, which the system must clear
+            states = self.new(shape)
+            masked = states if self.mask is None else self.new(shape)
+            products = [torch.addmm(projected, self.masked_outputs[step], self.first)]
+            self.states.append(states)
+            self.masked.append(masked)
+            self.products.append(products)
+            self.node(step, 0, self.outputs[step : step + 1], products[0])
+            read = masked.view(-1, self.hidden)
+            for number, (matrix, runs) in enumerate(zip(matrices, self.wiring.runs, strict=True), start=1):
+                if len(runs) == 1:
+                    products.append(torch.mm(self._rows(read, *runs[0][1:]), matrix))
+                else:
+                    products.append(self.new(len(self.wiring.sources[number - 1]) * self.batch, 2 * self.hidden))
+                    for position, begin, end in runs:
+                        result = self._rows(products[-1], position, position + end - begin)
+                        torch.mm(self._rows(read, begin, end), matrix, out=result)
+                self.node(step, number, states, products[-1])
             self.output(step)
+        self.finish()
+
+    def _rows(self, x: Tensor, begin: int, end: int) -> Tensor:
+        """Those of the states from `begin` to `end` in x [S B, ...]."""
+        return x[begin * self.batch : end * self.batch]
 
     def backward(self, above: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
         """The gradients of projected, state, first, nodes and weights, as far as they are needed, from those of the
         outputs [T, B, H]."""
-        steps, batch, hidden = above.shape
         _, _, of_first, of_nodes, of_weights = needed
-        share = 1 / len(self.wiring.output)
-        projected = torch.empty_like(self.of_first)
+        states = self.wiring.states
+        shares = self.new(states, 1, 1).zero_()
+        shares[[*self.wiring.output]] = 1 / len(self.wiring.output)
+        projected = self.new(len(above), self.batch, 2 * self.hidden)
         nodes = torch.zeros_like(self.nodes) if of_nodes else None
         self.begin_backward(of_weights)
-        rooms = [torch.empty_like(of_node[0]) for of_node in self.of_nodes]
-        direct, through = above.new_empty(2, self.wiring.states, batch, hidden).unbind()
+        direct, through = self.new(states, self.batch, self.hidden), self.new(states * self.batch, self.hidden)
+        rooms = [self.new(len(sources) * self.batch, 2 * self.hidden) for sources in self.wiring.sources]
+        into = [  # for each node, of each run: the gradient of its products, of what was multiplied, and the matrices
+            [
+                (self._rows(room, position, position + end - begin), self._rows(through, begin, end), begin, end)
+                for position, begin, end in runs
+            ]
+            for room, runs in zip(rooms, self.wiring.runs, strict=True)
+        ]
+        turned = [matrix.t() for matrix in self.nodes.unbind()]
+        of_matrices = [None] * len(rooms) if nodes is None else nodes.unbind()
         carried = torch.zeros_like(above[0])
-        for step in reversed(range(steps)):
-            direct.zero_()
+        for step in reversed(range(len(above))):
+            torch.mul(above[step] + carried, shares, out=direct)
             through.zero_()
-            of_output = (above[step] + carried).mul_(share)
-            for number in self.wiring.output:
-                direct[number] = of_output
-            states, masked = self.states[step], self.masked_states[step]
-            for number in reversed(range(len(self.nodes))):
-                room = rooms[number]
-                self.node_gradient(step, number + 1, states, self.of_nodes[number][step], direct, through, direct, room)
-                for position, begin, end in self.wiring.runs[number]:
-                    gradient = room[position : position + end - begin].view(-1, 2 * hidden)
-                    through[begin:end].view(-1, hidden).addmm_(gradient, self.nodes[number].t())
-                    if nodes is not None:
-                        nodes[number].addmm_(masked[begin:end].view(-1, hidden).t(), gradient)
-            before = torch.zeros_like(direct[:1])
-            read = self.outputs[step : step + 1]
-            self.node_gradient(step, 0, read, self.of_first[step], direct, through, before, projected[step])
-            back = projected[step, 0] @ self.first.t()
-            carried = before[0] + (back if self.mask is None else back.mul_(self.mask))
-        projected = projected.squeeze(1)
+            states, products = self.states[step], self.products[step]
+            read = self.masked[step].view(-1, self.hidden)
+            for number in reversed(range(len(rooms))):
+                self.node_gradient(
+                    step, number + 1, states, products[number + 1], direct, through, direct, rooms[number]
+                )
+                of_matrix = of_matrices[number]
+                for gradient, of_read, begin, end in into[number]:
+                    of_read.addmm_(gradient, turned[number])
+                    if of_matrix is not None:
+                        of_matrix.addmm_(self._rows(read, begin, end).t(), gradient)
+            before = torch.zeros_like(carried)
+            room = projected[step]
+            self.node_gradient(step, 0, self.outputs[step : step + 1], products[0], direct, through, before[None], room)
+            back = room @ self.first.t()
+            carried = before + back if self.mask is None else torch.addcmul(before, back, self.mask)
         first = None
         if of_first:
             first = self.masked_outputs[:-1].flatten(0, 1).t() @ projected.flatten(0, 1)
@@ -383,35 +409,57 @@ class _Chunk:
 
     # --- elementwise -----------------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Before the first step."""
+        self.saved: dict[tuple[int, int], tuple[Tensor, Tensor, list[Tensor]]] = {}
+        """(step, state) -> what it read, gates, and the values of the functions."""
+        self.before: dict[tuple[int, int], Tensor] = {}
+        """(step, state) -> the state before it was normalised."""
+        self.factors = []
+        """Of each state: the sources, the functions that any of them takes, the weights [K, 1, 1] of each, and their sum
+        over the functions."""
+        for number in range(self.wiring.states):
+            sources, used, weights = self._edges(number)
+            names = {column: name for column, name in enumerate(ACTIVATIONS) if any(edge[column] for edge in used)}
+            factors = [weights[:, column, None, None] for column in names]
+            self.factors.append((sources, list(names.values()), factors, weights.sum(dim=1)[:, None, None]))
+
+    def finish(self) -> None:
+        """After the last step."""
+        if self.statistics.kind == BATCH:  # PyTorch gives the inverse deviation alone
+            variance = self.of_states[:, :, 2].pow(-2) - self.statistics.epsilon
+            self.of_states[:, :, 1] = variance * (self.batch / (self.batch - 1))
+
     def node(self, step: int, number: int, read: Tensor, products: Tensor) -> None:
         """Compute a state [B, H] and what is saved of it.
 
         Args:
             read: [S, B, H], of which the sources are numbers.
-            products: [K, B, 2 H].
+            products: [K B, 2 H].
         """
-        sources, used, weights = self._edges(number)
+        sources, names, factors, share = self.factors[number]
         y = torch.zeros_like(self.outputs[0])
         if sources:
             s = read[sources[0] : sources[-1] + 1] if len(sources) == sources[-1] + 1 - sources[0] else read[[*sources]]
-            gates, candidates = products.chunk(2, dim=-1)
+            gates, candidates = products.view(-1, self.batch, 2 * self.hidden).chunk(2, dim=-1)
             gates = gates.sigmoid()
-            results = {f: ACTIVATIONS[f](candidates) for c, f in enumerate(ACTIVATIONS) if any(u[c] for u in used)}
-            columns = [c for c, f in enumerate(ACTIVATIONS) if f in results]
+            old = share * s
+            new, results = old.neg(), []
+            for name, factor in zip(names, factors, strict=True):
+                results.append(ACTIVATIONS[name](candidates))
+                new.addcmul_(results[-1], factor)
             self.saved[step, number] = s, gates, results
-            factors = weights[:, :, None, None]
-            old = factors.sum(dim=1) * s
-            new = sum((factors[:, c] * f for c, f in zip(columns, results.values(), strict=True)), start=-old)
             y = torch.addcmul(old, gates, new).sum(dim=0)
+        of_state = self.of_states[step, number]
         if self.statistics.kind == BATCH:
-            variance, mean = torch.var_mean(y, dim=0, correction=0)
-            self.mean[step, number], self.variance[step, number] = mean, variance * (len(y) / (len(y) - 1))
-            self.inverse[step, number] = (variance + self.statistics.epsilon).rsqrt()
-        if self.statistics.kind != NONE:
-            y = (y - self.mean[step, number]) * self.inverse[step, number]
-        self.states[step, number] = y
+            self.before[step, number] = y
+            y, mean, inverse = torch.native_batch_norm(y, None, None, None, None, True, 0.0, self.statistics.epsilon)
+            of_state[0], of_state[2] = mean, inverse
+        elif self.statistics.kind == GIVEN:
+            y = (y - of_state[0]) * of_state[2]
+        self.states[step][number] = y
         if self.mask is not None:
-            torch.mul(y, self.mask, out=self.masked_states[step, number])
+            torch.mul(y, self.mask, out=self.masked[step][number])
 
     def output(self, step: int) -> None:
         """Compute the output [B, H] of a step."""
@@ -444,41 +492,40 @@ class _Chunk:
 
         Args:
             read: [S, B, H], of which the sources are numbers.
-            products: [K, B, 2 H].
-            direct: [N + 1, B, H], the gradients of the states themselves.
-            through: [N + 1, B, H], the gradients of what the products of matrices read.
+            products: [K B, 2 H].
+            direct: [S, B, H], the gradients of the states themselves.
+            through: [S B, H], the gradients of what the products of matrices read.
             back: [S, B, H], to which the gradient of what was read is added, but for that by the products.
-            room: [K, B, 2 H], for the gradient of the products.
+            room: [K B, 2 H], for the gradient of the products.
         """
-        sources, _, weights = self._edges(number)
+        sources, names, factors, share = self.factors[number]
         if not sources:
             return
-        g = direct[number] + (through[number] if self.mask is None else through[number] * self.mask)
+        g = through.view_as(direct)[number]
+        g = direct[number] + g if self.mask is None else torch.addcmul(direct[number], g, self.mask)
+        mean, _, inverse = self.of_states[step, number]
         if self.statistics.kind == BATCH:
-            y = self.states[step, number]
-            g = g - g.mean(dim=0) - y * (g * y).mean(dim=0)
-        if self.statistics.kind != NONE:
-            g = g * self.inverse[step, number]
+            about = mean, inverse, True, self.statistics.epsilon, [True, False, False]
+            y = self.before[step, number]
+            g, _, _ = torch.ops.aten.native_batch_norm_backward(g, y, None, None, None, *about)
+        elif self.statistics.kind == GIVEN:
+            g = g * inverse
         s, gates, results = self.saved[step, number]
-        candidates = products.chunk(2, dim=-1)[1]
+        shape = len(sources), self.batch, 2 * self.hidden
+        candidates = products.view(shape).chunk(2, dim=-1)[1]
         passed = gates * g
         kept = g - passed
-        factors = weights[:, :, None, None]
-        share = factors.sum(dim=1)
         new, slope = -share * s, torch.zeros_like(s)
-        for column, (name, _) in enumerate(ACTIVATIONS.items()):
-            if name not in results:
-                continue
-            f, factor = results[name], factors[:, column]
+        for name, factor, f in zip(names, factors, results, strict=True):
             new.addcmul_(f, factor)
             slope.addcmul_(_slope(name, candidates, f), factor)
             if self.of_weights and number:
                 total = (kept * s).sum(dim=(1, 2)) + (passed * f).sum(dim=(1, 2))
-                self.totals[self.wiring.rows[number - 1], column] += total
-        of_gates, of_candidates = room.chunk(2, dim=-1)
+                self.totals[self.wiring.rows[number - 1], [*ACTIVATIONS].index(name)] += total
+        of_gates, of_candidates = room.view(shape).chunk(2, dim=-1)
         torch.mul(new.mul_(kept), gates, out=of_gates)
         torch.mul(passed, slope, out=of_candidates)
-        kept = kept * share
+        kept.mul_(share)
         for position, source in enumerate(sources):
             back[source] += kept[position]
 
@@ -489,59 +536,80 @@ def _slope(name: str, x: Tensor, f: Tensor) -> Tensor:
         return 1 - f * f
     if name == "relu":
         return (x > 0).to(x)
-    return f - f * f if name == "sigmoid" else torch.ones_like(x)
+    return torch.addcmul(f, f, f, value=-1) if name == "sigmoid" else torch.ones_like(x)
+
+
+_WHOLE, _REAL, _POINTER = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
 
 class _Compiled(_Chunk):
     """The same with the elementwise part in one pass (`recurrent.c`)."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        run = Kernel("recurrent", self.outputs.shape[2], self.outputs.dtype)
-        self.run_node, self.run_gradient, self.run_output = run.node, run.node_gradient, run.output
-        self.mask_or_not = self.outputs.new_empty(0) if self.mask is None else self.mask.contiguous()
-        self.edges = [self._as_numbers(number) for number in range(self.wiring.states)]
+    def begin(self) -> None:
+        """See `_Chunk`."""
+        library = kernel("recurrent", LANES, self.outputs.dtype)
+        assert library is not None
+        # with the types of arguments told once, a call takes no more than a few microseconds
+        self.run_node, self.run_gradient, self.run_output = library.node, library.node_gradient, library.output
+        self.run_node.argtypes = [*[_WHOLE] * 6, _REAL, _WHOLE, *[_POINTER] * 9]
+        self.run_gradient.argtypes = [*[_WHOLE] * 8, *[_POINTER] * 14]
+        self.run_output.argtypes = [*[_WHOLE] * 5, *[_POINTER] * 5]
+        for run in (self.run_node, self.run_gradient, self.run_output):
+            run.restype = None
+        self.mask = None if self.mask is None else self.mask.contiguous()
+        self.at_mask = None if self.mask is None else self.mask.data_ptr()
+        self.numbers = [self._as_numbers(number) for number in range(self.wiring.states)]
+        self.edges = [(len(sources), *(x.data_ptr() for x in (sources, *rest))) for sources, *rest in self.numbers]
+        """Of each state: how many sources, and the addresses of their numbers, of whether they need an exponential, and
+        of their weights."""
         self.output_states = torch.tensor(self.wiring.output)
 
-    def _as_numbers(self, number: int) -> tuple[int, Tensor, Tensor, Tensor]:
-        """Of a state: how many sources, which, whether they need an exponential, and their weights in double."""
+    def finish(self) -> None:
+        """See `_Chunk`."""
+
+    def _as_numbers(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
         sources, used, weights = self._edges(number)
         smooth = [any(u and f in SMOOTH for u, f in zip(edge, ACTIVATIONS, strict=True)) for edge in used]
-        return len(sources), torch.tensor(sources), torch.tensor(smooth).long(), weights.double().contiguous()
+        return torch.tensor(sources), torch.tensor(smooth).long(), weights.double().contiguous()
 
     def _in_parts(self, many: int, run: Callable[[int, int, int], None]) -> None:
         """`run(part, first column, end)`; the work is `many` times B times the columns."""
-        _, batch, hidden = self.outputs.shape
-        in_parts(hidden // LANES, many * batch * LANES, lambda part, i, j: run(part, i * LANES, j * LANES))
+        if torch.get_num_threads() == 1:
+            run(0, 0, self.hidden)
+            return
+        blocks = self.hidden // LANES
+        in_parts(blocks, many * self.batch * LANES, lambda part, i, j: run(part, i * LANES, j * LANES))
+
+    def _address(self, x: Tensor, number: int) -> int:
+        """Of x[number], contiguous."""
+        return x.data_ptr() + number * x.stride(0) * x.element_size()
 
     def node(self, step: int, number: int, read: Tensor, products: Tensor) -> None:
         """See `_Chunk`."""
         many, sources, smooth, weights = self.edges[number]
-        _, batch, hidden = self.outputs.shape
-        statistics = self.statistics.kind, self.statistics.epsilon
-        found = self.mean[step, number], self.variance[step, number], self.inverse[step, number]
-        states = self.states[step, number], self.masked_states[step, number]
-        about = batch, hidden, many, *statistics, sources, smooth, read, products, weights, self.mask_or_not
-        self._in_parts(many, lambda _, i, j: self.run_node(i, j, *about, *found, *states))
+        about = self.batch, self.hidden, many, self.statistics.kind, self.statistics.epsilon, number, sources, smooth
+        given = read.data_ptr(), products.data_ptr(), weights, self.at_mask
+        statistics = self._address(self.of_states, step) + number * 3 * self.hidden * self.of_states.element_size()
+        found = statistics, self.states[step].data_ptr(), self.masked[step].data_ptr()
+        self._in_parts(many, lambda _, i, j: self.run_node(i, j, *about, *given, *found))
 
     def output(self, step: int) -> None:
         """See `_Chunk`."""
-        _, batch, hidden = self.outputs.shape
-        outputs = self.outputs[step + 1], self.masked_outputs[step + 1]
-        about = batch, hidden, len(self.output_states), self.output_states, self.states[step], self.mask_or_not
-        self._in_parts(1, lambda _, i, j: self.run_output(i, j, *about, *outputs))
+        about = self.batch, self.hidden, len(self.output_states), self.output_states.data_ptr()
+        given = self.states[step].data_ptr(), self.at_mask
+        found = self._address(self.outputs, step + 1), self._address(self.masked_outputs, step + 1)
+        self._in_parts(1, lambda _, i, j: self.run_output(i, j, *about, *given, *found))
 
     def begin_backward(self, of_weights: bool) -> None:
         """See `_Chunk`."""
         self.of_weights = of_weights
         self.sums = torch.zeros(self.wiring.states, torch.get_num_threads(), self.wiring.states, 5, dtype=torch.float64)
-        self.two_rows = self.outputs.new_empty(2, self.outputs.shape[2])
+        self.two_rows = self.new(2, self.hidden)
 
     def weight_gradient(self) -> Tensor:
         """See `_Chunk`."""
         sums = self.sums.sum(dim=1)
-        rows = [sums[number, :many] for number, (many, *_) in enumerate(self.edges)][1:]
-        of_edges = torch.cat(rows)
+        of_edges = torch.cat([sums[number, :many] for number, (many, *_) in enumerate(self.edges)][1:])
         return (of_edges[:, 1:] + of_edges[:, :1]).to(self.weights) * self.used
 
     def node_gradient(
@@ -557,10 +625,12 @@ class _Compiled(_Chunk):
     ) -> None:
         """See `_Chunk`."""
         many, sources, smooth, weights = self.edges[number]
-        _, batch, hidden = self.outputs.shape
-        about = batch, hidden, many, self.statistics.kind, int(self.of_weights and number > 0)
-        edges = sources, smooth, read, products, weights, self.mask_or_not
-        own = self.inverse[step, number], self.states[step, number], direct[number], through[number]
+        of_weights = int(self.of_weights and number > 0)
+        about = self.batch, self.hidden, many, self.statistics.kind, of_weights, number, sources, smooth
+        statistics = self._address(self.of_states, step) + number * 3 * self.hidden * self.of_states.element_size()
+        given = read.data_ptr(), products.data_ptr(), weights, self.at_mask, statistics, self.states[step].data_ptr()
+        found = (*(x.data_ptr() for x in (direct, through, back, room, self.two_rows)),)
         sums = self.sums[number]
-        given = *about, *edges, *own, back, room, self.two_rows
-        self._in_parts(many, lambda part, i, j: self.run_gradient(i, j, *given, sums[part]))
+        self._in_parts(
+            many, lambda part, i, j: self.run_gradient(i, j, *about, *given, *found, self._address(sums, part))
+        )
