@@ -416,8 +416,8 @@ class _Chunk:
         self.before: dict[tuple[int, int], Tensor] = {}
         """(step, state) -> the state before it was normalised."""
         self.factors = []
-        """Of each state: the sources, the functions that any of them takes, the weights [K, 1, 1] of each, and their sum
-        over the functions."""
+        """Of each state: the sources, the functions that any of them takes, the weights [K, 1, 1] of each, and the sum
+        of those."""
         for number in range(self.wiring.states):
             sources, used, weights = self._edges(number)
             names = {column: name for column, name in enumerate(ACTIVATIONS) if any(edge[column] for edge in used)}
@@ -516,11 +516,12 @@ class _Chunk:
         passed = gates * g
         kept = g - passed
         new, slope = -share * s, torch.zeros_like(s)
+        of_s = (kept * s).sum(dim=(1, 2)) if self.of_weights and number > 0 else None
         for name, factor, f in zip(names, factors, results, strict=True):
             new.addcmul_(f, factor)
             slope.addcmul_(_slope(name, candidates, f), factor)
-            if self.of_weights and number:
-                total = (kept * s).sum(dim=(1, 2)) + (passed * f).sum(dim=(1, 2))
+            if of_s is not None:
+                total = of_s + (passed * f).sum(dim=(1, 2))
                 self.totals[self.wiring.rows[number - 1], [*ACTIVATIONS].index(name)] += total
         of_gates, of_candidates = room.view(shape).chunk(2, dim=-1)
         torch.mul(new.mul_(kept), gates, out=of_gates)

@@ -1,6 +1,8 @@
 """The recurrent cell of DARTS, in every way of computing it, against an edge by edge reference of its own."""
 
+import importlib.util
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from naslab.operations import kernels
 from naslab.operations.tricks import Tricks
 from naslab.randomness import seeded, torch_generator
 
+ROOT = Path(__file__).parents[2]
 WORDS, HIDDEN, BATCH, STEPS, NODES = 7, 6, 5, 4, 3
 RATES = Dropouts(0.4, 0.3, 0.25, 0.2, 0.3)
 WITHOUT = Dropouts(0, 0, 0, 0, 0)
@@ -150,6 +153,24 @@ def test_the_supernet_is_the_published_mixture(tricks, operations, training):
         assert_close(network.norm.running_mean, expected[3][0], rtol=1e-12, atol=1e-14)
         assert_close(network.norm.running_var, expected[3][1], rtol=1e-12, atol=1e-14)
         assert network.norm.num_batches_tracked == STEPS * (NODES + 1)
+
+
+def test_the_published_code_written_plainly_gives_the_same():
+    """That which `benchmarks/recurrent.py` measures against."""
+    spec = importlib.util.spec_from_file_location("plain_recurrent", ROOT / "benchmarks" / "recurrent.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network, (tokens, state), matrix = supernet(rates=WITHOUT), inputs(), softmax()
+    plain = module.PlainRecurrentSupernet(WORDS, HIDDEN, NODES, (0, 0, 0, 0)).double()
+    with torch.no_grad():
+        plain.encoder.weight.copy_(network.embedding)
+        plain.first.copy_(network.first)
+        for one, other in zip(plain.nodes, network.nodes, strict=True):
+            one.copy_(other)
+    outputs, (log_probabilities, raw) = network((tokens, state), {PART: matrix}), plain(tokens.t(), state, matrix)
+    assert_close(outputs.logits.log_softmax(-1), log_probabilities.transpose(0, 1), rtol=1e-12, atol=1e-12)
+    assert_close(outputs.raw, raw.transpose(0, 1), rtol=1e-12, atol=1e-12)
+    assert_close(network.norm.running_mean, plain.norm.running_mean, rtol=1e-12, atol=1e-12)
 
 
 @ways
