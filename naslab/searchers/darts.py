@@ -8,25 +8,26 @@
     derive: on each edge the strongest operation, on each node the two strongest edges
 
 A plain version of this loop: `naslab.reference.darts`. Here a step calls these functions of
-`naslab.searchers.gradient`, in this order:
+`naslab.searchers.gradient` and `naslab.searchers.feed`, in this order:
 
-    Composed.advance                   one step, of which its event tells
-      Images.batch                     a mini-batch of each half of the training data
+    Composed.advance                   one step; returns its event
+      Feed.take                        a mini-batch of each half of the training data:
+        Feed.batch                     made by the task, which one by the order of the epoch
       Composed._alpha_step             1. the architecture
         Bilevel.gradients              gradient of the alphas: of the loss below (order 1), or
-          unrolled_gradients           order 2: of that loss at w', corrected
+          unrolled_gradients           order 2: of that loss at w', and a correction
             Composed._draw             weights of the operations:
               Everything.draw          softmax of the alphas
             Composed._forward          outputs of the supernet with these weights
             Composed._objective        loss of the outputs
             InnerStep.move             order 2: w', the weights one step of SGD later
             finite_difference_product  order 2: the correction, from the losses at w + e v and w - e v
-        Composed._discretisation_gap   what the loss would lose by deriving now
+        Composed._discretisation_gap   loss of the derived architecture less that of the mixture
         Optimisers.move_alphas         step of Adam
       Composed._weight_step            2. the weights
         Composed._draw                 weights of the operations, by the new alphas
         Composed._forward              outputs of the supernet
-        Optimisers.move_weights        step of SGD, its gradient scaled down to the norm that it may have
+        Optimisers.move_weights        step of SGD, after clipping of the gradient
       Frame._derived                   the architecture as it would be derived now
 
 Differences from the paper and its code:
