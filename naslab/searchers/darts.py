@@ -12,7 +12,7 @@ A plain version of this loop: `naslab.reference.darts`. Here a step calls these 
 
     Composed.advance                   one step; returns its event
       Feed.take                        a mini-batch of each half of the training data:
-        Feed.batch                     made by the task, which one by the order of the epoch
+        Feed.batch                     taken from the task, in the order of the epoch
       Composed._alpha_step             1. the architecture
         Bilevel.gradients              gradient of the alphas: of the loss below (order 1), or
           unrolled_gradients           order 2: of that loss at w', and a correction
