@@ -67,7 +67,7 @@ class Record(NamedTuple):
         try:
             return from_record(self.kind, self.text, self.blob)
         except SpecError as error:
-            raise _strange(self, error) from error
+            raise strange(self, error) from error
 
     def written(self) -> tuple[float, str, int, str, bytes]:
         """What a journal keeps of it, but for number and checksum."""
@@ -141,10 +141,11 @@ def _check(rows: Iterable[Record]) -> None:
         if kind in EVENTS:
             _ = row.event
         elif kind not in (REWOUND, UNTANGLED):
-            raise _strange(row, unknown("event", kind, EVENTS))
+            raise strange(row, unknown("event", kind, EVENTS))
 
 
-def _strange(row: Record, why: object) -> RunError:
+def strange(row: Record, why: object) -> RunError:
+    """The error for a row that says nothing to this naslab."""
     return RunError(f"row {row.id} of the events cannot be understood ({why}); was it written by a newer naslab?")
 
 

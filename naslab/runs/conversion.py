@@ -1,11 +1,11 @@
 """A run folder of an earlier format is brought into this one, when it is opened to be gone on with. To look at it
 changes nothing.
 
-    all events are read and checked          whatever is damaged is told, and nothing is changed
-    events.sqlite -> events.1.sqlite         a copy of what stands there, and of `run.json`: the way back
-    .events.sqlite.new                       the events in the new format, forced to the disk
-    .events.sqlite.new -> events.sqlite      one rename: the moment at which the new ones replace the old
-    run.json                                 in the new format
+    all events are read and checked       whatever is damaged is told, and nothing is changed
+    .events.sqlite.new.tmp                the events in the new format, forced to the disk
+    events.1.sqlite                       a copy of what stands there: the way back
+    events.sqlite                         one rename: the moment at which the new events replace the old
+    run.1.json, run.json                  likewise
 
 A process that is killed on the way leaves the old events or the new, whole, and under their name; either goes with
 either `run.json`. Whoever opens the folder next does what is left.
@@ -25,11 +25,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from naslab import files, snapshot
-from naslab.errors import RunError
-from naslab.events import EVENTS
+from naslab.errors import RunError, SpecError
+from naslab.events import in_this_format
 from naslab.runs import about as run_json
 from naslab.runs import database
-from naslab.runs.branches import Record
+from naslab.runs.branches import Record, strange
 from naslab.runs.database import damage_told
 
 LONG = 5000
@@ -53,12 +53,10 @@ def convert(folder: Path) -> str:
     about = run_json.read_about(folder)
     events, told = folder / "events.sqlite", folder / "run.json"
     rows = _earlier_rows(events, database.identity(about["run"]))
+    if rows is not None:
+        _replace(events, _chained(rows, database.identity(about["run"])), folder / "events.1.sqlite")
     if about["format"] != run_json.FORMAT:
         _keep(told, folder / "run.1.json")
-    if rows is not None:
-        _keep(events, folder / "events.1.sqlite")
-        _replace(events, rows, database.identity(about["run"]))
-    if about["format"] != run_json.FORMAT:
         snapshot.write_bytes(told, run_json.sealed({**about, "format": run_json.FORMAT}))
     elif rows is None:
         return ""
@@ -69,7 +67,7 @@ def convert(folder: Path) -> str:
 
 
 def _earlier_rows(path: Path, first: str) -> list[Record] | None:
-    """All rows of a journal of an earlier format, checked, once the file alone holds them; None for one of this."""
+    """All rows of a journal of an earlier format, checked; None for one of this."""
     database.check_there(path)
     connection = database.connect(path)
     try:
@@ -79,45 +77,53 @@ def _earlier_rows(path: Path, first: str) -> list[Record] | None:
         database.check_pages(connection, path)
         rows = database.rows_of(connection, path, first)
         database.told_apart(rows, path, first)
-        for row in rows:
-            _told_now(row)
-        _without_a_log(connection, path)
         return rows
     finally:
         connection.close()
 
 
-def _without_a_log(connection: sqlite3.Connection, path: Path) -> None:
+def _without_a_log(path: Path) -> None:
     """Have everything in the file itself: SQLite would put an old log into a new file of the same name."""
     until = time.monotonic() + PATIENCE
-    with damage_told(path):
-        connection.execute("PRAGMA busy_timeout=100")
-        while True:
-            try:
-                if connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] == "delete":
-                    return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                    raise
-            if time.monotonic() > until:
-                raise RunError(
-                    f"another process reads {path}, and the run cannot be brought into this format meanwhile; stop "
-                    "whatever watches it, and open it again. Nothing was changed"
-                )
-            time.sleep(0.05)
+    connection = database.connect(path)
+    try:
+        with damage_told(path):
+            connection.execute("PRAGMA busy_timeout=100")
+            while not _is_without_a_log(connection):
+                if time.monotonic() > until:
+                    raise RunError(
+                        f"another process reads {path}, and the run cannot be brought into this format meanwhile; "
+                        "stop whatever watches it, and open it again. Nothing was changed"
+                    )
+                time.sleep(0.05)
+    finally:
+        connection.close()
+
+
+def _is_without_a_log(connection: sqlite3.Connection) -> bool:
+    try:
+        return connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] == "delete"
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise
+        return False
 
 
 def _keep(path: Path, copy: Path) -> None:
     snapshot.write_bytes(copy, files.read(path))
 
 
-def _replace(path: Path, rows: Sequence[Record], first: str) -> None:
-    """Put a journal with these rows in the place of the one that is there: whole, durably, or not at all."""
+def _replace(path: Path, rows: Iterable[Record], kept: Path) -> None:
+    """Put a journal with these rows in the place of the one that is there, of which a copy is kept: whole, durably, or
+    not at all.
+    """
     aside = path.with_name(ASIDE)
     try:
         files.remove(aside)
-        _write(aside, _chained(rows, first))
+        _write(aside, rows)
         _force(aside)
+        _without_a_log(path)
+        _keep(path, kept)
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)
@@ -154,11 +160,14 @@ def _chained(rows: Sequence[Record], first: str) -> Iterator[Record]:
     before = first
     bar = tqdm(rows, desc="events brought into this format", unit="", disable=len(rows) < LONG, leave=False)
     for row in bar:
-        text, blob = _told_now(row)
-        before = database.checksum(before, row.id, row.time, row.kind, row.step, text, blob, row.digest)
-        yield Record(row.id, row.time, row.kind, row.step, text, blob, before, row.digest)
+        text = _told_now(row)
+        before = database.checksum(before, row.id, row.time, row.kind, row.step, text, row.blob, row.digest)
+        yield Record(row.id, row.time, row.kind, row.step, text, row.blob, before, row.digest)
 
 
-def _told_now(row: Record) -> tuple[str, bytes]:
-    """Text and arrays of a row in this format. `RunError` if it cannot be understood."""
-    return row.event.to_record() if row.kind in EVENTS else (row.text, row.blob)
+def _told_now(row: Record) -> str:
+    """The text of a row in this format."""
+    try:
+        return in_this_format(row.kind, row.text)
+    except SpecError as error:
+        raise strange(row, error) from error

@@ -18,11 +18,13 @@ import random
 import resource
 import shutil
 import signal
+import sqlite3
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ import torch
 import naslab as nl
 from naslab import snapshot
 from naslab.errors import RunError, RunPaused
+from naslab.runs import about, conversion
+from naslab.runs.folder import Folder
 
 torch.set_num_threads(1)
 
@@ -324,6 +328,43 @@ def step_points(folder):
 
     finished(child(prepare))
     shutil.copytree(before, path)
+    return every_point(dies, check)
+
+
+def conversion_points(folder, fixture):
+    """Crash at every point of bringing an old run into this format; what stands there, and is it whole?"""
+    path = Path(folder) / "run"
+
+    def events():
+        told = [event for _, _, event in nl.runs.read(path).events() if event.kind != "recovered"]
+        return [list(map(str, event.to_record())) for event in told]
+
+    def formats():
+        with closing(sqlite3.connect(f"file:{path / 'events.sqlite'}?immutable=1", uri=True)) as connection:
+            return [connection.execute("PRAGMA user_version").fetchone()[0], about.read_about(path)["format"]]
+
+    def dies(point):
+        statement, connect = die_at(point), sqlite3.connect
+
+        def watched(*arguments, **keywords):
+            connection = connect(*arguments, **keywords)
+            connection.set_trace_callback(statement)
+            return connection
+
+        sqlite3.connect = watched
+        conversion.convert(path)
+
+    def check():
+        found = formats()
+        same = events() == expected
+        Folder(path).close()
+        same = same and (events(), formats(), [*path.glob(".*")]) == (expected, [2, 2], [])
+        shutil.rmtree(path)
+        shutil.copytree(fixture, path)
+        return [*found, same]
+
+    shutil.copytree(fixture, path)
+    expected = events()
     return every_point(dies, check)
 
 
