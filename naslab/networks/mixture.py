@@ -66,8 +66,11 @@ def as_mixture(weights: Tensor | Mixture) -> Mixture:
 
 
 def takes_mixtures(supernet: nn.Module) -> bool:
-    """Whether a supernet is made of `Leaving`; one of the user's own may be, and else takes weights [E, O] alone."""
-    return any(isinstance(module, Leaving) for module in supernet.modules())
+    """Whether a supernet takes a `Mixture` for the weights of a part: if it is made of `Leaving`, as one of the user's
+    own may be, or has the attribute `takes_mixtures`; else it takes weights [E, O] alone."""
+    return bool(getattr(supernet, "takes_mixtures", False)) or any(
+        isinstance(module, Leaving) for module in supernet.modules()
+    )
 
 
 def total(terms: Sequence[Tensor]) -> Tensor:

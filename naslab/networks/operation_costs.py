@@ -2,7 +2,8 @@
 
 Nothing is computed: each operation runs on all edges and without any other, on the meta device, and its convolutions
 are counted. The candidates have no other layer with parameters or multiply-adds, and the edges that leave one state are
-alike, so that each has an equal part.
+alike, so that each has an equal part. A supernet of other layers says by itself what an operation costs
+(`operation_costs`).
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class _Convolutions(TorchDispatchMode):
 def _costs(
     supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]], figure: str
 ) -> dict[str, Tensor]:
+    if hasattr(supernet, "operation_costs"):
+        return supernet.operation_costs(figure)  # type: ignore[operator]
     shadow = copy.deepcopy(supernet).to("meta").eval()
     one = one_input(data)
     leaving = [module for module in shadow.modules() if isinstance(module, Leaving)]

@@ -51,6 +51,8 @@ class RecurrentSupernet(RecurrentCellModel):
         dropouts: in training mode.
     """
 
+    takes_mixtures = True
+
     def __init__(
         self, operations: Sequence[str], nodes: int, vocabulary: int, *, hidden: int, dropouts: Dropouts
     ) -> None:
@@ -75,6 +77,20 @@ class RecurrentSupernet(RecurrentCellModel):
         nothing = matrix.new_zeros(len(rows))
         picked = [nothing if column is None else matrix[:, column] for column in columns]
         return self.through(inputs, wiring, torch.stack(picked, dim=1), self.norm)
+
+    def operation_costs(self, figure: str) -> dict[str, Tensor]:
+        """Part -> [E, O], what a function costs on an edge.
+
+        Args:
+            figure: "multiply_adds", of one token: those of a product with W_i, whatever the function; or "parameters",
+                the edge's share of those of W_i.
+        """
+        costs = torch.zeros(self.shape)
+        for node, matrix in enumerate(self.nodes, start=1):
+            costs[row(node, 0) : row(node + 1, 0)] = matrix.numel() / (1 if figure == "multiply_adds" else node)
+        if "none" in self.operations:
+            costs[:, self.operations.index("none")] = 0
+        return {PART: costs}
 
     def _wiring(self, used: list[list[bool]], columns: list[int | None]) -> tuple[Wiring, list[int]]:
         """What is read, and the rows of the weights that this takes."""

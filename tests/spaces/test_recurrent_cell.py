@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+import naslab as nl
 from naslab.errors import SpecError
 from naslab.networks import RECURRENT_ENAS, RECURRENT_V1, RECURRENT_V2, RecurrentGenotype
 from naslab.networks.recurrent_supernet import PART, row
 from naslab.randomness import numpy_generator, seeded, torch_generator
+from naslab.searchers.gradient.bilevel import InnerStep, exact_product, finite_difference_product, unrolled_gradients
 from naslab.spaces import RecurrentCell
 from naslab.tasks.signature import Field, Head, Signature
 
@@ -167,3 +169,74 @@ def test_tasks_that_are_no_language_model_are_refused():
             space.build(space.sample(0), task)
         with pytest.raises(SpecError, match=match):
             space.supernet(task)
+
+
+def test_an_operation_costs_the_product_of_its_node():
+    network = RecurrentCell(nodes=3, hidden=4, operations=("none", "relu", "identity")).supernet(TASK)
+    costs = {figure: network.operation_costs(figure)[PART] for figure in ("multiply_adds", "parameters")}
+    assert costs["multiply_adds"].tolist() == [[0, 4 * 8, 4 * 8]] * 6
+    assert costs["parameters"].sum(dim=0).tolist() == [0, 3 * 32, 3 * 32]
+    assert costs["parameters"][3:].tolist() == [[0, pytest.approx(32 / 3), pytest.approx(32 / 3)]] * 3
+
+
+@pytest.fixture(scope="module")
+def text():
+    """A small text, in which each character is followed by one of two."""
+    rng = numpy_generator("text")
+    steps = rng.integers(1, 3, 6000).cumsum() % 6
+    return nl.tasks.LanguageModel.from_text("".join("abcdef"[step] for step in steps), unit="characters")
+
+
+@pytest.mark.parametrize(
+    ("searcher", "settings"),
+    [
+        ("Darts", {}),
+        ("Darts", {"order": 2, "radius": 1e-4}),
+        ("Darts", {"order": 2, "hessian_product": "exact"}),
+        ("IDarts", {}),
+        ("GDAS", {}),
+        ("SNAS", {}),
+        ("DrNAS", {}),
+        ("ProxylessNAS", {}),
+    ],
+    ids=["first order", "finite difference", "exact", "idarts", "gdas", "snas", "drnas", "proxylessnas"],
+)
+def test_searchers_of_supernets_search_it(text, searcher, settings):
+    space = RecurrentCell(nodes=2, hidden=8, dropouts=(0.1, 0, 0, 0, 0))
+    search = nl.Search(getattr(nl.searchers, searcher)(space, text, seed=0, batch_size=8, epochs=1, **settings))
+    for _ in range(2):
+        event = next(search)
+    assert math.isfinite(event.metrics["valid/loss"])
+    assert search.best in space
+    assert event.probabilities[PART].shape == (3, 5)
+
+
+def test_the_virtual_step_of_second_order_moves_the_matrix_of_embedding_and_decoder(text):
+    """In the authors' code it stays where it is, as an old copy of it is loaded over the moved one."""
+    space = RecurrentCell(nodes=2, hidden=8, dropouts=(0.0,) * 5)
+    with seeded("unrolled"):
+        network = space.supernet(text).double()
+    alphas = torch.zeros(3, 5, dtype=torch.float64, requires_grad=True)
+    weights = list(network.parameters())
+    tokens = torch.randint(6, (2, 9, 5), generator=torch_generator("chunks"))
+
+    def loss(chunk):
+        outputs = network((chunk[:, :-1], None), {PART: alphas.softmax(dim=1)})
+        return torch.nn.functional.cross_entropy(outputs.logits.flatten(0, 1), chunk[:, 1:].flatten())
+
+    def unrolled(product):
+        return unrolled_gradients(
+            train_loss=lambda: loss(tokens[0]),
+            valid_loss=lambda: loss(tokens[1]),
+            weights=weights,
+            alphas=[alphas],
+            step=InnerStep(xi=0.5, weight_decay=0.0, momentum=[None] * len(weights)),
+            product=product,
+        )
+
+    exact, approximate = unrolled(exact_product), unrolled(finite_difference_product(1e-4))
+    for before, moved in zip(weights, exact.moved, strict=True):
+        assert not torch.equal(before, moved)
+    direct = torch.autograd.grad(loss(tokens[1]), alphas)[0]
+    assert_close(exact.gradients[0], approximate.gradients[0], rtol=1e-5, atol=1e-9)
+    assert (exact.gradients[0] - direct).abs().max() > 1e-6
