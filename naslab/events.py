@@ -363,6 +363,17 @@ class Ranked(Event):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Saved(Event):
+    """A state was kept beside the events, under a name: weights, an archive, whatever a step is too small for."""
+
+    kind = "saved"
+    name: str
+    """The latest of a name is found by it."""
+    digest: str
+    """Checksum of the state, by which it is found and compared (`naslab.blobs`)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Recovered(Event):
     """The run was damaged or interrupted and went on; the message says how."""
 
@@ -372,7 +383,19 @@ class Recovered(Event):
 
 EVENTS: dict[str, type[Event]] = {
     event.kind: event
-    for event in (SupernetStep, ChildTrained, Evaluated, Changed, Acted, Phase, Measured, Raced, Ranked, Recovered)
+    for event in (
+        SupernetStep,
+        ChildTrained,
+        Evaluated,
+        Changed,
+        Acted,
+        Phase,
+        Measured,
+        Raced,
+        Ranked,
+        Saved,
+        Recovered,
+    )
 }
 
 _METRICS_OF_FORMAT_1 = {

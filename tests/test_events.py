@@ -19,6 +19,7 @@ from naslab.events import (
     Raced,
     Ranked,
     Recovered,
+    Saved,
     SupernetStep,
     from_record,
 )
@@ -122,6 +123,7 @@ EXAMPLES = {
     "measured": Measured(step=4, name="alpha_hessian_eigenvalue", value=float("inf")),
     "ranked": ranked(),
     "ranked, unknown": ranked(kendall=None, best_truth=None, best_rank=None, best_regret=None),
+    "saved": Saved(step=4, name="archive", digest="0" * 64),
     "recovered": Recovered(step=4, message="naïve <b>"),
 }
 

@@ -16,9 +16,9 @@ from itertools import groupby
 from typing import NamedTuple
 
 from naslab.errors import RunError, SpecError, unknown
-from naslab.events import EVENTS, Acted, Changed, Event, Measured, Phase, Ranked, Recovered, from_record
+from naslab.events import EVENTS, Acted, Changed, Event, Measured, Phase, Ranked, Recovered, Saved, from_record
 
-ASIDE = (Changed, Acted, Phase, Measured, Ranked, Recovered)
+ASIDE = (Changed, Acted, Phase, Measured, Ranked, Saved, Recovered)
 """Events that are said beside the steps; every other event *is* a step, one each."""
 ASIDE_KINDS = frozenset(event.kind for event in ASIDE)
 AHEAD_KINDS = frozenset(event.kind for event in (Changed, Acted, Phase))

@@ -7,6 +7,7 @@
         acknowledged      how many there are (naslab.runs.acknowledged)
         snapshots/        step-00000050.snapshot, ... (naslab.snapshot): shortcuts, all can be computed again
         candidates/       trainings of candidates (naslab.searchers.kept_trainings): can be trained again
+        blobs/            states that were kept by `search.keep` or by the searcher (naslab.blobs)
         lock              held by the process that drives the run; the system lets go of it when that dies
         driver.json       who that is
         events.1.sqlite, run.1.json     what stood there in an earlier format (naslab.runs.conversion)
@@ -37,6 +38,7 @@ from filelock import FileLock, Timeout
 
 from naslab import files, snapshot
 from naslab.analysis.memory import available
+from naslab.blobs import Blobs
 from naslab.errors import RunError, SnapshotDamaged
 from naslab.events import Event
 from naslab.paths import is_folder, path_of, resolved
@@ -54,6 +56,8 @@ from naslab.snapshot import State
 _MOMENT = "run/moment"
 """Name under which a snapshot carries the checksum of the journal's row that it belongs to."""
 
+BLOBS = "blobs"
+"""Name of the folder for states that are kept by their checksum."""
 CANDIDATES = "candidates"
 """Name of the folder for trainings of candidates."""
 WRITTEN = ("lock", acknowledged.NAME, *(f"events.sqlite{more}" for more in ("", "-wal", "-shm", "-journal")))
@@ -223,6 +227,7 @@ class Folder:
         """What whoever opens the run should know."""
         self.candidates = path / CANDIDATES
         """Where candidates' trainings are kept, if there are any."""
+        self.blobs = Blobs(path / BLOBS)
         _check_regular(path)
         # Any thread may drive, so the lock belongs to none.
         self._lock = FileLock(path / "lock", timeout=0, thread_local=False)
@@ -256,6 +261,7 @@ class Folder:
                 *path.glob(".*.tmp"),
                 *(path / "snapshots").glob(".*.tmp"),
                 *self.candidates.glob(".*.tmp"),
+                *(path / BLOBS).glob(".*.tmp"),
             ):
                 files.remove(leftover)
             with suppress(OSError):
@@ -413,7 +419,7 @@ def _check_regular(path: Path) -> None:
     try:
         for name in WRITTEN:
             files.check_own(path / name)
-        for name in ("snapshots", CANDIDATES):
+        for name in ("snapshots", CANDIDATES, BLOBS):
             files.check_folder(path / name)
     except OSError as error:
         raise RunError(

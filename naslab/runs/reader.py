@@ -7,15 +7,18 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from naslab.blobs import Blobs
 from naslab.errors import RunError, whole
 from naslab.events import Event
 from naslab.quantities import FITNESS, Objective, as_objectives
 from naslab.runs.about import metrics_of, read_about
 from naslab.runs.branches import Record, Row
-from naslab.runs.folder import driver, located
+from naslab.runs.folder import BLOBS, driver, located
 from naslab.runs.journal import peek
+from naslab.runs.kept_states import kept_state
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.table import Scalar, flat
+from naslab.snapshot import State
 from naslab.spaces import from_spec
 from naslab.spaces.space import Space
 
@@ -76,6 +79,10 @@ class RunReader:
     def table(self) -> list[dict[str, Scalar]]:
         """The events so far as flat dictionaries, as `Search.table` gives them."""
         return flat([event for _, _, event in self.events()], self.space)
+
+    def kept(self, name: str) -> State:
+        """A state that `search.keep`, or the searcher, has kept: by its name or its checksum."""
+        return kept_state(name, [event for _, _, event in self.events()], Blobs(self.path / BLOBS))
 
     @property
     def closed(self) -> bool:

@@ -24,10 +24,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
+from naslab import snapshot
 from naslab.analysis.pareto import front
 from naslab.architecture import Architecture
+from naslab.blobs import is_digest
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, unknown, whole
-from naslab.events import Changed, Evaluated, Event, Measured, Recovered
+from naslab.events import Changed, Evaluated, Event, Measured, Recovered, Saved
 from naslab.paths import resolved
 from naslab.quantities import Objective, Quantity
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
@@ -35,6 +37,7 @@ from naslab.runs.ending import Ending
 from naslab.runs.event_log import EventLog, events_of
 from naslab.runs.folder import Folder, create, free_space, located, unmake
 from naslab.runs.journal import Superseded
+from naslab.runs.kept_states import kept_state
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.reopening import check_reopens
 from naslab.runs.replay import Differs, bring
@@ -42,6 +45,7 @@ from naslab.runs.store import Memory, Store
 from naslab.runs.table import Scalar, flat
 from naslab.searchers import Driven, Knob, Proposer, SupernetSearcher, Trials, from_spec
 from naslab.searchers.trials import WORKERS
+from naslab.snapshot import State
 from naslab.spaces.space import Space
 
 _driving: weakref.WeakValueDictionary[tuple[int, str], Search] = weakref.WeakValueDictionary()
@@ -204,6 +208,8 @@ class Search(Iterator[Event]):
             _driving[_key(store.path)] = self
             if isinstance(searcher, Trials):
                 searcher.keep_in(store.candidates)
+        moved: Any = searcher.proposer if isinstance(searcher, Trials) else searcher
+        moved.blobs = store.blobs
 
     moved: Callable[[], None] = staticmethod(lambda: None)
     """Called after each step, measurement and rewind, in the thread that did it: the open view's way to hear of what
@@ -411,6 +417,36 @@ class Search(Iterator[Event]):
         self.moved()
         return value
 
+    def keep(self, name: str, state: State) -> str:
+        """Keep a state beside the events, in the run folder if there is one, logged as a `Saved` event.
+
+        Args:
+            name: `kept(name)` gives back the latest.
+            state: name -> tensor, number or string.
+
+        Returns:
+            Its checksum, which finds it whatever is kept under the name later.
+        """
+        if not isinstance(name, str) or not name or is_digest(name):
+            raise SpecError(f"the name of what is kept is a text, and no checksum, not {name!r:.100}")
+        with self._mine():
+            self._restore()
+            self._write()
+            with self._disk(f"the state {name!r}"):
+                digest = self._store.blobs.put(state)
+            self._say(Saved(step=self.step, name=name, digest=digest))
+        self.moved()
+        return digest
+
+    def kept(self, name: str) -> State:
+        """A state that was kept, by its name or its checksum.
+
+        Raises:
+            RunError: nothing is kept so.
+            SnapshotDamaged: it is not what was kept.
+        """
+        return kept_state(name, self.events, self._store.blobs)
+
     def rewind(self, step: int) -> None:
         """Back to the moment after `step`, exactly. What came later stays in the run as abandoned."""
         with self._mine():
@@ -484,6 +520,8 @@ class Search(Iterator[Event]):
             search._begin(twin, store, self._every, self.ranking)
             if isinstance(twin, Trials) and isinstance(self.searcher, Trials):
                 twin.take_trainings(self.searcher)
+            with snapshot.disk("copying what is kept beside the events"):
+                store.blobs.take(self._store.blobs)
         except BaseException:
             _undone(store, above)
             raise

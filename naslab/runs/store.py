@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 
+from naslab.blobs import Blobs
 from naslab.events import Event
 from naslab.runs.branches import Record, Row
 from naslab.snapshot import State
@@ -19,6 +20,9 @@ OLDER_KEPT = 8
 
 class Store(Protocol):
     """What `naslab.Search` writes to. Errors of the disk come out as `OSError`, and then nothing was changed."""
+
+    blobs: Blobs
+    """States that are kept by their checksum."""
 
     def append(self, events: Sequence[Event]) -> None:
         """Keep the events of one step, all or none; a step that stands already is not kept twice."""
@@ -73,6 +77,7 @@ class Memory:
         self._every = every
         self._rows: list[Row | Record] = list(rows)
         self._states: dict[int, State] = {}
+        self.blobs = Blobs()
 
     def append(self, events: Sequence[Event]) -> None:
         last = self._rows[-1] if self._rows else None

@@ -29,6 +29,7 @@ from naslab.events import Event, Measured
 from naslab.immutable import FrozenDict
 from naslab.quantities import Quantity
 from naslab.randomness import BlockGenerator, numpy_generator
+from naslab.searchers.keeping import KeepsStates
 from naslab.searchers.signatures import document
 from naslab.snapshot import State
 from naslab.spaces.space import Space
@@ -147,7 +148,7 @@ def turned(name: str, value: float, knobs: Mapping[str, Knob]) -> float:
     return knobs[name].check(name, value)
 
 
-class SupernetSearcher(InDefaultTorchState, ABC):
+class SupernetSearcher(KeepsStates, InDefaultTorchState, ABC):
     """Owns shared weights and moves by mini-batches: one `advance`, one step, one event.
 
     The same seed, space, task and knobs give the same events bit for bit, on one machine with one
@@ -371,7 +372,7 @@ def _fitness(value: Any) -> float | None:
     return value
 
 
-class Proposer(ABC):
+class Proposer(KeepsStates, ABC):
     """Proposes architectures (`ask`) and hears what they are worth (`tell`); evaluates nothing itself.
 
     Several proposals may be open at once, and be told in any order. The same seed, space, knobs and answers give the
