@@ -70,7 +70,7 @@ class _Steered(Event):
     """Name -> value, as JSON: the learning rates, for instance, or a mask of forbidden operations."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", frozen_json("settings", dict(self.settings)))
+        object.__setattr__(self, "settings", frozen_json("settings", self.settings))
 
     @property
     def knobs(self) -> Mapping[str, Any]:

@@ -112,23 +112,32 @@ def frozen_json(name: str, value: Any) -> Any:
 
     `SpecError` for what JSON does not know.
     """
+    if isinstance(value, dict):  # by far the most common: the settings of an event
+        if all(map(_scalar_entry, value.items())):
+            return FrozenDict(value)
+        return FrozenDict({_word(name, key): frozen_json(key, part) for key, part in value.items()})
     if type(value) in _SCALARS or value is None or isinstance(value, bool):
         return value
     if isinstance(value := plain(value), str | int | float):
         return value
     if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise SpecError(f"the keys of {name} must be words, as JSON has them, not {key!r:.100}")
-        return FrozenDict(
-            {key: part if type(part) in _SCALARS else frozen_json(key, part) for key, part in value.items()}
-        )
+        return frozen_json(name, dict(value))
     if isinstance(value, list | tuple):
         return FrozenList(frozen_json(name, part) for part in value)
     raise SpecError(
         f"{name} must be what JSON can hold (numbers, words, lists, dictionaries), not {value!r:.100} "
         f"({type(value).__name__})"
     )
+
+
+def _scalar_entry(entry: tuple[Any, Any]) -> bool:
+    return type(entry[1]) in _SCALARS and type(entry[0]) is str
+
+
+def _word(name: str, key: Any) -> str:
+    if not isinstance(key, str):
+        raise SpecError(f"the keys of {name} must be words, as JSON has them, not {key!r:.100}")
+    return key
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -113,6 +113,12 @@ def test_events_count_the_steps_and_survive_the_disk(make):
     for event in events:
         assert nl.events.from_record(event.kind, *event.to_record()) == event
         assert event.best in searcher.space
+        measured = {*getattr(event, "metrics", {}), *getattr(event, "values", {})}
+        assert measured, "and what each of them is, nobody has to guess"
+        assert measured <= searcher.metrics.keys()
+    for name, quantity in searcher.metrics.items():
+        assert quantity.direction is not None or not name.startswith(("train/", "valid/", "fitness"))
+    assert "fitness" in searcher.metrics or isinstance(event, nl.events.SupernetStep)
 
 
 def test_a_knob_acts_on_the_next_step(make):
