@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from naslab.errors import RunError, SnapshotDamaged
-from naslab.events import Changed, Event
+from naslab.events import Acted, Changed, Event
 from naslab.runs.branches import ASIDE
 from naslab.runs.event_log import EventLog
 from naslab.runs.store import Store
@@ -71,18 +71,28 @@ def bring(
     else:
         searcher.load_state_dict(begin().state_dict())
     again = events.between(start, step)
-    changes: dict[int, list[Changed]] = {}
+    done: dict[int, list[Changed | Acted]] = {}
     for event in again:
-        if isinstance(event, Changed):
-            changes.setdefault(event.step, []).append(event)
+        if isinstance(event, Changed | Acted):
+            done.setdefault(event.step, []).append(event)
     steps = [event for event in again if not isinstance(event, ASIDE)]
     for logged in tqdm(steps, desc="steps done again", disable=len(steps) < LONG_REPLAY, leave=False):
-        for change in changes.get(logged.step, []):
-            searcher.turn(change.name, change.new)
+        for event in done.get(logged.step, []):
+            _do(searcher, event, start, run)
         again = searcher.repeat(logged)
         if again != logged:
             raise Differs(logged, again, start, run)
     return start, notes
+
+
+def _do(searcher: Driven, event: Changed | Acted, start: int, run: Path | None) -> None:
+    """What a hand did, once more."""
+    if isinstance(event, Changed):
+        searcher.put(event.name, event.new)  # was checked then
+        return
+    before = searcher.act(event.name, event.arguments)
+    if (again := dataclasses.replace(event, before=before)) != event:
+        raise Differs(event, again, start, run)
 
 
 def _load(searcher: Driven, state: State, step: int) -> None:

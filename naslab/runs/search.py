@@ -1,10 +1,10 @@
 """A search under way: an iterator of events that can be steered, stopped, resumed, rewound and forked.
 
-    next(search)    turn the knobs that were set, do one step, write it down, return its event
+    next(search)    change the settings that were set, do one step, write it down, return its event
 
 The state after any step is the newest snapshot before it, and the steps from there done again: a searcher is a
-function of its spec and of the knobs that were turned, so that nothing is lost with a process that is killed. What
-is computed again is compared with the journal bit for bit.
+function of its spec and of what a hand did to it (settings, acts), so that nothing is lost with a process that is
+killed. What is computed again is compared with the journal bit for bit.
 
 Whatever is `naslab.searchers.Driven` can be driven: a supernet searcher, or the trials of a proposer.
 """
@@ -28,8 +28,8 @@ from naslab import snapshot
 from naslab.analysis.pareto import front
 from naslab.architecture import Architecture
 from naslab.blobs import is_digest
-from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, unknown, whole
-from naslab.events import Changed, Evaluated, Event, Measured, Recovered, Saved
+from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, whole
+from naslab.events import Acted, Changed, Evaluated, Event, Measured, Recovered, Saved
 from naslab.paths import resolved
 from naslab.quantities import Objective, Quantity
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
@@ -43,7 +43,7 @@ from naslab.runs.reopening import check_reopens
 from naslab.runs.replay import Differs, bring
 from naslab.runs.store import Memory, Store
 from naslab.runs.table import Scalar, flat
-from naslab.searchers import Driven, Knob, Proposer, SupernetSearcher, Trials, from_spec
+from naslab.searchers import Act, Driven, Proposer, Setting, Slider, SupernetSearcher, Trials, from_spec
 from naslab.searchers.trials import WORKERS
 from naslab.snapshot import State
 from naslab.spaces.space import Space
@@ -74,7 +74,8 @@ class Search(Iterator[Event]):
         ranking: scores architectures of a table with the shared weights every so many steps, which changes nothing in
             the search; see `LiveRanking`. What it finds are `Ranked` events.
 
-    One thread calls `next`; `set`, `events`, `step` and `knobs` may be used from any other meanwhile.
+    One thread calls `next`; `set`, `act`, `events`, `step` and `settings` may be used from any other
+    meanwhile.
     """
 
     def __init__(
@@ -189,7 +190,10 @@ class Search(Iterator[Event]):
         self._every = every
         self._events: list[Event | Record] = events_of(store.rows())
         """All of them; `EventLog` makes events of those that are rows yet."""
-        self._queued: dict[str, float] = {}
+        self._queued: dict[str, Any] = {}
+        """Setting -> the value that the next step is to put into force."""
+        self._acts: list[tuple[str, dict[str, Any]]] = []
+        """What is to be done before the next step, and what it was told."""
         self._queue = threading.Lock()
         self._turn = searcher.alone if isinstance(searcher, SupernetSearcher) else threading.RLock()
         """Held while the searcher or the store is in use."""
@@ -232,32 +236,47 @@ class Search(Iterator[Event]):
                     if self.step >= self.searcher.total:
                         raise StopIteration
                     self._lost = True
-                    queued, self._pending = self._advance()
+                    self._pending = self._advance()
                     self._lost = False
-                    self._granted(queued)
                 self._write()
                 event = self._pending[-1]
                 self._pending = []
             self.moved()
             return event
 
-    def _advance(self) -> tuple[dict[str, float], list[Event]]:
-        """The wishes that were heard; the next step's event, after those of the knobs that were turned for it and what
-        is said beside it."""
+    def _advance(self) -> list[Event]:
+        """The next step's event, after those of what a hand did before it."""
         with self._queue:
-            queued = dict(self._queued)
-        changes: list[Event] = []
+            queued, acts = dict(self._queued), list(self._acts)
+        step = self.step + 1
+        done: list[Event] = []
         for name, new in queued.items():
-            if name == WORKERS and isinstance(self.searcher, Trials):
-                old = self.searcher.workers
-            else:
-                old = self.searcher.knobs[name].value
-            if new != old:
-                self.searcher.turn(name, new)
-                changes.append(Changed(step=self.step + 1, name=name, old=old, new=new))
+            with self._dropped_if_refused(name):
+                old = self.searcher.in_force(name)
+                if new != old:
+                    self.searcher.set(name, new)
+                    done.append(Changed(step=step, name=name, old=old, new=new))
+        for name, arguments in acts:
+            with self._dropped_if_refused((name, arguments)):
+                before = self.searcher.act(name, arguments)
+                done.append(Acted(step=step, name=name, arguments=arguments, before=before))
         event = self.searcher.advance()
-        beside = [*self.searcher.beside(), *self._ranked(event.step)]
-        return queued, [*changes, *beside, event]
+        done += [*self.searcher.beside(), *self._ranked(event.step), event]
+        self._granted(queued, acts)
+        return done
+
+    @contextmanager
+    def _dropped_if_refused(self, wish: Any) -> Iterator[None]:
+        """Forget a wish that another one has made impossible meanwhile: else no step could be done any more."""
+        try:
+            yield
+        except SpecError:
+            with self._queue:
+                if isinstance(wish, str):
+                    self._queued.pop(wish, None)
+                elif wish in self._acts:
+                    self._acts.remove(wish)
+            raise
 
     def _ranked(self, step: int) -> list[Event]:
         """What the shared weights' ranking is worth after a step, where it is asked for."""
@@ -265,12 +284,13 @@ class Search(Iterator[Event]):
             return []
         return [self.ranking.rank(self.searcher)]  # type: ignore[arg-type]
 
-    def _granted(self, queued: Mapping[str, float]) -> None:
+    def _granted(self, queued: Mapping[str, Any], acts: Sequence[Any]) -> None:
         """Forget wishes once their step is done: a step that fails is tried again with them."""
         with self._queue:
             for name, new in queued.items():
                 if self._queued.get(name) == new:
                     del self._queued[name]
+            del self._acts[: len(acts)]
 
     def _write(self) -> None:
         """Make the pending step durable. May be done again after it failed half-way."""
@@ -330,7 +350,7 @@ class Search(Iterator[Event]):
 
     @property
     def events(self) -> EventLog:
-        """Every event so far: steps, changed knobs, measurements, rankings, recoveries."""
+        """Every event so far: steps, changed settings, acts, measurements, rankings, recoveries."""
         return EventLog(self._events)
 
     def table(self) -> list[dict[str, Scalar]]:
@@ -341,13 +361,13 @@ class Search(Iterator[Event]):
         return flat(self.events, self.space)
 
     @property
-    def knobs(self) -> dict[str, Knob]:
-        """What may be turned, with the values that the next step will use."""
+    def settings(self) -> dict[str, Setting]:
+        """What may be changed, with the values that the next step will use."""
         with self._queue:
             queued = dict(self._queued)
         return {
-            name: dataclasses.replace(knob, value=queued.get(name, knob.value))
-            for name, knob in self.searcher.knobs.items()
+            name: dataclasses.replace(setting, value=queued.get(name, setting.value))
+            for name, setting in self.searcher.settings.items()
         }
 
     @property
@@ -356,6 +376,16 @@ class Search(Iterator[Event]):
         each is better, and its unit.
         """
         return self.searcher.metrics
+
+    @property
+    def knobs(self) -> dict[str, Slider]:
+        """The sliders among the settings."""
+        return {name: setting for name, setting in self.settings.items() if isinstance(setting, Slider)}
+
+    @property
+    def acts(self) -> Mapping[str, Act]:
+        """What can be done once, with the arguments that it takes."""
+        return self.searcher.acts
 
     @property
     def best(self) -> Architecture:
@@ -382,28 +412,42 @@ class Search(Iterator[Event]):
 
     # --- steering ------------------------------------------------------------------------------------
 
-    def set(self, name: str, value: float) -> None:
-        """Turn a knob from the next step on, which logs it as a `Changed` event.
+    def set(self, name: str, value: Any) -> None:
+        """Give a setting another value from the next step on, which logs it as a `Changed` event.
 
-        Until then it is a wish, and no part of the run: `rewind` and `close` forget it, and a fork does not have it.
+        The value is JSON and replaces the one before: for a mask `{"2": ["skip_connect"]}` forbids that and nothing
+        else, and `{}` nothing at all. Until the next step it is a wish, and no part of the run: `rewind` and `close`
+        forget it, and a fork does not have it.
         """
         self._check_mine()
-        if not isinstance(name, str):
-            raise SpecError(unknown("knob", name, self.searcher.knobs))
-        value = self.searcher.check_knob(name, value)
+        value = self.searcher.check_setting(name, value)
+        self._check_ahead(name)
+        with self._queue:
+            self._queued[name] = value
+
+    def act(self, name: str, **arguments: Any) -> None:
+        """Do something once, before the next step, which logs it as an `Acted` event with what it changed as it was
+        before. `acts` has what there is; only its own inverse undoes it. Until the next step it is a wish, as with
+        `set`.
+        """
+        self._check_mine()
+        arguments = self.searcher.check_act(name, arguments)
+        self._check_ahead(name)
+        with self._queue:
+            self._acts.append((name, arguments))
+
+    def _check_ahead(self, name: str) -> None:
         if self.step >= self.total:
             raise RunError(
                 f"all {self.total} steps are done, and {name!r} would act on none. rewind(step) goes back to an "
                 "earlier one, fork(folder, step) does so in a copy"
             )
-        with self._queue:
-            self._queued[name] = value
 
     def _hire(self, workers: int) -> None:
         """From the next step on, so many at once."""
         if not isinstance(self.searcher, Trials):
             raise SpecError(f"workers=... is for proposers; {self.spec['searcher']!r} does one step at a time")
-        workers = int(self.searcher.check_knob(WORKERS, workers))  # also where there is no step left
+        workers = int(self.searcher.check_setting(WORKERS, workers))  # also where there is no step left
         if self.step < self.total:
             self.set(WORKERS, workers)
 
@@ -460,6 +504,7 @@ class Search(Iterator[Event]):
                 self._events = [event for event in self._events if event.step <= step]
             with self._queue:
                 self._queued.clear()
+                self._acts.clear()
             self._lost = False
         self.moved()
 

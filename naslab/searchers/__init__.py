@@ -36,7 +36,8 @@ from naslab.searchers.random_search import RandomSearch, RandomSearchHyperparame
 from naslab.searchers.regularized_evolution import RegularizedEvolution, RegularizedEvolutionHyperparameters
 from naslab.searchers.robust_darts import RobustDarts, RobustDartsHyperparameters
 from naslab.searchers.sdarts import SmoothDarts, SmoothDartsHyperparameters
-from naslab.searchers.searcher import Draft, Driven, Knob, Proposal, Proposer, State, SupernetSearcher
+from naslab.searchers.searcher import Draft, Driven, Proposal, Proposer, State, SupernetSearcher
+from naslab.searchers.settings import Act, Knob, Mask, Select, Setting, Several, Slider, Switch
 from naslab.searchers.snas import SNAS, SNASHyperparameters
 from naslab.searchers.spos import SPOS, SPOSHyperparameters
 from naslab.searchers.successive_halving import SuccessiveHalving, SuccessiveHalvingHyperparameters
@@ -118,6 +119,7 @@ __all__ = [
     "SEARCHERS",
     "SNAS",
     "SPOS",
+    "Act",
     "AutoKeras",
     "AutoKerasHyperparameters",
     "BOHBHyperparameters",
@@ -147,6 +149,7 @@ __all__ = [
     "LargeScaleEvolutionHyperparameters",
     "LocalSearch",
     "LocalSearchHyperparameters",
+    "Mask",
     "MiLeNAS",
     "MiLeNASHyperparameters",
     "NasRL",
@@ -168,12 +171,17 @@ __all__ = [
     "RobustDartsHyperparameters",
     "SNASHyperparameters",
     "SPOSHyperparameters",
+    "Select",
+    "Setting",
+    "Several",
+    "Slider",
     "SmoothDarts",
     "SmoothDartsHyperparameters",
     "State",
     "SuccessiveHalving",
     "SuccessiveHalvingHyperparameters",
     "SupernetSearcher",
+    "Switch",
     "Trials",
     "assisted",
     "by_name",

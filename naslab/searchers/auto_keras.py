@@ -37,7 +37,8 @@ from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
 from naslab.searchers.gaussian_process import GaussianProcess
-from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer
+from naslab.searchers.searcher import Draft, Proposal, Proposer
+from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces import growing
 
@@ -227,13 +228,16 @@ class AutoKeras(Proposer):
     # --- knobs and memory --------------------------------------------------------------------------------
 
     @property
-    def knobs(self) -> Mapping[str, Knob]:
+    def settings(self) -> Mapping[str, Setting]:
         about = attribute_docstrings(AutoKerasHyperparameters)["beta"]
-        return {"beta": Knob(value=self._beta, low=0, high=100, log=False, description=about)}
+        beta = Slider(value=self._beta, low=0, high=100, log=False, description=about)
+        return {"beta": beta, **super().settings}
 
-    def turn(self, name: str, value: float) -> None:
-        super().turn(name, value)
-        self._beta = value
+    def put(self, name: str, value: Any) -> None:
+        if name == "beta":
+            self._beta = value
+        else:
+            super().put(name, value)
 
     def memory(self) -> Any:
         return {

@@ -56,7 +56,8 @@ from naslab.searchers.enas_hyperparameters import MICRO as MICRO
 from naslab.searchers.feed import Feed
 from naslab.searchers.policies import skip_ends
 from naslab.searchers.rewards import Baseline
-from naslab.searchers.searcher import Knob, State
+from naslab.searchers.searcher import State
+from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.shared_weights import SharedWeights, WeightSharing, below
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Prefix
@@ -278,24 +279,26 @@ class Enas(WeightSharing):
         return values if self._skips else {name: values[name] for name in values if name != "skip_weight"}
 
     @property
-    def knobs(self) -> Mapping[str, Knob]:
+    def settings(self) -> Mapping[str, Setting]:
         about, values = attribute_docstrings(EnasHyperparameters), self._values()
-        return {
-            name: Knob(
+        sliders = {
+            name: Slider(
                 value=value, low=KNOBS[name][0], high=KNOBS[name][1], log=KNOBS[name][2], description=about[name]
             )
             for name, value in values.items()
         }
+        return {**sliders, **super().settings}
 
-    def turn(self, name: str, value: float) -> None:
+    def put(self, name: str, value: Any) -> None:
         """A new w_lr scales the whole schedule from here on."""
-        value = self.check_knob(name, value)
         if name == "w_lr":
             self._w_factor = value / self._scheduled()
         elif name == "controller_lr":
             self.controller.learning_rate = value
-        else:
+        elif name in KNOBS:
             setattr(self, name, value)
+        else:
+            super().put(name, value)
 
     # --- where it stands, spec and state -----------------------------------------------------------
 

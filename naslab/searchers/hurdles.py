@@ -39,7 +39,8 @@ from naslab.fields import settle
 from naslab.randomness import uniforms
 from naslab.searchers.beginning import choices_of
 from naslab.searchers.rungs import OfKnownLengths, fitting, hyperband
-from naslab.searchers.searcher import Draft, Knob, Proposal
+from naslab.searchers.searcher import Draft, Proposal
+from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 
 
@@ -194,14 +195,17 @@ class Hurdles(OfKnownLengths):
     # --- knobs and memory --------------------------------------------------------------------------------
 
     @property
-    def knobs(self) -> Mapping[str, Knob]:
+    def settings(self) -> Mapping[str, Setting]:
         about = attribute_docstrings(HurdlesHyperparameters)["sample"]
         most = self.hyperparameters.population
-        return {"sample": Knob(value=self._sample, low=1, high=most, log=False, whole=True, description=about)}
+        sample = Slider(value=self._sample, low=1, high=most, log=False, whole=True, description=about)
+        return {"sample": sample, **super().settings}
 
-    def turn(self, name: str, value: float) -> None:
-        super().turn(name, value)
-        self._sample = round(value)
+    def put(self, name: str, value: Any) -> None:
+        if name == "sample":
+            self._sample = round(value)
+        else:
+            super().put(name, value)
 
     def memory(self) -> Any:
         return {

@@ -26,7 +26,8 @@ from naslab.errors import SpecError, unknown, whole
 from naslab.fields import settle
 from naslab.searchers.controller import POLICIES, Controller, Told, make_policy
 from naslab.searchers.rewards import REWARDS, Baseline, Rewards, between
-from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer, State
+from naslab.searchers.searcher import Draft, Proposal, Proposer, State
+from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Prefix
 from naslab.torch_state import InDefaultTorchState
@@ -132,17 +133,20 @@ class PolicyGradient(InDefaultTorchState, Proposer):
         self.rewarded += len(batch)
 
     @property
-    def knobs(self) -> Mapping[str, Knob]:
+    def settings(self) -> Mapping[str, Setting]:
         about = attribute_docstrings(PolicyGradientHyperparameters)
         values = {"learning_rate": self.controller.learning_rate, "entropy_weight": self.entropy_weight}
-        return {
-            name: Knob(value=values[name], low=low, high=high, log=log, description=about[name])
+        sliders = {
+            name: Slider(value=values[name], low=low, high=high, log=log, description=about[name])
             for name, (low, high, log) in KNOBS.items()
         }
+        return {**sliders, **super().settings}
 
-    def turn(self, name: str, value: float) -> None:
-        super().turn(name, value)
-        setattr(self.controller if name == "learning_rate" else self, name, value)
+    def put(self, name: str, value: Any) -> None:
+        if name in KNOBS:
+            setattr(self.controller if name == "learning_rate" else self, name, value)
+        else:
+            super().put(name, value)
 
     @property
     def details(self) -> Mapping[str, float]:

@@ -34,7 +34,8 @@ from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
 from naslab.searchers.rewards import Rewards, between
-from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer
+from naslab.searchers.searcher import Draft, Proposal, Proposer
+from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Prefix
 
@@ -233,20 +234,22 @@ class QLearning(Proposer):
         return found
 
     @property
-    def knobs(self) -> Mapping[str, Knob]:
+    def settings(self) -> Mapping[str, Setting]:
         about = attribute_docstrings(QLearningHyperparameters)["learning_rate"]
         chance = "Probability of a random option at each decision; once turned, it stays."
         return {
-            "epsilon": Knob(value=self.epsilon, low=0.0, high=1.0, log=False, description=chance),
-            "learning_rate": Knob(value=self._learning_rate, low=1e-6, high=1.0, description=about),
+            "epsilon": Slider(value=self.epsilon, low=0.0, high=1.0, log=False, description=chance),
+            "learning_rate": Slider(value=self._learning_rate, low=1e-6, high=1.0, description=about),
+            **super().settings,
         }
 
-    def turn(self, name: str, value: float) -> None:
-        super().turn(name, value)
+    def put(self, name: str, value: Any) -> None:
         if name == "epsilon":
-            self._turned = float(value)
+            self._turned = value
+        elif name == "learning_rate":
+            self._learning_rate = value
         else:
-            self._learning_rate = float(value)
+            super().put(name, value)
 
     def memory(self) -> Any:
         table = [[self._named[state], values.copy()] for state, values in self._q.items()]

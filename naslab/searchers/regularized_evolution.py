@@ -30,7 +30,8 @@ from naslab.errors import SpecError, among, unknown, whole
 from naslab.fields import settle
 from naslab.randomness import uniforms
 from naslab.searchers.beginning import choices_of
-from naslab.searchers.searcher import Draft, Knob, Proposal, Proposer
+from naslab.searchers.searcher import Draft, Proposal, Proposer
+from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 
 MUTATIONS = {"choice": "mutate", "node_first": "mutate_node_first"}
@@ -103,14 +104,17 @@ class RegularizedEvolution(Proposer):
         return tuple(self._alive)
 
     @property
-    def knobs(self) -> Mapping[str, Knob]:
+    def settings(self) -> Mapping[str, Setting]:
         about = attribute_docstrings(RegularizedEvolutionHyperparameters)["sample"]
         most = self.hyperparameters.population
-        return {"sample": Knob(value=self._sample, low=1, high=most, log=False, whole=True, description=about)}
+        sample = Slider(value=self._sample, low=1, high=most, log=False, whole=True, description=about)
+        return {"sample": sample, **super().settings}
 
-    def turn(self, name: str, value: float) -> None:
-        super().turn(name, value)
-        self._sample = round(value)
+    def put(self, name: str, value: Any) -> None:
+        if name == "sample":
+            self._sample = round(value)
+        else:
+            super().put(name, value)
 
     def memory(self) -> Any:
         return [self._sample, [[member.fitness, member.number, member.architecture.choices] for member in self._alive]]

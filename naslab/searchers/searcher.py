@@ -11,12 +11,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -30,6 +28,8 @@ from naslab.immutable import FrozenDict
 from naslab.quantities import Quantity
 from naslab.randomness import BlockGenerator, numpy_generator
 from naslab.searchers.keeping import KeepsStates
+from naslab.searchers.settings import Act, Setting, Steerable
+from naslab.searchers.settings import Knob as Knob
 from naslab.searchers.signatures import document
 from naslab.snapshot import State
 from naslab.spaces.space import Space
@@ -52,28 +52,6 @@ def read_hyperparameters(cls: type[Hyperparameters], given: Mapping[str, Any]) -
         return cls(**given)
     except TypeError as error:
         raise SpecError(f"{cls.__name__}: {error}; given: {dict(given)}") from None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Knob:
-    """A value that may be turned while the search runs; the live view makes a slider of it."""
-
-    value: float
-    low: float
-    high: float
-    log: bool = True
-    """Whether a slider for it should be logarithmic."""
-    whole: bool = False
-    """Whether only whole numbers make sense; others are rounded."""
-    description: str = ""
-
-    def check(self, name: str, value: float) -> float:
-        number = math.nan
-        with suppress(SpecError):
-            number = real(name, value)
-        if not self.low <= number <= self.high:
-            raise SpecError(f"{name} must be a number from {self.low:g} to {self.high:g}, not {value!r:.200}")
-        return float(round(number) if self.whole else number)
 
 
 OF_PICTURES = {"loss": Quantity("min", "nats"), "accuracy": Quantity("max", "%")}
@@ -126,11 +104,22 @@ class Driven(Protocol):
         ...
 
     @property
-    def knobs(self) -> Mapping[str, Knob]: ...
+    def settings(self) -> Mapping[str, Setting]: ...
 
-    def turn(self, name: str, value: float) -> None: ...
+    def in_force(self, name: str) -> Any: ...
 
-    def check_knob(self, name: str, value: float) -> float: ...
+    def check_setting(self, name: str, value: Any) -> Any: ...
+
+    def set(self, name: str, value: Any) -> None: ...
+
+    def put(self, name: str, value: Any) -> None: ...
+
+    @property
+    def acts(self) -> Mapping[str, Act]: ...
+
+    def check_act(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    def act(self, name: str, arguments: Mapping[str, Any]) -> Any: ...
 
     def measure(self, name: str) -> float: ...
 
@@ -141,14 +130,7 @@ class Driven(Protocol):
     def load_state_dict(self, state: State) -> None: ...
 
 
-def turned(name: str, value: float, knobs: Mapping[str, Knob]) -> float:
-    """The value that a knob takes; `SpecError` if there is no such knob or it does not go there."""
-    if name not in knobs:
-        raise SpecError(unknown("knob", name, knobs) if knobs else f"there is no knob {name!r}: nothing can be turned")
-    return knobs[name].check(name, value)
-
-
-class SupernetSearcher(KeepsStates, InDefaultTorchState, ABC):
+class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
     """Owns shared weights and moves by mini-batches: one `advance`, one step, one event.
 
     The same seed, space, task and knobs give the same events bit for bit, on one machine with one
@@ -215,19 +197,6 @@ class SupernetSearcher(KeepsStates, InDefaultTorchState, ABC):
         over_a_pass = {name: metric.quantity for name, metric in metrics.items() if metric.every == "pass"}
         found = {f"{half}/{name}": quantity for name, quantity in measured.items() for half in ("train", "valid")}
         return {**found, **{f"child/{name}": quantity for name, quantity in over_a_pass.items()}}
-
-    @property
-    @abstractmethod
-    def knobs(self) -> Mapping[str, Knob]:
-        """What may be turned during the search, with the values now in force."""
-
-    @abstractmethod
-    def turn(self, name: str, value: float) -> None:
-        """Turn a knob, from the next step on. `check_knob` has been called."""
-
-    def check_knob(self, name: str, value: float) -> float:
-        """The value as a float; `SpecError` if there is no such knob or it does not go there."""
-        return turned(name, value, self.knobs)
 
     def fingerprint(self) -> str:
         """Of the data."""
@@ -372,7 +341,7 @@ def _fitness(value: Any) -> float | None:
     return value
 
 
-class Proposer(KeepsStates, ABC):
+class Proposer(Steerable, KeepsStates, ABC):
     """Proposes architectures (`ask`) and hears what they are worth (`tell`); evaluates nothing itself.
 
     Several proposals may be open at once, and be told in any order. The same seed, space, knobs and answers give the
@@ -429,15 +398,6 @@ class Proposer(KeepsStates, ABC):
     @abstractmethod
     def remember(self, memory: Any) -> None:
         """Take back what `memory` gave."""
-
-    @property
-    def knobs(self) -> Mapping[str, Knob]:
-        """What may be turned during the search, with the values now in force."""
-        return {}
-
-    def turn(self, name: str, value: float) -> None:
-        """Turn a knob, from the next proposal on."""
-        turned(name, value, self.knobs)
 
     @property
     def details(self) -> Mapping[str, float | Sequence[float]]:

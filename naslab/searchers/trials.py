@@ -7,7 +7,7 @@ A candidate that cannot be evaluated, or has no finite fitness, counts as a step
 search goes on. A step that is done again is not evaluated again: which proposal was done, and its fitness, stand in the
 journal. So a search is repeated exactly, although with several workers nobody knows beforehand who will be first.
 
-How many are open at once may change on the way (`turn("workers", 4)`, `Search.open(run, workers=4)`). A step that is
+How many are open at once may change on the way (`set("workers", 4)`, `Search.open(run, workers=4)`). A step that is
 done again is done with as many open as then.
 
 Who evaluates is the matter of `naslab.searchers.evaluations`, where trainings are left that of
@@ -36,18 +36,19 @@ from naslab.quantities import Objective, Quantity
 from naslab.searchers.evaluations import Evaluations
 from naslab.searchers.failures import Failures
 from naslab.searchers.kept_trainings import KeptTrainings
-from naslab.searchers.searcher import Knob, Proposal, Proposer, State, turned
+from naslab.searchers.searcher import Proposal, Proposer, State
+from naslab.searchers.settings import Act, Setting, Steerable, values_of
 from naslab.spaces.space import Space
 
 WORKERS = "workers"
-"""What `turn` calls the number of proposals that are open at once. It is no knob of the searcher's."""
+"""What `set` calls the number of proposals that are open at once. It is no setting of the searcher's."""
 
 
 MOST_ELSEWHERE = 100_000
 """Proposals that are open at once with an executor, which may have many machines."""
 
 
-class Trials:
+class Trials(Steerable):
     """Evaluates what a proposer asks for, until the budget is spent. A `naslab.searchers.searcher.Driven`.
 
     Args:
@@ -96,8 +97,8 @@ class Trials:
         self._most = MOST if executor is None else MOST_ELSEWHERE
         self._begun_with = self.workers = whole("workers", workers, 1, self._most)
         """Proposals that are open at once: at first, and now."""
-        self._open: dict[int, tuple[Proposal, Mapping[str, float]]] = {}
-        """Number -> a proposal that is not told yet, and the knobs with which it was asked."""
+        self._open: dict[int, tuple[Proposal, Mapping[str, Any]]] = {}
+        """Number -> a proposal that is not told yet, and the settings with which it was asked."""
         self.trainings = KeptTrainings(bool(getattr(self.estimator, "keeps_weights", False)))
         self.evaluations = Evaluations(self.estimator, self.trainings, executor)
         self._learns = isinstance(self.estimator, Learning)
@@ -166,9 +167,9 @@ class Trials:
     def _ask(self) -> None:
         """Have as many proposals open as there are workers, and the budget allows."""
         while len(self._open) < self.workers and (self.proposer.asked < self._budget or not self._open):
-            knobs = {name: knob.value for name, knob in self.proposer.knobs.items()}
+            settings = values_of(self.proposer.settings)
             proposal = self.proposer.ask()
-            self._open[proposal.number] = proposal, knobs
+            self._open[proposal.number] = proposal, settings
             self.trainings.note(proposal)
 
     def _tell(self, proposal: Proposal, outcome: Outcome) -> Evaluated:
@@ -280,18 +281,25 @@ class Trials:
         return {"fitness": fitness, **{objective.name: objective.quantity for objective in self.objectives}}
 
     @property
-    def knobs(self) -> Mapping[str, Knob]:
-        return self.proposer.knobs
+    def settings(self) -> Mapping[str, Setting]:
+        return self.proposer.settings
 
-    def turn(self, name: str, value: float) -> None:
+    def put(self, name: str, value: Any) -> None:
         if name == WORKERS:
             self.workers = int(value)
         else:
-            self.proposer.turn(name, value)
+            self.proposer.put(name, value)
 
-    def check_knob(self, name: str, value: float) -> float:
+    def check_setting(self, name: str, value: Any) -> Any:
         """Also `WORKERS`: proposals that are asked from then on."""
-        return whole(name, value, 1, self._most) if name == WORKERS else turned(name, value, self.knobs)
+        return whole(name, value, 1, self._most) if name == WORKERS else self.proposer.check_setting(name, value)
+
+    def in_force(self, name: str) -> Any:
+        return self.workers if name == WORKERS else self.proposer.in_force(name)
+
+    @property
+    def acts(self) -> Mapping[str, Act]:
+        return self.proposer.acts
 
     def measure(self, name: str) -> float:
         """There is nothing to measure besides the fitness."""

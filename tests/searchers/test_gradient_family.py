@@ -511,7 +511,7 @@ def test_the_memory_of_the_baseline_can_be_turned(digits, monkeypatch):
         ("pcdarts", "one_in", r"one_in is 4 for the whole search: it is the width of every operation"),
         ("gdas", "temperature_end", "turn temperature itself"),
         ("sdarts", "ascent_steps", "settled when the search was made.*perturbation"),
-        ("darts", "speed", "unknown knob 'speed'"),
+        ("darts", "speed", "unknown setting 'speed'"),
     ],
 )
 def test_what_cannot_be_turned_says_why(digits, name, knob, why):

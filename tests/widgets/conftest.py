@@ -104,7 +104,7 @@ class TinySearch:
 
     def set(self, name, value):
         if name not in self.rates:
-            raise SpecError(f"unknown knob {name!r}")
+            raise SpecError(f"unknown setting {name!r}")
         self.queued[name] = self.knobs[name].check(name, value)
 
     def __iter__(self):

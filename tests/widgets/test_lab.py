@@ -97,7 +97,7 @@ def test_a_slider_follows_the_search_and_does_not_answer_back(tiny):
 
 def test_a_wrong_knob_is_refused_at_once(tiny):
     lab = Lab(tiny.Search())
-    with pytest.raises(SpecError, match="unknown knob"):
+    with pytest.raises(SpecError, match="unknown setting"):
         lab.set("w_ir", 0.1)
     with pytest.raises(SpecError, match=r"0\.0001 to 1"):
         lab.set("w_lr", 7.0)

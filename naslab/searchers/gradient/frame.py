@@ -33,7 +33,8 @@ from naslab.searchers.gradient.schedule import Schedule
 from naslab.searchers.gradient.training import Training
 from naslab.searchers.gradient.watching import Sized, Watching
 from naslab.searchers.inherited import inherited_metrics
-from naslab.searchers.searcher import Knob, State, SupernetSearcher, read_hyperparameters
+from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
+from naslab.searchers.settings import Setting
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Space, SupernetSpace
 from naslab.tasks.task import Task, check_task
@@ -235,22 +236,26 @@ class Frame(SupernetSearcher):
         return self._schedules[name].at(epoch, self.hyperparameters.epochs, *self._set[name])
 
     @property
-    def knobs(self) -> Mapping[str, Knob]:
+    def settings(self) -> Mapping[str, Setting]:
         epoch = self._timetable.epoch(min(self._step, self.total - 1))
-        return {name: schedule.knob(self._at(name, epoch)) for name, schedule in self._schedules.items()}
+        sliders = {name: schedule.slider(self._at(name, epoch)) for name, schedule in self._schedules.items()}
+        return {**sliders, **super().settings}
 
-    def check_knob(self, name: str, value: float) -> float:
-        """The value as a float; for a hyperparameter that is no knob, `SpecError` says why it is none."""
-        if name not in self._schedules and hasattr(self.hyperparameters, name):
+    def check_setting(self, name: str, value: Any) -> Any:
+        """The value as JSON; for a hyperparameter that is no setting, `SpecError` says why it is none."""
+        if isinstance(name, str) and name not in self._schedules and hasattr(self.hyperparameters, name):
             raise SpecError(
                 f"{name} is {getattr(self.hyperparameters, name)!r} for the whole search: "
                 f"{SETTLED.get(name, 'it was settled when the search was made')}. Make another search with "
                 f"{name}={value!r}; what can be turned on the way: {', '.join(self._schedules)}"
             )
-        return super().check_knob(name, value)
+        return super().check_setting(name, value)
 
-    def turn(self, name: str, value: float) -> None:
-        self._set[name] = (self.check_knob(name, value), self._timetable.epoch(self._step))
+    def put(self, name: str, value: Any) -> None:
+        if name in self._schedules:
+            self._set[name] = (value, self._timetable.epoch(self._step))
+        else:
+            super().put(name, value)
 
     # --- where it stands -------------------------------------------------------------------------
 

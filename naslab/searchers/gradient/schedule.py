@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from naslab.errors import SpecError, real
-from naslab.searchers.searcher import Knob
+from naslab.searchers.settings import Slider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,8 @@ class Schedule:
 
         return self.end + (value - self.end) * left(epoch) / left(since)
 
-    def knob(self, value: float) -> Knob:
-        return Knob(value=value, low=self.low, high=self.high, log=self.log, description=self.description)
+    def slider(self, value: float) -> Slider:
+        return Slider(value=value, low=self.low, high=self.high, log=self.log, description=self.description)
 
 
 P_DARTS_EPOCHS = 10

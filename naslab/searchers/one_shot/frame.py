@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -22,7 +22,8 @@ from naslab.networks.cost import Cost, cost
 from naslab.searchers.one_shot.evolution import Evolution, Excess
 from naslab.searchers.one_shot.paths import Paths
 from naslab.searchers.one_shot.training import OneShotHyperparameters
-from naslab.searchers.searcher import Knob, State
+from naslab.searchers.searcher import State
+from naslab.searchers.settings import Setting, Slider, values_of
 from naslab.searchers.shared_weights import SharedWeights, WeightSharing
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.threads import torch_threads
@@ -185,29 +186,31 @@ class OneShot(WeightSharing):
         return self.hyperparameters.rate(min(self._step // self.paths.together, updates - 1) / updates)
 
     def _values(self) -> dict[str, float]:
-        own = {name: knob.value for name, knob in self.paths.knobs.items()}
+        own = values_of(self.paths.settings)
         return {"w_lr": self._w_factor * self._scheduled(), "mutation_rate": self.evolution.mutation_rate, **own}
 
     @property
-    def knobs(self) -> Mapping[str, Knob]:
+    def settings(self) -> Mapping[str, Setting]:
         about = {**attribute_docstrings(OneShotHyperparameters), **attribute_docstrings(self.Hyperparameters)}
         values = self._values()
         common = {
-            name: Knob(value=values[name], low=min(low, values[name]), high=max(high, values[name]))
+            name: Slider(value=values[name], low=min(low, values[name]), high=max(high, values[name]))
             for name, (low, high) in KNOBS.items()
         }
-        knobs = {**common, **self.paths.knobs}
-        return {name: replace(knob, description=about[name]) for name, knob in knobs.items()}
+        own = {**common, **self.paths.settings}
+        described = {name: replace(setting, description=about[name]) for name, setting in own.items()}
+        return {**described, **super().settings}
 
-    def turn(self, name: str, value: float) -> None:
+    def put(self, name: str, value: Any) -> None:
         """A new w_lr scales the whole schedule from here on."""
-        value = self.check_knob(name, value)
         if name == "w_lr":
             self._w_factor = value / self._scheduled()
         elif name == "mutation_rate":
             self.evolution.mutation_rate = value
+        elif name in self.paths.settings:
+            self.paths.put(name, value)
         else:
-            self.paths.turn(name, value)
+            super().put(name, value)
 
     # --- where it stands, and state ------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from naslab.errors import SpecError, whole
 from naslab.randomness import numpy_generator
 from naslab.searchers.one_shot.evolution import redrawn
 from naslab.searchers.one_shot.paths import Paths
-from naslab.searchers.searcher import Knob
+from naslab.searchers.settings import Setting, Slider
 from naslab.spaces.space import Space
 
 
@@ -97,10 +97,10 @@ class Novel(Paths):
         return most
 
     @property
-    def knobs(self) -> Mapping[str, Knob]:
-        return {"nearest": Knob(value=self.nearest, low=1, high=self._size, log=False, whole=True)}
+    def settings(self) -> Mapping[str, Setting]:
+        return {"nearest": Slider(value=self.nearest, low=1, high=self._size, log=False, whole=True)}
 
-    def turn(self, name: str, value: float) -> None:
+    def put(self, name: str, value: Any) -> None:
         self.nearest = round(value)
 
     def memory(self) -> Any:

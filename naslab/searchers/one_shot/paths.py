@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any
 
 from naslab.architecture import Architecture
 from naslab.randomness import numpy_generator
-from naslab.searchers.searcher import Knob, turned
+from naslab.searchers.settings import Steerable
 from naslab.spaces.space import Space
 
 
-class Paths(ABC):
+class Paths(Steerable, ABC):
     """A sequence of paths, all of them functions of their number unless there is a memory.
 
     Args:
@@ -29,15 +28,6 @@ class Paths(ABC):
     @abstractmethod
     def path(self, number: int) -> Architecture:
         """The path of a step, counted from 0; asked for one after the other."""
-
-    @property
-    def knobs(self) -> Mapping[str, Knob]:
-        """What of it may be turned, with the values now in force."""
-        return {}
-
-    def turn(self, name: str, value: float) -> None:
-        """Turn a knob, from the next path on."""
-        turned(name, value, self.knobs)
 
     @abstractmethod
     def memory(self) -> Any:
