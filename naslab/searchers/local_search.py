@@ -53,25 +53,29 @@ class LocalSearch(Proposer):
     def propose(self) -> Draft:
         while self._here is not None and self._ahead:
             architecture = self._ahead.pop()
-            if architecture.choices not in self._known:
+            if self._key(architecture) not in self._known:
                 return Draft(architecture, "neighbour", (self._here.number,))
             self._look(architecture)
         self._here = None
         start = self.space.sample(self.rng)
         for _ in range(KNOWN_STARTS):
-            if start.choices not in self._known:
+            if self._key(start) not in self._known:
                 break
             start = self.space.sample(self.rng)
         return Draft(start, "random")
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         place = None if fitness is None else Place(fitness, proposal.number)
-        self._known[proposal.architecture.choices] = place
+        self._known[self._key(proposal.architecture)] = place
         self._look(proposal.architecture)
+
+    def _key(self, architecture: Architecture) -> tuple[Option, ...]:
+        """What is the same for architectures that are the same network."""
+        return self.space.active(architecture).choices
 
     def _look(self, architecture: Architecture) -> None:
         """Moves to an evaluated architecture if it is fitter than the present one."""
-        place = self._known[architecture.choices]
+        place = self._known[self._key(architecture)]
         if place is not None and (self._here is None or place.fitness > self._here.fitness):
             neighbours = list(self.space.neighbours(architecture))
             self._here = place

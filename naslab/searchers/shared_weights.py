@@ -8,7 +8,7 @@ import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -22,22 +22,12 @@ from naslab.randomness import seeded
 from naslab.searchers.feed import Dice, Feed
 from naslab.searchers.inherited import example_size, inherited_metrics
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
-from naslab.spaces.space import Space
+from naslab.spaces.space import Shared, Space
 from naslab.tasks.task import Task, check_task
 from naslab.threads import number_of_threads, torch_threads
 
-
-@runtime_checkable
-class SharedSpace(Protocol):
-    """A space whose networks can share their weights."""
-
-    def shared_weights(self, task: Any) -> nn.Module:
-        """(inputs, child) -> outputs, where only the child is computed."""
-        ...
-
-    def layers_of(self, architecture: Architecture) -> Any:
-        """The child, as the shared weights want it."""
-        ...
+SharedSpace = Shared
+"""An earlier name."""
 
 
 class SharedWeights:
@@ -140,7 +130,7 @@ class WeightSharing(SupernetSearcher):
         threads: int = 1,
         **hyperparameters: Any,
     ) -> None:
-        if not isinstance(space, Space) or not isinstance(space, SharedSpace):
+        if not isinstance(space, Space) or not isinstance(space, Shared):
             raise SpecError(
                 f"{self.name} needs a space with shared weights, such as nl.spaces.EnasMacro(), not {space!r:.100}"
             )

@@ -27,7 +27,8 @@ from naslab.spaces.nasbench_nlp import NASBenchNLP
 from naslab.spaces.nasnet_cell import NASNetCell
 from naslab.spaces.recurrent_cell import RecurrentCell
 from naslab.spaces.segments import Segments
-from naslab.spaces.space import DrawnSupernet, FixedSpace, Shaped, Space, Supernet, SupernetSpace
+from naslab.spaces.space import DrawnSupernet, FixedSpace, Mixable, Shaped, Shared, Space, Supernet, SupernetSpace
+from naslab.spaces.without import Without
 
 SPACES: dict[str, type[Space]] = {
     space.name: space
@@ -68,6 +69,7 @@ __all__ = [
     "FlexiBERT",
     "Hierarchical",
     "Listed",
+    "Mixable",
     "MobileChain",
     "Morphing",
     "NASBench101",
@@ -79,9 +81,11 @@ __all__ = [
     "RecurrentCell",
     "Segments",
     "Shaped",
+    "Shared",
     "Space",
     "Supernet",
     "SupernetSpace",
+    "Without",
     "class_of",
     "from_spec",
 ]
@@ -89,7 +93,7 @@ __all__ = [
 
 def class_of(name: object) -> type[Space]:
     """The class of spaces that is called so, naslab's or the user's own; `SpecError` if there is none."""
-    return named("space", name, {**SPACES, Listed.name: Listed}, Space)
+    return named("space", name, {**SPACES, Listed.name: Listed, Without.name: Without}, Space)
 
 
 @described("a space")
@@ -101,6 +105,8 @@ def from_spec(spec: Mapping[str, Any]) -> Space:
     if not isinstance(spec, Mapping) or "space" not in spec:
         raise SpecError(f"expected an object with the key 'space', one of {', '.join(SPACES)}; got {spec!r:.200}")
     name = spec["space"]
+    if name == Without.name:
+        return from_spec(spec["of"]).without(spec["forbidden"])
     space = class_of(name)
     parameters = {key: value for key, value in spec.items() if key != "space"}
     known = [field.name for field in dataclasses.fields(space)]  # type: ignore[arg-type]

@@ -142,8 +142,12 @@ class Listed(Space):
         """What is nearest to a uniform crossover of the two."""
         for parent in (first, second):
             self._number(parent)
-        child = self._code(self.of.crossover(first, second, rng))
-        return Architecture(self.name, self.rows[int(self._distances(child[None])[0].argmin())])
+        return self.nearest_to(self.of.crossover(first, second, rng))
+
+    def nearest_to(self, architecture: Architecture) -> Architecture:
+        """What is listed and nearest to an architecture of the whole space; of equally near ones the first."""
+        code = self._code(architecture)
+        return Architecture(self.name, self.rows[int(self._distances(code[None])[0].argmin())])
 
     def _number(self, architecture: Architecture) -> int:
         number = None

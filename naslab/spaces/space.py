@@ -91,6 +91,8 @@ class Space(InDefaultTorchState, ABC):
     networks say so themselves when they are built."""
     gives: ClassVar[frozenset[str]] = frozenset({"vector"})
     """What the heads of its networks can read (see `naslab.tasks.signature.READS`)."""
+    has_inactive_choices: ClassVar[bool] = False
+    """Whether some choices change nothing in some architectures, so that `canonical` is asked which are the same."""
     in_default_torch_state = ("build", "supernet", "shared_weights", "inherit")
     keeps_local_device = True
 
@@ -132,6 +134,15 @@ class Space(InDefaultTorchState, ABC):
     def fixed_choices(self) -> tuple[Choice, ...] | None:
         """All choices, where none depends on earlier answers (`FixedSpace`); None where one does."""
         return None
+
+    def canonical(self, architecture: Architecture) -> Any:
+        """The architecture that stands for all that are the same network: with each inactive choice, which changes
+        nothing, set to one value. Duplicates, distances, `enumerate` and `size` go by it.
+
+        By default the architecture itself. A space with inactive choices says so (`has_inactive_choices`); one without
+        may give something else that is the same for equal networks, an expression, say, for whoever asks.
+        """
+        return architecture
 
     def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
         """Hyperparameters of training that the architecture itself says, a learning rate for instance, by the names of
@@ -367,8 +378,24 @@ class Space(InDefaultTorchState, ABC):
                 if option != value:
                     yield self._complete((*old[:position], option), kept, None)
 
+    def active(self, architecture: Architecture) -> Architecture:
+        """What stands for an architecture among all that are the same network: itself, if no choice is inactive."""
+        return self.canonical(architecture) if self.has_inactive_choices else architecture
+
     def enumerate(self) -> Iterator[Architecture]:
-        """Every architecture once, in the order of the choices. Look at `size` first."""
+        """Every architecture once, in the order of the choices, those that are the same network (`canonical`) once in
+        all. Look at `size` first."""
+        if not self.has_inactive_choices:
+            yield from self._all()
+            return
+        known: set[Architecture] = set()
+        for architecture in self._all():
+            if (one := self.active(architecture)) not in known:
+                known.add(one)
+                yield one
+
+    def _all(self) -> Iterator[Architecture]:
+        """Every sequence of choices."""
         open_prefixes: list[Prefix] = [()]
         while open_prefixes:
             prefix = open_prefixes.pop()
@@ -380,7 +407,9 @@ class Space(InDefaultTorchState, ABC):
 
     @cached_property
     def size(self) -> int:
-        """How many architectures there are, exactly."""
+        """How many architectures there are, exactly; those that are the same network (`canonical`) count once."""
+        if self.has_inactive_choices:
+            return sum(1 for _ in self.enumerate())
         known: dict[Hashable, int] = {}
 
         def count(prefix: Prefix) -> int:
@@ -406,8 +435,42 @@ class Space(InDefaultTorchState, ABC):
 
     def distance(self, first: Architecture, second: Architecture) -> int:
         """How many choices differ; one that only one of the two was asked counts as different."""
-        one, other = self.answers(first), self.answers(second)
+        one, other = self.answers(self.active(first)), self.answers(self.active(second))
         return sum(one.get(name) != other.get(name) for name in one.keys() | other.keys())
+
+    # --- fewer options ---------------------------------------------------------------------------
+
+    @property
+    def offered(self) -> Mapping[str, tuple[Option, ...]]:
+        """Name of each choice -> every option that it may come with; found out when it is first looked at."""
+        from naslab.spaces.without import Offered  # which knows this class
+
+        if (known := vars(self).get("_offers")) is None:
+            object.__setattr__(self, "_offers", known := Offered(self))
+        return known
+
+    def without(self, forbidden: Mapping[str, Sequence[Option]]) -> Space:
+        """The same space with fewer options: whatever draws an architecture, or derives one, takes none of the
+        forbidden ones. Names, codes, JSON, graphs and networks of architectures stay as they are, and those that hold a
+        forbidden option can still be read and built; as parents they are repaired at the choices in question.
+
+        Args:
+            forbidden: name of a choice -> options that are not offered there. `SpecError` for a choice or an option
+                that is not there, and where nothing would be left.
+        """
+        from naslab.spaces.without import without  # which knows this class
+
+        return without(self, forbidden)
+
+    def allows(self, architecture: Architecture) -> bool:
+        """Whether an architecture of the space holds nothing that is forbidden (`without`)."""
+        return True
+
+    def repaired(self, architecture: Architecture, rng: np.random.Generator | int | None = None) -> Architecture:
+        """The same with something else at each choice where it holds what is forbidden (`without`), and all else kept
+        wherever it is still legal. Without rng the first option is taken.
+        """
+        return architecture
 
     def _complete(self, start: Prefix, wished: Mapping[str, Option], rng: np.random.Generator | None) -> Architecture:
         """Answer the choices after `start`: as wished where legal, else at random (without rng: the first)."""
@@ -563,11 +626,17 @@ class DrawnSupernet(Protocol):
 
 
 @runtime_checkable
-class SupernetSpace(Protocol):
-    """A space whose architectures are an operation on each edge, and which can build them all at once."""
+class Mixable(Protocol):
+    """A space whose architectures are an operation on each edge, and which can build them all at once as a mixture.
+
+    One whose edges have different candidates says which by a method more, `edge_operations`: part -> for each row the
+    names of those of `operations` that it has (see `candidates`).
+    """
 
     @property
-    def operations(self) -> tuple[str, ...]: ...
+    def operations(self) -> tuple[str, ...]:
+        """All candidates, in the order of the columns of the mixture."""
+        ...
 
     def edges(self) -> dict[str, int]:
         """Part -> number of edges E of the densest graph: the mixture of a part is [E, O]."""
@@ -589,6 +658,54 @@ class SupernetSpace(Protocol):
     def one_hot(self, architecture: Architecture) -> dict[str, np.ndarray]:
         """Part -> [E, O] float32 with a 1 for each operation that the architecture keeps, else 0."""
         ...
+
+
+SupernetSpace = Mixable
+"""An earlier name."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A space whose networks can share their weights, and which computes one of them at a time."""
+
+    def shared_weights(self, task: Any) -> nn.Module:
+        """(inputs, child) -> outputs, where only the child is computed."""
+        ...
+
+    def layers_of(self, architecture: Architecture) -> Any:
+        """The child, as the shared weights want it."""
+        ...
+
+
+def edge_operations(space: Mixable) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Part -> for each edge its candidates: what `space.edge_operations()` says, else all of them on every edge.
+
+    `SpecError` where that does not fit to `space.edges()` and `space.operations`, or leaves an edge with none.
+    """
+    edges, known = space.edges(), tuple(space.operations)
+    told = getattr(space, "edge_operations", None)
+    if told is None:
+        return {part: (known,) * rows for part, rows in edges.items()}
+    found = {part: tuple(tuple(row) for row in rows) for part, rows in told().items()}
+    if {part: len(rows) for part, rows in found.items()} != dict(edges):
+        raise SpecError(f"edge_operations() must say the operations of the edges {edges}, not of {found!r:.300}")
+    for part, rows in found.items():
+        for row, operations in enumerate(rows):
+            if not operations or len(set(operations)) < len(operations):
+                raise SpecError(f"edge {row} of {part!r} needs some operations, each once, not {operations!r:.200}")
+            for operation in operations:
+                if operation not in known:
+                    raise SpecError(f"edge {row} of {part!r}: {unknown('operation', operation, known)}")
+    return found
+
+
+def candidates(space: Mixable) -> dict[str, np.ndarray]:
+    """Part -> [E, O] bool: whether the edge has that operation; False where the row of the mixture is only padded."""
+    known = tuple(space.operations)
+    return {
+        part: np.array([[operation in row for operation in known] for row in rows], dtype=bool).reshape(-1, len(known))
+        for part, rows in edge_operations(space).items()
+    }
 
 
 def weight_matrices(

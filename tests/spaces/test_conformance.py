@@ -5,6 +5,7 @@ import functools
 import itertools
 import json
 import math
+import pickle
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -359,6 +360,129 @@ def test_its_networks_are_trained_as_candidates(space):
     found = Training(space, task, epochs=1, batch_size=9, learning_rate=0.01)(samples(space, 1)[0])
     assert 0 <= found.fitness <= 1
     assert math.isfinite(found.figures["train_loss"])
+
+
+# --- fewer options ---------------------------------------------------------------------------------
+
+
+def masks(space, count=2):
+    """Some masks that leave something of every choice, each with what it forbids of some architectures."""
+    rng, found = numpy_generator("masks"), []
+    for held in samples(space, 40, "held"):
+        names = [name for name, options in space.offered.items() if len(options) > 1 and name in space.answers(held)]
+        chosen = [names[place] for place in rng.permutation(len(names))[:2]]
+        forbidden = {name: [space.answers(held)[name]] for name in chosen}
+        try:
+            found.append((held, forbidden, space.without(forbidden)))
+        except SpecError:
+            continue  # elsewhere one of them is all there is
+        if len(found) == count:
+            break
+    assert found
+    return found
+
+
+def obeys(forbidden, space, architecture):
+    answers = space.answers(architecture)
+    return not any(answers.get(name) in options for name, options in forbidden.items())
+
+
+@space
+def test_what_is_forbidden_is_never_drawn(space):
+    rng = numpy_generator("without")
+    for held, forbidden, fewer in masks(space):
+        assert fewer.name == space.name
+        parents = [held, *samples(space, 4, "parents"), *samples(fewer, 3)]
+        drawn = samples(fewer, 20)
+        for one, other in itertools.pairwise(parents):
+            drawn += [
+                fewer.mutate(one, rng),
+                fewer.mutate_node_first(one, rng),
+                fewer.mutate_each(one, 0.5, rng),
+                fewer.crossover(one, other, rng),
+                fewer.repaired(one, rng),
+                *itertools.islice(fewer.neighbours(one), 10),
+            ]
+        for architecture in drawn:
+            assert obeys(forbidden, space, architecture)
+            assert architecture in space
+            assert architecture in fewer
+            assert fewer.allows(architecture)
+        if space.fixed_choices is not None:
+            for choice in fewer.fixed_choices:
+                assert set(choice.options).isdisjoint(forbidden.get(choice.name, ()))
+        assert held not in fewer
+        assert samples(fewer, 20) == drawn[:20]
+
+
+@space
+def test_a_parent_is_repaired_where_it_must_be_and_nowhere_else(space):
+    rng = numpy_generator("repair")
+    for held, forbidden, fewer in masks(space):
+        repaired = fewer.repaired(held, rng)
+        old, new = space.answers(held), space.answers(repaired)
+        assert any(new.get(name) != old[name] for name in forbidden)
+        if space.fixed_choices is not None:
+            assert {name for name in old if old[name] != new[name]} == set(forbidden)
+        assert fewer.repaired(repaired, rng) is repaired
+        assert next(iter(fewer.neighbours(held))) == fewer.repaired(held)
+        child = fewer.mutate(repaired, rng)
+        assert child != repaired
+        assert fewer.mutate_each(held, 0.0, rng) != held
+
+
+@space
+def test_fewer_options_change_no_name_code_or_picture(space):
+    for held, forbidden, fewer in masks(space):
+        for architecture in (held, *samples(fewer, 3)):
+            assert fewer.from_json(architecture.to_json()) == architecture
+            assert fewer.answers(architecture) == space.answers(architecture)
+            assert np.array_equal(fewer.encode(architecture), space.encode(architecture))
+            assert fewer.distance(held, architecture) == space.distance(held, architecture)
+            assert nx.utils.graphs_equal(fewer.graph(architecture), space.graph(architecture))
+        assert isinstance(fewer, SupernetSpace) == isinstance(space, SupernetSpace)
+        assert pickle.loads(pickle.dumps(fewer)) == fewer
+        assert space.without({}) is space
+        assert space.without({name: [] for name in forbidden}) is space
+        assert fewer.without(forbidden) == fewer
+        if space.name in SPACES:
+            again = from_spec(json.loads(json.dumps(fewer.spec())))
+            assert again == fewer
+            assert samples(again, 5) == samples(fewer, 5)
+
+
+@case
+def test_the_size_with_fewer_options(case):
+    if case.small is None or case.small.size > 700:
+        return
+    whole = list(case.small.enumerate())
+    for _, forbidden, fewer in masks(case.small, 1):
+        assert list(fewer.enumerate()) == [one for one in whole if obeys(forbidden, case.small, one)]
+        assert fewer.size == len(list(fewer.enumerate()))
+
+
+@space
+def test_a_mask_that_makes_no_sense_is_refused(space):
+    name, options = next((name, options) for name, options in space.offered.items() if len(options) > 1)
+    for bad, said in (
+        ([name], "is a dictionary"),
+        ({"no such choice": [options[0]]}, "unknown choice 'no such choice'"),
+        ({3: [options[0]]}, "unknown choice 3"),
+        ({name: ["no such option"]}, "unknown option 'no such option'"),
+        ({name: options[0]}, "expected a list of options" if isinstance(options[0], str) else "list of options"),
+        ({name: list(options)}, f"nothing would be left of the choice {name!r}"),
+    ):
+        with pytest.raises(SpecError, match=said):
+            space.without(bad)
+
+
+@supernet_space
+def test_derivation_takes_nothing_that_is_forbidden(space):
+    for held, forbidden, fewer in masks(space):
+        derived = fewer.derive(space.one_hot(held))
+        assert obeys(forbidden, space, derived)
+        free = samples(fewer, 1)[0]
+        assert fewer.derive(space.one_hot(free)) == free
 
 
 # --- bad input -------------------------------------------------------------------------------------

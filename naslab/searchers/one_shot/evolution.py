@@ -67,7 +67,7 @@ class Evolution:
         """Whether no further child is to be found."""
         self._known: set[Prefix] = set()
         first, rng = self._first(), numpy_generator(seed, "evolution", 1)
-        self._next = [first, *self._random(given.population - 1, {first.choices}, rng)]
+        self._next = [first, *self._random(given.population - 1, {self._key(first.choices)}, rng)]
 
     # --- asked and told --------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ class Evolution:
     def hear(self, number: int, fitness: float) -> None:
         """What the next child is worth, and by which number it is to be called."""
         child = self._next.pop(0)
-        self._known.add(child.choices)
+        self._known.add(self._key(child.choices))
         self.judged.append(Judged(-fitness, number, child.choices))
         if not self._next and self.generation < self._given.generations:
             self.generation += 1
@@ -135,6 +135,10 @@ class Evolution:
         bred = self._new(mutants(), given.mutations, taken) + self._new(crossed(), given.crossovers, taken)
         return bred + self._random(given.population - len(bred), taken, rng)
 
+    def _key(self, choices: Prefix) -> Prefix:
+        """What is the same for children that are the same network."""
+        return self._space.active(Architecture(self._space.name, choices)).choices
+
     def _random(self, count: int, taken: set[Prefix], rng: np.random.Generator) -> list[Child]:
         drawn = iter(lambda: Child(self._space.sample(rng).choices, "random", ()), None)
         return self._new(drawn, count, taken)
@@ -143,10 +147,10 @@ class Evolution:
         """Up to so many of those drawn that are new and do not cost too much; they are then taken."""
         found: list[Child] = []
         for child in islice(drawn, TRIES * count):
-            if child.choices in taken or child.choices in self._known:
+            if (key := self._key(child.choices)) in taken or key in self._known:
                 continue
             if self._excess(Architecture(self._space.name, child.choices))[0] <= 1:
-                taken.add(child.choices)
+                taken.add(key)
                 found.append(child)
                 if len(found) == count:
                     break
@@ -163,7 +167,7 @@ class Evolution:
         self.mutation_rate, self.generation, self.ended, judged, coming = memory
         self.judged = [Judged(loss, number, tuple(choices)) for loss, number, choices in judged]
         self._next = [Child(tuple(choices), origin, tuple(parents)) for choices, origin, parents in coming]
-        self._known = {judged.choices for judged in self.judged}
+        self._known = {self._key(judged.choices) for judged in self.judged}
 
 
 def redrawn(space: Space, architecture: Architecture, rate: float, rng: np.random.Generator) -> Architecture:
