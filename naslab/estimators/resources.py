@@ -23,22 +23,24 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from naslab import networks, spaces, tasks
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.estimators.estimator import Score
 from naslab.modes import evaluation_mode
+from naslab.networks.operation_costs import PRODUCTS
 from naslab.quantities import Objective
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
+from naslab.tasks.task import check_task
 from naslab.threads import number_of_threads, torch_threads
 from naslab.torch_state import default_torch_state
+from naslab.trees import tensors
 
 FIGURES = ("parameters", "flops", "latency", "memory", "intensity")
-"""What can be measured: numbers, multiply-adds, seconds and bytes for one image (or `batch` of them), multiply-adds for
-each byte."""
+"""What can be measured: numbers, multiply-adds, seconds and bytes for one example (or `batch` of them), multiply-adds
+for each byte."""
 WANTED = ("intensity",)
 """Of which one wants much."""
 UNITS = {"latency": "s", "memory": "bytes"}
@@ -47,27 +49,27 @@ WARM_UP = 3
 
 
 @default_torch_state()
-def latency(network: nn.Module, x: torch.Tensor, *, repeats: int = 20, threads: int | None = 1) -> float:
+def latency(network: nn.Module, x: Any, *, repeats: int = 20, threads: int | None = 1) -> float:
     """Seconds of one forward pass in evaluation mode: the median of `repeats`, after warming up.
 
     Args:
         network: on the device of `x`; left in the mode it was in.
-        x: [B, C, H, W].
+        x: what it is called with, for instance [B, C, H, W].
     """
-    seconds = []
+    seconds, cuda = [], [tensor.device for tensor in tensors(x) if tensor.is_cuda]
     with evaluation_mode(network), torch.no_grad(), torch_threads(threads):
         for run in range(WARM_UP + repeats):
             start = time.perf_counter()
             network(x)
-            if x.is_cuda:
-                torch.cuda.synchronize(x.device)
+            for device in cuda[:1]:
+                torch.cuda.synchronize(device)
             if run >= WARM_UP:
                 seconds.append(time.perf_counter() - start)
     return median(seconds)
 
 
 @default_torch_state()
-def memory(network: nn.Module, x: torch.Tensor) -> int:
+def memory(network: nn.Module, x: Any) -> int:
     """Bytes at the worst moment of a forward pass in evaluation mode: the weights, and what is alive of the rest.
 
     Counted tensor by tensor, so it is what the algorithm needs, without what torch keeps for itself.
@@ -79,8 +81,9 @@ def memory(network: nn.Module, x: torch.Tensor) -> int:
 
 
 @default_torch_state()
-def traffic(network: nn.Module, x: torch.Tensor) -> int:
-    """Bytes that the convolutions and linear layers of a forward pass read (inputs, weights, biases) and write.
+def traffic(network: nn.Module, x: Any) -> int:
+    """Bytes that the convolutions and linear layers of a forward pass read (inputs, weights, biases) and write; of a
+    network without such layers, those of its matrix products.
 
     As if each went to the memory and came from there, and all else (normalisation, activations, pooling) were done on
     the way.
@@ -94,12 +97,26 @@ def traffic(network: nn.Module, x: torch.Tensor) -> int:
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
-        with evaluation_mode(network), torch.no_grad():
+        with evaluation_mode(network), torch.no_grad(), _Products() as products:
             network(x)
     finally:
         for hook in hooks:
             hook.remove()
-    return moved
+    return moved or products.moved
+
+
+class _Products(TorchDispatchMode):
+    """Adds up the bytes that matrix products read and write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moved = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if getattr(func, "overloadpacket", None) in PRODUCTS:
+            self.moved += sum(tensor.numel() * tensor.element_size() for tensor in tensors((args, made)))
+        return made
 
 
 class _Alive(TorchDispatchMode):
@@ -112,8 +129,8 @@ class _Alive(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
-        given = {t.untyped_storage()._cdata for t in _tensors((args, kwargs or {}))}
-        for tensor in _tensors(made):
+        given = {t.untyped_storage()._cdata for t in tensors((args, kwargs or {}))}
+        for tensor in tensors(made):
             storage = tensor.untyped_storage()
             if storage._cdata not in given and storage._cdata not in self._known:
                 self._watch(storage)
@@ -131,19 +148,15 @@ class _Alive(TorchDispatchMode):
         self._now -= size
 
 
-def _tensors(value: Any) -> list[torch.Tensor]:
-    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor)]
-
-
 class Resources:
     """An estimator of what architectures cost. The fitness is the first figure, negative but for the intensity, of
     which one wants much; all are figures.
 
     Args:
         space: builds the networks.
-        task: says the shape of images, and the classes.
+        task: says what goes into the networks, and what is to come out.
         figures: some of `FIGURES`, in the order of their weight.
-        batch: images that go through the network at once, for latency and memory.
+        batch: examples that go through the network at once, for latency and memory.
         threads: of the CPU, for the latency.
         repeats: runs that the latency is the median of.
     """
@@ -167,7 +180,8 @@ class Resources:
         for figure in figures:
             if not among(figure, FIGURES):
                 raise SpecError(unknown("figure", figure, FIGURES))
-        self.space, self.task, self.figures = space, task, tuple(figures)
+        self.space, self.figures = space, tuple(figures)
+        self.task: Any = check_task(task, "Resources")
         self._batch, self._threads = whole("batch", batch, 1), number_of_threads(threads)
         self._repeats = whole("repeats", repeats, 1)
 
@@ -187,14 +201,13 @@ class Resources:
         """Name of a figure -> its value."""
         with seeded("resources"):
             network = self.space.build(architecture, self.task)
-        shape = tuple(self.task.input_shape)
-        x = torch.zeros(self._batch, *shape)
+        x = self.task.inputs(self.task.example(self._batch))
         found: dict[str, float] = {}
         if {"parameters", "flops", "intensity"} & set(self.figures):
-            cost = networks.cost(network, shape)
+            cost = networks.cost(network, self.task)
             found |= {"parameters": cost.parameters, "flops": cost.multiply_adds}
         if "intensity" in self.figures:
-            bytes_ = traffic(network, x[:1])
+            bytes_ = traffic(network, self.task.inputs(self.task.example(1)))
             found["intensity"] = found["flops"] / bytes_ if bytes_ else 0.0
         if "memory" in self.figures:
             found["memory"] = memory(network, x)

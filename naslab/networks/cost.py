@@ -1,7 +1,7 @@
-"""What a network costs: its parameters, and the multiply-adds of one image through it.
+"""What a network costs: its parameters, and the multiply-adds of one example through it: of an image, or of a text.
 
-Multiply-adds (MACs) are what the field calls "FLOPs": those of convolutions and linear layers, without biases,
-normalisation, activations and pooling. Nothing is computed: the network is traced on the meta device.
+Multiply-adds (MACs) are what the field calls "FLOPs": those of convolutions, linear layers and other matrix products,
+without biases, normalisation, activations and pooling. Nothing is computed: the network is traced on the meta device.
 """
 
 from __future__ import annotations
@@ -33,21 +33,23 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def one_input(data: Task | Sequence[int]) -> Any:
+def one_input(data: Any) -> Any:
     """What a network is called with for one example, on the meta device.
 
     Args:
-        data: a task; or the shape of an input that is one float32 tensor, for instance (C, H, W).
+        data: a task; or the shape of an input that is one float32 tensor, for instance (C, H, W); or the inputs.
     """
     if isinstance(data, Task):
         return moved(data.inputs(data.example(1)), "meta")
-    return torch.empty(1, *data, device="meta")
+    if isinstance(data, Sequence) and data and all(isinstance(size, int) for size in data):
+        return torch.empty(1, *data, device="meta")
+    return moved(data, "meta")
 
 
 @default_torch_state()
-def cost(network: nn.Module, data: Task | Sequence[int]) -> Cost:
-    """Cost of one example of a task, or of one input of a shape such as (C, H, W), in evaluation mode. The network is
-    left as it is.
+def cost(network: nn.Module, data: Any) -> Cost:
+    """Cost of one example of a task, of one input of a shape such as (C, H, W), or of inputs as they are given, in
+    evaluation mode. The network is left as it is.
     """
     shadow = copy.deepcopy(network).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():

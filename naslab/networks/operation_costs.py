@@ -1,9 +1,9 @@
 """What each operation on each edge of a supernet costs: parameters, or multiply-adds for one example.
 
 Nothing is computed: each operation runs on all edges and without any other, on the meta device, and its convolutions
-are counted. The candidates have no other layer with parameters or multiply-adds, and the edges that leave one state are
-alike, so that each has an equal part. A supernet of other layers says by itself what an operation costs
-(`operation_costs`).
+and its matrix products with a parameter are counted, as torch counts them. (Other products are those that blend the
+operations.) The edges that leave one state are alike, so that each has an equal part. A supernet of other layers says by
+itself what an operation costs (`operation_costs`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 from torch.utils.hooks import RemovableHandle
 
 from naslab.networks.cost import one_input
@@ -22,15 +23,20 @@ from naslab.networks.mixture import Leaving, Mixture
 from naslab.tasks.task import Task
 from naslab.torch_state import default_torch_state
 
+_aten = torch.ops.aten
+PRODUCTS: dict[Any, tuple[int, int]] = {_aten.mm: (0, 1), _aten.addmm: (1, 2), _aten.bmm: (0, 1), _aten.baddbmm: (1, 2)}
+"""Matrix products -> the places of their factors among the arguments."""
 
-class _Convolutions(TorchDispatchMode):
-    """Counts the parameters and multiply-adds of the convolutions inside each of some modules."""
+
+class _Layers(TorchDispatchMode):
+    """Counts the parameters and multiply-adds of the convolutions and linear layers inside each of some modules."""
 
     def __init__(self, modules: Sequence[Leaving]) -> None:
         super().__init__()
         self.inside: dict[Leaving, dict[str, int]] = {
             module: {"parameters": 0, "multiply_adds": 0} for module in modules
         }
+        self._weights = {weight.untyped_storage()._cdata for module in modules for weight in module.parameters()}
         self._running: Leaving | None = None
         self._hooks: list[RemovableHandle] = []
 
@@ -52,12 +58,19 @@ class _Convolutions(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
-        if function is torch.ops.aten.convolution.default and self._running is not None:
-            weight = args[1]
+        if self._running is not None and (weights := self._factors(function, args)):
             counts = self.inside[self._running]
-            counts["parameters"] += weight.numel()
-            counts["multiply_adds"] += result.numel() * weight[0].numel()
+            counts["parameters"] += sum(weight.numel() for weight in weights)
+            count = flop_registry[function.overloadpacket]
+            counts["multiply_adds"] += count(*args, **(kwargs or {}), out_val=result) // 2
         return result
+
+    def _factors(self, function: Any, args: Any) -> list[Tensor]:
+        """The weights that a convolution or a matrix product multiplies by."""
+        if function is _aten.convolution.default:
+            return [args[1]]
+        places = PRODUCTS.get(function.overloadpacket, ())
+        return [args[place] for place in places if args[place].untyped_storage()._cdata in self._weights]
 
 
 @default_torch_state()
@@ -77,7 +90,7 @@ def _costs(
                 other: [[other == part and this == column for this in range(columns)] for _ in range(rows)]
                 for other, (rows, _) in shapes.items()
             }
-            with _Convolutions(leaving) as counted, torch.no_grad():
+            with _Layers(leaving) as counted, torch.no_grad():
                 shadow(one, {other: Mixture(weights[other], used[other]) for other in shapes})
             for module, counts in counted.inside.items():
                 found[part][module.rows, column] += counts[figure] / len(module.rows)

@@ -287,6 +287,17 @@ class LanguageModel(Task):
             raise SpecError(unknown("option of a language model", strange[0], OPTIONS))
         return dataclasses.replace(self, **changes)
 
+    def reduced(self, data: float = 1.0, size: int | None = None) -> Self:
+        """The beginning of the training text, a share of it; the vocabulary stays."""
+        if size is not None:
+            raise SpecError(
+                f"a text has no size that could be {size}; leave size out, or give with_options(bptt={size})"
+            )
+        if data == 1:
+            return self
+        train = self.numbers["train"]
+        return dataclasses.replace(self, numbers={**self.numbers, "train": train[: round(data * len(train))]})
+
     # --- what it is --------------------------------------------------------------------------------
 
     @property

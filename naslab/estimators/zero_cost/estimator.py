@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from naslab import spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import device_name, usable_device
-from naslab.errors import SpecError, among, unknown, whole
+from naslab.errors import DataError, SpecError, among, unknown, whole
 from naslab.estimators.zero_cost.proxies import PROXIES, scores
 from naslab.estimators.zero_cost.vote import VOTERS, vote
 from naslab.quantities import Objective
 from naslab.randomness import numpy_generator, seeded
 from naslab.spaces.space import Space
+from naslab.tasks.task import Task, check_task
 from naslab.threads import torch_threads
 from naslab.torch_state import default_torch_state
 
@@ -29,10 +29,11 @@ class ZeroCost:
 
     Args:
         space: builds the networks, of its own sizes.
-        task: whose training images the mini-batch is drawn from, without augmentation.
+        task: whose training data the mini-batch is drawn from, without augmentation. Proxies that look at what only
+            some networks have, such as ReLUs or inputs of real numbers, refuse others by name.
         proxy: one of `naslab.estimators.zero_cost.PROXIES`, or "vote".
-        batch_size: images in the mini-batch: 128 for NASWOT and 64 for the others in their papers. Scores of different
-            sizes are not comparable.
+        batch_size: examples in the mini-batch: 128 for NASWOT and 64 for the others in their papers. Scores of
+            different sizes are not comparable.
         seed: of the weights and of the mini-batch: the same for every candidate.
         reference: "vote" only: how many random architectures of the space a candidate is compared with; they are scored
             when the first candidate is.
@@ -56,15 +57,18 @@ class ZeroCost:
     ) -> None:
         if not isinstance(space, Space):
             raise SpecError(f"expected a space, for instance nl.spaces.NASBench201.laptop(), got {space!r:.200}")
-        if not callable(getattr(task, "batch", None)):
+        if not isinstance(task, Task):
             raise SpecError(f"expected a task, for instance nl.tasks.FashionMNIST(), got {task!r:.200}")
         if not among(proxy, (*PROXIES, "vote")):
             raise SpecError(unknown("proxy", proxy, (*PROXIES, "vote")))
-        self.space, self.task, self.proxy = space, task, proxy
+        self.space, self.proxy = space, proxy
+        self.task: Any = check_task(task, "ZeroCost")
         self.batch_size, self.seed = whole("batch_size", batch_size, 1), whole("seed", seed)
         self.reference, self.threads = whole("reference", reference, 1), whole("threads", threads, 1)
-        if self.batch_size > len(task.train):
-            raise SpecError(f"a mini-batch of {batch_size} needs so many training images; {task} has fewer")
+        try:
+            task.stream("train").steps(self.batch_size, 0, self.seed)
+        except DataError as error:
+            raise SpecError(f"{task} has fewer {task.units} than a mini-batch of {batch_size}: {error}") from error
         self._device = None if device is None else device_name(device)
 
     @property
@@ -81,15 +85,16 @@ class ZeroCost:
     def _scores(self, architecture: Architecture, proxies: tuple[str, ...]) -> dict[str, float]:
         with seeded(self.seed, "zero_cost", "weights"):
             network = self.space.build(architecture, self.task)
-        x, y = self._batch
+        network = network.to(usable_device(self._device))
         with torch_threads(self.threads):
-            return scores(network.to(x.device), x, y, proxies, loss=self.task.loss)
+            return scores(network, self.task.inputs(self._batch), self._batch, proxies, loss=self.task.loss)
 
     @cached_property
-    def _batch(self) -> tuple[Tensor, Tensor]:
-        """[B, C, H, W] and [B]."""
-        drawn = numpy_generator(self.seed, "zero_cost", "batch").permutation(len(self.task.train))[: self.batch_size]
-        return self.task.batch(torch.from_numpy(drawn), device=usable_device(self._device))
+    def _batch(self) -> Any:
+        """A random mini-batch of the training data."""
+        stream = self.task.stream("train")
+        where = stream.sample(self.batch_size, numpy_generator(self.seed, "zero_cost", "batch"))
+        return self.task.batch(where, split=stream.split, device=usable_device(self._device))
 
     @cached_property
     def _population(self) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,10 @@ from naslab.errors import DataError, SpecError
 from naslab.estimators.zero_cost.codes import Codes
 from naslab.modes import restored_modes
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
+from naslab.trees import tensors
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""(logits [B, K], labels [B]) -> mean loss, a scalar."""
+Loss = Callable[[Any, Any], Tensor]
+"""(outputs, target) -> mean loss, a scalar; for images of (logits [B, K], labels [B])."""
 
 
 class Need(Enum):
@@ -47,10 +49,10 @@ class Seen:
     """A network, a mini-batch, and what the passes have shown. What was not needed is empty."""
 
     network: nn.Module
-    x: Tensor
-    """[B, C, H, W]"""
-    y: Tensor
-    """[B]"""
+    x: Any
+    """What the network is called with, for instance [B, C, H, W]; in general tensors whose first dimension is B."""
+    y: Any
+    """What the loss holds its outputs to, for instance labels [B]."""
     loss: Loss
     kernel: Tensor = field(default_factory=lambda: torch.empty(0))
     """[B, B] float64: how many units agree on two images, being on for both or off for both."""
@@ -63,6 +65,17 @@ class Seen:
     jacobian: Tensor = field(default_factory=lambda: torch.empty(0))
     """[B, D]: gradient of the sum of all outputs with respect to each image; zero if there is none."""
 
+    @property
+    def rows(self) -> int:
+        """B."""
+        return rows(self.x)
+
+
+def rows(x: Any) -> int:
+    """How many examples there are in a mini-batch of inputs."""
+    found = tensors(x)
+    return len(found[0]) if found else 0
+
 
 def layers(network: nn.Module) -> list[nn.Module]:
     """The convolutions and linear layers, whose weights the proxies are about, as published."""
@@ -70,14 +83,18 @@ def layers(network: nn.Module) -> list[nn.Module]:
 
 
 def weights(network: nn.Module) -> list[Tensor]:
-    """The weights of these layers that may be learnt. `SpecError` if there are none."""
-    found = [layer.weight for layer in layers(network) if layer.weight.requires_grad]  # type: ignore[union-attr]
+    """The weights of these layers that may be learnt; of a network without such layers, such as a recurrent cell
+    that is written with bare matrices, all its matrices. `SpecError` if there are none.
+    """
+    found: list[Any] = [layer.weight for layer in layers(network) if layer.weight.requires_grad]  # type: ignore[union-attr]
+    if not layers(network):
+        found = [weight for weight in network.parameters() if weight.requires_grad and weight.ndim > 1]
     if not found:
         raise SpecError(
             "the network has no convolution and no linear layer with a weight to learn, which is what the proxies of "
             "gradients look at; use 'parameters' or 'flops', or train it"
         )
-    return found  # type: ignore[return-value]
+    return found
 
 
 @contextmanager
@@ -89,41 +106,62 @@ def batch_statistics(network: nn.Module) -> Iterator[None]:
         yield
 
 
-def outputs(network: nn.Module, x: Tensor) -> Tensor:
-    """The network's outputs, [B, K], checked to be finite."""
-    with enough_to_normalise(len(x)):
-        logits = network(x)
-    if not bool(torch.isfinite(logits).all()):
+def outputs(network: nn.Module, x: Any) -> Any:
+    """The network's outputs, for instance [B, K], checked to be finite."""
+    with enough_to_normalise(rows(x)):
+        found = network(x)
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors(found)):
         raise SpecError("the untrained network's outputs are not all finite: look at its initialisation")
-    return logits
+    return found
 
 
-def look(network: nn.Module, x: Tensor, y: Tensor, loss: Loss, needs: Set[Need]) -> Seen:
+def total(found: Any) -> Tensor:
+    """The sum of all real numbers among a network's outputs."""
+    sums = [tensor.sum() for tensor in tensors(found) if tensor.is_floating_point()]
+    return sums[0] if len(sums) == 1 else torch.stack(sums).sum()
+
+
+def check_real(x: Any, what: str) -> None:
+    """`SpecError` for inputs that are not real numbers, and so cannot be differentiated by or sent as ones."""
+    kinds = sorted({str(tensor.dtype) for tensor in tensors(x) if not tensor.is_floating_point()})
+    if kinds:
+        raise SpecError(f"{what}, which must be real numbers, not {' and '.join(kinds)}; use another proxy")
+
+
+def look(network: nn.Module, x: Any, y: Any, loss: Loss, needs: Set[Need]) -> Seen:
     """What the needed passes show."""
-    if len(x) != len(y) or not len(x):
-        raise DataError(f"every image has one label, and there is at least one: got {len(x)} images, {len(y)} labels")
-    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+    if not rows(x) or (isinstance(x, Tensor) and isinstance(y, Tensor) and len(x) != len(y)):
+        targets = len(y) if isinstance(y, Tensor) else rows(x)
+        raise DataError(f"every image has one label, and there is at least one: got {rows(x)} images, {targets} labels")
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors(x) if tensor.is_floating_point()):
         raise DataError("every pixel must be finite: this mini-batch holds NaN or infinity")
     seen = Seen(network, x, y, loss)
     if not needs:
         return seen
     backward = needs & {Need.GRADIENTS, Need.CHANNELS}
-    x = _laid_out(network, x)
+    if isinstance(x, Tensor):
+        x = _laid_out(network, x)
     if Need.JACOBIAN in needs:
-        if not x.is_floating_point():
-            raise SpecError(f"jacob_cov differentiates by the input, which must be real numbers, not {x.dtype}")
+        check_real(x, "jacob_cov differentiates by the input")
+        if not isinstance(x, Tensor):
+            raise SpecError("jacob_cov differentiates by the input, which must be one tensor; use another proxy")
         x = x.detach().requires_grad_()
     learnt = weights(network) if backward else []
-    codes = Codes(len(x)) if Need.CODES in needs else None
+    if Need.CHANNELS in needs and not layers(network):
+        raise SpecError(
+            "fisher looks at the output channels of convolutions and linear layers, and the network has none; use "
+            "another proxy"
+        )
+    codes = Codes(rows(x)) if Need.CODES in needs else None
     with batch_statistics(network), _products(network, Need.CHANNELS in needs) as channels:
         with torch.set_grad_enabled(bool(backward) or Need.JACOBIAN in needs), codes or nullcontext():
-            logits = outputs(network, x)
+            given = outputs(network, x)
         if backward:
-            found = torch.autograd.grad(loss(logits, y), learnt, allow_unused=True, retain_graph=Need.JACOBIAN in needs)
+            found = torch.autograd.grad(loss(given, y), learnt, allow_unused=True, retain_graph=Need.JACOBIAN in needs)
             seen.gradients = [(w, g) for w, g in zip(learnt, found, strict=True) if g is not None]
             seen.channels = [(product, fan_in) for product, fan_in in channels if product is not None]
     if Need.JACOBIAN in needs:
-        seen.jacobian = _jacobian(logits, x)
+        seen.jacobian = _jacobian(total(given), x)
     if codes:
         seen.kernel, seen.units = codes.kernel, codes.units
     return seen
@@ -143,10 +181,10 @@ def _laid_out(network: nn.Module, x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _jacobian(logits: Tensor, x: Tensor) -> Tensor:
-    if not logits.requires_grad:
+def _jacobian(summed: Tensor, x: Tensor) -> Tensor:
+    if not summed.requires_grad:
         return torch.zeros_like(x).flatten(1)
-    (found,) = torch.autograd.grad(logits.sum(), x, allow_unused=True)
+    (found,) = torch.autograd.grad(summed, x, allow_unused=True)
     return (torch.zeros_like(x) if found is None else found).flatten(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from naslab.errors import SpecError, among, unknown
 from naslab.estimators.zero_cost.grasp import grasp
 from naslab.estimators.zero_cost.jacob_cov import jacob_cov
 from naslab.estimators.zero_cost.naswot import naswot
-from naslab.estimators.zero_cost.passes import Loss, Need, Seen, look
+from naslab.estimators.zero_cost.passes import Loss, Need, Seen, look, rows
 from naslab.estimators.zero_cost.saliency import fisher, grad_norm, snip
 from naslab.estimators.zero_cost.synflow import synflow
 from naslab.networks.cost import cost
@@ -27,7 +28,8 @@ def parameters(seen: Seen) -> float:
 
 def flops(seen: Seen) -> float:
     """Multiply-adds of one input, which is what the field calls FLOPs."""
-    return float(cost(seen.network, tuple(seen.x.shape[1:])).multiply_adds)
+    one = seen.x[:1] if isinstance(seen.x, Tensor) else seen.x
+    return float(cost(seen.network, one).multiply_adds / rows(one))
 
 
 PROXIES: dict[str, Callable[[Seen], float]] = {
@@ -55,16 +57,16 @@ NEEDS: dict[str, Need] = {
 
 @default_torch_state()
 def scores(
-    network: nn.Module, x: Tensor, y: Tensor, proxies: Sequence[str] = tuple(PROXIES), *, loss: Loss = F.cross_entropy
+    network: nn.Module, x: Any, y: Any, proxies: Sequence[str] = tuple(PROXIES), *, loss: Loss = F.cross_entropy
 ) -> dict[str, float]:
     """Proxy -> score of the network as it is, finite each; the network is left as it was.
 
     Args:
         network: untrained, on the device of x.
-        x: [B, C, H, W], one mini-batch.
-        y: [B], its labels.
+        x: one mini-batch of what it is called with, for instance [B, C, H, W].
+        y: what the loss holds its outputs to, for instance labels [B].
         proxies: which, of `PROXIES`; all by default. GraSP takes as long as the rest together.
-        loss: (logits, labels) -> mean loss.
+        loss: (outputs, y) -> mean loss; that of a task, with its mini-batch as y.
     """
     if isinstance(proxies, str) or not proxies:
         raise SpecError(f"proxies are a list of names, for instance ['naswot'], not {proxies!r}")

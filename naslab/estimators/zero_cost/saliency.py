@@ -25,4 +25,4 @@ def fisher(seen: Seen) -> float:
     """Sum of the Fisher information of the output channels (Theis et al. 2018, https://arxiv.org/abs/1801.05787; Turner
     et al. 2020, https://arxiv.org/abs/1906.04113, Eq. 4): with g = sum over pixels of a dL/da, half the mean of g^2
     over the mini-batch. As published, a channel counts once for each of its weights."""
-    return sum(fan_in * float(g.pow(2).sum()) / (2 * len(seen.x)) for g, fan_in in seen.channels)
+    return sum(fan_in * float(g.pow(2).sum()) / (2 * seen.rows) for g, fan_in in seen.channels)

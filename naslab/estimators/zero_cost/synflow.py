@@ -25,15 +25,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from naslab.errors import SpecError
-from naslab.estimators.zero_cost.passes import Seen, weights
+from naslab.estimators.zero_cost.passes import Seen, check_real, total, weights
+from naslab.trees import tree_map
 
 NORMALISATION = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm)
 
 
 def synflow(seen: Seen) -> float:
     """The flow through a copy of the network; `seen.x` gives only the shape."""
-    if not seen.x.is_floating_point():
-        raise SpecError(f"synflow sends ones through the network, whose input must be real numbers, not {seen.x.dtype}")
+    check_real(seen.x, "synflow sends ones in place of the input")
     network = copy.deepcopy(seen.network).double().eval()
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):
@@ -43,7 +43,8 @@ def synflow(seen: Seen) -> float:
             module.forward = _unchanged  # type: ignore[method-assign]
     learnt = weights(network)
     with torch.enable_grad():
-        flow = network(torch.ones_like(seen.x[:1], dtype=torch.float64)).sum()
+        ones = tree_map(lambda x: torch.ones_like(x[:1], dtype=torch.float64), seen.x)
+        flow = total(network(ones))
         if not flow.requires_grad:
             return 0.0
         gradients = torch.autograd.grad(flow, learnt, allow_unused=True)
