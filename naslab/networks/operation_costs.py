@@ -2,8 +2,8 @@
 
 Nothing is computed: each operation runs on all edges and without any other, on the meta device, and its convolutions
 and its matrix products with a parameter are counted, as torch counts them. (Other products are those that blend the
-operations.) The edges that leave one state are alike, so that each has an equal part. A supernet of other layers says by
-itself what an operation costs (`operation_costs`).
+operations.) The edges that leave one state are alike, so that each has an equal part. A supernet of other layers says
+by itself what an operation costs (`operation_costs`).
 """
 
 from __future__ import annotations
