@@ -1,4 +1,4 @@
-"""Compiled kernels for what PyTorch does slowest on a CPU: `depthwise.c` and `blend.c` beside this file.
+"""Compiled kernels for what PyTorch does slowest on a CPU: `depthwise.c`, `blend.c` and `recurrent.c` beside this file.
 
 A hundred lines of C, which a compiler, where there is one, turns into machine code for this very processor in a second
 or two, once; where there is none, or it fails, the supernets do without. They go from channel to channel of a pixel

@@ -33,10 +33,10 @@ class Tricks:
     """The input gradient of a depthwise convolution is a convolution with the turned kernel (`depthwise.py`)."""
     one_pass: bool = True
     """Normalising, weighing and adding up the operations is one pass over memory instead of one each, where there is a
-    compiler (`blending.py`)."""
+    compiler (`blending.py`). In a recurrent cell: the gradient of a whole chunk is written by hand (`recurrent.py`)."""
     compiled_kernel: bool = True
     """The weight gradient of a depthwise convolution is forty lines of C, where there is a compiler
-    (`depthwise_compiled.py`)."""
+    (`depthwise_compiled.py`); and so is what is elementwise in a recurrent cell (`recurrent.c`)."""
     narrow_strips: bool = True
     """The weight gradient of a wide depthwise kernel is that of kernels three wide, side by side."""
     separate_grids: bool = True

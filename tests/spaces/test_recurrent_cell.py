@@ -184,7 +184,7 @@ def text():
     """A small text, in which each character is followed by one of two."""
     rng = numpy_generator("text")
     steps = rng.integers(1, 3, 6000).cumsum() % 6
-    return nl.tasks.LanguageModel.from_text("".join("abcdef"[step] for step in steps), unit="characters")
+    return nl.tasks.LanguageModel.from_text("".join("abcde\n"[step] for step in steps), unit="characters")
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ def test_dot_is_used_only_when_asked_for_and_there(tiny, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("label", "shown"), [("c_{k-2}", "cₖ₋₂"), ("c_{k}", "cₖ"), ("3", "3"), ("c_{<b>}", "c_{<b>}"), ("a_{", "a_{")]
+    ("label", "shown"),
+    [("c_{k-2}", "cₖ₋₂"), ("c_{k}", "cₖ"), ("h_{t-1}", "hₜ₋₁"), ("3", "3"), ("c_{<b>}", "c_{<b>}"), ("a_{", "a_{")],
 )
 def test_pretty_lowers_only_what_it_can(label, shown):
     assert pretty(label) == shown

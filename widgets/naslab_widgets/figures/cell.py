@@ -20,7 +20,7 @@ from naslab_widgets.figures.layout import LABEL_HEIGHT, RADIUS, Layout, layered
 from naslab_widgets.figures.palette import colours
 
 CELL_WIDTH, CELL_HEIGHT, TITLE, GAP = 520.0, 230.0, 26.0, 16.0
-_BELOW = str.maketrans("0123456789-+k", "₀₁₂₃₄₅₆₇₈₉₋₊ₖ")
+_SUBSCRIPTS = dict(zip("0123456789-+kt", "₀₁₂₃₄₅₆₇₈₉₋₊ₖₜ", strict=True))
 
 
 def cell(graph: nx.DiGraph, *, engine: str = "layered", width: float = CELL_WIDTH) -> svg.Drawing:
@@ -74,8 +74,8 @@ def text_width(characters: int) -> float:
 def pretty(label: str) -> str:
     """`c_{k-2}` -> `cₖ₋₂`: plain text, for canvas and SVG alike."""
     head, brace, tail = label.partition("_{")
-    if brace and tail.endswith("}") and all(character in "0123456789-+k" for character in tail[:-1]):
-        return head + tail[:-1].translate(_BELOW)
+    if brace and tail.endswith("}") and all(character in _SUBSCRIPTS for character in tail[:-1]):
+        return head + "".join(_SUBSCRIPTS[character] for character in tail[:-1])
     return label
 
 
