@@ -46,7 +46,7 @@ from naslab.spaces import (
     SupernetSpace,
     from_spec,
 )
-from naslab.tasks import Field, Head, Images, Signature
+from naslab.tasks import Field, Head, Images, LanguageModel, Signature
 
 TASK = SimpleNamespace(input_shape=(1, 8, 8), classes=3)
 TEXT = Signature(Field((None,), "int64", 3), {"logits": Head("sequence", 3)})
