@@ -13,6 +13,7 @@ import pytest
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.events import Changed, Evaluated, SupernetStep
+from naslab.quantities import Quantity
 from naslab.searchers.searcher import Knob
 
 OPERATIONS = (
@@ -25,6 +26,17 @@ OPERATIONS = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
+
+
+METRICS = {
+    "train/loss": Quantity("min", "nats"),
+    "valid/loss": Quantity("min", "nats"),
+    "train/accuracy": Quantity("max", "%"),
+    "valid/accuracy": Quantity("max", "%"),
+    "entropy": Quantity(None, "nats"),
+    "discretisation_gap": Quantity(None, "nats"),
+    "count/skip_connect": Quantity(),
+}
 
 
 class TinySpace:
@@ -87,6 +99,8 @@ class TinySpace:
 
 class TinySearch:
     """`next` gives one event; `before_step(n)`, if set, may sleep or raise, as real steps do."""
+
+    metrics = METRICS
 
     def __init__(self, total=1000, space=None, before_step=None):
         self.space, self.total, self.before_step = space or TinySpace(), total, before_step
@@ -166,7 +180,7 @@ class Clock:
 @pytest.fixture
 def tiny():
     """The classes above, for a test to make what it needs."""
-    return SimpleNamespace(Space=TinySpace, Search=TinySearch, Clock=Clock)
+    return SimpleNamespace(Space=TinySpace, Search=TinySearch, Clock=Clock, METRICS=METRICS)
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ import naslab as nl
 from naslab.errors import SpecError
 from naslab.events import ChildTrained, Ranked
 from naslab_widgets import Compare, Lab
+from naslab_widgets.about import objective_of
 from naslab_widgets.compare import Together
 from naslab_widgets.compare_view import CompareView
-from naslab_widgets.rows import METRICS
 from naslab_widgets.tracks import EXTRA, Track, named
 
 TABLE = nl.benchmarks.NASBench201()
@@ -293,8 +293,7 @@ def test_trials_have_a_fitness_and_say_what_they_lack():
         next(search)
     track = Track("evolution", search.space, total=12, trials=True)
     rows, _ = track.follow(search.events, 1.0)
-    metrics = dict(zip(METRICS, rows[-1][1:].tolist(), strict=False))
-    assert math.isnan(metrics["valid_accuracy"]), "93 % on the benchmark is not an accuracy of shared weights"
+    assert not track.metrics, "93 % on the benchmark is not an accuracy of shared weights"
     assert rows[-1][-len(EXTRA)] == pytest.approx(search.events[-1].best_fitness)
     assert math.isnan(track.at("epochs"))
     assert any("one by one" in why for why in track.lacks)
@@ -309,11 +308,12 @@ def test_enas_has_accuracies_and_a_portrait(digits):
     space = nl.spaces.EnasMacro(layers=2, channels=4)
     hyper = {"epochs": 2, "batch_size": 64, "children": 2, "controller_steps": 1}
     search = nl.Search(nl.searchers.Enas(space, digits, **hyper))
-    track = Track("enas", space, total=search.total, trials=False)
+    told = {"metrics": search.metrics, "objective": objective_of(search)}
+    track = Track("enas", space, total=search.total, trials=False, **told)
     track.expect(2)
     events = list(search)
     rows, _ = track.follow(search.events, 1.0)
-    accuracy = 1 + METRICS.index("valid_accuracy")
+    accuracy = track.description()["columns"]["valid/accuracy"]
     for event, row in zip(events, rows, strict=True):
         expected = math.nan if isinstance(event, ChildTrained) else event.fitness
         np.testing.assert_allclose(row[accuracy], expected, rtol=1e-6)

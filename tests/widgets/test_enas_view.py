@@ -24,7 +24,7 @@ def check(view):
     assert (len(view._ledger), view._ledger.failed) == (8, 0)
     figures = dict(view._details.kept)
     assert list(figures) == list(range(1, 13))
-    assert all(set(figures[step]) == {"train_loss", "train_accuracy"} for step in (1, 2, 7, 8))
+    assert all(set(figures[step]) == {"train/loss", "train/accuracy"} for step in (1, 2, 7, 8))
     assert {"reward", "baseline", "entropy", "skip_divergence"} <= set(figures[12])
     policy = dict(view._policy.kept)
     assert list(policy) == [3, 4, 5, 6, 9, 10, 11, 12]

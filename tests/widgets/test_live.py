@@ -15,8 +15,8 @@ class Wire:
 
     def __init__(self, tiny, hz=10.0):
         self.clock, self.search, self.pokes = tiny.Clock(), tiny.Search(total=10**6), 0
-        self.view = LiveView(self.search.space, poke=self.poke, hz=hz, clock=self.clock)
-        self.width = RowFormat(self.search.space).width
+        self.view = LiveView(self.search.space, metrics=tiny.METRICS, poke=self.poke, hz=hz, clock=self.clock)
+        self.width = RowFormat(self.search.space, tiny.METRICS).width
         self.sent = []
         self.view.send = lambda content, buffers: self.sent.append((content, buffers[0]))
 

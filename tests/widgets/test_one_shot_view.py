@@ -29,7 +29,7 @@ def check(view):
     assert (len(view._ledger), view._ledger.failed) == (8, 0)
     assert set(view._ledger.origins) == {"random", "mutation", "crossover"}
     figures = dict(view._details.kept)
-    assert all(set(figures[step]) == {"train_loss", "train_accuracy"} for step in (1, 2))
+    assert all(set(figures[step]) == {"train/loss", "train/accuracy"} for step in (1, 2))
     assert all(set(figures[step]) == {"generation", "exhausted"} for step in range(3, 11))
     told = view._told()
     assert (told["unit"], told["since"]) == ("step", 3)

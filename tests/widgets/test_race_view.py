@@ -118,7 +118,7 @@ def test_where_widgets_do_not_render_there_is_a_picture():
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert "true rank of the best so far" in view.picture()
     view._kind.value = "best"
-    assert "fitness of the best so far" in view.picture()
+    assert "test accuracy of the best so far (per cent)" in view.picture()
     assert view.canvas.description["titles"]["best"] == "fitness of the best so far"
 
 

@@ -17,6 +17,7 @@ import ipywidgets
 from naslab.errors import NaslabError, SpecError, among, unknown, whole
 from naslab.markup import printable
 from naslab.searchers import Trials
+from naslab_widgets.about import metrics_of, notes_of, objective_of
 from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.compare_watch import CompareWatch
 from naslab_widgets.figures.svg import Drawing, short
@@ -146,7 +147,8 @@ class Compare(Steered):
         self._together = Together(found, tracks, clock)
         self._publisher = Publisher(self._publish, period=1 / hz)
         self._runner = Turns(self._together, observe=self._observe, rested=self._publisher.poke, clock=clock)
-        self.view = CompareView(tracks, poke=self._publisher.poke, hz=hz, clock=clock)
+        notes = [note for search in found.values() for note in notes_of(search)]
+        self.view = CompareView(tracks, poke=self._publisher.poke, notes=notes, hz=hz, clock=clock)
         self._buttons = {
             "play": button("Play", "Go on to the end of all searches", self.play),
             "pause": button("Pause", "Stand still after the step under way", self.pause),
@@ -298,6 +300,7 @@ def _checked(searches: Any) -> dict[str, Any]:
 
 def _track(name: str, search: Any) -> Track:
     searcher = search.searcher
-    track = Track(name, search.space, total=search.total, trials=isinstance(searcher, Trials))
+    told = {"metrics": metrics_of(search), "objective": objective_of(search)}
+    track = Track(name, search.space, total=search.total, trials=isinstance(searcher, Trials), **told)
     track.expect(getattr(getattr(searcher, "hyperparameters", None), "epochs", None))
     return track

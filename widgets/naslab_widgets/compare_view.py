@@ -13,7 +13,9 @@ import numpy as np
 
 from naslab.errors import SpecError, real, unknown
 from naslab.events import Event
+from naslab.quantities import Quantity
 from naslab_widgets.figures import cell, svg
+from naslab_widgets.figures.charts import charts_apart, with_unit, words
 from naslab_widgets.figures.palette import HUES
 from naslab_widgets.page import PageWidget
 from naslab_widgets.tracks import AXES, RANKINGS, Track
@@ -23,14 +25,6 @@ STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("shared", "status", "alpha", "cell", "curves", "overlay", "lane", "compare")
 DASHES = ([], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [4, 4])
 """A dash and a colour for each search: either tells it from the others."""
-CHARTS = (
-    ("validation accuracy", "valid_accuracy"),
-    ("validation loss", "valid_loss"),
-    ("training loss", "train_loss"),
-    ("entropy, nats", "entropy"),
-    ("skip connections", "skip_count"),
-    ("fitness of the best", "fitness"),
-)
 MOST_PENDING = 2000
 
 
@@ -60,12 +54,14 @@ class CompareView(PageWidget):
         tracks: Sequence[Track],
         *,
         poke: Callable[[], None],
+        notes: Sequence[str] = (),
         hz: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
             poke: called, at no cost, when the browser has asked for something: `publish` is then due.
+            notes: what is to be said of the tasks.
         """
         self.tracks = list(tracks)
         looks = [
@@ -75,9 +71,10 @@ class CompareView(PageWidget):
         super().__init__(
             description={
                 "tracks": looks,
-                "charts": [{"title": title, "column": column} for title, column in CHARTS],
+                "charts": _charts(self.tracks),
                 "rankings": list(RANKINGS),
                 "axes": dict(AXES),
+                "notes": list(dict.fromkeys(notes)),
             }
         )
         self._poke, self._wire = poke, Wire(hz, clock)
@@ -153,6 +150,7 @@ class CompareView(PageWidget):
             "total": track.total,
             "lacks": track.lacks,
             "ranked": track.ranked,
+            "measured": track.measured,
             "log": track.log.lines,
             "marks": track.log.marks,
         }
@@ -186,6 +184,33 @@ class CompareView(PageWidget):
         with self._lock:
             best = [(track.name, track.space, track.best) for track in self.tracks]
         return svg.stacked(*(drawing for each in best for drawing in _titled(*each)))
+
+
+def _charts(tracks: Sequence[Track]) -> list[dict[str, Any]]:
+    """A chart for each metric, and the column that it has in each track, None where it has none.
+
+    Metrics of one name are in one chart if they have one unit and direction.
+    """
+    found: dict[tuple[str, Quantity], dict[int, str]] = {}
+    for place, track in enumerate(tracks):
+        for chart in charts_apart(track.metrics):
+            found.setdefault((chart.name, chart.quantity), {})[place] = chart.lines[0].metric
+    every = {name: quantity for track in tracks for name, quantity in track.metrics.items()}
+    order = [chart.name for chart in charts_apart(every)]
+    drawn = sorted(found.items(), key=lambda each: order.index(each[0][0]))
+    for place, track in enumerate(tracks):
+        if track.trials:
+            own = (f"best {words(track.objective.name)}", track.objective.quantity)
+            drawn = [*drawn, (own, {})] if all(key != own for key, _ in drawn) else drawn
+            next(columns for key, columns in drawn if key == own)[place] = "best"
+    return [
+        {
+            "title": with_unit(name, quantity.unit),
+            **quantity.to_json(),
+            "columns": [columns.get(place) for place in range(len(tracks))],
+        }
+        for (name, quantity), columns in drawn
+    ]
 
 
 def _titled(name: str, space: Any, best: Any) -> tuple[svg.Drawing, ...]:

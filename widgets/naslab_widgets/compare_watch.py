@@ -16,6 +16,7 @@ from naslab import runs
 from naslab.errors import SpecError, real
 from naslab.runs.branches import ASIDE
 from naslab.runs.folder import located
+from naslab_widgets.about import metrics_of, objective_of
 from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.publisher import Publisher
@@ -185,6 +186,7 @@ def _paths(folders: Any) -> dict[str, str | Path]:
 
 
 def _track(name: str, reader: runs.RunReader) -> Track:
-    track = Track(name, reader.space, total=reader.total, trials="estimator" in reader.spec)
+    told = {"metrics": metrics_of(reader), "objective": objective_of(reader)}
+    track = Track(name, reader.space, total=reader.total, trials="estimator" in reader.spec, **told)
     track.expect(reader.spec.get("hyperparameters", {}).get("epochs"))
     return track

@@ -17,6 +17,7 @@ import ipywidgets
 from naslab.errors import SpecError, real
 from naslab.events import Event
 from naslab.searchers import Trials
+from naslab_widgets.about import metrics_of, notes_of, objective_of
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.knobs import Sliders
 from naslab_widgets.later import Later, after
@@ -63,10 +64,14 @@ class Lab(Steered):
         self._publisher = Publisher(self._publish, period=1 / hz)
         self._runner = Runner(search, observe=self._observe, rested=self._publisher.poke, clock=clock)
         looks: dict[str, Any] = {"poke": self._publisher.poke, "hz": hz, "clock": clock}
+        told: dict[str, Any] = {"metrics": metrics_of(search), "notes": notes_of(search)}
         if isinstance(trials := search.searcher, Trials):
-            looks["benchmark"] = getattr(trials.estimator, "benchmark", None)
-            looks["population"] = getattr(trials.proposer.hyperparameters, "population", None)
-        self.view = (TrialsView if by_trials(type(trials)) else LiveView)(search.space, **looks)
+            told["benchmark"] = getattr(trials.estimator, "benchmark", None)
+            told["population"] = getattr(trials.proposer.hyperparameters, "population", None)
+        if by_trials(type(trials)):
+            self.view = TrialsView(search.space, objective=objective_of(search), **told, **looks)
+        else:
+            self.view = LiveView(search.space, **told, **looks)
         self.views = [self.view, *RankingView.of(search, self._publisher.poke, hz, clock)]
         self._buttons = {
             "play": button("Play", "Go on to the end of the search", self.play),

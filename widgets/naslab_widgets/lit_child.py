@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from naslab.events import ChildTrained, Evaluated
+from naslab.immutable import FrozenDict
+from naslab.quantities import FITNESS, Objective, Quantity
 from naslab.spaces import DrawnSupernet
+from naslab_widgets.about import objective_among
 from naslab_widgets.figures import svg
+from naslab_widgets.figures.charts import UNKNOWN, parted, told, words
 from naslab_widgets.figures.supernet import SupernetPicture
 
 EVERY = 0.2
@@ -15,10 +20,17 @@ EVERY = 0.2
 
 
 class LitChild:
-    """A space's supernet, drawn once, and a child on it. Nothing is drawn before the first child trains it."""
+    """A space's supernet, drawn once, and a child on it. Nothing is drawn before the first child trains it.
 
-    def __init__(self, space: Any) -> None:
-        self._space = space
+    Args:
+        objective: what children are judged by, unless their scores name another.
+        metrics: of the search: name -> direction and unit.
+    """
+
+    def __init__(
+        self, space: Any, objective: Objective = FITNESS, metrics: Mapping[str, Quantity] = FrozenDict({})
+    ) -> None:
+        self._space, self._objective, self._metrics = space, objective, metrics
         self._picture: SupernetPicture | None = None
         self._failed = not isinstance(space, DrawnSupernet)
         self.clear()
@@ -67,7 +79,7 @@ class LitChild:
             except Exception:
                 self._failed = True
                 return None
-            self._told, self._told_at = {"step": latest.step, "said": _said(latest), "lit": lit}, now
+            self._told, self._told_at = {"step": latest.step, "said": self._said(latest), "lit": lit}, now
         return self._told if self._drawable else None
 
     def picture(self) -> svg.Drawing | None:
@@ -84,11 +96,15 @@ class LitChild:
             self._picture = SupernetPicture(self._space)
         return self._picture
 
-
-def _said(event: ChildTrained | Evaluated) -> str:
-    if isinstance(event, ChildTrained):
-        return f"its weights are trained, loss {event.train_loss:.3f}"
-    fitness = event.fitness
-    if fitness is None:
-        return "judged with shared weights, no fitness"
-    return f"judged with shared weights, {format(fitness, '.3f' if abs(fitness) < 1e5 else '.4g')}"
+    def _said(self, event: ChildTrained | Evaluated) -> str:
+        if isinstance(event, ChildTrained):
+            metric = "train/loss" if "train/loss" in event.metrics else next(iter(event.metrics), None)
+            if metric is None:
+                return "its weights are trained"
+            unit = self._metrics.get(metric, UNKNOWN).unit
+            return f"its weights are trained, {words(parted(metric)[1])} {told(event.metrics[metric], unit)}"
+        if event.fitness is None:
+            return "judged with shared weights, without a result"
+        own = objective_among([event], self._objective)
+        value = told(own.sign * event.fitness, own.unit)
+        return f"judged with shared weights, {words(own.name)} {value}"

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from naslab.events import Event, SupernetStep
+from naslab.immutable import FrozenDict
+from naslab.quantities import Quantity
 from naslab_widgets.figures import cell, mixture, svg
 from naslab_widgets.figures.alphas import POINTS, draw_alphas, edge_labels, thinned
 from naslab_widgets.page import PageWidget
 from naslab_widgets.rows import History, RowFormat
-from naslab_widgets.wire import Log, Wire
+from naslab_widgets.wire import Log, Wire, in_force
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("shared.js", "status.js", "alpha.js", "cell.js", "curves.js", "live.js")
@@ -32,15 +34,19 @@ class LiveView(PageWidget):
         space: Any,
         *,
         poke: Callable[[], None],
+        metrics: Mapping[str, Quantity] = FrozenDict({}),
+        notes: Sequence[str] = (),
         hz: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
+            metrics: of the search, from which its charts follow.
+            notes: what is to be said of the task.
             poke: called, at no cost, when the browser has asked for something: `publish` is then due.
         """
-        self._format = RowFormat(space)
-        super().__init__(description=self._format.description())
+        self._format = RowFormat(space, metrics)
+        super().__init__(description={**self._format.description(), "notes": list(notes)})
         self._poke, self._wire = poke, Wire(hz, clock)
         self._lock = threading.Lock()
         self.on_msg(self._hear)
@@ -58,7 +64,7 @@ class LiveView(PageWidget):
         with self._lock:
             self._history = History(self._format.width)
             self._pending: list[np.ndarray] = []
-            self._log = Log()
+            self._log = Log(self._format.metrics)
             self._latest: SupernetStep | None = None
             self._snapshot_due = True
 
@@ -94,9 +100,10 @@ class LiveView(PageWidget):
             status = {
                 **status,
                 "epoch": latest.epoch if latest else None,
-                "rates": dict(latest.rates) if latest else {},
+                "rates": in_force(latest.settings) if latest else {},
                 "log": self._log.lines,
                 "marks": self._log.marks,
+                "measured": self._log.measured,
             }
             if not (self._snapshot_due or self._pending or self._wire.changed(status)):
                 return False

@@ -13,8 +13,9 @@ import ipywidgets
 import numpy as np
 
 from naslab.runs.race import EVALUATIONS, Race
+from naslab_widgets.about import notes_of
 from naslab_widgets.figures import Drawing, race_picture
-from naslab_widgets.figures.race import TITLES
+from naslab_widgets.figures.race import as_measured, title_of
 from naslab_widgets.figures.themes import line_colours
 from naslab_widgets.later import to_the_end
 from naslab_widgets.page import PageWidget
@@ -39,8 +40,8 @@ class RaceCanvas(PageWidget):
         super().__init__(
             description={
                 "searchers": [{"name": name, "colour": colours[name]} for name in race.searchers],
-                "titles": TITLES,
                 "cost": race.cost,
+                "notes": notes_of(race),
             }
         )
         self._race, self._poke, self._wire = race, poke, Wire(hz, clock)
@@ -62,7 +63,8 @@ class RaceCanvas(PageWidget):
                 return True
             self._due = False
             message = {"type": "bands", **self._wire.next(status)}
-        rows = [np.stack(band, axis=1) for band in self._race.bands(kind, POINTS).values()]  # each [P, 8]
+        bands = as_measured(self._race.bands(kind, POINTS), kind, self._race.objective)
+        rows = [np.stack(band, axis=1) for band in bands.values()]  # each [P, 8]
         message["points"] = [len(row) for row in rows]
         self.tell(message, [np.concatenate(rows)])
         return False
@@ -183,6 +185,8 @@ class RaceView:
             "message": f"{type(error).__name__}: {error}" if error else "",
             "unit": "evaluation",
             "kind": self._kind.value,
+            "title": title_of(self._kind.value, race.objective),
+            "sign": race.objective.sign,
         }
         return self.canvas.publish(self._kind.value, status) or self._runner.busy
 
@@ -208,7 +212,8 @@ class RaceView:
         `view.picture().save("race.svg")` keeps it.
         """
         kind: Any = self._kind.value
-        return race_picture(self.race.bands(kind, POINTS), kind=kind, x=self.race.cost)
+        race = self.race
+        return race_picture(race.bands(kind, POINTS), kind=kind, x=race.cost, objective=race.objective)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         """The live panel; where widgets do not render, the picture."""

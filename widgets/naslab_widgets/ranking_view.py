@@ -9,8 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from naslab.events import Event
+from naslab.quantities import Objective
 from naslab.runs import LiveRanking
-from naslab_widgets.figures.ranked import DERIVED, DRAWN, FIGURES, HEAD, Rankings, draw_rankings
+from naslab_widgets.about import objective_of_task, task_of
+from naslab_widgets.figures.ranked import (
+    DERIVED,
+    DRAWN,
+    FIGURES,
+    HEAD,
+    SCORE,
+    Rankings,
+    draw_rankings,
+    score_title,
+)
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.page import PageWidget
 from naslab_widgets.wire import Wire
@@ -30,15 +41,20 @@ class RankingView(PageWidget):
         ranking: LiveRanking,
         *,
         poke: Callable[[], None],
+        objective: Objective = SCORE,
+        units: str = "examples",
         hz: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
             ranking: what is ranked, and against which table.
+            objective: what the shared weights are judged by.
+            units: what the validation data are counted in, in words.
             poke: called, at no cost, when the browser has asked for something: `publish` is then due.
         """
-        self._known = known = ranking.known
+        self._known, self._objective, self._units = ranking.known, objective, units
+        known = ranking.known
         super().__init__(
             description={
                 "columns": {name: 1 + 3 * place for place, name in enumerate(FIGURES)},
@@ -49,6 +65,7 @@ class RankingView(PageWidget):
                     for name, (label, hues) in DRAWN.items()
                 ],
                 "derived": list(DERIVED),
+                "score": {"title": score_title(objective), "scale": objective.sign * objective.scale},
                 "size": known.size,
                 "optimum": known.optimum,
                 "truth": known.truth.tolist(),
@@ -65,12 +82,17 @@ class RankingView(PageWidget):
     def of(cls, search: Any, poke: Callable[[], None], hz: float, clock: Callable[[], float]) -> list[RankingView]:
         """One, if there is a ranking in the search or in the run that is watched."""
         ranking = getattr(search, "ranking", None)
-        return [] if ranking is None else [cls(ranking, poke=poke, hz=hz, clock=clock)]
+        if ranking is None:
+            return []
+        told: dict[str, Any] = {}
+        if (task := task_of(search)) is not None:
+            told = {"objective": objective_of_task(task), "units": task.units}
+        return [cls(ranking, poke=poke, hz=hz, clock=clock, **told)]
 
     def clear(self) -> None:
         """Forget all; the browser gets a new snapshot."""
         with self._lock:
-            self._rankings = Rankings(self._known)
+            self._rankings = Rankings(self._known, self._objective, self._units)
             self._sent = -1
 
     def take(self, *events: Event) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,47 +12,37 @@ from naslab.analysis.cell_shape import parts
 from naslab.architecture import Architecture
 from naslab.events import SupernetStep
 from naslab.markup import Markup
+from naslab.quantities import Quantity
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.alphas import edge_labels
 from naslab_widgets.figures.cell import node_label, place, pretty
+from naslab_widgets.figures.charts import charts_of
 from naslab_widgets.figures.palette import colours
 from naslab_widgets.figures.sampled import Sampled
-
-METRICS = (
-    "train_loss",
-    "valid_loss",
-    "train_accuracy",
-    "valid_accuracy",
-    "entropy",
-    "discretisation_gap",
-    "skip_count",
-)
-CHARTS = (
-    {"title": "loss", "series": [["train_loss", "train"], ["valid_loss", "valid"]]},
-    {"title": "accuracy", "series": [["train_accuracy", "train"], ["valid_accuracy", "valid"]]},
-    {"title": "entropy, nats", "series": [["entropy", "entropy"]]},
-    {"title": "discretisation gap", "series": [["discretisation_gap", "gap"]]},
-    {"title": "skip connections", "series": [["skip_count", "skips"]]},
-)
 
 
 class RowFormat:
     """A supernet step as a row: step, the metrics, then for each part softmax(alpha) [E, O] and the kept operation [E].
 
     The kept operation is its number, or -1 for an edge that would be dropped.
+
+    Args:
+        space: of the search.
+        metrics: of the search (`search.metrics`): name -> direction and unit. A step that lacks one has NaN there.
     """
 
-    def __init__(self, space: Any) -> None:
-        self.space = space
+    def __init__(self, space: Any, metrics: Mapping[str, Quantity]) -> None:
+        self.space, self.metrics = space, dict(metrics)
         self.operations = tuple(str(name) for name in space.operations)
         self.edges: dict[str, int] = dict(space.edges())
-        self.width = 1 + len(METRICS) + sum(edges * (len(self.operations) + 1) for edges in self.edges.values())
+        self._alphas = 1 + len(self.metrics)
+        """Column at which the first part begins."""
+        self.width = self._alphas + sum(edges * (len(self.operations) + 1) for edges in self.edges.values())
 
     def row(self, event: SupernetStep) -> np.ndarray:
         """[width] float64."""
-        return self._written(
-            event.step, [getattr(event, name, math.nan) for name in METRICS], event.best, event.probabilities
-        )
+        figures = [event.metrics.get(name, math.nan) for name in self.metrics]
+        return self._written(event.step, figures, event.best, event.probabilities)
 
     def plain(self, step: int, figures: Sequence[float], best: Architecture | None) -> np.ndarray:
         """[width] float64 of a step that has no alphas: those of a cell that is certain, or of none."""
@@ -75,7 +65,7 @@ class RowFormat:
 
     def curves(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Part -> softmax(alpha) [T, E, O] of rows [T, width]."""
-        found, start = {}, 1 + len(METRICS)
+        found, start = {}, self._alphas
         for part, edges in self.edges.items():
             size = edges * len(self.operations)
             found[part] = rows[:, start : start + size].reshape(-1, edges, len(self.operations))
@@ -85,7 +75,7 @@ class RowFormat:
     def description(self) -> dict[str, Any]:
         """What the browser must know, once: names, colours, columns and the laid out cells, as JSON."""
         hues = colours(self.operations)
-        start, described = 1 + len(METRICS), []
+        start, described = self._alphas, []
         labels = edge_labels(self.space)
         longest = max(map(len, self.operations)) + len("≠ ")
         graphs = parts(self.space.supergraph())
@@ -117,10 +107,15 @@ class RowFormat:
         return {
             "width": self.width,
             "operations": [{"name": svg.short(name), "colours": list(hues[name])} for name in self.operations],
-            "metrics": {name: 1 + column for column, name in enumerate(METRICS)},
-            "charts": list(CHARTS),
+            "metrics": columns_of(self.metrics),
+            "charts": [chart.to_json(hues) for chart in charts_of(self.metrics)],
             "parts": described,
         }
+
+
+def columns_of(metrics: Iterable[str]) -> dict[str, int]:
+    """Name of each metric -> its column, behind the step."""
+    return {name: 1 + column for column, name in enumerate(metrics)}
 
 
 class History:

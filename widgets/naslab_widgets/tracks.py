@@ -16,46 +16,64 @@ import numpy as np
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, listed
-from naslab.events import Evaluated, Event, Ranked, SupernetStep
+from naslab.events import Evaluated, Event, Measured, Ranked, SupernetStep
+from naslab.immutable import FrozenDict
+from naslab.quantities import FITNESS, Objective, Quantity
 from naslab.runs.branches import ASIDE
+from naslab_widgets.about import objective_among
 from naslab_widgets.figures import cell
-from naslab_widgets.rows import METRICS, History, RowFormat, Sampled
+from naslab_widgets.rows import History, RowFormat, Sampled, columns_of
 from naslab_widgets.wire import Log
 
 AXES = {
     "steps": "mini-batches, or candidates",
-    "epochs": "passes over the training images",
+    "epochs": "passes over the training data",
     "seconds": "that the steps took",
     "share": "of the whole search, in per cent",
 }
 """What searches can be brought in line by."""
-EXTRA = ("fitness", "epochs", "seconds", "share", "cell")
-"""Behind the row of a step: the fitness of the best so far, where the search then was, the number of its best cell."""
+EXTRA = ("best", "epochs", "seconds", "share", "cell")
+"""Behind the row of a step: the objective of the best so far, where the search then was, number of its best cell."""
 RANKINGS = ("kendall", "spearman", "overlap")
 
 
 class Track:
     """One search: give it the events as they come, and the seconds that its steps have taken so far."""
 
-    def __init__(self, name: str, space: Any, *, total: int, trials: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        space: Any,
+        *,
+        total: int,
+        trials: bool,
+        metrics: Mapping[str, Quantity] = FrozenDict({}),
+        objective: Objective = FITNESS,
+    ) -> None:
         """
         Args:
             total: steps of the whole search.
-            trials: whether it evaluates candidates by an estimator: its fitness is then no accuracy of its own.
+            trials: whether it evaluates candidates by an estimator: what they are worth is then measured elsewhere, and
+                is no metric of its own shared weights.
+            metrics: of the search: name -> direction and unit.
+            objective: what its evaluations are judged by.
         """
         self.name, self.space, self.total, self.trials = name, space, total, trials
-        self.format = RowFormat(space) if hasattr(space, "edges") else None
-        self._plain = 1 + len(METRICS) if self.format is None else self.format.width
+        self.objective = objective
+        self.metrics = _measured(metrics, None if trials else objective)
+        self.format = RowFormat(space, self.metrics) if hasattr(space, "edges") else None
+        self._plain = 1 + len(self.metrics) if self.format is None else self.format.width
         self.width = self._plain + len(EXTRA)
         self.clear()
 
     def clear(self) -> None:
         """Forget everything: the search went back."""
         self.step, self.epochs, self.seconds = 0, math.nan, 0.0
-        self.history, self.log = History(self.width), Log()
+        self.history, self.log = History(self.width), Log(self.metrics)
         self.cells: dict[Architecture, int] = {}
         """Every cell that was the best for a while -> its number, from 0."""
         self._ranked = Sampled(limit=400)
+        self._measured: dict[str, Sampled] = {}
         self._kinds: set[type[Event]] = set()
         self._epoch, self._began, self._length = -1, 0, 0
         self._seen, self._last = 0, None
@@ -77,13 +95,16 @@ class Track:
         if isinstance(event, Ranked):
             values = [getattr(event, name) for name in RANKINGS]
             self._ranked.extend([[event.step, *self.place, *(value and value[0] for value in values)]])
+        if isinstance(event, Measured) and event.name in self.metrics:
+            points = self._measured.setdefault(event.name, Sampled(limit=400))
+            points.extend([[event.step, *self.place, event.value]])
         if isinstance(event, ASIDE):
             self.log.take(event)
             return None
         self._kinds.add(type(event))
         self.step, self.seconds = event.step, seconds
         self._count_epochs(event)
-        row = np.concatenate([self._row(event), np.array([self._fitness(event), *self.place, self._cell(event)])])
+        row = np.concatenate([self._row(event), np.array([self._best(event), *self.place, self._cell(event)])])
         self.history.append(row)
         return row
 
@@ -126,16 +147,15 @@ class Track:
         return self.format.plain(event.step, figures, best)
 
     def _figures(self, event: Event) -> list[float]:
-        found = {name: getattr(event, name, math.nan) for name in METRICS}
+        found = dict(getattr(event, "metrics", {}))
         if isinstance(event, Evaluated) and not self.trials:
-            found["valid_accuracy"] = math.nan if event.fitness is None else event.fitness
-            loss = event.details.get("valid_loss", math.nan)
-            found["valid_loss"] = loss if isinstance(loss, float) else math.nan
-        return list(found.values())
+            found |= {f"valid/{name}": value for name, value in judged(event, self.objective).items()}
+        return [found.get(name, math.nan) for name in self.metrics]
 
-    def _fitness(self, event: Event) -> float:
+    def _best(self, event: Event) -> float:
+        """The objective of the best so far, as it is measured."""
         best = event.best_fitness if isinstance(event, Evaluated) and self.trials else None
-        return math.nan if best is None else best
+        return math.nan if best is None else objective_among([event], self.objective).sign * best
 
     def _cell(self, event: Event) -> float:
         best = getattr(event, "best", None)
@@ -159,9 +179,7 @@ class Track:
             )
             found.append(f"no alphas: {why}")
         if self.trials:
-            found.append(
-                "no losses and no epochs: what a candidate is worth comes from an estimator, and is its fitness"
-            )
+            found.append("no losses and no epochs: what a candidate is worth comes from an estimator")
         elif self._kinds == {Evaluated}:
             found.append("no training loss: nothing has been trained yet")
         return found
@@ -169,7 +187,12 @@ class Track:
     @property
     def ranked(self) -> list[list[float | None]]:
         """(step, epochs, seconds, share, one of each of `RANKINGS`) of every ranking, thinned."""
-        return [[None if x is None or math.isnan(x) else float(x) for x in point] for point in self._ranked.kept]
+        return [_known(point) for point in self._ranked.kept]
+
+    @property
+    def measured(self) -> dict[str, list[list[float | None]]]:
+        """Metric -> (step, epochs, seconds, share, value) of each time that it was measured by itself, thinned."""
+        return {name: [_known(point) for point in points.kept] for name, points in self._measured.items()}
 
     @property
     def kin(self) -> str:
@@ -181,7 +204,7 @@ class Track:
     def description(self) -> dict[str, Any]:
         """What the browser must know, once, as JSON."""
         found: dict[str, Any] = {"operations": [], "parts": []} if self.format is None else self.format.description()
-        metrics = {name: 1 + column for column, name in enumerate(METRICS)}
+        metrics = columns_of(self.metrics)
         places = {name: self._plain + column for column, name in enumerate(EXTRA)}
         return {
             "name": self.name,
@@ -207,6 +230,33 @@ class Track:
         last = self.history.last
         number = -1 if last is None else int(last[-1])
         return next((each for each, at in self.cells.items() if at == number), None)
+
+
+def judged(event: Evaluated, objective: Objective) -> dict[str, float]:
+    """Metrics of a child that was judged with the shared weights: the objective, and the loss where it is known."""
+    found: dict[str, float] = {}
+    loss = event.details.get("valid_loss")
+    if isinstance(loss, float):
+        found["loss"] = loss
+    if event.fitness is not None:
+        own = objective_among([event], objective)
+        found[own.name] = own.sign * event.fitness
+    return found
+
+
+def _measured(metrics: Mapping[str, Quantity], judged_by: Objective | None) -> dict[str, Quantity]:
+    """The metrics that a row has; of children that are judged by shared weights also those of `judged`."""
+    if judged_by is None:
+        return {}
+    found = dict(metrics)
+    if found.pop(FITNESS.name, None) is None:
+        return found
+    loss = {"valid/loss": found["train/loss"]} if "train/loss" in found else {}
+    return {**found, **loss, f"valid/{judged_by.name}": judged_by.quantity}
+
+
+def _known(point: Sequence[float | None]) -> list[float | None]:
+    return [None if x is None or math.isnan(x) else float(x) for x in point]
 
 
 def several(given: Any, what: str, example: str) -> dict[str, Any] | list[Any]:

@@ -12,18 +12,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.events import ChildTrained, Evaluated, Event
+from naslab.immutable import FrozenDict
+from naslab.quantities import FITNESS, Objective, Quantity
 from naslab.searchers import Proposer, Trials
 from naslab.searchers.failures import Failures
 from naslab.searchers.shared_weights import WeightSharing
+from naslab_widgets.about import objective_among
 from naslab_widgets.figures import cell, svg
 from naslab_widgets.figures.cell import CELL_WIDTH
+from naslab_widgets.figures.charts import charts_of, objective_json, parted
 from naslab_widgets.figures.families import SLOTS, leading, shares
 from naslab_widgets.figures.ledger import COLUMNS, Ledger
 from naslab_widgets.figures.palette import GREY, HUES, colours
@@ -32,12 +36,10 @@ from naslab_widgets.figures.truth import Truth
 from naslab_widgets.lit_child import LitChild
 from naslab_widgets.page import PageWidget
 from naslab_widgets.trial_blocks import NamedValues, Packet, TrialRows
-from naslab_widgets.wire import Log, Wire
+from naslab_widgets.wire import Log, Wire, in_force
 
 LISTED = 100
 """The table lists so many of the fittest and of the last trials."""
-CHILD_METRICS = {"train_loss": "train/loss", "train_accuracy": "train/accuracy"}
-"""Name of a chart -> the metric of a child's training that it shows."""
 SELDOM = 0.5
 """Seconds between two messages with what is dear: the table, the population."""
 KEPT_PICTURES = 64
@@ -73,6 +75,9 @@ class TrialsView(PageWidget):
         space: Any,
         *,
         poke: Callable[[], None],
+        metrics: Mapping[str, Quantity] = FrozenDict({}),
+        objective: Objective = FITNESS,
+        notes: Sequence[str] = (),
         benchmark: Benchmark | None = None,
         population: int | None = None,
         hz: float = 10.0,
@@ -81,10 +86,14 @@ class TrialsView(PageWidget):
         """
         Args:
             poke: called, at no cost, when the browser has asked for something: `publish` is then due.
+            metrics: of the search, from which the charts of shared weights follow.
+            objective: what candidates are judged by, unless their scores name another.
+            notes: what is to be said of the task.
             benchmark: the table that the fitness is read from; shows the true rank and regret of each candidate.
             population: how many candidates are alive at once, if the searcher knows.
         """
-        self._lit = LitChild(space)
+        self._objective, self._metrics = objective, dict(metrics)
+        self._lit = LitChild(space, objective, self._metrics)
         self._space, self._truth = space, Truth(benchmark) if benchmark is not None else None
         self._population = population or 50
         super().__init__(
@@ -95,6 +104,8 @@ class TrialsView(PageWidget):
                 "hues": [list(pair) for pair in (*HUES, GREY)],
                 "population": self._population,
                 "listed": LISTED,
+                "charts": [chart.to_json() for chart in charts_of(_of_weights(self._metrics))],
+                "notes": list(notes),
             }
         )
         self._poke, self._wire, self._clock = poke, Wire(hz, clock), clock
@@ -122,7 +133,8 @@ class TrialsView(PageWidget):
             self._policy = NamedValues("policy", limit=250, most=1024)
             self._options: dict[str, list[str]] = {}
             self._slots: list[int | None] = [None] * SLOTS
-            self._log, self._failures = Log(), Failures()
+            self._log, self._failures = Log(_of_weights(self._metrics)), Failures()
+            self._own: Objective | None = None
             self._latest: Evaluated | ChildTrained | None = None
             self._unit = "candidate"
             self._lit.clear()
@@ -150,6 +162,9 @@ class TrialsView(PageWidget):
             if len(trials) < len(steps):
                 self._unit = "step"
             self._ledger.take(trials)
+            if self._own is None:
+                named = objective_among(trials, FITNESS)
+                self._own = None if named is FITNESS else named
             for event in trials:
                 if (said := self._failures.note(event.status, event.message)) is not None:
                     self._log.note(event.step, said, error=True)
@@ -198,15 +213,22 @@ class TrialsView(PageWidget):
         return {
             "unit": self._unit,
             "since": ledger.since,
-            "rates": dict(self._latest.knobs) if self._latest else {},
+            "objective": objective_json(self.objective),
+            "rates": in_force(self._latest.settings) if self._latest else {},
             "log": self._log.lines,
             "marks": self._log.marks,
+            "measured": self._log.measured,
             "origins": [[name, *pair] for name, pair in colours(list(ledger.origins)).items()],
             "failed": ledger.failed,
             "empty": why_empty(ledger),
             "child": self._lit.told(self._clock()),
             "best": None if best is None else {name: float(v) for name, v in self._of(best).items() if v == v},
         }
+
+    @property
+    def objective(self) -> Objective:
+        """What the candidates are judged by: what their scores named, or what the search says."""
+        return self._own or self._objective
 
     def _of(self, place: int) -> dict[str, float]:
         return dict(zip(COLUMNS, map(float, self._ledger.rows[place]), strict=True))
@@ -301,7 +323,7 @@ class TrialsView(PageWidget):
         """The best cell, the trials and the family tree as they stand, as a static SVG."""
         with self._lock:
             ledger = self._ledger
-            drawings = [draw_trials(ledger, hurdles_of(self._details.kept))]
+            drawings = [draw_trials(ledger, hurdles_of(self._details.kept), self.objective)]
             if len(ledger) and ledger.column("generation").any():
                 drawings.append(draw_family_tree(ledger))
             best = None if ledger.best is None else ledger.told[ledger.best].architecture
@@ -314,8 +336,10 @@ class TrialsView(PageWidget):
 
 
 def _figures(event: Evaluated | ChildTrained) -> Mapping[str, Any]:
-    """The searcher's own of a step."""
-    if isinstance(event, ChildTrained):
-        found = {name: event.metrics.get(metric) for name, metric in CHILD_METRICS.items()}
-        return {name: value for name, value in found.items() if value is not None}
-    return event.details
+    """The metrics of a child's training, or the searcher's own figures."""
+    return event.metrics if isinstance(event, ChildTrained) else event.details
+
+
+def _of_weights(metrics: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """Those that are measured while shared weights are trained; of others, candidates have one each."""
+    return {name: quantity for name, quantity in metrics.items() if parted(name)[0]}

@@ -16,6 +16,7 @@ from naslab.benchmarks import Benchmark
 from naslab.errors import NaslabError
 from naslab.runs.branches import ASIDE
 from naslab.searchers import by_name
+from naslab_widgets.about import metrics_of, objective_of
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
@@ -45,12 +46,15 @@ class Watch:
         self._times: deque[tuple[float, int]] = deque(maxlen=64)
         self._publisher = Publisher(self._publish, period=1 / hz)
         looks: dict[str, Any] = {"poke": self._publisher.poke, "hz": hz, "clock": clock}
+        told: dict[str, Any] = {"metrics": metrics_of(self._reader)}
         trials = "estimator" in self._reader.spec
         if trials:
-            looks["benchmark"] = _benchmark(self._reader.spec["estimator"])
-            looks["population"] = self._reader.spec["hyperparameters"].get("population")
-        shown = TrialsView if by_trials(by_name(self._reader.spec["searcher"])) else LiveView
-        self.view = shown(self._reader.space, **looks)
+            told["benchmark"] = _benchmark(self._reader.spec["estimator"])
+            told["population"] = self._reader.spec["hyperparameters"].get("population")
+        if by_trials(by_name(self._reader.spec["searcher"])):
+            self.view = TrialsView(self._reader.space, objective=objective_of(self._reader), **told, **looks)
+        else:
+            self.view = LiveView(self._reader.space, **told, **looks)
         self.views = [self.view]
         try:
             self.views += RankingView.of(self._reader, self._publisher.poke, hz, clock)

@@ -8,17 +8,22 @@ here. Nothing is sent, and nothing waits, while nobody looks.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from naslab.events import Acted, Changed, Event, Measured, Phase, Recovered
+from naslab_widgets.figures.charts import words
+from naslab_widgets.figures.sampled import Sampled
 
 WINDOW = 15
 """Messages that may be on their way without an acknowledgement: 1.5 s of them, and the browser answers every 0.5 s."""
 LOG_LINES = 4
 MARKS = 50
+MOST_MEASURED = 400
+"""Points of a metric that is measured at the end of a pass."""
+BRIEF = 120
+"""Characters of a setting in a line."""
 
 
 class Wire:
@@ -61,28 +66,44 @@ class Wire:
 
 
 class Log:
-    """The last lines below the pictures, and the steps at which somebody did something."""
+    """The last lines below the pictures, and the steps at which somebody did something.
 
-    def __init__(self) -> None:
+    Args:
+        charted: metrics that have a chart: what is measured of them is a point there, and no line.
+    """
+
+    def __init__(self, charted: Collection[str] = ()) -> None:
         self.lines: list[dict[str, Any]] = []
         self.marks: list[list[Any]] = []
+        """[step, what happened before it] each."""
+        self._charted = charted
+        self._measured: dict[str, Sampled] = {}
 
     def take(self, event: Event) -> None:
         """An event beside the steps; others say nothing here."""
         if isinstance(event, Changed):
-            self._mark(event.step, f"{event.name}: {_brief(event.old)} → {_brief(event.new)}")
+            self._mark(event.step, f"{event.name}: {brief(event.old)} → {brief(event.new)}")
         elif isinstance(event, Acted):
-            told = ", ".join(f"{name}={_brief(value)}" for name, value in event.arguments.items())
-            self._mark(event.step, f"{event.name}({told})")
+            told = ", ".join(f"{name} {brief(value)}" for name, value in event.arguments.items())
+            self._mark(event.step, f"{words(event.name)}: {told}" if told else words(event.name))
         elif isinstance(event, Phase):
-            self._mark(event.step, event.name)
+            told = ", ".join(f"{name} {brief(value)}" for name, value in event.settings.items())
+            self._mark(event.step, f"{words(event.name)} ({told})" if told else words(event.name))
         elif isinstance(event, Measured):
-            self.note(event.step, f"{event.name} = {event.value:.5g}")
+            if event.name in self._charted:
+                self._measured.setdefault(event.name, Sampled(MOST_MEASURED)).extend([[event.step, event.value]])
+            else:
+                self.note(event.step, f"{event.name} = {event.value:.5g}")
         elif isinstance(event, Recovered):
             self.note(event.step, event.message)
 
+    @property
+    def measured(self) -> dict[str, list[list[float]]]:
+        """Metric -> (step, value) of each time that it was measured, thinned."""
+        return {name: list(points.kept) for name, points in self._measured.items()}
+
     def _mark(self, step: int, text: str) -> None:
-        self.marks = [*self.marks[1 - MARKS :], [step, text]]
+        self.marks = [*self.marks[1 - MARKS :], [step, text[:500]]]
         self.note(step, text)
 
     def note(self, step: int, text: str, *, error: bool = False) -> None:
@@ -90,7 +111,30 @@ class Log:
         self.lines = [*self.lines[1 - LOG_LINES :], {"step": step, "text": text[:500], "error": error}]
 
 
+def brief(value: Any) -> str:
+    """A value of a setting, which is JSON, as people read it: "0.025", "on", "2: skip_connect, none; 5: sep_conv_3x3",
+    "nothing" of a mask that forbids nothing.
+    """
+    text = _brief(value)
+    return text if len(text) <= BRIEF else f"{text[: BRIEF - 1]}…"
+
+
 def _brief(value: Any) -> str:
-    """A value of a setting in a line: four digits of a number, JSON of what is longer."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"{value:.4g}" if number else value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int | float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_brief(one)}" for name, one in value.items()) or "nothing"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_brief, value)) or "nothing"
+    return "nothing" if value is None else str(value)
+
+
+def in_force(settings: Mapping[str, Any]) -> dict[str, float | str]:
+    """Settings for the line above the pictures: a number as it is, anything else in words."""
+    numbers = (int, float)
+    return {
+        name: value if isinstance(value, numbers) and not isinstance(value, bool) else brief(value)
+        for name, value in settings.items()
+    }

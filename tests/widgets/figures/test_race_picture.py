@@ -12,7 +12,7 @@ import naslab as nl
 from naslab.analysis.curves import Band, summed_up
 from naslab.errors import SpecError
 from naslab_widgets import figures
-from naslab_widgets.figures.race import TITLES
+from naslab_widgets.figures.race import title_of
 from naslab_widgets.figures.race_picture import LABEL
 from naslab_widgets.figures.themes import line_colours
 
@@ -50,7 +50,7 @@ def test_a_line_and_a_band_each_in_the_colours_of_the_live_view(kind, shade):
         assert len(points(line)) == len(band.x)
         assert len(points(area)) == 2 * len(band.x)
     assert not elements(drawing, "script")
-    assert TITLES[kind] in texts(drawing)
+    assert title_of(kind) in texts(drawing)
     root = ElementTree.fromstring(drawing)
     assert root.get("role") == "img"
     assert "local" in root.get("aria-label")

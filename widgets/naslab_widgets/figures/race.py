@@ -11,19 +11,42 @@ import numpy as np
 from naslab.analysis.curves import Band
 from naslab.errors import SpecError, among, unknown
 from naslab.markup import hover
+from naslab.quantities import FITNESS, Objective
 from naslab_widgets.figures.axis import powers, widened
+from naslab_widgets.figures.charts import with_unit, words
 from naslab_widgets.figures.themes import dressed, gaps, line_colours, nothing, plain, translucent
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 SHADES = {"quartiles": ("median", "lower", "upper"), "interval": ("mean", "low", "high")}
-TITLES = {
-    "best": "fitness of the best so far",
-    "regret": "regret of the best so far",
-    "rank": "true rank of the best so far",
-}
-"""Kind of curve -> what stands at its axis."""
+KINDS = ("best", "regret", "rank")
+"""Of curves: what `Race.bands` is asked for."""
+
+
+def title_of(kind: str, objective: Objective = FITNESS) -> str:
+    """What stands at the axis of a kind of curve."""
+    if kind == "rank":
+        return "true rank of the best so far"
+    what = words(objective.name) if kind == "best" else "regret"
+    return with_unit(f"{what} of the best so far", objective.unit)
+
+
+def as_measured(bands: Mapping[str, Band], kind: str, objective: Objective) -> dict[str, Band]:
+    """Bands of `race.bands(kind)`, in which more is better, in the direction and the unit of the objective."""
+    scale = 1.0 if kind == "rank" else objective.scale
+    if kind == "best" and objective.sign < 0:
+        bands = {
+            name: band._replace(low=band.high, high=band.low, lower=band.upper, upper=band.lower)
+            for name, band in bands.items()
+        }
+        scale = -scale
+    if scale == 1:
+        return dict(bands)
+    values = ("mean", "low", "high", "median", "lower", "upper")
+    return {
+        name: band._replace(**{each: scale * getattr(band, each) for each in values}) for name, band in bands.items()
+    }
 
 
 def race(
@@ -32,8 +55,9 @@ def race(
     shade: Literal["quartiles", "interval"] = "quartiles",
     log: bool = False,
     log_budget: bool = True,
-    y: str = TITLES["best"],
+    y: str | None = None,
     x: str = "evaluations",
+    objective: Objective | None = None,
 ) -> Figure:
     """A line and a band a searcher.
 
@@ -43,10 +67,15 @@ def race(
             be like; "interval" the mean and its 95 % interval, which says how well the mean is known.
         log: logarithmic y, for regrets; 0 has a place of its own at the bottom.
         log_budget: logarithmic x.
+        y, x: what stands at the axes; left out, y is the objective of the best so far.
+        objective: of bands of the best so far, what they are judged by (`race.objective`): they are then drawn as it is
+            measured, in its own direction and unit.
     """
     from plotly.graph_objects import Figure
 
     figure = Figure()
+    if objective is not None:
+        bands = as_measured(bands, "best", objective)
     colours = line_colours(list(bands))
     shown = curves(bands, shade)
     floor = zero_line([values for rows in shown.values() for values in rows]) if log else -np.inf
@@ -81,6 +110,7 @@ def race(
     if why := why_empty(bands):
         return nothing(figure, why)
     figure.update_xaxes(title_text=plain(x), type="log" if log_budget else "linear")
+    y = title_of("best", objective or FITNESS) if y is None else y
     figure.update_yaxes(title_text=plain(y), type="log" if log else "linear")
     if log:
         most = max(np.nanmax(high, initial=floor) for _, _, high in shown.values())
@@ -88,7 +118,7 @@ def race(
         marks = marks[marks[:1] == [floor] :]
         figure.update_yaxes(tickvals=[floor, *marks], ticktext=["0", *(f"{mark:g}" for mark in marks)])
     else:
-        figure.update_yaxes(range=seen(shown))
+        figure.update_yaxes(range=seen(shown, 1 if objective is None else objective.sign))
     if log_budget:
         ticks = round_numbers(bands)
         figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:,g}" for tick in ticks])
@@ -111,10 +141,15 @@ def why_empty(bands: Mapping[str, Band]) -> str:
     return "nothing has been evaluated yet"
 
 
-def seen(shown: Mapping[str, Sequence[np.ndarray]]) -> tuple[float, float]:
-    """Ends of an even axis: the first few queries, which are far off, need not all be seen."""
-    late = [values[len(values) // 8 :] for rows in shown.values() for values in rows]
-    low, high = _span(late)[0], _span(list(itertools.chain(*shown.values())))[1]
+def seen(shown: Mapping[str, Sequence[np.ndarray]], sign: int = 1) -> tuple[float, float]:
+    """Ends of an even axis: the first few queries, which are far off, need not all be seen.
+
+    Args:
+        sign: -1 where less is better.
+    """
+    late = _span([values[len(values) // 8 :] for rows in shown.values() for values in rows])
+    every = _span(list(itertools.chain(*shown.values())))
+    low, high = (late[0], every[1]) if sign > 0 else (every[0], late[1])
     return widened(low, high, 0.04)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from naslab.analysis.curves import Band
 from naslab.errors import SpecError, among, unknown
+from naslab.quantities import FITNESS, Objective
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.axis import ticks
-from naslab_widgets.figures.race import TITLES, curves, round_numbers, seen, why_empty, zero_line
+from naslab_widgets.figures.race import KINDS, as_measured, curves, round_numbers, seen, title_of, why_empty, zero_line
 from naslab_widgets.figures.themes import line_colours
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 900.0, 360.0, 72.0, 50.0, 48.0
@@ -32,6 +33,7 @@ def race_picture(
     kind: Literal["best", "regret", "rank"] = "best",
     shade: Literal["quartiles", "interval"] = "quartiles",
     x: str = "evaluations",
+    objective: Objective = FITNESS,
 ) -> svg.Drawing:
     """A line and a band a searcher, named where it ends; the budget on a logarithmic axis.
 
@@ -40,9 +42,12 @@ def race_picture(
         kind: of the curves; regret and rank get a logarithmic axis, on which the best rank is at the top.
         shade: as of `figures.race`.
         x: unit of the budget.
+        objective: what the architectures found are judged by (`race.objective`), in whose direction and unit they are
+            drawn.
     """
-    if not among(kind, TITLES):
-        raise SpecError(unknown("kind", kind, TITLES))
+    if not among(kind, KINDS):
+        raise SpecError(unknown("kind", kind, KINDS))
+    bands, title = as_measured(bands, kind, objective), title_of(kind, objective)
     shown = curves(bands, shade)
     if why := why_empty(bands):
         return svg.sentences(f"Race of {', '.join(map(_short, bands))}: {why}.", width=WIDTH)
@@ -58,13 +63,13 @@ def race_picture(
     said = "; ".join(
         f"{_short(name)} {middle:.4g} ({low:.4g} to {high:.4g})" for name, (middle, low, high) in ends.items()
     )
-    root = svg.document(WIDTH, height, f"{TITLES[kind]}, along {x}. At the end: {said}.")
-    svg.add(root, "text", TITLES[kind], x=8, y=19, font_size=13, font_weight=600, fill=svg.INK)
+    root = svg.document(WIDTH, height, f"{title}, along {x}. At the end: {said}.")
+    svg.add(root, "text", title, x=8, y=19, font_size=13, font_weight=600, fill=svg.INK)
     seeds = max(int(band.seeds.max(initial=0)) for band in bands.values())
     legend = "line: the one seed" if seeds == 1 else SAID[shade].format(f"{seeds} seeds")
     svg.add(root, "text", legend, x=8, y=36, font_size=11, fill=svg.INK)
 
-    place, marks = _even(shown) if kind == "best" else _logarithmic(shown, kind)
+    place, marks = _even(shown, objective.sign) if kind == "best" else _logarithmic(shown, kind)
     across, budget = _budget(bands, right)
     base = height - BOTTOM
 
@@ -95,8 +100,8 @@ def race_picture(
 # --- axes --------------------------------------------------------------------------------------------
 
 
-def _even(shown: Mapping[str, Sequence[np.ndarray]]) -> tuple[Place, list[tuple[float, str]]]:
-    low, high = seen(shown)
+def _even(shown: Mapping[str, Sequence[np.ndarray]], sign: int) -> tuple[Place, list[tuple[float, str]]]:
+    low, high = seen(shown, sign)
     marks = [tick for tick in ticks(low, high, 5)[2] if low <= tick <= high]
     step = (marks[1] - marks[0] if len(marks) > 1 else 0.0) or 1.0
     digits = min(8, max(0, -math.floor(math.log10(step) + 1e-9)))

@@ -12,8 +12,10 @@ import numpy as np
 from naslab.analysis import Known, Turn, turn
 from naslab.errors import SpecError
 from naslab.events import Event, Ranked
+from naslab.quantities import Objective
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.axis import ticks
+from naslab_widgets.figures.charts import with_unit, words
 from naslab_widgets.figures.palette import GREY, HUES
 from naslab_widgets.figures.sampled import Sampled
 
@@ -26,6 +28,7 @@ DRAWN = {"kendall": ("Kendall's tau", HUES[2]), "spearman": ("Spearman", HUES[1]
 DERIVED = HUES[3]
 MOST, PATH = 400, 4000
 """Rankings that are kept of a search of any length, and changes of what would be derived."""
+SCORE = Objective("score", "max")
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 300.0, 210.0, 44.0, 30.0, 36.0
 
 
@@ -34,10 +37,12 @@ class Rankings:
 
     Args:
         known: the architectures that are ranked, and the table.
+        objective: what the scores with the shared weights are; of one of which less is better they are the negative.
+        units: what each is scored on, in words.
     """
 
-    def __init__(self, known: Known) -> None:
-        self.known = known
+    def __init__(self, known: Known, objective: Objective = SCORE, units: str = "examples") -> None:
+        self.known, self.objective, self.units = known, objective, units
         self._rows, self._path = Sampled(MOST), Sampled(PATH)
         self._last_row: list[float] | None = None
         self._last: tuple[object, list[float]] | None = None
@@ -99,7 +104,7 @@ class Rankings:
         )
         return (
             f"step {event.step:,}: Kendall's tau {tau}; {len(event.scores)} architectures of {event.table}, "
-            f"{event.images} images, batch norm: {event.batch_norm}"
+            f"{event.images} {self.units}, batch norm: {event.batch_norm}"
         )
 
     def story(self) -> str:
@@ -123,16 +128,25 @@ def row(event: Ranked) -> list[float]:
     return [float(event.step), *figures, *best, *event.scores]
 
 
-def ranked(events: Iterable[Event], known: Known) -> svg.Drawing:
+def ranked(
+    events: Iterable[Event], known: Known, *, objective: Objective = SCORE, units: str = "examples"
+) -> svg.Drawing:
     """The rankings of a search as an SVG picture.
 
     Args:
         events: of one search (`search.events`), in order.
         known: what was ranked, and the table: `search.ranking.known`.
+        objective: what the shared weights are judged by.
+        units: what the validation data are counted in (`task.units`).
     """
-    rankings = Rankings(known)
+    rankings = Rankings(known, objective, units)
     rankings.take(events)
     return draw_rankings(rankings)
+
+
+def score_title(objective: Objective) -> str:
+    """What stands over the scores."""
+    return with_unit(f"{words(objective.name)} with the shared weights", objective.unit)
 
 
 def draw_rankings(rankings: Rankings) -> svg.Drawing:
@@ -232,15 +246,15 @@ def _derived(group: svg.Element, rankings: Rankings) -> None:
 
 def _scatter(group: svg.Element, rankings: Rankings) -> None:
     event, known = rankings.latest, rankings.known
-    scores = np.array(event.scores if event else [])
-    low, high, marks = ticks(0.0, max([*scores, event.best_score if event else 0.0, 0.1]))
+    own = rankings.objective.sign * rankings.objective.scale
+    scores, best = own * np.array(event.scores if event else []), own * (event.best_score if event else 0.0)
+    low, high, marks = ticks(min([0.0, *scores, best]), max([*scores, best, 0.1 * rankings.objective.scale]))
     labels = ("true rank, of all in the table", "")
-    title = "accuracy with the shared weights"
-    axes = _Axes(group, title, (float(known.size), 1.0), (low, high), labels, marks)
+    axes = _Axes(group, score_title(rankings.objective), (float(known.size), 1.0), (low, high), labels, marks)
     for score, rank in zip(scores, known.ranks, strict=False):
         svg.add(group, "circle", cx=axes.x(rank), cy=axes.y(score), r=3, fill=HUES[2][0], fill_opacity=0.55)
     if event is not None and event.best_rank is not None:
-        x, y = axes.x(event.best_rank), axes.y(event.best_score)
+        x, y = axes.x(event.best_rank), axes.y(best)
         svg.add(group, "path", d=f"M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7 -7z", fill=DERIVED[0], stroke=svg.INK)
         svg.add(group, "path", d=f"M{LEFT + 6} {HEIGHT - 13}l5 5l-5 5l-5 -5z", fill=DERIVED[0], stroke=svg.INK)
         svg.add(group, "text", "what would be derived", x=LEFT + 18, y=HEIGHT - 4, font_size=10, fill=svg.INK)

@@ -1,4 +1,4 @@
-"""What became of the trials of a search: fitness against their order, with hurdles; and who descends from whom."""
+"""What became of the trials of a search: the objective against their order, hurdles, and who descends from whom."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from naslab.benchmarks import Benchmark
 from naslab.events import Evaluated, Event
+from naslab.quantities import FITNESS, Objective
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.alphas import thinned
 from naslab_widgets.figures.axis import DECADES, powers, widened
+from naslab_widgets.figures.charts import with_unit, words
 from naslab_widgets.figures.families import SLOTS, leading
 from naslab_widgets.figures.ledger import Ledger
 from naslab_widgets.figures.palette import GREY, HUES, colours
@@ -24,17 +26,19 @@ Hurdles = Sequence[tuple[int, Sequence[float]]]
 """(step, the hurdles that stood after it)"""
 
 
-def trials(events: Iterable[Event], benchmark: Benchmark | None = None) -> svg.Drawing:
-    """Fitness against the order of evaluation: a dot each, the best so far a line, hurdles solid, failures below.
+def trials(events: Iterable[Event], benchmark: Benchmark | None = None, objective: Objective = FITNESS) -> svg.Drawing:
+    """The objective against the order of evaluation: a dot each, the best so far a line, hurdles solid, failures below.
 
     Args:
         events: of one search, in order; only evaluations are looked at.
         benchmark: draws the true regret instead, on a logarithmic axis.
+        objective: what they are judged by (`search.objectives[0]`), where their scores do not name it.
     """
     events = [event for event in events if isinstance(event, Evaluated)]
     ledger = Ledger(Truth(benchmark) if benchmark is not None else None)
     ledger.take(events)
-    return draw_trials(ledger, hurdles_of([(event.step, event.details) for event in events]))
+    own = next((event.objectives[0] for event in events if event.objectives), objective)
+    return draw_trials(ledger, hurdles_of([(event.step, event.details) for event in events]), own)
 
 
 def family_tree(events: Iterable[Event]) -> svg.Drawing:
@@ -49,24 +53,27 @@ def hurdles_of(details: Iterable[tuple[int, Mapping[str, Any]]]) -> Hurdles:
     return [(step, figures["hurdles"]) for step, figures in details if np.ndim(figures.get("hurdles", 0)) == 1]
 
 
-def draw_trials(ledger: Ledger, hurdles: Hurdles = ()) -> svg.Drawing:
+def draw_trials(ledger: Ledger, hurdles: Hurdles = (), objective: Objective = FITNESS) -> svg.Drawing:
     """The same from numbers."""
     if why := why_empty(ledger):
         return svg.sentences(why, width=WIDTH)
     root = svg.document(WIDTH, HEIGHT)
     regret = ledger.truth is not None
-    values, best = ledger.column("regret" if regret else "fitness"), ledger.column("best_regret" if regret else "best")
+    own = objective.sign * objective.scale
+    values, best = ledger.column("regret"), ledger.column("best_regret")
+    if not regret:
+        values, best = own * ledger.column("fitness"), own * ledger.column("best")
     steps, stopped = ledger.column("step"), _stopped(ledger)
-    axis = _LogAxis(values) if regret else _fitness_axis(values)
+    axis = _LogAxis(values) if regret else _own_axis(values, objective)
     hues = [pair[0] for pair in colours(list(ledger.origins)).values()]
     _frame(root, HEIGHT, ledger.since, steps[-1], axis)
-    _legend(root, list(ledger.origins), hues, "regret" if regret else axis.name)
+    _legend(root, list(ledger.origins), hues, axis.name)
     x, bottom = _across(ledger.since, steps[-1]), HEIGHT - BOTTOM
     if not regret:
         for line in _hurdle_lines(hurdles, int(steps[-1])):
-            points = " ".join(f"{x(step):.1f},{axis.y(value):.1f}" for step, value in line)
+            points = " ".join(f"{x(step):.1f},{axis.y(own * value):.1f}" for step, value in line)
             svg.add(root, "polyline", points=points, fill="none", stroke=svg.INK, stroke_width=1.6, class_="hurdle")
-        _promotions(root, ledger, axis, x)
+        _promotions(root, ledger, values, axis, x)
     for place in thinned(list(range(len(ledger))), POINTS):
         at, hue = x(steps[place]), hues[int(ledger.column("origin")[place])]
         if not np.isfinite(ledger.column("fitness")[place]):
@@ -135,13 +142,13 @@ def draw_family_tree(ledger: Ledger) -> svg.Drawing:
 
 
 class _Axis:
-    """Fitness upwards; the lowest few per cent, which say little, lie on the bottom line."""
+    """Values upwards; the worst few per cent, which say little, lie on the line at their end."""
 
-    name = "fitness"
-
-    def __init__(self, values: np.ndarray) -> None:
+    def __init__(self, values: np.ndarray, objective: Objective) -> None:
+        self.name = with_unit(words(objective.name), objective.unit)
         finite = values[np.isfinite(values)]
-        low, high = (np.quantile(finite, 0.05), finite.max()) if len(finite) else (0.0, 1.0)
+        ends = (0.05, 1.0) if objective.sign > 0 else (0.0, 0.95)
+        low, high = np.quantile(finite, ends) if len(finite) else (0.0, 1.0)
         self.low, self.high = widened(float(low), float(high), 0.06)
         self.ticks = [self.low + part * (self.high - self.low) for part in (0, 0.25, 0.5, 0.75, 1)]
 
@@ -151,11 +158,10 @@ class _Axis:
 
 
 class _PowersAxis:
-    """Positive fitness upwards that differs by powers of ten, as zero-cost scores do."""
+    """Positive values upwards that differ by powers of ten, as zero-cost scores do."""
 
-    name = "fitness, log"
-
-    def __init__(self, values: np.ndarray) -> None:
+    def __init__(self, values: np.ndarray, objective: Objective) -> None:
+        self.name = f"{with_unit(words(objective.name), objective.unit)}, log"
         finite = values[np.isfinite(values)]
         self.ticks = powers(float(finite.min()), float(finite.max()))
         self.low, self.high = widened(float(np.log10(finite.min())), float(np.log10(finite.max())), 0.06)
@@ -168,7 +174,7 @@ class _PowersAxis:
 class _LogAxis:
     """Regret downwards to zero, which has the bottom line."""
 
-    name = "true regret"
+    name = "regret"
 
     def __init__(self, values: np.ndarray) -> None:
         positive = values[np.isfinite(values) & (values > 0)]
@@ -181,10 +187,10 @@ class _LogAxis:
         return TOP + (HEIGHT - TOP - BOTTOM - 12) * (1 - min(max(float(share), 0.0), 1.0))
 
 
-def _fitness_axis(values: np.ndarray) -> _Axis | _PowersAxis:
+def _own_axis(values: np.ndarray, objective: Objective) -> _Axis | _PowersAxis:
     finite = values[np.isfinite(values)]
     wide = len(finite) and finite.min() > 0 and np.log10(finite.max()) - np.log10(finite.min()) > DECADES
-    return _PowersAxis(values) if wide else _Axis(values)
+    return (_PowersAxis if wide else _Axis)(values, objective)
 
 
 def _across(first: float, last: float):
@@ -238,15 +244,17 @@ def _hurdle_lines(hurdles: Hurdles, last: int) -> list[list[tuple[int, float]]]:
     return [[*line, (last, line[-1][1])] for line in lines.values()]
 
 
-def _promotions(root: svg.Element, ledger: Ledger, axis: _Axis | _PowersAxis | _LogAxis, x: Any) -> None:
+def _promotions(
+    root: svg.Element, ledger: Ledger, values: np.ndarray, axis: _Axis | _PowersAxis | _LogAxis, x: Any
+) -> None:
     """A thin line from each evaluation of a candidate to the next of the same."""
     latest: dict[int, int] = {}
-    steps, fitness = ledger.column("step"), ledger.column("fitness")
+    steps = ledger.column("step")
     for place in np.flatnonzero(ledger.column("stage") > 0)[-POINTS:]:
         candidate = int(ledger.column("candidate")[place])
         before = latest.get(candidate, ledger.place(candidate))
         latest[candidate] = int(place)
-        if before is not None and np.isfinite([fitness[before], fitness[place]]).all():
-            ends = {"x1": x(steps[before]), "y1": axis.y(fitness[before])}
-            ends |= {"x2": x(steps[place]), "y2": axis.y(fitness[place])}
+        if before is not None and np.isfinite([values[before], values[place]]).all():
+            ends = {"x1": x(steps[before]), "y1": axis.y(values[before])}
+            ends |= {"x2": x(steps[place]), "y2": axis.y(values[place])}
             svg.add(root, "line", **ends, stroke=svg.FAINT, stroke_width=0.9, class_="promotion")

@@ -1,7 +1,7 @@
 // Several searches in line on one axis: status, scrub bar, charts, and a lane for each search.
 
 function render({ model, el }) {
-  const { tracks, charts, rankings, axes } = model.get("description");
+  const { tracks, charts, rankings, axes, notes } = model.get("description");
   const root = make("div", "naslab naslab-compare-view", el);
   const tooltip = makeTooltip(root);
   const idle = { state: "idle", step: 0, total: null, axis: "steps", log: [], marks: [], rates: {}, tracks: [] };
@@ -33,6 +33,7 @@ function render({ model, el }) {
     return stroke;
   });
   const overlay = overlayView(make("section", "naslab-card", root), { tracks, charts, rankings }, tooltip);
+  notesView(root, notes);
 
   const operations = new Map(tracks.flatMap((track) => track.operations.map((operation) => [operation.name, operation])));
   const legend = make("div", "naslab-legend", root);

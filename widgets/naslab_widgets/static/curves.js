@@ -1,7 +1,45 @@
-// Losses, accuracies and the other figures of a search, one small chart each; noisy ones with their running mean.
+// The metrics of a search, one small chart each; noisy ones with their running mean. A chart says its title, its unit,
+// whether more is better ("max", "min" or nothing), and its series: [name, label] of each.
 
-const SERIES = [["#0072b2", "#3f9fe0"], ["#d55e00", "#f07a1f"], ["#009e73", "#12b98a"], ["#cc79a7", "#dd8fba"]];
-const NOISY = /_(loss|accuracy)$|gap$/;
+const SERIES = [["#0072b2", "#3f9fe0"], ["#d55e00", "#f07a1f"], ["#009e73", "#12b98a"], ["#cc79a7", "#dd8fba"], ["#e69f00", "#f0b429"], ["#56b4e9", "#7cc8f4"]];
+
+// Whether values go up and down much more than they go anywhere: their running mean then says more than they do. What is
+// counted has no unit, and is shown as it is.
+function noisy(values, unit) {
+  const known = values.filter(Number.isFinite);
+  if (known.length < 3 || (!unit && known.every(Number.isInteger))) return false;
+  let [way, low, high] = [0, known[0], known[0]];
+  for (let i = 1; i < known.length; i++) {
+    way += Math.abs(known[i] - known[i - 1]);
+    low = Math.min(low, known[i]);
+    high = Math.max(high, known[i]);
+  }
+  return way > 4 * (high - low);
+}
+
+// Powers of ten suit what is positive, better if small, and no logarithm or share itself, over a wide range: a perplexity.
+const suitsPowers = ({ direction, unit }, low, high) => direction === "min" && !["nats", "bits", "%"].includes(unit) && low > 0 && high > 30 * low;
+
+// From value to a share of the height, with the ends of the axis as texts; null where there is nothing to show.
+function axisOf(chart, columns) {
+  let [low, high] = middle(columns);
+  const values = columns.flat().filter(Number.isFinite);
+  const least = values.reduce((a, b) => Math.min(a, b), Infinity);
+  if (least >= 0) low = Math.max(low, 0);
+  if (chart.unit === "%" && values.every((value) => value <= 100)) high = Math.min(high, 100);
+  if (!(high > low)) low = high - (Math.abs(high) / 100 || 1);
+  const powers = suitsPowers(chart, Math.max(low, least), high);
+  if (powers) low = Math.max(low, least);
+  const place = powers ? (value) => Math.log(value / low) / Math.log(high / low) : (value) => (value - low) / (high - low);
+  return { low, high, place, powers };
+}
+
+// The place of the best of the values, or -1.
+function bestAt(values, direction) {
+  let best = -1;
+  if (direction) values.forEach((value, i) => Number.isFinite(value) && (best < 0 || (direction === "max" ? value > values[best] : value < values[best])) && (best = i));
+  return best;
+}
 
 // Exponential running mean with the zero-start corrected, over about a thirtieth of what is shown.
 function smoothed(values) {
@@ -36,7 +74,8 @@ function curvesView(parent, charts, metrics, tooltip) {
   let drawn = null;
 
   function arrange(width) {
-    const columns = Math.min(charts.length, width > 760 ? 5 : width > 420 ? 3 : 2);
+    const most = width > 760 ? 5 : width > 420 ? 3 : 2;
+    const columns = Math.max(1, Math.ceil(charts.length / Math.ceil(charts.length / most)));
     const height = 118;
     return { width, columns, cell: width / columns, line: height, height: height * Math.ceil(charts.length / columns) };
   }
@@ -48,32 +87,46 @@ function curvesView(parent, charts, metrics, tooltip) {
     height: place.line - 40,
   });
 
-  function draw({ rows, status }, theme) {
+  const colourOf = (chart, i, theme) => (chart.colours?.[i] || SERIES[i % SERIES.length])[theme.dark ? 1 : 0];
+
+  // The lines of a chart: steps, values as they are read with their unit, and their running mean if they are noisy.
+  // What is measured now and then by itself comes as points, not in the rows.
+  function linesOf(chart, { rows, status }) {
+    const scale = scaleOf(chart.unit);
+    return chart.series.map(([name]) => {
+      const points = status.measured?.[name];
+      const steps = points ? points.map(([step]) => step) : rows.map((row) => row[0]);
+      const raw = points ? points.map(([, value]) => scale * (value ?? NaN)) : rows.map((row) => scale * row[metrics[name]]);
+      const mean = !points && noisy(raw, chart.unit) ? smoothed(raw) : raw;
+      return { steps, raw, mean, best: bestAt(mean, chart.direction), sparse: Boolean(points) };
+    });
+  }
+
+  function draw(state, theme) {
+    const { rows, status } = state;
+    canvas.style.display = charts.length ? "" : "none";
+    canvas.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
+    canvas.dataset.charts = charts.map(({ title }) => title).join("; ");
+    if (!charts.length) return;
     const place = arrange(canvas.clientWidth || 900);
     const pen = sharp(canvas, place.width, place.height);
     const first = rows.length ? rows[0][0] : 0;
     const span = rows.length ? Math.max(1, rows[rows.length - 1][0] - first) : 1;
-    drawn = { place, rows, first, span, theme, shown: [] };
+    drawn = { place, rows, first, span, theme, shown: [], marks: status.marks || [] };
     pen.font = `10px ${theme.font}`;
     charts.forEach((chart, index) => {
-      const raw = chart.series.map(([name]) => rows.map((row) => row[metrics[name]]));
-      const mean = chart.series.map(([name], i) => (NOISY.test(name) ? smoothed(raw[i]) : raw[i]));
-      drawn.shown.push({ raw, mean });
-      drawChart(pen, chart, frameOf(place, index), raw, mean, status.marks);
+      const lines = linesOf(chart, state);
+      drawn.shown.push(lines);
+      drawChart(pen, chart, frameOf(place, index), lines);
     });
-    canvas.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
   }
 
-  function drawChart(pen, chart, { x, y, width, height }, raw, mean, marks) {
-    const { rows, first, span, theme } = drawn;
-    const [low, high] = middle(raw);
+  function drawChart(pen, chart, { x, y, width, height }, lines) {
+    const { rows, first, span, theme, marks } = drawn;
+    const { low, high, place } = axisOf(chart, lines.map(({ raw }) => raw));
     const across = (step) => x + (width * (step - first)) / span;
-    const down = (value) => y + height * (1 - (value - low) / (high - low));
-    pen.globalAlpha = 1;
-    pen.fillStyle = theme.text;
-    pen.font = `600 11px ${theme.font}`;
-    pen.fillText(chart.title, x, y - 8);
-    pen.font = `10px ${theme.font}`;
+    const down = (value) => y + height * (1 - place(value));
+    heading(pen, chart, { x, y, width }, theme);
     pen.globalAlpha = 0.06;
     pen.fillRect(x, y, width, height);
     if (!rows.length) return;
@@ -96,42 +149,30 @@ function curvesView(parent, charts, metrics, tooltip) {
       pen.stroke();
     }
     pen.setLineDash([]);
-    const stride = Math.max(1, Math.floor(rows.length / (2 * width)));
-    const trace = (values) => {
+    const trace = (steps, values) => {
+      const stride = Math.max(1, Math.floor(steps.length / (2 * width)));
       pen.beginPath();
       let open = false;
-      for (let i = 0; i < rows.length; i += stride) {
-        if (Number.isFinite(values[i])) open ? pen.lineTo(across(rows[i][0]), down(values[i])) : pen.moveTo(across(rows[i][0]), down(values[i]));
+      for (let i = 0; i < steps.length; i += stride) {
+        if (Number.isFinite(values[i])) open ? pen.lineTo(across(steps[i]), down(values[i])) : pen.moveTo(across(steps[i]), down(values[i]));
         open = Number.isFinite(values[i]);
       }
       pen.stroke();
     };
-    chart.series.forEach((_, i) => {
-      pen.strokeStyle = SERIES[i][theme.dark ? 1 : 0];
-      if (raw[i] !== mean[i]) {
+    lines.forEach(({ steps, raw, mean, sparse }, i) => {
+      pen.strokeStyle = pen.fillStyle = colourOf(chart, i, theme);
+      if (raw !== mean) {
         pen.globalAlpha = 0.22;
         pen.lineWidth = 1;
-        trace(raw[i]);
+        trace(steps, raw);
       }
       pen.globalAlpha = 1;
       pen.lineWidth = 1.8;
-      trace(mean[i]);
+      trace(steps, mean);
+      if (sparse && steps.length < width / 8) steps.forEach((step, k) => pen.fillRect(across(step) - 2, down(raw[k]) - 2, 4, 4));
     });
     pen.restore();
-    if (chart.series.length > 1) {
-      let right = x + width;
-      for (let i = chart.series.length - 1; i >= 0; i--) {
-        const label = chart.series[i][1];
-        right -= pen.measureText(label).width;
-        pen.globalAlpha = 0.8;
-        pen.fillStyle = theme.text;
-        pen.fillText(label, right, y - 8);
-        pen.globalAlpha = 1;
-        pen.fillStyle = SERIES[i][theme.dark ? 1 : 0];
-        pen.fillRect(right - 12, y - 13, 8, 4);
-        right -= 20;
-      }
-    }
+    markBest(pen, chart, lines, across, down, theme);
     pen.globalAlpha = 0.55;
     pen.fillStyle = theme.text;
     pen.fillText(String(first), x, y + height + 12);
@@ -141,25 +182,71 @@ function curvesView(parent, charts, metrics, tooltip) {
     pen.globalAlpha = 1;
   }
 
+  // A ring around the best of the last line, which is that of the validation where there are two.
+  function markBest(pen, chart, lines, across, down, theme) {
+    const i = lines.length - 1;
+    const { steps, mean, best } = lines[i];
+    if (best < 0 || steps.length < 2) return;
+    pen.globalAlpha = 1;
+    pen.beginPath();
+    pen.arc(across(steps[best]), down(mean[best]), 3.2, 0, 2 * Math.PI);
+    pen.fillStyle = theme.ground;
+    pen.fill();
+    pen.lineWidth = 1.6;
+    pen.strokeStyle = colourOf(chart, i, theme);
+    pen.stroke();
+  }
+
+  // The title, and where there are several lines what they are: beside it, or as much of that as there is room for.
+  function heading(pen, chart, { x, y, width }, theme) {
+    pen.globalAlpha = 1;
+    pen.fillStyle = theme.text;
+    pen.font = `600 11px ${theme.font}`;
+    pen.fillText(chart.title, x - 26, y - 8);
+    let left = x - 26 + pen.measureText(chart.title).width + 12;
+    pen.font = `10px ${theme.font}`;
+    if (chart.series.length < 2 || chart.colours) return; // what has colours of its own stands in the legend
+    const room = chart.series.map(([, label]) => pen.measureText(label).width + 20);
+    left = Math.max(left, x + width - room.reduce((a, b) => a + b) + 8);
+    chart.series.forEach(([, label], i) => {
+      if (left + room[i] - 8 > x + width + 8) return;
+      pen.globalAlpha = 1;
+      pen.fillStyle = colourOf(chart, i, theme);
+      pen.fillRect(left, y - 13, 8, 4);
+      pen.globalAlpha = 0.8;
+      pen.fillStyle = theme.text;
+      pen.fillText(label, left + 12, y - 8);
+      left += room[i];
+    });
+  }
+
   canvas.addEventListener("mousemove", (event) => {
     if (!drawn || !drawn.rows.length) return;
-    const { place, rows, first, span, shown, theme } = drawn;
+    const { place, rows, first, span, shown, theme, marks } = drawn;
     const index = charts.findIndex((_, i) => {
       const frame = frameOf(place, i);
       return event.offsetX >= frame.x && event.offsetX <= frame.x + frame.width && event.offsetY >= frame.y - 18 && event.offsetY <= frame.y + frame.height + 14;
     });
     if (index < 0) return tooltip.hide();
     const frame = frameOf(place, index);
-    const at = rows.indexOf(nearestRow(rows, first + (span * (event.offsetX - frame.x)) / frame.width));
-    const { raw, mean } = shown[index];
-    tooltip.show(event, [
-      { text: `${charts[index].title}  ·  step ${rows[at][0]}`, strong: true },
-      ...charts[index].series.map(([, label], i) => ({
-        text: `${label}  ${number(raw[i][at])}` + (raw[i] === mean[i] ? "" : `   mean ${number(mean[i][at])}`),
-        colour: SERIES[i][theme.dark ? 1 : 0],
-      })),
-    ]);
+    const chart = charts[index];
+    const step = nearestRow(rows, first + (span * (event.offsetX - frame.x)) / frame.width)[0];
+    const told = shown[index].map(({ steps, raw, mean, best }, i) => {
+      const at = nearestPlace(steps, step);
+      const trend = raw === mean ? "" : `   mean ${withUnit(mean[at], chart.unit)}`;
+      const record = best < 0 ? "" : `   best ${withUnit(mean[best], chart.unit)} at ${steps[best]}`;
+      return { text: `${chart.series[i][1]}  ${withUnit(raw[at], chart.unit)}${trend}${record}`, colour: colourOf(chart, i, theme) };
+    });
+    const near = marks.filter(([at]) => Math.abs(at - step) * frame.width <= 5 * span).slice(-4);
+    tooltip.show(event, [{ text: `${chart.title}  ·  step ${step}`, strong: true }, ...told, ...near.map(([at, text]) => ({ text: `┊ step ${at}: ${text}` }))]);
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
   return draw;
+}
+
+// The place of the step that is nearest to the given one.
+function nearestPlace(steps, step) {
+  let found = 0;
+  steps.forEach((each, i) => Math.abs(each - step) < Math.abs(steps[found] - step) && (found = i));
+  return found;
 }

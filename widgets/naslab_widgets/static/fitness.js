@@ -1,6 +1,6 @@
-// Fitness against the order of the trials: a dot each, the best so far, hurdles, failures, and the chosen one's descent.
+// The objective against the order of the trials: a dot each, the best so far, hurdles, failures, and the chosen one's descent.
 
-const MODES = { fitness: "fitness", all: "fitness, all", regret: "true regret, log" };
+const MODES = { fitness: "", all: ", all", regret: "true regret, log" };
 
 function fitnessView(parent, C, truth, tooltip, choose) {
   const head = make("div", "naslab-head", parent);
@@ -11,16 +11,25 @@ function fitnessView(parent, C, truth, tooltip, choose) {
   for (const [value, text] of Object.entries(MODES)) if (truth || value !== "regret") make("option", "", select, text).value = value;
   const canvas = make("canvas", "naslab-fitness", parent);
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "fitness against the order of the candidates");
+  canvas.setAttribute("aria-label", "objective against the order of the candidates");
   const HEIGHT = 320;
   const frame = { top: 10, bottom: HEIGHT - 36 };
   let drawn = null;
   let named = "";
   select.addEventListener("change", () => choose(undefined));
 
-  const worthOf = (row) => row[select.value === "regret" ? C.regret : C.fitness];
+  // The objective as it is measured, of a fitness: more of a fitness is better.
+  let objective = { name: "fitness", title: "fitness", sign: 1, unit: "" };
+  const own = (fitness) => objective.sign * scaleOf(objective.unit) * fitness;
+  const regretted = () => select.value === "regret";
+  const worthOf = (row) => (regretted() ? row[C.regret] : own(row[C.fitness]));
 
-  // Value -> pixel, and the ticks. The lowest few per cent of the fitness lie on the bottom line, unless all is wanted.
+  function name(found) {
+    objective = found || objective;
+    for (const option of select.options) if (option.value !== "regret") option.textContent = objective.title + MODES[option.value];
+  }
+
+  // Value -> pixel, and the ticks. The worst few per cent lie on the line at their end, unless all is wanted.
   function axis(rows) {
     const values = rows.map(worthOf).filter(Number.isFinite).sort((a, b) => a - b);
     const height = frame.bottom - frame.top;
@@ -32,8 +41,9 @@ function fitnessView(parent, C, truth, tooltip, choose) {
       const powers = powersOfTen(10 ** (low + 0.3), 10 ** high);
       return { down: (value) => clamp(value > 0 ? (Math.log10(value) - low) / (high - low) : 0), ticks: [0, ...powers] };
     }
-    let [low, high] = values.length ? [values[select.value === "all" ? 0 : Math.floor(values.length * 0.05)], values[values.length - 1]] : [0, 1];
-    for (const { values: line } of hurdleLines()) for (const [, value] of line) low = Math.min(low, value);
+    const left = select.value === "all" ? 0 : Math.floor(values.length * 0.05);
+    let [low, high] = !values.length ? [0, 1] : objective.sign > 0 ? [values[left], values[values.length - 1]] : [values[0], values[values.length - 1 - left]];
+    for (const { values: line } of hurdleLines()) for (const [, value] of line) [low, high] = [Math.min(low, value), Math.max(high, value)];
     if (values[0] > 0 && low > 0 && Math.log10(high) - Math.log10(values[0]) > DECADES) {
       const [least, most] = widened(Math.log10(Math.min(low, values[0])), Math.log10(high), 0.05);
       return { down: (value) => clamp(value > 0 ? (Math.log10(value) - least) / (most - least) : 0), ticks: powersOfTen(values[0], high) };
@@ -51,7 +61,7 @@ function fitnessView(parent, C, truth, tooltip, choose) {
     const place = table && places(table.columns).get("hurdles");
     if (!place) return [];
     return Array.from({ length: place.width }, (_, i) => ({
-      values: table.rows.map((row) => [row[0], row[place.start + i]]).filter(([, value]) => Number.isFinite(value)),
+      values: table.rows.map((row) => [row[0], own(row[place.start + i])]).filter(([, value]) => Number.isFinite(value)),
     }));
   }
 
@@ -77,7 +87,8 @@ function fitnessView(parent, C, truth, tooltip, choose) {
   function draw(state, theme, chosen) {
     const width = canvas.clientWidth || 700;
     const pen = sharp(canvas, width, HEIGHT);
-    const regret = select.value === "regret";
+    const regret = regretted();
+    name(state.status.objective);
     hurdles = regret ? [] : readHurdles(state);
     const scale = orderScale(state, width);
     const { down, ticks } = axis(state.trials);
@@ -191,7 +202,7 @@ function fitnessView(parent, C, truth, tooltip, choose) {
 
   function drawBest(pen, regret) {
     const { scale, down, rows, state, theme } = drawn;
-    const column = regret ? C.best_regret : C.best;
+    const levelOf = (row) => (regret ? row[C.best_regret] : own(row[C.best]));
     pen.strokeStyle = theme.text;
     pen.lineWidth = 1.4;
     pen.globalAlpha = 0.75;
@@ -199,13 +210,15 @@ function fitnessView(parent, C, truth, tooltip, choose) {
     pen.beginPath();
     let level = null;
     for (const row of rows) {
-      if (!Number.isFinite(row[column]) || row[column] === level) continue;
+      const value = levelOf(row);
+      if (!Number.isFinite(value) || value === level) continue;
       const x = scale.across(row[C.step]);
-      level === null ? pen.moveTo(x, down(row[column])) : pen.lineTo(x, down(level));
-      level = row[column];
+      level === null ? pen.moveTo(x, down(value)) : pen.lineTo(x, down(level));
+      level = value;
       pen.lineTo(x, down(level));
     }
-    const now = state.status.best?.[regret ? "best_regret" : "best"];
+    const best = state.status.best;
+    const now = best && (regret ? best.best_regret : own(best.best));
     if (level !== null) pen.lineTo(scale.across(scale.last), down(Number.isFinite(now) ? now : level));
     pen.stroke();
     pen.setLineDash([]);
@@ -267,9 +280,9 @@ function describe(row, state, C, truth, colour) {
   return [
     { text: `candidate ${row[C.candidate]}` + (row[C.stage] > 0 ? `, training ${row[C.stage] + 1} (number ${row[C.number]})` : ""), strong: true },
     { text: state.status.origins[row[C.origin]]?.[0] || "", colour },
-    { text: failed ? "failed" : `fitness ${digits(row[C.fitness], 6)}` },
+    { text: failed ? "failed" : `${state.status.objective?.name || "fitness"} ${worthText(row[C.fitness], state.status.objective, 6)}` },
     ...(Number.isFinite(row[C.fidelity]) ? [{ text: `fidelity ${number(row[C.fidelity])}` }] : []),
-    ...(isStopped(row, state, C) ? [{ text: Number.isFinite(row[C.hurdle]) ? `stopped by the hurdle ${number(row[C.hurdle])}` : "not trained on" }] : []),
+    ...(isStopped(row, state, C) ? [{ text: Number.isFinite(row[C.hurdle]) ? `stopped by the hurdle ${worthText(row[C.hurdle], state.status.objective, 4)}` : "not trained on" }] : []),
     ...(truth && Number.isFinite(row[C.rank]) ? [{ text: `true rank ${row[C.rank].toLocaleString("en")} of ${truth.candidates.toLocaleString("en")}, regret ${number(row[C.regret])}` }] : []),
     ...(Number.isFinite(row[C.parent]) && !(row[C.stage] > 0) ? [{ text: `from ${[row[C.parent], row[C.second_parent]].filter(Number.isFinite).join(" and ")}` }] : []),
   ];

@@ -3,28 +3,32 @@
 const MOST_LINES = 96; // options shown at once
 const Q_VALUES = "q/"; // before the name of the choice
 
-// A number is a chart; a list is a chart of its first few, if it ever changes. Hurdles and Q-values are shown elsewhere.
-function chartsOf(table) {
-  const charts = [];
-  const metrics = {};
-  for (const [name, { start, width }] of table ? places(table.columns) : []) {
-    if (name === "hurdles" || name.startsWith(Q_VALUES)) continue;
+// What the metrics of the search are is known beforehand (`known`: their charts); of the searcher's own figures a number
+// is a chart, and a list a chart of its first few, if it ever changes. Hurdles and Q-values are shown elsewhere.
+function chartsOf(table, known) {
+  const found = table ? places(table.columns) : new Map();
+  const metrics = Object.fromEntries(known.flatMap(({ series }) => series).filter(([name]) => found.has(name)).map(([name]) => [name, found.get(name).start]));
+  const charts = known.map((chart) => ({ ...chart, series: chart.series.filter(([name]) => name in metrics) })).filter(({ series }) => series.length);
+  for (const [name, { start, width }] of found) {
+    if (name in metrics || name === "hurdles" || name.startsWith(Q_VALUES)) continue;
     const columns = Array.from({ length: Math.min(width, 4) }, (_, i) => start + i);
     if (width > 1 && columns.every((column) => table.rows.every((row) => row[column] === table.rows[0][column]))) continue;
     columns.forEach((column, i) => (metrics[`${name}/${i}`] = column));
-    charts.push({ title: name, series: columns.map((_, i) => [`${name}/${i}`, columns.length > 1 ? String(i + 1) : name]) });
+    charts.push({ title: name.replaceAll("_", " "), unit: "", direction: null, series: columns.map((_, i) => [`${name}/${i}`, columns.length > 1 ? String(i + 1) : name]) });
   }
   return { charts, metrics };
 }
 
-function figuresView(parent, tooltip) {
+function figuresView(parent, known, tooltip) {
   make("h4", "", parent, "the searcher's own figures");
   const box = make("div", "", parent);
   let named = "";
   let draw = null;
   return function (state, theme) {
     const table = state.tables.details;
-    const { charts, metrics } = chartsOf(table);
+    const measured = known.filter(({ series }) => series.some(([name]) => state.status.measured?.[name]));
+    const { charts, metrics } = chartsOf(table, known.filter((chart) => !measured.includes(chart)));
+    charts.push(...measured);
     parent.style.display = charts.length ? "" : "none";
     if (!charts.length) return;
     if (named !== JSON.stringify([charts, metrics])) {
@@ -32,7 +36,7 @@ function figuresView(parent, tooltip) {
       box.replaceChildren();
       draw = curvesView(box, charts, metrics, tooltip);
     }
-    draw({ rows: table.rows, status: state.status }, theme);
+    draw({ rows: table?.rows || [], status: state.status }, theme);
   };
 }
 

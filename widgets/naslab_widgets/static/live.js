@@ -1,7 +1,7 @@
 // The whole view: status line, legend, a card for each part (graph and curves), the figures, the log.
 
 function render({ model, el }) {
-  const { operations, parts, charts, metrics, width } = model.get("description");
+  const { operations, parts, charts, metrics, width, notes } = model.get("description");
   const root = make("div", "naslab", el);
   const tooltip = makeTooltip(root);
   const views = [statusView(root)];
@@ -23,7 +23,9 @@ function render({ model, el }) {
     make("h4", "", card, part.name === "cell" ? "cell" : `${part.name} cell`);
     views.push(cellView(card, part, operations, tooltip), alphaView(card, part, operations, tooltip));
   }
-  views.push(curvesView(make("section", "naslab-card", root), charts, metrics, tooltip), logView(root));
+  if (charts.length) views.push(curvesView(make("section", "naslab-card", root), charts, metrics, tooltip));
+  notesView(root, notes);
+  views.push(logView(root));
 
   const page = keepDrawn(root, (theme) => {
     chips.forEach((chip, i) => (chip.firstChild.style.background = hue(operations[i], theme)));

@@ -10,18 +10,26 @@ function overlayView(parent, { tracks, charts, rankings }, tooltip) {
 
   // What there is to draw: for each chart, for each track, points [x, value, smoothed value].
   function found(state) {
-    const place = (track, row) => row[track.columns[state.axis]];
-    const drawable = charts.map(({ title, column }) => ({
-      title,
-      lines: tracks.map((track, i) => {
-        const rows = state.tracks[i].rows.filter((row) => Number.isFinite(row[track.columns[column]]) && Number.isFinite(place(track, row)));
-        const values = rows.map((row) => row[track.columns[column]]);
-        const mean = NOISY.test(column) ? smoothed(values) : values;
-        return rows.map((row, k) => [place(track, row), values[k], mean[k]]);
-      }),
-    }));
+    const at = ["steps", "epochs", "seconds", "share"].indexOf(state.axis);
+    const pointsOf = (chart, i) => {
+      const column = chart.columns[i];
+      const track = tracks[i];
+      if (column === null) return [];
+      const sparse = state.status.tracks[i]?.measured?.[column];
+      if (sparse) return sparse.map((point) => [point[at] ?? NaN, point[4] ?? NaN]);
+      return state.tracks[i].rows.map((row) => [row[track.columns[state.axis]], row[track.columns[column]]]);
+    };
+    const drawable = charts.map((chart) => {
+      const scale = scaleOf(chart.unit);
+      const lines = tracks.map((_, i) => {
+        const points = pointsOf(chart, i).filter((point) => point.every(Number.isFinite));
+        const values = points.map(([, value]) => scale * value);
+        const mean = noisy(values, chart.unit) ? smoothed(values) : values;
+        return points.map(([x], k) => [x, values[k], mean[k]]);
+      });
+      return { ...chart, lines };
+    });
     rankings.forEach((name, which) => {
-      const at = ["steps", "epochs", "seconds", "share"].indexOf(state.axis);
       const lines = tracks.map((_, i) =>
         (state.status.tracks[i]?.ranked || []).filter((point) => point[at] !== null && point[4 + which] !== null).map((point) => [point[at], point[4 + which], point[4 + which]]),
       );
@@ -54,12 +62,11 @@ function overlayView(parent, { tracks, charts, rankings }, tooltip) {
     note.textContent = missing.length ? `not drawn along ${state.axis}: ${missing.map(({ name }) => name).join(", ")}, which has none` : "";
   }
 
-  function drawChart(pen, { title, lines }, { x, y, width, height }, state, theme) {
-    const values = lines.map((points) => points.map((point) => point[1]));
-    let [low, high] = middle(values);
-    if (values.flat().every((value) => value >= 0)) low = Math.max(low, 0);
+  function drawChart(pen, chart, { x, y, width, height }, state, theme) {
+    const { title, lines } = chart;
+    const { low, high, place } = axisOf(chart, lines.map((points) => points.map((point) => point[1])));
     const across = (value) => x + (width * value) / Math.max(state.limit, 1e-9);
-    const down = (value) => y + height * (1 - (value - low) / (high - low));
+    const down = (value) => y + height * (1 - place(value));
     pen.globalAlpha = 1;
     pen.fillStyle = theme.text;
     pen.font = `600 11px ${theme.font}`;
@@ -126,8 +133,12 @@ function overlayView(parent, { tracks, charts, rankings }, tooltip) {
     const x = (state.limit * (event.offsetX - frame.x)) / frame.width;
     const told = shown[index].lines.map((points, i) => {
       if (!points.length) return { text: `${tracks[i].name}: nothing`, colour: hue(tracks[i], theme) };
+      const { unit, direction } = shown[index];
       const [at, value, mean] = nearestRow(points, x);
-      return { text: `${tracks[i].name}: ${number(value)}` + (value === mean ? "" : `, mean ${number(mean)}`) + ` at ${number(at)}`, colour: hue(tracks[i], theme) };
+      const trend = points.map((point) => point[2]);
+      const best = bestAt(trend, direction);
+      const record = best < 0 ? "" : `, best ${withUnit(trend[best], unit)}`;
+      return { text: `${tracks[i].name}: ${withUnit(value, unit)}` + (value === mean ? "" : `, mean ${withUnit(mean, unit)}`) + ` at ${number(at)}${record}`, colour: hue(tracks[i], theme) };
     });
     tooltip.show(event, [{ text: `${shown[index].title}  ·  ${onAxis(x, state.axis)}`, strong: true }, ...told]);
   });

@@ -36,12 +36,13 @@ function portraitView(parent, C, truth, choose) {
     placePicture(picture, told.picture);
     facts.replaceChildren();
     const failed = Number.isNaN(row[C.fitness]);
-    line(facts, "fitness", failed ? told.status : digits(row[C.fitness], 6));
+    const objective = state.status.objective;
+    line(facts, objective?.name || "fitness", failed ? told.status : worthText(row[C.fitness], objective, 6));
     line(facts, "origin", state.status.origins[row[C.origin]]?.[0] || "");
     if (told.parents.length) line(facts, told.parents.length > 1 ? "parents" : "parent", links(told.parents));
     if (Number.isFinite(row[C.parent])) line(facts, "ancestors", String(told.ancestry.length - 1));
     if (Number.isFinite(row[C.fidelity])) line(facts, "fidelity", number(row[C.fidelity]));
-    if (Number.isFinite(row[C.hurdle])) line(facts, "hurdle", number(row[C.hurdle]));
+    if (Number.isFinite(row[C.hurdle])) line(facts, "hurdle", worthText(row[C.hurdle], objective, 4));
     if (Number.isFinite(row[C.rank])) {
       line(facts, "true rank", `${row[C.rank].toLocaleString("en")} of ${truth.candidates.toLocaleString("en")}`);
       line(facts, `true regret (${truth.metric})`, number(row[C.regret]));

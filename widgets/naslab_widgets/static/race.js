@@ -2,7 +2,7 @@
 
 const [X, MEAN, LOW, HIGH, MEDIAN, LOWER, UPPER, SEEDS] = [0, 1, 2, 3, 4, 5, 6, 7];
 
-function raceView(parent, { searchers, titles, cost }, tooltip) {
+function raceView(parent, { searchers, cost }, tooltip) {
   const canvas = make("canvas", "naslab-race", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "a band over the seeds for each searcher, along the budget");
@@ -11,13 +11,13 @@ function raceView(parent, { searchers, titles, cost }, tooltip) {
 
   // Where a value goes, from 0 at the bottom to 1 at the top, and the ticks. Regret and rank are on a logarithmic axis,
   // with a place for 0 below the smallest regret; the best rank is at the top.
-  function scaleOf(kind, bands) {
+  function heights(kind, bands, sign) {
     const values = bands.flatMap((rows) => rows.flatMap((row) => [row[LOWER], row[UPPER], row[MEDIAN]])).filter(Number.isFinite);
     if (!values.length) return null;
     if (kind === "best") {
       const late = bands.flatMap((rows) => rows.slice(Math.floor(rows.length / 8)).flatMap((row) => [row[LOWER], row[UPPER]])).filter(Number.isFinite);
-      const low = Math.min(...late);
-      const high = Math.max(...values);
+      const low = Math.min(...(sign < 0 ? values : late));
+      const high = Math.max(...(sign < 0 ? late : values));
       const [bottom, top] = widened(low, high, 0.05);
       const ticks = roundTicks(bottom, top, 6).map((tick) => [tick, digits(tick, 6)]);
       return { place: (value) => (value - bottom) / (top - bottom), ticks };
@@ -50,7 +50,7 @@ function raceView(parent, { searchers, titles, cost }, tooltip) {
     pen.globalAlpha = 0.05;
     pen.fillRect(frame.x, frame.y, frame.width, frame.height);
     pen.globalAlpha = 1;
-    const scale = scaleOf(status.kind, bands);
+    const scale = heights(status.kind, bands, status.sign);
     const ends = bands.filter((rows) => rows.length);
     drawn = null;
     if (!scale || !ends.length) {
@@ -64,7 +64,7 @@ function raceView(parent, { searchers, titles, cost }, tooltip) {
     const last = Math.max(...ends.map((rows) => rows[rows.length - 1][X]), first * 1.5);
     const across = (x) => frame.x + (frame.width * Math.log(x / first)) / Math.log(last / first);
     const down = (value) => frame.y + frame.height * (1 - scale.place(value));
-    axes(pen, frame, scale, across, down, first, last, theme, status.kind);
+    axes(pen, frame, scale, across, down, first, last, theme, status.title);
     pen.save();
     pen.beginPath();
     pen.rect(frame.x, frame.y - 2, frame.width, frame.height + 4);
@@ -85,10 +85,10 @@ function raceView(parent, { searchers, titles, cost }, tooltip) {
       pen.stroke();
     });
     pen.restore();
-    drawn = { bands, frame, across, first, last, theme, kind: status.kind };
+    drawn = { bands, frame, across, first, last, theme, title: status.title };
   }
 
-  function axes(pen, frame, scale, across, down, first, last, theme, kind) {
+  function axes(pen, frame, scale, across, down, first, last, theme, title) {
     pen.strokeStyle = pen.fillStyle = theme.text;
     pen.lineWidth = 1;
     pen.textAlign = "right";
@@ -112,7 +112,7 @@ function raceView(parent, { searchers, titles, cost }, tooltip) {
     pen.fillText(cost, frame.x + frame.width / 2, frame.y + frame.height + 34);
     pen.textAlign = "left";
     pen.globalAlpha = 0.9;
-    pen.fillText(titles[kind], frame.x, 15);
+    pen.fillText(title, frame.x, 15);
     let right = frame.x + frame.width;
     pen.textAlign = "right";
     for (let i = searchers.length - 1; i >= 0; i--) {
@@ -131,7 +131,7 @@ function raceView(parent, { searchers, titles, cost }, tooltip) {
 
   canvas.addEventListener("mousemove", (event) => {
     if (!drawn) return;
-    const { bands, frame, across, first, last, theme, kind } = drawn;
+    const { bands, frame, across, first, last, theme, title } = drawn;
     const x = first * (last / first) ** ((event.offsetX - frame.x) / frame.width);
     if (event.offsetX < frame.x || event.offsetX > frame.x + frame.width) return tooltip.hide();
     const lines = bands.map((rows, i) => {
@@ -142,7 +142,7 @@ function raceView(parent, { searchers, titles, cost }, tooltip) {
         colour: ink(searchers[i].colour, theme),
       };
     });
-    tooltip.show(event, [{ text: `${titles[kind]}, ${Math.round(x).toLocaleString("en")} ${cost}`, strong: true }, ...lines.filter(Boolean)]);
+    tooltip.show(event, [{ text: `${title}, ${Math.round(x).toLocaleString("en")} ${cost}`, strong: true }, ...lines.filter(Boolean)]);
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
   return draw;
@@ -155,9 +155,10 @@ function render({ model, el }) {
   const description = model.get("description");
   const root = make("div", "naslab", el);
   const tooltip = makeTooltip(root);
-  const state = { bands: description.searchers.map(() => []), status: { state: "idle", step: 0, total: null, kind: "best" } };
+  const state = { bands: description.searchers.map(() => []), status: { state: "idle", step: 0, total: null, kind: "best", title: "", sign: 1 } };
   const views = [statusView(root), raceView(make("section", "naslab-card", root), description, tooltip)];
 
+  notesView(root, description.notes);
   const drawer = keepDrawn(root, (theme) => {
     for (const draw of views) draw(state, theme);
     stream.drawn();

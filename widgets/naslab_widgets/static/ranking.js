@@ -258,15 +258,16 @@ function derivedChart(parent, { derived, optimum, size }, tooltip) {
 
 // --- scores against the truth -------------------------------------------------------------------
 
-function scatterChart(parent, { scores, best, truth, ranks, names, size, derived, lines }, tooltip) {
-  const canvas = chartCanvas(parent, "scatter", "accuracy with the shared weights against the true rank");
+function scatterChart(parent, { scores, best, truth, ranks, names, size, derived, lines, score: told }, tooltip) {
+  const canvas = chartCanvas(parent, "scatter", `${told.title} against the true rank`);
   let dots = [];
 
   function draw(_, row, theme) {
-    const own = row ? Array.from(row.subarray(scores)) : [];
-    const marks = roundMarks(0, Math.max(0.1, ...own, row ? row[best] : 0));
-    const title = "accuracy with the shared weights" + (row ? `, step ${row[0]}` : "");
-    const up = [0, marks[marks.length - 1]];
+    const own = row ? Array.from(row.subarray(scores), (value) => told.scale * value) : [];
+    const known = [...own, row ? told.scale * row[best] : 0].filter(Number.isFinite);
+    const marks = roundMarks(Math.min(0, ...known), Math.max(0.1 * Math.abs(told.scale), ...known));
+    const title = told.title + (row ? `, step ${row[0]}` : "");
+    const up = [marks[0], marks[marks.length - 1]];
     const { pen, x, y, left } = axes(canvas, theme, { title, across: [size, 1], up, marks, label: "true rank, of all in the table" });
     dots = own.map((score, i) => ({ x: x(ranks[i]), y: y(score), name: names[i], text: `score ${number(score)}, truth ${number(truth[i])}, rank ${ranks[i].toLocaleString("en")}` }));
     pen.fillStyle = lines[0].colours[theme.dark ? 1 : 0];
@@ -282,7 +283,8 @@ function scatterChart(parent, { scores, best, truth, ranks, names, size, derived
     pen.fillStyle = derived[theme.dark ? 1 : 0];
     diamond(pen, left + 6, CHART_HEIGHT - 9, 5);
     if (row && Number.isFinite(row[best + 2])) {
-      const [score, worth, rank] = row.subarray(best, best + 3);
+      const [raw, worth, rank] = row.subarray(best, best + 3);
+      const score = told.scale * raw;
       diamond(pen, x(rank), y(score), 7);
       dots.push({ x: x(rank), y: y(score), name: "what would be derived", text: `score ${number(score)}, truth ${number(worth)}, rank ${rank.toLocaleString("en")}` });
     }

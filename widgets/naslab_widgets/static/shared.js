@@ -53,6 +53,12 @@ const number = (value) => {
 // A number with so many digits, in scientific notation where it is very large or small.
 const digits = (value, count) => (Number.isFinite(value) ? String(Number(value.toPrecision(count))) : "–");
 
+// What a value is multiplied by to be read with its unit: a share is shown in per cent.
+const scaleOf = (unit) => (unit === "%" ? 100 : 1);
+
+// A value, scaled, with its unit.
+const withUnit = (value, unit) => (Number.isFinite(value) && unit ? `${number(value)} ${unit}` : number(value));
+
 // What stands at an end of an axis that goes from low to high.
 function endText(value, low, high) {
   const size = Math.max(Math.abs(low), Math.abs(high));

@@ -27,9 +27,9 @@ function statusView(parent) {
       Number.isInteger(status.epoch) && `epoch ${status.epoch}`,
       status.rate > 0 && `${rate} ${unit}s/s`,
       Number.isFinite(status.left) && status.left !== null && duration(status.left),
-      status.best && `best ${digits(status.best.fitness, 5)} (candidate ${status.best.number.toLocaleString("en")})`,
+      status.best && `best ${worthText(status.best.fitness, status.objective, 5)} (candidate ${status.best.number.toLocaleString("en")})`,
       status.failed > 0 && `${status.failed.toLocaleString("en")} failed`,
-      ...Object.entries(status.rates || {}).map(([name, value]) => `${name} ${digits(value, 3)}`),
+      ...Object.entries(status.rates || {}).map(([name, value]) => `${name} ${typeof value === "number" ? digits(value, 3) : value}`),
     ]
       .filter(Boolean)
       .join("   ·   ");
@@ -38,6 +38,18 @@ function statusView(parent) {
     alarm.textContent = status.message || "";
     alarm.style.display = status.message ? "" : "none";
   };
+}
+
+// A fitness as its objective was measured, with so many digits, and its unit.
+function worthText(fitness, objective, count) {
+  const { sign = 1, unit = "" } = objective || {};
+  const value = sign * scaleOf(unit) * fitness;
+  return Number.isFinite(value) && unit ? `${digits(value, count)} ${unit}` : digits(value, count);
+}
+
+// What should be said wherever a result of the task is shown.
+function notesView(parent, notes) {
+  for (const note of notes || []) make("div", "naslab-notes", parent, note);
 }
 
 function logView(parent) {

@@ -16,10 +16,14 @@ function tableView(parent, C, description, choose) {
   const SELDOM = 500; // ms between two tables that differ only by new trials: a table is dear to lay out
 
   const status = (row) => (Number.isNaN(row[C.fitness]) ? (state.notes.get(row[C.number])?.status ?? "failed") : isStopped(row, state, C) ? "stopped" : state.continued.has(row[C.number]) ? "trained on" : "done");
+  // The objective as it is measured.
+  const own = (fitness) => (state.status.objective?.sign ?? 1) * scaleOf(state.status.objective?.unit) * fitness;
+  const titleOf = (name) => (name === "fitness" ? (state.status.objective?.title ?? name) : name);
+  const smallFirst = (name) => ["regret", "true rank"].includes(name) || (name === "fitness" && state.status.objective?.sign < 0);
   const columns = [
     { name: "number", of: (row) => row[C.number] },
     { name: "status", of: status },
-    { name: "fitness", of: (row) => row[C.fitness], show: (value) => digits(value, 6) },
+    { name: "fitness", of: (row) => own(row[C.fitness]), show: (value) => digits(value, 6) },
     { name: "fidelity", of: (row) => row[C.fidelity], optional: true },
     { name: "origin", of: (row) => state.status.origins[row[C.origin]]?.[0] || "" },
     { name: "parents", of: (row) => row[C.parent], show: (_, row) => [row[C.parent], row[C.second_parent]].filter(Number.isFinite).join(", "), optional: true },
@@ -47,7 +51,7 @@ function tableView(parent, C, description, choose) {
     state = now;
     parent.style.display = state.trials.length ? "" : "none";
     clearTimeout(later);
-    const mark = [state.version, state.notes.size, order.name, order.descending, chosen];
+    const mark = [`${state.version} ${state.status.objective?.title}`, state.notes.size, order.name, order.descending, chosen];
     if (mark.join() === written.join()) return;
     const wait = writtenAt + SELDOM - performance.now();
     if (wait > 0 && mark.slice(2).join() === written.slice(2).join()) {
@@ -70,8 +74,8 @@ function tableView(parent, C, description, choose) {
       const cell = make("th", "", header);
       const arrow = column === by ? (order.descending ? " ▾" : " ▴") : "";
       cell.setAttribute("aria-sort", column === by ? (order.descending ? "descending" : "ascending") : "none");
-      make("button", "naslab-link", cell, column.name + arrow).addEventListener("click", () => {
-        order = { name: column.name, descending: column === by ? !order.descending : column.name !== "regret" && column.name !== "true rank" };
+      make("button", "naslab-link", cell, titleOf(column.name) + arrow).addEventListener("click", () => {
+        order = { name: column.name, descending: column === by ? !order.descending : !smallFirst(column.name) };
         draw(state, theme, chosen);
       });
     }

@@ -47,10 +47,11 @@ function render({ model, el }) {
     portraitView(card("naslab-portrait", main), C, description.truth, choose),
     supernetView(card("naslab-supernet-card"), description.hues),
     familyView(card("naslab-family-card"), C, description, tooltip, choose),
-    figuresView(card("naslab-figures-card"), tooltip),
+    figuresView(card("naslab-figures-card"), description.charts, tooltip),
     decisionsView(card("naslab-decisions-card"), tooltip),
     tableView(card("naslab-table-card"), C, description, choose),
   ];
+  notesView(root, description.notes);
   const log = logView(root);
 
   const page = keepDrawn(root, (theme) => {
