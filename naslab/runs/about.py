@@ -19,9 +19,10 @@ from typing import Any
 from naslab import files
 from naslab.errors import RunError, SpecError
 from naslab.quantities import Quantity
+from naslab.runs.shown import IMAGES, Shown
 
 FORMAT = 2
-"""Of what is written. Format 1 had no `metrics`."""
+"""Of what is written. Format 1 had no `metrics`, and nothing of what is `shown`."""
 READ = (1, 2)
 """Formats of what is read."""
 LONGEST_ABOUT = 2**26
@@ -92,6 +93,7 @@ def read_about(path: Path, begin: str = "Search(searcher, run=...)") -> dict[str
         raise RunError(f"{file} is damaged: its checksum does not match; restore it from a copy; nothing was changed")
     if version == 1 and isinstance(about.get("spec"), Mapping):
         about["metrics"] = _metrics_of_format_1(about["spec"])
+        about["shown"] = (IMAGES if not about["spec"].keys() & {"estimator", "race"} else Shown()).to_json()
     check_about(about, str(file))
     return about
 
@@ -108,6 +110,11 @@ def checksum(about: Mapping[str, Any]) -> str:
 def metrics_of(about: Mapping[str, Any]) -> dict[str, Quantity]:
     """What is known of the numbers in the events, by name, in the order in which they are shown."""
     return {name: Quantity.from_json(told) for name, told in about["metrics"].items()}
+
+
+def shown_of(about: Mapping[str, Any]) -> Shown:
+    """What of the task stands beside the numbers."""
+    return Shown.from_json(about.get("shown", {}))
 
 
 def _metrics_of_format_1(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -166,6 +173,8 @@ def check_about(about: Mapping[str, Any], where: str) -> None:
             raise ValueError("its environment holds more than numbers and texts")
         for name, told in about["metrics"].items():
             _check_metric(name, told)
+        _check_kinds(about, {"shown": dict}, "it", required=False)
+        _check_shown(about)
         if about["parent"] is not None:
             _check_kinds(
                 about["parent"], {"path": (str, type(None)), "step": int, "run": str}, "parent", required=False
@@ -184,6 +193,13 @@ def _check_metric(name: str, told: Any) -> None:
         Quantity.from_json(told)
     except SpecError as error:
         raise ValueError(f"of the metric {name!r:.50}: {error!s:.200}") from None
+
+
+def _check_shown(about: Mapping[str, Any]) -> None:
+    try:
+        shown_of(about)
+    except SpecError as error:
+        raise ValueError(f"what is shown of its task: {error!s:.200}") from None
 
 
 def _check_race(race: Mapping[str, Any]) -> None:

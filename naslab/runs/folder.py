@@ -50,6 +50,7 @@ from naslab.runs.branches import Record, Row
 from naslab.runs.conversion import convert
 from naslab.runs.database import EventsDamaged
 from naslab.runs.journal import Journal
+from naslab.runs.shown import Shown
 from naslab.runs.store import kept
 from naslab.snapshot import State
 
@@ -87,6 +88,9 @@ def fresh(base: str | os.PathLike[str]) -> Path:
     return path
 
 
+NOTHING_SHOWN = Shown()
+
+
 def create(
     path: Path,
     spec: Mapping[str, Any],
@@ -96,6 +100,7 @@ def create(
     every: int,
     states: Mapping[int, State],
     metrics: Mapping[str, Quantity],
+    shown: Shown = NOTHING_SHOWN,
     rows: Iterable[Row | Record] = (),
     parent: Mapping[str, Any] | None = None,
 ) -> list[Path]:
@@ -109,6 +114,7 @@ def create(
         every: steps from one snapshot to the next.
         states: step -> state; step 0 at least.
         metrics: what is known of the numbers in its events, by name.
+        shown: what of the task stands beside them.
         rows: the events to begin with.
         parent: what this is a fork of.
 
@@ -133,6 +139,7 @@ def create(
         "task": task,
         "every": every,
         "metrics": {name: quantity.to_json() for name, quantity in metrics.items()},
+        "shown": shown.to_json(),
         "environment": environment.fingerprint(spec.get("threads")),
         "parent": None if parent is None else dict(parent),
     }

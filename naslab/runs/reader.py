@@ -11,7 +11,7 @@ from naslab.blobs import Blobs
 from naslab.errors import RunError, whole
 from naslab.events import Event
 from naslab.quantities import FITNESS, Objective, as_objectives
-from naslab.runs.about import metrics_of, read_about
+from naslab.runs.about import metrics_of, read_about, shown_of
 from naslab.runs.branches import Record, Row
 from naslab.runs.folder import BLOBS, driver, located
 from naslab.runs.journal import peek
@@ -38,6 +38,8 @@ class RunReader:
         """For a fork: `{"run": ..., "path": ..., "step": ...}` of where it comes from."""
         self.identity: str = about["run"]
         """What tells the run from all others, wherever its folder is."""
+        self.shown = shown_of(about)
+        """What of its task stands beside the numbers."""
         self.metrics = metrics_of(about)
         """What is known of the numbers in its events, by name, in the order in which they are shown."""
         self.trouble = ""

@@ -41,6 +41,7 @@ from naslab.runs.kept_states import kept_state
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.reopening import check_reopens
 from naslab.runs.replay import Differs, bring
+from naslab.runs.shown import Shown
 from naslab.runs.store import Memory, Store
 from naslab.runs.table import Scalar, flat
 from naslab.searchers import Act, Driven, Proposer, Setting, Slider, SupernetSearcher, Trials, from_spec
@@ -118,6 +119,7 @@ class Search(Iterator[Event]):
                 every=snapshot_every,
                 states={0: driven.state_dict()},
                 metrics=driven.metrics,
+                shown=Shown.of(driven),
             )
             if (older := _driving.pop(_key(path), None)) is not None:
                 older._leave("its folder was removed")
@@ -371,6 +373,11 @@ class Search(Iterator[Event]):
         }
 
     @property
+    def shown(self) -> Shown:
+        """What of its task stands beside the numbers."""
+        return Shown.of(self.searcher)
+
+    @property
     def metrics(self) -> Mapping[str, Quantity]:
         """What is known of the numbers in its events, by name, in the order in which they are shown: whether more of
         each is better, and its unit.
@@ -556,6 +563,7 @@ class Search(Iterator[Event]):
                     every=self._every,
                     states=states,
                     metrics=self.metrics,
+                    shown=self.shown,
                     rows=rows,
                     parent=parent,
                 )

@@ -68,7 +68,7 @@ def test_two_are_stepped_played_looked_back_at_and_told_apart(notebook, theme):
     assert "edges differ from GDAS" in differs.locator(".naslab-differs").inner_text()
     assert differs.locator("h4").inner_text() == "<b>DARTS</b>", "a name is text"
     charts = book.page.locator(".naslab-overlay").get_attribute("data-charts")
-    assert charts.startswith("validation accuracy; validation loss; training loss; entropy, nats")
+    assert charts.startswith("validation accuracy (%); validation loss (nats); training loss (nats); entropy (nats)")
     book.page.locator(".naslab-compare-view").scroll_into_view_if_needed()
     book.screenshot(f"compare-two-{theme}")
 

@@ -25,7 +25,7 @@ def test_both_phases_are_seen(notebook, space, decisions):
     assert page.locator(".naslab-fitness").get_attribute("data-trials") == str(4 * 24)
     assert page.locator(".naslab-heat").get_attribute("data-decisions") == str(decisions)
     shown, _ = book.ask("list(lab.view._details.widths)")
-    assert {"train_loss", "train_accuracy", "reward", "baseline", "entropy", "skip_divergence"} <= set(shown)
+    assert {"train/loss", "train/accuracy", "reward", "baseline", "entropy", "skip_divergence"} <= set(shown)
     assert page.locator(".naslab-portrait svg").count() == 1
     assert "failed" not in page.locator(".naslab-status").inner_text()
     assert "step 124 / 124" in page.locator(".naslab-status").inner_text()

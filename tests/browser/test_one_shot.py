@@ -23,7 +23,7 @@ def test_both_phases_are_seen(notebook):
     page = book.page
     assert page.locator(".naslab-fitness").get_attribute("data-trials") == str(4 * 12)
     shown, _ = book.ask("list(lab.view._details.widths)")
-    assert {"train_loss", "train_accuracy", "generation", "exhausted"} <= set(shown)
+    assert {"train/loss", "train/accuracy", "generation", "exhausted"} <= set(shown)
     assert page.locator(".naslab-portrait svg").count() == 1
     assert page.locator(".naslab-family-card").is_visible()
     assert "failed" not in page.locator(".naslab-status").inner_text()

@@ -251,7 +251,7 @@ def test_the_row_of_a_supernet_step_is_that_of_the_live_view(tiny):
     assert (len(rows), back) == (50, False)
     np.testing.assert_array_equal(rows[-1][: -len(EXTRA)], track.format.row(search.events[-1]))
     found = dict(zip(EXTRA, rows[-1][-len(EXTRA) :].tolist(), strict=True))
-    assert math.isnan(found["fitness"])
+    assert math.isnan(found["best"])
     assert (found["seconds"], found["share"]) == (3.0, 50.0)
     assert found["epochs"] == pytest.approx(1 + 1 / 49), "step 50 is the first of epoch 1; epoch 0 had 49"
     assert track.cells[search.events[-1].best] == found["cell"]

@@ -6,6 +6,7 @@ import pytest
 
 import naslab as nl
 from naslab.events import ChildTrained, Evaluated
+from naslab.quantities import Objective, Quantity
 from naslab_widgets import Lab
 from naslab_widgets.figures.supernet import SupernetPicture
 from naslab_widgets.lit_child import EVERY, LitChild
@@ -101,7 +102,8 @@ class Page:
 
     def __init__(self, space):
         self.now, self.sent = 0.0, []
-        self.view = TrialsView(space, poke=lambda: None, clock=lambda: self.now)
+        told = {"metrics": {"train/loss": Quantity("min", "nats")}, "objective": Objective("accuracy", "max", "%")}
+        self.view = TrialsView(space, poke=lambda: None, clock=lambda: self.now, **told)
         self.view.send = lambda message, buffers=None: self.sent.append(message)
         self.view._hear(None, {"type": "hello"}, [])
 
@@ -126,14 +128,14 @@ def test_every_child_is_lit_in_a_supernet_that_is_sent_once(space):
     ((message,), _) = page.publish()
     assert message["supernet"] == picture.drawing(None)
     child = message["status"]["child"]
-    assert (child["step"], child["said"]) == (1, "its weights are trained, loss 2.500")
+    assert (child["step"], child["said"]) == (1, "its weights are trained, loss 2.500 nats")
     whole = picture.drawing(trained.architecture)
     assert child["lit"] in whole
     page.view.take(judged)
     ((message,), _) = page.publish()
     assert "supernet" not in message
     child = message["status"]["child"]
-    assert (child["step"], child["said"]) == (2, "judged with shared weights, 0.250")
+    assert (child["step"], child["said"]) == (2, "judged with shared weights, accuracy 25.0 %")
     assert child["lit"] not in whole
     assert child["lit"] in picture.drawing(judged.architecture)
     page.view._hear(None, {"type": "hello"}, [])  # another page

@@ -119,7 +119,6 @@ def test_where_widgets_do_not_render_there_is_a_picture():
     assert "true rank of the best so far" in view.picture()
     view._kind.value = "best"
     assert "test accuracy of the best so far (per cent)" in view.picture()
-    assert view.canvas.description["titles"]["best"] == "fitness of the best so far"
 
 
 def test_an_error_is_shown_and_raised_by_wait():

@@ -10,7 +10,7 @@ from typing import Any
 
 from naslab.events import Evaluated, Event
 from naslab.quantities import FITNESS, Objective, Quantity
-from naslab.tasks.task import Task
+from naslab.runs.shown import Shown
 
 
 def metrics_of(search: Any) -> dict[str, Quantity]:
@@ -18,22 +18,22 @@ def metrics_of(search: Any) -> dict[str, Quantity]:
     return dict(getattr(search, "metrics", None) or {})
 
 
+def shown_of(search: Any) -> Shown:
+    """What of the task stands beside the numbers; of a race, of what its estimator trains candidates on."""
+    said = getattr(search, "shown", None)
+    return said if isinstance(said, Shown) else Shown.of(search)
+
+
 def objective_of(search: Any) -> Objective:
     """What an evaluation of this search is judged by."""
     named = tuple(getattr(search, "objectives", None) or ())
     if named and named != (FITNESS,):
         return named[0]
-    task = task_of(search)
     metrics = metrics_of(search)
-    if task is not None and FITNESS.name in metrics:  # shared weights, judged by the task
-        return objective_of_task(task)
+    judged = shown_of(search).objective
+    if judged is not None and FITNESS.name in metrics:  # a child, with shared weights
+        return judged
     return Objective(FITNESS.name, "max", metrics.get(FITNESS.name, Quantity()).unit)
-
-
-def objective_of_task(task: Task) -> Objective:
-    """What a task judges an architecture by."""
-    quantity = task.quantities[task.objective]
-    return Objective(task.objective, quantity.direction or "max", quantity.unit)
 
 
 def objective_among(events: Iterable[Event], otherwise: Objective) -> Objective:
@@ -42,16 +42,6 @@ def objective_among(events: Iterable[Event], otherwise: Objective) -> Objective:
     return next(named, otherwise)
 
 
-def task_of(search: Any) -> Task | None:
-    """What is learnt, if the search says so: by its shared weights, or by the candidates that an estimator trains."""
-    searcher = getattr(search, "searcher", search)
-    for one in (search, searcher, getattr(searcher, "estimator", None), getattr(search, "estimator", None)):
-        if isinstance(task := getattr(one, "task", None), Task):
-            return task
-    return None
-
-
 def notes_of(search: Any) -> list[str]:
     """What should be said wherever a result is shown."""
-    task = task_of(search)
-    return [] if task is None else list(task.notes)
+    return list(shown_of(search).notes)

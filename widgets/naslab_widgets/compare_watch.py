@@ -16,7 +16,7 @@ from naslab import runs
 from naslab.errors import SpecError, real
 from naslab.runs.branches import ASIDE
 from naslab.runs.folder import located
-from naslab_widgets.about import metrics_of, objective_of
+from naslab_widgets.about import metrics_of, notes_of, objective_of
 from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.publisher import Publisher
@@ -94,7 +94,8 @@ class CompareWatch:
         self._followed = {name: Followed(path) for name, path in _paths(folders).items()}
         self._publisher = Publisher(self._publish, period=1 / hz)
         tracks = [_track(name, one.reader) for name, one in self._followed.items()]
-        self.view = CompareView(tracks, poke=self._publisher.poke, hz=hz, clock=clock)
+        notes = [note for one in self._followed.values() for note in notes_of(one.reader)]
+        self.view = CompareView(tracks, poke=self._publisher.poke, notes=notes, hz=hz, clock=clock)
         self._axis.observe(lambda _: self._publisher.poke(), "value")
         strip = ipywidgets.HBox([self._axis]).add_class("naslab-strip")
         self.panel = ipywidgets.VBox([strip, self.view]).add_class("naslab-lab")

@@ -11,7 +11,7 @@ from typing import Any
 from naslab.events import Event
 from naslab.quantities import Objective
 from naslab.runs import LiveRanking
-from naslab_widgets.about import objective_of_task, task_of
+from naslab_widgets.about import shown_of
 from naslab_widgets.figures.ranked import (
     DERIVED,
     DRAWN,
@@ -84,9 +84,8 @@ class RankingView(PageWidget):
         ranking = getattr(search, "ranking", None)
         if ranking is None:
             return []
-        told: dict[str, Any] = {}
-        if (task := task_of(search)) is not None:
-            told = {"objective": objective_of_task(task), "units": task.units}
+        shown = shown_of(search)
+        told = {"objective": shown.objective or SCORE, "units": shown.units}
         return [cls(ranking, poke=poke, hz=hz, clock=clock, **told)]
 
     def clear(self) -> None:

@@ -16,7 +16,7 @@ from naslab.benchmarks import Benchmark
 from naslab.errors import NaslabError
 from naslab.runs.branches import ASIDE
 from naslab.searchers import by_name
-from naslab_widgets.about import metrics_of, objective_of
+from naslab_widgets.about import metrics_of, notes_of, objective_of
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
@@ -46,7 +46,7 @@ class Watch:
         self._times: deque[tuple[float, int]] = deque(maxlen=64)
         self._publisher = Publisher(self._publish, period=1 / hz)
         looks: dict[str, Any] = {"poke": self._publisher.poke, "hz": hz, "clock": clock}
-        told: dict[str, Any] = {"metrics": metrics_of(self._reader)}
+        told: dict[str, Any] = {"metrics": metrics_of(self._reader), "notes": notes_of(self._reader)}
         trials = "estimator" in self._reader.spec
         if trials:
             told["benchmark"] = _benchmark(self._reader.spec["estimator"])
