@@ -358,7 +358,7 @@ def test_its_networks_are_trained_as_candidates(space):
     if isinstance(space, Grow):
         pytest.skip("it has no networks for images")
     if reads_text(space):
-        task = LanguageModel.from_text("abcde\n" * 100, unit="characters")
+        task = LanguageModel.from_text("abcde\n" * 400, unit="characters")
     found = Training(space, task, epochs=1, batch_size=9, learning_rate=0.01)(samples(space, 1)[0])
     assert found.fitness < 0 if reads_text(space) else 0 <= found.fitness <= 1
     assert math.isfinite(found.figures["train_loss"])
