@@ -91,6 +91,11 @@ class RecurrentLanguageModel(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         """[V], of the decoder."""
 
+    @property
+    def random(self) -> bool:
+        """Whether it draws masks when it trains (`naslab.modes.random_layers`)."""
+        return any(vars(self.dropouts).values())
+
     def mask(self, rate: float, *shape: int) -> Tensor | None:
         """0 with probability `rate`, else 1 / (1 - rate); None where nothing is dropped. PyTorch's own generator draws
         it."""

@@ -37,13 +37,43 @@ Differences from the paper and its code:
   step, as the authors' code does, leaves rounding behind.
 - Batch-normalisation statistics move with the step of the weights alone, not with the looks of the alpha step.
 - Validation batches run through the shuffled half once an epoch; the authors' code draws each from a fresh shuffle.
+
+On texts, for recurrent cells (`RECURRENT`; Sec. 3.2 and A.1.2; quark0/darts, rnn/train_search.py and rnn/architect.py):
+- Each of the two texts has a state of its own, which is carried from chunk to chunk and begins anew with each pass over
+  that text; in the authors' code that of the validation text begins anew with each pass over the training text, and the
+  chunk number i of a pass is always followed by the same validation chunk.
+- In second order the matrix that is embedding and decoder at once moves with the other weights, in the inner step and
+  in the finite differences. In the authors' code it stays where it is: the decoder's copy, not moved, overwrites it.
+- The inner gradient and that of the unrolled validation loss are clipped, and the mixed product is scaled by as much as
+  the former was (`inner_clip`). The authors' code scales it up, too, where that gradient was shorter than the limit.
+- The inner step is down the loss alone; the regularisation of the text (AR, TAR) is for the step of the weights.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from naslab.searchers.gradient import Bilevel, Composed, Parts, Training
+
+RECURRENT: Mapping[str, Any] = MappingProxyType(
+    {
+        "batch_size": 256,
+        "w_lr": 20.0,
+        "w_lr_min": 20.0,
+        "scale_rate": True,
+        "w_momentum": 0.0,
+        "w_weight_decay": 5e-7,
+        "w_clip": 0.25,
+        "alpha_lr": 3e-3,
+        "alpha_beta1": 0.9,
+        "inner_clip": True,
+    }
+)
+"""Where the authors' search for recurrent cells on Penn Treebank (`rnn/train_search.py`) differs from the defaults:
+`Darts(nl.spaces.RecurrentCell.paper(), text, **RECURRENT)`, with `order=2` for the second order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +86,8 @@ class DartsHyperparameters(Training):
     """Second order only: "finite_difference", the paper's Eq. 8, or "exact", double backward."""
     radius: float = 0.01
     """Length of the finite-difference step in weight space (the paper's epsilon is radius / |v|)."""
+    inner_clip: bool = False
+    """Second order only: whether the gradients of the weights in it are scaled down to `w_clip`, too."""
 
 
 class Darts(Composed):
@@ -66,4 +98,10 @@ class Darts(Composed):
 
     @classmethod
     def compose(cls, hyper: DartsHyperparameters) -> Parts:
-        return Parts(level=Bilevel(order=hyper.order, hessian_product=hyper.hessian_product, radius=hyper.radius))
+        level = Bilevel(
+            order=hyper.order,
+            hessian_product=hyper.hessian_product,
+            radius=hyper.radius,
+            inner_clip=hyper.inner_clip,
+        )
+        return Parts(level=level)
