@@ -27,7 +27,8 @@ from naslab.errors import Diverged, SpecError, whole
 from naslab.estimators.zero_cost.passes import batch_statistics
 from naslab.immutable import Record
 from naslab.networks.batch_norm import enough_to_normalise
-from naslab.tasks.order import batch_indices, epoch_length
+from naslab.tasks.streams import Timetable
+from naslab.tasks.task import Task, check_task
 from naslab.torch_state import default_torch_state, each_in_default_torch_state
 from naslab.trainers.fit import check_kinds, train
 from naslab.trainers.recipe import Recipe
@@ -64,33 +65,33 @@ class GradientVariance(Record):
 
 @default_torch_state()
 def gradient_variance(
-    network: nn.Module, task: Any, *, batch_size: int = 96, batches: int = 16, seed: int = 0
+    network: nn.Module, task: Task, *, batch_size: int = 96, batches: int = 16, seed: int = 0
 ) -> GradientVariance:
-    """Variance of the gradients of some mini-batches of training images, as they are (not augmented).
+    """Variance of the gradients of some mini-batches of training data, as they are (not augmented).
 
-    Batch norm uses the statistics of each mini-batch, as in training; dropout and drop path are off. The network is
-    left as it is.
+    Batch norm uses the statistics of each mini-batch, as in training; dropout and drop path are off. A network that
+    carries a state begins each mini-batch without one. The network is left as it is.
 
     Args:
-        batch_size: images in a mini-batch; 96 is the default of a training.
-        batches: M; they have no image in common as long as there are enough for that.
-        seed: which images come together.
+        batch_size: examples in a mini-batch; 96 is the default of a training.
+        batches: M; they have no example in common as long as there are enough for that.
+        seed: which examples come together.
 
     Raises:
         Diverged: a gradient is not finite.
     """
     batches, seed = whole("batches", batches, 2), whole("seed", seed)
-    epoch_length(len(task.train), batch_size)
+    stream = check_task(task, "a variance of gradients").stream("train")
+    timetable = Timetable(stream, batch_size, seed, "variance")
     weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not weights:
         raise SpecError("the network has no parameter that a gradient could be taken by")
     count = sum(weight.numel() for weight in weights)
     mean, apart, loss = np.zeros(count), 0.0, 0.0
-    everything = torch.arange(len(task.train))
     with batch_statistics(network), enough_to_normalise(batch_size):
         for number in range(batches):
-            x, y = task.batch(batch_indices(everything, batch_size, number, seed, "variance"), device=weights[0].device)
-            value = task.loss(network(x), y)
+            batch = task.batch(timetable.where(number), split=stream.split, device=weights[0].device)
+            value = task.loss(network(task.inputs(batch)), batch)
             found = torch.autograd.grad(value, weights, allow_unused=True)
             gradient = np.concatenate(
                 [

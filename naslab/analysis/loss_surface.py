@@ -2,7 +2,7 @@
 
     d, e       <- two random directions of the shape of the weights, Gaussian; each filter of d is scaled to the norm of
                   the same filter of the weights, d_i <- d_i |w_i| / |d_i|; biases and batch norm get 0
-    loss(x, y) <- mean loss on fixed images at the weights w + x d + y e
+    loss(x, y) <- mean loss on fixed examples at the weights w + x d + y e
 
 Without the scaling, surfaces of different networks cannot be compared: a network of large weights looks flat.
 
@@ -12,7 +12,7 @@ where the running statistics do not fit weights that were moved; "recalibrated" 
 
 The network is never touched: the moved weights are lent to its function for a pass.
 
-Shapes: X and Y points along the two directions, N images.
+Shapes: X and Y points along the two directions.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from naslab.device import usable_device
-from naslab.errors import DataError, Diverged, SpecError, real, unknown, whole
+from naslab.errors import DataError, Diverged, SpecError, among, real, unknown, whole
 from naslab.estimators.zero_cost.passes import batch_statistics
 from naslab.immutable import Record
 from naslab.modes import evaluation_mode
 from naslab.networks.batch_norm import enough_to_normalise, known_batch_norm
 from naslab.randomness import numpy_generator, torch_generator
+from naslab.tasks.task import Task, check_task
 from naslab.torch_state import default_torch_state, each_in_default_torch_state
 
 LEFT_OVER = "take a batch_size that leaves no last mini-batch of one image, or batch_norm='kept'"
@@ -51,13 +52,14 @@ class LossSurface(Record):
     y: np.ndarray
     """[Y]"""
     loss: np.ndarray
-    """[Y, X]: mean over the images, in nats; not finite where the network's outputs are not."""
+    """[Y, X]: mean over the data; not finite where the network's outputs are not."""
     centre: float
     """The loss of the network as it is."""
     rows: int
     """How many of the Y are done."""
     batch_norm: str
     images: int
+    """How much was looked at: images, tokens of a text."""
     split: str
     seed: int
     """Of the directions."""
@@ -91,7 +93,7 @@ class LossSurface(Record):
         return float((values - self.centre).mean()) if np.isfinite(values).all() else math.inf
 
 
-def loss_surface(network: nn.Module, task: Any, **options: Any) -> LossSurface:
+def loss_surface(network: nn.Module, task: Task, **options: Any) -> LossSurface:
     """The whole surface; `surveying` tells the options, and gives it row by row."""
     *_, last = surveying(network, task, **options)
     return last
@@ -100,7 +102,7 @@ def loss_surface(network: nn.Module, task: Any, **options: Any) -> LossSurface:
 @default_torch_state()
 def surveying(
     network: nn.Module,
-    task: Any,
+    task: Task,
     *,
     points: int = 21,
     reach: float = 1.0,
@@ -111,18 +113,19 @@ def surveying(
     seed: int = 0,
     device: str | torch.device | None = None,
 ) -> Iterator[LossSurface]:
-    """The surface so far after each row, from the lowest y up; each costs `points` passes over the images.
+    """The surface so far after each row, from the lowest y up; each costs `points` passes over the data.
 
     Args:
-        network: [B, C, H, W] -> logits [B, K]. It is left as it is, bit for bit, whenever the caller has the word.
-        task: for instance `naslab.tasks.FashionMNIST()`; the images are not augmented, dropout and drop path are off.
+        network: inputs of the task -> outputs. It is left as it is, bit for bit, whenever the caller has the word.
+        task: for instance `naslab.tasks.FashionMNIST()`; nothing is augmented, dropout and drop path are off. A network
+            that carries a state begins each pass over the data without one.
         points: along each direction; an odd number, so that the network itself is one of them.
         reach: the outermost points are that many lengths of the weights away; 1 in the paper.
-        images: how many, the same at every point, drawn from the seed.
+        images: how many, the same at every point, drawn from the seed; of a text so many tokens, from its beginning.
         split: "train" or "test".
         batch_norm: "batch", "kept" or "recalibrated".
-        batch_size: images in a pass, and in a mini-batch whose statistics are used.
-        seed: of the directions and of the images.
+        batch_size: examples in a mini-batch, whose statistics may be used.
+        seed: of the directions and of the choice of images.
         device: where to compute; by default where the network is.
 
     Raises:
@@ -134,6 +137,7 @@ def surveying(
     if not 0 < (reach := real("reach", reach)) < math.inf:
         raise SpecError(f"reach must be a positive number, not {reach:g}")
     known_batch_norm(batch_norm)
+    check_task(task, "a loss surface")
     weights = dict(network.named_parameters())
     if not weights:
         raise SpecError("the network has no weights to move")
@@ -154,8 +158,8 @@ def surveying(
 @each_in_default_torch_state
 def _survey(
     network: nn.Module,
-    task: Any,
-    batches: list[tuple[Tensor, Tensor]],
+    task: Task,
+    batches: list[Any],
     along: list[dict[str, Tensor]],
     steps: np.ndarray,
     batch_norm: str,
@@ -176,7 +180,7 @@ def _survey(
         centre=centre,
         rows=0,
         batch_norm=batch_norm,
-        images=sum(len(y) for _, y in batches),
+        images=sum(map(task.size, batches)),
         split=split,
         seed=seed,
     )
@@ -203,39 +207,50 @@ def direction(network: nn.Module, seed: int, *words: int | str) -> dict[str, Ten
 
 
 def _batches(
-    task: Any, split: str, images: int, batch_size: int, seed: int, device: str | torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    if split not in ("train", "test"):
-        raise DataError(unknown("split", split, ("train", "test")))
-    there, images = len(getattr(task, split)), whole("images", images, 1)
-    if images > there:
-        raise DataError(f"there are {there} {split} images, and images={images} were asked for: take fewer")
-    chosen = numpy_generator(seed, "surface", split).permutation(there)[:images]
-    for some in torch.from_numpy(chosen).split(batch_size):
-        yield task.batch(some, split=split, device=device)
+    task: Task, split: str, images: int, batch_size: int, seed: int, device: str | torch.device
+) -> Iterator[Any]:
+    if not among(split, task.splits):
+        raise DataError(unknown("split", split, task.splits))
+    stream, images = task.stream(split), whole("images", images, 1)
+    if images > (there := len(stream)):
+        raise DataError(f"there are {there} {split} {task.units}, and images={images} were asked for: take fewer")
+    for where in stream.drawn(images, numpy_generator(seed, "surface", split)).sweep(batch_size):
+        yield task.batch(where, split=stream.split, device=device)
 
 
 @torch.no_grad()
 def _loss(
     network: nn.Module,
-    task: Any,
-    batches: list[tuple[Tensor, Tensor]],
+    task: Task,
+    batches: list[Any],
     weights: Mapping[str, Tensor],
     batch_norm: str,
 ) -> float:
-    """Mean loss over the images of the network with these weights."""
+    """Mean loss over the data of the network with these weights."""
     tensors = {**weights, **{name: buffer.clone() for name, buffer in network.named_buffers()}}
     if batch_norm == "recalibrated":
-        _recalibrate(network, tensors, batches)
+        _recalibrate(network, task, tensors, batches)
     total = 0.0
     with batch_statistics(network) if batch_norm == "batch" else evaluation_mode(network):
-        for x, y in batches:
-            with enough_to_normalise(len(x), LEFT_OVER):
-                total += task.loss(functional_call(network, tensors, (x,)), y).item() * len(y)
-    return total / sum(len(y) for _, y in batches)
+        for batch, outputs in _through(network, task, tensors, batches):
+            total += task.loss(outputs, batch).item() * task.size(batch)
+    return total / sum(map(task.size, batches))
 
 
-def _recalibrate(network: nn.Module, tensors: dict[str, Tensor], batches: list[tuple[Tensor, Tensor]]) -> None:
+def _through(
+    network: nn.Module, task: Task, tensors: dict[str, Tensor], batches: list[Any]
+) -> Iterator[tuple[Any, Any]]:
+    """Each mini-batch, and the outputs for it; with the state that was left by the one before, if there is one."""
+    carry, carries = None, task.stream("train").carries
+    for batch in batches:
+        inputs = task.inputs(batch, carry)
+        with enough_to_normalise(task.size(batch), LEFT_OVER):
+            outputs = functional_call(network, tensors, (inputs,))
+        carry = task.carry(outputs) if carries else None
+        yield batch, outputs
+
+
+def _recalibrate(network: nn.Module, task: Task, tensors: dict[str, Tensor], batches: list[Any]) -> None:
     """Running statistics among the tensors: their mean over the mini-batches, whatever they were."""
     norms = [(name, m) for name, m in network.named_modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [norm.momentum for _, norm in norms]
@@ -245,9 +260,8 @@ def _recalibrate(network: nn.Module, tensors: dict[str, Tensor], batches: list[t
         with evaluation_mode(network):
             for _, norm in norms:
                 norm.training, norm.momentum = True, None  # None is the mean over all
-            for x, _ in batches:
-                with enough_to_normalise(len(x), LEFT_OVER):
-                    functional_call(network, tensors, (x,))
+            for _ in _through(network, task, tensors, batches):
+                pass
     finally:
         for (_, norm), momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -71,6 +71,10 @@ class Stream(ABC):
         """About the first `count` of it; all of it where it cannot be cut."""
         return self
 
+    def drawn(self, count: int, rng: np.random.Generator) -> Stream:
+        """About `count` of it, at random; where data has an order of its own, its beginning."""
+        return self.first(count)
+
     def evenly(self, batch_size: int) -> Iterator[Any]:
         """As `sweep`, in parts as equal as can be where that is possible: no last part then is too small to be
         normalised.
@@ -119,6 +123,10 @@ class Exchangeable(Stream):
         if not 1 <= count <= len(self.indices):
             raise DataError(f"of {len(self.indices)} examples 1 to {len(self.indices)} can be taken, not {count}")
         return Exchangeable(self.indices[:count], self.split)
+
+    def drawn(self, count: int, rng: np.random.Generator) -> Exchangeable:
+        chosen = torch.from_numpy(rng.permutation(len(self.indices))[:count])
+        return Exchangeable(self.indices[chosen], self.split)
 
     def evenly(self, batch_size: int) -> Iterator[Tensor]:
         """[up to B] int64 each, whose lengths differ by one at most."""

@@ -11,24 +11,48 @@ from torch import nn
 import naslab as nl
 from naslab.analysis import generalisation_gap, gradient_variance, watching
 from naslab.errors import DataError, Diverged, SpecError
+from naslab.tasks.metrics import Mean
 from naslab.tasks.order import batch_indices
+from naslab.tasks.signature import Field, Head, Signature
+from naslab.tasks.streams import Exchangeable
 from naslab.trainers.report import Epoch
 
 
-class Regression:
+class Regression(nl.tasks.Task):
     """Half the squared error of N points with D features, which a linear network fits."""
+
+    name = "regression"
+    objective = "loss"
+
+    @property
+    def signature(self):
+        return Signature(Field((self.x.shape[1],)), {"y": Head("vector", self.y.shape[1])})
 
     def __init__(self, count=12, features=5):
         rng = np.random.default_rng(0)
         self.x = torch.from_numpy(rng.standard_normal((count, features)))
         self.y = torch.from_numpy(rng.standard_normal((count, 1)))
-        self.train = range(count)
 
-    def batch(self, indices, **_):
-        return self.x[indices], self.y[indices]
+    def parts(self, seed, fraction=0.5):
+        raise NotImplementedError
 
-    def loss(self, logits, y):
-        return ((logits - y) ** 2).mean() / 2
+    def stream(self, split):
+        return Exchangeable(torch.arange(len(self.x)), split)
+
+    def batch(self, where, **_):
+        return self.x[where], self.y[where]
+
+    def loss(self, outputs, batch, *, smoothing=0.0):
+        return ((outputs - batch[1]) ** 2).mean() / 2
+
+    def metrics(self):
+        return {"loss": Mean(lambda outputs, batch: float(self.loss(outputs, batch)), self.size, direction="min")}
+
+    def spec(self):
+        raise NotImplementedError
+
+    def fingerprint(self):
+        raise NotImplementedError
 
 
 def linear():

@@ -11,22 +11,46 @@ import naslab as nl
 from naslab.analysis import loss_surface, surveying
 from naslab.analysis.loss_surface import direction
 from naslab.errors import DataError, Diverged, SpecError
+from naslab.tasks.metrics import Mean
+from naslab.tasks.signature import Field, Head, Signature
+from naslab.tasks.streams import Exchangeable
 
 
-class Regression:
+class Regression(nl.tasks.Task):
     """Half the mean squared error of N points with D features: quadratic in the weights of a linear network."""
+
+    name = "regression"
+    objective = "loss"
+
+    @property
+    def signature(self):
+        return Signature(Field((self.x.shape[1],)), {"y": Head("vector", self.y.shape[1])})
 
     def __init__(self, count=12, features=5):
         rng = np.random.default_rng(0)
         self.x = torch.from_numpy(rng.standard_normal((count, features)))
         self.y = torch.from_numpy(rng.standard_normal((count, 2)))
-        self.train = self.test = range(count)
 
-    def batch(self, indices, *, split="train", device="cpu", **_):
-        return self.x[indices], self.y[indices]
+    def parts(self, seed, fraction=0.5):
+        raise NotImplementedError
 
-    def loss(self, logits, y):
-        return ((logits - y) ** 2).sum(dim=1).mean() / 2
+    def stream(self, split):
+        return Exchangeable(torch.arange(len(self.x)), split)
+
+    def batch(self, where, **_):
+        return self.x[where], self.y[where]
+
+    def loss(self, outputs, batch, *, smoothing=0.0):
+        return ((outputs - batch[1]) ** 2).sum(dim=1).mean() / 2
+
+    def metrics(self):
+        return {"loss": Mean(lambda outputs, batch: float(self.loss(outputs, batch)), self.size, direction="min")}
+
+    def spec(self):
+        raise NotImplementedError
+
+    def fingerprint(self):
+        raise NotImplementedError
 
 
 def linear(seed=0):
@@ -121,12 +145,12 @@ def test_batch_norm_means_what_it_says(task):
 
 def test_losses_that_are_not_finite_are_stated():
     class Cliff(Regression):
-        def loss(self, logits, y):
-            value = super().loss(logits, y)
+        def loss(self, outputs, batch, *, smoothing=0.0):
+            value = super().loss(outputs, batch)
             return value if value < self.limit else value * math.nan
 
     task, network = Cliff(), linear()
-    task.limit = 2 * super(Cliff, task).loss(network(task.x), task.y)
+    task.limit = 2 * super(Cliff, task).loss(network(task.x), (task.x, task.y))
     found = loss_surface(network, task, points=3, reach=5.0, images=12)
     assert "of 9 losses are not finite" in found.status
     assert found.rise(5.0) == math.inf
