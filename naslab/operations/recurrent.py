@@ -123,8 +123,9 @@ class Statistics:
         assert norm.running_mean is not None
         assert norm.running_var is not None
         assert norm.num_batches_tracked is not None
-        moved, kept, factors = int(norm.num_batches_tracked), 1.0, []
+        kept, factors = 1.0, []
         count = mean.shape[0] * mean.shape[1]
+        moved = 0 if norm.momentum is not None else int(norm.num_batches_tracked)
         for number in reversed(range(count)):  # the last one counts most
             share = 1 / (moved + number + 1) if norm.momentum is None else norm.momentum
             factors.append(share * kept)
@@ -223,7 +224,8 @@ def unrolled(
         state, mask = pad(state), None if mask is None else pad(mask)
         statistics = statistics.filled_up(missing)
     given = projected, state, first, nodes, weights, mask
-    outputs, mean, variance = _Unrolled.apply(wiring, statistics, compiled, *given)  # type: ignore[misc]
+    keep = torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in given)
+    outputs, mean, variance = _Unrolled.apply(wiring, statistics, compiled, keep, *given)  # type: ignore[misc]
     return outputs[..., :hidden], mean[..., :hidden], variance[..., :hidden]
 
 
@@ -249,6 +251,7 @@ class _Unrolled(Function):
         wiring: Wiring,
         statistics: Statistics,
         compiled: bool,
+        keep: bool,
         projected: Tensor,
         state: Tensor,
         first: Tensor,
@@ -260,7 +263,7 @@ class _Unrolled(Function):
         ctx.wiring, ctx.statistics = wiring, statistics
         make = _Compiled if compiled else _Chunk
         ctx.chunk = chunk = make(wiring, statistics, projected, state, first, nodes, weights, mask)
-        chunk.forward()
+        chunk.forward(keep=keep)
         mean, variance, _ = chunk.of_states.unbind(dim=2)
         ctx.mark_non_differentiable(mean, variance)
         return chunk.outputs[1:], mean, variance
@@ -268,14 +271,14 @@ class _Unrolled(Function):
     @staticmethod
     def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
         *given, mask = ctx.saved_tensors
-        needed = ctx.needs_input_grad[3:8]
+        needed = ctx.needs_input_grad[4:9]
         if torch.is_grad_enabled():
             given = [tensor.view_as(tensor) for tensor in given]  # so that none is made of another
             outputs = written_out(*given, ctx.wiring, mask, ctx.statistics)
             wanted = [tensor for tensor, needs in zip(given, needed, strict=True) if needs]
             found = iter(torch.autograd.grad(outputs, wanted, above[0], create_graph=True, allow_unused=True))
-            return None, None, None, *(next(found) if needs else None for needs in needed), None
-        return None, None, None, *ctx.chunk.backward(above[0], needed), None
+            return None, None, None, None, *(next(found) if needs else None for needs in needed), None
+        return None, None, None, None, *ctx.chunk.backward(above[0], needed), None
 
 
 class _Chunk:
@@ -322,10 +325,18 @@ class _Chunk:
             self.of_states[:, :, 0] = statistics.mean
             self.of_states[:, :, 2] = (statistics.variance + statistics.epsilon).rsqrt()
         self.projected = projected
+        self.saved: dict[tuple[int, int], tuple[Tensor, Tensor, list[Tensor]]] = {}
+        """(step, state) -> what it read, gates, and the values of the functions, where PyTorch computes them."""
+        self.before: dict[tuple[int, int], Tensor] = {}
+        """(step, state) -> the state before it was normalised, where PyTorch does it."""
         self.begin()
 
-    def forward(self) -> None:
-        """Compute the outputs."""
+    def forward(self, *, keep: bool) -> None:
+        """Compute the outputs.
+
+        Args:
+            keep: what the way back needs.
+        """
         shape = self.wiring.states, self.batch, self.hidden
         matrices = self.nodes.unbind()
         for step, projected in enumerate(self.projected):
@@ -348,6 +359,10 @@ class _Chunk:
                         torch.mm(self._rows(read, begin, end), matrix, out=result)
                 self.node(step, number, states, products[-1])
             self.output(step)
+            if not keep:
+                self.products[step], self.states[step], self.masked[step] = [], self.outputs, self.outputs
+                self.saved.clear()
+                self.before.clear()
         self.finish()
 
     def _rows(self, x: Tensor, begin: int, end: int) -> Tensor:
@@ -411,10 +426,6 @@ class _Chunk:
 
     def begin(self) -> None:
         """Before the first step."""
-        self.saved: dict[tuple[int, int], tuple[Tensor, Tensor, list[Tensor]]] = {}
-        """(step, state) -> what it read, gates, and the values of the functions."""
-        self.before: dict[tuple[int, int], Tensor] = {}
-        """(step, state) -> the state before it was normalised."""
         self.factors = []
         """Of each state: the sources, the functions that any of them takes, the weights [K, 1, 1] of each, and the sum
         of those."""

@@ -14,6 +14,7 @@ from naslab.errors import SpecError
 from naslab.networks import RECURRENT_ENAS, RECURRENT_V1, Dropouts, RecurrentCellNetwork, RecurrentSupernet
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.recurrent_supernet import PART, RECURRENT_OPERATIONS, row
+from naslab.networks.step_memory import peak
 from naslab.operations import kernels
 from naslab.operations.tricks import Tricks
 from naslab.randomness import seeded, torch_generator
@@ -257,6 +258,19 @@ def test_a_node_that_nothing_enters_is_zero(tricks):
     network.tricks = tricks
     matrix = torch.zeros(row(NODES + 1, 0), len(RECURRENT_OPERATIONS), dtype=torch.float64)
     assert network(given, {PART: matrix}).raw.abs().max() == 0
+
+
+@fast_ways
+def test_without_gradients_nothing_is_kept_for_them(tricks):
+    network, given, matrix = supernet(hidden=8), inputs(steps=40, hidden=8), softmax()
+    network.tricks = tricks
+
+    def step():
+        network(given, {PART: matrix})
+
+    with torch.no_grad():
+        few = peak(step)
+    assert few < peak(step) / 2
 
 
 @ways
