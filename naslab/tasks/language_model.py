@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from naslab.errors import DataError, SpecError, among, real, unknown
+from naslab.errors import DataError, SpecError, among, real, unknown, whole
 from naslab.paths import Given, path_of, resolved
 from naslab.registry import called
 from naslab.tasks import corpora, sampling, text_files
@@ -298,6 +298,15 @@ class LanguageModel(Task):
         train = self.numbers["train"]
         return dataclasses.replace(self, numbers={**self.numbers, "train": train[: round(data * len(train))]})
 
+    def subset(self, train: int | None = None, valid: int | None = None, test: int | None = None) -> Self:
+        """The beginning of each text, of so many tokens, with the vocabulary of all of it. None keeps the whole."""
+        numbers = dict(self.numbers)
+        for split, count in (("train", train), ("valid", valid), ("test", test)):
+            if count is not None:
+                numbers[split] = numbers[split][: whole(split, count, 1, len(numbers[split]), error=DataError)]
+        counts = {split: len(part) for split, part in numbers.items()}
+        return dataclasses.replace(self, numbers=numbers, origin={**self.origin, "subset": counts})
+
     # --- what it is --------------------------------------------------------------------------------
 
     @property
@@ -348,7 +357,8 @@ class LanguageModel(Task):
         if not among(spec["made_by"], MAKERS):
             raise SpecError(unknown("way to make a language model", spec["made_by"], MAKERS))
         arguments = dict(spec["arguments"])
-        return getattr(cls, spec["made_by"])(**arguments, **_options_in(spec))
+        task = getattr(cls, spec["made_by"])(**arguments, **_options_in(spec))
+        return task.subset(**spec["subset"]) if "subset" in spec else task
 
     def as_recorded(self, spec: Mapping[str, Any]) -> Self:
         return self.with_options(**_options_in(spec))

@@ -445,3 +445,14 @@ def test_nonsense_is_refused(make, message):
 def test_augmentation_is_refused_by_name(verse):
     with pytest.raises(SpecError, match="no augmentation"):
         verse.augmented(cutout=3)
+
+
+def test_a_part_of_a_text_is_found_again():
+    task = LanguageModel.bundled("shakespeare").subset(train=5000, test=400)
+    assert dict(task.splits) == {"train": 5000, "valid": 55_770, "test": 400}
+    assert task.decode(task.numbers["train"][:14]) == "First Citizen:"
+    again = nl.tasks.from_spec(json.loads(json.dumps(task.spec())))
+    assert again.fingerprint() == task.fingerprint()
+    assert again.splits == task.splits
+    with pytest.raises(DataError, match=r"train must be a whole number from 1 to 1,003,854"):
+        LanguageModel.bundled("shakespeare").subset(train=2_000_000)
