@@ -51,7 +51,7 @@ from naslab.runs.conversion import convert
 from naslab.runs.database import EventsDamaged
 from naslab.runs.journal import Journal
 from naslab.runs.shown import Shown
-from naslab.runs.store import kept
+from naslab.runs.store import Store, kept
 from naslab.snapshot import State
 
 _MOMENT = "run/moment"
@@ -275,6 +275,7 @@ class Folder:
                 _sweep(path.parent)
             self.converted = convert(path)
             """A sentence, if the folder was of an earlier format until now; else empty."""
+            self._inode = (path / "events.sqlite").stat().st_ino
             self._journal = Journal(path / "events.sqlite", self.run, wal=not _warn_of_network(path))
         except OSError as error:
             self._lock.release()
@@ -286,7 +287,6 @@ class Folder:
             self._lock.release()
             raise
         self._closed = False
-        self._inode = (path / "events.sqlite").stat().st_ino
         self.notes += self._lost_events()
         if self._journal.left:
             self.notes.append(
@@ -377,6 +377,22 @@ class Folder:
         if lost:
             told.insert(0, f"the events end at step {end}, although there is a snapshot of step {lost[-1]}")
         return [f"{'; '.join(told)}; what is gone is done again"] if told else []
+
+
+def entered(path: Path, above: Sequence[Path]) -> Folder:
+    """A run that was made a moment ago. Where it cannot be driven, on a full disk, say, nothing of it is left."""
+    try:
+        return Folder(path)
+    except BaseException:
+        unmake(path, above)
+        raise
+
+
+def undone(store: Store, above: Sequence[Path]) -> None:
+    """Let go of a run that was made a moment ago, and leave nothing of it."""
+    store.close()
+    if isinstance(store, Folder):
+        unmake(store.path, above)
 
 
 _SNAPSHOT = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,15})\.snapshot")

@@ -12,9 +12,7 @@ Whatever is `naslab.searchers.Driven` can be driven: a supernet searcher, or the
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
-import threading
 import time
 import warnings
 import weakref
@@ -29,13 +27,14 @@ from naslab.analysis.pareto import front
 from naslab.architecture import Architecture
 from naslab.blobs import is_digest
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, whole
-from naslab.events import Acted, Changed, Evaluated, Event, Measured, Recovered, Saved
+from naslab.events import Evaluated, Event, Measured, Recovered, Saved
 from naslab.paths import resolved
 from naslab.quantities import Objective, Quantity
+from naslab.runs import claims
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
 from naslab.runs.ending import Ending
 from naslab.runs.event_log import EventLog, events_of
-from naslab.runs.folder import Folder, create, free_space, located, unmake
+from naslab.runs.folder import Folder, create, entered, located, undone
 from naslab.runs.journal import Superseded
 from naslab.runs.kept_states import kept_state
 from naslab.runs.live_ranking import LiveRanking
@@ -44,17 +43,12 @@ from naslab.runs.replay import Differs, bring
 from naslab.runs.shown import Shown
 from naslab.runs.store import Memory, Store
 from naslab.runs.table import Scalar, flat
-from naslab.searchers import Act, Driven, Proposer, Setting, Slider, SupernetSearcher, Trials, from_spec
-from naslab.searchers.trials import WORKERS
+from naslab.runs.trouble import paused
+from naslab.runs.wishes import Wishes
+from naslab.searchers import Act, Driven, Proposer, Setting, Slider, SupernetSearcher, from_spec
+from naslab.searchers.trials import WORKERS, driven_by
 from naslab.snapshot import State
 from naslab.spaces.space import Space
-
-_driving: weakref.WeakValueDictionary[tuple[int, str], Search] = weakref.WeakValueDictionary()
-"""(process, folder) -> the search that drives it, so that a newer one in the same process can take over."""
-
-
-_moving: weakref.WeakValueDictionary[int, Search] = weakref.WeakValueDictionary()
-"""id of a searcher -> the search that moves it, and keeps it alive: nobody else may."""
 
 
 class Search(Iterator[Event]):
@@ -92,8 +86,8 @@ class Search(Iterator[Event]):
         ranking: LiveRanking | None = None,
     ) -> None:
         snapshot_every = whole("snapshot_every", snapshot_every, 1, error=RunError)
-        driven = _driven(searcher, estimator, budget, workers, executor)
-        _check_unclaimed(searcher)
+        driven = driven_by(searcher, estimator, budget, workers, executor)
+        claims.check_free(searcher)
         if driven.step:
             raise RunError(
                 f"a search begins with a searcher that has not moved; this one has done {driven.step} steps. "
@@ -121,15 +115,14 @@ class Search(Iterator[Event]):
                 metrics=driven.metrics,
                 shown=Shown.of(driven),
             )
-            if (older := _driving.pop(_key(path), None)) is not None:
-                older._leave("its folder was removed")
-            store = _entered(path, above)
+            claims.removed(path)
+            store = entered(path, above)
         try:
             self._begin(driven, store, snapshot_every, ranking)
         except BaseException:
-            _undone(store, above)
+            undone(store, above)
             raise
-        _moving[id(searcher)] = self
+        claims.moves(self, searcher)
 
     @classmethod
     def open(
@@ -155,7 +148,7 @@ class Search(Iterator[Event]):
                 the journal as abandoned.
         """
         path = located(run)
-        _take_over(path)
+        claims.take_over(path)
         folder = Folder(path)
         try:
             if "race" in folder.spec:
@@ -192,12 +185,8 @@ class Search(Iterator[Event]):
         self._every = every
         self._events: list[Event | Record] = events_of(store.rows())
         """All of them; `EventLog` makes events of those that are rows yet."""
-        self._queued: dict[str, Any] = {}
-        """Setting -> the value that the next step is to put into force."""
-        self._acts: list[tuple[str, dict[str, Any]]] = []
-        """What is to be done before the next step, and what it was told."""
-        self._queue = threading.Lock()
-        self._turn = searcher.alone if isinstance(searcher, SupernetSearcher) else threading.RLock()
+        self._wishes = Wishes()
+        self._turn = searcher.alone
         """Held while the searcher or the store is in use."""
         self._pending: list[Event] = []
         """A finished step whose event has not been returned yet, with the changes before it."""
@@ -207,15 +196,13 @@ class Search(Iterator[Event]):
         """Whether `_events` are what the store holds: a write was broken off, perhaps after it was done."""
         self._left: str | None = None
         self._process = os.getpid()
-        _moving[id(searcher)] = self
+        claims.moves(self, searcher)
         # Without a tidy close the lock goes with the object; not at exit, when the system does it.
         weakref.finalize(self, store.close).atexit = False
         if isinstance(store, Folder):
-            _driving[_key(store.path)] = self
-            if isinstance(searcher, Trials):
-                searcher.keep_in(store.candidates)
-        moved: Any = searcher.proposer if isinstance(searcher, Trials) else searcher
-        moved.blobs = store.blobs
+            claims.drives(self, store.path)
+            searcher.keep_in(store.candidates)
+        searcher.keep_states_in(store.blobs)
 
     moved: Callable[[], None] = staticmethod(lambda: None)
     """Called after each step, measurement and rewind, in the thread that did it: the open view's way to hear of what
@@ -248,51 +235,15 @@ class Search(Iterator[Event]):
 
     def _advance(self) -> list[Event]:
         """The next step's event, after those of what a hand did before it."""
-        with self._queue:
-            queued, acts = dict(self._queued), list(self._acts)
-        step = self.step + 1
-        done: list[Event] = []
-        for name, new in queued.items():
-            with self._dropped_if_refused(name):
-                old = self.searcher.in_force(name)
-                if new != old:
-                    self.searcher.set(name, new)
-                    done.append(Changed(step=step, name=name, old=old, new=new))
-        for name, arguments in acts:
-            with self._dropped_if_refused((name, arguments)):
-                before = self.searcher.act(name, arguments)
-                done.append(Acted(step=step, name=name, arguments=arguments, before=before))
-        event = self.searcher.advance()
-        done += [*self.searcher.beside(), *self._ranked(event.step), event]
-        self._granted(queued, acts)
-        return done
-
-    @contextmanager
-    def _dropped_if_refused(self, wish: Any) -> Iterator[None]:
-        """Forget a wish that another one has made impossible meanwhile: else no step could be done any more."""
-        try:
-            yield
-        except SpecError:
-            with self._queue:
-                if isinstance(wish, str):
-                    self._queued.pop(wish, None)
-                elif wish in self._acts:
-                    self._acts.remove(wish)
-            raise
+        with self._wishes.fulfilled(self.searcher, self.step + 1) as done:
+            event = self.searcher.advance()
+            return [*done, *self.searcher.beside(), *self._ranked(event.step), event]
 
     def _ranked(self, step: int) -> list[Event]:
         """What the shared weights' ranking is worth after a step, where it is asked for."""
         if self.ranking is None or not self.ranking.due(step, self.searcher.total):
             return []
         return [self.ranking.rank(self.searcher)]  # type: ignore[arg-type]
-
-    def _granted(self, queued: Mapping[str, Any], acts: Sequence[Any]) -> None:
-        """Forget wishes once their step is done: a step that fails is tried again with them."""
-        with self._queue:
-            for name, new in queued.items():
-                if self._queued.get(name) == new:
-                    del self._queued[name]
-            del self._acts[: len(acts)]
 
     def _write(self) -> None:
         """Make the pending step durable. May be done again after it failed half-way."""
@@ -365,10 +316,9 @@ class Search(Iterator[Event]):
     @property
     def settings(self) -> dict[str, Setting]:
         """What may be changed, with the values that the next step will use."""
-        with self._queue:
-            queued = dict(self._queued)
+        wished = self._wishes.values
         return {
-            name: dataclasses.replace(setting, value=queued.get(name, setting.value))
+            name: dataclasses.replace(setting, value=wished.get(name, setting.value))
             for name, setting in self.searcher.settings.items()
         }
 
@@ -429,8 +379,7 @@ class Search(Iterator[Event]):
         self._check_mine()
         value = self.searcher.check_setting(name, value)
         self._check_ahead(name)
-        with self._queue:
-            self._queued[name] = value
+        self._wishes.set(name, value)
 
     def act(self, name: str, **arguments: Any) -> None:
         """Do something once, before the next step, which logs it as an `Acted` event with what it changed as it was
@@ -440,8 +389,7 @@ class Search(Iterator[Event]):
         self._check_mine()
         arguments = self.searcher.check_act(name, arguments)
         self._check_ahead(name)
-        with self._queue:
-            self._acts.append((name, arguments))
+        self._wishes.act(name, arguments)
 
     def _check_ahead(self, name: str) -> None:
         if self.step >= self.total:
@@ -452,9 +400,7 @@ class Search(Iterator[Event]):
 
     def _hire(self, workers: int) -> None:
         """From the next step on, so many at once."""
-        if not isinstance(self.searcher, Trials):
-            raise SpecError(f"workers=... is for proposers; {self.spec['searcher']!r} does one step at a time")
-        workers = int(self.searcher.check_setting(WORKERS, workers))  # also where there is no step left
+        workers = self.searcher.check_workers(workers)  # also where there is no step left
         if self.step < self.total:
             self.set(WORKERS, workers)
 
@@ -509,9 +455,7 @@ class Search(Iterator[Event]):
             with self._disk(f"going back to step {step}"):
                 self._store.abandon(step)
                 self._events = [event for event in self._events if event.step <= step]
-            with self._queue:
-                self._queued.clear()
-                self._acts.clear()
+            self._wishes.clear()
             self._lost = False
         self.moved()
 
@@ -567,16 +511,15 @@ class Search(Iterator[Event]):
                     rows=rows,
                     parent=parent,
                 )
-                store = _entered(path, above)
+                store = entered(path, above)
         search = object.__new__(type(self))  # __init__ makes a new run
         try:
             search._begin(twin, store, self._every, self.ranking)
-            if isinstance(twin, Trials) and isinstance(self.searcher, Trials):
-                twin.take_trainings(self.searcher)
+            twin.take_trainings(self.searcher)
             with snapshot.disk("copying what is kept beside the events"):
                 store.blobs.take(self._store.blobs)
         except BaseException:
-            _undone(store, above)
+            undone(store, above)
             raise
         return search
 
@@ -619,8 +562,7 @@ class Search(Iterator[Event]):
 
     def _leave(self, why: str) -> None:
         self._left = why
-        if isinstance(self.searcher, Trials):
-            self.searcher.close()
+        self.searcher.close()
         self._store.close()
 
     # --- how the state is brought back -------------------------------------------------------------------
@@ -701,53 +643,9 @@ class Search(Iterator[Event]):
     def _disk(self, what: str) -> Iterator[None]:
         """For what is done with the store and with `_events`, which must not disagree."""
         self._sure = False
-        try:
+        with paused(what, self.run or Path()):
             yield
             self._sure = True
-        except Superseded as error:
-            raise Superseded(f"{error}. search.fork(new folder) keeps what is only in memory here") from error
-        except OSError as error:
-            where = self.run or Path()
-            if (gone := _gone(where)) or error.errno == errno.ESTALE:
-                lost = "the folder is gone" if gone else str(error.strerror)
-                raise RunPaused(
-                    f"{what} could not be written to {where}: {lost} ({error}). Nothing is lost: put it back and call "
-                    "next again, or search.fork(new folder) keeps everything, this step too"
-                ) from error
-            raise RunPaused(
-                f"{what} could not be written to {where}: {error.strerror or error}; {free_space(where)}. Nothing is "
-                "lost: what is not on disk is in memory. Make room (or mend the disk) and call next again"
-            ) from error
-
-
-def _driven(searcher: Any, estimator: Any, budget: int | None, workers: int, executor: Executor | None) -> Driven:
-    """What moves by steps: the searcher itself, or the trials of a proposer."""
-    if isinstance(searcher, Proposer):
-        return Trials(searcher, estimator, budget, workers=workers, executor=executor)
-    if isinstance(searcher, type) or not hasattr(searcher, "advance"):
-        raise SpecError(
-            "Search drives a searcher, for instance nl.searchers.Darts(space, task), or a proposer with estimator=... "
-            f"and budget=...; not {searcher!r:.200}"
-        )
-    if (estimator, budget, workers, executor) != (None, None, 1, None):
-        raise SpecError(
-            f"estimator=..., budget=..., workers=... and executor=... are for proposers; {searcher.name!r} trains on "
-            "its own task, and its hyperparameters say for how long"
-        )
-    return searcher
-
-
-def _spec(driven: Driven, ranking: LiveRanking | None) -> dict[str, Any]:
-    """What `run.json` says of a search: of the searcher, and of the ranking beside it."""
-    return driven.spec() if ranking is None else {**driven.spec(), "ranking": ranking.spec()}
-
-
-def _check_unclaimed(searcher: Any) -> None:
-    """Two searches that move one searcher would each write down what is partly the other's doing."""
-    older = _moving.get(id(searcher))
-    if older is not None and older._process == os.getpid() and (older._left is None or older._lost):
-        free = "" if older._lost or older.step else " (or close that one first)"
-        raise RunError(f"this searcher is moved by another Search already, {older!r}; make a new one for each{free}")
 
 
 def _shown(path: Path) -> str:
@@ -757,43 +655,6 @@ def _shown(path: Path) -> str:
     return str(path)
 
 
-def _entered(path: Path, above: Sequence[Path]) -> Folder:
-    """A run that was made a moment ago. Where it cannot be driven, on a full disk, say, nothing of it is left."""
-    try:
-        return Folder(path)
-    except BaseException:
-        unmake(path, above)
-        raise
-
-
-def _undone(store: Store, above: Sequence[Path]) -> None:
-    """Let go of a run that was made a moment ago, and leave nothing of it."""
-    store.close()
-    if isinstance(store, Folder):
-        unmake(store.path, above)
-
-
-def _gone(path: Path) -> bool:
-    """Whether there is nothing; not where the disk does not say."""
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _key(path: Path) -> tuple[int, str]:
-    return os.getpid(), str(resolved(path))
-
-
-def _take_over(path: Path) -> None:
-    """Make an older search of this process let go of the run, once its step is finished."""
-    older = _driving.pop(_key(path), None)
-    if older is None or older._left is not None:
-        return
-    with older._turn:
-        with suppress(RunPaused, Superseded):  # the step that was not written will be done again
-            older.close()
-        older._leave("a newer Search of this process has taken over")
+def _spec(driven: Driven, ranking: LiveRanking | None) -> dict[str, Any]:
+    """What `run.json` says of a search: of the searcher, and of the ranking beside it."""
+    return driven.spec() if ranking is None else {**driven.spec(), "ranking": ranking.spec()}

@@ -20,6 +20,10 @@ class KeepsStates:
         """Where states are kept: in memory, and in the run folder once a `naslab.Search` drives the searcher."""
         return Blobs()
 
+    def keep_states_in(self, blobs: Blobs) -> None:
+        """Keep states there, from here on."""
+        self.blobs = blobs
+
     def keep(self, state: Mapping[str, Tensor | int | float | str]) -> str:
         """Keep a state of tensors, numbers and strings. Its checksum, for an event, gives it back (`kept`).
 

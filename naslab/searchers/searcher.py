@@ -15,12 +15,14 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from naslab import spaces
 from naslab.architecture import Architecture
+from naslab.blobs import Blobs
 from naslab.errors import SpecError, plain, real, unknown, whole
 from naslab.estimators.estimator import MOST_FITNESS
 from naslab.events import Event, Measured
@@ -129,6 +131,31 @@ class Driven(Protocol):
 
     def load_state_dict(self, state: State) -> None: ...
 
+    @property
+    def alone(self) -> Any:
+        """A context manager, to be held by whoever moves it."""
+        ...
+
+    def keep_states_in(self, blobs: Blobs) -> None:
+        """Keep states besides the events there, from here on."""
+        ...
+
+    def keep_in(self, store: Path) -> None:
+        """Keep what is dear to do again in this folder, from here on."""
+        ...
+
+    def take_trainings(self, other: Driven) -> None:
+        """Take along what another has kept so, which this goes on from."""
+        ...
+
+    def check_workers(self, workers: int) -> int:
+        """The number of candidates to be evaluated at once, if there can be so many."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds besides memory."""
+        ...
+
 
 class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
     """Owns shared weights and moves by mini-batches: one `advance`, one step, one event.
@@ -197,6 +224,19 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
         over_a_pass = {name: metric.quantity for name, metric in metrics.items() if metric.every == "pass"}
         found = {f"{half}/{name}": quantity for name, quantity in measured.items() for half in ("train", "valid")}
         return {**found, **{f"child/{name}": quantity for name, quantity in over_a_pass.items()}}
+
+    def keep_in(self, store: Path) -> None:
+        """Nothing: all that it has learnt is in its state."""
+
+    def take_trainings(self, other: Driven) -> None:
+        """Nothing, likewise."""
+
+    def check_workers(self, workers: int) -> int:
+        """None: `SpecError`."""
+        raise SpecError(f"workers=... is for proposers; {self.name!r} does one step at a time")
+
+    def close(self) -> None:
+        """Nothing is held but memory."""
 
     def fingerprint(self) -> str:
         """Of the data."""

@@ -16,15 +16,19 @@ Who evaluates is the matter of `naslab.searchers.evaluations`, where trainings a
 
 from __future__ import annotations
 
+import functools
 import json
+import threading
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from naslab.architecture import Architecture
+from naslab.blobs import Blobs
 from naslab.errors import RunError, SpecError, whole
 from naslab.estimators import Learning, UnknownFidelity, as_estimator, objectives_of
 from naslab.estimators.estimator import cannot_be_told
@@ -36,7 +40,7 @@ from naslab.quantities import Objective, Quantity
 from naslab.searchers.evaluations import Evaluations
 from naslab.searchers.failures import Failures
 from naslab.searchers.kept_trainings import KeptTrainings
-from naslab.searchers.searcher import Proposal, Proposer, State
+from naslab.searchers.searcher import Driven, Proposal, Proposer, State
 from naslab.searchers.settings import Act, Setting, Steerable, values_of
 from naslab.spaces.space import Space
 
@@ -225,6 +229,19 @@ class Trials(Steerable):
         """Give up the candidate of that number, which is being evaluated: it will be told as one that failed."""
         self.evaluations.cancel(number)
 
+    @functools.cached_property
+    def alone(self) -> AbstractContextManager[Any]:
+        """To be held by whoever moves it."""
+        return threading.RLock()
+
+    def keep_states_in(self, blobs: Blobs) -> None:
+        """Keep the states of the proposer there, from here on."""
+        self.proposer.keep_states_in(blobs)
+
+    def check_workers(self, workers: int) -> int:
+        """How many proposals are to be open at once, if there can be so many."""
+        return int(self.check_setting(WORKERS, workers))
+
     def close(self) -> None:
         """End what is being evaluated, and the workers that were started here. It can be asked for again."""
         self.evaluations.close()
@@ -233,9 +250,10 @@ class Trials(Steerable):
         """Leave trainings in a store, or in a folder, which need not exist yet."""
         self.trainings.keep_in(store)
 
-    def take_trainings(self, other: Trials) -> None:
+    def take_trainings(self, other: Driven) -> None:
         """Have what others have trained, as far as it can still be had."""
-        self.trainings.take(other.trainings)
+        if isinstance(other, Trials):
+            self.trainings.take(other.trainings)
 
     # --- what the house asks -----------------------------------------------------------------------
 
@@ -356,3 +374,20 @@ def _trainable(estimator: Any, epochs: float) -> bool:
     except UnknownFidelity:
         return False
     return True
+
+
+def driven_by(searcher: Any, estimator: Any, budget: int | None, workers: int, executor: Executor | None) -> Driven:
+    """What moves by steps: the searcher itself, or the trials of a proposer."""
+    if isinstance(searcher, Proposer):
+        return Trials(searcher, estimator, budget, workers=workers, executor=executor)
+    if isinstance(searcher, type) or not hasattr(searcher, "advance"):
+        raise SpecError(
+            "Search drives a searcher, for instance nl.searchers.Darts(space, task), or a proposer with estimator=... "
+            f"and budget=...; not {searcher!r:.200}"
+        )
+    if (estimator, budget, workers, executor) != (None, None, 1, None):
+        raise SpecError(
+            f"estimator=..., budget=..., workers=... and executor=... are for proposers; {searcher.name!r} trains on "
+            "its own task, and its hyperparameters say for how long"
+        )
+    return searcher

@@ -14,8 +14,7 @@ import pytest
 
 import naslab as nl
 from naslab.errors import RunError
-from naslab.runs import acknowledged, branches, database
-from naslab.runs import search as searches
+from naslab.runs import acknowledged, branches, claims, database
 from naslab.runs.database import EventsDamaged
 from naslab.runs.journal import Journal, Superseded
 
@@ -49,7 +48,7 @@ def killed(search, place):
 def opened_beside(path):
     """A second driver, as another process is one once the file `lock` has been removed."""
     (path / "lock").unlink()
-    searches._driving.clear()
+    claims._driving.clear()
     search = nl.Search.open(path)
     (path / "driver.json").write_text(json.dumps({"pid": os.getppid(), "host": socket.gethostname()}))
     return search
