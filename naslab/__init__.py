@@ -24,12 +24,11 @@ from naslab import (
     tasks,
     trainers,
 )
+from naslab._version import __version__
 from naslab.architecture import Architecture, Choice
 from naslab.budget import budget
 from naslab.randomness import seeded
 from naslab.runs import LiveRanking, Race, Search
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Architecture",
@@ -37,6 +36,7 @@ __all__ = [
     "LiveRanking",
     "Race",
     "Search",
+    "__version__",
     "analysis",
     "architecture",
     "benchmarks",

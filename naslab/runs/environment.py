@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import naslab
+from naslab._version import __version__
 from naslab.operations import kernels
 
 ARITHMETIC = 2
@@ -26,7 +26,7 @@ def fingerprint(threads: int | None = None) -> dict[str, str | int]:
     `threads` is how many the computation uses; torch's own choice if left out.
     """
     return {
-        "naslab": naslab.__version__,
+        "naslab": __version__,
         "arithmetic": ARITHMETIC,
         "torch": torch.__version__,
         "numpy": np.__version__,

@@ -1,0 +1,3 @@
+"""The version of naslab, said once."""
+
+__version__ = "0.1.0"
