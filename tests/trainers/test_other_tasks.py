@@ -1,8 +1,11 @@
 """Trainings of tasks that are no image classification: text that carries a state on, regression, outputs by name."""
 
+import copy
 import dataclasses
 import importlib.util
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,9 @@ import naslab as nl
 from naslab.errors import RunError, SpecError
 from naslab.tasks.streams import Timetable
 from naslab.trainers import Comparison, Recipe, Score, train
+from naslab.trainers.loop import TrainingLoop
+from naslab.trainers.processes import Group
+from naslab.trainers.report import Epoch, best
 
 _spec = importlib.util.spec_from_file_location("other_tasks", Path(__file__).with_name("other_tasks.py"))
 _tasks = importlib.util.module_from_spec(_spec)
@@ -124,6 +130,78 @@ def test_a_state_that_passes_carry_on_matters_and_is_not_lost(tmp_path):
     nl.snapshot.write(tmp_path / "fit", {n: v for n, v in kept.items() if not n.startswith("carry")})
     with pytest.raises(RunError, match="carries a state from epoch to epoch, that of 0 processes; it goes on with as"):
         nl.trainers.fit(recurrent(task), task, epochs=2, schedule_epochs=2, **LIKE_AWD, checkpoint=tmp_path / "fit")
+
+
+class Threads(Group):
+    """Processes that are threads of this one; what they say to each other is as of `Group`."""
+
+    def __init__(self, rank, table, barrier):
+        object.__setattr__(self, "rank", rank)
+        object.__setattr__(self, "size", len(table))
+        object.__setattr__(self, "table", table)
+        object.__setattr__(self, "barrier", barrier)
+
+    def gather(self, value):
+        self.table[self.rank] = copy.deepcopy(value)
+        self.barrier.wait(20)
+        found = list(self.table)
+        self.barrier.wait(20)
+        return found
+
+    def average(self, tensors):
+        tensors = list(tensors)
+        for tensor, *others in zip(tensors, *self.gather([t.clone() for t in tensors]), strict=True):
+            tensor.copy_(torch.stack(others).mean(0))
+
+    def total(self, values, device):
+        return [float(sum(each)) for each in zip(*self.gather(values), strict=True)]
+
+    def agree(self, network, *, buffers_only=False):
+        """The networks begin alike."""
+
+
+def shared_out(task, recipe, networks, epochs):
+    """The trainings of several threads after so many epochs."""
+    table, barrier = [None] * len(networks), threading.Barrier(len(networks))
+
+    def work(rank):
+        loop = TrainingLoop(networks[rank], task, recipe, 0, Threads(rank, table, barrier), torch.device("cpu"))
+        for _ in range(epochs):
+            loop.advance()
+        return loop
+
+    with ThreadPoolExecutor(len(networks)) as pool:
+        return list(pool.map(work, range(len(networks))))
+
+
+class Weighted(Numbers):
+    """Only examples with a positive first number count, so that parts of a mini-batch are of different sizes."""
+
+    def counted(self, batch):
+        return batch[0][:, 0] > 0
+
+
+@pytest.mark.parametrize(
+    ("task", "make", "recipe"),
+    [
+        (text(), lambda: recurrent(text()), Recipe(epochs=2, **LIKE_AWD)),
+        (text(Endless), lambda: recurrent(text()), Recipe(epochs=2, **LIKE_AWD)),
+        (Weighted.drawn(), line, Recipe(epochs=2, batch_size=12, learning_rate=0.3, held_out=0.25, scale_rate=True)),
+    ],
+    ids=["text", "endless", "unequal"],
+)
+def test_a_mini_batch_that_is_shared_out_is_the_same_mini_batch(task, make, recipe):
+    one, two, three = make(), make(), make()
+    (alone,) = shared_out(task, recipe, [one], 2)
+    first, second = shared_out(task, recipe, [two, three], 2)
+    assert first.history == second.history
+    for row, other in zip(alone.history, first.history, strict=True):
+        assert row.metrics.keys() == other.metrics.keys()
+        assert list(other.metrics.values()) == pytest.approx(list(row.metrics.values()), rel=1e-4)
+    assert same(weights(two), weights(three))
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+    assert not same(weights(one), weights(make()))
 
 
 @pytest.mark.slow
@@ -264,6 +342,25 @@ def test_the_published_retraining_of_a_recurrent_cell():
     assert Recipe.recurrent("wikitext2", epochs=3) == recipe.but(weight_decay=5e-7, epochs=3)
     with pytest.raises(SpecError, match="did you mean 'penn_treebank'"):
         Recipe.recurrent("penn_treebanks")
+
+
+def test_nan_is_the_worst_value_of_an_objective():
+    history = [Epoch(epoch=n + 1, learning_rate=0.1, metrics={"valid/x": value, "train/loss": 1.0})
+               for n, value in enumerate([math.nan, 2.0, 3.0, 2.0, 3.0, math.inf])]  # fmt: skip
+    assert best(history[:5], "x", "min").epoch == 2
+    assert best(history[:5], "x", "max").epoch == 3
+    assert best(history, "x", "min").epoch == 2
+    assert best(history[:1], "x", "min").epoch == 1
+    assert best(history, "y", "min").epoch == 6, "not held out: the last one"
+
+
+def test_epochs_of_images_may_be_made_by_their_earlier_names():
+    row = Epoch(epoch=1, learning_rate=0.1, train_loss=2.0, train_accuracy=0.5, valid_accuracy=None, test_loss=1.0)
+    assert row.metrics == {"train/loss": 2.0, "train/accuracy": 0.5, "test/loss": 1.0}
+    assert (row.train_loss, row.train_accuracy, row.valid_accuracy, row.test_loss) == (2.0, 0.5, None, 1.0)
+    assert row == Epoch(epoch=1, learning_rate=0.1, metrics=row.metrics) == Epoch(**row.to_json())
+    with pytest.raises(TypeError, match="has no 'train_lost'"):
+        Epoch(epoch=1, learning_rate=0.1, train_lost=2.0)
 
 
 # --- comparisons ----------------------------------------------------------------------------------------------------

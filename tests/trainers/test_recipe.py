@@ -30,6 +30,27 @@ def test_the_warm_up_is_linear_and_comes_first():
     assert Recipe(schedule="constant").learning_rate_at(7, 2) == 0.025
 
 
+def test_after_the_warm_up_a_line():
+    recipe = Recipe(epochs=4, learning_rate=0.1, learning_rate_min=0.02, warmup_epochs=1, schedule="linear")
+    rates = [recipe.learning_rate_at(step, 5) for step in range(21)]
+    assert rates[:5] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1])
+    assert rates[5:] == pytest.approx([0.1 - 0.08 * n / 15 for n in range(16)])
+
+
+def test_what_is_written_is_what_was_written_before():
+    """Fingerprints of runs depend on it."""
+    written = Recipe(learning_rate=0.1).to_json()
+    assert list(written) == [
+        "epochs", "batch_size", "optimizer", "learning_rate", "learning_rate_min", "momentum", "weight_decay",
+        "schedule", "schedule_epochs", "warmup_epochs", "gradient_clipping", "label_smoothing", "auxiliary_weight",
+        "drop_path", "augment", "held_out", "patience", "precision", "channels_last", "compile", "sync_batch_norm",
+    ]  # fmt: skip
+    recipe = Recipe(betas=[0.5, np.float64(0.9)], optimizer="adam", scale_rate=True)
+    assert recipe.betas == (0.5, 0.9)
+    assert Recipe(**json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert recipe.to_json()["betas"] == [0.5, 0.9]
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
 )
@@ -37,6 +58,7 @@ def test_optimizers(name, kind):
     optimizer = Recipe(optimizer=name, weight_decay=0.01).make_optimizer(nn.Linear(2, 2))
     assert type(optimizer) is kind
     assert optimizer.defaults["weight_decay"] == 0.01
+    assert name == "sgd" or optimizer.defaults["betas"] == (0.9, 0.999)
     if name == "sgd":
         assert (optimizer.defaults["momentum"], optimizer.defaults["nesterov"]) == (0.9, False)
 
@@ -58,6 +80,12 @@ def test_optimizers(name, kind):
         ({"learning_rate": math.nan}, "learning_rate"),
         ({"learning_rate": math.inf}, "learning_rate"),
         ({"learning_rate": "0.1"}, "learning_rate"),
+        ({"betas": (0.9,)}, r"betas are two numbers from 0 up and below 1, such as \(0.9, 0.999\), not \(0.9,\)"),
+        ({"betas": (0.9, 1.0)}, "betas are two numbers"),
+        ({"betas": 0.9}, "betas are two numbers"),
+        ({"betas": ("a", 0.9)}, "a beta of Adam must be a number"),
+        ({"nonmonotone_interval": -1}, "nonmonotone_interval must be"),
+        ({"evaluation_batch_size": 1.5}, "evaluation_batch_size must be"),
         ({"momentum": 1.0}, "momentum .* below 1"),
         ({"drop_path": 1.2}, "drop_path"),
         ({"warmup_epochs": 6}, "warmup_epochs=6 is longer"),
