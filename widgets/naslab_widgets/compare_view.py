@@ -15,7 +15,7 @@ from naslab.errors import SpecError, real, unknown
 from naslab.events import Event
 from naslab.quantities import Quantity
 from naslab_widgets.figures import cell, svg
-from naslab_widgets.figures.charts import charts_apart, with_unit, words
+from naslab_widgets.figures.charts import charts_apart, rank, with_unit, words
 from naslab_widgets.figures.palette import HUES
 from naslab_widgets.page import PageWidget
 from naslab_widgets.tracks import AXES, RANKINGS, Track
@@ -195,9 +195,7 @@ def _charts(tracks: Sequence[Track]) -> list[dict[str, Any]]:
     for place, track in enumerate(tracks):
         for chart in charts_apart(track.metrics):
             found.setdefault((chart.name, chart.quantity), {})[place] = chart.lines[0].metric
-    every = {name: quantity for track in tracks for name, quantity in track.metrics.items()}
-    order = [chart.name for chart in charts_apart(every)]
-    drawn = sorted(found.items(), key=lambda each: order.index(each[0][0]))
+    drawn = sorted(found.items(), key=lambda each: rank(next(iter(each[1].values()))))
     for place, track in enumerate(tracks):
         if track.trials:
             own = (f"best {words(track.objective.name)}", track.objective.quantity)

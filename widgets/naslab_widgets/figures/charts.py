@@ -74,21 +74,30 @@ def charts_apart(metrics: Mapping[str, Quantity]) -> list[Chart]:
     """A chart for each metric and split, for searches that are compared: a line is then a search.
 
     Of what the network is trained by (`loss`) both splits are shown, of other metrics the validation alone where there
-    is one, and before the loss.
+    is one, and before the loss. Of operations one that is counted alone is shown: where all are, their maps say more.
     """
+    counted = [metric for metric, _ in _drawn(metrics) if operation_of(metric)]
+
+    def belongs(metric: str) -> bool:
+        split, name = parted(metric)
+        if split == COUNT:
+            return len(counted) == 1
+        return split != "train" or name == "loss" or f"valid/{name}" not in metrics
+
     charts = [
         Chart(said(metric, split=True), quantity, (Line(metric, said(metric)),))
         for metric, quantity in _drawn(metrics)
-        if parted(metric)[0] != "train" or parted(metric)[1] == "loss" or f"valid/{parted(metric)[1]}" not in metrics
+        if belongs(metric)
     ]
-    return sorted(charts, key=lambda chart: _place(chart.lines[0].metric))
+    return sorted(charts, key=lambda chart: rank(chart.lines[0].metric))
 
 
 def _drawn(metrics: Mapping[str, Quantity]) -> Iterable[tuple[str, Quantity]]:
     return ((name, quantity) for name, quantity in metrics.items() if name != f"{COUNT}/{NO_CONNECTION}")
 
 
-def _place(metric: str) -> int:
+def rank(metric: str) -> int:
+    """Where searches are compared: metrics of the task come first, then its losses, then what searchers know."""
     split, name = parted(metric)
     return 3 if split not in SPLITS else 0 if name != "loss" else 2 if split == "train" else 1
 

@@ -146,7 +146,8 @@ def _best_route(
         drawn = np.reshape(others, (-1, SAMPLES + 1, 2))
         flat = labels.reshape(-1, 4)
         covered = _overlaps(flat, taken).sum(axis=1) * 5 + _crossings(drawn, flat).sum(axis=0) * 8
-        cost = cost + covered.reshape(cost.shape)
+        cut = np.maximum(0, np.maximum(-flat[:, 1], flat[:, 3] - height))  # by the edge of the picture
+        cost = cost + (covered + 20 * cut).reshape(cost.shape)
     bend, place = np.unravel_index(cost.round(9).argmin(), cost.shape)  # of equals the first
     control, middle = controls[bend], centres[bend, place]
     first, last = curves[bend, 0], curves[bend, -1]

@@ -30,6 +30,10 @@ NAMED: dict[str, tuple[str, str]] = {
     "skip_connect": HUES[4],
     "max_pool_3x3": HUES[5],
     "avg_pool_3x3": HUES[6],
+    "tanh": HUES[0],
+    "relu": HUES[1],
+    "sigmoid": HUES[2],
+    "identity": HUES[4],
 }
 
 

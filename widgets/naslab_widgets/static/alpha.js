@@ -1,7 +1,15 @@
 // softmax(alpha) of one part: a small chart for each edge, and the whole matrix as a heat map.
 
-function alphaView(parent, part, operations, tooltip, { charts = true } = {}) {
-  const canvas = make("canvas", "naslab-alpha", parent);
+const MANY_EDGES = 20; // more of them than these have the heat map folded, and the charts below it
+
+// Both in one canvas; of many edges in two.
+function alphaViews(parent, part, operations, tooltip) {
+  if (part.labels.length <= MANY_EDGES) return [alphaView(parent, part, operations, tooltip)];
+  return [alphaView(parent, part, operations, tooltip, { charts: false }), alphaView(parent, part, operations, tooltip, { heat: false })];
+}
+
+function alphaView(parent, part, operations, tooltip, { charts = true, heat = true } = {}) {
+  const canvas = make("canvas", heat ? "naslab-alpha" : "naslab-alpha naslab-alpha-many", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `softmax of alpha, ${part.name}`);
   const count = operations.length;
@@ -13,17 +21,23 @@ function alphaView(parent, part, operations, tooltip, { charts = true } = {}) {
   function arrange(width) {
     const cell = edges > 9 ? 14 : 18;
     const heatWidth = 46 + count * cell;
-    if (!charts) return { width: heatWidth + 14, height: TOP + edges * cell + 12, heat: { x: 60, y: TOP + 10, cell } };
-    const room = width - heatWidth - 18;
-    const lines = Math.ceil(edges / Math.max(2, Math.min(Math.ceil(Math.sqrt(1.4 * edges)), 5, Math.floor(room / 64))));
+    if (!charts) {
+      const folds = Math.ceil(edges / MANY_EDGES);
+      const deep = Math.ceil(edges / (folds > 1 ? folds + 1 : 1)); // rows of a column of the folded map
+      const across = heatWidth + 14;
+      return { width: across * Math.ceil(edges / deep), height: TOP + deep * cell + 12, heat: { x: 60, y: TOP + 10, cell, deep, across } };
+    }
+    const room = heat ? width - heatWidth - 18 : width;
+    const most = heat ? 5 : Math.ceil(edges / 3);
+    const lines = Math.ceil(edges / Math.max(2, Math.min(heat ? Math.ceil(Math.sqrt(1.4 * edges)) : most, most, Math.floor(room / 64))));
     const columns = Math.ceil(edges / lines);
-    const height = TOP + Math.max(lines * 56, edges * cell + 12, 110);
+    const height = TOP + (heat ? Math.max(lines * 56, edges * cell + 12, 110) : lines * 56);
     return {
       width,
       height,
       columns,
       chart: { width: room / columns, height: Math.min(90, (height - TOP) / lines) },
-      heat: { x: width - heatWidth + 46, y: TOP + 10, cell },
+      heat: { x: width - heatWidth + 46, y: TOP + 10, cell, deep: edges, across: heatWidth },
     };
   }
 
@@ -62,7 +76,7 @@ function alphaView(parent, part, operations, tooltip, { charts = true } = {}) {
     pen.globalAlpha = 0.6;
     pen.fillText(`softmax(α)  ${low.toFixed(2)} – ${high.toFixed(2)}`, 1, 10);
     for (let edge = 0; edge < edges && charts; edge++) drawChart(pen, edge, frameOf(place, edge), focus);
-    if (rows.length) drawHeat(pen, rows[rows.length - 1], focus);
+    if (rows.length && heat) drawHeat(pen, rows[rows.length - 1], focus);
     canvas.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
   }
 
@@ -92,45 +106,50 @@ function alphaView(parent, part, operations, tooltip, { charts = true } = {}) {
 
   function drawHeat(pen, row, focus) {
     const { place, theme } = drawn;
-    const { x, y, cell } = place.heat;
+    const { cell, deep } = place.heat;
     const ink = theme.dark ? "#7cc8f4" : "#0b4f8a";
     const values = row.subarray(part.probabilities, part.probabilities + edges * count);
     const [least, most] = [Math.min(...values), Math.max(...values)];
-    for (let operation = 0; operation < count; operation++) {
-      pen.globalAlpha = focus === null || focus === operation ? 1 : 0.2;
-      pen.fillStyle = hue(operations[operation], theme);
-      pen.fillRect(x + operation * cell, y - 9, cell - 1, 5);
-    }
     for (let edge = 0; edge < edges; edge++) {
+      const { x, y } = placeOf(place.heat, edge);
+      for (let operation = 0; operation < count && edge % deep === 0; operation++) {
+        pen.globalAlpha = focus === null || focus === operation ? 1 : 0.2;
+        pen.fillStyle = hue(operations[operation], theme);
+        pen.fillRect(x + operation * cell, y - 9, cell - 1, 5);
+      }
       pen.globalAlpha = 0.75;
       pen.fillStyle = theme.text;
       pen.textAlign = "right";
-      pen.fillText((drawn.otherwise[edge]?.length ? "≠ " : "") + part.labels[edge], x - 5, y + edge * cell + cell / 2 + 3);
+      pen.fillText((drawn.otherwise[edge]?.length ? "≠ " : "") + part.labels[edge], x - 5, y + cell / 2 + 3);
       pen.textAlign = "left";
       for (let operation = 0; operation < count; operation++) {
         const share = (values[edge * count + operation] - least) / Math.max(most - least, 1e-6);
         pen.fillStyle = ink;
         pen.globalAlpha = 0.05 + 0.95 * share;
-        pen.fillRect(x + operation * cell, y + edge * cell, cell - 1, cell - 1);
+        pen.fillRect(x + operation * cell, y, cell - 1, cell - 1);
       }
       const kept = row[part.kept + edge];
       if (kept >= 0) {
         pen.globalAlpha = 1;
         pen.strokeStyle = theme.text;
         pen.lineWidth = 1.5;
-        pen.strokeRect(x + kept * cell + 0.5, y + edge * cell + 0.5, cell - 2, cell - 2);
+        pen.strokeRect(x + kept * cell + 0.5, y + 0.5, cell - 2, cell - 2);
       }
     }
     pen.globalAlpha = 1;
   }
 
+  // Where the row of an edge begins in the heat map, which may be folded into columns.
+  const placeOf = ({ x, y, cell, deep, across }, edge) => ({ x: x + Math.floor(edge / deep) * across, y: y + (edge % deep) * cell });
+
   // Which edge, row and operation are under the pointer; null outside.
   function find(x, y) {
     const { place, rows, low, high, first, span } = drawn;
-    const heat = place.heat;
-    const edge = Math.floor((y - heat.y) / heat.cell);
-    const operation = Math.floor((x - heat.x) / heat.cell);
-    if (operation >= 0 && operation < count && edge >= 0 && edge < edges) return { edge, operation, row: rows[rows.length - 1] };
+    for (let edge = 0; edge < edges && heat; edge++) {
+      const corner = placeOf(place.heat, edge);
+      const operation = Math.floor((x - corner.x) / place.heat.cell);
+      if (operation >= 0 && operation < count && y >= corner.y && y < corner.y + place.heat.cell) return { edge, operation, row: rows[rows.length - 1] };
+    }
     for (let chart = 0; chart < edges && charts; chart++) {
       const frame = frameOf(place, chart);
       if (x < frame.x || x > frame.x + frame.width || y < frame.y - 12 || y > frame.y + frame.height + 4) continue;

@@ -81,9 +81,9 @@ function curvesView(parent, charts, metrics, tooltip) {
   }
 
   const frameOf = (place, index) => ({
-    x: (index % place.columns) * place.cell + 30,
+    x: (index % place.columns) * place.cell + 34,
     y: Math.floor(index / place.columns) * place.line + 22,
-    width: place.cell - 44,
+    width: place.cell - 46,
     height: place.line - 40,
   });
 
@@ -202,8 +202,8 @@ function curvesView(parent, charts, metrics, tooltip) {
     pen.globalAlpha = 1;
     pen.fillStyle = theme.text;
     pen.font = `600 11px ${theme.font}`;
-    pen.fillText(chart.title, x - 26, y - 8);
-    let left = x - 26 + pen.measureText(chart.title).width + 12;
+    pen.fillText(chart.title, x - 28, y - 8);
+    let left = x - 28 + pen.measureText(chart.title).width + 12;
     pen.font = `10px ${theme.font}`;
     if (chart.series.length < 2 || chart.colours) return; // what has colours of its own stands in the legend
     const room = chart.series.map(([, label]) => pen.measureText(label).width + 20);

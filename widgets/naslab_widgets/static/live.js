@@ -21,7 +21,7 @@ function render({ model, el }) {
   for (const part of parts) {
     const card = make("section", "naslab-card", grid);
     make("h4", "", card, part.name === "cell" ? "cell" : `${part.name} cell`);
-    views.push(cellView(card, part, operations, tooltip), alphaView(card, part, operations, tooltip));
+    views.push(cellView(card, part, operations, tooltip), ...alphaViews(card, part, operations, tooltip));
   }
   if (charts.length) views.push(curvesView(make("section", "naslab-card", root), charts, metrics, tooltip));
   notesView(root, notes);
