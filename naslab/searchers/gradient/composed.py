@@ -96,7 +96,7 @@ class Composed(Frame):
             },
             probabilities=probabilities,
             best=best,
-            settings=rates,
+            settings={**rates, **self._masks.values},
         )
 
     def beside(self) -> list[Event]:
@@ -201,9 +201,12 @@ class Composed(Frame):
     def _draw(self, half: str, rates: Mapping[str, float]) -> dict[str, Drawn]:
         """Part -> the weights of its operations for this step of the "weights" or of the "architecture"."""
         drawn = {}
-        for part, alpha in self.alphas.items():
+        for part in self.alphas:
             noise = torch_generator(self.seed, "sample", half, part, self._step)
-            drawn[part] = self.parts.sampling.draw(alpha, self._simplexes[part], noise, rates, half)
+            one = self.parts.sampling.draw(self._offered(part), self._simplexes[part], noise, rates, half)
+            if (allowed := self._masks.allowed(part)) is not None:
+                one = one.only(allowed)
+            drawn[part] = one
         return {part: one.with_edges(self._edge_shares(part)) for part, one in drawn.items()} if self.edges else drawn
 
     def _forward(self, inputs: Any, drawn: Mapping[str, Drawn], half: str, rates: Mapping[str, float]) -> Any:
@@ -225,14 +228,18 @@ class Composed(Frame):
     def _perturbed(
         self, perturbation: Perturbation, drawn: Mapping[str, Drawn], train: Taken, rates: Mapping[str, float]
     ) -> dict[str, Drawn]:
+        allowed = {part: self._masks.allowed(part) for part in drawn}
+
         def loss(weights: Mapping[str, Tensor]) -> Tensor:
-            shaken = {part: Drawn(w) for part, w in weights.items()}
+            shaken = {part: Drawn(w, allowed[part]) for part, w in weights.items()}
             return self.task.loss(self._forward(train.inputs, shaken, "weights", rates), train.batch)
 
         noise = torch_generator(self.seed, "perturbation", self._step)
         with frozen_statistics(self.network), frozen(self._weights):
-            weights = perturbation.perturbed({part: one.weights for part, one in drawn.items()}, loss, noise, rates)
-        return {part: Drawn(w) for part, w in weights.items()}
+            weights = perturbation.perturbed(
+                {part: one.weights for part, one in drawn.items()}, loss, noise, rates, allowed
+            )
+        return {part: Drawn(w, allowed[part]) for part, w in weights.items()}
 
     def _with_penalties(self, found: list[Tensor], rates: Mapping[str, float]) -> list[Tensor]:
         penalties = [penalty for penalty in self._penalties if any(rates[name] for name in penalty.schedules())]
@@ -247,7 +254,7 @@ class Composed(Frame):
         with torch.no_grad():
             before = {part: alpha.clone() for part, alpha in self.alphas.items()}
             drawn = self._draw("architecture", rates) if gates else {}
-            self._optimisers.move_alphas(found, rates["alpha_lr"])
+            self._optimisers.move_alphas(found, rates["alpha_lr"], self._masks.still(self.alphas, self.edges))
             for part, alpha in self.alphas.items():
                 if gates:
                     alpha.copy_(gates.settled(before[part], alpha, drawn[part], self._simplexes[part]))

@@ -154,24 +154,31 @@ class Perturbation(Cure):
         }
 
     def perturbed(
-        self, weights: Weights, loss: Callable[[Weights], Tensor], noise: torch.Generator, rates: Mapping[str, float]
+        self,
+        weights: Weights,
+        loss: Callable[[Weights], Tensor],
+        noise: torch.Generator,
+        rates: Mapping[str, float],
+        allowed: Mapping[str, Tensor | None],
     ) -> Weights:
-        """The weights [E, O] of each part, off by at most the radius."""
+        """The weights [E, O] of each part, off by at most the radius; what is not allowed keeps none."""
         radius = rates["perturbation"]
         now = {part: w + radius * (2 * torch.rand(w.shape, generator=noise).to(w) - 1) for part, w in weights.items()}
-        now = {part: _as_before(w, weights[part]) for part, w in now.items()}
+        now = {part: _as_before(w, weights[part], allowed[part]) for part, w in now.items()}
         for _ in range(self.steps if self.kind == "adversarial" else 0):
             climbing = {part: w.detach().requires_grad_() for part, w in now.items()}
             found = torch.autograd.grad(loss(climbing), list(climbing.values()))
             for (part, w), gradient in zip(climbing.items(), found, strict=True):
                 moved = w.detach() + 2 * radius / self.steps * gradient.sign()
                 clipped = weights[part] + (moved - weights[part]).clamp(-radius, radius)
-                now[part] = _as_before(clipped, weights[part])
+                now[part] = _as_before(clipped, weights[part], allowed[part])
         return now
 
 
-def _as_before(moved: Tensor, before: Tensor) -> Tensor:
+def _as_before(moved: Tensor, before: Tensor, allowed: Tensor | None) -> Tensor:
     """From 0 to 1, with the sum of each row as before; where nothing is left of it, the largest weight has it all."""
+    if allowed is not None:
+        moved = moved.masked_fill(~allowed, -torch.inf)
     kept = moved.clamp(0, 1)
     largest = F.one_hot(moved.argmax(dim=1), moved.shape[1]).to(moved)
     kept = torch.where((kept > 0).any(dim=1, keepdim=True), kept, largest)

@@ -26,15 +26,16 @@ from naslab.searchers.execution import Execution
 from naslab.searchers.feed import Dice, Feed
 from naslab.searchers.gradient.cures import Penalty, Resource, SizeTracking, Watch
 from naslab.searchers.gradient.level import Single
-from naslab.searchers.gradient.mixing import Simplexes, entering
+from naslab.searchers.gradient.mixing import JointSoftmax, Simplexes, entering
 from naslab.searchers.gradient.optimisers import Optimisers
 from naslab.searchers.gradient.parts import Parts, to_json
 from naslab.searchers.gradient.schedule import Schedule
+from naslab.searchers.gradient.steering import Masks, acts
 from naslab.searchers.gradient.training import Training
 from naslab.searchers.gradient.watching import Sized, Watching
 from naslab.searchers.inherited import inherited_metrics
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
-from naslab.searchers.settings import Setting
+from naslab.searchers.settings import Act, Setting
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Space, SupernetSpace
 from naslab.tasks.task import Task, check_task
@@ -156,6 +157,8 @@ class Frame(SupernetSearcher):
             self.edges = self._small("edges", {part: (rows,) for part, (rows, _) in shapes.items()})
         self._entering = entering(space)
         self._simplexes = {part: self.parts.mixing.simplexes(rows) for part, rows in self._entering.items()}
+        compete = self.parts.channels.edge_normalisation or isinstance(self.parts.mixing, JointSoftmax)
+        self._masks = Masks(space, self._entering, self.device, compete=compete)
         self._costs = {
             part: matrix.to(self.device)
             for cure in self._penalties
@@ -239,7 +242,13 @@ class Frame(SupernetSearcher):
     def settings(self) -> Mapping[str, Setting]:
         epoch = self._timetable.epoch(min(self._step, self.total - 1))
         sliders = {name: schedule.slider(self._at(name, epoch)) for name, schedule in self._schedules.items()}
-        return {**sliders, **super().settings}
+        return {**sliders, **self._masks.settings}
+
+    @property
+    def acts(self) -> Mapping[str, Act]:
+        operations = self.space.operations  # type: ignore[attr-defined]
+        shapes = {part: tuple(alpha.shape) for part, alpha in self.alphas.items()}
+        return acts(self.alphas, self._masks, operations, self._optimisers, lambda: self._small("alphas", shapes))
 
     def check_setting(self, name: str, value: Any) -> Any:
         """The value as JSON; for a hyperparameter that is no setting, `SpecError` says why it is none."""
@@ -249,13 +258,15 @@ class Frame(SupernetSearcher):
                 f"{SETTLED.get(name, 'it was settled when the search was made')}. Make another search with "
                 f"{name}={value!r}; what can be turned on the way: {', '.join(self._schedules)}"
             )
+        if isinstance(name, str) and name in self._masks.settings:
+            return self._masks.check(name, value)
         return super().check_setting(name, value)
 
     def put(self, name: str, value: Any) -> None:
         if name in self._schedules:
             self._set[name] = (value, self._timetable.epoch(self._step))
         else:
-            super().put(name, value)
+            self._masks.put(name, value)
 
     # --- where it stands -------------------------------------------------------------------------
 
@@ -282,9 +293,14 @@ class Frame(SupernetSearcher):
 
     def _edge_shares(self, part: str) -> Tensor:
         """[E]: a softmax over the edges into each node."""
-        logits = self.edges[part]
+        logits = self._masks.edges_offered(part, self.edges[part])
         shares = torch.cat([logits[rows].softmax(dim=0) for rows in self._entering[part]])
         return shares[torch.tensor([row for rows in self._entering[part] for row in rows]).argsort()]
+
+    def _offered(self, part: str) -> Tensor:
+        """The alphas [E, O], minus infinity for what is forbidden."""
+        together = self._simplexes[part].groups is not None
+        return self._masks.offered(part, self.alphas[part], together=together)
 
     def _mean(self) -> dict[str, Tensor]:
         """Part -> [E, O]: what the weights of the operations are on average."""
@@ -292,7 +308,9 @@ class Frame(SupernetSearcher):
 
     def _by_edges(self, rule: Callable[[Tensor, Simplexes], Tensor]) -> dict[str, Tensor]:
         """Part -> [E, O] of the alphas, each edge weighed by its share where edges have shares."""
-        found = {part: rule(alpha, self._simplexes[part]) for part, alpha in self.alphas.items()}
+        found = {
+            part: self._masks.weighed(part, rule(self._offered(part), self._simplexes[part])) for part in self.alphas
+        }
         return {part: m * self._edge_shares(part).unsqueeze(1) for part, m in found.items()} if self.edges else found
 
     def _derived(self) -> Architecture:
@@ -300,7 +318,8 @@ class Frame(SupernetSearcher):
         that says otherwise."""
         with torch.no_grad():
             strengths = self._by_edges(self.parts.sampling.strengths)
-            return self.space.derive({part: m.float().cpu().numpy() for part, m in strengths.items()})  # type: ignore[attr-defined]
+            found = {part: self._masks.ranked(part, m.float().cpu().numpy()) for part, m in strengths.items()}
+            return self.space.derive(found)  # type: ignore[attr-defined]
 
     def probabilities(self) -> dict[str, np.ndarray]:
         """Part -> [E, O] float32: the mean weights, from which the cell is derived (but see `Dirichlet.derivation`).
@@ -401,7 +420,7 @@ class Frame(SupernetSearcher):
             state.update(feed.state())
         if self._watching.watches:
             state["epochs"] = self._watching.memory()
-        return {**state, **self._optimisers.state()}
+        return {**state, **self._masks.state(), **self._optimisers.state()}
 
     def load_state_dict(self, state: State) -> None:
         self._optimisers.load(state)
@@ -410,6 +429,7 @@ class Frame(SupernetSearcher):
             name: (float(state.get(name, schedule.start)), int(state.get(f"{name}_epoch", 0)))  # type: ignore[arg-type]
             for name, schedule in self._schedules.items()
         }
+        self._masks.load(state)
         self._baseline = float(state["baseline"]) if "baseline" in state else None  # type: ignore[arg-type]
         for feed in self._feeds.values():
             feed.load(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,13 +30,31 @@ class Optimisers:
             weight_decay=hyper.alpha_weight_decay,
         )
 
-    def move_alphas(self, gradients: list[Tensor], rate: float) -> None:
+    def move_alphas(self, gradients: list[Tensor], rate: float, still: Sequence[Tensor | None] | None = None) -> None:
+        """By Adam. Where `still`, a mask for each tensor, is True, neither alphas move nor what Adam keeps of them."""
+        before = self._standing(still or [])
         for alpha, gradient in zip(self.alphas.values(), gradients, strict=True):
             must_be_finite("gradient of the architecture", gradient)
             alpha.grad = gradient
         for group in self.adam.param_groups:
             group["lr"] = rate
         self.adam.step()
+        with torch.no_grad():
+            for alpha, where, value, moments in before:
+                alpha[where] = value
+                for key, moment in self.adam.state[alpha].items():
+                    if moment.shape == alpha.shape:
+                        moment[where] = moments.get(key, 0.0)
+
+    def _standing(self, still: Sequence[Tensor | None]) -> list[tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]]:
+        """What of the alphas is to stand still: the tensor, where, and the values and moments that it has there."""
+        found = []
+        for alpha, where in zip(self.alphas.values(), still, strict=False):
+            if where is not None:
+                moments = {key: m for key, m in self.adam.state.get(alpha, {}).items() if m.shape == alpha.shape}
+                kept = {key: moment[where].clone() for key, moment in moments.items()}
+                found.append((alpha, where, alpha.detach()[where].clone(), kept))
+        return found
 
     def move_weights(self, rate: float) -> None:
         """By the gradients that the weights have, scaled down to the norm that they may have; then forget those."""

@@ -53,6 +53,12 @@ class Drawn:
         """As a supernet takes it."""
         return self.weights if self.used is None else Mixture(self.weights, self.used.tolist())
 
+    def only(self, allowed: Tensor) -> Drawn:
+        """With no weight for what is not allowed [E, O], which is not computed either."""
+        weights = torch.where(allowed, self.weights, torch.zeros_like(self.weights))
+        used = allowed if self.used is None else self.used & allowed
+        return Drawn(weights, used, self.log_probability)
+
     def with_edges(self, shares: Tensor) -> Drawn:
         """Every edge weighed by a share [E] of its own."""
         return Drawn(self.weights * shares.unsqueeze(1), self.used, self.log_probability)
@@ -198,7 +204,7 @@ class BinaryGates(Sampling):
             chosen = _drawn_one(alpha, simplexes, noise)
             return Drawn(chosen, chosen > 0)
         scores = (simplexes.map(log_softmax, alpha) + gumbel(alpha, noise)).detach()
-        pair = simplexes.map(_two_largest, scores) > 0
+        pair = (simplexes.map(_two_largest, scores) > 0) & scores.isfinite()
         between = simplexes.map(softmax, alpha.masked_fill(~pair, -torch.inf))
         open_one = simplexes.map(largest, between.detach().log() + gumbel(alpha, noise))
         return Drawn(open_one + (between - between.detach()), pair)
@@ -244,7 +250,7 @@ class Reinforce(Sampling):
         self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str
     ) -> Drawn:
         chosen = _drawn_one(alpha, simplexes, noise)
-        return Drawn(chosen, chosen > 0, (chosen * simplexes.map(log_softmax, alpha)).sum())
+        return Drawn(chosen, chosen > 0, torch.where(chosen > 0, simplexes.map(log_softmax, alpha), 0.0).sum())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,7 +269,7 @@ class Dirichlet(Sampling):
         self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str
     ) -> Drawn:
         with seeded("dirichlet", noise.initial_seed()):  # torch's distributions take no generator
-            return Drawn(simplexes.map(lambda c: torch.distributions.Dirichlet(c).rsample(), concentration(alpha)))
+            return Drawn(simplexes.map(_from_dirichlet, concentration(alpha)))
 
     def mean(self, alpha: Tensor, simplexes: Simplexes) -> Tensor:
         return simplexes.map(lambda c: c / c.sum(dim=-1, keepdim=True), concentration(alpha))
@@ -273,8 +279,21 @@ class Dirichlet(Sampling):
 
 
 def concentration(alpha: Tensor) -> Tensor:
-    """elu(alpha) + 1, positive; kept off zero, where nothing can be drawn."""
-    return (F.elu(alpha) + 1).clamp_min(1e-6)
+    """elu(alpha) + 1, positive; kept off zero, where nothing can be drawn. 0 for minus infinity, which is no option."""
+    found = (F.elu(alpha) + 1).clamp_min(1e-6)
+    forbidden = alpha.isneginf()
+    return found.masked_fill(forbidden, 0.0) if bool(forbidden.any()) else found
+
+
+def _from_dirichlet(c: Tensor) -> Tensor:
+    """[S, n], drawn for concentrations [S, n]; those that are 0 are no options, and get exactly 0."""
+    if bool((c > 0).all()):
+        return torch.distributions.Dirichlet(c).rsample()
+    rows = []
+    for row in c:
+        options = row.nonzero()[:, 0]
+        rows.append(torch.zeros_like(row).index_put((options,), torch.distributions.Dirichlet(row[options]).rsample()))
+    return torch.stack(rows)
 
 
 SAMPLINGS: dict[str, type[Sampling]] = {

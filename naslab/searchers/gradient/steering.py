@@ -1,0 +1,307 @@
+"""What a hand does to the architecture of a search by gradients: operations and edges forbidden, alphas pushed.
+
+    mask/<part>   {"2": ["skip_connect"]}: on row 2 of the part, as in `probabilities`, that operation has no weight;
+                  the others share it among themselves, and it is not derived there
+    edges/<part>  ["2"]: all of row 2 has no weight, and the edge is not derived
+    nudge, put, reset, restore   move alphas by hand, once
+
+An alpha that is forbidden stands still, and with it what Adam keeps of it, weight decay and all: freed again, it is
+what it was to the last bit. A logit of minus infinity stands for it, so that a softmax gives it exactly 0, with no
+gradient.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from naslab.errors import SpecError, listed, real, unknown
+from naslab.searchers.gradient.optimisers import Optimisers
+from naslab.searchers.settings import Act, Mask, Setting, Several
+from naslab.spaces.space import candidates, edge_operations
+
+NONE = "none"
+"""The operation that stands for no edge, where a space has one."""
+
+
+class Masks:
+    """What is forbidden, part by part.
+
+    Args:
+        space: a `naslab.spaces.Mixable`. What an edge does not have is forbidden there from the start.
+        entering: part -> for each node, the rows of the edges that enter it.
+        compete: whether the edges into a node are weighed against each other, so that one must be left.
+    """
+
+    def __init__(
+        self, space: Any, entering: Mapping[str, Sequence[Sequence[int]]], device: torch.device, *, compete: bool
+    ) -> None:
+        self._space, self._entering, self._device, self._compete = space, entering, device, compete
+        self._has = candidates(space)
+        self.settings: dict[str, Setting] = {}
+        for part, rows in edge_operations(space).items():
+            named = {str(row): operations for row, operations in enumerate(rows)}
+            self.settings[f"mask/{part}"] = Mask(
+                options=named, what="edge", description=f"Operations that are forbidden on edges of {part}, by row."
+            )
+            self.settings[f"edges/{part}"] = Several(
+                options=tuple(named), description=f"Edges of {part} that are left out, by row."
+            )
+        self._allowed: dict[str, Tensor] = {}
+        self._settle()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Name -> value of each setting that forbids something."""
+        return {name: setting.value for name, setting in self.settings.items() if setting.active}
+
+    def _matrix(self, part: str, values: Mapping[str, Any]) -> np.ndarray:
+        """[E, O] bool: what is allowed."""
+        allowed = self._has[part].copy()
+        for row, operations in values.get(f"mask/{part}", {}).items():
+            for operation in operations:
+                allowed[int(row), self._space.operations.index(operation)] = False
+        for row in values.get(f"edges/{part}", []):
+            allowed[int(row)] = False
+        return allowed
+
+    def check(self, name: str, value: Any) -> Any:
+        """The value as its setting has it; `SpecError` if nothing would be left of a node or an edge."""
+        value = self.settings[name].check(name, value)
+        values, part = {**self.values, name: value}, name.partition("/")[2]
+        allowed = {one: self._matrix(one, values) for one in self._has}
+        if self._compete:
+            for rows in self._entering[part]:
+                if not allowed[part][list(rows)].any():
+                    raise SpecError(
+                        f"{name}: nothing would be left of the node that the edges {_rows(rows)} of {part!r} enter; "
+                        "leave an operation on one of them"
+                    )
+        ranked = {one: self._ranked(np.ones(matrix.shape, np.float32), matrix) for one, matrix in allowed.items()}
+        kept = self._space.one_hot(self._space.derive(ranked))
+        wrong = [(row, column) for row, column in np.argwhere(kept[part] > 0) if ranked[part][row, column] < 0]
+        if wrong:
+            row, column = wrong[0]
+            raise SpecError(
+                f"{name}: nothing would be left to derive: a cell of {self._space.name!r} would have to take "
+                f"{self._space.operations[column]!r} on edge {row} of {part!r}; forbid less there"
+            )
+        return value
+
+    def put(self, name: str, value: Any) -> None:
+        setting: Any = self.settings[name]
+        self.settings[name] = type(setting)(
+            value=value, options=setting.options, description=setting.description, **_words(setting)
+        )
+        self._settle()
+
+    def _settle(self) -> None:
+        values = self.values
+        found = {part: self._matrix(part, values) for part in self._has}
+        self._allowed = {
+            part: torch.from_numpy(matrix).to(self._device) for part, matrix in found.items() if not matrix.all()
+        }
+
+    # --- what obeys ------------------------------------------------------------------------------
+
+    def allowed(self, part: str) -> Tensor | None:
+        """[E, O] bool; None where nothing is forbidden."""
+        return self._allowed.get(part)
+
+    def offered(self, part: str, alpha: Tensor, *, together: bool) -> Tensor:
+        """The alphas [E, O] with minus infinity for what is forbidden. Where each edge is weighed for itself (not
+        `together`), one of which nothing is left keeps them: all its weights are then taken away (`weighed`).
+        """
+        if (allowed := self._allowed.get(part)) is None:
+            return alpha
+        left = allowed if together else allowed | ~allowed.any(dim=1, keepdim=True)
+        return alpha.masked_fill(~left, -torch.inf)
+
+    def weighed(self, part: str, weights: Tensor) -> Tensor:
+        """The weights [E, O] with none for what is forbidden, the others as they are."""
+        allowed = self._allowed.get(part)
+        return weights if allowed is None else torch.where(allowed, weights, torch.zeros_like(weights))
+
+    def edges_offered(self, part: str, logits: Tensor) -> Tensor:
+        """The logits [E] of the edges, minus infinity for those of which nothing is left."""
+        allowed = self._allowed.get(part)
+        return logits if allowed is None else logits.masked_fill(~allowed.any(dim=1), -torch.inf)
+
+    def ranked(self, part: str, strengths: np.ndarray) -> np.ndarray:
+        """The strengths [E, O] for the derivation: what is forbidden comes after everything else."""
+        allowed = self._allowed.get(part)
+        return strengths if allowed is None else self._ranked(strengths, allowed.cpu().numpy())
+
+    def _ranked(self, strengths: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        found = np.where(allowed, strengths, np.float32(-1))
+        if NONE in self._space.operations:  # an edge that is left out
+            found[~allowed.any(axis=1), self._space.operations.index(NONE)] = 0
+        return found
+
+    def still(self, alphas: Mapping[str, Tensor], edges: Mapping[str, Tensor]) -> list[Tensor | None]:
+        """For each tensor that the architecture learns, where it stands still."""
+        of_alphas = [None if (a := self._allowed.get(part)) is None else ~a for part in alphas]
+        of_edges = [None if (a := self._allowed.get(part)) is None else ~a.any(dim=1) for part in edges]
+        return [*of_alphas, *of_edges]
+
+    # --- state -----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, str]:
+        return {"masks": json.dumps(self.values)} if self.values else {}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        values = json.loads(str(state.get("masks", "{}")))
+        for name, setting in self.settings.items():
+            now = values.get(name, {} if isinstance(setting, Mask) else [])
+            if now != setting.value:
+                self.put(name, now)
+
+
+def _words(setting: Setting) -> dict[str, Any]:
+    return {"what": setting.what} if isinstance(setting, Mask) else {}
+
+
+def _rows(rows: Sequence[int]) -> str:
+    return ", ".join(map(str, rows))
+
+
+# --- acts ------------------------------------------------------------------------------------------
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+"""What Adam keeps of the alphas of a part."""
+
+
+def acts(
+    alphas: Mapping[str, Tensor],
+    masks: Masks,
+    operations: Sequence[str],
+    optimisers: Optimisers,
+    start: Callable[[], Mapping[str, Tensor]],
+) -> dict[str, Act]:
+    """What can be done once to the alphas.
+
+    Args:
+        start: part -> the alphas that a search begins with.
+    """
+
+    def checked(part: Any) -> Tensor:
+        if not isinstance(part, str) or part not in alphas:
+            raise SpecError(unknown("part", part, alphas))
+        return alphas[part]
+
+    def memory(part: str) -> dict[str, Any]:
+        moments = optimisers.adam.state.get(alphas[part], {})
+        return {"alpha": alphas[part].tolist(), **{key: moments[key].tolist() for key in MOMENTS if key in moments}}
+
+    def nudge(part: Any, row: Any, operation: Any, by: Any) -> Callable[[], Any]:
+        alpha = checked(part)
+        number = int(row) if isinstance(row, str) and row.isdecimal() else row
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(alpha):
+            raise SpecError(f"nudge: row is one of the rows of {part!r}, 0 to {len(alpha) - 1}, not {row!r:.100}")
+        if operation not in operations:
+            raise SpecError(f"nudge: {unknown('operation', operation, operations)}")
+        column, step = list(operations).index(operation), real("by", by)
+        if not math.isfinite(step):
+            raise SpecError(f"nudge: by must be a finite number, not {by!r}")
+        if (allowed := masks.allowed(part)) is not None and not bool(allowed[number, column]):
+            raise SpecError(
+                f"nudge: {operation!r} is forbidden on edge {number} of {part!r}, and its alpha stands still; free it "
+                f"first, by set('mask/{part}', ...) or set('edges/{part}', ...)"
+            )
+
+        def do() -> Any:
+            before = float(alpha[number, column])
+            with torch.no_grad():
+                alpha[number, column] += step
+            return before
+
+        return do
+
+    def put(part: Any, row: Any, operation: Any, to: Any) -> Callable[[], Any]:
+        move, alpha = nudge(part, row, operation, 0.0), alphas[part]
+        if not math.isfinite(value := real("to", to)):
+            raise SpecError(f"put: to must be a finite number, not {to!r}")
+
+        def do() -> Any:
+            before = move()
+            with torch.no_grad():
+                alpha[int(row), list(operations).index(operation)] = value
+            return before
+
+        return do
+
+    def reset(part: Any) -> Callable[[], Any]:
+        alpha = checked(part)
+
+        def do() -> Any:
+            before = memory(part)
+            with torch.no_grad():
+                alpha.copy_(start()[part])
+            optimisers.adam.state.pop(alpha, None)
+            return before
+
+        return do
+
+    def restore(part: Any, to: Any) -> Callable[[], Any]:
+        alpha = checked(part)
+        keys = {"alpha", *MOMENTS}
+        if not isinstance(to, Mapping) or "alpha" not in to or not set(to) <= keys:
+            raise SpecError(f"restore: to is what a reset told as before, with {', '.join(sorted(keys))}")
+        tensors = {key: _tensor(key, value, () if key == "step" else alpha.shape) for key, value in to.items()}
+
+        def do() -> Any:
+            before = memory(part)
+            with torch.no_grad():
+                alpha.copy_(tensors["alpha"])
+            optimisers.adam.state.pop(alpha, None)
+            if moments := {key: tensor for key, tensor in tensors.items() if key != "alpha"}:
+                for key, tensor in moments.items():
+                    optimisers.adam.state[alpha][key] = tensor if key == "step" else tensor.to(alpha.device)
+            return before
+
+        return do
+
+    which = {"part": f"one of {', '.join(alphas)}", "row": "number of the edge", "operation": "name of the operation"}
+    return {
+        "nudge": Act(
+            description="Add a number to one alpha.",
+            arguments={**which, "by": "what is added"},
+            inverse="put(part, row, operation, to=before)",
+            prepare=nudge,
+        ),
+        "put": Act(
+            description="Give one alpha a value.",
+            arguments={**which, "to": "the value"},
+            inverse="put(part, row, operation, to=before)",
+            prepare=put,
+        ),
+        "reset": Act(
+            description="Put the alphas of a part back to their start, and let Adam forget them.",
+            arguments={"part": which["part"]},
+            inverse="restore(part, to=before)",
+            prepare=reset,
+        ),
+        "restore": Act(
+            description="Give the alphas of a part, and what Adam keeps of them, the values that they had.",
+            arguments={"part": which["part"], "to": "what a reset or a restore told as before"},
+            inverse="restore(part, to=before)",
+            prepare=restore,
+        ),
+    }
+
+
+def _tensor(name: str, value: Any, shape: Sequence[int]) -> Tensor:
+    """The numbers as float32; `SpecError` if they are none, or of another shape."""
+    try:
+        found = torch.tensor(value, dtype=torch.float32) if listed(value) or not shape else None
+    except (TypeError, ValueError, RuntimeError):
+        found = None
+    if found is None or tuple(found.shape) != tuple(shape) or not bool(torch.isfinite(found).all()):
+        raise SpecError(f"restore: {name} must be finite numbers of the shape {tuple(shape)}, not {value!r:.100}")
+    return found
