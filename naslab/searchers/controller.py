@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from naslab.architecture import Choice
-from naslab.searchers.policies import Independent, NextChoice, Policy, Recurrent, Unrolled, Weights, unroll
+from naslab.searchers.policies import Forbidden, Independent, NextChoice, Policy, Recurrent, Unrolled, Weights, unroll
 from naslab.snapshot import State
 from naslab.spaces.space import Prefix
 
@@ -62,6 +62,8 @@ class Controller:
         self.policy, self.next_choice = policy, next_choice
         self.learning_rate, self.children = learning_rate, children
         self.entropy, self.updates, self.skipped = 0.0, 0, 0
+        self.forbidden: Forbidden | None = None
+        """What is not to be drawn."""
         self._adam: torch.optim.Adam | None = None
         self._waiting: list[tuple[Prefix, float]] = []
         """Drawn and not handed out, the next one last, with its log-probability."""
@@ -80,6 +82,10 @@ class Controller:
             self._waiting = list(zip(drawn.answers, drawn.log_probability.tolist(), strict=True))[::-1]
         choices, self._open[number] = self._waiting.pop()
         return choices
+
+    def forbid(self, forbidden: Forbidden | None) -> None:
+        """From now on draw nothing of this; what was drawn ahead is drawn again."""
+        self.forbidden, self._waiting, self._greedy = forbidden, [], None
 
     def expect(self, number: int, log_probability: float) -> None:
         """A child that was drawn elsewhere will be the proposal of that number."""
@@ -106,7 +112,7 @@ class Controller:
             return np.minimum(below.sum(axis=1), len(choice.options) - 1).tolist()
 
         with torch.no_grad():
-            return unroll(self.policy, self.next_choice, count, decide)
+            return unroll(self.policy, self.next_choice, count, decide, self.forbidden)
 
     def evaluate(self, architectures: Sequence[Prefix]) -> Unrolled:
         """Log-probability [B] and entropy [B] of given architectures, with gradients."""
@@ -114,7 +120,7 @@ class Controller:
         def decide(position: int, choice: Choice, rows: list[int], log: Tensor) -> list[int]:
             return [choice.options.index(architectures[row][position]) for row in rows]
 
-        return unroll(self.policy, self.next_choice, len(architectures), decide)
+        return unroll(self.policy, self.next_choice, len(architectures), decide, self.forbidden)
 
     @property
     def greedy(self) -> Mapping[str, np.ndarray]:
@@ -127,7 +133,7 @@ class Controller:
                 return log.argmax(dim=1).tolist()
 
             with torch.no_grad():
-                unroll(self.policy, self.next_choice, 1, decide)
+                unroll(self.policy, self.next_choice, 1, decide, self.forbidden)
             self._greedy = found
         return self._greedy
 

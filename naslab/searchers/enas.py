@@ -107,7 +107,7 @@ class Enas(WeightSharing):
         )
         self._skips = space.fixed_choices is None or any(map(skip_ends, space.fixed_choices))
         self.controller = Controller(
-            policy, space.next_choice, children=given.children, learning_rate=given.controller_lr
+            policy, self.whole.next_choice, children=given.children, learning_rate=given.controller_lr
         )
         self.baseline = Baseline(given.baseline_momentum)
         self.entropy_weight, self.skip_weight, self._w_factor = given.entropy_weight, given.skip_weight, 1.0
@@ -157,7 +157,7 @@ class Enas(WeightSharing):
             architecture=child,
             metrics={f"train/{name}": value for name, value in measured.items()},
             best=self.best,
-            settings=knobs,
+            settings={**knobs, **self._in_force},
         )
 
     def _reward_child(self, epoch: int, position: int) -> Evaluated:
@@ -182,7 +182,7 @@ class Enas(WeightSharing):
             message="",
             best=self.best,
             best_fitness=None if self._best is None else self._best[1],
-            settings=knobs,
+            settings={**knobs, **self._in_force},
             candidate=self._step,
             **self._worth(self.task.reward, reward),
             details={
@@ -201,7 +201,14 @@ class Enas(WeightSharing):
         children, advantages = zip(*self._told, strict=True)
         self._told = []
         given = self.hyperparameters
-        judged = judge(self.controller.policy, self.space.next_choice, children, given.skip_prior, given.skip_penalty)
+        judged = judge(
+            self.controller.policy,
+            self.whole.next_choice,
+            children,
+            given.skip_prior,
+            given.skip_penalty,
+            self.controller.forbidden,
+        )
         weights = {"entropy_weight": self.entropy_weight, "skip_weight": self.skip_weight}
         goal = objective(judged, torch.tensor(advantages, dtype=torch.float32), **weights)
         if self.controller.ascend(goal):
@@ -300,6 +307,10 @@ class Enas(WeightSharing):
         else:
             super().put(name, value)
 
+    def remasked(self) -> None:
+        self.controller.forbid(self.forbidden)
+        self._drawn = None
+
     # --- where it stands, spec and state -----------------------------------------------------------
 
     @property
@@ -309,10 +320,10 @@ class Enas(WeightSharing):
     @property
     def best(self) -> Architecture:
         """The child that was derived at the end of the last epoch; in the first, the policy's likeliest decisions."""
-        if self._best is not None:
+        if self._best is not None and self.space.allows(Architecture(self.space.name, self._best[0])):
             return Architecture(self.space.name, self._best[0])
         choices: Prefix = ()
-        while (choice := self.space.next_choice(choices)) is not None:
+        while (choice := self.whole.next_choice(choices)) is not None:
             choices = (*choices, choice.options[int(self.controller.greedy[choice.name].argmax())])
         return Architecture(self.space.name, choices)
 
@@ -321,10 +332,12 @@ class Enas(WeightSharing):
         turned = [self._w_factor, self.entropy_weight, self.skip_weight]
         memory = [baseline, turned, self._told, self._found, self._best, self.controller.memory()]
         state: State = {"step": self._step, "memory": json.dumps(memory), **self._feed.state(), **self.weights.state()}
+        state |= self._mask_state()
         return state | {f"controller/{name}": tensor for name, tensor in self.controller.tensors().items()}
 
     def load_state_dict(self, state: State) -> None:
         self._step = int(state["step"])  # type: ignore[arg-type]
+        self._load_mask(state)
         baseline, turned, told, self._found, best, controller = json.loads(str(state["memory"]))
         self.baseline.total, self.baseline.weight = baseline
         self._w_factor, self.entropy_weight, self.skip_weight = turned

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from naslab.architecture import Choice
-from naslab.searchers.policies import NextChoice, Policy, Walk, skip_ends, unroll
+from naslab.searchers.policies import Forbidden, NextChoice, Policy, Walk, skip_ends, unroll
 from naslab.spaces.space import Prefix
 
 _OPERATION = re.compile(r"(.*/)?op(_\d+)?")
@@ -88,7 +88,12 @@ class Judged(NamedTuple):
 
 
 def judge(
-    policy: Policy, next_choice: NextChoice, children: Sequence[Prefix], prior: float, penalty: str = "drawn"
+    policy: Policy,
+    next_choice: NextChoice,
+    children: Sequence[Prefix],
+    prior: float,
+    penalty: str = "drawn",
+    forbidden: Forbidden | None = None,
 ) -> Judged:
     """How likely the children are, and how far from the prior the policy is along their way.
 
@@ -96,6 +101,7 @@ def judge(
         prior: rho, the probability of a skip connection that costs nothing.
         penalty: "drawn", the KL is that of the distribution that skip connections are drawn from, sigmoid(2 q) of the
             scores -q and q; "score", it is that of sigmoid(q), as in the authors' code.
+        forbidden: what the policy does not draw.
     """
     divergence = torch.zeros(len(children))
     layers: list[set[str]] = [set() for _ in children]
@@ -105,14 +111,22 @@ def judge(
         nonlocal divergence
         if (ends := skip_ends(choice)) is not None:
             judged = log if penalty == "drawn" else (log / 2).log_softmax(dim=1)  # half the difference of the scores
-            divergence = divergence.index_add(0, torch.tensor(rows), (judged.exp() * (judged - log_prior)).sum(dim=1))
+            divergence = divergence.index_add(0, torch.tensor(rows), _divergence(judged, log_prior))
             for row in rows:
                 layers[row].add(ends[1])
         return [choice.options.index(children[row][position]) for row in rows]
 
-    found = unroll(policy, next_choice, len(children), decide)
+    found = unroll(policy, next_choice, len(children), decide, forbidden)
     counts = torch.tensor([max(1, len(each)) for each in layers])
     return Judged(found.log_probability, found.entropy, divergence / counts)
+
+
+def _divergence(log: Tensor, log_prior: Tensor) -> Tensor:
+    """[R]: KL of distributions [R, 2] to the prior; what has no probability adds nothing."""
+    if not bool((impossible := log.isneginf()).any()):
+        return (log.exp() * (log - log_prior)).sum(dim=1)
+    log = torch.where(impossible, torch.zeros_like(log), log)
+    return (log.exp() * (log - log_prior)).masked_fill(impossible, 0.0).sum(dim=1)
 
 
 def objective(judged: Judged, advantages: Tensor, *, entropy_weight: float, skip_weight: float) -> Tensor:

@@ -46,12 +46,15 @@ from torch import Tensor
 
 from naslab.analysis.ranking import spearman
 from naslab.architecture import Architecture, Choice
+from naslab.errors import SpecError
 from naslab.searchers.controller import Told
+from naslab.searchers.masked import MASK
 from naslab.searchers.policies import unroll
 from naslab.searchers.policy_gradient import PolicyGradient, PolicyGradientHyperparameters
 from naslab.searchers.predictor import Predictor
 from naslab.searchers.rewards import between
 from naslab.searchers.searcher import Draft, Proposal
+from naslab.searchers.settings import Setting
 from naslab.spaces.chain import STOP
 from naslab.spaces.space import Prefix
 
@@ -224,6 +227,19 @@ class EPNAS(PolicyGradient):
         return torch.stack(logs), torch.stack(entropies)
 
     # --- what can be seen of it, and memory --------------------------------------------------------------
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """Without a mask: what it grows, and what its predictor has read, is decided layer by layer on all of it."""
+        return {name: setting for name, setting in super().settings.items() if name != MASK}
+
+    def check_setting(self, name: str, value: Any) -> Any:
+        if name == MASK:
+            raise SpecError(
+                "epnas cannot forbid options on the way: each layer is decided anew by what is known of the others. "
+                "Search space.without({...}) instead, or take another searcher"
+            )
+        return super().check_setting(name, value)
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
         """Next choice for the probabilities that are shown, which go no deeper than the networks so far."""

@@ -74,7 +74,7 @@ class NasRL(PolicyGradient):
         return given.first_depth + given.deeper * (self.rewarded // given.deeper_every)
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
-        choice = self.space.next_choice(prefix)
+        choice = self.whole.next_choice(prefix)
         if choice is None or STOP not in choice.options:
             return choice
         layer = _LAYER.search(choice.name)

@@ -114,8 +114,18 @@ class Unrolled(NamedTuple):
     """[B] nats: the entropies of the distributions met on the way, summed."""
 
 
-def unroll(policy: Policy, next_choice: NextChoice, count: int, decide: Decide) -> Unrolled:
-    """Go through all decisions of `count` architectures side by side, with what `decide` takes."""
+Forbidden = Callable[[Choice], Tensor | None]
+"""Choice -> [O] bool, True where an option is not to be taken; None where all may be."""
+
+
+def unroll(
+    policy: Policy, next_choice: NextChoice, count: int, decide: Decide, forbidden: Forbidden | None = None
+) -> Unrolled:
+    """Go through all decisions of `count` architectures side by side, with what `decide` takes.
+
+    What is forbidden has no probability, and the others share it. A decision for it, which was made before it was
+    forbidden, says nothing now: it adds nothing to the log-probability.
+    """
     walk = policy.begin(count)
     answers: list[Prefix] = [()] * count
     log_probability, entropy = torch.zeros(count), torch.zeros(count)
@@ -127,14 +137,22 @@ def unroll(policy: Policy, next_choice: NextChoice, count: int, decide: Decide) 
         if not asked:
             break
         for choice, scores in walk.scores(asked).items():
+            mask = None if forbidden is None else forbidden(choice)
+            if mask is not None:
+                scores = scores.masked_fill(mask, -torch.inf)
             rows, log = asked[choice], scores.log_softmax(dim=-1)
             taken = decide(position, choice, rows, log)
             walk.hear(choice, rows, taken)
             for row, option in zip(rows, taken, strict=True):
                 answers[row] = (*answers[row], choice.options[option])
+            if mask is not None:
+                log = torch.where(mask, torch.zeros_like(log), log)
+                entropies = -(log.exp().masked_fill(mask, 0.0) * log).sum(dim=-1)
+            else:
+                entropies = -(log.exp() * log).sum(dim=-1)
             chosen = log.gather(1, torch.tensor(taken)[:, None])[:, 0]
             log_probability = _added(log_probability, rows, chosen)
-            entropy = _added(entropy, rows, -(log.exp() * log).sum(dim=-1))
+            entropy = _added(entropy, rows, entropies)
     return Unrolled(answers, log_probability, entropy)
 
 

@@ -99,7 +99,10 @@ class PolicyGradient(InDefaultTorchState, Proposer):
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
         """What the controller is asked next."""
-        return self.space.next_choice(prefix)
+        return self.whole.next_choice(prefix)
+
+    def remasked(self) -> None:
+        self.controller.forbid(self.forbidden)
 
     def begin(self) -> None:
         given = self.hyperparameters

@@ -143,9 +143,9 @@ class QLearning(Proposer):
         answers = self.hyperparameters.answers
         if answers == -1:
             return prefix
-        choice = self.space.next_choice(prefix)
+        choice = self.whole.next_choice(prefix)
         # two branches with the same future and the same last answer may still ask different things
-        return self.space.future(prefix), prefix[len(prefix) - min(answers, len(prefix)) :], choice
+        return self.whole.future(prefix), prefix[len(prefix) - min(answers, len(prefix)) :], choice
 
     def values(self, prefix: Prefix, choice: Choice) -> np.ndarray:
         """[O]: Q of each option of `choice`, which follows `prefix`."""
@@ -155,12 +155,21 @@ class QLearning(Proposer):
     def along(self, choices: Sequence[Any] | None = None) -> list[Decision]:
         """Decisions of an architecture with the values of their options; by default of the greedy architecture."""
         decisions, prefix = [], ()
-        while (choice := self.space.next_choice(prefix)) is not None:
+        while (choice := self.whole.next_choice(prefix)) is not None:
             values = self.values(prefix, choice)
-            taken = int(values.argmax()) if choices is None else choice.options.index(choices[len(prefix)])
+            taken = (
+                int(np.where(self._open_to(choice), values, -np.inf).argmax())
+                if choices is None
+                else choice.options.index(choices[len(prefix)])
+            )
             decisions.append(Decision(choice, values, taken))
             prefix = (*prefix, choice.options[taken])
         return decisions
+
+    def _open_to(self, choice: Choice) -> np.ndarray:
+        """[O] bool: the options that are not forbidden."""
+        mask = None if (forbidden := self.forbidden) is None else forbidden(choice)
+        return np.ones(len(choice.options), dtype=bool) if mask is None else ~mask.numpy()
 
     @property
     def epsilon(self) -> float:
@@ -171,12 +180,13 @@ class QLearning(Proposer):
 
     def propose(self) -> Draft:
         prefix, epsilon, explored = (), self.epsilon, False
-        while (choice := self.space.next_choice(prefix)) is not None:
-            among = np.arange(len(choice.options))
+        while (choice := self.whole.next_choice(prefix)) is not None:
+            allowed = self._open_to(choice)
+            among = np.flatnonzero(allowed)
             if self.rng.random() < epsilon:
                 explored = True
             else:
-                values = self.values(prefix, choice)
+                values = np.where(allowed, self.values(prefix, choice), -np.inf)
                 among = np.flatnonzero(values == values.max())
             prefix = (*prefix, choice.options[among[self.rng.integers(len(among))]])
         return Draft(Architecture(self.space.name, prefix), "exploration" if explored else "greedy")
@@ -229,8 +239,9 @@ class QLearning(Proposer):
         """Name of each choice of the greedy architecture -> [O] probabilities of the epsilon-greedy policy."""
         found = {}
         for choice, values, _ in self.along():
-            best = values == values.max()
-            found[choice.name] = self.epsilon / len(values) + (1 - self.epsilon) * best / best.sum()
+            allowed = self._open_to(choice)
+            best = allowed & (values == values[allowed].max())
+            found[choice.name] = self.epsilon * allowed / allowed.sum() + (1 - self.epsilon) * best / best.sum()
         return found
 
     @property

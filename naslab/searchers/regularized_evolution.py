@@ -82,7 +82,6 @@ class RegularizedEvolution(Proposer):
         self._sample: int = self.hyperparameters.sample
         self._first = [self.space.architecture(choices) for choices in self.hyperparameters.first]
         self._alive: deque[Member] = deque(maxlen=self.hyperparameters.population)
-        self._mutate = getattr(self.space, MUTATIONS[self.hyperparameters.mutation])
 
     def propose(self) -> Draft:
         alive = self._alive
@@ -92,7 +91,8 @@ class RegularizedEvolution(Proposer):
         if size < self.hyperparameters.population:
             return Draft(self.space.sample(self.rng), "random")
         parent = max([alive[int(u * size)] for u in uniforms(self.rng, self._sample)])
-        return Draft(self._mutate(parent.architecture, self.rng), "mutation", (parent.number,))
+        mutate = getattr(self.space, MUTATIONS[self.hyperparameters.mutation])
+        return Draft(mutate(parent.architecture, self.rng), "mutation", (parent.number,))
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         if fitness is not None:

@@ -30,6 +30,7 @@ from naslab.immutable import FrozenDict
 from naslab.quantities import Quantity
 from naslab.randomness import BlockGenerator, numpy_generator
 from naslab.searchers.keeping import KeepsStates
+from naslab.searchers.masked import Masked
 from naslab.searchers.settings import Act, Setting, Steerable
 from naslab.searchers.settings import Knob as Knob
 from naslab.searchers.signatures import document
@@ -381,7 +382,7 @@ def _fitness(value: Any) -> float | None:
     return value
 
 
-class Proposer(Steerable, KeepsStates, ABC):
+class Proposer(Masked, KeepsStates, ABC):
     """Proposes architectures (`ask`) and hears what they are worth (`tell`); evaluates nothing itself.
 
     Several proposals may be open at once, and be told in any order. The same seed, space, knobs and answers give the
@@ -475,6 +476,8 @@ class Proposer(Steerable, KeepsStates, ABC):
     def ask(self) -> Proposal:
         """The next architecture to be evaluated."""
         architecture, origin, parents, fidelity, candidate, begins_from = self.propose()
+        if candidate is None:
+            architecture = self.obeying(architecture, self.rng)
         self.asked = number = self.asked + 1
         first = number if candidate is None else candidate
         proposal = Proposal(number, architecture, origin, parents, fidelity, first, begins_from)
@@ -503,7 +506,7 @@ class Proposer(Steerable, KeepsStates, ABC):
         """JSON from which `naslab.searchers.from_spec` makes this proposer again, as it was at the beginning."""
         return {
             "searcher": self.name,
-            "space": self.space.spec(),
+            "space": self.whole.spec(),
             "seed": self.seed,
             "hyperparameters": dataclasses.asdict(self.hyperparameters),
         }
@@ -520,6 +523,7 @@ class Proposer(Steerable, KeepsStates, ABC):
             "open": json.dumps([proposal.to_record() for proposal in self._open.values()]),
             "random": json.dumps(self.rng.bit_generator.state),
             "memory": json.dumps(self.memory()),
+            **self._mask_state(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -528,4 +532,5 @@ class Proposer(Steerable, KeepsStates, ABC):
         opened = [Proposal.from_record(self.space, record) for record in json.loads(str(state["open"]))]
         self._open = {proposal.number: proposal for proposal in opened}
         self.rng.bit_generator.state = json.loads(str(state["random"]))
+        self._load_mask(state)  # first, for it may draw again what was drawn ahead
         self.remember(json.loads(str(state["memory"])))

@@ -21,6 +21,7 @@ from naslab.quantities import Objective, Quantity
 from naslab.randomness import seeded
 from naslab.searchers.feed import Dice, Feed
 from naslab.searchers.inherited import example_size, inherited_metrics
+from naslab.searchers.masked import Masked
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
 from naslab.spaces.space import Shared, Space
 from naslab.tasks.task import Task, check_task
@@ -104,7 +105,7 @@ def below(prefix: str, state: State) -> dict[str, Tensor]:
     }
 
 
-class WeightSharing(SupernetSearcher):
+class WeightSharing(Masked, SupernetSearcher):
     """What the searchers of this kind are made in. Hyperparameters have a `batch_size` and a `train_portion`.
 
     Args:
@@ -237,7 +238,7 @@ class WeightSharing(SupernetSearcher):
     def spec(self) -> dict[str, Any]:
         return {
             "searcher": self.name,
-            "space": self.space.spec(),
+            "space": self.whole.spec(),
             "task": self.task.spec(),
             "seed": self.seed,
             "device": str(self.device),

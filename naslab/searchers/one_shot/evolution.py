@@ -78,7 +78,24 @@ class Evolution:
 
     @property
     def best(self) -> Judged | None:
-        return min(self.judged, default=None)
+        """The best of those that hold nothing forbidden."""
+        return min(filter(self._allows, self.judged), default=None)
+
+    def offer(self, space: Space) -> None:
+        """Take the next children from this space: the same, with more or fewer options. Children who wait and hold what
+        is forbidden now are drawn anew."""
+        self._space = space
+        left = [child for child in self._next if self._allows(child)]
+        if missing := len(self._next) - len(left):
+            rng = numpy_generator(self._seed, "mask", len(self.judged))
+            self._next = [*left, *self._random(missing, {self._key(child.choices) for child in left}, rng)]
+            if not self._next:
+                raise SpecError(
+                    "no architecture is left that is new, within the limits, and not forbidden; forbid less"
+                )
+
+    def _allows(self, one: Child | Judged) -> bool:
+        return self._space.allows(Architecture(self._space.name, one.choices))
 
     @property
     def left(self) -> int:

@@ -28,8 +28,13 @@ class Fair(Paths):
                 f"strict fairness needs a space where the same is chosen in every architecture; in {space.name!r} "
                 "later choices depend on earlier ones. Take another space, or SPOS"
             )
-        self._options = [choice.options for choice in space.fixed_choices]
+        self.offer(space)
         self.together = max(map(len, self._options))
+
+    def offer(self, space: Space) -> None:
+        """With fewer options those left come oftener; an update has as many paths as before."""
+        super().offer(space)
+        self._options = [choice.options for choice in space.fixed_choices or ()]
 
     @property
     def strict(self) -> bool:

@@ -95,7 +95,7 @@ class OneShot(WeightSharing):
             architecture=path,
             metrics={f"train/{name}": value for name, value in measured.items()},
             best=self.best,
-            settings=knobs,
+            settings={**knobs, **self._in_force},
         )
 
     def _judge_child(self) -> Evaluated:
@@ -124,7 +124,7 @@ class OneShot(WeightSharing):
             message="",
             best=self.best,
             best_fitness=None if best is None else -best.loss,
-            settings=knobs,
+            settings={**knobs, **self._in_force},
             candidate=self._step,
             figures=self._figures(architecture),
             **self._worth(self.task.objective if fitness == value else f"-{self.task.objective}", fitness),
@@ -212,6 +212,10 @@ class OneShot(WeightSharing):
         else:
             super().put(name, value)
 
+    def remasked(self) -> None:
+        self.paths.offer(self.space)
+        self.evolution.offer(self.space)
+
     # --- where it stands, and state ------------------------------------------------------------------
 
     @property
@@ -227,10 +231,12 @@ class OneShot(WeightSharing):
 
     def state_dict(self) -> State:
         memory = [self._w_factor, self.paths.memory(), self.evolution.memory()]
-        return {"step": self._step, "memory": json.dumps(memory), **self._feed.state(), **self.weights.state()}
+        held = {**self._mask_state(), **self._feed.state(), **self.weights.state()}
+        return {"step": self._step, "memory": json.dumps(memory), **held}
 
     def load_state_dict(self, state: State) -> None:
         self._step = int(state["step"])  # type: ignore[arg-type]
+        self._load_mask(state)
         self._w_factor, paths, evolution = json.loads(str(state["memory"]))
         self.paths.remember(paths)
         self.evolution.remember(evolution)

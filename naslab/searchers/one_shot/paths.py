@@ -25,6 +25,10 @@ class Paths(Steerable, ABC):
     def __init__(self, space: Space, seed: int) -> None:
         self.space, self.seed = space, seed
 
+    def offer(self, space: Space) -> None:
+        """Take the next paths from this space: the same, with more or fewer options."""
+        self.space = space
+
     @abstractmethod
     def path(self, number: int) -> Architecture:
         """The path of a step, counted from 0; asked for one after the other."""
