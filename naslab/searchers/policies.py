@@ -147,13 +147,16 @@ def unroll(
                 answers[row] = (*answers[row], choice.options[option])
             if mask is not None:
                 log = torch.where(mask, torch.zeros_like(log), log)
-                entropies = -(log.exp().masked_fill(mask, 0.0) * log).sum(dim=-1)
-            else:
-                entropies = -(log.exp() * log).sum(dim=-1)
             chosen = log.gather(1, torch.tensor(taken)[:, None])[:, 0]
             log_probability = _added(log_probability, rows, chosen)
-            entropy = _added(entropy, rows, entropies)
+            entropy = _added(entropy, rows, _entropies(log, mask))
     return Unrolled(answers, log_probability, entropy)
+
+
+def _entropies(log: Tensor, mask: Tensor | None) -> Tensor:
+    """[R] nats, of log-probabilities [R, O]; those of masked options are 0 and do not count."""
+    share = log.exp() if mask is None else log.exp().masked_fill(mask, 0.0)
+    return -(share * log).sum(dim=-1)
 
 
 def _added(totals: Tensor, rows: list[int], values: Tensor) -> Tensor:
