@@ -197,7 +197,10 @@ def acts(
 
     def memory(part: str) -> dict[str, Any]:
         moments = optimisers.adam.state.get(alphas[part], {})
-        return {"alpha": alphas[part].detach().tolist(), **{key: moments[key].tolist() for key in MOMENTS if key in moments}}
+        return {
+            "alpha": alphas[part].detach().tolist(),
+            **{key: moments[key].tolist() for key in MOMENTS if key in moments},
+        }
 
     def nudge(part: Any, row: Any, operation: Any, by: Any) -> Callable[[], Any]:
         alpha = checked(part)
