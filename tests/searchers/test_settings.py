@@ -330,3 +330,43 @@ def test_a_searcher_with_knobs_of_the_earlier_kind_goes_on(table):
         search.set("chance", 2)
     search.set("mask", TABLE)
     assert next(search).settings == {"chance": 0.25, "mask": TABLE}
+
+
+def test_members_of_a_population_are_killed_protected_and_added_by_hand(table):
+    search = nl.Search(CANDIDATES["evolution"](None, table.space), estimator=table, budget=60)
+    proposer = search.searcher.proposer
+    for _ in range(8):
+        next(search)
+    first, second = (member.number for member in proposer.population[:2])
+    before = proposer.population
+    given = table.space.sample(7)
+    search.act("protect", candidate=first)
+    search.act("kill", candidate=second)
+    search.act("add", architecture=list(given.choices))
+    event = next(search)
+    assert (event.origin, event.architecture) == ("added", given)
+    assert second not in [member.number for member in proposer.population]
+    for _ in range(10):
+        next(search)
+    assert proposer.population[0].number == first
+    acted = [event for event in search.events if isinstance(event, Acted)]
+    assert [event.name for event in acted] == ["protect", "kill", "add"]
+    assert acted[1].before["choices"] == list(before[1].architecture.choices)
+    back = search.fork(step=8)
+    assert back.searcher.proposer.population == before
+    again = search.fork(step=12)
+    while again.step < search.step:
+        next(again)
+    assert list(again.events) == list(search.events)
+    assert again.searcher.state_dict() == search.searcher.state_dict()
+    back.searcher.act("kill", {"candidate": second})
+    back.searcher.act("revive", {"candidate": second})
+    assert back.searcher.proposer.population == before
+    for name, told, said in (
+        ("kill", {"candidate": 1000}, "is not in the population"),
+        ("revive", {"candidate": first}, "was not killed"),
+        ("add", {"architecture": ["none"]}, "too few"),
+        ("protect", {}, "'candidate' is missing"),
+    ):
+        with pytest.raises(SpecError, match=said):
+            back.act(name, **told)
