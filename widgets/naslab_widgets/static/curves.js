@@ -237,7 +237,7 @@ function curvesView(parent, charts, metrics, tooltip) {
       const record = best < 0 ? "" : `   best ${withUnit(mean[best], chart.unit)} at ${steps[best]}`;
       return { text: `${chart.series[i][1]}  ${withUnit(raw[at], chart.unit)}${trend}${record}`, colour: colourOf(chart, i, theme) };
     });
-    const near = marks.filter(([at]) => Math.abs(at - step) * frame.width <= 5 * span).slice(-4);
+    const near = marks.filter(([at]) => Math.abs(at - step) * frame.width <= 8 * span).slice(-4);
     tooltip.show(event, [{ text: `${chart.title}  ·  step ${step}`, strong: true }, ...told, ...near.map(([at, text]) => ({ text: `┊ step ${at}: ${text}` }))]);
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
