@@ -66,6 +66,19 @@ def alike(one: Any, other: Any, *, tolerance: float) -> bool:
     return True
 
 
+def described(tree: Any) -> str:
+    """The structure of a tree in a few words, for an error."""
+    if isinstance(tree, Tensor):
+        return f"a tensor {list(tree.shape)}"
+    if isinstance(tree, Mapping):
+        inside = ", ".join(f"{name!s:.40}: {described(one)}" for name, one in list(tree.items())[:8])
+        return f"a dictionary of {inside}" if tree else "an empty dictionary"
+    if isinstance(tree, tuple | list):
+        kind = type(tree).__name__
+        return f"a {kind} of {', '.join(map(described, tree[:8]))}" if tree else f"an empty {kind}"
+    return f"{tree!r:.60}" if tree is None or isinstance(tree, int | float | str) else f"a {type(tree).__name__}"
+
+
 def packed(tree: Any) -> tuple[str, dict[str, Tensor]]:
     """A tree as JSON of its structure and copies of its tensors by number, for a snapshot.
 

@@ -28,11 +28,12 @@ from naslab import files, snapshot, spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import device_name
 from naslab.errors import NaslabError, RunError, RunPaused, SnapshotDamaged, SpecError, real, whole
-from naslab.estimators.estimator import Kept, Score, UnknownFidelity, scratch
+from naslab.estimators.estimator import Kept, Score, UnknownFidelity, WrongSetup, scratch
 from naslab.quantities import Objective
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
-from naslab.tasks.task import check_example
+from naslab.tasks.streams import Timetable
+from naslab.tasks.task import WrongTask, check_example
 from naslab.threads import number_of_threads
 from naslab.torch_state import default_torch_state
 from naslab.trainers import Recipe, fit
@@ -98,8 +99,9 @@ class Training:
         if not self.recipe.held_out:
             raise SpecError("held_out must be above 0: a search that chooses by test data has none left to test on")
         weights, _ = self._data.parts(self._seed, 1 - self.recipe.held_out)
-        weights.steps(self.recipe.batch_size, 0, self._seed, "fit")  # refuses mini-batches that are too large
+        Timetable(weights, self.recipe.batch_size, self._seed, "fit")  # refuses mini-batches that are too large
         check_example(self._data)
+        self._builder.check_task(self._data)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -244,11 +246,15 @@ def _narrow(space: Space, channels: int) -> Space:
 
 @contextmanager
 def _blameless() -> Iterator[None]:
-    """A training for which there is no place pauses the search: its network cannot help it."""
+    """A training for which there is no place pauses the search, and a task that no network can serve stops it: the
+    candidate cannot help it.
+    """
     try:
         yield
     except SnapshotDamaged:
         raise
+    except WrongTask as error:
+        raise WrongSetup(str(error)) from error
     except RunError as error:
         if isinstance(error.__cause__, OSError):
             raise RunPaused(f"{error}. No candidate is to blame, and nothing is lost: call next again") from error

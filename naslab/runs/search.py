@@ -181,6 +181,8 @@ class Search(Iterator[Event]):
     def _begin(self, searcher: Driven, store: Store, every: int, ranking: LiveRanking | None) -> None:
         self.searcher, self.ranking = searcher, ranking
         self.spec: dict[str, Any] = _spec(searcher, ranking)
+        self._measured = frozenset(searcher.metrics)
+        """Names that the metrics of a step may have."""
         self._store = store
         self._every = every
         self._events: list[Event | Record] = events_of(store.rows())
@@ -237,7 +239,17 @@ class Search(Iterator[Event]):
         """The next step's event, after those of what a hand did before it."""
         with self._wishes.fulfilled(self.searcher, self.step + 1) as done:
             event = self.searcher.advance()
+            self._check_metrics(event)
             return [*done, *self.searcher.beside(), *self._ranked(event.step), event]
+
+    def _check_metrics(self, event: Event) -> None:
+        """`SpecError` if a step measured what the searcher has not named: nobody would know its direction."""
+        if strange := sorted(set(getattr(event, "metrics", ())) - self._measured):
+            raise SpecError(
+                f"step {event.step} has the metrics {', '.join(map(repr, strange))}, which are not among those that "
+                "the searcher and its task named when the search was made; the step was not kept. Mend the task, so "
+                "that metrics() always gives the same names, and go on"
+            )
 
     def _ranked(self, step: int) -> list[Event]:
         """What the shared weights' ranking is worth after a step, where it is asked for."""

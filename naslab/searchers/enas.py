@@ -248,7 +248,9 @@ class Enas(WeightSharing):
             outputs = self.weights.network(self.task.inputs(batch), self._layers(child))
         loss = self.task.loss(outputs, batch)
         self._must_be_finite("validation loss", loss)
-        return self.task.reward_of(outputs, batch), float(loss)
+        reward = self.task.reward_of(outputs, batch)
+        self._must_be_finite(f"reward of a child ({self.task.reward})", torch.tensor(reward))
+        return reward, float(loss)
 
     def beside(self) -> list[Event]:
         """At the end of an epoch, what needs all of the data."""

@@ -24,7 +24,7 @@ from naslab.searchers.inherited import example_size, inherited_metrics
 from naslab.searchers.masked import Masked
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
 from naslab.spaces.space import Shared, Space
-from naslab.tasks.task import Task, check_task
+from naslab.tasks.task import Task, check_example, check_task
 from naslab.threads import number_of_threads, torch_threads
 
 SharedSpace = Shared
@@ -136,6 +136,7 @@ class WeightSharing(Masked, SupernetSearcher):
                 f"{self.name} needs a space with shared weights, such as nl.spaces.EnasMacro(), not {space!r:.100}"
             )
         space.check_task(check_task(task, self.name))
+        check_example(task)
         self.seed, self.threads = whole("seed", seed, 0), number_of_threads(threads)
         self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
         self.space, self.task, self.device = space, task, usable_device(device)

@@ -150,13 +150,22 @@ class Timetable:
 
     def __init__(self, stream: Stream, batch_size: int, *words: Word) -> None:
         self.stream, self.batch_size, self.words = stream, batch_size, words
-        self._ends = [stream.steps(batch_size, 0, *words)]
+        self._ends = [self._steps(0)]
         """For each pass that was asked for, the steps until its end."""
+
+    def _steps(self, epoch: int) -> int:
+        steps = self.stream.steps(self.batch_size, epoch, *self.words)
+        if steps < 1:
+            raise DataError(
+                f"a pass over the {len(self.stream)} of the {self.stream.split} data has no mini-batch of "
+                f"{self.batch_size}; take a smaller batch_size, or more data"
+            )
+        return steps
 
     def total(self, epochs: int) -> int:
         """Steps of so many passes."""
         while len(self._ends) < epochs:
-            self._ends.append(self._ends[-1] + self.stream.steps(self.batch_size, len(self._ends), *self.words))
+            self._ends.append(self._ends[-1] + self._steps(len(self._ends)))
         return self._ends[epochs - 1] if epochs else 0
 
     def locate(self, step: int) -> tuple[int, int]:

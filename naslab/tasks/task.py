@@ -6,21 +6,61 @@ what stands here can be searched for: image classification, language, detection,
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from naslab.errors import DataError, SpecError, among, unknown
+from naslab.errors import DataError, NaslabError, SpecError, among, unknown
 from naslab.quantities import Quantity
 from naslab.tasks.metrics import Metric
 from naslab.tasks.signature import Signature
 from naslab.tasks.streams import Stream
+from naslab.trees import described
 
 LOSS = "loss"
+MISTAKES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What comes of outputs that are not as a task expects them."""
+
+
+class WrongTask(SpecError):
+    """A task and a network do not go together, or the task contradicts itself: no step can be made with them."""
+
+
+def _judging(judge: Callable[..., Any], what: str, *, scalar: bool) -> Callable[..., Any]:
+    """A method from outputs and a batch that says what it was given where it cannot make anything of it."""
+
+    @functools.wraps(judge)
+    def judged(self: Task, outputs: Any, batch: Any, **options: Any) -> Any:
+        try:
+            found = judge(self, outputs, batch, **options)
+        except (NaslabError, torch.OutOfMemoryError):
+            raise
+        except MISTAKES as error:
+            raise _not_judged(self, what, outputs, error) from error
+        if scalar and not (isinstance(found, Tensor) and found.ndim == 0):
+            raise WrongTask(
+                f"{what} of the task {self.name!r} is to be a tensor without axes, the mean over what `size` counts; "
+                f"it is {described(found)}"
+            )
+        return found
+
+    return judged
+
+
+def _not_judged(task: Task, what: str, outputs: Any, error: Exception) -> WrongTask:
+    heads = task.signature.heads
+    wanted = f"a dictionary with {', '.join(heads)}" if len(heads) > 1 else "the numbers of its only head"
+    return WrongTask(
+        f"{what} of the task {task.name!r} cannot be computed of what the network gives, {described(outputs)}: "
+        f"{type(error).__name__}: {error!s:.300}. By the task's signature a network of a space gives {wanted}; mend "
+        "the task, or give it a network that it understands"
+    )
 
 
 class Task(ABC):
@@ -37,6 +77,12 @@ class Task(ABC):
     """Random changes to training batches, with a `draw` and an `apply` of its own; None where there are none."""
     notes: tuple[str, ...] = ()
     """What should be said wherever a result is shown, or was found when the data was read."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        for name, scalar in (("loss", True), ("regularisation", False)):
+            if inspect.isfunction(judge := vars(cls).get(name)):
+                setattr(cls, name, _judging(judge, f"the {name}", scalar=scalar))
+        super().__init_subclass__(**kwargs)
 
     # --- what a task must say ----------------------------------------------------------------------
 
@@ -218,13 +264,22 @@ class Task(ABC):
         found = {} if loss is None else {LOSS: loss}
         for name, metric in self.metrics().items():
             if metric.every == "batch" and name not in found:
-                found[name] = metric.of(outputs, batch)
+                found[name] = self._number(name, metric, outputs, batch)
         return found
+
+    def _number(self, name: str, metric: Metric, outputs: Any, batch: Any) -> float:
+        """A metric of one mini-batch."""
+        try:
+            return float(metric.of(outputs, batch))
+        except (NaslabError, torch.OutOfMemoryError):
+            raise
+        except MISTAKES as error:
+            raise _not_judged(self, f"the metric {name!r}", outputs, error) from error
 
     def reward_of(self, outputs: Any, batch: Any) -> float:
         """What a controller is paid for a mini-batch; more is better."""
         sign, name = (-1.0, self.reward[1:]) if self.reward.startswith("-") else (1.0, self.reward)
-        return sign * self.metrics()[name].of(outputs, batch)
+        return sign * self._number(name, self.metrics()[name], outputs, batch)
 
     def fitness_of(self, value: float) -> float:
         """The objective's value as a fitness: more is better."""
@@ -251,9 +306,20 @@ def check_task(task: Any, who: str) -> Task:
                 f"the metric {name!r} of the task {task.name!r} is no naslab.tasks.metrics.Metric, which has a "
                 f"direction; it is {metric!r:.100}"
             )
-    for what, name in (("objective", task.objective), ("reward", task.reward.removeprefix("-"))):
-        if not among(name, metrics):
-            raise SpecError(f"the {what} of the task {task.name!r}: {unknown('metric', name, metrics)}")
+        if not hasattr(metric, "quantity"):
+            raise SpecError(
+                f"the metric {name!r} of the task {task.name!r} has no direction; have {type(metric).__name__}."
+                "__init__ call super().__init__(direction='max'), or 'min'"
+            )
+    if task.quantities != task.quantities or list(task.metrics()) != list(metrics):
+        raise SpecError(
+            f"the metrics of the task {task.name!r} change from one call of metrics() to the next; the names, "
+            "directions and units of a task are always the same"
+        )
+    if not among(task.objective, metrics):
+        raise SpecError(f"the objective of the task {task.name!r}: {unknown('metric', task.objective, metrics)}")
+    if not among(name := task.reward.removeprefix("-"), metrics):
+        raise SpecError(f"the reward of the task {task.name!r}: {unknown('metric', name, metrics)}")
     if metrics[task.reward.removeprefix("-")].every != "batch":
         raise SpecError(
             f"the reward of the task {task.name!r} is {task.reward!r}, which makes no sense of one mini-batch; take "

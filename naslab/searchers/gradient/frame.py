@@ -38,7 +38,7 @@ from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparamet
 from naslab.searchers.settings import Act, Setting
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Space, SupernetSpace
-from naslab.tasks.task import Task, check_task
+from naslab.tasks.task import Task, check_example, check_task
 from naslab.threads import torch_threads
 
 SETTLED = {
@@ -104,6 +104,7 @@ class Frame(SupernetSearcher):
         if not isinstance(space, SupernetSpace):
             raise SpecError(f"{self.name} needs a space with a supernet; {space.name!r} has none")
         space.check_task(check_task(task, self.name))
+        check_example(task)
         self.seed = whole("seed", seed, 0)
         self.space, self.task = space, task
         self.device = usable_device(device)

@@ -6,6 +6,7 @@ A step is one mini-batch for one path in the first phase, one child in the secon
 from __future__ import annotations
 
 import json
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ import torch
 from torch import nn
 
 from naslab.architecture import Architecture
+from naslab.errors import Diverged
 from naslab.events import ChildTrained, Evaluated, Event
 from naslab.networks.batch_norm import enough_to_normalise
 from naslab.networks.cost import Cost, cost
@@ -110,6 +112,12 @@ class OneShot(WeightSharing):
             given.recalibration_images,
         )[self.task.objective]
         fitness = self.task.fitness_of(value)
+        if math.isnan(fitness):  # in no order with the other children; an infinite one is the worst
+            raise Diverged(
+                f"step {self._step + 1}: the {self.task.objective} of {architecture} is not a number, so that it can "
+                "be in no order with other children; the step was not kept. Mend the metric, or go back with "
+                "search.rewind(step) and lower w_lr with search.set('w_lr', value)"
+            )
         self._step += 1
         evolution.hear(self._step, fitness)
         best = evolution.best
