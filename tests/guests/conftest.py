@@ -1,6 +1,5 @@
-"""Guests that the library does not know (`tasks.py`), and the smallest space that they all can be taken through."""
+"""Guests that the library does not know (`guest_tasks.py`), and the smallest space that they can be taken through."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -8,17 +7,14 @@ import pytest
 
 import naslab as nl
 
-_NAME = "naslab_tests_guests"
-if _NAME not in sys.modules:  # under one name, so that processes find the classes again
-    _spec = importlib.util.spec_from_file_location(_NAME, Path(__file__).with_name("tasks.py"))
-    sys.modules[_NAME] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules[_NAME])
+sys.path.append(str(Path(__file__).parent))  # so that other processes find them, too
+import guest_tasks
 
 
 @pytest.fixture(scope="session")
 def guests():
     """The module of the guests."""
-    return sys.modules[_NAME]
+    return guest_tasks
 
 
 @pytest.fixture(scope="session", params=["two heads", "a median"])

@@ -11,6 +11,7 @@ from torch import nn
 import naslab as nl
 from naslab import snapshot
 from naslab.events import Measured, Ranked
+from naslab.networks import heads
 from naslab.randomness import seeded
 from naslab_widgets import Compare, Lab
 from naslab_widgets.rows import RowFormat
@@ -304,20 +305,11 @@ def test_a_training_goes_on_from_its_checkpoint_bit_for_bit(guest, space, tmp_pa
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(guest):
-    class Plain(nn.Module):
-        """No batch norm, whose statistics each process has of its own."""
-
-        def __init__(self):
-            super().__init__()
-            self.heads = nl.networks.heads.head_for(64, nl.networks.heads.outputs_of(guest.signature))
-
-        def forward(self, x):
-            return self.heads(x.flatten(1))
-
+    outputs = heads.outputs_of(guest.signature)
     reports = []
     for processes in (1, 2):
         with seeded(0):
-            plain = Plain()
+            plain = nn.Sequential(nn.Flatten(), heads.head_for(64, outputs))
         reports.append(nl.trainers.fit(plain, guest, epochs=2, batch_size=16, held_out=0.25, processes=processes))
     for one, two in zip(*(report.history for report in reports), strict=True):
         assert one.metrics.keys() == two.metrics.keys()

@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +10,8 @@ import naslab as nl
 from naslab.architecture import Choice
 from naslab.searchers import gradient
 
-_NAME = "naslab_tests_guests"
-if _NAME not in sys.modules:  # as in tests/guests: runs know these classes by their names
-    _spec = importlib.util.spec_from_file_location(_NAME, Path(__file__).parents[1] / "guests" / "tasks.py")
-    sys.modules[_NAME] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules[_NAME])
-_guests = sys.modules[_NAME]
+sys.path.append(str(Path(__file__).parents[1] / "guests"))
+import guest_tasks
 
 CELL = dict(nodes=2, operations=("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3"), channels=4, cells=3)
 SMALL = dict(batch_size=16, epochs=2)
@@ -266,8 +261,8 @@ def make(request, digits, benchmark):
         "darts second order": lambda: _darts(cell, digits, order=2),
         "darts exact": lambda: _darts(cell, digits, order=2, hessian_product="exact"),
         "darts on nasbench201": lambda: _darts(tiny, digits),
-        "darts, two heads": lambda: _darts(cell, _guests.DigitAndInk(), order=2),
-        "gdas, a median": lambda: _gradient("gdas", cell, _guests.MedianInk(), *COLD, turn=("temperature", 3.0)),
+        "darts, two heads": lambda: _darts(cell, guest_tasks.DigitAndInk(), order=2),
+        "gdas, a median": lambda: _gradient("gdas", cell, guest_tasks.MedianInk(), *COLD, turn=("temperature", 3.0)),
         "milenas": lambda: _gradient(
             "milenas", tiny, digits, {"valid_weight": 0.0}, {"patience": -1}, {"order": 3}, train_portion=0.05, epochs=8
         ),
@@ -299,8 +294,8 @@ def make(request, digits, benchmark):
         "spos": lambda: _one_shot(
             nl.searchers.SPOS, nl.spaces.MobileChain(channels=4, stages=2, layers=2, stem_stride=1), digits
         ),
-        "spos, two heads": lambda: _one_shot(nl.searchers.SPOS, tiny, _guests.DigitAndInk(512)),
-        "spos, a median": lambda: _one_shot(nl.searchers.SPOS, tiny, _guests.MedianInk(512)),
+        "spos, two heads": lambda: _one_shot(nl.searchers.SPOS, tiny, guest_tasks.DigitAndInk(1024)),
+        "spos, a median": lambda: _one_shot(nl.searchers.SPOS, tiny, guest_tasks.MedianInk(1024)),
         "fairnas": lambda: _one_shot(nl.searchers.FairNAS, tiny, digits, turn=("mutation_rate", 0.5)),
         "en2as": lambda: _one_shot(
             nl.searchers.EN2AS,
