@@ -159,6 +159,7 @@ def test_evolution_with_real_training_is_told_by_the_objective_s_own_value(guest
     assert [event.values for event in search.front] == [{name: wanted}]
 
 
+@pytest.mark.slow
 def test_a_lower_fidelity_trains_on_where_it_stopped(guest, space):
     halving = nl.searchers.SuccessiveHalving(space, candidates=3, eta=3, epochs=(1, 2), seed=0)
     events = list(nl.Search(halving, estimator=training(space, guest, epochs=2), budget=4))
@@ -191,6 +192,7 @@ def tables(space, guests, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_the_ranking_of_a_supernet_is_held_against_what_training_says(guest, space, tables):
     table = tables[guest.name]
     ranking = nl.LiveRanking(table, range(16), every=2, images=32, top=3, resamples=20)
@@ -214,6 +216,7 @@ def test_the_ranking_of_a_supernet_is_held_against_what_training_says(guest, spa
     assert last.best_regret == pytest.approx(sign * (best - truth[table.index(last.best)]))
 
 
+@pytest.mark.slow
 def test_a_race_and_its_card_show_the_objective_in_its_direction(guest, space, tables, tmp_path):
     table = tables[guest.name]
     name, direction, _ = own(guest)
