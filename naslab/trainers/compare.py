@@ -106,6 +106,8 @@ class Comparison(Record):
     """What the scores are."""
     split: str = "test"
     """The part of the data that they were measured on; "valid" where there is no other."""
+    notes: tuple[str, ...] = ()
+    """What the task says that should stand beside its results."""
 
     @property
     def what(self) -> str:
@@ -174,7 +176,7 @@ class Comparison(Record):
             test="welch",
             alone=alone,
             warnings=self._sizes(),
-            notes=["budget: one recipe for every training"]
+            notes=[*self.notes, "budget: one recipe for every training"]
             + ([f"{each}: one architecture, so that a sample is a seed of its training"] if alone else []),
         )
 
@@ -300,7 +302,7 @@ def _trained(
                 trained[key] = (report.test if split == "test" else report.valid, report.parameters)
             value, parameters = trained[key]
             scores.append(Score(group=group, architecture=architecture, seed=seed, value=value, parameters=parameters))
-            yield Comparison(tuple(scores), objective, split)
+            yield Comparison(tuple(scores), objective, split, tuple(task.notes))
 
 
 def _judged_on(task: Task, recipe: Recipe) -> str:

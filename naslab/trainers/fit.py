@@ -133,6 +133,7 @@ def fit(
         seed=seed,
         objective=task.objective,
         quantities=FrozenDict(task.quantities),
+        notes=tuple(task.notes),
         seconds=time.perf_counter() - start,
     )
 

@@ -104,6 +104,8 @@ class Report(Record):
     """Name of the task's metric that the best epoch is chosen by."""
     quantities: Mapping[str, Quantity] = field(default_factory=lambda: OF_IMAGES)
     """Name of each of the task's metrics -> its direction and unit."""
+    notes: tuple[str, ...] = ()
+    """What the task says that should stand beside its results, such as a text that perplexities do not compare for."""
     seconds: float = field(default=0.0, compare=False)
     """Time that this call took; what a checkpoint had spared is not in it."""
 
@@ -189,7 +191,7 @@ class Report(Record):
                 for title, name, metric in columns
             ]
             lines.append("  ".join([f"{row.epoch:5d}", f"{row.learning_rate:13.3g}", *cells]))
-        return "\n".join([*lines, repr(self)])
+        return "\n".join([*lines, repr(self), *(f"note: {note}" for note in self.notes)])
 
     def _in(self, metric: str) -> str:
         unit = self.quantities[metric].unit

@@ -456,3 +456,12 @@ def test_a_part_of_a_text_is_found_again():
     assert again.splits == task.splits
     with pytest.raises(DataError, match=r"train must be a whole number from 1 to 1,003,854"):
         LanguageModel.bundled("shakespeare").subset(train=2_000_000)
+
+
+def test_a_perplexity_that_does_not_compare_says_so_wherever_it_is_shown():
+    task = LanguageModel.bundled("wikitext2", unit="words", vocabulary=50).subset(300, 100, 100)
+    space = nl.spaces.RecurrentCell(nodes=1, hidden=2, dropouts=(0,) * 5)
+    *_, last = nl.trainers.comparing({"random": [space.sample(0)]}, space, task, seeds=[0], epochs=1, batch_size=4)
+    report = nl.trainers.fit(space.build(space.sample(0), task), task, epochs=1, batch_size=4)
+    for shown in (repr(task), str(report), repr(last), last.card._repr_html_()):
+        assert "perplexities do not compare with published ones, which train on 2,088,628 words" in shown
