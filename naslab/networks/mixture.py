@@ -10,11 +10,13 @@ together. `Tricks` names what it does to be fast, and turns each of it off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
+from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,14 +32,28 @@ SKIP = "skip_connect"
 
 @dataclass(frozen=True)
 class Mixture:
-    """The weights of the operations on some edges."""
+    """The weights of the operations on some edges, and which operations are computed.
+
+    Who mixes knows what is to be computed and says it here, so that a supernet looks at no number: on the meta device
+    there are none, and on a GPU it would have to wait for them.
+    """
 
     weights: Tensor
     """[E, O]."""
-    used: list[list[bool]]
-    """False where an operation is not to be computed: its weight is exactly 0, and needs no gradient."""
+    used: Sequence[Sequence[bool]]
+    """[E][O]: False where an operation is not to be computed: its weight is exactly 0, and needs no gradient."""
     masks: SkipMasks | None = None
-    """What is dropped behind skip connections."""
+    """What is dropped behind skip connections; a supernet that cannot drop there refuses it."""
+
+    @classmethod
+    def of_all(cls, weights: Tensor) -> Mixture:
+        """The weights [E, O], with every operation computed."""
+        return cls(weights, [[True] * weights.shape[1]] * len(weights))
+
+    @classmethod
+    def one_hot(cls, kept: np.ndarray, device: torch.device | str = "cpu") -> Mixture:
+        """Of one architecture: the operations at which `kept` [E, O] is not 0, and no other, are computed."""
+        return cls(torch.from_numpy(kept).to(device), (kept != 0).tolist())
 
     def by_source(self, rows: Sequence[Sequence[int]]) -> list[Mixture]:
         """The same weights, taken apart: one mixture for each list of rows."""
@@ -58,19 +74,55 @@ def mixture(weights: Mapping[str, Tensor | Mixture], part: str, edges: int, oper
 
 
 def as_mixture(weights: Tensor | Mixture) -> Mixture:
-    """The weights [E, O] of a part with what is to be computed: all that has a weight, or needs a gradient."""
+    """The weights [E, O] of a part with what is to be computed: as a `Mixture` says, and of bare weights all that is
+    not exactly 0, or needs a gradient."""
     if isinstance(weights, Mixture):
         return weights
-    used = torch.ones_like(weights, dtype=torch.bool) if weights.requires_grad else weights != 0
-    return Mixture(weights, used.tolist())
+    if weights.requires_grad or weights.is_meta:
+        return Mixture.of_all(weights)
+    return Mixture(weights, (weights != 0).tolist())
+
+
+@runtime_checkable
+class Operations(Protocol):
+    """A module with all candidate operations on some edges of a part, which computes what a `Mixture` says.
+
+    What is done to the operations of a supernet from outside is asked of these: dropout behind skip connections, what
+    each operation costs, weights edge by edge. A supernet of one's own that is made of them can have all of it; one
+    that is not is told so by name.
+    """
+
+    rows: Sequence[int]
+    """Of the weights of the part, one for each of the D edges."""
+    columns: Mapping[str, int]
+    """Operation -> column of the weights."""
+
+    def drops_skips(self, *, identity_only: bool) -> bool:
+        """Whether there are skip connections here that it drops behind if the mixture has masks; only those that are
+        the identity count if so wished."""
+        ...
+
+    def tensors(self) -> Iterator[tuple[str, int, str, bool]]:
+        """For each tensor of its state: its name; the column of the operation that it belongs to; its name in that
+        operation alone; and whether it is D tensors, one an edge, along the first dimension, or one for all edges."""
+        ...
+
+
+def operations_of(supernet: nn.Module) -> dict[str, Operations]:
+    """Name of the module -> the operations that a supernet is made of, without those that are inside others."""
+    found: dict[str, Operations] = {}
+    outer: str | None = None
+    for name, module in supernet.named_modules():
+        inside = outer is not None and (outer == "" or name.startswith(f"{outer}."))
+        if not inside and isinstance(module, Operations):
+            found[name], outer = module, name
+    return found
 
 
 def takes_mixtures(supernet: nn.Module) -> bool:
-    """Whether a supernet takes a `Mixture` for the weights of a part: if it is made of `Leaving`, as one of the user's
-    own may be, or has the attribute `takes_mixtures`; else it takes weights [E, O] alone."""
-    return bool(getattr(supernet, "takes_mixtures", False)) or any(
-        isinstance(module, Leaving) for module in supernet.modules()
-    )
+    """Whether a supernet takes a `Mixture` for the weights of a part: if it is made of `Operations`, as one of the
+    user's own may be, or has the attribute `takes_mixtures`; else it takes weights [E, O] alone."""
+    return bool(getattr(supernet, "takes_mixtures", False)) or bool(operations_of(supernet))
 
 
 def total(terms: Sequence[Tensor]) -> Tensor:
@@ -166,6 +218,14 @@ class Leaving(nn.Module):
                         output = self._one_for_all(name, x, tricks, drop)
                     add([edge], [mixture.weights[edge, self.columns[name]] * output])
         return terms
+
+    def drops_skips(self, *, identity_only: bool) -> bool:
+        return SKIP in (self.shared if identity_only else self.columns)
+
+    def tensors(self) -> Iterator[tuple[str, int, str, bool]]:
+        for name in self.state_dict():
+            kind, operation, own = name.split(".", 2)
+            yield name, self.columns[operation], own, kind == "stacked"
 
     def _groups(self, mixture: Mixture, tricks: Tricks) -> dict[tuple[int, ...], list[str]]:
         """Edges -> the operations with parameters that are computed together on them."""

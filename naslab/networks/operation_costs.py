@@ -2,8 +2,8 @@
 
 Nothing is computed: each operation runs on all edges and without any other, on the meta device, and its convolutions
 and its matrix products with a parameter are counted, as torch counts them. (Other products are those that blend the
-operations.) The edges that leave one state are alike, so that each has an equal part. A supernet of other layers says
-by itself what an operation costs (`operation_costs`).
+operations.) The edges that leave one state are alike, so that each has an equal part. A supernet that is not made of
+`mixture.Operations` says by itself what an operation costs (a method `operation_costs`), or is refused.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from torch.utils.hooks import RemovableHandle
 
+from naslab.errors import SpecError
 from naslab.networks.cost import one_input
-from naslab.networks.mixture import Leaving, Mixture
+from naslab.networks.mixture import Mixture, operations_of
 from naslab.tasks.task import Task
 from naslab.torch_state import default_torch_state
 
@@ -31,18 +32,18 @@ PRODUCTS: dict[Any, tuple[int, int]] = {_aten.mm: (0, 1), _aten.addmm: (1, 2), _
 class _Layers(TorchDispatchMode):
     """Counts the parameters and multiply-adds of the convolutions and linear layers inside each of some modules."""
 
-    def __init__(self, modules: Sequence[Leaving]) -> None:
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.inside: dict[Leaving, dict[str, int]] = {
+        self.inside: dict[nn.Module, dict[str, int]] = {
             module: {"parameters": 0, "multiply_adds": 0} for module in modules
         }
         self._weights = {weight.untyped_storage()._cdata for module in modules for weight in module.parameters()}
-        self._running: Leaving | None = None
+        self._running: nn.Module | None = None
         self._hooks: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
         def enters(module: nn.Module, inputs: Any) -> None:
-            self._running = module  # type: ignore[assignment]
+            self._running = module
 
         def leaves(module: nn.Module, inputs: Any, output: Any) -> None:
             self._running = None
@@ -81,7 +82,12 @@ def _costs(
         return supernet.operation_costs(figure)  # type: ignore[operator]
     shadow = copy.deepcopy(supernet).to("meta").eval()
     one = one_input(data)
-    leaving = [module for module in shadow.modules() if isinstance(module, Leaving)]
+    rows_of = {shadow.get_submodule(path): list(found.rows) for path, found in operations_of(shadow).items()}
+    if not rows_of:
+        raise SpecError(
+            f"of the supernet, a {type(supernet).__name__}, it is not known what an operation costs: it has no method "
+            "operation_costs, and is not made of naslab.networks.mixture.Operations"
+        )
     weights = {part: torch.empty(shape, device="meta") for part, shape in shapes.items()}
     found = {part: torch.zeros(shape) for part, shape in shapes.items()}
     for part, (_, columns) in shapes.items():
@@ -90,10 +96,10 @@ def _costs(
                 other: [[other == part and this == column for this in range(columns)] for _ in range(rows)]
                 for other, (rows, _) in shapes.items()
             }
-            with _Layers(leaving) as counted, torch.no_grad():
+            with _Layers(list(rows_of)) as counted, torch.no_grad():
                 shadow(one, {other: Mixture(weights[other], used[other]) for other in shapes})
             for module, counts in counted.inside.items():
-                found[part][module.rows, column] += counts[figure] / len(module.rows)
+                found[part][rows_of[module], column] += counts[figure] / len(rows_of[module])
     return found
 
 

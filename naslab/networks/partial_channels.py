@@ -11,7 +11,7 @@ channels that go past weigh what all operations on the edge weigh together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class PartialLeaving(nn.Module):
         self.one_in = one_in
         self.part = Leaving(operations, rows, channels // one_in, stride, without_parameters)
         self.past = nn.MaxPool2d(2, 2, ceil_mode=True) if stride == 2 else nn.Identity()
-        self.rows = self.part.rows
+        self.rows, self.columns = self.part.rows, self.part.columns
 
     def forward(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> list[list[Tensor]]:
         """x: [B, C, H, W]; for each edge no or one term [B, C, ceil(H / stride), ceil(W / stride)]: its output."""
@@ -62,6 +62,12 @@ class PartialLeaving(nn.Module):
             else:
                 found.append([])
         return found
+
+    def drops_skips(self, *, identity_only: bool) -> bool:
+        return self.part.drops_skips(identity_only=identity_only)
+
+    def tensors(self) -> Iterator[tuple[str, int, str, bool]]:
+        return ((f"part.{name}", column, own, divided) for name, column, own, divided in self.part.tensors())
 
 
 def leaving(

@@ -1,6 +1,6 @@
 """Weights of a supernet edge by edge, the form in which the published supernets keep them, and back.
 
-A supernet here keeps the weights of all edges that leave one state together (`mixture.Leaving`). Edge by edge,
+A supernet here keeps the weights of all edges that leave one state together (`mixture.Operations`). Edge by edge,
 operation `column` on edge `row` of a cell owns `<cell>.edges.<row>.operations.<column>.<name>`, with the names that
 the operation has by itself (`naslab.operations.images`); all other names are the same in both forms.
 """
@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from naslab.networks.mixture import Leaving
+from naslab.errors import SpecError
+from naslab.networks.mixture import operations_of
 
 COUNTER = "num_batches_tracked"
 """A number an edge; alone, an edge has it without a dimension."""
@@ -45,11 +46,13 @@ def from_per_edge(supernet: nn.Module, per_edge: Mapping[str, Tensor]) -> None:
 
 def _names(supernet: nn.Module) -> Iterator[tuple[str, list[str], bool]]:
     """(name of a tensor of several edges, its names edge by edge, whether each edge has a part of its own)."""
-    for path, leaving in supernet.named_modules():
-        if not isinstance(leaving, Leaving):
-            continue
+    if not (found := operations_of(supernet)):
+        raise SpecError(
+            f"a {type(supernet).__name__} has no weights edge by edge: it is not made of "
+            "naslab.networks.mixture.Operations"
+        )
+    for path, operations in found.items():
         cell = path.split(".leaving.")[0]
-        for name in leaving.state_dict():
-            kind, operation, own_name = name.split(".", 2)
-            edges = [f"{cell}.edges.{r}.operations.{leaving.columns[operation]}.{own_name}" for r in leaving.rows]
-            yield f"{path}.{name}", edges, kind == "stacked"
+        for name, column, own_name, divided in operations.tensors():
+            edges = [f"{cell}.edges.{row}.operations.{column}.{own_name}" for row in operations.rows]
+            yield f"{path}.{name}", edges, divided

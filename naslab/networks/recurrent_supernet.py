@@ -71,6 +71,8 @@ class RecurrentSupernet(RecurrentCellModel):
                 "take batch_size=8 or more"
             )
         mixed = mixture(weights, PART, *self.shape)
+        if mixed.masks is not None:
+            raise SpecError("a recurrent supernet has no skip connections to drop behind; leave SkipDropout out")
         columns = [self.operations.index(name) if name in self.operations else None for name in ACTIVATIONS]
         wiring, rows = self._wiring(mixed.used, columns)
         matrix = mixed.weights if len(rows) == self.shape[0] else mixed.weights[rows]
@@ -92,7 +94,7 @@ class RecurrentSupernet(RecurrentCellModel):
             costs[:, self.operations.index("none")] = 0
         return {PART: costs}
 
-    def _wiring(self, used: list[list[bool]], columns: list[int | None]) -> tuple[Wiring, list[int]]:
+    def _wiring(self, used: Sequence[Sequence[bool]], columns: list[int | None]) -> tuple[Wiring, list[int]]:
         """What is read, and the rows of the weights that this takes."""
         sources, functions, rows = [], [], []
         for node in range(1, len(self.nodes) + 1):

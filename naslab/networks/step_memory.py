@@ -149,11 +149,14 @@ def gradients_at_the_start(
         part: torch.full((rows, operations), 1 / operations, device=device, requires_grad=search)
         for part, rows in edges.items()
     }
-    mixtures: Mapping[str, Tensor | Mixture] = alphas
-    if takes_mixtures(network):  # told, so that no number has to be looked at: on the meta device there are none
-        mixtures = {part: Mixture(alpha, [[True] * operations] * len(alpha)) for part, alpha in alphas.items()}
+    mixtures = _of_all(network, alphas)
     wanted = list(alphas.values()) if search else [w for w in network.parameters() if w.requires_grad]
     torch.autograd.grad(loss(network(inputs, mixtures)), wanted, allow_unused=True)
+
+
+def _of_all(network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor | Mixture]:
+    """The weights, with every operation computed, in a form that the supernet takes."""
+    return {part: Mixture.of_all(w) for part, w in weights.items()} if takes_mixtures(network) else weights
 
 
 @default_torch_state()
@@ -257,7 +260,7 @@ def _kept_for_backward(network: nn.Module, edges: Mapping[str, int], operations:
     weights = {part: torch.full((rows, operations), 1 / operations, device=device) for part, rows in edges.items()}
     hooks = torch.autograd.graph.saved_tensors_hooks(seen, lambda tensor: tensor)
     with suppress(_Enough, torch.OutOfMemoryError), KeptBuffers(network), hooks:
-        network(inputs, weights)
+        network(inputs, _of_all(network, weights))
         return total
     return max(total, most)
 

@@ -210,8 +210,8 @@ class Composed(Frame):
         return {part: one.with_edges(self._edge_shares(part)) for part, one in drawn.items()} if self.edges else drawn
 
     def _forward(self, inputs: Any, drawn: Mapping[str, Drawn], half: str, rates: Mapping[str, float]) -> Any:
-        weights = {part: one.mixture() if self._takes_mixtures else one.weights for part, one in drawn.items()}
-        if isinstance(dropout := self._cures.get(SkipDropout), SkipDropout):
+        weights = self._mixed(drawn)
+        if isinstance(dropout := self._cures.get(SkipDropout), SkipDropout):  # which asked whether the supernet drops
             masks = dropout.masks(rates, (self.seed, "skip", half, self._step))
             weights = {part: replace(as_mixture(given), masks=masks) for part, given in weights.items()}
         with self._dice.cast(half, self._step):
@@ -266,14 +266,13 @@ class Composed(Frame):
 
     def _of_the_mean(self, inputs: Any) -> Any:
         """Outputs of the mean mixture."""
-        return self.network(inputs, self._mean())
+        return self.network(inputs, self._mixed({part: Drawn(mean) for part, mean in self._mean().items()}))
 
     def _discretisation_gap(self, seen: Seen, valid: Taken) -> float:
         """Validation loss of the cell that would be derived, less that of the mixture: at the same weights, for the
         same inputs (what is carried into the step among them), and with the same dropout.
         """
-        kept = self.space.one_hot(self._derived())  # type: ignore[attr-defined]
-        one_hot = {part: torch.from_numpy(matrix).to(self.device) for part, matrix in kept.items()}
+        one_hot = self._one_hot(self._derived())
         with torch.no_grad(), self._dice.cast("architecture", self._step):
             loss = self.task.loss(self.network(valid.inputs, one_hot), valid.batch)
             return float(loss - self.task.loss(seen.outputs, valid.batch))

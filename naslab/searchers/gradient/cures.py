@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.fields import settle
-from naslab.networks.mixture import SKIP, Leaving, takes_mixtures
+from naslab.networks.mixture import operations_of
 from naslab.networks.operation_costs import COSTS
 from naslab.networks.skip_dropout import SkipMasks
 from naslab.searchers.gradient.schedule import Schedule, at_least_zero, positive, share
@@ -79,15 +79,13 @@ class Resource(Penalty):
 
     def costs(self, network: nn.Module, task: Task, shapes: Mapping[str, tuple[int, int]]) -> Weights:
         """Part -> [E, O], so that the dearest operations sum to one."""
-        if self.what != "table" and not takes_mixtures(network):
-            raise SpecError(
-                f"what={self.what!r}: of the supernet, a {type(network).__name__}, it is not known what an operation "
-                "costs, as it is not made of naslab.networks.mixture.Leaving; give what='table' and a table of costs"
-            )
         if self.what == "table":
             found = {part: torch.as_tensor(rows, dtype=torch.float32) for part, rows in (self.table or {}).items()}
         else:
-            found = COSTS[self.what](network, task, shapes)
+            try:
+                found = COSTS[self.what](network, task, shapes)
+            except SpecError as error:
+                raise SpecError(f"what={self.what!r}: {error}; or give what='table' and a table of costs") from None
         if {part: tuple(matrix.shape) for part, matrix in found.items()} != dict(shapes):
             raise SpecError(f"the table of costs must hold {dict(shapes)}")
         if not all(bool((torch.isfinite(matrix) & (matrix >= 0)).all()) for matrix in found.values()):
@@ -235,12 +233,12 @@ class SkipDropout(Cure):
 
     def check(self, network: nn.Module, searcher: str) -> None:
         """`SpecError` for a supernet that has no skip connection to drop behind, or none that can be found."""
-        found = [module for module in network.modules() if isinstance(module, Leaving)]
-        if not any(SKIP in (leaving.shared if self.identity_only else leaving.columns) for leaving in found):
+        found = operations_of(network).values()
+        if not any(operations.drops_skips(identity_only=self.identity_only) for operations in found):
             why = (
                 "its operations hold no 'skip_connect'"
                 if found
-                else "it is not made of naslab.networks.mixture.Leaving"
+                else "it is not made of naslab.networks.mixture.Operations"
             )
             raise SpecError(
                 f"{searcher}: SkipDropout drops behind skip connections, and in the supernet, a "

@@ -18,7 +18,7 @@ from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
 from naslab.errors import DataError, Diverged, SpecError, whole
 from naslab.networks.batch_norm import KeptBuffers, enough_to_normalise
-from naslab.networks.mixture import SKIP, takes_mixtures
+from naslab.networks.mixture import SKIP, Mixture, takes_mixtures
 from naslab.networks.step_memory import gradients_at_the_start, must_fit
 from naslab.quantities import Quantity
 from naslab.randomness import seeded, torch_generator
@@ -29,6 +29,7 @@ from naslab.searchers.gradient.level import Single
 from naslab.searchers.gradient.mixing import JointSoftmax, Simplexes, entering
 from naslab.searchers.gradient.optimisers import Optimisers
 from naslab.searchers.gradient.parts import Parts, to_json
+from naslab.searchers.gradient.sampling import Drawn
 from naslab.searchers.gradient.schedule import Schedule
 from naslab.searchers.gradient.steering import Masks, acts
 from naslab.searchers.gradient.training import Training
@@ -353,8 +354,7 @@ class Frame(SupernetSearcher):
         metrics: Sequence[str] | None = None,
     ) -> dict[str, float]:
         """Of the child inside the mixture: its operations weigh 1, and the others, which weigh 0, are not computed."""
-        kept = self.space.one_hot(self.space.check(child))  # type: ignore[attr-defined]
-        one_hot = {part: torch.from_numpy(matrix).to(self.device) for part, matrix in kept.items()}
+        one_hot = self._one_hot(self.space.check(child))
         with self.alone, torch_threads(self.threads):
             return inherited_metrics(
                 self.network,
@@ -368,6 +368,17 @@ class Frame(SupernetSearcher):
                 device=self.device,
                 names=metrics,
             )
+
+    def _mixed(self, weights: Mapping[str, Drawn]) -> dict[str, Tensor | Mixture]:
+        """Part -> the weights of its operations, as the supernet takes them."""
+        return {part: one.mixture() if self._takes_mixtures else one.weights for part, one in weights.items()}
+
+    def _one_hot(self, child: Architecture) -> dict[str, Tensor | Mixture]:
+        """Part -> 1 for each operation that the child keeps, as the supernet takes them."""
+        kept = self.space.one_hot(child)  # type: ignore[attr-defined]
+        if self._takes_mixtures:
+            return {part: Mixture.one_hot(matrix, self.device) for part, matrix in kept.items()}
+        return {part: torch.from_numpy(matrix).to(self.device) for part, matrix in kept.items()}
 
     @property
     def _counted(self) -> tuple[str, ...]:

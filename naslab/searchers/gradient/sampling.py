@@ -29,7 +29,7 @@ from torch import Tensor
 
 from naslab.errors import SpecError
 from naslab.fields import settle
-from naslab.networks.mixture import Mixture
+from naslab.networks.mixture import Mixture, as_mixture
 from naslab.randomness import seeded
 from naslab.searchers.gradient.mixing import Simplexes, softmax
 from naslab.searchers.gradient.schedule import Schedule, positive, share
@@ -49,9 +49,9 @@ class Drawn:
     log_probability: Tensor | None = None
     """Of the draw, where the gradient goes by way of it."""
 
-    def mixture(self) -> Tensor | Mixture:
-        """As a supernet takes it."""
-        return self.weights if self.used is None else Mixture(self.weights, self.used.tolist())
+    def mixture(self) -> Mixture:
+        """The same for a supernet that takes a `Mixture`."""
+        return as_mixture(self.weights) if self.used is None else Mixture(self.weights, self.used.tolist())
 
     def only(self, allowed: Tensor) -> Drawn:
         """With no weight for what is not allowed [E, O], which is not computed either."""
