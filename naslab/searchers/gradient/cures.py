@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -157,19 +158,19 @@ class Perturbation(Cure):
         loss: Callable[[Weights], Tensor],
         noise: torch.Generator,
         rates: Mapping[str, float],
-        allowed: Mapping[str, Tensor | None],
+        allowed: Mapping[str, Tensor | None] = MappingProxyType({}),
     ) -> Weights:
         """The weights [E, O] of each part, off by at most the radius; what is not allowed keeps none."""
         radius = rates["perturbation"]
         now = {part: w + radius * (2 * torch.rand(w.shape, generator=noise).to(w) - 1) for part, w in weights.items()}
-        now = {part: _as_before(w, weights[part], allowed[part]) for part, w in now.items()}
+        now = {part: _as_before(w, weights[part], allowed.get(part)) for part, w in now.items()}
         for _ in range(self.steps if self.kind == "adversarial" else 0):
             climbing = {part: w.detach().requires_grad_() for part, w in now.items()}
             found = torch.autograd.grad(loss(climbing), list(climbing.values()))
             for (part, w), gradient in zip(climbing.items(), found, strict=True):
                 moved = w.detach() + 2 * radius / self.steps * gradient.sign()
                 clipped = weights[part] + (moved - weights[part]).clamp(-radius, radius)
-                now[part] = _as_before(clipped, weights[part], allowed[part])
+                now[part] = _as_before(clipped, weights[part], allowed.get(part))
         return now
 
 
