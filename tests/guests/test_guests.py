@@ -292,7 +292,7 @@ def network(space, task, seed=0):
 
 
 def test_a_training_goes_on_from_its_checkpoint_bit_for_bit(guest, space, tmp_path):
-    options = {"epochs": 3, "batch_size": 16, "held_out": 0.25}
+    options = {"epochs": 3, "batch_size": 16, "held_out": 0.25, "evaluation_batch_size": 7}
     one, other = network(space, guest), network(space, guest)
     whole = nl.trainers.fit(one, guest, **options)
     recipe = nl.trainers.Recipe(**options)
@@ -304,6 +304,10 @@ def test_a_training_goes_on_from_its_checkpoint_bit_for_bit(guest, space, tmp_pa
     values = [row.metrics[f"valid/{name}"] for row in whole.history]
     assert whole.valid == (min if direction == "min" else max)(values)
     assert f"test_{name}=" in repr(whole)
+    batch = guest.batch(guest.parts(0, 0.75)[1].indices)  # all that is held out, at once
+    with torch.no_grad():
+        outputs = one(guest.inputs(batch))
+    assert whole.valid == pytest.approx(guest.metrics()[name].of(outputs, batch), rel=1e-4)
 
 
 @pytest.mark.slow
