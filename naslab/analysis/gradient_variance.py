@@ -88,7 +88,7 @@ def gradient_variance(
         raise SpecError("the network has no parameter that a gradient could be taken by")
     count = sum(weight.numel() for weight in weights)
     mean, apart, loss = np.zeros(count), 0.0, 0.0
-    with batch_statistics(network), enough_to_normalise(batch_size):
+    with batch_statistics(network), enough_to_normalise(batch_size, units=task.units):
         for number in range(batches):
             batch = task.batch(timetable.where(number), split=stream.split, device=weights[0].device)
             value = task.loss(network(task.inputs(batch)), batch)

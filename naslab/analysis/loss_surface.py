@@ -39,7 +39,7 @@ from naslab.randomness import numpy_generator, torch_generator
 from naslab.tasks.task import Task, check_task
 from naslab.torch_state import default_torch_state, each_in_default_torch_state
 
-LEFT_OVER = "take a batch_size that leaves no last mini-batch of one image, or batch_norm='kept'"
+LEFT_OVER = "take a batch_size that leaves no last mini-batch of one example, or batch_norm='kept'"
 """What to do about a mini-batch that cannot be normalised."""
 
 
@@ -244,7 +244,7 @@ def _through(
     carry, carries = None, task.stream("train").carries
     for batch in batches:
         inputs = task.inputs(batch, carry)
-        with enough_to_normalise(task.size(batch), LEFT_OVER):
+        with enough_to_normalise(task.size(batch), LEFT_OVER, task.units):
             outputs = functional_call(network, tensors, (inputs,))
         carry = task.carry(outputs) if carries else None
         yield batch, outputs

@@ -26,27 +26,31 @@ BATCH_NORM = {
 
 
 TAKE_MORE = "take batch_size=2 or more, or a network that shrinks the image less"
-"""What to do about a mini-batch that cannot be normalised."""
+TAKE_MORE_OF = "take batch_size=2 or more"
+"""What to do about a mini-batch that cannot be normalised: one of images, and one of anything else."""
 
 
 @contextmanager
-def enough_to_normalise(images: int, advice: str = TAKE_MORE) -> Iterator[None]:
+def enough_to_normalise(count: int, advice: str | None = None, units: str = "images") -> Iterator[None]:
     """Inside, `SpecError` in place of torch's bare ValueError where normalisation has a single value for a channel.
 
     That is a mini-batch of one image, where the image has shrunk to 1 x 1 pixel.
 
     Args:
-        images: in the mini-batch.
-        advice: what to do.
+        count: examples in the mini-batch.
+        advice: what to do, if that is not to take larger mini-batches.
+        units: what the task calls its examples.
     """
+    of_images = units == "images"
     try:
         yield
     except ValueError as error:
         if "Expected more than 1 value per channel" not in str(error):
             raise
+        where = " where the image has shrunk to 1 x 1 pixel" if of_images else ""
         raise SpecError(
-            f"batch norm needs more than one value a channel, and a mini-batch of {images} image leaves it one where "
-            f"the image has shrunk to 1 x 1 pixel; {advice}"
+            f"batch norm needs more than one value a channel, and a mini-batch of {count} {units.removesuffix('s')} "
+            f"leaves it one{where}; {advice or (TAKE_MORE if of_images else TAKE_MORE_OF)}"
         ) from error
 
 

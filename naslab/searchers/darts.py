@@ -40,12 +40,14 @@ Differences from the paper and its code:
 
 On texts, for recurrent cells (`RECURRENT`; Sec. 3.2 and A.1.2; quark0/darts, rnn/train_search.py and rnn/architect.py):
 - Each of the two texts has a state of its own, which is carried from chunk to chunk and begins anew with each pass over
-  that text; in the authors' code that of the validation text begins anew with each pass over the training text, and the
-  chunk number i of a pass is always followed by the same validation chunk.
+  that text. In the authors' code both begin anew with each pass over the training text. There a validation chunk begins
+  at the same place as the training chunk, modulo the length of the validation text, and the state goes on from one end
+  of that text to its beginning.
 - In second order the matrix that is embedding and decoder at once moves with the other weights, in the inner step and
   in the finite differences. In the authors' code it stays where it is: the decoder's copy, not moved, overwrites it.
 - The inner gradient and that of the unrolled validation loss are clipped, and the mixed product is scaled by as much as
-  the former was (`inner_clip`). The authors' code scales it up, too, where that gradient was shorter than the limit.
+  the former was (`inner_clip`), never up. The authors' code multiplies it by limit / norm also where that is above 1,
+  and nothing was clipped; its first published version did not scale it at all.
 - The inner step is down the loss alone; the regularisation of the text (AR, TAR) is for the step of the weights.
 """
 

@@ -141,7 +141,8 @@ class Enas(WeightSharing):
         child = self._child(position, weight_steps)
         knobs = self._values()
         batch, inputs = self._feed.take(self._feed.timetable.total(epoch) + position)
-        with enough_to_normalise(self.hyperparameters.batch_size), self._dice.cast("weights", self._step):
+        few = enough_to_normalise(self.hyperparameters.batch_size, units=self.task.units)
+        with few, self._dice.cast("weights", self._step):
             outputs = self.weights.network(inputs, self._layers(child))
         loss = self.task.loss(outputs, batch)
         self._must_be_finite("training loss", loss)
@@ -243,7 +244,7 @@ class Enas(WeightSharing):
     def _judged(self, child: Architecture, batch: Any) -> tuple[float, float]:
         """Reward and loss of a child on a mini-batch: without dropout, and with no state carried into it."""
         frozen = frozen_statistics(self.weights.network)
-        few = enough_to_normalise(self.hyperparameters.batch_size)
+        few = enough_to_normalise(self.hyperparameters.batch_size, units=self.task.units)
         with torch.no_grad(), frozen, few, self._dice.off():
             outputs = self.weights.network(self.task.inputs(batch), self._layers(child))
         loss = self.task.loss(outputs, batch)

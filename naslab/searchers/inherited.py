@@ -76,7 +76,7 @@ def inherited_metrics(
 
     found = Measurement({name: metrics[name] for name in wanted})
     looked_at = first_batches(task, train, min(many * each, len(train)), batch_size, device)
-    with enough_to_normalise(1, advice), normalised(network, batch_norm, run, looked_at):
+    with enough_to_normalise(1, advice, task.units), normalised(network, batch_norm, run, looked_at):
         carry = None
         for batch in first_batches(task, valid, min(many * each, len(valid)), batch_size, device):
             found.update(run(batch), batch)

@@ -54,8 +54,8 @@ class PolicyGradientHyperparameters:
     baseline_momentum: float = 0.95
     """How slowly the baseline, a moving average of the rewards, forgets."""
     reward: str = "fitness"
-    """"fitness" as it is, or "cubed": the cube of the best accuracy of the last five epochs, where the estimator finds
-    it, else of the fitness."""
+    """"fitness" as it is, or "cubed": the cube of the best accuracy of the last five epochs (of another objective its
+    value, negative where less is better), where the estimator finds it, else of the fitness."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -123,7 +123,7 @@ class PolicyGradient(InDefaultTorchState, Proposer):
         return Draft(Architecture(self.space.name, choices), "policy")
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
-        reward = self.rewards.hear(fitness, figures)
+        reward = self.rewards.hear(fitness, figures, self.objective)
         batch = self.controller.tell(proposal.number, proposal.architecture.choices, reward)
         if batch is None:
             return

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from naslab.errors import SpecError, real
+from naslab.quantities import FITNESS, Objective
 
 REWARDS = ("fitness", "cubed")
-LAST_EPOCHS = "best_valid_accuracy"
-"""The figure of an estimator that a cubed reward prefers to the fitness: the best accuracy of the last five epochs."""
+LAST_EPOCHS = "best_valid_"
+"""Before the name of the objective: the figure of an estimator that a cubed reward prefers to the fitness, the best
+value of the last five epochs."""
 MOST = 1e30
 
 
@@ -33,8 +35,9 @@ class Rewards:
     """Makes rewards of fitness and figures.
 
     Args:
-        kind: "fitness" as it is, or "cubed": the cube of the best accuracy of the last five epochs (Zoph & Le 2017,
-            section 4.1), where the estimator finds it, else of the fitness.
+        kind: "fitness" as it is, or "cubed": the cube of the best validation accuracy of the last five epochs (Zoph &
+            Le 2017, section 4.1), where the estimator finds it, else of the fitness. Of another objective its value,
+            with its sign turned where less is better.
     """
 
     def __init__(self, kind: str = "fitness") -> None:
@@ -44,14 +47,14 @@ class Rewards:
         self.least: float | None = None
         self.skipped = 0
 
-    def hear(self, fitness: float | None, figures: Mapping[str, float]) -> float | None:
-        """The reward; None where there is nothing to be learnt."""
+    def hear(self, fitness: float | None, figures: Mapping[str, float], objective: Objective = FITNESS) -> float | None:
+        """The reward of a child with this fitness, that of the objective; None where there is nothing to be learnt."""
         if fitness is None:
             return self.least
         reward = float(fitness)
         if self._kind == "cubed":
             with np.errstate(over="ignore"):
-                reward = float(np.float64(figures.get(LAST_EPOCHS, fitness)) ** 3)
+                reward = float(np.float64(_lately(fitness, figures, objective)) ** 3)
         if not abs(reward) <= MOST:
             self.skipped += 1
             return None
@@ -64,6 +67,14 @@ class Rewards:
 
     def remember(self, memory: Any) -> None:
         self.last, self.least, self.skipped = memory
+
+
+def _lately(fitness: float, figures: Mapping[str, float], objective: Objective) -> float:
+    """The best of the last epochs, more of which is better; the fitness where it is not known."""
+    if (value := figures.get(LAST_EPOCHS + objective.name)) is not None:
+        return objective.sign * value
+    # an estimator that names no objective may give an accuracy all the same
+    return figures.get(f"{LAST_EPOCHS}accuracy", fitness) if objective.direction == "max" else fitness
 
 
 class Baseline:

@@ -27,7 +27,7 @@ from naslab.errors import SpecError, plain, real, unknown, whole
 from naslab.estimators.estimator import MOST_FITNESS
 from naslab.events import Event, Measured
 from naslab.immutable import FrozenDict
-from naslab.quantities import Quantity
+from naslab.quantities import FITNESS, Objective, Quantity
 from naslab.randomness import BlockGenerator, numpy_generator
 from naslab.searchers.keeping import KeepsStates
 from naslab.searchers.masked import Masked
@@ -413,6 +413,8 @@ class Proposer(Masked, KeepsStates, ABC):
         self.rng: np.random.Generator = BlockGenerator(numpy_generator(self.seed, self.name).bit_generator)
         self.trainable: Callable[[float], bool] = _always
         """Whether a candidate can be trained for so many epochs in all: the estimator's to say, if there is one."""
+        self.objective: Objective = FITNESS
+        """What the fitness that is told is of: the estimator's to say, if there is one."""
         self.asked = 0
         """Proposals so far."""
         self._open: dict[int, Proposal] = {}

@@ -178,6 +178,7 @@ class Trials(Steerable):
 
     def _tell(self, proposal: Proposal, outcome: Outcome) -> Evaluated:
         fitness = outcome.fitness
+        self.proposer.objective = (outcome.objectives or self.objectives)[0]
         self.proposer.tell(proposal, fitness, outcome.figures)
         if self._learns:
             self._judge_by(self.estimator.hear(outcome.figures))

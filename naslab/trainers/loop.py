@@ -25,7 +25,7 @@ SHARED = "take batch_size=2 or more for each process, or a network that shrinks 
 """What to do about a mini-batch of one image that cannot be normalised: in training,"""
 UNEVEN = (
     "the network normalises by the mini-batch also when it is evaluated (track_running_stats=False), and the last one "
-    "holds what is left of the images; take another batch_size, or another number of images"
+    "holds what is left of the data; take another batch_size, or another number of examples"
 )
 """and in evaluation."""
 
@@ -222,7 +222,7 @@ class TrainingLoop:
         dtype = torch.float16 if self.recipe.precision == "fp16" else torch.bfloat16
         automatic = torch.autocast(self.device.type, dtype, enabled=self.recipe.precision != "no")
         advice = SHARED if self.network.training else UNEVEN
-        with automatic, enough_to_normalise(task.size(batch), advice):
+        with automatic, enough_to_normalise(task.size(batch), advice, task.units):
             try:
                 output: Any = self._module(inputs)
             except RuntimeError as error:

@@ -11,11 +11,12 @@ from torch import nn
 import naslab as nl
 from naslab.analysis import generalisation_gap, gradient_variance, watching
 from naslab.errors import DataError, Diverged, SpecError
+from naslab.quantities import Objective, Quantity
 from naslab.tasks.metrics import Mean
 from naslab.tasks.order import batch_indices
 from naslab.tasks.signature import Field, Head, Signature
 from naslab.tasks.streams import Exchangeable
-from naslab.trainers.report import Epoch
+from naslab.trainers.report import Epoch, Report
 
 
 class Regression(nl.tasks.Task):
@@ -160,5 +161,26 @@ def test_the_generalisation_gap_by_hand():
     assert found.accuracy.tolist() == [0.25, 0.25]
     with pytest.raises(DataError, match="no epoch"):
         generalisation_gap([])
-    with pytest.raises(DataError, match=r"epochs \[2\] are not all finite"):
+    with pytest.raises(DataError, match=r"not all of .* are finite in the epochs \[2\]"):
         generalisation_gap([epoch(1, 1.0, 1.0), epoch(2, math.nan, 1.0)])
+
+
+def test_the_gap_is_of_any_objective_and_greater_is_worse():
+    metrics = {"train/loss": 1.0, "test/loss": 1.5, "train/bits": 2.0, "test/bits": 2.75}
+    epochs = [Epoch(epoch=1, learning_rate=0.1, metrics=metrics)]
+    found = generalisation_gap(epochs, Objective("bits", "min", "bits"))
+    assert (found.loss.tolist(), found.worse.tolist(), found.objective.unit) == ([0.5], [0.75], "bits")
+    with pytest.raises(SpecError, match="the gap is of the bits, not of an accuracy"):
+        _ = found.accuracy
+    assert generalisation_gap(epochs).worse.tolist() == [0.5], "of bare epochs without an accuracy the loss"
+    with pytest.raises(DataError, match="has no 'train/f1'; it has measured train/loss, test/loss, train/bits"):
+        generalisation_gap(epochs, Objective("f1", "max"))
+    report = Report(
+        history=tuple(epochs),
+        parameters=1,
+        recipe=nl.trainers.Recipe(epochs=1),
+        seed=0,
+        objective="bits",
+        quantities={"loss": Quantity("min", "nats"), "bits": Quantity("min", "bits")},
+    )
+    assert generalisation_gap(report).worse.tolist() == [0.75]

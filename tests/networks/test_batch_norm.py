@@ -7,7 +7,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from naslab.errors import SpecError
-from naslab.networks.batch_norm import BATCH_NORM, normalised
+from naslab.networks.batch_norm import BATCH_NORM, enough_to_normalise, normalised
 from naslab.operations.stacked import StackedNorm
 from naslab.randomness import seeded, torch_generator
 
@@ -89,3 +89,18 @@ def test_afterwards_all_is_as_it_was(network, batch_norm, training):
 def test_another_way_is_refused(network):
     with pytest.raises(SpecError, match="did you mean 'recalibrated'"):
         under(network, "recalibrate", images("x"))
+
+
+@pytest.mark.parametrize(
+    ("units", "said"),
+    [
+        (
+            "images",
+            "a mini-batch of 1 image leaves it one where the image has shrunk to 1 x 1 pixel; take .* image less$",
+        ),
+        ("tokens", "a mini-batch of 1 token leaves it one; take batch_size=2 or more$"),
+    ],
+)
+def test_too_little_to_normalise_is_said_in_what_the_task_counts(units, said):
+    with pytest.raises(SpecError, match=said), enough_to_normalise(1, units=units):
+        nn.BatchNorm1d(3)(torch.zeros(1, 3))

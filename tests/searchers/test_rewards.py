@@ -1,5 +1,8 @@
 import pytest
 
+import naslab as nl
+from naslab.estimators import Score
+from naslab.quantities import Objective
 from naslab.searchers.rewards import Baseline, Rewards
 
 
@@ -17,6 +20,31 @@ def test_cubed_prefers_the_last_epochs():
     assert Rewards("cubed").hear(0.5, {}) == pytest.approx(0.125)
     assert Rewards("cubed").hear(0.5, {"best_valid_accuracy": 0.4}) == pytest.approx(0.064)
     assert Rewards().hear(0.5, {"best_valid_accuracy": 0.4}) == 0.5
+
+
+def test_cubed_reads_the_objective_in_its_direction():
+    bits, score = Objective("bits", "min"), Objective("f1", "max")
+    figures = {"best_valid_bits": 2.0, "best_valid_f1": 0.5, "best_valid_accuracy": 0.9}
+    assert Rewards("cubed").hear(-3.0, figures, bits) == -8.0
+    assert Rewards("cubed").hear(0.1, figures, score) == 0.125
+    assert Rewards("cubed").hear(-3.0, {"best_valid_accuracy": 0.9}, bits) == -27.0, "an accuracy is not bits"
+
+
+def test_a_search_tells_its_proposer_what_is_measured():
+    space = nl.spaces.NASBench201()
+
+    class Bits:
+        objectives = (Objective("bits", "min"),)
+
+        def __init__(self):
+            self.space = space
+
+        def __call__(self, architecture):
+            return Score(values={"bits": 3.0, "best_valid_bits": 2.0}, objectives=self.objectives)
+
+    proposer = nl.searchers.NasRL(space, reward="cubed")
+    next(nl.Search(proposer, estimator=Bits(), budget=2))
+    assert proposer.rewards.last == -8.0
 
 
 def test_a_failure_is_worth_the_least_so_far():

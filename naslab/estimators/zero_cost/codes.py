@@ -52,7 +52,7 @@ class Codes(TorchDispatchMode):
         """x: [B, ...], what the ReLU reads."""
         if x.ndim < 2 or len(x) != len(self.kernel):
             raise SpecError(
-                f"NASWOT tells {len(self.kernel)} images apart, but a ReLU reads a tensor of shape {list(x.shape)}: "
+                f"NASWOT tells {len(self.kernel)} examples apart, but a ReLU reads a tensor of shape {list(x.shape)}: "
                 "its first dimension must be the mini-batch"
             )
         version, agreement = self._known.get(x) or (-1, self.kernel)

@@ -26,7 +26,7 @@ K = 1e-5
 def jacob_cov(seen: Seen) -> float:
     """The score of the Jacobian [B, D]."""
     if len(seen.jacobian) < 2:
-        raise SpecError("jacob_cov correlates images with each other, and one image has no other; use a larger batch")
+        raise SpecError("jacob_cov correlates examples with each other, and one has no other; use a larger batch")
     eigenvalues = np.linalg.eigvalsh(correlations(seen.jacobian.double().cpu().numpy())).clip(min=0)
     return -float(np.sum(np.log(eigenvalues + K) + 1 / (eigenvalues + K)))
 

@@ -292,7 +292,7 @@ class Composed(Frame):
         if name != "alpha_hessian_eigenvalue":
             return super().measure(name)
         batch = self._batch("architecture")
-        few = enough_to_normalise(self.hyperparameters.batch_size)
+        few = enough_to_normalise(self.hyperparameters.batch_size, units=self.task.units)
         with torch_threads(self.threads), frozen_statistics(self.network), frozen(self._weights), few:
             self.network.train()
             with self._dice.off():

@@ -196,7 +196,7 @@ class Frame(SupernetSearcher):
         def loss(outputs: Any) -> Tensor:
             return self.task.loss(outputs, batch)
 
-        with KeptBuffers(self.network), enough_to_normalise(size), self._dice.cast("try"):
+        with KeptBuffers(self.network), enough_to_normalise(size, units=self.task.units), self._dice.cast("try"):
             gradients_at_the_start(self.network, edges, operations, self.task.inputs(batch), loss, search=search)
 
     def _must_fit(self) -> None:
@@ -214,7 +214,7 @@ class Frame(SupernetSearcher):
     def _naming_the_step(self) -> Iterator[None]:
         """Inside, what diverges says at which step, and what cannot be normalised says why."""
         try:
-            with enough_to_normalise(self.hyperparameters.batch_size):
+            with enough_to_normalise(self.hyperparameters.batch_size, units=self.task.units):
                 yield
         except Diverged as error:
             raise Diverged(f"step {self._step + 1}: {error}") from None

@@ -78,7 +78,7 @@ class OneShot(WeightSharing):
         update, position = divmod(self._step, self.paths.together)
         batch, inputs = self._feed.take(update)
         self.weights.network.train()
-        with enough_to_normalise(given.batch_size), self._dice.cast("weights", self._step):
+        with enough_to_normalise(given.batch_size, units=self.task.units), self._dice.cast("weights", self._step):
             outputs = self.weights.network(inputs, self._layers(path))
         loss = self.task.loss(outputs, batch, smoothing=given.label_smoothing)
         self._must_be_finite("training loss", loss)
