@@ -84,8 +84,8 @@ class Step(NamedTuple):
     state: Hashable
     option: int
     """Number of the option that was taken."""
-    options: int
-    """Number of options."""
+    choice: Choice
+    """What was decided."""
     prefix: Prefix
     """Answers before this decision."""
 
@@ -205,22 +205,28 @@ class QLearning(Proposer):
         walked = enumerate(self.space.walk(choices))
         prefixes = [(choices[:position], choice, option) for position, (choice, option) in walked]
         steps = [
-            Step(self.state(prefix), choice.options.index(option), len(choice.options), prefix)
+            Step(self.state(prefix), choice.options.index(option), choice, prefix)
             for prefix, choice, option in prefixes
         ]
         return Memory(choices, reward, tuple(steps))
 
     def _update(self, memory: Memory) -> None:
-        """Updates the values along an architecture, from the last step to the first, which learns faster (Lin 1993)."""
-        given, rate = self.hyperparameters, self._learning_rate
+        """Updates the values along an architecture, from the last step to the first, which learns faster (Lin 1993).
+        What is forbidden is not the best of a next state; one where nothing is left says nothing of those before.
+        """
+        given, rate, forbidden = self.hyperparameters, self._learning_rate, self._mask.value
         spread = memory.reward / len(memory.steps) if given.shaped else 0.0
         target = spread if given.shaped else memory.reward
-        for state, option, options, prefix in reversed(memory.steps):
+        for state, option, choice, prefix in reversed(memory.steps):
             values = self._q.get(state)
             if values is None:
-                values = self._q[state] = [given.start] * options
+                values = self._q[state] = [given.start] * len(choice.options)
                 self._named[state] = prefix
             values[option] = (1 - rate) * values[option] + rate * target
+            if not_here := forbidden.get(choice.name):
+                values = [value for value, one in zip(values, choice.options, strict=True) if one not in not_here]
+                if not values:
+                    break
             target = spread + given.discount * max(values)
 
     # --- what is shown, turned and kept --------------------------------------------------------------------

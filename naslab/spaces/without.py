@@ -262,7 +262,16 @@ class Without(Space):
         return self._again(lambda kept: self._complete((), kept, rng), wished, rng, unlike)
 
     def enumerate(self) -> Iterator[Architecture]:
-        return (architecture for architecture in self.of.enumerate() if self.allows(architecture))
+        """Every architecture that is allowed, once. Of those that are the same network the first: what stands for them
+        all (`canonical`) may hold what is forbidden."""
+        if not self.has_inactive_choices:
+            yield from filter(self.allows, self.of.enumerate())
+            return
+        known: set[Architecture] = set()
+        for architecture in filter(self.allows, self.of._all()):
+            if (one := self.active(architecture)) not in known:
+                known.add(one)
+                yield architecture
 
     @property
     def size(self) -> int:  # type: ignore[override]
@@ -418,6 +427,8 @@ class WithoutFixed(Without, FixedSpace):
 
     @cached_property
     def size(self) -> int:  # type: ignore[override]
+        if self.has_inactive_choices:
+            return sum(1 for _ in self.enumerate())
         return math.prod(len(choice.options) for choice in self._choices)
 
     @property
@@ -496,7 +507,7 @@ class WithoutListed(Without):
         return self.mutate(architecture, rng)
 
     def mutate_each(self, architecture: Architecture, rate: float, rng: np.random.Generator | int) -> Architecture:
-        return self.repaired(self._list.mutate_each(architecture, rate, rng))
+        return self._left.mutate_each(self.repaired(self.of.check(architecture)), rate, rng)
 
     def crossover(self, first: Architecture, second: Architecture, rng: np.random.Generator | int) -> Architecture:
         return self._left.nearest_to(self._list.of.crossover(self.of.check(first), self.of.check(second), rng))

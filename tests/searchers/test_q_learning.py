@@ -38,6 +38,20 @@ def test_updates_by_hand(tree):
     assert second[0].values.tolist() == pytest.approx([root, 0.5, 0.5])
 
 
+def test_what_is_forbidden_is_no_best_of_a_next_state(tree):
+    searcher = QLearning(tree, replay=0, learning_rate=1.0, start=0.0, answers=-1)
+    tell(searcher, (1, "a"), 5.0)
+    second = searcher.along((1, "a"))[1].choice
+    searcher.set("mask", {second.name: ["a"]})
+    tell(searcher, (1, "b"), 2.0)
+    first, last = searcher.along((1, "b"))[:2]
+    assert last.values.tolist() == [5.0, 2.0], "what was learnt is kept"
+    assert first.values[0] == 2.0, "and is not to be had"
+    searcher.set("mask", {})
+    tell(searcher, (1, "b"), 2.0)
+    assert searcher.along((1, "b"))[0].values[0] == 5.0
+
+
 @pytest.mark.parametrize("shaped", [False, True])
 def test_it_converges_to_the_best_that_can_still_be_reached(tree, shaped):
     """Q of an option is the best reward below it; shaped, less the share that has been had on the way."""

@@ -108,6 +108,10 @@ class Masks:
             part: torch.from_numpy(matrix).to(self._device) for part, matrix in found.items() if not matrix.all()
         }
 
+    def operations_of(self, part: str, row: int) -> tuple[str, ...]:
+        """What an edge has, forbidden or not."""
+        return tuple(name for name, there in zip(self._space.operations, self._has[part][row], strict=True) if there)
+
     # --- what obeys ------------------------------------------------------------------------------
 
     def allowed(self, part: str) -> Tensor | None:
@@ -209,6 +213,8 @@ def acts(
             raise SpecError(f"nudge: row is one of the rows of {part!r}, 0 to {len(alpha) - 1}, not {row!r:.100}")
         if operation not in operations:
             raise SpecError(f"nudge: {unknown('operation', operation, operations)}")
+        if operation not in (has := masks.operations_of(part, number)):
+            raise SpecError(f"nudge: edge {number} of {part!r} has no operation {operation!r}; it has {', '.join(has)}")
         column, step = list(operations).index(operation), real("by", by)
         if not math.isfinite(step):
             raise SpecError(f"nudge: by must be a finite number, not {by!r}")
