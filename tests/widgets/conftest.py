@@ -116,6 +116,10 @@ class TinySearch:
             for name, value in self.rates.items()
         }
 
+    @property
+    def settings(self):
+        return dict(self.knobs)
+
     def set(self, name, value):
         if name not in self.rates:
             raise SpecError(f"unknown setting {name!r}")

@@ -204,7 +204,7 @@ def test_what_is_done_by_hand_is_shown_at_once(show, tmp_path):
     view.run(3)
     view.view._hear(view.view, {"type": "hello"}, [])
     view._publisher.join(10)
-    slider = next(iter(view._knobs.values())).sliders if isinstance(view, Compare) else view._knobs.sliders
+    slider = next(iter(view._knobs.values())).controls if isinstance(view, Compare) else view._knobs.controls
     assert slider["sample"].value == 1
 
     def steps():
@@ -445,14 +445,14 @@ def test_buttons_and_axis(line):
 def test_a_slider_turns_the_knob_of_its_search_alone(line):
     compare = line.compare
     first, second = compare.searches.values()
-    compare._knobs["a"].sliders["w_lr"].value = 0.5
+    compare._knobs["a"].controls["w_lr"].value = 0.5
     assert first.queued == {"w_lr": 0.5}
     assert second.queued == {}
     compare.run(1)
     assert compare.view.tracks[0].log.lines[-1]["text"].startswith("w_lr: 0.025")
     first.set("w_lr", 0.25)
     compare.run(1)
-    assert compare._knobs["a"].sliders["w_lr"].value == pytest.approx(0.25), "the slider follows the search"
+    assert compare._knobs["a"].controls["w_lr"].value == pytest.approx(0.25), "the slider follows the search"
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from naslab_widgets.about import metrics_of, notes_of, objective_of
 from naslab_widgets.compare_view import CompareView, axis_buttons, frames
 from naslab_widgets.compare_watch import CompareWatch
 from naslab_widgets.figures.svg import Drawing, short
-from naslab_widgets.knobs import Sliders
+from naslab_widgets.knobs import Controls
 from naslab_widgets.lab import button, claim, drivable, enable, sentence
 from naslab_widgets.later import Later, after
 from naslab_widgets.publisher import Publisher
@@ -157,9 +157,9 @@ class Compare(Steered):
         }
         self._axis.observe(lambda change: self._turn(change["new"]), "value")
         self._together.axis = axis
-        self._knobs = {name: Sliders(search, self._complain) for name, search in found.items()}
+        self._knobs = {name: Controls(search, self._complain) for name, search in found.items()}
         drawer = ipywidgets.Accordion(
-            children=[ipywidgets.HBox(list(knobs.sliders.values())) for knobs in self._knobs.values()],
+            children=[ipywidgets.HBox(list(knobs.controls.values())) for knobs in self._knobs.values()],
             titles=[f"knobs of {short(name)}" for name in found],
         ).add_class("naslab-drawer")
         strip = ipywidgets.HBox([*self._buttons.values(), self._axis]).add_class("naslab-strip")

@@ -1,7 +1,11 @@
-"""A slider for each knob of a search: turning one turns the other."""
+"""Something to turn for each setting of a search, which turns with the search: a slider for a number, a checkbox for
+yes or no, a dropdown for one of several. What says more than one thing, a mask for instance, is set by `search.set`
+alone.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,65 +15,88 @@ import ipywidgets
 from naslab import markup
 from naslab.errors import NaslabError
 from naslab.events import Changed, Event
+from naslab.searchers import Select, Setting, Slider, Switch
 from naslab_widgets.figures.svg import short
 
 
-class Sliders:
-    """The sliders of a search by the names of its knobs.
+class Controls:
+    """What turns the settings of a search, by their names.
 
     Args:
-        complain: told why a knob could not be turned: the search has ended, or another object drives it.
+        complain: told why a setting could not be changed: the search has ended, or another object drives it.
     """
 
     def __init__(self, search: Any, complain: Callable[[NaslabError], None]) -> None:
         self._search, self._complain = search, complain
-        self._values: dict[str, float] = {}
+        self._values: dict[str, Any] = {}
         self._seen, self._last = 0, None
-        self.sliders = {name: self._slider(name, knob) for name, knob in search.knobs.items()}
+        self.controls: dict[str, ipywidgets.Widget] = {}
+        for name, setting in search.settings.items():
+            if make := MAKE.get(type(setting)):
+                self.controls[name] = make(setting, _looks(name, setting))
+                self._values[name] = setting.value
+                self.controls[name].observe(functools.partial(self._turned, name, setting), "value")
 
     def follow(self, events: Sequence[Event]) -> None:
-        """All the events so far: the sliders go where the knobs were turned to, and back with a search that does."""
+        """All the events so far: the controls go where the settings went, and back with a search that does."""
         if self._seen and (self._seen > len(events) or events[self._seen - 1] is not self._last):
-            for name, knob in self._search.knobs.items():
-                self._move(name, knob.value)
+            for name, setting in self._search.settings.items():
+                if name in self.controls:
+                    self._move(name, setting.value)
         else:
             for event in events[self._seen :]:
-                if isinstance(event, Changed) and event.name in self.sliders:
+                if isinstance(event, Changed) and event.name in self.controls:
                     self._move(event.name, event.new)
         self._seen = len(events)
         self._last = events[self._seen - 1] if self._seen else None
 
-    def _move(self, name: str, value: float) -> None:
-        self._values[name] = self.sliders[name].value = value
+    def _move(self, name: str, value: Any) -> None:
+        self._values[name] = self.controls[name].value = value
 
     def disable(self, disabled: bool) -> None:
         """Whether nothing can be turned any more."""
-        for slider in self.sliders.values():
-            slider.disabled = disabled
+        for control in self.controls.values():
+            control.disabled = disabled
 
-    def _slider(self, name: str, knob: Any) -> ipywidgets.Widget:
-        looks: dict[str, Any] = {
-            "description": short(name),
-            "tooltip": markup.clean(knob.description),
-            "continuous_update": False,
-            "readout_format": ".2g",
-        }
-        if knob.log and knob.low > 0:
-            ends = {"min": math.log10(knob.low), "max": math.log10(knob.high), "step": 0.02}
-            slider = ipywidgets.FloatLogSlider(value=knob.value, base=10, **ends, **looks)
+    def _turned(self, name: str, setting: Setting, change: Any) -> None:
+        value = change["new"]
+        if isinstance(setting, Slider):
+            value = min(max(float(value), setting.low), setting.high)
+            same = math.isclose(value, self._values[name])
         else:
-            step = (knob.high - knob.low) / 100
-            slider = ipywidgets.FloatSlider(value=knob.value, min=knob.low, max=knob.high, step=step, **looks)
+            same = value == self._values[name]
+        if not same:  # else the control follows the search, not the other way
+            self._values[name] = value
+            try:
+                self._search.set(name, value)
+            except NaslabError as error:
+                self._complain(error)
 
-        def turned(change: Any) -> None:
-            value = min(max(float(change["new"]), knob.low), knob.high)
-            if not math.isclose(value, self._values[name]):  # else the slider follows the search, not the other way
-                self._values[name] = value
-                try:
-                    self._search.set(name, value)
-                except NaslabError as error:
-                    self._complain(error)
 
-        self._values[name] = knob.value
-        slider.observe(turned, "value")
-        return slider
+def _looks(name: str, setting: Setting) -> dict[str, Any]:
+    return {"value": setting.value, "description": short(name), "tooltip": markup.clean(setting.description)}
+
+
+def _slider(setting: Any, looks: dict[str, Any]) -> ipywidgets.Widget:
+    looks |= {"continuous_update": False, "readout_format": ".2g"}
+    if setting.log and setting.low > 0:
+        ends = {"min": math.log10(setting.low), "max": math.log10(setting.high), "step": 0.02}
+        return ipywidgets.FloatLogSlider(base=10, **ends, **looks)
+    step = (setting.high - setting.low) / 100
+    return ipywidgets.FloatSlider(min=setting.low, max=setting.high, step=step, **looks)
+
+
+def _checkbox(setting: Any, looks: dict[str, Any]) -> ipywidgets.Widget:
+    return ipywidgets.Checkbox(**looks)
+
+
+def _dropdown(setting: Any, looks: dict[str, Any]) -> ipywidgets.Widget:
+    return ipywidgets.Dropdown(options=[(short(str(option)), option) for option in setting.options], **looks)
+
+
+MAKE: dict[type[Setting], Callable[[Any, dict[str, Any]], ipywidgets.Widget]] = {
+    Slider: _slider,
+    Switch: _checkbox,
+    Select: _dropdown,
+}
+"""Kind of setting -> what turns it."""

@@ -19,7 +19,7 @@ from naslab.events import Event
 from naslab.searchers import Trials
 from naslab_widgets.about import metrics_of, notes_of, objective_of
 from naslab_widgets.figures.svg import Drawing, stacked
-from naslab_widgets.knobs import Sliders
+from naslab_widgets.knobs import Controls
 from naslab_widgets.later import Later, after
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
@@ -79,8 +79,8 @@ class Lab(Steered):
             "step": button("Step", "Do exactly one step", self.step),
             "stop": button("Stop", "End this lab; the search itself stays usable", self.stop),
         }
-        self._knobs = Sliders(search, lambda error: self.view.note(search.step, sentence(error), error=True))
-        strip = ipywidgets.HBox([*self._buttons.values(), *self._knobs.sliders.values()])
+        self._knobs = Controls(search, lambda error: self.view.note(search.step, sentence(error), error=True))
+        strip = ipywidgets.HBox([*self._buttons.values(), *self._knobs.controls.values()])
         self.panel = ipywidgets.VBox([strip.add_class("naslab-strip"), *self.views]).add_class("naslab-lab")
         self._observe()
         self._show_state(self.state)
