@@ -182,6 +182,7 @@ class Resources:
                 raise SpecError(unknown("figure", figure, FIGURES))
         self.space, self.figures = space, tuple(figures)
         self.task: Any = check_task(task, "Resources")
+        space.check_task(task)
         self._batch, self._threads = whole("batch", batch, 1), number_of_threads(threads)
         self._repeats = whole("repeats", repeats, 1)
 

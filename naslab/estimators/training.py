@@ -27,13 +27,13 @@ from torch import nn
 from naslab import files, snapshot, spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import device_name
-from naslab.errors import NaslabError, RunError, RunPaused, SnapshotDamaged, SpecError, real, whole
+from naslab.errors import NaslabError, RunError, RunPaused, SnapshotDamaged, SpecError, whole
 from naslab.estimators.estimator import Kept, Score, UnknownFidelity, WrongSetup, scratch
 from naslab.quantities import Objective
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
 from naslab.tasks.streams import Timetable
-from naslab.tasks.task import WrongTask, check_example
+from naslab.tasks.task import WrongTask, check_example, parts_of, share_of
 from naslab.threads import number_of_threads
 from naslab.torch_state import default_torch_state
 from naslab.trainers import Recipe, fit
@@ -86,8 +86,7 @@ class Training:
     ) -> None:
         if not isinstance(space, Space):
             raise SpecError(f"expected a space, for instance nl.spaces.NASBench201.laptop(), got {space!r:.200}")
-        if not 0 < (data := real("data", data)) <= 1:
-            raise SpecError(f"data is the share of the training data, above 0 and up to 1, not {data!r}")
+        data = share_of(data)
         self.space, self.task = space, check_kinds(task, None)
         self._seed, self._device = whole("seed", seed), None if device is None else device_name(device)
         self._threads = None if threads is None else number_of_threads(threads)
@@ -98,7 +97,7 @@ class Training:
         self.recipe = Recipe().but(**{"held_out": HELD_OUT, **hyperparameters})
         if not self.recipe.held_out:
             raise SpecError("held_out must be above 0: a search that chooses by test data has none left to test on")
-        weights, _ = self._data.parts(self._seed, 1 - self.recipe.held_out)
+        weights, _ = parts_of(self._data, self._seed, 1 - self.recipe.held_out, 1)
         Timetable(weights, self.recipe.batch_size, self._seed, "fit")  # refuses mini-batches that are too large
         check_example(self._data)
         self._builder.check_task(self._data)

@@ -58,7 +58,13 @@ class RecurrentGenotype:
         """
         if isinstance(given, RecurrentGenotype):
             return given
-        record = genotype_text.read(given, which) if isinstance(given, str) else genotype_text.fields_of(given)
+        try:
+            record = genotype_text.read(given, which) if isinstance(given, str) else genotype_text.fields_of(given)
+        except SpecError as error:  # which names the form of the more usual image cells
+            told = (
+                str(error).replace(genotype_text.FORM, FORM).replace(", ".join(genotype_text.FIELDS), ", ".join(FIELDS))
+            )
+            raise SpecError(told) from None
         if "recurrent" not in record and "normal" in record:
             raise SpecError(f"this is an image cell (normal and reduce); a recurrent cell is written {FORM}")
         for key in record:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from naslab.errors import SpecError
+from naslab.errors import RunPaused
 from naslab.events import Acted, Changed, Event
 from naslab.searchers import Driven
 
@@ -70,10 +70,14 @@ class Wishes:
 
     @contextmanager
     def _dropped_if_refused(self, wish: Any) -> Iterator[None]:
-        """Forget a wish that another one has made impossible meanwhile: else no step could be done any more."""
+        """Forget a wish that fails, as one that another has made impossible meanwhile: else no step could be done any
+        more.
+        """
         try:
             yield
-        except SpecError:
+        except RunPaused:
+            raise
+        except Exception:
             with self._lock:
                 if isinstance(wish, str):
                     self._values.pop(wish, None)

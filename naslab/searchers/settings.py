@@ -169,8 +169,8 @@ class Mask(Setting):
         """Rows and options in the order in which they are offered; a row that forbids nothing is left out."""
         if not isinstance(value, Mapping):
             raise SpecError(
-                f"{name} is a dictionary from a {self.what} to what is forbidden there, as {self._example()}, or {{}} "
-                f"to forbid nothing; not {value!r:.200}"
+                f"{name} is a dictionary from the {self.what} to what is forbidden there, as {self._example()}, or "
+                f"{{}} to forbid nothing; not {value!r:.200}"
             )
         for row in value:
             if not among(row, self.options) or not isinstance(row, str):

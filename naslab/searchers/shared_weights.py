@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from naslab import spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
-from naslab.errors import DataError, Diverged, SpecError, whole
+from naslab.errors import Diverged, SpecError, whole
 from naslab.quantities import Objective, Quantity
 from naslab.randomness import seeded
 from naslab.searchers.feed import Dice, Feed
@@ -24,7 +24,7 @@ from naslab.searchers.inherited import example_size, inherited_metrics
 from naslab.searchers.masked import Masked
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
 from naslab.spaces.space import Shared, Space
-from naslab.tasks.task import Task, check_example, check_task
+from naslab.tasks.task import Task, check_example, check_task, parts_of
 from naslab.threads import number_of_threads, torch_threads
 
 SharedSpace = Shared
@@ -141,13 +141,7 @@ class WeightSharing(Masked, SupernetSearcher):
         self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
         self.space, self.task, self.device = space, task, usable_device(device)
         given = self.hyperparameters
-        self._train, self._valid = task.parts(seed, given.train_portion)
-        if (smaller := min(len(self._train), len(self._valid))) < given.batch_size:
-            raise DataError(
-                f"a batch of {given.batch_size} is larger than the {smaller} {task.units} of the smaller part of the "
-                f"training data ({task.splits['train']} in all, train_portion={given.train_portion:g}); take "
-                f"batch_size={smaller} or less, or another train_portion"
-            )
+        self._train, self._valid = parts_of(task, seed, given.train_portion, given.batch_size)
         self._step = 0
         with seeded(seed, "weights"):
             network = space.shared_weights(task)  # type: ignore[attr-defined]

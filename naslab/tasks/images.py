@@ -34,7 +34,7 @@ from naslab.tasks.labels import class_numbers
 from naslab.tasks.metrics import Mean, Metric
 from naslab.tasks.signature import LOGITS, Field, Head, Signature
 from naslab.tasks.streams import Exchangeable
-from naslab.tasks.task import LOSS, Task
+from naslab.tasks.task import LOSS, Task, share_of
 from naslab.torch_state import default_torch_state
 
 OWN = "images"
@@ -376,7 +376,7 @@ class Images(Task):
     @default_torch_state()
     def reduced(self, data: float = 1.0, size: int | None = None) -> Images:
         """A share of the training images, shrunk to `size` x `size` by averaging, and a single test image."""
-        count = max(1, round(data * len(self.train)))
+        count = max(1, round(share_of(data) * len(self.train)))
         if size is not None and not 1 <= size <= min(self.input_shape[1:]):
             raise SpecError(f"size={size} does not shrink images of {self.input_shape[1]} x {self.input_shape[2]}")
         task = self.subset(count if count < len(self.train) else None, 1)

@@ -33,7 +33,7 @@ from naslab.tasks.corpora import SPLITS, Corpus
 from naslab.tasks.metrics import Mean, Metric
 from naslab.tasks.sequence import logits_of, part_of
 from naslab.tasks.signature import LOGITS, Field, Head, Signature
-from naslab.tasks.task import LOSS, Task
+from naslab.tasks.task import LOSS, Task, share_of
 from naslab.tasks.text_streams import Chunk, Columns, Lengths
 from naslab.tasks.vocabulary import Vocabulary, limited, tokenise
 from naslab.trees import detached
@@ -293,7 +293,7 @@ class LanguageModel(Task):
             raise SpecError(
                 f"a text has no size that could be {size}; leave size out, or give with_options(bptt={size})"
             )
-        if data == 1:
+        if (data := share_of(data)) == 1:
             return self
         train = self.numbers["train"]
         return dataclasses.replace(self, numbers={**self.numbers, "train": train[: round(data * len(train))]})

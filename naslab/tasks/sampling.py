@@ -49,6 +49,11 @@ def sample(
         raise SpecError(f"a temperature is 0 or more, not {temperature:g}")
     if not isinstance(generator, torch.Generator):
         generator = torch_generator(whole("a seed", generator), "sample")
+    if not callable(network):
+        raise SpecError(
+            f"what writes is a network, such as space.build(architecture, task), or a function in its place; not "
+            f"{network!r:.100}"
+        )
     found = task.encode(prompt).tolist()
     if not found:
         raise DataError("the prompt has no token to begin with; a line break, '\\n', is one")

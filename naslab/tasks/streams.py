@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from naslab.errors import DataError
+from naslab.errors import DataError, listed
 from naslab.tasks.order import batch_indices, epoch_length
 
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+"""Types of whole numbers, of which truth values are none."""
 Word = int | str
 """Names a random choice: the seed, and what for."""
 
@@ -91,12 +93,12 @@ class Exchangeable(Stream):
     """Examples that have no order: each pass is a random permutation of them, and its last part-batch is left out.
 
     Args:
-        indices: [N] int64, into the split.
+        indices: [N] whole numbers, into the split: a tensor, or a range, a list, an array.
         split: of the task.
     """
 
-    def __init__(self, indices: Tensor, split: str = "train") -> None:
-        self.indices, self.split = indices, split
+    def __init__(self, indices: Tensor | Iterable[int], split: str = "train") -> None:
+        self.indices, self.split = _whole_numbers(indices), split
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -137,6 +139,20 @@ class Exchangeable(Stream):
         if not isinstance(other, Exchangeable) or other.split != self.split:
             return self
         return Exchangeable(torch.cat([self.indices, other.indices]), self.split)
+
+
+def _whole_numbers(given: Any) -> Tensor:
+    """[N] int64; `DataError` for what is no list of whole numbers."""
+    found = given
+    if not isinstance(given, Tensor):
+        numbers = list(given) if listed(given) and not isinstance(given, np.ndarray) else given
+        try:
+            found = torch.as_tensor(numbers, dtype=torch.int64 if listed(numbers) and not len(numbers) else None)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            found = None
+    if not isinstance(found, Tensor) or found.ndim != 1 or found.dtype not in INTEGERS:
+        raise DataError(f"the indices of examples are whole numbers in a row, such as range(100), not {given!r:.100}")
+    return found.long()
 
 
 class Timetable:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from naslab.errors import DataError, NaslabError, SpecError, among, unknown
+from naslab.errors import DataError, NaslabError, SpecError, among, real, unknown
 from naslab.quantities import Quantity
 from naslab.tasks.metrics import Metric
 from naslab.tasks.signature import Signature
@@ -242,7 +242,7 @@ class Task(ABC):
             data: share of the training data, its own validation data included.
             size: of each example, such as the side of an image; None: as it is.
         """
-        if data != 1 or size is not None:
+        if share_of(data) != 1 or size is not None:
             raise SpecError(
                 f"the task {self.name!r} cannot be reduced; leave data at 1.0 and size at None, not {data:g} and {size}"
             )
@@ -326,6 +326,42 @@ def check_task(task: Any, who: str) -> Task:
             f"'-{LOSS}'"
         )
     return task
+
+
+def share_of(data: Any) -> float:
+    """The share of the training data that a reduced task keeps, if it is one."""
+    if not 0 < (share := real("data", data)) <= 1:
+        raise SpecError(f"data is the share of the training data, above 0 and up to 1, not {data!r:.100}")
+    return share
+
+
+def parts_of(task: Task, seed: int, fraction: float, batch_size: int) -> tuple[Stream, Stream]:
+    """The streams for the weights and for the architecture (`Task.parts`), if a mini-batch can be made of either.
+
+    Raises:
+        SpecError: they are no pair of streams.
+        DataError: one has fewer examples than a mini-batch. Of text its stream knows, and says it when it is asked.
+    """
+    found = task.parts(seed, fraction)
+    if not isinstance(found, tuple | list) or len(found) != 2 or not all(isinstance(one, Stream) for one in found):
+        raise SpecError(
+            f"the parts of the task {task.name!r} are two streams, for the weights and for the architecture, such as "
+            f"nl.tasks.Exchangeable(range(100)); not {found!r:.200}"
+        )
+    smaller = min((len(one) for one in found if not one.carries), default=batch_size)
+    if smaller < batch_size:
+        splits = task.splits
+        counts = ", ".join(f"{splits[split]} to {what}" for split, what in _COUNTED.items() if split in splits)
+        portion = "" if "valid" in splits else f", train_portion={fraction:g}"
+        advice = f"take batch_size={smaller} or less" if smaller else "give more data"
+        raise DataError(
+            f"a batch of {batch_size} is larger than the {smaller} {task.units} of the smaller part of the training "
+            f"data ({counts}{portion}); {advice}{', or another train_portion' if portion else ''}"
+        )
+    return found[0], found[1]
+
+
+_COUNTED = {"train": "train on", "valid": "validate on"}
 
 
 def check_example(task: Task) -> None:

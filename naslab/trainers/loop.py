@@ -14,7 +14,7 @@ from naslab.networks.batch_norm import enough_to_normalise
 from naslab.randomness import seeded, torch_generator
 from naslab.tasks.metrics import Measurement
 from naslab.tasks.streams import Stream, Timetable
-from naslab.tasks.task import LOSS, Task, check_example
+from naslab.tasks.task import LOSS, Task, check_example, parts_of
 from naslab.trainers.averages import averaged_weights
 from naslab.trainers.evaluation import evaluate
 from naslab.trainers.processes import Group
@@ -265,7 +265,7 @@ def parts(task: Task, recipe: Recipe, seed: int) -> tuple[Stream, Stream | None]
     validation data, if that is no part of its training data.
     """
     if recipe.held_out:
-        return task.parts(seed, 1 - recipe.held_out)
+        return parts_of(task, seed, 1 - recipe.held_out, 1)
     weights = task.stream("train")
     valid = task.stream("valid") if "valid" in task.splits else None
     return weights, None if valid is None or valid.split == weights.split else valid

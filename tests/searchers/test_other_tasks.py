@@ -293,6 +293,15 @@ def test_a_space_that_cannot_serve_the_task_says_so_at_once(text, pairs):
         nl.searchers.SPOS(nl.spaces.EnasMicro.laptop(), pairs, batch_size=8)
     with pytest.raises(SpecError, match="darts needs a task"):
         nl.searchers.Darts(SPACE, object())
+    for make in (nl.estimators.Training, nl.estimators.ZeroCost, nl.estimators.Resources):
+        with pytest.raises(SpecError, match="reads a sequence, and networks of the space 'nasbench201' give a vector"):
+            make(nl.spaces.NASBench201.laptop(), text)
+
+
+def test_a_batch_that_is_too_large_names_what_is_too_short(text):
+    valid = text.splits["valid"]
+    with pytest.raises(nl.errors.DataError, match=f"the valid text has {valid} tokens, too few for {valid} columns"):
+        nl.searchers.Darts(SPACE, text, batch_size=valid)
 
 
 def test_memory_and_time_are_measured_on_examples_of_the_task(text, pairs):

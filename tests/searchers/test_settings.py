@@ -20,6 +20,9 @@ SHARED = dict(
     valid_images=16, recalibration_images=16, population=4, generations=3, parents=2, crossovers=1, mutations=1
 )
 
+ZEROS = [[0.0] * 4] * 5
+ADAM = {"alpha": ZEROS, "exp_avg": ZEROS, "exp_avg_sq": ZEROS, "step": 1}
+
 SETTINGS = {
     "slider": Slider(value=0.1, low=0.01, high=1.0, description="how far"),
     "switch": Switch(value=True),
@@ -176,6 +179,26 @@ def test_masks_and_acts_are_replayed_bit_for_bit(digits, name, tmp_path):
     again.close()
 
 
+def test_an_act_that_fails_when_it_is_done_is_forgotten(digits, monkeypatch):
+    search = nl.Search(gradient("darts", digits))
+    for _ in range(2):  # each for itself could be done
+        search.act("nudge", part="normal", row=0, operation="none", by=3e38)
+    with pytest.raises(SpecError, match=r"3e\+38 and 3e\+38 is more than an alpha can be"):
+        next(search)
+    search.act("put", part="normal", row=0, operation="none", to=0.0)
+    assert next(search).step == 1
+    assert [event.name for event in search.events if isinstance(event, Acted)] == ["nudge", "put"]
+
+    def broken(name, arguments):
+        raise ZeroDivisionError
+
+    search.act("reset", part="normal")
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(search.searcher, "act", broken)
+        next(search)
+    assert next(search).step == 2
+
+
 def test_an_act_is_undone_by_its_inverse_alone(digits):
     searcher = gradient("darts", digits)
     searcher.advance()
@@ -213,6 +236,11 @@ def test_what_makes_no_sense_is_refused_at_once(digits):
         ("nudge", {"part": "normal", "row": 5, "operation": "none", "by": 1}, "0 to 4, not 5"),
         ("nudge", {"part": "normal", "row": 0, "operation": "none", "by": "much"}, "must be a number"),
         ("restore", {"part": "normal", "to": {"alpha": [1.0]}}, "of the shape"),
+        ("restore", {"part": "normal", "to": {"alpha": ZEROS, "exp_avg": ZEROS}}, "or all of"),
+        ("restore", {"part": "normal", "to": {**ADAM, "exp_avg_sq": [[-1.0] * 4] * 5}}, "exp_avg_sq is never negative"),
+        ("restore", {"part": "normal", "to": {**ADAM, "step": -1}}, "step is never negative"),
+        ("put", {"part": "normal", "row": 0, "operation": "none", "to": 1e300}, "finite number, up to 3.4e"),
+        ("nudge", {"part": "normal", "row": 0, "operation": "none", "by": -1e300}, "finite number, up to 3.4e"),
     ):
         with pytest.raises(SpecError, match=said):
             search.act(name, **given)

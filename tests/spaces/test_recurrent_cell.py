@@ -64,6 +64,7 @@ def test_the_forms_in_which_they_are_logged():
         ("Genotype(recurrent=[('relu', 0)], concat=[])", "different states"),
         ("Genotype(recurrent=[('relu', 0)], concat=[2])", "from 0 to 1"),
         ("Genotype(recurrent=[('relu', 0)])", "lacks concat"),
+        ("", "recurrent=.*concat=range"),
         ("Genotype(recurrent=[('relu', 0)], concat=range(1, 2))", "expected 8 nodes"),
         ("Genotype(recurrent=[relu(0)], concat=range(1, 2))", "holds only names"),
         ("Genotype(recurrent=7, concat=range(1, 2))", "must be a list"),

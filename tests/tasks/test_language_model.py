@@ -427,6 +427,7 @@ def test_it_travels_to_other_processes(verse):
             lambda: LanguageModel.from_text(VERSE).with_options(unit="words"),
             "unknown option of a language model 'unit'",
         ),
+        (lambda: LanguageModel.from_text(VERSE).sample(None), "what writes is a network"),
         (lambda: LanguageModel.from_text("no_such_file.txt"), "there is no file 'no_such_file.txt'"),
         (lambda: LanguageModel.from_text(None), "path of the text"),
         (lambda: LanguageModel.from_files(VERSE, VERSE, 3), "path of the test text"),

@@ -168,6 +168,34 @@ def test_a_signature_refuses_nonsense(make, message):
         make()
 
 
+@pytest.mark.parametrize("given", [range(2, 5), [2, 3, 4], np.array([2, 3, 4], np.int32), (n for n in (2, 3, 4))])
+def test_the_indices_of_examples_are_whole_numbers_of_any_kind(given):
+    assert next(Exchangeable(given).sweep(3)).tolist() == [2, 3, 4]
+
+
+@pytest.mark.parametrize("given", [[1.5], "abc", None, 3, [[1]], torch.ones(3), [True], [10**30]])
+def test_what_is_no_row_of_whole_numbers_is_no_stream(given):
+    with pytest.raises(DataError, match=r"such as range\(100\)"):
+        Exchangeable(given)
+
+
+@pytest.mark.parametrize("parts", [Exchangeable(range(9)), ([0, 1], [2, 3]), None, (Exchangeable(range(9)),)])
+def test_parts_are_two_streams(digits, parts, monkeypatch):
+    monkeypatch.setattr(nl.tasks.Images, "parts", lambda self, seed, fraction=0.5: parts)
+    space = nl.spaces.NASBench201.laptop()
+    for make in (nl.searchers.Darts, nl.searchers.SPOS, nl.estimators.Training):
+        with pytest.raises(SpecError, match="are two streams, for the weights and for the architecture"):
+            make(space, digits)
+
+
+@pytest.mark.parametrize("share", ["half", None, float("nan"), 0, -1, 2])
+def test_a_share_of_the_data_is_one(digits, share):
+    text = nl.tasks.LanguageModel.from_text("to be or not to be\n" * 99)
+    for task in (digits, text):
+        with pytest.raises(SpecError, match=r"data (is the share|must be a number)"):
+            task.reduced(share)
+
+
 def test_a_task_that_breaks_its_promise_is_named(digits):
     class Liar(nl.tasks.Images):
         @property

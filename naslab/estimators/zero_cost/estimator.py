@@ -63,6 +63,7 @@ class ZeroCost:
             raise SpecError(unknown("proxy", proxy, (*PROXIES, "vote")))
         self.space, self.proxy = space, proxy
         self.task: Any = check_task(task, "ZeroCost")
+        space.check_task(task)
         self.batch_size, self.seed = whole("batch_size", batch_size, 1), whole("seed", seed)
         self.reference, self.threads = whole("reference", reference, 1), whole("threads", threads, 1)
         try:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from naslab import spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
-from naslab.errors import DataError, Diverged, SpecError, whole
+from naslab.errors import Diverged, SpecError, whole
 from naslab.networks.batch_norm import KeptBuffers, enough_to_normalise
 from naslab.networks.mixture import SKIP, Mixture, takes_mixtures
 from naslab.networks.step_memory import gradients_at_the_start, must_fit
@@ -39,7 +39,7 @@ from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparamet
 from naslab.searchers.settings import Act, Setting
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Space, SupernetSpace
-from naslab.tasks.task import Task, check_example, check_task
+from naslab.tasks.task import Task, check_example, check_task, parts_of
 from naslab.threads import torch_threads
 
 SETTLED = {
@@ -118,16 +118,9 @@ class Frame(SupernetSearcher):
         )
         hyper = self.hyperparameters
         self.parts = self.compose(hyper)
-        streams = task.parts(seed, hyper.train_portion)
+        streams = parts_of(task, seed, hyper.train_portion, hyper.batch_size)
         if isinstance(self.parts.level, Single):
             streams = (streams[0].joined(streams[1]),) * 2
-        smaller = min(map(len, streams))
-        if smaller < hyper.batch_size:
-            raise DataError(
-                f"a batch of {hyper.batch_size} is larger than the {smaller} {task.units} of the smaller half of the "
-                f"training data ({task.splits['train']} in all, train_portion={hyper.train_portion:g}); "
-                f"take batch_size={smaller} or less"
-            )
         self._feeds = {
             name: Feed(task, stream, hyper.batch_size, seed, name, device=self.device)
             for name, stream in zip(("weights", "architecture"), streams, strict=True)

@@ -177,6 +177,8 @@ def _rows(rows: Sequence[int]) -> str:
 
 # --- acts ------------------------------------------------------------------------------------------
 
+LARGEST = float(torch.finfo(torch.float32).max)
+"""Of an alpha."""
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 """What Adam keeps of the alphas of a part."""
 
@@ -215,9 +217,7 @@ def acts(
             raise SpecError(f"nudge: {unknown('operation', operation, operations)}")
         if operation not in (has := masks.operations_of(part, number)):
             raise SpecError(f"nudge: edge {number} of {part!r} has no operation {operation!r}; it has {', '.join(has)}")
-        column, step = list(operations).index(operation), real("by", by)
-        if not math.isfinite(step):
-            raise SpecError(f"nudge: by must be a finite number, not {by!r}")
+        column, step = list(operations).index(operation), _finite("nudge: by", by)
         if (allowed := masks.allowed(part)) is not None and not bool(allowed[number, column]):
             raise SpecError(
                 f"nudge: {operation!r} is forbidden on edge {number} of {part!r}, and its alpha stands still; free it "
@@ -226,6 +226,10 @@ def acts(
 
         def do() -> Any:
             before = float(alpha.detach()[number, column])
+            if not math.isfinite(before + step) or abs(before + step) > LARGEST:
+                raise SpecError(
+                    f"nudge: {before:g} and {step:g} is more than an alpha can be; take a smaller by, or put(...)"
+                )
             with torch.no_grad():
                 alpha[number, column] += step
             return before
@@ -234,8 +238,7 @@ def acts(
 
     def put(part: Any, row: Any, operation: Any, to: Any) -> Callable[[], Any]:
         move, alpha = nudge(part, row, operation, 0.0), alphas[part]
-        if not math.isfinite(value := real("to", to)):
-            raise SpecError(f"put: to must be a finite number, not {to!r}")
+        value = _finite("put: to", to)
 
         def do() -> Any:
             before = move()
@@ -262,7 +265,15 @@ def acts(
         keys = {"alpha", *MOMENTS}
         if not isinstance(to, Mapping) or "alpha" not in to or not set(to) <= keys:
             raise SpecError(f"restore: to is what a reset told as before, with {', '.join(sorted(keys))}")
+        if len(to) not in (1, len(keys)):
+            raise SpecError(
+                f"restore: to has {', '.join(sorted(to))}; give the alpha alone, and Adam begins anew, or all of "
+                f"{', '.join(sorted(keys))}"
+            )
         tensors = {key: _tensor(key, value, () if key == "step" else alpha.shape) for key, value in to.items()}
+        for key in ("exp_avg_sq", "step"):
+            if key in tensors and bool((tensors[key] < 0).any()):
+                raise SpecError(f"restore: {key} is never negative; it was {to[key]!r:.100}")
 
         def do() -> Any:
             before = memory(part)
@@ -303,6 +314,14 @@ def acts(
             prepare=restore,
         ),
     }
+
+
+def _finite(what: str, value: Any) -> float:
+    """The number, if float32 can hold it."""
+    number = real(what, value)
+    if not abs(number) <= LARGEST:
+        raise SpecError(f"{what} must be a finite number, up to {LARGEST:.3g}, not {value!r:.100}")
+    return number
 
 
 def _tensor(name: str, value: Any, shape: Sequence[int]) -> Tensor:
