@@ -42,6 +42,7 @@ from naslab.searchers.rungs import OfKnownLengths, fitting, hyperband
 from naslab.searchers.searcher import Draft, Proposal
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
+from naslab.searchers.tended import Tended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +90,15 @@ class Member(NamedTuple):
     architecture: Architecture
 
 
-class Hurdles(OfKnownLengths):
+class Hurdles(Tended, OfKnownLengths):
     """Tournament evolution that trains promising architectures longer, on any space."""
 
     name = "hurdles"
     Hyperparameters = HurdlesHyperparameters
+    Member = Member
 
     def begin(self) -> None:
+        super().begin()
         self._epochs = list(accumulate(self.hyperparameters.steps))
         """Total epochs of training before the first hurdle, and after each."""
         self._sample: int = self.hyperparameters.sample
@@ -130,6 +133,8 @@ class Hurdles(OfKnownLengths):
             return Draft(last.architecture, "hurdle", last.parents, self._epochs[cleared], last.candidate, last.number)
         if self.asked < len(self._first):
             return Draft(self._first[self.asked], "first", (), self._epochs[0])
+        if added := self._next_added((), self._epochs[0]):
+            return added
         if len(self._alive) < self.hyperparameters.population:
             return Draft(self.space.sample(self.rng), "random", (), self._epochs[0])
         parent, rate = max(self._drawn()), self.hyperparameters.mutation_rate
@@ -144,6 +149,12 @@ class Hurdles(OfKnownLengths):
         alive = self._alive
         return [alive[int(u * len(alive))] for u in uniforms(self.rng, self._sample)]
 
+    def _loser(self) -> Member:
+        """The least fit of S members; those that are protected do not count."""
+        while not (mortal := [member for member in self._drawn() if member.number not in self._protected]):
+            pass
+        return min(mortal)
+
     # --- results ---------------------------------------------------------------------------------------
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
@@ -153,7 +164,7 @@ class Hurdles(OfKnownLengths):
                 self._going_on.append((proposal, cleared + 1))
                 return
             if len(self._alive) >= self.hyperparameters.population:
-                self._alive.remove(min(self._drawn()))
+                self._alive.remove(self._loser())
             self._alive.append(Member(fitness, proposal.number, cleared, proposal.architecture))
             self._stopped[cleared] += 1
         if proposal.parents:  # the first population has none
@@ -208,20 +219,20 @@ class Hurdles(OfKnownLengths):
             super().put(name, value)
 
     def memory(self) -> Any:
+        by_hand = self._by_hand()
         return {
             "sample": self._sample,
             "hurdles": list(self._hurdles),
             "children": self._children,
-            "alive": [[*member[:3], member.architecture.choices] for member in self._alive],
+            "alive": [self._record(member) for member in self._alive],
             "going_on": [[proposal.to_record(), cleared] for proposal, cleared in self._going_on],
             "stopped": sorted(self._stopped.items()),
+            **({"by_hand": by_hand} if by_hand else {}),
         }
 
     def remember(self, memory: Any) -> None:
         self._sample, self._hurdles, self._children = memory["sample"], list(memory["hurdles"]), memory["children"]
-        self._alive = [
-            Member(fitness, number, cleared, Architecture(self.space.name, tuple(choices)))
-            for fitness, number, cleared, choices in memory["alive"]
-        ]
+        self._alive = [self._member(record) for record in memory["alive"]]
+        self._remember_hand(memory.get("by_hand"))
         self._going_on = [(Proposal.from_record(self.space, record), cleared) for record, cleared in memory["going_on"]]
         self._stopped = Counter(dict(memory["stopped"]))

@@ -29,7 +29,8 @@ from typing import Any, NamedTuple
 from naslab.architecture import Architecture
 from naslab.errors import whole
 from naslab.fields import settle
-from naslab.searchers.searcher import Draft, Proposal, Proposer
+from naslab.searchers.searcher import Draft, Proposal
+from naslab.searchers.tended import Tended
 from naslab.spaces import growing
 
 IDENTITY, RESET = "identity", "reset_weights"
@@ -64,13 +65,16 @@ class Individual(NamedTuple):
     architecture: Architecture
 
 
-class LargeScaleEvolution(Proposer):
+class LargeScaleEvolution(Tended):
     """Pairwise tournaments and inherited weights, on any space, and on one that grows from next to nothing."""
 
     name = "large_scale_evolution"
     Hyperparameters = LargeScaleEvolutionHyperparameters
+    Member = Individual
+    mortal = 2
 
     def begin(self) -> None:
+        super().begin()
         self._alive: list[Individual] = []
         self._founded = 0
         """Individuals of the first population that were proposed."""
@@ -79,16 +83,32 @@ class LargeScaleEvolution(Proposer):
     # --- what to evaluate ------------------------------------------------------------------------------
 
     def propose(self) -> Draft:
-        alive, size, epochs = self._alive, self.hyperparameters.population, self.hyperparameters.epochs
-        if self._founded < size or len(alive) < 2:
+        size, epochs = self.hyperparameters.population, self.hyperparameters.epochs
+        if self._founded < size or len(self._alive) < 2:
             self._founded += 1
-            return Draft(growing.start(self.space, self.rng), "start", (), epochs)
-        one, other = (alive[place] for place in self.rng.choice(len(alive), size=2, replace=False))
-        parent = max(one, other)
-        if len(alive) + len(self.open) >= size:
-            alive.remove(min(one, other))
-            self._killed += 1
-        return self._child(parent)
+            return self._next_added((), epochs) or Draft(growing.start(self.space, self.rng), "start", (), epochs)
+        parent = self._tournament()
+        return self._next_added((), epochs) or self._child(parent)
+
+    @property
+    def _full(self) -> bool:
+        """Whether those that are alive, or on their way to be, are as many as may be."""
+        return len(self._alive) + len(self.open) >= self.hyperparameters.population
+
+    def _tournament(self) -> Individual:
+        """The fitter of two; the other is killed where there is no room for a child. One that is protected does not
+        lose, and where fewer than two are not, nobody does.
+        """
+        alive, protected = self._alive, self._protected
+        must = self._full and sum(one.number not in protected for one in alive) >= self.mortal
+        while True:
+            loser, fitter = sorted(alive[place] for place in self.rng.choice(len(alive), size=2, replace=False))
+            if not must:
+                return fitter
+            if loser.number not in protected:
+                alive.remove(loser)
+                self._killed += 1
+                return fitter
 
     def _child(self, parent: Individual) -> Draft:
         epochs, number = self.hyperparameters.epochs, parent.number
@@ -132,12 +152,11 @@ class LargeScaleEvolution(Proposer):
     # --- memory ------------------------------------------------------------------------------------------
 
     def memory(self) -> Any:
-        alive = [[*individual[:3], individual.architecture.choices] for individual in self._alive]
-        return {"alive": alive, "founded": self._founded, "killed": self._killed}
+        by_hand, alive = self._by_hand(), [self._record(individual) for individual in self._alive]
+        hand = {"by_hand": by_hand} if by_hand else {}
+        return {"alive": alive, "founded": self._founded, "killed": self._killed, **hand}
 
     def remember(self, memory: Any) -> None:
         self._founded, self._killed = memory["founded"], memory["killed"]
-        self._alive = [
-            Individual(fitness, number, epochs, Architecture(self.space.name, tuple(choices)))
-            for fitness, number, epochs, choices in memory["alive"]
-        ]
+        self._alive = [self._member(record) for record in memory["alive"]]
+        self._remember_hand(memory.get("by_hand"))

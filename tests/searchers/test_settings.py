@@ -368,41 +368,76 @@ def test_a_searcher_with_knobs_of_the_earlier_kind_goes_on(table):
     assert next(search).settings == {"chance": 0.25, "mask": TABLE}
 
 
-def test_members_of_a_population_are_killed_protected_and_added_by_hand(table):
-    search = nl.Search(CANDIDATES["evolution"](None, table.space), estimator=table, budget=60)
+TENDED = {
+    "evolution": CANDIDATES["evolution"],
+    "large-scale evolution": CANDIDATES["large-scale evolution"],
+    "hurdles": lambda digits, space: nl.searchers.Hurdles(space, seed=1, population=4, sample=3, per_hurdle=4),
+}
+
+
+@pytest.mark.parametrize("name", TENDED)
+def test_members_of_a_population_are_killed_protected_and_added_by_hand(table, name):
+    search = nl.Search(TENDED[name](None, table.space), estimator=table, budget=60)
     proposer = search.searcher.proposer
-    for _ in range(8):
+    for _ in range(9):
         next(search)
-    first, second = (member.number for member in proposer.population[:2])
     before = proposer.population
+    assert len(before) == 4
+    doomed = before[0] if name == "evolution" else min(before)  # who would have to go next
+    other = next(member for member in before if member != doomed)
     given = table.space.sample(7)
-    search.act("protect", candidate=first)
-    search.act("kill", candidate=second)
+    search.act("protect", candidate=doomed.number)
+    search.act("kill", candidate=other.number)
     search.act("add", architecture=list(given.choices))
     event = next(search)
     assert (event.origin, event.architecture) == ("added", given)
-    assert second not in [member.number for member in proposer.population]
-    for _ in range(10):
+    for _ in range(14):
         next(search)
-    assert proposer.population[0].number == first
+        numbers = [member.number for member in proposer.population]
+        assert doomed.number in numbers
+        assert other.number not in numbers
+        assert len(numbers) <= 4
     acted = [event for event in search.events if isinstance(event, Acted)]
     assert [event.name for event in acted] == ["protect", "kill", "add"]
-    assert acted[1].before["choices"] == list(before[1].architecture.choices)
-    back = search.fork(step=8)
+    assert acted[1].before["choices"] == list(other.architecture.choices)
+    back = search.fork(step=9)
     assert back.searcher.proposer.population == before
     again = search.fork(step=12)
     while again.step < search.step:
         next(again)
     assert list(again.events) == list(search.events)
     assert again.searcher.state_dict() == search.searcher.state_dict()
-    back.searcher.act("kill", {"candidate": second})
-    back.searcher.act("revive", {"candidate": second})
+    proposer.act("release", {"candidate": doomed.number})
+    for _ in range(25):
+        next(search)
+    assert doomed not in proposer.population
+    back.searcher.act("kill", {"candidate": other.number})
+    back.searcher.act("revive", {"candidate": other.number})
     assert back.searcher.proposer.population == before
-    for name, told, said in (
+    for member in before[: 4 - proposer.mortal]:
+        back.searcher.act("protect", {"candidate": member.number})
+    for act, told, said in (
         ("kill", {"candidate": 1000}, "is not in the population"),
-        ("revive", {"candidate": first}, "was not killed"),
+        ("revive", {"candidate": doomed.number}, "was not killed"),
         ("add", {"architecture": ["none"]}, "too few"),
         ("protect", {}, "'candidate' is missing"),
+        ("protect", {"candidate": before[-1].number}, "are protected: somebody must make room"),
     ):
         with pytest.raises(SpecError, match=said):
-            back.act(name, **told)
+            back.act(act, **told)
+    for _ in range(8):
+        next(back)
+    assert {member.number for member in before[: 4 - proposer.mortal]} <= {
+        member.number for member in back.searcher.proposer.population
+    }
+
+
+@pytest.mark.parametrize("cls", [nl.searchers.RegularizedEvolution, nl.searchers.Hurdles])
+def test_what_is_added_does_not_take_the_place_of_what_the_population_begins_with(table, cls):
+    first = [table.space.sample(seed) for seed in range(3)]
+    search = nl.Search(cls(table.space, population=4, sample=2, first=first), estimator=table, budget=12)
+    next(search)
+    search.act("add", architecture=table.space.sample(9).choices)
+    seen = [search.events[0], *(next(search) for _ in range(3))]
+    assert [event.architecture for event in seen if isinstance(event, nl.events.Evaluated)][:3] == first
+    assert seen[-1].origin == "added"

@@ -1,0 +1,181 @@
+"""A population that is tended by hand while it evolves: members killed and brought back, protected, and added. No
+searcher itself.
+
+Without a hand nothing of this draws a random number, and nothing of it is in the memory of the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from naslab.architecture import Architecture
+from naslab.errors import SpecError, whole
+from naslab.searchers.searcher import Draft, Proposer
+from naslab.searchers.settings import Act
+
+
+class Tended(Proposer):
+    """Has its members in `self._alive`. They are tuples with a `number`, a `fitness`, and the `architecture` last.
+
+    A subclass proposes what was added (`_next_added`), spares whom `_protected` names, and puts `_by_hand` into its
+    memory.
+    """
+
+    Member: ClassVar[Callable[..., Any]]
+    """The tuple that a member is."""
+    mortal: ClassVar[int] = 1
+    """So many members at least must be left unprotected, to make room for a child."""
+    _alive: Any
+    """A list, or a deque."""
+
+    def begin(self) -> None:
+        self._protected: set[int] = set()
+        """Numbers of members that neither die of age nor lose."""
+        self._taken_out: dict[int, tuple[int, Any]] = {}
+        """Number of a member that was killed by hand -> its place, and the member."""
+        self._added: list[Architecture] = []
+        """What is to be proposed next, given by hand."""
+
+    def _next_added(self, *about: Any) -> Draft | None:
+        """The draft of what was added first and is not yet proposed, with what more it says; None if there is none."""
+        return Draft(self._added.pop(0), "added", *about) if self._added else None
+
+    @property
+    def _full(self) -> bool:
+        """Whether there is no room for another member."""
+        return len(self._alive) >= self.hyperparameters.population
+
+    # --- acts ----------------------------------------------------------------------------------------
+
+    @property
+    def acts(self) -> Mapping[str, Act]:
+        candidate = {"candidate": "number of a member of the population"}
+        return {
+            **super().acts,
+            "kill": Act(
+                description="Take a member out of the population; its place is filled by what is proposed next.",
+                arguments=candidate,
+                inverse="revive(candidate)",
+                prepare=self._kill,
+            ),
+            "revive": Act(
+                description="Bring back a member that was killed.",
+                arguments=candidate,
+                inverse="kill(candidate)",
+                prepare=self._revive,
+            ),
+            "protect": Act(
+                description="Keep a member from making room for a child.",
+                arguments=candidate,
+                inverse="release(candidate)",
+                prepare=self._protect,
+            ),
+            "release": Act(
+                description="Let a member make room for a child again.",
+                arguments=candidate,
+                inverse="protect(candidate)",
+                prepare=self._release,
+            ),
+            "add": Act(
+                description="Propose this architecture next.",
+                arguments={"architecture": "its choices, in order or by name"},
+                inverse="kill(candidate), once it is a member",
+                prepare=self._add,
+            ),
+        }
+
+    def _place(self, candidate: Any) -> int:
+        """Where in the population a member is."""
+        number = whole("candidate", candidate, 1)
+        numbers = [member.number for member in self._alive]
+        if number not in numbers:
+            raise SpecError(f"candidate {number} is not in the population; there are {', '.join(map(str, numbers))}")
+        return numbers.index(number)
+
+    def _kill(self, candidate: Any) -> Callable[[], Any]:
+        place = self._place(candidate)
+
+        def do() -> Any:
+            member = self._alive[place]
+            self._taken_out[member.number] = place, member
+            self._protected.discard(member.number)
+            del self._alive[place]
+            return {"place": place, "fitness": member.fitness, "choices": list(member.architecture.choices)}
+
+        return do
+
+    def _revive(self, candidate: Any) -> Callable[[], Any]:
+        number = whole("candidate", candidate, 1)
+        if number not in self._taken_out:
+            raise SpecError(f"candidate {number} was not killed; there are {list(self._taken_out) or 'none'}")
+        if self._full:
+            raise SpecError(f"the population has {len(self._alive)} members again, as many as it may; kill one first")
+
+        def do() -> Any:
+            place, member = self._taken_out.pop(number)
+            self._alive.insert(min(place, len(self._alive)), member)
+            return None
+
+        return do
+
+    def _protect(self, candidate: Any) -> Callable[[], Any]:
+        number = self._alive[self._place(candidate)].number
+        if number not in self._protected and len(self._protected) + self.mortal >= self.hyperparameters.population:
+            raise SpecError(
+                f"all but {self.mortal} are protected: somebody must make room for a child; release another first"
+            )
+
+        def do() -> Any:
+            before = number in self._protected
+            self._protected.add(number)
+            return before
+
+        return do
+
+    def _release(self, candidate: Any) -> Callable[[], Any]:
+        number = self._alive[self._place(candidate)].number
+
+        def do() -> Any:
+            before = number in self._protected
+            self._protected.discard(number)
+            return before
+
+        return do
+
+    def _add(self, architecture: Any) -> Callable[[], Any]:
+        made = self.space.architecture(architecture)
+        if not self.space.allows(made):
+            raise SpecError("this architecture holds what the mask forbids; free it first, by set('mask', ...)")
+
+        def do() -> Any:
+            self._added.append(made)
+            return None
+
+        return do
+
+    # --- memory --------------------------------------------------------------------------------------
+
+    def _record(self, member: Any) -> list[Any]:
+        """A member as JSON."""
+        return [*member[:-1], member.architecture.choices]
+
+    def _member(self, record: Any) -> Any:
+        """The member of a record."""
+        *told, choices = record
+        return self.Member(*told, Architecture(self.space.name, tuple(choices)))
+
+    def _by_hand(self) -> list[Any]:
+        """JSON of what a hand has done that is still of use; empty if it is nothing."""
+        if not (self._protected or self._taken_out or self._added):
+            return []
+        killed = [[place, self._record(member)] for place, member in self._taken_out.values()]
+        return [sorted(self._protected), killed, [one.choices for one in self._added]]
+
+    def _remember_hand(self, told: Any) -> None:
+        """Take back what `_by_hand` gave."""
+        protected, killed, added = told or ([], [], [])
+        self._protected = set(protected)
+        members = [(place, self._member(record)) for place, record in killed]
+        self._taken_out = {member.number: (place, member) for place, member in members}
+        self._added = [Architecture(self.space.name, tuple(choices)) for choices in added]
