@@ -95,8 +95,10 @@ def hashed(values: Iterable[Any]) -> tuple[str, int]:
 
 
 def told(events: Iterable[Any]) -> Said:
-    """What events say."""
+    """What events say: steps, and what was done or measured between them."""
     for event in events:
+        if event.kind not in SAID:
+            continue
         yield event.kind
         yield event.step
         for name in SAID[event.kind]:

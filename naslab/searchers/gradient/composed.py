@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from naslab.analysis.hessian import dominant_eigenvalue
-from naslab.events import Event, SupernetStep
+from naslab.events import Event, Phase, SupernetStep
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
 from naslab.networks.frozen import frozen
 from naslab.networks.mixture import as_mixture
@@ -66,7 +66,9 @@ class Composed(Frame):
             train = self._feeds["weights"].take(self._step)
             single = isinstance(self.parts.level, Single)
             valid = train if single else self._feeds["architecture"].take(self._step)
-            if self._warms_up(epoch, rates):
+            alone = self._warms_up(self._step)
+            self._note_phase(alone, rates)
+            if alone:
                 seen, gap = self._look(valid, rates)
                 trained = self._weight_step(train, rates)
             elif single:
@@ -100,12 +102,19 @@ class Composed(Frame):
         )
 
     def beside(self) -> list[Event]:
-        """At the end of an epoch, what needs all of the data."""
-        return self._after_a_pass() if self._step and self._timetable.ends_epoch(self._step - 1) else []
+        """Where the weights begin to move alone, or no longer do, a `Phase`; at the end of an epoch, what needs all of
+        the data."""
+        measured = self._after_a_pass() if self._step and self._timetable.ends_epoch(self._step - 1) else []
+        return [*self._begun, *measured]
 
-    def _warms_up(self, epoch: int, rates: Mapping[str, float]) -> bool:
-        """Whether only the weights move."""
-        return epoch < rates.get("warmup", 0.0) * self.hyperparameters.epochs
+    def _note_phase(self, alone: bool, rates: Mapping[str, float]) -> None:
+        """Note what begins with this step, if anything does: a warm-up of the weights, or the search after one."""
+        if alone != self._alone:
+            settings = {"alphas": "held", "epochs": rates["warmup"] * self.hyperparameters.epochs} if alone else {}
+            self._begun = [Phase(step=self._step + 1, name="warm-up" if alone else "search", settings=settings)]
+        else:
+            self._begun = []
+        self._alone = alone
 
     def _w_rate(self, batch: Any, rates: Mapping[str, float]) -> float:
         """How far the weights move by a mini-batch."""

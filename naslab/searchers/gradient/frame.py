@@ -17,6 +17,7 @@ from naslab import spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
 from naslab.errors import Diverged, SpecError, whole
+from naslab.events import Phase
 from naslab.networks.batch_norm import KeptBuffers, enough_to_normalise
 from naslab.networks.mixture import SKIP, Mixture, takes_mixtures
 from naslab.networks.step_memory import gradients_at_the_start, must_fit
@@ -129,6 +130,10 @@ class Frame(SupernetSearcher):
         """An epoch is a pass over the data that moves the weights."""
         self._step = 0
         self._baseline: float | None = None
+        self._alone = False
+        """Whether the last step moved the weights alone."""
+        self._begun: list[Phase] = []
+        """What began with the last step."""
         self._schedules = self._all_schedules()
         self._set = {name: (schedule.start, 0) for name, schedule in self._schedules.items()}
         """Knob -> the value that was last set, and the epoch when it was."""
@@ -262,6 +267,11 @@ class Frame(SupernetSearcher):
             self._set[name] = (value, self._timetable.epoch(self._step))
         else:
             self._masks.put(name, value)
+
+    def _warms_up(self, step: int) -> bool:
+        """Whether a step, counted from 0, moves the weights alone, as the settings are now."""
+        epoch = self._timetable.epoch(step)
+        return "warmup" in self._schedules and epoch < self._at("warmup", epoch) * self.hyperparameters.epochs
 
     # --- where it stands -------------------------------------------------------------------------
 
@@ -421,6 +431,8 @@ class Frame(SupernetSearcher):
                 state[f"{name}_epoch"] = since
         if self._baseline is not None:
             state["baseline"] = self._baseline
+        if "warmup" in self._schedules:
+            state["alone"] = int(self._alone)
         for feed in self._feeds.values():
             state.update(feed.state())
         if self._watching.watches:
@@ -435,6 +447,7 @@ class Frame(SupernetSearcher):
             for name, schedule in self._schedules.items()
         }
         self._masks.load(state)
+        self._alone = bool(state["alone"]) if "alone" in state else self._step > 0 and self._warms_up(self._step - 1)
         self._baseline = float(state["baseline"]) if "baseline" in state else None  # type: ignore[arg-type]
         for feed in self._feeds.values():
             feed.load(state)

@@ -18,7 +18,7 @@ from torch import nn
 
 from naslab.architecture import Architecture
 from naslab.errors import Diverged
-from naslab.events import ChildTrained, Evaluated, Event
+from naslab.events import ChildTrained, Evaluated, Event, Phase
 from naslab.networks.batch_norm import enough_to_normalise
 from naslab.networks.cost import Cost, cost
 from naslab.searchers.one_shot.evolution import Evolution, Excess
@@ -152,7 +152,12 @@ class OneShot(WeightSharing):
         return self._inherited(self.space.check(child), batch_norm, examples, metrics, few)
 
     def beside(self) -> list[Event]:
-        """At the end of an epoch of training, what needs all of the data."""
+        """With the first child that is judged a `Phase`; at the end of an epoch of training, what needs all of the
+        data."""
+        if self._step == self.training_steps + 1:
+            given = self.hyperparameters
+            settings = {"weights": "held", "population": given.population, "generations": given.generations}
+            return [Phase(step=self._step, name="evolution", settings=settings)]
         update, position = divmod(self._step, self.paths.together)
         ended = 0 < self._step <= self.training_steps and position == 0 and self._feed.timetable.ends_epoch(update - 1)
         return self._after_a_pass() if ended else []
