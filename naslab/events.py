@@ -18,8 +18,11 @@ from safetensors.numpy import save as save_arrays
 
 from naslab.architecture import Architecture
 from naslab.errors import MetricMissing, SpecError, unknown
-from naslab.immutable import FrozenDict, frozen_json
+from naslab.immutable import SCALARS, FrozenDict, frozen_json
 from naslab.quantities import FITNESS, Objective, as_objectives
+
+_JSON = json.JSONEncoder(sort_keys=True)
+"""Made once: `json.dumps` would make one for each event."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +39,9 @@ class Event:
         arrays: dict[str, np.ndarray] = {}
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
-            if isinstance(value, Architecture):
+            if value is None or type(value) in SCALARS:  # first, for events are written by the million
+                plain[each.name] = value
+            elif isinstance(value, Architecture):
                 plain[each.name] = {"space": value.space, "choices": list(value.choices)}
             elif isinstance(value, Mapping) and any(isinstance(v, np.ndarray) for v in value.values()):
                 arrays.update({f"{each.name}/{key}": np.ascontiguousarray(v) for key, v in value.items()})
@@ -44,7 +49,7 @@ class Event:
                 plain[each.name] = dict(value)
             else:
                 plain[each.name] = value
-        return json.dumps(plain, sort_keys=True), save_arrays(arrays) if arrays else b""
+        return _JSON.encode(plain), save_arrays(arrays) if arrays else b""
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.to_record() == other.to_record()  # type: ignore[attr-defined]
@@ -53,8 +58,17 @@ class Event:
         return hash((self.kind, self.step))
 
 
+_NOTHING: FrozenDict[str, Any] = FrozenDict()
+
+
+def _frozen_dict(items: Mapping[str, Any]) -> FrozenDict[str, Any]:
+    return FrozenDict(items) if items else _NOTHING
+
+
 def _read_only(arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
     """Copies in float32 that nobody can write to."""
+    if not arrays:
+        return _NOTHING
     frozen = {}
     for key, value in arrays.items():
         frozen[key] = array = np.array(value, dtype=np.float32)
@@ -174,8 +188,9 @@ def _measure(event: Evaluated | Raced) -> None:
     values = event.values
     if not values and event.fitness is not None:
         values = {FITNESS.name: event.fitness}
-    object.__setattr__(event, "values", FrozenDict(values))
-    object.__setattr__(event, "objectives", as_objectives(event.objectives) if event.objectives else ())
+    object.__setattr__(event, "values", _frozen_dict(values))
+    if event.objectives != ():
+        object.__setattr__(event, "objectives", as_objectives(event.objectives) if event.objectives else ())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -224,7 +239,7 @@ class Evaluated(_Steered):
         object.__setattr__(self, "parents", tuple(self.parents))
         _measure(self)
         for name in ("figures", "details"):
-            object.__setattr__(self, name, FrozenDict(getattr(self, name)))
+            object.__setattr__(self, name, _frozen_dict(getattr(self, name)))
         object.__setattr__(self, "probabilities", _read_only(self.probabilities))
 
 

@@ -17,7 +17,7 @@ from naslab.errors import SpecError, plain
 
 K = TypeVar("K")
 V = TypeVar("V")
-_SCALARS = (float, int, str)
+SCALARS = (float, int, str)
 """By far the most common, and events are made by the million."""
 
 
@@ -32,7 +32,7 @@ class FrozenDict(dict[K, V]):
     def __init__(self, items: Mapping[K, V] | Iterable[tuple[K, V]] = ()) -> None:
         super().__init__(items)
         for key, value in self.items():
-            if type(value) not in _SCALARS:
+            if type(value) not in SCALARS:
                 super().__setitem__(key, frozen(value))
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
@@ -116,7 +116,7 @@ def frozen_json(name: str, value: Any) -> Any:
         if all(map(_scalar_entry, value.items())):
             return FrozenDict(value)
         return FrozenDict({_word(name, key): frozen_json(key, part) for key, part in value.items()})
-    if type(value) in _SCALARS or value is None or isinstance(value, bool):
+    if type(value) in SCALARS or value is None or isinstance(value, bool):
         return value
     if isinstance(value := plain(value), str | int | float):
         return value
@@ -131,7 +131,7 @@ def frozen_json(name: str, value: Any) -> Any:
 
 
 def _scalar_entry(entry: tuple[Any, Any]) -> bool:
-    return type(entry[1]) in _SCALARS and type(entry[0]) is str
+    return type(entry[1]) in SCALARS and type(entry[0]) is str
 
 
 def _word(name: str, key: Any) -> str:

@@ -70,9 +70,13 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
     """
     try:
         found: Any = _trained(estimator, lineage) if lineage else estimator(architecture)
-        score = found if isinstance(found, Score) else Score(found)
-        fitness, figures = score
-        objectives = _objectives(estimator, score)
+        own: tuple[Objective, ...] = ()
+        named = objectives_of(estimator)
+        if isinstance(found, Score):
+            fitness, figures, own = found.fitness, found.figures, found.objectives
+            _agree(own, named)
+        else:  # no `Score` is made of it, for there are searches of a hundred thousand candidates a minute
+            fitness, figures = found, {}
         number = None
         with suppress(SpecError):
             number = real("a fitness", fitness)
@@ -90,12 +94,11 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
             with snapshot.disk(f"keeping the training of {architecture}"):
                 raise
         return failed(told(error))
-    first = objectives[0]
+    first = (own or named)[0]
     values = {first.name: first.sign * number}
-    if score.objectives:
+    if own:
         values |= figures
-    own = () if objectives == objectives_of(estimator) else objectives
-    return Outcome("done", number, figures, "", values, own)
+    return Outcome("done", number, figures, "", values, () if own == named else own)
 
 
 def outcome_of(event: Evaluated | Raced) -> Outcome:
@@ -104,20 +107,14 @@ def outcome_of(event: Evaluated | Raced) -> Outcome:
     return Outcome(event.status, event.fitness, figures, event.message, values, tuple(event.objectives))
 
 
-def _objectives(estimator: Any, score: Score) -> tuple[Objective, ...]:
-    """The objectives of a score; `WrongSetup` if they are not those that the estimator names."""
-    named = objectives_of(estimator)
-    if not score.objectives or score.objectives == named:
-        return named
-    if named != DEFAULT:
-        told = " and ".join(
-            "[" + "; ".join(f"{o.name}: {o.direction}" for o in each) + "]" for each in (score.objectives, named)
-        )
+def _agree(own: tuple[Objective, ...], named: tuple[Objective, ...]) -> None:
+    """`WrongSetup` if the objectives of a score are others than those that its estimator names."""
+    if own and own != named and named != DEFAULT:
+        told = " and ".join("[" + "; ".join(f"{o.name}: {o.direction}" for o in each) + "]" for each in (own, named))
         raise WrongSetup(
             f"the score of a candidate has other objectives than its estimator: {told}; give Score(values=..., "
             "objectives=estimator.objectives)"
         )
-    return score.objectives
 
 
 def told(error: BaseException) -> str:

@@ -121,6 +121,8 @@ def evaluate_kept(
 
 def stages(lineage: Sequence[Link], kept: WeightStore | None) -> tuple[Stage, ...]:
     """The lineage with files of this machine."""
+    if not lineage:
+        return ()
     return tuple(
         Stage(architecture, fidelity, None if key is None or kept is None else kept.fetch(key))
         for architecture, fidelity, key in lineage

@@ -118,6 +118,6 @@ def _number(name: str, value: Any) -> float:
 def objectives_of(estimator: Any) -> tuple[Objective, ...]:
     """The objectives that an estimator names, the first that of its fitness; `FITNESS` alone if it names none."""
     named = getattr(estimator, "objectives", None)
-    if type(named) is tuple and named and all(type(each) is Objective for each in named):
+    if type(named) is tuple and {*map(type, named)} == {Objective}:
         return named  # each candidate asks
     return as_objectives(named) if named else DEFAULT

@@ -123,12 +123,18 @@ def identity(run: str) -> str:
     return blake2b(run.encode(), digest_size=16).hexdigest()
 
 
+_JSON = json.JSONEncoder(default=repr)
+"""Made once: `json.dumps` would make one for each row."""
+
+
 def checksum(
     before: str, number: int, moment: float, kind: str, step: int, text: str, blob: bytes, earlier: str | None = ""
 ) -> str:
     """Of a row, and of all before it. `earlier` is None for a row of format 1, which has none."""
-    row = [before, number, moment, kind, step, text]
-    plain = json.dumps(row if earlier is None else [*row, earlier], default=repr)
+    row: list[object] = [before, number, moment, kind, step, text]
+    if earlier is not None:
+        row.append(earlier)
+    plain = _JSON.encode(row)
     whole = blake2b(plain.encode(errors="surrogateescape"), digest_size=16)
     whole.update(blob if isinstance(blob, bytes) else repr(blob).encode())
     return whole.hexdigest()

@@ -224,10 +224,10 @@ class Search(Iterator[Event]):
             with self._mine():
                 if not self._pending:
                     self._restore()
-                    if self.step >= self.searcher.total:
+                    if (step := self.step) >= self.searcher.total:
                         raise StopIteration
                     self._lost = True
-                    self._pending = self._advance()
+                    self._pending = self._advance(step + 1)
                     self._lost = False
                 self._write()
                 event = self._pending[-1]
@@ -235,12 +235,14 @@ class Search(Iterator[Event]):
             self.moved()
             return event
 
-    def _advance(self) -> list[Event]:
-        """The next step's event, after those of what a hand did before it."""
-        with self._wishes.fulfilled(self.searcher, self.step + 1) as done:
-            event = self.searcher.advance()
-            self._check_metrics(event)
-            return [*done, *self.searcher.beside(), *self._ranked(event.step), event]
+    def _advance(self, step: int) -> list[Event]:
+        """The event of the next step, which has this number, after those of what a hand did before it."""
+        done, wished = self._wishes.fulfil(self.searcher, step)
+        event = self.searcher.advance()
+        self._check_metrics(event)
+        events = [*done, *self.searcher.beside(), *self._ranked(event.step), event]
+        self._wishes.forget(wished)
+        return events
 
     def _check_metrics(self, event: Event) -> None:
         """`SpecError` if the task measured in a step what it did not name: nobody would know its direction."""
@@ -299,7 +301,10 @@ class Search(Iterator[Event]):
     @property
     def step(self) -> int:
         """Steps finished."""
-        return next((event.step for event in reversed(self._events) if event.kind not in ASIDE_KINDS), 0)
+        for event in reversed(self._events):
+            if event.kind not in ASIDE_KINDS:
+                return event.step
+        return 0
 
     @property
     def total(self) -> int:
@@ -656,9 +661,11 @@ class Search(Iterator[Event]):
     def _disk(self, what: str) -> Iterator[None]:
         """For what is done with the store and with `_events`, which must not disagree."""
         self._sure = False
-        with paused(what, self.run or Path()):
+        try:
             yield
-            self._sure = True
+        except (Superseded, OSError) as error:
+            raise paused(what, self.run or Path(), error) from error
+        self._sure = True
 
 
 def _shown(path: Path) -> str:

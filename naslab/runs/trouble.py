@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from naslab.errors import RunPaused
@@ -13,29 +11,26 @@ from naslab.runs.folder import free_space
 from naslab.runs.journal import Superseded
 
 
-@contextmanager
-def paused(what: str, where: Path) -> Iterator[None]:
-    """Inside, an error of the disk becomes `RunPaused`.
+def paused(what: str, where: Path, error: Superseded | OSError) -> RunPaused | Superseded:
+    """What an error of the store is to be raised as: `RunPaused` for one of the disk.
 
     Args:
-        what: could then not be written.
+        what: could not be written.
         where: the run's folder.
+        error: why.
     """
-    try:
-        yield
-    except Superseded as error:
-        raise Superseded(f"{error}. search.fork(new folder) keeps what is only in memory here") from error
-    except OSError as error:
-        if (gone := _gone(where)) or error.errno == errno.ESTALE:
-            lost = "the folder is gone" if gone else str(error.strerror)
-            raise RunPaused(
-                f"{what} could not be written to {where}: {lost} ({error}). Nothing is lost: put it back and call "
-                "next again, or search.fork(new folder) keeps everything, this step too"
-            ) from error
-        raise RunPaused(
-            f"{what} could not be written to {where}: {error.strerror or error}; {free_space(where)}. Nothing is "
-            "lost: what is not on disk is in memory. Make room (or mend the disk) and call next again"
-        ) from error
+    if isinstance(error, Superseded):
+        return Superseded(f"{error}. search.fork(new folder) keeps what is only in memory here")
+    if (gone := _gone(where)) or error.errno == errno.ESTALE:
+        lost = "the folder is gone" if gone else str(error.strerror)
+        return RunPaused(
+            f"{what} could not be written to {where}: {lost} ({error}). Nothing is lost: put it back and call "
+            "next again, or search.fork(new folder) keeps everything, this step too"
+        )
+    return RunPaused(
+        f"{what} could not be written to {where}: {error.strerror or error}; {free_space(where)}. Nothing is "
+        "lost: what is not on disk is in memory. Make room (or mend the disk) and call next again"
+    )
 
 
 def _gone(path: Path) -> bool:

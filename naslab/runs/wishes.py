@@ -6,13 +6,22 @@ Any thread may wish. A wish is no part of the run before its step is.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from naslab.errors import RunPaused
 from naslab.events import Acted, Changed, Event
 from naslab.searchers import Driven
+
+
+class Wished(NamedTuple):
+    """The wishes of one moment."""
+
+    values: dict[str, Any]
+    """Setting -> the value that the next step is to put into force."""
+    acts: list[tuple[str, dict[str, Any]]]
+    """What is to be done before the next step, and what it is to be told."""
 
 
 class Wishes:
@@ -44,29 +53,38 @@ class Wishes:
             self._values.clear()
             self._acts.clear()
 
-    @contextmanager
-    def fulfilled(self, searcher: Driven, step: int) -> Iterator[list[Event]]:
-        """Fulfil the wishes of now, for a step that is done inside. They are forgotten at its end: a step that fails is
-        tried again with them.
+    def fulfil(self, searcher: Driven, step: int) -> tuple[list[Event], Wished]:
+        """Fulfil the wishes of now, before a step.
 
-        Yields:
-            The events of what has changed by them.
+        Returns:
+            The events of what has changed by them, and the wishes, which `forget` is to be told once the step is done:
+            a step that fails is tried again with them.
         """
         with self._lock:
-            values, acts = dict(self._values), list(self._acts)
+            wished = Wished(dict(self._values), list(self._acts))
         done: list[Event] = []
-        for name, new in values.items():
+        for name, new in wished.values.items():
             with self._dropped_if_refused(name):
                 old = searcher.in_force(name)
                 if new != old:
                     searcher.set(name, new)
                     done.append(Changed(step=step, name=name, old=old, new=new))
-        for name, arguments in acts:
+        for name, arguments in wished.acts:
             with self._dropped_if_refused((name, arguments)):
                 before = searcher.act(name, arguments)
                 done.append(Acted(step=step, name=name, arguments=arguments, before=before))
-        yield done
-        self._granted(values, len(acts))
+        return done, wished
+
+    def forget(self, wished: Wished) -> None:
+        """Forget wishes that are fulfilled, but not what was wished since."""
+        values, acts = wished
+        if not values and not acts:
+            return
+        with self._lock:
+            for name, value in values.items():
+                if self._values.get(name) == value:
+                    del self._values[name]
+            del self._acts[: len(acts)]
 
     @contextmanager
     def _dropped_if_refused(self, wish: Any) -> Iterator[None]:
@@ -84,10 +102,3 @@ class Wishes:
                 elif wish in self._acts:
                     self._acts.remove(wish)
             raise
-
-    def _granted(self, values: Mapping[str, Any], acts: int) -> None:
-        with self._lock:
-            for name, value in values.items():
-                if self._values.get(name) == value:
-                    del self._values[name]
-            del self._acts[:acts]

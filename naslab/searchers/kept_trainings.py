@@ -62,9 +62,11 @@ class KeptTrainings:
 
     def lineage(self, proposal: Proposal) -> tuple[Link, ...]:
         """The trainings that lead to a proposal, its own last; none where the estimator is to do as it sees fit."""
+        if proposal.number not in self._trained:
+            return ()
         links: list[Link] = []
-        number = proposal.number if proposal.number in self._trained else None
-        if number is not None and self.keeps and self.store is None:
+        number: int | None = proposal.number
+        if self.keeps and self.store is None:
             self.store = self._temporary()
         while number is not None:
             architecture, fidelity, before, key = self._trained[number]

@@ -19,6 +19,7 @@ Differences from the paper:
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections import deque
 from collections.abc import Mapping
@@ -73,6 +74,13 @@ class Member(NamedTuple):
     architecture: Architecture
 
 
+@functools.cache
+def _sample_slider(sample: int, population: int) -> Slider:
+    """Each proposal asks for it."""
+    about = attribute_docstrings(RegularizedEvolutionHyperparameters)["sample"]
+    return Slider(value=sample, low=1, high=population, log=False, whole=True, description=about)
+
+
 class RegularizedEvolution(Tended):
     """Aging evolution on any space."""
 
@@ -113,10 +121,7 @@ class RegularizedEvolution(Tended):
 
     @property
     def settings(self) -> Mapping[str, Setting]:
-        about = attribute_docstrings(RegularizedEvolutionHyperparameters)["sample"]
-        most = self.hyperparameters.population
-        sample = Slider(value=self._sample, low=1, high=most, log=False, whole=True, description=about)
-        return {"sample": sample, **super().settings}
+        return {"sample": _sample_slider(self._sample, self.hyperparameters.population), **super().settings}
 
     def put(self, name: str, value: Any) -> None:
         if name == "sample":

@@ -139,7 +139,7 @@ class Trials(Steerable):
         """
         self._ask()
         wanted = [proposal for proposal, _ in self._open.values()]
-        if self.workers == 1 and self.executor is None and not self.evaluations.under_way:
+        if self.workers == 1 and self.evaluations.executor is None and not self.evaluations.under_way:
             proposal = wanted[0]
             outcome = self.evaluations.here(proposal)
         else:
