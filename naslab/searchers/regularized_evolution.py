@@ -93,6 +93,10 @@ class RegularizedEvolution(Tended):
         self._sample: int = self.hyperparameters.sample
         self._first = [self.space.architecture(choices) for choices in self.hyperparameters.first]
         self._alive: deque[Member] = deque(maxlen=self.hyperparameters.population)
+        self.remasked()
+
+    def remasked(self) -> None:
+        self._mutate = getattr(self.space, MUTATIONS[self.hyperparameters.mutation])
 
     def propose(self) -> Draft:
         alive = self._alive
@@ -104,8 +108,7 @@ class RegularizedEvolution(Tended):
         if size < self.hyperparameters.population:
             return Draft(self.space.sample(self.rng), "random")
         parent = max([alive[int(u * size)] for u in uniforms(self.rng, self._sample)])
-        mutate = getattr(self.space, MUTATIONS[self.hyperparameters.mutation])
-        return Draft(mutate(parent.architecture, self.rng), "mutation", (parent.number,))
+        return Draft(self._mutate(parent.architecture, self.rng), "mutation", (parent.number,))
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         if fitness is not None:

@@ -478,7 +478,7 @@ class Proposer(Masked, KeepsStates, ABC):
     def ask(self) -> Proposal:
         """The next architecture to be evaluated."""
         architecture, origin, parents, fidelity, candidate, begins_from = self.propose()
-        if candidate is None:
+        if candidate is None and self.space is not self.whole:  # a mask is in force
             architecture = self.obeying(architecture, self.rng)
         self.asked = number = self.asked + 1
         first = number if candidate is None else candidate
