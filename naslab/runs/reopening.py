@@ -13,6 +13,7 @@ from naslab.estimators.function import Function
 from naslab.estimators.wrapped import Wrapped
 from naslab.registry import own
 from naslab.searchers import Trials
+from naslab.tasks import Task
 
 
 def check_reopens(driven: Any) -> None:
@@ -31,6 +32,9 @@ def check_reopens(driven: Any) -> None:
             f"this search cannot be kept in a run, as something that it is made of is no JSON: {error}; settings of "
             "spaces, searchers and their parts are numbers, strings, and lists of them"
         ) from None
+    task = getattr(driven.estimator if isinstance(driven, Trials) else driven, "task", None)
+    if isinstance(task, Task):
+        _check_task(task)
     proposer = driven.proposer if isinstance(driven, Trials) else driven
     for space in _spaces(driven.space):
         _check("space", type(space), spaces.class_of(space.spec()["space"]))
@@ -45,6 +49,19 @@ def _check(what: str, mine: type, found: type) -> None:
         raise SpecError(
             f"the run would be opened with the {what} {found.__name__} in the place of your own {mine.__name__}, as "
             f"that has no name of its own; write name = {mine.__name__.lower()!r} into its class"
+        )
+
+
+def _check_task(task: Task) -> None:
+    told = task.spec()
+    if not isinstance(told, dict) or not all(isinstance(told.get(key), str) for key in ("task", "fingerprint")):
+        raise SpecError(
+            f"a run could not find the task {task.name!r} again: its spec() is a dictionary with its name under 'task' "
+            f"and a text under 'fingerprint', not {told!r:.200}"
+        )
+    if not isinstance(fingerprint := task.fingerprint(), str) or fingerprint != told["fingerprint"]:
+        raise SpecError(
+            f"fingerprint() of the task {task.name!r} is a text, the same as in its spec(); it is {fingerprint!r:.100}"
         )
 
 

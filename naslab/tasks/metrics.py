@@ -13,11 +13,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from naslab.directions import DIRECTIONS, Direction
-from naslab.errors import SpecError, among, unknown
-from naslab.quantities import Quantity
+import torch
 
+from naslab.directions import DIRECTIONS, Direction
+from naslab.errors import NaslabError, SpecError, among, unknown
+from naslab.quantities import Quantity
+from naslab.trees import described
+
+MISTAKES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What comes of outputs that are not as a task expects them."""
 Every = Literal["batch", "pass"]
+
+
+class WrongTask(SpecError):
+    """A task and a network do not go together, or the task contradicts itself: no step can be made with them."""
 
 
 class Metric(ABC):
@@ -253,7 +262,15 @@ class Measurement:
 
     def update(self, outputs: Any, batch: Any) -> None:
         for name, metric in self._metrics.items():
-            self.states[name] = metric.update(self.states.get(name), outputs, batch)
+            try:
+                self.states[name] = metric.update(self.states.get(name), outputs, batch)
+            except (NaslabError, torch.OutOfMemoryError):
+                raise
+            except MISTAKES as error:
+                raise WrongTask(
+                    f"the metric {name!r} cannot be computed of what the network gives, {described(outputs)}: "
+                    f"{type(error).__name__}: {error!s:.300}"
+                ) from error
 
     def merge(self, others: Iterable[Mapping[str, Any]]) -> None:
         """Take in the states of all processes, this one's among them."""

@@ -16,20 +16,14 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from naslab.errors import DataError, NaslabError, SpecError, among, real, unknown
+from naslab.errors import DataError, NaslabError, SpecError, among, real, unknown, whole
 from naslab.quantities import Quantity
-from naslab.tasks.metrics import Metric
+from naslab.tasks.metrics import MISTAKES, Metric, WrongTask
 from naslab.tasks.signature import Signature
 from naslab.tasks.streams import Stream
-from naslab.trees import described
+from naslab.trees import described, tensors
 
 LOSS = "loss"
-MISTAKES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What comes of outputs that are not as a task expects them."""
-
-
-class WrongTask(SpecError):
-    """A task and a network do not go together, or the task contradicts itself: no step can be made with them."""
 
 
 def _judging(judge: Callable[..., Any], what: str, *, scalar: bool) -> Callable[..., Any]:
@@ -48,9 +42,18 @@ def _judging(judge: Callable[..., Any], what: str, *, scalar: bool) -> Callable[
                 f"{what} of the task {self.name!r} is to be a tensor without axes, the mean over what `size` counts; "
                 f"it is {described(found)}"
             )
+        if scalar and torch.is_grad_enabled() and not found.requires_grad and _learns(outputs):
+            raise WrongTask(
+                f"{what} of the task {self.name!r} has no gradient, though what the network gives has one: it is not "
+                "to be computed of detached or whole numbers"
+            )
         return found
 
     return judged
+
+
+def _learns(outputs: Any) -> bool:
+    return any(tensor.requires_grad for tensor in tensors(outputs))
 
 
 def _not_judged(task: Task, what: str, outputs: Any, error: Exception) -> WrongTask:
@@ -187,6 +190,11 @@ class Task(ABC):
             batch: from `batch`.
             carry: what `carry` gave after the mini-batch before this one of the same stream; None at its beginning.
         """
+        if not isinstance(batch, tuple | list) or not batch:
+            raise WrongTask(
+                f"a mini-batch of the task {self.name!r} is {described(batch)}: where it is no tuple that begins with "
+                "what the network is called with, the task has a method `inputs(batch, carry)`"
+            )
         return batch[0]
 
     def carry(self, outputs: Any) -> Any:
@@ -297,7 +305,23 @@ def check_task(task: Any, who: str) -> Task:
             f"{who} needs a task, such as nl.tasks.FashionMNIST(), or one of your own that extends nl.tasks.Task; not "
             f"{task!r:.100}"
         )
-    metrics = task.metrics()
+    if not isinstance(task.name, str):
+        raise SpecError(f"the name of a task is a text, by which runs find it again; not {task.name!r:.100}")
+    if not isinstance(task.signature, Signature):
+        raise SpecError(
+            f"the signature of the task {task.name!r} is a nl.tasks.Signature(inputs=..., heads=...), not "
+            f"{task.signature!r:.100}"
+        )
+    metrics = task.metrics() if callable(task.metrics) else task.metrics
+    if (
+        metrics is task.metrics
+        or not isinstance(metrics, Mapping)
+        or not all(isinstance(name, str) for name in metrics)
+    ):
+        raise SpecError(
+            f"metrics() of the task {task.name!r} is a method that gives a dictionary from names to metrics, not "
+            f"{metrics!r:.100}"
+        )
     if LOSS not in metrics:
         raise SpecError(f"the metrics of the task {task.name!r} lack the loss; it has {', '.join(metrics) or 'none'}")
     for name, metric in metrics.items():
@@ -366,7 +390,8 @@ _COUNTED = {"train": "train on", "valid": "validate on"}
 
 def check_example(task: Task) -> None:
     """`SpecError` if an example of a task does not match its signature."""
-    inputs, expected = task.inputs(task.example(1)), task.signature.inputs
+    batch = task.example(1)
+    inputs, expected = task.inputs(batch), task.signature.inputs
     given = _first_tensors(inputs)
     fields = expected if isinstance(expected, Mapping) else {"": expected}
     if isinstance(expected, Mapping):
@@ -392,6 +417,7 @@ def check_example(task: Task) -> None:
                 f"the signature of the task {task.name!r} promises an {what} of {field} for each example, and the "
                 f"first one is {list(shape)} {dtype}{'' if largest == -math.inf else f' up to {largest}'}"
             )
+    whole(f"the size of a mini-batch of the task {task.name!r}", task.size(batch), 1)
 
 
 def _first_tensors(inputs: Any) -> dict[str, Any]:

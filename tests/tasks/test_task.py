@@ -196,6 +196,75 @@ def test_a_share_of_the_data_is_one(digits, share):
             task.reduced(share)
 
 
+class Own(nl.tasks.Task):
+    """A regression that a user wrote, without a fault."""
+
+    name = "own"
+    objective = "loss"
+    signature = Signature(Field((1, 8, 8)), {"value": Head("vector", 1)})
+
+    def parts(self, seed, fraction=0.5):
+        return Exchangeable(range(8)), Exchangeable(range(8, 16))
+
+    def stream(self, split):
+        return Exchangeable(range(16), split)
+
+    def batch(self, where, *, split="train", augment=None, device="cpu", rows=slice(None), view=None):
+        return torch.ones(len(where), 1, 8, 8)[rows], torch.ones(len(where), 1)[rows]
+
+    def loss(self, outputs, batch, *, smoothing=0.0):
+        return (outputs - batch[1]).square().mean()
+
+    def metrics(self):
+        return {"loss": Mean(lambda outputs, batch: float(self.loss(outputs, batch)), self.size, direction="min")}
+
+    def spec(self):
+        return {"task": "own", "fingerprint": "16"}
+
+    def fingerprint(self):
+        return "16"
+
+
+def searched(task, run=None):
+    space = nl.spaces.DartsCell(nodes=1, channels=1, cells=1, operations=("none", "skip_connect"))
+    with nl.Search(nl.searchers.Darts(space, task, batch_size=2, epochs=1), run=run) as search:
+        return next(search)
+
+
+def test_a_task_of_ones_own_is_searched_for(tmp_path):
+    assert searched(Own(), tmp_path / "run").step == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"name": None}, "the name of a task is a text"),
+        ({"signature": (1, 8, 8)}, r"is a nl.tasks.Signature\(inputs=..., heads=...\), not"),
+        ({"metrics": {}}, r"metrics\(\) of the task 'own' is a method"),
+        ({"metrics": lambda self: None}, r"metrics\(\) of the task 'own' is a method that gives a dictionary"),
+        ({"batch": lambda self, where, **_: {"x": 1}}, r"a dictionary of x: 1: .* has a method `inputs"),
+        ({"batch": lambda self, where, **_: (np.ones((len(where), 1, 8, 8)), 1)}, "is ndarray, and no tensor"),
+        ({"batch": lambda self, where, **_: None}, "is None: .* has a method `inputs"),
+        ({"size": lambda self, batch: 0}, "size of a mini-batch .* must be a whole number from 1"),
+        ({"size": lambda self, batch: "many"}, "size of a mini-batch .* must be a whole number from 1"),
+        ({"loss": lambda self, outputs, batch: outputs.detach().mean()}, "has no gradient"),
+        ({"spec": lambda self: None}, r"its spec\(\) is a dictionary with its name under 'task'"),
+        ({"spec": lambda self: {"task": "own"}}, "a text under 'fingerprint'"),
+        ({"fingerprint": lambda self: 16}, r"fingerprint\(\) of the task 'own' is a text"),
+    ],
+)
+def test_a_fault_of_a_task_of_ones_own_is_named(fault, message, tmp_path):
+    with pytest.raises(SpecError, match=message):
+        searched(type("Faulty", (Own,), fault)(), tmp_path / "run")
+    assert not (tmp_path / "run").exists() or "loss" in fault  # no run is begun that could not be opened
+
+
+def test_a_metric_that_fails_over_a_pass_is_named():
+    measurement = Measurement({"error": Mean(lambda outputs, batch: None, len, direction="min")})
+    with pytest.raises(SpecError, match=r"the metric 'error' cannot be computed .* a tensor \[2, 1\]: TypeError"):
+        measurement.update(torch.ones(2, 1), torch.ones(2))
+
+
 def test_a_task_that_breaks_its_promise_is_named(digits):
     class Liar(nl.tasks.Images):
         @property
