@@ -151,6 +151,8 @@ def _parts(state: Mapping[str, Tensor | int | float | str]) -> tuple[bytes, byte
     """Header, JSON and safetensors: what stands in the file."""
     plain: dict[str, int | float | str] = {}
     tensors: dict[str, Tensor] = {}
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise SpecError(f"a snapshot holds tensors, numbers and strings by name, in a dictionary; not {state!r:.100}")
     for name, value in state.items():
         if isinstance(value, torch.Tensor):
             tensors[name] = value.detach().to("cpu", copy=True).contiguous()

@@ -176,3 +176,10 @@ def test_a_write_that_the_system_cuts_short_is_completed(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "write", lambda file, data: whole(file, bytes(data)[:100]))
     snapshot.write(tmp_path / "s", state())
     assert_same(snapshot.read(tmp_path / "s"), state())
+
+
+@pytest.mark.parametrize("state", [None, [1], {3: torch.ones(1)}, {None: 1}])
+def test_what_has_no_names_is_no_state(state, tmp_path):
+    with pytest.raises(SpecError, match="by name, in a dictionary"):
+        snapshot.write(tmp_path / "state.snapshot", state)
+    assert not list(tmp_path.iterdir())

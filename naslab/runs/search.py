@@ -402,10 +402,14 @@ class Search(Iterator[Event]):
     def act(self, name: str, **arguments: Any) -> None:
         """Do something once, before the next step, which logs it as an `Acted` event with what it changed as it was
         before. `acts` has what there is; only its own inverse undoes it. Until the next step it is a wish, as with
-        `set`.
+        `set`. An architecture of the space is given as such, or by its choices.
         """
         self._check_mine()
-        arguments = self.searcher.check_act(name, arguments)
+        told = {
+            key: list(self.space.check(value).choices) if isinstance(value, Architecture) else value
+            for key, value in arguments.items()
+        }
+        arguments = self.searcher.check_act(name, told)
         self._check_ahead(name)
         self._wishes.act(name, arguments)
 

@@ -388,7 +388,7 @@ def test_members_of_a_population_are_killed_protected_and_added_by_hand(table, n
     given = table.space.sample(7)
     search.act("protect", candidate=doomed.number)
     search.act("kill", candidate=other.number)
-    search.act("add", architecture=list(given.choices))
+    search.act("add", architecture=given)
     event = next(search)
     assert (event.origin, event.architecture) == ("added", given)
     for _ in range(14):
@@ -420,6 +420,7 @@ def test_members_of_a_population_are_killed_protected_and_added_by_hand(table, n
         ("kill", {"candidate": 1000}, "is not in the population"),
         ("revive", {"candidate": doomed.number}, "was not killed"),
         ("add", {"architecture": ["none"]}, "too few"),
+        ("add", {"architecture": nl.spaces.DartsCell.laptop().sample(0)}, "darts_cell"),
         ("protect", {}, "'candidate' is missing"),
         ("protect", {"candidate": before[-1].number}, "are protected: somebody must make room"),
     ):
