@@ -409,7 +409,8 @@ class Proposer(Masked, KeepsStates, ABC):
             raise SpecError(f"{self.name} needs a space, for instance nl.spaces.NASBench201(), not {space!r:.200}")
         self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
         self._given = frozenset(hyperparameters)
-        self.space, self.seed = space, whole("seed", seed)
+        self.space = self.whole = space  # set, for a cached property makes every look-up in its object slower
+        self.seed = whole("seed", seed)
         self.rng: np.random.Generator = BlockGenerator(numpy_generator(self.seed, self.name).bit_generator)
         self.trainable: Callable[[float], bool] = _always
         """Whether a candidate can be trained for so many epochs in all: the estimator's to say, if there is one."""
