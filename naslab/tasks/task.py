@@ -417,7 +417,7 @@ def check_example(task: Task) -> None:
                 f"the signature of the task {task.name!r} promises an {what} of {field} for each example, and the "
                 f"first one is {list(shape)} {dtype}{'' if largest == -math.inf else f' up to {largest}'}"
             )
-    whole(f"the size of a mini-batch of the task {task.name!r}", task.size(batch), 1)
+    whole(f"the size of a mini-batch of the task {task.name!r}", task.size(batch), 0)
 
 
 def _first_tensors(inputs: Any) -> dict[str, Any]:
