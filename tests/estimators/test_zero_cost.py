@@ -374,7 +374,7 @@ def test_one_image(network, batch):
     with torch.no_grad(), Codes(1) as codes:
         network(x)
     assert one["naswot"] == pytest.approx(math.log(codes.units))
-    with pytest.raises(SpecError, match="one image has no other"):
+    with pytest.raises(SpecError, match="one has no other"):
         scores(network, x, y, ["jacob_cov"])
     normalised = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10))
     with pytest.raises(SpecError, match="take batch_size=2 or more"):
