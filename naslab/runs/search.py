@@ -246,6 +246,8 @@ class Search(Iterator[Event]):
 
     def _check_metrics(self, event: Event) -> None:
         """`SpecError` if the task measured in a step what it did not name: nobody would know its direction."""
+        if isinstance(event, Evaluated):
+            return
         of_task = {name for name in getattr(event, "metrics", ()) if name.startswith(("train/", "valid/"))}
         if strange := sorted(of_task - self._measured):
             raise SpecError(

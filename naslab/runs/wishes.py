@@ -60,9 +60,11 @@ class Wishes:
             The events of what has changed by them, and the wishes, which `forget` is to be told once the step is done:
             a step that fails is tried again with them.
         """
+        done: list[Event] = []
+        if not self._values and not self._acts:  # nearly always
+            return done, Wished({}, [])
         with self._lock:
             wished = Wished(dict(self._values), list(self._acts))
-        done: list[Event] = []
         for name, new in wished.values.items():
             with self._dropped_if_refused(name):
                 old = searcher.in_force(name)
