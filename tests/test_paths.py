@@ -9,6 +9,7 @@ import pytest
 import naslab as nl
 from naslab.errors import NaslabError, RunError, RunPaused, SpecError
 from naslab.paths import check_writable, path_of
+from naslab.trainers.loop import TrainingLoop
 from naslab_widgets import Compare, Lab, draw
 
 FIT = sys.modules["naslab.trainers.fit"]  # the function of this name hides the module
@@ -141,7 +142,7 @@ def test_path_of_reads_a_path():
 
 def test_a_checkpoint_that_cannot_be_written_is_found_before_the_first_epoch(task, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(FIT._Training, "advance", lambda self: pytest.fail("an epoch was trained"))
+    monkeypatch.setattr(TrainingLoop, "advance", lambda self: pytest.fail("an epoch was trained"))
     for checkpoint in ("/proc/nowhere/a.snapshot", tmp_path / "file" / "a.snapshot", tmp_path):
         with pytest.raises(RunError, match="the checkpoint") as caught:
             train(task, checkpoint)

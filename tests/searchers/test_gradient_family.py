@@ -28,9 +28,12 @@ def gradient_that_reaches_adam(search, monkeypatch):
     found = []
     move = search._optimisers.move_alphas
     alphas = {part: alpha.detach().clone() for part, alpha in search.alphas.items()}
-    monkeypatch.setattr(
-        search._optimisers, "move_alphas", lambda gs, rate: (found.extend(x.clone() for x in gs), move(gs, rate))
-    )
+
+    def spy(gradients, rate, still):
+        found.extend(gradient.clone() for gradient in gradients)
+        move(gradients, rate, still)
+
+    monkeypatch.setattr(search._optimisers, "move_alphas", spy)
     search.advance()
     return found, alphas
 
@@ -219,7 +222,7 @@ def test_reinforce_goes_by_the_reward_above_its_moving_average(digits, monkeypat
     alpha = search.alphas["cell"].detach().clone()
     chosen = search._draw("architecture", {})["cell"].weights
     found = []
-    monkeypatch.setattr(search._optimisers, "move_alphas", lambda gs, rate: found.extend(gs))
+    monkeypatch.setattr(search._optimisers, "move_alphas", lambda gs, rate, still: found.extend(gs))
     event = search.advance()
     expected = -(event.valid_accuracy - baseline) * (chosen - alpha.softmax(-1))
     assert_close(found[0], expected, rtol=1e-4, atol=1e-6)
@@ -281,8 +284,8 @@ def test_smooth_darts_steps_at_perturbed_weights(digits, monkeypatch):
     forward = search.network.forward
 
     def spy(x, weights):
-        if torch.is_grad_enabled() and not weights["cell"].requires_grad:
-            seen.append(weights["cell"])
+        if torch.is_grad_enabled() and not weights["cell"].weights.requires_grad:
+            seen.append(weights["cell"].weights)
         return forward(x, weights)
 
     monkeypatch.setattr(search, "_must_fit", lambda: None)
