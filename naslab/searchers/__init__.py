@@ -20,6 +20,7 @@ from naslab.searchers.enas import Enas, EnasHyperparameters
 from naslab.searchers.epnas import EPNAS, EPNASHyperparameters
 from naslab.searchers.fairnas import FairNAS, FairNASHyperparameters
 from naslab.searchers.gdas import GDAS, GDASHyperparameters
+from naslab.searchers.gradient import bilevel
 from naslab.searchers.gradient_search import GradientSearch, GradientSearchHyperparameters
 from naslab.searchers.hurdles import Hurdles, HurdlesHyperparameters
 from naslab.searchers.hyperband import Hyperband, HyperbandHyperparameters
@@ -184,6 +185,7 @@ __all__ = [
     "Switch",
     "Trials",
     "assisted",
+    "bilevel",
     "by_name",
     "from_spec",
 ]
