@@ -110,4 +110,6 @@ class Watching:
     def remember(self, memory: str) -> None:
         """Take back what `memory` gave, also in an earlier version, which knew of accuracies only."""
         records, self.seen, self.stopped, self.kept = json.loads(memory)
-        self.records = [{FITNESS: record.get("valid_accuracy"), **record} for record in records]
+        self.records = [
+            record if FITNESS in record else {**record, FITNESS: record.get("valid_accuracy")} for record in records
+        ]
