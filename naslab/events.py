@@ -292,7 +292,7 @@ class Acted(Event):
 
     kind = "acted"
     name: str
-    """Of the act."""
+    """Name of the act."""
     arguments: Mapping[str, Any]
     """What it was told, as JSON."""
     before: Any

@@ -57,7 +57,7 @@ class Steps:
         self.sgd = torch.optim.SGD(self.weights, lr=0.025, momentum=0.9, weight_decay=3e-4)
 
     def loss(self) -> Tensor:
-        """Of the mixture, with a graph to weights and alphas."""
+        """The loss of the mixture, with a graph to weights and alphas."""
         return self._loss(self.network(self.x, {p: a.softmax(dim=-1) for p, a in self.alphas.items()}), self.y)
 
     def weight_step(self) -> None:

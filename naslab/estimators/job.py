@@ -5,7 +5,7 @@
 
 Data is not in it: a worker makes the task from its spec, as it makes the estimator, and the fingerprint says whether
 the two are the same. An estimator that has no such spec (a function, a task of the user's own arrays, classes that are
-defined in a notebook) cannot travel so, and `describe` says that it cannot; whoever sends it then sends the object.
+defined in a notebook) cannot travel so, and `describe` says that it cannot; the object itself is sent then.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def _score(*fields: Any) -> Score:
 
 
 def _number(name: str, value: Any) -> float:
-    """A value as a number; NaN is left to whoever evaluates, who says that the candidate has failed."""
+    """A value as a number; NaN is kept, and counts later as a failed candidate."""
     if isinstance(value, float):
         return value
     return real(f"the value of {name!r}", value)

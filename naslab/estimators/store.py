@@ -66,7 +66,7 @@ class WeightStore(Protocol):
 
 @dataclass(frozen=True)
 class FolderStore:
-    """A folder, which whoever trains can see. It need not exist yet."""
+    """A folder on a disk that the training processes share. It need not exist yet."""
 
     path: Path
     name: ClassVar[str] = "folder"

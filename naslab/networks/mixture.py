@@ -52,7 +52,7 @@ class Mixture:
 
     @classmethod
     def one_hot(cls, kept: np.ndarray, device: torch.device | str = "cpu") -> Mixture:
-        """Of one architecture: the operations at which `kept` [E, O] is not 0, and no other, are computed."""
+        """The mixture of one architecture: only the operations at which `kept` [E, O] is not 0 are computed."""
         return cls(torch.from_numpy(kept).to(device), (kept != 0).tolist())
 
     def by_source(self, rows: Sequence[Sequence[int]]) -> list[Mixture]:
@@ -93,7 +93,7 @@ class Operations(Protocol):
     """
 
     rows: Sequence[int]
-    """Of the weights of the part, one for each of the D edges."""
+    """Rows of the weights of the part, one for each of the D edges."""
     columns: Mapping[str, int]
     """Operation -> column of the weights."""
 

@@ -42,9 +42,9 @@ class Dropouts:
     """Rates of dropout of a recurrent language model."""
 
     dropout: float = 0.75
-    """Of the outputs of the cell."""
+    """Rate of dropout of the outputs of the cell."""
     dropout_x: float = 0.75
-    """Of x where the cell reads it."""
+    """Rate of dropout of x where the cell reads it."""
     dropout_h: float = 0.25
     """Of h, and of the states of the cell, where they are read."""
     dropout_i: float = 0.2

@@ -25,13 +25,12 @@ from typing import Any, ClassVar
 
 import networkx as nx
 import numpy as np
-from torch import Tensor, nn
 
 from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError, whole
 from naslab.randomness import generator_of
-from naslab.spaces.space import Prefix, Shaped, Space
-from naslab.tasks.signature import Signature
+from naslab.spaces.space import Prefix, Space
+from naslab.spaces.wrapping import Wrapping
 
 ABSENT = -1.0
 """Code of a choice that was not asked: at least 1 away from all others."""
@@ -40,7 +39,7 @@ BLOCK = 32
 
 
 @dataclass(frozen=True)
-class Listed(Space):
+class Listed(Wrapping):
     """A space that holds what is listed."""
 
     name: ClassVar[str] = "listed"
@@ -220,28 +219,3 @@ class Listed(Space):
 
     def answers(self, architecture: Architecture) -> dict[str, Option]:
         return self.of.answers(architecture)
-
-    def encode(self, architecture: Architecture) -> np.ndarray:
-        """[D] float32, as in the whole space."""
-        return self.of.encode(architecture)
-
-    def distance(self, first: Architecture, second: Architecture) -> int:
-        """How many choices differ, as in the whole space."""
-        return self.of.distance(first, second)
-
-    def graph(self, architecture: Architecture) -> nx.DiGraph:
-        return self.of.graph(architecture)
-
-    def check_task(self, task: Any) -> Signature:
-        return self.of.check_task(task)
-
-    def build(self, architecture: Architecture, task: Shaped, **sizes: Any) -> nn.Module:
-        return self.of.build(architecture, task, **sizes)
-
-    def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
-        return self.of.recipe(architecture)
-
-    def inherit(
-        self, network: nn.Module, architecture: Architecture, parent: Architecture, state: Mapping[str, Tensor]
-    ) -> None:
-        self.of.inherit(network, architecture, parent, state)

@@ -18,16 +18,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar
 
-import networkx as nx
 import numpy as np
-from torch import Tensor, nn
 
 from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError, listed, unknown
 from naslab.randomness import generator_of
 from naslab.spaces.listed import Listed
-from naslab.spaces.space import FixedSpace, Prefix, Shaped, Space
-from naslab.tasks.signature import Signature
+from naslab.spaces.space import FixedSpace, Prefix, Space
+from naslab.spaces.wrapping import Wrapping
 
 Forbidden = tuple[tuple[str, tuple[Option, ...]], ...]
 """(name of a choice, what is forbidden there), in the order of the names."""
@@ -135,7 +133,7 @@ def nothing_left(name: str, space: str, options: Sequence[Option], error: type[S
 
 
 @dataclass(frozen=True)
-class Without(Space):
+class Without(Wrapping):
     """A space with fewer options. Made by `space.without(...)`, which checks what is forbidden."""
 
     name: ClassVar[str] = "without"
@@ -345,30 +343,6 @@ class Without(Space):
 
     def canonical(self, architecture: Architecture) -> Any:
         return self.of.canonical(architecture)
-
-    def encode(self, architecture: Architecture) -> np.ndarray:
-        """[D] float32, as in the whole space."""
-        return self.of.encode(architecture)
-
-    def distance(self, first: Architecture, second: Architecture) -> int:
-        return self.of.distance(first, second)
-
-    def graph(self, architecture: Architecture) -> nx.DiGraph:
-        return self.of.graph(architecture)
-
-    def check_task(self, task: Any) -> Signature:
-        return self.of.check_task(task)
-
-    def build(self, architecture: Architecture, task: Shaped, **sizes: Any) -> nn.Module:
-        return self.of.build(architecture, task, **sizes)
-
-    def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
-        return self.of.recipe(architecture)
-
-    def inherit(
-        self, network: nn.Module, architecture: Architecture, parent: Architecture, state: Mapping[str, Tensor]
-    ) -> None:
-        self.of.inherit(network, architecture, parent, state)
 
 
 # --- what else makes architectures -------------------------------------------------------------------

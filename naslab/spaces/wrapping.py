@@ -1,0 +1,45 @@
+"""What a space that offers fewer architectures than another has in common with it: networks, codes and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from torch import Tensor, nn
+
+from naslab.architecture import Architecture
+from naslab.spaces.space import Shaped, Space
+from naslab.tasks.signature import Signature
+
+
+class Wrapping(Space):
+    """A space of some of the architectures of another, `of`, which knows all that is not about choosing."""
+
+    of: Space
+
+    def encode(self, architecture: Architecture) -> np.ndarray:
+        """[D] float32, as in the whole space."""
+        return self.of.encode(architecture)
+
+    def distance(self, first: Architecture, second: Architecture) -> int:
+        """How many choices differ, as in the whole space."""
+        return self.of.distance(first, second)
+
+    def graph(self, architecture: Architecture) -> nx.DiGraph:
+        return self.of.graph(architecture)
+
+    def check_task(self, task: Any) -> Signature:
+        return self.of.check_task(task)
+
+    def build(self, architecture: Architecture, task: Shaped, **sizes: Any) -> nn.Module:
+        return self.of.build(architecture, task, **sizes)
+
+    def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
+        return self.of.recipe(architecture)
+
+    def inherit(
+        self, network: nn.Module, architecture: Architecture, parent: Architecture, state: Mapping[str, Tensor]
+    ) -> None:
+        self.of.inherit(network, architecture, parent, state)
