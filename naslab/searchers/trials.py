@@ -16,7 +16,6 @@ Who evaluates is the matter of `naslab.searchers.evaluations`, where trainings a
 
 from __future__ import annotations
 
-import functools
 import json
 import threading
 import warnings
@@ -97,6 +96,8 @@ class Trials(Steerable):
         self._agree_on_fidelities()
         self._budget, self._step = whole("budget, the number of candidates to evaluate,", budget, 1), 0
         self._best: tuple[Architecture, float] | None = None
+        self.alone: AbstractContextManager[Any] = threading.RLock()
+        """Held by the thread that moves the trials."""
         self._failures = Failures()
         self._most = MOST if executor is None else MOST_ELSEWHERE
         self._begun_with = self.workers = whole("workers", workers, 1, self._most)
@@ -229,11 +230,6 @@ class Trials(Steerable):
     def cancel(self, number: int) -> None:
         """Give up the candidate of that number, which is being evaluated: it will be told as one that failed."""
         self.evaluations.cancel(number)
-
-    @functools.cached_property
-    def alone(self) -> AbstractContextManager[Any]:
-        """To be held by whoever moves it."""
-        return threading.RLock()
 
     def keep_states_in(self, blobs: Blobs) -> None:
         """Keep the states of the proposer there, from here on."""
