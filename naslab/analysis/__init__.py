@@ -3,6 +3,17 @@
 from naslab.analysis.cell_shape import CellShape, cell_shape, cell_shapes, genotype_shapes
 from naslab.analysis.generalisation import GeneralisationGap, generalisation_gap
 from naslab.analysis.gradient_variance import GradientVariance, Watched, gradient_variance, watching
+from naslab.analysis.inside import (
+    Anatomy,
+    Edge,
+    FeatureMaps,
+    Gradients,
+    Shares,
+    anatomy,
+    feature_maps,
+    gradients,
+    shares,
+)
 from naslab.analysis.known import HeldAgainst, Known, held_against
 from naslab.analysis.landscape import Landscape, landscape
 from naslab.analysis.loss_surface import LossSurface, loss_surface, surveying
@@ -16,10 +27,14 @@ from naslab.analysis.steps import Bought, Steps, what_each_trick_buys
 from naslab.analysis.turning import Turn, turn
 
 __all__ = [
+    "Anatomy",
     "Bought",
     "CellShape",
+    "Edge",
+    "FeatureMaps",
     "GeneralisationGap",
     "GradientVariance",
+    "Gradients",
     "HeldAgainst",
     "Known",
     "Landscape",
@@ -29,17 +44,21 @@ __all__ = [
     "Oracle",
     "Pareto",
     "Ranking",
+    "Shares",
     "StepMemory",
     "Steps",
     "Turn",
     "Watched",
     "Wirings",
+    "anatomy",
     "cell_shape",
     "cell_shapes",
     "deepest",
+    "feature_maps",
     "generalisation_gap",
     "genotype_shapes",
     "gradient_variance",
+    "gradients",
     "held_against",
     "hypervolume",
     "landscape",
@@ -48,6 +67,7 @@ __all__ = [
     "oracle",
     "pareto",
     "rewirings",
+    "shares",
     "step_memory",
     "surveying",
     "turn",

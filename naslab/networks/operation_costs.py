@@ -75,11 +75,12 @@ class _Layers(TorchDispatchMode):
 
 
 @default_torch_state()
-def _costs(
-    supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]], figure: str
-) -> dict[str, Tensor]:
+def costs(
+    supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]]
+) -> dict[str, dict[str, Tensor]]:
+    """Each figure of `COSTS` -> part -> [E, O] float32: all in the time of one. Arguments as of `parameters`."""
     if hasattr(supernet, "operation_costs"):
-        return supernet.operation_costs(figure)  # type: ignore[operator]
+        return {figure: supernet.operation_costs(figure) for figure in COSTS}  # type: ignore[operator]
     shadow = copy.deepcopy(supernet).to("meta").eval()
     one = one_input(data)
     rows_of = {shadow.get_submodule(path): list(found.rows) for path, found in operations_of(shadow).items()}
@@ -89,7 +90,7 @@ def _costs(
             "operation_costs, and is not made of naslab.networks.mixture.Operations"
         )
     weights = {part: torch.empty(shape, device="meta") for part, shape in shapes.items()}
-    found = {part: torch.zeros(shape) for part, shape in shapes.items()}
+    found = {figure: {part: torch.zeros(shape) for part, shape in shapes.items()} for figure in COSTS}
     for part, (_, columns) in shapes.items():
         for column in range(columns):
             used = {
@@ -99,7 +100,8 @@ def _costs(
             with _Layers(list(rows_of)) as counted, torch.no_grad():
                 shadow(one, {other: Mixture(weights[other], used[other]) for other in shapes})
             for module, counts in counted.inside.items():
-                found[part][rows_of[module], column] += counts[figure] / len(rows_of[module])
+                for figure, count in counts.items():
+                    found[figure][part][rows_of[module], column] += count / len(rows_of[module])
     return found
 
 
@@ -107,14 +109,14 @@ def parameters(
     supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]]
 ) -> dict[str, Tensor]:
     """Part -> [E, O] float32, for a supernet with parts of these shapes (E, O); `data` as of `cost`."""
-    return _costs(supernet, data, shapes, "parameters")
+    return costs(supernet, data, shapes)["parameters"]
 
 
 def multiply_adds(
     supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]]
 ) -> dict[str, Tensor]:
     """Part -> [E, O] float32, for one example; parts of these shapes (E, O), `data` as of `cost`."""
-    return _costs(supernet, data, shapes, "multiply_adds")
+    return costs(supernet, data, shapes)["multiply_adds"]
 
 
 COSTS: dict[str, Callable[[nn.Module, Task | Sequence[int], Mapping[str, tuple[int, int]]], dict[str, Tensor]]] = {

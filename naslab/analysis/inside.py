@@ -1,0 +1,409 @@
+"""Inside a supernet: what each operation on each edge is worth, costs, sees and learns by.
+
+    anatomy(search)          parameters, multiply-adds, shapes, receptive fields: fixed for the whole search
+    shares(search.events)    the share of every operation of an edge, step by step
+    gradients(search)        which way the loss pulls each of them now, and how strongly their parameters move
+    feature_maps(search)     what each operation of an edge makes of one example
+
+`search` is a `naslab.Search`, or the searcher itself. All of it looks at a copy: the search afterwards is bit for bit
+what it was, and draws the numbers that it would have drawn.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from naslab.errors import SpecError, unknown, whole
+from naslab.events import Event, SupernetStep
+from naslab.immutable import FrozenDict, Record
+from naslab.modes import random_layers
+from naslab.networks.batch_norm import enough_to_normalise
+from naslab.networks.edge_views import Place, places, receptive_fields
+from naslab.networks.mixture import Mixture, as_mixture, operations_of, takes_mixtures, total
+from naslab.networks.operation_costs import COSTS, costs
+from naslab.spaces.space import candidates
+from naslab.threads import torch_threads
+from naslab.torch_state import default_torch_state
+
+POINTS = 400
+"""Steps of a curve of shares, at most; the first and the last are among them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Edge(Record):
+    """What is fixed about one edge, operation by operation: O in the order of `operations`."""
+
+    part: str
+    row: int
+    """Of the part, as in `probabilities`."""
+    operations: tuple[str, ...]
+    """Those that this edge has."""
+    parameters: tuple[float, ...]
+    """[O]: in all cells of the part together; NaN where it is not known."""
+    multiply_adds: tuple[float, ...]
+    """[O]: for one example, in all cells of the part together; NaN where it is not known."""
+    receptive_fields: tuple[tuple[int, int], ...]
+    """[O]: height and width, in pixels of what the edge reads, that one pixel of the output depends on; (0, 0) where
+    nothing is read or nothing is known."""
+    places: tuple[Place, ...]
+    """Where the edge is, cell after cell, with the shapes of what it reads and gives for one example; empty where a
+    supernet does not say."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Anatomy(Record):
+    """What is fixed about the edges of a supernet."""
+
+    edges: tuple[Edge, ...]
+    """All of them, part after part, row after row."""
+    units: str
+    """What an example is one of: images, tokens, ..."""
+
+    def edge(self, part: str, row: int) -> Edge:
+        """One of them; `SpecError` if there is none so."""
+        found = [edge for edge in self.edges if edge.part == part]
+        if not found:
+            raise SpecError(unknown("part", part, list(dict.fromkeys(edge.part for edge in self.edges))))
+        if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(found):
+            raise SpecError(f"row is one of the rows of {part!r}, 0 to {len(found) - 1}, not {row!r:.100}")
+        return found[row]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shares(Record):
+    """The shares of the operations of one edge, step by step."""
+
+    part: str
+    row: int
+    steps: np.ndarray
+    """[T] int64."""
+    values: np.ndarray
+    """[T, O] float32, in the order of the columns of `probabilities`."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Gradients(Record):
+    """The gradients of the training loss, at the mean mixture and on the first examples of the training data."""
+
+    step: int
+    loss: float
+    of_shares: Mapping[str, np.ndarray]
+    """Part -> [E, O] float32: of the loss by the share of the operation. Where it is negative, more of the operation
+    would help."""
+    of_parameters: Mapping[str, np.ndarray]
+    """Part -> [E, O] float32: length of the gradient of the operation's own parameters, over all cells; 0 of one that
+    has none. Empty where a supernet does not say which parameters belong to which operation."""
+    examples: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeatureMaps(Record):
+    """What each operation of an edge makes of one example."""
+
+    part: str
+    row: int
+    place: str
+    """Module of the cell that was looked into."""
+    operations: tuple[str, ...]
+    """O, those that the edge has."""
+    shares: np.ndarray
+    """[O] float32: how much of each goes into the mixture."""
+    reads: np.ndarray
+    """[C, H, W] float32: the state that the edge reads."""
+    maps: np.ndarray
+    """[O, C', H', W'] float32: the output of each operation, before its share."""
+
+    def sheet(self, channels: int = 8, *, gap: int = 1) -> np.ndarray:
+        """A contact sheet, [height, width] uint8: the state that is read in the first row, then a row an operation, a
+        column a channel. Each map runs from black, its lowest number, to white; one of equal numbers is grey. White
+        lines of so many pixels lie between them. Smaller maps stand in the middle of their field.
+
+        Args:
+            channels: the first so many.
+        """
+        channels, gap = whole("channels", channels, 1), whole("gap", gap, 0)
+        rows = [self.reads[:channels], *(one[:channels] for one in self.maps)]
+        high, wide = (max(one.shape[axis] for one in rows) for axis in (1, 2))
+        many = max(map(len, rows))
+        sheet = np.full((len(rows) * (high + gap) - gap, many * (wide + gap) - gap), 255, dtype=np.uint8)
+        for number, row in enumerate(rows):
+            for column, one in enumerate(row):
+                top = number * (high + gap) + (high - one.shape[0]) // 2
+                left = column * (wide + gap) + (wide - one.shape[1]) // 2
+                sheet[top : top + one.shape[0], left : left + one.shape[1]] = _grey(one)
+        return sheet
+
+
+def _grey(values: np.ndarray) -> np.ndarray:
+    """[H, W] uint8 from the lowest number, black, to the highest; what is not finite is black."""
+    values = values.astype(np.float64)
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.zeros(values.shape, dtype=np.uint8)
+    low, high = values[finite].min(), values[finite].max()
+    if low == high:
+        return np.where(finite, 128, 0).astype(np.uint8)
+    return np.where(finite, np.round(255 * (values - low) / (high - low)), 0).astype(np.uint8)
+
+
+# --- what is fixed --------------------------------------------------------------------------------
+
+
+@default_torch_state()
+def anatomy(search: Any) -> Anatomy:
+    """What is fixed about the edges: it is the same at every step. Takes a second or so, on the meta device.
+
+    Raises:
+        SpecError: the searcher has no mixture of operations to look into.
+    """
+    searcher = mixing(search)
+    with searcher.alone:
+        network, space = _copy(searcher), searcher.space
+    shapes = _shapes(searcher)
+    try:
+        figures = costs(network, searcher.task, shapes)
+        fields = receptive_fields(network, searcher.task, shapes)
+        where = places(network, searcher.task, shapes)
+    except Exception:  # a supernet of somebody's own, which does not say or cannot be computed without numbers
+        figures = {name: {part: torch.full(shape, math.nan) for part, shape in shapes.items()} for name in COSTS}
+        fields = {part: torch.zeros(*shape, 2, dtype=torch.int64) for part, shape in shapes.items()}
+        where = {part: [()] * rows for part, (rows, _) in shapes.items()}
+    has = candidates(space)
+    edges = []
+    for part, (rows, _) in shapes.items():
+        for row in range(rows):
+            columns = np.flatnonzero(has[part][row]).tolist()
+            of_edge = {name: tuple(of_all[part][row, columns].tolist()) for name, of_all in figures.items()}
+            edges.append(
+                Edge(
+                    part=part,
+                    row=row,
+                    operations=tuple(space.operations[column] for column in columns),
+                    parameters=of_edge["parameters"],
+                    multiply_adds=of_edge["multiply_adds"],
+                    receptive_fields=tuple((int(h), int(w)) for h, w in fields[part][row, columns].tolist()),
+                    places=where[part][row],
+                )
+            )
+    return Anatomy(edges=tuple(edges), units=searcher.task.units)
+
+
+# --- shares ---------------------------------------------------------------------------------------
+
+
+def shares(events: Iterable[Event], part: str, row: int, *, points: int = POINTS) -> Shares:
+    """The shares of the operations of an edge in the steps that these events tell of; at most so many steps.
+
+    Raises:
+        SpecError: no step has such an edge.
+    """
+    points = whole("points", points, 2)
+    steps = [event for event in events if isinstance(event, SupernetStep)]
+    if not steps:
+        raise SpecError("these events hold no shares of operations; the steps of a mixture have them")
+    known = steps[-1].probabilities
+    if part not in known:
+        raise SpecError(unknown("part", part, known))
+    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(known[part]):
+        raise SpecError(f"row is one of the rows of {part!r}, 0 to {len(known[part]) - 1}, not {row!r:.100}")
+    kept = np.unique(np.linspace(0, len(steps) - 1, min(points, len(steps))).round().astype(int)).tolist()
+    return Shares(
+        part=part,
+        row=row,
+        steps=np.array([steps[place].step for place in kept], dtype=np.int64),
+        values=np.stack([steps[place].probabilities[part][row] for place in kept]),
+    )
+
+
+# --- gradients ------------------------------------------------------------------------------------
+
+
+@default_torch_state()
+def gradients(search: Any, *, examples: int | None = None) -> Gradients:
+    """Which way the loss pulls each operation now; a forward and a backward pass.
+
+    Normalised by the mini-batch, without dropout, and with no state carried into it.
+
+    Args:
+        examples: of the training data, the first; as many as a mini-batch of the search if left out.
+
+    Raises:
+        SpecError: the searcher has no mixture of operations to look into.
+    """
+    searcher = mixing(search)
+    examples = searcher.hyperparameters.batch_size if examples is None else whole("examples", examples, 1)
+    with searcher.alone, torch_threads(searcher.threads):
+        network, task = _copy(searcher), searcher.task
+        step, means = searcher.step, _means(searcher)
+        of_shares = {part: mean.requires_grad_() for part, mean in means.items()}
+        batch = task.example(examples, device=searcher.device)
+        with enough_to_normalise(examples, units=task.units):
+            outputs = network(task.inputs(batch), _mixed(network, of_shares))
+        loss = task.loss(outputs, batch)
+        weights = dict(network.named_parameters())
+        wanted = [*of_shares.values(), *weights.values()]
+        found = torch.autograd.grad(loss, wanted, allow_unused=True)
+    pulls = {
+        part: torch.zeros_like(share) if pull is None else pull
+        for (part, share), pull in zip(of_shares.items(), found, strict=False)
+    }
+    of_weights = dict(zip(weights, found[len(of_shares) :], strict=True))
+    return Gradients(
+        step=step,
+        loss=float(loss.detach()),
+        of_shares=FrozenDict({part: pull.float().cpu().numpy() for part, pull in pulls.items()}),
+        of_parameters=FrozenDict(_by_operation(searcher, network, of_weights)),
+        examples=examples,
+    )
+
+
+def _by_operation(searcher: Any, network: nn.Module, of_weights: Mapping[str, Tensor | None]) -> dict[str, np.ndarray]:
+    """Part -> [E, O]: lengths of the gradients, where the supernet says what belongs to what."""
+    if not (of_modules := operations_of(network)):
+        return {}
+    parts = _parts_of(searcher, network)
+    squares = {part: np.zeros(shape) for part, shape in _shapes(searcher).items()}
+    for path, module in of_modules.items():
+        if (part := parts.get(path)) is None:
+            continue
+        for name, column, _, divided in module.tensors():
+            gradient = of_weights.get(f"{path}.{name}")
+            if gradient is None:  # a buffer, or nothing depends on it
+                continue
+            pieces = gradient.chunk(len(module.rows)) if divided else [gradient] * len(module.rows)
+            for row, piece in zip(module.rows, pieces, strict=True):
+                squares[part][row, column] += float(piece.double().square().sum())
+    return {part: np.sqrt(matrix).astype(np.float32) for part, matrix in squares.items()}
+
+
+def _parts_of(searcher: Any, network: nn.Module) -> dict[str, str]:
+    """Name of each module with operations -> the part that it computes."""
+    where = places(network, searcher.task, _shapes(searcher))
+    return {place.module: part for part, rows in where.items() for of_edge in rows for place in of_edge}
+
+
+# --- feature maps ---------------------------------------------------------------------------------
+
+
+@default_torch_state()
+def feature_maps(
+    search: Any, part: str, row: int, *, example: int = 0, place: int = 0, examples: int | None = None
+) -> FeatureMaps:
+    """What each operation of an edge makes of one example, which went through the mean mixture as far as the edge.
+
+    Normalised by a mini-batch of the first examples, without dropout.
+
+    Args:
+        part: for instance "normal".
+        row: of the part.
+        example: number of the training example.
+        place: number of the cell of that part: 0 is the first, -1 the last.
+        examples: in the mini-batch; as many as in one of the search if left out, and `example` at least.
+
+    Raises:
+        SpecError: the searcher has no mixture of operations, there is no such edge, or its activations are no images.
+    """
+    searcher = mixing(search)
+    many = searcher.hyperparameters.batch_size if examples is None else whole("examples", examples, 1)
+    example = whole("example", example, 0)
+    count = max(many, example + 1)
+    shapes, space = _shapes(searcher), searcher.space
+    if part not in shapes:
+        raise SpecError(unknown("part", part, shapes))
+    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < shapes[part][0]:
+        raise SpecError(f"row is one of the rows of {part!r}, 0 to {shapes[part][0] - 1}, not {row!r:.100}")
+    with searcher.alone, torch_threads(searcher.threads), torch.no_grad():
+        network, task, means = _copy(searcher), searcher.task, _means(searcher)
+        of_modules = operations_of(network)
+        parts = _parts_of(searcher, network)
+        names = [name for name, one in of_modules.items() if row in one.rows and parts.get(name) == part]
+        if not names:
+            raise SpecError(
+                f"feature maps are of images, and the states of a {type(network).__name__} are none: there is nothing "
+                "to be seen on its edges"
+            )
+        name = names[whole("place, the number of the cell,", place, -len(names), len(names) - 1)]
+        module: Any = network.get_submodule(name)
+        given: list[tuple[Any, ...]] = []
+        hook = module.register_forward_pre_hook(lambda _, inputs: given.append(inputs))
+        batch = task.example(count, device=searcher.device)
+        with enough_to_normalise(count, units=task.units):
+            network(task.inputs(batch), _mixed(network, means))
+            hook.remove()
+            state = given[0][0]
+            if not isinstance(state, Tensor) or state.ndim != 4:
+                came = list(state.shape) if isinstance(state, Tensor) else type(state).__name__
+                raise SpecError(f"feature maps are of images [B, C, H, W], and the edge reads {came}")
+            columns = np.flatnonzero(candidates(space)[part][row]).tolist()
+            maps = [_alone(module, given[0], row, column, shapes[part][1]) for column in columns]
+    largest = next((one for one in maps if one is not None), None)
+    empty = torch.zeros_like(state if largest is None else largest)
+    return FeatureMaps(
+        part=part,
+        row=row,
+        place=name,
+        operations=tuple(space.operations[column] for column in columns),
+        shares=means[part][row, columns].float().cpu().numpy(),
+        reads=state[example].float().cpu().numpy(),
+        maps=np.stack([(empty if one is None else one)[example].float().cpu().numpy() for one in maps]),
+    )
+
+
+def _alone(module: Any, inputs: tuple[Any, ...], row: int, column: int, columns: int) -> Tensor | None:
+    """[B, C, H, W]: one operation on one edge of a module; None of an operation that gives nothing."""
+    place, edges = list(module.rows).index(row), len(module.rows)
+    weights = torch.zeros(edges, columns, device=inputs[0].device)
+    weights[place, column] = 1
+    one = Mixture(weights, (weights != 0).tolist())
+    terms = module(*(one if isinstance(given, Mixture) else given for given in inputs))[place]
+    return total(terms) if len(terms) else None
+
+
+# --- the copy -------------------------------------------------------------------------------------
+
+
+def mixing(search: Any) -> Any:
+    """The searcher of a search, if it mixes operations; `SpecError` says what it does instead."""
+    searcher = getattr(search, "searcher", search)
+    if not isinstance(getattr(searcher, "network", None), nn.Module) or not hasattr(searcher, "alphas"):
+        name = getattr(getattr(searcher, "proposer", searcher), "name", type(searcher).__name__)
+        raise SpecError(
+            f"{name!r} has no mixture to look into: it computes one architecture at a time, and an edge of that has a "
+            "single operation. nl.searchers.Darts and its relatives have one"
+        )
+    return searcher
+
+
+def _copy(searcher: Any) -> nn.Module:
+    """The supernet once more, in training mode and without anything random."""
+    network = copy.deepcopy(searcher.network)
+    network._compiled_call_impl = None  # a single pass is not worth compiling for
+    network.train()
+    for layer in random_layers(network):
+        layer.training = False
+    return network
+
+
+def _shapes(searcher: Any) -> dict[str, tuple[int, int]]:
+    """Part -> (E, O)."""
+    return {part: (rows, len(searcher.space.operations)) for part, rows in searcher.space.edges().items()}
+
+
+def _means(searcher: Any) -> dict[str, Tensor]:
+    """Part -> [E, O]: the mean weights of the operations."""
+    return {part: torch.tensor(mean, device=searcher.device) for part, mean in searcher.probabilities().items()}
+
+
+def _mixed(network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Any]:
+    """The weights as the supernet takes them; what weighs nothing is not computed."""
+    if not takes_mixtures(network):
+        return weights
+    return {part: Mixture(w, as_mixture(w.detach()).used) for part, w in weights.items()}

@@ -1,0 +1,190 @@
+"""What each edge of a supernet reads and gives, and how far each of its operations looks.
+
+Nothing is computed: a copy of the supernet runs on the meta device, as for `operation_costs`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.hooks import RemovableHandle
+
+from naslab.networks.cost import one_input
+from naslab.networks.mixture import Mixture, Operations, operations_of
+from naslab.operations.tricks import Tricks
+from naslab.tasks.task import Task
+from naslab.torch_state import default_torch_state
+
+_aten = torch.ops.aten
+
+
+class Place(NamedTuple):
+    """Where in a supernet an edge is: a part is built several times over, cell after cell."""
+
+    module: str
+    """Name of the module with the operations, as of `supernet.get_submodule`."""
+    reads: tuple[int, ...]
+    """Shape of the state that the edge reads, for one example: (C, H, W) of images."""
+    gives: tuple[int, ...]
+    """Shape of what it adds to the node that it enters."""
+
+
+@default_torch_state()
+def places(
+    supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]]
+) -> dict[str, list[tuple[Place, ...]]]:
+    """Part -> for each edge its places, from the first cell to the last.
+
+    Args:
+        supernet: made of `mixture.Operations`; of another nothing is known, and every edge has no place.
+        data: as of `naslab.networks.cost.cost`.
+        shapes: part -> (E, O).
+    """
+    shadow = copy.deepcopy(supernet).to("meta").eval()
+    of_modules = operations_of(shadow)
+    found: dict[str, list[list[Place]]] = {part: [[] for _ in range(rows)] for part, (rows, _) in shapes.items()}
+    one = one_input(data) if of_modules else None
+    for part in shapes if of_modules else ():
+        with _Heard({shadow.get_submodule(name): name for name in of_modules}) as heard:
+            _run(shadow, one, shapes, lambda other, column, part=part: other == part)
+        for name, state, output in heard.calls:
+            for row, terms in zip(of_modules[name].rows, output, strict=False):
+                if len(terms):  # there are none where nothing of the part is computed
+                    found[part][row].append(Place(name, tuple(state.shape[1:]), tuple(terms[0].shape[1:])))
+    return {part: [tuple(of_edge) for of_edge in rows] for part, rows in found.items()}
+
+
+@default_torch_state()
+def receptive_fields(
+    supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]]
+) -> dict[str, Tensor]:
+    """Part -> [E, O, 2] int64: the height and the width, in pixels of the state that the edge reads, of what one pixel
+    of an operation's output depends on by its convolutions and poolings; 0 where nothing is read, or nothing is known.
+    (Batch normalisation by the mini-batch makes every pixel depend on all; that is not meant.)
+
+    What an operation does is taken to be one layer after the other; layers side by side have to be of one pixel, as
+    those of a factorized reduction are. Arguments as of `places`.
+    """
+    shadow = copy.deepcopy(supernet).to("meta").eval()
+    if hasattr(shadow, "tricks"):  # every second pixel of an image, apart, would be another image
+        shadow.tricks = Tricks(separate_grids=False)  # type: ignore[assignment]
+    found = {part: torch.zeros(*shape, 2, dtype=torch.int64) for part, shape in shapes.items()}
+    where = places(shadow, data, shapes)
+    parts = {place.module: part for part, rows in where.items() for of_edge in rows for place in of_edge}
+    innermost = {
+        module: next(part for name, part in parts.items() if f"{path}.".startswith(f"{name}."))
+        for path, module in shadow.named_modules()
+        if isinstance(module, Operations)
+        and not any(isinstance(inner, Operations) for inner in module.modules() if inner is not module)
+        and any(f"{path}.".startswith(f"{name}.") for name in parts)
+    }
+    one = one_input(data) if innermost else None
+    for column in range(max(columns for _, columns in shapes.values())) if innermost else ():
+        with _Windows(list(innermost)) as windows:
+            _run(shadow, one, shapes, lambda part, other, column=column: other == column)
+        for module, reach in windows.reach.items():
+            rows = list(module.rows)  # type: ignore[arg-type]
+            of_part = found[innermost[module]]
+            of_part[rows, column] = torch.maximum(of_part[rows, column], torch.tensor(reach))
+    return found
+
+
+def _run(shadow: nn.Module, one: Any, shapes: Mapping[str, tuple[int, int]], used: Callable[[str, int], bool]) -> None:
+    """A forward pass of a copy on the meta device, with these operations on all edges."""
+    mixtures = {
+        part: Mixture(
+            torch.empty(rows, columns, device="meta"),
+            [[used(part, column) for column in range(columns)] for _ in range(rows)],
+        )
+        for part, (rows, columns) in shapes.items()
+    }
+    with torch.no_grad():
+        shadow(one, mixtures)
+
+
+class _Heard:
+    """Hears what modules read and give.
+
+    Args:
+        names: module -> its name.
+    """
+
+    def __init__(self, names: Mapping[nn.Module, str]) -> None:
+        self._names = names
+        self._hooks: list[RemovableHandle] = []
+        self.calls: list[tuple[str, Tensor, Any]] = []
+        """Name of the module, what it read first, what it gave."""
+
+    def __enter__(self) -> Self:
+        def hear(module: nn.Module, inputs: Any, output: Any) -> None:
+            self.calls.append((self._names[module], inputs[0], output))
+
+        self._hooks = [module.register_forward_hook(hear) for module in self._names]
+        return self
+
+    def __exit__(self, *about: Any) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+
+class _Windows(TorchDispatchMode):
+    """Follows the convolutions and poolings that run inside each of some modules."""
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self._modules = modules
+        self._running: nn.Module | None = None
+        self._hooks: list[RemovableHandle] = []
+        self.reach: dict[nn.Module, list[int]] = {}
+        """Module -> height and width, of those that gave something."""
+        self._now, self._stride = [1, 1], [1, 1]
+
+    def __enter__(self) -> Self:
+        def enters(module: nn.Module, inputs: Any) -> None:
+            self._running, self._now, self._stride = module, [1, 1], [1, 1]
+
+        def leaves(module: nn.Module, inputs: Any, output: Any) -> None:
+            self._running = None
+            if any(len(terms) for terms in output):
+                self.reach[module] = [
+                    max(sizes) for sizes in zip(self._now, self.reach.get(module, (0, 0)), strict=True)
+                ]
+
+        for module in self._modules:
+            self._hooks += [module.register_forward_pre_hook(enters), module.register_forward_hook(leaves)]
+        return super().__enter__()
+
+    def __exit__(self, *about: Any) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        super().__exit__(*about)
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self._running is not None and (window := _window(function, args)) is not None:
+            for axis, (size, stride, dilation) in enumerate(zip(*window, strict=True)):
+                self._now[axis] += (size - 1) * dilation * self._stride[axis]
+                self._stride[axis] *= stride
+        return function(*args, **(kwargs or {}))
+
+
+def _window(function: Any, args: Any) -> tuple[list[int], list[int], list[int]] | None:
+    """Kernel, stride and dilation, each along height and width; None of what looks at single pixels."""
+
+    def argument(place: int, default: Any) -> list[int]:
+        given = list(args[place]) if len(args) > place and args[place] is not None else []
+        return (given * 2)[:2] if given else default
+
+    if function is _aten.convolution.default:
+        return list(args[1].shape[2:]), argument(3, [1, 1]), argument(5, [1, 1])
+    if function is _aten.max_pool2d_with_indices.default:
+        kernel = argument(1, [1, 1])
+        return kernel, argument(2, kernel), argument(4, [1, 1])
+    if function is _aten.avg_pool2d.default:
+        kernel = argument(1, [1, 1])
+        return kernel, argument(2, kernel), [1, 1]
+    return None
