@@ -1,6 +1,8 @@
 """Numbers about searches and what they search."""
 
+from naslab.analysis.candidates import Candidate, candidate
 from naslab.analysis.cell_shape import CellShape, cell_shape, cell_shapes, genotype_shapes
+from naslab.analysis.decisions import Decision, decision
 from naslab.analysis.generalisation import GeneralisationGap, generalisation_gap
 from naslab.analysis.gradient_variance import GradientVariance, Watched, gradient_variance, watching
 from naslab.analysis.inside import (
@@ -29,7 +31,9 @@ from naslab.analysis.turning import Turn, turn
 __all__ = [
     "Anatomy",
     "Bought",
+    "Candidate",
     "CellShape",
+    "Decision",
     "Edge",
     "FeatureMaps",
     "GeneralisationGap",
@@ -51,8 +55,10 @@ __all__ = [
     "Watched",
     "Wirings",
     "anatomy",
+    "candidate",
     "cell_shape",
     "cell_shapes",
+    "decision",
     "deepest",
     "feature_maps",
     "generalisation_gap",

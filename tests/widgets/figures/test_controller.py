@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import naslab as nl
+from naslab.analysis.decisions import option_names, probabilities_over_time
 from naslab.errors import SpecError
 from naslab_widgets import figures
-from naslab_widgets.figures.controller import COLUMNS, _colour, option_names, probabilities_over_time
+from naslab_widgets.figures.controller import COLUMNS, _colour
 
 
 def events_of(searcher, score, count):

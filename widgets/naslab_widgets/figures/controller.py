@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from naslab.analysis.decisions import Q, option_names
+from naslab.analysis.decisions import Q, option_names, probabilities_over_time
 from naslab.architecture import Option
 from naslab.errors import SpecError
 from naslab.events import Evaluated, Event
@@ -101,20 +101,6 @@ def q_values(events: Iterable[Event], space: Any = None) -> svg.Drawing:
                 svg.add(root, "text", _option(options, name, option)[:13], y=y + 15, font_size=10.5, **middle)
                 svg.add(root, "text", f"{value:.3g}", y=y + 27, font_size=9.5, **middle)
     return svg.drawing(root)
-
-
-def probabilities_over_time(trials: Sequence[Evaluated]) -> dict[str, np.ndarray]:
-    """Name of a choice -> [T, O]; NaN at the times when the policy's path did not come to it."""
-    found: dict[str, np.ndarray] = {}
-    for place, trial in enumerate(trials):
-        for name, row in trial.probabilities.items():
-            if name not in found or found[name].shape[1] < len(row):
-                wider = np.full((len(trials), len(row)), np.nan)
-                if name in found:
-                    wider[:, : found[name].shape[1]] = found[name]
-                found[name] = wider
-            found[name][place, : len(row)] = row
-    return found
 
 
 def _trials(events: Iterable[Event]) -> list[Evaluated]:
