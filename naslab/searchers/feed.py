@@ -8,7 +8,8 @@ computes on the mini-batch, and writes it once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
@@ -73,21 +74,29 @@ class Feed:
         begins = not self.stream.carries or self.timetable.resets(step)
         return Taken(batch, self.task.inputs(batch, None if begins else self._carry))
 
+    def resize(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Take other `sizes` of the timetable; a pass of another size begins with nothing carried."""
+        self.timetable.resize(sizes)
+
     def keep(self, outputs: Any) -> None:
         """The mini-batch that was taken is done with: its outputs say what is carried into the next."""
         if self.stream.carries:
             self._carry = self.task.carry(outputs)
 
     def state(self) -> State:
-        """Copies; empty where nothing is carried."""
+        """Copies; empty where nothing is carried, and all mini-batches are of one size."""
+        sizes = self.timetable.sizes
+        state: State = {f"sizes/{self.name}": json.dumps(sizes)} if len(sizes) > 1 else {}
         if self._carry is None:
-            return {}
+            return state
         structure, leaves = packed(self._carry)
         prefix = f"carry/{self.name}"
-        return {prefix: structure, **{f"{prefix}/{number}": leaf for number, leaf in leaves.items()}}
+        return {**state, prefix: structure, **{f"{prefix}/{number}": leaf for number, leaf in leaves.items()}}
 
     def load(self, state: State) -> None:
         """Take back what `state` gave."""
+        sizes = state.get(f"sizes/{self.name}")
+        self.timetable.resize(self.timetable.sizes[:1] if sizes is None else json.loads(str(sizes)))
         prefix = f"carry/{self.name}"
         structure = state.get(prefix)
         leaves = {

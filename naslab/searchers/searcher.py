@@ -210,6 +210,11 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
         """Do one step. Raises `Diverged` when something is no longer finite; the state is then not to be kept."""
 
     @property
+    def end_of_epoch(self) -> int:
+        """The step with which the epoch ends that the next step is in; `SpecError` where there are none."""
+        raise SpecError(f"{self.name} tells of no epochs; count its steps")
+
+    @property
     @abstractmethod
     def best(self) -> Architecture:
         """What would be derived now."""

@@ -4,6 +4,7 @@ A value of a setting is JSON, and a new value replaces the old one as a whole, s
 bit for bit and taken back:
 
     Slider    a number in an interval
+    Count     a whole number, typed rather than slid
     Switch    True or False
     Select    one of several words or numbers
     Several   some of several words, in the order in which they are offered; none of them at first
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from naslab.architecture import Option
-from naslab.errors import SpecError, among, listed, plain, real, unknown
+from naslab.errors import SpecError, among, listed, plain, real, unknown, whole
 from naslab.immutable import FrozenDict, FrozenList, frozen_json
 
 
@@ -85,6 +86,10 @@ class Slider(Setting):
     """Whether a slider for it should be logarithmic."""
     whole: bool = False
     """Whether only whole numbers make sense; others are rounded."""
+    base: float | None = None
+    """What was set, from where a schedule has led to `value`; None where no schedule leads anywhere."""
+    schedule: str = ""
+    """How it is led: "cosine", "linear", "exponential", ..."""
 
     def check(self, name: str, value: Any) -> float:
         number = math.nan
@@ -97,6 +102,22 @@ class Slider(Setting):
 
 Knob = Slider
 """An earlier name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count(Setting):
+    """A whole number."""
+
+    kind: ClassVar[str] = "count"
+    value: int
+    low: int = 1
+    high: int | None = None
+    """None: any."""
+    now: int | None = None
+    """What acts as yet, where the value waits for something, the next epoch for instance."""
+
+    def check(self, name: str, value: Any) -> int:
+        return whole(name, value, self.low, self.high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +217,7 @@ class Mask(Setting):
         return bool(self.value)
 
 
-KINDS: dict[str, type[Setting]] = {kind.kind: kind for kind in (Slider, Switch, Select, Several, Mask)}
+KINDS: dict[str, type[Setting]] = {kind.kind: kind for kind in (Slider, Count, Switch, Select, Several, Mask)}
 """Name in JSON -> the kind of setting."""
 
 
@@ -243,6 +264,9 @@ def _several(name: str, value: Any, options: Sequence[Option]) -> list[Option]:
     return [option for option in options if option in chosen]
 
 
+Undoing = tuple[str, dict[str, Any]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Act:
     """Something that can be done to a search once."""
@@ -251,7 +275,10 @@ class Act:
     arguments: Mapping[str, str]
     """Name -> what it is, in words."""
     inverse: str
-    """How it is undone: the act, and what it is to be told."""
+    """How it is undone, in words: the act, and what it is to be told."""
+    undo: Callable[[Mapping[str, Any], Any], Undoing] | None = field(default=None, repr=False, compare=False)
+    """(arguments, what it told as before) -> the act that undoes it now, and what that is to be told. `SpecError`
+    where it cannot be undone, or not now. None: never."""
     prepare: Callable[..., Callable[[], Any]] = field(repr=False, compare=False)
     """(**arguments) -> what does it, and gives what it changed as it was before, as JSON. `SpecError` at once, and
     nothing changed, for arguments that do not make sense."""
@@ -295,6 +322,16 @@ class Steerable:
     def in_force(self, name: str) -> Any:
         """The value of a setting now, as JSON; `SpecError` if there is no such setting."""
         return known(name, self.settings).value
+
+    def aged(self, name: str, value: Any, step: int) -> Any:
+        """What a value would be by now that was put into force before this step and left alone since: another one
+        where a schedule leads it on.
+        """
+        return value
+
+    def planned(self, values: Mapping[str, Any]) -> int:
+        """Steps in the whole search, were these values put into force now."""
+        return self.total  # type: ignore[attr-defined]
 
     @property
     def acts(self) -> Mapping[str, Act]:

@@ -165,29 +165,69 @@ class Timetable:
     """
 
     def __init__(self, stream: Stream, batch_size: int, *words: Word) -> None:
-        self.stream, self.batch_size, self.words = stream, batch_size, words
+        self.stream, self.words = stream, words
+        self.sizes: tuple[tuple[int, int], ...] = ((0, batch_size),)
+        """(step, B): mini-batches have so many examples from this step on."""
         self._ends = [self._steps(0)]
         """For each pass that was asked for, the steps until its end."""
 
+    @property
+    def batch_size(self) -> int:
+        """B, which the mini-batches have in the end."""
+        return self.sizes[-1][1]
+
+    def size(self, step: int) -> int:
+        """B, which the mini-batch of a step has."""
+        if len(self.sizes) == 1:
+            return self.sizes[0][1]
+        return self.sizes[bisect_right(self.sizes, step, key=lambda one: one[0]) - 1][1]
+
+    def resized(self, batch_size: int, step: int) -> tuple[tuple[int, int], ...]:
+        """`sizes`, were mini-batches to have another size from this step on, whatever was to come later."""
+        before = [one for one in self.sizes if one[0] < step]
+        return tuple(before) if before and before[-1][1] == batch_size else (*before, (step, batch_size))
+
+    def resize(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Take these `sizes`. A pass begins with each; the one under way then ends where it is.
+
+        `DataError`, and nothing has changed, if there is not one mini-batch of a size.
+        """
+        before = self.sizes, self._ends
+        self.sizes, self._ends = tuple((step, size) for step, size in sizes), []
+        try:
+            for step, _ in self.sizes:
+                self._until(step + 1)
+        except DataError:
+            self.sizes, self._ends = before
+            raise
+
     def _steps(self, epoch: int) -> int:
-        steps = self.stream.steps(self.batch_size, epoch, *self.words)
+        start = self._ends[-1] if epoch else 0
+        size = self.size(start)
+        steps = self.stream.steps(size, epoch, *self.words)
         if steps < 1:
             raise DataError(
                 f"a pass over the {len(self.stream)} of the {self.stream.split} data has no mini-batch of "
-                f"{self.batch_size}; take a smaller batch_size, or more data"
+                f"{size}; take a smaller batch_size, or more data"
             )
-        return steps
+        cut = next((step for step, _ in self.sizes if step > start), None)
+        return steps if cut is None else min(steps, cut - start)
 
     def total(self, epochs: int) -> int:
         """Steps of so many passes."""
         while len(self._ends) < epochs:
-            self._ends.append(self._ends[-1] + self._steps(len(self._ends)))
+            self._ends.append((self._ends[-1] if self._ends else 0) + self._steps(len(self._ends)))
         return self._ends[epochs - 1] if epochs else 0
+
+    def _until(self, step: int) -> None:
+        """Know the passes of so many steps."""
+        while not self._ends or self._ends[-1] < step:
+            self.total(len(self._ends) + 1)
 
     def locate(self, step: int) -> tuple[int, int]:
         """The pass that a step is in, and its position there."""
-        while self._ends[-1] <= step:
-            self.total(len(self._ends) + 1)
+        if self._ends[-1] <= step:
+            self._until(step + 1)
         epoch = bisect_right(self._ends, step)
         return epoch, step - (self._ends[epoch - 1] if epoch else 0)
 
@@ -202,7 +242,7 @@ class Timetable:
 
     def where(self, step: int) -> Any:
         """Which part of the data the mini-batch of a step is."""
-        return self.stream.where(self.batch_size, *self.locate(step), *self.words)
+        return self.stream.where(self.size(step), *self.locate(step), *self.words)
 
     def resets(self, step: int) -> bool:
         """Whether what is carried begins anew with the mini-batch of a step."""

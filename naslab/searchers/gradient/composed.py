@@ -34,9 +34,10 @@ from naslab.searchers.feed import Taken
 from naslab.searchers.gradient.bilevel import gradients, standing_at
 from naslab.searchers.gradient.cures import Perturbation, SkipDropout
 from naslab.searchers.gradient.frame import Frame
-from naslab.searchers.gradient.level import Problem, Single
+from naslab.searchers.gradient.level import Level, Ordered, Problem, Single
 from naslab.searchers.gradient.optimisers import must_be_finite
 from naslab.searchers.gradient.sampling import BinaryGates, Drawn, Reinforce
+from naslab.searchers.gradient.turned import ALPHAS, WEIGHTS
 from naslab.threads import torch_threads
 from naslab.trees import detached
 
@@ -68,7 +69,8 @@ class Composed(Frame):
             valid = train if single else self._feeds["architecture"].take(self._step)
             alone = self._warms_up(self._step)
             self._note_phase(alone, rates)
-            if alone:
+            held = alone or self._turned[ALPHAS]
+            if held:
                 seen, gap = self._look(valid, rates)
                 trained = self._weight_step(train, rates)
             elif single:
@@ -98,7 +100,7 @@ class Composed(Frame):
             },
             probabilities=probabilities,
             best=best,
-            settings={**rates, **self._masks.values},
+            settings={**rates, **self._turned.in_force(self._step - 1), **self._masks.values},
         )
 
     def beside(self) -> list[Event]:
@@ -120,8 +122,14 @@ class Composed(Frame):
         """How far the weights move by a mini-batch."""
         rate = rates["w_lr"]
         if self.hyperparameters.scale_rate:
-            rate *= self.task.size(batch) / self.task.nominal_size(self.hyperparameters.batch_size)
+            rate *= self.task.size(batch) / self.task.nominal_size(self._batch_size)
         return rate
+
+    @property
+    def _level(self) -> Level:
+        """The level, which sees no step of the weights where they are frozen: there is none to look through."""
+        level = self.parts.level
+        return replace(level, order=1) if self._turned[WEIGHTS] and isinstance(level, Ordered) else level
 
     def _alpha_step(self, train: Taken, valid: Taken, rates: Mapping[str, float]) -> tuple[Seen, float]:
         """Moves the architecture; gives back what was seen of the validation batch, and the discretisation gap.
@@ -143,9 +151,9 @@ class Composed(Frame):
                 valid_loss=lambda: loss("valid", valid),
                 weights=self._weights,
                 alphas=self._learnt(),
-                step=self._optimisers.inner_step(self._w_rate(train.batch, rates), clipped=self.parts.level.inner_clip),
+                step=self._optimisers.inner_step(self._w_rate(train.batch, rates), clipped=self._level.inner_clip),
             )
-            found = self.parts.level.gradients(problem, rates)
+            found = self._level.gradients(problem, rates)
             seen = self._seen(outputs["valid"], valid.batch)
             with standing_at(self._weights, found.moved) if found.moved else nullcontext():
                 gap = self._discretisation_gap(seen, valid)
@@ -159,12 +167,16 @@ class Composed(Frame):
         """Moves the architecture and the weights by one backward pass; by two where the task adds to the loss of the
         weights something that the architecture does not go down by.
         """
-        outputs = self._forward(train.inputs, self._draw("architecture", rates), "architecture", rates)
+        frozen_weights: bool = self._turned[WEIGHTS]
+        with frozen_statistics(self.network) if frozen_weights else nullcontext():
+            outputs = self._forward(train.inputs, self._draw("architecture", rates), "architecture", rates)
         loss = self.task.loss(outputs, train.batch)
         must_be_finite("training loss", loss)
         learnt = self._learnt()
         extra = self.task.regularisation(outputs, train.batch)
-        if extra is None:
+        if frozen_weights:
+            found = torch.autograd.grad(loss, learnt, allow_unused=True)
+        elif extra is None:
             found = torch.autograd.grad(loss, [*learnt, *self._weights], allow_unused=True)
         else:
             found = torch.autograd.grad(loss, learnt, allow_unused=True, retain_graph=True)
@@ -174,15 +186,22 @@ class Composed(Frame):
             gap = self._discretisation_gap(seen, train)
         of_alphas = [torch.zeros_like(a) if g is None else g for a, g in zip(learnt, found, strict=False)]
         self._move_alphas(self._with_penalties(of_alphas, rates), rates)
-        for w, gradient in zip(self._weights, found[len(learnt) :], strict=True):
-            w.grad = gradient
-        self._optimisers.move_weights(self._w_rate(train.batch, rates))
+        if not frozen_weights:
+            for w, gradient in zip(self._weights, found[len(learnt) :], strict=True):
+                w.grad = gradient
+            self._optimisers.move_weights(self._w_rate(train.batch, rates))
         return seen, gap
 
     def _weight_step(self, train: Taken, rates: Mapping[str, float]) -> Seen:
-        """Moves the weights; gives back what was seen before the step."""
+        """Moves the weights, unless they are frozen; gives back what was seen before the step."""
         with torch.no_grad():
             drawn = self._draw("weights", rates)
+        if self._turned[WEIGHTS]:
+            with torch.no_grad(), frozen_statistics(self.network):
+                outputs = self._forward(train.inputs, drawn, "weights", rates)
+                loss = self.task.loss(outputs, train.batch)
+            must_be_finite("training loss", loss)
+            return self._seen(outputs, train.batch, loss)
         perturbation = self._cures.get(Perturbation)
         if isinstance(perturbation, Perturbation):
             drawn = self._perturbed(perturbation, drawn, train, rates)
@@ -301,7 +320,7 @@ class Composed(Frame):
         if name != "alpha_hessian_eigenvalue":
             return super().measure(name)
         batch = self._batch("architecture")
-        few = enough_to_normalise(self.hyperparameters.batch_size, units=self.task.units)
+        few = enough_to_normalise(self._batch_size, units=self.task.units)
         with torch_threads(self.threads), frozen_statistics(self.network), frozen(self._weights), few:
             self.network.train()
             with self._dice.off():

@@ -23,6 +23,7 @@ from naslab.networks.mixture import SKIP, Mixture, takes_mixtures
 from naslab.networks.step_memory import gradients_at_the_start, must_fit
 from naslab.quantities import Quantity
 from naslab.randomness import seeded, torch_generator
+from naslab.searchers.batch_size import BATCH_SIZE, BatchSize
 from naslab.searchers.execution import Execution
 from naslab.searchers.feed import Dice, Feed
 from naslab.searchers.gradient.cures import Penalty, Resource, SizeTracking, Watch
@@ -34,6 +35,7 @@ from naslab.searchers.gradient.sampling import Drawn
 from naslab.searchers.gradient.schedule import Schedule
 from naslab.searchers.gradient.steering import Masks, acts
 from naslab.searchers.gradient.training import Training
+from naslab.searchers.gradient.turned import Turned
 from naslab.searchers.gradient.watching import Sized, Watching
 from naslab.searchers.inherited import inherited_metrics
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
@@ -48,7 +50,6 @@ SETTLED = {
     "channels": "it is the width of every operation, and so the shape of the weights",
     "edge_normalisation": "edges have numbers of their own to learn, or none",
     "epochs": "all schedules are planned over them",
-    "batch_size": "which examples a step sees follows from it",
     "train_portion": "the two halves of the data were parted by it",
     "temperature_end": "turn temperature itself",
     "radius_end": "turn perturbation itself",
@@ -137,6 +138,10 @@ class Frame(SupernetSearcher):
         self._schedules = self._all_schedules()
         self._set = {name: (schedule.start, 0) for name, schedule in self._schedules.items()}
         """Knob -> the value that was last set, and the epoch when it was."""
+        batches = BatchSize(
+            list(self._feeds.values()), hyper.epochs, lambda feed, epoch: self._timetable.total(epoch)
+        )  # the architecture's data begins a new pass then, too
+        self._turned = Turned(hyper, self.parts, batches)
         self._cures = {type(cure): cure for cure in self.parts.cures}
         self._penalties = [cure for cure in self.parts.cures if isinstance(cure, Penalty)]
         self._watching = Watching([cure for cure in self.parts.cures if isinstance(cure, Watch)], task)
@@ -197,12 +202,19 @@ class Frame(SupernetSearcher):
         with KeptBuffers(self.network), enough_to_normalise(size, units=self.task.units), self._dice.cast("try"):
             gradients_at_the_start(self.network, edges, operations, self.task.inputs(batch), loss, search=search)
 
-    def _must_fit(self) -> None:
-        """Before the first step: `SpecError` if there is not the memory for it. A hard sample needs little."""
+    def _must_fit(self, size: int | None = None) -> None:
+        """`SpecError` if there is not the memory for a step, with mini-batches of another size perhaps. A hard sample
+        needs little.
+        """
         if not self.parts.sampling.hard:
             edges, operations = self.space.edges(), len(self.space.operations)  # type: ignore[attr-defined]
             with self._dice.cast("try"):
-                must_fit(self.network, edges, operations, self.task, batch_size=self.hyperparameters.batch_size)
+                must_fit(self.network, edges, operations, self.task, batch_size=size or self._batch_size)
+
+    @property
+    def _batch_size(self) -> int:
+        """Examples in the mini-batches of this step."""
+        return self._turned.batches.now(self._step)
 
     def _batch(self, name: str) -> Any:
         """The mini-batch of this step, for the "weights" or for the "architecture"."""
@@ -212,7 +224,7 @@ class Frame(SupernetSearcher):
     def _naming_the_step(self) -> Iterator[None]:
         """Inside, what diverges says at which step, and what cannot be normalised says why."""
         try:
-            with enough_to_normalise(self.hyperparameters.batch_size, units=self.task.units):
+            with enough_to_normalise(self._batch_size, units=self.task.units):
                 yield
         except Diverged as error:
             raise Diverged(f"step {self._step + 1}: {error}") from None
@@ -241,8 +253,25 @@ class Frame(SupernetSearcher):
     @property
     def settings(self) -> Mapping[str, Setting]:
         epoch = self._timetable.epoch(min(self._step, self.total - 1))
-        sliders = {name: schedule.slider(self._at(name, epoch)) for name, schedule in self._schedules.items()}
-        return {**sliders, **self._masks.settings}
+        sliders = {name: schedule.slider(self._at(name, epoch), self._set[name][0]) for name, schedule in self._schedules.items()}
+        return {**sliders, **self._turned.settings(self._step), **self._masks.settings}
+
+    def aged(self, name: str, value: Any, step: int) -> Any:
+        """Along the schedule that a number was put on."""
+        if name not in self._schedules:
+            return value
+        since, now = (self._timetable.epoch(min(each, self.total - 1)) for each in (step - 1, self._step))
+        return self._schedules[name].at(now, self.hyperparameters.epochs, value, since)
+
+    def planned(self, values: Mapping[str, Any]) -> int:
+        if self._watching.stopped is not None:
+            return self._watching.stopped
+        return self._turned.batches.epochs_of(values, self._step).total(self.hyperparameters.epochs)
+
+    @property
+    def end_of_epoch(self) -> int:
+        epoch = self._timetable.epoch(min(self._step, self.total - 1))
+        return min(self._timetable.total(epoch + 1), self.total)
 
     @property
     def acts(self) -> Mapping[str, Act]:
@@ -252,11 +281,16 @@ class Frame(SupernetSearcher):
 
     def check_setting(self, name: str, value: Any) -> Any:
         """The value as JSON; for a hyperparameter that is no setting, `SpecError` says why it is none."""
+        if isinstance(name, str) and name in self._turned and name in self.settings:
+            value = self._turned.check(name, value, self._step)
+            if name == BATCH_SIZE and value > self._batch_size:
+                self._must_fit(value)
+            return value
         if isinstance(name, str) and name not in self._schedules and hasattr(self.hyperparameters, name):
             raise SpecError(
                 f"{name} is {getattr(self.hyperparameters, name)!r} for the whole search: "
                 f"{SETTLED.get(name, 'it was settled when the search was made')}. Make another search with "
-                f"{name}={value!r}; what can be turned on the way: {', '.join(self._schedules)}"
+                f"{name}={value!r}; what can be turned on the way: {', '.join(self.settings)}"
             )
         if isinstance(name, str) and name in self._masks.settings:
             return self._masks.check(name, value)
@@ -265,8 +299,17 @@ class Frame(SupernetSearcher):
     def put(self, name: str, value: Any) -> None:
         if name in self._schedules:
             self._set[name] = (value, self._timetable.epoch(self._step))
+        elif name in self._turned:
+            self._turned.put(name, value, self._step)
+            self._obey()
         else:
             self._masks.put(name, value)
+
+    def _obey(self) -> None:
+        """Have what is turned obeyed."""
+        self.parts = self._turned.parts
+        self._optimisers.weight_decay = self._turned["w_weight_decay"]
+        self._optimisers.alpha_weight_decay = self._turned["alpha_weight_decay"]
 
     def _warms_up(self, step: int) -> bool:
         """Whether a step, counted from 0, moves the weights alone, as the settings are now."""
@@ -437,7 +480,7 @@ class Frame(SupernetSearcher):
             state.update(feed.state())
         if self._watching.watches:
             state["epochs"] = self._watching.memory()
-        return {**state, **self._masks.state(), **self._optimisers.state()}
+        return {**state, **self._turned.state(), **self._masks.state(), **self._optimisers.state()}
 
     def load_state_dict(self, state: State) -> None:
         self._optimisers.load(state)
@@ -446,10 +489,12 @@ class Frame(SupernetSearcher):
             name: (float(state.get(name, schedule.start)), int(state.get(f"{name}_epoch", 0)))  # type: ignore[arg-type]
             for name, schedule in self._schedules.items()
         }
+        for feed in self._feeds.values():
+            feed.load(state)
+        self._turned.load(state)
+        self._obey()
         self._masks.load(state)
         self._alone = bool(state["alone"]) if "alone" in state else self._step > 0 and self._warms_up(self._step - 1)
         self._baseline = float(state["baseline"]) if "baseline" in state else None  # type: ignore[arg-type]
-        for feed in self._feeds.values():
-            feed.load(state)
         if self._watching.watches:
             self._watching.remember(str(state["epochs"]))

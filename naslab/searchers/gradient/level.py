@@ -49,7 +49,9 @@ class Level(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Ordered(Level):
+class Ordered(Level):
+    """A level that has an order."""
+
     order: int = 1
     """1 takes the weights as they are (xi = 0); 2 looks through one step of them."""
     hessian_product: str = "finite_difference"
@@ -86,7 +88,7 @@ class _Ordered(Level):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bilevel(_Ordered):
+class Bilevel(Ordered):
     """The architecture on validation data, the weights on training data."""
 
     def gradients(self, problem: Problem, rates: Mapping[str, float]) -> Unrolled:
@@ -94,7 +96,7 @@ class Bilevel(_Ordered):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mixed(_Ordered):
+class Mixed(Ordered):
     """The architecture on both. Second order takes both losses at the weights w' after one step."""
 
     valid_weight: float = 1.0

@@ -19,6 +19,8 @@ class Optimisers:
 
     def __init__(self, network: nn.Module, alphas: Mapping[str, Tensor], hyper: Training) -> None:
         self.network, self.alphas, self.hyper = network, dict(alphas), hyper
+        self.weight_decay, self.alpha_weight_decay = hyper.w_weight_decay, hyper.alpha_weight_decay
+        """In force."""
         self.weights = list(network.parameters())
         self.sgd = torch.optim.SGD(
             self.weights, lr=hyper.w_lr, momentum=hyper.w_momentum, weight_decay=hyper.w_weight_decay
@@ -37,7 +39,7 @@ class Optimisers:
             must_be_finite("gradient of the architecture", gradient)
             alpha.grad = gradient
         for group in self.adam.param_groups:
-            group["lr"] = rate
+            group["lr"], group["weight_decay"] = rate, self.alpha_weight_decay
         self.adam.step()
         with torch.no_grad():
             for alpha, where, value, moments in before:
@@ -61,7 +63,7 @@ class Optimisers:
         norm = nn.utils.clip_grad_norm_(self.weights, self.hyper.w_clip)
         must_be_finite("gradient of the weights", norm)
         for group in self.sgd.param_groups:
-            group["lr"] = rate
+            group["lr"], group["weight_decay"] = rate, self.weight_decay
         self.sgd.step()
         self.sgd.zero_grad()
 
@@ -70,7 +72,7 @@ class Optimisers:
         buffers = [self.sgd.state.get(w, {}).get("momentum_buffer") for w in self.weights]
         return InnerStep(
             xi=rate,
-            weight_decay=self.hyper.w_weight_decay,
+            weight_decay=self.weight_decay,
             momentum=[None if b is None else self.hyper.w_momentum * b for b in buffers],
             clip=self.hyper.w_clip if clipped else math.inf,
         )

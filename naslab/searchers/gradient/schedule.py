@@ -49,8 +49,21 @@ class Schedule:
 
         return self.end + (value - self.end) * left(epoch) / left(since)
 
-    def slider(self, value: float) -> Slider:
-        return Slider(value=value, low=self.low, high=self.high, log=self.log, description=self.description)
+    def slider(self, value: float, base: float) -> Slider:
+        """Args:
+            value: that it has now.
+            base: that was set.
+        """
+        leads = self.end is not None or self.shape == "p-darts"
+        return Slider(
+            value=value,
+            low=min(self.low, value),
+            high=max(self.high, value),
+            log=self.log,
+            description=self.description,
+            base=base if leads else None,
+            schedule=self.shape if leads else "",
+        )
 
 
 P_DARTS_EPOCHS = 10

@@ -2,6 +2,7 @@
 
     mask/<part>   {"2": ["skip_connect"]}: on row 2 of the part, as in `probabilities`, that operation has no weight;
                   the others share it among themselves, and it is not derived there
+    forbidden     ["skip_connect"]: the same on every edge that has it, of every part
     edges/<part>  ["2"]: all of row 2 has no weight, and the edge is not derived
     nudge, put, reset, restore   move alphas by hand, once
 
@@ -26,6 +27,8 @@ from naslab.searchers.gradient.optimisers import Optimisers
 from naslab.searchers.settings import Act, Mask, Setting, Several
 from naslab.spaces.space import candidates, edge_operations
 
+FORBIDDEN = "forbidden"
+"""What the setting is called that forbids operations everywhere."""
 NONE = "none"
 """The operation that stands for no edge, where a space has one."""
 
@@ -44,7 +47,11 @@ class Masks:
     ) -> None:
         self._space, self._entering, self._device, self._compete = space, entering, device, compete
         self._has = candidates(space)
-        self.settings: dict[str, Setting] = {}
+        self.settings: dict[str, Setting] = {
+            FORBIDDEN: Several(
+                options=tuple(space.operations), description="Operations that are forbidden on every edge."
+            )
+        }
         for part, rows in edge_operations(space).items():
             named = {str(row): operations for row, operations in enumerate(rows)}
             self.settings[f"mask/{part}"] = Mask(
@@ -67,6 +74,8 @@ class Masks:
         for row, operations in values.get(f"mask/{part}", {}).items():
             for operation in operations:
                 allowed[int(row), self._space.operations.index(operation)] = False
+        for operation in values.get(FORBIDDEN, []):
+            allowed[:, self._space.operations.index(operation)] = False
         for row in values.get(f"edges/{part}", []):
             allowed[int(row)] = False
         return allowed
@@ -76,13 +85,8 @@ class Masks:
         value = self.settings[name].check(name, value)
         values, part = {**self.values, name: value}, name.partition("/")[2]
         allowed = {one: self._matrix(one, values) for one in self._has}
-        if self._compete:
-            for rows in self._entering[part]:
-                if not allowed[part][list(rows)].any():
-                    raise SpecError(
-                        f"{name}: nothing would be left of the node that the edges {_rows(rows)} of {part!r} enter; "
-                        "leave an operation on one of them"
-                    )
+        for one in [part] if part in self._has else self._has:
+            self._check_left(name, one, allowed[one], values)
         ranked = {one: self._ranked(np.ones(matrix.shape, np.float32), matrix) for one, matrix in allowed.items()}
         kept = self._space.one_hot(self._space.derive(ranked))
         wrong = [(row, column) for row, column in np.argwhere(kept[part] > 0) if ranked[part][row, column] < 0]
@@ -93,6 +97,24 @@ class Masks:
                 f"{self._space.operations[column]!r} on edge {row} of {part!r}; forbid less there"
             )
         return value
+
+    def _check_left(self, name: str, part: str, allowed: np.ndarray, values: Mapping[str, Any]) -> None:
+        """`SpecError` if nothing would be left of an edge that is not left out, or of a node."""
+        dropped = {int(row) for row in values.get(f"edges/{part}", [])}
+        for row in np.flatnonzero(~allowed.any(axis=1)):
+            if row not in dropped and self._has[part][row].any():
+                raise SpecError(
+                    f"{name}: nothing would be left of edge {row} of {part!r}, all of whose operations would be "
+                    f"forbidden ({', '.join(self.operations_of(part, row))}); an edge keeps at least one. To leave it "
+                    f"out, set('edges/{part}', [{str(row)!r}])"
+                )
+        if self._compete:
+            for rows in self._entering[part]:
+                if not allowed[list(rows)].any():
+                    raise SpecError(
+                        f"{name}: nothing would be left of the node that the edges {_rows(rows)} of {part!r} enter; "
+                        "leave an operation on one of them"
+                    )
 
     def put(self, name: str, value: Any) -> None:
         setting: Any = self.settings[name]
@@ -294,26 +316,35 @@ def acts(
             arguments={**which, "by": "what is added"},
             inverse="put(part, row, operation, to=before)",
             prepare=nudge,
+            undo=lambda told, before: ("put", {**_which(told), "to": before}),
         ),
         "put": Act(
             description="Give one alpha a value.",
             arguments={**which, "to": "the value"},
             inverse="put(part, row, operation, to=before)",
             prepare=put,
+            undo=lambda told, before: ("put", {**_which(told), "to": before}),
         ),
         "reset": Act(
             description="Put the alphas of a part back to their start, and let Adam forget them.",
             arguments={"part": which["part"]},
             inverse="restore(part, to=before)",
             prepare=reset,
+            undo=lambda told, before: ("restore", {"part": told["part"], "to": before}),
         ),
         "restore": Act(
             description="Give the alphas of a part, and what Adam keeps of them, the values that they had.",
             arguments={"part": which["part"], "to": "what a reset or a restore told as before"},
             inverse="restore(part, to=before)",
             prepare=restore,
+            undo=lambda told, before: ("restore", {"part": told["part"], "to": before}),
         ),
     }
+
+
+def _which(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Whose alpha an act was about."""
+    return {name: told[name] for name in ("part", "row", "operation")}
 
 
 def _finite(what: str, value: Any) -> float:
