@@ -126,11 +126,17 @@ class Switch(Setting):
 
     kind: ClassVar[str] = "switch"
     value: bool
+    silent: bool | None = None
+    """The value of which events say nothing, as searches had it before anybody could turn it."""
 
     def check(self, name: str, value: Any) -> bool:
         if not isinstance(value := plain(value), bool):
             raise SpecError(f"{name} is True or False, not {value!r:.200}")
         return value
+
+    @property
+    def active(self) -> bool:
+        return self.value is not self.silent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ from __future__ import annotations
 import json
 import threading
 import warnings
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -40,11 +41,12 @@ from naslab.searchers.evaluations import Evaluations
 from naslab.searchers.failures import Failures
 from naslab.searchers.kept_trainings import KeptTrainings
 from naslab.searchers.searcher import Driven, Proposal, Proposer, State
-from naslab.searchers.settings import Act, Setting, Steerable, values_of
+from naslab.searchers.settings import Act, Count, Setting, Steerable, values_of
 from naslab.spaces.space import Space
 
-WORKERS = "workers"
-"""What `set` calls the number of proposals that are open at once. It is no setting of the searcher's."""
+WORKERS, BUDGET = "workers", "budget"
+"""What `set` calls the number of proposals that are open at once, and the number of evaluations in all. They are
+settings of the trials, not of the proposer."""
 
 
 MOST_ELSEWHERE = 100_000
@@ -94,7 +96,11 @@ class Trials(Steerable):
                 f"{proposer.space.name!r}; make the searcher with the estimator's space"
             )
         self._agree_on_fidelities()
-        self._budget, self._step = whole("budget, the number of candidates to evaluate,", budget, 1), 0
+        self._begun_for = self._budget = whole("budget, the number of candidates to evaluate,", budget, 1)
+        """Evaluations in all: as planned at first, and now."""
+        self._step = 0
+        self._foretold: deque[tuple[int, Outcome]] = deque()
+        """Numbers of proposals, with the answers to them that are to be taken instead of evaluating."""
         self._best: tuple[Architecture, float] | None = None
         self.alone: AbstractContextManager[Any] = threading.RLock()
         """Held by the thread that moves the trials."""
@@ -138,6 +144,11 @@ class Trials(Steerable):
         Raises:
             RunPaused: the executor is broken, and what came of the candidates that it had is told.
         """
+        if self._foretold:
+            number, outcome = self._foretold[0]
+            event = self.tell_again(number, outcome)
+            self._foretold.popleft()
+            return event
         self._ask()
         wanted = [proposal for proposal, _ in self._open.values()]
         if self.workers == 1 and self.evaluations.executor is None and not self.evaluations.under_way:
@@ -160,6 +171,10 @@ class Trials(Steerable):
     def beside(self) -> tuple[()]:
         """Nothing is said beside a step."""
         return ()
+
+    def foretell(self, answers: Iterable[tuple[int, Outcome]]) -> None:
+        """For the next steps, take these answers instead of evaluating: number of a proposal, and what came of it."""
+        self._foretold.extend((number, outcome) for number, outcome in answers)
 
     def tell_again(self, number: int, outcome: Outcome) -> Evaluated:
         """A step whose outcome is known: of the proposal with that number."""
@@ -279,6 +294,14 @@ class Trials(Steerable):
     def total(self) -> int:
         return self._budget
 
+    def planned(self, values: Mapping[str, Any]) -> int:
+        return int(values.get(BUDGET, self._budget))
+
+    @property
+    def end_of_epoch(self) -> int:
+        """None: `SpecError`."""
+        raise SpecError(f"{self.proposer.name} evaluates candidates and has no epochs; count its steps")
+
     @property
     def best(self) -> Architecture:
         """The fittest so far; of equals the first."""
@@ -297,20 +320,36 @@ class Trials(Steerable):
 
     @property
     def settings(self) -> Mapping[str, Setting]:
-        return self.proposer.settings
+        return {**self.proposer.settings, **self._counts}
+
+    @property
+    def _counts(self) -> dict[str, Count]:
+        planned = "Candidates to be evaluated in all; no fewer than are done, and one more."
+        at_once = "Candidates that are evaluated at once; with several, who is first may differ from run to run."
+        return {
+            BUDGET: Count(value=self._budget, low=min(self._step + 1, self._budget), description=planned),
+            WORKERS: Count(value=self.workers, high=self._most, description=at_once),
+        }
 
     def put(self, name: str, value: Any) -> None:
         if name == WORKERS:
             self.workers = int(value)
+        elif name == BUDGET:
+            self._budget = int(value)
         else:
             self.proposer.put(name, value)
 
     def check_setting(self, name: str, value: Any) -> Any:
-        """Also `WORKERS`: proposals that are asked from then on."""
-        return whole(name, value, 1, self._most) if name == WORKERS else self.proposer.check_setting(name, value)
+        """`WORKERS` are proposals that are asked from then on; a `BUDGET` is no less than what is done and one more."""
+        mine = self._counts.get(name) if isinstance(name, str) else None
+        return self.proposer.check_setting(name, value) if mine is None else mine.check(name, value)
 
     def in_force(self, name: str) -> Any:
-        return self.workers if name == WORKERS else self.proposer.in_force(name)
+        mine = self._counts.get(name) if isinstance(name, str) else None
+        return self.proposer.in_force(name) if mine is None else mine.value
+
+    def aged(self, name: str, value: Any, step: int) -> Any:
+        return value if name in self._counts else self.proposer.aged(name, value, step)
 
     @property
     def acts(self) -> Mapping[str, Act]:
@@ -327,7 +366,7 @@ class Trials(Steerable):
             **self.proposer.spec(),
             "estimator": self.estimator.spec(),
             "objectives": [list(objective) for objective in self.objectives],
-            "budget": self._budget,
+            "budget": self._begun_for,
             **several,
         }
 
@@ -341,6 +380,7 @@ class Trials(Steerable):
         return {
             "step": self._step,
             "workers": self.workers,
+            **({} if self._budget == self._begun_for else {"budget": self._budget}),
             **{name: json.dumps(value) for name, value in mine.items()},
             **proposer,
         }
@@ -349,6 +389,8 @@ class Trials(Steerable):
         """Evaluations that are under way go on; what is still wanted of them is used."""
         self._step = int(state["step"])  # type: ignore[arg-type]
         self.workers = int(state["workers"])  # type: ignore[arg-type]
+        self._budget = int(state.get("budget", self._begun_for))  # type: ignore[arg-type]
+        self._foretold.clear()
         best, failures, knobs, trained = (
             json.loads(str(state[name])) for name in ("best", "failures", "knobs", "trained")
         )
