@@ -25,6 +25,10 @@ _JSON = json.JSONEncoder(sort_keys=True)
 """Made once: `json.dumps` would make one for each event."""
 
 
+HAND = "hand"
+"""Who changes a setting, unless somebody else says so."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Event:
     """Something that happened at a step. Equality is by value, arrays included, bit for bit."""
@@ -280,6 +284,12 @@ class Changed(Event):
     """The whole value until then, as JSON: a number, a word, for a mask a dictionary of lists."""
     new: Any
     """The whole value from then on. It replaces the old one, and is never merged with it."""
+    who: str = HAND
+    """Who did it: a hand, a cure that somebody chose, ..."""
+    undoes: int | None = None
+    """Number of the intervention that this one undoes (`naslab.runs.interventions`)."""
+    total: int | None = None
+    """Steps in the whole search from then on, where they have become others by it."""
 
     def __post_init__(self) -> None:
         for name in ("old", "new"):
@@ -297,6 +307,10 @@ class Acted(Event):
     """What it was told, as JSON."""
     before: Any
     """What it changed, as it was before, as JSON: what its inverse needs."""
+    who: str = HAND
+    """As of `Changed`."""
+    undoes: int | None = None
+    """As of `Changed`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arguments", frozen_json("arguments", dict(self.arguments)))

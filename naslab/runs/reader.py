@@ -9,7 +9,7 @@ from typing import Any
 
 from naslab.blobs import Blobs
 from naslab.errors import RunError, whole
-from naslab.events import Event
+from naslab.events import Changed, Event
 from naslab.quantities import FITNESS, Objective, as_objectives
 from naslab.runs.about import metrics_of, read_about, shown_of
 from naslab.runs.branches import Record, Row
@@ -71,6 +71,9 @@ class RunReader:
         if rows:
             latest = rows[-1].event
             exhausted = bool(getattr(latest, "details", {}).get("exhausted"))
+            for row in rows:
+                if isinstance(row.event, Changed) and row.event.total is not None:
+                    self._planned = row.event.total
             self.total = latest.step if exhausted else self._planned
         return rows
 

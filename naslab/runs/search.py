@@ -11,7 +11,6 @@ Whatever is `naslab.searchers.Driven` can be driven: a supernet searcher, or the
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 import warnings
@@ -41,17 +40,18 @@ from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.reopening import check_reopens
 from naslab.runs.replay import Differs, bring
 from naslab.runs.shown import Shown
+from naslab.runs.steering import Steering
 from naslab.runs.store import Memory, Store
 from naslab.runs.table import Scalar, flat
 from naslab.runs.trouble import paused
 from naslab.runs.wishes import Wishes
-from naslab.searchers import Act, Driven, Proposer, Setting, Slider, SupernetSearcher, from_spec
-from naslab.searchers.trials import WORKERS, driven_by
+from naslab.searchers import Driven, Proposer, SupernetSearcher, from_spec
+from naslab.searchers.trials import driven_by
 from naslab.snapshot import State
 from naslab.spaces.space import Space
 
 
-class Search(Iterator[Event]):
+class Search(Steering, Iterator[Event]):
     """Drives a searcher, step by step, and keeps what happens.
 
     Args:
@@ -224,7 +224,7 @@ class Search(Iterator[Event]):
             with self._mine():
                 if not self._pending:
                     self._restore()
-                    if (step := self.step) >= self.searcher.total:
+                    if (step := self.step) >= self.total:
                         raise StopIteration
                     self._lost = True
                     self._pending = self._advance(step + 1)
@@ -309,11 +309,6 @@ class Search(Iterator[Event]):
         return 0
 
     @property
-    def total(self) -> int:
-        """Steps in the whole search."""
-        return self.searcher.total
-
-    @property
     def space(self) -> Space:
         return self.searcher.space
 
@@ -334,15 +329,6 @@ class Search(Iterator[Event]):
         return flat(self.events, self.space)
 
     @property
-    def settings(self) -> dict[str, Setting]:
-        """What may be changed, with the values that the next step will use."""
-        wished = self._wishes.values
-        return {
-            name: dataclasses.replace(setting, value=wished.get(name, setting.value))
-            for name, setting in self.searcher.settings.items()
-        }
-
-    @property
     def shown(self) -> Shown:
         """What of its task stands beside the numbers."""
         return Shown.of(self.searcher)
@@ -353,16 +339,6 @@ class Search(Iterator[Event]):
         each is better, and its unit.
         """
         return self.searcher.metrics
-
-    @property
-    def knobs(self) -> dict[str, Slider]:
-        """The sliders among the settings."""
-        return {name: setting for name, setting in self.settings.items() if isinstance(setting, Slider)}
-
-    @property
-    def acts(self) -> Mapping[str, Act]:
-        """What can be done once, with the arguments that it takes."""
-        return self.searcher.acts
 
     @property
     def best(self) -> Architecture:
@@ -387,46 +363,7 @@ class Search(Iterator[Event]):
         """
         return front(self.events, self.objectives)
 
-    # --- steering ------------------------------------------------------------------------------------
-
-    def set(self, name: str, value: Any) -> None:
-        """Give a setting another value from the next step on, which logs it as a `Changed` event.
-
-        The value is JSON and replaces the one before: for a mask `{"2": ["skip_connect"]}` forbids that and nothing
-        else, and `{}` nothing at all. Until the next step it is a wish, and no part of the run: `rewind` and `close`
-        forget it, and a fork does not have it.
-        """
-        self._check_mine()
-        value = self.searcher.check_setting(name, value)
-        self._check_ahead(name)
-        self._wishes.set(name, value)
-
-    def act(self, name: str, **arguments: Any) -> None:
-        """Do something once, before the next step, which logs it as an `Acted` event with what it changed as it was
-        before. `acts` has what there is; only its own inverse undoes it. Until the next step it is a wish, as with
-        `set`. An architecture of the space is given as such, or by its choices.
-        """
-        self._check_mine()
-        told = {
-            key: list(self.space.check(value).choices) if isinstance(value, Architecture) else value
-            for key, value in arguments.items()
-        }
-        arguments = self.searcher.check_act(name, told)
-        self._check_ahead(name)
-        self._wishes.act(name, arguments)
-
-    def _check_ahead(self, name: str) -> None:
-        if self.step >= self.total:
-            raise RunError(
-                f"all {self.total} steps are done, and {name!r} would act on none. rewind(step) goes back to an "
-                "earlier one, fork(folder, step) does so in a copy"
-            )
-
-    def _hire(self, workers: int) -> None:
-        """From the next step on, so many at once."""
-        workers = self.searcher.check_workers(workers)  # also where there is no step left
-        if self.step < self.total:
-            self.set(WORKERS, workers)
+    # --- what is measured and kept on request --------------------------------------------------------
 
     def measure(self, name: str) -> float:
         """A figure of the moment, logged as a `Measured` event."""

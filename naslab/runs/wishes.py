@@ -8,20 +8,35 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from naslab.errors import RunPaused
-from naslab.events import Acted, Changed, Event
+from naslab.events import HAND, Acted, Changed, Event
 from naslab.searchers import Driven
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Wish:
+    """One of them."""
+
+    name: str
+    """Of the setting, or of the act."""
+    given: Any
+    """The value that the next step is to put into force; what the act is to be told."""
+    act: bool
+    who: str = HAND
+    undoes: int | None = None
+    """Number of the intervention that this is to undo."""
 
 
 class Wished(NamedTuple):
     """The wishes of one moment."""
 
-    values: dict[str, Any]
-    """Setting -> the value that the next step is to put into force."""
-    acts: list[tuple[str, dict[str, Any]]]
-    """What is to be done before the next step, and what it is to be told."""
+    values: dict[str, Wish]
+    """Setting -> what the next step is to put into force."""
+    acts: list[Wish]
+    """What is to be done before the next step."""
 
 
 class Wishes:
@@ -29,24 +44,29 @@ class Wishes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: dict[str, Any] = {}
+        self._values: dict[str, Wish] = {}
         """Setting -> the value that the next step is to put into force."""
-        self._acts: list[tuple[str, dict[str, Any]]] = []
-        """What is to be done before the next step, and what it was told."""
+        self._acts: list[Wish] = []
+        """What is to be done before the next step."""
 
-    def set(self, name: str, value: Any) -> None:
+    def add(self, wish: Wish) -> None:
         with self._lock:
-            self._values[name] = value
-
-    def act(self, name: str, arguments: dict[str, Any]) -> None:
-        with self._lock:
-            self._acts.append((name, arguments))
+            if wish.act:
+                self._acts.append(wish)
+            else:
+                self._values[wish.name] = wish
 
     @property
     def values(self) -> dict[str, Any]:
         """Setting -> the value that is wished."""
         with self._lock:
-            return dict(self._values)
+            return {name: wish.given for name, wish in self._values.items()}
+
+    @property
+    def all(self) -> list[Wish]:
+        """In the order in which they will be fulfilled."""
+        with self._lock:
+            return [*self._values.values(), *self._acts]
 
     def clear(self) -> None:
         with self._lock:
@@ -65,16 +85,19 @@ class Wishes:
             return done, Wished({}, [])
         with self._lock:
             wished = Wished(dict(self._values), list(self._acts))
-        for name, new in wished.values.items():
-            with self._dropped_if_refused(name):
-                old = searcher.in_force(name)
-                if new != old:
-                    searcher.set(name, new)
-                    done.append(Changed(step=step, name=name, old=old, new=new))
-        for name, arguments in wished.acts:
-            with self._dropped_if_refused((name, arguments)):
-                before = searcher.act(name, arguments)
-                done.append(Acted(step=step, name=name, arguments=arguments, before=before))
+        for name, wish in wished.values.items():
+            with self._dropped_if_refused(wish):
+                old, total = searcher.in_force(name), searcher.total
+                if wish.given != old:
+                    searcher.set(name, wish.given)
+                    told: dict[str, Any] = {"name": name, "old": old, "new": wish.given, **_by(wish)}
+                    if searcher.total != total:
+                        told["total"] = searcher.total
+                    done.append(Changed(step=step, **told))
+        for wish in wished.acts:
+            with self._dropped_if_refused(wish):
+                before = searcher.act(wish.name, wish.given)
+                done.append(Acted(step=step, name=wish.name, arguments=wish.given, before=before, **_by(wish)))
         return done, wished
 
     def forget(self, wished: Wished) -> None:
@@ -83,13 +106,17 @@ class Wishes:
         if not values and not acts:
             return
         with self._lock:
-            for name, value in values.items():
-                if self._values.get(name) == value:
+            for name, wish in values.items():
+                if self._values.get(name) is wish:
                     del self._values[name]
-            del self._acts[: len(acts)]
+            self._acts = [wish for wish in self._acts if not any(wish is one for one in acts)]
+
+    def take_back(self, wish: Wish) -> None:
+        """Forget one that is not fulfilled yet."""
+        self.forget(Wished({}, [wish]) if wish.act else Wished({wish.name: wish}, []))
 
     @contextmanager
-    def _dropped_if_refused(self, wish: Any) -> Iterator[None]:
+    def _dropped_if_refused(self, wish: Wish) -> Iterator[None]:
         """Forget a wish that fails, as one that another has made impossible meanwhile: else no step could be done any
         more.
         """
@@ -98,9 +125,9 @@ class Wishes:
         except RunPaused:
             raise
         except Exception:
-            with self._lock:
-                if isinstance(wish, str):
-                    self._values.pop(wish, None)
-                elif wish in self._acts:
-                    self._acts.remove(wish)
+            self.take_back(wish)
             raise
+
+
+def _by(wish: Wish) -> dict[str, Any]:
+    return {"who": wish.who, "undoes": wish.undoes}

@@ -70,8 +70,8 @@ class BatchSize:
             return value
         if self._epoch(step) >= self._epochs:
             raise SpecError(
-                f"{BATCH_SIZE} acts from the next epoch on, and this is the last of {self._epochs}; search.rewind(step) "
-                "or search.fork(run, step) goes back to an earlier one"
+                f"{BATCH_SIZE} acts from the next epoch on, and this is the last of {self._epochs}; "
+                "search.rewind(step) or search.fork(run, step) goes back to an earlier one"
             )
         try:
             self._resized(value, step)

@@ -117,6 +117,19 @@ class Driven(Protocol):
 
     def put(self, name: str, value: Any) -> None: ...
 
+    def aged(self, name: str, value: Any, step: int) -> Any:
+        """What a value of a setting would be by now that was put into force before this step."""
+        ...
+
+    def planned(self, values: Mapping[str, Any]) -> int:
+        """Steps in the whole search, were these values of settings put into force now."""
+        ...
+
+    @property
+    def end_of_epoch(self) -> int:
+        """The step with which the epoch ends that the next step is in; `SpecError` where there are none."""
+        ...
+
     @property
     def acts(self) -> Mapping[str, Act]: ...
 

@@ -253,7 +253,10 @@ class Frame(SupernetSearcher):
     @property
     def settings(self) -> Mapping[str, Setting]:
         epoch = self._timetable.epoch(min(self._step, self.total - 1))
-        sliders = {name: schedule.slider(self._at(name, epoch), self._set[name][0]) for name, schedule in self._schedules.items()}
+        sliders = {
+            name: schedule.slider(self._at(name, epoch), self._set[name][0])
+            for name, schedule in self._schedules.items()
+        }
         return {**sliders, **self._turned.settings(self._step), **self._masks.settings}
 
     def aged(self, name: str, value: Any, step: int) -> Any:

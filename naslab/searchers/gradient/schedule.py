@@ -51,8 +51,8 @@ class Schedule:
 
     def slider(self, value: float, base: float) -> Slider:
         """Args:
-            value: that it has now.
-            base: that was set.
+        value: that it has now.
+        base: that was set.
         """
         leads = self.end is not None or self.shape == "p-darts"
         return Slider(

@@ -89,13 +89,14 @@ class Masks:
             self._check_left(name, one, allowed[one], values)
         ranked = {one: self._ranked(np.ones(matrix.shape, np.float32), matrix) for one, matrix in allowed.items()}
         kept = self._space.one_hot(self._space.derive(ranked))
-        wrong = [(row, column) for row, column in np.argwhere(kept[part] > 0) if ranked[part][row, column] < 0]
-        if wrong:
-            row, column = wrong[0]
-            raise SpecError(
-                f"{name}: nothing would be left to derive: a cell of {self._space.name!r} would have to take "
-                f"{self._space.operations[column]!r} on edge {row} of {part!r}; forbid less there"
-            )
+        for one in [part] if part in self._has else self._has:
+            wrong = [(row, column) for row, column in np.argwhere(kept[one] > 0) if ranked[one][row, column] < 0]
+            if wrong:
+                row, column = wrong[0]
+                raise SpecError(
+                    f"{name}: nothing would be left to derive: a cell of {self._space.name!r} would have to take "
+                    f"{self._space.operations[column]!r} on edge {row} of {one!r}; forbid less there"
+                )
         return value
 
     def _check_left(self, name: str, part: str, allowed: np.ndarray, values: Mapping[str, Any]) -> None:
