@@ -2,6 +2,7 @@
 
 from naslab.analysis.candidates import Candidate, candidate
 from naslab.analysis.cell_shape import CellShape, cell_shape, cell_shapes, genotype_shapes
+from naslab.analysis.collapse import CollapseWatch, Standing, collapse
 from naslab.analysis.decisions import Decision, decision
 from naslab.analysis.generalisation import GeneralisationGap, generalisation_gap
 from naslab.analysis.gradient_variance import GradientVariance, Watched, gradient_variance, watching
@@ -24,6 +25,7 @@ from naslab.analysis.motifs import Motif, Motifs, motifs
 from naslab.analysis.oracle import Oracle, oracle
 from naslab.analysis.pareto import Pareto, hypervolume, pareto
 from naslab.analysis.ranking import Ranking
+from naslab.analysis.remedies import Remedy, remedies
 from naslab.analysis.rewiring import Wirings, deepest, rewirings, widest
 from naslab.analysis.steps import Bought, Steps, what_each_trick_buys
 from naslab.analysis.turning import Turn, turn
@@ -33,6 +35,7 @@ __all__ = [
     "Bought",
     "Candidate",
     "CellShape",
+    "CollapseWatch",
     "Decision",
     "Edge",
     "FeatureMaps",
@@ -48,7 +51,9 @@ __all__ = [
     "Oracle",
     "Pareto",
     "Ranking",
+    "Remedy",
     "Shares",
+    "Standing",
     "StepMemory",
     "Steps",
     "Turn",
@@ -58,6 +63,7 @@ __all__ = [
     "candidate",
     "cell_shape",
     "cell_shapes",
+    "collapse",
     "decision",
     "deepest",
     "feature_maps",
@@ -72,6 +78,7 @@ __all__ = [
     "motifs",
     "oracle",
     "pareto",
+    "remedies",
     "rewirings",
     "shares",
     "step_memory",
