@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+SOON = 2
+"""Seconds within which work that takes no longer shows no bar."""
+
 
 def interactive() -> bool:
     """True in notebooks and terminals."""

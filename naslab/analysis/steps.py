@@ -13,13 +13,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from naslab.errors import SpecError, whole
 from naslab.immutable import Record
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.frozen import frozen
 from naslab.operations.tricks import Tricks
+from naslab.progress import SOON
 from naslab.randomness import seeded, torch_generator
 from naslab.tasks.task import check_task
 from naslab.threads import torch_threads
@@ -83,7 +84,8 @@ def interleaved(
     With `warm`, a round comes first that does not count.
     """
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for number in tqdm(range(rounds + warm), desc="rounds", unit="round", leave=False, disable=not progress):
+    bar = tqdm(range(rounds + warm), desc="rounds", unit="round", leave=False, disable=not progress, delay=SOON)
+    for number in bar:
         for name, job in jobs.items():
             gc.collect()
             start = time.perf_counter()

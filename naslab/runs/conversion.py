@@ -22,11 +22,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from naslab import files, snapshot
 from naslab.errors import RunError, SpecError
 from naslab.events import in_this_format
+from naslab.progress import SOON
 from naslab.runs import about as run_json
 from naslab.runs import database
 from naslab.runs.branches import Record, strange
@@ -158,7 +159,7 @@ def _force(path: Path) -> None:
 def _chained(rows: Sequence[Record], first: str) -> Iterator[Record]:
     """The rows as they are written now, each with a checksum over the one before."""
     before = first
-    bar = tqdm(rows, desc="events brought into this format", unit="", disable=len(rows) < LONG, leave=False)
+    bar = tqdm(rows, desc="events brought into this format", unit="", disable=len(rows) < LONG, leave=False, delay=SOON)
     for row in bar:
         text = _told_now(row)
         before = database.checksum(before, row.id, row.time, row.kind, row.step, text, row.blob, row.digest)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from naslab.errors import RunError, SnapshotDamaged
 from naslab.events import Acted, Changed, Event
+from naslab.progress import SOON
 from naslab.runs.branches import ASIDE
 from naslab.runs.event_log import EventLog
 from naslab.runs.store import Store
@@ -76,7 +77,7 @@ def bring(
         if isinstance(event, Changed | Acted):
             done.setdefault(event.step, []).append(event)
     steps = [event for event in again if not isinstance(event, ASIDE)]
-    for logged in tqdm(steps, desc="steps done again", disable=len(steps) < LONG_REPLAY, leave=False):
+    for logged in tqdm(steps, desc="steps done again", disable=len(steps) < LONG_REPLAY, leave=False, delay=SOON):
         for event in done.get(logged.step, []):
             _do(searcher, event, start, run)
         again = searcher.repeat(logged)

@@ -7,6 +7,7 @@ import math
 import pytest
 
 import naslab as nl
+from naslab.analysis import steps
 from naslab.analysis.steps import interleaved, what_each_trick_buys
 from naslab.errors import SpecError
 from naslab.operations.tricks import Tricks
@@ -21,6 +22,13 @@ def test_jobs_take_turns_and_the_first_round_does_not_count():
 
 
 @pytest.mark.slow
+def test_a_bar_is_shown_only_of_what_takes_long(monkeypatch):
+    shown = {}
+    monkeypatch.setattr(steps, "tqdm", lambda items, **options: shown.update(options) or items)
+    interleaved({"a": lambda: None}, 1, progress=True)
+    assert (shown["delay"], shown["leave"]) == (2, False), "an empty bar is a stripe that looks like an error"
+
+
 def test_every_trick_is_turned_off_once(monkeypatch):
     monkeypatch.setattr(gc, "collect", lambda: 0)  # half a second in a process with so much in it, 48 times
     space = nl.spaces.NASBench201(channels=2, cells=1)

@@ -161,6 +161,7 @@ def test_who_watches_it_meanwhile_sees_the_rows_that_come(old):
 
 def test_many_events_are_shown_to_be_under_way(old, monkeypatch, capsys):
     monkeypatch.setattr(conversion, "LONG", 10)
+    monkeypatch.setattr(conversion, "SOON", 0)
     Folder(old("table")).close()
     assert "events brought into this format" in capsys.readouterr().err
 
