@@ -149,5 +149,5 @@ def _html(part: Any) -> str:
     """HTML that only the value itself can have made: its own SVG, or its text."""
     if svg := getattr(part, "_repr_svg_", None):
         return svg()
-    look = "white-space: pre-wrap; overflow-wrap: anywhere"
+    look = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"  # JupyterLab breaks words
     return markup.html_of(markup.element("pre", _text(part), most=LONGEST, style=look))

@@ -1,3 +1,4 @@
+from base64 import b64decode
 from xml.etree import ElementTree
 
 import networkx as nx
@@ -132,3 +133,15 @@ def test_a_cell_with_all_edges_is_drawn_without_those_that_are_none():
     best = space.architecture(["sep_conv_3x3", "none", "skip_connect", "none", "max_pool_3x3", *["none"] * 5])
     named = [text for text in texts(draw(best, space)) if text in space.operations]
     assert sorted(named) == ["max_pool_3x3", "sep_conv_3x3", "skip_connect"]
+
+
+def test_as_html_a_picture_is_an_image_no_wider_than_the_page(tiny):
+    space = tiny.Space(nodes=1)
+    picture = draw(tiny.Search(space=space).event(1).best, space)
+    image = ElementTree.fromstring(picture._repr_html_().replace(">", "/>"))
+    assert (image.tag, image.get("alt")) == ("img", "a picture by naslab")
+    kind, _, data = image.get("src").partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert b64decode(data).decode() == picture
+    own = ElementTree.fromstring(picture).get("width")
+    assert image.get("style") == f"width: 100%; max-width: {own}px; height: auto"

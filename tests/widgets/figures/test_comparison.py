@@ -1,8 +1,11 @@
 from xml.etree import ElementTree
 
 from naslab.architecture import Architecture
+from naslab.quantities import Objective
 from naslab.trainers import Comparison, Score
 from naslab_widgets.figures import comparison
+
+BITS = Objective("bits_per_character", "min", "bits")
 
 
 def scores(group, values):
@@ -23,3 +26,10 @@ def test_dots_means_and_intervals():
     assert len(dots) == 4
     places = [float(dot.get("cx")) for dot in dots]
     assert places[3] < places[0] < places[1] < places[2]
+
+
+def test_bits_have_a_name_in_words_and_as_many_digits_as_tell_them_apart():
+    found = Comparison(tuple(scores("found", [2.41, 2.43]) + scores("random", [2.5])), BITS)
+    texts = [element.text for element in ElementTree.fromstring(str(comparison(found))).iter()]
+    assert "test bits per character, bits" in texts
+    assert "2.50, n = 1" in texts

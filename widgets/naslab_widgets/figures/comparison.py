@@ -6,6 +6,7 @@ import math
 
 from naslab.trainers import Comparison
 from naslab_widgets.figures.axis import ticks
+from naslab_widgets.figures.charts import words
 from naslab_widgets.figures.palette import HUES
 from naslab_widgets.figures.svg import FAINT, INK, Drawing, add, document, drawing, short
 
@@ -19,6 +20,7 @@ def comparison(found: Comparison) -> Drawing:
     ends = {group: tuple(scale * end for end in found.interval(group)) for group in groups}
     shown = [v for group in groups for v in (*rows[group], *ends[group]) if math.isfinite(v)]
     low, high, marks = ticks(min(shown), max(max(shown), min(shown) + 0.5))
+    digits = max(1, 1 - math.floor(math.log10(marks[1] - marks[0])))
     height = TOP + ROW * len(groups) + BOTTOM
     root = document(WIDTH, height)
 
@@ -32,7 +34,7 @@ def comparison(found: Comparison) -> Drawing:
     add(
         root,
         "text",
-        found.what,
+        words(found.what),
         x=(LEFT + WIDTH - RIGHT) / 2,
         y=bottom + 34,
         font_size=12,
@@ -49,11 +51,11 @@ def comparison(found: Comparison) -> Drawing:
         for value in rows[group]:
             add(root, "circle", cx=x(value), cy=y, r=4, fill=colour, fill_opacity=0.55)
         add(root, "line", x1=x(mean), x2=x(mean), y1=y - 11, y2=y + 11, stroke=colour, stroke_width=3)
-        span = f" ({reach[0]:.1f} to {reach[1]:.1f})" if all(map(math.isfinite, reach)) else ""
+        span = f" ({reach[0]:.{digits}f} to {reach[1]:.{digits}f})" if all(map(math.isfinite, reach)) else ""
         add(
             root,
             "text",
-            f"{mean:.1f}{span}, n = {len(rows[group])}",
+            f"{mean:.{digits}f}{span}, n = {len(rows[group])}",
             x=WIDTH - RIGHT + 14,
             y=y + 4,
             font_size=12,

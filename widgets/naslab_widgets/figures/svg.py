@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
+from base64 import b64encode
 from pathlib import Path
 
 from naslab import markup
@@ -24,6 +25,16 @@ class Drawing(markup.Markup):
 
     def _repr_svg_(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        """The same as an image that is never wider than the page: a notebook shows a bare SVG at its own width, cut
+        where that is more than there is.
+        """
+        root = markup.parsed(str(self))
+        width, label = root.get("width", "100%"), root.get("aria-label", "a picture by naslab")
+        source = f"data:image/svg+xml;base64,{b64encode(str(self).encode()).decode()}"
+        look = f"width: 100%; max-width: {width}{'px' * width[-1:].isdigit()}; height: auto"
+        return markup.html_of(element("img", src=source, alt=clean(label), style=look))
 
     def __repr__(self) -> str:
         return f"<Drawing: SVG, {len(self):,} characters>"

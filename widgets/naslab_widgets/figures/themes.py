@@ -22,6 +22,8 @@ LONGEST = 200
 """Characters of a name in a legend or a hover text."""
 SCALE = ((0.0, "#440154"), (0.25, "#3b528b"), (0.5, "#21918c"), (0.75, "#5ec962"), (1.0, "#fde725"))
 """Viridis: even in lightness, told apart by colour-blind readers."""
+TOP = 62
+"""Pixels above the axes: for Plotly's buttons, which come with the pointer, and below them a legend or titles."""
 LINES = ("#2080c3", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's hues that show on both grounds."""
 
@@ -60,9 +62,10 @@ def dressed(figure: Figure, *, height: int = 380, legend: bool = True) -> Figure
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
         font={"color": INK, "size": 12},
-        margin={"t": 34, "r": 20, "b": 48, "l": 64},
+        margin={"t": TOP, "r": 20, "b": 48, "l": 64},
         showlegend=legend,
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        modebar={"bgcolor": "rgba(0, 0, 0, 0)", "color": INK},
         hoverlabel={"align": "left"},
     )
     return figure.update_xaxes(**axes).update_yaxes(**axes)
