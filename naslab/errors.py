@@ -48,6 +48,10 @@ class RunPaused(NaslabError, RuntimeError):
     """
 
 
+class Cancelled(NaslabError, RuntimeError):
+    """What was under way was given up, as somebody has asked; everything is as it was before."""
+
+
 def unknown(what: str, came: object, known: Iterable[object]) -> str:
     """The sentence for a name that does not exist, with the nearest one that does."""
     names = [_brief(str(name)) for name in known]

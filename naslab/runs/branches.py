@@ -74,6 +74,21 @@ class Record(NamedTuple):
         return self[1:6]
 
 
+class DeadEnd(NamedTuple):
+    """Steps that were left behind when a run went back."""
+
+    parted: int
+    """The step that it went back to."""
+    step: int
+    """The last of them."""
+
+    @classmethod
+    def left(cls, rows: Iterable[Row | Record], step: int) -> list[DeadEnd]:
+        """What going back to a step leaves behind of the living rows: one dead end, or none."""
+        end = max((row.step for row in rows), default=step)
+        return [cls(step, end)] if end > step else []
+
+
 class Branched(NamedTuple):
     """Rows in their order, told apart."""
 
@@ -83,6 +98,8 @@ class Branched(NamedTuple):
     """Number and checksum of the last row."""
     tangled: bool
     """Whether two processes have written in turn, and none has cleared that up since."""
+    ends: Sequence[DeadEnd] = ()
+    """What was left behind each time that the run has gone back."""
 
 
 def branched(rows: Sequence[Record], before: tuple[int, str], *, since: int = 0) -> Branched:
@@ -102,6 +119,7 @@ def branched(rows: Sequence[Record], before: tuple[int, str], *, since: int = 0)
     last = (rows[-1].id, rows[-1].digest) if rows else before
     living: list[Record] = []
     abandoned: list[Record] = []
+    ends: list[DeadEnd] = []
     count = _count(rows[0]) if since and rows else 0
     """Steps that are done."""
     for row in rows:
@@ -110,6 +128,7 @@ def branched(rows: Sequence[Record], before: tuple[int, str], *, since: int = 0)
         if row.kind in ASIDE_KINDS:
             living.append(row)
         elif row.kind == REWOUND:
+            ends += DeadEnd.left(living, row.step)
             abandoned += [old for old in living if old.step > row.step]
             living = [old for old in living if old.step <= row.step]
             count = min(count, row.step)
@@ -122,7 +141,7 @@ def branched(rows: Sequence[Record], before: tuple[int, str], *, since: int = 0)
         else:
             living.append(row)
             count = row.step
-    return Branched(living, abandoned, last, tangled=False)
+    return Branched(living, abandoned, last, tangled=False, ends=ends)
 
 
 def _count(row: Record) -> int:

@@ -46,7 +46,7 @@ from naslab.quantities import Quantity
 from naslab.runs import about as run_json
 from naslab.runs import acknowledged, environment
 from naslab.runs.about import read_about
-from naslab.runs.branches import Record, Row
+from naslab.runs.branches import DeadEnd, Record, Row
 from naslab.runs.conversion import convert
 from naslab.runs.database import EventsDamaged
 from naslab.runs.journal import Journal
@@ -121,7 +121,7 @@ def create(
     Returns:
         The folders above it that had to be made, the innermost first.
     """
-    _check_free(path)
+    check_free(path)
     made = [above for above in path.parents if not os.path.lexists(above)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +168,7 @@ def create(
         if not isinstance(error, OSError | Timeout):
             raise
         if taken:
-            _check_free(path)
+            check_free(path)
         raise RunError(f"no run could be made at {path}: {error}; {free_space(path.parent)}") from error
     finally:
         making.release()
@@ -225,6 +225,7 @@ class Folder:
         self.metrics = run_json.metrics_of(about)
         """What is known of the numbers in the events, by name."""
         self.run: str = about["run"]
+        self.parent: Mapping[str, Any] | None = about["parent"]
         self.notes = [
             f"the environment has changed, and with it perhaps the last bits: {difference}"
             for difference in environment.differences(
@@ -307,6 +308,9 @@ class Folder:
         for later in self.snapshots():
             if later > step:
                 _snapshot(self.path, later).unlink(missing_ok=True)
+
+    def dead_ends(self) -> Sequence[DeadEnd]:
+        return self._journal.dead_ends()
 
     def save(self, step: int, state: State) -> None:
         self._must_be_there()
@@ -413,7 +417,8 @@ def _path(run: str | os.PathLike[str]) -> Path:
     return path_of("the folder of a run", run, error=RunError)
 
 
-def _check_free(path: Path) -> None:
+def check_free(path: Path) -> None:
+    """`RunError` if a run cannot be made there, for something is there already."""
     try:
         _check_nothing_there(path)
     except OSError as error:

@@ -25,7 +25,7 @@ from naslab.errors import RunError
 from naslab.events import Event
 from naslab.runs import database
 from naslab.runs.acknowledged import Acknowledged
-from naslab.runs.branches import ASIDE, ASIDE_KINDS, REWOUND, UNTANGLED, Record, Row
+from naslab.runs.branches import ASIDE, ASIDE_KINDS, REWOUND, UNTANGLED, DeadEnd, Record, Row
 from naslab.runs.database import (
     EventsDamaged,
     check_format,
@@ -84,6 +84,7 @@ class Journal:
         """Number and checksum of the last row."""
         self._found: list[Record] | None = found.living
         """What was read here, until it is asked for."""
+        self._dead_ends = found.ends
         self._tangled = found.tangled
         self.missing = self._acknowledged.missing(self._last[0])
         """The sentence for events that were acknowledged and are gone; "" if there are none."""
@@ -118,7 +119,14 @@ class Journal:
 
     def abandon(self, step: int) -> None:
         """Leave all that came after a step as a dead branch."""
+        end = self.last_step()
         self._insert([(time.time(), REWOUND, step, "", b"")])
+        if end > step:
+            self._dead_ends = [*self._dead_ends, DeadEnd(step, end)]
+
+    def dead_ends(self) -> Sequence[DeadEnd]:
+        """What was left so, each time."""
+        return self._dead_ends
 
     def rows(self) -> list[Record]:
         """Every event of the living branch."""

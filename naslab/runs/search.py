@@ -4,7 +4,8 @@
 
 The state after any step is the newest snapshot before it, and the steps from there done again: a searcher is a
 function of its spec and of what a hand did to it (settings, acts), so that nothing is lost with a process that is
-killed. What is computed again is compared with the journal bit for bit.
+killed. What is computed again is compared with the journal bit for bit. So that little has to be, there are copies of
+the state in memory, too (`naslab.runs.ring`), about one a second.
 
 Whatever is `naslab.searchers.Driven` can be driven: a supernet searcher, or the trials of a proposer.
 """
@@ -12,6 +13,7 @@ Whatever is `naslab.searchers.Driven` can be driven: a supernet searcher, or the
 from __future__ import annotations
 
 import os
+import threading
 import time
 import warnings
 import weakref
@@ -21,15 +23,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from naslab import snapshot
 from naslab.analysis.pareto import front
 from naslab.architecture import Architecture
 from naslab.blobs import is_digest
-from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, whole
+from naslab.errors import RunError, SpecError, whole
 from naslab.events import Evaluated, Event, Measured, Recovered, Saved
-from naslab.paths import resolved
 from naslab.quantities import Objective, Quantity
-from naslab.runs import claims
+from naslab.runs import claims, forking, lineage
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
 from naslab.runs.ending import Ending
 from naslab.runs.event_log import EventLog, events_of
@@ -38,7 +38,8 @@ from naslab.runs.journal import Superseded
 from naslab.runs.kept_states import kept_state
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.reopening import check_reopens
-from naslab.runs.replay import Differs, bring
+from naslab.runs.replay import Cost, Differs, Follow, Pace, bring, cost
+from naslab.runs.ring import Copy, Ring
 from naslab.runs.shown import Shown
 from naslab.runs.steering import Steering
 from naslab.runs.store import Memory, Store
@@ -178,15 +179,21 @@ class Search(Steering, Iterator[Event]):
             raise
         return search
 
-    def _begin(self, searcher: Driven, store: Store, every: int, ranking: LiveRanking | None) -> None:
+    def _begin(
+        self, searcher: Driven, store: Store, every: int, ranking: LiveRanking | None, name: str | None = None
+    ) -> None:
         self.searcher, self.ranking = searcher, ranking
         self.spec: dict[str, Any] = _spec(searcher, ranking)
         self._measured = frozenset(searcher.metrics)
         """Names that the metrics of a step may have."""
         self._store = store
         self._every = every
-        self._events: list[Event | Record] = events_of(store.rows())
+        rows = store.rows()
+        self._events: list[Event | Record] = events_of(rows)
         """All of them; `EventLog` makes events of those that are rows yet."""
+        self._ring = Ring()
+        """States that are in memory, besides those of the store."""
+        self._pace = Pace(rows)
         self._wishes = Wishes()
         self._turn = searcher.alone
         """Held while the searcher or the store is in use."""
@@ -198,7 +205,9 @@ class Search(Steering, Iterator[Event]):
         """Whether `_events` are what the store holds: a write was broken off, perhaps after it was done."""
         self._left: str | None = None
         self._process = os.getpid()
+        self._name = name
         claims.moves(self, searcher)
+        lineage.born(self)
         # Without a tidy close the lock goes with the object; not at exit, when the system does it.
         weakref.finalize(self, store.close).atexit = False
         if isinstance(store, Folder):
@@ -231,6 +240,7 @@ class Search(Steering, Iterator[Event]):
                     self._lost = False
                 self._write()
                 event = self._pending[-1]
+                self._ring.passed(event.step, self._pace.last, self.searcher.state_dict)
                 self._pending = []
             self.moved()
             return event
@@ -238,7 +248,9 @@ class Search(Steering, Iterator[Event]):
     def _advance(self, step: int) -> list[Event]:
         """The event of the next step, which has this number, after those of what a hand did before it."""
         done, wished = self._wishes.fulfil(self.searcher, step)
+        begun = time.perf_counter()
         event = self.searcher.advance()
+        self._pace.note(time.perf_counter() - begun - self.searcher.waited)
         self._check_metrics(event)
         events = [*done, *self.searcher.beside(), *self._ranked(event.step), event]
         self._wishes.forget(wished)
@@ -299,6 +311,20 @@ class Search(Steering, Iterator[Event]):
     def run(self) -> Path | None:
         """The run folder, absolute; None in memory."""
         return self._store.path if isinstance(self._store, Folder) else None
+
+    @property
+    def name(self) -> str:
+        """What it is called among its forks: as its folder, or as a fork in memory was called."""
+        if self.run is not None:
+            return self.run.name
+        return self._name or ("search" if self._store.parent is None else f"fork at {self._store.parent['step']}")
+
+    @property
+    def lineage(self) -> list[lineage.Branch]:
+        """The tree that it belongs to: what it was forked from, and all that lives in this process of what was forked
+        from there, each after the branch that it parted from, with the steps that going back has left behind.
+        """
+        return lineage.lineage(self)
 
     @property
     def step(self) -> int:
@@ -405,14 +431,39 @@ class Search(Steering, Iterator[Event]):
         """
         return kept_state(name, self.events, self._store.blobs)
 
-    def rewind(self, step: int) -> None:
-        """Back to the moment after `step`, exactly. What came later stays in the run as abandoned."""
+    # --- to another moment ---------------------------------------------------------------------------
+
+    def cost_of_going_back(self, step: int) -> Cost:
+        """What `rewind` to a step, or a fork of it, would take, told before: the steps that are done again, about how
+        many seconds, and what would be left behind.
+        """
+        step = self._check_step(step)
+        return cost(step, end=self.step, store=self._store, ring=self._ring, pace=self._pace)
+
+    def rewind(
+        self,
+        step: int,
+        *,
+        progress: Callable[[int, int], object] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        """Back to the moment after `step`, exactly. What came later stays in the run as abandoned.
+
+        Args:
+            step: one that is done.
+            progress: called with the steps done again so far, and how many there are, in the thread that rewinds.
+            cancel: once it is set, from any thread, the search stays where it is.
+
+        Raises:
+            Cancelled: `cancel` was set. As after any other error on the way, also one of `progress`, the search is
+                where it was, bit for bit, and nothing is lost.
+        """
         with self._mine():
             self._write()
             step = self._check_step(step)
+            self._go(step, Follow(progress, cancel))
             self._pending = []
-            self._lost = True
-            self._bring(self.searcher, step)
+            self._ring.cut(step)  # first, for if the rest is broken off, other steps come than those that were there
             with self._disk(f"going back to step {step}"):
                 self._store.abandon(step)
                 self._events = [event for event in self._events if event.step <= step]
@@ -420,69 +471,45 @@ class Search(Steering, Iterator[Event]):
             self._lost = False
         self.moved()
 
-    def fork(self, run: str | os.PathLike[str] | None = None, step: int | None = None) -> Search:
+    def _go(self, step: int, follow: Follow) -> None:
+        """Bring the searcher to a step, or leave it where it is. It counts as lost until the events agree."""
+        here = None if self._lost else Copy.of(self.step, self.searcher.state_dict())
+        self._lost = True
+        try:
+            self._bring(self.searcher, step, follow)
+        except BaseException:
+            if here is not None:
+                self.searcher.load_state_dict(here.state)
+                self._lost = False
+            raise
+
+    def fork(
+        self,
+        run: str | os.PathLike[str] | None = None,
+        step: int | None = None,
+        *,
+        change: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        progress: Callable[[int, int], object] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Search:
         """A second search, which begins as an exact copy of the moment after `step` (now).
 
         Args:
             run: its folder, a new one outside this run's; None keeps it in memory.
             step: 0 to the last that is done.
+            change: what it does otherwise from its first step on: setting -> value, or act -> its arguments. Until that
+                step these are wishes, as with `set` and `act`.
+            name: what it is called in `lineage`, if it has no folder.
+            progress: called with the steps done again so far, and how many there are, in the thread that forks.
+            cancel: once it is set, from any thread, there is no fork.
+
+        Raises:
+            Cancelled: `cancel` was set; nothing is left of the fork, and this search is as it was.
 
         It needs nothing of this run's folder: with that gone, or its disk full, it saves all that is in memory.
         """
-        path = None if run is None else located(run)
-        store: Store
-        above: Sequence[Path]
-        if path is not None and self.run is not None and resolved(path).is_relative_to(resolved(self.run)):
-            raise RunError(f"{path} is inside the run that is forked; take a folder outside {self.run}")
-        with self._mine(settled=False):
-            with suppress(RunPaused, RunError):
-                self._settle()
-                self._write()
-            end = self._pending[-1].step if self._pending else self.step
-            step = end if step is None else step
-            step = self._check_step(step, end)
-            twin = self._again()
-            start = twin.state_dict()
-            if 0 in self._store.snapshots():
-                with suppress(SnapshotDamaged):
-                    start = self._store.load(0)
-            if step == end and (self._pending or not self._lost):
-                twin.load_state_dict(self.searcher.state_dict())
-            else:
-                self._bring(twin, step)
-            states = {0: start, step: twin.state_dict()}
-            rows = [row for row in self._rows() if row.step <= step]
-            parent = {"path": None if self.run is None else str(self.run), "step": step}
-            if isinstance(self._store, Folder):
-                parent["run"] = self._store.run
-            if path is None:
-                store, above = Memory(self._every, rows), []
-                for at, state in states.items():
-                    store.save(at, state)
-            else:
-                above = create(
-                    path,
-                    self.spec,
-                    total=self.total,
-                    task=self.searcher.fingerprint(),
-                    every=self._every,
-                    states=states,
-                    metrics=self.metrics,
-                    shown=self.shown,
-                    rows=rows,
-                    parent=parent,
-                )
-                store = entered(path, above)
-        search = object.__new__(type(self))  # __init__ makes a new run
-        try:
-            search._begin(twin, store, self._every, self.ranking)
-            twin.take_trainings(self.searcher)
-            with snapshot.disk("copying what is kept beside the events"):
-                store.blobs.take(self._store.blobs)
-        except BaseException:
-            undone(store, above)
-            raise
-        return search
+        return forking.fork(self, run, step, change=change, name=name, follow=Follow(progress, cancel))
 
     def _rows(self) -> list[Row | Record]:
         """Every event with its time; those that the disk has not taken, or gives no more, have the time of now."""
@@ -523,6 +550,7 @@ class Search(Steering, Iterator[Event]):
 
     def _leave(self, why: str) -> None:
         self._left = why
+        self._ring.clear()
         self.searcher.close()
         self._store.close()
 
@@ -553,9 +581,19 @@ class Search(Steering, Iterator[Event]):
         if done := self.step - start:
             self._say(Recovered(step=self.step, message=f"broken off at step {self.step}; {done} steps done again"))
 
-    def _bring(self, searcher: Driven, step: int) -> tuple[int, list[str]]:
+    def _bring(self, searcher: Driven, step: int, follow: Follow | None = None) -> tuple[int, list[str]]:
         """See `naslab.runs.replay.bring`."""
-        return bring(searcher, step, store=self._store, events=self.events, begin=self._again, run=self.run)
+        return bring(
+            searcher,
+            step,
+            store=self._store,
+            ring=self._ring,
+            events=self.events,
+            begin=self._again,
+            run=self.run,
+            pace=self._pace,
+            follow=follow or Follow(),
+        )
 
     def _again(self) -> Driven:
         """What is driven, as it was before its first step."""

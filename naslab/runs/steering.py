@@ -87,12 +87,16 @@ class Steering:
         `set`. An architecture of the space is given as such, or by its choices.
         """
         self._check_mine()
+        arguments = self._checked_act(name, arguments)
+        self._wish(Wish(name=name, given=arguments, act=True, who=_who(who), undoes=self._undoes(undoes)))
+
+    def _checked_act(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments as JSON, if the act could be done with them now."""
         told = {
             key: list(self.searcher.space.check(value).choices) if isinstance(value, Architecture) else value
             for key, value in arguments.items()
         }
-        arguments = self.searcher.check_act(name, told)
-        self._wish(Wish(name=name, given=arguments, act=True, who=_who(who), undoes=self._undoes(undoes)))
+        return self.searcher.check_act(name, told)
 
     def _undoes(self, number: int | None) -> int | None:
         return None if number is None else self._numbered(number, self._interventions()).number

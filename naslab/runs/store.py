@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 
 from naslab.blobs import Blobs
 from naslab.events import Event
-from naslab.runs.branches import Record, Row
+from naslab.runs.branches import DeadEnd, Record, Row
 from naslab.snapshot import State
 from naslab.torch_state import default_torch_state
 
@@ -23,6 +24,10 @@ class Store(Protocol):
 
     blobs: Blobs
     """States that are kept by their checksum."""
+    run: str
+    """What tells the run from all others."""
+    parent: Mapping[str, Any] | None
+    """For a fork: the `run` that it comes from, its "path" if it is in a folder, and the "step"."""
 
     def append(self, events: Sequence[Event]) -> None:
         """Keep the events of one step, all or none; a step that stands already is not kept twice."""
@@ -34,6 +39,10 @@ class Store(Protocol):
 
     def abandon(self, step: int) -> None:
         """Leave what came after the step: its events as a dead branch, its snapshots not at all."""
+        ...
+
+    def dead_ends(self) -> Sequence[DeadEnd]:
+        """What was left so, each time."""
         ...
 
     def save(self, step: int, state: State) -> None:
@@ -73,11 +82,13 @@ def kept(steps: Iterable[int], every: int) -> set[int]:
 class Memory:
     """A store that is gone with the process; with it, too, a search can be rewound and forked."""
 
-    def __init__(self, every: int, rows: Iterable[Row | Record] = ()) -> None:
+    def __init__(self, every: int, rows: Iterable[Row | Record] = (), parent: Mapping[str, Any] | None = None) -> None:
         self._every = every
         self._rows: list[Row | Record] = list(rows)
         self._states: dict[int, State] = {}
+        self._dead_ends: list[DeadEnd] = []
         self.blobs = Blobs()
+        self.run, self.parent = uuid.uuid4().hex, parent
 
     def append(self, events: Sequence[Event]) -> None:
         last = self._rows[-1] if self._rows else None
@@ -90,8 +101,13 @@ class Memory:
         return list(self._rows)
 
     def abandon(self, step: int) -> None:
+        """Of the events that are left nothing is kept but how far they went."""
+        self._dead_ends += DeadEnd.left(self._rows, step)
         self._rows = [row for row in self._rows if row.step <= step]
         self._states = {at: state for at, state in self._states.items() if at <= step}
+
+    def dead_ends(self) -> Sequence[DeadEnd]:
+        return list(self._dead_ends)
 
     @default_torch_state()
     def save(self, step: int, state: State) -> None:

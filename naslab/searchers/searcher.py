@@ -94,6 +94,9 @@ class Driven(Protocol):
         """Do the step again that the event tells of; the event that comes of it is to be the same."""
         ...
 
+    waited: float
+    """Seconds of the last step that doing it again does without."""
+
     def beside(self) -> Sequence[Event]:
         """What is to be said beside the last step: `Phase`s that began with it, what was measured after it."""
         ...
@@ -183,6 +186,8 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
     """Key in `naslab.searchers.SEARCHERS`."""
     space: Space
     task: Any
+    waited = 0.0
+    """Seconds of the last step that doing it again does without: none, for the weights are in no event."""
     in_default_torch_state = (
         "__init__",
         "advance",

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -101,6 +102,8 @@ class Trials(Steerable):
         self._step = 0
         self._foretold: deque[tuple[int, Outcome]] = deque()
         """Numbers of proposals, with the answers to them that are to be taken instead of evaluating."""
+        self.waited = 0.0
+        """Seconds that the last step waited for its evaluation, which is not done again."""
         self._best: tuple[Architecture, float] | None = None
         self.alone: AbstractContextManager[Any] = threading.RLock()
         """Held by the thread that moves the trials."""
@@ -148,14 +151,17 @@ class Trials(Steerable):
             number, outcome = self._foretold[0]
             event = self.tell_again(number, outcome)
             self._foretold.popleft()
+            self.waited = 0.0
             return event
         self._ask()
         wanted = [proposal for proposal, _ in self._open.values()]
+        begun = time.perf_counter()
         if self.workers == 1 and self.evaluations.executor is None and not self.evaluations.under_way:
             proposal = wanted[0]
             outcome = self.evaluations.here(proposal)
         else:
             proposal, outcome = self.evaluations.first(wanted, self.workers)
+        self.waited = time.perf_counter() - begun
         self.trainings.make_room(wanted)
         event = self._tell(proposal, outcome)
         if (said := self._failures.note(event.status, event.message)) is not None:
