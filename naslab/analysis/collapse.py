@@ -39,7 +39,6 @@ from naslab.networks.mixture import SKIP
 from naslab.spaces.space import Mixable, Space, candidates
 
 Level = Literal["grey", "amber", "red"]
-LEVELS: tuple[Level, ...] = ("grey", "amber", "red")
 
 NONE = "none"
 """The operation that stands for no edge, where a space has one."""
@@ -54,6 +53,7 @@ MASKS = ("mask/", "edges/", "forbidden")
 WORST = 0.8
 """Of a table: from this share of its ranks on, a cell is among the worst."""
 EIGENVALUE = "alpha_hessian_eigenvalue"
+"""What a search calls the figure that is measured on request."""
 
 
 class Reason(NamedTuple):
@@ -165,7 +165,7 @@ class CollapseWatch:
         self._weighs: bool | None = None
         """Whether the steps weigh operations; None before the first."""
         self.turns: list[Standing] = []
-        """How it stood whenever it got worse: the warnings."""
+        """How it stood whenever the level had become another."""
 
     def take(self, *events: Event) -> Standing:
         """Events in their order; how it stands after them."""
@@ -197,10 +197,9 @@ class CollapseWatch:
             self._quiet += 1
             return
         self._quiet = 0
-        worse = LEVELS.index(level) > LEVELS.index(self._level)
         self._since = None if level == "grey" else self._since or event.step
-        self._level = level
-        if worse:
+        if level != self._level:
+            self._level = level
             self.turns.append(self.standing)
 
     # --- what it is judged by ----------------------------------------------------------------------
@@ -289,7 +288,7 @@ class CollapseWatch:
             sentence=_sentence(self._level, figures, where, self._since),
             since=self._since,
             calm=min(self._calm, self._step),
-            why=_reasons(self._level, figures, self._eigenvalues),
+            why=_reasons(figures, self._eigenvalues),
             figures=FrozenDict(figures),
             gains=FrozenDict({name: one.gains for name, one in self._parts.items()}),
         )
@@ -335,20 +334,19 @@ def _sentence(level: Level, figures: Mapping[str, float], where: str, since: int
     return f"{_counted(figures, where)}, at {growth}{gap}; since step {since}"
 
 
-def _reasons(level: Level, figures: Mapping[str, float], eigenvalues: list[tuple[int, float]]) -> tuple[Reason, ...]:
+def _reasons(figures: Mapping[str, float], eigenvalues: list[tuple[int, float]]) -> tuple[Reason, ...]:
     """Three sentences, and one more if an eigenvalue was measured."""
     taken, kept = int(figures["skips"]), int(figures["kept"])
-    gap = f"here by {figures['gap']:.2f}" if "gap" in figures else "which is not measured here"
     found = [
         Reason(
             f"Operations compete for the share of an edge, and what passes on its input has an advantage from the "
-            f"start: here skip connections have {figures['growth']:.2f} times the share that they began with.",
+            f"start: here skip connections have {figures['growth']:.1f} times the share that they began with.",
             "Chu et al. 2020, Fair DARTS",
             "https://arxiv.org/abs/1911.12126",
         ),
         Reason(
-            f"The loss of the mixture says little about the cell: once one operation an edge is kept, the loss is "
-            f"another, {gap}, and the sharper the loss in the alphas, the worse the cell that is derived.",
+            "The loss of the mixture says little about the derived cell, which keeps one operation of each edge: the "
+            "sharper the loss is in the alphas, the more is lost by that.",
             "Zela et al. 2020, RobustDARTS",
             "https://arxiv.org/abs/1909.09656",
         ),

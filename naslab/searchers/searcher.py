@@ -184,6 +184,8 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
 
     name: ClassVar[str]
     """Key in `naslab.searchers.SEARCHERS`."""
+    measurable: ClassVar[tuple[str, ...]] = ()
+    """Names of what `measure` knows."""
     space: Space
     task: Any
     waited = 0.0

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from naslab.analysis.collapse import EIGENVALUE
 from naslab.analysis.hessian import dominant_eigenvalue
 from naslab.events import Event, Phase, SupernetStep
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
@@ -41,6 +42,9 @@ from naslab.searchers.gradient.turned import ALPHAS, WEIGHTS
 from naslab.threads import torch_threads
 from naslab.trees import detached
 
+STEP_MEMORY = "step_memory"
+"""What `measure` calls it."""
+
 
 class Seen(NamedTuple):
     """What a step keeps of a forward pass."""
@@ -53,6 +57,8 @@ class Seen(NamedTuple):
 
 class Composed(Frame):
     """A search by gradients: a preset says by `compose` what it is made of."""
+
+    measurable = (EIGENVALUE, STEP_MEMORY)
 
     def advance(self) -> SupernetStep:
         """One step: the architecture on its batch, then the weights on theirs."""
@@ -305,19 +311,19 @@ class Composed(Frame):
             loss = self.task.loss(self.network(valid.inputs, one_hot), valid.batch)
             return float(loss - self.task.loss(seen.outputs, valid.batch))
 
-    def measure(self, name: str = "alpha_hessian_eigenvalue") -> float:
+    def measure(self, name: str = EIGENVALUE) -> float:
         """`alpha_hessian_eigenvalue`: the dominant eigenvalue of grad^2_alpha L_val on the next validation batch,
         without dropout and with no state carried into it.
 
         `step_memory`: megabytes of the tensors alive at most during a first-order step, beyond what lasts. Both of the
         mean mixture, where the search samples.
         """
-        if name == "step_memory":
+        if name == STEP_MEMORY:
             with torch_threads(self.threads):
                 of_weights = peak(self._try, self.device)
                 with frozen(self._weights):
                     return max(of_weights, peak(partial(self._try, search=True), self.device)) / 1e6
-        if name != "alpha_hessian_eigenvalue":
+        if name != EIGENVALUE:
             return super().measure(name)
         batch = self._batch("architecture")
         few = enough_to_normalise(self._batch_size, units=self.task.units)
