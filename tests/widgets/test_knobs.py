@@ -1,15 +1,14 @@
 """What turns the settings of a search, each kind by its own control, without a front end."""
 
-import ipywidgets
 import numpy as np
 import pytest
 
 import naslab as nl
 from naslab.errors import SpecError
-from naslab.events import Acted, Changed
+from naslab.events import Acted
 from naslab.searchers import Mask, Select, Several, Slider, Switch
 from naslab_widgets import Lab
-from naslab_widgets.knobs import Controls
+from naslab_widgets.knobs import Settings
 
 
 class Fake:
@@ -35,45 +34,55 @@ class Fake:
 
 @pytest.fixture
 def made():
-    search, complaints = Fake(), []
-    return search, Controls(search, complaints.append), complaints
+    search = Fake()
+    over = []
+    return search, Settings({"": search}, lambda: bool(over)), over
+
+
+def value_of(section, name):
+    names = [setting["name"] for setting in section.about()["settings"]]
+    return section.state()["values"][names.index(name)]
 
 
 def test_each_kind_has_a_control_of_its_own(made):
-    _, controls, _ = made
-    assert {name: type(control) for name, control in controls.controls.items()} == {
-        "rate": ipywidgets.FloatLogSlider,
-        "share": ipywidgets.FloatSlider,
-        "replay": ipywidgets.Checkbox,
-        "rule": ipywidgets.Dropdown,
+    _, section, over = made
+    told = {one["name"]: one for one in section.about()["settings"]}
+    assert {name: one["kind"] for name, one in told.items()} == {
+        "rate": "slider",
+        "share": "slider",
+        "replay": "checkbox",
+        "rule": "dropdown",
     }
-    replay, rule = controls.controls["replay"], controls.controls["rule"]
-    assert (replay.value, replay.description, replay.tooltip) == (False, "replay", "whether it replays")
-    assert (rule.value, rule.tooltip) == ("b", "which rule")
-    assert [value for _, value in rule.options] == ["a", "b", 3]
+    assert told["rate"] | {"low": 0.01, "high": 1.0, "log": True, "group": ""} == told["rate"]
+    assert told["share"]["log"] is False
+    assert told["replay"]["description"] == "whether it replays"
+    assert told["rule"]["options"] == ["a", "b", 3]
+    assert section.state() == {"values": [0.1, 0.5, False, "b"], "over": False}
+    over.append(True)
+    assert section.state()["over"] is True
 
 
-def test_a_control_sets_and_follows_and_does_not_answer_back(made):
-    search, controls, complaints = made
-    controls.controls["replay"].value = True
-    controls.controls["rule"].value = 3
-    controls.controls["share"].value = 0.25
-    assert search.told == [("replay", True), ("rule", 3), ("share", 0.25)]
-    events = [
-        Changed(step=1, name="replay", old=True, new=False),
-        Changed(step=1, name="rule", old=3, new="b"),
-        Changed(step=1, name="mask", old={}, new={"x": ["a"]}),
-        Acted(step=1, name="kill", arguments={"candidate": 3}, before=None),
-    ]
-    controls.follow(events)
-    assert (controls.controls["replay"].value, controls.controls["rule"].value) == (False, "b")
-    controls.follow([])  # the search has gone back: its settings are those at the start
-    assert controls.controls["share"].value == 0.5
-    assert len(search.told) == 3
-    controls.controls["rule"].value = "a"
-    assert [str(error) for error in complaints] == ["not now"]
-    controls.disable(True)
-    assert all(control.disabled for control in controls.controls.values())
+def test_a_control_sets_and_follows(made):
+    search, section, _ = made
+    section.hear({"set": "replay", "value": True})
+    section.hear({"set": "rule", "value": 3})
+    section.hear({"set": "share", "value": 0.25})
+    section.hear({"set": "rate", "value": 1e9})  # beyond the end: the slider's own end counts
+    section.hear({"set": "mask", "value": {"x": ["a"]}})  # has no control here
+    section.hear({"set": "of a stranger", "value": 1})
+    assert search.told == [("replay", True), ("rule", 3), ("share", 0.25), ("rate", 1.0)]
+    search.settings["rule"] = Select(value=3, options=("a", "b", 3))
+    assert value_of(section, "rule") == 3
+    with pytest.raises(SpecError, match="not now"):
+        section.hear({"set": "rule", "value": "a"})
+
+
+def test_several_searches_have_their_settings_side_by_side():
+    first, second = Fake(), Fake()
+    section = Settings({"a": first, "b": second}, lambda: False)
+    assert [one["group"] for one in section.about()["settings"]] == ["a"] * 4 + ["b"] * 4
+    section.hear({"set": "share", "value": 0.75, "group": "b"})
+    assert (first.told, second.told) == ([], [("share", 0.75)])
 
 
 def test_a_view_goes_on_over_an_act(tiny):

@@ -4,7 +4,6 @@ import threading
 import time
 from xml.etree import ElementTree
 
-import ipywidgets
 import pytest
 
 from naslab.errors import Diverged, SpecError
@@ -43,38 +42,51 @@ def test_headless_steps_and_waits(tiny):
     assert not [name for name in names if name.startswith("naslab")]
 
 
+def press(lab, name):
+    """What the page sends when the button of that name is clicked."""
+    lab.deck._hear(lab.deck, {"type": "section", "section": "strip", "do": name}, [])
+
+
+def turn(lab, name, value):
+    lab.deck._hear(lab.deck, {"type": "section", "section": "settings", "set": name, "value": value}, [])
+
+
+def shown(lab, name):
+    section = lab.deck.sections["settings"]
+    return section.state()["values"][[one["name"] for one in section.about()["settings"]].index(name)]
+
+
 def test_buttons_do_what_the_methods_do(tiny):
     search = tiny.Search(before_step=lambda step: time.sleep(0.002))
     lab = Lab(search)
-    buttons = {button.description: button for button in lab.panel.children[0].children[:4]}
-    assert list(buttons) == ["Play", "Pause", "Step", "Stop"]
-    buttons["Step"].click()
+    can = lambda: lab.deck.sections["strip"].state()["can"]  # noqa: E731
+    assert can() == ["play", "step"]
+    press(lab, "step")
     settle(lab)
     assert search.step == 1
-    buttons["Play"].click()
+    press(lab, "play")
     while search.step < 5:
         time.sleep(0.001)
-    buttons["Pause"].click()
+    assert can() == ["pause"]
+    press(lab, "pause")
     settle(lab)
     reached = search.step
-    assert lab.state == "paused"
-    assert (buttons["Play"].disabled, buttons["Pause"].disabled) == (False, True)
-    buttons["Stop"].click()
+    assert (lab.state, can()) == ("paused", ["play", "step"])
+    lab.stop()
     settle(lab)
-    assert (search.step, lab.state) == (reached, "stopped")
-    assert all(button.disabled for button in buttons.values())
+    assert (search.step, lab.state, can()) == (reached, "stopped", [])
+    press(lab, "play")
+    assert "was stopped" in lab.view._log.lines[-1]["text"], "nothing is silently without effect"
 
 
 def test_a_slider_turns_the_knob_on_the_next_step(tiny):
     search = tiny.Search()
     lab = Lab(search)
     lab.run(3)
-    slider = lab.panel.children[0].children[4]
-    assert isinstance(slider, ipywidgets.FloatLogSlider)
-    assert (slider.description, slider.tooltip) == ("w_lr", "what w_lr does")
-    assert slider.continuous_update is False
-    assert slider.value == pytest.approx(0.025)
-    slider.value = 0.1
+    about = lab.deck.sections["settings"].about()["settings"][0]
+    assert (about["name"], about["description"], about["log"]) == ("w_lr", "what w_lr does", True)
+    assert shown(lab, "w_lr") == pytest.approx(0.025)
+    turn(lab, "w_lr", 0.1)
     lab.run(2)
     changes = [event for event in search.events if isinstance(event, Changed)]
     assert [(change.step, change.name, change.old) for change in changes] == [(4, "w_lr", 0.025)]
@@ -87,10 +99,9 @@ def test_a_slider_follows_the_search_and_does_not_answer_back(tiny):
     lab = Lab(search)
     lab.set("alpha_lr", 0.003)
     lab.run(4)
-    assert lab.panel.children[0].children[5].value == pytest.approx(0.003)
+    assert shown(lab, "alpha_lr") == pytest.approx(0.003)
     assert sum(isinstance(event, Changed) for event in search.events) == 1
-    slider = lab.panel.children[0].children[4]
-    slider.value = 1e9  # beyond the end: the slider's own end counts
+    turn(lab, "w_lr", 1e9)  # beyond the end: the slider's own end counts
     lab.run(1)
     assert search.rates["w_lr"] == 1.0
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +138,11 @@ def test_what_a_hand_did_is_told_in_words_whatever_its_value(search):
         [3, "nudge alpha: row 2, by 0.5"],
         [4, "shrinking (stage 2)"],
     ]
-    assert status["rates"] == {"mask/normal": "2: skip_connect, none; 5: sep_conv_3x3", "frozen": "on", "w_lr": 0.025}
+    assert view.standing()["rates"] == {
+        "mask/normal": "2: skip_connect, none; 5: sep_conv_3x3",
+        "frozen": "on",
+        "w_lr": 0.025,
+    }
     assert len(brief({str(row): ["x"] * 9 for row in range(99)})) == 120
 
 
@@ -234,9 +236,7 @@ def test_a_race_falls_where_less_is_better():
 # --- on the page ----------------------------------------------------------------------------------
 
 
-def test_the_page_smooths_what_is_noisy_and_finds_the_best():
-    if (node := shutil.which("node")) is None:
-        pytest.skip("there is no node to run the page's scripts with")
+def test_the_page_smooths_what_is_noisy_and_finds_the_best(javascript):
     rng = np.random.default_rng(0)
     steps = np.arange(300)
     curves = {
@@ -246,21 +246,22 @@ def test_the_page_smooths_what_is_noisy_and_finds_the_best():
     }
     script = f"""
         const curves = {json.dumps(curves)};
-        const told = Object.values(curves).map((values) => noisy(values, ""));
+        const smoothed = Object.values(curves).map((values) => noisy(values, ""));
         const shares = noisy(curves.counted, "%");
         const best = [["min", [NaN, 3, 1, 2]], ["max", [NaN, 3, 1, 2]], [null, [1, 2]], ["max", []]].map(
           ([direction, values]) => bestAt(values, direction));
         const axis = (unit, columns) => axisOf({{ unit, direction: "min" }}, columns);
         const share = axis("%", [[0, 50.5, 100]]);
-        console.log(JSON.stringify({{ told, shares, best, share: [share.low, share.high],
+        told({{ told: smoothed, shares, best, share: [share.low, share.high],
           powers: [["", 9000], ["nats", 9000], ["", 20]].map(([unit, most]) => axis(unit, [[10.5, most]]).powers),
-          texts: [withUnit(93.4, "%"), withUnit(2, ""), worthText(-0.25, {{ sign: -1, unit: "years" }}, 3)] }}));
+          texts: [withUnit(93.4, "%"), withUnit(2, ""), worthText(-0.25, {{ sign: -1, unit: "years" }}, 3)] }});
     """
-    sources = [(STATIC / f"{name}.js").read_text(encoding="utf-8") for name in ("shared", "status", "curves")]
-    done = subprocess.run(
-        [node], input="\n".join([*sources, script]), capture_output=True, text=True, check=True, timeout=20
-    )
-    answer = json.loads(done.stdout)
+    modules = {
+        "shared.js": ["withUnit"],
+        "status.js": ["worthText"],
+        "curves.js": ["axisOf", "bestAt", "noisy"],
+    }
+    answer = javascript(script, modules)
     assert answer["told"] == [True, False, False]
     assert answer["shares"] is True, "what is measured may be whole numbers by chance"
     assert answer["best"] == [2, 1, -1, -1]

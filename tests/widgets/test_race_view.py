@@ -102,7 +102,7 @@ def test_steps_and_runs_like_its_buttons():
     view.run()
     assert (view.state, view.race.finished) == ("finished", True)
     view._publisher.join(5)
-    assert view._buttons["play"].disabled
+    assert view.deck.sections["strip"].state()["can"] == []
     assert "&lt;b&gt;" in view._card.value
     assert "finished, 100 %" in repr(view)
     assert "<b>" not in view._card.value.replace("<b>warning</b>", "").replace(f"<b>{view.race.card.what}</b>", "")

@@ -14,19 +14,21 @@ from typing import Any, Literal
 
 import ipywidgets
 
-from naslab.errors import NaslabError, SpecError, among, unknown, whole
+from naslab.errors import SpecError, among, unknown, whole
 from naslab.markup import printable
 from naslab.searchers import Trials
 from naslab_widgets.about import metrics_of, notes_of, objective_of
-from naslab_widgets.compare_view import CompareView, axis_buttons, frames
+from naslab_widgets.compare_view import CompareView, axis_choice, frames
 from naslab_widgets.compare_watch import CompareWatch
-from naslab_widgets.figures.svg import Drawing, short
-from naslab_widgets.knobs import Controls
-from naslab_widgets.lab import button, claim, drivable, enable, sentence
+from naslab_widgets.deck import Deck
+from naslab_widgets.figures.svg import Drawing
+from naslab_widgets.knobs import Settings
+from naslab_widgets.lab import claim, drivable, sentence
 from naslab_widgets.later import Later, after
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
 from naslab_widgets.steered import Steered
+from naslab_widgets.strip import Strip
 from naslab_widgets.tracks import AXES, Track, named, several
 
 
@@ -139,7 +141,7 @@ class Compare(Steered):
             clock: seconds; for tests.
         """
         found, hz = _checked(searches), frames(hz)
-        self._axis = axis_buttons(axis)
+        self._axis = axis_choice(axis, self._turn)
         self.searches, self._clock, self._later = found, clock, None
         self._observing = threading.Lock()
         self._in_a_round = len(found)
@@ -149,26 +151,13 @@ class Compare(Steered):
         self._runner = Turns(self._together, observe=self._observe, rested=self._publisher.poke, clock=clock)
         notes = [note for search in found.values() for note in notes_of(search)]
         self.view = CompareView(tracks, poke=self._publisher.poke, notes=notes, hz=hz, clock=clock)
-        self._buttons = {
-            "play": button("Play", "Go on to the end of all searches", self.play),
-            "pause": button("Pause", "Stand still after the step under way", self.pause),
-            "step": button("Step", "As many steps as there are searches, each of the one furthest behind", self.step),
-            "stop": button("Stop", "End this comparison; the searches themselves stay usable", self.stop),
-        }
-        self._axis.observe(lambda change: self._turn(change["new"]), "value")
         self._together.axis = axis
-        self._knobs = {name: Controls(search, self._complain) for name, search in found.items()}
-        drawer = ipywidgets.Accordion(
-            children=[ipywidgets.HBox(list(knobs.controls.values())) for knobs in self._knobs.values()],
-            titles=[f"knobs of {short(name)}" for name in found],
-        ).add_class("naslab-drawer")
-        strip = ipywidgets.HBox([*self._buttons.values(), self._axis]).add_class("naslab-strip")
-        self.panel = ipywidgets.VBox([strip, self.view, drawer]).add_class("naslab-lab")
-        self._shown: State | Literal["failed"] | None = None
+        sections = [Strip(self), self._axis, Settings(found, lambda: self.state in ("stopped", "finished"))]
+        self.deck = Deck(sections, poke=self._publisher.poke, complain=self._complain, hz=hz, clock=clock)
+        self.panel = ipywidgets.VBox([self.deck, self.view]).add_class("naslab-lab")
         for search in found.values():
             claim(search, self)
         self._observe()
-        self._show_state(self.state)
 
     @classmethod
     def watch(cls, folders: Iterable[str | Path] | Mapping[str, str | Path], **options: Any) -> CompareWatch:
@@ -232,7 +221,7 @@ class Compare(Steered):
         self._together.axis = axis
         self._publisher.poke()
 
-    def _complain(self, error: NaslabError) -> None:
+    def _complain(self, error: Exception) -> None:
         """A knob that could not be turned."""
         self._knob_error = sentence(error)
         self._publisher.poke()
@@ -241,9 +230,8 @@ class Compare(Steered):
 
     def _observe(self) -> None:
         with self._observing:
-            for place, (name, search) in enumerate(self.searches.items()):
+            for place, search in enumerate(self.searches.values()):
                 self.view.follow(place, search.events, self._together.spent[place])
-                self._knobs[name].follow(search.events)
 
     def _states(self) -> list[dict[str, Any]]:
         together, running = self._together, self.state == "running"
@@ -258,8 +246,6 @@ class Compare(Steered):
     def _publish(self) -> bool:
         self._look()
         state = self.state
-        if state != self._shown:
-            self._show_state(state)
         error, rate, together = self._runner.error, self._runner.rate, self._together
         running = state == "running"
         status = {
@@ -271,13 +257,8 @@ class Compare(Steered):
             "message": sentence(error) if error else self._knob_error,
             "axis": together.axis,
         }
-        return self.view.publish(status, self._states()) or self._runner.busy
-
-    def _show_state(self, state: State | Literal["failed"]) -> None:
-        self._shown = state
-        over = enable(self._buttons, "paused" if state == "failed" else state)
-        for knobs in self._knobs.values():
-            knobs.disable(over)
+        more = [self.deck.publish(status), self.view.publish(status, self._states())]
+        return any(more) or self._runner.busy
 
 
 def _checked(searches: Any) -> dict[str, Any]:

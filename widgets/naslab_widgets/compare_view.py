@@ -5,35 +5,30 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-import ipywidgets
 import numpy as np
 
-from naslab.errors import SpecError, real, unknown
+from naslab.errors import SpecError, real
 from naslab.events import Event
 from naslab.quantities import Quantity
 from naslab_widgets.figures import cell, svg
 from naslab_widgets.figures.charts import charts_apart, rank, with_unit, words
 from naslab_widgets.figures.palette import HUES
 from naslab_widgets.page import PageWidget
+from naslab_widgets.scripts import bundle, styles
+from naslab_widgets.strip import Choice
 from naslab_widgets.tracks import AXES, RANKINGS, Track
 from naslab_widgets.wire import Wire
 
-STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("shared", "status", "alpha", "cell", "curves", "overlay", "lane", "compare")
 DASHES = ([], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [4, 4])
 """A dash and a colour for each search: either tells it from the others."""
 MOST_PENDING = 2000
 
 
-def axis_buttons(axis: str) -> ipywidgets.ToggleButtons:
+def axis_choice(axis: str, changed: Callable[[str], None]) -> Choice:
     """What the searches are brought in line by."""
-    if axis not in list(AXES):
-        raise SpecError(unknown("axis", axis, AXES))
-    looks: dict[str, Any] = {"tooltips": list(AXES.values()), "style": {"button_width": "auto"}}
-    return ipywidgets.ToggleButtons(options=list(AXES), value=axis, **looks)
+    return Choice("axis", AXES, axis, changed)
 
 
 def frames(hz: float) -> float:
@@ -46,8 +41,8 @@ def frames(hz: float) -> float:
 class CompareView(PageWidget):
     """Shows the tracks it is given. `follow` and `publish` may be called from any thread."""
 
-    _esm = "\n".join((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "trials.css", "compare.css"))
+    _esm = bundle("compare.js")
+    _css = styles("live.css", "trials.css", "compare.css")
 
     def __init__(
         self,

@@ -17,7 +17,8 @@ from naslab.errors import SpecError, real
 from naslab.runs.branches import ASIDE
 from naslab.runs.folder import located
 from naslab_widgets.about import metrics_of, notes_of, objective_of
-from naslab_widgets.compare_view import CompareView, axis_buttons, frames
+from naslab_widgets.compare_view import CompareView, axis_choice, frames
+from naslab_widgets.deck import Deck
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.tracks import Track, several
@@ -90,15 +91,14 @@ class CompareWatch:
         hz = frames(hz)
         if not 0.01 <= (period := real("period", period)) <= 86_400:
             raise SpecError(f"period must be 0.01 to 86,400 seconds between two looks, not {period!r}")
-        self._axis = axis_buttons(axis)
+        self._axis = axis_choice(axis, lambda _: self._publisher.poke())
         self._followed = {name: Followed(path) for name, path in _paths(folders).items()}
         self._publisher = Publisher(self._publish, period=1 / hz)
         tracks = [_track(name, one.reader) for name, one in self._followed.items()]
         notes = [note for one in self._followed.values() for note in notes_of(one.reader)]
         self.view = CompareView(tracks, poke=self._publisher.poke, notes=notes, hz=hz, clock=clock)
-        self._axis.observe(lambda _: self._publisher.poke(), "value")
-        strip = ipywidgets.HBox([self._axis]).add_class("naslab-strip")
-        self.panel = ipywidgets.VBox([strip, self.view]).add_class("naslab-lab")
+        self.deck = Deck([self._axis], poke=self._publisher.poke, hz=hz, clock=clock)
+        self.panel = ipywidgets.VBox([self.deck, self.view]).add_class("naslab-lab")
         self._messages, self._end = [""] * len(tracks), threading.Event()
         self.look()
         self._thread = threading.Thread(target=self._follow, args=(period,), daemon=True, name="naslab-watch")
@@ -163,7 +163,7 @@ class CompareWatch:
             "axis": self._axis.value,
         }
         states = [{"state": s, "message": m} for s, m in zip(self._told(), self._messages, strict=True)]
-        return self.view.publish(status, states)
+        return any([self.deck.publish(status), self.view.publish(status, states)])
 
 
 def _paths(folders: Any) -> dict[str, str | Path]:

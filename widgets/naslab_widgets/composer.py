@@ -10,7 +10,6 @@ import atexit
 import threading
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,9 +27,8 @@ from naslab_widgets.figures.cell import CELL_WIDTH, cell, edge_label, node_label
 from naslab_widgets.figures.palette import colours
 from naslab_widgets.figures.svg import Drawing, sentences, short, stacked
 from naslab_widgets.page import PageWidget, shown
+from naslab_widgets.scripts import bundle, styles
 
-STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("shared.js", "compose.js")
 QUERIES, SEEDS = 50, 500
 """Of the machine's runs."""
 PART = "cell"
@@ -61,8 +59,8 @@ class Compose(PageWidget):
         seeds: runs of the machine.
     """
 
-    _esm = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "compose.css"))
+    _esm = bundle("compose.js")
+    _css = styles("live.css", "compose.css")
     chosen = shown(traitlets.List())
     """For each edge the number of its operation."""
     scores = shown(traitlets.List())

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ from naslab.errors import SpecError, real
 from naslab.events import Event
 from naslab.searchers import Trials
 from naslab_widgets.about import metrics_of, notes_of, objective_of
+from naslab_widgets.deck import Deck, Section
 from naslab_widgets.figures.svg import Drawing, stacked
-from naslab_widgets.knobs import Controls
+from naslab_widgets.knobs import Settings
 from naslab_widgets.later import Later, after
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.ranking_view import RankingView
 from naslab_widgets.runner import Runner, State
 from naslab_widgets.steered import Steered
+from naslab_widgets.strip import Strip
 from naslab_widgets.trials_view import TrialsView, by_trials
 from naslab_widgets.watch import Watch
 
@@ -60,10 +63,14 @@ class Lab(Steered):
         self._seen = 0
         self._last_seen: Event | None = None
         self._told: BaseException | None = None
-        self._shown: State | None = None
         self._publisher = Publisher(self._publish, period=1 / hz)
         self._runner = Runner(search, observe=self._observe, rested=self._publisher.poke, clock=clock)
-        looks: dict[str, Any] = {"poke": self._publisher.poke, "hz": hz, "clock": clock}
+        looks: dict[str, Any] = {
+            "poke": self._publisher.poke,
+            "hz": hz,
+            "clock": clock,
+            "panel": secrets.token_hex(8),
+        }
         told: dict[str, Any] = {"metrics": metrics_of(search), "notes": notes_of(search)}
         if isinstance(trials := search.searcher, Trials):
             told["benchmark"] = getattr(trials.estimator, "benchmark", None)
@@ -72,18 +79,15 @@ class Lab(Steered):
             self.view = TrialsView(search.space, objective=objective_of(search), **told, **looks)
         else:
             self.view = LiveView(search.space, **told, **looks)
-        self.views = [self.view, *RankingView.of(search, self._publisher.poke, hz, clock)]
-        self._buttons = {
-            "play": button("Play", "Go on to the end of the search", self.play),
-            "pause": button("Pause", "Stand still after the step under way", self.pause),
-            "step": button("Step", "Do exactly one step", self.step),
-            "stop": button("Stop", "End this lab; the search itself stays usable", self.stop),
-        }
-        self._knobs = Controls(search, lambda error: self.view.note(search.step, sentence(error), error=True))
-        strip = ipywidgets.HBox([*self._buttons.values(), *self._knobs.controls.values()])
-        self.panel = ipywidgets.VBox([strip.add_class("naslab-strip"), *self.views]).add_class("naslab-lab")
+        self.views = [self.view, *RankingView.of(search, **looks)]
+        self.deck = Deck(self._sections(), complain=self._complain, **looks)
+        self.panel = ipywidgets.VBox([self.deck, *self.views]).add_class("naslab-lab")
         self._observe()
-        self._show_state(self.state)
+
+    def _sections(self) -> list[Section]:
+        """What stands above the pictures."""
+        over = lambda: self.state in ("stopped", "finished")  # noqa: E731
+        return [Strip(self), Settings({"": self.search}, over)]
 
     @classmethod
     def watch(cls, path: str | Path, **options: Any) -> Watch:
@@ -160,7 +164,6 @@ class Lab(Steered):
                 for view in self.views:
                     view.take(*news)
                 self._seen, self._last_seen = self._seen + len(news), news[-1]
-            self._knobs.follow(events)
             error = self._runner.error
             if error is not None and error is not self._told:
                 self._told = error
@@ -169,8 +172,6 @@ class Lab(Steered):
     def _publish(self) -> bool:
         self._look()
         state = self.state
-        if state != self._shown:
-            self._show_state(state)
         error, rate = self._runner.error, self._runner.rate
         remaining = self.search.total - self.search.step
         status = {
@@ -181,12 +182,12 @@ class Lab(Steered):
             "left": remaining / rate if rate and state == "running" else None,
             "message": sentence(error) if error else "",
         }
-        more = [view.publish(status) for view in self.views]
+        more = [self.deck.publish({**status, **self.view.standing()}), *(view.publish(status) for view in self.views)]
         return any(more) or self._runner.busy
 
-    def _show_state(self, state: State) -> None:
-        self._shown = state
-        self._knobs.disable(enable(self._buttons, state))
+    def _complain(self, error: Exception) -> None:
+        """What was asked on the page could not be done."""
+        self.view.note(self.search.step, sentence(error), error=True)
 
 
 def drivable(search: Any) -> bool:
@@ -207,26 +208,6 @@ def claim(search: Any, driver: Any) -> None:
             lab.look()
 
     search.moved = moved
-
-
-def enable(buttons: Mapping[str, ipywidgets.Button], state: State) -> bool:
-    """Leave those enabled that do something now; whether all is over."""
-    over = state in ("stopped", "finished")
-    for name, disabled in {
-        "play": over or state == "running",
-        "pause": state != "running",
-        "step": over or state == "running",
-        "stop": state == "stopped",
-    }.items():
-        buttons[name].disabled = disabled
-    return over
-
-
-def button(label: str, tooltip: str, action: Callable[[], None]) -> ipywidgets.Button:
-    """A button of the strip above a view."""
-    made = ipywidgets.Button(description=label, tooltip=tooltip)
-    made.on_click(lambda _: action())
-    return made.add_class(f"naslab-{label.lower()}")
 
 
 def sentence(error: BaseException) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,23 +16,22 @@ from naslab_widgets.figures import cell, mixture, svg
 from naslab_widgets.figures.alphas import POINTS, draw_alphas, edge_labels, thinned
 from naslab_widgets.page import PageWidget
 from naslab_widgets.rows import History, RowFormat
+from naslab_widgets.scripts import bundle, styles
 from naslab_widgets.wire import Log, Wire, in_force
-
-STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("shared.js", "status.js", "alpha.js", "cell.js", "curves.js", "live.js")
 
 
 class LiveView(PageWidget):
     """Shows the supernet steps it is given. `take` and `publish` may be called from any thread."""
 
-    _esm = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    _css = (STATIC / "live.css").read_text(encoding="utf-8")
+    _esm = bundle("live.js")
+    _css = styles("live.css")
 
     def __init__(
         self,
         space: Any,
         *,
         poke: Callable[[], None],
+        panel: str = "",
         metrics: Mapping[str, Quantity] = FrozenDict({}),
         notes: Sequence[str] = (),
         hz: float = 10.0,
@@ -41,12 +39,13 @@ class LiveView(PageWidget):
     ) -> None:
         """
         Args:
+            panel: the name under which the widgets of one panel find one another on the page.
             metrics: of the search, from which its charts follow.
             notes: what is to be said of the task.
             poke: called, at no cost, when the browser has asked for something: `publish` is then due.
         """
         self._format = RowFormat(space, metrics)
-        super().__init__(description={**self._format.description(), "notes": list(notes)})
+        super().__init__(description={**self._format.description(), "panel": panel, "notes": list(notes)})
         self._poke, self._wire = poke, Wire(hz, clock)
         self._lock = threading.Lock()
         self.on_msg(self._hear)
@@ -89,6 +88,11 @@ class LiveView(PageWidget):
         with self._lock:
             self._log.note(step, text, error=error)
 
+    def standing(self) -> dict[str, Any]:
+        """What the line above the pictures says beside how far the search is."""
+        latest = self._latest
+        return {"epoch": latest.epoch, "rates": in_force(latest.settings)} if latest else {"epoch": None, "rates": {}}
+
     # --- to the browser --------------------------------------------------------------------------
 
     def publish(self, status: dict[str, Any]) -> bool:
@@ -96,11 +100,8 @@ class LiveView(PageWidget):
         with self._lock:
             if not self._wire.open:
                 return False
-            latest = self._latest
             status = {
                 **status,
-                "epoch": latest.epoch if latest else None,
-                "rates": in_force(latest.settings) if latest else {},
                 "log": self._log.lines,
                 "marks": self._log.marks,
                 "measured": self._log.measured,

@@ -6,7 +6,6 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -14,6 +13,7 @@ import numpy as np
 
 from naslab.runs.race import EVALUATIONS, Race
 from naslab_widgets.about import notes_of
+from naslab_widgets.deck import Deck
 from naslab_widgets.figures import Drawing, race_picture
 from naslab_widgets.figures.race import as_measured, title_of
 from naslab_widgets.figures.themes import line_colours
@@ -21,19 +21,24 @@ from naslab_widgets.later import to_the_end
 from naslab_widgets.page import PageWidget
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
+from naslab_widgets.scripts import bundle, styles
+from naslab_widgets.strip import Choice, Strip
 from naslab_widgets.wire import Wire
 
-STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("shared.js", "status.js", "race.js")
 POINTS = 80
 """Of a band, at most."""
+MEANS = {
+    "regret": "How far what was found is from the best of all",
+    "best": "What was found, as it was measured",
+    "rank": "The place of what was found among all",
+}
 
 
 class RaceCanvas(PageWidget):
     """Draws the bands it is sent: every message is the whole picture, so that a lost one is mended by the next."""
 
-    _esm = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    _css = (STATIC / "live.css").read_text(encoding="utf-8")
+    _esm = bundle("race.js")
+    _css = styles("live.css")
 
     def __init__(self, race: Race, *, poke: Callable[[], None], hz: float, clock: Callable[[], float]) -> None:
         colours = line_colours(race.searchers)
@@ -108,16 +113,11 @@ class RaceView:
         self._publisher = Publisher(self._publish, period=1 / hz)
         self._runner = Runner(race, observe=self._publisher.poke, rested=self._publisher.poke, clock=clock)
         self.canvas = RaceCanvas(race, poke=self._publisher.poke, hz=hz, clock=clock)
-        self._buttons = {
-            "play": _button("Play", "Go on to the end of the race", self.play),
-            "pause": _button("Pause", "Stand still", self.pause),
-            "step": _button("Step", "One evaluation of every runner", self.step),
-        }
-        self._kind = ipywidgets.ToggleButtons(options=kinds, value=kind or kinds[0])
-        self._kind.observe(lambda _: self._publisher.poke(), "value")
+        means = {name: MEANS[name] for name in kinds}
+        self._kind = Choice("kind", means, kind or kinds[0], lambda _: self._publisher.poke())
+        self.deck = Deck([Strip(self), self._kind], poke=self._publisher.poke, hz=hz, clock=clock)
         self._card = ipywidgets.HTML().add_class("naslab-race-card")
-        strip = ipywidgets.HBox([*self._buttons.values(), self._kind]).add_class("naslab-strip")
-        self.panel = ipywidgets.VBox([strip, self.canvas, self._card]).add_class("naslab-lab")
+        self.panel = ipywidgets.VBox([self.deck, self.canvas, self._card]).add_class("naslab-lab")
         self._shown: tuple[State, int, bool] | None = None
         self._show(self.state)
 
@@ -188,21 +188,15 @@ class RaceView:
             "title": title_of(self._kind.value, race.objective),
             "sign": race.objective.sign,
         }
-        return self.canvas.publish(self._kind.value, status) or self._runner.busy
+        more = [self.deck.publish(status), self.canvas.publish(self._kind.value, status)]
+        return any(more) or self._runner.busy
 
     def _show(self, state: State) -> None:
-        """The buttons and, while the race stands still, the card."""
+        """While the race stands still, the card."""
         at = (state, self.race.step, self._runner.busy)
         if self._shown == at:
             return
         self._shown = at
-        over = state in ("stopped", "finished")
-        for name, disabled in {
-            "play": over or state == "running",
-            "pause": state != "running",
-            "step": over or state == "running",
-        }.items():
-            self._buttons[name].disabled = disabled
         if state != "running" and self.race.step and not at[2]:
             self._card.value = self.race.card._repr_html_()
 
@@ -223,9 +217,3 @@ class RaceView:
 
     def __repr__(self) -> str:
         return f"<RaceView: {self.state}, {100 * self.race.progress:.0f} % of the budget>"
-
-
-def _button(label: str, tooltip: str, action: Callable[[], None]) -> ipywidgets.Button:
-    button = ipywidgets.Button(description=label, tooltip=tooltip)
-    button.on_click(lambda _: action())
-    return button.add_class(f"naslab-{label.lower()}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from naslab.events import Event
@@ -24,23 +23,22 @@ from naslab_widgets.figures.ranked import (
 )
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.page import PageWidget
+from naslab_widgets.scripts import bundle, styles
 from naslab_widgets.wire import Wire
-
-STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("shared", "status", "ranking")
 
 
 class RankingView(PageWidget):
     """Shows the rankings among the events it is given. `take` and `publish` may be called from any thread."""
 
-    _esm = "\n".join((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "ranking.css"))
+    _esm = bundle("ranking.js")
+    _css = styles("live.css", "ranking.css")
 
     def __init__(
         self,
         ranking: LiveRanking,
         *,
         poke: Callable[[], None],
+        panel: str = "",
         objective: Objective = SCORE,
         units: str = "examples",
         hz: float = 10.0,
@@ -51,12 +49,14 @@ class RankingView(PageWidget):
             ranking: what is ranked, and against which table.
             objective: what the shared weights are judged by.
             units: what the validation data are counted in, in words.
+            panel: the name under which the widgets of one panel find one another on the page.
             poke: called, at no cost, when the browser has asked for something: `publish` is then due.
         """
         self._known, self._objective, self._units = ranking.known, objective, units
         known = ranking.known
         super().__init__(
             description={
+                "panel": panel,
                 "columns": {name: 1 + 3 * place for place, name in enumerate(FIGURES)},
                 "best": 1 + 3 * len(FIGURES),
                 "scores": HEAD,
@@ -79,14 +79,14 @@ class RankingView(PageWidget):
         self.clear()
 
     @classmethod
-    def of(cls, search: Any, poke: Callable[[], None], hz: float, clock: Callable[[], float]) -> list[RankingView]:
+    def of(cls, search: Any, **looks: Any) -> list[RankingView]:
         """One, if there is a ranking in the search or in the run that is watched."""
         ranking = getattr(search, "ranking", None)
         if ranking is None:
             return []
         shown = shown_of(search)
         told = {"objective": shown.objective or SCORE, "units": shown.units}
-        return [cls(ranking, poke=poke, hz=hz, clock=clock, **told)]
+        return [cls(ranking, **looks, **told)]
 
     def clear(self) -> None:
         """Forget all; the browser gets a new snapshot."""

@@ -13,7 +13,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from naslab.architecture import Architecture
@@ -35,6 +34,7 @@ from naslab_widgets.figures.trials import draw_family_tree, draw_trials, hurdles
 from naslab_widgets.figures.truth import Truth
 from naslab_widgets.lit_child import LitChild
 from naslab_widgets.page import PageWidget
+from naslab_widgets.scripts import bundle, styles
 from naslab_widgets.trial_blocks import NamedValues, Packet, TrialRows
 from naslab_widgets.wire import Log, Wire, in_force
 
@@ -43,20 +43,6 @@ LISTED = 100
 SELDOM = 0.5
 """Seconds between two messages with what is dear: the table, the population."""
 KEPT_PICTURES = 64
-STATIC = Path(__file__).parent / "static"
-SCRIPTS = (
-    "shared",
-    "status",
-    "curves",
-    "stream",
-    "fitness",
-    "family",
-    "heat",
-    "portrait",
-    "supernet",
-    "table",
-    "trials",
-)
 
 
 def by_trials(searcher: type) -> bool:
@@ -67,14 +53,15 @@ def by_trials(searcher: type) -> bool:
 class TrialsView(PageWidget):
     """Shows the trials it is given. `take` and `publish` may be called from any thread."""
 
-    _esm = "\n".join((STATIC / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("live.css", "trials.css"))
+    _esm = bundle("trials.js")
+    _css = styles("live.css", "trials.css")
 
     def __init__(
         self,
         space: Any,
         *,
         poke: Callable[[], None],
+        panel: str = "",
         metrics: Mapping[str, Quantity] = FrozenDict({}),
         objective: Objective = FITNESS,
         notes: Sequence[str] = (),
@@ -85,6 +72,7 @@ class TrialsView(PageWidget):
     ) -> None:
         """
         Args:
+            panel: the name under which the widgets of one panel find one another on the page.
             poke: called, at no cost, when the browser has asked for something: `publish` is then due.
             metrics: of the search, from which the charts of shared weights follow.
             objective: what candidates are judged by, unless their scores name another.
@@ -98,6 +86,7 @@ class TrialsView(PageWidget):
         self._population = population or 50
         super().__init__(
             description={
+                "panel": panel,
                 "columns": list(COLUMNS),
                 "truth": self._truth and {"metric": self._truth.metric, "candidates": self._truth.candidates},
                 "families": [*map(list, HUES[:SLOTS]), list(GREY)],
@@ -179,6 +168,18 @@ class TrialsView(PageWidget):
         """A line for the log below the pictures."""
         with self._lock:
             self._log.note(step, text, error=error)
+
+    def standing(self) -> dict[str, Any]:
+        """What the line above the pictures says beside how far the search is."""
+        with self._lock:
+            best = self._ledger.best
+            return {
+                "unit": self._unit,
+                "objective": objective_json(self.objective),
+                "rates": in_force(self._latest.settings) if self._latest else {},
+                "failed": self._ledger.failed,
+                "best": None if best is None else {name: float(v) for name, v in self._of(best).items() if v == v},
+            }
 
     # --- to the browser --------------------------------------------------------------------------
 

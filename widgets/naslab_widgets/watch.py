@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import deque
@@ -17,6 +18,7 @@ from naslab.errors import NaslabError
 from naslab.runs.branches import ASIDE
 from naslab.searchers import by_name
 from naslab_widgets.about import metrics_of, notes_of, objective_of
+from naslab_widgets.deck import Deck
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
@@ -45,7 +47,12 @@ class Watch:
         self._row, self._step = 0, 0
         self._times: deque[tuple[float, int]] = deque(maxlen=64)
         self._publisher = Publisher(self._publish, period=1 / hz)
-        looks: dict[str, Any] = {"poke": self._publisher.poke, "hz": hz, "clock": clock}
+        looks: dict[str, Any] = {
+            "poke": self._publisher.poke,
+            "hz": hz,
+            "clock": clock,
+            "panel": secrets.token_hex(8),
+        }
         told: dict[str, Any] = {"metrics": metrics_of(self._reader), "notes": notes_of(self._reader)}
         trials = "estimator" in self._reader.spec
         if trials:
@@ -57,10 +64,11 @@ class Watch:
             self.view = LiveView(self._reader.space, **told, **looks)
         self.views = [self.view]
         try:
-            self.views += RankingView.of(self._reader, self._publisher.poke, hz, clock)
+            self.views += RankingView.of(self._reader, **looks)
         except NaslabError as error:  # the table that the ranking is held against is not here
             self.view.note(0, f"no ranking: {error}", error=True)
-        self.panel = ipywidgets.VBox(self.views).add_class("naslab-lab")
+        self.deck = Deck([], **looks)
+        self.panel = ipywidgets.VBox([self.deck, *self.views]).add_class("naslab-lab")
         self._message, self._state = "", "running"
         self._end = threading.Event()
         self.look()
@@ -134,7 +142,7 @@ class Watch:
             "left": (self._reader.total - self._step) / rate if rate else None,
             "message": self._message,
         }
-        more = [view.publish(status) for view in self.views]
+        more = [self.deck.publish({**status, **self.view.standing()}), *(view.publish(status) for view in self.views)]
         return any(more)
 
 

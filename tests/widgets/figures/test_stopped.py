@@ -1,8 +1,6 @@
 """Who is dimmed as stopped by a hurdle, in Python's picture and on the page, against what the searcher did."""
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -62,9 +60,9 @@ def test_dimmed_are_those_that_the_search_did_not_train_on(told):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_the_page_dims_the_same_also_where_it_knows_a_part(told, stride):
+def test_the_page_dims_the_same_also_where_it_knows_a_part(javascript, told, stride):
     events, stopped = told
-    assert page(events, stride) == stopped[::stride]
+    assert page(javascript, events, stride) == stopped[::stride]
 
 
 def test_the_searches_stop_many_or_train_many_on(told):
@@ -73,10 +71,8 @@ def test_the_searches_stop_many_or_train_many_on(told):
     assert sum(stopped) > 30 or sum(event.begins_from is not None for event in events) > 30
 
 
-def page(events, stride):
+def page(javascript, events, stride):
     """What the page's own script says of every stride-th trial."""
-    if (node := shutil.which("node")) is None:
-        pytest.skip("there is no node to run the page's script with")
     ledger = Ledger()
     ledger.take(events)
     rows = np.ascontiguousarray(ledger.rows[::stride], "<f8")
@@ -89,8 +85,6 @@ def page(events, stride):
         const {{ state }} = followTrials(model, C, () => {{}}, () => {{}});
         const bytes = Buffer.from("{rows.tobytes().hex()}", "hex");
         hear({json.dumps(message)}, [new DataView(bytes.buffer, bytes.byteOffset, bytes.length)]);
-        console.log(JSON.stringify(state.trials.map((row) => isStopped(row, state, C))));
+        told(state.trials.map((row) => isStopped(row, state, C)));
     """
-    sources = [(STATIC / f"{name}.js").read_text(encoding="utf-8") for name in ("shared", "stream")]
-    done = subprocess.run([node], input="\n".join([*sources, script]), capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    return javascript(script, {"stream.js": ["followTrials", "isStopped"]})

@@ -1,14 +1,16 @@
 // softmax(alpha) of one part: a small chart for each edge, and the whole matrix as a heat map.
 
-const MANY_EDGES = 20; // more of them than these have the heat map folded, and the charts below it
+import { hue, make, nearestRow, sharp } from "./shared.js";
+
+export const MANY_EDGES = 20; // more of them than these have the heat map folded, and the charts below it
 
 // Both in one canvas; of many edges in two.
-function alphaViews(parent, part, operations, tooltip) {
+export function alphaViews(parent, part, operations, tooltip) {
   if (part.labels.length <= MANY_EDGES) return [alphaView(parent, part, operations, tooltip)];
   return [alphaView(parent, part, operations, tooltip, { charts: false }), alphaView(parent, part, operations, tooltip, { heat: false })];
 }
 
-function alphaView(parent, part, operations, tooltip, { charts = true, heat = true } = {}) {
+export function alphaView(parent, part, operations, tooltip, { charts = true, heat = true } = {}) {
   const canvas = make("canvas", heat ? "naslab-alpha" : "naslab-alpha naslab-alpha-many", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `softmax of alpha, ${part.name}`);

@@ -1,6 +1,8 @@
 // One cell as a graph: every searched edge in the colour of its strongest operation, the derived cell named.
 
-function cellView(parent, part, operations, tooltip) {
+import { hue, shape } from "./shared.js";
+
+export function cellView(parent, part, operations, tooltip) {
   const [width, height] = part.size;
   const root = shape("svg", { class: "naslab-cell", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${part.name} cell` }, parent);
   const halos = shape("g", { fill: "none", "stroke-linecap": "round" }, root); // around what others have otherwise

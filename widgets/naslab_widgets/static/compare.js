@@ -1,15 +1,20 @@
 // Several searches in line on one axis: status, scrub bar, charts, and a lane for each search.
 
+import { laneView, sample } from "./lane.js";
+import { onAxis, overlayView } from "./overlay.js";
+import { hue, keepKeys, make, makeTooltip, MOST_ROWS, nearestRow, talk, unpack } from "./shared.js";
+import { keepDrawn, logView, notesView } from "./status.js";
+
 function render({ model, el }) {
   const { tracks, charts, rankings, axes, notes } = model.get("description");
   const root = make("div", "naslab naslab-compare-view", el);
+  keepKeys(root);
   const tooltip = makeTooltip(root);
   const idle = { state: "idle", step: 0, total: null, axis: "steps", log: [], marks: [], rates: {}, tracks: [] };
   const state = { tracks: tracks.map(() => ({ rows: [], shown: [] })), status: idle, axis: "steps", at: null, limit: 0, marks: tracks.map(() => []), portraits: new Map() };
   const asked = new Set();
   let focus = null;
 
-  const status = statusView(root);
   const scrub = make("div", "naslab-scrub", root);
   const back = make("input", "", scrub);
   Object.assign(back, { type: "range", min: 0, max: 1000, value: 1000, step: 1 });
@@ -75,7 +80,6 @@ function render({ model, el }) {
 
   const page = keepDrawn(root, (theme) => {
     arrange();
-    status(state);
     back.value = state.at === null || !state.limit ? 1000 : (1000 * state.at) / state.limit;
     where.textContent = state.at === null ? `now, ${onAxis(state.limit, state.axis)}` : `at ${onAxis(state.at, state.axis)}, of ${onAxis(state.limit, state.axis)}`;
     where.title = axes[state.axis];

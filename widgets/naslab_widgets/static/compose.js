@@ -1,12 +1,14 @@
 // Compose a cell: click an edge, click its operation, submit; the scores, and the machine at as many queries.
 
-const HUMAN = ["#d55e00", "#f07a1f"];
-const MACHINE = ["#0072b2", "#3f9fe0"];
+import { digits, hue, keepKeys, make, number, readTheme, shape, sharp } from "./shared.js";
+
+export const HUMAN = ["#d55e00", "#f07a1f"];
+export const MACHINE = ["#0072b2", "#3f9fe0"];
 
 // With two digits behind the point, where that says something.
-const plain = (value) => (value === 0 || (Math.abs(value) >= 0.01 && Math.abs(value) < 1e7) ? value.toFixed(2) : number(value));
+export const plain = (value) => (value === 0 || (Math.abs(value) >= 0.01 && Math.abs(value) < 1e7) ? value.toFixed(2) : number(value));
 
-function cellEditor(parent, { operations, size, nodes, edges }, act) {
+export function cellEditor(parent, { operations, size, nodes, edges }, act) {
   make("h4", "", parent, "your cell: click an edge, then its operation");
   const root = shape("svg", { class: "naslab-cell", viewBox: `0 0 ${size[0]} ${size[1]}`, role: "group", "aria-label": "cell" }, parent);
   const palette = make("div", "naslab-palette", parent);
@@ -73,7 +75,7 @@ function cellEditor(parent, { operations, size, nodes, edges }, act) {
   return { draw, onChange: (f) => (redraw = f) };
 }
 
-function scoreTable(parent, { metric }, act) {
+export function scoreTable(parent, { metric }, act) {
   const box = make("div", "naslab-scores", parent);
   const table = make("table", "", box);
   const head = make("tr", "", make("thead", "", table));
@@ -93,7 +95,7 @@ function scoreTable(parent, { metric }, act) {
 }
 
 // Regret of the best so far: yours as steps, the machine's median and middle half.
-function duel(parent, { queries }) {
+export function duel(parent, { queries }) {
   const canvas = make("canvas", "naslab-duel", parent);
   const height = 190;
   return function draw(scores, machine, theme) {
@@ -175,6 +177,7 @@ function render({ model, el }) {
   const description = model.get("description");
   const act = (message) => model.send(message);
   const root = make("div", "naslab", el);
+  keepKeys(root);
   const grid = make("div", "naslab-compose", root);
   const editor = cellEditor(make("section", "naslab-card", grid), description, act);
   const results = make("section", "naslab-card", grid);

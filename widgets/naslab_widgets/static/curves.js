@@ -1,11 +1,13 @@
 // The metrics of a search, one small chart each; noisy ones with their running mean. A chart says its title, its unit,
 // whether more is better ("max", "min" or nothing), and its series: [name, label] of each.
 
-const SERIES = [["#0072b2", "#3f9fe0"], ["#d55e00", "#f07a1f"], ["#009e73", "#12b98a"], ["#cc79a7", "#dd8fba"], ["#e69f00", "#f0b429"], ["#56b4e9", "#7cc8f4"]];
+import { endText, make, nearestRow, scaleOf, sharp, withUnit } from "./shared.js";
+
+export const SERIES = [["#0072b2", "#3f9fe0"], ["#d55e00", "#f07a1f"], ["#009e73", "#12b98a"], ["#cc79a7", "#dd8fba"], ["#e69f00", "#f0b429"], ["#56b4e9", "#7cc8f4"]];
 
 // Whether values go up and down much more than they go anywhere: their running mean then says more than they do. What is
 // counted has no unit, and is shown as it is.
-function noisy(values, unit) {
+export function noisy(values, unit) {
   const known = values.filter(Number.isFinite);
   if (known.length < 3 || (!unit && known.every(Number.isInteger))) return false;
   let [way, low, high] = [0, known[0], known[0]];
@@ -18,10 +20,10 @@ function noisy(values, unit) {
 }
 
 // Powers of ten suit what is positive, better if small, and no logarithm or share itself, over a wide range: a perplexity.
-const suitsPowers = ({ direction, unit }, low, high) => direction === "min" && !["nats", "bits", "%"].includes(unit) && low > 0 && high > 30 * low;
+export const suitsPowers = ({ direction, unit }, low, high) => direction === "min" && !["nats", "bits", "%"].includes(unit) && low > 0 && high > 30 * low;
 
 // From value to a share of the height, with the ends of the axis as texts; null where there is nothing to show.
-function axisOf(chart, columns) {
+export function axisOf(chart, columns) {
   let [low, high] = middle(columns);
   const values = columns.flat().filter(Number.isFinite);
   const least = values.reduce((a, b) => Math.min(a, b), Infinity);
@@ -35,14 +37,14 @@ function axisOf(chart, columns) {
 }
 
 // The place of the best of the values, or -1.
-function bestAt(values, direction) {
+export function bestAt(values, direction) {
   let best = -1;
   if (direction) values.forEach((value, i) => Number.isFinite(value) && (best < 0 || (direction === "max" ? value > values[best] : value < values[best])) && (best = i));
   return best;
 }
 
 // Exponential running mean with the zero-start corrected, over about a thirtieth of what is shown.
-function smoothed(values) {
+export function smoothed(values) {
   const decay = 1 - 1 / Math.max(1, Math.min(50, values.length / 30));
   let sum = 0;
   let weight = 0;
@@ -56,7 +58,7 @@ function smoothed(values) {
 }
 
 // The middle 98 %, so that one outlier does not flatten a curve.
-function middle(columns) {
+export function middle(columns) {
   const values = columns.flat().filter(Number.isFinite).sort((a, b) => a - b);
   if (!values.length) return [0, 1];
   if (values.every((value) => Number.isInteger(value) && Math.abs(value) < 1e6)) return [values[0], Math.max(values[0] + 1, values[values.length - 1])];
@@ -67,7 +69,7 @@ function middle(columns) {
   return [low - slack, high + slack];
 }
 
-function curvesView(parent, charts, metrics, tooltip) {
+export function curvesView(parent, charts, metrics, tooltip) {
   const canvas = make("canvas", "naslab-curves", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", charts.map(({ title }) => title).join(", "));
@@ -245,7 +247,7 @@ function curvesView(parent, charts, metrics, tooltip) {
 }
 
 // The place of the step that is nearest to the given one.
-function nearestPlace(steps, step) {
+export function nearestPlace(steps, step) {
   let found = 0;
   steps.forEach((each, i) => Math.abs(each - step) < Math.abs(steps[found] - step) && (found = i));
   return found;

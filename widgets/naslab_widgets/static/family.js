@@ -1,7 +1,11 @@
 // Population and family tree, over the order of the trials: which families are alive, and who descends from whom.
 // The largest families have a colour each; a family is all that descends, by first parents, from one founder.
 
-function familyView(parent, C, description, tooltip, choose) {
+import { describe } from "./fitness.js";
+import { make, nearestRow, sharp } from "./shared.js";
+import { ORDER_LEFT, ancestryOf, drawOrder, orderScale } from "./stream.js";
+
+export function familyView(parent, C, description, tooltip, choose) {
   make("h4", "", parent, `families: their part of the last ${description.population} candidates, and the tree, a generation a line downwards`);
   const canvas = make("canvas", "naslab-family", parent);
   canvas.setAttribute("role", "img");

@@ -1,8 +1,12 @@
 // The objective against the order of the trials: a dot each, the best so far, hurdles, failures, and the chosen one's descent.
 
-const MODES = { fitness: "", all: ", all", regret: "true regret, log" };
+import { DECADES, digits, make, number, powersOfTen, roundTicks, scaleOf, sharp, widened } from "./shared.js";
+import { worthText } from "./status.js";
+import { ORDER_LEFT, ORDER_RIGHT, ancestryOf, drawOrder, isStopped, orderScale, places } from "./stream.js";
 
-function fitnessView(parent, C, truth, tooltip, choose) {
+export const MODES = { fitness: "", all: ", all", regret: "true regret, log" };
+
+export function fitnessView(parent, C, truth, tooltip, choose) {
   const head = make("div", "naslab-head", parent);
   make("h4", "", head, "trials");
   const legend = make("div", "naslab-legend", head);
@@ -275,7 +279,7 @@ function fitnessView(parent, C, truth, tooltip, choose) {
 }
 
 // The lines of the tooltip of a trial.
-function describe(row, state, C, truth, colour) {
+export function describe(row, state, C, truth, colour) {
   const failed = Number.isNaN(row[C.fitness]);
   return [
     { text: `candidate ${row[C.candidate]}` + (row[C.stage] > 0 ? `, training ${row[C.stage] + 1} (number ${row[C.number]})` : ""), strong: true },

@@ -1,11 +1,15 @@
 // What a controller has learnt: its own figures as curves, and what it would draw each decision with as heat maps.
 
-const MOST_LINES = 96; // options shown at once
-const Q_VALUES = "q/"; // before the name of the choice
+import { curvesView } from "./curves.js";
+import { make, number, sharp } from "./shared.js";
+import { ORDER_RIGHT, places } from "./stream.js";
+
+export const MOST_LINES = 96; // options shown at once
+export const Q_VALUES = "q/"; // before the name of the choice
 
 // What the metrics of the search are is known beforehand (`known`: their charts); of the searcher's own figures a number
 // is a chart, and a list a chart of its first few, if it ever changes. Hurdles and Q-values are shown elsewhere.
-function chartsOf(table, known) {
+export function chartsOf(table, known) {
   const found = table ? places(table.columns) : new Map();
   const metrics = Object.fromEntries(known.flatMap(({ series }) => series).filter(([name]) => found.has(name)).map(([name]) => [name, found.get(name).start]));
   const charts = known.map((chart) => ({ ...chart, series: chart.series.filter(([name]) => name in metrics) })).filter(({ series }) => series.length);
@@ -19,7 +23,7 @@ function chartsOf(table, known) {
   return { charts, metrics };
 }
 
-function figuresView(parent, known, tooltip) {
+export function figuresView(parent, known, tooltip) {
   make("h4", "", parent, "the searcher's own figures");
   const box = make("div", "", parent);
   let named = "";
@@ -40,7 +44,7 @@ function figuresView(parent, known, tooltip) {
   };
 }
 
-function decisionsView(parent, tooltip) {
+export function decisionsView(parent, tooltip) {
   const head = make("div", "naslab-head", parent);
   make("h4", "", head, "decisions");
   const note = make("span", "naslab-facts", head);

@@ -1,13 +1,17 @@
 // One of several searches: how far it is, its cell with what the others have otherwise, its alphas, and what it lacks.
 
+import { alphaView } from "./alpha.js";
+import { cellView } from "./cell.js";
+import { hue, make, placePicture, shape } from "./shared.js";
+
 // A stroke as it is drawn in the charts.
-function sample(parent, track) {
+export function sample(parent, track) {
   const box = shape("svg", { class: "naslab-sample", viewBox: "0 0 34 8", width: 34, height: 8 }, parent);
   const line = shape("path", { d: "M1 4H33", "stroke-width": 3, "stroke-dasharray": track.dash.join(" "), fill: "none" }, box);
   return (theme) => line.setAttribute("stroke", hue(track, theme));
 }
 
-function laneView(parent, place, tracks, tooltip, ask) {
+export function laneView(parent, place, tracks, tooltip, ask) {
   const track = tracks[place];
   const card = make("section", "naslab-card naslab-lane", parent);
   const head = make("div", "naslab-lane-head", card);
@@ -82,15 +86,15 @@ function laneView(parent, place, tracks, tooltip, ask) {
 }
 
 // The searches that a search can be compared with.
-const kin = (place, tracks) => tracks.map((_, j) => j).filter((j) => j !== place && tracks[j].kin === tracks[place].kin);
+export const kin = (place, tracks) => tracks.map((_, j) => j).filter((j) => j !== place && tracks[j].kin === tracks[place].kin);
 
-function cellNumber(place, tracks, state) {
+export function cellNumber(place, tracks, state) {
   const rows = state.tracks[place].shown;
   return rows.length ? rows[rows.length - 1][tracks[place].columns.cell] : -1;
 }
 
 // Part -> for each edge, what others keep there that this search does not; and the same in words.
-function difference(place, tracks, state) {
+export function difference(place, tracks, state) {
   const track = tracks[place];
   const mine = state.tracks[place].shown.at(-1);
   const others = kin(place, tracks).filter((j) => state.tracks[j].shown.length);

@@ -1,10 +1,17 @@
 // The whole view: status line, legend, a card for each part (graph and curves), the figures, the log.
 
+import { alphaViews } from "./alpha.js";
+import { cellView } from "./cell.js";
+import { curvesView } from "./curves.js";
+import { follow, hue, keepKeys, make, makeTooltip } from "./shared.js";
+import { keepDrawn, logView, notesView } from "./status.js";
+
 function render({ model, el }) {
   const { operations, parts, charts, metrics, width, notes } = model.get("description");
   const root = make("div", "naslab", el);
+  keepKeys(root);
   const tooltip = makeTooltip(root);
-  const views = [statusView(root)];
+  const views = [];
   let focus = null;
 
   const legend = make("div", "naslab-legend", root);

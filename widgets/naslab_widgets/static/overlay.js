@@ -1,8 +1,11 @@
 // The figures of several searches, one small chart each: every search has a colour and a dash of its own.
 
-const onAxis = (value, axis) => (axis === "share" ? `${number(value)} %` : `${number(value)} ${axis}`);
+import { axisOf, bestAt, noisy, smoothed } from "./curves.js";
+import { endText, hue, make, nearestRow, number, scaleOf, sharp, withUnit } from "./shared.js";
 
-function overlayView(parent, { tracks, charts, rankings }, tooltip) {
+export const onAxis = (value, axis) => (axis === "share" ? `${number(value)} %` : `${number(value)} ${axis}`);
+
+export function overlayView(parent, { tracks, charts, rankings }, tooltip) {
   const canvas = make("canvas", "naslab-overlay", parent);
   canvas.setAttribute("role", "img");
   const note = make("div", "naslab-lacks", parent);

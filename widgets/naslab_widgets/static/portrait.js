@@ -1,6 +1,9 @@
 // The chosen trial, or else the best: its cell as a picture, its figures and its choices.
 
-function portraitView(parent, C, truth, choose) {
+import { make, number, placePicture } from "./shared.js";
+import { worthText } from "./status.js";
+
+export function portraitView(parent, C, truth, choose) {
   const head = make("div", "naslab-head", parent);
   const title = make("h4", "", head);
   const clear = make("button", "naslab-clear", head, "back to the best");

@@ -1,8 +1,11 @@
 // A race: for each searcher the median over the seeds and the middle half of them, along the budget.
 
+import { digits, keepKeys, make, makeTooltip, number, roundTicks, sharp, talk, unpack, widened } from "./shared.js";
+import { keepDrawn, notesView } from "./status.js";
+
 const [X, MEAN, LOW, HIGH, MEDIAN, LOWER, UPPER, SEEDS] = [0, 1, 2, 3, 4, 5, 6, 7];
 
-function raceView(parent, { searchers, cost }, tooltip) {
+export function raceView(parent, { searchers, cost }, tooltip) {
   const canvas = make("canvas", "naslab-race", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "a band over the seeds for each searcher, along the budget");
@@ -149,14 +152,15 @@ function raceView(parent, { searchers, cost }, tooltip) {
 }
 
 // A colour that is made for white, a little lighter on a dark ground.
-const ink = (colour, theme) => (theme.dark ? `color-mix(in srgb, ${colour} 78%, white)` : colour);
+export const ink = (colour, theme) => (theme.dark ? `color-mix(in srgb, ${colour} 78%, white)` : colour);
 
 function render({ model, el }) {
   const description = model.get("description");
   const root = make("div", "naslab", el);
+  keepKeys(root);
   const tooltip = makeTooltip(root);
   const state = { bands: description.searchers.map(() => []), status: { state: "idle", step: 0, total: null, kind: "best", title: "", sign: 1 } };
-  const views = [statusView(root), raceView(make("section", "naslab-card", root), description, tooltip)];
+  const views = [raceView(make("section", "naslab-card", root), description, tooltip)];
 
   notesView(root, description.notes);
   const drawer = keepDrawn(root, (theme) => {

@@ -1,9 +1,13 @@
 // What the shared weights' ranking is worth: its figures over the steps, the true worth of what would be derived, and
 // the scores of the moment, or of the ranking under the pointer, against the truth.
 
+import { digits, keepKeys, make, makeTooltip, nearestRow, number, sharp, talk, unpack, widened } from "./shared.js";
+import { keepDrawn } from "./status.js";
+
 function render({ model, el }) {
   const about = model.get("description");
   const root = make("div", "naslab naslab-ranking", el);
+  keepKeys(root);
   const card = make("section", "naslab-card", root);
   const headline = make("h4", "", card);
   const story = make("div", "naslab-ranking-story", card);
@@ -39,10 +43,10 @@ function render({ model, el }) {
 
 // --- a chart with its frame ---------------------------------------------------------------------
 
-const CHART_HEIGHT = 214;
+export const CHART_HEIGHT = 214;
 
 // Draws title, grid and the ends of the axis across; gives back data -> pixels, and the pen clipped to nothing.
-function axes(canvas, theme, { title, across, up, marks, label }) {
+export function axes(canvas, theme, { title, across, up, marks, label }) {
   const width = canvas.clientWidth || 300;
   const pen = sharp(canvas, width, CHART_HEIGHT);
   const left = 38;
@@ -76,7 +80,7 @@ function axes(canvas, theme, { title, across, up, marks, label }) {
 }
 
 // Round marks from low to high, about four; the ends are the outermost.
-function roundMarks(least, most) {
+export function roundMarks(least, most) {
   const [low, high] = widened(least, most, 0);
   const rough = (high - low) / 4;
   const scale = 10 ** Math.floor(Math.log10(rough));
@@ -87,7 +91,7 @@ function roundMarks(least, most) {
   return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
 }
 
-function trace(pen, points) {
+export function trace(pen, points) {
   pen.beginPath();
   let open = false;
   for (const [a, b] of points) {
@@ -97,7 +101,7 @@ function trace(pen, points) {
   pen.stroke();
 }
 
-function diamond(pen, x, y, size) {
+export function diamond(pen, x, y, size) {
   pen.beginPath();
   pen.moveTo(x, y - size);
   pen.lineTo(x + size, y);
@@ -109,7 +113,7 @@ function diamond(pen, x, y, size) {
   pen.stroke();
 }
 
-function chartCanvas(parent, name, label) {
+export function chartCanvas(parent, name, label) {
   const canvas = make("canvas", `naslab-ranking-${name}`, make("div", "", parent));
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", label);
@@ -118,9 +122,9 @@ function chartCanvas(parent, name, label) {
 
 // --- tau, rho, overlap over the steps -----------------------------------------------------------
 
-const DASHES = [[], [6, 3], [2, 3]];
+export const DASHES = [[], [6, 3], [2, 3]];
 
-function figuresChart(parent, { lines, columns, best }, tooltip, show) {
+export function figuresChart(parent, { lines, columns, best }, tooltip, show) {
   const canvas = chartCanvas(parent, "figures", "Kendall's tau, Spearman's rho and top-k overlap over the steps");
   let drawn = null;
 
@@ -195,7 +199,7 @@ function figuresChart(parent, { lines, columns, best }, tooltip, show) {
 
 // --- the true worth of what would be derived ----------------------------------------------------
 
-function derivedChart(parent, { derived, optimum, size }, tooltip) {
+export function derivedChart(parent, { derived, optimum, size }, tooltip) {
   const canvas = chartCanvas(parent, "derived", "true worth of the derived architecture over the steps");
   let drawn = null;
 
@@ -258,7 +262,7 @@ function derivedChart(parent, { derived, optimum, size }, tooltip) {
 
 // --- scores against the truth -------------------------------------------------------------------
 
-function scatterChart(parent, { scores, best, truth, ranks, names, size, derived, lines, score: told }, tooltip) {
+export function scatterChart(parent, { scores, best, truth, ranks, names, size, derived, lines, score: told }, tooltip) {
   const canvas = chartCanvas(parent, "scatter", `${told.title} against the true rank`);
   let dots = [];
 

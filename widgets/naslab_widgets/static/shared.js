@@ -1,9 +1,9 @@
 // What the pictures share: elements, the theme, a sharp canvas, the tooltip, and the stream of rows from Python.
 // The files of this folder are joined into one module, shared first; which ones stands beside each view in Python.
 
-const MOST_ROWS = 4000;
+export const MOST_ROWS = 4000;
 
-function make(tag, className, parent, text) {
+export function make(tag, className, parent, text) {
   const element = document.createElement(tag);
   if (className) element.className = className;
   if (text !== undefined) element.textContent = text;
@@ -11,7 +11,14 @@ function make(tag, className, parent, text) {
   return element;
 }
 
-function shape(tag, attributes, parent) {
+// Keys pressed in here are not for the notebook. JupyterLab looks whether the element that has the focus says so, and then
+// its parents; a rule of its own that fits the element itself comes before what a parent says.
+export function keepKeys(root) {
+  root.dataset.lmSuppressShortcuts = "true";
+  root.addEventListener("focusin", (event) => (event.target.dataset.lmSuppressShortcuts = "true"));
+}
+
+export function shape(tag, attributes, parent) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   if (parent) parent.append(element);
@@ -19,16 +26,16 @@ function shape(tag, attributes, parent) {
 }
 
 // Text and ground as CSS resolved them; dark if the ground is.
-function readTheme(element) {
+export function readTheme(element) {
   const css = getComputedStyle(element);
   const [red, green, blue] = (css.backgroundColor.match(/[\d.]+/g) || [255, 255, 255]).map(Number);
   return { text: css.color, ground: css.backgroundColor, dark: 0.3 * red + 0.6 * green + 0.1 * blue < 128, font: css.fontFamily };
 }
 
-const hue = (operation, theme) => operation.colours[theme.dark ? 1 : 0];
+export const hue = (operation, theme) => operation.colours[theme.dark ? 1 : 0];
 
 // A canvas as sharp as the screen; returns its context, scaled so that one unit is one CSS pixel.
-function sharp(canvas, width, height) {
+export function sharp(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
     canvas.width = Math.round(width * ratio);
@@ -42,7 +49,7 @@ function sharp(canvas, width, height) {
 }
 
 // A number as short as it can be told.
-const number = (value) => {
+export const number = (value) => {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size !== 0 && size < 0.001) return value.toExponential(1);
@@ -51,16 +58,16 @@ const number = (value) => {
 };
 
 // A number with so many digits, in scientific notation where it is very large or small.
-const digits = (value, count) => (Number.isFinite(value) ? String(Number(value.toPrecision(count))) : "–");
+export const digits = (value, count) => (Number.isFinite(value) ? String(Number(value.toPrecision(count))) : "–");
 
 // What a value is multiplied by to be read with its unit: a share is shown in per cent.
-const scaleOf = (unit) => (unit === "%" ? 100 : 1);
+export const scaleOf = (unit) => (unit === "%" ? 100 : 1);
 
 // A value, scaled, with its unit.
-const withUnit = (value, unit) => (Number.isFinite(value) && unit ? `${number(value)} ${unit}` : number(value));
+export const withUnit = (value, unit) => (Number.isFinite(value) && unit ? `${number(value)} ${unit}` : number(value));
 
 // What stands at an end of an axis that goes from low to high.
-function endText(value, low, high) {
+export function endText(value, low, high) {
   const size = Math.max(Math.abs(low), Math.abs(high));
   if (size >= 1e5 || size < 1e-3) return value.toExponential(1);
   if (Number.isInteger(low) && Number.isInteger(high)) return value.toFixed(0);
@@ -69,14 +76,14 @@ function endText(value, low, high) {
 }
 
 // The ends of an axis: low and high with a share of the range beside them, and never the same number.
-function widened(low, high, share) {
+export function widened(low, high, share) {
   const size = Math.max(Math.abs(low), Math.abs(high));
   const slack = high - low <= 1e-12 * size ? 0.01 * size || 1e-3 : share * (high - low); // what differs by less is one number
   return [low - slack, high + slack];
 }
 
 // Round numbers from low to high, at most so many; the ends themselves where there are none.
-function roundTicks(low, high, most) {
+export function roundTicks(low, high, most) {
   const size = 10 ** Math.floor(Math.log10((high - low) / most));
   const step = [1, 2, 5, 10].map((m) => m * size).find((each) => each > 0 && (high - low) / each <= most);
   if (!step) return [low, high];
@@ -86,7 +93,7 @@ function roundTicks(low, high, most) {
 }
 
 // Powers of ten from low to high, both positive; at most so many.
-function powersOfTen(low, high, most = 8) {
+export function powersOfTen(low, high, most = 8) {
   const first = Math.ceil(Math.log10(low) - 1e-9);
   const last = Math.floor(Math.log10(high) + 1e-9);
   const stride = 1 + Math.floor(Math.max(0, last - first) / most);
@@ -94,10 +101,10 @@ function powersOfTen(low, high, most = 8) {
 }
 
 // Positive numbers over more powers of ten than these are drawn on a logarithmic axis.
-const DECADES = 4;
+export const DECADES = 4;
 
 // lines: [{text, colour?, strong?}]; the first is the heading.
-function makeTooltip(root) {
+export function makeTooltip(root) {
   const box = make("div", "naslab-tooltip", root);
   return {
     show(event, lines) {
@@ -121,7 +128,7 @@ function makeTooltip(root) {
 }
 
 // Python's own drawing: it becomes elements, and its texts stay texts.
-function placePicture(box, svg) {
+export function placePicture(box, svg) {
   box.replaceChildren();
   if (!svg) return;
   const root = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
@@ -129,7 +136,7 @@ function placePicture(box, svg) {
 }
 
 // The row whose step is nearest to the given one.
-function nearestRow(rows, step) {
+export function nearestRow(rows, step) {
   let low = 0;
   let high = rows.length - 1;
   while (high - low > 1) {
@@ -140,14 +147,14 @@ function nearestRow(rows, step) {
   return step - rows[low][0] < rows[high][0] - step ? rows[low] : rows[high];
 }
 
-function unpack(buffer, width) {
+export function unpack(buffer, width) {
   const numbers = new Float64Array(buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength));
   return Array.from({ length: numbers.length / width }, (_, row) => numbers.subarray(row * width, (row + 1) * width));
 }
 
 // The talk with Python: says hello, notices a lost message and says it again, acknowledges twice a second.
 // `opens` tells the messages that need none before; messages without a number are answers and always received.
-function talk(model, opens, receive) {
+export function talk(model, opens, receive) {
   let last = null;
   let timer = null;
 
@@ -184,7 +191,7 @@ function talk(model, opens, receive) {
 }
 
 // Rows of float64 from Python, kept below MOST_ROWS.
-function follow(model, width, changed) {
+export function follow(model, width, changed) {
   const state = { rows: [], status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} } };
   const opens = (message) => message.type === "snapshot";
   const { drawn, close } = talk(model, opens, (message, buffers) => {

@@ -1,6 +1,8 @@
 // The line that says how far the search is, its bar, its alarm, and the log below the pictures.
 
-function statusView(parent) {
+import { digits, make, readTheme, scaleOf } from "./shared.js";
+
+export function statusView(parent) {
   const line = make("div", "naslab-status", parent);
   const badge = make("span", "naslab-badge", line);
   const step = make("span", "naslab-count", line);
@@ -41,18 +43,18 @@ function statusView(parent) {
 }
 
 // A fitness as its objective was measured, with so many digits, and its unit.
-function worthText(fitness, objective, count) {
+export function worthText(fitness, objective, count) {
   const { sign = 1, unit = "" } = objective || {};
   const value = sign * scaleOf(unit) * fitness;
   return Number.isFinite(value) && unit ? `${digits(value, count)} ${unit}` : digits(value, count);
 }
 
 // What should be said wherever a result of the task is shown.
-function notesView(parent, notes) {
+export function notesView(parent, notes) {
   for (const note of notes || []) make("div", "naslab-notes", parent, note);
 }
 
-function logView(parent) {
+export function logView(parent) {
   const box = make("div", "naslab-log", parent);
   return function draw({ status }) {
     box.replaceChildren();
@@ -65,7 +67,7 @@ function logView(parent) {
 }
 
 // Draws at most once a frame, when asked to, when the size or the theme of the page changes; says what it has drawn.
-function keepDrawn(root, draw) {
+export function keepDrawn(root, draw) {
   let waiting = false;
   function redraw() {
     if (waiting) return;

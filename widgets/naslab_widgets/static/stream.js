@@ -1,7 +1,9 @@
 // The trials as the page knows them: tables of float64 that grow, and what follows from them for all panels.
 
+import { talk, unpack } from "./shared.js";
+
 // Adds the rows of a message to a table. Both sides keep every stride-th row; a table that comes anew replaces all.
-function grow(table, head, buffer) {
+export function grow(table, head, buffer) {
   const rows = unpack(buffer, head.width);
   if (head.reset || !table) table = { rows, stride: head.stride, version: 0 };
   else {
@@ -14,12 +16,12 @@ function grow(table, head, buffer) {
 }
 
 // Name -> the first column of its numbers and how many they are; column 0 is the step.
-function places(columns) {
+export function places(columns) {
   let start = 1;
   return new Map(columns.map(([name, width]) => [name, { start: (start += width) - width, width }]));
 }
 
-function followTrials(model, C, changed, answered) {
+export function followTrials(model, C, changed, answered) {
   const state = {
     status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {}, origins: [] },
     options: {}, // decision -> the names of its options
@@ -85,13 +87,13 @@ function followTrials(model, C, changed, answered) {
 }
 
 // Had less training than another and was not trained on; where there are hurdles, because it missed its own.
-function isStopped(row, state, C) {
+export function isStopped(row, state, C) {
   if (state.continued.has(row[C.number])) return false;
   return state.hurdled ? row[C.missed] === 1 : row[C.fidelity] < state.longest;
 }
 
 // The rows that a trial descends from, itself first: as Python told them, or as far as this page knows them.
-function ancestryOf(state, chosen, C) {
+export function ancestryOf(state, chosen, C) {
   if (state.candidate && state.candidate.selected === chosen) return state.candidate.ancestry;
   const found = new Map();
   const queue = [chosen];
@@ -105,10 +107,10 @@ function ancestryOf(state, chosen, C) {
 }
 
 // What all panels over the order of the trials share: the scale from step to pixel, and its labels.
-const ORDER_LEFT = 52;
-const ORDER_RIGHT = 12;
+export const ORDER_LEFT = 52;
+export const ORDER_RIGHT = 12;
 
-function orderScale(state, width) {
+export function orderScale(state, width) {
   const before = (state.status.since ?? 1) - 1; // steps ahead of all trials that are not shown
   const last = Math.max(state.status.step, before + 2);
   const each = (width - ORDER_LEFT - ORDER_RIGHT) / (last - before);
@@ -121,7 +123,7 @@ function orderScale(state, width) {
   };
 }
 
-function drawOrder(pen, scale, y, title) {
+export function drawOrder(pen, scale, y, title) {
   pen.textAlign = "center";
   const many = scale.last - scale.first + 1;
   const size = 10 ** Math.floor(Math.log10(many / 4));

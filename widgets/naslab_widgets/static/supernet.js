@@ -1,6 +1,8 @@
 // The supernet, drawn by Python once, and on it the child of the latest step.
 
-function supernetView(parent, hues) {
+import { make, placePicture } from "./shared.js";
+
+export function supernetView(parent, hues) {
   const head = make("div", "naslab-head", parent);
   const title = make("h4", "", head);
   const said = make("span", "naslab-facts", head);

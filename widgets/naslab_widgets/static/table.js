@@ -1,6 +1,9 @@
 // The fittest and the last trials in a table that sorts by any column.
 
-function tableView(parent, C, description, choose) {
+import { digits, make, number, scaleOf } from "./shared.js";
+import { isStopped } from "./stream.js";
+
+export function tableView(parent, C, description, choose) {
   const head = make("div", "naslab-head", parent);
   make("h4", "", head, "candidates");
   const note = make("span", "naslab-facts", head);

@@ -1,9 +1,20 @@
 // The whole view of a search of trials: status, fitness and the chosen one side by side, families, decisions, table, log.
 
+import { familyView } from "./family.js";
+import { fitnessView } from "./fitness.js";
+import { decisionsView, figuresView } from "./heat.js";
+import { portraitView } from "./portrait.js";
+import { keepKeys, make, makeTooltip, number } from "./shared.js";
+import { keepDrawn, logView, notesView } from "./status.js";
+import { followTrials } from "./stream.js";
+import { supernetView } from "./supernet.js";
+import { tableView } from "./table.js";
+
 function render({ model, el }) {
   const description = model.get("description");
   const C = Object.fromEntries(description.columns.map((name, column) => [name, column]));
   const root = make("div", "naslab naslab-trials", el);
+  keepKeys(root);
   const tooltip = makeTooltip(root);
   let chosen = null; // by a click; otherwise the best is shown
   let asked = null;
@@ -39,7 +50,6 @@ function render({ model, el }) {
     chosen = clicked ? selected : null;
   }
 
-  const status = statusView(root);
   const main = make("div", "naslab-main", root);
   const card = (name, box = root) => make("section", `naslab-card ${name}`, box);
   const views = [
@@ -56,7 +66,6 @@ function render({ model, el }) {
 
   const page = keepDrawn(root, (theme) => {
     followBest();
-    status(stream.state);
     for (const draw of views) draw(stream.state, theme, chosen);
     log(stream.state);
     root.dataset.chosen = chosen ?? "";

@@ -1,0 +1,102 @@
+"""What stands above the pictures: the controls of a panel, in sections that know nothing of one another.
+
+A section is a Python object that says what the page shows of it (`state`), hears what was done there (`hear`), and a
+function of its name in `static/deck.js` that draws the one and sends the other. All sections share one
+widget, and so one message at most `hz` times a second, with those that have changed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from naslab_widgets.page import PageWidget
+from naslab_widgets.scripts import bundle, styles
+from naslab_widgets.wire import Wire
+
+
+class Section(ABC):
+    """A part of the deck."""
+
+    name: ClassVar[str]
+    """By which the page knows it."""
+
+    def about(self) -> dict[str, Any]:
+        """What the page must know from the beginning, which never changes."""
+        return {}
+
+    @abstractmethod
+    def state(self) -> Any:
+        """What the page shows now, as JSON; sent when it is another than before. Any thread."""
+
+    def hear(self, message: Mapping[str, Any]) -> None:  # noqa: B027 - most sections only show
+        """Something was done on the page. It must not take long; what it raises is shown there."""
+
+
+class Deck(PageWidget):
+    """Shows its sections, and how far the search is. `publish` may be called from any thread."""
+
+    _esm = bundle("deck.js")
+    _css = styles("live.css", "deck.css")
+
+    def __init__(
+        self,
+        sections: Sequence[Section],
+        *,
+        poke: Callable[[], None],
+        panel: str = "",
+        complain: Callable[[Exception], None] = lambda error: None,
+        hz: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            panel: the name under which the widgets of one panel find one another on the page.
+            poke: called, at no cost, when the browser has asked for something: `publish` is then due.
+            complain: told what a section raised.
+        """
+        self.sections = {section.name: section for section in sections}
+        super().__init__(
+            description={"panel": panel, "sections": {name: one.about() for name, one in self.sections.items()}}
+        )
+        self._poke, self._complain, self._wire = poke, complain, Wire(hz, clock)
+        self._lock = threading.Lock()
+        self._fresh = True
+        self._sent: dict[str, Any] = {}
+        self.on_msg(self._hear)
+
+    @property
+    def listening(self) -> bool:
+        """Whether a front end has asked for it."""
+        return self._wire.listening
+
+    def publish(self, status: dict[str, Any]) -> bool:
+        """Send what is new, unless it is too early; True if something has to wait for the next call."""
+        if not self._wire.open:
+            return False
+        told = {name: section.state() for name, section in self.sections.items()}
+        with self._lock:
+            news = {name: state for name, state in told.items() if self._fresh or state != self._sent.get(name)}
+            if not (self._fresh or news or self._wire.changed(status)):
+                return False
+            if self._wire.early:
+                return True
+            self._sent |= news
+            fresh, self._fresh = self._fresh, False
+            self.tell({"type": "deck", "fresh": fresh, "sections": news, **self._wire.next(status)})
+            return False
+
+    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
+        with self._lock:
+            kind = self._wire.hear(message)
+            if kind == "hello":
+                self._fresh = True
+        if kind == "section" and (section := self.sections.get(message.get("section"))):
+            try:
+                section.hear(message)
+            except Exception as error:
+                self._complain(error)
+        self._poke()

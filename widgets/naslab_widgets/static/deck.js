@@ -1,0 +1,52 @@
+// What stands above the pictures of a panel: the buttons and settings, how far it is, and a section for each other thing
+// that one can do. Python names the sections; each is drawn from the state that its namesake there tells.
+
+import { bus } from "./bus.js";
+import { settingsSection } from "./settings.js";
+import { keepKeys, make, makeTooltip, talk } from "./shared.js";
+import { keepDrawn, statusView } from "./status.js";
+import { choiceSection, stripSection } from "./strip.js";
+
+const BESIDE = { strip: stripSection, choice: choiceSection, settings: settingsSection }; // in the first line
+const BELOW = {}; // one below the other, under the status, in this order
+
+function render({ model, el }) {
+  const { panel, sections } = model.get("description");
+  const root = make("div", "naslab naslab-deck", el);
+  keepKeys(root);
+  const tooltip = makeTooltip(root);
+  const cursor = bus(panel);
+  const state = { status: { state: "idle", step: 0, total: null, rates: {} }, sections: {} };
+  const line = make("div", "naslab-strip", root);
+  const draws = [];
+  const add = (kinds, parent) => {
+    for (const [name, section] of Object.entries(kinds))
+      if (sections[name]) {
+        const send = (message) => model.send({ type: "section", section: name, ...message });
+        draws.push([name, section(parent, { send, about: sections[name], tooltip, cursor, redraw: () => page.redraw() })]);
+      }
+  };
+  add(BESIDE, line);
+  const status = statusView(root);
+  add(BELOW, root);
+
+  const page = keepDrawn(root, (theme) => {
+    status(state);
+    for (const [name, draw] of draws) if (state.sections[name] !== undefined) draw(state.sections[name], state.status, theme);
+    stream.drawn();
+  });
+  const deaf = cursor.on(() => page.redraw());
+  const stream = talk(model, (message) => message.fresh, (message) => {
+    if (message.fresh) state.sections = {};
+    Object.assign(state.sections, message.sections);
+    state.status = message.status;
+    page.redraw();
+  });
+  return () => {
+    deaf();
+    stream.close();
+    page.close();
+  };
+}
+
+export default { render };
