@@ -102,8 +102,7 @@ class Card(Record):
     def claims(self) -> list[str]:
         """The pairs, the warnings and the notes, a line each."""
         lines = [
-            f"{pair.first} - {pair.second}: {self._signed(pair.difference)}, better with probability "
-            f"{pair.superiority:.2f}, {_p(pair)}: {pair.verdict}"
+            f"{pair.first} - {pair.second}: {self._signed(pair.difference)}, {_better(pair)}{_p(pair)}: {pair.verdict}"
             for pair in self.pairs
         ]
         if self._tested:
@@ -127,7 +126,7 @@ class Card(Record):
                 (
                     f"{pair.first} − {pair.second}",
                     self._signed(pair.difference),
-                    f"{pair.superiority:.2f}",
+                    "" if pair.untested else f"{pair.superiority:.2f}",
                     _p(pair),
                     pair.verdict,
                 )
@@ -317,6 +316,11 @@ def _table(root: markup.Element, head: Sequence[str], rows: Sequence[Sequence[st
         line = markup.add(table, "tr")
         for text in cells:
             markup.add(line, tag, text, style=style)
+
+
+def _better(pair: Pair) -> str:
+    """Nothing where a sample of the one is something else than a sample of the other."""
+    return "" if pair.untested else f"better with probability {pair.superiority:.2f}, "
 
 
 def _p(pair: Pair) -> str:

@@ -71,9 +71,10 @@ def test_a_comparison_says_what_may_be_claimed():
     assert math.isnan(card.pairs[0].p), "trainings of one cell are not tested against cells"
     assert card.pairs[0].difference == pytest.approx(100 * comparison.welch("found", "random").difference)
     assert repr(comparison).splitlines()[3:] == card.claims
-    assert "found - random: +6.33, better with probability 1.00" in repr(comparison)
+    assert "found - random: +6.33, no p: 'found' is this one cell" in repr(comparison)
+    assert "probability" not in repr(comparison), "trainings of one cell are better than cells with no probability"
+    assert ">1.00<" not in comparison._repr_html_()
     assert "'found': one architecture" in repr(comparison)
-    assert "no p: 'found' is this one cell" in repr(comparison)
     assert "p =" not in repr(comparison)
     assert "Holm" not in repr(comparison)
     assert "found (this one cell)" in comparison._repr_html_()
