@@ -74,7 +74,7 @@ class Follow:
 
 
 class Pace:
-    """How long a step takes that is done again: the median of the last of them.
+    """How long a step takes that is done again: the median of the last that were, or that were done, if that is more.
 
     Args:
         rows: of steps that were done elsewhere. They say when each was written; not how long it takes to tell a
@@ -86,18 +86,20 @@ class Pace:
         steps = (row for row in reversed(rows) if _kind(row) not in ASIDE_KINDS)
         written = [row.time for row in islice(steps, 16) if _kind(row) != Evaluated.kind]
         self._last.extend(later - earlier for later, earlier in pairwise(written) if later > earlier)
+        self._again: deque[float] = deque(maxlen=15)
         self.last = 0.0
         """Seconds of the last step that was done here."""
 
-    def note(self, seconds: float) -> None:
+    def note(self, seconds: float, *, again: bool = False) -> None:
+        """A step was done; `again`, and compared with what it was."""
         self.last = seconds
-        self._last.append(seconds)
+        (self._again if again else self._last).append(seconds)
 
     @property
     def seconds(self) -> float | None:
         """None while nothing is known."""
-        last = self._last.copy()
-        return statistics.median(last) if last else None
+        known = [statistics.median(one) for one in (self._last.copy(), self._again.copy()) if one]
+        return max(known, default=None)
 
 
 class Cost(NamedTuple):
@@ -196,7 +198,7 @@ def bring(
         if again != logged:
             raise Differs(logged, again, start, run)
         seconds = time.perf_counter() - begun
-        pace.note(seconds)
+        pace.note(seconds, again=True)
         ring.passed(logged.step, seconds, searcher.state_dict)
         follow.at(number, len(steps))
     return start, notes
