@@ -297,6 +297,11 @@ class Race:
         return self
 
     @property
+    def folder(self) -> Path | None:
+        """Where every evaluation is kept; None in memory."""
+        return None if self._folder is None else self._folder.path
+
+    @property
     def finished(self) -> bool:
         return not self._next
 

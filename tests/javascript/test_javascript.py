@@ -11,7 +11,7 @@ from naslab_widgets import scripts
 
 HERE = Path(__file__).parent
 USES = 'import { f } from "./b.js";\n'
-ENTRIES = ("deck.js", "live.js", "trials.js", "ranking.js", "compare.js", "race.js", "compose.js")
+ENTRIES = ("deck.js", "live.js", "trials.js", "ranking.js", "compare.js", "race.js", "compose.js", "display.js")
 
 
 def node():
@@ -31,9 +31,13 @@ def test_in_node(path):
 def test_each_entry_is_joined_into_one_module(entry, tmp_path):
     text = scripts.bundle(entry)
     assert not re.search(r"^import\b", text, re.MULTILINE)
-    assert re.findall(r"^export\b.*", text, re.MULTILINE) == ["export default { render };"]
+    assert re.fullmatch(
+        r"export default { (render|initialize) };", "".join(re.findall(r"^export\b.*", text, re.MULTILINE))
+    )
     (tmp_path / "joined.mjs").write_text(text)
-    script = f"import all from '{(tmp_path / 'joined.mjs').as_uri()}'; console.log(typeof all.render);"
+    script = (
+        f"import all from '{(tmp_path / 'joined.mjs').as_uri()}'; console.log(typeof (all.render ?? all.initialize));"
+    )
     done = subprocess.run([node(), "--input-type=module"], input=script, capture_output=True, text=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == ("function", "")
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -166,8 +167,12 @@ def test_a_new_lab_stops_the_older_one(tiny):
     reached = search.step
     time.sleep(0.02)
     assert search.step == reached
-    with pytest.raises(RuntimeError, match="new Lab"):
+    with pytest.raises(RuntimeError, match=r"another Lab drives this search now.*new Lab"):
         older.play()
+    told = []
+    older.views = [SimpleNamespace(publish=lambda status: told.append(status["message"]))]
+    older._publish()
+    assert told == ["another Lab drives this search now"], "on its face"
     newer.run(2)
     assert search.step == reached + 2
 

@@ -7,7 +7,7 @@ import pytest
 
 from naslab.errors import Diverged
 from naslab_widgets import Lab
-from naslab_widgets.runner import Runner
+from naslab_widgets.runner import Runner, pace
 
 
 def workers():
@@ -218,3 +218,12 @@ def test_a_pause_ends_a_run_that_nobody_looks_at(tiny):
     cell.join(10)
     assert not cell.is_alive()
     assert (lab.search.step, lab.state) == (1, "paused")
+
+
+def test_the_pace_leaves_out_what_was_no_work():
+    steady = [(float(second), 5 * second) for second in range(10)]
+    assert pace(steady) == pytest.approx(5)
+    asleep = [(time + (60 if time > 5 else 0), step) for time, step in steady]
+    assert pace(asleep) == pytest.approx(5), "a minute in which the machine slept"
+    assert pace([]) == pace([(1.0, 1)]) == pace([(1.0, 1), (1.0, 1)]) == 0
+    assert pace([(0.0, 0), (60.0, 6)]) == pytest.approx(0.1), "of one span nobody knows whether it is long"

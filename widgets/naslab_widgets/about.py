@@ -5,6 +5,7 @@ A stand-in for a search, in a test or a notebook, need not say any of it; nothin
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -45,3 +46,27 @@ def objective_among(events: Iterable[Event], otherwise: Objective) -> Objective:
 def notes_of(search: Any) -> list[str]:
     """What should be said wherever a result is shown."""
     return list(shown_of(search).notes)
+
+
+def what(search: Any) -> str:
+    """What is searched, in a line: searcher, space, task, seed, and where it is kept."""
+    searcher = getattr(search, "searcher", None)
+    proposer = getattr(searcher, "proposer", searcher)
+    seed = getattr(proposer, "seed", getattr(searcher, "seed", None))
+    task = getattr(search, "task", None)
+    run = getattr(search, "run", None)
+    parts = [
+        "" if proposer is None else type(proposer).__name__,
+        type(getattr(search, "space", None)).__name__,
+        "" if task is None else type(task).__name__,
+        f"seed {seed}" if isinstance(seed, int) else "",
+        "in memory" if run is None else near(run),
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def near(path: str | os.PathLike[str]) -> str:
+    """A path as short as it can be typed from here."""
+    place = os.path.abspath(path)
+    relative = os.path.relpath(place)
+    return (place if relative.startswith(os.pardir) else relative).replace(os.sep, "/")

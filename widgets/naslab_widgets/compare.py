@@ -17,11 +17,12 @@ import ipywidgets
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.markup import printable
 from naslab.searchers import Trials
-from naslab_widgets.about import metrics_of, notes_of, objective_of
+from naslab_widgets.about import metrics_of, notes_of, objective_of, what
 from naslab_widgets.compare_view import CompareView, axis_choice, frames
 from naslab_widgets.compare_watch import CompareWatch
 from naslab_widgets.deck import Deck
-from naslab_widgets.figures.svg import Drawing
+from naslab_widgets.display import Again, again
+from naslab_widgets.figures.svg import Drawing, short
 from naslab_widgets.knobs import Settings
 from naslab_widgets.lab import claim, drivable, sentence
 from naslab_widgets.later import Later, after
@@ -114,7 +115,9 @@ class Turns(Runner):
 
     def _refuse_if_stopped(self) -> None:
         if self._stopped:
-            raise RuntimeError("this comparison was stopped; make a new Compare([first, second]) to go on")
+            raise RuntimeError(
+                f"this comparison was stopped{self._because}; make a new Compare([first, second]) to go on"
+            )
 
 
 class Compare(Steered):
@@ -177,6 +180,7 @@ class Compare(Steered):
         While a search stands still for an error, they have not ended: `play()` tries it again.
         """
         self._later = await after(job, self._later, self.view, self._runner, self._clock)
+        self._keep(not self._runner.busy)
         return self._later
 
     @property
@@ -206,6 +210,12 @@ class Compare(Steered):
         """A static SVG of the moment: the cells, one search below the other."""
         self._look()
         return self.view.picture()
+
+    def _about(self) -> str:
+        return "; ".join(f"{short(name)}: {what(search)}" for name, search in self.searches.items())
+
+    def _again(self) -> Again:
+        return again(self.searches.values(), "Compare([{}])")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         """The live panel; where widgets do not render, the picture."""
@@ -254,10 +264,11 @@ class Compare(Steered):
             "total": together.total,
             "rate": rate if running else 0.0,
             "left": (together.total - together.step) / rate if rate and running else None,
-            "message": sentence(error) if error else self._knob_error,
+            "message": sentence(error) if error else self._runner.why or self._knob_error,
             "axis": together.axis,
         }
         more = [self.deck.publish(status), self.view.publish(status, self._states())]
+        self._keep(not self._runner.busy)
         return any(more) or self._runner.busy
 
 

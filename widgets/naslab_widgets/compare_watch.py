@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from naslab import runs
 from naslab.errors import SpecError, real
 from naslab.runs.branches import ASIDE
 from naslab.runs.folder import located
-from naslab_widgets.about import metrics_of, notes_of, objective_of
+from naslab_widgets.about import metrics_of, near, notes_of, objective_of
 from naslab_widgets.compare_view import CompareView, axis_choice, frames
 from naslab_widgets.deck import Deck
+from naslab_widgets.display import Again, Displayed
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.tracks import Track, several
@@ -69,7 +71,7 @@ class Followed:
         return "paused" if self.reader.closed else "running"
 
 
-class CompareWatch:
+class CompareWatch(Displayed):
     """Looks into run folders twice a second; takes no lock and writes nothing."""
 
     def __init__(
@@ -140,6 +142,22 @@ class CompareWatch:
         """A static SVG of what was last seen."""
         return self.view.picture()
 
+    def _still(self) -> tuple[Any, ...]:
+        return (self.picture(), repr(self))
+
+    def _moment(self) -> Hashable:
+        return (tuple(track.step for track in self.view.tracks), self.state)
+
+    def _about(self) -> str:
+        return f"watching {', '.join(map(near, self._folders()))}"
+
+    def _again(self) -> Again:
+        lines = ", ".join(json.dumps(near(path), ensure_ascii=False) for path in self._folders())
+        return Again("The runs go on without this kernel; look again with", f"Compare.watch([{lines}])")
+
+    def _folders(self) -> list[Path]:
+        return [one.reader.path for one in self._followed.values()]
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         bundle = self.panel._repr_mimebundle_(**kwargs)
         return {**bundle, "text/plain": repr(self), "image/svg+xml": str(self.picture())}
@@ -163,7 +181,9 @@ class CompareWatch:
             "axis": self._axis.value,
         }
         states = [{"state": s, "message": m} for s, m in zip(self._told(), self._messages, strict=True)]
-        return any([self.deck.publish(status), self.view.publish(status, states)])
+        more = [self.deck.publish(status), self.view.publish(status, states)]
+        self._keep(self.state != "running")
+        return any(more)
 
 
 def _paths(folders: Any) -> dict[str, str | Path]:

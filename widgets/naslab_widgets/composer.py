@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from naslab.markup import Markup
 from naslab.runs.race import Race
 from naslab.searchers import RegularizedEvolution
 from naslab.spaces.space import SupernetSpace
+from naslab_widgets.display import Displayed
 from naslab_widgets.figures.cell import CELL_WIDTH, cell, edge_label, node_label, place, pretty
 from naslab_widgets.figures.palette import colours
 from naslab_widgets.figures.svg import Drawing, sentences, short, stacked
@@ -50,7 +51,7 @@ class Attempt(NamedTuple):
     """What it falls short of the best of all."""
 
 
-class Compose(PageWidget):
+class Compose(Displayed, PageWidget):
     """A cell to be composed by hand, against regularized evolution at the same number of queries.
 
     Args:
@@ -86,6 +87,7 @@ class Compose(PageWidget):
         self._regret_after: np.ndarray | None = None  # [seeds, queries]
         super().__init__(description=self._describe(), chosen=[0] * len(choices))
         self.on_msg(self._hear)
+        self.observe(lambda _: self._keep(), ["chosen", "scores", "message"])
         self._ended = False
         self._thread = threading.Thread(target=self._race, daemon=True, name="naslab-compose")
         self._thread.start()
@@ -251,6 +253,19 @@ class Compose(PageWidget):
                 data["op"] = str(architecture.choices[data["row"]])
                 data["strength"] = 0.0 if data["op"] == "none" else 0.4
         return stacked(cell(graph), sentences(*said, width=CELL_WIDTH), gap=0)
+
+    @property
+    def panel(self) -> Compose:
+        return self
+
+    def _moment(self) -> Hashable:
+        return (tuple(self.chosen), len(self.attempts), self.message)
+
+    def _still(self) -> tuple[Any, ...]:
+        return (self.picture(), repr(self))
+
+    def _about(self) -> str:
+        return f"you against regularized evolution on {self.table.name}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> Any:
         """The editor; where widgets do not render, the picture."""

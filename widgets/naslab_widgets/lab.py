@@ -18,8 +18,9 @@ import ipywidgets
 from naslab.errors import SpecError, real
 from naslab.events import Event
 from naslab.searchers import Trials
-from naslab_widgets.about import metrics_of, notes_of, objective_of
+from naslab_widgets.about import metrics_of, notes_of, objective_of, what
 from naslab_widgets.deck import Deck, Section
+from naslab_widgets.display import Again, Gallery, again, shown
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.knobs import Settings
 from naslab_widgets.later import Later, after
@@ -95,6 +96,15 @@ class Lab(Steered):
         return Watch(path, **options)
 
     @staticmethod
+    def all() -> Gallery:
+        """Every laboratory, comparison and race of this kernel that can still be driven; as the last line of a cell it
+        shows them: after a page was loaded anew before the notebook had been saved, say.
+        """
+        drivers = [lab for reference in _LABS.values() if (lab := reference()) is not None]
+        driven = [each for each in (*drivers, *shown()) if getattr(each, "state", "stopped") != "stopped"]
+        return Gallery(dict.fromkeys(driven))
+
+    @staticmethod
     def stop_all() -> None:
         """Stop every lab there is, also those whose names and panels are gone."""
         for reference in list(_LABS.values()):
@@ -119,6 +129,7 @@ class Lab(Steered):
             job: a function, or a generator whose every value replaces the one before in the panel.
         """
         self._later = await after(job, self._later, self.view, self._runner, self._clock)
+        self._keep(not self._runner.busy)
         return self._later
 
     def set(self, name: str, value: float) -> None:
@@ -143,6 +154,15 @@ class Lab(Steered):
         """
         self._look()
         return stacked(*(view.picture() for view in self.views))
+
+    def _changes(self) -> int:
+        return len(self.search.events)
+
+    def _about(self) -> str:
+        return what(self.search)
+
+    def _again(self) -> Again:
+        return again([self.search], "Lab(search)")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         """The live panel; where widgets do not render, the picture."""
@@ -180,9 +200,10 @@ class Lab(Steered):
             "total": self.search.total,
             "rate": rate if state == "running" else 0.0,
             "left": remaining / rate if rate and state == "running" else None,
-            "message": sentence(error) if error else "",
+            "message": sentence(error) if error else self._runner.why,
         }
         more = [self.deck.publish({**status, **self.view.standing()}), *(view.publish(status) for view in self.views)]
+        self._keep(not self._runner.busy)
         return any(more) or self._runner.busy
 
     def _complain(self, error: Exception) -> None:
@@ -199,7 +220,7 @@ def claim(search: Any, driver: Any) -> None:
     """Make a lab, or what else drives it, the one driver of a search: an earlier one is stopped."""
     older = _LABS.get(search)
     if older is not None and (lab := older()) is not None and lab is not driver:
-        lab.stop()
+        lab.stop(f"another {type(driver).__name__} drives this search now")
         lab.join()
     reference = _LABS[search] = weakref.ref(driver)
 
@@ -211,5 +232,5 @@ def claim(search: Any, driver: Any) -> None:
 
 
 def sentence(error: BaseException) -> str:
-    """An error as it is shown."""
-    return f"{type(error).__name__}: {error}"
+    """An error as it is shown, to somebody who has buttons."""
+    return f"{type(error).__name__}: {error}".replace("call next again", "press Play")

@@ -10,30 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import ipywidgets
 
 from naslab import markup
+from naslab_widgets.display import Again, Displayed, html_of, text_of
 
 PATIENCE = 10
 """Seconds that a page may take to load."""
-LONGEST = 50_000
-"""Characters of a result that is shown as text."""
 
 
-class Later:
+class Later(Displayed):
     """A job, its state and its newest result.
 
     Args:
         job: called without arguments in a thread of its own. It may be a generator: each value it yields replaces
             the one before in the panel, and the last one is the result.
-        ready: called in that thread first; returns when the job may begin.
+        ready: called in that thread first; returns when the job may begin. It may be a generator, which says what it
+            waits for.
     """
 
-    def __init__(self, job: Callable[[], Any], ready: Callable[[], None]) -> None:
+    def __init__(self, job: Callable[[], Any], ready: Callable[[], object]) -> None:
         self._job, self._ready = job, ready
+        self._changes = 0
         self._value: Any = None
         self._error: BaseException | None = None
         self._state = "waiting for the search to end"
@@ -61,7 +62,9 @@ class Later:
 
     def _work(self) -> None:
         try:
-            self._ready()
+            if isinstance(waits := self._ready(), Iterator):
+                for words in waits:
+                    self._tell(f"waiting for {words}", None)
             self._tell("at work", None)
             outcome = self._job()
             if isinstance(outcome, Iterator):
@@ -80,7 +83,29 @@ class Later:
 
     def _show(self) -> None:
         told = [] if self._state == "done" else [markup.element("p", f"{self._state} …", class_="naslab-later-state")]
-        self.panel.value = markup.html_of(*told) + "".join(map(_html, _parts(self._value)))
+        self.panel.value = markup.html_of(*told) + "".join(map(html_of, _parts(self._value)))
+        self._changes += 1
+        self._keep(self.settled)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more will come."""
+        return self._state == "done" or self._error is not None
+
+    def _moment(self) -> Hashable:
+        return self._changes
+
+    def _still(self) -> tuple[Any, ...]:
+        state = [] if self._state == "done" else [f"{self._state} …"]
+        return (*state, *_parts(self._value))
+
+    def _about(self) -> str:
+        return ""
+
+    def _again(self) -> Again:
+        if self.settled:
+            return Again("")
+        return Again("This result was still to come: run its cell again, after those that it needs.")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         bundle = dict(self.panel._repr_mimebundle_(**kwargs) or {})
@@ -92,7 +117,7 @@ class Later:
     def __repr__(self) -> str:
         if self._state != "done":
             return markup.printable(f"<Later: {self._state}>")
-        return "\n".join(_text(part) for part in _parts(self._value))
+        return "\n".join(text_of(part) for part in _parts(self._value))
 
 
 async def after(
@@ -105,9 +130,11 @@ async def after(
         view: what somebody may look at; says so by `listening`.
     """
 
-    def ready() -> None:
+    def ready() -> Iterator[str]:
+        yield "the search to end"
         runner.wait_for_the_end()
-        if before is not None:
+        if before is not None and not before.done:
+            yield "the result above it, which is still at work"
             before.join()
 
     later = Later(job, ready)
@@ -139,15 +166,3 @@ async def to_the_end(view: Any, runner: Any, clock: Callable[[], float]) -> None
 def _parts(value: Any) -> tuple[Any, ...]:
     """What a job gave, one below the other: a tuple is several things."""
     return value if isinstance(value, tuple) else () if value is None else (value,)
-
-
-def _text(part: Any) -> str:
-    return markup.printable(str(part) if isinstance(part, str) and not hasattr(part, "_repr_svg_") else repr(part))
-
-
-def _html(part: Any) -> str:
-    """HTML that only the value itself can have made: its own SVG, or its text."""
-    if svg := getattr(part, "_repr_svg_", None):
-        return svg()
-    look = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"  # JupyterLab breaks words
-    return markup.html_of(markup.element("pre", _text(part), most=LONGEST, style=look))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import ipywidgets
 import numpy as np
 
+from naslab.markup import Markup
 from naslab.runs.race import EVALUATIONS, Race
 from naslab_widgets.about import notes_of
 from naslab_widgets.deck import Deck
+from naslab_widgets.display import Again, Displayed, opens
 from naslab_widgets.figures import Drawing, race_picture
 from naslab_widgets.figures.race import as_measured, title_of
+from naslab_widgets.figures.svg import short
 from naslab_widgets.figures.themes import line_colours
+from naslab_widgets.lab import sentence
 from naslab_widgets.later import to_the_end
 from naslab_widgets.page import PageWidget
 from naslab_widgets.publisher import Publisher
@@ -80,7 +84,7 @@ class RaceCanvas(PageWidget):
         self._poke()
 
 
-class RaceView:
+class RaceView(Displayed):
     """Drives a `naslab.runs.Race` in a worker thread, so that the kernel stays free, and shows it as it moves.
 
     `RaceView(race)` as the last line of a cell shows the panel; `view.run()` needs no panel. Buttons and methods of
@@ -138,14 +142,21 @@ class RaceView:
         self._runner.step(rounds * len(self.race.searchers) * len(self.race.seeds))
         self._publisher.poke()
 
-    def stop(self) -> None:
-        """End this view for good; the race itself can go on with another, or with `next(race)`."""
-        self._runner.stop()
+    def stop(self, why: str = "") -> None:
+        """End this view for good; the race itself can go on with another, or with `next(race)`.
+
+        Args:
+            why: is shown in the panel.
+        """
+        self._runner.stop(why)
         self._publisher.poke()
 
     def wait(self, timeout: float | None = None) -> None:
         """Until the race stands still; raises the error that it stands still for, if there is one."""
-        self._runner.wait(timeout)
+        try:
+            self._runner.wait(timeout)
+        finally:
+            self._keep(not self._runner.busy)
 
     def run(self) -> None:
         """Run to the end, then return; a pause in the page can be ended there."""
@@ -156,6 +167,8 @@ class RaceView:
         except KeyboardInterrupt:
             self.pause()
             raise
+        finally:
+            self._keep(not self._runner.busy)
 
     async def rest(self) -> None:
         """`await view.rest()`: until the race has ended, or this view was stopped, with the kernel free meanwhile.
@@ -163,7 +176,10 @@ class RaceView:
         While the race is paused the cell waits, so that no later cell is made of half a race. Raises the error that the
         race stands still for, and says so if it does and nobody is there to play it.
         """
-        await to_the_end(self.canvas, self._runner, self._clock)
+        try:
+            await to_the_end(self.canvas, self._runner, self._clock)
+        finally:
+            self._keep(not self._runner.busy)
 
     @property
     def state(self) -> State:
@@ -182,13 +198,14 @@ class RaceView:
             "total": race.total if race.cost == EVALUATIONS or race.finished else None,
             "rate": rate if running else 0.0,
             "left": (race.total - race.step) / rate if rate and running else None,
-            "message": f"{type(error).__name__}: {error}" if error else "",
+            "message": sentence(error) if error else self._runner.why,
             "unit": "evaluation",
             "kind": self._kind.value,
             "title": title_of(self._kind.value, race.objective),
             "sign": race.objective.sign,
         }
         more = [self.deck.publish(status), self.canvas.publish(self._kind.value, status)]
+        self._keep(not self._runner.busy)
         return any(more) or self._runner.busy
 
     def _show(self, state: State) -> None:
@@ -208,6 +225,22 @@ class RaceView:
         kind: Any = self._kind.value
         race = self.race
         return race_picture(race.bands(kind, POINTS), kind=kind, x=race.cost, objective=race.objective)
+
+    def _moment(self) -> Hashable:
+        return (self.race.step, self.state, self._runner.busy, repr(self._runner.error), self._kind.value)
+
+    def _still(self) -> tuple[Any, ...]:
+        card = (Markup(self.race.card._repr_html_()),) if self.race.step else ()
+        return (self.picture(), *card, repr(self))
+
+    def _about(self) -> str:
+        return f"race of {', '.join(map(short, self.race.searchers))}"
+
+    def _again(self) -> Again:
+        if self.race.folder is not None:
+            line = opens("race = nl.runs.Race.open", self.race.folder)
+            return Again("What was evaluated is kept:", f"{line}; RaceView(race)")
+        return Again('This race was in memory only, and is lost; Race(..., run="runs/race-1") keeps one.')
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         """The live panel; where widgets do not render, the picture."""

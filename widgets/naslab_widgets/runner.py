@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import atexit
 import math
+import statistics
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 from naslab.errors import whole
@@ -22,6 +24,19 @@ State = Literal["idle", "running", "paused", "stopped", "finished"]
 
 BURST = 0.05
 """Seconds of steps after which the worker lets others observe; a longer step is a burst of its own."""
+
+
+GAP = 10
+"""So many times as long as the usual time from look to look is no work: somebody paused, or the machine slept."""
+
+
+def pace(times: Sequence[tuple[float, float]]) -> float:
+    """Steps a second of (time, steps done) pairs, without the gaps; 0 if it is not known."""
+    spans = [(end - begin, after - before) for (begin, before), (end, after) in pairwise(times)]
+    usual = statistics.median(seconds for seconds, _ in spans) if len(spans) > 2 else math.inf
+    worked = [(seconds, steps) for seconds, steps in spans if seconds <= GAP * usual]
+    seconds = sum(seconds for seconds, _ in worked)
+    return sum(steps for _, steps in worked) / seconds if seconds > 0 else 0.0
 
 
 class Runner:
@@ -51,6 +66,8 @@ class Runner:
         self._times: deque[tuple[float, int]] = deque(maxlen=32)
         self.error: BaseException | None = None
         """Why the search stands still, if an error made it; playing or stepping tries again."""
+        self.why = ""
+        """What stopped it for good, where somebody said so."""
         _RUNNERS.add(self)
 
     # --- for any thread --------------------------------------------------------------------------
@@ -66,9 +83,15 @@ class Runner:
         with self._changed:
             self._budget = 0
 
-    def stop(self) -> None:
-        """End for good, after the step that is under way. The search itself stays usable."""
+    def stop(self, why: str = "") -> None:
+        """End for good, after the step that is under way. The search itself stays usable.
+
+        Args:
+            why: is shown, and told to whoever asks it to go on.
+        """
         with self._changed:
+            if not self._stopped:
+                self.why = why
             self._stopped, self._budget = True, 0
             self._commands.clear()
             self._changed.notify_all()
@@ -152,9 +175,7 @@ class Runner:
     @property
     def rate(self) -> float:
         """Steps a second over the last few dozen, or the last few bursts; 0 if not known."""
-        times = list(self._times)
-        seconds = times[-1][0] - times[0][0] if times else 0.0
-        return (times[-1][1] - times[0][1]) / seconds if seconds > 0 else 0.0
+        return pace(list(self._times))
 
     # --- the worker ------------------------------------------------------------------------------
 
@@ -167,7 +188,11 @@ class Runner:
 
     def _refuse_if_stopped(self) -> None:
         if self._stopped:
-            raise RuntimeError("this lab was stopped; make a new Lab(search) to go on")
+            raise RuntimeError(f"this lab was stopped{self._because}; make a new Lab(search) to go on")
+
+    @property
+    def _because(self) -> str:
+        return f" ({self.why})" if self.why else ""
 
     def _start(self) -> None:
         if self._thread is None:

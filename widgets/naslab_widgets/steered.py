@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from typing import Any
 
+from naslab_widgets.display import Displayed
+from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner
 
 
-class Steered(ABC):
+class Steered(Displayed, ABC):
     """Drives by a runner, and pokes whoever shows it."""
 
     _runner: Runner
@@ -52,9 +55,13 @@ class Steered(ABC):
         self._runner.pause()
         self._publisher.poke()
 
-    def stop(self) -> None:
-        """End this view's driving. A search can still be asked, forked, or given to a new view."""
-        self._runner.stop()
+    def stop(self, why: str = "") -> None:
+        """End this view's driving. A search can still be asked, forked, or given to a new view.
+
+        Args:
+            why: is shown in the panel.
+        """
+        self._runner.stop(why)
         self._publisher.poke()
 
     _in_a_round = 1
@@ -69,7 +76,10 @@ class Steered(ABC):
 
     def wait(self, timeout: float | None = None) -> None:
         """Until all stands still; raises the error that it stands still for (a comparison: if all have failed)."""
-        self._runner.wait(timeout)
+        try:
+            self._runner.wait(timeout)
+        finally:
+            self._keep(not self._runner.busy)
 
     def run(self, n: int | None = None) -> None:
         """Do n steps (rounds of a comparison), or all that remain, and return when they are done.
@@ -86,3 +96,19 @@ class Steered(ABC):
         except KeyboardInterrupt:
             self.pause()
             raise
+        finally:
+            self._keep(not self._runner.busy)
+
+    @abstractmethod
+    def picture(self) -> Drawing:
+        """A static SVG of the moment."""
+
+    def _still(self) -> tuple[Any, ...]:
+        return (self.picture(), repr(self))
+
+    def _moment(self) -> Hashable:
+        return (self._runner.at, self._runner.state, self._runner.busy, repr(self._runner.error), self._changes())
+
+    def _changes(self) -> int:
+        """Events so far: some come while no step does."""
+        return 0

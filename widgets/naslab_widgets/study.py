@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import ipywidgets
@@ -11,12 +12,16 @@ from naslab import markup
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import NaslabError, SpecError
+from naslab.markup import Markup
+from naslab_widgets.display import Displayed
 from naslab_widgets.drawing import draw
 from naslab_widgets.figures.oracle import written
 from naslab_widgets.figures.svg import Drawing
 
+PLOTLY = "application/vnd.plotly.v1+json"
 
-class Study:
+
+class Study(Displayed):
     """Shows a figure and, beside it, the architecture of the point that was clicked last.
 
     Sends Plotly's whole library to the page (5 MB): use one or two a notebook, and the figure alone elsewhere.
@@ -46,7 +51,7 @@ class Study:
         self.figure = FigureWidget(figure)
         self.picture = ipywidgets.HTML(layout={"flex": "1 1 320px", "min_width": "280px"})
         self.picture.add_class("naslab-study-cell")
-        self._say("Click a point: its architecture opens here.")
+        self._tell("Click a point: its architecture opens here.")
         for trace in self.figure.data:
             trace.on_click(self._clicked)
         self.panel = ipywidgets.HBox(
@@ -62,18 +67,23 @@ class Study:
             architecture = self._at(int(number))
             text, drawing = written(architecture, self._space), draw(architecture, self._space)
         except (NaslabError, LookupError, TypeError, ValueError, AttributeError) as error:
-            self._say(f"number {number} cannot be drawn: {error}")
+            self._tell(f"number {number} cannot be drawn: {error}")
             return None
         self.number = int(number)
         told = markup.element("div", f"number {self.number}", style="font: 11px monospace; overflow-wrap: anywhere")
         for line in text:
             markup.add(told, "br")
             markup.tail(told, line)
-        self.picture.value = markup.html_of(told) + drawing
+        self._say(markup.html_of(told), drawing)
         return drawing
 
-    def _say(self, text: str) -> None:
-        self.picture.value = markup.html_of(markup.element("p", text))
+    def _tell(self, text: str) -> None:
+        self._say(markup.html_of(markup.element("p", text)))
+
+    def _say(self, told: str, drawing: Drawing | None = None) -> None:
+        self._words, self._drawing = told, drawing
+        self.picture.value = told + (drawing or "")
+        self._keep()
 
     def _clicked(self, trace: Any, points: Any, state: Any) -> None:
         if not points.point_inds:
@@ -85,9 +95,22 @@ class Study:
         data = trace.customdata
         at = None if data is None else data[tuple(place)] if isinstance(place, list | tuple) else data[place]
         if at is None or at[0] is None:
-            self._say("This point stands for no architecture.")
+            self._tell("This point stands for no architecture.")
         else:
             self.open(at[0])
+
+    def _moment(self) -> Hashable:
+        return self.picture.value
+
+    def _still(self) -> tuple[Any, ...]:
+        return (*([] if self._drawing is None else [self._drawing]), Markup(self._words), repr(self))
+
+    def _besides(self) -> dict[str, Any]:
+        """The figure itself, for those that draw it without a kernel: JupyterLab does."""
+        return {PLOTLY: json.loads(self.figure.to_json())}
+
+    def _about(self) -> str:
+        return "a figure whose points open their architectures"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         return {**(self.panel._repr_mimebundle_(**kwargs) or {}), "text/plain": repr(self)}

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,18 @@ from naslab.benchmarks import Benchmark
 from naslab.errors import NaslabError
 from naslab.runs.branches import ASIDE
 from naslab.searchers import by_name
-from naslab_widgets.about import metrics_of, notes_of, objective_of
+from naslab_widgets.about import metrics_of, near, notes_of, objective_of
 from naslab_widgets.deck import Deck
+from naslab_widgets.display import Again, Displayed, opens
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.ranking_view import RankingView
+from naslab_widgets.runner import pace
 from naslab_widgets.trials_view import TrialsView, by_trials
 
 
-class Watch:
+class Watch(Displayed):
     """Looks into a run folder twice a second; takes no lock and writes nothing."""
 
     def __init__(
@@ -113,6 +115,18 @@ class Watch:
         """A static SVG of what was last seen."""
         return stacked(*(view.picture() for view in self.views))
 
+    def _still(self) -> tuple[Any, ...]:
+        return (self.picture(), repr(self))
+
+    def _moment(self) -> Hashable:
+        return (self._row, self._step, self.state)
+
+    def _about(self) -> str:
+        return f"watching {near(self.path)}"
+
+    def _again(self) -> Again:
+        return Again("The run goes on without this kernel; look again with", opens("Lab.watch", self.path))
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         bundle = self.panel._repr_mimebundle_(**kwargs)
         return {**bundle, "text/plain": repr(self), "image/svg+xml": str(self.picture())}
@@ -132,8 +146,7 @@ class Watch:
 
     def _publish(self) -> bool:
         times, running = list(self._times), self.state == "running"
-        seconds = times[-1][0] - times[0][0] if times else 0.0
-        rate = (times[-1][1] - times[0][1]) / seconds if running and seconds > 0 else 0.0
+        rate = pace(times) if running else 0.0
         status = {
             "state": self.state,
             "step": self._step,
@@ -143,6 +156,7 @@ class Watch:
             "message": self._message,
         }
         more = [self.deck.publish({**status, **self.view.standing()}), *(view.publish(status) for view in self.views)]
+        self._keep(self.state != "running")
         return any(more)
 
 

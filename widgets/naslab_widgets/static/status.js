@@ -18,11 +18,20 @@ export function statusView(parent) {
     return `${(seconds / 3600).toFixed(1)} h left`;
   }
 
+  // Where the kernel is not heard, what it said last is not how things are.
+  let said = "idle";
+  function sayState() {
+    const kernel = line.closest(".naslab-frame")?.dataset.kernel || "live";
+    line.dataset.state = kernel === "live" ? said : kernel;
+    badge.textContent = { live: said, quiet: `was ${said}`, gone: "kernel gone" }[kernel];
+  }
+  line.addEventListener("naslab-kernel", sayState);
+
   return function draw({ status }) {
     const unit = status.unit || "step";
-    line.dataset.state = status.state;
+    said = status.state;
+    sayState();
     line.dataset.step = status.step;
-    badge.textContent = status.state;
     step.textContent = `${unit} ${status.step.toLocaleString("en")}` + (status.total ? ` / ${status.total.toLocaleString("en")}` : "");
     const rate = status.rate >= 20 ? Math.round(status.rate).toLocaleString("en") : (status.rate || 0).toFixed(1);
     facts.textContent = [

@@ -1,0 +1,250 @@
+// The frame of a panel: puts the live panel into its place in the notebook, hides the picture below that stands for it
+// in a saved file, and watches whether the kernel lives.
+
+import { make } from "./shared.js";
+
+const QUIET = 3500; // ms without a beat before it is said
+const NAP = 2500; // ms from tick to tick after which the page itself has slept
+const HERE = 10000; // ms between two words that somebody looks
+const TICK = 500;
+const FAR = 20000; // ms without a beat after which the way to go on is told too
+
+// Whether the kernel is heard: a clock that knows of its own sleep. All times in ms.
+export function listener(now) {
+  let heard = now;
+  let ticked = now;
+  let patience = QUIET;
+  return {
+    beat(at, held = 0) {
+      heard = at;
+      patience = Math.max(patience, held > 0.5 ? 1500 * held + QUIET : 0);
+    },
+    // For how long it has been silent; 0 while that means nothing.
+    tick(at, watching) {
+      if (!watching || at - ticked > NAP) heard = at;
+      ticked = at;
+      return at - heard > patience ? at - heard : 0;
+    },
+  };
+}
+
+const GONE = new Set(["restarting", "autorestarting", "dead", "terminating"]);
+
+export function sayGone(status) {
+  if (status === "terminating" || status === "dead") return "the kernel was shut down";
+  if (status === "autorestarting") return "the kernel died, and another was started";
+  return status ? "the kernel was restarted" : "the kernel is gone";
+}
+
+// The line above a panel.
+function truthLine(parent, { about, words, line }) {
+  const root = make("div", about ? "naslab-truth" : "naslab-truth naslab-truth-bare", parent);
+  root.setAttribute("role", "status");
+  make("span", "naslab-about", root, about);
+  const news = make("span", "naslab-news", root, "");
+  const advice = make("span", "naslab-advice", root, "");
+  const code = make("code", "", root, line);
+  const copy = make("button", "", root, "copy");
+  copy.type = "button";
+  copy.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(line);
+      copy.textContent = "copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      copy.textContent = "selected";
+    }
+    setTimeout(() => (copy.textContent = "copy"), 2000);
+  });
+  const save = make("button", "", root, "save the notebook");
+  save.type = "button";
+  return {
+    save,
+    say({ kernel, text, far, unsaved }) {
+      unsaved = unsaved && about;
+      root.dataset.kernel = kernel;
+      if (news.textContent !== text) news.textContent = text;
+      const told = far ? words : unsaved && kernel === "live" ? "not saved yet: after a reload, Lab.all() in a cell brings this back" : "";
+      if (advice.textContent !== told) advice.textContent = told;
+      code.hidden = copy.hidden = !(far && line);
+      save.hidden = !(unsaved && kernel === "live");
+    },
+  };
+}
+
+// What JupyterLab knows of the notebook, where the page is JupyterLab.
+const notebookOf = (manager) => (manager.context?.model?.cells ? manager.context : null);
+
+// The outputs of a notebook whose HTML has a class.
+function* outputsWith(context, name) {
+  for (const cell of context.model.cells) {
+    for (let i = 0; cell.outputs && i < cell.outputs.length; i++) {
+      const html = cell.outputs.get(i).data["text/html"];
+      if (String(Array.isArray(html) ? html.join("") : html).includes(name)) yield { outputs: cell.outputs, i };
+    }
+  }
+}
+
+function initialize({ model }) {
+  const description = model.get("description");
+  const manager = model.widget_manager;
+  const id = description.name;
+  const name = `naslab-place-${id}`;
+  const still = `naslab-still-${id}`;
+  const places = document.getElementsByClassName(name);
+  const context = notebookOf(manager);
+  const session = context?.sessionContext;
+  const frames = new Map(); // place -> {frame, view, truth}
+  const ear = listener(performance.now());
+  let gone = "";
+  let unsaved = false;
+  let told = -Infinity;
+
+  const send = (content) => {
+    if (!gone)
+      try {
+        model.send(content);
+      } catch {
+        die("");
+      }
+  };
+
+  function die(status) {
+    gone = gone || sayGone(status);
+    watch();
+  }
+
+  async function mount(place) {
+    if (frames.has(place) || place.dataset.naslab) return;
+    place.dataset.naslab = "coming";
+    try {
+      const view = await manager.create_view(await manager.get_model(description.panel));
+      if (!place.isConnected) return view.remove();
+      const frame = make("div", "naslab-frame", place);
+      const truth = truthLine(frame, description);
+      truth.save.addEventListener("click", () => context?.save());
+      const mounted = make("div", "naslab-mount", frame);
+      const widget = view.luminoWidget ?? view.pWidget;
+      if (widget?.constructor.attach) widget.constructor.attach(widget, mounted);
+      else mounted.append(view.el);
+      frames.set(place, { frame, view, truth });
+      place.dataset.naslab = "here";
+      unsaved = unsaved || Boolean(context?.model.dirty);
+      cover();
+      told = performance.now();
+      send({ type: "mounted" });
+      watch();
+    } catch (error) {
+      delete place.dataset.naslab;
+      console.warn("naslab: the panel cannot be shown", error);
+    }
+  }
+
+  // Hides the picture below a panel that is there.
+  function cover() {
+    for (const place of frames.keys()) {
+      const beneath = place.closest(".jp-OutputArea-child")?.nextElementSibling;
+      if (beneath && (description.besides || beneath.querySelector(`.${still}`))) beneath.classList.add("naslab-beneath");
+    }
+  }
+
+  function drop(place) {
+    const { view, frame } = frames.get(place);
+    frames.delete(place);
+    place.closest(".jp-OutputArea-child")?.nextElementSibling?.classList.remove("naslab-beneath");
+    delete place.dataset.naslab;
+    view.remove();
+    frame.remove();
+  }
+
+  function watch() {
+    const now = performance.now();
+    for (const place of places) mount(place);
+    for (const place of [...frames.keys()]) {
+      if (place.isConnected) delete place.naslabLeft;
+      else if (now - (place.naslabLeft ??= now) > 30000) drop(place);
+    }
+    const watching = frames.size > 0 && document.visibilityState === "visible";
+    const offline = session?.session?.kernel && session.session.kernel.connectionStatus !== "connected";
+    const silent = ear.tick(now, watching && !offline);
+    if (watching && !gone && !silent && now - told >= HERE) {
+      told = now;
+      send({ type: "here" });
+    }
+    let kernel = "live";
+    let text = "";
+    if (gone) [kernel, text] = ["gone", gone];
+    else if (offline && watching) [kernel, text] = ["quiet", "no connection to Jupyter's server; the page tries again"];
+    else if (silent) [kernel, text] = ["quiet", `no news for ${Math.round(silent / 1000)} s: the kernel is stopped, or one operation holds it`];
+    for (const { frame, truth } of frames.values()) {
+      truth.say({ kernel, text, far: Boolean(gone) || silent > FAR, unsaved });
+      if (frame.dataset.kernel === kernel && kernel === "live") continue;
+      frame.dataset.kernel = kernel;
+      for (const line of frame.querySelectorAll(".naslab-status")) line.dispatchEvent(new CustomEvent("naslab-kernel", { detail: { kernel } }));
+    }
+    cover();
+  }
+
+  // Sees to it that the notebook holds the newest picture, also where the page was loaded after the cell had run.
+  function check(number) {
+    if (!context) return;
+    for (const { outputs, i } of outputsWith(context, still)) {
+      if (!String(outputs.get(i).data["text/html"]).includes(`${still}-${number} `)) return send({ type: "missing" });
+    }
+  }
+
+  function exchange({ number, bundle }) {
+    if (!context) return;
+    for (const { outputs, i } of [...outputsWith(context, still)]) {
+      const before = outputs.get(i).toJSON();
+      if (!String(before.data["text/html"]).includes(`${still}-${number} `)) outputs.set(i, { ...before, data: { ...before.data, ...bundle } });
+    }
+    cover();
+  }
+
+  function hear(message) {
+    if (message.type === "beat") ear.beat(performance.now(), message.held);
+    else if (message.type === "still") setTimeout(() => check(message.number), 700);
+    else if (message.type === "bundle") exchange(message);
+  }
+
+  const seen = () => {
+    if (document.visibilityState === "visible") {
+      told = -Infinity;
+      watch();
+    } else if (frames.size) send({ type: "leaving" });
+  };
+  const inserted = (event) => {
+    if (event.animationName === "naslab-place" && event.target.classList.contains(name)) mount(event.target);
+  };
+  const status = (_, state) => GONE.has(state) && die(state);
+  const exchanged = (_, change) => change.oldValue && die(change.newValue ? "restarting" : "dead");
+  const saved = (_, state) => {
+    if (state === "completed") {
+      unsaved = false;
+      watch();
+    }
+  };
+
+  model.on("msg:custom", hear);
+  model.on("comm_live_update", () => manager.get_model(description.panel).then((panel) => panel.comm_live === false && die("restarting")));
+  document.addEventListener("animationstart", inserted);
+  document.addEventListener("visibilitychange", seen);
+  session?.statusChanged.connect(status);
+  session?.kernelChanged.connect(exchanged);
+  context?.saveState.connect(saved);
+  const clock = setInterval(watch, TICK);
+  watch();
+
+  return () => {
+    clearInterval(clock);
+    document.removeEventListener("animationstart", inserted);
+    document.removeEventListener("visibilitychange", seen);
+    session?.statusChanged.disconnect(status);
+    session?.kernelChanged.disconnect(exchanged);
+    context?.saveState.disconnect(saved);
+    for (const place of [...frames.keys()]) drop(place);
+  };
+}
+
+export default { initialize };
