@@ -102,7 +102,7 @@ class StepMemory(Record):
         return max(0, int((available - self.lasting - rest) / self.each_image))
 
     def __str__(self) -> str:
-        return f"{_shown(self.total)} for a step of {self.batch_size} {self.units}"
+        return f"{bytes_shown(self.total)} for a step of {self.batch_size} {self.units}"
 
 
 def _units(data: Data) -> str:
@@ -233,7 +233,8 @@ def must_fit(
         largest, one = memory.largest_batch(free), memory.units.removesuffix("s")
         fits = f"batch_size={largest} fits" if largest else f"not even one {one} fits: take fewer channels or cells"
         raise SpecError(
-            f"the supernet needs about {memory}, and {_shown(free)} are free; {fits}, and checkpointing=True needs less"
+            f"the supernet needs about {memory}, and {bytes_shown(free)} are free; {fits}, and checkpointing=True "
+            "needs less"
         )
 
 
@@ -301,5 +302,6 @@ def _uncompiled(network: nn.Module) -> Iterator[None]:
         network._compiled_call_impl = compiled  # type: ignore[assignment]
 
 
-def _shown(size: float) -> str:
+def bytes_shown(size: float) -> str:
+    """As people say it: "310 MB", "1.6 GB"."""
     return f"{size / 1e9:.2g} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

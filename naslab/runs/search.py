@@ -30,6 +30,7 @@ from naslab.errors import RunError, SpecError, whole
 from naslab.events import Evaluated, Event, Measured, Recovered, Saved
 from naslab.quantities import Objective, Quantity
 from naslab.runs import claims, forking, lineage
+from naslab.runs.before import Before
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
 from naslab.runs.ending import Ending
 from naslab.runs.event_log import EventLog, events_of
@@ -52,7 +53,7 @@ from naslab.snapshot import State
 from naslab.spaces.space import Space
 
 
-class Search(Steering, Iterator[Event]):
+class Search(Steering, Before, Iterator[Event]):
     """Drives a searcher, step by step, and keeps what happens.
 
     Args:

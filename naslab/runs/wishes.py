@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from naslab.errors import RunPaused
+from naslab.errors import RunPaused, SpecError
 from naslab.events import HAND, Acted, Changed, Event
 from naslab.searchers import Driven
 
@@ -99,6 +99,12 @@ class Wishes:
                 before = searcher.act(wish.name, wish.given)
                 done.append(Acted(step=step, name=wish.name, arguments=wish.given, before=before, **_by(wish)))
         return done, wished
+
+    def try_on(self, copy: Driven) -> None:
+        """Give a copy of what is driven the values that are wished, as far as it takes them."""
+        for name, value in self.values.items():
+            with suppress(SpecError):
+                copy.set(name, value)
 
     def forget(self, wished: Wished) -> None:
         """Forget wishes that are fulfilled, but not what was wished since."""

@@ -19,6 +19,7 @@ from naslab.searchers.en2as import EN2AS, EN2ASHyperparameters
 from naslab.searchers.enas import Enas, EnasHyperparameters
 from naslab.searchers.epnas import EPNAS, EPNASHyperparameters
 from naslab.searchers.fairnas import FairNAS, FairNASHyperparameters
+from naslab.searchers.forecasting import Forecast, forecast
 from naslab.searchers.gdas import GDAS, GDASHyperparameters
 from naslab.searchers.gradient import bilevel
 from naslab.searchers.gradient_search import GradientSearch, GradientSearchHyperparameters
@@ -34,6 +35,7 @@ from naslab.searchers.ppo import PPO, PPOHyperparameters
 from naslab.searchers.proxylessnas import ProxylessNAS, ProxylessNASHyperparameters
 from naslab.searchers.q_learning import QLearning, QLearningHyperparameters
 from naslab.searchers.random_search import RandomSearch, RandomSearchHyperparameters
+from naslab.searchers.rates import Rates, finding_rates, lr_find
 from naslab.searchers.regularized_evolution import RegularizedEvolution, RegularizedEvolutionHyperparameters
 from naslab.searchers.robust_darts import RobustDarts, RobustDartsHyperparameters
 from naslab.searchers.sdarts import SmoothDarts, SmoothDartsHyperparameters
@@ -136,6 +138,7 @@ __all__ = [
     "EnasHyperparameters",
     "FairNAS",
     "FairNASHyperparameters",
+    "Forecast",
     "GDASHyperparameters",
     "GradientSearch",
     "GradientSearchHyperparameters",
@@ -166,6 +169,7 @@ __all__ = [
     "QLearningHyperparameters",
     "RandomSearch",
     "RandomSearchHyperparameters",
+    "Rates",
     "RegularizedEvolution",
     "RegularizedEvolutionHyperparameters",
     "RobustDarts",
@@ -187,5 +191,8 @@ __all__ = [
     "assisted",
     "bilevel",
     "by_name",
+    "finding_rates",
+    "forecast",
     "from_spec",
+    "lr_find",
 ]

@@ -60,6 +60,7 @@ from naslab.searchers.searcher import State
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.shared_weights import SharedWeights, WeightSharing, below
 from naslab.searchers.signatures import attribute_docstrings
+from naslab.searchers.stretch import Stretch
 from naslab.spaces.space import Prefix
 from naslab.threads import torch_threads
 from naslab.trees import detached
@@ -319,6 +320,28 @@ class Enas(WeightSharing):
     @property
     def total(self) -> int:
         return self._ends[-1]
+
+    def ahead(self) -> list[Stretch]:
+        """Mini-batches for the weights, those for the controller, and the last of each epoch, when children are
+        derived."""
+        children = self.hyperparameters.children
+        kinds = {"weights": {"moves": ("w_lr",)}, "controller": {"together": children}, "derivation": {}}
+        found: dict[str, Stretch] = {}
+        begin = self._step
+        while begin < self.total:
+            end = self._ends[self._stands(begin)[0]]
+            turn = max(begin, end - self._controller_steps)
+            for (name, about), at, until in zip(
+                kinds.items(), (begin, turn, end - 1), (turn, end - 1, end), strict=True
+            ):
+                if until > at:
+                    known = found.get(name, Stretch(name, 0, at, until - at, **about))  # type: ignore[arg-type]
+                    found[name] = known._replace(count=known.count + until - at)
+            begin = end
+        return list(found.values())
+
+    def epochs_ahead(self) -> float:
+        return self.hyperparameters.epochs * (self.total - self._step) / self.total
 
     @property
     def best(self) -> Architecture:

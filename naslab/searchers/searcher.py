@@ -34,6 +34,7 @@ from naslab.searchers.masked import Masked
 from naslab.searchers.settings import Act, Setting, Steerable
 from naslab.searchers.settings import Knob as Knob
 from naslab.searchers.signatures import document
+from naslab.searchers.stretch import Stretch
 from naslab.snapshot import State
 from naslab.spaces.space import Space
 from naslab.tasks import Task
@@ -228,6 +229,21 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
     @abstractmethod
     def advance(self) -> Event:
         """Do one step. Raises `Diverged` when something is no longer finite; the state is then not to be kept."""
+
+    def ahead(self) -> list[Stretch]:
+        """The steps that are left, by kinds that take about as long as each other."""
+        left = self.total - self.step
+        return [Stretch("steps", left, self.step, left)] if left > 0 else []
+
+    def epochs_ahead(self) -> float | None:
+        """Passes over the data that moves the weights that are left; None where they are not counted."""
+        return None
+
+    def stand_before(self, step: int) -> None:
+        """Stand before a step, counted from 0, without having done those between: for a copy that is only to show how
+        long a step takes, and is thrown away.
+        """
+        self._step = step
 
     @property
     def end_of_epoch(self) -> int:

@@ -70,6 +70,28 @@ def test_state_is_the_whole_truth(make, steps, before):
         assert resumed.best == straight.best == expected[-1].best
 
 
+@pytest.mark.slow
+def test_a_forecast_and_a_range_test_change_nothing(make, steps):
+    """Time, memory and rates are tried on a copy: every bit of the search is what it would have been."""
+    straight, tried = make(seed=3), make(seed=3)
+    if make.turn:
+        straight.turn(*make.turn)
+        tried.turn(*make.turn)
+    if isinstance(tried, nl.searchers.Trials):
+        assert straight.advance() == tried.advance()
+    before, world, threads = state_bytes(tried), torch.get_rng_state(), torch.get_num_threads()
+    found = nl.searchers.forecast(tried, steps=1, threads=False)
+    assert found.steps == tried.total - tried.step == sum(part.count for part in found.parts)
+    assert found.total > 0
+    for name in {name for stretch in getattr(tried, "ahead", list)() for name in stretch.moves}:
+        assert len(nl.searchers.lr_find(tried, name, steps=2).losses) == 2
+    assert state_bytes(tried) == before
+    assert torch.equal(torch.get_rng_state(), world)
+    assert torch.get_num_threads() == threads
+    assert [tried.advance() for _ in range(steps)] == [straight.advance() for _ in range(steps)]
+    assert state_bytes(tried) == state_bytes(straight)
+
+
 def test_state_is_a_copy(make):
     searcher = make(seed=3)
     searcher.advance()

@@ -41,6 +41,7 @@ from naslab.searchers.inherited import inherited_metrics
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
 from naslab.searchers.settings import Act, Setting
 from naslab.searchers.signatures import attribute_docstrings
+from naslab.searchers.stretch import Stretch
 from naslab.spaces.space import Space, SupernetSpace
 from naslab.tasks.task import Task, check_example, check_task, parts_of
 from naslab.threads import torch_threads
@@ -341,6 +342,27 @@ class Frame(SupernetSearcher):
         """Steps in the whole search; fewer once it has been stopped early."""
         whole_search = self._timetable.total(self.hyperparameters.epochs)
         return whole_search if self._watching.stopped is None else self._watching.stopped
+
+    def ahead(self) -> list[Stretch]:
+        """Steps of a warm-up, steps of the search, and the last step of each epoch, where more is done in it."""
+        closes = bool(self._watching.watches) or any(m.every == "pass" for m in self.task.metrics().values())
+        counts: dict[str, list[int]] = {}
+        begin = self._step
+        while begin < self.total:
+            end = min(self._timetable.total(self._timetable.epoch(begin) + 1), self.total)
+            name = "warm-up" if self._warms_up(begin) else "search"
+            for kind, at, count in ((name, begin, end - begin - closes), ("end of an epoch", end - 1, int(closes))):
+                if count:
+                    counts.setdefault(kind, [0, at])[0] += count
+            begin = end
+        moves = {"warm-up": ("w_lr",)}
+        return [
+            Stretch(kind, count, at, self.total - at, moves=moves.get(kind, ("w_lr", "alpha_lr")))
+            for kind, (count, at) in counts.items()
+        ]
+
+    def epochs_ahead(self) -> float:
+        return self.hyperparameters.epochs * (self.total - self._step) / self.total
 
     def _edge_shares(self, part: str) -> Tensor:
         """[E]: a softmax over the edges into each node."""

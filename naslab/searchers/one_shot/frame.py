@@ -28,6 +28,7 @@ from naslab.searchers.searcher import State
 from naslab.searchers.settings import Setting, Slider, values_of
 from naslab.searchers.shared_weights import SharedWeights, WeightSharing
 from naslab.searchers.signatures import attribute_docstrings
+from naslab.searchers.stretch import Stretch
 from naslab.threads import torch_threads
 from naslab.trees import detached
 
@@ -235,6 +236,20 @@ class OneShot(WeightSharing):
     def total(self) -> int:
         """Steps in the whole search; fewer once it is known that there are no more children to be found."""
         return self.training_steps + len(self.evolution.judged) + self.evolution.left
+
+    def ahead(self) -> list[Stretch]:
+        """Paths to be trained, and children to be judged."""
+        paths, children = max(0, self.training_steps - self._step), self.evolution.left
+        found = []
+        if paths:
+            together = self.paths.together
+            found.append(Stretch("paths", paths, self._step, paths, together=together, moves=("w_lr",)))
+        if children:
+            found.append(Stretch("children", children, max(self._step, self.training_steps), children, of_epochs=False))
+        return found
+
+    def epochs_ahead(self) -> float:
+        return self.hyperparameters.epochs * max(0, self.training_steps - self._step) / self.training_steps
 
     @property
     def best(self) -> Architecture:

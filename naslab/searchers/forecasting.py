@@ -1,0 +1,350 @@
+"""How long a search will take, and how much memory, from a few steps of a copy of it.
+
+The search itself is not touched: afterwards it is bit for bit what it would have been.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from naslab.device import available
+from naslab.errors import SpecError, whole
+from naslab.estimators import Table
+from naslab.estimators.function import Function
+from naslab.estimators.workers import Workers
+from naslab.estimators.wrapped import layers
+from naslab.immutable import FrozenDict, Record
+from naslab.networks.step_memory import bytes_shown, peak
+from naslab.registry import own
+from naslab.searchers.searcher import SupernetSearcher
+from naslab.searchers.stretch import Stretch
+from naslab.searchers.trials import Trials
+from naslab.searchers.twins import twin
+from naslab.threads import processors
+
+QUICK = 20
+"""Evaluations by a table that are tried."""
+MANY = 10_000
+"""So many steps are looked at one by one for whether a ranking is due."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part(Record):
+    """Steps that are ahead and take about as long as each other."""
+
+    name: str
+    """For instance "search", "children", "ranking"."""
+    count: int
+    seconds: tuple[float, ...]
+    """That one of them took, each time that it was tried."""
+    of_epochs: bool = True
+    """Whether they belong to the passes over the data."""
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.seconds)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Forecast(Record):
+    """What a search will take from where it stands, as far as a few steps can tell."""
+
+    steps: int
+    """That are left."""
+    unit: str
+    """What a step is called: "step", or "evaluation" in a search by trials."""
+    parts: tuple[Part, ...]
+    """Of which kinds they are."""
+    together: int
+    """How many of them are done at once, by workers."""
+    epochs: float | None
+    """Passes over the data that are left; None where a search counts none."""
+    memory: int | None
+    """Bytes: weights, what optimisers and streams keep, and the most that was alive besides during a step; None where
+    it was not measured."""
+    free: int | None
+    """Bytes that were free before; None where the system does not say."""
+    threads: int | None
+    """CPU threads of a step; None where they do not matter or are not the searcher's to choose."""
+    gains: Mapping[int, float]
+    """Another number of threads -> how many times as fast a step is with it."""
+    note: str
+    """What a reader must know, a sentence without a full stop; empty for nothing."""
+
+    @property
+    def total(self) -> float:
+        """Seconds."""
+        return sum(part.count * part.mean for part in self.parts) / self.together
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Seconds, if all steps were like the quickest, and like the slowest that were tried."""
+        ends = [sum(part.count * end(part.seconds) for part in self.parts) / self.together for end in (min, max)]
+        return ends[0], ends[1]
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step of the kind that most of the time goes to."""
+        return max(self.parts, key=lambda part: part.count * part.mean).mean if self.parts else 0.0
+
+    @property
+    def epoch(self) -> float | None:
+        """Seconds of a pass over the data, with all that is done beside."""
+        if not self.epochs:
+            return None
+        return sum(part.count * part.mean for part in self.parts if part.of_epochs) / self.epochs
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether there is the memory; None where it is not known."""
+        return None if self.memory is None or self.free is None else self.memory <= self.free
+
+    def __str__(self) -> str:
+        """One line: "155 steps, about 2 min 40 s (two steps took 2.1 s) · 310 MB of 16 GB · 1 thread (2 would be
+        0.9x)"."""
+        if not self.steps:
+            return f"no {self.unit} is left"
+        tried = max(self.parts, key=lambda part: part.count * part.mean).seconds
+        took = f"{_number(len(tried))} {self.unit}{'s' if len(tried) > 1 else ''} took {duration(sum(tried))}"
+        plural = "s" if self.steps > 1 else ""
+        words = [f"{self.steps:,} {self.unit}{plural}, about {duration(self.total)} ({took})"]
+        if self.memory is not None:
+            words.append(bytes_shown(self.memory) + ("" if self.free is None else f" of {bytes_shown(self.free)}"))
+        if self.threads is not None:
+            others = ", ".join(f"{number} would be {gain:.1f}x" for number, gain in self.gains.items())
+            plural = "" if self.threads == 1 else "s"
+            words.append(f"{self.threads} thread{plural}" + (f" ({others})" if others else ""))
+        return " · ".join([*words, *([self.note] if self.note else [])])
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: "0.21 s", "42 s", "2 min 40 s", "3 h 5 min", "2 d 4 h"."""
+    if not math.isfinite(seconds):
+        return "for ever"
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    for large, small, each, size, most in (("min", "s", 1, 60, 60), ("h", "min", 60, 60, 24)):
+        first, rest = divmod(round(seconds / each), size)
+        if not first:
+            return f"{rest} {small}"
+        if first < most:
+            return f"{first} {large}" + (f" {rest} {small}" if rest else "")
+    first, rest = divmod(round(seconds / 3600), 24)
+    return f"{first:,} d" + (f" {rest} h" if rest else "")
+
+
+def _number(count: int) -> str:
+    return {1: "one", 2: "two", 3: "three"}.get(count, f"{count:,}")
+
+
+def forecast(
+    search: Any,
+    *,
+    steps: int = 2,
+    threads: bool = True,
+    call: bool = False,
+    ranking: Any = None,
+    prepare: Callable[[Any], object] = lambda driven: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Forecast:
+    """What a search will take from here on.
+
+    A copy does one step to warm up, in which its memory is measured, and then so many of each kind that is ahead, with
+    the clock. Of a search by trials one candidate is evaluated, in this process: where a table answers, a few are.
+
+    Args:
+        search: a `naslab.Search`, a supernet searcher, or `Trials`.
+        steps: of each kind that are timed.
+        threads: whether another number of CPU threads is tried, too: twice as many, or half.
+        call: whether a function of the user's own may be called once more than it would have been.
+        ranking: a `naslab.LiveRanking` whose time counts, too.
+        prepare: called with the copy before it is tried.
+        clock: in seconds.
+
+    Raises:
+        SpecError: nothing can be said, and why; or there is not the memory for a step, with the batch size that fits.
+    """
+    steps = whole("steps", steps, 1)
+    driven = getattr(search, "searcher", search)
+    if not isinstance(driven, Trials | SupernetSearcher):
+        raise SpecError(f"a forecast is of a naslab.Search or of what it drives, not of {driven!r:.100}")
+    with driven.alone:
+        if isinstance(driven, Trials):
+            return _of_trials(driven, steps, call, prepare, clock)
+        return _of_supernet(driven, steps, threads, ranking, prepare, clock)
+
+
+# --- supernets ------------------------------------------------------------------------------------
+
+
+def _of_supernet(
+    driven: SupernetSearcher,
+    steps: int,
+    threads: bool,
+    ranking: Any,
+    prepare: Callable[[Any], object],
+    clock: Callable[[], float],
+) -> Forecast:
+    stretches, left = driven.ahead(), driven.total - driven.step
+    device = torch.device(getattr(driven, "device", "cpu"))
+    number = getattr(driven, "threads", None) if device.type == "cpu" else None
+    free = available(device)
+    if not stretches:
+        nothing = {"parts": (), "together": 1, "epochs": None, "memory": None, "gains": FrozenDict({}), "note": ""}
+        return Forecast(steps=0, unit="step", free=free, threads=number, **nothing)
+    copy = twin(driven)
+    prepare(copy)
+    lasting = sum(value.nbytes for value in copy.state_dict().values() if isinstance(value, Tensor))
+    memory = lasting + peak(copy.advance, device)
+    parts = [_tried(copy, one, steps, clock, device, warm=place == 0) for place, one in enumerate(stretches)]
+    gains: dict[int, float] = {}
+    if threads and number is not None and (other := _other(number)) is not None:
+        most = max(range(len(parts)), key=lambda place: parts[place].count * parts[place].mean)
+        copy.threads = other
+        gains[other] = parts[most].mean / _tried(copy, stretches[most], steps, clock, device).mean
+        copy.threads = number
+    if ranking is not None and (due := _due(ranking, driven.step, driven.total)):
+        seconds = _timed(lambda: ranking.rank(copy), clock, device)
+        parts.append(Part(name="ranking", count=due, seconds=(seconds,), of_epochs=False))
+    return Forecast(
+        steps=left,
+        unit="step",
+        parts=tuple(parts),
+        together=1,
+        epochs=driven.epochs_ahead(),
+        memory=memory,
+        free=free,
+        threads=number,
+        gains=FrozenDict(gains),
+        note="",
+    )
+
+
+def _tried(
+    copy: Any, stretch: Stretch, steps: int, clock: Callable[[], float], device: torch.device, *, warm: bool = False
+) -> Part:
+    """So many times the steps of a round, and the mean of each time; before that once to warm up, if it is cold."""
+    rounds = max(1, min(stretch.together, stretch.run))
+
+    def one() -> None:
+        for _ in range(rounds):
+            copy.advance()
+            copy.beside()
+
+    seconds = []
+    for _ in range(steps + (not warm)):
+        copy.stand_before(stretch.at)
+        seconds.append(_timed(one, clock, device) / rounds)
+    return Part(name=stretch.name, count=stretch.count, seconds=tuple(seconds[-steps:]), of_epochs=stretch.of_epochs)
+
+
+def _timed(job: Callable[[], object], clock: Callable[[], float], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = clock()
+    job()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return clock() - start
+
+
+def _other(number: int) -> int | None:
+    """Another number of threads that is worth trying."""
+    if 2 * number <= processors():
+        return 2 * number
+    return number // 2 if number > 1 else None
+
+
+def _due(ranking: Any, step: int, total: int) -> int:
+    """How many rankings are ahead."""
+    if total - step > MANY:
+        return round((total - step) / ranking.every)
+    return sum(ranking.due(number, total) for number in range(step + 1, total + 1))
+
+
+# --- trials ---------------------------------------------------------------------------------------
+
+
+def _of_trials(
+    trials: Trials, steps: int, call: bool, prepare: Callable[[Any], object], clock: Callable[[], float]
+) -> Forecast:
+    left = trials.total - trials.step
+    told: dict[str, Any] = {
+        "steps": left,
+        "unit": "evaluation",
+        "epochs": None,
+        "memory": None,
+        "free": available(),
+        "threads": None,
+    }
+    told["gains"] = FrozenDict({})
+    if left <= 0:
+        return Forecast(**{**told, "steps": 0}, parts=(), together=1, note="")
+    if isinstance(_all_layers(trials.estimator)[-1], Table):
+        copy = twin(trials)
+        prepare(copy)
+        copy.workers = 1
+        seconds = tuple(_timed(copy.advance, clock, CPU) for _ in range(min(left, QUICK)))
+        part = Part(name="evaluations", count=left, seconds=seconds)
+        return Forecast(**told, parts=(part,), together=1, note="a table answers")
+    _must_be_callable(trials, call)
+    beginning = Trials(type(trials.proposer).from_spec(trials.proposer.spec()), trials.estimator, trials.total)
+    try:
+        proposal, outcome, seconds = _first_evaluation(beginning, clock)
+    finally:
+        beginning.close()
+    if outcome.status != "done":
+        raise SpecError(
+            f"how long a candidate takes cannot be said: the first one {outcome.status}, {outcome.message:.300}"
+        )
+    epochs = proposal.fidelity if proposal.fidelity is not None else outcome.figures.get("epochs")
+    length = "" if epochs is None else f" (of {epochs:g} epoch{'' if epochs == 1 else 's'})"
+    differ = ", and trainings differ in length" if len(set(trials.proposer.fidelities)) > 1 else ""
+    return Forecast(
+        **told,
+        parts=(Part(name="evaluations", count=left, seconds=(seconds,)),),
+        together=max(1, min(trials.workers, left)),
+        note=f"one candidate{length} was evaluated; no other is quite like it{differ}",
+    )
+
+
+def _must_be_callable(trials: Trials, call: bool) -> None:
+    """`SpecError` if the estimator is not to be asked, or would not be asked here."""
+    if trials.executor is not None and not isinstance(trials.executor, Workers):
+        raise SpecError(
+            f"how long a candidate takes where {type(trials.executor).__name__} has it evaluated cannot be found out "
+            "here; the first ones will show it"
+        )
+    strange = [layer for layer in _all_layers(trials.estimator) if isinstance(layer, Function) or own(type(layer))]
+    if strange and not call:
+        raise SpecError(
+            f"the estimator {getattr(strange[0], '_called', type(strange[0]).__name__)!r} is your own, and one call "
+            "more may change what it gives later; where it does not, forecast(call=True) calls it once"
+        )
+
+
+def _all_layers(estimator: Any) -> list[Any]:
+    """From the outside in, the one that others go around last."""
+    around = list(layers(estimator))
+    return [*around, around[-1].inside if around else estimator]
+
+
+def _first_evaluation(trials: Trials, clock: Callable[[], float]) -> tuple[Any, Any, float]:
+    """The first proposal of trials that have not begun, what came of it, and the seconds that it took."""
+    proposal = trials.proposer.ask()
+    trials.trainings.note(proposal)
+    found: list[Any] = []
+    seconds = _timed(lambda: found.append(trials.evaluations.here(proposal)), clock, CPU)
+    return proposal, found[0], seconds
+
+
+CPU = torch.device("cpu")
+"""Evaluations begin and end there."""

@@ -1,0 +1,252 @@
+"""Finding a learning rate: the range test (Smith 2017, "Cyclical learning rates for training neural networks",
+https://arxiv.org/abs/1506.01186, Sec. 3.3).
+
+    the rate <- a very small one
+    repeat: one step at that rate, and the loss of its mini-batch;  the rate <- a little larger
+
+The loss falls once the rate is large enough to learn by, and explodes once it is too large. That the rate grows by a
+factor (in the paper by a summand), that losses are smoothed, when it stops, and the two suggestions, are those of
+fastai (Howard & Gugger 2020, https://arxiv.org/abs/2002.04688, Sec. 4.1):
+
+    steepest    where the smoothed loss falls most steeply along the logarithm of the rate
+    tenth       a tenth of the rate at which the smoothed loss is least; this is what is suggested
+
+The rate of the weights is tried with an architecture that stands still, that of the architecture with weights that do,
+each on a copy: the search itself is bit for bit what it would have been.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from naslab.errors import Diverged, SpecError, real, unknown, whole
+from naslab.immutable import Record
+from naslab.searchers.searcher import SupernetSearcher
+from naslab.searchers.settings import Slider
+from naslab.searchers.stretch import Stretch
+from naslab.searchers.twins import twin
+from naslab.tasks.task import LOSS
+from naslab.torch_state import each_in_default_torch_state
+
+MEMORY = 0.9
+"""Of the smoothed loss, of one step; fastai has 0.98 and many more steps."""
+EXPLODED = 4
+"""The smoothed loss has exploded at so many times its least."""
+FIRST = 5
+"""Smoothed losses that are hardly smoothed yet: the least is not among them."""
+CLEAR = 4
+"""A loss has fallen if it is so many standard deviations lower."""
+MEDIAN = 0.954
+"""Median of the distance of two numbers from one normal distribution, in its standard deviations: 0.6745 sqrt(2)."""
+ROUNDING = 1e-9
+"""Share of a loss that a difference is more than, if it is one."""
+PATIENCE = 10
+"""Steps before that is looked at."""
+HALVES = {"w_lr": "train", "alpha_lr": "valid"}
+"""Learning rate -> the mini-batch whose loss it makes fall."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rates(Record):
+    """The losses at growing learning rates, as far as they were tried."""
+
+    name: str
+    """Of the setting: "w_lr" or "alpha_lr"."""
+    metric: str
+    """What was watched, for instance "train/loss": before each step, on its mini-batch."""
+    unit: str
+    rates: np.ndarray
+    """[T] float64, growing by a factor."""
+    losses: np.ndarray
+    """[T] float64."""
+    now: float
+    """The rate in force."""
+    steps: int
+    """That were to be tried."""
+    ended: str
+    """Why it ended: "exploded", "diverged" or "tried"; empty while it goes on."""
+
+    @property
+    def smoothed(self) -> np.ndarray:
+        """[T] float64: the exponential mean, without its bias towards the beginning."""
+        mean, found = 0.0, []
+        for number, loss in enumerate(self.losses.tolist(), start=1):
+            mean = MEMORY * mean + (1 - MEMORY) * loss
+            found.append(mean / (1 - MEMORY**number))
+        return np.array(found)
+
+    @property
+    def least(self) -> int | None:
+        """Place of the least smoothed loss; None if it did not fall by more than mini-batches differ anyway.
+
+        One loss differs from another by chance as much as it does from the next; a smoothed one less. Of 60 losses that
+        are nothing but chance, one course in eighty falls by `CLEAR` standard deviations.
+        """
+        smoothed, numbers = self.smoothed, np.arange(1, len(self.losses) + 1)
+        if len(smoothed) <= FIRST + 1:
+            return None
+        place = FIRST + int(smoothed[FIRST:].argmin())
+        apart = float(np.median(np.abs(np.diff(self.losses)))) / MEDIAN
+        share = np.sqrt((1 - MEMORY) / (1 + MEMORY) * (1 - MEMORY ** (2 * numbers))) / (1 - MEMORY**numbers)
+        fell = smoothed[: place + 1] - smoothed[place]
+        least = CLEAR * apart * np.hypot(share[: place + 1], share[place]) + ROUNDING * abs(smoothed[place])
+        return place if (fell > least).any() else None
+
+    @property
+    def tenth(self) -> float | None:
+        """A tenth of the rate at which the smoothed loss is least; None if it never fell."""
+        return None if self.least is None else float(self.rates[self.least]) / 10
+
+    @property
+    def steepest(self) -> float | None:
+        """The rate at which the smoothed loss falls most steeply, before it is least; None if it never fell."""
+        if self.least is None:
+            return None
+        slopes = np.gradient(self.smoothed, np.log(self.rates))[: self.least + 1]
+        return float(self.rates[int(slopes.argmin())])
+
+    @property
+    def suggestion(self) -> float | None:
+        """`tenth`: the largest rate that may be expected to do. Of the architecture smaller ones are usual, for the
+        weights have to follow it."""
+        return self.tenth
+
+    def __str__(self) -> str:
+        if self.suggestion is None:
+            return f"{self.name}: the loss did not fall from {self.rates[0]:.1e} to {self.rates[-1]:.1e}"
+        ends = {"exploded": "where it explodes", "diverged": "where it is no longer finite"}
+        end = ends.get(self.ended, "the highest that was tried")
+        return (
+            f"{self.name}: {self.suggestion:.2g}, a tenth of where the loss is least; it falls most steeply at "
+            f"{self.steepest:.2g}, up to {self.rates[-1]:.2g}, {end}"
+        )
+
+
+def lr_find(search: Any, name: str = "w_lr", **options: Any) -> Rates:
+    """The whole range test; `finding_rates` tells the options, and gives it step by step."""
+    *_, last = finding_rates(search, name, **options)
+    return last
+
+
+def finding_rates(
+    search: Any,
+    name: str = "w_lr",
+    *,
+    steps: int = 60,
+    low: float | None = None,
+    high: float | None = None,
+    prepare: Callable[[Any], object] = lambda driven: None,
+) -> Iterator[Rates]:
+    """The range test so far, after each of its steps. It begins where the search stands.
+
+    Args:
+        search: a `naslab.Search` with a supernet searcher, or that searcher.
+        name: "w_lr", or, of a search by gradients, "alpha_lr".
+        steps: from the lowest to the highest rate. Each is an update: several steps where paths share one.
+        low: the lowest rate; of the setting, if left out.
+        high: the highest.
+        prepare: called with the copy before it is tried.
+
+    Raises:
+        SpecError: there is no such rate, or no loss that it makes fall.
+    """
+    driven = getattr(search, "searcher", search)
+    if not isinstance(driven, SupernetSearcher):
+        raise SpecError(
+            "a range test watches the loss of shared weights while the rate grows, and a search by trials has no loss "
+            "of its own; its estimator trains each candidate by a recipe"
+        )
+    movable = [one for one in HALVES if any(one in stretch.moves for stretch in driven.ahead())]
+    if name not in movable:
+        advice = "all of its steps are done" if driven.step >= driven.total else "its other rates follow no loss"
+        raise SpecError(f"{unknown('learning rate', name, movable)}; {advice}" if movable else f"{name}: {advice}")
+    slider = driven.settings[name]
+    assert isinstance(slider, Slider)
+    low, high = real("low", slider.low if low is None else low), real("high", slider.high if high is None else high)
+    if not 0 < low < high < math.inf:
+        raise SpecError(f"low and high are rates above 0, the second the larger, not {low:g} and {high:g}")
+    return _find(driven, name, whole("steps", steps, 2), low, high, prepare)
+
+
+@each_in_default_torch_state
+def _find(
+    driven: SupernetSearcher, name: str, steps: int, low: float, high: float, prepare: Callable[[Any], object]
+) -> Iterator[Rates]:
+    with driven.alone:
+        stretch = next(one for one in driven.ahead() if name in one.moves)
+        now = float(driven.settings[name].value)
+        copy = twin(driven)
+    prepare(copy)
+    copy.stand_before(stretch.at)
+    tried = np.geomspace(low, high, steps)
+    losses: list[float] = []
+    still = _standing_still(copy, name)
+    metric = f"{HALVES[name]}/{LOSS}"
+    for number, rate in enumerate(tried.tolist(), start=1):
+        ended = "tried" if number == steps else ""
+        with driven.alone:  # one thread at a time: the number of torch's threads is that of the process
+            try:
+                loss = _update(copy, stretch, name, rate, metric, still)
+            except Diverged:
+                loss = math.nan
+        if math.isfinite(loss):
+            losses.append(loss)
+        else:
+            ended = "diverged"
+        found = Rates(
+            name=name,
+            metric=metric,
+            unit=copy.metrics[metric].unit if metric in copy.metrics else "",
+            rates=tried[: len(losses)],
+            losses=np.array(losses),
+            now=now,
+            steps=steps,
+            ended=ended,
+        )
+        if not ended and number > PATIENCE:
+            smoothed = found.smoothed
+            if smoothed[-1] - smoothed.min() > (EXPLODED - 1) * abs(smoothed.min()):
+                found = dataclasses.replace(found, ended="exploded")
+        if len(losses):
+            yield found
+        if found.ended:
+            return
+
+
+def _update(copy: Any, stretch: Stretch, name: str, rate: float, metric: str, still: Callable[[], object]) -> float:
+    """One update of the copy at a rate; the mean of the losses of its steps, before it."""
+    if copy.step + stretch.together > stretch.at + stretch.run:
+        copy.stand_before(stretch.at)
+    found = []
+    for _ in range(stretch.together):
+        copy.put(name, rate)
+        event = copy.advance()
+        still()
+        found.append(event.metrics[metric])
+    return sum(found) / len(found)
+
+
+def _standing_still(copy: Any, name: str) -> Callable[[], object]:
+    """See to it that what the rate does not move stands still. What is returned is called after every step."""
+    if name == "w_lr":
+        if "alpha_lr" in copy.settings:
+            copy.put("alpha_lr", 0.0)
+        return lambda: None
+    kept = {key: value for key, value in copy.state_dict().items() if key.startswith(OF_WEIGHTS)}
+
+    def put_back() -> None:
+        """The rate of the weights stays what it is, for a step of second order looks ahead by it."""
+        state = {key: value for key, value in copy.state_dict().items() if not key.startswith(OF_WEIGHTS)}
+        copy.load_state_dict({**state, **kept})
+
+    return put_back
+
+
+OF_WEIGHTS = ("network/", "momentum/")
+"""What the names in a state begin with that are of the weights."""
