@@ -193,15 +193,15 @@ def _of_supernet(
     prepare: Callable[[Any], object],
     clock: Callable[[], float],
 ) -> Forecast:
-    stretches, left = driven.ahead(), driven.total - driven.step
     device = torch.device(getattr(driven, "device", "cpu"))
     number = getattr(driven, "threads", None) if device.type == "cpu" else None
     free = available(device)
-    if not stretches:
+    if driven.step >= driven.total:
         nothing = {"parts": (), "together": 1, "epochs": None, "memory": None, "gains": FrozenDict({}), "note": ""}
         return Forecast(steps=0, unit="step", free=free, threads=number, **nothing)
     copy = twin(driven)
     prepare(copy)
+    stretches, epochs, left, total = copy.ahead(), copy.epochs_ahead(), copy.total - copy.step, copy.total
     lasting = sum(value.nbytes for value in copy.state_dict().values() if isinstance(value, Tensor))
     memory = lasting + peak(copy.advance, device)
     parts = [_tried(copy, one, steps, clock, device, warm=place == 0) for place, one in enumerate(stretches)]
@@ -211,7 +211,7 @@ def _of_supernet(
         copy.threads = other
         gains[other] = parts[most].mean / _tried(copy, stretches[most], steps, clock, device).mean
         copy.threads = number
-    if ranking is not None and (due := _due(ranking, driven.step, driven.total)):
+    if ranking is not None and (due := _due(ranking, driven.step, total)):
         seconds = _timed(lambda: ranking.rank(copy), clock, device)
         parts.append(Part(name="ranking", count=due, seconds=(seconds,), of_epochs=False))
     return Forecast(
@@ -219,7 +219,7 @@ def _of_supernet(
         unit="step",
         parts=tuple(parts),
         together=1,
-        epochs=driven.epochs_ahead(),
+        epochs=epochs,
         memory=memory,
         free=free,
         threads=number,
