@@ -128,6 +128,14 @@ class Rates(Record):
         )
 
 
+def movable(search: Any) -> list[str]:
+    """The learning rates that a range test can be made of, from where a search stands."""
+    driven = getattr(search, "searcher", search)
+    if not isinstance(driven, SupernetSearcher):
+        return []
+    return [name for name in HALVES if any(name in stretch.moves for stretch in driven.ahead())]
+
+
 def lr_find(search: Any, name: str = "w_lr", **options: Any) -> Rates:
     """The whole range test; `finding_rates` tells the options, and gives it step by step."""
     *_, last = finding_rates(search, name, **options)
@@ -162,10 +170,9 @@ def finding_rates(
             "a range test watches the loss of shared weights while the rate grows, and a search by trials has no loss "
             "of its own; its estimator trains each candidate by a recipe"
         )
-    movable = [one for one in HALVES if any(one in stretch.moves for stretch in driven.ahead())]
-    if name not in movable:
+    if name not in (there := movable(driven)):
         advice = "all of its steps are done" if driven.step >= driven.total else "its other rates follow no loss"
-        raise SpecError(f"{unknown('learning rate', name, movable)}; {advice}" if movable else f"{name}: {advice}")
+        raise SpecError(f"{unknown('learning rate', name, there)}; {advice}" if there else f"{name}: {advice}")
     slider = driven.settings[name]
     assert isinstance(slider, Slider)
     low, high = real("low", slider.low if low is None else low), real("high", slider.high if high is None else high)

@@ -4,6 +4,7 @@ from naslab_widgets.figures.alphas import alphas
 from naslab_widgets.figures.cell import cell, mixture, to_dot
 from naslab_widgets.figures.cell_shapes import cell_shapes
 from naslab_widgets.figures.comparison import comparison
+from naslab_widgets.figures.contact_sheet import contact_sheet
 from naslab_widgets.figures.controller import controller, q_values
 from naslab_widgets.figures.convergence import convergence
 from naslab_widgets.figures.landscape import landscape
@@ -17,6 +18,7 @@ from naslab_widgets.figures.race import race
 from naslab_widgets.figures.race_picture import race_picture
 from naslab_widgets.figures.ranked import ranked
 from naslab_widgets.figures.ranking import ranking
+from naslab_widgets.figures.rates import rates
 from naslab_widgets.figures.supernet import supernet
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.figures.trials import family_tree, trials
@@ -28,6 +30,7 @@ __all__ = [
     "cell",
     "cell_shapes",
     "comparison",
+    "contact_sheet",
     "controller",
     "convergence",
     "family_tree",
@@ -44,6 +47,7 @@ __all__ = [
     "race_picture",
     "ranked",
     "ranking",
+    "rates",
     "supernet",
     "to_dot",
     "trials",
