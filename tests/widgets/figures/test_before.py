@@ -55,8 +55,14 @@ def test_a_sheet_shows_the_maps_as_they_are():
     reads = np.arange(2 * 4 * 4, dtype=np.float32).reshape(2, 4, 4)
     maps = np.stack([reads[:, ::2, ::2], np.zeros((2, 2, 2), np.float32)])
     found = FeatureMaps(
-        part="normal", row=1, place="cells.0", operations=("conv", EVIL), shares=np.array([0.75, 0.25]), reads=reads, maps=maps
-    )  # fmt: skip
+        part="normal",
+        row=1,
+        place="cells.0",
+        operations=("conv", EVIL),
+        shares=np.array([0.75, 0.25]),
+        reads=reads,
+        maps=maps,
+    )
     drawing = figures.contact_sheet(found)
     assert not elements(drawing, "script")
     assert {"what it reads", "conv", EVIL, "75.0 %", "25.0 %"} <= {text.text for text in elements(drawing, "text")}

@@ -18,8 +18,8 @@ TALL = 2.0
 
 
 def rates(*found: Rates) -> svg.Drawing:
-    """A panel for each range test (`naslab.searchers.lr_find`): the losses as dots, smoothed as a line, the suggestion as
-    a ring on it, the steepest descent as a diamond, the rate in force as a dotted line.
+    """A panel for each range test, as `naslab.searchers.lr_find` makes it: the losses as dots, smoothed as a line, the
+    suggestion as a ring on it, the steepest descent as a diamond, the rate in force as a dotted line.
     """
     if not found:
         raise SpecError("give at least one range test, as nl.searchers.lr_find(search) makes it")
