@@ -555,7 +555,8 @@ def test_a_killed_search_reopens_with_every_candidate_told_once(scores, tmp_path
                 children = descendants(process.pid)
                 process.send_signal(code)
                 break
-    assert process.returncode == -code
+    ends = {-code, 0} if code == signal.SIGTERM else {-code}  # the signal may find a step, which is finished first
+    assert process.returncode in ends
     assert len(children) >= 4, "the two workers, the server that forks them, the tracker"
     end = time.monotonic() + 10
     while any(map(living, children)):

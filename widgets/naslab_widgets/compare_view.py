@@ -14,7 +14,7 @@ from naslab.events import Event
 from naslab.quantities import Quantity
 from naslab_widgets.figures import cell, svg
 from naslab_widgets.figures.charts import charts_apart, rank, with_unit, words
-from naslab_widgets.figures.palette import HUES
+from naslab_widgets.figures.palette import RUNS
 from naslab_widgets.page import PageWidget
 from naslab_widgets.scripts import bundle, styles
 from naslab_widgets.strip import Choice
@@ -60,7 +60,7 @@ class CompareView(PageWidget):
         """
         self.tracks = list(tracks)
         looks = [
-            {**track.description(), "colours": list(HUES[place % len(HUES)]), "dash": DASHES[place % len(DASHES)]}
+            {**track.description(), "colours": list(RUNS[place % len(RUNS)]), "dash": DASHES[place % len(DASHES)]}
             for place, track in enumerate(self.tracks)
         ]
         super().__init__(

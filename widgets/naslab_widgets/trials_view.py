@@ -29,7 +29,7 @@ from naslab_widgets.figures.cell import CELL_WIDTH
 from naslab_widgets.figures.charts import charts_of, objective_json, parted
 from naslab_widgets.figures.families import SLOTS, leading, shares
 from naslab_widgets.figures.ledger import COLUMNS, Ledger
-from naslab_widgets.figures.palette import GREY, HUES, colours
+from naslab_widgets.figures.palette import GREY, HUES, of_runs
 from naslab_widgets.figures.trials import draw_family_tree, draw_trials, hurdles_of, why_empty
 from naslab_widgets.figures.truth import Truth
 from naslab_widgets.lit_child import LitChild
@@ -219,7 +219,7 @@ class TrialsView(PageWidget):
             "log": self._log.lines,
             "marks": self._log.marks,
             "measured": self._log.measured,
-            "origins": [[name, *pair] for name, pair in colours(list(ledger.origins)).items()],
+            "origins": [[name, *pair] for name, pair in of_runs(list(ledger.origins)).items()],
             "failed": ledger.failed,
             "empty": why_empty(ledger),
             "child": self._lit.told(self._clock()),

@@ -1,23 +1,36 @@
 """One colour an operation, the same in every picture, told apart by colour-blind readers too.
 
-The hues are Okabe and Ito's (https://jfly.uni-koeln.de/color/); their yellow, too pale on white, is darkened there.
+The hues began as Okabe and Ito's (https://jfly.uni-koeln.de/color/), and were moved apart until any two of them differ
+by more than 20 (CIE 1976) also as protanopes, deuteranopes and tritanopes see them (Machado, Oliveira and Fernandes
+2009), on either ground.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-GREY = ("#8c8c8c", "#9a9a9a")
+GREY = ("#585858", "#757575")
 HUES: tuple[tuple[str, str], ...] = (
-    ("#009e73", "#12b98a"),
-    ("#d55e00", "#f07a1f"),
-    ("#0072b2", "#3f9fe0"),
-    ("#cc79a7", "#dd8fba"),
-    ("#e69f00", "#f0b020"),
-    ("#56b4e9", "#7cc8f4"),
-    ("#9a8600", "#f0e442"),
+    ("#169a5d", "#00b674"),
+    ("#bf4c00", "#da641e"),
+    ("#015cc8", "#5589f6"),
+    ("#b675a9", "#c7a5b5"),
+    ("#f09216", "#ff9a14"),
+    ("#40c5ff", "#92deff"),
+    ("#441200", "#ffff3d"),
 )
 """(on a light ground, on a dark ground)"""
+
+RUNS: tuple[tuple[str, str], ...] = (
+    ("#24292f", "#f0f3f6"),
+    ("#8250df", "#b388ff"),
+    ("#c2188f", "#ff5fc4"),
+    ("#8a94a0", "#8b98a5"),
+    ("#5a1e6e", "#d9b8ff"),
+    ("#b8005c", "#ffc2dd"),
+)
+"""Of what is no operation: searches side by side, curves of one chart, where candidates come from. They are ink, greys
+and violets, so that a hue of an operation means that operation; a dash or a shape tells them apart, too."""
 
 NAMED: dict[str, tuple[str, str]] = {
     "none": GREY,
@@ -45,3 +58,8 @@ def colours(operations: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {name: NAMED[name] for name in operations if name in NAMED} | {
         name: free[position % len(free)] for position, name in enumerate(strangers)
     }
+
+
+def of_runs(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """What is no operation -> (colour on light, colour on dark), in order."""
+    return {name: RUNS[place % len(RUNS)] for place, name in enumerate(names)}

@@ -17,7 +17,7 @@ from naslab_widgets.figures.axis import DECADES, powers, widened
 from naslab_widgets.figures.charts import with_unit, words
 from naslab_widgets.figures.families import SLOTS, leading
 from naslab_widgets.figures.ledger import Ledger
-from naslab_widgets.figures.palette import GREY, HUES, colours
+from naslab_widgets.figures.palette import GREY, HUES, of_runs
 from naslab_widgets.figures.truth import Truth
 
 WIDTH, HEIGHT, TREE, LEFT, RIGHT, TOP, BOTTOM = 900.0, 320.0, 240.0, 64.0, 16.0, 34.0, 40.0
@@ -65,7 +65,7 @@ def draw_trials(ledger: Ledger, hurdles: Hurdles = (), objective: Objective = FI
         values, best = own * ledger.column("fitness"), own * ledger.column("best")
     steps, stopped = ledger.column("step"), _stopped(ledger)
     axis = _LogAxis(values) if regret else _own_axis(values, objective)
-    hues = [pair[0] for pair in colours(list(ledger.origins)).values()]
+    hues = [pair[0] for pair in of_runs(list(ledger.origins)).values()]
     _frame(root, HEIGHT, ledger.since, steps[-1], axis)
     _legend(root, list(ledger.origins), hues, axis.name)
     x, bottom = _across(ledger.since, steps[-1]), HEIGHT - BOTTOM

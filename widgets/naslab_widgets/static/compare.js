@@ -80,6 +80,7 @@ function render({ model, el }) {
 
   const page = keepDrawn(root, (theme) => {
     arrange();
+    root.dataset.moving = state.status.state === "running";
     back.value = state.at === null || !state.limit ? 1000 : (1000 * state.at) / state.limit;
     where.textContent = state.at === null ? `now, ${onAxis(state.limit, state.axis)}` : `at ${onAxis(state.at, state.axis)}, of ${onAxis(state.limit, state.axis)}`;
     where.title = axes[state.axis];

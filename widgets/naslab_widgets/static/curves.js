@@ -3,7 +3,7 @@
 
 import { endText, make, nearestRow, scaleOf, sharp, withUnit } from "./shared.js";
 
-export const SERIES = [["#0072b2", "#3f9fe0"], ["#d55e00", "#f07a1f"], ["#009e73", "#12b98a"], ["#cc79a7", "#dd8fba"], ["#e69f00", "#f0b429"], ["#56b4e9", "#7cc8f4"]];
+export const SERIES = [["#24292f", "#f0f3f6"], ["#8250df", "#b388ff"], ["#c2188f", "#ff5fc4"], ["#8a94a0", "#8b98a5"], ["#5a1e6e", "#d9b8ff"], ["#b8005c", "#ffc2dd"]];
 
 // Whether values go up and down much more than they go anywhere: their running mean then says more than they do. What is
 // counted has no unit, and is shown as it is.

@@ -6,6 +6,19 @@ import { ORDER_LEFT, ORDER_RIGHT, ancestryOf, drawOrder, isStopped, orderScale, 
 
 export const MODES = { fitness: "", all: ", all", regret: "true regret, log" };
 
+// Where a candidate comes from is told by its shape, too: a disc, a square, a triangle, a diamond.
+export function outline(path, origin, x, y, half) {
+  if (origin % 4 === 0) {
+    path.moveTo(x + half, y);
+    path.arc(x, y, half, 0, 7);
+  } else if (origin % 4 === 1) path.rect(x - 0.9 * half, y - 0.9 * half, 1.8 * half, 1.8 * half);
+  else {
+    const corners = origin % 4 === 2 ? [[0, -1.2], [1.2, 1], [-1.2, 1]] : [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]];
+    corners.forEach(([dx, dy], i) => (i ? path.lineTo(x + dx * half, y + dy * half) : path.moveTo(x + dx * half, y + dy * half)));
+    path.closePath();
+  }
+}
+
 export function fitnessView(parent, C, truth, tooltip, choose) {
   const head = make("div", "naslab-head", parent);
   make("h4", "", head, "trials");
@@ -71,7 +84,7 @@ export function fitnessView(parent, C, truth, tooltip, choose) {
 
   function drawLegend(state, theme) {
     const marks = [
-      ...state.status.origins.map(([name, light, dark]) => [name, theme.dark ? dark : light, ""]),
+      ...state.status.origins.map(([name, light, dark], i) => [name, theme.dark ? dark : light, `shape-${i % 4}`]),
       ...(hurdles.length ? [["hurdle", theme.text, "line"]] : []),
       ...(state.status.failed ? [["failed", "#d1382c", "cross"]] : []),
       ["best so far", theme.text, "best"],
@@ -172,10 +185,7 @@ export function fitnessView(parent, C, truth, tooltip, choose) {
       const y = down(worthOf(row));
       const { path } = groups.get(key);
       if (size < 4) path.rect(x - 1.5, y - 1.5, 3, 3);
-      else {
-        path.moveTo(x + size / 2, y);
-        path.arc(x, y, size / 2, 0, 7);
-      }
+      else outline(path, row[C.origin], x, y, size / 2);
     }
     for (const { path, colour, stopped } of groups.values()) {
       pen.fillStyle = colour;

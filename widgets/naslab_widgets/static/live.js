@@ -36,6 +36,7 @@ function render({ model, el }) {
 
   const page = keepDrawn(root, (theme) => {
     chips.forEach((chip, i) => (chip.firstChild.style.background = hue(operations[i], theme)));
+    root.dataset.moving = stream.state.status.state === "running";
     for (const draw of views) draw(stream.state, theme, focus);
     stream.drawn();
   });
