@@ -1,7 +1,8 @@
 // The metrics of a search, one small chart each; noisy ones with their running mean. A chart says its title, its unit,
 // whether more is better ("max", "min" or nothing), and its series: [name, label] of each.
 
-import { endText, make, nearestRow, scaleOf, sharp, withUnit } from "./shared.js";
+import { drawTicks } from "./axis.js";
+import { make, nearestRow, scaleOf, sharp, withUnit } from "./shared.js";
 
 export const SERIES = [["#24292f", "#f0f3f6"], ["#8250df", "#b388ff"], ["#c2188f", "#ff5fc4"], ["#8a94a0", "#8b98a5"], ["#5a1e6e", "#d9b8ff"], ["#b8005c", "#ffc2dd"]];
 
@@ -22,9 +23,10 @@ export function noisy(values, unit) {
 // Powers of ten suit what is positive, better if small, and no logarithm or share itself, over a wide range: a perplexity.
 export const suitsPowers = ({ direction, unit }, low, high) => direction === "min" && !["nats", "bits", "%"].includes(unit) && low > 0 && high > 30 * low;
 
-// From value to a share of the height, with the ends of the axis as texts; null where there is nothing to show.
-export function axisOf(chart, columns) {
+// From value to a share of the height. An outlier may lie outside the axis, a trend never does.
+export function axisOf(chart, columns, trends = []) {
   let [low, high] = middle(columns);
+  for (const value of trends.flat()) if (Number.isFinite(value)) [low, high] = [Math.min(low, value), Math.max(high, value)];
   const values = columns.flat().filter(Number.isFinite);
   const least = values.reduce((a, b) => Math.min(a, b), Infinity);
   if (least >= 0) low = Math.max(low, 0);
@@ -125,18 +127,14 @@ export function curvesView(parent, charts, metrics, tooltip) {
 
   function drawChart(pen, chart, { x, y, width, height }, lines) {
     const { rows, first, span, theme, marks } = drawn;
-    const { low, high, place } = axisOf(chart, lines.map(({ raw }) => raw));
+    const axis = axisOf(chart, lines.map(({ raw }) => raw), lines.map(({ mean }) => mean));
     const across = (step) => x + (width * (step - first)) / span;
-    const down = (value) => y + height * (1 - place(value));
+    const down = (value) => y + height * (1 - axis.place(value));
     heading(pen, chart, { x, y, width }, theme);
     pen.globalAlpha = 0.06;
     pen.fillRect(x, y, width, height);
     if (!rows.length) return;
-    pen.globalAlpha = 0.55;
-    pen.textAlign = "right";
-    pen.fillText(endText(high, low, high), x - 4, y + 8);
-    pen.fillText(endText(low, low, high), x - 4, y + height);
-    pen.textAlign = "left";
+    drawTicks(pen, { x, y, width, height }, axis);
     pen.save();
     pen.beginPath();
     pen.rect(x, y - 1, width, height + 2);

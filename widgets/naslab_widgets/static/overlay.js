@@ -1,7 +1,8 @@
 // The figures of several searches, one small chart each: every search has a colour and a dash of its own.
 
+import { drawTicks } from "./axis.js";
 import { axisOf, bestAt, noisy, smoothed } from "./curves.js";
-import { endText, hue, make, nearestRow, number, scaleOf, sharp, withUnit } from "./shared.js";
+import { hue, make, nearestRow, number, scaleOf, sharp, withUnit } from "./shared.js";
 
 export const onAxis = (value, axis) => (axis === "share" ? `${number(value)} %` : `${number(value)} ${axis}`);
 
@@ -67,9 +68,9 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip) {
 
   function drawChart(pen, chart, { x, y, width, height }, state, theme) {
     const { title, lines } = chart;
-    const { low, high, place } = axisOf(chart, lines.map((points) => points.map((point) => point[1])));
+    const axis = axisOf(chart, lines.map((points) => points.map((point) => point[1])), lines.map((points) => points.map((point) => point[2])));
     const across = (value) => x + (width * value) / Math.max(state.limit, 1e-9);
-    const down = (value) => y + height * (1 - place(value));
+    const down = (value) => y + height * (1 - axis.place(value));
     pen.globalAlpha = 1;
     pen.fillStyle = theme.text;
     pen.font = `600 11px ${theme.font}`;
@@ -77,10 +78,9 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip) {
     pen.font = `10px ${theme.font}`;
     pen.globalAlpha = 0.06;
     pen.fillRect(x, y, width, height);
+    drawTicks(pen, { x, y, width, height }, axis);
     pen.globalAlpha = 0.6;
     pen.textAlign = "right";
-    pen.fillText(endText(high, low, high), x - 4, y + 8);
-    pen.fillText(endText(low, low, high), x - 4, y + height);
     pen.fillText(onAxis(state.limit, state.axis), x + width, y + height + 13);
     pen.textAlign = "left";
     pen.fillText("0", x, y + height + 13);

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { tickTexts, ticksOf } from "../../widgets/naslab_widgets/static/axis.js";
+import { axisOf } from "../../widgets/naslab_widgets/static/curves.js";
+
+const ranges = [[0, 1], [0.28, 0.61], [-0.052, -0.05], [1.7597, 1.7921], [0, 100], [3, 4], [1e-5, 2e-5], [-1e6, 3e6], [2.23, 2.52], [0, 7]];
+
+for (const [low, high] of ranges)
+  test(`the marks from ${low} to ${high} are round, inside, and told apart`, () => {
+    const ticks = ticksOf({ low, high });
+    assert.ok(ticks.length >= 2 && ticks.length <= 5, String(ticks));
+    assert.ok(ticks.every((tick) => tick >= low - 1e-9 * (high - low) && tick <= high + 1e-9 * (high - low)), String(ticks));
+    const texts = tickTexts(ticks);
+    assert.equal(new Set(texts).size, texts.length, String(texts));
+    assert.ok(texts.every((text) => text.length <= 8 && !/^-0(\.0*)?$/.test(text)), String(texts));
+    texts.forEach((text, i) => assert.ok(Math.abs(Number(text) - ticks[i]) <= 0.06 * (high - low), `${text} for ${ticks[i]}`));
+  });
+
+test("on an axis of powers the marks are powers of ten", () => {
+  assert.deepEqual(ticksOf({ low: 2, high: 5000, powers: true }), [10, 100, 1000]);
+});
+
+test("an outlier may lie outside an axis, a trend does not", () => {
+  const raw = Array.from({ length: 300 }, (_, i) => (i === 150 ? 90 : 1 + (i % 7) / 10));
+  const trend = raw.map((_, i) => 1.3 + (i > 290 ? 4 : 0));
+  const chart = { unit: "nats", direction: "min" };
+  assert.ok(axisOf(chart, [raw]).high < 5);
+  const { low, high } = axisOf(chart, [raw], [trend]);
+  assert.ok(low >= 0 && high >= 5.3 && high < 90);
+});
