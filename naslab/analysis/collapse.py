@@ -320,18 +320,19 @@ def _placed(figures: Mapping[str, float]) -> str:
 
 
 def _sentence(level: Level, figures: Mapping[str, float], where: str, since: int | None) -> str:
-    growth = f"{figures['growth']:.1f} times the share that they began with"
+    """As short as it can be told, for it stands in one line."""
     if level == "grey":
         if figures.get("rank", 0) > WORST * figures.get("size", 1):
             return f"no sign of a collapse, but what would be derived {_placed(figures)}"
         return f"nothing unusual: {_counted(figures, where)}"
-    gap = "" if "gap" not in figures else f"; the derived cell's loss is {figures['gap']:.2f} above the mixture's"
+    growth = f"{figures['growth']:.1f} × their first share"
+    gap = "" if "gap" not in figures else f"; the cell's loss is {figures['gap']:.2f} above the mixture's"
     if level == "amber":
         on = f"{int(figures['rising'])} of {int(figures['edges'])} edges{where}"
-        return f"skip connections gain on {on}, to {growth}{gap}; since step {since}"
+        return f"since step {since}: skip connections gain on {on}, to {growth}{gap}"
     if "rank" in figures:
-        return f"what would be derived {_placed(figures)}; {_counted(figures, where)}{gap}; since step {since}"
-    return f"{_counted(figures, where)}, at {growth}{gap}; since step {since}"
+        return f"since step {since}: what would be derived {_placed(figures)}; {_counted(figures, where)}"
+    return f"since step {since}: {_counted(figures, where)}, at {growth}{gap}"
 
 
 def _reasons(figures: Mapping[str, float], eigenvalues: list[tuple[int, float]]) -> tuple[Reason, ...]:

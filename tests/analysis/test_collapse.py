@@ -123,8 +123,8 @@ def test_without_a_table_half_of_the_edges_make_it_red():
     assert level(step(1), step(2, 1.4, best=three)) == "amber"
     standing = collapse([step(1), step(2, 1.6, best=three)], SPACE)
     assert standing.sentence == (
-        "3 of 6 edges would be skip connections, at 1.6 times the share that they began with; the derived cell's loss "
-        "is 0.20 above the mixture's; since step 2"
+        "since step 2: 3 of 6 edges would be skip connections, at 1.6 × their first share; the cell's loss is 0.20 "
+        "above the mixture's"
     )
 
 
@@ -133,7 +133,8 @@ def test_a_table_has_the_last_word():
     bad, good = (collapse([step(1), step(2, 1.6, best=best)], SPACE, known) for best in (ALL_SKIPS, GOOD))
     assert (bad.level, good.level) == ("red", "amber")
     assert bad.sentence.startswith(
-        "what would be derived is worth 54.3, rank 15,231 of 15,625; 6 of 6 edges would be skip connections"
+        "since step 2: what would be derived is worth 54.3, rank 15,231 of 15,625; 6 of 6 edges would be skip "
+        "connections"
     )
     calm = collapse([step(1, best=ALL_SKIPS)], SPACE, known)
     assert calm.level == "grey"
@@ -219,7 +220,7 @@ def test_the_cell_that_is_meant_is_named():
 
     standing = collapse([cells(1, 1.0), cells(2, 2.0)], space)
     assert standing.level == "red"
-    assert standing.sentence.startswith("4 of 4 edges of the reduce cell would be skip connections")
+    assert standing.sentence.startswith("since step 2: 4 of 4 edges of the reduce cell would be skip connections")
     assert {part: gains.shape for part, gains in standing.gains.items()} == {"normal": (5,), "reduce": (5,)}
 
 

@@ -9,16 +9,18 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
 
+from naslab.analysis.remedies import Remedy
 from naslab.errors import SpecError, real
 from naslab.events import Event
 from naslab.searchers import Trials
 from naslab_widgets.about import metrics_of, notes_of, objective_of, what
+from naslab_widgets.collapse import CollapseLine
 from naslab_widgets.deck import Deck, Section
 from naslab_widgets.display import Again, Gallery, again, shown
 from naslab_widgets.figures.svg import Drawing, stacked
@@ -64,6 +66,8 @@ class Lab(Steered):
         self._seen = 0
         self._last_seen: Event | None = None
         self._told: BaseException | None = None
+        self.forks: list[Any] = []
+        """Searches that were forked from this one here, in memory."""
         self._publisher = Publisher(self._publish, period=1 / hz)
         self._runner = Runner(search, observe=self._observe, rested=self._publisher.poke, clock=clock)
         looks: dict[str, Any] = {
@@ -81,6 +85,8 @@ class Lab(Steered):
         else:
             self.view = LiveView(search.space, **told, **looks)
         self.views = [self.view, *RankingView.of(search, **looks)]
+        self.collapse = CollapseLine(search, self.measure, self._try) if isinstance(self.view, LiveView) else None
+        self._takers = [*self.views, *([self.collapse] if self.collapse else [])]
         self.deck = Deck(self._sections(), complain=self._complain, **looks)
         self.panel = ipywidgets.VBox([self.deck, *self.views]).add_class("naslab-lab")
         self._observe()
@@ -88,7 +94,7 @@ class Lab(Steered):
     def _sections(self) -> list[Section]:
         """What stands above the pictures."""
         over = lambda: self.state in ("stopped", "finished")  # noqa: E731
-        return [Strip(self), Settings({"": self.search}, over)]
+        return [Strip(self), Settings({"": self.search}, over), *([self.collapse] if self.collapse else [])]
 
     @classmethod
     def watch(cls, path: str | Path, **options: Any) -> Watch:
@@ -141,6 +147,24 @@ class Lab(Steered):
         self._runner.call(lambda: self.search.measure(name))
         self._publisher.poke()
 
+    def fork(
+        self, step: int | None = None, *, change: Mapping[str, Any] | None = None, name: str | None = None
+    ) -> None:
+        """Fork the search as it was after `step` (now), with a change from there on; see `Search.fork`. Returns at
+        once; the fork is then the last of `forks`, and can be given to a `Lab` or to a `Compare`.
+        """
+
+        def made() -> None:
+            fork = self.search.fork(step=step, change=change, name=name)
+            self.forks.append(fork)
+            self.view.note(fork.step, f"forked here, as lab.forks[{len(self.forks) - 1}]: {fork.name}")
+
+        self._runner.call(made)
+        self._publisher.poke()
+
+    def _try(self, remedy: Remedy) -> None:
+        self.fork(remedy.step, change=remedy.change, name=remedy.name)
+
     @property
     def state(self) -> State:
         return self._runner.state
@@ -177,12 +201,12 @@ class Lab(Steered):
         with self._observing:
             events = self.search.events
             if self._seen and (self._seen > len(events) or events[self._seen - 1] is not self._last_seen):
-                for view in self.views:
-                    view.clear()  # the search has gone back
+                for taker in self._takers:
+                    taker.clear()  # the search has gone back
                 self._seen = 0
             if news := events[self._seen :]:
-                for view in self.views:
-                    view.take(*news)
+                for taker in self._takers:
+                    taker.take(*news)
                 self._seen, self._last_seen = self._seen + len(news), news[-1]
             error = self._runner.error
             if error is not None and error is not self._told:

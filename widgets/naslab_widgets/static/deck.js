@@ -2,13 +2,14 @@
 // that one can do. Python names the sections; each is drawn from the state that its namesake there tells.
 
 import { bus } from "./bus.js";
+import { watchSection } from "./collapse.js";
 import { settingsSection } from "./settings.js";
 import { keepKeys, make, makeTooltip, talk } from "./shared.js";
 import { keepDrawn, statusView } from "./status.js";
 import { choiceSection, stripSection } from "./strip.js";
 
 const BESIDE = { strip: stripSection, choice: choiceSection, settings: settingsSection }; // in the first line
-const BELOW = {}; // one below the other, under the status, in this order
+const BELOW = { watch: watchSection }; // one below the other, under the status, in this order
 
 function render({ model, el }) {
   const { panel, sections } = model.get("description");

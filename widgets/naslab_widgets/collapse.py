@@ -1,0 +1,90 @@
+"""The line that says whether a search collapses to skip connections, why, and what can be done about it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from naslab.analysis.collapse import EIGENVALUE, CollapseWatch, Standing
+from naslab.analysis.remedies import Remedy, remedies
+from naslab.events import Acted, Changed, Event
+from naslab_widgets.deck import Section
+
+MOST_TURNS = 100
+"""Changes of the level that the page is told of, the last ones."""
+
+
+class CollapseLine(Section):
+    """Shows a `CollapseWatch` over one search. `take` may be called from any thread.
+
+    Args:
+        search: whose events it is given.
+        measure: asked for the figure of that name; what it finds comes as an event.
+        fork: asked for a fork with a remedy.
+    """
+
+    name = "watch"
+
+    def __init__(self, search: Any, measure: Callable[[str], None], fork: Callable[[Remedy], None]) -> None:
+        self._search, self._measure, self._fork = search, measure, fork
+        known = getattr(getattr(search, "ranking", None), "known", None)
+        self._watch = CollapseWatch(search.space, known)
+        self._lock = threading.Lock()
+        self._measures = EIGENVALUE in getattr(search.searcher, "measurable", ())
+        self._remedies: tuple[Any, Sequence[Remedy]] = (None, ())
+        """What they were found for, and those that were."""
+        self._hands = 0
+        """How often something was set or done by hand."""
+
+    def clear(self) -> None:
+        """The search has gone back."""
+        with self._lock:
+            self._watch.clear()
+            self._hands += 1
+
+    def take(self, *events: Event) -> None:
+        """Events in their order."""
+        with self._lock:
+            self._watch.take(*events)
+            self._hands += sum(isinstance(event, Changed | Acted) for event in events)
+
+    @property
+    def standing(self) -> Standing:
+        """How the search stands now."""
+        with self._lock:
+            return self._watch.standing
+
+    @property
+    def turns(self) -> Sequence[Standing]:
+        """How it stood whenever the level had become another."""
+        with self._lock:
+            return list(self._watch.turns)
+
+    @property
+    def remedies(self) -> Sequence[Remedy]:
+        """What can be done about it now."""
+        standing = self.standing
+        told = (standing.level == "grey", standing.calm, self._hands)
+        if self._remedies[0] != told:
+            self._remedies = told, remedies(standing, self._search.settings)
+        return self._remedies[1]
+
+    def state(self) -> dict[str, Any]:
+        standing = self.standing
+        return {
+            "level": standing.level,
+            "sentence": standing.sentence,
+            "why": [list(reason) for reason in standing.why],
+            "turns": [[turn.step, turn.level, turn.sentence] for turn in self.turns[-MOST_TURNS:]],
+            "remedies": [[one.name, one.sentence, one.source, one.link, one.step] for one in self.remedies],
+            "measures": self._measures and bool(standing.why),
+        }
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        if message.get("do") == "measure" and self._measures:
+            self._measure(EIGENVALUE)
+        elif message.get("do") == "remedy":
+            for remedy in self.remedies:
+                if remedy.name == message.get("name"):
+                    self._fork(remedy)

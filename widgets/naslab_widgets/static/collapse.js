@@ -1,0 +1,97 @@
+// The line that says whether the search collapses to skip connections; it is always there, so that nothing jumps. Its
+// three buttons open what lies over the pictures below, never between them.
+
+import { make } from "./shared.js";
+
+const SIGN = { grey: "nothing unusual", amber: "a warning", red: "an alarm" };
+
+// How it stood after a step: what the last change of the level up to then said; null if there was none.
+export function standingAt(turns, step) {
+  let found = null;
+  for (const turn of turns) if (turn[0] <= step) found = turn;
+  return found;
+}
+
+export function watchSection(parent, { send, cursor, redraw }) {
+  const box = make("div", "naslab-watch", parent);
+  const lamp = make("span", "naslab-lamp", box);
+  const sentence = make("span", "naslab-watch-sentence", box);
+  sentence.setAttribute("role", "status");
+  const open = { name: null };
+  const sheet = make("div", "naslab-watch-sheet", box);
+  sheet.hidden = true;
+  const button = (name, label, title, action) => {
+    const made = make("button", `naslab-button naslab-watch-${name}`, null, label);
+    made.type = "button";
+    made.title = title;
+    made.addEventListener("click", action);
+    box.insertBefore(made, sheet);
+    return made;
+  };
+  const toggles = (name) => () => {
+    open.name = open.name === name ? null : name;
+    redraw();
+  };
+  const why = button("why", "why?", "Three sentences, and the papers", toggles("why"));
+  const measure = button("measure", "measure λ", "The dominant eigenvalue of the Hessian of the alphas, now; about the time of some steps", () => {
+    send({ do: "measure" });
+    open.name = "why"; // where the figure will stand
+    redraw();
+  });
+  const cures = button("cures", "what people do", "Forks from before it began, each with one change", toggles("cures"));
+  for (const toggle of [why, cures]) toggle.setAttribute("aria-haspopup", "dialog");
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !open.name) return;
+    event.stopPropagation();
+    (open.name === "why" ? why : cures).focus();
+    open.name = null;
+    redraw();
+  });
+  let shown = ""; // what the sheet was drawn from: it is not drawn anew under a pointer
+
+  return function draw(state) {
+    const past = cursor.at === null ? null : standingAt(state.turns, cursor.at);
+    const [level, text] =
+      cursor.at === null ? [state.level, state.sentence] : past ? [past[1], `${past[2]} (as of step ${past[0]})`] : ["grey", "nothing unusual"];
+    box.dataset.level = level;
+    lamp.setAttribute("aria-label", SIGN[level]);
+    lamp.title = SIGN[level];
+    sentence.textContent = text;
+    sentence.title = text;
+    why.disabled = !state.why.length;
+    measure.disabled = !state.measures;
+    cures.disabled = !state.remedies.length;
+    if ((open.name === "why" && why.disabled) || (open.name === "cures" && cures.disabled)) open.name = null;
+    why.setAttribute("aria-expanded", String(open.name === "why"));
+    cures.setAttribute("aria-expanded", String(open.name === "cures"));
+    sheet.hidden = !open.name;
+    const now = JSON.stringify([open.name, open.name === "why" ? state.why : state.remedies]);
+    if (!open.name || now === shown) return;
+    shown = now;
+    const focused = sheet.contains(document.activeElement);
+    sheet.replaceChildren();
+    if (open.name === "why") for (const [told, source, link] of state.why) reason(sheet, told, source, link);
+    else
+      for (const [name, told, source, link, step] of state.remedies) {
+        const line = make("div", "naslab-remedy", sheet);
+        const fork = make("button", "naslab-button", line, name);
+        fork.type = "button";
+        fork.title = `Fork after step ${step}, and play it`;
+        fork.addEventListener("click", () => {
+          send({ do: "remedy", name });
+          open.name = null;
+          cures.focus();
+          redraw();
+        });
+        reason(line, `After step ${step}: ${told}`, source, link);
+      }
+    if (focused) (sheet.querySelector("button, a") || (open.name === "why" ? why : cures)).focus();
+  };
+}
+
+function reason(parent, told, source, link) {
+  const line = make("p", "", parent);
+  make("span", "", line, `${told} `);
+  const paper = make(link ? "a" : "span", "", line, source);
+  if (link) Object.assign(paper, { href: link, target: "_blank", rel: "noopener" });
+}
