@@ -35,10 +35,12 @@ def click_trial(book, number):
     for y in range(8, int(box["height"]) - 30, 3):  # down the line of that step, until the pointer is on it
         canvas.hover(position={"x": x, "y": y})
         tooltip = book.page.locator(".naslab-tooltip:visible")
-        if tooltip.is_visible() and tooltip.inner_text().startswith(f"candidate {number}\n"):
+        if tooltip.is_visible() and tooltip.inner_text().startswith(
+            (f"evaluation {number}\n", f"evaluation {number}:")
+        ):
             canvas.click(position={"x": x, "y": y})
             return
-    pytest.fail(f"no dot of candidate {number} at {x:.0f} pixels")
+    pytest.fail(f"no dot of evaluation {number} at {x:.0f} pixels")
 
 
 def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(notebook):
@@ -74,7 +76,7 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     )
     parent, _ = book.ask(f"next(e.parents[0] for e in search.events if getattr(e, 'number', 0) == {number})")
     facts = book.page.locator(".naslab-portrait").inner_text()
-    assert f"candidate {number}" in facts
+    assert f"evaluation {number}" in facts
     assert "of 15,625" in facts
     assert "parameters" in facts
     assert book.page.locator(f'.naslab-trials-table tr[data-number="{number}"].naslab-chosen').count() == 1
@@ -103,7 +105,7 @@ def test_the_table_sorts_and_a_reloaded_page_shows_everything_again(notebook):
     book.wait_step("naslab-fitness", 300, timeout=90_000)
     book.page.wait_for_selector(".naslab-trials-table tbody tr")
     header = book.page.locator(".naslab-trials-table th button")
-    numbers = list(map(int, column(book, "number")))
+    numbers = list(map(int, column(book, "evaluation")))
     assert numbers == sorted(numbers, reverse=True)
     header.get_by_text("fitness").click()
     shown = [float(text) for text in column(book, "fitness") if text != "–"]

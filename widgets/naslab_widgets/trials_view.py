@@ -125,7 +125,7 @@ class TrialsView(PageWidget):
             self._log, self._failures = Log(_of_weights(self._metrics)), Failures()
             self._own: Objective | None = None
             self._latest: Evaluated | ChildTrained | None = None
-            self._unit = "candidate"
+            self._unit = "evaluation"
             self._lit.clear()
             self._news = False
             self._begin_anew()

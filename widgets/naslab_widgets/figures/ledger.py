@@ -38,6 +38,8 @@ COLUMNS = (
 )
 AT = {name: column for column, name in enumerate(COLUMNS)}
 NAN = float("nan")
+WORDS = {"hurdle": "trained on"}
+"""Origin -> what it is called in a picture that has lines of that name."""
 
 
 class Told(NamedTuple):
@@ -166,7 +168,7 @@ class Ledger:
             number,
             NAN if fitness is None else fitness,
             NAN if event.best_fitness is None else event.best_fitness,
-            self.origins.setdefault(event.origin, len(self.origins)),
+            self.origins.setdefault(WORDS.get(event.origin, event.origin), len(self.origins)),
             candidate,
             stage,
             NAN if event.fidelity is None else event.fidelity,

@@ -67,7 +67,9 @@ def draw_trials(ledger: Ledger, hurdles: Hurdles = (), objective: Objective = FI
     axis = _LogAxis(values) if regret else _own_axis(values, objective)
     hues = [pair[0] for pair in of_runs(list(ledger.origins)).values()]
     _frame(root, HEIGHT, ledger.since, steps[-1], axis)
-    _legend(root, list(ledger.origins), hues, axis.name)
+    _legend(
+        root, list(ledger.origins), hues, axis.name, lines=["hurdle"] * bool(hurdles and not regret) + ["best so far"]
+    )
     x, bottom = _across(ledger.since, steps[-1]), HEIGHT - BOTTOM
     if not regret:
         for line in _hurdle_lines(hurdles, int(steps[-1])):
@@ -212,16 +214,21 @@ def _order_axis(root: svg.Element, height: float, first: float, last: float) -> 
     for step in sorted({int(first), round((float(first) + float(last)) / 2), int(last)} - {0}):
         svg.add(root, "text", f"{step:,}", x=x(step), y=y, font_size=11, fill=svg.INK, text_anchor="middle")
     middle = (LEFT + WIDTH - RIGHT) / 2
-    svg.add(root, "text", "candidate", x=middle, y=y + 16, font_size=12, fill=svg.INK, text_anchor="middle")
+    svg.add(root, "text", "evaluation", x=middle, y=y + 16, font_size=12, fill=svg.INK, text_anchor="middle")
 
 
-def _legend(root: svg.Element, origins: Sequence[str], hues: Sequence[str], title: str) -> None:
+def _legend(root: svg.Element, origins: Sequence[str], hues: Sequence[str], title: str, lines: Sequence[str]) -> None:
     svg.add(root, "text", title, x=8, y=18, font_size=12, font_weight=600, fill=svg.INK)
     x = LEFT + 12 + 7.0 * len(title)
     for name, hue in zip(map(svg.short, origins), hues, strict=True):
         svg.add(root, "circle", cx=x, cy=14, r=4, fill=hue)
         svg.add(root, "text", name, x=x + 9, y=18, font_size=11, fill=svg.INK)
         x += 30 + 6.3 * len(name)
+    for name in lines:
+        width = 1.6 if name == "hurdle" else 1.2
+        svg.add(root, "line", x1=x - 4, x2=x + 12, y1=14, y2=14, stroke=svg.INK, stroke_width=width)
+        svg.add(root, "text", name, x=x + 17, y=18, font_size=11, fill=svg.INK)
+        x += 38 + 6.3 * len(name)
 
 
 def _stopped(ledger: Ledger) -> np.ndarray:

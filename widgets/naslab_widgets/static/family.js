@@ -6,7 +6,7 @@ import { make, nearestRow, sharp } from "./shared.js";
 import { ORDER_LEFT, ancestryOf, drawOrder, orderScale } from "./stream.js";
 
 export function familyView(parent, C, description, tooltip, choose) {
-  make("h4", "", parent, `families: their part of the last ${description.population} candidates, and the tree, a generation a line downwards`);
+  make("h4", "", parent, `families: their share of the last ${description.population} evaluations; below, who descends from whom, one generation a line`);
   const canvas = make("canvas", "naslab-family", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "population over time and family tree");
@@ -34,7 +34,7 @@ export function familyView(parent, C, description, tooltip, choose) {
     pen.fillText("100 %", ORDER_LEFT - 6, SHARES.top + 8);
     pen.fillText("0", ORDER_LEFT - 6, SHARES.bottom);
     for (const generation of new Set([0, Math.round(deepest / 2), deepest])) pen.fillText(generation, ORDER_LEFT - 6, down(generation) + 3);
-    drawOrder(pen, scale, HEIGHT - 4, "candidate");
+    drawOrder(pen, scale, HEIGHT - 4, "evaluation");
     drawShares(pen, table.rows);
     drawTree(pen, chosen);
     pen.globalAlpha = 1;
@@ -124,7 +124,7 @@ export function familyView(parent, C, description, tooltip, choose) {
       .filter(({ family, share }) => family !== null && share > 0)
       .sort((a, b) => b.share - a.share)
       .map(({ family, share, colour }) => ({ text: `${(100 * share).toFixed(0)} %  family of ${family}`, colour }));
-    tooltip.show(event, [{ text: `at candidate ${row[0]}`, strong: true }, ...lines]);
+    tooltip.show(event, [{ text: `at evaluation ${row[0]}`, strong: true }, ...lines]);
   }
 
   canvas.addEventListener("mousemove", (event) => {

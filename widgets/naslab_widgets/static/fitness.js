@@ -3,6 +3,7 @@
 import { DECADES, digits, make, number, powersOfTen, roundTicks, scaleOf, sharp, widened } from "./shared.js";
 import { worthText } from "./status.js";
 import { ORDER_LEFT, ORDER_RIGHT, ancestryOf, drawOrder, isStopped, orderScale, places } from "./stream.js";
+import { calledRow } from "./words.js";
 
 export const MODES = { fitness: "", all: ", all", regret: "true regret, log" };
 
@@ -28,7 +29,7 @@ export function fitnessView(parent, C, truth, tooltip, choose) {
   for (const [value, text] of Object.entries(MODES)) if (truth || value !== "regret") make("option", "", select, text).value = value;
   const canvas = make("canvas", "naslab-fitness", parent);
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "objective against the order of the candidates");
+  canvas.setAttribute("aria-label", "objective against the order of the evaluations");
   const HEIGHT = 320;
   const frame = { top: 10, bottom: HEIGHT - 36 };
   let drawn = null;
@@ -122,7 +123,7 @@ export function fitnessView(parent, C, truth, tooltip, choose) {
       pen.textAlign = "right";
       pen.fillText(digits(tick, 4), ORDER_LEFT - 6, down(tick) + 3);
     }
-    drawOrder(pen, scale, HEIGHT - 4, "candidate");
+    drawOrder(pen, scale, HEIGHT - 4, "evaluation");
     drawPromotions(pen, width);
     drawDots(pen, chosen);
     drawHurdles(pen);
@@ -292,12 +293,12 @@ export function fitnessView(parent, C, truth, tooltip, choose) {
 export function describe(row, state, C, truth, colour) {
   const failed = Number.isNaN(row[C.fitness]);
   return [
-    { text: `candidate ${row[C.candidate]}` + (row[C.stage] > 0 ? `, training ${row[C.stage] + 1} (number ${row[C.number]})` : ""), strong: true },
+    { text: calledRow(row, C), strong: true },
     { text: state.status.origins[row[C.origin]]?.[0] || "", colour },
     { text: failed ? "failed" : `${state.status.objective?.name || "fitness"} ${worthText(row[C.fitness], state.status.objective, 6)}` },
     ...(Number.isFinite(row[C.fidelity]) ? [{ text: `fidelity ${number(row[C.fidelity])}` }] : []),
     ...(isStopped(row, state, C) ? [{ text: Number.isFinite(row[C.hurdle]) ? `stopped by the hurdle ${worthText(row[C.hurdle], state.status.objective, 4)}` : "not trained on" }] : []),
     ...(truth && Number.isFinite(row[C.rank]) ? [{ text: `true rank ${row[C.rank].toLocaleString("en")} of ${truth.candidates.toLocaleString("en")}, regret ${number(row[C.regret])}` }] : []),
-    ...(Number.isFinite(row[C.parent]) && !(row[C.stage] > 0) ? [{ text: `from ${[row[C.parent], row[C.second_parent]].filter(Number.isFinite).join(" and ")}` }] : []),
+    ...(Number.isFinite(row[C.parent]) && !(row[C.stage] > 0) ? [{ text: `from evaluation ${[row[C.parent], row[C.second_parent]].filter(Number.isFinite).join(" and ")}` }] : []),
   ];
 }

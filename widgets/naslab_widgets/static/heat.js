@@ -8,7 +8,8 @@ export const MOST_LINES = 96; // options shown at once
 export const Q_VALUES = "q/"; // before the name of the choice
 
 // What the metrics of the search are is known beforehand (`known`: their charts); of the searcher's own figures a number
-// is a chart, and a list a chart of its first few, if it ever changes. Hurdles and Q-values are shown elsewhere.
+// is a chart, and a list a chart of its first few; neither, until it has changed. Hurdles and Q-values are
+// shown elsewhere. Of a list with a place for each rung a line is called by the epochs that lead there.
 export function chartsOf(table, known) {
   const found = table ? places(table.columns) : new Map();
   const metrics = Object.fromEntries(known.flatMap(({ series }) => series).filter(([name]) => found.has(name)).map(([name]) => [name, found.get(name).start]));
@@ -16,9 +17,12 @@ export function chartsOf(table, known) {
   for (const [name, { start, width }] of found) {
     if (name in metrics || name === "hurdles" || name.startsWith(Q_VALUES)) continue;
     const columns = Array.from({ length: Math.min(width, 4) }, (_, i) => start + i);
-    if (width > 1 && columns.every((column) => table.rows.every((row) => row[column] === table.rows[0][column]))) continue;
+    if (columns.every((column) => table.rows.every((row) => Object.is(row[column], table.rows[0][column])))) continue;
+    const rungs = found.get("epochs");
+    const epochs = (i) => table.rows[table.rows.length - 1][rungs.start + i];
+    const line = (i) => (rungs?.width === width ? `${epochs(i)} ${epochs(i) === 1 ? "epoch" : "epochs"}` : String(i + 1));
     columns.forEach((column, i) => (metrics[`${name}/${i}`] = column));
-    charts.push({ title: name.replaceAll("_", " "), unit: "", direction: null, series: columns.map((_, i) => [`${name}/${i}`, columns.length > 1 ? String(i + 1) : name]) });
+    charts.push({ title: name.replaceAll("_", " "), unit: "", direction: null, series: columns.map((_, i) => [`${name}/${i}`, columns.length > 1 ? line(i) : name]) });
   }
   return { charts, metrics };
 }
@@ -114,7 +118,7 @@ export function decisionsView(parent, tooltip) {
     pen.fillStyle = theme.text;
     for (const left of rows.length ? new Set(bands.map((band) => band.left)) : []) {
       pen.textAlign = "left";
-      pen.fillText(`candidate ${rows[0][0].toLocaleString("en")}`, left, top + height + 12);
+      pen.fillText(`${state.status.unit} ${rows[0][0].toLocaleString("en")}`, left, top + height + 12);
       pen.textAlign = "right";
       pen.fillText(rows[rows.length - 1][0].toLocaleString("en"), left + room, top + height + 12);
     }
@@ -181,7 +185,7 @@ export function decisionsView(parent, tooltip) {
     const values = Array.from(rows[at].subarray(band.start, band.start + band.width), (value, i) => [value, band.names[i] ?? `option ${i + 1}`, i]);
     const nearby = values.length <= 16 ? values : values.filter(([, , i]) => Math.abs(i - under) <= 7);
     tooltip.show(event, [
-      { text: `${band.name}  ·  candidate ${rows[at][0]}`, strong: true },
+      { text: `${band.name}  ·  ${drawn.state.status.unit} ${rows[at][0]}`, strong: true },
       ...nearby.map(([value, name, i]) => ({ text: `${number(value)}  ${name}`, strong: i === under })),
     ]);
   });

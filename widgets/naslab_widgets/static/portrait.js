@@ -2,6 +2,7 @@
 
 import { make, number, placePicture } from "./shared.js";
 import { worthText } from "./status.js";
+import { calledRow } from "./words.js";
 
 export function portraitView(parent, C, truth, choose) {
   const head = make("div", "naslab-head", parent);
@@ -35,7 +36,7 @@ export function portraitView(parent, C, truth, choose) {
     const row = told && (told.ancestry[0] ?? state.byNumber.get(told.selected));
     if (!row || told === shown) return;
     shown = told;
-    title.textContent = `candidate ${row[C.candidate]}` + (row[C.stage] > 0 ? `, training ${row[C.stage] + 1}` : "");
+    title.textContent = calledRow(row, C);
     placePicture(picture, told.picture);
     facts.replaceChildren();
     const failed = Number.isNaN(row[C.fitness]);

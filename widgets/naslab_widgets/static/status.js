@@ -38,7 +38,7 @@ export function statusView(parent) {
       Number.isInteger(status.epoch) && `epoch ${status.epoch}`,
       status.rate > 0 && `${rate} ${unit}s/s`,
       Number.isFinite(status.left) && status.left !== null && duration(status.left),
-      status.best && `best ${worthText(status.best.fitness, status.objective, 5)} (candidate ${status.best.number.toLocaleString("en")})`,
+      status.best && `best ${worthText(status.best.fitness, status.objective, 5)} (evaluation ${status.best.number.toLocaleString("en")})`,
       status.failed > 0 && `${status.failed.toLocaleString("en")} failed`,
       ...Object.entries(status.rates || {}).map(([name, value]) => `${name} ${typeof value === "number" ? digits(value, 3) : value}`),
     ]

@@ -5,13 +5,13 @@ import { isStopped } from "./stream.js";
 
 export function tableView(parent, C, description, choose) {
   const head = make("div", "naslab-head", parent);
-  make("h4", "", head, "candidates");
+  make("h4", "", head, "evaluations");
   const note = make("span", "naslab-facts", head);
   const frame = make("div", "naslab-scroll", parent);
   const table = make("table", "naslab-trials-table", frame);
   const header = make("tr", "", make("thead", "", table));
   const body = make("tbody", "", table);
-  let order = { name: "number", descending: true };
+  let order = { name: "evaluation", descending: true };
   let state = null;
   let written = [];
   let writtenAt = -Infinity;
@@ -24,7 +24,8 @@ export function tableView(parent, C, description, choose) {
   const titleOf = (name) => (name === "fitness" ? (state.status.objective?.title ?? name) : name);
   const smallFirst = (name) => ["regret", "true rank"].includes(name) || (name === "fitness" && state.status.objective?.sign < 0);
   const columns = [
-    { name: "number", of: (row) => row[C.number] },
+    { name: "evaluation", of: (row) => row[C.number] },
+    { name: "candidate", of: (row) => row[C.candidate], when: (row) => row[C.stage] > 0 },
     { name: "status", of: status },
     { name: "fitness", of: (row) => own(row[C.fitness]), show: (value) => digits(value, 6) },
     { name: "fidelity", of: (row) => row[C.fidelity], optional: true },
@@ -66,7 +67,7 @@ export function tableView(parent, C, description, choose) {
     const rows = listed();
     const figures = [...new Set(rows.flatMap((row) => Object.keys(state.notes.get(row[C.number])?.figures || {})))].slice(0, 8);
     const shown = [
-      ...columns.filter(({ of, optional }) => !optional || rows.some((row) => of(row) > 0)),
+      ...columns.filter(({ of, optional, when = optional && of }) => !when || rows.some((row) => when(row) > 0)),
       ...figures.map((name) => ({ name, of: (row) => state.notes.get(row[C.number])?.figures[name] })),
     ];
     const by = shown.find(({ name }) => name === order.name) || shown[0];
