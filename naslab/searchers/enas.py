@@ -39,6 +39,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -48,6 +49,7 @@ from naslab.architecture import Architecture
 from naslab.events import ChildTrained, Evaluated, Event
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
 from naslab.randomness import numpy_generator
+from naslab.searchers.batch_size import BatchSize
 from naslab.searchers.controller import Controller, make_policy
 from naslab.searchers.enas_controller import Flattened, judge, objective
 from naslab.searchers.enas_hyperparameters import KNOBS, EnasHyperparameters, restarted_cosine
@@ -58,10 +60,15 @@ from naslab.searchers.policies import skip_ends
 from naslab.searchers.rewards import Baseline
 from naslab.searchers.searcher import State
 from naslab.searchers.settings import Setting, Slider
-from naslab.searchers.shared_weights import SharedWeights, WeightSharing, below
+from naslab.searchers.shared_weights import DECAY, SharedWeights, WeightSharing, below
 from naslab.searchers.signatures import attribute_docstrings
+<<<<<<< HEAD
 from naslab.searchers.stretch import Stretch
+=======
+from naslab.searchers.turned import CONTROLLER, WEIGHTS, Turned, decay, freezing
+>>>>>>> 342670d (Shared weights and controllers can be frozen, and their mini-batches and weight decay changed, while a search runs)
 from naslab.spaces.space import Prefix
+from naslab.tasks.streams import Timetable
 from naslab.threads import torch_threads
 from naslab.trees import detached
 
@@ -84,8 +91,7 @@ class Enas(WeightSharing):
     def begin(self, network: nn.Module) -> None:
         given, seed, space = self.hyperparameters, self.seed, self.space
         self._controller_steps = given.controller_steps * given.children
-        ends = [self._feed.timetable.total(epoch) for epoch in range(1, given.epochs + 1)]
-        self._ends = [steps + epoch * self._controller_steps for epoch, steps in enumerate(ends, start=1)]
+        self._ends = self._ends_of(self._feed.timetable)
         """Steps until the end of each epoch."""
         self._rewards = Feed(
             self.task, self._valid, given.batch_size, seed, "controller", device=self.device, augmented=False
@@ -99,6 +105,10 @@ class Enas(WeightSharing):
             weight_decay=2 * given.w_l2,  # the gradient of w_l2 |w|^2
             nesterov=True,
         )
+        batches = BatchSize([self._feed, self._rewards], given.epochs, self._begin_of)
+        described = "Weight decay of the shared weights: twice the `w_l2` of the hyperparameters."
+        frozen = {WEIGHTS: freezing("weights"), CONTROLLER: freezing("weights of the controller")}
+        self.turned = Turned(batches, {DECAY: decay(2 * given.w_l2, described), **frozen})
         sizes = {"units": given.units, "layers": given.layers, "reach": given.reach}
         policy = Flattened(
             make_policy("lstm", seed=seed, **sizes),
@@ -119,6 +129,22 @@ class Enas(WeightSharing):
         self._best: tuple[Prefix, float] | None = None
         self._drawn: tuple[int, list[Prefix]] | None = None
         """The step of the first of some children, and the children; what the policy as it is would give again."""
+
+    def _ends_of(self, timetable: Timetable) -> list[int]:
+        ends = [timetable.total(epoch) for epoch in range(1, self.hyperparameters.epochs + 1)]
+        return [steps + epoch * self._controller_steps for epoch, steps in enumerate(ends, start=1)]
+
+    def _begin_of(self, feed: Feed, epoch: int) -> int:
+        """The first mini-batch of a feed in an epoch."""
+        return self._feed.timetable.total(epoch) if feed is self._feed else epoch * self._controller_steps
+
+    def _done(self, step: int) -> int:
+        epoch, position, weight_steps = self._stands(min(step, self.total - 1))
+        return self._feed.timetable.total(epoch) + min(position, weight_steps)
+
+    def _place(self, step: int) -> int:
+        epoch, position, weight_steps = self._stands(min(step, self.total - 1))
+        return self._feed.timetable.total(epoch) + min(position, weight_steps - 1)
 
     # --- a step ------------------------------------------------------------------------------------
 
@@ -142,13 +168,14 @@ class Enas(WeightSharing):
         child = self._child(position, weight_steps)
         knobs = self._values()
         batch, inputs = self._feed.take(self._feed.timetable.total(epoch) + position)
-        few = enough_to_normalise(self.hyperparameters.batch_size, units=self.task.units)
-        with few, self._dice.cast("weights", self._step):
+        few = enough_to_normalise(self._batch_size, units=self.task.units)
+        with few, self._dice.cast("weights", self._step), self._weights_or_still():
             outputs = self.weights.network(inputs, self._layers(child))
         loss = self.task.loss(outputs, batch)
         self._must_be_finite("training loss", loss)
-        whole_loss = self._with_regularisation(loss, outputs, batch)
-        self._must_be_finite("gradient of the shared weights", self.weights.descend(whole_loss, knobs["w_lr"]))
+        if not self.turned[WEIGHTS]:
+            whole_loss = self._with_regularisation(loss, outputs, batch)
+            self._must_be_finite("gradient of the shared weights", self.weights.descend(whole_loss, knobs["w_lr"]))
         outputs = detached(outputs)
         self._feed.keep(outputs)
         self._step += 1
@@ -202,6 +229,8 @@ class Enas(WeightSharing):
         """Move the controller by the children that were told."""
         children, advantages = zip(*self._told, strict=True)
         self._told = []
+        if self.turned[CONTROLLER]:
+            return
         given = self.hyperparameters
         judged = judge(
             self.controller.policy,
@@ -245,7 +274,7 @@ class Enas(WeightSharing):
     def _judged(self, child: Architecture, batch: Any) -> tuple[float, float]:
         """Reward and loss of a child on a mini-batch: without dropout, and with no state carried into it."""
         frozen = frozen_statistics(self.weights.network)
-        few = enough_to_normalise(self.hyperparameters.batch_size, units=self.task.units)
+        few = enough_to_normalise(self._batch_size, units=self.task.units)
         with torch.no_grad(), frozen, few, self._dice.off():
             outputs = self.weights.network(self.task.inputs(batch), self._layers(child))
         loss = self.task.loss(outputs, batch)
@@ -273,10 +302,10 @@ class Enas(WeightSharing):
 
     # --- knobs -------------------------------------------------------------------------------------
 
-    def _scheduled(self) -> float:
-        """The learning rate of the shared weights in this epoch, if nobody has turned it."""
+    def _scheduled(self, step: int | None = None) -> float:
+        """Of the epoch that a step is in."""
         given = self.hyperparameters
-        epoch, _, _ = self._stands(min(self._step, self.total - 1))
+        epoch, _, _ = self._stands(min(self._step if step is None else step, self.total - 1))
         ends = {"high": given.w_lr, "low": given.w_lr_min}
         return restarted_cosine(epoch, **ends, first=given.restart, growth=given.restart_growth)
 
@@ -294,10 +323,16 @@ class Enas(WeightSharing):
         about, values = attribute_docstrings(EnasHyperparameters), self._values()
         sliders = {
             name: Slider(
-                value=value, low=KNOBS[name][0], high=KNOBS[name][1], log=KNOBS[name][2], description=about[name]
+                value=value,
+                low=min(KNOBS[name][0], value),
+                high=max(KNOBS[name][1], value),
+                log=KNOBS[name][2],
+                description=about[name],
             )
             for name, value in values.items()
         }
+        base = self._w_factor * self.hyperparameters.w_lr
+        sliders["w_lr"] = replace(sliders["w_lr"], base=base, schedule="cosine, restarted")
         return {**sliders, **super().settings}
 
     def put(self, name: str, value: Any) -> None:
@@ -310,6 +345,17 @@ class Enas(WeightSharing):
             setattr(self, name, value)
         else:
             super().put(name, value)
+
+    def obey(self) -> None:
+        super().obey()
+        self._ends = self._ends_of(self._feed.timetable)
+
+    def planned(self, values: Mapping[str, Any]) -> int:
+        return self._ends_of(self.turned.batches.epochs_of(values, self._done(self._step)))[-1]
+
+    @property
+    def end_of_epoch(self) -> int:
+        return self._ends[self._stands(min(self._step, self.total - 1))[0]]
 
     def remasked(self) -> None:
         self.controller.forbid(self.forbidden)
@@ -358,7 +404,7 @@ class Enas(WeightSharing):
         turned = [self._w_factor, self.entropy_weight, self.skip_weight]
         memory = [baseline, turned, self._told, self._found, self._best, self.controller.memory()]
         state: State = {"step": self._step, "memory": json.dumps(memory), **self._feed.state(), **self.weights.state()}
-        state |= self._mask_state()
+        state |= {**self._mask_state(), **self._rewards.state(), **self.turned.state()}
         return state | {f"controller/{name}": tensor for name, tensor in self.controller.tensors().items()}
 
     def load_state_dict(self, state: State) -> None:
@@ -371,6 +417,9 @@ class Enas(WeightSharing):
         self._best = None if best is None else (tuple(best[0]), best[1])
         self._drawn = None
         self._feed.load(state)
+        self._rewards.load(state)
+        self.turned.load(state)
+        self.obey()
         self.weights.load(state)
         self.controller.remember(controller)
         self.controller.load_tensors(dict(below("controller/", state)))

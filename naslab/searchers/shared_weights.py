@@ -7,7 +7,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import torch
@@ -17,16 +18,21 @@ from naslab import spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
 from naslab.errors import Diverged, SpecError, whole
+from naslab.networks.batch_norm import frozen_statistics
 from naslab.quantities import Objective, Quantity
 from naslab.randomness import seeded
 from naslab.searchers.feed import Dice, Feed
 from naslab.searchers.inherited import example_size, inherited_metrics
 from naslab.searchers.masked import Masked
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
+from naslab.searchers.settings import Setting
+from naslab.searchers.turned import WEIGHTS, Turned
 from naslab.spaces.space import Shared, Space
 from naslab.tasks.task import Task, check_example, check_task, parts_of
 from naslab.threads import number_of_threads, torch_threads
 
+DECAY = "w_weight_decay"
+"""What `set` calls the weight decay of the shared weights."""
 SharedSpace = Shared
 """An earlier name."""
 
@@ -47,6 +53,8 @@ class SharedWeights:
         self, network: nn.Module, *, rate: float, momentum: float, clip: float, weight_decay: float, nesterov: bool
     ) -> None:
         self.network, self._clip = network, clip or math.inf
+        self.weight_decay = weight_decay
+        """In force."""
         self._named = dict(network.named_parameters())
         self._sgd = torch.optim.SGD(
             list(self._named.values()),
@@ -66,10 +74,14 @@ class SharedWeights:
         """One step down the gradients that have been gathered (by `loss.backward()`), which are then forgotten."""
         norm = nn.utils.clip_grad_norm_(self._named.values(), self._clip)
         if bool(torch.isfinite(norm)):
-            self._sgd.param_groups[0]["lr"] = rate
+            self._sgd.param_groups[0]["lr"], self._sgd.param_groups[0]["weight_decay"] = rate, self.weight_decay
             self._sgd.step()
         self._sgd.zero_grad()
         return norm
+
+    def forget(self) -> None:
+        """Make no step of the gradients that have been gathered."""
+        self._sgd.zero_grad()
 
     def state(self) -> State:
         """Of the network, of the optimiser and of gradients gathered so far: copies."""
@@ -120,6 +132,8 @@ class WeightSharing(Masked, SupernetSearcher):
     Hyperparameters: ClassVar[type]
     task: Task
     weights: SharedWeights
+    turned: Turned
+    """Settings that `begin` makes."""
 
     def __init__(
         self,
@@ -169,6 +183,65 @@ class WeightSharing(Masked, SupernetSearcher):
         fitness = Quantity("max", objective.unit if objective.direction == "max" else "")
         trained = {name: known for name, known in super().metrics.items() if not name.startswith("valid/")}
         return {**trained, "fitness": fitness}
+
+    # --- settings that all have ------------------------------------------------------------------
+
+    def _done(self, step: int) -> int:
+        """Mini-batches of the training data that are done, or under way, after so many steps."""
+        raise NotImplementedError
+
+    def _place(self, step: int) -> int:
+        """The training mini-batch of a step, counted from 0; of one without, the last before it."""
+        raise NotImplementedError
+
+    @property
+    def _batch_size(self) -> int:
+        """Examples in the mini-batch of this step."""
+        return self.turned.batches.now(self._place(self._step))
+
+    @property
+    def _in_force(self) -> dict[str, Any]:
+        """Of the step that was just done."""
+        return {**self.turned.in_force(self._place(self._step - 1)), **super()._in_force}
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        return {**self.turned.settings(self._done(self._step)), **super().settings}
+
+    def check_setting(self, name: str, value: Any) -> Any:
+        if name in self.turned:
+            return self.turned.check(name, value, self._done(self._step))
+        return super().check_setting(name, value)
+
+    def put(self, name: str, value: Any) -> None:
+        if name in self.turned:
+            self.turned.put(name, value, self._done(self._step))
+            self.obey()
+        else:
+            super().put(name, value)
+
+    @contextmanager
+    def _weights_or_still(self) -> Iterator[None]:
+        """Inside, a network is called as it trains; or, where the weights are frozen, without a trace in it."""
+        if not self.turned[WEIGHTS]:
+            yield
+            return
+        with torch.no_grad(), frozen_statistics(self.weights.network):
+            yield
+
+    def obey(self) -> None:
+        """Have what is turned obeyed."""
+        self.weights.weight_decay = self.turned[DECAY]
+
+    def _scheduled(self, step: int | None = None) -> float:
+        """The learning rate of the shared weights in this step, if nobody has turned it; of the next, if left out."""
+        raise NotImplementedError
+
+    def aged(self, name: str, value: Any, step: int) -> Any:
+        """A learning rate along its schedule."""
+        if name != "w_lr" or not (then := self._scheduled(step - 1)):
+            return value
+        return value / then * self._scheduled()
 
     def _layers(self, child: Architecture) -> Any:
         return self.space.layers_of(child)  # type: ignore[attr-defined]

@@ -38,7 +38,7 @@ from naslab.searchers.gradient.frame import Frame
 from naslab.searchers.gradient.level import Level, Ordered, Problem, Single
 from naslab.searchers.gradient.optimisers import must_be_finite
 from naslab.searchers.gradient.sampling import BinaryGates, Drawn, Reinforce
-from naslab.searchers.gradient.turned import ALPHAS, WEIGHTS
+from naslab.searchers.turned import ALPHAS, WEIGHTS
 from naslab.threads import torch_threads
 from naslab.trees import detached
 

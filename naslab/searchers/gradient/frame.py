@@ -6,6 +6,7 @@ import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ from naslab.searchers.batch_size import BATCH_SIZE, BatchSize
 from naslab.searchers.execution import Execution
 from naslab.searchers.feed import Dice, Feed
 from naslab.searchers.gradient.cures import Penalty, Resource, SizeTracking, Watch
-from naslab.searchers.gradient.level import Single
+from naslab.searchers.gradient.level import Ordered, Single
 from naslab.searchers.gradient.mixing import JointSoftmax, Simplexes, entering
 from naslab.searchers.gradient.optimisers import Optimisers
 from naslab.searchers.gradient.parts import Parts, to_json
@@ -35,17 +36,21 @@ from naslab.searchers.gradient.sampling import Drawn
 from naslab.searchers.gradient.schedule import Schedule
 from naslab.searchers.gradient.steering import Masks, acts
 from naslab.searchers.gradient.training import Training
-from naslab.searchers.gradient.turned import Turned
 from naslab.searchers.gradient.watching import Sized, Watching
 from naslab.searchers.inherited import inherited_metrics
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
-from naslab.searchers.settings import Act, Setting
+from naslab.searchers.settings import Act, Select, Setting
 from naslab.searchers.signatures import attribute_docstrings
+<<<<<<< HEAD
 from naslab.searchers.stretch import Stretch
+=======
+from naslab.searchers.turned import ALPHAS, WEIGHTS, Turned, decay, freezing
+>>>>>>> 342670d (Shared weights and controllers can be frozen, and their mini-batches and weight decay changed, while a search runs)
 from naslab.spaces.space import Space, SupernetSpace
 from naslab.tasks.task import Task, check_example, check_task, parts_of
 from naslab.threads import torch_threads
 
+ORDER, DECAYS = "order", ("w_weight_decay", "alpha_weight_decay")
 SETTLED = {
     "one_in": "it is the width of every operation, and so the shape of the weights",
     "channels": "it is the width of every operation, and so the shape of the weights",
@@ -142,7 +147,7 @@ class Frame(SupernetSearcher):
         batches = BatchSize(
             list(self._feeds.values()), hyper.epochs, lambda feed, epoch: self._timetable.total(epoch)
         )  # the architecture's data begins a new pass then, too
-        self._turned = Turned(hyper, self.parts, batches)
+        self._turned = Turned(batches, self._more_settings())
         self._cures = {type(cure): cure for cure in self.parts.cures}
         self._penalties = [cure for cure in self.parts.cures if isinstance(cure, Penalty)]
         self._watching = Watching([cure for cure in self.parts.cures if isinstance(cure, Watch)], task)
@@ -232,6 +237,20 @@ class Frame(SupernetSearcher):
 
     # --- knobs -----------------------------------------------------------------------------------
 
+    def _more_settings(self) -> dict[str, Setting]:
+        """Those that are neither schedules nor masks, as they are at the beginning."""
+        hyper, level, about = self.hyperparameters, self.parts.level, attribute_docstrings(Training)
+        found: dict[str, Setting] = {name: decay(getattr(hyper, name), about[name]) for name in DECAYS}
+        if isinstance(level, Ordered):
+            described = "1 takes the weights as they are; 2 looks through one step of them, at a few times the cost."
+            found[ORDER] = Select(value=level.order, options=(1, 2), description=described)
+        return {**found, ALPHAS: freezing("alphas"), WEIGHTS: freezing("weights")}
+
+    def _of_order(self, order: int) -> Parts:
+        """The parts with another order; `SpecError` where they do not go together with it."""
+        level: Any = self.parts.level
+        return self.parts if level.order == order else replace(self.parts, level=replace(level, order=order))
+
     def _all_schedules(self) -> dict[str, Schedule]:
         hyper, documented = self.hyperparameters, attribute_docstrings(Training)
         return {
@@ -289,6 +308,8 @@ class Frame(SupernetSearcher):
             value = self._turned.check(name, value, self._step)
             if name == BATCH_SIZE and value > self._batch_size:
                 self._must_fit(value)
+            if name == ORDER:
+                self._of_order(value)
             return value
         if isinstance(name, str) and name not in self._schedules and hasattr(self.hyperparameters, name):
             raise SpecError(
@@ -311,9 +332,9 @@ class Frame(SupernetSearcher):
 
     def _obey(self) -> None:
         """Have what is turned obeyed."""
-        self.parts = self._turned.parts
-        self._optimisers.weight_decay = self._turned["w_weight_decay"]
-        self._optimisers.alpha_weight_decay = self._turned["alpha_weight_decay"]
+        if ORDER in self._turned:
+            self.parts = self._of_order(self._turned[ORDER])
+        self._optimisers.weight_decay, self._optimisers.alpha_weight_decay = (self._turned[name] for name in DECAYS)
 
     def _warms_up(self, step: int) -> bool:
         """Whether a step, counted from 0, moves the weights alone, as the settings are now."""

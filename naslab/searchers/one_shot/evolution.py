@@ -77,6 +77,11 @@ class Evolution:
         return self._next[0]
 
     @property
+    def coming(self) -> int:
+        """How many children of this generation are still to be judged."""
+        return len(self._next)
+
+    @property
     def best(self) -> Judged | None:
         """The best of those that hold nothing forbidden."""
         return min(filter(self._allows, self.judged), default=None)

@@ -21,14 +21,16 @@ from naslab.errors import Diverged
 from naslab.events import ChildTrained, Evaluated, Event, Phase
 from naslab.networks.batch_norm import enough_to_normalise
 from naslab.networks.cost import Cost, cost
+from naslab.searchers.batch_size import BatchSize
 from naslab.searchers.one_shot.evolution import Evolution, Excess
 from naslab.searchers.one_shot.paths import Paths
 from naslab.searchers.one_shot.training import OneShotHyperparameters
 from naslab.searchers.searcher import State
 from naslab.searchers.settings import Setting, Slider, values_of
-from naslab.searchers.shared_weights import SharedWeights, WeightSharing
+from naslab.searchers.shared_weights import DECAY, SharedWeights, WeightSharing
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.stretch import Stretch
+from naslab.searchers.turned import WEIGHTS, Turned, decay, freezing
 from naslab.threads import torch_threads
 from naslab.trees import detached
 
@@ -50,8 +52,10 @@ class OneShot(WeightSharing):
         self.paths = self.sampled()
         self._costs: dict[Architecture, Cost] = {}
         self.evolution = Evolution(self.space, self.seed, given, self._excess)
-        self._updates = self._feed.timetable.total(given.epochs)
         self._w_factor = 1.0
+        batches = BatchSize([self._feed], given.epochs, lambda feed, epoch: feed.timetable.total(epoch))
+        described = attribute_docstrings(OneShotHyperparameters)[DECAY]
+        self.turned = Turned(batches, {DECAY: decay(given.w_weight_decay, described), WEIGHTS: freezing("weights")})
         self.weights = SharedWeights(
             network,
             rate=given.w_lr,
@@ -62,6 +66,16 @@ class OneShot(WeightSharing):
         )
 
     # --- a step ------------------------------------------------------------------------------------
+
+    @property
+    def _updates(self) -> int:
+        return self._feed.timetable.total(self.hyperparameters.epochs)
+
+    def _done(self, step: int) -> int:
+        return min(-(-step // self.paths.together), self._updates)
+
+    def _place(self, step: int) -> int:
+        return min(step // self.paths.together, self._updates - 1)
 
     @property
     def training_steps(self) -> int:
@@ -79,13 +93,18 @@ class OneShot(WeightSharing):
         update, position = divmod(self._step, self.paths.together)
         batch, inputs = self._feed.take(update)
         self.weights.network.train()
-        with enough_to_normalise(given.batch_size, units=self.task.units), self._dice.cast("weights", self._step):
+        few = enough_to_normalise(self._feed.timetable.size(update), units=self.task.units)
+        with few, self._dice.cast("weights", self._step), self._weights_or_still():
             outputs = self.weights.network(inputs, self._layers(path))
         loss = self.task.loss(outputs, batch, smoothing=given.label_smoothing)
         self._must_be_finite("training loss", loss)
-        self._with_regularisation(loss, outputs, batch).backward()
+        frozen: bool = self.turned[WEIGHTS]
+        if not frozen:
+            self._with_regularisation(loss, outputs, batch).backward()
         last = position + 1 == self.paths.together
-        if last:
+        if last and frozen:
+            self.weights.forget()
+        elif last:
             self._must_be_finite("gradient of the shared weights", self.weights.step(knobs["w_lr"]))
         outputs = detached(outputs)
         if last:  # the paths of an update begin with the same state, and the last one carries its own on
@@ -194,10 +213,15 @@ class OneShot(WeightSharing):
 
     # --- knobs -------------------------------------------------------------------------------------
 
-    def _scheduled(self) -> float:
-        """The learning rate of this update, if nobody has turned it."""
-        updates = self._updates
-        return self.hyperparameters.rate(min(self._step // self.paths.together, updates - 1) / updates)
+    def _scheduled(self, step: int | None = None) -> float:
+        """Of the update that a step is in. Where the size of the mini-batches changes, shares of an epoch count."""
+        updates, timetable = self._updates, self._feed.timetable
+        update = min((self._step if step is None else step) // self.paths.together, updates - 1)
+        if not self.turned.batches.turned:
+            return self.hyperparameters.rate(update / updates)
+        epoch, position = timetable.locate(update)
+        length = timetable.total(epoch + 1) - timetable.total(epoch)
+        return self.hyperparameters.rate((epoch + position / length) / self.hyperparameters.epochs)
 
     def _values(self) -> dict[str, float]:
         own = values_of(self.paths.settings)
@@ -213,6 +237,8 @@ class OneShot(WeightSharing):
         }
         own = {**common, **self.paths.settings}
         described = {name: replace(setting, description=about[name]) for name, setting in own.items()}
+        led = {"base": self._w_factor * self.hyperparameters.w_lr, "schedule": self.hyperparameters.schedule}
+        described["w_lr"] = replace(described["w_lr"], **led)
         return {**described, **super().settings}
 
     def put(self, name: str, value: Any) -> None:
@@ -225,6 +251,18 @@ class OneShot(WeightSharing):
             self.paths.put(name, value)
         else:
             super().put(name, value)
+
+    def planned(self, values: Mapping[str, Any]) -> int:
+        timetable = self.turned.batches.epochs_of(values, self._done(self._step))
+        return self.total + (timetable.total(self.hyperparameters.epochs) - self._updates) * self.paths.together
+
+    @property
+    def end_of_epoch(self) -> int:
+        """In the second phase, the end of a generation."""
+        if self._step >= self.training_steps:
+            return self._step + self.evolution.coming
+        timetable = self._feed.timetable
+        return timetable.total(timetable.epoch(self._step // self.paths.together) + 1) * self.paths.together
 
     def remasked(self) -> None:
         self.paths.offer(self.space)
@@ -259,14 +297,16 @@ class OneShot(WeightSharing):
 
     def state_dict(self) -> State:
         memory = [self._w_factor, self.paths.memory(), self.evolution.memory()]
-        held = {**self._mask_state(), **self._feed.state(), **self.weights.state()}
+        held = {**self._mask_state(), **self._feed.state(), **self.turned.state(), **self.weights.state()}
         return {"step": self._step, "memory": json.dumps(memory), **held}
 
     def load_state_dict(self, state: State) -> None:
         self._step = int(state["step"])  # type: ignore[arg-type]
+        self._feed.load(state)
+        self.turned.load(state)
+        self.obey()
         self._load_mask(state)
         self._w_factor, paths, evolution = json.loads(str(state["memory"]))
         self.paths.remember(paths)
         self.evolution.remember(evolution)
         self.weights.load(state)
-        self._feed.load(state)
