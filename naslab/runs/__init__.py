@@ -1,5 +1,6 @@
 """The run folder: a search that can be stopped, killed, resumed, rewound, forked and watched."""
 
+from naslab.runs import conditions
 from naslab.runs.event_log import EventLog
 from naslab.runs.folder import fresh
 from naslab.runs.found import found
@@ -8,4 +9,4 @@ from naslab.runs.race import Lap, Race
 from naslab.runs.reader import RunReader, read
 from naslab.runs.search import Search
 
-__all__ = ["EventLog", "Lap", "LiveRanking", "Race", "RunReader", "Search", "found", "fresh", "read"]
+__all__ = ["EventLog", "Lap", "LiveRanking", "Race", "RunReader", "Search", "conditions", "found", "fresh", "read"]

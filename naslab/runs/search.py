@@ -32,6 +32,7 @@ from naslab.quantities import Objective, Quantity
 from naslab.runs import claims, forking, lineage
 from naslab.runs.before import Before
 from naslab.runs.branches import ASIDE_KINDS, Record, Row
+from naslab.runs.conditions import as_condition
 from naslab.runs.ending import Ending
 from naslab.runs.event_log import EventLog, events_of
 from naslab.runs.folder import Folder, create, entered, located, undone
@@ -295,6 +296,20 @@ class Search(Steering, Before, Iterator[Event]):
             rows = self._store.rows()
             if len(rows) != len(self._events):
                 self._events = events_of(rows)
+
+    def until(self, condition: Any, *, most: int | None = None) -> Event | None:
+        """Steps until a condition is met, or all are done; the event of the last, None if there was none left.
+
+        Args:
+            condition: one of `naslab.runs.conditions`, or a function of an event.
+            most: so many steps, at most.
+        """
+        test, event = as_condition(condition).begin(self), None
+        while (most is None or most > 0) and (event := next(self, event)) is not None:
+            if test(event) is not None or self.step >= self.total:
+                break
+            most = None if most is None else most - 1
+        return event
 
     # --- what can be asked at any time ---------------------------------------------------------------
 

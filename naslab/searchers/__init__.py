@@ -40,7 +40,7 @@ from naslab.searchers.regularized_evolution import RegularizedEvolution, Regular
 from naslab.searchers.robust_darts import RobustDarts, RobustDartsHyperparameters
 from naslab.searchers.sdarts import SmoothDarts, SmoothDartsHyperparameters
 from naslab.searchers.searcher import Draft, Driven, Proposal, Proposer, State, SupernetSearcher
-from naslab.searchers.settings import Act, Knob, Mask, Select, Setting, Several, Slider, Switch
+from naslab.searchers.settings import Act, Count, Knob, Mask, Select, Setting, Several, Slider, Switch
 from naslab.searchers.snas import SNAS, SNASHyperparameters
 from naslab.searchers.spos import SPOS, SPOSHyperparameters
 from naslab.searchers.successive_halving import SuccessiveHalving, SuccessiveHalvingHyperparameters
@@ -126,6 +126,7 @@ __all__ = [
     "AutoKeras",
     "AutoKerasHyperparameters",
     "BOHBHyperparameters",
+    "Count",
     "Darts",
     "DartsHyperparameters",
     "DrNAS",

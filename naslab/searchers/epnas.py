@@ -99,6 +99,7 @@ class EPNAS(PolicyGradient):
     """Policy search layer by layer, with a predictor of the reward, on any space."""
 
     name = "epnas"
+    adds = False  # what it learns from, it has grown layer by layer
     Hyperparameters = EPNASHyperparameters
 
     def begin(self) -> None:

@@ -14,7 +14,7 @@ import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,6 +29,7 @@ from naslab.searchers.rewards import REWARDS, Baseline, Rewards, between
 from naslab.searchers.searcher import Draft, Proposal, Proposer, State
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
+from naslab.searchers.turned import CONTROLLER, freezing
 from naslab.spaces.space import Prefix
 from naslab.torch_state import InDefaultTorchState
 
@@ -86,6 +87,8 @@ class PolicyGradient(InDefaultTorchState, Proposer):
     in_default_torch_state = (
         "begin",
         "propose",
+        "check_added",
+        "added",
         "learn",
         "details",
         "probabilities",
@@ -116,18 +119,34 @@ class PolicyGradient(InDefaultTorchState, Proposer):
         self.rewarded = 0
         """Children in the batches so far."""
         self._loss: float | None = None
+        self._frozen = False
+        """Whether the controller stands still; the baseline hears on."""
         self.rewards = Rewards(given.reward)
 
     def propose(self) -> Draft:
         choices = self.controller.child(self.asked + 1, self.rng)
         return Draft(Architecture(self.space.name, choices), "policy")
 
+    def check_added(self, architecture: Architecture) -> None:
+        try:
+            with torch.no_grad():
+                self.controller.evaluate([architecture.choices])
+        except ValueError:
+            raise SpecError("the controller does not build networks as deep as this one yet") from None
+
+    def added(self, architecture: Architecture) -> Draft:
+        """The controller learns from it as if it had drawn it."""
+        with torch.no_grad():
+            log_probability = float(self.controller.evaluate([architecture.choices]).log_probability[0])
+        self.controller.expect(self.asked + 1, log_probability)
+        return Draft(architecture, "added")
+
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         reward = self.rewards.hear(fitness, figures, self.objective)
         batch = self.controller.tell(proposal.number, proposal.architecture.choices, reward)
         if batch is None:
             return
-        if self.baseline.value is not None:
+        if self.baseline.value is not None and not self._frozen:
             advantages = torch.tensor([told.reward - self.baseline.value for told in batch], dtype=torch.float32)
             loss = self.improve(batch, advantages)
             self._loss = loss if math.isfinite(loss) else None
@@ -143,10 +162,13 @@ class PolicyGradient(InDefaultTorchState, Proposer):
             name: Slider(value=values[name], low=low, high=high, log=log, description=about[name])
             for name, (low, high, log) in KNOBS.items()
         }
-        return {**sliders, **super().settings}
+        frozen = replace(freezing("weights of the controller"), value=self._frozen, silent=False)
+        return {**sliders, CONTROLLER: frozen, **super().settings}
 
     def put(self, name: str, value: Any) -> None:
-        if name in KNOBS:
+        if name == CONTROLLER:
+            self._frozen = value
+        elif name in KNOBS:
             setattr(self.controller if name == "learning_rate" else self, name, value)
         else:
             super().put(name, value)
@@ -166,10 +188,12 @@ class PolicyGradient(InDefaultTorchState, Proposer):
 
     def memory(self) -> Any:
         figures = [self.baseline.total, self.baseline.weight, self.entropy_weight, self.rewarded]
-        return [figures, self._loss, self.rewards.memory(), self.controller.memory()]
+        frozen = [True] if self._frozen else []
+        return [figures, self._loss, self.rewards.memory(), self.controller.memory(), *frozen]
 
     def remember(self, memory: Any) -> None:
-        figures, self._loss, rewards, controller = memory
+        figures, self._loss, rewards, controller, *frozen = memory
+        self._frozen = bool(frozen)
         self.baseline.total, self.baseline.weight, self.entropy_weight, self.rewarded = figures
         self.rewards.remember(rewards)
         self.controller.remember(controller)

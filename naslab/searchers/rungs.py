@@ -146,20 +146,35 @@ class Halving(OfKnownLengths):
         self._last: Mapping[str, Any] = {}
 
     def propose(self) -> Draft:
-        bracket = next((each for each in self._under_way if each.fresh or each.going_on), None)
-        if bracket is None:
-            bracket = _Bracket(self._begun, self.rungs(self._begun))
-            self._begun += 1
-            self._under_way.append(bracket)
+        bracket = next((each for each in self._under_way if each.fresh or each.going_on), None) or self._another()
+        if not bracket.going_on:
+            return self._fresh(bracket, *self.draw())
+        epochs = self._asked_in(bracket)
+        last = bracket.going_on.pop(0)
+        return Draft(last.architecture, "promotion", last.parents, epochs, last.candidate, last.number)
+
+    def added(self, architecture: Architecture) -> Draft:
+        """In the place of a new candidate of the present bracket, or of the next one."""
+        bracket = next((each for each in self._under_way if each.fresh), None) or self._another()
+        return self._fresh(bracket, architecture, "added")
+
+    def _another(self) -> _Bracket:
+        """The next bracket, begun."""
+        bracket = _Bracket(self._begun, self.rungs(self._begun))
+        self._begun += 1
+        self._under_way.append(bracket)
+        return bracket
+
+    def _fresh(self, bracket: _Bracket, architecture: Architecture, origin: str) -> Draft:
+        """A new candidate of a bracket."""
+        bracket.fresh -= 1
+        return Draft(architecture, origin, (), self._asked_in(bracket))
+
+    def _asked_in(self, bracket: _Bracket) -> float:
+        """The next proposal is of this bracket; epochs that it is to be trained for in all."""
         self._where[self.asked + 1] = bracket.number
         bracket.open += 1
-        epochs = bracket.rungs[bracket.rung].epochs
-        if bracket.going_on:
-            last = bracket.going_on.pop(0)
-            return Draft(last.architecture, "promotion", last.parents, epochs, last.candidate, last.number)
-        bracket.fresh -= 1
-        architecture, origin = self.draw()
-        return Draft(architecture, origin, (), epochs)
+        return bracket.rungs[bracket.rung].epochs
 
     def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
         number = self._where.pop(proposal.number)

@@ -29,6 +29,7 @@ from naslab.events import Event, Measured
 from naslab.immutable import FrozenDict
 from naslab.quantities import FITNESS, Objective, Quantity
 from naslab.randomness import BlockGenerator, numpy_generator
+from naslab.searchers import adding
 from naslab.searchers.keeping import KeepsStates
 from naslab.searchers.masked import Masked
 from naslab.searchers.settings import Act, Setting, Steerable
@@ -460,6 +461,8 @@ class Proposer(Masked, KeepsStates, ABC):
         self.asked = 0
         """Proposals so far."""
         self._open: dict[int, Proposal] = {}
+        self._added: list[Architecture] = []
+        """What is to be proposed next, given by hand."""
         self.begin()
 
     # --- what an algorithm must say --------------------------------------------------------------
@@ -503,7 +506,33 @@ class Proposer(Masked, KeepsStates, ABC):
         """Hyperparameters with which it would ask for trainings of these lengths only, in epochs; none if it cannot."""
         return {}
 
+    adds: ClassVar[bool] = True
+    """Whether it can propose an architecture that a hand gives, and learn from it."""
+
+    def added(self, architecture: Architecture) -> Draft:
+        """The draft of what a hand has given; a searcher that keeps account of its drafts notes it."""
+        return Draft(architecture, "added")
+
+    def check_added(self, architecture: Architecture) -> None:
+        """`SpecError` if it could not learn from this one."""
+
+    def undo_added(self, architecture: Architecture) -> tuple[str, dict[str, Any]]:
+        """The act that undoes what was added and proposed since; `SpecError` where none does."""
+        raise SpecError(
+            "it was proposed, and cannot be taken back; search.rewind(step) goes back to before it was added"
+        )
+
+    @property
+    def hears_added(self) -> bool:
+        """Whether what was added is proposed by `ask`, before whatever `propose` would; else `propose` does so."""
+        return True
+
     # --- what follows ----------------------------------------------------------------------------
+
+    @property
+    def acts(self) -> Mapping[str, Act]:
+        """What a hand can do: have an architecture proposed next."""
+        return {**super().acts, **adding.acts(self)} if self.adds else super().acts
 
     @property
     def open(self) -> tuple[Proposal, ...]:
@@ -519,7 +548,8 @@ class Proposer(Masked, KeepsStates, ABC):
 
     def ask(self) -> Proposal:
         """The next architecture to be evaluated."""
-        architecture, origin, parents, fidelity, candidate, begins_from = self.propose()
+        draft = self.added(self._added.pop(0)) if self._added and self.hears_added else self.propose()
+        architecture, origin, parents, fidelity, candidate, begins_from = draft
         if candidate is None and self.space is not self.whole:  # a mask is in force
             architecture = self.obeying(architecture, self.rng)
         self.asked = number = self.asked + 1
@@ -567,6 +597,7 @@ class Proposer(Masked, KeepsStates, ABC):
             "open": json.dumps([proposal.to_record() for proposal in self._open.values()]),
             "random": json.dumps(self.rng.bit_generator.state),
             "memory": json.dumps(self.memory()),
+            **({"added": json.dumps([one.choices for one in self._added])} if self._added else {}),
             **self._mask_state(),
         }
 
@@ -576,5 +607,7 @@ class Proposer(Masked, KeepsStates, ABC):
         opened = [Proposal.from_record(self.space, record) for record in json.loads(str(state["open"]))]
         self._open = {proposal.number: proposal for proposal in opened}
         self.rng.bit_generator.state = json.loads(str(state["random"]))
+        added = json.loads(str(state.get("added", "[]")))
+        self._added = [Architecture(self.whole.name, tuple(choices)) for choices in added]
         self._load_mask(state)  # first, for it may draw again what was drawn ahead
         self.remember(json.loads(str(state["memory"])))

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, whole
 from naslab.searchers.searcher import Draft, Proposer
-from naslab.searchers.settings import Act
+from naslab.searchers.settings import Act, Undoing
 
 
 class Tended(Proposer):
@@ -34,8 +34,6 @@ class Tended(Proposer):
         """Numbers of members that neither die of age nor lose."""
         self._taken_out: dict[int, tuple[int, Any]] = {}
         """Number of a member that was killed by hand -> its place, and the member."""
-        self._added: list[Architecture] = []
-        """What is to be proposed next, given by hand."""
 
     def _next_added(self, *about: Any) -> Draft | None:
         """The draft of what was added first and is not yet proposed, with what more it says; None if there is none."""
@@ -58,30 +56,28 @@ class Tended(Proposer):
                 arguments=candidate,
                 inverse="revive(candidate)",
                 prepare=self._kill,
+                undo=lambda told, before: ("revive", dict(told)),
             ),
             "revive": Act(
                 description="Bring back a member that was killed.",
                 arguments=candidate,
                 inverse="kill(candidate)",
                 prepare=self._revive,
+                undo=lambda told, before: ("kill", dict(told)),
             ),
             "protect": Act(
                 description="Keep a member from making room for a child.",
                 arguments=candidate,
                 inverse="release(candidate)",
                 prepare=self._protect,
+                undo=lambda told, before: ("release", _changed(told, not before)),
             ),
             "release": Act(
                 description="Let a member make room for a child again.",
                 arguments=candidate,
                 inverse="protect(candidate)",
                 prepare=self._release,
-            ),
-            "add": Act(
-                description="Propose this architecture next.",
-                arguments={"architecture": "its choices, in order or by name"},
-                inverse="kill(candidate), once it is a member",
-                prepare=self._add,
+                undo=lambda told, before: ("protect", _changed(told, bool(before))),
             ),
         }
 
@@ -143,16 +139,19 @@ class Tended(Proposer):
 
         return do
 
-    def _add(self, architecture: Any) -> Callable[[], Any]:
-        made = self.space.architecture(architecture)
-        if not self.space.allows(made):
-            raise SpecError("this architecture holds what the mask forbids; free it first, by set('mask', ...)")
+    @property
+    def hears_added(self) -> bool:
+        """It has a turn in `propose`."""
+        return False
 
-        def do() -> Any:
-            self._added.append(made)
-            return None
-
-        return do
+    def undo_added(self, architecture: Architecture) -> Undoing:
+        """Take it out of the population."""
+        for member in reversed(self._alive):
+            if member.architecture == architecture:
+                return "kill", {"candidate": member.number}
+        raise SpecError(
+            "it was proposed, and is no member of the population: it is being evaluated, or it has failed, or died"
+        )
 
     # --- memory --------------------------------------------------------------------------------------
 
@@ -167,10 +166,10 @@ class Tended(Proposer):
 
     def _by_hand(self) -> list[Any]:
         """JSON of what a hand has done that is still of use; empty if it is nothing."""
-        if not (self._protected or self._taken_out or self._added):
+        if not (self._protected or self._taken_out):
             return []
         killed = [[place, self._record(member)] for place, member in self._taken_out.values()]
-        return [sorted(self._protected), killed, [one.choices for one in self._added]]
+        return [sorted(self._protected), killed, []]
 
     def _remember_hand(self, told: Any) -> None:
         """Take back what `_by_hand` gave."""
@@ -178,4 +177,11 @@ class Tended(Proposer):
         self._protected = set(protected)
         members = [(place, self._member(record)) for place, record in killed]
         self._taken_out = {member.number: (place, member) for place, member in members}
-        self._added = [Architecture(self.space.name, tuple(choices)) for choices in added]
+        self._added.extend(Architecture(self.space.name, tuple(choices)) for choices in added)  # of an earlier version
+
+
+def _changed(told: Mapping[str, Any], changed: bool) -> dict[str, Any]:
+    """What the inverse is to be told; `SpecError` if there is nothing to undo."""
+    if not changed:
+        raise SpecError(f"candidate {told['candidate']} was so before; there is nothing to undo")
+    return dict(told)

@@ -18,6 +18,7 @@ import ipywidgets
 from naslab.analysis.remedies import Remedy
 from naslab.errors import SpecError, real
 from naslab.events import Event
+from naslab.runs import conditions
 from naslab.searchers import Trials
 from naslab_widgets.about import metrics_of, notes_of, objective_of, what
 from naslab_widgets.collapse import CollapseLine
@@ -123,6 +124,23 @@ class Lab(Steered):
         """Do n more steps, then stand still. Returns at once; `wait` waits for them."""
         self._runner.step(n)
         self._publisher.poke()
+
+    def until(self, condition: Any, *number: float) -> None:
+        """Go on until a condition is met, then stand still. Returns at once; `wait` waits for it.
+
+        Args:
+            condition: its name ("epoch", "entropy", "skips", "derived", "kept", "truth", "fitness"), one of
+                `naslab.runs.conditions`, or a function of the event of a step.
+            number: of a name that needs one: `lab.until("entropy", 1.2)`.
+        """
+        if isinstance(condition, str):
+            condition = conditions.named(condition, *number)
+        self._runner.until(conditions.as_condition(condition).begin(self.search))
+        self._publisher.poke()
+
+    def step_epoch(self) -> None:
+        """Go on to the end of the epoch, then stand still. Returns at once."""
+        self.until("epoch")
 
     async def then(self, job: Callable[[], Any]) -> Later:
         """Do the job when the search has ended, or was stopped, and the jobs before it are done; `await lab.then(job)`

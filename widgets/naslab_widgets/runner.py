@@ -63,6 +63,10 @@ class Runner:
         self._budget: float = 0
         self._commands: list[Callable[[], object]] = []
         self._stepping = self._begun = self._stopped = False
+        self._test: Callable[[Any], str | None] | None = None
+        """Of the event of each step: why it is time to stand still, or None."""
+        self.reached = ""
+        """Why it stands still, if a condition was met; the next step forgets it."""
         self._times: deque[tuple[float, int]] = deque(maxlen=32)
         self.error: BaseException | None = None
         """Why the search stands still, if an error made it; playing or stepping tries again."""
@@ -73,15 +77,24 @@ class Runner:
     # --- for any thread --------------------------------------------------------------------------
 
     def play(self) -> None:
+        self._test = None
         self._go(math.inf)
 
     def step(self, n: int = 1) -> None:
         """Exactly n more steps, then pause."""
+        self._test = None
         self._go(whole("the number of steps", n, 1))
+
+    def until(self, test: Callable[[Any], str | None]) -> None:
+        """Steps until the test of an event, the last step's, says that it is time to stand still, and why."""
+        with self._changed:
+            self._refuse_if_stopped()
+            self._test, self.reached = test, ""
+        self._go(math.inf)
 
     def pause(self) -> None:
         with self._changed:
-            self._budget = 0
+            self._budget, self._test = 0, None
 
     def stop(self, why: str = "") -> None:
         """End for good, after the step that is under way. The search itself stays usable.
@@ -182,7 +195,7 @@ class Runner:
     def _go(self, budget: float) -> None:
         with self._changed:
             self._refuse_if_stopped()
-            self._begun, self.error = True, None
+            self._begun, self.error, self.reached = True, None, ""
             self._budget += budget
             self._start()
 
@@ -225,7 +238,11 @@ class Runner:
                 if not self._budget or self._commands:
                     return
                 self._budget -= 1
-            ended = next(self._search, None) is None
+            event = next(self._search, None)
+            ended = event is None
+            if not ended and self._test is not None and (why := self._test(event)) is not None:
+                with self._changed:
+                    self._budget, self._test, self.reached = 0, None, why
             now, step = self._clock(), self._search.step
             if ended or step >= self._search.total:
                 with self._changed:
@@ -240,7 +257,7 @@ class Runner:
             action()
         except BaseException as error:
             with self._changed:
-                self.error, self._budget = error, 0
+                self.error, self._budget, self._test = error, 0, None
 
 
 _RUNNERS: weakref.WeakSet[Runner] = weakref.WeakSet()

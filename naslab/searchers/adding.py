@@ -1,0 +1,61 @@
+"""Candidates that a hand gives to a searcher: proposed next, judged and learnt from as its own are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from naslab.errors import SpecError
+from naslab.searchers.settings import Act, Undoing
+
+
+def acts(proposer: Any) -> dict[str, Act]:
+    """What can be done to a proposer with a queue `_added`."""
+    queue = proposer._added
+
+    def add(architecture: Any) -> Callable[[], Any]:
+        made = proposer.space.architecture(architecture)
+        if not proposer.space.allows(made):
+            raise SpecError("this architecture holds what the mask forbids; free it first, by set('mask', ...)")
+        proposer.check_added(made)
+
+        def do() -> Any:
+            queue.append(made)
+            return None
+
+        return do
+
+    def withdraw(architecture: Any) -> Callable[[], Any]:
+        made = proposer.whole.architecture(architecture)
+        if made not in queue:
+            raise SpecError("this architecture is not waiting to be proposed: nobody has added it, or it was proposed")
+
+        def do() -> Any:
+            place = len(queue) - 1 - queue[::-1].index(made)
+            del queue[place]
+            return place
+
+        return do
+
+    def undo_adding(told: Mapping[str, Any], before: Any) -> Undoing:
+        if proposer.whole.architecture(told["architecture"]) in queue:
+            return "withdraw", {"architecture": told["architecture"]}
+        return proposer.undo_added(proposer.whole.architecture(told["architecture"]))
+
+    choices = {"architecture": "its choices, in order or by name"}
+    return {
+        "add": Act(
+            description="Propose this architecture next.",
+            arguments=choices,
+            inverse="withdraw(architecture), while it is not proposed; then kill(candidate), in a population",
+            prepare=add,
+            undo=undo_adding,
+        ),
+        "withdraw": Act(
+            description="Do not propose an architecture that was added and is not proposed yet.",
+            arguments=choices,
+            inverse="add(architecture)",
+            prepare=withdraw,
+            undo=lambda told, before: ("add", {"architecture": told["architecture"]}),
+        ),
+    }
