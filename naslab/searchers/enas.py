@@ -62,11 +62,8 @@ from naslab.searchers.searcher import State
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.shared_weights import DECAY, SharedWeights, WeightSharing, below
 from naslab.searchers.signatures import attribute_docstrings
-<<<<<<< HEAD
 from naslab.searchers.stretch import Stretch
-=======
 from naslab.searchers.turned import CONTROLLER, WEIGHTS, Turned, decay, freezing
->>>>>>> 342670d (Shared weights and controllers can be frozen, and their mini-batches and weight decay changed, while a search runs)
 from naslab.spaces.space import Prefix
 from naslab.tasks.streams import Timetable
 from naslab.threads import torch_threads

@@ -113,6 +113,7 @@ def test_freezing_means_the_same_for_every_method(digits, searcher):
     assert not moved(before, tensors(search))
 
 
+@pytest.mark.slow
 def test_the_size_of_mini_batches_changes_with_the_next_epoch_and_the_total_with_it(digits):
     search = darts(digits)
     assert (search.total, search.searcher.end_of_epoch) == (12, 4)
@@ -121,9 +122,9 @@ def test_the_size_of_mini_batches_changes_with_the_next_epoch_and_the_total_with
     assert search.total == 8
     assert search.step == 1
     event = next(search)
-    assert event.settings["batch_size"] == 64
-    assert search.settings["batch_size"].value == 128
-    assert search.settings["batch_size"].now == 64
+    assert event.settings["batch_size"] == 144
+    assert search.settings["batch_size"].value == 240
+    assert search.settings["batch_size"].now == 144
     (change,) = [event for event in search.events if isinstance(event, Changed)]
     assert (change.old, change.new, change.total) == (144, 240, 8)
     rates = {}
@@ -273,6 +274,7 @@ def test_an_undo_is_an_event_that_gives_back_what_was(digits):
     assert json.loads(json.dumps([one.to_json() for one in search.ledger]))[0]["sentence"] == "w_lr 0.025 → 0.01"
 
 
+@pytest.mark.slow
 def test_undoing_a_rate_puts_it_back_on_its_schedule(digits):
     search, plain = darts(digits), darts(digits)
     next(search)
@@ -471,6 +473,7 @@ def test_a_controller_stands_still(table):
 # --- again, in a fresh process -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_program_of_a_darts_search_reproduces_it(digits, tmp_path):
     search = darts(digits)
     next(search)
@@ -494,6 +497,7 @@ def test_the_program_of_a_darts_search_reproduces_it(digits, tmp_path):
     assert elsewhere(search, tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_the_program_of_an_evolution_reproduces_it(table, tmp_path):
     search = evolution(table)
     for _ in range(6):
@@ -531,6 +535,7 @@ def test_the_program_of_an_enas_search_reproduces_it(digits, tmp_path):
     assert elsewhere(search, tmp_path) == records(search)
 
 
+@pytest.mark.slow
 def test_the_program_of_several_workers_tells_the_same_answers_in_the_logged_order(table, tmp_path):
     search = evolution(table, budget=16, workers=2)
     for _ in range(6):

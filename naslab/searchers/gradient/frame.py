@@ -41,11 +41,8 @@ from naslab.searchers.inherited import inherited_metrics
 from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
 from naslab.searchers.settings import Act, Select, Setting
 from naslab.searchers.signatures import attribute_docstrings
-<<<<<<< HEAD
 from naslab.searchers.stretch import Stretch
-=======
 from naslab.searchers.turned import ALPHAS, WEIGHTS, Turned, decay, freezing
->>>>>>> 342670d (Shared weights and controllers can be frozen, and their mini-batches and weight decay changed, while a search runs)
 from naslab.spaces.space import Space, SupernetSpace
 from naslab.tasks.task import Task, check_example, check_task, parts_of
 from naslab.threads import torch_threads
@@ -198,7 +195,7 @@ class Frame(SupernetSearcher):
 
     def _try(self, *, search: bool = False) -> None:
         """What costs most of a step, the gradients of all operations, without a trace."""
-        size = self.hyperparameters.batch_size
+        size = self._batch_size
         batch = self.task.example(size, device=self.device)
         edges, operations = self.space.edges(), len(self.space.operations)  # type: ignore[attr-defined]
 
