@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import overload
 
@@ -53,6 +55,18 @@ class EventLog(Sequence[Event]):
                 first = place + 1
                 break
         return self[first:last]
+
+
+def within(events: Sequence[Event], first: int, last: int) -> Sequence[Event]:
+    """The events of the steps from `first` to `last`, found by bisection. Any thread: what a search that goes back
+    takes away meanwhile is missing.
+    """
+    step = operator.attrgetter("step")
+    try:
+        start = bisect_left(events, first, key=step)
+        return events[start : bisect_right(events, last, lo=start, key=step)]
+    except IndexError:
+        return []
 
 
 def events_of(rows: Sequence[Row | Record]) -> list[Event | Record]:

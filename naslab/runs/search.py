@@ -343,6 +343,11 @@ class Search(Steering, Before, Iterator[Event]):
         return lineage.lineage(self)
 
     @property
+    def kept_steps(self) -> list[int]:
+        """Steps whose state lies on disk or in memory, in order: the search is back at one of them at once."""
+        return sorted({*self._store.snapshots(), *self._ring.steps})
+
+    @property
     def step(self) -> int:
         """Steps finished."""
         for event in reversed(self._events):

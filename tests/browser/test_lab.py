@@ -149,6 +149,47 @@ def test_it_fits_the_page_in_every_theme(notebook, theme, width):
     assert (brightness < 300) == (theme == "dark")
 
 
+def test_one_looks_back_while_it_goes_on(notebook):
+    book = notebook(searching(4000, 0.05), width=1280, height=800)
+    book.run_all()
+    book.wait_step("naslab-status", 0, timeout=60_000)
+    book.button("Play").click()
+    book.wait_step("naslab-alpha", 60, timeout=60_000)
+    slider = book.page.get_by_label("w_lr")
+    slider.focus()
+    slider.press("ArrowRight")
+    bar = book.page.get_by_role("slider", name="time of the search")
+    book.page.wait_for_selector('.naslab-timebar[data-marks="1"]')
+    changed, _ = book.ask("[e.step for e in search.events if e.kind == 'changed']")
+    bar.focus()
+    bar.press("[")
+    book.page.wait_for_selector(f'.naslab-timebar[data-at="{changed[0]}"]')
+    for key, step in (("Shift+ArrowLeft", -10), ("ArrowLeft", -11), ("ArrowRight", -10), ("Home", None)):
+        bar.press(key)
+        book.page.wait_for_selector(f'.naslab-timebar[data-at="{1 if step is None else changed[0] + step}"]')
+    for view in ("naslab-alpha", "naslab-cell"):
+        book.page.wait_for_selector(f'.{view}[data-step="1"]')
+    told = book.page.locator(".naslab-moment-badge").inner_text()
+    assert "step 1 of 4,000" in told
+    assert "still running at" in told
+    assert book.page.locator(".naslab-looking-back").count() == 1
+    assert "w_lr" not in book.page.locator(".naslab-log").inner_text()
+    assert bar.get_attribute("aria-valuetext") == "step 1 of 4,000"
+    book.page.locator(".naslab-curves").click(position={"x": 100, "y": 60})
+    clicked = int(bar.get_attribute("data-at"))
+    assert 1 < clicked < book.step_of("naslab-status")
+    book.page.wait_for_selector(f'.naslab-cell[data-step="{clicked}"]')
+    book.page.evaluate("() => document.querySelector('.naslab-lab').scrollIntoView()")
+    book.screenshot("lab-looking-back")
+    bar.press("Escape")
+    book.page.wait_for_selector('.naslab-timebar[data-at="now"]')
+    assert not book.page.locator(".naslab-moment").is_visible()
+    shown = book.step_of("naslab-alpha")
+    book.wait_step("naslab-alpha", shown + 5)
+    assert book.ask("len(search.events)")[0] >= shown
+    assert ours(book.complaints) == []
+
+
 README = """
 import naslab as nl
 from naslab_widgets import Lab

@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from naslab.analysis.remedies import Remedy
 from naslab.errors import SpecError, real
 from naslab.events import Event
 from naslab.runs import conditions
+from naslab.runs.event_log import within
 from naslab.searchers import Trials
 from naslab_widgets.about import metrics_of, notes_of, objective_of, what
 from naslab_widgets.collapse import CollapseLine
@@ -33,6 +34,7 @@ from naslab_widgets.ranking_view import RankingView
 from naslab_widgets.runner import Runner, State
 from naslab_widgets.steered import Steered
 from naslab_widgets.strip import Strip
+from naslab_widgets.timebar import TimeBar
 from naslab_widgets.trials_view import TrialsView, by_trials
 from naslab_widgets.watch import Watch
 
@@ -84,10 +86,11 @@ class Lab(Steered):
         if by_trials(type(trials)):
             self.view = TrialsView(search.space, objective=objective_of(search), **told, **looks)
         else:
-            self.view = LiveView(search.space, **told, **looks)
+            self.view = LiveView(search.space, recall=self._recall, **told, **looks)
         self.views = [self.view, *RankingView.of(search, **looks)]
         self.collapse = CollapseLine(search, self.measure, self._try) if isinstance(self.view, LiveView) else None
-        self._takers = [*self.views, *([self.collapse] if self.collapse else [])]
+        self.timebar = TimeBar(snapshots=lambda: getattr(search, "kept_steps", ()), forks=self._forks, clock=clock)
+        self._takers: list[Any] = [*self.views, self.timebar, *([self.collapse] if self.collapse else [])]
         self.deck = Deck(self._sections(), complain=self._complain, **looks)
         self.panel = ipywidgets.VBox([self.deck, *self.views]).add_class("naslab-lab")
         self._observe()
@@ -95,7 +98,8 @@ class Lab(Steered):
     def _sections(self) -> list[Section]:
         """What stands above the pictures."""
         over = lambda: self.state in ("stopped", "finished")  # noqa: E731
-        return [Strip(self), Settings({"": self.search}, over), *([self.collapse] if self.collapse else [])]
+        below = [self.timebar, *([self.collapse] if self.collapse else [])]
+        return [Strip(self), Settings({"": self.search}, over), *below]
 
     @classmethod
     def watch(cls, path: str | Path, **options: Any) -> Watch:
@@ -247,6 +251,15 @@ class Lab(Steered):
         more = [self.deck.publish({**status, **self.view.standing()}), *(view.publish(status) for view in self.views)]
         self._keep(not self._runner.busy)
         return any(more) or self._runner.busy
+
+    def _recall(self, first: int, last: int) -> Sequence[Event]:
+        return within(self.search.events, first, last)
+
+    def _forks(self) -> list[tuple[int, str]]:
+        """Where others parted from this search, and what they are called."""
+        tree = getattr(self.search, "lineage", ())
+        own = [place for place, branch in enumerate(tree) if branch.search is self.search]
+        return [(one.parted, one.name) for one in tree if one.parent in own and not one.abandoned]
 
     def _complain(self, error: Exception) -> None:
         """What was asked on the page could not be done."""

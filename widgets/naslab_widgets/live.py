@@ -19,6 +19,11 @@ from naslab_widgets.rows import History, RowFormat
 from naslab_widgets.scripts import bundle, styles
 from naslab_widgets.wire import Log, Wire, in_force
 
+Recall = Callable[[int, int], Sequence[Event]]
+"""Gives the events of the steps from a first to a last."""
+AROUND = 100
+"""Steps before and after a moment that come with it."""
+
 
 class LiveView(PageWidget):
     """Shows the supernet steps it is given. `take` and `publish` may be called from any thread."""
@@ -34,6 +39,7 @@ class LiveView(PageWidget):
         panel: str = "",
         metrics: Mapping[str, Quantity] = FrozenDict({}),
         notes: Sequence[str] = (),
+        recall: Recall = lambda first, last: (),
         hz: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -42,11 +48,12 @@ class LiveView(PageWidget):
             panel: the name under which the widgets of one panel find one another on the page.
             metrics: of the search, from which its charts follow.
             notes: what is to be said of the task.
+            recall: gives the events of the steps from a first to a last, for who looks back to them.
             poke: called, at no cost, when the browser has asked for something: `publish` is then due.
         """
         self._format = RowFormat(space, metrics)
         super().__init__(description={**self._format.description(), "panel": panel, "notes": list(notes)})
-        self._poke, self._wire = poke, Wire(hz, clock)
+        self._poke, self._wire, self._recall = poke, Wire(hz, clock), recall
         self._lock = threading.Lock()
         self.on_msg(self._hear)
         self.clear()
@@ -118,9 +125,19 @@ class LiveView(PageWidget):
 
     def _hear(self, _: Any, message: Any, buffers: Any) -> None:
         with self._lock:
-            if self._wire.hear(message) == "hello":
+            kind = self._wire.hear(message)
+            if kind == "hello":
                 self._pending, self._snapshot_due = [], True
+        if kind == "moment":
+            self._answer(message.get("step"))
         self._poke()
+
+    def _answer(self, step: Any) -> None:
+        """Somebody looks back to a step that the page has not kept: that one, and those around it."""
+        if type(step) is int:
+            events = self._recall(step - AROUND, step + AROUND)
+            rows = [self._format.row(event) for event in events if isinstance(event, SupernetStep)]
+            self.tell({"type": "moment", "step": step}, [np.array(rows).reshape(len(rows), self._format.width)])
 
     # --- without a browser -----------------------------------------------------------------------
 

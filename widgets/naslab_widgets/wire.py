@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from naslab.events import Acted, Changed, Event, Measured, Phase, Recovered
+from naslab.events import Acted, Changed, Event, Measured, Phase, Ranked, Recovered
 from naslab_widgets.figures.charts import words
 from naslab_widgets.figures.sampled import Sampled
 
@@ -81,21 +81,15 @@ class Log:
 
     def take(self, event: Event) -> None:
         """An event beside the steps; others say nothing here."""
-        if isinstance(event, Changed):
-            self._mark(event.step, f"{event.name}: {brief(event.old)} → {brief(event.new)}")
-        elif isinstance(event, Acted):
-            told = ", ".join(f"{name} {brief(value)}" for name, value in event.arguments.items())
-            self._mark(event.step, f"{words(event.name)}: {told}" if told else words(event.name))
-        elif isinstance(event, Phase):
-            told = ", ".join(f"{name} {brief(value)}" for name, value in event.settings.items())
-            self._mark(event.step, f"{words(event.name)} ({told})" if told else words(event.name))
+        if isinstance(event, Changed | Acted | Phase):
+            self._mark(event.step, said(event))
         elif isinstance(event, Measured):
             if event.name in self._charted:
                 self._measured.setdefault(event.name, Sampled(MOST_MEASURED)).extend([[event.step, event.value]])
             else:
-                self.note(event.step, f"{event.name} = {event.value:.5g}")
+                self.note(event.step, said(event))
         elif isinstance(event, Recovered):
-            self.note(event.step, event.message)
+            self.note(event.step, said(event))
 
     @property
     def measured(self) -> dict[str, list[list[float]]]:
@@ -109,6 +103,28 @@ class Log:
     def note(self, step: int, text: str, *, error: bool = False) -> None:
         """A line of its own."""
         self.lines = [*self.lines[1 - LOG_LINES :], {"step": step, "text": text[:500], "error": error}]
+
+
+def said(event: Event) -> str:
+    """What happened beside the steps, in a few words."""
+    if isinstance(event, Changed):
+        return f"{event.name}: {brief(event.old)} → {brief(event.new)}"
+    if isinstance(event, Acted):
+        told = _listed(event.arguments)
+        return f"{words(event.name)}: {told}" if told else words(event.name)
+    if isinstance(event, Phase):
+        told = _listed(event.settings)
+        return f"{words(event.name)} ({told})" if told else words(event.name)
+    if isinstance(event, Measured):
+        return f"{event.name} = {event.value:.5g}"
+    if isinstance(event, Ranked):
+        tau = "" if event.kendall is None else f", Kendall's tau {event.kendall[0]:.2f}"
+        return f"{len(event.numbers):,} architectures ranked by the shared weights{tau}"
+    return event.message if isinstance(event, Recovered) else event.kind.replace("_", " ")
+
+
+def _listed(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {brief(value)}" for name, value in settings.items())
 
 
 def brief(value: Any) -> str:

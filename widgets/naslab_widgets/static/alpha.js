@@ -1,16 +1,18 @@
 // softmax(alpha) of one part: a small chart for each edge, and the whole matrix as a heat map.
 
+import { cursorLine } from "./moment.js";
 import { hue, make, nearestRow, sharp } from "./shared.js";
 
 export const MANY_EDGES = 20; // more of them than these have the heat map folded, and the charts below it
 
 // Both in one canvas; of many edges in two.
-export function alphaViews(parent, part, operations, tooltip) {
-  if (part.labels.length <= MANY_EDGES) return [alphaView(parent, part, operations, tooltip)];
-  return [alphaView(parent, part, operations, tooltip, { charts: false }), alphaView(parent, part, operations, tooltip, { heat: false })];
+export function alphaViews(parent, part, operations, tooltip, go) {
+  if (part.labels.length <= MANY_EDGES) return [alphaView(parent, part, operations, tooltip, { go })];
+  return [alphaView(parent, part, operations, tooltip, { charts: false }), alphaView(parent, part, operations, tooltip, { heat: false, go })];
 }
 
-export function alphaView(parent, part, operations, tooltip, { charts = true, heat = true } = {}) {
+// `go` is told the step that was clicked in a chart.
+export function alphaView(parent, part, operations, tooltip, { charts = true, heat = true, go = null } = {}) {
   const canvas = make("canvas", heat ? "naslab-alpha" : "naslab-alpha naslab-alpha-many", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `softmax of alpha, ${part.name}`);
@@ -63,8 +65,9 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     height: place.chart.height - 20,
   });
 
-  // otherwise: for each edge, what other searches keep there instead.
-  function draw({ rows, otherwise = [] }, theme, focus, hidden = false) {
+  // otherwise: for each edge, what other searches keep there instead; moment: the row of the heat map, if it is not the
+  // last; at: the step that one looks back to.
+  function draw({ rows, moment = rows[rows.length - 1], at = null, otherwise = [] }, theme, focus, hidden = false) {
     canvas.style.display = hidden ? "none" : "";
     const place = arrange(canvas.clientWidth || 500);
     if (!charts) canvas.style.width = `${place.width}px`;
@@ -72,18 +75,18 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     const [low, high] = limits(rows);
     const first = rows.length ? rows[0][0] : 0;
     const span = rows.length ? Math.max(1, rows[rows.length - 1][0] - first) : 1;
-    drawn = { place, rows, low, high, first, span, theme, otherwise };
+    drawn = { place, rows, moment, at, low, high, first, span, theme, otherwise };
     pen.font = `10px ${theme.font}`;
     pen.fillStyle = theme.text;
     pen.globalAlpha = 0.6;
     pen.fillText(`softmax(α)  ${low.toFixed(2)} – ${high.toFixed(2)}`, 1, 10);
     for (let edge = 0; edge < edges && charts; edge++) drawChart(pen, edge, frameOf(place, edge), focus);
-    if (rows.length && heat) drawHeat(pen, rows[rows.length - 1], focus);
-    canvas.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
+    if (moment && heat) drawHeat(pen, moment, focus);
+    canvas.dataset.step = moment ? moment[0] : 0;
   }
 
   function drawChart(pen, edge, { x, y, width, height }, focus) {
-    const { rows, low, high, first, span, theme } = drawn;
+    const { rows, at, low, high, first, span, theme } = drawn;
     pen.fillStyle = theme.text;
     pen.globalAlpha = 0.75;
     pen.fillText(part.labels[edge], x + 1, y - 4);
@@ -103,6 +106,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
       }
       pen.stroke();
     }
+    if (at !== null && rows.length) cursorLine(pen, x + (width * (at - first)) / span, y, y + height, theme);
     pen.globalAlpha = 1;
   }
 
@@ -146,11 +150,11 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
 
   // Which edge, row and operation are under the pointer; null outside.
   function find(x, y) {
-    const { place, rows, low, high, first, span } = drawn;
+    const { place, rows, moment, low, high, first, span } = drawn;
     for (let edge = 0; edge < edges && heat; edge++) {
       const corner = placeOf(place.heat, edge);
       const operation = Math.floor((x - corner.x) / place.heat.cell);
-      if (operation >= 0 && operation < count && y >= corner.y && y < corner.y + place.heat.cell) return { edge, operation, row: rows[rows.length - 1] };
+      if (operation >= 0 && operation < count && y >= corner.y && y < corner.y + place.heat.cell) return { edge, operation, row: moment };
     }
     for (let chart = 0; chart < edges && charts; chart++) {
       const frame = frameOf(place, chart);
@@ -162,7 +166,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
         const column = part.probabilities + chart * count;
         if (Math.abs(row[column + i] - value) < Math.abs(row[column + nearest] - value)) nearest = i;
       }
-      return { edge: chart, operation: nearest, row };
+      return { edge: chart, operation: nearest, row, step: row[0] };
     }
     return null;
   }
@@ -183,5 +187,9 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     ]);
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
+  canvas.addEventListener("click", (event) => {
+    const found = drawn && drawn.rows.length ? find(event.offsetX, event.offsetY) : null;
+    if (go && found?.step !== undefined) go(found.step);
+  });
   return draw;
 }

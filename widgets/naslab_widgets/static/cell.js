@@ -52,10 +52,11 @@ export function cellView(parent, part, operations, tooltip) {
   const strength = (share) => Math.sqrt(Math.min(1, Math.max(0, Math.log(share * operations.length) / Math.log(Math.max(2, operations.length)))));
 
   // otherwise: for each edge, what other searches keep there instead.
-  return function draw({ rows, otherwise = part.labels.map(() => []) }, theme, focus) {
-    root.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
-    if (!rows.length) return;
-    latest = { row: rows[rows.length - 1], theme, otherwise };
+  // moment: the row that is shown, if it is not the last.
+  return function draw({ rows, moment = rows[rows.length - 1], otherwise = part.labels.map(() => []) }, theme, focus) {
+    root.dataset.step = moment ? moment[0] : 0;
+    if (!moment) return;
+    latest = { row: moment, theme, otherwise };
     for (const edge of edges) {
       if (!edge) continue;
       const kept = latest.row[part.kept + edge.row];

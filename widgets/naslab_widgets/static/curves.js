@@ -2,6 +2,7 @@
 // whether more is better ("max", "min" or nothing), and its series: [name, label] of each.
 
 import { drawTicks } from "./axis.js";
+import { cursorLine } from "./moment.js";
 import { make, nearestRow, scaleOf, sharp, withUnit } from "./shared.js";
 
 export const SERIES = [["#24292f", "#f0f3f6"], ["#8250df", "#b388ff"], ["#c2188f", "#ff5fc4"], ["#8a94a0", "#8b98a5"], ["#5a1e6e", "#d9b8ff"], ["#b8005c", "#ffc2dd"]];
@@ -71,7 +72,8 @@ export function middle(columns) {
   return [low - slack, high + slack];
 }
 
-export function curvesView(parent, charts, metrics, tooltip) {
+// `go` is told the step that was clicked.
+export function curvesView(parent, charts, metrics, tooltip, go = null) {
   const canvas = make("canvas", "naslab-curves", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", charts.map(({ title }) => title).join(", "));
@@ -107,7 +109,7 @@ export function curvesView(parent, charts, metrics, tooltip) {
   }
 
   function draw(state, theme) {
-    const { rows, status } = state;
+    const { rows, status, at = null } = state;
     canvas.style.display = charts.length ? "" : "none";
     canvas.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
     canvas.dataset.charts = charts.map(({ title }) => title).join("; ");
@@ -116,7 +118,7 @@ export function curvesView(parent, charts, metrics, tooltip) {
     const pen = sharp(canvas, place.width, place.height);
     const first = rows.length ? rows[0][0] : 0;
     const span = rows.length ? Math.max(1, rows[rows.length - 1][0] - first) : 1;
-    drawn = { place, rows, first, span, theme, shown: [], marks: status.marks || [] };
+    drawn = { place, rows, at, first, span, theme, shown: [], marks: status.marks || [] };
     pen.font = `10px ${theme.font}`;
     charts.forEach((chart, index) => {
       const lines = linesOf(chart, state);
@@ -126,7 +128,7 @@ export function curvesView(parent, charts, metrics, tooltip) {
   }
 
   function drawChart(pen, chart, { x, y, width, height }, lines) {
-    const { rows, first, span, theme, marks } = drawn;
+    const { rows, at, first, span, theme, marks } = drawn;
     const axis = axisOf(chart, lines.map(({ raw }) => raw), lines.map(({ mean }) => mean));
     const across = (step) => x + (width * (step - first)) / span;
     const down = (value) => y + height * (1 - axis.place(value));
@@ -171,6 +173,7 @@ export function curvesView(parent, charts, metrics, tooltip) {
       trace(steps, mean);
       if (sparse && steps.length < width / 8) steps.forEach((step, k) => pen.fillRect(across(step) - 2, down(raw[k]) - 2, 4, 4));
     });
+    if (at !== null) cursorLine(pen, across(at), y, y + height, theme);
     pen.restore();
     markBest(pen, chart, lines, across, down, theme);
     pen.globalAlpha = 0.55;
@@ -220,17 +223,29 @@ export function curvesView(parent, charts, metrics, tooltip) {
     });
   }
 
-  canvas.addEventListener("mousemove", (event) => {
-    if (!drawn || !drawn.rows.length) return;
-    const { place, rows, first, span, shown, theme, marks } = drawn;
+  // Which chart and which step are under the pointer; null outside.
+  function find({ offsetX: x, offsetY: y }) {
+    if (!drawn || !drawn.rows.length) return null;
+    const { place, rows, first, span } = drawn;
     const index = charts.findIndex((_, i) => {
       const frame = frameOf(place, i);
-      return event.offsetX >= frame.x && event.offsetX <= frame.x + frame.width && event.offsetY >= frame.y - 18 && event.offsetY <= frame.y + frame.height + 14;
+      return x >= frame.x && x <= frame.x + frame.width && y >= frame.y - 18 && y <= frame.y + frame.height + 14;
     });
-    if (index < 0) return tooltip.hide();
+    if (index < 0) return null;
     const frame = frameOf(place, index);
+    return { index, frame, step: nearestRow(rows, first + (span * (x - frame.x)) / frame.width)[0] };
+  }
+
+  canvas.addEventListener("click", (event) => {
+    const found = find(event);
+    if (go && found) go(found.step);
+  });
+  canvas.addEventListener("mousemove", (event) => {
+    const found = find(event);
+    if (!found) return tooltip.hide();
+    const { span, shown, theme, marks } = drawn;
+    const { index, frame, step } = found;
     const chart = charts[index];
-    const step = nearestRow(rows, first + (span * (event.offsetX - frame.x)) / frame.width)[0];
     const told = shown[index].map(({ steps, raw, mean, best }, i) => {
       const at = nearestPlace(steps, step);
       const trend = raw === mean ? "" : `   mean ${withUnit(mean[at], chart.unit)}`;

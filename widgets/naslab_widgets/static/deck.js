@@ -5,11 +5,13 @@ import { bus } from "./bus.js";
 import { watchSection } from "./collapse.js";
 import { settingsSection } from "./settings.js";
 import { keepKeys, make, makeTooltip, talk } from "./shared.js";
-import { keepDrawn, statusView } from "./status.js";
+import { alarmView, keepDrawn, statusView } from "./status.js";
 import { choiceSection, stripSection } from "./strip.js";
+import { timebarSection } from "./timebar.js";
 
 const BESIDE = { strip: stripSection, choice: choiceSection, settings: settingsSection }; // in the first line
-const BELOW = { watch: watchSection }; // one below the other, under the status, in this order
+const ALONG = { timebar: timebarSection }; // right under the status, over which it says to when one looks back
+const BELOW = { watch: watchSection }; // one below the other, under these, in this order
 
 function render({ model, el }) {
   const { panel, sections } = model.get("description");
@@ -20,19 +22,24 @@ function render({ model, el }) {
   const state = { status: { state: "idle", step: 0, total: null, rates: {} }, sections: {} };
   const line = make("div", "naslab-strip", root);
   const draws = [];
+  const places = {}; // where a section lets others put something
   const add = (kinds, parent) => {
     for (const [name, section] of Object.entries(kinds))
       if (sections[name]) {
         const send = (message) => model.send({ type: "section", section: name, ...message });
-        draws.push([name, section(parent, { send, about: sections[name], tooltip, cursor, redraw: () => page.redraw() })]);
+        const told = { send, about: sections[name], tooltip, cursor, places, sections: () => state.sections, redraw: () => page.redraw() };
+        draws.push([name, section(parent, told)]);
       }
   };
   add(BESIDE, line);
   const status = statusView(root);
+  add(ALONG, root);
+  const alarm = alarmView(root);
   add(BELOW, root);
 
   const page = keepDrawn(root, (theme) => {
     status(state);
+    alarm(state);
     for (const [name, draw] of draws) if (state.sections[name] !== undefined) draw(state.sections[name], state.status, theme);
     stream.drawn();
   });

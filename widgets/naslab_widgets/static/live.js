@@ -1,18 +1,22 @@
 // The whole view: status line, legend, a card for each part (graph and curves), the figures, the log.
 
 import { alphaViews } from "./alpha.js";
+import { bus } from "./bus.js";
 import { cellView } from "./cell.js";
 import { curvesView } from "./curves.js";
+import { momentOf, momentRow, whenAtRest } from "./moment.js";
 import { follow, hue, keepKeys, make, makeTooltip } from "./shared.js";
 import { keepDrawn, logView, notesView } from "./status.js";
 
 function render({ model, el }) {
-  const { operations, parts, charts, metrics, width, notes } = model.get("description");
+  const { panel, operations, parts, charts, metrics, width, notes } = model.get("description");
   const root = make("div", "naslab", el);
   keepKeys(root);
   const tooltip = makeTooltip(root);
   const views = [];
   let focus = null;
+  const cursor = bus(panel);
+  const go = (step) => cursor.set({ at: momentOf(step, stream.state.status.step) });
 
   const legend = make("div", "naslab-legend", root);
   const chips = operations.map((operation, index) => {
@@ -28,20 +32,28 @@ function render({ model, el }) {
   for (const part of parts) {
     const card = make("section", "naslab-card", grid);
     make("h4", "", card, part.name === "cell" ? "cell" : `${part.name} cell`);
-    views.push(cellView(card, part, operations, tooltip), ...alphaViews(card, part, operations, tooltip));
+    views.push(cellView(card, part, operations, tooltip), ...alphaViews(card, part, operations, tooltip, go));
   }
-  if (charts.length) views.push(curvesView(make("section", "naslab-card", root), charts, metrics, tooltip));
+  if (charts.length) views.push(curvesView(make("section", "naslab-card", root), charts, metrics, tooltip, go));
   notesView(root, notes);
   views.push(logView(root));
 
   const page = keepDrawn(root, (theme) => {
     chips.forEach((chip, i) => (chip.firstChild.style.background = hue(operations[i], theme)));
-    root.dataset.moving = stream.state.status.state === "running";
-    for (const draw of views) draw(stream.state, theme, focus);
+    root.dataset.moving = stream.state.status.state === "running" && cursor.at === null;
+    const { rows, near } = stream.state;
+    const { at } = cursor;
+    const moment = momentRow(rows, near, at);
+    slice.at(at, moment !== undefined && moment[0] !== at);
+    for (const draw of views) draw({ ...stream.state, at, moment }, theme, focus);
     stream.drawn();
   });
   const stream = follow(model, width, page.redraw);
+  const slice = whenAtRest((step) => model.send({ type: "moment", step }));
+  const deaf = cursor.on(page.redraw);
   return () => {
+    deaf();
+    slice.close();
     stream.close();
     page.close();
   };

@@ -190,12 +190,16 @@ export function talk(model, opens, receive) {
   };
 }
 
-// Rows of float64 from Python, kept below MOST_ROWS.
+// Rows of float64 from Python, kept below MOST_ROWS; and `near`, all rows around the step that Python was asked for last.
 export function follow(model, width, changed) {
-  const state = { rows: [], status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} } };
+  const state = { rows: [], near: [], status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} } };
   const opens = (message) => message.type === "snapshot";
   const { drawn, close } = talk(model, opens, (message, buffers) => {
-    if (opens(message)) state.rows = unpack(buffers[0], width);
+    if (message.type === "moment") {
+      state.near = unpack(buffers[0], width);
+      return changed();
+    }
+    if (opens(message)) [state.rows, state.near] = [unpack(buffers[0], width), []];
     else state.rows.push(...unpack(buffers[0], width));
     state.status = message.status;
     if (state.rows.length > MOST_ROWS) state.rows = state.rows.filter((_, i) => i % 2 === 0 || i === state.rows.length - 1);

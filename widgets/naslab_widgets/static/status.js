@@ -1,5 +1,6 @@
-// The line that says how far the search is, its bar, its alarm, and the log below the pictures.
+// The line that says how far the search is, its alarm, and the log below the pictures.
 
+import { logAt } from "./moment.js";
 import { digits, make, readTheme, scaleOf } from "./shared.js";
 
 export function statusView(parent) {
@@ -7,10 +8,6 @@ export function statusView(parent) {
   const badge = make("span", "naslab-badge", line);
   const step = make("span", "naslab-count", line);
   const facts = make("span", "naslab-facts", line);
-  const bar = make("div", "naslab-progress", parent);
-  const done = make("div", "", bar);
-  const alarm = make("div", "naslab-alarm", parent);
-  alarm.setAttribute("role", "alert");
 
   function duration(seconds) {
     if (seconds < 90) return `${Math.round(seconds)} s left`;
@@ -44,8 +41,14 @@ export function statusView(parent) {
     ]
       .filter(Boolean)
       .join("   ·   ");
-    bar.style.visibility = status.total ? "" : "hidden";
-    done.style.width = `${status.total ? (100 * status.step) / status.total : 0}%`;
+  };
+}
+
+// What went wrong, while it does.
+export function alarmView(parent) {
+  const alarm = make("div", "naslab-alarm", parent);
+  alarm.setAttribute("role", "alert");
+  return function draw({ status }) {
     alarm.textContent = status.message || "";
     alarm.style.display = status.message ? "" : "none";
   };
@@ -65,9 +68,9 @@ export function notesView(parent, notes) {
 
 export function logView(parent) {
   const box = make("div", "naslab-log", parent);
-  return function draw({ status }) {
+  return function draw({ status, at = null }) {
     box.replaceChildren();
-    for (const { step, text, error } of [...status.log].reverse()) {
+    for (const { step, text, error } of [...logAt(status, at)].reverse()) {
       const line = make("div", error ? "naslab-error" : "", box);
       make("b", "", line, `step ${step}`);
       make("span", "", line, text);

@@ -1,0 +1,174 @@
+// The bar of time: all of a search, filled as far as it is, with a mark for what one may want to go back to, and a thumb
+// at the moment that is shown. Right above it, while one looks back, is said to when, with the ways out of it.
+
+import { VIOLET, markUnder, momentOf, placeByKey, placedMarks } from "./moment.js";
+import { make, sharp } from "./shared.js";
+
+const BAR_HEIGHT = 26;
+const BAR_SIDE = 9; // pixels left and right of the track, so that a thumb at its end is whole
+const SIGNS = { changed: "▲ something was turned", snapshot: "◆ a snapshot", fork: "⑂ a fork", warning: "⚑ a warning", measured: "● something was measured" };
+
+// The bar alone, along any axis. `go` is told a place, or null for now; `tell` says a place in words. What is drawn:
+// {first, last, total, at, marks, move?}.
+export function timeBar(parent, { tooltip, go, tell, label }) {
+  const bar = make("div", "naslab-timebar", parent);
+  bar.tabIndex = 0;
+  bar.setAttribute("role", "slider");
+  bar.setAttribute("aria-label", label);
+  bar.title = "";
+  const canvas = make("canvas", "", bar);
+  canvas.setAttribute("aria-hidden", "true");
+  let shown = null;
+  let held = false;
+
+  const placeAt = (x) => Math.min(shown.last, Math.max(shown.first, ((x - BAR_SIDE) / shown.room) * shown.total));
+  const under = (event) => (event.offsetY >= 11 ? markUnder(shown.placed, event.offsetX) : null);
+
+  bar.addEventListener("pointerdown", (event) => {
+    if (!shown || shown.last < shown.first || event.button > 0) return;
+    const mark = under(event);
+    if (mark) return go(mark.place);
+    held = true;
+    bar.setPointerCapture(event.pointerId);
+    go(placeAt(event.offsetX));
+  });
+  bar.addEventListener("pointermove", (event) => {
+    if (!shown || shown.last < shown.first) return;
+    if (held) go(placeAt(event.offsetX));
+    const mark = held ? null : under(event);
+    bar.style.cursor = mark ? "pointer" : "";
+    if (!mark) return tooltip.show(event, [{ text: tell(placeAt(event.offsetX)), strong: true }]);
+    const more = mark.count - mark.sentences.length;
+    tooltip.show(event, [
+      { text: SIGNS[mark.kind], strong: true },
+      ...mark.sentences.map((text) => ({ text })),
+      ...(more > 0 ? [{ text: `and ${more.toLocaleString("en")} more like it` }] : []),
+    ]);
+  });
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) bar.addEventListener(end, () => (held = false));
+  bar.addEventListener("pointerleave", tooltip.hide);
+  bar.addEventListener("keydown", (event) => {
+    if (!shown || shown.last < shown.first || event.ctrlKey || event.metaKey || event.altKey) return;
+    const place = placeByKey(event, { ...shown, marks: shown.marks.map(([each]) => each) });
+    if (place === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    go(place ?? shown.last);
+  });
+
+  return function draw(now, theme) {
+    const width = canvas.clientWidth || 800;
+    const total = Math.max(now.total || 0, now.last, 1e-9);
+    const room = width - 2 * BAR_SIDE;
+    const across = (place) => BAR_SIDE + (room * Math.min(place, total)) / total;
+    shown = { ...now, total, room, placed: placedMarks(now.marks, across) };
+    const { at, first, last } = now;
+    const value = at ?? last;
+    bar.setAttribute("aria-valuemin", Math.min(first, last));
+    bar.setAttribute("aria-valuemax", last);
+    bar.setAttribute("aria-valuenow", value);
+    bar.setAttribute("aria-valuetext", at === null ? `now, ${tell(value)}` : tell(value));
+    bar.dataset.at = at ?? "now";
+    bar.dataset.marks = now.marks.length;
+    const pen = sharp(canvas, width, BAR_HEIGHT);
+    track(pen, BAR_SIDE, room, theme.text, 0.14);
+    const done = "#0072b2";
+    track(pen, BAR_SIDE, across(last) - BAR_SIDE, done, at === null ? 1 : 0.35);
+    if (at !== null) track(pen, BAR_SIDE, across(at) - BAR_SIDE, done, 1);
+    for (const mark of shown.placed) drawMark(pen, mark, theme);
+    if (last < first) return;
+    pen.beginPath();
+    pen.arc(across(value), 6, at === null ? 4.5 : 6, 0, 2 * Math.PI);
+    pen.fillStyle = at === null ? done : VIOLET[theme.dark ? 1 : 0];
+    pen.fill();
+    pen.lineWidth = 1.5;
+    pen.strokeStyle = theme.ground;
+    pen.stroke();
+  };
+}
+
+function track(pen, x, width, colour, strength) {
+  pen.globalAlpha = strength;
+  pen.fillStyle = colour;
+  pen.beginPath();
+  pen.roundRect(x, 4, Math.max(0, width), 4, 2);
+  pen.fill();
+  pen.globalAlpha = 1;
+}
+
+// Each kind has a shape of its own, below the track.
+function drawMark(pen, { x, kind }, theme) {
+  pen.fillStyle = pen.strokeStyle = kind === "warning" ? (theme.dark ? "#f5b83d" : "#b06f00") : theme.text;
+  pen.globalAlpha = kind === "snapshot" ? 0.4 : 0.85;
+  pen.lineWidth = 1.5;
+  pen.beginPath();
+  const y = 18; // the middle
+  if (kind === "changed") {
+    pen.moveTo(x, y - 5);
+    pen.lineTo(x + 4.5, y + 4);
+    pen.lineTo(x - 4.5, y + 4);
+  } else if (kind === "snapshot") {
+    pen.moveTo(x, y - 3.5);
+    pen.lineTo(x + 3.5, y);
+    pen.lineTo(x, y + 3.5);
+    pen.lineTo(x - 3.5, y);
+  } else if (kind === "measured") pen.arc(x, y, 2.6, 0, 2 * Math.PI);
+  else if (kind === "fork") {
+    pen.moveTo(x, y + 5);
+    pen.lineTo(x, y);
+    pen.lineTo(x - 3.5, y - 5);
+    pen.moveTo(x, y);
+    pen.lineTo(x + 3.5, y - 5);
+    pen.stroke();
+  } else {
+    pen.rect(x - 0.75, y - 5, 1.5, 11);
+    pen.rect(x + 0.75, y - 5, 6, 5);
+  }
+  pen.closePath();
+  if (kind !== "fork") pen.fill();
+  pen.globalAlpha = 1;
+}
+
+// What stands above a bar while one looks back: to when, and how to come back from there. `slot` is for other ways out.
+export function momentBadge(parent, back) {
+  const box = make("div", "naslab-moment", parent);
+  const badge = make("span", "naslab-moment-badge", box);
+  badge.setAttribute("role", "status");
+  const now = make("button", "naslab-button naslab-now", box, "Now");
+  now.type = "button";
+  now.title = "Look at the search as it is now (Esc)";
+  now.addEventListener("click", back);
+  const slot = make("span", "naslab-moment-slot", box);
+  return {
+    slot,
+    // null: one does not look back.
+    draw(text) {
+      box.hidden = text === null;
+      badge.textContent = text ?? "";
+      box.closest(".naslab-lab")?.classList.toggle("naslab-looking-back", text !== null);
+    },
+  };
+}
+
+// The bar of a panel whose search has steps. `places.moment` is where other sections may put what can be done with the
+// moment that one looks back to.
+export function timebarSection(parent, { tooltip, cursor, places, sections }) {
+  const box = make("div", "naslab-time", parent);
+  let status = { step: 0, total: null };
+  const go = (step) => cursor.set({ at: momentOf(step, status.step) });
+  const badge = momentBadge(box, () => cursor.set({ at: null }));
+  places.moment = badge.slot;
+  const tell = (place) => `${status.unit || "step"} ${Math.round(place).toLocaleString("en")}` + (status.total ? ` of ${status.total.toLocaleString("en")}` : "");
+  const draw = timeBar(box, { tooltip, go, tell, label: "time of the search" });
+
+  return function (state, now, theme) {
+    status = now;
+    if (cursor.at !== null && cursor.at >= status.step) cursor.set({ at: null }); // it has gone back, or begun anew
+    const warnings = (sections().watch?.turns || []).filter(([, level]) => level !== "grey").map(([step, , text]) => [step, "warning", `step ${step.toLocaleString("en")}: ${text}`]);
+    const marks = [...state.marks, ...warnings].sort((a, b) => a[0] - b[0]);
+    const { at } = cursor;
+    draw({ first: 1, last: status.step, total: status.total, at, marks }, theme);
+    const still = status.state === "running" ? "still running at" : "now at";
+    badge.draw(at === null ? null : `${tell(at)}  ·  ${still} ${status.step.toLocaleString("en")}`);
+  };
+}
