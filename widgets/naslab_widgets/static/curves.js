@@ -206,19 +206,19 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
     pen.fillStyle = theme.text;
     pen.font = `600 11px ${theme.font}`;
     pen.fillText(chart.title, x - 28, y - 8);
-    let left = x - 28 + pen.measureText(chart.title).width + 12;
+    let left = x - 28 + pen.measureText(chart.title).width + 8;
     pen.font = `10px ${theme.font}`;
     if (chart.series.length < 2 || chart.colours) return; // what has colours of its own stands in the legend
-    const room = chart.series.map(([, label]) => pen.measureText(label).width + 20);
+    const room = chart.series.map(([, label]) => pen.measureText(label).width + 16);
     left = Math.max(left, x + width - room.reduce((a, b) => a + b) + 8);
     chart.series.forEach(([, label], i) => {
       if (left + room[i] - 8 > x + width + 8) return;
       pen.globalAlpha = 1;
       pen.fillStyle = colourOf(chart, i, theme);
-      pen.fillRect(left, y - 13, 8, 4);
+      pen.fillRect(left, y - 13, 7, 4);
       pen.globalAlpha = 0.8;
       pen.fillStyle = theme.text;
-      pen.fillText(label, left + 12, y - 8);
+      pen.fillText(label, left + 10, y - 8);
       left += room[i];
     });
   }

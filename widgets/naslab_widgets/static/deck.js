@@ -3,6 +3,7 @@
 
 import { bus } from "./bus.js";
 import { watchSection } from "./collapse.js";
+import { screenButtons } from "./screen.js";
 import { settingsSection } from "./settings.js";
 import { keepKeys, make, makeTooltip, talk } from "./shared.js";
 import { alarmView, keepDrawn, statusView } from "./status.js";
@@ -32,6 +33,7 @@ function render({ model, el }) {
       }
   };
   add(BESIDE, line);
+  const restored = screenButtons(line, root);
   const status = statusView(root);
   add(ALONG, root);
   const alarm = alarmView(root);
@@ -52,6 +54,7 @@ function render({ model, el }) {
   });
   return () => {
     deaf();
+    restored();
     stream.close();
     page.close();
   };

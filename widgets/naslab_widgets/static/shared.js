@@ -34,9 +34,12 @@ export function readTheme(element) {
 
 export const hue = (operation, theme) => operation.colours[theme.dark ? 1 : 0];
 
+// By how much an element is enlarged on the page, by itself or what it is in.
+export const zoomOf = (element) => element.currentCSSZoom || 1;
+
 // A canvas as sharp as the screen; returns its context, scaled so that one unit is one CSS pixel.
 export function sharp(canvas, width, height) {
-  const ratio = window.devicePixelRatio || 1;
+  const ratio = (window.devicePixelRatio || 1) * zoomOf(canvas);
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
@@ -116,10 +119,11 @@ export function makeTooltip(root) {
       }
       box.style.display = "block";
       const frame = root.getBoundingClientRect();
-      const x = event.clientX - frame.left;
-      const y = event.clientY - frame.top;
-      box.style.left = `${Math.max(0, x + 14 + box.offsetWidth > frame.width ? x - box.offsetWidth - 10 : x + 14)}px`;
-      box.style.top = `${Math.max(0, Math.min(y + 12, frame.height - box.offsetHeight))}px`;
+      const zoom = zoomOf(root);
+      const x = (event.clientX - frame.left) / zoom;
+      const y = (event.clientY - frame.top) / zoom;
+      box.style.left = `${Math.max(0, x + 14 + box.offsetWidth > frame.width / zoom ? x - box.offsetWidth - 10 : x + 14)}px`;
+      box.style.top = `${Math.max(0, Math.min(y + 12, frame.height / zoom - box.offsetHeight))}px`;
     },
     hide() {
       box.style.display = "none";
