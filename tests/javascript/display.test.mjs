@@ -3,13 +3,13 @@ import { test } from "node:test";
 import { listener, sayGone } from "../../widgets/naslab_widgets/static/display.js";
 
 // Looks twice a second, with a beat wherever `beats` says so; the longest silence that was told.
-function silence(beats, seconds, { visible = () => true, held = 0 } = {}) {
+function silence(beats, seconds, { visible = () => true, free = () => true, held = 0 } = {}) {
   const ear = listener(0);
   let longest = 0;
   let first = null;
   for (let now = 500; now <= 1000 * seconds; now += 500) {
     if (beats(now)) ear.beat(now, held);
-    const told = ear.tick(now, visible(now));
+    const told = ear.tick(now, visible(now), free(now));
     if (told && first === null) first = now;
     longest = Math.max(longest, told);
   }
@@ -36,6 +36,14 @@ test("a page that slept, or is hidden, has no right to complain", () => {
   assert.equal(ear.tick(3600500, true), 0);
   assert.equal(silence(() => false, 300, { visible: () => false }).longest, 0);
   assert.equal(silence((now) => now > 200000 && everySecond(now), 230, { visible: (now) => now > 200000 }).longest, 0);
+});
+
+test("a cell that runs keeps the kernel from hearing of the page, which then waits for a first beat", () => {
+  assert.equal(silence(() => false, 300, { free: () => false }).longest, 0);
+  assert.equal(silence((now) => now > 100000 && everySecond(now), 300, { free: (now) => now > 99000 }).longest, 0);
+  const { first } = silence((now) => now < 50000 && everySecond(now), 300, { free: () => false });
+  assert.ok(first > 49000 && first <= 54000, "one that has begun to beat, and stops, is another matter");
+  assert.ok(silence(() => false, 60).first <= 11000, "a free kernel that never answers is said to be silent");
 });
 
 test("where operations hold the interpreter for ten seconds a page learns to wait", () => {

@@ -3,7 +3,8 @@
 
 import { make } from "./shared.js";
 
-const QUIET = 3500; // ms without a beat before it is said
+const QUIET = 4000; // ms without a beat before it is said
+const FIRST = 6000; // ms more for the first beat
 const NAP = 2500; // ms from tick to tick after which the page itself has slept
 const HERE = 10000; // ms between two words that somebody looks
 const TICK = 500;
@@ -14,16 +15,23 @@ export function listener(now) {
   let heard = now;
   let ticked = now;
   let patience = QUIET;
+  let beats = false; // since this page began, or went on, to look
   return {
     beat(at, held = 0) {
       heard = at;
+      beats = true;
       patience = Math.max(patience, held > 0.5 ? 1500 * held + QUIET : 0);
     },
-    // For how long it has been silent; 0 while that means nothing.
-    tick(at, watching) {
-      if (!watching || at - ticked > NAP) heard = at;
+    // For how long it has been silent; 0 while that means nothing: a page that does not look, or has slept itself, and a
+    // kernel that a cell keeps from hearing that somebody looks.
+    tick(at, watching, free = true) {
+      if (!watching || at - ticked > NAP) {
+        heard = at;
+        beats = false;
+      }
       ticked = at;
-      return at - heard > patience ? at - heard : 0;
+      if (!beats && !free) heard = at;
+      return at - heard > patience + (beats ? 0 : FIRST) ? at - heard : 0;
     },
   };
 }
@@ -166,7 +174,7 @@ function initialize({ model }) {
     }
     const watching = frames.size > 0 && document.visibilityState === "visible";
     const offline = session?.session?.kernel && session.session.kernel.connectionStatus !== "connected";
-    const silent = ear.tick(now, watching && !offline);
+    const silent = ear.tick(now, watching && !offline, !session || session.session?.kernel?.status === "idle");
     if (watching && !gone && !silent && now - told >= HERE) {
       told = now;
       send({ type: "here" });
