@@ -57,10 +57,6 @@ class Displayed:
     def _still(self) -> tuple[Any, ...]:
         """What stands in the notebook without a kernel, one below the other: drawings, `Markup` and texts."""
 
-    def _besides(self) -> dict[str, Any]:
-        """Other forms of the still, which a front end may prefer."""
-        return {}
-
     def _about(self) -> str:
         """What it shows, for the line above the panel."""
         return ""
@@ -115,13 +111,12 @@ class Display(PageWidget):
                 "about": owner._about(),
                 "words": again.words,
                 "line": again.line,
-                "besides": bool(owner._besides()),
             }
         )
         self._owner = weakref.ref(owner)
         self._drawing = threading.Lock()
         self._moment: Hashable = None
-        self._bundle: dict[str, Any] = {}
+        self._bundle: dict[str, str] = {}
         self._number, self._at = 0, 0.0
         self._views = False
         self.on_msg(self._hear)
@@ -164,7 +159,7 @@ class Display(PageWidget):
                 return False
             self._number, self._moment, self._at = self._number + 1, moment, time.monotonic()
             names = f"naslab-still-{self._name} naslab-still-{self._name}-{self._number}"
-            self._bundle = {**still(owner._still(), repr(owner), names), **owner._besides()}
+            self._bundle = still(owner._still(), repr(owner), names)
             return True
 
     # --- from the page ---------------------------------------------------------------------------
@@ -177,7 +172,7 @@ class Display(PageWidget):
             self.keep()
             self.tell({"type": "still", "number": self._number})
         elif kind == "missing":
-            bundle = {name: Markup(part) for name, part in self._bundle.items() if isinstance(part, str)}
+            bundle = {name: Markup(part) for name, part in self._bundle.items()}
             self.tell({"type": "bundle", "number": self._number, "bundle": bundle})
 
 

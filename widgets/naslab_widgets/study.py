@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -17,8 +16,6 @@ from naslab_widgets.display import Displayed
 from naslab_widgets.drawing import draw
 from naslab_widgets.figures.oracle import written
 from naslab_widgets.figures.svg import Drawing
-
-PLOTLY = "application/vnd.plotly.v1+json"
 
 
 class Study(Displayed):
@@ -104,10 +101,6 @@ class Study(Displayed):
 
     def _still(self) -> tuple[Any, ...]:
         return (*([] if self._drawing is None else [self._drawing]), Markup(self._words), repr(self))
-
-    def _besides(self) -> dict[str, Any]:
-        """The figure itself, for those that draw it without a kernel: JupyterLab does."""
-        return {PLOTLY: json.loads(self.figure.to_json())}
 
     def _about(self) -> str:
         return "a figure whose points open their architectures"

@@ -148,18 +148,38 @@ function initialize({ model }) {
     }
   }
 
-  // Hides the picture below a panel that is there.
+  // Takes the picture below a panel that is there out of the page, also each one that replaces it; the notebook keeps it.
   function cover() {
-    for (const place of frames.keys()) {
-      const beneath = place.closest(".jp-OutputArea-child")?.nextElementSibling;
-      if (beneath && (description.besides || beneath.querySelector(`.${still}`))) beneath.classList.add("naslab-beneath");
+    for (const [place, one] of frames) {
+      const output = place.closest(".jp-OutputArea-child");
+      const beneath = output?.nextElementSibling;
+      if (one.beneath === beneath || !beneath?.querySelector(`.${still}`)) continue;
+      uncover(one);
+      const take = () => {
+        for (const picture of beneath.querySelectorAll(`.${still}`)) {
+          one.taken = [picture, picture.parentNode];
+          picture.remove();
+        }
+      };
+      one.beneath = beneath;
+      one.eye = new MutationObserver(take);
+      one.eye.observe(beneath, { childList: true, subtree: true });
+      beneath.classList.add("naslab-beneath");
+      take();
     }
   }
 
+  function uncover({ beneath, eye, taken }) {
+    eye?.disconnect();
+    beneath?.classList.remove("naslab-beneath");
+    if (taken) taken[1].append(taken[0]);
+  }
+
   function drop(place) {
-    const { view, frame } = frames.get(place);
+    const one = frames.get(place);
+    const { view, frame } = one;
     frames.delete(place);
-    place.closest(".jp-OutputArea-child")?.nextElementSibling?.classList.remove("naslab-beneath");
+    uncover(one);
     delete place.dataset.naslab;
     view.remove();
     frame.remove();
