@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,14 @@ class Before:
 
         def _restore(self) -> None: ...
 
-    def forecast(self, *, steps: int = 2, threads: bool = True, call: bool = False) -> Forecast:
+    def forecast(
+        self,
+        *,
+        steps: int = 2,
+        threads: bool = True,
+        call: bool = False,
+        going: Callable[[], object] = lambda: None,
+    ) -> Forecast:
         """The time and the memory that the steps which are left will take, from a few steps of a copy, with the
         settings that the next step is to have.
 
@@ -36,13 +43,14 @@ class Before:
             steps: that are timed, of each kind.
             threads: whether another number of threads is tried, too.
             call: whether a function of the user's own, which evaluates candidates, may be called once more.
+            going: called before each step of the copy; what it raises ends the forecast.
 
         Raises:
             SpecError: nothing can be said, and why; or there is not the memory for a step.
         """
         with self._mine():
             self._restore()
-            trying: dict[str, Any] = {"ranking": self.ranking, "prepare": self._wishes.try_on}
+            trying: dict[str, Any] = {"ranking": self.ranking, "prepare": self._wishes.try_on, "going": going}
             return forecast(self.searcher, steps=steps, threads=threads, call=call, **trying)
 
     def finding_rates(self, name: str = "w_lr", **options: Any) -> Iterator[Rates]:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -145,6 +146,12 @@ def _number(count: int) -> str:
     return {1: "one", 2: "two", 3: "three"}.get(count, f"{count:,}")
 
 
+def answers_at_once(search: Any) -> bool:
+    """Whether candidates are looked up in a table, so that a forecast takes no time."""
+    driven = getattr(search, "searcher", search)
+    return isinstance(driven, Trials) and isinstance(_all_layers(driven.estimator)[-1], Table)
+
+
 def forecast(
     search: Any,
     *,
@@ -153,6 +160,7 @@ def forecast(
     call: bool = False,
     ranking: Any = None,
     prepare: Callable[[Any], object] = lambda driven: None,
+    going: Callable[[], object] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Forecast:
     """What a search will take from here on.
@@ -167,6 +175,7 @@ def forecast(
         call: whether a function of the user's own may be called once more than it would have been.
         ranking: a `naslab.LiveRanking` whose time counts, too.
         prepare: called with the copy before it is tried.
+        going: called before each step of the copy; what it raises ends the forecast.
         clock: in seconds.
 
     Raises:
@@ -178,8 +187,8 @@ def forecast(
         raise SpecError(f"a forecast is of a naslab.Search or of what it drives, not of {driven!r:.100}")
     with driven.alone:
         if isinstance(driven, Trials):
-            return _of_trials(driven, steps, call, prepare, clock)
-        return _of_supernet(driven, steps, threads, ranking, prepare, clock)
+            return _of_trials(driven, call, prepare, going, clock)
+        return _of_supernet(driven, steps, threads, ranking, prepare, going, clock)
 
 
 # --- supernets ------------------------------------------------------------------------------------
@@ -191,6 +200,7 @@ def _of_supernet(
     threads: bool,
     ranking: Any,
     prepare: Callable[[Any], object],
+    going: Callable[[], object],
     clock: Callable[[], float],
 ) -> Forecast:
     device = torch.device(getattr(driven, "device", "cpu"))
@@ -203,15 +213,18 @@ def _of_supernet(
     prepare(copy)
     stretches, epochs, left, total = copy.ahead(), copy.epochs_ahead(), copy.total - copy.step, copy.total
     lasting = sum(value.nbytes for value in copy.state_dict().values() if isinstance(value, Tensor))
+    going()
     memory = lasting + peak(copy.advance, device)
-    parts = [_tried(copy, one, steps, clock, device, warm=place == 0) for place, one in enumerate(stretches)]
+    tried = partial(_tried, copy, steps=steps, going=going, clock=clock, device=device)
+    parts = [tried(one, warm=place == 0) for place, one in enumerate(stretches)]
     gains: dict[int, float] = {}
     if threads and number is not None and (other := _other(number)) is not None:
         most = max(range(len(parts)), key=lambda place: parts[place].count * parts[place].mean)
         copy.threads = other
-        gains[other] = parts[most].mean / _tried(copy, stretches[most], steps, clock, device).mean
+        gains[other] = parts[most].mean / tried(stretches[most]).mean
         copy.threads = number
     if ranking is not None and (due := _due(ranking, driven.step, total)):
+        going()
         seconds = _timed(lambda: ranking.rank(copy), clock, device)
         parts.append(Part(name="ranking", count=due, seconds=(seconds,), of_epochs=False))
     return Forecast(
@@ -229,7 +242,14 @@ def _of_supernet(
 
 
 def _tried(
-    copy: Any, stretch: Stretch, steps: int, clock: Callable[[], float], device: torch.device, *, warm: bool = False
+    copy: Any,
+    stretch: Stretch,
+    *,
+    steps: int,
+    going: Callable[[], object],
+    clock: Callable[[], float],
+    device: torch.device,
+    warm: bool = False,
 ) -> Part:
     """So many times the steps of a round, and the mean of each time; before that once to warm up, if it is cold."""
     rounds = max(1, min(stretch.together, stretch.run))
@@ -241,6 +261,7 @@ def _tried(
 
     seconds = []
     for _ in range(steps + (not warm)):
+        going()
         copy.stand_before(stretch.at)
         seconds.append(_timed(one, clock, device) / rounds)
     return Part(name=stretch.name, count=stretch.count, seconds=tuple(seconds[-steps:]), of_epochs=stretch.of_epochs)
@@ -274,7 +295,11 @@ def _due(ranking: Any, step: int, total: int) -> int:
 
 
 def _of_trials(
-    trials: Trials, steps: int, call: bool, prepare: Callable[[Any], object], clock: Callable[[], float]
+    trials: Trials,
+    call: bool,
+    prepare: Callable[[Any], object],
+    going: Callable[[], object],
+    clock: Callable[[], float],
 ) -> Forecast:
     left = trials.total - trials.step
     told: dict[str, Any] = {
@@ -288,7 +313,7 @@ def _of_trials(
     told["gains"] = FrozenDict({})
     if left <= 0:
         return Forecast(**{**told, "steps": 0}, parts=(), together=1, note="")
-    if isinstance(_all_layers(trials.estimator)[-1], Table):
+    if answers_at_once(trials):
         copy = twin(trials)
         prepare(copy)
         copy.workers = 1
@@ -296,6 +321,7 @@ def _of_trials(
         part = Part(name="evaluations", count=left, seconds=seconds)
         return Forecast(**told, parts=(part,), together=1, note="a table answers")
     _must_be_callable(trials, call)
+    going()
     beginning = Trials(type(trials.proposer).from_spec(trials.proposer.spec()), trials.estimator, trials.total)
     try:
         proposal, outcome, seconds = _first_evaluation(beginning, clock)

@@ -22,6 +22,7 @@ from naslab.runs import conditions
 from naslab.runs.event_log import within
 from naslab.searchers import Trials
 from naslab_widgets.about import metrics_of, notes_of, objective_of, what
+from naslab_widgets.before import Before
 from naslab_widgets.collapse import CollapseLine
 from naslab_widgets.deck import Deck, Section
 from naslab_widgets.display import Again, Gallery, again, shown
@@ -98,7 +99,8 @@ class Lab(Steered):
     def _sections(self) -> list[Section]:
         """What stands above the pictures."""
         over = lambda: self.state in ("stopped", "finished")  # noqa: E731
-        below = [self.timebar, *([self.collapse] if self.collapse else [])]
+        before = Before(self, self._runner.call, self._publisher.poke)
+        below = [self.timebar, *([self.collapse] if self.collapse else []), before]
         return [Strip(self), Settings({"": self.search}, over), *below]
 
     @classmethod

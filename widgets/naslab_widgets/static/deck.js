@@ -1,6 +1,7 @@
 // What stands above the pictures of a panel: the buttons and settings, how far it is, and a section for each other thing
 // that one can do. Python names the sections; each is drawn from the state that its namesake there tells.
 
+import { beforeSection } from "./before.js";
 import { bus } from "./bus.js";
 import { watchSection } from "./collapse.js";
 import { screenButtons } from "./screen.js";
@@ -12,7 +13,7 @@ import { timebarSection } from "./timebar.js";
 
 const BESIDE = { strip: stripSection, choice: choiceSection, settings: settingsSection }; // in the first line
 const ALONG = { timebar: timebarSection }; // right under the status, over which it says to when one looks back
-const BELOW = { watch: watchSection }; // one below the other, under these, in this order
+const BELOW = { watch: watchSection, before: beforeSection }; // one below the other, under these, in this order
 
 function render({ model, el }) {
   const { panel, sections } = model.get("description");
