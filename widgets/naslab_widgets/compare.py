@@ -20,7 +20,7 @@ from naslab.searchers import Trials
 from naslab_widgets.about import metrics_of, notes_of, objective_of, what
 from naslab_widgets.compare_view import CompareView, axis_choice, frames
 from naslab_widgets.compare_watch import CompareWatch
-from naslab_widgets.deck import Deck
+from naslab_widgets.deck import Deck, Section
 from naslab_widgets.display import Again, again
 from naslab_widgets.figures.svg import Drawing, short
 from naslab_widgets.knobs import Settings
@@ -134,6 +134,7 @@ class Compare(Steered):
         axis: str = "steps",
         hz: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        sections: Callable[[Callable[[], None]], Section] | None = None,
     ) -> None:
         """
         Args:
@@ -142,6 +143,7 @@ class Compare(Steered):
             axis: "steps", "epochs", "seconds" or "share": what they keep in line by, and what they are drawn along.
             hz: frames a second, at most 10.
             clock: seconds; for tests.
+            sections: makes what stands above the pictures besides, given what is to be called when that is another.
         """
         found, hz = _checked(searches), frames(hz)
         self._axis = axis_choice(axis, self._turn)
@@ -155,8 +157,11 @@ class Compare(Steered):
         notes = [note for search in found.values() for note in notes_of(search)]
         self.view = CompareView(tracks, poke=self._publisher.poke, notes=notes, hz=hz, clock=clock)
         self._together.axis = axis
-        sections = [Strip(self), self._axis, Settings(found, lambda: self.state in ("stopped", "finished"))]
-        self.deck = Deck(sections, poke=self._publisher.poke, complain=self._complain, hz=hz, clock=clock)
+        over = lambda: self.state in ("stopped", "finished")  # noqa: E731
+        above: list[Section] = [Strip(self), self._axis, Settings(found, over)]
+        if sections is not None:
+            above.append(sections(self._publisher.poke))
+        self.deck = Deck(above, poke=self._publisher.poke, complain=self._complain, hz=hz, clock=clock)
         self.panel = ipywidgets.VBox([self.deck, self.view]).add_class("naslab-lab")
         for search in found.values():
             claim(search, self)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -23,6 +24,7 @@ from naslab.runs.event_log import within
 from naslab.searchers import Trials
 from naslab_widgets.about import metrics_of, notes_of, objective_of, what
 from naslab_widgets.before import Before
+from naslab_widgets.branches import Branches
 from naslab_widgets.collapse import CollapseLine
 from naslab_widgets.deck import Deck, Section
 from naslab_widgets.display import Again, Gallery, again, shown
@@ -33,6 +35,7 @@ from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.ranking_view import RankingView
 from naslab_widgets.runner import Runner, State
+from naslab_widgets.stage import Stage
 from naslab_widgets.steered import Steered
 from naslab_widgets.strip import Strip
 from naslab_widgets.timebar import TimeBar
@@ -49,12 +52,20 @@ class Lab(Steered):
     Buttons and methods of one name do the same. Everything works without a front end, too.
     """
 
-    def __init__(self, search: Any, *, hz: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        search: Any,
+        *,
+        hz: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+        stage: Stage | None = None,
+    ) -> None:
         """
         Args:
             search: a `naslab.Search`; a lab made earlier for the same search is stopped.
             hz: frames a second, at most.
             clock: seconds; for tests.
+            stage: of another lab, in whose panel this one is shown; left out, it has a panel of its own.
         """
         if not drivable(search):
             raise TypeError(
@@ -92,16 +103,49 @@ class Lab(Steered):
         self.collapse = CollapseLine(search, self.measure, self._try) if isinstance(self.view, LiveView) else None
         self.timebar = TimeBar(snapshots=lambda: getattr(search, "kept_steps", ()), forks=self._forks, clock=clock)
         self._takers: list[Any] = [*self.views, self.timebar, *([self.collapse] if self.collapse else [])]
+        self.panel = ipywidgets.VBox().add_class("naslab-lab") if stage is None else stage.box
+        self.stage = stage or self._stage(hz, clock)
+        self.branches = self._branches()
         self.deck = Deck(self._sections(), complain=self._complain, **looks)
-        self.panel = ipywidgets.VBox([self.deck, *self.views]).add_class("naslab-lab")
+        if stage is None:
+            self.stage.begin(self)
         self._observe()
+
+    def _stage(self, hz: float, clock: Callable[[], float]) -> Stage:
+        from naslab_widgets.compare import Compare  # which is made of labs
+
+        def beside(searches: Mapping[str, Any], stage: Stage) -> Compare:
+            def branches(poke: Callable[[], None]) -> Branches:
+                return Branches(None, stage, of=self.search, poke=poke)
+
+            return Compare(searches, hz=min(hz, 5.0), clock=clock, sections=branches)
+
+        return Stage(
+            self.panel,
+            enter=lambda search, stage: Lab(search, hz=hz, clock=clock, stage=stage),
+            lend=lambda search: _LABS.pop(search, None),
+            back=claim,
+            compare=beside,
+        )
+
+    def _branches(self) -> Branches | None:
+        """None for what only stands in for a search."""
+        if not hasattr(self.search, "lineage"):
+            return None
+
+        def rest() -> None:
+            self.pause()
+            self.join()
+
+        how: dict[str, Any] = {"rest": rest, "poke": self._publisher.poke, "made": self.forks.append}
+        return Branches(self.search, self.stage, of=self.search, **how)
 
     def _sections(self) -> list[Section]:
         """What stands above the pictures."""
         over = lambda: self.state in ("stopped", "finished")  # noqa: E731
         before = Before(self, self._runner.call, self._publisher.poke)
-        below = [self.timebar, *([self.collapse] if self.collapse else []), before]
-        return [Strip(self), Settings({"": self.search}, over), *below]
+        below = [self.timebar, self.branches, self.collapse, before]
+        return [Strip(self), Settings({"": self.search}, over), *(section for section in below if section is not None)]
 
     @classmethod
     def watch(cls, path: str | Path, **options: Any) -> Watch:
@@ -161,6 +205,29 @@ class Lab(Steered):
         self._later = await after(job, self._later, self.view, self._runner, self._clock)
         self._keep(not self._runner.busy)
         return self._later
+
+    def fork_here(
+        self,
+        step: int | None = None,
+        *,
+        change: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        run: str | os.PathLike[str] | None = None,
+    ) -> Any:
+        """Fork the search at a step (now), and show both side by side in this panel, where they stand still.
+
+        Returns:
+            The fork, a `naslab.Search`, which is the last of `forks` then; arguments as of its `fork`.
+        """
+        if self.branches is None:
+            raise SpecError("what this lab shows is no naslab.Search, and cannot be forked")
+        return self.branches.fork(step, change=change, name=name, run=run)
+
+    def go_back(self, step: int) -> None:
+        """Take the search back to the moment after a step, where it stands still."""
+        if self.branches is None:
+            raise SpecError("what this lab shows is no naslab.Search, and cannot go back")
+        self.branches.go_back(step)
 
     def set(self, name: str, value: float) -> None:
         """Turn a knob: acts on the next step, and is then an event of the search."""

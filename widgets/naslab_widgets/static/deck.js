@@ -2,6 +2,7 @@
 // that one can do. Python names the sections; each is drawn from the state that its namesake there tells.
 
 import { beforeSection } from "./before.js";
+import { branchesSection } from "./branches.js";
 import { bus } from "./bus.js";
 import { watchSection } from "./collapse.js";
 import { screenButtons } from "./screen.js";
@@ -13,7 +14,8 @@ import { timebarSection } from "./timebar.js";
 
 const BESIDE = { strip: stripSection, choice: choiceSection, settings: settingsSection }; // in the first line
 const ALONG = { timebar: timebarSection }; // right under the status, over which it says to when one looks back
-const BELOW = { watch: watchSection, before: beforeSection }; // one below the other, under these, in this order
+// One below the other, under these, in this order.
+const BELOW = { branches: branchesSection, watch: watchSection, before: beforeSection };
 
 function render({ model, el }) {
   const { panel, sections } = model.get("description");

@@ -1,0 +1,94 @@
+"""What one panel shows of a search and its forks: one of them with its lab, or up to three side by side.
+
+All of them keep their labs meanwhile. For a comparison they stand back, and go on where it ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from naslab.errors import SpecError
+
+MOST = 3
+"""Side by side."""
+
+
+class Stage:
+    """The place of one panel.
+
+    Args:
+        box: holds what is shown.
+        enter: makes the lab of a search, for this stage.
+        lend: takes a search away from its lab, which is not stopped.
+        back: gives a search to its lab, and stops whoever has it.
+        compare: makes a comparison of searches by name, for this stage.
+    """
+
+    def __init__(
+        self,
+        box: Any,
+        *,
+        enter: Callable[[Any, Stage], Any],
+        lend: Callable[[Any], object],
+        back: Callable[[Any, Any], object],
+        compare: Callable[[Mapping[str, Any], Stage], Any],
+    ) -> None:
+        self.box = box
+        self._enter, self._lend, self._back, self._compare = enter, lend, back, compare
+        self._labs: dict[int, Any] = {}
+        self._changing = threading.Lock()
+        self.compare: Any = None
+        """The comparison that is shown, if one is."""
+        self.shown: tuple[Any, ...] = ()
+        """The searches that are shown."""
+
+    def begin(self, lab: Any) -> None:
+        """A first lab, which is shown."""
+        self._labs[id(lab.search)] = lab
+        self.shown = (lab.search,)
+        self.box.children = [lab.deck, *lab.views]
+
+    def lab_of(self, search: Any) -> Any:
+        """The lab of a search; a new one, if it has none, or that was stopped."""
+        lab = self._labs.get(id(search))
+        if lab is None or lab.state == "stopped":
+            lab = self._labs[id(search)] = self._enter(search, self)
+        return lab
+
+    def show(self, searches: Sequence[Any]) -> None:
+        """Show one search with its lab, or two or three side by side. Each stands still afterwards. It returns when the
+        steps under way are done.
+        """
+        if not 1 <= len(searches) <= MOST:
+            raise SpecError(f"side by side are up to {MOST} searches, not {len(searches)}")
+        with self._changing:
+            labs = [self.lab_of(search) for search in searches]
+            if self.compare is not None:
+                self.compare.pause()
+                self.compare.join()
+                for search in self.shown:
+                    self._back(search, self.lab_of(search))
+                self.compare = None
+            self.shown = tuple(searches)
+            if len(labs) == 1:
+                self.box.children = [labs[0].deck, *labs[0].views]
+                labs[0].look()
+                return
+            for lab in labs:
+                lab.pause()
+                lab.join()
+                self._lend(lab.search)
+            self.compare = self._compare(_named(searches), self)
+            self.box.children = self.compare.panel.children
+
+
+def _named(searches: Sequence[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for search in searches:
+        name, number = search.name, 2
+        while name in found:
+            name, number = f"{search.name} ({number})", number + 1
+        found[name] = search
+    return found
