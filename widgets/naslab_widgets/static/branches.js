@@ -8,8 +8,8 @@ const REST = 150; // milliseconds for which the cursor rests before it is asked 
 export function branchesSection(parent, { send, about, cursor, redraw }) {
   const box = make("div", "naslab-branches", parent);
   const line = make("div", "naslab-branches-line", box);
-  const fork = branchButton(line, "naslab-fork", "⑂ Fork here…", "A second search from this moment on, with one change");
-  const back = branchButton(line, "naslab-back", "↶ Go back here…", "Take this search back to this moment");
+  const fork = branchButton(line, "naslab-fork", "Fork here…", "A second search from this moment on, with one change");
+  const back = branchButton(line, "naslab-back", "Go back here…", "Take this search back to this moment");
   const told = make("span", "naslab-branches-told", line);
   told.setAttribute("role", "status");
   const bar = make("progress", "naslab-branches-progress", line);
@@ -175,6 +175,12 @@ function forkForm(parent, about, send) {
   }
 
   change.addEventListener("change", offer);
+  // The notebook around it takes the key before a form hears of it.
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.target.tagName !== "INPUT") return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const told = chosen();
