@@ -13,6 +13,7 @@ from naslab.errors import SpecError, real
 from naslab.events import Event
 from naslab.quantities import Quantity
 from naslab_widgets.figures import cell, svg
+from naslab_widgets.figures.cell import frame_of
 from naslab_widgets.figures.charts import charts_apart, rank, with_unit, words
 from naslab_widgets.figures.palette import RUNS
 from naslab_widgets.page import PageWidget
@@ -210,4 +211,4 @@ def _titled(name: str, space: Any, best: Any) -> tuple[svg.Drawing, ...]:
     root = svg.document(520, 24)
     text = name if best is not None else f"{name}: no cell yet"
     svg.add(root, "text", text, x=8, y=17, font_size=14, font_weight=700, fill=svg.INK)
-    return (svg.drawing(root),) if best is None else (svg.drawing(root), cell(space.graph(best)))
+    return (svg.drawing(root),) if best is None else (svg.drawing(root), cell(space.graph(best), frame=frame_of(space)))

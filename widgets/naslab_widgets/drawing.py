@@ -6,6 +6,7 @@ from typing import Any
 
 from naslab.architecture import Architecture
 from naslab_widgets.figures import Drawing, cell
+from naslab_widgets.figures.cell import frame_of
 
 
 def draw(architecture: Architecture, space: Any) -> Drawing:
@@ -15,4 +16,4 @@ def draw(architecture: Architecture, space: Any) -> Drawing:
             "draw shows an architecture of a space, as draw(search.best, space), "
             f"not {architecture!r:.80} and {space!r:.80}"
         )
-    return cell(space.graph(architecture))
+    return cell(space.graph(architecture), frame=frame_of(space))

@@ -22,6 +22,7 @@ from naslab.quantities import FITNESS, Objective, Quantity
 from naslab.runs.branches import ASIDE
 from naslab_widgets.about import objective_among
 from naslab_widgets.figures import cell
+from naslab_widgets.figures.cell import frame_of
 from naslab_widgets.rows import History, RowFormat, Sampled, columns_of
 from naslab_widgets.wire import Log
 
@@ -222,7 +223,7 @@ class Track:
         if best is None:
             return None
         answers = [[str(name), str(value)] for name, value in self.space.answers(best).items()]
-        return {"picture": cell(self.space.graph(best)), "choices": answers}
+        return {"picture": cell(self.space.graph(best), frame=frame_of(self.space)), "choices": answers}
 
     @property
     def best(self) -> Architecture | None:

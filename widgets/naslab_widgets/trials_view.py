@@ -25,7 +25,7 @@ from naslab.searchers.failures import Failures
 from naslab.searchers.shared_weights import WeightSharing
 from naslab_widgets.about import objective_among
 from naslab_widgets.figures import cell, svg
-from naslab_widgets.figures.cell import CELL_WIDTH
+from naslab_widgets.figures.cell import CELL_WIDTH, frame_of
 from naslab_widgets.figures.charts import charts_of, objective_json, parted
 from naslab_widgets.figures.families import SLOTS, leading, shares
 from naslab_widgets.figures.ledger import COLUMNS, Ledger
@@ -82,6 +82,7 @@ class TrialsView(PageWidget):
         """
         self._objective, self._metrics = objective, dict(metrics)
         self._lit = LitChild(space, objective, self._metrics)
+        self._frame = frame_of(space)
         self._space, self._truth = space, Truth(benchmark) if benchmark is not None else None
         self._population = population or 50
         super().__init__(
@@ -310,7 +311,9 @@ class TrialsView(PageWidget):
         try:
             if architecture not in self._pictures:
                 graph = self._space.graph(architecture)
-                self._pictures[architecture] = cell(graph, width=CELL_WIDTH if len(graph) > 6 else 400)
+                self._pictures[architecture] = cell(
+                    graph, width=CELL_WIDTH if len(graph) > 6 else 400, frame=self._frame
+                )
                 if len(self._pictures) > KEPT_PICTURES:
                     self._pictures.popitem(last=False)
             choices = [[choice.name, str(value)] for choice, value in self._space.walk(architecture.choices)]

@@ -1,3 +1,4 @@
+import itertools
 from base64 import b64decode
 from xml.etree import ElementTree
 
@@ -145,3 +146,26 @@ def test_as_html_a_picture_is_an_image_no_wider_than_the_page(tiny):
     assert b64decode(data).decode() == picture
     own = ElementTree.fromstring(picture).get("width")
     assert image.get("style") == f"width: 100%; max-width: {own}px; height: auto"
+
+
+@pytest.mark.parametrize(
+    "space",
+    [nl.spaces.DartsCell(nodes=4), nl.benchmarks.NASBench201().space, nl.spaces.RecurrentCell(nodes=4, hidden=8)],
+)
+def test_a_node_stands_in_the_same_place_in_every_picture_of_a_space(space):
+    def places(drawing):
+        """(cell, label of the node) -> its place: each label stands right behind its circle."""
+        found = {}
+        for group in ElementTree.fromstring(drawing).findall("{*}g"):
+            drawn = list(group.find("{*}g"))
+            for circle, text in itertools.pairwise(drawn):
+                if circle.tag.endswith("circle"):
+                    found[group.findtext("{*}text"), text.text] = (circle.get("cx"), circle.get("cy"))
+        return found
+
+    whole = places(cell(space.supergraph()))
+    assert len(whole) > 3
+    for seed in range(4):
+        found = places(draw(space.sample(seed), space))
+        assert found
+        assert found == {node: whole[node] for node in found}

@@ -23,12 +23,16 @@ CELL_WIDTH, CELL_HEIGHT, TITLE, GAP = 520.0, 230.0, 26.0, 16.0
 _SUBSCRIPTS = dict(zip("0123456789-+kt", "₀₁₂₃₄₅₆₇₈₉₋₊ₖₜ", strict=True))
 
 
-def cell(graph: nx.DiGraph, *, engine: str = "layered", width: float = CELL_WIDTH) -> svg.Drawing:
+def cell(
+    graph: nx.DiGraph, *, engine: str = "layered", width: float = CELL_WIDTH, frame: nx.DiGraph | None = None
+) -> svg.Drawing:
     """Draw an architecture's graph (`space.graph(...)`) or a supergraph with `op`, `strength` and `kept`.
 
     Args:
         engine: "layered" needs nothing; "dot" asks graphviz, and falls back where it is not installed.
         width: of each cell, in pixels, for the layered layout.
+        frame: the graph of all edges that the cells may have, `frame_of(space)`: nodes then stand in the same places in
+            every picture of the space.
     """
     if engine == "dot":
         if shutil.which("dot"):
@@ -39,14 +43,20 @@ def cell(graph: nx.DiGraph, *, engine: str = "layered", width: float = CELL_WIDT
     elif engine != "layered":
         raise ValueError(f"engine is 'layered' or 'dot', not {engine!r}")
     cells = parts(graph)
+    frames = {} if frame is None else parts(frame)
     root = svg.document(len(cells) * (width + GAP) - GAP, CELL_HEIGHT + TITLE)
     for position, (name, part) in enumerate(cells.items()):
         group = svg.add(root, "g", transform=f"translate({position * (width + GAP):g} 0)")
-        _draw(group, name, part, width)
+        _draw(group, name, part, width, frames.get(name))
     return svg.drawing(root)
 
 
-def place(part: nx.DiGraph, longest: int = 0, width: float = CELL_WIDTH) -> Layout:
+def frame_of(space: Any) -> nx.DiGraph | None:
+    """The graph of all edges that an architecture of the space may have, where the space can tell."""
+    return space.supergraph() if hasattr(space, "supergraph") else None
+
+
+def place(part: nx.DiGraph, longest: int = 0, width: float = CELL_WIDTH, frame: nx.DiGraph | None = None) -> Layout:
     """The layout of one part; each named edge gets room for its label, or for `longest` characters."""
 
     def room(u: Hashable, v: Hashable) -> float:
@@ -54,7 +64,8 @@ def place(part: nx.DiGraph, longest: int = 0, width: float = CELL_WIDTH) -> Layo
         characters = longest if longest and "row" in data else len(str(data.get("op", "")))
         return text_width(characters) if characters else 0.0
 
-    return layered(in_order(part), width=width, height=CELL_HEIGHT, label_width=room)
+    frame = None if frame is None else in_order(frame)
+    return layered(in_order(part), width=width, height=CELL_HEIGHT, label_width=room, frame=frame)
 
 
 def in_order(part: nx.DiGraph) -> nx.DiGraph:
@@ -112,11 +123,11 @@ def strength(probability: float, operations: int) -> float:
     return float(np.sqrt(np.clip(share, 0, 1)))
 
 
-def _draw(group: svg.Element, name: str, part: nx.DiGraph, width: float) -> None:
+def _draw(group: svg.Element, name: str, part: nx.DiGraph, width: float, frame: nx.DiGraph | None) -> None:
     title = name if name == "cell" else f"{svg.short(name)} cell"
     svg.add(group, "text", title, x=8, y=17, font_size=13, font_weight=600, fill=svg.INK)
     body = svg.add(group, "g", transform=f"translate(0 {TITLE:g})")
-    layout = place(part, width=width)
+    layout = place(part, width=width, frame=frame)
     hues = colours(sorted({str(data["op"]) for _, _, data in part.edges(data=True) if "op" in data}))
     for (u, v), route in sorted(layout.routes.items(), key=lambda item: bool(part.edges[item[0]].get("kept", True))):
         data = part.edges[u, v]

@@ -50,7 +50,7 @@ function render({ model, el }) {
     chip.addEventListener("mouseleave", () => ((focus = null), page.redraw()));
     return () => chip.firstChild;
   });
-  if (operations.size) make("span", "naslab-key", legend, "≠ with a halo: another search keeps something else there");
+  if (operations.size) make("span", "naslab-key", legend, tracks.length > 2 ? "≠ with a halo: two others agree on something else there" : "≠ with a halo: the other search keeps something else there");
   const ask = (track, cell) => {
     const key = `${track}:${cell}`;
     if (!asked.has(key)) {

@@ -93,25 +93,35 @@ export function cellNumber(place, tracks, state) {
   return rows.length ? rows[rows.length - 1][tracks[place].columns.cell] : -1;
 }
 
-// Part -> for each edge, what others keep there that this search does not; and the same in words.
+// What is marked of what others keep there: with one other all that differs; with several only what two of them agree on,
+// since early nearly every edge differs from one of them. theirs: [[name, kept]].
+export function marked(mine, theirs) {
+  const different = theirs.filter(([, kept]) => kept !== mine);
+  if (theirs.length < 2) return different;
+  return different.filter(([, kept]) => different.filter(([, other]) => other === kept).length > 1);
+}
+
+// Part -> for each edge, what others keep there that this search does not, as far as it is marked; and in words.
 export function difference(place, tracks, state) {
   const track = tracks[place];
   const mine = state.tracks[place].shown.at(-1);
   const others = kin(place, tracks).filter((j) => state.tracks[j].shown.length);
   const counts = others.map(() => 0);
+  const keptBy = (j, row, part, edge) => {
+    const at = tracks[j].parts.find(({ name }) => name === part.name).kept + edge;
+    return row[at] < 0 ? "dropped" : tracks[j].operations[row[at]].name;
+  };
   const otherwise = {};
   let edges = 0;
   for (const part of track.parts) {
     edges += part.labels.length;
-    otherwise[part.name] = part.labels.map((_, edge) =>
-      others.flatMap((j, k) => {
-        const other = tracks[j].parts.find(({ name }) => name === part.name);
-        const theirs = state.tracks[j].shown.at(-1)[other.kept + edge];
-        if (!mine || theirs === mine[part.kept + edge]) return [];
-        counts[k] += 1;
-        return [`${tracks[j].name}: ${theirs < 0 ? "dropped" : tracks[j].operations[theirs].name}`];
-      }),
-    );
+    otherwise[part.name] = part.labels.map((_, edge) => {
+      if (!mine) return [];
+      const own = keptBy(place, mine, part, edge);
+      const theirs = others.map((j) => [tracks[j].name, keptBy(j, state.tracks[j].shown.at(-1), part, edge)]);
+      theirs.forEach(([, kept], k) => (counts[k] += kept !== own));
+      return marked(own, theirs).map((pair) => pair.join(": "));
+    });
   }
   const told = mine ? others.map((j, k) => (counts[k] ? `${counts[k]} of ${edges} edges differ from ${tracks[j].name}` : `the same as ${tracks[j].name}`)).join("  ·  ") : "";
   return { otherwise, told };
