@@ -29,11 +29,12 @@ from naslab.events import Event, Phase, SupernetStep
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
 from naslab.networks.frozen import frozen
 from naslab.networks.mixture import as_mixture
+from naslab.networks.skip_dropout import SkipMasks
 from naslab.networks.step_memory import peak
 from naslab.randomness import torch_generator
 from naslab.searchers.feed import Taken
 from naslab.searchers.gradient.bilevel import gradients, standing_at
-from naslab.searchers.gradient.cures import Perturbation, SkipDropout
+from naslab.searchers.gradient.cures import PERTURBATION, SKIP_DROPOUT, Perturbation, SkipDropout
 from naslab.searchers.gradient.frame import Frame
 from naslab.searchers.gradient.level import Level, Ordered, Problem, Single
 from naslab.searchers.gradient.optimisers import must_be_finite
@@ -211,6 +212,8 @@ class Composed(Frame):
         perturbation = self._cures.get(Perturbation)
         if isinstance(perturbation, Perturbation):
             drawn = self._perturbed(perturbation, drawn, train, rates)
+        elif radius := self._late(PERTURBATION):
+            drawn = self._perturbed(Perturbation(), drawn, train, {**rates, PERTURBATION: radius})
         outputs = self._forward(train.inputs, drawn, "weights", rates)
         loss = self.task.loss(outputs, train.batch)
         must_be_finite("training loss", loss)
@@ -245,11 +248,24 @@ class Composed(Frame):
 
     def _forward(self, inputs: Any, drawn: Mapping[str, Drawn], half: str, rates: Mapping[str, float]) -> Any:
         weights = self._mixed(drawn)
-        if isinstance(dropout := self._cures.get(SkipDropout), SkipDropout):  # which asked whether the supernet drops
-            masks = dropout.masks(rates, (self.seed, "skip", half, self._step))
+        if (masks := self._skip_masks(half, rates)) is not None:
             weights = {part: replace(as_mixture(given), masks=masks) for part, given in weights.items()}
         with self._dice.cast(half, self._step):
             return self.network(inputs, weights)
+
+    def _skip_masks(self, half: str, rates: Mapping[str, float]) -> SkipMasks | None:
+        """What is dropped behind skip connections; whoever is a cure has asked whether the supernet can drop there."""
+        words = (self.seed, "skip", half, self._step)
+        if isinstance(dropout := self._cures.get(SkipDropout), SkipDropout):
+            return dropout.masks(rates, words)
+        rate = self._late(SKIP_DROPOUT)
+        return SkipDropout().masks({SKIP_DROPOUT: rate}, words) if rate else None
+
+    def _late(self, name: str) -> float:
+        """The size of a cure that the search was made without; 0 where it has none."""
+        if name not in self._turned:
+            return 0.0
+        return self._turned[name]
 
     def _objective(self, outputs: Any, batch: Any, drawn: Mapping[str, Drawn]) -> Tensor:
         """What the architecture goes down by; for REINFORCE, its gradient is that of the expected reward."""

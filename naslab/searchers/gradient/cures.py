@@ -35,6 +35,10 @@ Weights = Mapping[str, Tensor]
 """Part -> [E, O]."""
 
 
+SKIP_DROPOUT, PERTURBATION = "skip_dropout", "perturbation"
+"""What `set` calls the rate and the radius."""
+
+
 class Cure(ABC):
     """A cure."""
 
@@ -147,7 +151,7 @@ class Perturbation(Cure):
     def schedules(self) -> dict[str, Schedule]:
         described = "How far the weights of the operations are off in the step of the weights."
         return {
-            "perturbation": Schedule(
+            PERTURBATION: Schedule(
                 start=self.radius, end=self.radius_end, low=0.0, high=1.0, log=False, description=described
             )
         }
@@ -161,7 +165,7 @@ class Perturbation(Cure):
         allowed: Mapping[str, Tensor | None] = MappingProxyType({}),
     ) -> Weights:
         """The weights [E, O] of each part, off by at most the radius; what is not allowed keeps none."""
-        radius = rates["perturbation"]
+        radius = rates[PERTURBATION]
         now = {part: w + radius * (2 * torch.rand(w.shape, generator=noise).to(w) - 1) for part, w in weights.items()}
         now = {part: _as_before(w, weights[part], allowed.get(part)) for part, w in now.items()}
         for _ in range(self.steps if self.kind == "adversarial" else 0):
@@ -221,7 +225,7 @@ class SkipDropout(Cure):
 
     def schedules(self) -> dict[str, Schedule]:
         return {
-            "skip_dropout": Schedule(
+            SKIP_DROPOUT: Schedule(
                 start=self.rate,
                 end=0.0 if self.schedule == "p-darts" else self.rate_end,
                 shape=self.schedule,
@@ -248,7 +252,7 @@ class SkipDropout(Cure):
 
     def masks(self, rates: Mapping[str, float], words: Sequence[int | str]) -> SkipMasks:
         """What is dropped in one forward pass; `words` name it."""
-        return SkipMasks(rates["skip_dropout"], words, identity_only=self.identity_only, each_edge=self.each_edge)
+        return SkipMasks(rates[SKIP_DROPOUT], words, identity_only=self.identity_only, each_edge=self.each_edge)
 
 
 # --- watches -------------------------------------------------------------------------------------
@@ -329,8 +333,8 @@ class SizeTracking(Watch):
 CURES: dict[str, type[Cure]] = {
     "resource": Resource,
     "entropy": Entropy,
-    "perturbation": Perturbation,
-    "skip_dropout": SkipDropout,
+    PERTURBATION: Perturbation,
+    SKIP_DROPOUT: SkipDropout,
     "eigenvalue_stop": EigenvalueStop,
     "size_tracking": SizeTracking,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from inspect import signature
 from typing import Any, ClassVar
@@ -27,7 +27,16 @@ from naslab.randomness import seeded, torch_generator
 from naslab.searchers.batch_size import BATCH_SIZE, BatchSize
 from naslab.searchers.execution import Execution
 from naslab.searchers.feed import Dice, Feed
-from naslab.searchers.gradient.cures import Penalty, Resource, SizeTracking, Watch
+from naslab.searchers.gradient.cures import (
+    PERTURBATION,
+    SKIP_DROPOUT,
+    Penalty,
+    Perturbation,
+    Resource,
+    SizeTracking,
+    SkipDropout,
+    Watch,
+)
 from naslab.searchers.gradient.level import Ordered, Single
 from naslab.searchers.gradient.mixing import JointSoftmax, Simplexes, entering
 from naslab.searchers.gradient.optimisers import Optimisers
@@ -144,7 +153,6 @@ class Frame(SupernetSearcher):
         batches = BatchSize(
             list(self._feeds.values()), hyper.epochs, lambda feed, epoch: self._timetable.total(epoch)
         )  # the architecture's data begins a new pass then, too
-        self._turned = Turned(batches, self._more_settings())
         self._cures = {type(cure): cure for cure in self.parts.cures}
         self._penalties = [cure for cure in self.parts.cures if isinstance(cure, Penalty)]
         self._watching = Watching([cure for cure in self.parts.cures if isinstance(cure, Watch)], task)
@@ -155,6 +163,7 @@ class Frame(SupernetSearcher):
         self._dice = Dice(self.network, seed)
         for cure in self.parts.cures:
             cure.check(self.network, self.name)
+        self._turned = Turned(batches, self._more_settings())
         self.threads, self.probed = self.execution.settled(self._try)
         shapes = {part: (rows, len(space.operations)) for part, rows in space.edges().items()}
         self.alphas = self._small("alphas", shapes)
@@ -241,7 +250,18 @@ class Frame(SupernetSearcher):
         if isinstance(level, Ordered):
             described = "1 takes the weights as they are; 2 looks through one step of them, at a few times the cost."
             found[ORDER] = Select(value=level.order, options=(1, 2), description=described)
-        return {**found, ALPHAS: freezing("alphas"), WEIGHTS: freezing("weights")}
+        return {**found, ALPHAS: freezing("alphas"), WEIGHTS: freezing("weights"), **self._late_cures()}
+
+    def _late_cures(self) -> dict[str, Setting]:
+        """Cures that the search was made without, and could still get on the way; 0 is none."""
+        found: dict[str, Setting] = {}
+        for cure, name in ((SkipDropout(), SKIP_DROPOUT), (Perturbation(), PERTURBATION)):
+            with suppress(SpecError):
+                cure.check(self.network, self.name)
+                replace(self.parts, cures=(*self.parts.cures, cure))
+                schedule = cure.schedules()[name]
+                found[name] = replace(schedule, start=0.0, end=None).slider(0.0, 0.0)
+        return found
 
     def _of_order(self, order: int) -> Parts:
         """The parts with another order; `SpecError` where they do not go together with it."""
