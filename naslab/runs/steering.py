@@ -62,6 +62,11 @@ class Steering:
         return {name: setting for name, setting in self.settings.items() if isinstance(setting, Slider)}
 
     @property
+    def wished(self) -> list[Wish]:
+        """What the next step will begin with: values of settings, then acts."""
+        return self._wishes.all
+
+    @property
     def acts(self) -> Mapping[str, Act]:
         """What can be done once, with the arguments that it takes."""
         return self.searcher.acts

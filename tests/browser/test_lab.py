@@ -190,6 +190,99 @@ def test_one_looks_back_while_it_goes_on(notebook):
     assert ours(book.complaints) == []
 
 
+SHEET = """
+import naslab as nl
+from naslab_widgets import Lab
+task = nl.tasks.Digits()
+space = nl.spaces.DartsCell(nodes=3, channels=4, cells=3)
+search = nl.Search(nl.searchers.Darts(space, task, batch_size=8, epochs=500, seed=0))
+lab = Lab(search)
+lab.run(12)
+lab
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_an_edge_is_looked_into_and_told_what_to_do(notebook, theme):
+    book = notebook(SHEET, theme=theme, width=1280, height=800)
+    book.run_all()
+    book.wait_step("naslab-alpha", 12, timeout=120_000)
+    page = book.page
+    page.evaluate("() => document.querySelector('.naslab-lab').scrollIntoView()")
+    sheet = page.locator(".naslab-sheet")
+    assert not sheet.is_visible()
+    edge = page.locator(".naslab-cell").first.locator('.naslab-edge[data-row="3"]')
+    edge.focus()
+    page.keyboard.press("Enter")
+    sheet.wait_for()
+    assert sheet.locator("h4").inner_text().startswith("normal, ")
+    strip = page.locator(".naslab-strip").bounding_box()
+    assert sheet.bounding_box()["y"] >= strip["y"] + strip["height"], "never over the strip"
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector('.naslab-sheet[data-edge="4"]')
+    assert edge.page.evaluate("() => document.activeElement.dataset.row") == "4"
+
+    line = sheet.locator(".naslab-op", has_text="skip_connect")
+    line.get_by_role("button", name="forbid").click()
+    page.wait_for_selector('.naslab-op[data-rule="here"][data-pending="true"]')
+    handle = sheet.get_by_role("slider", name="nudge sep_conv_3x3")
+    handle.focus()
+    for _ in range(4):
+        handle.press("Shift+ArrowRight")
+    book.screenshot(f"sheet-nudge-{theme}")
+    handle.press("Enter")
+    sheet.locator('.naslab-op[data-pending="true"]', has_text="sep_conv_3x3").wait_for()
+    assert book.ask("[w.name for w in search.wished]")[0] == ["mask/normal", "nudge"]
+    page.wait_for_function(
+        "() => document.querySelector('.naslab-sheet-shapes').textContent.startsWith('reads')", timeout=90_000
+    )
+    sheet.get_by_role("button", name="gradients").click()
+    page.wait_for_function("() => document.querySelector('.naslab-op-pull').textContent.includes('∇')", timeout=90_000)
+    sheet.get_by_role("button", name="maps of image").click()
+    sheet.get_by_role("img").wait_for(timeout=90_000)
+    page.evaluate("() => document.querySelector('.naslab-lab').scrollIntoView()")
+    book.screenshot(f"sheet-{theme}")
+    if theme == "dark":
+        return
+
+    chip = page.locator(".naslab-chip", has_text="none")
+    chip.click(modifiers=["Shift"])
+    page.wait_for_selector('.naslab-chip[data-forbidden="true"][data-pending="true"]')
+    book.button("Step").click()
+    book.wait_step("naslab-alpha", 13)
+    page.wait_for_selector('.naslab-op[data-rule="here"][data-pending="false"]')
+    assert book.ask("float(search.events[-1].probabilities['normal'][4, 3])")[0] == 0
+    assert book.ask("float(search.events[-1].probabilities['reduce'][0, 0])")[0] == 0
+
+    line = sheet.locator(".naslab-op", has_text="sep_conv_5x5")
+    line.get_by_role("button", name="lock").click()
+    page.wait_for_selector('.naslab-op[data-rule=""] .naslab-small[aria-pressed="true"]')
+    line.get_by_role("button", name="forbid").click(force=True)
+    page.wait_for_function("() => document.querySelector('.naslab-sheet-note').textContent.startsWith('an edge keeps')")
+    sheet.get_by_role("button", name="close").focus()
+    page.keyboard.press("Escape")
+    sheet.wait_for(state="hidden")
+
+    page.locator(".naslab-cell").nth(1).locator(".naslab-name:visible").first.click()
+    sheet.wait_for()
+    assert sheet.locator("h4").inner_text().startswith("reduce, ")
+    second = page.locator(".naslab-card").nth(1).bounding_box()
+    told = sheet.bounding_box()
+    assert told["x"] + told["width"] <= second["x"] + 12 or second["y"] > told["y"] + 40, "the edge stays in view"
+    for number in (0, 1):
+        drop = sheet.get_by_role("button", name="drop this edge")
+        page.locator(".naslab-cell").nth(1).locator(f'.naslab-edge[data-row="{number}"]').press("Enter")
+        drop.click()
+    page.wait_for_function(
+        "() => document.querySelector('.naslab-sheet-note').textContent.includes('nothing would be left')"
+    )
+    book.screenshot("sheet-second")
+    sheet.get_by_role("button", name="close").click()
+    page.locator(".naslab-alpha").first.click(position={"x": 20, "y": 50})
+    page.wait_for_selector('.naslab-sheet[data-part="normal"][data-edge="0"]')
+    assert ours(book.complaints) == []
+
+
 README = """
 import naslab as nl
 from naslab_widgets import Lab

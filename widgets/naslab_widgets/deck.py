@@ -36,6 +36,39 @@ class Section(ABC):
         """Something was done on the page. It must not take long; what it raises is shown there."""
 
 
+class Sections:
+    """Those that one widget shows, and what it has told of them."""
+
+    def __init__(self, sections: Sequence[Section]) -> None:
+        self.all = {section.name: section for section in sections}
+        self._sent: dict[str, Any] = {}
+
+    def about(self) -> dict[str, Any]:
+        """What the page must know of each from the beginning."""
+        return {name: section.about() for name, section in self.all.items()}
+
+    def states(self) -> dict[str, Any]:
+        """All of them now; the widget need not hold its lock."""
+        return {name: section.state() for name, section in self.all.items()}
+
+    def news(self, states: Mapping[str, Any], fresh: bool) -> dict[str, Any]:
+        """Those that the page does not know yet; a fresh page knows none."""
+        return {name: state for name, state in states.items() if fresh or state != self._sent.get(name)}
+
+    def sent(self, news: Mapping[str, Any]) -> None:
+        """They were sent."""
+        self._sent |= news
+
+    def hear(self, message: Mapping[str, Any], complain: Callable[[Exception], None]) -> None:
+        """A message from the page for one of them; others say nothing here."""
+        if not isinstance(name := message.get("section"), str) or (section := self.all.get(name)) is None:
+            return
+        try:
+            section.hear(message)
+        except Exception as error:
+            complain(error)
+
+
 class Deck(PageWidget):
     """Shows its sections, and how far the search is. `publish` may be called from any thread."""
 
@@ -58,15 +91,16 @@ class Deck(PageWidget):
             poke: called, at no cost, when the browser has asked for something: `publish` is then due.
             complain: told what a section raised.
         """
-        self.sections = {section.name: section for section in sections}
-        super().__init__(
-            description={"panel": panel, "sections": {name: one.about() for name, one in self.sections.items()}}
-        )
+        self._sections = Sections(sections)
+        super().__init__(description={"panel": panel, "sections": self._sections.about()})
         self._poke, self._complain, self._wire = poke, complain, Wire(hz, clock)
         self._lock = threading.Lock()
         self._fresh = True
-        self._sent: dict[str, Any] = {}
         self.on_msg(self._hear)
+
+    @property
+    def sections(self) -> dict[str, Section]:
+        return self._sections.all
 
     @property
     def listening(self) -> bool:
@@ -77,14 +111,14 @@ class Deck(PageWidget):
         """Send what is new, unless it is too early; True if something has to wait for the next call."""
         if not self._wire.open:
             return False
-        told = {name: section.state() for name, section in self.sections.items()}
+        told = self._sections.states()
         with self._lock:
-            news = {name: state for name, state in told.items() if self._fresh or state != self._sent.get(name)}
+            news = self._sections.news(told, self._fresh)
             if not (self._fresh or news or self._wire.changed(status)):
                 return False
             if self._wire.early:
                 return True
-            self._sent |= news
+            self._sections.sent(news)
             fresh, self._fresh = self._fresh, False
             self.tell({"type": "deck", "fresh": fresh, "sections": news, **self._wire.next(status)})
             return False
@@ -94,9 +128,6 @@ class Deck(PageWidget):
             kind = self._wire.hear(message)
             if kind == "hello":
                 self._fresh = True
-        if kind == "section" and (section := self.sections.get(message.get("section"))):
-            try:
-                section.hear(message)
-            except Exception as error:
-                self._complain(error)
+        if kind == "section":
+            self._sections.hear(message, self._complain)
         self._poke()

@@ -35,6 +35,7 @@ from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.ranking_view import RankingView
 from naslab_widgets.runner import Runner, State
+from naslab_widgets.sheet import EdgeSheet
 from naslab_widgets.stage import Stage
 from naslab_widgets.steered import Steered
 from naslab_widgets.strip import Strip
@@ -98,7 +99,10 @@ class Lab(Steered):
         if by_trials(type(trials)):
             self.view = TrialsView(search.space, objective=objective_of(search), **told, **looks)
         else:
-            self.view = LiveView(search.space, recall=self._recall, **told, **looks)
+            inside = EdgeSheet.of(search, self._runner.call)
+            self.view = LiveView(
+                search.space, recall=self._recall, sections=inside, complain=self._complain, **told, **looks
+            )
         self.views = [self.view, *RankingView.of(search, **looks)]
         self.collapse = CollapseLine(search, self.measure, self._try) if isinstance(self.view, LiveView) else None
         self.timebar = TimeBar(snapshots=lambda: getattr(search, "kept_steps", ()), forks=self._forks, clock=clock)

@@ -12,6 +12,7 @@ import numpy as np
 from naslab.events import Event, SupernetStep
 from naslab.immutable import FrozenDict
 from naslab.quantities import Quantity
+from naslab_widgets.deck import Section, Sections
 from naslab_widgets.figures import cell, mixture, svg
 from naslab_widgets.figures.alphas import POINTS, draw_alphas, edge_labels, thinned
 from naslab_widgets.page import PageWidget
@@ -29,7 +30,7 @@ class LiveView(PageWidget):
     """Shows the supernet steps it is given. `take` and `publish` may be called from any thread."""
 
     _esm = bundle("live.js")
-    _css = styles("live.css")
+    _css = styles("live.css", "sheet.css")
 
     def __init__(
         self,
@@ -40,6 +41,8 @@ class LiveView(PageWidget):
         metrics: Mapping[str, Quantity] = FrozenDict({}),
         notes: Sequence[str] = (),
         recall: Recall = lambda first, last: (),
+        sections: Sequence[Section] = (),
+        complain: Callable[[Exception], None] = lambda error: None,
         hz: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -49,10 +52,14 @@ class LiveView(PageWidget):
             metrics: of the search, from which its charts follow.
             notes: what is to be said of the task.
             recall: gives the events of the steps from a first to a last, for who looks back to them.
+            sections: what else one can look at or do in the pictures, as of a `Deck`.
+            complain: told what a section raised.
             poke: called, at no cost, when the browser has asked for something: `publish` is then due.
         """
         self._format = RowFormat(space, metrics)
-        super().__init__(description={**self._format.description(), "panel": panel, "notes": list(notes)})
+        self._sections, self._complain = Sections(sections), complain
+        told = {"panel": panel, "notes": list(notes), "sections": self._sections.about()}
+        super().__init__(description={**self._format.description(), **told})
         self._poke, self._wire, self._recall = poke, Wire(hz, clock), recall
         self._lock = threading.Lock()
         self.on_msg(self._hear)
@@ -104,23 +111,26 @@ class LiveView(PageWidget):
 
     def publish(self, status: dict[str, Any]) -> bool:
         """Send what is new, unless it is too early; True if something has to wait for the next call."""
+        sections = self._sections.states() if self._wire.open else {}
         with self._lock:
             if not self._wire.open:
                 return False
+            news = self._sections.news(sections, self._snapshot_due)
             status = {
                 **status,
                 "log": self._log.lines,
                 "marks": self._log.marks,
                 "measured": self._log.measured,
             }
-            if not (self._snapshot_due or self._pending or self._wire.changed(status)):
+            if not (self._snapshot_due or self._pending or news or self._wire.changed(status)):
                 return False
             if self._wire.early:
                 return True
             rows = self._history.rows() if self._snapshot_due else np.array(self._pending)
             kind = "snapshot" if self._snapshot_due else "rows"
             self._pending, self._snapshot_due = [], False
-            self.tell({"type": kind, **self._wire.next(status)}, [rows])
+            self._sections.sent(news)
+            self.tell({"type": kind, "sections": news, **self._wire.next(status)}, [rows])
             return False
 
     def _hear(self, _: Any, message: Any, buffers: Any) -> None:
@@ -130,6 +140,8 @@ class LiveView(PageWidget):
                 self._pending, self._snapshot_due = [], True
         if kind == "moment":
             self._answer(message.get("step"))
+        if kind == "section":
+            self._sections.hear(message, self._complain)
         self._poke()
 
     def _answer(self, step: Any) -> None:

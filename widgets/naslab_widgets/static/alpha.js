@@ -6,13 +6,13 @@ import { hue, make, nearestRow, sharp } from "./shared.js";
 export const MANY_EDGES = 20; // more of them than these have the heat map folded, and the charts below it
 
 // Both in one canvas; of many edges in two.
-export function alphaViews(parent, part, operations, tooltip, go) {
-  if (part.labels.length <= MANY_EDGES) return [alphaView(parent, part, operations, tooltip, { go })];
-  return [alphaView(parent, part, operations, tooltip, { charts: false }), alphaView(parent, part, operations, tooltip, { heat: false, go })];
+export function alphaViews(parent, part, operations, tooltip, go, cursor) {
+  if (part.labels.length <= MANY_EDGES) return [alphaView(parent, part, operations, tooltip, { go, cursor })];
+  return [alphaView(parent, part, operations, tooltip, { charts: false, cursor }), alphaView(parent, part, operations, tooltip, { heat: false, go, cursor })];
 }
 
-// `go` is told the step that was clicked in a chart.
-export function alphaView(parent, part, operations, tooltip, { charts = true, heat = true, go = null } = {}) {
+// `go` is told the step that was clicked in a chart; in the panel's `cursor` an edge can be selected.
+export function alphaView(parent, part, operations, tooltip, { charts = true, heat = true, go = null, cursor = null } = {}) {
   const canvas = make("canvas", heat ? "naslab-alpha" : "naslab-alpha naslab-alpha-many", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `softmax of alpha, ${part.name}`);
@@ -82,6 +82,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     pen.fillText(`softmax(α)  ${low.toFixed(2)} – ${high.toFixed(2)}`, 1, 10);
     for (let edge = 0; edge < edges && charts; edge++) drawChart(pen, edge, frameOf(place, edge), focus);
     if (moment && heat) drawHeat(pen, moment, focus);
+    if (cursor?.selected?.part === part.name && cursor.selected.edge < edges) drawRing(pen, cursor.selected.edge);
     canvas.dataset.step = moment ? moment[0] : 0;
   }
 
@@ -145,15 +146,31 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     pen.globalAlpha = 1;
   }
 
+  // Around the edge that is selected.
+  function drawRing(pen, edge) {
+    const { place, theme } = drawn;
+    pen.strokeStyle = theme.text;
+    pen.lineWidth = 2;
+    if (heat) {
+      const { x, y } = placeOf(place.heat, edge);
+      pen.strokeRect(x - 1, y - 1, count * place.heat.cell, place.heat.cell + 1);
+    }
+    if (charts) {
+      const frame = frameOf(place, edge);
+      pen.strokeRect(frame.x, frame.y, frame.width, frame.height);
+    }
+  }
+
   // Where the row of an edge begins in the heat map, which may be folded into columns.
   const placeOf = ({ x, y, cell, deep, across }, edge) => ({ x: x + Math.floor(edge / deep) * across, y: y + (edge % deep) * cell });
 
-  // Which edge, row and operation are under the pointer; null outside.
-  function find(x, y) {
+  // Which edge, row and operation are under the pointer; null outside. named: the names of the rows count, too.
+  function find(x, y, named = false) {
     const { place, rows, moment, low, high, first, span } = drawn;
     for (let edge = 0; edge < edges && heat; edge++) {
       const corner = placeOf(place.heat, edge);
       const operation = Math.floor((x - corner.x) / place.heat.cell);
+      if (named && x < corner.x && x > corner.x - 46 && y >= corner.y && y < corner.y + place.heat.cell) return { edge, operation: 0, row: moment };
       if (operation >= 0 && operation < count && y >= corner.y && y < corner.y + place.heat.cell) return { edge, operation, row: moment };
     }
     for (let chart = 0; chart < edges && charts; chart++) {
@@ -187,8 +204,10 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     ]);
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
+  if (cursor) canvas.classList.add("naslab-pickable");
   canvas.addEventListener("click", (event) => {
-    const found = drawn && drawn.rows.length ? find(event.offsetX, event.offsetY) : null;
+    const found = drawn && drawn.rows.length ? find(event.offsetX, event.offsetY, true) : null;
+    if (cursor && found) cursor.set({ selected: { part: part.name, edge: found.edge } });
     if (go && found?.step !== undefined) go(found.step);
   });
   return draw;

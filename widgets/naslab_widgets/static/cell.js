@@ -2,10 +2,13 @@
 
 import { hue, shape } from "./shared.js";
 
-export function cellView(parent, part, operations, tooltip) {
+// cursor: the panel's, where an edge can be selected; number: of the part.
+export function cellView(parent, part, operations, tooltip, { cursor = null, number = 0 } = {}) {
   const [width, height] = part.size;
   const root = shape("svg", { class: "naslab-cell", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${part.name} cell` }, parent);
   const halos = shape("g", { fill: "none", "stroke-linecap": "round" }, root); // around what others have otherwise
+  const ring = cursor && ringView(root);
+  const hits = shape("g", {}, root); // an edge is thin, and a pointer is not
   const lines = shape("g", { fill: "none", "stroke-linecap": "round" }, root);
   const names = shape("g", {}, root);
   const dots = shape("g", {}, root);
@@ -15,15 +18,47 @@ export function cellView(parent, part, operations, tooltip) {
     if (row < 0) return shape("path", { d: path, class: "naslab-fixed" }, lines) && null;
     const halo = shape("path", { d: path, class: "naslab-halo" }, halos);
     const line = shape("path", { d: path, class: "naslab-edge" }, lines);
+    const hit = cursor && shape("path", { d: path, class: "naslab-hit" }, hits);
     const group = shape("g", { class: "naslab-name", transform: `translate(${label[0]} ${label[1]})` }, names);
     const box = shape("rect", { y: -7.5, height: 15, rx: 4 }, group);
     const text = shape("text", { y: 3.5 }, group);
-    for (const target of [line, group]) {
+    for (const target of [line, group, hit].filter(Boolean)) {
       target.addEventListener("mousemove", (event) => hover(event, row));
       target.addEventListener("mouseleave", tooltip.hide);
+      if (cursor) target.addEventListener("click", () => pick(row));
     }
+    if (cursor) reach(line, row, path);
     return { row, halo, line, group, box, text };
   });
+
+  if (cursor) {
+    root.setAttribute("role", "group");
+    root.classList.add("naslab-pickable");
+    root.dataset.part = number;
+  }
+
+  const pick = (row) => cursor.set({ selected: { part: part.name, edge: row } });
+  const isPicked = (row) => cursor?.selected?.part === part.name && cursor.selected.edge === row;
+
+  // By keyboard: Tab and the arrows walk the edges, Enter selects one, and Esc none.
+  function reach(line, row, path) {
+    line.dataset.row = row;
+    line.setAttribute("tabindex", 0);
+    line.setAttribute("role", "button");
+    line.addEventListener("focus", () => line.matches(":focus-visible") && ring.focus(path));
+    line.addEventListener("blur", () => ring.focus(null));
+    line.addEventListener("keydown", (event) => {
+      const next = walk(row, event.key, part.labels.length);
+      if (next !== null) {
+        edges.find((edge) => edge?.row === next)?.line.focus();
+        if (cursor.selected) pick(next);
+      } else if (event.key === "Enter" || event.key === " ") pick(row);
+      else if (event.key === "Escape" && cursor.selected) cursor.set({ selected: null });
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+  }
 
   for (const { label, at, role } of part.nodes) {
     const group = shape("g", { class: `naslab-node naslab-${role}`, transform: `translate(${at[0]} ${at[1]})` }, dots);
@@ -57,6 +92,7 @@ export function cellView(parent, part, operations, tooltip) {
     root.dataset.step = moment ? moment[0] : 0;
     if (!moment) return;
     latest = { row: moment, theme, otherwise };
+    ring?.select(null);
     for (const edge of edges) {
       if (!edge) continue;
       const kept = latest.row[part.kept + edge.row];
@@ -71,6 +107,11 @@ export function cellView(parent, part, operations, tooltip) {
       edge.line.style.strokeWidth = 1.5 + 5 * strength(chance(edge.row, strongest));
       edge.line.style.strokeOpacity = (kept < 0 ? 0.22 : 0.92) * (lit ? 1 : 0.25);
       edge.line.dataset.kept = kept >= 0;
+      if (cursor) {
+        if (isPicked(edge.row)) ring.select(edge.line.getAttribute("d"), parseFloat(edge.line.style.strokeWidth));
+        edge.line.setAttribute("aria-pressed", isPicked(edge.row));
+        edge.line.setAttribute("aria-label", `${part.name} ${part.labels[edge.row]}: ${operations[strongest].name} ${chance(edge.row, strongest).toFixed(2)}, ${kept < 0 ? "not kept" : "kept"}`);
+      }
       edge.group.style.display = kept < 0 ? "none" : "";
       edge.group.style.opacity = lit ? 1 : 0.25;
       const differs = otherwise[edge.row].length > 0;
@@ -83,4 +124,30 @@ export function cellView(parent, part, operations, tooltip) {
       edge.box.style.stroke = colour;
     }
   };
+}
+
+// Around the edge that is selected, and around the one that has the keyboard.
+function ringView(root) {
+  const selected = shape("path", { class: "naslab-ring" }, root);
+  const gap = shape("path", { class: "naslab-ring-gap" }, root);
+  const focused = shape("path", { class: "naslab-focus-ring", "stroke-width": 12 }, root);
+  return {
+    select(path, width = 0) {
+      for (const [line, more] of [[selected, 8], [gap, 4]]) {
+        line.style.display = path ? "" : "none";
+        if (path) line.setAttribute("d", path);
+        line.setAttribute("stroke-width", width + more);
+      }
+    },
+    focus(path) {
+      focused.style.display = path ? "" : "none";
+      if (path) focused.setAttribute("d", path);
+    },
+  };
+}
+
+// The edge that an arrow leads to, the part's last one after its first.
+export function walk(edge, key, count) {
+  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[key];
+  return by === undefined ? null : (edge + by + count) % count;
 }

@@ -6,13 +6,15 @@ import { cellView } from "./cell.js";
 import { curvesView } from "./curves.js";
 import { momentOf, momentRow, whenAtRest } from "./moment.js";
 import { follow, hue, keepKeys, make, makeTooltip } from "./shared.js";
+import { sheetView } from "./sheet.js";
 import { keepDrawn, logView, notesView } from "./status.js";
 
 function render({ model, el }) {
-  const { panel, operations, parts, charts, metrics, width, notes } = model.get("description");
+  const { panel, operations, parts, charts, metrics, width, notes, sections } = model.get("description");
   const root = make("div", "naslab", el);
   keepKeys(root);
   const tooltip = makeTooltip(root);
+  const send = (message) => model.send({ type: "section", section: "sheet", ...message });
   const views = [];
   let focus = null;
   const cursor = bus(panel);
@@ -20,26 +22,46 @@ function render({ model, el }) {
 
   const legend = make("div", "naslab-legend", root);
   const chips = operations.map((operation, index) => {
-    const chip = make("span", "", legend);
+    const chip = make("span", "naslab-chip", legend);
     make("i", "", chip);
     make("span", "", chip, operation.name);
+    if (sections.sheet?.everywhere) ruleEverywhere(chip, operation.name, index);
     chip.addEventListener("mouseenter", () => ((focus = index), page.redraw()));
     chip.addEventListener("mouseleave", () => ((focus = null), page.redraw()));
     return chip;
   });
 
+  // Shift-click, or Shift and Enter: forbidden on every edge, or allowed again.
+  function ruleEverywhere(chip, name, operation) {
+    chip.tabIndex = 0;
+    chip.setAttribute("role", "button");
+    chip.title = `Shift-click: forbid ${name} everywhere, or allow it again`;
+    const toggle = () => send({ do: stream.state.sections.sheet?.next.everywhere.includes(operation) ? "allow_everywhere" : "forbid_everywhere", operation });
+    chip.addEventListener("click", (event) => event.shiftKey && toggle());
+    chip.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !event.shiftKey) return;
+      event.preventDefault();
+      toggle();
+    });
+  }
+
   const grid = make("div", `naslab-parts naslab-parts-${parts.length}`, root);
-  for (const part of parts) {
+  parts.forEach((part, number) => {
     const card = make("section", "naslab-card", grid);
     make("h4", "", card, part.name === "cell" ? "cell" : `${part.name} cell`);
-    views.push(cellView(card, part, operations, tooltip), ...alphaViews(card, part, operations, tooltip, go));
-  }
+    views.push(cellView(card, part, operations, tooltip, { cursor, number }), ...alphaViews(card, part, operations, tooltip, go, cursor));
+  });
   if (charts.length) views.push(curvesView(make("section", "naslab-card", root), charts, metrics, tooltip, go));
   notesView(root, notes);
-  views.push(logView(root));
+  views.push(logView(root), sheetView(root, grid, { parts, operations, about: sections.sheet, cursor, send, tooltip }));
 
   const page = keepDrawn(root, (theme) => {
-    chips.forEach((chip, i) => (chip.firstChild.style.background = hue(operations[i], theme)));
+    const rules = stream.state.sections.sheet;
+    chips.forEach((chip, i) => {
+      chip.firstChild.style.background = hue(operations[i], theme);
+      const [now, next] = rules ? [rules.now, rules.next].map(({ everywhere }) => everywhere.includes(i)) : [false, false];
+      Object.assign(chip.dataset, { forbidden: next, pending: now !== next });
+    });
     root.dataset.moving = stream.state.status.state === "running" && cursor.at === null;
     const { rows, near } = stream.state;
     const { at } = cursor;

@@ -196,7 +196,7 @@ export function talk(model, opens, receive) {
 
 // Rows of float64 from Python, kept below MOST_ROWS; and `near`, all rows around the step that Python was asked for last.
 export function follow(model, width, changed) {
-  const state = { rows: [], near: [], status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} } };
+  const state = { rows: [], near: [], sections: {}, status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} } };
   const opens = (message) => message.type === "snapshot";
   const { drawn, close } = talk(model, opens, (message, buffers) => {
     if (message.type === "moment") {
@@ -206,6 +206,8 @@ export function follow(model, width, changed) {
     if (opens(message)) [state.rows, state.near] = [unpack(buffers[0], width), []];
     else state.rows.push(...unpack(buffers[0], width));
     state.status = message.status;
+    if (opens(message)) state.sections = {};
+    Object.assign(state.sections, message.sections);
     if (state.rows.length > MOST_ROWS) state.rows = state.rows.filter((_, i) => i % 2 === 0 || i === state.rows.length - 1);
     changed();
   });
