@@ -15,6 +15,7 @@ from naslab.markup import Markup
 from naslab_widgets.display import Displayed
 from naslab_widgets.drawing import draw
 from naslab_widgets.figures.oracle import written
+from naslab_widgets.figures.sketch import sketch
 from naslab_widgets.figures.svg import Drawing
 
 
@@ -100,7 +101,8 @@ class Study(Displayed):
         return self.picture.value
 
     def _still(self) -> tuple[Any, ...]:
-        return (*([] if self._drawing is None else [self._drawing]), Markup(self._words), repr(self))
+        cell = [] if self._drawing is None else [self._drawing]
+        return (sketch(self.figure), *cell, Markup(self._words), repr(self))
 
     def _about(self) -> str:
         return "a figure whose points open their architectures"
