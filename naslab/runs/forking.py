@@ -60,7 +60,7 @@ def fork(
             above = create(
                 path,
                 search.spec,
-                total=search.total,
+                total=twin.total,
                 task=search.searcher.fingerprint(),
                 every=search._every,
                 states=states,

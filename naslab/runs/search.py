@@ -217,10 +217,6 @@ class Search(Steering, Before, Iterator[Event]):
             searcher.keep_in(store.candidates)
         searcher.keep_states_in(store.blobs)
 
-    moved: Callable[[], None] = staticmethod(lambda: None)
-    """Called after each step, measurement and rewind, in the thread that did it: the open view's way to hear of what
-    was done by hand. It must take no time, and do nothing to the search."""
-
     # --- the loop ----------------------------------------------------------------------------------
 
     def __next__(self) -> Event:

@@ -10,7 +10,7 @@ Whatever is asked for is an event once the next step is done, and no part of the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from naslab.architecture import Architecture
@@ -35,6 +35,11 @@ class Steering:
     _events: list[Any]
     step: int
     events: Sequence[Event]
+    moved: Callable[[], None] = staticmethod(lambda: None)
+    """Called after each step, measurement, rewind and wish, in the thread that did it: the open view's way to hear of
+    what was done by hand. It must take no time, and do nothing to the search."""
+    _scanned: tuple[list[Any], int, list[int]] = ([], 0, [])
+    """The events, how many of them were looked at, and the places of those that are interventions."""
 
     def _check_mine(self) -> None:
         raise NotImplementedError
@@ -52,7 +57,7 @@ class Steering:
         """What may be changed, with the values that the next step will use."""
         wished = self._wishes.values
         return {
-            name: dataclasses.replace(setting, value=wished.get(name, setting.value))
+            name: _wished(setting, wished[name]) if name in wished else setting
             for name, setting in self.searcher.settings.items()
         }
 
@@ -115,6 +120,7 @@ class Steering:
                 "back to an earlier one, fork(folder, step) does so in a copy"
             )
         self._wishes.add(wish)
+        self.moved()
 
     def _hire(self, workers: int) -> None:
         """From the next step on, so many at once."""
@@ -268,8 +274,14 @@ class Steering:
         ]
 
     def _interventions(self) -> list[Intervention]:
-        events = self.events
-        told = [events[place] for place, row in enumerate(self._events) if row.kind in ("changed", "acted")]
+        events, rows = self.events, self._events
+        if self._scanned[0] is not rows:  # another list: the search has gone back
+            self._scanned = rows, 0, []
+        _, seen, places = self._scanned
+        count = len(rows)
+        places += [place for place in range(seen, count) if rows[place].kind in ("changed", "acted")]
+        self._scanned = rows, count, places
+        told = [events[place] for place in places]
         return interventions.interventions(told, self._wishes.all, self.searcher, self.step + 1)
 
     def _why_not(self, one: Intervention, found: Sequence[Intervention], wished: Mapping[str, Any]) -> str:
@@ -277,6 +289,8 @@ class Steering:
             interventions.undoing(one, found, self.searcher, wished)
         except SpecError as error:
             return str(error)
+        except RuntimeError:  # the population moved meanwhile; whoever undoes it is told
+            return ""
         return ""
 
     def undo(self, number: int | Intervention | None = None) -> None:
@@ -309,6 +323,30 @@ class Steering:
             raise SpecError("there is nothing to do again: nothing was undone")
         self.undo(undos[-1])
 
+    def without(
+        self, number: int | Intervention, run: str | None = None, *, name: str | None = None, **how: Any
+    ) -> Any:
+        """A fork as if an intervention had not been: it begins before its step, with what else was done at that step.
+
+        What was done later is left out, too: it may have been an answer.
+
+        Args:
+            number: of the intervention in the `ledger`.
+            run: folder of the fork; None keeps it in memory.
+            name: what the fork is called, if it has no folder.
+            **how: `progress` and `cancel` of `fork`.
+        """
+        found = self._interventions()
+        one = self._numbered(number, found)
+        if one.pending:
+            raise SpecError(f"intervention {one.number} is a wish yet; undo({one.number}) takes it back")
+        made = self.fork(run, one.step - 1, name=name, **how)  # type: ignore[attr-defined]
+        for other in found:
+            if other.step == one.step and other is not one and not other.pending:
+                given = interventions.plain(other.told)
+                made._wish(Wish(name=other.name, given=given, act=other.kind == "acted", who=other.who))
+        return made
+
     def _numbered(self, number: Any, found: Sequence[Intervention]) -> Intervention:
         wanted = number.number if isinstance(number, Intervention) else number
         if isinstance(wanted, bool) or not isinstance(wanted, int) or not 1 <= wanted <= len(found):
@@ -323,6 +361,7 @@ class Steering:
             wish for wish in self._wishes.all if wish.act or wish.given != self.searcher.in_force(wish.name)
         ]  # those that the ledger tells of
         self._wishes.take_back(wishes[number - done - 1])
+        self.moved()
 
     def script(self, run: str | None = None) -> str:
         """A Python program that makes this search anew, with every intervention at its step, bit for bit.
@@ -334,6 +373,12 @@ class Steering:
             run: the folder that it writes; None keeps its search in memory.
         """
         return script(self, run)
+
+
+def _wished(setting: Setting, value: Any) -> Setting:
+    """The setting as the next step will have it."""
+    led = isinstance(setting, Slider) and setting.base is not None
+    return dataclasses.replace(setting, value=value, **({"base": value} if led else {}))
 
 
 def _who(who: Any) -> str:

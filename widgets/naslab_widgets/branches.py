@@ -72,6 +72,22 @@ class Branches(Section):
         with _Work(self, "fork", at) as work:
             self._rest()
             fork = self._search.fork(run, step, change=change, name=name or self._fresh_name(), **work.follow)
+        return self._beside(fork)
+
+    def without(self, number: int) -> Any:
+        """Fork the search as if an intervention had not been, and show both side by side; see `Search.without`."""
+        one = self._search.ledger[number - 1] if 0 < number <= len(self._search.ledger) else None
+        with _Work(self, "fork", self._search.step if one is None else one.step - 1) as work:
+            self._rest()
+            fork = self._search.without(number, name=self._fresh_name(), **work.follow)
+        return self._beside(fork)
+
+    def begin_without(self, number: int) -> None:
+        """The same in a thread of its own; what goes wrong is shown."""
+        self._aside(lambda: self.without(number))
+
+    def _beside(self, fork: Any) -> Any:
+        """Show a fork with what is shown."""
         self._made_one(fork)
         self._read = float("-inf")
         shown = [search for search in self._stage.shown if search is not self._search][: MOST - 2]

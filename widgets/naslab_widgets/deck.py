@@ -73,7 +73,7 @@ class Deck(PageWidget):
     """Shows its sections, and how far the search is. `publish` may be called from any thread."""
 
     _esm = bundle("deck.js")
-    _css = styles("live.css", "deck.css", "before.css", "branches.css")
+    _css = styles("live.css", "deck.css", "before.css", "branches.css", "ledger.css")
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
-"""Something to turn for each setting of a search, which turns with the search: a slider for a number, a checkbox for
-yes or no, a dropdown for one of several. What says more than one thing, a mask for instance, has no control here.
+"""Something to turn for each setting of a search, which turns with the search: a slider or a field for a number, a
+checkbox for yes or no, a dropdown for one of several. What says more than one thing, a mask for instance, has none.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from naslab import markup
-from naslab.searchers import Select, Setting, Slider, Switch
+from naslab.searchers import Count, Select, Setting, Slider, Switch
 from naslab_widgets.deck import Section
 
 
@@ -59,7 +59,12 @@ class Settings(Section):
 
 
 def _values(search: Any) -> dict[str, Any]:
-    return {name: setting.value for name, setting in search.settings.items()}
+    """What was set; of a number that a schedule leads on, where from."""
+    found = {}
+    for name, setting in search.settings.items():
+        base = setting.base if isinstance(setting, Slider) else None
+        found[name] = setting.value if base is None else base
+    return found
 
 
 def _about(name: str, setting: Setting) -> dict[str, Any]:
@@ -70,10 +75,12 @@ def _about(name: str, setting: Setting) -> dict[str, Any]:
     }
     if isinstance(setting, Slider):
         found |= {"low": setting.low, "high": setting.high, "log": bool(setting.log and setting.low > 0)}
+    if isinstance(setting, Count):
+        found |= {"low": setting.low, "high": setting.high}
     if isinstance(setting, Select):
         found["options"] = list(setting.options)
     return found
 
 
-KINDS: dict[type[Setting], str] = {Slider: "slider", Switch: "checkbox", Select: "dropdown"}
+KINDS: dict[type[Setting], str] = {Slider: "slider", Count: "count", Switch: "checkbox", Select: "dropdown"}
 """Kind of setting -> what turns it."""

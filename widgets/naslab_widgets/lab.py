@@ -31,6 +31,7 @@ from naslab_widgets.display import Again, Gallery, again, shown
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.knobs import Settings
 from naslab_widgets.later import Later, after
+from naslab_widgets.ledger import Ledger
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.ranking_view import RankingView
@@ -84,6 +85,8 @@ class Lab(Steered):
         self._told: BaseException | None = None
         self.forks: list[Any] = []
         """Searches that were forked from this one here, in memory."""
+        self._reached: tuple[int, str] | None = None
+        """The step at which it stood still for a condition that was told, and why."""
         self._publisher = Publisher(self._publish, period=1 / hz)
         self._runner = Runner(search, observe=self._observe, rested=self._publisher.poke, clock=clock)
         looks: dict[str, Any] = {
@@ -148,7 +151,9 @@ class Lab(Steered):
         """What stands above the pictures."""
         over = lambda: self.state in ("stopped", "finished")  # noqa: E731
         before = Before(self, self._runner.call, self._publisher.poke)
-        below = [self.timebar, self.branches, self.collapse, before]
+        branches = self.branches  # without it, what is shown only stands in for a search
+        ledger = None if branches is None else Ledger(self.search, branches.begin_without)
+        below = [self.timebar, branches, self.collapse, ledger, before]
         return [Strip(self), Settings({"": self.search}, over), *(section for section in below if section is not None)]
 
     @classmethod
@@ -237,6 +242,14 @@ class Lab(Steered):
         """Turn a knob: acts on the next step, and is then an event of the search."""
         self.search.set(name, value)
 
+    def without(self, number: int) -> Any:
+        """Fork the search as if an intervention of its ledger had not been, and show both side by side; see
+        `Search.without`.
+        """
+        if self.branches is None:
+            raise SpecError("what this lab shows is no naslab.Search, and cannot be forked")
+        return self.branches.without(number)
+
     def measure(self, name: str) -> None:
         """Ask for a figure that is too dear for every step; it appears in the log, and in `search.events`."""
         self._runner.call(lambda: self.search.measure(name))
@@ -303,6 +316,9 @@ class Lab(Steered):
                 for taker in self._takers:
                     taker.take(*news)
                 self._seen, self._last_seen = self._seen + len(news), news[-1]
+            if (reached := self._runner.reached) and (at := (self.search.step, reached)) != self._reached:
+                self._reached = at
+                self.view.note(self.search.step, f"paused: {reached}")
             error = self._runner.error
             if error is not None and error is not self._told:
                 self._told = error

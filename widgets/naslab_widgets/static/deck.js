@@ -7,6 +7,7 @@ import { bus } from "./bus.js";
 import { watchSection } from "./collapse.js";
 import { screenButtons } from "./screen.js";
 import { settingsSection } from "./settings.js";
+import { ledgerSection } from "./ledger.js";
 import { keepKeys, make, makeTooltip, talk } from "./shared.js";
 import { alarmView, keepDrawn, statusView } from "./status.js";
 import { choiceSection, stripSection } from "./strip.js";
@@ -15,7 +16,7 @@ import { timebarSection } from "./timebar.js";
 const BESIDE = { strip: stripSection, choice: choiceSection, settings: settingsSection }; // in the first line
 const ALONG = { timebar: timebarSection }; // right under the status, over which it says to when one looks back
 // One below the other, under these, in this order.
-const BELOW = { branches: branchesSection, watch: watchSection, before: beforeSection };
+const BELOW = { branches: branchesSection, watch: watchSection, ledger: ledgerSection, before: beforeSection };
 
 function render({ model, el }) {
   const { panel, sections } = model.get("description");

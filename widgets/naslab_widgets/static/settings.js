@@ -107,4 +107,23 @@ function dropdown(label, setting, told, turn) {
   };
 }
 
-const MAKE = { slider, checkbox, dropdown };
+function count(label, setting, told, turn) {
+  const input = make("input", "", label);
+  Object.assign(input, { type: "number", step: 1, min: setting.low });
+  if (setting.high !== null) input.max = setting.high;
+  let shown = null;
+  input.addEventListener("change", () => {
+    const value = Number(input.value);
+    if (Number.isInteger(value) && input.value !== "") turn(value);
+    else input.value = shown;
+  });
+  return {
+    input,
+    show(value, now) {
+      if (value !== shown || document.activeElement !== input) input.value = shown = value;
+      told.textContent = typeof now === "number" && now !== value ? `now ${now}` : "";
+    },
+  };
+}
+
+const MAKE = { slider, checkbox, dropdown, count };
