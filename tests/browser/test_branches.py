@@ -1,5 +1,7 @@
 """Forks and ways back, as a person makes them in the page."""
 
+import time
+
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -20,6 +22,14 @@ LOOK = """step => { const panel = [...naslabPanels.values()].find((one) => one.l
 
 def ours(complaints):
     return [line for line in complaints if "Failed to load resource" not in line]
+
+
+def comes(book, expression, value, seconds=40):
+    """Waits until an expression has a value in the kernel."""
+    end = time.monotonic() + seconds
+    while (found := book.ask(expression)[0]) != value:
+        assert time.monotonic() < end, found
+        book.page.wait_for_timeout(300)
 
 
 def test_fork_here_go_back_here_and_side_by_side(notebook):
@@ -61,9 +71,7 @@ def test_fork_here_go_back_here_and_side_by_side(notebook):
     # In step: the one that is behind catches up.
     book.button("Step").click()
     book.button("Step").click()
-    book.wait_state("paused")
-    page.wait_for_timeout(1500)
-    assert book.ask("[one.step for one in lab.stage.shown]")[0] == [30, 16]
+    comes(book, "[one.step for one in lab.stage.shown]", [30, 16])
     book.screenshot("branches-side-by-side")
 
     # One alone, by a click; the other added by Control; a third branch by a fork of now.
@@ -112,5 +120,6 @@ def test_fork_here_go_back_here_and_side_by_side(notebook):
     assert page.locator('.naslab-branch[data-kind="left"]').is_disabled()
     page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     page.wait_for_timeout(800)
+    page.locator(".naslab-tree").scroll_into_view_if_needed()
     book.screenshot("branches-dark")
     assert ours(book.complaints) == []

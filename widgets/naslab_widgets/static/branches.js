@@ -60,7 +60,10 @@ export function branchesSection(parent, { send, about, cursor, redraw }) {
   }
 
   if (form)
-    form.onSend(() => toggle(""));
+    form.onSend(() => {
+      cursor.set({ at: null });
+      toggle("");
+    });
 
   return function draw(state, status) {
     latest = state;
@@ -82,7 +85,10 @@ export function branchesSection(parent, { send, about, cursor, redraw }) {
     told.classList.toggle("naslab-branches-error", Boolean(state.error && !busy));
     if (form) form.show(open === "fork");
     sure.hidden = open !== "back";
-    drawTree(tree, state.rows, status, (runs) => send({ do: "show", runs }));
+    drawTree(tree, state.rows, status, (runs) => {
+      cursor.set({ at: null }); // what is shown instead looks at its own moment
+      send({ do: "show", runs });
+    });
   };
 
   // What going there takes is asked when the cursor rests; of now it is known.
