@@ -221,7 +221,8 @@ def _of_supernet(
     if threads and number is not None and (other := _other(number)) is not None:
         most = max(range(len(parts)), key=lambda place: parts[place].count * parts[place].mean)
         copy.threads = other
-        gains[other] = parts[most].mean / tried(stretches[most]).mean
+        quickest = min(tried(stretches[most]).seconds)  # what disturbed the others says nothing of the threads
+        gains[other] = min(parts[most].seconds) / quickest
         copy.threads = number
     if ranking is not None and (due := _due(ranking, driven.step, total)):
         going()
