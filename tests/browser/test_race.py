@@ -40,6 +40,22 @@ def test_a_race_is_stepped_played_and_paused_and_a_cell_composed(notebook):
     book.wait_step("naslab-race", 8000)
     book.wait_state("finished")
     book.button("rank").click()
+    book.page.locator('.naslab-choice button[aria-pressed="true"]', has_text="rank").wait_for()
+    book.page.evaluate(
+        """() => { const cell = window.jupyterapp.shell.currentWidget.content.widgets.at(-1);
+            cell.model.sharedModel.setSource('import time; time.sleep(6)');
+            window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2;
+            window.jupyterapp.commands.execute('notebook:run-cell'); }"""
+    )
+    book.page.wait_for_timeout(500)
+    book.button("best").click()
+    for nudge in range(20):
+        book.page.locator(".naslab-race").hover(position={"x": 400 + nudge % 2, "y": 150})
+        if "best so far" in " ".join(book.page.locator(".naslab-tooltip").all_inner_texts()):
+            break
+        book.page.wait_for_timeout(100)
+    assert nudge < 19, "the chart turns while a cell keeps the kernel busy"
+    book.button("rank").click()
     card = book.page.locator(".naslab-race-card")
     card.get_by_text("(baseline)").wait_for()
     assert "<b>local</b> search" in card.inner_text(), "a name is text"

@@ -56,6 +56,7 @@ def test_every_message_is_the_whole_picture(line):
     message, _ = line.sent[-1]
     assert message["points"] == [10, 10]
     assert line.rows()[:10, 0].tolist() == list(range(1, 11))
+    assert [each["kind"] for each in message["kinds"]] == ["regret", "best", "rank"], "the page can turn by itself"
     band = line.race.bands("regret", 80)["<b>"]
     np.testing.assert_allclose(line.rows()[10:, 4], band.median, rtol=1e-6)
     np.testing.assert_allclose(line.rows()[10:, 1], band.mean, rtol=1e-6)

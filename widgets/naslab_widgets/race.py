@@ -38,6 +38,11 @@ MEANS = {
 }
 
 
+def kinds_of(race: Race) -> list[str]:
+    """What can be drawn of it."""
+    return ["regret", "best", "rank"] if race.table is not None else ["best"]
+
+
 class RaceCanvas(PageWidget):
     """Draws the bands it is sent: every message is the whole picture, so that a lost one is mended by the next."""
 
@@ -64,7 +69,9 @@ class RaceCanvas(PageWidget):
         return self._wire.listening
 
     def publish(self, kind: str, status: dict[str, Any]) -> bool:
-        """Send the bands, unless it is too early or nothing has moved; True if the next call has something to tell."""
+        """Send the bands, those of the chosen kind first, unless it is too early or nothing has moved; True if the next
+        call has something to tell. The others go along, so that the page can turn to them while the kernel is busy.
+        """
         with self._lock:
             if not self._wire.open or not (self._due or self._wire.changed(status)):
                 return False
@@ -72,10 +79,15 @@ class RaceCanvas(PageWidget):
                 return True
             self._due = False
             message = {"type": "bands", **self._wire.next(status)}
-        bands = as_measured(self._race.bands(kind, POINTS), kind, self._race.objective)
-        rows = [np.stack(band, axis=1) for band in bands.values()]  # each [P, 8]
-        message["points"] = [len(row) for row in rows]
-        self.tell(message, [np.concatenate(rows)])
+        tables, message["kinds"] = [], []
+        for each in [kind, *(other for other in kinds_of(self._race) if other != kind)]:
+            bands = as_measured(self._race.bands(each, POINTS), each, self._race.objective)
+            rows = [np.stack(band, axis=1) for band in bands.values()]  # each [P, 8]
+            tables.append(np.concatenate(rows))
+            title = title_of(each, self._race.objective)
+            message["kinds"].append({"kind": each, "title": title, "points": [len(row) for row in rows]})
+        message["points"] = message["kinds"][0]["points"]
+        self.tell(message, tables)
         return False
 
     def _hear(self, _: Any, message: Any, buffers: Any) -> None:
@@ -111,7 +123,7 @@ class RaceView(Displayed):
         if not 0 < hz <= 10:
             raise ValueError(f"hz is above 0 and at most 10, not {hz!r}")
         self.race, self._clock = race, clock
-        kinds = ["regret", "best", "rank"] if race.table is not None else ["best"]
+        kinds = kinds_of(race)
         if kind is not None and kind not in kinds:
             raise ValueError(f"this race can show {', '.join(kinds)}, not {kind!r}")
         self._publisher = Publisher(self._publish, period=1 / hz)

@@ -159,25 +159,41 @@ function render({ model, el }) {
   const root = make("div", "naslab", el);
   keepKeys(root);
   const tooltip = makeTooltip(root);
-  const state = { bands: description.searchers.map(() => []), status: { state: "idle", step: 0, total: null, kind: "best", title: "", sign: 1 } };
+  const state = { sets: [], chosen: null, bands: description.searchers.map(() => []), status: { state: "idle", step: 0, total: null, kind: "best", title: "", sign: 1 } };
   const views = [raceView(make("section", "naslab-card", root), description, tooltip)];
+
+  // As the page has chosen: Python hears of it when it can.
+  function turned() {
+    const set = state.sets.find(({ kind }) => kind === (state.chosen ?? state.status.kind));
+    return set ? { bands: set.bands, status: { ...state.status, kind: set.kind, title: set.title } } : state;
+  }
 
   notesView(root, description.notes);
   const drawer = keepDrawn(root, (theme) => {
-    for (const draw of views) draw(state, theme);
+    for (const draw of views) draw(turned(), theme);
     stream.drawn();
   });
+  const choose = (event) => {
+    if (event.target.closest(".naslab-lab") !== root.closest(".naslab-lab")) return;
+    state.chosen = event.detail;
+    drawer.redraw();
+  };
+  document.addEventListener("naslab-choice", choose);
   const stream = talk(
     model,
     () => true,
     (message, buffers) => {
-      const rows = unpack(buffers[0], 8);
-      state.bands = message.points.map((points) => rows.splice(0, points));
+      state.sets = message.kinds.map(({ kind, title, points }, i) => {
+        const rows = unpack(buffers[i], 8);
+        return { kind, title, bands: points.map((count) => rows.splice(0, count)) };
+      });
+      if (message.status.kind !== state.status.kind) state.chosen = null;
       state.status = message.status;
       drawer.redraw();
     },
   );
   return () => {
+    document.removeEventListener("naslab-choice", choose);
     stream.close();
     drawer.close();
   };

@@ -32,10 +32,15 @@ export function choiceSection(parent, { send, about }) {
     const button = make("button", "naslab-button", box, name);
     button.type = "button";
     button.title = told;
-    button.addEventListener("click", () => send({ value: name }));
+    button.addEventListener("click", () => {
+      draw(name); // a kernel that is busy will hear of it later; views that can turn by themselves do it now
+      button.dispatchEvent(new CustomEvent("naslab-choice", { bubbles: true, detail: name }));
+      send({ value: name });
+    });
     return [name, button];
   });
-  return function draw(value) {
+  function draw(value) {
     for (const [name, button] of buttons) button.setAttribute("aria-pressed", name === value);
-  };
+  }
+  return draw;
 }
