@@ -186,3 +186,105 @@ def test_nonsense_is_refused_when_made(make):
 def test_what_cannot_be_measured_is_said(make):
     with pytest.raises(SpecError, match="cannot measure 'happiness'"):
         make().measure("happiness")
+
+
+def other_value(setting):
+    """Another value of a setting that makes sense; None where there is hardly one."""
+    match setting:
+        case nl.searchers.Slider(whole=True):
+            return setting.high
+        case nl.searchers.Slider():
+            return setting.low + (setting.high - setting.low) * (0.3 if setting.value != setting.low else 0.5)
+        case nl.searchers.Count():
+            return setting.value + 1 if setting.high is None else max(setting.low, setting.value // 2)
+        case nl.searchers.Switch():
+            return not setting.value
+        case nl.searchers.Select():
+            return next(option for option in setting.options if option != setting.value)
+        case nl.searchers.Several():
+            return [setting.options[0]]
+        case nl.searchers.Mask():
+            row, options = next((row, options) for row, options in setting.options.items() if len(options) > 1)
+            return {row: [options[0]]}
+
+
+def arguments_of(search, act):
+    """Arguments with which an act makes sense; None where nothing would."""
+    searcher = getattr(search.searcher, "proposer", search.searcher)
+    known = {
+        "by": lambda: 0.25,
+        "to": lambda: 0.5,
+        "row": lambda: 0,
+        "part": lambda: next(iter(searcher.alphas)),
+        "operation": lambda: searcher._masks.operations_of(next(iter(searcher.alphas)), 0)[0],
+        "candidate": lambda: searcher.population[-1].number,
+        "architecture": lambda: list(search.best.choices),
+    }
+    return {name: known[name]() for name in act.arguments}
+
+
+def again_by_hand(driven, events):
+    """The steps of a search with what was done to it."""
+    for event in events:
+        if isinstance(event, nl.events.Changed):
+            driven.put(event.name, event.new)
+        elif isinstance(event, nl.events.Acted):
+            before = driven.act(event.name, json.loads(event.to_record()[0])["arguments"])
+            assert json.loads(json.dumps(before)) == json.loads(event.to_record()[0])["before"]
+        elif not isinstance(event, nl.events.Phase | nl.events.Measured):
+            assert driven.repeat(event) == event
+
+
+def test_settings_are_undone_and_done_again(make):
+    search = nl.Search(make(seed=3))
+    next(search)
+    before, done, refused = search.settings, [], []
+    for name, setting in before.items():
+        assert setting.description
+        if name == "workers":
+            continue  # several are another process each
+        try:
+            search.set(name, other_value(setting))
+            done.append(name)
+        except SpecError as error:  # it does not go with what this search is
+            refused.append(str(error))
+    assert len(refused) <= 3, refused
+    next(search)
+    assert [one.name for one in search.ledger] == done
+    assert all(one.sentence and one.undoable for one in search.ledger)
+    for one in reversed(search.ledger):
+        search.undo(one)
+    next(search)
+    for name, setting in search.settings.items():
+        was, now = before[name].value, setting.value
+        led = getattr(setting, "schedule", "") or name == "epsilon"  # which goes on meanwhile
+        assert led or now == (pytest.approx(was) if isinstance(was, float) else was), name
+    assert [one.undone for one in search.ledger[: len(done)]] == [2 * len(done) - place for place in range(len(done))]
+    again = make(seed=3)
+    again_by_hand(again, search.events)
+    assert state_bytes(again) == state_bytes(search.searcher)
+
+
+def test_acts_are_undone_and_done_again(make):
+    search = nl.Search(make(seed=3))
+    for _ in range(6 if isinstance(search.searcher, nl.searchers.Trials) else 1):
+        next(search)
+    acts = [name for name in search.acts if name not in ("put", "restore", "revive", "release", "withdraw")]
+    for name in acts:
+        assert search.acts[name].description
+        search.act(name, **arguments_of(search, search.acts[name]))
+        next(search)
+        (*_, one) = search.ledger
+        assert (one.name, one.pending) == (name, False)
+        assert one.sentence
+        if one.undoable:
+            search.undo()
+            next(search)
+            assert search.ledger[-1].undoes == one.number
+        else:
+            assert len(one.why_not) > 20
+            with pytest.raises(SpecError):
+                search.undo(one)
+    again = make(seed=3)
+    again_by_hand(again, search.events)
+    assert state_bytes(again) == state_bytes(search.searcher)
