@@ -62,6 +62,11 @@ class Record(NamedTuple):
     """The digest that it had in an earlier format, if it was written in one; else empty."""
 
     @property
+    def is_step(self) -> bool:
+        """Whether it is a step, and not something beside the steps, or about the rows themselves."""
+        return self.kind in EVENTS and self.kind not in ASIDE_KINDS
+
+    @property
     def event(self) -> Event:
         """What the row tells, made anew each time."""
         try:

@@ -83,13 +83,23 @@ def insert(connection: sqlite3.Connection, row: Record) -> None:
     connection.execute(f"INSERT INTO events ({_COLUMNS}, earlier) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
-def rows_of(connection: sqlite3.Connection, path: Path, first: str, *, since: int = 0) -> list[Record]:
-    """The rows from number `since` on, each one checked against the one before; `first` is the run's `identity`."""
+_LARGEST = 2**63 - 1
+"""Number of a row."""
+
+
+def rows_of(
+    connection: sqlite3.Connection, path: Path, first: str, *, since: int = 0, until: int | None = None
+) -> list[Record]:
+    """The rows from number `since` on (to number `until`), each one checked against the one before.
+
+    `first` is the run's `identity`.
+    """
     with damage_told(path):
         old = check_format(connection, path) == 1
         earlier = "''" if old else "earlier"
         found = connection.execute(
-            f"SELECT {_COLUMNS}, {earlier} FROM events WHERE id >= ? ORDER BY id", (since,)
+            f"SELECT {_COLUMNS}, {earlier} FROM events WHERE id BETWEEN ? AND ? ORDER BY id",
+            (since, _LARGEST if until is None else until),
         ).fetchall()
     records: list[Record] = []
     before = first

@@ -328,11 +328,7 @@ class Folder:
         return state
 
     def snapshots(self) -> list[int]:
-        try:
-            found = [path.name for path in (self.path / "snapshots").glob("step-*.snapshot")]
-        except OSError:  # the disk is out of reach, and all of them can be computed again
-            return []
-        return sorted(int(step[1]) for name in found if (step := _SNAPSHOT.fullmatch(name)))
+        return snapshots_in(self.path)
 
     def set_aside(self, step: int) -> None:
         path = _snapshot(self.path, step)
@@ -400,6 +396,15 @@ def undone(store: Store, above: Sequence[Path]) -> None:
 
 
 _SNAPSHOT = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,15})\.snapshot")
+
+
+def snapshots_in(run: Path) -> list[int]:
+    """Steps of the snapshots in the folder of a run, in order."""
+    try:
+        found = [path.name for path in (run / "snapshots").glob("step-*.snapshot")]
+    except OSError:  # the disk is out of reach, and all of them can be computed again
+        return []
+    return sorted(int(step[1]) for name in found if (step := _SNAPSHOT.fullmatch(name)))
 
 
 def _read(path: Path) -> State:

@@ -270,6 +270,18 @@ def peek(path: Path, run: str, *, since: int = 0) -> tuple[list[Record], list[Re
     return living, abandoned, acknowledged.missing(last)
 
 
+def written(path: Path, run: str, first: int, last: int) -> list[Record]:
+    """The rows numbered from `first` to `last`, as they were written, be they abandoned or not; also while another
+    process is writing.
+    """
+    check_there(path)
+    try:
+        with database.reading(path) as connection:
+            return database.rows_of(connection, path, identity(run), since=first, until=last)
+    except OSError as error:
+        raise RunError(f"the events of the run cannot be read now: {error}") from error
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_mtime_ns, found.st_ino

@@ -11,10 +11,10 @@ from naslab.blobs import Blobs
 from naslab.errors import RunError, whole
 from naslab.events import Changed, Event
 from naslab.quantities import FITNESS, Objective, as_objectives
+from naslab.runs import journal
 from naslab.runs.about import metrics_of, read_about, shown_of
 from naslab.runs.branches import Record, Row
-from naslab.runs.folder import BLOBS, driver, located
-from naslab.runs.journal import peek
+from naslab.runs.folder import BLOBS, driver, located, snapshots_in
 from naslab.runs.kept_states import kept_state
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.table import Scalar, flat
@@ -81,6 +81,17 @@ class RunReader:
         """The same for the events that going back has left behind."""
         return list(_rows(self._peek(since)[1]))
 
+    @property
+    def snapshots(self) -> list[int]:
+        """Steps whose state lies in the folder, in order."""
+        return snapshots_in(self.path)
+
+    def written(self, first: int, last: int) -> list[Record]:
+        """The rows numbered from `first` to `last`, abandoned ones, too, and not yet made into events: a few of a long
+        run, without reading all of it.
+        """
+        return journal.written(self.path / "events.sqlite", self.identity, first, last)
+
     def table(self) -> list[dict[str, Scalar]]:
         """The events so far as flat dictionaries, as `Search.table` gives them."""
         return flat([event for _, _, event in self.events()], self.space)
@@ -96,7 +107,7 @@ class RunReader:
 
     def _peek(self, since: int) -> tuple[list[Record], list[Record]]:
         since = whole("since, a number of an event,", since, error=RunError)
-        living, abandoned, missing = peek(self.path / "events.sqlite", self.identity, since=since)
+        living, abandoned, missing = journal.peek(self.path / "events.sqlite", self.identity, since=since)
         if missing and missing != self.trouble:
             warnings.warn(f"{self.path}: {missing}", stacklevel=4)
         self.trouble = missing

@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { logAt, markUnder, momentOf, momentRow, placeByKey, placedMarks, rowsUntil, whenAtRest } from "../../widgets/naslab_widgets/static/moment.js";
 import { follow, MOST_ROWS } from "../../widgets/naslab_widgets/static/shared.js";
+import { trialsAt } from "../../widgets/naslab_widgets/static/stream.js";
 
 const rowsAt = (...steps) => steps.map((step) => [step, 10 * step]);
 
@@ -125,4 +126,21 @@ test("a million steps grow neither what the page keeps nor what a moment takes t
   hear({ type: "moment", step: 499_999 }, [new DataView(Float64Array.from({ length: width }, (_, i) => (i ? 0 : 499_999)).buffer)]);
   assert.equal(momentRow(state.rows, state.near, 499_999)[0], 499_999);
   close();
+});
+
+test("trials at a moment are those until then, with the best until then", () => {
+  const C = { step: 0, number: 1, fitness: 2, candidate: 3 };
+  const rows = [[1, 1, 0.5, 1], [2, 2, 0.9, 2], [3, 3, NaN, 3], [4, 4, 0.7, 1], [5, 5, 0.95, 5]];
+  const state = { told: null, byNumber: new Map(rows.map((row) => [row[1], row])), trials: rows, continued: new Set([1]), version: 3, status: { step: 5, best: { number: 5 }, child: { step: 5 } } };
+  assert.equal(trialsAt(state, null, C), state);
+  const then = trialsAt(state, 3, C);
+  assert.deepEqual(then.trials.map(([step]) => step), [1, 2, 3]);
+  assert.equal(then.status.best.number, 2);
+  assert.equal(then.status.step, 3);
+  assert.deepEqual([...then.continued], [], "it was trained on later");
+  assert.deepEqual([...trialsAt(state, 4, C).continued], [1]);
+  const told = trialsAt({ ...state, told: { step: 3, best: 77, child: { step: 3 }, near: [[3, 9, 0.1, 9]] } }, 3, C);
+  assert.equal(told.status.best.number, 77, "Python knows all trials");
+  assert.equal(told.status.child.step, 3);
+  assert.deepEqual(told.trials.map((row) => row[1]), [1, 2, 3, 9]);
 });

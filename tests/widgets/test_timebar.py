@@ -1,15 +1,19 @@
 """The marks along the bar of time, and what is told of a moment that one looks back to."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import naslab as nl
 from naslab.events import Acted, Changed, Measured, Phase, Recovered, SupernetStep
 from naslab.runs.event_log import EventLog, within
+from naslab_widgets.figures.ledger import COLUMNS
 from naslab_widgets.lab import Lab
-from naslab_widgets.live import AROUND
+from naslab_widgets.moments import AROUND, Reread
 from naslab_widgets.timebar import MOST_MARKS, MOST_SNAPSHOTS, TimeBar, spread
+from naslab_widgets.trials_view import TrialsView
 
 EVENTS = [
     Changed(step=4, name="w_lr", old=0.1, new=0.02),
@@ -132,3 +136,52 @@ def test_a_lab_marks_what_was_done_and_forgets_it_when_the_search_goes_back(tiny
     lab._observe()
     assert lab.timebar.state()["marks"] == []
     lab.stop()
+
+
+def test_steps_are_found_in_a_run_folder_again_without_reading_it_all(tmp_path):
+    space = nl.spaces.NASBench201()
+    searcher = nl.searchers.RandomSearch(space, seed=0)
+    search = nl.Search(
+        searcher, estimator=lambda architecture: float(len(str(architecture))), budget=60, run=tmp_path / "run"
+    )
+    for _ in range(40):
+        next(search)
+    search.rewind(30)
+    for _ in range(15):
+        next(search)
+    reader = nl.runs.read(tmp_path / "run")
+    reread = Reread(reader, most=8)
+    records = reader.events()
+    reread.take(records[:20])
+    reread.take(records[20:])
+    assert len(reread._places.kept) <= 8
+    assert reread(20, 35) == [event for _, _, event in records if 20 <= event.step <= 35]
+    assert reread(44, 90) == [records[43][2], records[44][2]]
+    assert reread(70, 90) == []
+    assert reader.snapshots == search.kept_steps[: len(reader.snapshots)]
+    read = []
+    reread._reader = SimpleNamespace(
+        written=lambda first, last: read.append((first, last)) or reader.written(first, last)
+    )
+    reread(3, 4)
+    assert read[0][1] - read[0][0] <= 2 * reread._places.stride + 2, "only what lies between the places it remembers"
+    reread.clear()
+    assert reread._places.kept == []
+    search.close()
+
+
+def test_a_view_of_trials_tells_the_best_until_a_moment_and_those_around_it(tiny, evaluated):
+    events = [evaluated(step, fitness=1 - abs(step - 300) / 1000) for step in range(1, 601)]
+    view = TrialsView(nl.spaces.NASBench201(), poke=lambda: None, recall=lambda a, b: within(events, a, b))
+    view.take(*events)
+    told = []
+    view.send = lambda content, buffers: told.append((content, buffers[0]))
+    view._hear(view, {"type": "moment", "step": 200}, [])
+    view._hear(view, {"type": "moment", "step": 450}, [])
+    view._hear(view, {"type": "moment", "step": "450"}, [])
+    assert [(content["step"], content["best"], content["child"]) for content, _ in told] == [
+        (200, 200, None),
+        (450, 300, None),
+    ]
+    rows = np.frombuffer(told[0][1], "<f8").reshape(-1, len(COLUMNS))
+    assert rows[:, 0].tolist() == list(range(200 - AROUND, 201 + AROUND))

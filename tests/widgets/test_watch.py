@@ -17,6 +17,7 @@ class Folder:
         self.search = tiny.Search(total=total)
         self.space, self.total, self.closed, self.rows = self.search.space, total, False, []
         self.path, self.spec, self.trouble = Path("runs/somewhere"), {"searcher": "darts"}, ""
+        self.snapshots = [0]
 
     def write(self, n):
         for _ in range(n):

@@ -100,7 +100,7 @@ class Lab(Steered):
             told["benchmark"] = getattr(trials.estimator, "benchmark", None)
             told["population"] = getattr(trials.proposer.hyperparameters, "population", None)
         if by_trials(type(trials)):
-            self.view = TrialsView(search.space, objective=objective_of(search), **told, **looks)
+            self.view = TrialsView(search.space, objective=objective_of(search), recall=self._recall, **told, **looks)
         else:
             inside = EdgeSheet.of(search, self._runner.call)
             self.view = LiveView(

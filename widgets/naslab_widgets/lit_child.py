@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from naslab.events import ChildTrained, Evaluated
+from naslab.events import ChildTrained, Evaluated, Event
 from naslab.immutable import FrozenDict
 from naslab.quantities import FITNESS, Objective, Quantity
 from naslab.spaces import DrawnSupernet
@@ -81,6 +81,16 @@ class LitChild:
                 return None
             self._told, self._told_at = {"step": latest.step, "said": self._said(latest), "lit": lit}, now
         return self._told if self._drawable else None
+
+    def at(self, event: Event) -> dict[str, Any] | None:
+        """The same of a child of an earlier step."""
+        if not self._drawable or not isinstance(event, ChildTrained | Evaluated):
+            return None
+        try:
+            lit = svg.drawing(self._drawn().lit(event.architecture))
+            return {"step": event.step, "said": self._said(event), "lit": lit}
+        except Exception:  # a space of the user's own that cannot draw
+            return None
 
     def picture(self) -> svg.Drawing | None:
         """The latest child in the supernet, if there is one and it can be drawn."""

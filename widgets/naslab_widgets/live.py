@@ -15,15 +15,11 @@ from naslab.quantities import Quantity
 from naslab_widgets.deck import Section, Sections
 from naslab_widgets.figures import cell, mixture, svg
 from naslab_widgets.figures.alphas import POINTS, draw_alphas, edge_labels, thinned
+from naslab_widgets.moments import AROUND, Recall
 from naslab_widgets.page import PageWidget
 from naslab_widgets.rows import History, RowFormat
 from naslab_widgets.scripts import bundle, styles
 from naslab_widgets.wire import Log, Wire, in_force
-
-Recall = Callable[[int, int], Sequence[Event]]
-"""Gives the events of the steps from a first to a last."""
-AROUND = 100
-"""Steps before and after a moment that come with it."""
 
 
 class LiveView(PageWidget):

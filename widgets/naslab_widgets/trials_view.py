@@ -33,6 +33,7 @@ from naslab_widgets.figures.palette import GREY, HUES, of_runs
 from naslab_widgets.figures.trials import draw_family_tree, draw_trials, hurdles_of, why_empty
 from naslab_widgets.figures.truth import Truth
 from naslab_widgets.lit_child import LitChild
+from naslab_widgets.moments import AROUND, Recall
 from naslab_widgets.page import PageWidget
 from naslab_widgets.scripts import bundle, styles
 from naslab_widgets.trial_blocks import NamedValues, Packet, TrialRows
@@ -67,6 +68,7 @@ class TrialsView(PageWidget):
         notes: Sequence[str] = (),
         benchmark: Benchmark | None = None,
         population: int | None = None,
+        recall: Recall = lambda first, last: (),
         hz: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -79,6 +81,7 @@ class TrialsView(PageWidget):
             notes: what is to be said of the task.
             benchmark: the table that the fitness is read from; shows the true rank and regret of each candidate.
             population: how many candidates are alive at once, if the searcher knows.
+            recall: gives the events of the steps from a first to a last, for who looks back to them.
         """
         self._objective, self._metrics = objective, dict(metrics)
         self._lit = LitChild(space, objective, self._metrics)
@@ -98,7 +101,7 @@ class TrialsView(PageWidget):
                 "notes": list(notes),
             }
         )
-        self._poke, self._wire, self._clock = poke, Wire(hz, clock), clock
+        self._poke, self._wire, self._clock, self._recall = poke, Wire(hz, clock), clock, recall
         self._lock = threading.Lock()
         self._pictures: OrderedDict[Architecture, svg.Drawing] = OrderedDict()
         self._selected: int | None = None
@@ -276,7 +279,22 @@ class TrialsView(PageWidget):
                 self._chosen = message.get("chosen") is True
         if kind == "select" or (kind == "hello" and self._selected is not None):
             self._answer()
+        if kind == "moment" and type(step := message.get("step")) is int:
+            self._remember(step)
         self._poke()
+
+    def _remember(self, step: int) -> None:
+        """Somebody looks back to a step: the best until then, the trials around it, and the child of that step."""
+        events = [event for event in self._recall(step, step) if isinstance(event, Evaluated | ChildTrained)]
+        with self._lock:
+            best = self._ledger.best_until(step)
+            rows = self._ledger.around(step, AROUND).copy()
+            told = {
+                "step": step,
+                "best": None if best is None else int(self._ledger.rows[best, 1]),
+                "child": self._lit.at(events[-1]) if events else None,
+            }
+        self.tell({"type": "moment", **told}, [rows])
 
     # --- one candidate ---------------------------------------------------------------------------
 

@@ -22,9 +22,11 @@ from naslab_widgets.deck import Deck
 from naslab_widgets.display import Again, Displayed, opens
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.live import LiveView
+from naslab_widgets.moments import Reread
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.ranking_view import RankingView
 from naslab_widgets.runner import pace
+from naslab_widgets.timebar import TimeBar
 from naslab_widgets.trials_view import TrialsView, by_trials
 
 
@@ -55,7 +57,10 @@ class Watch(Displayed):
             "clock": clock,
             "panel": secrets.token_hex(8),
         }
+        self._reread = Reread(self._reader)
+        self.timebar = TimeBar(snapshots=lambda: self._reader.snapshots, clock=clock)
         told: dict[str, Any] = {"metrics": metrics_of(self._reader), "notes": notes_of(self._reader)}
+        told["recall"] = self._reread
         trials = "estimator" in self._reader.spec
         if trials:
             told["benchmark"] = _benchmark(self._reader.spec["estimator"])
@@ -69,7 +74,8 @@ class Watch(Displayed):
             self.views += RankingView.of(self._reader, **looks)
         except NaslabError as error:  # the table that the ranking is held against is not here
             self.view.note(0, f"no ranking: {error}", error=True)
-        self.deck = Deck([], **looks)
+        self._takers: list[Any] = [*self.views, self.timebar]
+        self.deck = Deck([self.timebar], **looks)
         self.panel = ipywidgets.VBox([self.deck, *self.views]).add_class("naslab-lab")
         self._message, self._state = "", "running"
         self._end = threading.Event()
@@ -83,11 +89,12 @@ class Watch(Displayed):
         records = self._reader.events(since=self._row)
         if any(event.step <= self._step for _, _, event in records if not isinstance(event, ASIDE)):
             records = self._reader.events()  # the search went back: what came after that moment is abandoned
-            for view in self.views:
-                view.clear()
+            for taker in (*self._takers, self._reread):
+                taker.clear()
             self._times.clear()
-        for view in self.views:
-            view.take(*(event for _, _, event in records))
+        for taker in self._takers:
+            taker.take(*(event for _, _, event in records))
+        self._reread.take(records)
         for number, when, event in records:
             self._row = number
             if not isinstance(event, ASIDE):

@@ -114,6 +114,16 @@ class Ledger:
         self._fittest, self._sorted = rows[np.argsort(-fitness, kind="stable")][:most], len(self)
         return self._fittest.tolist()
 
+    def best_until(self, step: int) -> int | None:
+        """The row of the fittest of those up to a step; of equals the earlier."""
+        fitness = self.column("fitness")[: np.searchsorted(self.column("step"), step, side="right")]
+        return None if not np.isfinite(fitness).any() else int(np.nanargmax(fitness))
+
+    def around(self, step: int, most: int) -> np.ndarray:
+        """Of the rows, so many before a step and so many after it."""
+        middle = int(np.searchsorted(self.column("step"), step))
+        return self.rows[max(0, middle - most) : middle + most + 1]
+
     def place(self, number: int) -> int | None:
         """The row of the evaluation of that number."""
         return self._places.get(number)

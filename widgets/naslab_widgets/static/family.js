@@ -2,10 +2,11 @@
 // The largest families have a colour each; a family is all that descends, by first parents, from one founder.
 
 import { describe } from "./fitness.js";
+import { cursorLine } from "./moment.js";
 import { make, nearestRow, sharp } from "./shared.js";
 import { ORDER_LEFT, ancestryOf, drawOrder, orderScale } from "./stream.js";
 
-export function familyView(parent, C, description, tooltip, choose) {
+export function familyView(parent, C, description, tooltip, choose, go) {
   make("h4", "", parent, `families: their share of the last ${description.population} evaluations; below, who descends from whom, one generation a line`);
   const canvas = make("canvas", "naslab-family", parent);
   canvas.setAttribute("role", "img");
@@ -37,6 +38,7 @@ export function familyView(parent, C, description, tooltip, choose) {
     drawOrder(pen, scale, HEIGHT - 4, "evaluation");
     drawShares(pen, table.rows);
     drawTree(pen, chosen);
+    if (state.at !== null) cursorLine(pen, scale.across(state.at), SHARES.top, TREE.bottom, theme);
     pen.globalAlpha = 1;
     canvas.dataset.step = state.status.step;
   }
@@ -88,7 +90,7 @@ export function familyView(parent, C, description, tooltip, choose) {
       pen.globalAlpha = chosen === null ? 0.9 : 0.35;
       pen.fill(dots[slot]);
     }
-    const focus = chosen ?? state.status.best?.number;
+    const focus = chosen ?? state.best?.number;
     if (focus === undefined) return;
     const line = ancestryOf(state, focus, C);
     const path = new Path2D();
@@ -138,6 +140,10 @@ export function familyView(parent, C, description, tooltip, choose) {
     else tooltip.hide();
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
-  canvas.addEventListener("click", (event) => choose(find(event)?.[C.number] ?? null));
+  canvas.addEventListener("click", (event) => {
+    const row = find(event);
+    choose(row?.[C.number] ?? null);
+    if (!row && drawn && event.offsetX >= ORDER_LEFT) go(drawn.scale.at(event.offsetX));
+  });
   return draw;
 }

@@ -1,5 +1,6 @@
 // The objective against the order of the trials: a dot each, the best so far, hurdles, failures, and the chosen one's descent.
 
+import { cursorLine } from "./moment.js";
 import { DECADES, digits, make, number, powersOfTen, roundTicks, scaleOf, sharp, widened } from "./shared.js";
 import { worthText } from "./status.js";
 import { ORDER_LEFT, ORDER_RIGHT, ancestryOf, drawOrder, isStopped, orderScale, places } from "./stream.js";
@@ -20,7 +21,7 @@ export function outline(path, origin, x, y, half) {
   }
 }
 
-export function fitnessView(parent, C, truth, tooltip, choose) {
+export function fitnessView(parent, C, truth, tooltip, choose, go) {
   const head = make("div", "naslab-head", parent);
   make("h4", "", head, "trials");
   const legend = make("div", "naslab-legend", head);
@@ -128,6 +129,7 @@ export function fitnessView(parent, C, truth, tooltip, choose) {
     drawDots(pen, chosen);
     drawHurdles(pen);
     drawBest(pen, regret);
+    if (state.at !== null) cursorLine(pen, scale.across(state.at), frame.top, frame.bottom, theme);
     if (chosen !== null) drawDescent(pen, ancestryOf(state, chosen, C), chosen);
     pen.globalAlpha = 1;
     canvas.dataset.step = state.status.step;
@@ -285,7 +287,11 @@ export function fitnessView(parent, C, truth, tooltip, choose) {
     else tooltip.hide();
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
-  canvas.addEventListener("click", (event) => choose(find(event)?.[C.number] ?? null));
+  canvas.addEventListener("click", (event) => {
+    const row = find(event);
+    choose(row?.[C.number] ?? null);
+    if (!row && drawn && event.offsetX >= ORDER_LEFT) go(drawn.scale.at(event.offsetX));
+  });
   return draw;
 }
 

@@ -1,6 +1,7 @@
 // What a controller has learnt: its own figures as curves, and what it would draw each decision with as heat maps.
 
 import { curvesView } from "./curves.js";
+import { cursorLine, rowsUntil } from "./moment.js";
 import { make, number, sharp } from "./shared.js";
 import { ORDER_RIGHT, places } from "./stream.js";
 
@@ -27,7 +28,7 @@ export function chartsOf(table, known) {
   return { charts, metrics };
 }
 
-export function figuresView(parent, known, tooltip) {
+export function figuresView(parent, known, tooltip, go) {
   make("h4", "", parent, "the searcher's own figures");
   const box = make("div", "", parent);
   let named = "";
@@ -42,13 +43,13 @@ export function figuresView(parent, known, tooltip) {
     if (named !== JSON.stringify([charts, metrics])) {
       named = JSON.stringify([charts, metrics]);
       box.replaceChildren();
-      draw = curvesView(box, charts, metrics, tooltip);
+      draw = curvesView(box, charts, metrics, tooltip, go);
     }
-    draw({ rows: table?.rows || [], status: state.status }, theme);
+    draw({ rows: table?.rows || [], status: state.status, at: state.at }, theme);
   };
 }
 
-export function decisionsView(parent, tooltip) {
+export function decisionsView(parent, tooltip, go) {
   const head = make("div", "naslab-head", parent);
   make("h4", "", head, "decisions");
   const note = make("span", "naslab-facts", head);
@@ -112,6 +113,10 @@ export function decisionsView(parent, tooltip) {
     drawn = { state, theme, bands };
     pen.imageSmoothingEnabled = false;
     for (const band of bands) drawBand(pen, band, range, theme);
+    for (const { table, left, top, line, room, width: count } of (state.at ?? null) === null ? [] : bands) {
+      const until = rowsUntil(table.rows, state.at).length;
+      if (until) cursorLine(pen, left + (room * (until - 0.5)) / table.rows.length, top, top + count * line, theme);
+    }
     const rows = shown[0].table.rows;
     pen.font = `10px ${theme.font}`;
     pen.globalAlpha = 0.65;
@@ -174,13 +179,22 @@ export function decisionsView(parent, tooltip) {
     return `${text.slice(0, end)}…`;
   }
 
+  // The decision under the pointer, and the place of the row; null outside.
+  function find({ offsetX: x, offsetY: y }) {
+    const band = drawn?.bands.find(({ left, room, top, line, width }) => x >= left - LEFT && x <= left + room && y >= top && y < top + width * line);
+    if (!band || !band.table.rows.length) return null;
+    const { rows } = band.table;
+    return { band, rows, at: Math.min(rows.length - 1, Math.max(0, Math.floor(((x - band.left) / band.room) * rows.length))) };
+  }
+
+  canvas.addEventListener("click", (event) => {
+    const found = find(event);
+    if (found && event.offsetX >= found.band.left) go(found.rows[found.at][0]);
+  });
   canvas.addEventListener("mousemove", (event) => {
-    const band = drawn?.bands.find(
-      ({ left, room, top, line, width }) => event.offsetX >= left - LEFT && event.offsetX <= left + room && event.offsetY >= top && event.offsetY < top + width * line
-    );
-    if (!band || !band.table.rows.length) return tooltip.hide();
-    const rows = band.table.rows;
-    const at = Math.min(rows.length - 1, Math.max(0, Math.floor(((event.offsetX - band.left) / band.room) * rows.length)));
+    const found = find(event);
+    if (!found) return tooltip.hide();
+    const { band, rows, at } = found;
     const under = Math.floor((event.offsetY - band.top) / band.line);
     const values = Array.from(rows[at].subarray(band.start, band.start + band.width), (value, i) => [value, band.names[i] ?? `option ${i + 1}`, i]);
     const nearby = values.length <= 16 ? values : values.filter(([, , i]) => Math.abs(i - under) <= 7);

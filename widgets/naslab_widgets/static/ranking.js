@@ -1,6 +1,8 @@
 // What the shared weights' ranking is worth: its figures over the steps, the true worth of what would be derived, and
 // the scores of the moment, or of the ranking under the pointer, against the truth.
 
+import { bus } from "./bus.js";
+import { cursorLine, momentOf, rowsUntil } from "./moment.js";
 import { digits, keepKeys, make, makeTooltip, nearestRow, number, sharp, talk, unpack, widened } from "./shared.js";
 import { keepDrawn } from "./status.js";
 
@@ -15,17 +17,21 @@ function render({ model, el }) {
   const tooltip = makeTooltip(root);
   const state = { rows: [], path: [], status: { end: 0, total: null, headline: "", story: "", turn: null } };
   let shown = null; // the step of the ranking under the pointer
+  const cursor = bus(about.panel);
+  const go = (step) => cursor.set({ at: momentOf(step, state.status.end) });
 
   const charts = [
-    figuresChart(grid, about, tooltip, (step) => ((shown = step), page.redraw())),
-    derivedChart(grid, about, tooltip),
+    figuresChart(grid, about, tooltip, (step) => ((shown = step), page.redraw()), go),
+    derivedChart(grid, about, tooltip, go),
     scatterChart(grid, about, tooltip),
   ];
   const page = keepDrawn(root, (theme) => {
     headline.textContent = state.status.headline;
     story.textContent = state.status.story;
-    const row = state.rows.find(([step]) => step === shown) || state.rows[state.rows.length - 1];
-    for (const draw of charts) draw(state, row, theme);
+    const { at } = cursor;
+    const row = state.rows.find(([step]) => step === shown) || rowsUntil(state.rows, at).at(-1);
+    for (const draw of charts) draw({ ...state, at }, row, theme);
+    root.dataset.at = at ?? "now";
     wire.drawn();
   });
   const opens = (message) => message.type === "ranking"; // every message is whole, but for rankings that are known
@@ -35,7 +41,9 @@ function render({ model, el }) {
     state.status = message.status;
     page.redraw();
   });
+  const deaf = cursor.on(page.redraw);
   return () => {
+    deaf();
     wire.close();
     page.close();
   };
@@ -124,11 +132,11 @@ export function chartCanvas(parent, name, label) {
 
 export const DASHES = [[], [6, 3], [2, 3]];
 
-export function figuresChart(parent, { lines, columns, best }, tooltip, show) {
+export function figuresChart(parent, { lines, columns, best }, tooltip, show, go) {
   const canvas = chartCanvas(parent, "figures", "Kendall's tau, Spearman's rho and top-k overlap over the steps");
   let drawn = null;
 
-  function draw({ rows, status }, row, theme) {
+  function draw({ rows, status, at: moment = null }, row, theme) {
     const colour = (line) => line.colours[theme.dark ? 1 : 0];
     const ends = lines.flatMap(({ figure }) => rows.flatMap((r) => [r[columns[figure]], figure === "kendall" ? r[columns[figure] + 1] : NaN]));
     const low = Math.max(-1, Math.min(-0.2, ...ends.filter(Number.isFinite)));
@@ -174,13 +182,20 @@ export function figuresChart(parent, { lines, columns, best }, tooltip, show) {
       pen.fillText(line.label, right + 20, CHART_HEIGHT - 5);
       right += 34 + pen.measureText(line.label).width;
     });
+    if (moment !== null && moment >= across[0]) cursorLine(pen, x(moment), at.top, at.bottom, theme);
     canvas.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
+    canvas.dataset.shown = row ? row[0] : 0;
   }
 
+  const stepUnder = ({ offsetX }) => {
+    const { at, across } = drawn;
+    return across[0] + ((across[1] - across[0]) * (offsetX - at.left)) / (at.right - at.left);
+  };
+  canvas.addEventListener("click", (event) => drawn && drawn.rows.length && go(stepUnder(event)));
   canvas.addEventListener("mousemove", (event) => {
     if (!drawn || !drawn.rows.length) return;
-    const { at, across, rows, theme } = drawn;
-    const row = nearestRow(rows, across[0] + ((across[1] - across[0]) * (event.offsetX - at.left)) / (at.right - at.left));
+    const { rows, theme } = drawn;
+    const row = nearestRow(rows, stepUnder(event));
     show(row[0]);
     const told = (value, place) => `${number(row[place])}` + (Number.isFinite(row[place]) ? `   (${number(row[place + 1])} to ${number(row[place + 2])})` : "");
     tooltip.show(event, [
@@ -199,11 +214,11 @@ export function figuresChart(parent, { lines, columns, best }, tooltip, show) {
 
 // --- the true worth of what would be derived ----------------------------------------------------
 
-export function derivedChart(parent, { derived, optimum, size }, tooltip) {
+export function derivedChart(parent, { derived, optimum, size }, tooltip, go) {
   const canvas = chartCanvas(parent, "derived", "true worth of the derived architecture over the steps");
   let drawn = null;
 
-  function draw({ path, status }, _, theme) {
+  function draw({ path, status, at: moment = null }, _, theme) {
     const seen = path.map((p) => p[1]).filter(Number.isFinite);
     const marks = roundMarks(Math.min(optimum - 1, ...seen), optimum);
     const end = Math.max(2, status.end || 0);
@@ -240,15 +255,18 @@ export function derivedChart(parent, { derived, optimum, size }, tooltip) {
     pen.fillText("best of the table", at.right, y(optimum) - 4);
     pen.textAlign = "left";
     pen.globalAlpha = 1;
+    if (moment !== null) cursorLine(pen, x(moment), at.top, at.bottom, theme);
     canvas.dataset.step = status.end || 0;
     canvas.dataset.turn = status.turn ? status.turn.step : "";
     canvas.dataset.truth = path.length ? path[path.length - 1][1] : "";
   }
 
+  const stepUnder = ({ offsetX }) => 1 + ((drawn.end - 1) * (offsetX - drawn.at.left)) / (drawn.at.right - drawn.at.left);
+  canvas.addEventListener("click", (event) => drawn && drawn.path.length && go(stepUnder(event)));
   canvas.addEventListener("mousemove", (event) => {
     if (!drawn || !drawn.path.length) return;
-    const { path, at, end } = drawn;
-    const step = 1 + ((end - 1) * (event.offsetX - at.left)) / (at.right - at.left);
+    const { path } = drawn;
+    const step = stepUnder(event);
     const [since, truth, rank, regret] = path.filter(([first]) => first <= step).pop() || path[0];
     tooltip.show(event, [
       { text: `derived from step ${since} on`, strong: true },

@@ -23,6 +23,7 @@ export function places(columns) {
 
 export function followTrials(model, C, changed, answered) {
   const state = {
+    told: null, // of a moment that one looks back to: {step, best, child, near}
     status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {}, origins: [] },
     options: {}, // decision -> the names of its options
     tables: {},
@@ -67,7 +68,12 @@ export function followTrials(model, C, changed, answered) {
       answered(message);
       return changed();
     }
+    if (message.type === "moment") {
+      state.told = { ...message, near: unpack(buffers[0], Object.keys(C).length) };
+      return changed();
+    }
     if (message.fresh) {
+      state.told = null;
       state.tables = {};
       state.notes.clear();
     }
@@ -84,6 +90,27 @@ export function followTrials(model, C, changed, answered) {
 
   const { drawn, close } = talk(model, (message) => message.fresh, receive);
   return { state, drawn, close };
+}
+
+// The trials as they stood after a step: those until then, which of them had been trained on, and the best. What Python
+// has told of that moment comes before what can be seen in the rows that the page keeps.
+export function trialsAt(state, at, C) {
+  if (at === null) return state;
+  const told = state.told?.step === at ? state.told : null;
+  const known = new Map(state.byNumber);
+  for (const row of told?.near || []) known.set(row[C.number], row);
+  const trials = [...known.values()].filter((row) => row[C.step] <= at).sort((a, b) => a[C.step] - b[C.step]);
+  const latest = new Map();
+  const continued = new Set();
+  let best = null;
+  for (const row of trials) {
+    if (latest.has(row[C.candidate])) continued.add(latest.get(row[C.candidate])[C.number]);
+    latest.set(row[C.candidate], row);
+    if (Number.isFinite(row[C.fitness]) && !(best && row[C.fitness] <= best[C.fitness])) best = row;
+  }
+  const number = told ? told.best : (best?.[C.number] ?? null);
+  const status = { ...state.status, step: at, best: number === null ? null : { ...state.status.best, number }, child: told?.child ?? state.status.child };
+  return { ...state, at, trials, continued, status, version: `${state.version} at ${at} ${Boolean(told)}` };
 }
 
 // Had less training than another and was not trained on; where there are hurdles, because it missed its own.

@@ -1,12 +1,14 @@
 // The whole view of a search of trials: status, fitness and the chosen one side by side, families, decisions, table, log.
 
+import { bus } from "./bus.js";
 import { familyView } from "./family.js";
 import { fitnessView } from "./fitness.js";
 import { decisionsView, figuresView } from "./heat.js";
+import { momentOf, whenAtRest } from "./moment.js";
 import { portraitView } from "./portrait.js";
 import { keepKeys, make, makeTooltip, number } from "./shared.js";
 import { keepDrawn, logView, notesView } from "./status.js";
-import { followTrials } from "./stream.js";
+import { followTrials, trialsAt } from "./stream.js";
 import { supernetView } from "./supernet.js";
 import { tableView } from "./table.js";
 
@@ -20,12 +22,27 @@ function render({ model, el }) {
   let asked = null;
   let askedAt = -Infinity;
   let later = null;
+  const cursor = bus(description.panel);
+  const go = (step) => cursor.set({ at: momentOf(step, stream.state.status.step, stream.state.status.since ?? 1) });
+  let shown = null; // the trials at the moment that is shown
+  let shownFor = "";
+
+  // Asks Python for what the page does not keep of each step: all rows of a long search, the child in the supernet.
+  function lookBack() {
+    const { state } = stream;
+    const { at } = cursor;
+    const wanted = at !== null && (state.tables.trials?.stride > 1 || Boolean(state.status.child));
+    rest.at(at, wanted && state.told?.step !== at);
+    const now = `${at} ${state.version} ${state.told?.step} ${at === null ? "" : state.status.failed}`;
+    if (at === null || shownFor !== now) shown = trialsAt(state, at, C);
+    shownFor = now;
+  }
 
   // A number chooses that trial, null the best; undefined only draws anew.
   function choose(number) {
     if (number !== undefined && number !== chosen) {
       chosen = number;
-      ask(number ?? stream.state.status.best?.number ?? null);
+      ask(number ?? shown.status.best?.number ?? null);
     }
     page.redraw();
   }
@@ -37,7 +54,7 @@ function render({ model, el }) {
 
   // Without a choice the picture follows the best, at most once a second.
   function followBest() {
-    const best = stream.state.status.best?.number;
+    const best = shown.status.best?.number;
     if (chosen !== null || best === undefined || best === asked) return;
     const wait = askedAt + 1000 - performance.now();
     if (wait <= 0) ask(best);
@@ -52,27 +69,35 @@ function render({ model, el }) {
 
   const main = make("div", "naslab-main", root);
   const card = (name, box = root) => make("section", `naslab-card ${name}`, box);
+  // Curves keep their full length, with a line at the moment; the other views show how it stood then.
   const views = [
-    fitnessView(card("naslab-fitness-card", main), C, description.truth, tooltip, choose),
-    portraitView(card("naslab-portrait", main), C, description.truth, choose),
-    supernetView(card("naslab-supernet-card"), description.hues),
-    familyView(card("naslab-family-card"), C, description, tooltip, choose),
-    figuresView(card("naslab-figures-card"), description.charts, tooltip),
-    decisionsView(card("naslab-decisions-card"), tooltip),
-    tableView(card("naslab-table-card"), C, description, choose),
+    [fitnessView(card("naslab-fitness-card", main), C, description.truth, tooltip, choose, go), true],
+    [portraitView(card("naslab-portrait", main), C, description.truth, choose), false],
+    [supernetView(card("naslab-supernet-card"), description.hues), false],
+    [familyView(card("naslab-family-card"), C, description, tooltip, choose, go), true],
+    [figuresView(card("naslab-figures-card"), description.charts, tooltip, go), true],
+    [decisionsView(card("naslab-decisions-card"), tooltip, go), true],
+    [tableView(card("naslab-table-card"), C, description, choose), false],
   ];
   notesView(root, description.notes);
   const log = logView(root);
 
   const page = keepDrawn(root, (theme) => {
+    lookBack();
     followBest();
-    for (const draw of views) draw(stream.state, theme, chosen);
-    log(stream.state);
+    const all = { ...stream.state, at: cursor.at, best: shown.status.best };
+    for (const [draw, whole] of views) draw(whole ? all : shown, theme, chosen);
+    log({ status: stream.state.status, at: cursor.at });
+    root.dataset.at = cursor.at ?? "now";
     root.dataset.chosen = chosen ?? "";
     stream.drawn();
   });
   const stream = followTrials(model, C, page.redraw, answered);
+  const rest = whenAtRest((step) => model.send({ type: "moment", step }));
+  const deaf = cursor.on(page.redraw);
   return () => {
+    deaf();
+    rest.close();
     clearTimeout(later);
     stream.close();
     page.close();
