@@ -72,16 +72,24 @@ def test_two_are_stepped_played_looked_back_at_and_told_apart(notebook, theme):
     book.page.locator(".naslab-compare-view").scroll_into_view_if_needed()
     book.screenshot(f"compare-two-{theme}")
 
-    book.page.locator(".naslab-scrub input").evaluate(
-        "bar => { bar.value = 500; bar.dispatchEvent(new Event('input')); }"
-    )
-    book.page.wait_for_function("() => +document.querySelector('.naslab-lane').dataset.step < 30")
+    bar = book.page.get_by_role("slider", name="time of the searches")
+    bar.focus()
+    for key in ("Home", "Shift+ArrowRight", "ArrowRight"):
+        bar.press(key)
+    book.page.wait_for_selector('.naslab-compare-view[data-at="12"]')
+    book.page.wait_for_function("() => +document.querySelector('.naslab-lane').dataset.step <= 12")
+    book.screenshot(f"compare-looking-back-{theme}")
     back = lane_steps(book)
     assert all(0 < step <= max(steps) / 2 for step in back)
     assert max(back) - min(back) <= 1, "both are looked back at together"
     book.button("epochs").click()
     book.page.wait_for_selector('.naslab-compare-view[data-axis="epochs"]')
-    book.button("back to now").click()
+    book.page.wait_for_selector('.naslab-compare-view:not([data-at="now"])')
+    assert max(lane_steps(book)) <= 13, "the same moment along another axis"
+    book.page.locator(".naslab-overlay").click(position={"x": 150, "y": 60})
+    place = float(bar.get_attribute("data-at"))
+    assert 0 < place < float(bar.get_attribute("aria-valuemax"))
+    book.button("Now").click()
     await_steps(book, min(steps))
     assert ours(book.complaints) == []
 

@@ -51,5 +51,13 @@ def check_the_lit_child(book, page):
     faint = card.locator("svg path").count() - card.locator(".naslab-lit path").count()
     assert faint > card.locator(".naslab-lit path").count()
     box = card.locator("svg").bounding_box()
+    bar = page.get_by_role("slider", name="time of the search")
+    bar.focus()
+    bar.press("Shift+ArrowLeft")
+    page.wait_for_selector(".naslab-supernet-card[data-step='114']")
+    then, _ = book.ask("next(e.kind for e in search.events if e.step == 114)")
+    assert ("judged" in card.inner_text()) == (then == "evaluated")
+    bar.press("Escape")
+    page.wait_for_selector(".naslab-supernet-card[data-step='124']")
     assert box["width"] > 700
     assert box["height"] > 180

@@ -67,6 +67,18 @@ def test_a_race_is_stepped_played_and_paused_and_a_cell_composed(notebook):
     assert "true rank" in book.page.locator(".naslab-tooltip:visible").first.inner_text()
     assert "20 seeds" in book.page.locator(".naslab-tooltip:visible").first.inner_text()
 
+    bar = book.page.get_by_role("slider", name="budget of each runner")
+    bar.focus()
+    for key in ("Home", "Shift+ArrowRight", "ArrowRight"):
+        bar.press(key)
+    book.page.wait_for_selector('.naslab-timebar[data-at="12"]')
+    assert "at 12 evaluations, of 200" in book.page.locator(".naslab-where").inner_text()
+    book.page.locator(".naslab-race").click(position={"x": 400, "y": 150})
+    assert 12 < int(bar.get_attribute("data-at")) < 200
+    book.screenshot("race-looking-back")
+    bar.press("Escape")
+    book.page.wait_for_selector('.naslab-timebar[data-at="now"]')
+
     for edge in range(6):
         book.page.locator(".naslab-compose .naslab-name").nth(edge).click()
         book.button("nor_conv_3x3").click()

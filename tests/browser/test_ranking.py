@@ -43,5 +43,14 @@ def test_the_panel_follows_the_search(notebook, theme):
     assert "Kendall's tau" in tooltip.inner_text()
     derived.hover(position={"x": 100, "y": 80})
     assert "rank" in tooltip.inner_text()
+    figures.click(position={"x": 130, "y": 80})
+    at = int(page.locator(".naslab-timebar").get_attribute("data-at"))
+    assert 1 < at < steps
+    for view in (f'.naslab-ranking[data-at="{at}"]', f'.naslab-cell[data-step="{at}"]'):
+        page.wait_for_selector(view)
+    page.mouse.move(1, 1)
+    page.wait_for_function("at => +document.querySelector('.naslab-ranking-figures').dataset.shown <= at", arg=at)
+    assert at - 8 < int(figures.get_attribute("data-shown")) <= at, "the last ranking until then"
+    book.screenshot(f"ranking-looking-back-{theme}")
     complaints = [line for line in book.complaints if "Failed to load resource" not in line]
     assert complaints == []

@@ -86,6 +86,23 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     book.page.wait_for_selector(f'.naslab-portrait[data-number="{parent}"]')
     book.page.get_by_role("button", name="back to the best").click()
     book.page.wait_for_selector(f'.naslab-portrait[data-number="{best}"]')
+
+    # one looks back to an evaluation: the best and the table of that moment
+    bar = book.page.get_by_role("slider", name="time of the search")
+    bar.focus()
+    for key in ("Home", "Shift+ArrowRight", "Shift+ArrowRight"):
+        bar.press(key)
+    book.page.wait_for_selector('.naslab-trials[data-at="21"]')
+    then, _ = book.ask("int(lab.view._ledger.rows[lab.view._ledger.best_until(21), 1])")
+    book.page.wait_for_selector(f'.naslab-portrait[data-number="{then}"]')
+    book.page.wait_for_function("() => document.querySelectorAll('.naslab-trials-table tbody tr').length === 21")
+    book.page.locator(".naslab-deck").scroll_into_view_if_needed()
+    book.screenshot("trials-looking-back")
+    book.page.locator(".naslab-fitness").click(position={"x": 300, "y": 4})
+    clicked = int(bar.get_attribute("data-at"))
+    assert 21 < clicked < 250
+    bar.press("Escape")
+    book.page.wait_for_selector(f'.naslab-portrait[data-number="{best}"]')
     assert ours(book.complaints) == []
 
 

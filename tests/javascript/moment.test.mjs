@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { logAt, markUnder, momentOf, momentRow, placeByKey, placedMarks, rowsUntil, whenAtRest } from "../../widgets/naslab_widgets/static/moment.js";
+import { logAt, markUnder, momentOf, momentRow, nearestAmong, placeAmong, placeByKey, placedMarks, rowsUntil, whenAtRest } from "../../widgets/naslab_widgets/static/moment.js";
 import { follow, MOST_ROWS } from "../../widgets/naslab_widgets/static/shared.js";
 import { trialsAt } from "../../widgets/naslab_widgets/static/stream.js";
 
@@ -132,7 +132,7 @@ test("trials at a moment are those until then, with the best until then", () => 
   const C = { step: 0, number: 1, fitness: 2, candidate: 3 };
   const rows = [[1, 1, 0.5, 1], [2, 2, 0.9, 2], [3, 3, NaN, 3], [4, 4, 0.7, 1], [5, 5, 0.95, 5]];
   const state = { told: null, byNumber: new Map(rows.map((row) => [row[1], row])), trials: rows, continued: new Set([1]), version: 3, status: { step: 5, best: { number: 5 }, child: { step: 5 } } };
-  assert.equal(trialsAt(state, null, C), state);
+  assert.deepEqual(trialsAt(state, null, C), {}, "now is as it is");
   const then = trialsAt(state, 3, C);
   assert.deepEqual(then.trials.map(([step]) => step), [1, 2, 3]);
   assert.equal(then.status.best.number, 2);
@@ -143,4 +143,16 @@ test("trials at a moment are those until then, with the best until then", () => 
   assert.equal(told.status.best.number, 77, "Python knows all trials");
   assert.equal(told.status.child.step, 3);
   assert.deepEqual(told.trials.map((row) => row[1]), [1, 2, 3, 9]);
+});
+
+test("on an axis without steps the next place is the next that a search was at", () => {
+  const lists = [[0.1, 0.2, 0.3, 0.4], [0.15, 0.3, 0.45], []];
+  assert.equal(placeAmong(lists, 0.2, 1), 0.3);
+  assert.equal(placeAmong(lists, 0.2, -1), 0.15);
+  assert.equal(placeAmong(lists, 0.1, 3), 0.3);
+  assert.equal(placeAmong(lists, 0.3, -10), 0.1);
+  assert.equal(placeAmong(lists, 0.45, 1), 0.45, "there is no further one");
+  assert.equal(nearestAmong(lists, 0.17), 0.15);
+  assert.equal(nearestAmong(lists, 9), 0.45);
+  assert.equal(nearestAmong([[]], 3), 3);
 });

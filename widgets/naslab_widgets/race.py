@@ -55,6 +55,8 @@ class RaceCanvas(PageWidget):
             description={
                 "searchers": [{"name": name, "colour": colours[name]} for name in race.searchers],
                 "cost": race.cost,
+                "budget": race.budget,
+                "whole": race.cost == EVALUATIONS,
                 "notes": notes_of(race),
             }
         )

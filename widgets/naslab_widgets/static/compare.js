@@ -1,9 +1,11 @@
 // Several searches in line on one axis: status, scrub bar, charts, and a lane for each search.
 
 import { laneView, sample } from "./lane.js";
+import { logAt, nearestAmong, placeAmong } from "./moment.js";
 import { onAxis, overlayView } from "./overlay.js";
 import { hue, keepKeys, make, makeTooltip, MOST_ROWS, nearestRow, talk, unpack } from "./shared.js";
 import { keepDrawn, logView, notesView } from "./status.js";
+import { scrubView } from "./timebar.js";
 
 function render({ model, el }) {
   const { tracks, charts, rankings, axes, notes } = model.get("description");
@@ -15,20 +17,14 @@ function render({ model, el }) {
   const asked = new Set();
   let focus = null;
 
-  const scrub = make("div", "naslab-scrub", root);
-  const back = make("input", "", scrub);
-  Object.assign(back, { type: "range", min: 0, max: 1000, value: 1000, step: 1 });
-  back.setAttribute("aria-label", "look back");
-  const where = make("span", "naslab-where", scrub);
-  const live = make("button", "naslab-live", scrub, "back to now");
-  back.addEventListener("input", () => {
-    state.at = Number(back.value) >= 1000 ? null : (state.limit * Number(back.value)) / 1000;
+  // A place on the axis at which one of the searches is at a step, or now.
+  function go(place) {
+    const near = nearestAmong(placesOfAll(), place);
+    state.at = place >= state.limit || near >= state.limit ? null : near;
     page.redraw();
-  });
-  live.addEventListener("click", () => {
-    state.at = null;
-    page.redraw();
-  });
+  }
+  const tell = (place) => onAxis(state.axis === "steps" ? Math.round(place) : place, state.axis);
+  const scrub = scrubView(root, { tooltip, go, tell, label: "time of the searches" });
 
   const names = make("div", "naslab-legend", root);
   const strokes = tracks.map((track) => {
@@ -37,7 +33,7 @@ function render({ model, el }) {
     make("span", "", chip, track.name);
     return stroke;
   });
-  const overlay = overlayView(make("section", "naslab-card", root), { tracks, charts, rankings }, tooltip);
+  const overlay = overlayView(make("section", "naslab-card", root), { tracks, charts, rankings }, tooltip, go);
   notesView(root, notes);
 
   const operations = new Map(tracks.flatMap((track) => track.operations.map((operation) => [operation.name, operation])));
@@ -61,13 +57,25 @@ function render({ model, el }) {
   const lanes = tracks.map((_, place) => laneView(root, place, tracks, tooltip, ask));
   const log = logView(root);
 
+  const placeOf = (i, row, axis = state.axis) => row[tracks[i].columns[axis]];
+  const placesOfAll = () => state.tracks.map(({ rows }, i) => rows.map((row) => placeOf(i, row)).filter(Number.isFinite));
+
+  // The same moment along another axis, by a search that is on both.
+  function moved(at, from, to) {
+    const i = state.tracks.findIndex(({ rows }, k) => rows.length && [from, to].every((axis) => Number.isFinite(placeOf(k, rows.at(-1), axis))));
+    if (i < 0) return null;
+    const { rows } = state.tracks[i];
+    return placeOf(i, rows[Math.max(0, rows.findLastIndex((row) => placeOf(i, row, from) <= at))], to);
+  }
+
   // The rows that are shown: all, or those up to the moment that one looks back to.
   function arrange() {
-    state.axis = state.status.axis || "steps";
-    const placeOf = (i, row) => row[tracks[i].columns[state.axis]];
+    const axis = state.status.axis || "steps";
+    if (state.at !== null && axis !== state.axis) state.at = moved(state.at, state.axis, axis);
+    state.axis = axis;
     const ends = state.tracks.map(({ rows }, i) => (rows.length ? placeOf(i, rows.at(-1)) : NaN)).filter(Number.isFinite);
     state.limit = Math.max(0, ...ends);
-    if (state.at !== null) state.at = Math.min(state.at, state.limit);
+    if (state.at !== null && state.at >= state.limit) state.at = null; // they have gone back
     state.tracks.forEach((track, i) => {
       const { rows } = track;
       if (state.at === null || !rows.length) return (track.shown = rows);
@@ -78,13 +86,22 @@ function render({ model, el }) {
     state.marks = state.tracks.map(({ rows }, i) => (rows.length ? (state.status.tracks[i]?.marks || []).map(([step]) => placeOf(i, nearestRow(rows, step))).filter(Number.isFinite) : []));
   }
 
+  function marksOfAll() {
+    const marks = state.status.tracks.flatMap((one, i) => {
+      const { rows } = state.tracks[i];
+      return rows.length ? (one.marks || []).map(([step, text]) => [placeOf(i, nearestRow(rows, step)), "changed", `${tracks[i].name}, step ${step.toLocaleString("en")}: ${text}`]) : [];
+    });
+    return marks.filter(([place]) => Number.isFinite(place)).sort((a, b) => a[0] - b[0]);
+  }
+
   const page = keepDrawn(root, (theme) => {
     arrange();
     root.dataset.moving = state.status.state === "running";
-    back.value = state.at === null || !state.limit ? 1000 : (1000 * state.at) / state.limit;
-    where.textContent = state.at === null ? `now, ${onAxis(state.limit, state.axis)}` : `at ${onAxis(state.at, state.axis)}, of ${onAxis(state.limit, state.axis)}`;
-    where.title = axes[state.axis];
-    live.style.visibility = state.at === null ? "hidden" : "";
+    const total = { steps: Math.max(...tracks.map((track) => track.total)), share: 100 }[state.axis] ?? state.limit;
+    const first = Math.min(...state.tracks.map(({ rows }, i) => (rows.length ? placeOf(i, rows[0]) : NaN)).filter(Number.isFinite), state.limit);
+    const move = (place, by) => placeAmong(placesOfAll(), place, by);
+    scrub({ first: Math.max(first, 1e-9), last: state.limit, total, at: state.at, marks: marksOfAll(), move }, theme);
+    root.querySelector(".naslab-where").title = axes[state.axis];
     root.dataset.axis = state.axis;
     root.dataset.at = state.at === null ? "now" : state.at;
     strokes.forEach((stroke) => stroke(theme));
@@ -94,7 +111,10 @@ function render({ model, el }) {
       const at = tracks[i].operations.findIndex(({ name }) => name === focus);
       draw(state, theme, focus === null || at < 0 ? null : at);
     });
-    const lines = state.status.tracks.flatMap((one, i) => (one.log || []).map((line) => ({ ...line, text: `${tracks[i].name}: ${line.text}` })));
+    const lines = state.status.tracks.flatMap((one, i) => {
+      const then = state.at === null ? null : (state.tracks[i].shown.at(-1)?.[0] ?? 0);
+      return logAt({ log: one.log || [], marks: one.marks }, then).map((line) => ({ ...line, text: `${tracks[i].name}: ${line.text}` }));
+    });
     log({ status: { log: lines.sort((a, b) => a.step - b.step).slice(-8) } });
     stream.drawn();
   });

@@ -79,7 +79,8 @@ export function laneView(parent, place, tracks, tooltip, ask) {
     const { otherwise, told } = difference(place, tracks, state);
     for (const { part, cell, alpha } of parts) {
       cell({ rows, otherwise: otherwise[part.name] }, theme, focus);
-      alpha({ rows: plain ? [] : rows, otherwise: otherwise[part.name] }, theme, focus, plain);
+      const whole = plain || !row ? [] : state.tracks[place].rows;
+      alpha({ rows: whole, moment: plain ? undefined : row, at: state.at === null ? null : row?.[0], otherwise: otherwise[part.name] }, theme, focus, plain);
     }
     tell(told, Object.values(otherwise).flat().filter((texts) => texts.length).length);
   };

@@ -42,6 +42,39 @@ export function placeByKey({ key, shiftKey = false }, { at, first, last, marks, 
   }
 }
 
+// How many of the places, which are in order, lie before one, or with `also` up to it.
+function countBefore(places, place, also) {
+  let [low, high] = [0, places.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (also ? places[middle] <= place : places[middle] < place) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+// So many places on from one, or back from it, among those of several lists that are in order each: for axes on which
+// what is next is no number further on.
+export function placeAmong(lists, place, by) {
+  const count = Math.abs(by);
+  const ahead = lists.flatMap((places) => {
+    const at = countBefore(places, place, by > 0);
+    return by > 0 ? places.slice(at, at + count) : places.slice(Math.max(0, at - count), at);
+  });
+  const order = [...new Set(ahead)].sort((a, b) => (by > 0 ? a - b : b - a));
+  return order[Math.min(count, order.length) - 1] ?? place;
+}
+
+// The place of several lists that is nearest to one.
+export function nearestAmong(lists, place) {
+  let found = null;
+  for (const places of lists) {
+    const at = countBefore(places, place, false);
+    for (const near of places.slice(Math.max(0, at - 1), at + 1)) if (found === null || Math.abs(near - place) < Math.abs(found - place)) found = near;
+  }
+  return found ?? place;
+}
+
 // Marks [place, kind, sentence] by where they are drawn: those of a kind that would lie on one another are one. However
 // many there are, no more come out than there is room for.
 export function placedMarks(marks, across, apart = 7) {

@@ -2,11 +2,12 @@
 
 import { drawTicks } from "./axis.js";
 import { axisOf, bestAt, noisy, smoothed } from "./curves.js";
+import { cursorLine } from "./moment.js";
 import { hue, make, nearestRow, number, scaleOf, sharp, withUnit } from "./shared.js";
 
 export const onAxis = (value, axis) => (axis === "share" ? `${number(value)} %` : `${number(value)} ${axis}`);
 
-export function overlayView(parent, { tracks, charts, rankings }, tooltip) {
+export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
   const canvas = make("canvas", "naslab-overlay", parent);
   canvas.setAttribute("role", "img");
   const note = make("div", "naslab-lacks", parent);
@@ -111,29 +112,34 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip) {
         pen.stroke();
       }
     });
-    if (state.at !== null) {
-      pen.globalAlpha = 0.75;
-      pen.lineWidth = 1;
-      pen.strokeStyle = theme.text;
-      pen.beginPath();
-      pen.moveTo(across(state.at), y);
-      pen.lineTo(across(state.at), y + height);
-      pen.stroke();
-    }
+    if (state.at !== null) cursorLine(pen, across(state.at), y, y + height, theme);
     pen.restore();
     pen.globalAlpha = 1;
   }
 
-  canvas.addEventListener("mousemove", (event) => {
-    if (!drawn || !drawn.shown.length) return;
-    const { shown, place, state, theme } = drawn;
+  // Which chart is under the pointer, and where on the axis; null outside.
+  function find(event) {
+    if (!drawn || !drawn.shown.length) return null;
+    const { shown, place, state } = drawn;
     const index = shown.findIndex((_, i) => {
       const frame = frameOf(place, i);
       return event.offsetX >= frame.x && event.offsetX <= frame.x + frame.width && event.offsetY >= frame.y - 18 && event.offsetY <= frame.y + frame.height + 14;
     });
-    if (index < 0) return tooltip.hide();
+    if (index < 0) return null;
     const frame = frameOf(place, index);
     const x = (state.limit * (event.offsetX - frame.x)) / frame.width;
+    return { index, x: state.axis === "steps" ? Math.round(x) : x };
+  }
+
+  canvas.addEventListener("click", (event) => {
+    const found = find(event);
+    if (found) go(found.x);
+  });
+  canvas.addEventListener("mousemove", (event) => {
+    const found = find(event);
+    if (!found) return tooltip.hide();
+    const { index, x } = found;
+    const { shown, state, theme } = drawn;
     const told = shown[index].lines.map((points, i) => {
       if (!points.length) return { text: `${tracks[i].name}: nothing`, colour: hue(tracks[i], theme) };
       const { unit, direction } = shown[index];

@@ -1,11 +1,13 @@
 // A race: for each searcher the median over the seeds and the middle half of them, along the budget.
 
+import { cursorLine, nearestAmong, placeAmong } from "./moment.js";
 import { digits, keepKeys, make, makeTooltip, number, roundTicks, sharp, talk, unpack, widened } from "./shared.js";
 import { keepDrawn, notesView } from "./status.js";
+import { scrubView } from "./timebar.js";
 
 const [X, MEAN, LOW, HIGH, MEDIAN, LOWER, UPPER, SEEDS] = [0, 1, 2, 3, 4, 5, 6, 7];
 
-export function raceView(parent, { searchers, cost }, tooltip) {
+export function raceView(parent, { searchers, cost }, tooltip, go) {
   const canvas = make("canvas", "naslab-race", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "a band over the seeds for each searcher, along the budget");
@@ -43,7 +45,7 @@ export function raceView(parent, { searchers, cost }, tooltip) {
     return kind === "rank" ? { place: (value) => 1 - place(value), ticks } : { place, ticks };
   }
 
-  function draw({ bands, status }, theme) {
+  function draw({ bands, status, at }, theme) {
     const width = canvas.clientWidth || 900;
     const pen = sharp(canvas, width, height);
     const frame = { x: 62, y: 26, width: width - 78, height: height - 66 };
@@ -87,8 +89,34 @@ export function raceView(parent, { searchers, cost }, tooltip) {
       known.forEach((row) => pen.lineTo(across(row[X]), down(row[MEDIAN])));
       pen.stroke();
     });
+    if (at !== null) {
+      cursorLine(pen, across(at), frame.y, frame.y + frame.height, theme);
+      drawValues(pen, frame, bands, at, across, down, theme);
+    }
     pen.restore();
     drawn = { bands, frame, across, first, last, theme, title: status.title };
+  }
+
+  // At the moment that one looks back to, the median of each, beside the line.
+  function drawValues(pen, frame, bands, at, across, down, theme) {
+    const right = across(at) > frame.x + 0.8 * frame.width;
+    pen.textAlign = right ? "right" : "left";
+    pen.font = `600 11px ${theme.font}`;
+    const found = bands.map((rows, i) => ({ i, row: rows.length ? nearestIn(rows, at) : null })).filter(({ row }) => row && Number.isFinite(row[MEDIAN]));
+    let lowest = -Infinity;
+    for (const { i, row } of found.sort((a, b) => down(a.row[MEDIAN]) - down(b.row[MEDIAN]))) {
+      const y = down(row[MEDIAN]);
+      pen.fillStyle = ink(searchers[i].colour, theme);
+      pen.beginPath();
+      pen.arc(across(at), y, 4, 0, 2 * Math.PI);
+      pen.fill();
+      lowest = Math.max(lowest + 13, y + 4);
+      pen.lineWidth = 3;
+      pen.strokeStyle = theme.ground;
+      pen.strokeText(number(row[MEDIAN]), across(at) + (right ? -8 : 8), lowest);
+      pen.fillText(number(row[MEDIAN]), across(at) + (right ? -8 : 8), lowest);
+    }
+    pen.textAlign = "left";
   }
 
   function axes(pen, frame, scale, across, down, first, last, theme, title) {
@@ -132,14 +160,24 @@ export function raceView(parent, { searchers, cost }, tooltip) {
     pen.textAlign = "left";
   }
 
+  // What is spent under the pointer; null outside.
+  function spentAt({ offsetX }) {
+    const { frame, first, last } = drawn;
+    return offsetX < frame.x || offsetX > frame.x + frame.width ? null : first * (last / first) ** ((offsetX - frame.x) / frame.width);
+  }
+
+  canvas.addEventListener("click", (event) => {
+    const spent = drawn && spentAt(event);
+    if (spent !== null) go(spent);
+  });
   canvas.addEventListener("mousemove", (event) => {
     if (!drawn) return;
-    const { bands, frame, across, first, last, theme, title } = drawn;
-    const x = first * (last / first) ** ((event.offsetX - frame.x) / frame.width);
-    if (event.offsetX < frame.x || event.offsetX > frame.x + frame.width) return tooltip.hide();
+    const { bands, theme, title } = drawn;
+    const x = spentAt(event);
+    if (x === null) return tooltip.hide();
     const lines = bands.map((rows, i) => {
       if (!rows.length) return null;
-      const row = rows.reduce((best, other) => (Math.abs(across(other[X]) - across(x)) < Math.abs(across(best[X]) - across(x)) ? other : best));
+      const row = nearestIn(rows, x);
       return {
         text: `${searchers[i].name}: median ${number(row[MEDIAN])} (${number(row[LOWER])} to ${number(row[UPPER])}), mean ${number(row[MEAN])}, ${row[SEEDS]} seeds`,
         colour: ink(searchers[i].colour, theme),
@@ -151,6 +189,9 @@ export function raceView(parent, { searchers, cost }, tooltip) {
   return draw;
 }
 
+// The row whose cost is nearest, as it is drawn: in ratios.
+const nearestIn = (rows, x) => rows.reduce((best, other) => (Math.abs(Math.log(other[X] / x)) < Math.abs(Math.log(best[X] / x)) ? other : best));
+
 // A colour that is made for white, a little lighter on a dark ground.
 export const ink = (colour, theme) => (theme.dark ? `color-mix(in srgb, ${colour} 78%, white)` : colour);
 
@@ -159,8 +200,17 @@ function render({ model, el }) {
   const root = make("div", "naslab", el);
   keepKeys(root);
   const tooltip = makeTooltip(root);
-  const state = { sets: [], chosen: null, bands: description.searchers.map(() => []), status: { state: "idle", step: 0, total: null, kind: "best", title: "", sign: 1 } };
-  const views = [raceView(make("section", "naslab-card", root), description, tooltip)];
+  const state = { sets: [], chosen: null, bands: description.searchers.map(() => []), status: { state: "idle", step: 0, total: null, kind: "best", title: "", sign: 1 }, at: null };
+  const spentBy = () => state.bands.map((rows) => rows.map((row) => row[X]));
+  const last = () => Math.max(0, ...state.bands.map((rows) => rows.at(-1)?.[X] ?? 0));
+  function go(place) {
+    const spent = description.whole ? Math.max(1, Math.round(place)) : nearestAmong(spentBy(), place);
+    state.at = place >= last() || spent >= last() ? null : spent;
+    drawer.redraw();
+  }
+  const tell = (place) => `${description.whole ? Math.round(place).toLocaleString("en") : number(place)} ${description.cost}`;
+  const scrub = scrubView(root, { tooltip, go, tell, label: "budget of each runner" });
+  const views = [raceView(make("section", "naslab-card", root), description, tooltip, go)];
 
   // As the page has chosen: Python hears of it when it can.
   function turned() {
@@ -170,7 +220,13 @@ function render({ model, el }) {
 
   notesView(root, description.notes);
   const drawer = keepDrawn(root, (theme) => {
-    for (const draw of views) draw(turned(), theme);
+    const end = last();
+    if (state.at !== null && state.at >= end) state.at = null;
+    const first = Math.min(end || 1, ...spentBy().map((places) => places[0] ?? Infinity));
+    const move = description.whole ? (place, by) => place + by : (place, by) => placeAmong(spentBy(), place, by);
+    scrub({ first, last: end, total: description.budget, at: state.at, marks: [], move }, theme);
+    root.dataset.at = state.at ?? "now";
+    for (const draw of views) draw({ ...turned(), at: state.at }, theme);
     stream.drawn();
   });
   const choose = (event) => {

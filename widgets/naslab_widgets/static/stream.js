@@ -93,9 +93,10 @@ export function followTrials(model, C, changed, answered) {
 }
 
 // The trials as they stood after a step: those until then, which of them had been trained on, and the best. What Python
-// has told of that moment comes before what can be seen in the rows that the page keeps.
+// has told of that moment comes before what can be seen in the rows that the page keeps. What is otherwise than now comes
+// out.
 export function trialsAt(state, at, C) {
-  if (at === null) return state;
+  if (at === null) return {};
   const told = state.told?.step === at ? state.told : null;
   const known = new Map(state.byNumber);
   for (const row of told?.near || []) known.set(row[C.number], row);
@@ -110,7 +111,7 @@ export function trialsAt(state, at, C) {
   }
   const number = told ? told.best : (best?.[C.number] ?? null);
   const status = { ...state.status, step: at, best: number === null ? null : { ...state.status.best, number }, child: told?.child ?? state.status.child };
-  return { ...state, at, trials, continued, status, version: `${state.version} at ${at} ${Boolean(told)}` };
+  return { at, trials, continued, status, version: `${state.version} at ${at} ${Boolean(told)}` };
 }
 
 // Had less training than another and was not trained on; where there are hurdles, because it missed its own.

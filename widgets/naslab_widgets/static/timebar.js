@@ -150,6 +150,25 @@ export function momentBadge(parent, back) {
   };
 }
 
+// A bar in a line of its own, for what has no steps of one search: beside it, where one is, and the way back to now.
+export function scrubView(parent, { tooltip, go, tell, label }) {
+  const line = make("div", "naslab-scrub", parent);
+  const draw = timeBar(line, { tooltip, go, tell, label });
+  const where = make("span", "naslab-where", line);
+  const now = make("button", "naslab-button naslab-now", line, "Now");
+  now.type = "button";
+  now.title = "Look at it as it is now (Esc)";
+  now.addEventListener("click", () => go(Infinity));
+  return function (shown, theme) {
+    const { at, last } = shown;
+    draw(shown, theme);
+    where.textContent = at === null ? `now, ${tell(last)}` : `at ${tell(at)}, of ${tell(last)}`;
+    where.classList.toggle("naslab-moment-badge", at !== null);
+    now.style.visibility = at === null ? "hidden" : "";
+    line.closest(".naslab-lab")?.classList.toggle("naslab-looking-back", at !== null);
+  };
+}
+
 // The bar of a panel whose search has steps. `places.moment` is where other sections may put what can be done with the
 // moment that one looks back to.
 export function timebarSection(parent, { tooltip, cursor, places, sections }) {

@@ -24,6 +24,7 @@ function render({ model, el }) {
   let later = null;
   const cursor = bus(description.panel);
   const go = (step) => cursor.set({ at: momentOf(step, stream.state.status.step, stream.state.status.since ?? 1) });
+  let then = {};
   let shown = null; // the trials at the moment that is shown
   let shownFor = "";
 
@@ -34,8 +35,9 @@ function render({ model, el }) {
     const wanted = at !== null && (state.tables.trials?.stride > 1 || Boolean(state.status.child));
     rest.at(at, wanted && state.told?.step !== at);
     const now = `${at} ${state.version} ${state.told?.step} ${at === null ? "" : state.status.failed}`;
-    if (at === null || shownFor !== now) shown = trialsAt(state, at, C);
+    if (shownFor !== now) then = trialsAt(state, at, C);
     shownFor = now;
+    shown = { ...state, ...then };
   }
 
   // A number chooses that trial, null the best; undefined only draws anew.
