@@ -53,7 +53,15 @@ function render({ model, el }) {
 
 export const CHART_HEIGHT = 214;
 
-// Draws title, grid and the ends of the axis across; gives back data -> pixels, and the pen clipped to nothing.
+// As much of a text as there is room for.
+export function fitted(pen, text, room) {
+  if (pen.measureText(text).width <= room) return text;
+  let end = text.length;
+  while (end > 1 && pen.measureText(`${text.slice(0, end)}…`).width > room) end -= 1;
+  return `${text.slice(0, end).trimEnd()}…`;
+}
+
+// Draws title (if it is two texts, the second is never cut), grid and the ends of the axis across; gives back data -> pixels, and the pen clipped to nothing.
 export function axes(canvas, theme, { title, across, up, marks, label }) {
   const width = canvas.clientWidth || 300;
   const pen = sharp(canvas, width, CHART_HEIGHT);
@@ -65,7 +73,8 @@ export function axes(canvas, theme, { title, across, up, marks, label }) {
   const y = (value) => top + ((bottom - top) * (up[1] - value)) / (up[1] - up[0] || 1);
   pen.fillStyle = pen.strokeStyle = theme.text;
   pen.font = `600 11px ${theme.font}`;
-  pen.fillText(title, left, 14);
+  const [head, tail = ""] = [].concat(title);
+  pen.fillText(fitted(pen, head, right - left - pen.measureText(tail).width) + tail, left, 14);
   pen.font = `10px ${theme.font}`;
   pen.lineWidth = 1;
   for (const value of marks) {
@@ -288,7 +297,7 @@ export function scatterChart(parent, { scores, best, truth, ranks, names, size, 
     const own = row ? Array.from(row.subarray(scores), (value) => told.scale * value) : [];
     const known = [...own, row ? told.scale * row[best] : 0].filter(Number.isFinite);
     const marks = roundMarks(Math.min(0, ...known), Math.max(0.1 * Math.abs(told.scale), ...known));
-    const title = told.title + (row ? `, step ${row[0]}` : "");
+    const title = row ? [told.title, `, step ${row[0]}`] : told.title;
     const up = [marks[0], marks[marks.length - 1]];
     const { pen, x, y, left } = axes(canvas, theme, { title, across: [size, 1], up, marks, label: "true rank, of all in the table" });
     dots = own.map((score, i) => ({ x: x(ranks[i]), y: y(score), name: names[i], text: `score ${number(score)}, truth ${number(truth[i])}, rank ${ranks[i].toLocaleString("en")}` }));
