@@ -176,6 +176,7 @@ def test_one_looks_back_while_it_goes_on(notebook):
     assert "w_lr" not in book.page.locator(".naslab-log").inner_text()
     assert bar.get_attribute("aria-valuetext") == "step 1 of 4,000"
     book.page.locator(".naslab-curves").click(position={"x": 100, "y": 60})
+    book.page.wait_for_selector('.naslab-timebar:not([data-at="1"])')
     clicked = int(bar.get_attribute("data-at"))
     assert 1 < clicked < book.step_of("naslab-status")
     book.page.wait_for_selector(f'.naslab-cell[data-step="{clicked}"]')

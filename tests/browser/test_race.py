@@ -73,7 +73,8 @@ def test_a_race_is_stepped_played_and_paused_and_a_cell_composed(notebook):
         bar.press(key)
     book.page.wait_for_selector('.naslab-timebar[data-at="12"]')
     assert "at 12 evaluations, of 200" in book.page.locator(".naslab-where").inner_text()
-    book.page.locator(".naslab-race").click(position={"x": 400, "y": 150})
+    book.page.locator(".naslab-race").click(position={"x": 700, "y": 150})
+    book.page.wait_for_selector('.naslab-timebar:not([data-at="12"])')
     assert 12 < int(bar.get_attribute("data-at")) < 200
     book.screenshot("race-looking-back")
     bar.press("Escape")

@@ -44,6 +44,7 @@ def test_the_panel_follows_the_search(notebook, theme):
     derived.hover(position={"x": 100, "y": 80})
     assert "rank" in tooltip.inner_text()
     figures.click(position={"x": 130, "y": 80})
+    page.wait_for_selector('.naslab-timebar:not([data-at="now"])')
     at = int(page.locator(".naslab-timebar").get_attribute("data-at"))
     assert 1 < at < steps
     for view in (f'.naslab-ranking[data-at="{at}"]', f'.naslab-cell[data-step="{at}"]'):

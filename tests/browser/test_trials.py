@@ -99,6 +99,7 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     book.page.locator(".naslab-deck").scroll_into_view_if_needed()
     book.screenshot("trials-looking-back")
     book.page.locator(".naslab-fitness").click(position={"x": 300, "y": 4})
+    book.page.wait_for_selector('.naslab-timebar:not([data-at="21"])')
     clicked = int(bar.get_attribute("data-at"))
     assert 21 < clicked < 250
     bar.press("Escape")
