@@ -201,8 +201,8 @@ function render({ model, el }) {
   keepKeys(root);
   const tooltip = makeTooltip(root);
   const state = { sets: [], chosen: null, bands: description.searchers.map(() => []), status: { state: "idle", step: 0, total: null, kind: "best", title: "", sign: 1 }, at: null };
-  const spentBy = () => state.bands.map((rows) => rows.map((row) => row[X]));
-  const last = () => Math.max(0, ...state.bands.map((rows) => rows.at(-1)?.[X] ?? 0));
+  const spentBy = () => turned().bands.map((rows) => rows.map((row) => row[X]));
+  const last = () => Math.max(0, ...spentBy().map((places) => places.at(-1) ?? 0));
   function go(place) {
     const spent = description.whole ? Math.max(1, Math.round(place)) : nearestAmong(spentBy(), place);
     state.at = place >= last() || spent >= last() ? null : spent;
