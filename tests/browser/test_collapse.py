@@ -27,15 +27,20 @@ def test_a_collapse_is_seen_explained_measured_and_forked(notebook):
     assert line.get_attribute("data-level") == "grey"
     assert "nothing unusual" in line.inner_text()
     assert cures.is_disabled()
-    before = line.bounding_box()
+
+    def below_the_buttons():
+        return line.bounding_box()["y"] - book.page.locator(".naslab-deck").bounding_box()["y"]
+
+    before = below_the_buttons()
 
     book.ask(PUSH.strip())
     book.page.wait_for_selector('.naslab-watch[data-level="red"]', timeout=60_000)
     book.wait_step("naslab-status", 22, timeout=60_000)
-    assert line.bounding_box() == before  # nothing jumps
+    assert below_the_buttons() == before  # nothing jumps
     assert "since step 21" in line.locator(".naslab-watch-sentence").get_attribute("title")
 
     why.click()
+    line.locator(".naslab-watch-sheet p").first.wait_for()
     sheet = line.locator(".naslab-watch-sheet")
     assert sheet.locator("p").count() == 3
     assert sheet.locator("a").first.get_attribute("href").startswith("https://arxiv.org/abs/")
@@ -48,12 +53,14 @@ def test_a_collapse_is_seen_explained_measured_and_forked(notebook):
     cures.focus()
     book.page.keyboard.press("Enter")
     remedies = sheet.locator(".naslab-remedy button")
+    remedies.first.wait_for()
     assert {"stop early", "fewer skips", "weight decay × 3"} <= set(remedies.all_inner_texts())
     book.screenshot("collapse-remedies")
     assert sheet.bounding_box()["width"] <= book.page.locator(".naslab-deck").bounding_box()["width"]
     sheet.get_by_role("button", name="fewer skips").click()
     sheet.wait_for(state="hidden")
-    book.page.wait_for_function("() => document.body.innerText.includes('forked here')", timeout=60_000)
+    book.page.wait_for_selector(".naslab-lane >> nth=1", timeout=60_000)
+    book.screenshot("collapse-forked")
     answer, _ = book.ask("[(fork.name, fork.step, fork.run) for fork in lab.forks]")
     assert answer == [["fewer skips", 20, None]]
     assert not [text for text in book.complaints if "Failed to load resource" not in text]

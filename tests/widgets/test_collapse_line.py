@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,6 +27,14 @@ def step(number, skip):
         step=number, epoch=0, settings={}, best=GOOD, probabilities={"cell": rows},
         metrics={"valid/loss": 1.0, "discretisation_gap": 0.5},
     )  # fmt: skip
+
+
+def until(done):
+    """Wait for what another thread does."""
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -99,7 +108,7 @@ def test_a_lab_forks_with_a_remedy_and_watching_changes_nothing():
     lab.run(5)
     assert (lab.collapse.standing.level, lab.collapse.standing.since) == ("red", 21)
     lab.collapse.hear({"do": "remedy", "name": "fewer skips"})
-    lab.wait(60)
+    until(lambda: lab.forks and len(lab.stage.shown) == 2)
     (fork,) = lab.forks
     assert (fork.step, fork.name) == (20, "fewer skips")
     assert list(next(fork).settings["mask/cell"].values()) == [["skip_connect"]] * 4

@@ -74,6 +74,10 @@ class Branches(Section):
             fork = self._search.fork(run, step, change=change, name=name or self._fresh_name(), **work.follow)
         return self._beside(fork)
 
+    def begin_fork(self, step: int, *, change: Mapping[str, Any], name: str) -> None:
+        """The same in a thread of its own; what goes wrong is shown."""
+        self._aside(lambda: self.fork(step, change=change, name=name))
+
     def without(self, number: int) -> Any:
         """Fork the search as if an intervention had not been, and show both side by side; see `Search.without`."""
         one = self._search.ledger[number - 1] if 0 < number <= len(self._search.ledger) else None

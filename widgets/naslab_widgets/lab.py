@@ -255,23 +255,10 @@ class Lab(Steered):
         self._runner.call(lambda: self.search.measure(name))
         self._publisher.poke()
 
-    def fork(
-        self, step: int | None = None, *, change: Mapping[str, Any] | None = None, name: str | None = None
-    ) -> None:
-        """Fork the search as it was after `step` (now), with a change from there on; see `Search.fork`. Returns at
-        once; the fork is then the last of `forks`, and can be given to a `Lab` or to a `Compare`.
-        """
-
-        def made() -> None:
-            fork = self.search.fork(step=step, change=change, name=name)
-            self.forks.append(fork)
-            self.view.note(fork.step, f"forked here, as lab.forks[{len(self.forks) - 1}]: {fork.name}")
-
-        self._runner.call(made)
-        self._publisher.poke()
-
     def _try(self, remedy: Remedy) -> None:
-        self.fork(remedy.step, change=remedy.change, name=remedy.name)
+        """Fork with a remedy, and show both side by side. Returns at once."""
+        if self.branches is not None:
+            self.branches.begin_fork(remedy.step, change=remedy.change, name=remedy.name)
 
     @property
     def state(self) -> State:
