@@ -172,11 +172,11 @@ def _mark_collapse(root: svg.Element, left: float, top: float, trials: Sequence[
 
 
 def _foot(root: svg.Element, left: float, y: float, trials: Sequence[Evaluated]) -> None:
-    """The axis of candidates, and what the colours mean."""
+    """The axis of evaluations, and what the colours mean."""
     ends = {"font_size": 10, "fill": svg.INK, "y": y + 14}
     svg.add(root, "text", str(trials[0].step), x=left, **ends)
     svg.add(root, "text", str(trials[-1].step), x=WIDTH - RIGHT, text_anchor="end", **ends)
-    svg.add(root, "text", "candidate", x=(left + WIDTH - RIGHT) / 2, text_anchor="middle", **ends)
+    svg.add(root, "text", "evaluation", x=(left + WIDTH - RIGHT) / 2, text_anchor="middle", **ends)
     for step in range(20):
         svg.add(root, "rect", x=left + 24 + 7 * step, y=y + 22, width=7, height=9, fill=_colour(step / 19))
     svg.add(root, "text", "p = 0", x=left + 20, text_anchor="end", y=y + 30, font_size=9, fill=svg.INK)
