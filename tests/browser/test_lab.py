@@ -55,7 +55,8 @@ def test_a_search_is_watched_and_steered(notebook):
     assert {book.step_of(view) for view in VIEWS} == {reached}
     assert book.ask("search.step")[0] == reached
 
-    slider = book.page.get_by_label("w_lr")
+    book.page.get_by_role("button", name="settings").click()
+    slider = book.page.get_by_role("slider", name="w_lr", exact=True)
     slider.focus()
     for _ in range(5):
         slider.press("ArrowRight")
@@ -65,13 +66,28 @@ def test_a_search_is_watched_and_steered(notebook):
     for key in ("b", "d", "d"):
         slider.press(key)
     assert book.page.evaluate(cells) == count, "keys pressed on the panel are not for the notebook"
-    book.button("Step").click()
+    slider.press(".")
     book.wait_step("naslab-status", reached + 1)
     book.wait_state("paused")
+    book.screenshot("lab-settings")
+    slider.press("Escape")
+    assert not book.page.locator(".naslab-drawer").is_visible()
     changed, _ = book.ask("[(e.step, e.name, e.old < e.new) for e in search.events if e.kind == 'changed']")
     assert changed == [[reached + 1, "w_lr", True]]
     assert book.ask("search.step")[0] == reached + 1
     assert "w_lr" in book.page.locator(".naslab-log").inner_text()
+    book.page.get_by_role("button", name="step further").click()
+    book.screenshot("lab-step-further")
+    book.page.get_by_role("menuitem", name="10 steps").click()
+    book.wait_step("naslab-status", reached + 11)
+    book.wait_state("paused")
+    book.page.get_by_role("button", name="freeze alphas").click()
+    book.page.wait_for_selector('.naslab-freeze[aria-pressed="true"]')
+    book.page.evaluate("() => document.querySelector('.naslab-parts').closest('.naslab').focus()")
+    book.page.keyboard.press("Space")
+    book.wait_state("running")
+    book.page.keyboard.press("Space")
+    book.wait_state("paused")
 
     kept = book.page.locator('.naslab-edge[data-kept="true"]')
     assert kept.count() == 8
@@ -155,7 +171,7 @@ def test_one_looks_back_while_it_goes_on(notebook):
     book.wait_step("naslab-status", 0, timeout=60_000)
     book.button("Play").click()
     book.wait_step("naslab-alpha", 60, timeout=60_000)
-    slider = book.page.get_by_label("w_lr")
+    slider = book.page.get_by_role("slider", name="w_lr", exact=True)
     slider.focus()
     slider.press("ArrowRight")
     bar = book.page.get_by_role("slider", name="time of the search")

@@ -46,6 +46,7 @@ def test_what_was_done_is_told_undone_and_written_down(notebook):
 
     ledger.locator('[data-number="1"] .naslab-ledger-back').click()
     book.page.get_by_text("2 interventions, 1 waits for its step").wait_for()
+    book.page.get_by_role("button", name="settings").click()
     book.page.locator('.naslab-settings input[aria-label="alpha_lr"]').focus()
     book.page.keyboard.press("Control+z")  # the last that stands: the learning rate
     book.page.get_by_text("2 interventions, 2 wait for their step").wait_for()

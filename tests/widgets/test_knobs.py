@@ -77,6 +77,21 @@ def test_a_control_sets_and_follows(made):
         section.hear({"set": "rule", "value": "a"})
 
 
+@pytest.mark.parametrize("name", ["w_lr", "alpha_lr"])
+def test_a_setting_goes_back_to_its_schedule(name):
+    search = nl.Search(nl.searchers.Darts(nl.spaces.DartsCell(nodes=2, channels=2, cells=3), nl.tasks.Digits(), seed=0))
+    section = Settings({"": search}, lambda: False, without=["order"])
+    assert "order" not in [one["name"] for one in section.about()["settings"]]
+    assert all(section.about()["back"])
+    before = value_of(section, name)
+    section.hear({"set": name, "value": before / 2})
+    assert value_of(section, name) == pytest.approx(before / 2)
+    section.hear({"set": name, "back": True})
+    assert value_of(section, name) == before
+    section.hear({"set": "order", "back": True})
+    assert search.wished == []
+
+
 def test_several_searches_have_their_settings_side_by_side():
     first, second = Fake(), Fake()
     section = Settings({"a": first, "b": second}, lambda: False)

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+import naslab as nl
 from naslab.errors import Diverged, SpecError
 from naslab.events import Changed
 from naslab_widgets import Lab
@@ -78,6 +79,44 @@ def test_buttons_do_what_the_methods_do(tiny):
     assert (search.step, lab.state, can()) == (reached, "stopped", [])
     press(lab, "play")
     assert "was stopped" in lab.view._log.lines[-1]["text"], "nothing is silently without effect"
+
+
+def test_the_strip_steps_further_and_freezes():
+    space = nl.spaces.DartsCell(nodes=2, channels=2, cells=3)
+    search = nl.Search(nl.searchers.Darts(space, nl.tasks.Digits(), batch_size=300, epochs=3, seed=0))
+    lab = Lab(search)
+    strip = lab.deck.sections["strip"]
+
+    def ask(**message):
+        lab.deck._hear(lab.deck, {"type": "section", "section": "strip", **message}, [])
+        lab.wait(60)
+        return search.step
+
+    about = strip.about()
+    assert about["frozen"] == ["alphas", "weights"]
+    assert {"epoch", "entropy", "skips", "derived", "kept"} <= {one["name"] for one in about["until"]}
+    assert ask(do="until", condition="epoch") == search.total // 3
+    assert ask(do="step", steps=1) == search.total // 3 + 1
+    ask(do="freeze", what="alphas", value=True)
+    assert strip.state()["frozen"] == [True, False]
+    before = search.searcher.alphas["normal"].detach().clone()
+    assert ask(do="until", condition="entropy", number=99.0) == search.total // 3 + 2, "it is below at once"
+    assert (search.searcher.alphas["normal"] == before).all()
+    for message in (
+        {"do": "step", "steps": 0},
+        {"do": "step", "steps": "10"},
+        {"do": "until", "condition": "__init__"},
+        {"do": "until", "condition": ["epoch"]},
+        {"do": "until", "condition": "entropy"},
+        {"do": "freeze", "what": "alphas", "value": "yes"},
+    ):
+        said = len(lab.view._log.lines), lab.view._log.lines[-1:]
+        ask(**message)
+        assert (len(lab.view._log.lines), lab.view._log.lines[-1:]) != said or lab._runner.error, message
+    ask(do="freeze", what="everything", value=True)
+    ask(do="stop")
+    assert (search.step, lab.state) == (search.total // 3 + 2, "paused")
+    lab.stop()
 
 
 def test_a_slider_turns_the_knob_on_the_next_step(tiny):

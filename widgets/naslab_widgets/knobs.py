@@ -4,7 +4,7 @@ checkbox for yes or no, a dropdown for one of several. What says more than one t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from naslab import markup
@@ -18,27 +18,29 @@ class Settings(Section):
     Args:
         searches: name -> search; the name stands before each setting where there are several.
         over: whether nothing can be turned any more.
+        without: names of those that are turned elsewhere.
     """
 
     name = "settings"
 
-    def __init__(self, searches: Mapping[str, Any], over: Callable[[], bool]) -> None:
+    def __init__(self, searches: Mapping[str, Any], over: Callable[[], bool], without: Collection[str] = ()) -> None:
         self._searches, self._over = dict(searches), over
         self._turned = [
             (group, name)
             for group, search in self._searches.items()
             for name, setting in search.settings.items()
-            if type(setting) in KINDS
+            if type(setting) in KINDS and name not in without
         ]
 
     def about(self) -> dict[str, Any]:
         settings = {group: search.settings for group, search in self._searches.items()}
         several = len(settings) > 1
         return {
+            "back": [hasattr(self._searches[group], "unset") for group, _ in self._turned],
             "settings": [
                 {**_about(name, settings[group][name]), "group": group if several else ""}
                 for group, name in self._turned
-            ]
+            ],
         }
 
     def state(self) -> dict[str, Any]:
@@ -50,12 +52,14 @@ class Settings(Section):
         group = message.get("group") or next(iter(self._searches))
         name, value = message.get("set"), message.get("value")
         if (group, name) not in self._turned:
-            return
+            return None
         search = self._searches[group]
+        if message.get("back") is True and hasattr(search, "unset"):
+            return search.unset(name)
         setting = search.settings[name]
         if isinstance(setting, Slider) and isinstance(value, int | float):
             value = min(max(float(value), setting.low), setting.high)
-        search.set(name, value)
+        return search.set(name, value)
 
 
 def _values(search: Any) -> dict[str, Any]:

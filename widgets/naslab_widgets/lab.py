@@ -154,7 +154,9 @@ class Lab(Steered):
         branches = self.branches  # without it, what is shown only stands in for a search
         ledger = None if branches is None else Ledger(self.search, branches.begin_without)
         below = [self.timebar, branches, self.collapse, ledger, before]
-        return [Strip(self), Settings({"": self.search}, over), *(section for section in below if section is not None)]
+        strip = Strip(self, self.search)
+        above = [strip, Settings({"": self.search}, over, without=strip.frozen)]
+        return [*above, *(section for section in below if section is not None)]
 
     @classmethod
     def watch(cls, path: str | Path, **options: Any) -> Watch:

@@ -6,23 +6,55 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from naslab.errors import SpecError, among, unknown
+from naslab.runs import conditions
+from naslab.runs.steering import Steering
 from naslab_widgets.deck import Section
+
+FREEZE = "freeze/"
+"""What the names of the settings begin with by which something stands still."""
 
 
 class Strip(Section):
-    """Play, pause and step whatever has these methods, and a `state`."""
+    """Play, pause and step whatever has these methods, and a `state`.
+
+    Args:
+        search: the one that is driven, if it is one: its conditions and what of it can be frozen are offered, too.
+    """
 
     name = "strip"
 
-    def __init__(self, driven: Any) -> None:
-        self._driven = driven
+    def __init__(self, driven: Any, search: Any = None) -> None:
+        self._driven, self._search = driven, search
+        steered = isinstance(search, Steering)
+        self._until = conditions.offered(search) if steered else []
+        self.frozen = [name for name in search.settings if name.startswith(FREEZE)] if steered else []
+        """Names of the settings that have a button here."""
+
+    def about(self) -> dict[str, Any]:
+        return {
+            "several": self._search is not None,
+            "until": self._until,
+            "frozen": [name.removeprefix(FREEZE) for name in self.frozen],
+        }
 
     def state(self) -> dict[str, Any]:
-        return {"can": possible(self._driven.state)}
+        settings = self._search.settings if self.frozen else {}
+        return {"can": possible(self._driven.state), "frozen": [settings[name].value for name in self.frozen]}
 
     def hear(self, message: Mapping[str, Any]) -> None:
-        if (name := message.get("do")) in ("play", "pause", "step"):
-            getattr(self._driven, name)()
+        do = message.get("do")
+        if do in ("play", "pause"):
+            getattr(self._driven, do)()
+        elif do == "step":
+            steps = message.get("steps")
+            self._driven.step(*([] if steps is None else [steps]))
+        elif do == "until" and self._search is not None:
+            number = message.get("number")
+            self._driven.until(message.get("condition"), *([] if number is None else [number]))
+        elif do == "freeze":
+            name = f"{FREEZE}{message.get('what')}"
+            if name in self.frozen:
+                self._search.set(name, message.get("value"))
 
 
 def possible(state: str) -> list[str]:

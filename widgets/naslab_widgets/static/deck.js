@@ -32,7 +32,7 @@ function render({ model, el }) {
     for (const [name, section] of Object.entries(kinds))
       if (sections[name]) {
         const send = (message) => model.send({ type: "section", section: name, ...message });
-        const told = { send, about: sections[name], tooltip, cursor, places, sections: () => state.sections, redraw: () => page.redraw() };
+        const told = { send, about: sections[name], tooltip, cursor, root, places, sections: () => state.sections, redraw: () => page.redraw() };
         draws.push([name, section(parent, told)]);
       }
   };
@@ -59,6 +59,7 @@ function render({ model, el }) {
   return () => {
     deaf();
     restored();
+    for (const [, draw] of draws) draw.close?.();
     stream.close();
     page.close();
   };

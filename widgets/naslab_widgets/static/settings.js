@@ -4,6 +4,7 @@
 import { digits, make } from "./shared.js";
 
 const NOTCHES = 200; // of a slider
+const MOST = 4; // settings that stand in the strip itself; more of them are in a drawer
 
 // From a value to its place on the slider, 0 to NOTCHES, and back.
 export function placeOf(setting, value) {
@@ -20,25 +21,62 @@ export function valueAt(setting, place) {
   return Number((log ? low * (high / low) ** share : low + (high - low) * share).toPrecision(3));
 }
 
-export function settingsSection(parent, { send, about }) {
-  const box = make("div", "naslab-settings", parent);
+export function settingsSection(parent, { send, about, root }) {
+  const folded = about.settings.length > MOST;
+  const drawer = folded ? drawerView(parent, root) : null;
+  const box = make("div", "naslab-settings", drawer ? drawer.box : parent);
   const controls = about.settings.map((setting, place) => {
-    const label = make("label", "naslab-setting", box);
+    const hold = folded ? make("div", "naslab-setting-hold", box) : box;
+    const label = make("label", "naslab-setting", hold);
     label.title = setting.description || setting.name;
     const head = make("span", "naslab-setting-head", label);
     make("span", "naslab-setting-name", head, setting.group ? `${setting.group}: ${setting.name}` : setting.name);
     const told = make("span", "naslab-setting-value", head);
+    const back = folded && about.back?.[place] ? backButton(hold, setting, send) : null;
     const turn = (value) => send({ set: setting.name, value, group: setting.group });
-    return { setting, told, place, ...MAKE[setting.kind](label, setting, told, turn) };
+    return { setting, told, place, back, ...MAKE[setting.kind](label, setting, told, turn) };
   });
 
   return function draw(state, status) {
-    for (const { setting, place, show, input } of controls) {
+    for (const { setting, place, show, input, back } of controls) {
       const value = state.values[place];
+      if (back) back.disabled = state.over;
       input.disabled = state.over;
       show(value, (status.rates || {})[setting.name]);
     }
   };
+}
+
+// Behind a button at the right of the strip, over the pictures.
+function drawerView(parent, root) {
+  const button = make("button", "naslab-button naslab-drawer-button", parent, "settings ▾");
+  button.type = "button";
+  const box = make("div", "naslab-drawer", root);
+  const open = (shown) => {
+    box.style.display = shown ? "" : "none";
+    button.setAttribute("aria-expanded", shown);
+    if (shown) box.style.top = `${parent.offsetTop + parent.offsetHeight + 2}px`;
+  };
+  button.addEventListener("click", () => open(box.style.display === "none"));
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    open(false);
+    button.focus();
+  });
+  open(false);
+  return { box };
+}
+
+// Beside the label, which would otherwise press it.
+function backButton(parent, setting, send) {
+  const button = make("button", "naslab-unset", parent, "↺");
+  button.type = "button";
+  button.title = "Back to what it would be, had nobody changed it: to its schedule, where it has one";
+  button.setAttribute("aria-label", "back to the schedule");
+  button.addEventListener("click", () => send({ set: setting.name, back: true, group: setting.group }));
+  return button;
 }
 
 // "0.025", and where something else is in force, "0.025, now 0.0213".

@@ -15,6 +15,7 @@ export function make(tag, className, parent, text) {
 // its parents; a rule of its own that fits the element itself comes before what a parent says.
 export function keepKeys(root) {
   root.dataset.lmSuppressShortcuts = "true";
+  root.tabIndex = -1; // a click beside all controls gives it the keyboard
   root.addEventListener("focusin", (event) => (event.target.dataset.lmSuppressShortcuts = "true"));
 }
 
