@@ -103,6 +103,8 @@ def _lines(ledger: Sequence[Intervention], steps: int) -> Iterator[str]:
             last = one.step
         by = f", who={one.who!r}" if one.who != HAND else ""
         by += "" if one.undoes is None else f", undoes={one.undoes}"
+        if sum(other.step == one.step for other in ledger) > 1:  # one may be possible only after another
+            by += ", check=False"
         if one.kind == "changed":
             call = f"search.set({one.name!r}, {plain(one.told)!r}{by})"
         else:

@@ -76,7 +76,7 @@ class Steering:
         """What can be done once, with the arguments that it takes."""
         return self.searcher.acts
 
-    def set(self, name: str, value: Any, *, who: str = HAND, undoes: int | None = None) -> None:
+    def set(self, name: str, value: Any, *, who: str = HAND, undoes: int | None = None, check: bool = True) -> None:
         """Give a setting another value from the next step on, which logs it as a `Changed` event.
 
         The value is JSON and replaces the one before: for a mask `{"2": ["skip_connect"]}` forbids that and nothing
@@ -86,27 +86,33 @@ class Steering:
         Args:
             who: whom the ledger names for it, if not a hand: "cure", for instance.
             undoes: number of the intervention that this undoes; `undo` finds the value itself.
+            check: False leaves the check to the next step, when all else that it begins with has been done.
         """
         self._check_mine()
-        value = self.searcher.check_setting(name, value)
+        value = self.searcher.check_setting(name, value) if check else value
         self._wish(Wish(name=name, given=value, act=False, who=_who(who), undoes=self._undoes(undoes)))
 
-    def act(self, name: str, *, who: str = HAND, undoes: int | None = None, **arguments: Any) -> None:
+    def act(
+        self, name: str, *, who: str = HAND, undoes: int | None = None, check: bool = True, **arguments: Any
+    ) -> None:
         """Do something once, before the next step, which logs it as an `Acted` event with what it changed as it was
         before. `acts` has what there is; only its own inverse undoes it. Until the next step it is a wish, as with
-        `set`. An architecture of the space is given as such, or by its choices.
+        `set`, with the same arguments. An architecture of the space is given as such, or by its choices.
         """
         self._check_mine()
-        arguments = self._checked_act(name, arguments)
+        arguments = self._checked_act(name, arguments) if check else self._told(arguments)
         self._wish(Wish(name=name, given=arguments, act=True, who=_who(who), undoes=self._undoes(undoes)))
 
     def _checked_act(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments as JSON, if the act could be done with them now."""
-        told = {
+        return self.searcher.check_act(name, self._told(arguments))
+
+    def _told(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of an act, architectures by their choices."""
+        return {
             key: list(self.searcher.space.check(value).choices) if isinstance(value, Architecture) else value
             for key, value in arguments.items()
         }
-        return self.searcher.check_act(name, told)
 
     def _undoes(self, number: int | None) -> int | None:
         return None if number is None else self._numbered(number, self._interventions()).number
