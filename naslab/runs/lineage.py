@@ -7,6 +7,8 @@ searches that are gone, of which only that is known.
 
 from __future__ import annotations
 
+import os
+import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -24,6 +26,8 @@ DEEPEST = 1000
 
 _living: weakref.WeakSet[Search] = weakref.WeakSet()
 """The searches of this process."""
+_lock = threading.Lock()
+"""Held while one is added, and while they are gone through: each in whichever thread."""
 _gone: dict[str, tuple[str, Mapping[str, Any]]] = {}
 """Identity -> name and origin of each fork in memory that this process has made, for what is forked from it later."""
 
@@ -58,16 +62,22 @@ class _Node(NamedTuple):
 
 def born(search: Search) -> None:
     """From here on the search is a part of its tree."""
-    _living.add(search)
+    with _lock:
+        _living.add(search)
     store = search._store
     if search.run is None and store.parent is not None:
         _gone[store.run] = search.name, store.parent
 
 
+def _alive() -> list[Search]:
+    with _lock:
+        return list(_living)
+
+
 def lineage(search: Search) -> list[Branch]:
     """The tree that a search belongs to: each branch after the one that it parted from, the root first."""
     nodes: dict[str, _Node] = {}
-    for one in [each for each in _living if each._left is None or each is search]:
+    for one in [each for each in _alive() if each._left is None or each is search]:
         for node in _upwards(one):
             if nodes.setdefault(node.run, node).search is None and node.search is not None:
                 nodes[node.run] = node
@@ -87,7 +97,7 @@ def _upwards(search: Search) -> Iterator[_Node]:
 def _of(parent: Mapping[str, Any]) -> _Node:
     """What a fork says that it comes from, as far as that can be found."""
     run, told = str(parent.get("run", "")), parent.get("path")
-    for search in _living:
+    for search in _alive():
         if search._store.run == run and search._left is None:
             return _Node(run, search.name, search._store.parent, search, search.run)
     if run in _gone:
@@ -130,3 +140,13 @@ def _downwards(root: str, nodes: Mapping[str, _Node]) -> Iterator[Branch]:
             yield Branch(run, node.name, place, end.parted, end.step, abandoned=True)
             count += 1
         left += [(child.run, place, step) for step, child in reversed(below)]
+
+
+def _unlock() -> None:
+    """In a forked process: another thread of the parent's may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)

@@ -2,11 +2,15 @@
 
 import gc
 import json
+import threading
+import time
+import weakref
 
 import pytest
 
 import naslab as nl
 from naslab.errors import RunError, SpecError
+from naslab.runs import lineage
 from naslab.runs.about import sealed
 
 
@@ -149,6 +153,25 @@ def test_the_tree_of_forks(begun, place):
 def test_searches_that_have_nothing_to_do_with_each_other_are_two_trees(begun, small):
     assert len(nl.Search(small()).lineage) == 1
     assert len(begun.lineage) == 1
+
+
+def test_the_tree_can_be_asked_for_while_others_begin_searches(begun, monkeypatch):
+    class Slow(weakref.WeakSet):
+        """Lets others in between two of its items."""
+
+        def __iter__(self):
+            for item in super().__iter__():
+                time.sleep(0.005)
+                yield item
+
+    monkeypatch.setattr(lineage, "_living", Slow([begun]))
+    begins = [begun.fork(step=step) for step in range(3)]
+    threads = [threading.Thread(target=begun.fork) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert len(begun.lineage) >= 4
+    assert begins
 
 
 def test_what_going_back_has_left_is_in_the_tree(begun, place, tmp_path):
