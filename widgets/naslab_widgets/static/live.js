@@ -5,6 +5,7 @@ import { bus } from "./bus.js";
 import { cellView } from "./cell.js";
 import { curvesView } from "./curves.js";
 import { momentOf, momentRow, whenAtRest } from "./moment.js";
+import { paced } from "./pace.js";
 import { follow, hue, keepKeys, make, makeTooltip } from "./shared.js";
 import { sheetView } from "./sheet.js";
 import { keepDrawn, logView, notesView } from "./status.js";
@@ -16,6 +17,7 @@ function render({ model, el }) {
   const tooltip = makeTooltip(root);
   const send = (message) => model.send({ type: "section", section: "sheet", ...message });
   const views = [];
+  const dear = []; // canvases with a point for every step
   let focus = null;
   const cursor = bus(panel);
   const go = (step) => cursor.set({ at: momentOf(step, stream.state.status.step) });
@@ -49,9 +51,10 @@ function render({ model, el }) {
   parts.forEach((part, number) => {
     const card = make("section", "naslab-card", grid);
     make("h4", "", card, part.name === "cell" ? "cell" : `${part.name} cell`);
-    views.push(cellView(card, part, operations, tooltip, { cursor, number }), ...alphaViews(card, part, operations, tooltip, go, cursor));
+    views.push(cellView(card, part, operations, tooltip, { cursor, number }));
+    dear.push(...alphaViews(card, part, operations, tooltip, go, cursor));
   });
-  if (charts.length) views.push(curvesView(make("section", "naslab-card", root), charts, metrics, tooltip, go));
+  if (charts.length) dear.push(curvesView(make("section", "naslab-card", root), charts, metrics, tooltip, go));
   notesView(root, notes);
   views.push(logView(root), sheetView(root, grid, { parts, operations, about: sections.sheet, cursor, send, tooltip }));
 
@@ -62,20 +65,25 @@ function render({ model, el }) {
       const [now, next] = rules ? [rules.now, rules.next].map(({ everywhere }) => everywhere.includes(i)) : [false, false];
       Object.assign(chip.dataset, { forbidden: next, pending: now !== next });
     });
-    root.dataset.moving = stream.state.status.state === "running" && cursor.at === null;
+    const moving = stream.state.status.state === "running" && cursor.at === null;
+    root.dataset.moving = moving;
     const { rows, near } = stream.state;
     const { at } = cursor;
     const moment = momentRow(rows, near, at);
     slice.at(at, moment !== undefined && moment[0] !== at);
-    for (const draw of views) draw({ ...stream.state, at, moment }, theme, focus);
+    const told = { ...stream.state, at, moment };
+    for (const draw of views) draw(told, theme, focus);
+    pace.draw(moving, JSON.stringify([theme, focus, cursor.selected, root.clientWidth]), told, theme, focus);
     stream.drawn();
   });
   const stream = follow(model, width, page.redraw);
   const slice = whenAtRest((step) => model.send({ type: "moment", step }));
+  const pace = paced(dear, page.redraw);
   const deaf = cursor.on(page.redraw);
   return () => {
     deaf();
     slice.close();
+    pace.close();
     stream.close();
     page.close();
   };

@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { paced } from "../../widgets/naslab_widgets/static/pace.js";
+
+test("a dear picture is drawn a few times a second, and the last state always", async () => {
+  let now = 0;
+  const drawn = [];
+  let asked = 0;
+  const pace = paced([(state) => drawn.push(state)], () => (asked += 1), { period: 30, clock: () => now });
+  for (let step = 0; step < 10; step += 1) {
+    now = 10 * step;
+    pace.draw(true, "light", step);
+  }
+  assert.deepEqual(drawn, [0, 3, 6, 9]);
+  now = 95;
+  pace.draw(true, "light", 10);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.equal(asked, 1, "what was left out is asked for later");
+  now = 130;
+  pace.draw(true, "light", 10);
+  assert.equal(drawn.at(-1), 10);
+  pace.close();
+});
+
+test("at rest, and when something else changes, it is drawn at once", () => {
+  const drawn = [];
+  const pace = paced([(state) => drawn.push(state)], () => {}, { period: 1000, clock: () => 0 });
+  pace.draw(true, "light", 1);
+  pace.draw(true, "dark", 2);
+  pace.draw(false, "dark", 3);
+  pace.draw(false, "dark", 4);
+  assert.deepEqual(drawn, [1, 2, 3, 4]);
+  pace.close();
+});
