@@ -6,6 +6,7 @@ import { branchesSection } from "./branches.js";
 import { bus } from "./bus.js";
 import { watchSection } from "./collapse.js";
 import { ledgerSection } from "./ledger.js";
+import { paced } from "./pace.js";
 import { screenButtons } from "./screen.js";
 import { settingsSection } from "./settings.js";
 import { keepKeys, make, makeTooltip, talk } from "./shared.js";
@@ -27,12 +28,14 @@ function render({ model, el }) {
   const state = { status: { state: "idle", step: 0, total: null, rates: {} }, sections: {} };
   const line = make("div", "naslab-strip", root);
   const draws = [];
+  let changes = 0; // of anything but how far the search is
+  const anew = () => ((changes += 1), page.redraw());
   const places = {}; // where a section lets others put something
   const add = (kinds, parent) => {
     for (const [name, section] of Object.entries(kinds))
       if (sections[name]) {
         const send = (message) => model.send({ type: "section", section: name, ...message });
-        const told = { send, about: sections[name], tooltip, cursor, root, places, sections: () => state.sections, redraw: () => page.redraw() };
+        const told = { send, about: sections[name], tooltip, cursor, root, places, sections: () => state.sections, redraw: anew };
         draws.push([name, section(parent, told)]);
       }
   };
@@ -43,15 +46,23 @@ function render({ model, el }) {
   const alarm = alarmView(root);
   add(BELOW, root);
 
-  const page = keepDrawn(root, (theme) => {
+  function drawAll(theme) {
     status(state);
     alarm(state);
     for (const [name, draw] of draws) if (state.sections[name] !== undefined) draw(state.sections[name], state.status, theme);
+  }
+
+  const page = keepDrawn(root, (theme) => {
+    const moving = state.status.state === "running" && cursor.at === null;
+    pace.draw(moving, JSON.stringify([changes, theme, root.clientWidth]), theme);
     stream.drawn();
   });
-  const deaf = cursor.on(() => page.redraw());
+  const pace = paced([drawAll], page.redraw);
+  const deaf = cursor.on(anew);
   const stream = talk(model, (message) => message.fresh, (message) => {
     if (message.fresh) state.sections = {};
+    const others = Object.keys(message.sections).some((name) => name !== "timebar");
+    if (message.fresh || others || message.status.state !== state.status.state || message.status.message !== state.status.message) changes += 1;
     Object.assign(state.sections, message.sections);
     state.status = message.status;
     page.redraw();
@@ -60,6 +71,7 @@ function render({ model, el }) {
     deaf();
     restored();
     for (const [, draw] of draws) draw.close?.();
+    pace.close();
     stream.close();
     page.close();
   };
