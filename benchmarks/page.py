@@ -114,7 +114,7 @@ def compared(checkouts: dict[str, Path], rounds: int, seconds: float) -> dict[st
 
 
 def long(steps: int) -> dict[str, Any]:
-    """Memory and elements of the page and the time of a move of the cursor, at the beginning and after so many steps."""
+    """Memory and elements of the page and the time of a move of the cursor, early and after so many steps."""
     found = {}
     with sync_playwright() as playwright, shown(ROOT, playwright) as (book, _):
         session = book.page.context.new_cdp_session(book.page)

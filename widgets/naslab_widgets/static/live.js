@@ -72,17 +72,20 @@ function render({ model, el }) {
     const moment = momentRow(rows, near, at);
     slice.at(at, moment !== undefined && moment[0] !== at);
     const told = { ...stream.state, at, moment };
-    for (const draw of views) draw(told, theme, focus);
-    pace.draw(moving, JSON.stringify([theme, focus, cursor.selected, root.clientWidth]), told, theme, focus);
+    const what = JSON.stringify([theme, focus, cursor.selected, rules, root.clientWidth]);
+    light.draw(moving, what, told, theme, focus);
+    pace.draw(moving, what, told, theme, focus);
     stream.drawn();
   });
   const stream = follow(model, width, page.redraw);
   const slice = whenAtRest((step) => model.send({ type: "moment", step }));
+  const light = paced(views, page.redraw, { period: 180 });
   const pace = paced(dear, page.redraw);
   const deaf = cursor.on(page.redraw);
   return () => {
     deaf();
     slice.close();
+    light.close();
     pace.close();
     stream.close();
     page.close();
