@@ -50,6 +50,7 @@ def test_what_was_done_is_told_undone_and_written_down(notebook):
     book.page.locator('.naslab-settings input[aria-label="alpha_lr"]').focus()
     book.page.keyboard.press("Control+z")  # the last that stands: the learning rate
     book.page.get_by_text("2 interventions, 2 wait for their step").wait_for()
+    book.page.keyboard.press("Escape")  # closes the drawer
     book.button("Step").click()
     book.wait_step("naslab-status", 5)
     book.page.get_by_text("4 interventions", exact=True).wait_for()
