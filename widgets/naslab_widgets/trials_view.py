@@ -85,7 +85,6 @@ class TrialsView(PageWidget):
         """
         self._objective, self._metrics = objective, dict(metrics)
         self._lit = LitChild(space, objective, self._metrics)
-        self._frame = frame_of(space)
         self._space, self._truth = space, Truth(benchmark) if benchmark is not None else None
         self._population = population or 50
         super().__init__(
@@ -330,7 +329,7 @@ class TrialsView(PageWidget):
             if architecture not in self._pictures:
                 graph = self._space.graph(architecture)
                 self._pictures[architecture] = cell(
-                    graph, width=CELL_WIDTH if len(graph) > 6 else 400, frame=self._frame
+                    graph, width=CELL_WIDTH if len(graph) > 6 else 400, frame=frame_of(self._space)
                 )
                 if len(self._pictures) > KEPT_PICTURES:
                     self._pictures.popitem(last=False)
