@@ -73,7 +73,7 @@ def test_what_was_done_is_told_undone_and_written_down(notebook):
     assert not ledger.locator("textarea").is_visible()
 
     ledger.locator('[data-number="2"] .naslab-ledger-without').click()
-    book.page.get_by_text("fork-1").first.wait_for()
+    book.page.get_by_text("fork-1", exact=True).first.wait_for()
     found = "(lab.forks[0].step, lab.forks[0].settings['mask/normal'].value, lab.forks[0].settings['w_lr'].value < 0.1)"
     assert book.ask(f"list({found})")[0] == [3, {"2": ["skip_connect"]}, True]
     book.screenshot("ledger-without")
