@@ -23,14 +23,14 @@ HUES: tuple[tuple[str, str], ...] = (
 
 RUNS: tuple[tuple[str, str], ...] = (
     ("#24292f", "#f0f3f6"),
-    ("#8250df", "#b388ff"),
     ("#c2188f", "#ff5fc4"),
-    ("#8a94a0", "#8b98a5"),
     ("#5a1e6e", "#d9b8ff"),
+    ("#8a94a0", "#8b98a5"),
     ("#b8005c", "#ffc2dd"),
+    ("#8250df", "#b388ff"),
 )
-"""Of what is no operation: searches side by side, curves of one chart, where candidates come from. They are ink, greys
-and violets, so that a hue of an operation means that operation; a dash or a shape tells them apart, too."""
+"""Of what is no operation: searches side by side, curves of one chart, where candidates come from. They are ink, greys,
+pinks and violets, so that a hue of an operation means that operation; a dash or a shape tells them apart, too."""
 
 NAMED: dict[str, tuple[str, str]] = {
     "none": GREY,

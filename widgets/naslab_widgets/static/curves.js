@@ -5,7 +5,7 @@ import { drawTicks } from "./axis.js";
 import { cursorLine } from "./moment.js";
 import { make, nearestRow, scaleOf, sharp, withUnit } from "./shared.js";
 
-export const SERIES = [["#24292f", "#f0f3f6"], ["#8250df", "#b388ff"], ["#c2188f", "#ff5fc4"], ["#8a94a0", "#8b98a5"], ["#5a1e6e", "#d9b8ff"], ["#b8005c", "#ffc2dd"]];
+export const SERIES = [["#24292f", "#f0f3f6"], ["#c2188f", "#ff5fc4"], ["#5a1e6e", "#d9b8ff"], ["#8a94a0", "#8b98a5"], ["#b8005c", "#ffc2dd"], ["#8250df", "#b388ff"]];
 
 // Whether values go up and down much more than they go anywhere: their running mean then says more than they do. What is
 // counted has no unit, and is shown as it is.
