@@ -25,7 +25,7 @@ def test_what_was_done_is_told_undone_and_written_down(notebook):
     book.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     book.run_all()
     book.wait_step("naslab-status", 3, timeout=60_000)
-    ledger = book.page.locator(".naslab-ledger")
+    ledger = book.page.locator(".naslab-deck")
     assert "no interventions yet" in ledger.inner_text()
     undo = ledger.get_by_role("button", name="undo", exact=True)
     assert undo.is_disabled()

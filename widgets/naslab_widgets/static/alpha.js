@@ -23,7 +23,8 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
 
   // Where everything stands at this width: charts on the left, the heat map on the right.
   function arrange(width) {
-    const cell = edges > 9 ? 14 : 18;
+    const cell = edges > 6 ? 14 : 18;
+    const low = edges > 6 ? 46 : 56; // the height of a row of charts
     const heatWidth = 46 + count * cell;
     if (!charts) {
       const folds = Math.ceil(edges / MANY_EDGES);
@@ -35,7 +36,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     const most = heat ? 5 : Math.ceil(edges / 3);
     const lines = Math.ceil(edges / Math.max(2, Math.min(heat ? Math.ceil(Math.sqrt(1.4 * edges)) : most, most, Math.floor(room / 64))));
     const columns = Math.ceil(edges / lines);
-    const height = TOP + (heat ? Math.max(lines * 56, edges * cell + 12, 110) : lines * 56);
+    const height = TOP + (heat ? Math.max(lines * low, edges * cell + 12, 110) : lines * low);
     return {
       width,
       height,

@@ -5,7 +5,7 @@ import { make } from "./shared.js";
 
 const REST = 150; // milliseconds for which the cursor rests before it is asked what going there takes
 
-export function branchesSection(parent, { send, about, cursor, redraw }) {
+export function branchesSection(parent, { send, about, cursor, redraw, places }) {
   const box = make("div", "naslab-branches", parent);
   const line = make("div", "naslab-branches-line", box);
   const fork = branchButton(line, "naslab-fork", "Fork here…", "A second search from this moment on, with one change");
@@ -14,6 +14,7 @@ export function branchesSection(parent, { send, about, cursor, redraw }) {
   told.setAttribute("role", "status");
   const bar = make("progress", "naslab-branches-progress", line);
   const cancel = branchButton(line, "naslab-cancel", "Cancel", "Leave everything as it is");
+  if (about.forks) places.doing = line; // the ledger's buttons stand beside these
   const form = about.forks ? forkForm(box, about, send) : null;
   const sure = make("div", "naslab-branches-form", box);
   const tree = make("div", "naslab-tree", box);
@@ -82,6 +83,7 @@ export function branchesSection(parent, { send, about, cursor, redraw }) {
       bar.value = busy.done;
     }
     told.textContent = busy ? underWay(busy) : state.error || moment(at, looking, state.told);
+    told.title = told.textContent;
     told.classList.toggle("naslab-branches-error", Boolean(state.error && !busy));
     if (form) form.show(open === "fork");
     sure.hidden = open !== "back";

@@ -82,7 +82,7 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
   function arrange(width) {
     const most = width > 760 ? 5 : width > 420 ? 3 : 2;
     const columns = Math.max(1, Math.ceil(charts.length / Math.ceil(charts.length / most)));
-    const height = 118;
+    const height = 104;
     return { width, columns, cell: width / columns, line: height, height: height * Math.ceil(charts.length / columns) };
   }
 

@@ -16,9 +16,9 @@ export const lastStanding = (rows) => rows.findLast((row) => row.undone === null
 // A program from its lines, each of which comes in pieces.
 export const joined = (lines) => lines.map((pieces) => `${pieces.join("")}\n`).join("");
 
-export function ledgerSection(parent, { send, cursor }) {
+export function ledgerSection(parent, { send, cursor, places }) {
   const box = make("div", "naslab-ledger", parent);
-  const head = make("div", "naslab-ledger-head", box);
+  const head = make("div", "naslab-ledger-head", places?.doing || box);
   const button = (where, name, sign, label, title) => {
     const made = make("button", `naslab-small naslab-${name}`, where);
     if (sign) make("span", "", made, sign).setAttribute("aria-hidden", "true");

@@ -41,16 +41,30 @@ export function statusView(parent) {
     ]
       .filter(Boolean)
       .join("   ·   ");
+    facts.title = facts.textContent;
   };
 }
 
-// What went wrong, while it does.
+// What went wrong, while it does, or until it is put away; it lies over what is below, which does not move.
 export function alarmView(parent) {
-  const alarm = make("div", "naslab-alarm", parent);
+  const alarm = make("div", "naslab-alarm", make("div", "naslab-alarm-hold", parent));
+  const text = make("span", "", alarm);
   alarm.setAttribute("role", "alert");
+  const shut = make("button", "naslab-small", alarm, "✕");
+  shut.type = "button";
+  shut.title = "Put this away";
+  shut.setAttribute("aria-label", "put the alarm away");
+  let [message, away] = ["", ""];
+  const show = () => (alarm.style.display = message && message !== away ? "" : "none");
+  shut.addEventListener("click", () => {
+    away = message;
+    show();
+  });
   return function draw({ status }) {
-    alarm.textContent = status.message || "";
-    alarm.style.display = status.message ? "" : "none";
+    message = status.message || "";
+    if (!message) away = ""; // the same again is news
+    if (text.textContent !== message) text.textContent = message;
+    show();
   };
 }
 
