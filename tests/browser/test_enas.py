@@ -30,8 +30,46 @@ def test_both_phases_are_seen(notebook, space, decisions):
     assert "failed" not in page.locator(".naslab-status").inner_text()
     assert "step 124 / 124" in page.locator(".naslab-status").inner_text()
     check_the_lit_child(book, page)
+    check_the_decision(book, page, "chain/4/from_2" if space == MACRO else "normal/1/op_0", space == MACRO)
     page.locator(".naslab-supernet-card").scroll_into_view_if_needed()
     book.screenshot(f"enas-{'micro' if space == MICRO else 'macro'}")
+
+
+def check_the_decision(book, page, name, macro):
+    """A decision is opened by keys and by a click, read, and closed by Esc."""
+    page.set_viewport_size({"width": 1280, "height": 800})
+    rings = page.locator(".naslab-heat-ring")
+    assert [ring for ring in rings.evaluate_all("all => all.map(one => one.tabIndex)") if ring == 0] == [0]
+    first, ring = rings.first, page.locator(f".naslab-heat-ring[data-decision='{name}']")
+    sheet, heat = page.locator(".naslab-decision"), page.locator(".naslab-heat")
+    first.focus()
+    first.press("ArrowDown")
+    second = page.evaluate("document.activeElement.dataset.decision")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f".naslab-decision[data-decision='{second}']")
+    page.keyboard.press("Escape")
+    assert not sheet.is_visible()
+    assert page.evaluate("document.activeElement.dataset.decision") == second
+    ring.scroll_into_view_if_needed()
+    (box, on) = (where.bounding_box() for where in (ring, heat))
+    heat.click(position={"x": box["x"] - on["x"] + 60, "y": box["y"] - on["y"] + 20})
+    page.wait_for_selector(f".naslab-decision[data-decision='{name}'][data-step='124']")
+    last, _ = book.ask(f"[float(p) for p in search.events[-1].probabilities['{name}']]")
+    shown = sheet.locator("tr").all_inner_texts()
+    assert len(shown) == len(last) == sheet.locator(".naslab-plot-line").count() - 1
+    assert all(f"{p:.3f}" in text for p, text in zip(last, shown, strict=True))
+    assert "% of uniform" in sheet.inner_text()
+    if macro:
+        assert "layer 4 reads 2" in sheet.inner_text()
+        assert [text.split()[0] for text in shown] == ["no", "yes"]
+    assert page.locator(".naslab-cursor-at, [data-at]:not([data-at='now'])").count() == 0, (
+        "names lead to no other moment"
+    )
+    sheet.scroll_into_view_if_needed()
+    book.screenshot(f"decision-{'macro' if macro else 'micro'}")
+    sheet.get_by_role("button", name="close").press("Escape")
+    assert not sheet.is_visible()
+    page.set_viewport_size({"width": 1400, "height": 1000})
 
 
 def check_the_lit_child(book, page):

@@ -33,8 +33,20 @@ def check(view):
     assert view._told()["unit"] == "step"
     assert set(view._told()["rates"]) == {"w_lr", "controller_lr", "entropy_weight", "skip_weight"}
     view._policy.packet(True)
-    assert view._named_options()["chain/3/from_1"] == ["0", "1"]
+    assert view._named_options()["chain/3/from_1"] == ["no", "yes"]
     assert "<svg" in str(view.picture())
+
+
+def test_a_child_judged_once_is_told_from_the_one_that_is_derived():
+    space = nl.spaces.EnasMacro(layers=4, channels=4)
+    trained, judged = children(space)
+    for best, derived, said in ((0.5, None, {"fitness": None}), (0.5, 0.4, {"fitness": 0.4}), (0.5, 0.5, None)):
+        view = Page(space).view
+        view.take(trained, dataclasses.replace(judged, fitness=best, best_fitness=derived))
+        assert view._told()["derived"] == view.standing()["derived"] == said
+    view = Page(space).view
+    view.take(dataclasses.replace(judged, fitness=0.5, best_fitness=0.4))
+    assert view._told()["derived"] is None, "a candidate that was trained alone is not judged once among others"
 
 
 @pytest.mark.slow

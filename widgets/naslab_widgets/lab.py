@@ -26,6 +26,7 @@ from naslab_widgets.about import metrics_of, notes_of, objective_of, what
 from naslab_widgets.before import Before
 from naslab_widgets.branches import Branches
 from naslab_widgets.collapse import CollapseLine
+from naslab_widgets.decision_sheet import DecisionSheet
 from naslab_widgets.deck import Deck, Section
 from naslab_widgets.display import Again, Gallery, again, shown
 from naslab_widgets.figures.svg import Drawing, stacked
@@ -100,7 +101,9 @@ class Lab(Steered):
             told["benchmark"] = getattr(trials.estimator, "benchmark", None)
             told["population"] = getattr(trials.proposer.hyperparameters, "population", None)
         if by_trials(type(trials)):
-            self.view = TrialsView(search.space, objective=objective_of(search), recall=self._recall, **told, **looks)
+            inside = [DecisionSheet(lambda: search.events)]
+            told |= {"recall": self._recall, "sections": inside, "complain": self._complain}
+            self.view = TrialsView(search.space, objective=objective_of(search), **told, **looks)
         else:
             inside = EdgeSheet.of(search, self._runner.call)
             self.view = LiveView(

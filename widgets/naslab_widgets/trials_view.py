@@ -24,14 +24,17 @@ from naslab.searchers import Proposer, Trials
 from naslab.searchers.failures import Failures
 from naslab.searchers.shared_weights import WeightSharing
 from naslab_widgets.about import objective_among
+from naslab_widgets.deck import Section, Sections
 from naslab_widgets.figures import cell, svg
 from naslab_widgets.figures.cell import CELL_WIDTH, frame_of
 from naslab_widgets.figures.charts import charts_of, objective_json, parted
 from naslab_widgets.figures.families import SLOTS, leading, shares
 from naslab_widgets.figures.ledger import COLUMNS, Ledger
 from naslab_widgets.figures.palette import GREY, HUES, of_runs
+from naslab_widgets.figures.themes import SCALE
 from naslab_widgets.figures.trials import draw_family_tree, draw_trials, hurdles_of, why_empty
 from naslab_widgets.figures.truth import Truth
+from naslab_widgets.figures.wording import answers, question
 from naslab_widgets.lit_child import LitChild
 from naslab_widgets.moments import AROUND, Recall
 from naslab_widgets.page import PageWidget
@@ -55,7 +58,7 @@ class TrialsView(PageWidget):
     """Shows the trials it is given. `take` and `publish` may be called from any thread."""
 
     _esm = bundle("trials.js")
-    _css = styles("live.css", "trials.css")
+    _css = styles("live.css", "sheet.css", "trials.css")
 
     def __init__(
         self,
@@ -69,6 +72,8 @@ class TrialsView(PageWidget):
         benchmark: Benchmark | None = None,
         population: int | None = None,
         recall: Recall = lambda first, last: (),
+        sections: Sequence[Section] = (),
+        complain: Callable[[Exception], None] = lambda error: None,
         hz: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,11 +87,14 @@ class TrialsView(PageWidget):
             benchmark: the table that the fitness is read from; shows the true rank and regret of each candidate.
             population: how many candidates are alive at once, if the searcher knows.
             recall: gives the events of the steps from a first to a last, for who looks back to them.
+            sections: what else one can look at in the pictures, as of a `Deck`.
+            complain: told what a section raised.
         """
         self._objective, self._metrics = objective, dict(metrics)
         self._lit = LitChild(space, objective, self._metrics)
         self._space, self._truth = space, Truth(benchmark) if benchmark is not None else None
         self._population = population or 50
+        self._sections, self._complain = Sections(sections), complain
         super().__init__(
             description={
                 "panel": panel,
@@ -98,6 +106,8 @@ class TrialsView(PageWidget):
                 "listed": LISTED,
                 "charts": [chart.to_json() for chart in charts_of(_of_weights(self._metrics))],
                 "notes": list(notes),
+                "scale": [list(stop) for stop in SCALE],
+                "sections": self._sections.about(),
             }
         )
         self._poke, self._wire, self._clock, self._recall = poke, Wire(hz, clock), clock, recall
@@ -178,6 +188,7 @@ class TrialsView(PageWidget):
             best = self._ledger.best
             return {
                 "unit": self._unit,
+                "derived": self._derived(),
                 "objective": objective_json(self.objective),
                 "rates": in_force(self._latest.settings) if self._latest else {},
                 "failed": self._ledger.failed,
@@ -188,18 +199,21 @@ class TrialsView(PageWidget):
 
     def publish(self, status: dict[str, Any]) -> bool:
         """Send what is new, unless it is too early; True if something has to wait for the next call."""
+        states = self._sections.states() if self._wire.open else {}
         with self._lock:
             if not self._wire.open:
                 return False
+            sections = self._sections.news(states, self._fresh)
             seldom = self._seldom_due and self._clock() - self._seldom_at >= SELDOM
             status = {**status, **self._told()}
-            if not (self._fresh or self._news or seldom or self._wire.changed(status)):
+            if not (self._fresh or self._news or seldom or sections or self._wire.changed(status)):
                 return self._seldom_due or self._lit.due
             if self._wire.early:
                 return True
             fresh = self._fresh
             packets = [self._rows.packet(fresh), self._details.packet(fresh), self._policy.packet(fresh)]
-            message: dict[str, Any] = {"type": "trials", "fresh": fresh}
+            message: dict[str, Any] = {"type": "trials", "fresh": fresh, "sections": sections}
+            self._sections.sent(sections)
             if status["child"] is not None and not self._supernet_sent:
                 message["supernet"], self._supernet_sent = self._lit.supernet(), True
             if seldom or fresh:
@@ -216,6 +230,7 @@ class TrialsView(PageWidget):
         ledger, best = self._ledger, self._ledger.best
         return {
             "unit": self._unit,
+            "derived": self._derived(),
             "since": ledger.since,
             "objective": objective_json(self.objective),
             "rates": in_force(self._latest.settings) if self._latest else {},
@@ -228,6 +243,15 @@ class TrialsView(PageWidget):
             "child": self._lit.told(self._clock()),
             "best": None if best is None else {name: float(v) for name, v in self._of(best).items() if v == v},
         }
+
+    def _derived(self) -> dict[str, float | None] | None:
+        """The fitness of what would be derived now, where that need not be the child that was judged best: a search
+        with shared weights judges a child once, on few examples, and what it derives again, on more.
+        """
+        if self._unit != "step" or (best := self._ledger.best) is None:
+            return None
+        derived, once = (float(self._of(place)[name]) for place, name in ((-1, "best"), (best, "fitness")))
+        return None if derived == once else {"fitness": derived if derived == derived else None}
 
     @property
     def objective(self) -> Objective:
@@ -254,6 +278,7 @@ class TrialsView(PageWidget):
             packets.append(Packet("population", shares(families, self._population, self._slots), True))
         message["families"] = self._slots
         message["options"] = self._named_options()
+        message["questions"] = {name: question(name) for name in message["options"]}
         return packets
 
     def _named_options(self) -> dict[str, list[str]]:
@@ -264,7 +289,7 @@ class TrialsView(PageWidget):
         for architecture in filter(None, (self._latest.architecture, self._latest.best)):
             for choice, _ in self._space.walk(architecture.choices):
                 if choice.name in named:
-                    self._options[choice.name] = [str(option) for option in choice.options]
+                    self._options[choice.name] = answers(choice.name, choice.options)
         return self._options
 
     def _hear(self, _: Any, message: Any, buffers: Any) -> None:
@@ -280,6 +305,8 @@ class TrialsView(PageWidget):
             self._answer()
         if kind == "moment" and type(step := message.get("step")) is int:
             self._remember(step)
+        if kind == "section":
+            self._sections.hear(message, self._complain)
         self._poke()
 
     def _remember(self, step: int) -> None:

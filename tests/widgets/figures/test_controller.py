@@ -7,7 +7,7 @@ import naslab as nl
 from naslab.analysis.decisions import option_names, probabilities_over_time
 from naslab.errors import SpecError
 from naslab_widgets import figures
-from naslab_widgets.figures.controller import COLUMNS, _colour
+from naslab_widgets.figures.controller import COLUMNS, _colour, strength
 
 
 def events_of(searcher, score, count):
@@ -57,7 +57,7 @@ def test_reward_baseline_entropy_and_every_probability(learnt):
         for cell in elements(drawing, "rect", class_="p")
         if float(cell.get("x")) + float(cell.get("width")) == pytest.approx(right, abs=0.1)
     ]
-    assert ends == [_colour(round(float(p) * 40) / 40) for row in last.values() for p in row]
+    assert ends == [_colour(round(float(p) * 40) / 40) for row in last.values() for p in strength(row, len(row))]
 
 
 def test_a_long_search_stays_small(learnt):
@@ -121,3 +121,12 @@ def test_nothing_yet_and_nothing_of_the_kind(learnt):
         figures.controller([])
     with pytest.raises(SpecError, match="QLearning"):
         figures.q_values(learnt[1])
+
+
+def test_a_decision_is_drawn_against_its_own_uniform():
+    for options in (2, 3, 6, 20):
+        assert strength(np.array([0, 1 / options, 1]), options) == pytest.approx([0, 0.5, 1])
+    assert strength(np.array([1.0]), 1) == 1
+    rising = strength(np.linspace(0, 1, 50), 6)
+    assert (np.diff(rising) > 0).all()
+    assert np.isnan(strength(np.array([np.nan]), 4)).all(), "where the path did not lead stays blank"

@@ -16,6 +16,7 @@ from naslab.events import Evaluated, Event
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.alphas import thinned
 from naslab_widgets.figures.themes import LINES, SCALE
+from naslab_widgets.figures.wording import answers, question
 
 WIDTH, RIGHT, TOP, PANEL, GAP, ROW, LETTER = 900.0, 54.0, 26.0, 96.0, 22.0, 12.0, 5.2
 COLUMNS, POINTS, MOST_ROWS = 150, 600, 160
@@ -25,7 +26,8 @@ BOX, BOX_HEIGHT, BOXES = 82.0, 34.0, 10
 
 def controller(events: Iterable[Event], space: Any = None) -> svg.Drawing:
     """Reward with its baseline; entropy, or epsilon; and, a row an option, the probability with which the policy would
-    take it, along its likeliest path: dark is 0, bright is 1, blank where the path did not lead there.
+    take it, along its likeliest path: dark is 0, bright is 1, the middle is that of an option while
+    nothing is learnt (`strength`), blank where the path did not lead there.
 
     Args:
         events: of one search, in order; only evaluations are looked at.
@@ -34,7 +36,7 @@ def controller(events: Iterable[Event], space: Any = None) -> svg.Drawing:
     trials = _trials(events)
     history, options = probabilities_over_time(trials), option_names(trials, space)
     rows = [(name, option) for name, array in history.items() for option in range(array.shape[1])][:MOST_ROWS]
-    labels = [f"{name} = {_option(options, name, option)}" for name, option in rows]
+    labels = [f"{question(name)} = {_option(options, name, option)}" for name, option in rows]
     left = 24 + LETTER * min(max(map(len, labels), default=0), 46)
     top = TOP + 2 * (PANEL + GAP)
     root = svg.document(WIDTH, top + ROW * len(rows) + 40)
@@ -50,7 +52,7 @@ def controller(events: Iterable[Event], space: Any = None) -> svg.Drawing:
         if first:
             svg.add(root, "line", x1=8, x2=WIDTH - RIGHT, y1=y, y2=y, stroke=svg.PAPER, stroke_width=2)
         svg.add(root, "text", label[:46], x=left - 6, y=y + 9, font_size=9, text_anchor="end", fill=svg.INK)
-        for shade, start, end in _runs(history[name][kept, option]):
+        for shade, start, end in _runs(strength(history[name][kept, option], history[name].shape[1])):
             at, wide = float(edges[start]), float(edges[end] - edges[start])
             svg.add(
                 root,
@@ -116,7 +118,7 @@ def _row(values: Any) -> np.ndarray:
 
 def _option(options: Mapping[str, tuple[Option, ...]], name: str, number: int) -> str:
     known = options.get(name, ())
-    return str(known[number]) if number < len(known) else f"option {number}"
+    return answers(name, known)[number] if number < len(known) else f"option {number}"
 
 
 def _across(left: float, trials: Sequence[Evaluated]) -> np.ndarray:
@@ -180,7 +182,15 @@ def _foot(root: svg.Element, left: float, y: float, trials: Sequence[Evaluated])
     for step in range(20):
         svg.add(root, "rect", x=left + 24 + 7 * step, y=y + 22, width=7, height=9, fill=_colour(step / 19))
     svg.add(root, "text", "p = 0", x=left + 20, text_anchor="end", y=y + 30, font_size=9, fill=svg.INK)
-    svg.add(root, "text", "1", x=left + 168, y=y + 30, font_size=9, fill=svg.INK)
+    end = "1; the middle: as likely as any other option"
+    svg.add(root, "text", end, x=left + 168, y=y + 30, font_size=9, fill=svg.INK)
+
+
+def strength(probabilities: np.ndarray, options: int) -> np.ndarray:
+    """Probabilities of one of so many options, of any shape, as shares of a scale of colours: 0 to 0, 1 to 1, and
+    1 / options, which each has while nothing is learnt, to the middle. Rows of six are then as strong as rows of two.
+    """
+    return probabilities ** (1 / np.log2(max(options, 2)))
 
 
 def _runs(row: np.ndarray) -> Iterable[tuple[str, int, int]]:

@@ -89,7 +89,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
       ...state.status.origins.map(([name, light, dark], i) => [name, theme.dark ? dark : light, `shape-${i % 4}`]),
       ...(hurdles.length ? [["hurdle", theme.text, "line"]] : []),
       ...(state.status.failed ? [["failed", "#d1382c", "cross"]] : []),
-      ["best so far", theme.text, "best"],
+      [state.status.derived ? "derived so far, judged again" : "best so far", theme.text, "best"],
     ];
     if (named === String(marks)) return;
     named = String(marks);

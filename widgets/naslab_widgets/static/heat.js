@@ -49,18 +49,41 @@ export function figuresView(parent, known, tooltip, go) {
   };
 }
 
-export function decisionsView(parent, tooltip, go) {
+// A probability as a share of the scale: 0 is 0, 1 is 1, and that of an option while nothing is learnt, 1 / count, the
+// middle, so that decisions between two and between six are equally strong. (`strength` of the still pictures.)
+export const strengthOf = (probability, count) => probability ** (1 / Math.log2(Math.max(count, 2)));
+
+// Of a scale [[stop, "#rrggbb"], ...] the 256 colours [red, green, blue].
+export function coloursOf(scale) {
+  const stops = scale.map(([stop, hex]) => [stop, [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16))]);
+  return Array.from({ length: 256 }, (_, i) => {
+    const next = Math.max(1, stops.findIndex(([stop]) => stop >= i / 255));
+    const [[low, from], [high, to]] = [stops[next - 1], stops[next]];
+    return from.map((part, k) => Math.round(part + ((i / 255 - low) / (high - low)) * (to[k] - part)));
+  });
+}
+
+export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
+  const colours = coloursOf(scale);
+  const opens = Boolean(sections.decision);
   const head = make("div", "naslab-head", parent);
   make("h4", "", head, "decisions");
-  const note = make("span", "naslab-facts", head);
+  const note = make("span", "naslab-facts naslab-heat-key", head);
+  const [least, ramp, most] = ["span", "i", "span"].map((tag) => make(tag, "", note));
+  ramp.style.background = `linear-gradient(90deg, ${scale.map(([stop, hex]) => `${hex} ${100 * stop}%`).join(", ")})`;
   const select = make("select", "naslab-select", head);
   select.setAttribute("aria-label", "which decision");
-  const canvas = make("canvas", "naslab-heat", parent);
+  const box = make("div", "naslab-heat-box", parent);
+  const canvas = make("canvas", "naslab-heat", box);
+  const rings = make("div", "", box);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "probability of each option over time");
   const LEFT = 112;
   let named = null;
   let drawn = null;
+  let questions = {};
+  let asked = "";
+  const questionOf = (name) => questions[name.replace(Q_VALUES, "")] ?? name;
   select.addEventListener("change", () => window.requestAnimationFrame(() => drawn && draw(drawn.state, drawn.theme)));
 
   // Every decision there is: its probabilities, and its Q-values.
@@ -78,15 +101,16 @@ export function decisionsView(parent, tooltip, go) {
   // All of a kind together, where there is room, and each alone.
   function offer(found) {
     const keys = found.map(({ key }) => key);
-    if (named === String(keys)) return;
-    named = String(keys);
+    const now = JSON.stringify([keys, questions]);
+    if (named === now) return;
+    named = now;
     const before = select.value;
     select.replaceChildren();
     for (const [kind, text] of [["policy", "all probabilities"], ["details", "all Q-values"]]) {
       const widths = found.filter((each) => each.kind === kind).map(({ width }) => width);
       if (widths.length > 1 && widths.reduce((a, b) => a + b) <= MOST_LINES) make("option", "", select, text).value = kind;
     }
-    for (const { key, name } of found) make("option", "", select, name).value = key;
+    for (const { key, name } of found) make("option", "", select, questionOf(name)).value = key;
     if ([...select.options].some(({ value }) => value === before)) select.value = before;
     select.style.display = found.length > 1 ? "" : "none";
   }
@@ -95,6 +119,7 @@ export function decisionsView(parent, tooltip, go) {
     const found = decisions(state);
     parent.style.display = found.length ? "" : "none";
     if (!found.length) return;
+    questions = state.questions;
     offer(found);
     const shown = found.filter(({ key, kind }) => [key, kind].includes(select.value));
     const range = limits(shown);
@@ -129,14 +154,48 @@ export function decisionsView(parent, tooltip, go) {
     }
     pen.textAlign = "left";
     pen.globalAlpha = 1;
-    note.textContent = `${shown[0].kind === "policy" ? "probability" : "value"}: faint ${number(range[0])}, strong ${number(range[1])}`;
+    const learnt = shown[0].kind === "policy";
+    least.textContent = `${learnt ? "probability" : "value"} ${number(range[0])}`;
+    most.textContent = learnt ? "1; the middle: as likely as any other option" : number(range[1]);
+    if (opens) ringAll(bands);
     canvas.dataset.decisions = found.length;
     canvas.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
   }
 
-  // Probabilities from 0 up, values from the least to the greatest; the same for all that are shown together.
+  // Each decision can be reached by keys: one stop for all, from which the arrows lead to the others.
+  function ringAll(bands) {
+    const now = JSON.stringify(bands.map(({ key, name, left, top, room, width }) => [key, questionOf(name), left, top, room, width]));
+    if (asked === now) return;
+    asked = now;
+    const had = rings.contains(document.activeElement) ? [...rings.children].indexOf(document.activeElement) : -1;
+    rings.replaceChildren();
+    bands.forEach(({ name, left, top, line, room, width: count }, i) => {
+      const ring = make("div", "naslab-heat-ring", rings);
+      Object.assign(ring.style, { left: `${left - LEFT}px`, top: `${top - 15}px`, width: `${LEFT + room}px`, height: `${15 + count * line}px` });
+      ring.tabIndex = i === Math.max(0, had) ? 0 : -1;
+      ring.setAttribute("role", "button");
+      ring.setAttribute("aria-label", `${questionOf(name)}: how it was learnt`);
+      ring.dataset.decision = name.replace(Q_VALUES, "");
+    });
+    if (had >= 0) rings.children[Math.min(had, rings.children.length - 1)]?.focus();
+  }
+
+  rings.addEventListener("keydown", (event) => {
+    const at = [...rings.children].indexOf(event.target);
+    const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+    if (by === undefined && event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (by === undefined) return open(event.target.dataset.decision);
+    const next = rings.children[(at + by + rings.children.length) % rings.children.length];
+    [event.target.tabIndex, next.tabIndex] = [-1, 0];
+    next.focus();
+  });
+
+  // Probabilities from 0 to 1, values from the least to the greatest; the same for all that are shown together.
   function limits(shown) {
-    let [low, high] = shown[0].kind === "policy" ? [0, 0] : [Infinity, -Infinity];
+    if (shown[0].kind === "policy") return [0, 1];
+    let [low, high] = [Infinity, -Infinity];
     for (const { table, start, width } of shown)
       for (const row of table.rows)
         for (let i = start; i < start + width; i++) {
@@ -146,15 +205,15 @@ export function decisionsView(parent, tooltip, go) {
     return high > low ? [low, high] : [Number.isFinite(low) ? low : 0, Number.isFinite(low) ? low + 1 : 1];
   }
 
-  function drawBand(pen, { name, table, start, width: count, left, top, line, room, names }, [low, high], theme) {
+  function drawBand(pen, { name, kind, table, start, width: count, left, top, line, room, names }, [low, high], theme) {
     const rows = table.rows;
-    const ink = theme.dark ? [124, 200, 244] : [11, 79, 138];
     const image = new ImageData(Math.max(1, rows.length), count);
     rows.forEach((row, t) => {
       for (let i = 0; i < count; i++) {
         const value = row[start + i];
-        const strength = Number.isFinite(value) ? 0.04 + (0.96 * (value - low)) / (high - low) : 0;
-        image.data.set([...ink, 255 * strength], 4 * (i * rows.length + t));
+        if (!Number.isFinite(value)) continue;
+        const share = kind === "policy" ? strengthOf(value, count) : (value - low) / (high - low);
+        image.data.set([...colours[Math.round(255 * Math.min(1, Math.max(0, share)))], 255], 4 * (i * rows.length + t));
       }
     });
     const still = new OffscreenCanvas(image.width, count);
@@ -164,7 +223,7 @@ export function decisionsView(parent, tooltip, go) {
     pen.fillStyle = theme.text;
     pen.font = `600 10px ${theme.font}`;
     pen.globalAlpha = 0.8;
-    pen.fillText(shorten(pen, name, room), left, top - 4);
+    pen.fillText(shorten(pen, questionOf(name), room), left, top - 4);
     pen.font = `10px ${theme.font}`;
     pen.textAlign = "right";
     pen.globalAlpha = 0.75;
@@ -181,7 +240,7 @@ export function decisionsView(parent, tooltip, go) {
 
   // The decision under the pointer, and the place of the row; null outside.
   function find({ offsetX: x, offsetY: y }) {
-    const band = drawn?.bands.find(({ left, room, top, line, width }) => x >= left - LEFT && x <= left + room && y >= top && y < top + width * line);
+    const band = drawn?.bands.find(({ left, room, top, line, width }) => x >= left - LEFT && x <= left + room && y >= top - 14 && y < top + width * line);
     if (!band || !band.table.rows.length) return null;
     const { rows } = band.table;
     return { band, rows, at: Math.min(rows.length - 1, Math.max(0, Math.floor(((x - band.left) / band.room) * rows.length))) };
@@ -189,6 +248,7 @@ export function decisionsView(parent, tooltip, go) {
 
   canvas.addEventListener("click", (event) => {
     const found = find(event);
+    if (found) open(found.band.name.replace(Q_VALUES, ""));
     if (found && event.offsetX >= found.band.left) go(found.rows[found.at][0]);
   });
   canvas.addEventListener("mousemove", (event) => {
@@ -199,7 +259,7 @@ export function decisionsView(parent, tooltip, go) {
     const values = Array.from(rows[at].subarray(band.start, band.start + band.width), (value, i) => [value, band.names[i] ?? `option ${i + 1}`, i]);
     const nearby = values.length <= 16 ? values : values.filter(([, , i]) => Math.abs(i - under) <= 7);
     tooltip.show(event, [
-      { text: `${band.name}  ·  ${drawn.state.status.unit} ${rows[at][0]}`, strong: true },
+      { text: `${questionOf(band.name)}  ·  ${drawn.state.status.unit} ${rows[at][0]}`, strong: true },
       ...nearby.map(([value, name, i]) => ({ text: `${number(value)}  ${name}`, strong: i === under })),
     ]);
   });

@@ -35,7 +35,8 @@ export function statusView(parent) {
       Number.isInteger(status.epoch) && `epoch ${status.epoch}`,
       status.rate > 0 && `${rate} ${unit}s/s`,
       Number.isFinite(status.left) && status.left !== null && duration(status.left),
-      status.best && `best ${worthText(status.best.fitness, status.objective, 5)} (evaluation ${status.best.number.toLocaleString("en")})`,
+      status.best && `${status.derived ? "best child judged once" : "best"} ${worthText(status.best.fitness, status.objective, 5)} (evaluation ${status.best.number.toLocaleString("en")})`,
+      Number.isFinite(status.derived?.fitness) && `derived and judged again ${worthText(status.derived.fitness, status.objective, 5)}`,
       status.failed > 0 && `${status.failed.toLocaleString("en")} failed`,
       ...Object.entries(status.rates || {}).map(([name, value]) => `${name} ${typeof value === "number" ? digits(value, 3) : value}`),
     ]

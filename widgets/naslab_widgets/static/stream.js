@@ -26,6 +26,8 @@ export function followTrials(model, C, changed, answered) {
     told: null, // of a moment that one looks back to: {step, best, child, near}
     status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {}, origins: [] },
     options: {}, // decision -> the names of its options
+    questions: {}, // decision -> what it is called where people read it
+    sections: {}, // what Python tells of one thing that was asked for
     tables: {},
     notes: new Map(), // number -> {figures, message}
     families: [], // slot -> the family that has its colour
@@ -75,13 +77,15 @@ export function followTrials(model, C, changed, answered) {
     if (message.fresh) {
       state.told = null;
       state.tables = {};
+      state.sections = {};
       state.notes.clear();
     }
     message.tables.forEach((head, i) => (state.tables[head.name] = grow(state.tables[head.name], head, buffers[i])));
     state.status = message.status;
     if (message.supernet) state.supernet = message.supernet;
     if (message.families) state.families = message.families;
-    if (message.options) state.options = message.options;
+    if (message.options) [state.options, state.questions] = [message.options, message.questions];
+    Object.assign(state.sections, message.sections);
     for (const [key, note] of Object.entries(message.notes || {})) state.notes.set(Number(key), note);
     if (message.tables.some(({ name }) => name === "trials" || name === "listed")) relate();
     if (state.notes.size > 2000) for (const key of state.notes.keys()) if (!state.byNumber.has(key)) state.notes.delete(key);

@@ -1,6 +1,7 @@
 // The whole view of a search of trials: status, fitness and the chosen one side by side, families, decisions, table, log.
 
 import { bus } from "./bus.js";
+import { decisionView } from "./decision.js";
 import { familyView } from "./family.js";
 import { fitnessView } from "./fitness.js";
 import { decisionsView, figuresView } from "./heat.js";
@@ -78,9 +79,12 @@ function render({ model, el }) {
     [supernetView(card("naslab-supernet-card"), description.hues), false],
     [familyView(card("naslab-family-card"), C, description, tooltip, choose, go), true],
     [figuresView(card("naslab-figures-card"), description.charts, tooltip, go), true],
-    [decisionsView(card("naslab-decisions-card"), tooltip, go), true],
+    [decisionsView(card("naslab-decisions-card"), description, tooltip, go, (name) => sheet?.open(name)), true],
     [tableView(card("naslab-table-card"), C, description, choose), false],
   ];
+  const look = (name) => model.send({ type: "section", section: "decision", do: "open", name });
+  const sheet = description.sections.decision && decisionView(root, { hues: description.hues, look, go, redraw: () => page.redraw() });
+  if (sheet) views.push([sheet.draw, true]);
   notesView(root, description.notes);
   const log = logView(root);
 
@@ -101,6 +105,7 @@ function render({ model, el }) {
     deaf();
     rest.close();
     clearTimeout(later);
+    sheet?.close();
     stream.close();
     page.close();
   };

@@ -1,0 +1,73 @@
+"""The sheet of a decision of a learning proposer: how sure it has become of each option, over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from naslab.analysis import decision
+from naslab.analysis.decisions import Decision
+from naslab.errors import NaslabError
+from naslab.events import Evaluated, Event
+from naslab_widgets.deck import Section
+
+POINTS = 200
+"""Of a curve; the sheet is narrower than that."""
+
+
+class DecisionSheet(Section):
+    """What the page is told of the decision that it asked for last.
+
+    Args:
+        events: all of the search until now.
+    """
+
+    name = "decision"
+
+    def __init__(self, events: Callable[[], Iterable[Event]]) -> None:
+        self._events = events
+        self._told: dict[str, Any] | None = None
+
+    def state(self) -> dict[str, Any] | None:
+        """None until a sheet was opened."""
+        return self._told
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """{do: "open", name}: the page asks for it again as the search goes on."""
+        name = message.get("name")
+        if message.get("do") != "open" or not isinstance(name, str):
+            return
+        try:
+            self._told = _drawn(_learnt(self._events(), name))
+        except NaslabError as error:
+            self._told = {"name": name, "refused": str(error)}
+
+
+def _learnt(events: Iterable[Event], name: str) -> Decision:
+    """From as few events as are drawn: a search may have any number of them."""
+    trials = [event for event in events if isinstance(event, Evaluated)]
+    met = [trial for trial in trials if name in trial.probabilities]
+    places = np.unique(np.linspace(0, len(met) - 1, min(POINTS, len(met))).round().astype(int)).tolist()
+    return decision([met[place] for place in places] or trials, name, points=POINTS)
+
+
+def _drawn(found: Decision) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "refused": "",
+        "steps": found.steps.tolist(),
+        "probabilities": _rounded(found.probabilities),
+        "uniform": found.uniform,
+        "entropy": _rounded(found.entropy),
+        "most": found.most,
+        "values": _rounded(found.values) if found.values.size else None,
+    }
+
+
+def _rounded(values: np.ndarray) -> Any:
+    """Nested lists, with the five digits that can be seen; None for what is not there."""
+    if values.ndim > 1:
+        return [_rounded(row) for row in values]
+    return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values.tolist()]
