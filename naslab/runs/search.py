@@ -47,7 +47,7 @@ from naslab.runs.steering import Steering
 from naslab.runs.store import Memory, Store
 from naslab.runs.table import Scalar, flat
 from naslab.runs.trouble import paused
-from naslab.runs.wishes import Wishes
+from naslab.runs.wishes import Wishes, set_back
 from naslab.searchers import Driven, Proposer, SupernetSearcher, from_spec
 from naslab.searchers.trials import driven_by
 from naslab.snapshot import State
@@ -246,11 +246,15 @@ class Search(Steering, Before, Iterator[Event]):
     def _advance(self, step: int) -> list[Event]:
         """The event of the next step, which has this number, after those of what a hand did before it."""
         done, wished = self._wishes.fulfil(self.searcher, step)
-        begun = time.perf_counter()
-        event = self.searcher.advance()
-        self._pace.note(time.perf_counter() - begun - self.searcher.waited)
-        self._check_metrics(event)
-        events = [*done, *self.searcher.beside(), *self._ranked(event.step), event]
+        try:
+            begun = time.perf_counter()
+            event = self.searcher.advance()
+            self._pace.note(time.perf_counter() - begun - self.searcher.waited)
+            self._check_metrics(event)
+            events = [*done, *self.searcher.beside(), *self._ranked(event.step), event]
+        except BaseException:
+            set_back(self.searcher, done)
+            raise
         self._wishes.forget(wished)
         return events
 

@@ -212,6 +212,9 @@ class Steering:
         name = f"{MASK}/{part[0]}" if part else MASK
         if row not in self._offered(name) and str(row) not in self._offered(name):
             raise SpecError(f"{name}: {unknown('edge' if part else 'choice', row, self._offered(name))}")
+        offered = self._offered(name)[row if row in self._offered(name) else str(row)]
+        if option is not None and option not in offered:
+            raise SpecError(f"{name}: {unknown('option', option, dict.fromkeys(offered))}")
         return name, str(row), option
 
     def _offered(self, name: str) -> Mapping[str, Sequence[Any]]:

@@ -6,7 +6,7 @@ Any thread may wish. A wish is no part of the run before its step is.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -85,6 +85,15 @@ class Wishes:
             return done, Wished({}, [])
         with self._lock:
             wished = Wished(dict(self._values), list(self._acts))
+        try:
+            self._fulfil(searcher, step, wished, done)
+        except BaseException:
+            set_back(searcher, done)
+            raise
+        return done, wished
+
+    def _fulfil(self, searcher: Driven, step: int, wished: Wished, done: list[Event]) -> None:
+        """Adds to `done` as it goes."""
         for name, wish in wished.values.items():
             with self._dropped_if_refused(wish):
                 old, total = searcher.in_force(name), searcher.total
@@ -98,7 +107,6 @@ class Wishes:
             with self._dropped_if_refused(wish):
                 before = searcher.act(wish.name, wish.given)
                 done.append(Acted(step=step, name=wish.name, arguments=wish.given, before=before, **_by(wish)))
-        return done, wished
 
     def try_on(self, copy: Driven) -> None:
         """Give a copy of what is driven the values that are wished, as far as it takes them."""
@@ -133,6 +141,14 @@ class Wishes:
         except Exception:
             self.take_back(wish)
             raise
+
+
+def set_back(searcher: Driven, done: Sequence[Event]) -> None:
+    """Give the settings the values from before a step that was not kept: until it is tried again, they are wishes."""
+    for event in reversed(done):
+        if isinstance(event, Changed):
+            with suppress(Exception):  # what failed is what is to be heard of
+                searcher.set(event.name, event.old)
 
 
 def _by(wish: Wish) -> dict[str, Any]:

@@ -714,3 +714,24 @@ def test_conditions_by_name_and_for_a_menu(digits, table):
         )
     skips = conditions.skips_at_least(1).begin(search)
     assert skips(event) == (f"{n} skip connections" if (n := event.best.choices.count("skip_connect")) else None)
+
+
+def test_what_a_refused_step_began_with_is_still_a_wish(digits):
+    search, calm = darts(digits), darts(digits)
+    next(search)
+    next(calm)
+    search.nudge("normal", 0, "skip_connect", 0.5)
+    search.forbid("normal", 0, "skip_connect")
+    with pytest.raises(SpecError, match="stands still"):
+        next(search)
+    assert search.searcher.settings["mask/normal"].value == {}
+    assert [one.pending for one in search.ledger] == [True]
+    search.undo()
+    assert search.wished == []
+    assert list(search) == list(calm)
+    assert list(search.events) == list(calm.events)
+
+
+def test_what_cannot_be_locked_is_named(digits):
+    with pytest.raises(SpecError, match="unknown option 'skip_conect'; did you mean 'skip_connect'"):
+        darts(digits).lock("normal", 0, "skip_conect")
