@@ -81,6 +81,21 @@ def test_buttons_do_what_the_methods_do(tiny):
     assert "was stopped" in lab.view._log.lines[-1]["text"], "nothing is silently without effect"
 
 
+def test_what_is_refused_stands_right_under_the_buttons_until_something_else_is_asked(tiny, monkeypatch):
+    lab = Lab(tiny.Search())
+    told = []
+    monkeypatch.setattr(lab.deck, "tell", told.append)
+    lab.deck._hear(lab.deck, {"type": "hello"}, [])
+    turn(lab, "w_lr", "<b>fast</b>")
+    lab.deck._wire._sent_at = float("-inf")
+    lab._publish()
+    assert "w_lr" in told[-1]["status"]["message"]
+    press(lab, "pause")
+    lab.deck._wire._sent_at = float("-inf")
+    lab._publish()
+    assert not told[-1]["status"]["message"]
+
+
 def test_the_strip_steps_further_and_freezes():
     space = nl.spaces.DartsCell(nodes=2, channels=2, cells=3)
     search = nl.Search(nl.searchers.Darts(space, nl.tasks.Digits(), batch_size=300, epochs=3, seed=0))

@@ -156,11 +156,12 @@ class Branches(Section):
         elif what == "back":
             self._aside(lambda: self.go_back(step))
         elif what == "fork":
-            self._error = ""
-            name = str(message.get("name") or "")[:80]
-            change = self._changed(message.get("change"), step)
-            run = self._folder(name) if message.get("keep") else None
-            self._aside(lambda: self.fork(step, change=change, name=name, run=run))
+            self._aside(lambda: self._fork_as_told(step, message))
+
+    def _fork_as_told(self, step: int, message: Mapping[str, Any]) -> None:
+        name = str(message.get("name") or "")[:80]
+        run = self._folder(name) if message.get("keep") else None
+        self.fork(step, change=self._changed(message.get("change"), step), name=name, run=run)
 
     def _aside(self, work: Callable[[], Any]) -> None:
         """Do it in a thread of its own, and say what went wrong."""

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from naslab.errors import NaslabError
 from naslab_widgets.page import PageWidget
 from naslab_widgets.scripts import bundle, styles
 from naslab_widgets.wire import Wire
@@ -96,6 +97,8 @@ class Deck(PageWidget):
         self._poke, self._complain, self._wire = poke, complain, Wire(hz, clock)
         self._lock = threading.Lock()
         self._fresh = True
+        self._refused = ""
+        """Why what the page asked for last was not done."""
         self.on_msg(self._hear)
 
     @property
@@ -112,6 +115,8 @@ class Deck(PageWidget):
         if not self._wire.open:
             return False
         told = self._sections.states()
+        if self._refused and not status.get("message"):
+            status = {**status, "message": self._refused}
         with self._lock:
             news = self._sections.news(told, self._fresh)
             if not (self._fresh or news or self._wire.changed(status)):
@@ -129,5 +134,11 @@ class Deck(PageWidget):
             if kind == "hello":
                 self._fresh = True
         if kind == "section":
-            self._sections.hear(message, self._complain)
+            self._refused = ""
+            self._sections.hear(message, self._refuse)
         self._poke()
+
+    def _refuse(self, error: Exception) -> None:
+        """The log below the pictures tells it, too, but may be out of sight."""
+        self._refused = str(error) if isinstance(error, NaslabError) else f"{type(error).__name__}: {error}"
+        self._complain(error)

@@ -58,13 +58,14 @@ function drawerView(parent, root) {
     if (shown) box.style.top = `${parent.offsetTop + parent.offsetHeight + 2}px`;
   };
   button.addEventListener("click", () => open(box.style.display === "none"));
-  box.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    event.preventDefault();
-    event.stopPropagation();
-    open(false);
-    button.focus();
-  });
+  for (const part of [button, box])
+    part.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || box.style.display === "none") return;
+      event.preventDefault();
+      event.stopPropagation();
+      open(false);
+      button.focus();
+    });
   open(false);
   return { box };
 }

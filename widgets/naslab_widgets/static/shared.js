@@ -157,6 +157,21 @@ export function unpack(buffer, width) {
   return Array.from({ length: numbers.length / width }, (_, row) => numbers.subarray(row * width, (row + 1) * width));
 }
 
+const UNHEARD = 2500; // ms without an answer to the first hello
+const MOST_PATIENCE = 20000;
+const renewed = new WeakMap(); // kernel -> when its widgets were given another subshell, ms
+
+// All widgets of a kernel talk through one subshell, which JupyterLab makes anew when it is switched off and on.
+function anotherSubshell(kernel) {
+  const now = performance.now();
+  if (now - (renewed.get(kernel) ?? -UNHEARD) < UNHEARD) return;
+  renewed.set(kernel, now);
+  const was = kernel.commsOverSubshells;
+  if (was === "disabled") return;
+  kernel.commsOverSubshells = "disabled";
+  kernel.commsOverSubshells = was;
+}
+
 // The talk with Python: says hello, notices a lost message and says it again, acknowledges twice a second.
 // `opens` tells the messages that need none before; messages without a number are answers and always received.
 export function talk(model, opens, receive) {
@@ -178,6 +193,17 @@ export function talk(model, opens, receive) {
     receive(message, buffers);
   }
 
+  // A page that was loaded anew may speak to a subshell of the kernel that is gone with the page before: nobody hears it.
+  let patience = UNHEARD;
+  let unheard = setTimeout(helloAgain, patience);
+  function helloAgain() {
+    const kernel = model.widget_manager?.kernel;
+    if (last !== null || patience > MOST_PATIENCE || !kernel?.supportsSubshells) return;
+    anotherSubshell(kernel);
+    model.send({ type: "hello" });
+    unheard = setTimeout(helloAgain, (patience *= 2));
+  }
+
   model.on("msg:custom", hear);
   model.send({ type: "hello" });
   return {
@@ -190,6 +216,7 @@ export function talk(model, opens, receive) {
     },
     close() {
       clearTimeout(timer);
+      clearTimeout(unheard);
       model.off("msg:custom", hear);
     },
   };

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+
+import { talk } from "../../widgets/naslab_widgets/static/shared.js";
+
+function page() {
+  const sent = [];
+  const switched = [];
+  let hear = null;
+  const kernel = {
+    supportsSubshells: true,
+    get commsOverSubshells() {
+      return switched.at(-1) ?? "perCommTarget";
+    },
+    set commsOverSubshells(value) {
+      switched.push(value);
+    },
+  };
+  const model = {
+    send: ({ type }) => sent.push(type),
+    on: (_, listener) => (hear = listener),
+    off: () => {},
+    widget_manager: { kernel },
+  };
+  return { sent, switched, kernel, model, say: (message) => hear(message, []) };
+}
+
+test("a page that nobody answers says hello through another subshell, and stops once it is answered", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { sent, switched, model, say } = page();
+  const { close } = talk(model, ({ fresh }) => fresh, () => {});
+  mock.timers.tick(2000);
+  assert.deepEqual(sent, ["hello"]);
+  mock.timers.tick(1000);
+  assert.deepEqual([sent, switched], [["hello", "hello"], ["disabled", "perCommTarget"]]);
+  say({ number: 1, fresh: true });
+  mock.timers.tick(100000);
+  assert.deepEqual(sent, ["hello", "hello"]);
+  close();
+  mock.timers.reset();
+});
+
+test("the widgets of one kernel change its subshell once, and those that are closed or answered not at all", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const one = page();
+  const other = page();
+  other.model.widget_manager = one.model.widget_manager;
+  const closes = [one, other].map(({ model }) => talk(model, ({ fresh }) => fresh, () => {}).close);
+  const gone = page();
+  talk(gone.model, ({ fresh }) => fresh, () => {}).close();
+  const old = page();
+  old.kernel.supportsSubshells = false;
+  closes.push(talk(old.model, ({ fresh }) => fresh, () => {}).close);
+  mock.timers.tick(3000);
+  assert.deepEqual(one.switched, ["disabled", "perCommTarget"]);
+  assert.deepEqual([one, other, gone, old].map(({ sent }) => sent.length), [2, 2, 1, 1]);
+  closes.forEach((close) => close());
+  mock.timers.reset();
+});
