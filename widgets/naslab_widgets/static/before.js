@@ -27,6 +27,7 @@ export function nearestRate(test, across) {
 
 export function beforeSection(parent, { send, tooltip }) {
   const root = make("div", "naslab-before", parent);
+  root.hidden = true; // until Python has told anything
   const line = make("div", "naslab-before-line", root);
   const text = make("span", "naslab-forecast", line);
   const trouble = make("span", "naslab-before-trouble", line);

@@ -20,6 +20,8 @@ export function branchesSection(parent, { send, about, cursor, redraw, places })
   const tree = make("div", "naslab-tree", box);
   tree.setAttribute("role", "group");
   tree.setAttribute("aria-label", "branches: Enter shows one, Ctrl+Enter adds it to the comparison");
+  bar.hidden = cancel.hidden = sure.hidden = tree.hidden = true; // until Python has told anything
+  form?.show(false);
   let open = ""; // "fork", "back" or nothing
   let at = 0; // the step that the form is about
   let asked = null;

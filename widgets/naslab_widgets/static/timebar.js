@@ -132,6 +132,7 @@ function drawMark(pen, { x, kind }, theme) {
 // What stands above a bar while one looks back: to when, and how to come back from there. `slot` is for other ways out.
 export function momentBadge(parent, back) {
   const box = make("div", "naslab-moment", parent);
+  box.hidden = true;
   const badge = make("span", "naslab-moment-badge", box);
   badge.setAttribute("role", "status");
   const now = make("button", "naslab-button naslab-now", box, "Now");
