@@ -523,6 +523,11 @@ class Proposer(Masked, KeepsStates, ABC):
         )
 
     @property
+    def waiting(self) -> tuple[Architecture, ...]:
+        """What a hand has added and is not proposed yet, in the order of its turns."""
+        return tuple(self._added)
+
+    @property
     def hears_added(self) -> bool:
         """Whether what was added is proposed by `ask`, before whatever `propose` would; else `propose` does so."""
         return True

@@ -40,6 +40,16 @@ class Tended(Proposer):
         return Draft(self._added.pop(0), "added", *about) if self._added else None
 
     @property
+    def protected(self) -> frozenset[int]:
+        """Numbers of the members that need not make room for a child."""
+        return frozenset(self._protected)
+
+    @property
+    def killed(self) -> tuple[int, ...]:
+        """Numbers of the members that were killed by hand, and can be brought back."""
+        return tuple(self._taken_out)
+
+    @property
     def _full(self) -> bool:
         """Whether there is no room for another member."""
         return len(self._alive) >= self.hyperparameters.population

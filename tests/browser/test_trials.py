@@ -63,7 +63,7 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     # without a click the best is shown
     best, _ = book.ask("int(lab.view._ledger.rows[lab.view._ledger.best, 1])")
     book.page.wait_for_selector(f'.naslab-portrait[data-number="{best}"]')
-    assert book.page.locator(".naslab-portrait svg circle").count() == 4
+    assert book.page.locator(".naslab-portrait .naslab-picture svg circle").count() == 4
 
     line = "[e.number for e in search.events if e.kind == 'evaluated' and e.parents and e.fitness is not None]"
     number = book.ask(f"{line}[-3]")[0]
@@ -80,7 +80,21 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     assert "of 15,625" in facts
     assert "parameters" in facts
     assert book.page.locator(f'.naslab-trials-table tr[data-number="{number}"].naslab-chosen').count() == 1
+    sheet = book.page.locator(f'.naslab-candidate[data-candidate="{number}"]')
+    fate, _ = book.ask(f"nl.analysis.candidate(search.events, {number}).fate")
+    assert fate in sheet.inner_text()
+    assert sheet.get_by_role("button", name="kill").count() == 0, "this searcher has no such act"
     book.screenshot("trials-chosen")
+    again = "e.kind == 'evaluated' and e.origin == 'promotion' and e.fitness is not None"
+    trained, _ = book.ask(f"next(e.number for e in reversed(search.events) if {again})")
+    click_trial(book, trained)
+    curve = book.page.locator(".naslab-candidate .naslab-training-line")
+    curve.wait_for()
+    assert len(curve.get_attribute("points").split()) >= 2
+    curve.scroll_into_view_if_needed()
+    book.screenshot("trials-candidate-curve")
+    click_trial(book, number)
+    book.page.wait_for_selector(f'.naslab-portrait[data-number="{number}"]')
 
     book.page.locator(".naslab-portrait .naslab-link", has_text=str(parent)).first.click()
     book.page.wait_for_selector(f'.naslab-portrait[data-number="{parent}"]')
@@ -104,6 +118,60 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     assert 21 < clicked < 250
     bar.press("Escape")
     book.page.wait_for_selector(f'.naslab-portrait[data-number="{best}"]')
+    assert ours(book.complaints) == []
+
+
+TENDED = """
+table = nl.benchmarks.NASBench201("cifar10")
+evolution = nl.searchers.RegularizedEvolution(table.space, seed=1, population=6, sample=3)
+search = nl.Search(evolution, estimator=table, budget=60)
+lab = Lab(search)
+lab.run(25)
+lab
+"""
+
+
+def test_a_hand_tends_the_population_and_proposes_a_candidate(notebook):
+    book = notebook(CELL + TENDED, theme="dark", width=1280, height=800)
+    book.run_all()
+    book.wait_step("naslab-fitness", 25, timeout=90_000)
+    (number, other), _ = book.ask("[member.number for member in search.searcher.proposer.population[1:3]]")
+    book.page.locator(f'.naslab-trials-table tr[data-number="{number}"]').click()
+    sheet = book.page.locator(f'.naslab-candidate[data-candidate="{number}"]')
+    sheet.get_by_role("button", name="kill").click()
+    sheet.locator('[data-pending="true"]', has_text="kill").click()  # taken back
+    sheet.locator('[data-pending="false"]', has_text="kill").wait_for()
+    assert book.ask("search.wished")[0] == []
+    sheet.get_by_role("button", name="kill").click()
+    sheet.get_by_role("button", name="propose another").click()
+    field = sheet.locator("textarea")
+    begun = field.input_value()
+    assert '"cell/1/from_0"' in begun
+    evil = "<img src=x onerror='window.__pwned=1'>"
+    field.fill(f'["{evil}"]')
+    sheet.get_by_role("button", name="propose", exact=True).click()
+    refused = sheet.locator(".naslab-refused")
+    refused.wait_for()
+    assert evil in refused.inner_text()
+    assert field.input_value() == f'["{evil}"]', "what was refused can be mended"
+    book.page.evaluate("() => document.querySelector('.naslab-portrait').scrollIntoView()")
+    book.screenshot("trials-candidate-refused")
+    field.fill(begun)
+    field.press("Control+Enter")
+    field.wait_for(state="hidden")
+    assert refused.is_hidden()
+    assert sheet.locator(".naslab-waits").count() == 1
+    book.page.locator(f'.naslab-trials-table tr[data-number="{other}"]').click()
+    sheet = book.page.locator(f'.naslab-candidate[data-candidate="{other}"]')
+    sheet.get_by_role("button", name="protect").click()
+    book.screenshot("trials-candidate-pending")
+    book.ask("lab.run(1)")
+    book.page.wait_for_selector(".naslab-tend >> text=release")
+    told, _ = book.ask("[search.events[-1].origin, *(e.name for e in search.events if e.kind == 'acted')]")
+    assert told == ["added", "kill", "add", "protect"]
+    book.page.locator(f'.naslab-trials-table tr[data-number="{number}"]').click()
+    book.page.wait_for_selector(".naslab-tend >> text=bring back")
+    assert book.page.evaluate("() => window.__pwned === undefined")
     assert ours(book.complaints) == []
 
 

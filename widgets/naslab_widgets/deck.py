@@ -33,6 +33,11 @@ class Section(ABC):
     def state(self) -> Any:
         """What the page shows now, as JSON; sent when it is another than before. Any thread."""
 
+    @property
+    def due(self) -> bool:
+        """Whether `state` holds something back that it will tell soon, also if nothing more happens."""
+        return False
+
     def hear(self, message: Mapping[str, Any]) -> None:  # noqa: B027 - most sections only show
         """Something was done on the page. It must not take long; what it raises is shown there."""
 
@@ -51,6 +56,11 @@ class Sections:
     def states(self) -> dict[str, Any]:
         """All of them now; the widget need not hold its lock."""
         return {name: section.state() for name, section in self.all.items()}
+
+    @property
+    def due(self) -> bool:
+        """Whether one of them has more to tell soon."""
+        return any(section.due for section in self.all.values())
 
     def news(self, states: Mapping[str, Any], fresh: bool) -> dict[str, Any]:
         """Those that the page does not know yet; a fresh page knows none."""

@@ -25,6 +25,7 @@ from naslab.searchers import Trials
 from naslab_widgets.about import metrics_of, notes_of, objective_of, what
 from naslab_widgets.before import Before
 from naslab_widgets.branches import Branches
+from naslab_widgets.candidate_sheet import CandidateSheet
 from naslab_widgets.collapse import CollapseLine
 from naslab_widgets.decision_sheet import DecisionSheet
 from naslab_widgets.deck import Deck, Section
@@ -100,19 +101,19 @@ class Lab(Steered):
         if isinstance(trials := search.searcher, Trials):
             told["benchmark"] = getattr(trials.estimator, "benchmark", None)
             told["population"] = getattr(trials.proposer.hyperparameters, "population", None)
+        told |= {"recall": self._recall, "complain": self._complain}
+        sheets: list[CandidateSheet] = []
         if by_trials(type(trials)):
-            inside = [DecisionSheet(lambda: search.events)]
-            told |= {"recall": self._recall, "sections": inside, "complain": self._complain}
+            sheets = [CandidateSheet(search.space, lambda: self.view.selected, search, clock=clock)]
+            told["sections"] = [DecisionSheet(lambda: search.events), *sheets]
             self.view = TrialsView(search.space, objective=objective_of(search), **told, **looks)
         else:
             inside = EdgeSheet.of(search, self._runner.call)
-            self.view = LiveView(
-                search.space, recall=self._recall, sections=inside, complain=self._complain, **told, **looks
-            )
+            self.view = LiveView(search.space, sections=inside, **told, **looks)
         self.views = [self.view, *RankingView.of(search, **looks)]
         self.collapse = CollapseLine(search, self.measure, self._try) if isinstance(self.view, LiveView) else None
         self.timebar = TimeBar(snapshots=lambda: getattr(search, "kept_steps", ()), forks=self._forks, clock=clock)
-        self._takers: list[Any] = [*self.views, self.timebar, *([self.collapse] if self.collapse else [])]
+        self._takers: list[Any] = [*self.views, self.timebar, *sheets, *([self.collapse] if self.collapse else [])]
         self.panel = ipywidgets.VBox().add_class("naslab-lab") if stage is None else stage.box
         self.stage = stage or self._stage(hz, clock)
         self.branches = self._branches()

@@ -58,7 +58,7 @@ class TrialsView(PageWidget):
     """Shows the trials it is given. `take` and `publish` may be called from any thread."""
 
     _esm = bundle("trials.js")
-    _css = styles("live.css", "sheet.css", "trials.css")
+    _css = styles("live.css", "sheet.css", "trials.css", "candidate.css")
 
     def __init__(
         self,
@@ -87,14 +87,14 @@ class TrialsView(PageWidget):
             benchmark: the table that the fitness is read from; shows the true rank and regret of each candidate.
             population: how many candidates are alive at once, if the searcher knows.
             recall: gives the events of the steps from a first to a last, for who looks back to them.
-            sections: what else one can look at in the pictures, as of a `Deck`.
+            sections: what else one can look at or do in the pictures, as of a `Deck`.
             complain: told what a section raised.
         """
+        self._sections, self._complain = Sections(sections), complain
         self._objective, self._metrics = objective, dict(metrics)
         self._lit = LitChild(space, objective, self._metrics)
         self._space, self._truth = space, Truth(benchmark) if benchmark is not None else None
         self._population = population or 50
-        self._sections, self._complain = Sections(sections), complain
         super().__init__(
             description={
                 "panel": panel,
@@ -118,6 +118,11 @@ class TrialsView(PageWidget):
         """Whether the selected trial was clicked; otherwise the page asks for the best."""
         self.on_msg(self._hear)
         self.clear()
+
+    @property
+    def selected(self) -> int | None:
+        """Number of the evaluation that the page shows the portrait of."""
+        return self._selected
 
     @property
     def listening(self) -> bool:
@@ -199,21 +204,21 @@ class TrialsView(PageWidget):
 
     def publish(self, status: dict[str, Any]) -> bool:
         """Send what is new, unless it is too early; True if something has to wait for the next call."""
-        states = self._sections.states() if self._wire.open else {}
+        sections = self._sections.states() if self._wire.open else {}
         with self._lock:
             if not self._wire.open:
                 return False
-            sections = self._sections.news(states, self._fresh)
+            news = self._sections.news(sections, self._fresh)
             seldom = self._seldom_due and self._clock() - self._seldom_at >= SELDOM
             status = {**status, **self._told()}
-            if not (self._fresh or self._news or seldom or sections or self._wire.changed(status)):
-                return self._seldom_due or self._lit.due
+            if not (self._fresh or self._news or news or seldom or self._wire.changed(status)):
+                return self._more
             if self._wire.early:
                 return True
             fresh = self._fresh
             packets = [self._rows.packet(fresh), self._details.packet(fresh), self._policy.packet(fresh)]
-            message: dict[str, Any] = {"type": "trials", "fresh": fresh, "sections": sections}
-            self._sections.sent(sections)
+            message: dict[str, Any] = {"type": "trials", "fresh": fresh, "sections": news}
+            self._sections.sent(news)
             if status["child"] is not None and not self._supernet_sent:
                 message["supernet"], self._supernet_sent = self._lit.supernet(), True
             if seldom or fresh:
@@ -223,7 +228,12 @@ class TrialsView(PageWidget):
             sent = [packet for packet in packets if packet is not None and (packet.reset or len(packet.rows))]
             message |= {**self._wire.next(status), "tables": [packet.head() for packet in sent]}
             self.tell(message, [packet.rows for packet in sent])
-            return self._seldom_due or self._lit.due
+            return self._more
+
+    @property
+    def _more(self) -> bool:
+        """Whether something waits that is told seldom."""
+        return self._seldom_due or self._lit.due or self._sections.due
 
     def _told(self) -> dict[str, Any]:
         """What the status line, the legend and the log say."""

@@ -18,6 +18,7 @@ from naslab.errors import NaslabError
 from naslab.runs.branches import ASIDE
 from naslab.searchers import by_name
 from naslab_widgets.about import metrics_of, near, notes_of, objective_of
+from naslab_widgets.candidate_sheet import CandidateSheet
 from naslab_widgets.deck import Deck
 from naslab_widgets.display import Again, Displayed, opens
 from naslab_widgets.figures.svg import Drawing, stacked
@@ -65,8 +66,11 @@ class Watch(Displayed):
         if trials:
             told["benchmark"] = _benchmark(self._reader.spec["estimator"])
             told["population"] = self._reader.spec["hyperparameters"].get("population")
+        sheets: list[CandidateSheet] = []
         if by_trials(by_name(self._reader.spec["searcher"])):
-            self.view = TrialsView(self._reader.space, objective=objective_of(self._reader), **told, **looks)
+            sheets = [CandidateSheet(self._reader.space, lambda: self.view.selected, clock=clock)]
+            told |= {"objective": objective_of(self._reader), "sections": sheets}
+            self.view = TrialsView(self._reader.space, **told, **looks)
         else:
             self.view = LiveView(self._reader.space, **told, **looks)
         self.views = [self.view]
@@ -74,7 +78,7 @@ class Watch(Displayed):
             self.views += RankingView.of(self._reader, **looks)
         except NaslabError as error:  # the table that the ranking is held against is not here
             self.view.note(0, f"no ranking: {error}", error=True)
-        self._takers: list[Any] = [*self.views, self.timebar]
+        self._takers: list[Any] = [*self.views, self.timebar, *sheets]
         self.deck = Deck([self.timebar], **looks)
         self.panel = ipywidgets.VBox([self.deck, *self.views]).add_class("naslab-lab")
         self._message, self._state = "", "running"

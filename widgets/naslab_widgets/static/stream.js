@@ -82,10 +82,10 @@ export function followTrials(model, C, changed, answered) {
     }
     message.tables.forEach((head, i) => (state.tables[head.name] = grow(state.tables[head.name], head, buffers[i])));
     state.status = message.status;
+    Object.assign(state.sections, message.sections);
     if (message.supernet) state.supernet = message.supernet;
     if (message.families) state.families = message.families;
     if (message.options) [state.options, state.questions] = [message.options, message.questions];
-    Object.assign(state.sections, message.sections);
     for (const [key, note] of Object.entries(message.notes || {})) state.notes.set(Number(key), note);
     if (message.tables.some(({ name }) => name === "trials" || name === "listed")) relate();
     if (state.notes.size > 2000) for (const key of state.notes.keys()) if (!state.byNumber.has(key)) state.notes.delete(key);

@@ -1,6 +1,7 @@
 // The whole view of a search of trials: status, fitness and the chosen one side by side, families, decisions, table, log.
 
 import { bus } from "./bus.js";
+import { candidateView } from "./candidate.js";
 import { decisionView } from "./decision.js";
 import { familyView } from "./family.js";
 import { fitnessView } from "./fitness.js";
@@ -73,9 +74,13 @@ function render({ model, el }) {
   const main = make("div", "naslab-main", root);
   const card = (name, box = root) => make("section", `naslab-card ${name}`, box);
   // Curves keep their full length, with a line at the moment; the other views show how it stood then.
+  const fitness = card("naslab-fitness-card", main);
+  const portrait = card("naslab-portrait", main);
+  const act = (message) => model.send({ type: "section", section: "candidate", ...message });
   const views = [
-    [fitnessView(card("naslab-fitness-card", main), C, description.truth, tooltip, choose, go), true],
-    [portraitView(card("naslab-portrait", main), C, description.truth, choose), false],
+    [fitnessView(fitness, C, description.truth, tooltip, choose, go), true],
+    [portraitView(portrait, C, description.truth, choose), false],
+    [candidateView(portrait, description.sections.candidate, act, choose), false],
     [supernetView(card("naslab-supernet-card"), description.hues), false],
     [familyView(card("naslab-family-card"), C, description, tooltip, choose, go), true],
     [figuresView(card("naslab-figures-card"), description.charts, tooltip, go), true],

@@ -1,0 +1,243 @@
+"""The sheet of a candidate: why its training ended, whose child it is and whose parent, and what a hand does to it.
+
+Hosted by a `TrialsView`, which knows the candidate that is selected. Over a run folder it only tells.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from naslab import markup
+from naslab.analysis import Candidate, candidate
+from naslab.architecture import Architecture
+from naslab.errors import NaslabError, SpecError
+from naslab.events import Evaluated, Event
+from naslab.runs.steering import Steering
+from naslab_widgets.deck import Section
+
+RELATIVES = 100
+"""Children that are told one by one; of more, only how many they are."""
+POINTS = 200
+"""Of a training curve."""
+LONGEST = 20_000
+"""Characters of an architecture that somebody writes."""
+SELDOM = 0.5
+"""Seconds between two looks through all evaluations, at least."""
+SHARE = 0.02
+"""Of the time, at most, is spent looking through them while the search runs."""
+TENDING = ("kill", "revive", "protect", "release")
+"""Acts on a member of a population."""
+
+
+class CandidateSheet(Section):
+    """What the events tell of the candidate that is selected, and what can be done to it and beside it.
+
+    Args:
+        space: in which architectures are written.
+        selected: the number of the evaluation that is shown; None if there is none.
+        search: that is steered here; None where one only looks on.
+    """
+
+    name = "candidate"
+
+    def __init__(
+        self,
+        space: Any,
+        selected: Callable[[], int | None],
+        search: Any = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._space, self._selected, self._clock = space, selected, clock
+        self._search = search if isinstance(search, Steering) else None
+        self._refused, self._done = "", 0
+        self._waiting: dict[Architecture, int] = {}
+        """What has waited to be proposed -> the number by which the page knows it."""
+        self.clear()
+
+    # --- what happened -----------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Forget all evaluations."""
+        self._trials: list[Evaluated] = []
+        self._told: dict[str, Any] | None = None
+        self._told_of: tuple[int | None, int] = (None, 0)
+        self._told_at, self._took = -SELDOM, 0.0
+
+    def take(self, *events: Event) -> None:
+        self._trials += [event for event in events if isinstance(event, Evaluated)]
+
+    @property
+    def due(self) -> bool:
+        number = self._selected()
+        return number is not None and self._told_of != (number, len(self._trials))
+
+    # --- what it is like ---------------------------------------------------------------------------
+
+    def about(self) -> dict[str, Any]:
+        """Which acts there are: none where one only looks on."""
+        acts = self._search.acts if self._search is not None else {}
+        return {"acts": [name for name in (*TENDING, "add", "withdraw") if name in acts]}
+
+    def state(self) -> dict[str, Any]:
+        number = self._selected()
+        told = self._look(number)
+        return {
+            "number": number,
+            "told": told,
+            "hand": self._hand(told),
+            "waiting": self._queue(),
+            "refused": self._refused,
+            "done": self._done,
+        }
+
+    def _look(self, number: int | None) -> dict[str, Any] | None:
+        """Another candidate is looked up at once, what became of this one now and then."""
+        trials = self._trials
+        now, wanted = self._clock(), (number, len(trials))
+        early = now - self._told_at < max(SELDOM, self._took / SHARE)
+        if wanted == self._told_of or (number == self._told_of[0] and early):
+            return self._told
+        began = time.perf_counter()
+        try:
+            told = None if number is None else self._drawn(candidate(list(trials), number))
+        except SpecError:  # the search has gone back to before it
+            told = None
+        self._took = time.perf_counter() - began
+        self._told, self._told_of, self._told_at = told, wanted, now
+        return told
+
+    def _drawn(self, found: Candidate) -> dict[str, Any]:
+        stride = -(-len(found.curve) // POINTS) or 1
+        return {
+            "candidate": found.number,
+            "fate": found.fate,
+            "children": [[each.number, each.fitness] for each in found.children[:RELATIVES]],
+            "brood": len(found.children),
+            "curve": [*found.curve[:-1:stride], *found.curve[-1:]],
+            "ends": [part.epochs for part in found.trainings if part.epochs is not None],
+            "text": self._written(found.architecture),
+        }
+
+    def _written(self, architecture: Architecture) -> str:
+        """As somebody can change it by hand: the answers by name, a line each."""
+        try:
+            return json.dumps(self._space.answers(architecture), indent=1, ensure_ascii=False)
+        except Exception:  # a space of the user's own that has changed since
+            return json.dumps(list(architecture.choices))
+
+    def _hand(self, told: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Whether it lives, is protected or was killed by hand; and what the next step will do to it."""
+        if told is None or self._search is None or "kill" not in self._search.acts:
+            return {"alive": False, "protected": False, "killed": False, "wished": []}
+        number, proposer = told["candidate"], self._search.searcher.proposer
+        wishes = [wish for wish in self._search.wished if wish.act and wish.name in TENDING]
+        return {
+            "alive": number in [member.number for member in proposer.population],
+            "protected": number in proposer.protected,
+            "killed": number in proposer.killed,
+            "wished": [wish.name for wish in wishes if wish.given["candidate"] == number],
+        }
+
+    def _queue(self) -> list[dict[str, Any]]:
+        """What was added by hand and is not proposed yet; `pending` is what the next step will begin with."""
+        if self._search is None or "add" not in self._search.acts:
+            return []
+        wished: dict[str, list[Architecture]] = {"add": [], "withdraw": []}
+        for wish in self._search.wished:
+            if wish.act and wish.name in wished:
+                wished[wish.name].append(self._space.architecture(wish.given["architecture"]))
+        lines = [(each, each in wished["withdraw"], "withdraw") for each in self._search.searcher.proposer.waiting]
+        lines += [(each, True, "add") for each in wished["add"]]
+        told = []
+        for each, pending, act in lines:
+            key = self._waiting.setdefault(each, len(self._waiting))
+            told.append({"key": key, "text": self._short(each), "pending": pending, "act": act})
+        return told
+
+    def _short(self, architecture: Architecture) -> str:
+        return ", ".join(map(str, architecture.choices))
+
+    # --- what is done ------------------------------------------------------------------------------
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        self._refused = ""
+        try:
+            if self._do(message):
+                self._done += 1
+        except NaslabError as error:
+            self._refused = str(error)
+        except Exception as error:  # of a space of the user's own
+            self._refused = f"{type(error).__name__}: {error}"
+
+    def _do(self, message: Mapping[str, Any]) -> bool:
+        """True once an architecture that somebody wrote is to be proposed: the page may forget the text."""
+        do, search = message.get("do"), self._search
+        if search is None or not isinstance(do, str) or do not in {*TENDING, "add", "again", "withdraw", "back"}:
+            return False
+        if do in TENDING:
+            search.act(do, candidate=message.get("candidate"))
+        elif do == "again":
+            search.act("add", architecture=self._architecture_of(message.get("candidate")))
+        elif do == "add":
+            search.act("add", architecture=read(self._space, message.get("text")))
+            return True
+        elif do == "withdraw":
+            search.act("withdraw", architecture=self._waiting_one(message.get("key")))
+        else:
+            self._take_back(search, message)
+        return False
+
+    def _architecture_of(self, number: Any) -> Architecture:
+        return candidate(list(self._trials), number).architecture
+
+    def _waiting_one(self, key: Any) -> Architecture:
+        found = [each for each, number in self._waiting.items() if type(key) is int and number == key]
+        if not found:
+            raise SpecError(f"nothing of that number waits to be proposed: {key!r:.100}")
+        return found[0]
+
+    def _take_back(self, search: Steering, message: Mapping[str, Any]) -> None:
+        """A wish that the next step has not fulfilled yet."""
+        name = message.get("act")
+        if name in ("add", "withdraw"):
+            given = {"architecture": list(self._waiting_one(message.get("key")).choices)}
+        else:
+            given = {"candidate": message.get("candidate")}
+        pending = [one for one in search.ledger if one.pending and (one.name, one.told) == (name, given)]
+        if not pending:
+            raise SpecError("that is done already, or nobody has asked for it: the ledger has what can be undone")
+        search.undo(pending[-1].number)
+
+
+def read(space: Any, text: Any) -> Architecture:
+    """The architecture that somebody wrote, checked.
+
+    Args:
+        text: JSON, the answers by name (`{"cell/1/from_0": "none", ...}`), in order, or as `Architecture.to_json`
+            writes them; or the published form, where the space has one (`space.parse`).
+
+    Raises:
+        SpecError: it is none of these, or no architecture of the space.
+    """
+    forms = 'JSON, the answers by name, {"name": answer, ...}, or in order, [answer, ...]'
+    parse = getattr(space, "parse", None)
+    expected = f"expected an architecture as {forms}{', or the published form' if parse else ''}"
+    if not isinstance(text, str) or not (text := text.strip()):
+        raise SpecError(f"{expected}; nothing was written")
+    if len(text) > LONGEST:
+        raise SpecError(f"{expected}; {len(text):,} characters are more than {LONGEST:,}")
+    if text[0] not in "[{":
+        if parse is None:
+            raise SpecError(f"{expected}, not {markup.clean(text, 80)!r}")
+        return space.architecture(parse(text))
+    try:
+        choices = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{expected}; this is no JSON: {error}") from None
+    if isinstance(choices, dict) and choices.keys() == {"space", "choices"}:
+        return space.check(Architecture.from_record(choices))
+    return space.architecture(choices)
