@@ -239,13 +239,13 @@ def gradients(search: Any, *, examples: int | None = None) -> Gradients:
         SpecError: the searcher has no mixture of operations to look into.
     """
     searcher = mixing(search)
-    examples = searcher.hyperparameters.batch_size if examples is None else whole("examples", examples, 1)
+    shown = int(searcher.hyperparameters.batch_size) if examples is None else whole("examples", examples, 1)
     with searcher.alone, torch_threads(searcher.threads):
         network, task = _copy(searcher), searcher.task
         step, means = searcher.step, _means(searcher)
         of_shares = {part: mean.requires_grad_() for part, mean in means.items()}
-        batch = task.example(examples, device=searcher.device)
-        with enough_to_normalise(examples, units=task.units):
+        batch = task.example(shown, device=searcher.device)
+        with enough_to_normalise(shown, units=task.units):
             outputs = network(task.inputs(batch), _mixed(network, of_shares))
         loss = task.loss(outputs, batch)
         weights = dict(network.named_parameters())
@@ -261,7 +261,7 @@ def gradients(search: Any, *, examples: int | None = None) -> Gradients:
         loss=float(loss.detach()),
         of_shares=FrozenDict({part: pull.float().cpu().numpy() for part, pull in pulls.items()}),
         of_parameters=FrozenDict(_by_operation(searcher, network, of_weights)),
-        examples=examples,
+        examples=shown,
     )
 
 

@@ -79,8 +79,8 @@ def receptive_fields(
     innermost = {
         module: next(part for name, part in parts.items() if f"{path}.".startswith(f"{name}."))
         for path, module in shadow.named_modules()
-        if isinstance(module, Operations)
-        and not any(isinstance(inner, Operations) for inner in module.modules() if inner is not module)
+        if _mixes(module)
+        and not any(_mixes(inner) for inner in module.modules() if inner is not module)
         and any(f"{path}.".startswith(f"{name}.") for name in parts)
     }
     one = one_input(data) if innermost else None
@@ -92,6 +92,11 @@ def receptive_fields(
             of_part = found[innermost[module]]
             of_part[rows, column] = torch.maximum(of_part[rows, column], torch.tensor(reach))
     return found
+
+
+def _mixes(module: nn.Module) -> bool:
+    """Whether it computes the operations of edges."""
+    return isinstance(module, Operations)
 
 
 def _run(shadow: nn.Module, one: Any, shapes: Mapping[str, tuple[int, int]], used: Callable[[str, int], bool]) -> None:

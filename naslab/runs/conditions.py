@@ -277,14 +277,14 @@ def _truth(search: Any, table: Any) -> Callable[[Architecture], float | None]:
             return None if found is None else found.truth
 
         return place
-    given = getattr(search.searcher, "estimator", None) if table is None else table
+    given: Any = getattr(search.searcher, "estimator", None) if table is None else table
     if table is None and getattr(given, "benchmark", None) is None:
         raise SpecError("no table is known that says what an architecture is truly worth: truth_falls(table)")
     estimator = as_estimator(given)
 
     def score(architecture: Architecture) -> float | None:
         try:
-            found = estimator(architecture)
+            found: Any = estimator(architecture)
         except SpecError:
             return None
         return float(getattr(found, "fitness", found))

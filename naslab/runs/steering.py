@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from naslab.architecture import Architecture
 from naslab.errors import RunError, SpecError, among, unknown
@@ -33,13 +33,21 @@ class Steering:
     spec: dict[str, Any]
     _wishes: Wishes
     _events: list[Any]
-    step: int
-    events: Sequence[Event]
     moved: Callable[[], None] = staticmethod(lambda: None)
     """Called after each step, measurement, rewind and wish, in the thread that did it: the open view's way to hear of
     what was done by hand. It must take no time, and do nothing to the search."""
     _scanned: tuple[list[Any], int, list[int]] = ([], 0, [])
     """The events, how many of them were looked at, and the places of those that are interventions."""
+
+    @property
+    def step(self) -> int:
+        """Steps finished."""
+        raise NotImplementedError
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Every event so far."""
+        raise NotImplementedError
 
     def _check_mine(self) -> None:
         raise NotImplementedError
@@ -381,7 +389,7 @@ class Steering:
         Args:
             run: the folder that it writes; None keeps its search in memory.
         """
-        return script(self, run)
+        return script(cast(Any, self), run)
 
 
 def _wished(setting: Setting, value: Any) -> Setting:

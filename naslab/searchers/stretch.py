@@ -9,7 +9,7 @@ class Stretch(NamedTuple):
     """The steps ahead that take about as long as each other: those that train weights, those that judge children."""
 
     name: str
-    count: int
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride]
     """How many of them are ahead."""
     at: int
     """The first of some that come one after the other: a step, counted from 0."""

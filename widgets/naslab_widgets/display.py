@@ -66,10 +66,10 @@ class Displayed:
         return Again("What it showed was in the memory of the kernel only: run the cells again.")
 
     def _ipython_display_(self) -> None:
-        if self._display is None:
-            self._display = Display(self)
+        if (display := self._display) is None:
+            display = self._display = Display(self)
             _SHOWN.append(weakref.ref(self))
-        self._display.show()
+        display.show()
 
     def _keep(self, rests: bool = True) -> None:
         """Have the notebook hold the picture of now, if it shows this at all. Any thread."""
@@ -191,10 +191,10 @@ def still(parts: Sequence[Any], text: str, name: str = "") -> dict[str, str]:
 
 def html_of(part: Any) -> str:
     """HTML that only the value itself can have made, its own SVG or HTML, or its text."""
-    if isinstance(part, Markup) and not _is_drawing(part):
-        return str(part)
     if _is_drawing(part):
         return str(part._repr_svg_())
+    if isinstance(part, Markup):
+        return str(part)
     look = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"  # JupyterLab breaks words
     return markup.html_of(markup.element("pre", text_of(part), most=LONGEST, style=look))
 
@@ -236,7 +236,7 @@ def again(searches: Iterable[Any], view: str) -> Again:
     Args:
         view: of one search, called `search`, or with a place, {}, for several.
     """
-    runs = [getattr(search, "run", None) for search in searches]
+    runs: list[Any] = [getattr(search, "run", None) for search in searches]
     if any(run is None for run in runs):
         return Again('It was in memory only, and is lost; Search(searcher, run="runs/name") keeps every step.')
     lines = [opens("nl.Search.open", run) for run in runs]

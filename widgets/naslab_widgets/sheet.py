@@ -10,7 +10,7 @@ import base64
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class EdgeSheet(Section):
 
     def __init__(self, search: Steering, call: Callable[[Callable[[], object]], None]) -> None:
         self._search, self._call = search, call
-        space = search.searcher.space
+        space: Any = search.searcher.space
         self._operations = list(space.operations)
         self._rows: dict[str, int] = dict(space.edges())
         self._parts = list(self._rows)
@@ -56,13 +56,14 @@ class EdgeSheet(Section):
         """One, if the search has edges that can be told anything."""
         if not isinstance(search, Steering) or not hasattr(search.searcher.space, "edges"):
             return []
-        settings = search.searcher.settings
-        there = [isinstance(settings.get(f"{MASK}/{part}"), Mask) for part in search.searcher.space.edges()]
+        settings, space = search.searcher.settings, cast(Any, search.searcher.space)
+        there = [isinstance(settings.get(f"{MASK}/{part}"), Mask) for part in space.edges()]
         return [cls(search, call)] if there and all(there) else []
 
     def about(self) -> dict[str, Any]:
         """Part after part, edge after edge, the operations that there are; and what can be done."""
-        settings, column = self._search.searcher.settings, self._operations.index
+        settings: Mapping[str, Any] = self._search.searcher.settings
+        column = self._operations.index
         offered = {part: settings[f"{MASK}/{part}"].options for part in self._rows}
         return {
             "has": [

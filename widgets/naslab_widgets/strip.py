@@ -53,7 +53,7 @@ class Strip(Section):
             self._driven.until(message.get("condition"), *([] if number is None else [number]))
         elif do == "freeze":
             name = f"{FREEZE}{message.get('what')}"
-            if name in self.frozen:
+            if self._search is not None and name in self.frozen:
                 self._search.set(name, message.get("value"))
 
 

@@ -104,9 +104,10 @@ class Masks:
         dropped = {int(row) for row in values.get(f"edges/{part}", [])}
         for row in np.flatnonzero(~allowed.any(axis=1)):
             if row not in dropped and self._has[part][row].any():
+                forbidden = ", ".join(self.operations_of(part, int(row)))
                 raise SpecError(
                     f"{name}: nothing would be left of edge {row} of {part!r}, all of whose operations would be "
-                    f"forbidden ({', '.join(self.operations_of(part, row))}); an edge keeps at least one. To leave it "
+                    f"forbidden ({forbidden}); an edge keeps at least one. To leave it "
                     f"out, set('edges/{part}', [{str(row)!r}])"
                 )
         if self._compete:
