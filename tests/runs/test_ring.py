@@ -25,11 +25,16 @@ def however_slow(monkeypatch):
 def every_step(monkeypatch):
     """A copy of each step."""
     monkeypatch.setattr(rings, "APART", 0.0)
+    monkeypatch.setattr(rings, "SHARE", 1e9)
 
 
 @pytest.fixture(params=["memory", "folder"])
-def begin(request, small, tmp_path):
-    """Begins a search of 12 steps with no snapshot but the first and the last."""
+def begin(request, small, tmp_path, monkeypatch):
+    """Begins a search of 12 steps with no snapshot but the first and the last, and no copy that nobody asked for: on a
+    slow machine a few steps are a second of work.
+    """
+    if "every_step" not in request.fixturenames:
+        monkeypatch.setattr(rings, "APART", float("inf"))
 
     def begin(**sizes):
         run = None if request.param == "memory" else nl.runs.fresh(tmp_path / "run")
