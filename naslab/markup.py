@@ -18,6 +18,7 @@ LONGEST = 1000
 """Characters of a text that is shown; what goes beyond ends in an ellipsis."""
 BREAK = "<br>"
 """A new line in the few tags that Plotly knows."""
+_TAG = re.compile(r"<[^>]*>")
 _UNSEEN = re.compile(
     # What XML cannot hold: control characters, halves of surrogate pairs and non-characters. Then delete and the C1
     # control characters, and what turns the direction of writing, so that "gnp.exe" would be read as "exe.png".
@@ -46,6 +47,11 @@ def esc(text: object, most: int = LONGEST) -> str:
 def plotly(text: object, most: int = LONGEST) -> str:
     """The same for Plotly, which reads tags (`<b>`, `<a href=...>`), templates (`%{x}`) and formulas (`$x$`)."""
     return html.escape(clean(text, most), quote=False).replace("%{", "&#37;{").replace("$", "&#36;")
+
+
+def unplotted(text: str) -> str:
+    """The text that a label of Plotly's shows: without its tags, and with what was escaped as it was."""
+    return html.unescape(_TAG.sub(" ", text))
 
 
 def hover(*lines: str) -> str:

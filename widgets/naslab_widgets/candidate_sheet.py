@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from naslab import markup
 from naslab.analysis import Candidate, candidate
@@ -133,7 +133,7 @@ class CandidateSheet(Section):
         """Whether it lives, is protected or was killed by hand; and what the next step will do to it."""
         if told is None or self._search is None or "kill" not in self._search.acts:
             return {"alive": False, "protected": False, "killed": False, "wished": []}
-        number, proposer = told["candidate"], self._search.searcher.proposer
+        number, proposer = told["candidate"], cast(Any, self._search.searcher).proposer
         wishes = [wish for wish in self._search.wished if wish.act and wish.name in TENDING]
         return {
             "alive": number in [member.number for member in proposer.population],
@@ -150,7 +150,9 @@ class CandidateSheet(Section):
         for wish in self._search.wished:
             if wish.act and wish.name in wished:
                 wished[wish.name].append(self._space.architecture(wish.given["architecture"]))
-        lines = [(each, each in wished["withdraw"], "withdraw") for each in self._search.searcher.proposer.waiting]
+        lines = [
+            (each, each in wished["withdraw"], "withdraw") for each in cast(Any, self._search.searcher).proposer.waiting
+        ]
         lines += [(each, True, "add") for each in wished["add"]]
         told = []
         for each, pending, act in lines:

@@ -4,13 +4,13 @@ neither a scatter plot nor a heat map.
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from typing import Any
 
 import numpy as np
 
+from naslab.markup import unplotted
 from naslab_widgets.figures.axis import powers, ticks
 from naslab_widgets.figures.svg import FAINT, INK, Drawing, add, document, drawing, short
 from naslab_widgets.figures.themes import LINES, SCALE
@@ -24,7 +24,6 @@ FEW = 10
 KINDS = ("scatter", "scattergl", "heatmap")
 SHADES = 24
 """Colours of a heat map; the squares of one colour are one path."""
-_TAG = re.compile(r"<[^>]*>")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{3,8}|rgba?\([\d., ]+\)|[a-z]+")
 
 
@@ -177,4 +176,4 @@ def _colour(given: Any, own: str) -> str:
 
 
 def _text(text: Any) -> str:
-    return short(html.unescape(_TAG.sub(" ", text or "")))
+    return short(unplotted(text or ""))
