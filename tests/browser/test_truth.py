@@ -38,11 +38,17 @@ def ours(complaints):
     return [line for line in complaints if "Failed to load resource" not in line]
 
 
+DRAWN = "[...document.querySelectorAll('.naslab-still img')].filter(i => i.naturalWidth && i.offsetHeight).length"
+
+
 def drawn(page):
     """How many pictures stand in the outputs, and are there to be seen."""
-    return page.evaluate(
-        "() => [...document.querySelectorAll('.naslab-still img')].filter(i => i.naturalWidth && i.offsetHeight).length"
-    )
+    return page.evaluate(f"() => {DRAWN}")
+
+
+def gives_way(page):
+    """The pictures of what is there live are taken out of the page, soon after each is renewed."""
+    page.wait_for_function(f"() => {DRAWN} === 0", timeout=20_000)
 
 
 def stored(path):
@@ -62,7 +68,7 @@ def test_a_notebook_that_is_opened_without_its_kernel_shows_its_last_moment(note
     book.wait_state("finished", timeout=60_000)
     page.locator(".naslab-later", has_text="a line of words").wait_for()
     page.get_by_text("not saved yet").wait_for()
-    assert drawn(page) == 0, "the picture gives way to the panel"
+    gives_way(page)
 
     page.reload()  # before it was saved: the outputs are lost, and what to type was said
     book.ready()
@@ -87,7 +93,7 @@ def test_a_notebook_that_is_opened_without_its_kernel_shows_its_last_moment(note
     page.reload()  # and now it is there by itself
     book.ready()
     book.wait_state("finished")
-    assert drawn(page) == 0
+    gives_way(page)
     assert ours(book.complaints) == []
 
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
