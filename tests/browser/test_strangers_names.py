@@ -115,8 +115,8 @@ studies[1].open("<img src=x onerror=window.__pwned=1>")
 display(*studies)
 """
 HOSTILE = (
-    "script, iframe, object, form, marquee, math, details[ontoggle], link, img[src='x'], style:not([id]), "
-    "[onerror], [onload], [onmouseover], [onfocus], [onstart], [autofocus], "
+    "script, iframe, object, form:not(.naslab-branches-form), marquee, math, details[ontoggle], link, img[src='x'], "
+    "style:not([id]), [onerror], [onload], [onmouseover], [onfocus], [onstart], [autofocus], "
     "a[href^='javascript'], a[href^='data:'], [src^='javascript'], [srcdoc]"
 )
 OURS = ".jp-OutputArea-output:not([data-mime-type='application/vnd.jupyter.stderr'])"

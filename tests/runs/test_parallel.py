@@ -376,7 +376,8 @@ def test_an_executor_that_breaks_pauses_the_search(benchmark, scores, tmp_path, 
         before = until_paused(search)
     [crashed] = [event for event in before if event.status == "crashed"]
     assert "abruptly" in crashed.message
-    assert ("another" in crashed.message) == (workers > 1)
+    if workers == 1:  # with two, another may have been under way, and then it may have been that one
+        assert "another" not in crashed.message
     search.close()
     with spawned(workers) as executor:
         given = {"executor": executor} if then == "executors" else {"workers": 2}
