@@ -17,6 +17,12 @@ for (const [low, high] of ranges)
     texts.forEach((text, i) => assert.ok(Math.abs(Number(text) - ticks[i]) <= 0.06 * (high - low), `${text} for ${ticks[i]}`));
   });
 
+for (const [low, high] of [[9, 79], [1.762, 1.793]])
+  test(`from ${low} to ${high} there are two round numbers, which are not the ends`, () => {
+    const ticks = ticksOf({ low, high });
+    assert.ok(ticks.length >= 2 && ticks[0] !== low, String(ticks));
+  });
+
 test("on an axis of powers the marks are powers of ten", () => {
   assert.deepEqual(ticksOf({ low: 2, high: 5000, powers: true }), [10, 100, 1000]);
 });

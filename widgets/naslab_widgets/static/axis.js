@@ -2,12 +2,15 @@
 
 import { endText, powersOfTen, roundTicks } from "./shared.js";
 
-// Round numbers between the ends; where there is none between them, the ends.
+// Round numbers between the ends, two at least; where there are none between them, the ends.
 export function ticksOf({ low, high, powers }, most = 3) {
-  const found = powers ? powersOfTen(low, high, most) : roundTicks(low, high, most);
   const slack = 1e-9 * (high - low);
-  const inside = found.filter((tick) => tick >= low - slack && tick <= high + slack);
-  return inside.length > 1 ? inside : [low, high];
+  for (let count = most; count <= most + 2; count += 1) {
+    const found = powers ? powersOfTen(low, high, count) : roundTicks(low, high, count);
+    const inside = found.filter((tick) => tick >= low - slack && tick <= high + slack);
+    if (inside.length > 1) return inside;
+  }
+  return [low, high];
 }
 
 // What stands beside each of the marks: with as many places as tell them apart, and "-0" never.
