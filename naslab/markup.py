@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 from typing import Any
 from xml.etree import ElementTree
 
@@ -85,6 +86,11 @@ def html_of(*roots: Element) -> str:
     for root in roots:
         root.set("class", " ".join(filter(None, [root.get("class"), "mathjax_ignore"])))
     return "".join(ElementTree.tostring(root, encoding="unicode", method="html") for root in roots)
+
+
+def around(parts: Iterable[str], class_: str) -> str:
+    """HTML that is made already, one after the other in a block of its own."""
+    return "".join([f'<div class="{esc(class_)} mathjax_ignore">', *parts, "</div>"])
 
 
 def svg_of(root: Element) -> str:

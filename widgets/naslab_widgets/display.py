@@ -182,8 +182,7 @@ def still(parts: Sequence[Any], text: str, name: str = "") -> dict[str, str]:
     A drawing is an image with its own data, since JupyterLab shows no other SVG in a notebook that it does not trust.
     """
     made = [_image(part) if _is_drawing(part) else html_of(part) for part in parts]
-    start = f'<div class="naslab-still {markup.esc(name)} mathjax_ignore">'
-    bundle = {"text/html": f"{start}{''.join(made)}</div>", "text/plain": text}
+    bundle = {"text/html": markup.around(made, class_=f"naslab-still {name}".rstrip()), "text/plain": text}
     if drawings := [part for part in parts if _is_drawing(part)]:
         bundle["image/svg+xml"] = drawings[0]._repr_svg_()
     return bundle
