@@ -17,7 +17,7 @@ class Relative(Record):
     """A candidate that another was made from, or that was made from it."""
 
     number: int
-    """Of the evaluation that it is known by."""
+    """The number of the evaluation by which it is called."""
     origin: str
     fitness: float | None
 
@@ -27,15 +27,15 @@ class TrainedPart(Record):
     """One evaluation of a candidate: its training so far, or a part of it."""
 
     number: int
-    """Of the evaluation."""
+    """The number of the evaluation."""
     step: int
     epochs: float | None
-    """In all when it ended; None where the estimator trains as it sees fit."""
+    """Epochs of training in all when it ended; None where the estimator trains as it sees fit."""
     status: str
     fitness: float | None
     message: str
     seconds: float | None
-    """That the evaluation took, where the estimator says so."""
+    """Seconds that the evaluation took, where the estimator says so."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +43,7 @@ class Candidate(Record):
     """All that the events tell of one candidate."""
 
     number: int
-    """Of its first evaluation, by which it is called."""
+    """The number of its first evaluation, by which it is called."""
     architecture: Architecture
     origin: str
     parents: tuple[Relative, ...]

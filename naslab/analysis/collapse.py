@@ -45,7 +45,8 @@ Level = Literal["grey", "amber", "red"]
 NONE = "none"
 """The operation that stands for no edge, where a space has one."""
 GROWTH, GROWTH_ALONE, GAP = 1.1, 1.5, 0.07
-"""Of amber: growth, growth where there is no gap to go with it (and of red), gap as a share of the mixture's loss."""
+"""Thresholds of amber: the growth of the skip connections' share; that growth where no gap goes with it (also the
+threshold of red); the gap as a share of the mixture's loss."""
 RISES, RISING = 1.05, 0.75
 """When an edge counts as rising, and on which share of the edges the skip connection has to."""
 WINDOW = 10
@@ -53,7 +54,7 @@ WINDOW = 10
 MASKS = ("mask/", "edges/", "forbidden")
 """How the settings begin that forbid operations."""
 WORST = 0.8
-"""Of a table: from this share of its ranks on, a cell is among the worst."""
+"""The share of a table's ranks from which on a cell is among the worst."""
 EIGENVALUE = "alpha_hessian_eigenvalue"
 """What a search calls the figure that is measured on request."""
 

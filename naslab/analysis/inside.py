@@ -43,7 +43,7 @@ class Edge(Record):
 
     part: str
     row: int
-    """Of the part, as in `probabilities`."""
+    """The row of the edge in the part, as in `probabilities`."""
     operations: tuple[str, ...]
     """Those that this edge has."""
     parameters: tuple[float, ...]
@@ -200,7 +200,11 @@ def anatomy(search: Any) -> Anatomy:
 
 
 def shares(events: Iterable[Event], part: str, row: int, *, points: int = POINTS) -> Shares:
-    """The shares of the operations of an edge in the steps that these events tell of; at most so many steps.
+    """How the shares of an edge's operations went, over the steps among these events.
+
+    Args:
+        row: the row of the edge in the part, as in `probabilities`.
+        points: the most steps that are given; of more, some evenly apart.
 
     Raises:
         SpecError: no step has such an edge.

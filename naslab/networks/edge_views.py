@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
 from naslab.networks.cost import one_input
+from naslab.networks.inside_modules import InsideModules
 from naslab.networks.mixture import Mixture, Operations, operations_of
 from naslab.operations.tricks import Tricks
 from naslab.tasks.task import Task
@@ -137,40 +137,24 @@ class _Heard:
             hook.remove()
 
 
-class _Windows(TorchDispatchMode):
+class _Windows(InsideModules):
     """Follows the convolutions and poolings that run inside each of some modules."""
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self._modules = modules
-        self._running: nn.Module | None = None
-        self._hooks: list[RemovableHandle] = []
+        super().__init__(modules)
         self.reach: dict[nn.Module, list[int]] = {}
         """Module -> height and width, of those that gave something."""
         self._now, self._stride = [1, 1], [1, 1]
 
-    def __enter__(self) -> Self:
-        def enters(module: nn.Module, inputs: Any) -> None:
-            self._running, self._now, self._stride = module, [1, 1], [1, 1]
+    def begins(self, module: nn.Module) -> None:
+        self._now, self._stride = [1, 1], [1, 1]
 
-        def leaves(module: nn.Module, inputs: Any, output: Any) -> None:
-            self._running = None
-            if any(len(terms) for terms in output):
-                self.reach[module] = [
-                    max(sizes) for sizes in zip(self._now, self.reach.get(module, (0, 0)), strict=True)
-                ]
-
-        for module in self._modules:
-            self._hooks += [module.register_forward_pre_hook(enters), module.register_forward_hook(leaves)]
-        return super().__enter__()
-
-    def __exit__(self, *about: Any) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        super().__exit__(*about)
+    def ends(self, module: nn.Module, output: Any) -> None:
+        if any(len(terms) for terms in output):
+            self.reach[module] = [max(sizes) for sizes in zip(self._now, self.reach.get(module, (0, 0)), strict=True)]
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if self._running is not None and (window := _window(function, args)) is not None:
+        if self.running is not None and (window := _window(function, args)) is not None:
             for axis, (size, stride, dilation) in enumerate(zip(*window, strict=True)):
                 self._now[axis] += (size - 1) * dilation * self._stride[axis]
                 self._stride[axis] *= stride

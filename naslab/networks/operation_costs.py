@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
-from torch.utils.hooks import RemovableHandle
 
 from naslab.errors import SpecError
 from naslab.networks.cost import one_input
+from naslab.networks.inside_modules import InsideModules
 from naslab.networks.mixture import Mixture, operations_of
 from naslab.tasks.task import Task
 from naslab.torch_state import default_torch_state
@@ -29,38 +28,20 @@ PRODUCTS: dict[Any, tuple[int, int]] = {_aten.mm: (0, 1), _aten.addmm: (1, 2), _
 """Matrix products -> the places of their factors among the arguments."""
 
 
-class _Layers(TorchDispatchMode):
+class _Layers(InsideModules):
     """Counts the parameters and multiply-adds of the convolutions and linear layers inside each of some modules."""
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
-        super().__init__()
+        super().__init__(modules)
         self.inside: dict[nn.Module, dict[str, int]] = {
             module: {"parameters": 0, "multiply_adds": 0} for module in modules
         }
         self._weights = {weight.untyped_storage()._cdata for module in modules for weight in module.parameters()}
-        self._running: nn.Module | None = None
-        self._hooks: list[RemovableHandle] = []
-
-    def __enter__(self) -> Self:
-        def enters(module: nn.Module, inputs: Any) -> None:
-            self._running = module
-
-        def leaves(module: nn.Module, inputs: Any, output: Any) -> None:
-            self._running = None
-
-        for module in self.inside:
-            self._hooks += [module.register_forward_pre_hook(enters), module.register_forward_hook(leaves)]
-        return super().__enter__()
-
-    def __exit__(self, *about: Any) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        super().__exit__(*about)
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
-        if self._running is not None and (weights := self._factors(function, args)):
-            counts = self.inside[self._running]
+        if self.running is not None and (weights := self._factors(function, args)):
+            counts = self.inside[self.running]
             counts["parameters"] += sum(weight.numel() for weight in weights)
             count = flop_registry[function.overloadpacket]
             counts["multiply_adds"] += count(*args, **(kwargs or {}), out_val=result) // 2

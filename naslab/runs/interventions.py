@@ -28,7 +28,7 @@ class Intervention:
     kind: str
     """"changed" for a setting, "acted" for an act."""
     name: str
-    """Of the setting, or of the act."""
+    """The name of the setting or of the act."""
     sentence: str
     """What it is, in words."""
     who: str

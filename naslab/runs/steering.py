@@ -10,6 +10,7 @@ Whatever is asked for is an event once the next step is done, and no part of the
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ from naslab.searchers.trials import WORKERS
 MASK, FORBIDDEN = "mask", "forbidden"
 
 
-class Steering:
+class Steering(ABC):
     """What a search can be told. A `naslab.Search` is one."""
 
     searcher: Driven
@@ -40,17 +41,18 @@ class Steering:
     """The events, how many of them were looked at, and the places of those that are interventions."""
 
     @property
+    @abstractmethod
     def step(self) -> int:
         """Steps finished."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def events(self) -> Sequence[Event]:
         """Every event so far."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _check_mine(self) -> None:
-        raise NotImplementedError
+        """`RunError` if this object does not drive its run any more."""
 
     # --- settings and acts -------------------------------------------------------------------------
 

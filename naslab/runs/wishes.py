@@ -21,7 +21,7 @@ class Wish:
     """One of them."""
 
     name: str
-    """Of the setting, or of the act."""
+    """The name of the setting or of the act."""
     given: Any
     """The value that the next step is to put into force; what the act is to be told."""
     act: bool

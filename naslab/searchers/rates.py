@@ -35,7 +35,7 @@ from naslab.tasks.task import LOSS
 from naslab.torch_state import each_in_default_torch_state
 
 MEMORY = 0.9
-"""Of the smoothed loss, of one step; fastai has 0.98 and many more steps."""
+"""The weight of the past in the smoothed loss, a step; fastai has 0.98 and many more steps."""
 EXPLODED = 4
 """The smoothed loss has exploded at so many times its least."""
 FIRST = 5
@@ -57,7 +57,7 @@ class Rates(Record):
     """The losses at growing learning rates, as far as they were tried."""
 
     name: str
-    """Of the setting: "w_lr" or "alpha_lr"."""
+    """The name of the setting: "w_lr" or "alpha_lr"."""
     metric: str
     """What was watched, for instance "train/loss": before each step, on its mini-batch."""
     unit: str

@@ -43,7 +43,7 @@ class Turned:
         self.batches = batches
         self._start = dict(settings)
         self._values: dict[str, Any] = {}
-        """Of those that were ever put into force."""
+        """The settings that were ever put into force."""
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name] if name in self._values else self._start[name].value

@@ -94,6 +94,24 @@ def test_on_the_way_it_is_drawn_from_time_to_time_for_somebody_who_looks(outputs
     assert len(outputs) == 3
 
 
+@pytest.mark.parametrize("show", [Lab, lambda search: Compare([search, search.twin])])
+def test_a_loop_of_ones_own_is_no_rest_until_it_stands_still(outputs, tiny, show):
+    """Each look between two steps would draw a picture, which takes longer than many a step."""
+    search = tiny.Search(total=40)
+    search.twin = tiny.Search(total=40)
+    view = show(search)
+    view._ipython_display_()
+    before = len(outputs)
+    for _ in range(10):
+        next(search)
+        assert view._publish(), "it is to be looked at once more"
+    assert len(outputs) == before
+    view._publish()
+    assert len(outputs) == before + 1, "now it stands still"
+    view._publish()
+    assert len(outputs) == before + 1
+
+
 def test_a_page_that_comes_later_gets_the_picture_by_word_of_mouth(outputs, tiny, monkeypatch):
     lab = Lab(tiny.Search(total=20))
     lab._ipython_display_()

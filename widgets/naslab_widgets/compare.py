@@ -273,8 +273,7 @@ class Compare(Steered):
             "axis": together.axis,
         }
         more = [self.deck.publish(status), self.view.publish(status, self._states())]
-        self._keep(not self._runner.busy)
-        return any(more) or self._runner.busy
+        return self._looked(together.step, self._runner.busy) or any(more)
 
 
 def _checked(searches: Any) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class Displayed:
 
     panel: Any
     _display: Display | None = None
+    _looked_at = -1
+    """Steps that were done at the last look."""
 
     @abstractmethod
     def _moment(self) -> Hashable:
@@ -75,6 +77,20 @@ class Displayed:
         """Have the notebook hold the picture of now, if it shows this at all. Any thread."""
         if self._display is not None:
             self._display.keep(rests)
+
+    def _looked(self, at: int, busy: bool) -> bool:
+        """At each look of somebody: keep the picture, at rest only; whether it is to be looked at once more.
+
+        What is stepped in a loop of one's own stands still between any two steps. So it rests only once nothing has
+        moved since the last look.
+
+        Args:
+            at: steps done.
+            busy: whether this view moves it.
+        """
+        moved, self._looked_at = at != self._looked_at, at
+        self._keep(not busy and not moved)
+        return busy or moved
 
 
 _SHOWN: list[weakref.ref[Displayed]] = []

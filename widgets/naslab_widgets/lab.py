@@ -83,7 +83,6 @@ class Lab(Steered):
         self._later: Later | None = None
         self._observing = threading.Lock()
         self._seen = 0
-        self._published = -1
         self._last_seen: Event | None = None
         self._told: BaseException | None = None
         self.forks: list[Any] = []
@@ -332,11 +331,7 @@ class Lab(Steered):
             "message": sentence(error) if error else self._runner.why,
         }
         more = [self.deck.publish({**status, **self.view.standing()}), *(view.publish(status) for view in self.views)]
-        # A search that is stepped in a loop of one's own stands still between any two steps. It rests only once nothing
-        # has moved since the last look; then a picture is drawn for the notebook.
-        moved, self._published = self.search.step != self._published, self.search.step
-        self._keep(not self._runner.busy and not moved)
-        return any(more) or self._runner.busy or moved
+        return self._looked(self.search.step, self._runner.busy) or any(more)
 
     def _recall(self, first: int, last: int) -> Sequence[Event]:
         return within(self.search.events, first, last)

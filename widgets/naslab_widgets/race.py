@@ -219,8 +219,7 @@ class RaceView(Displayed):
             "sign": race.objective.sign,
         }
         more = [self.deck.publish(status), self.canvas.publish(self._kind.value, status)]
-        self._keep(not self._runner.busy)
-        return any(more) or self._runner.busy
+        return self._looked(race.step, self._runner.busy) or any(more)
 
     def _show(self, state: State) -> None:
         """While the race stands still, the card."""

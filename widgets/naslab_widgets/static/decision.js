@@ -1,7 +1,7 @@
 // The sheet of a decision that was clicked: how likely each of its options has become, how sure the policy is, and, of a
 // searcher that learns values, what each option is thought to be worth.
 
-import { endText, make, nearestRow, number, shape, widened } from "./shared.js";
+import { endText, make, makeSheet, nearestRow, number, shape, widened } from "./shared.js";
 
 const WIDTH = 300; // of a plot
 const HEIGHT = 84;
@@ -34,13 +34,7 @@ export function placeAt(steps, at) {
 }
 
 export function decisionView(root, { hues, look, go, redraw }) {
-  const box = make("aside", "naslab-sheet naslab-decision", root);
-  box.style.display = "none";
-  const head = make("div", "naslab-sheet-head", box);
-  const title = make("h4", "", head);
-  const close = make("button", "naslab-small", head, "×");
-  close.title = "Close (Esc)";
-  close.setAttribute("aria-label", "close");
+  const { box, title, close } = makeSheet(root, "naslab-decision");
   const refused = make("div", "naslab-sheet-note", box);
   refused.setAttribute("role", "status");
   const body = make("div", "", box);

@@ -132,6 +132,18 @@ export function makeTooltip(root) {
   };
 }
 
+// A sheet that lies over the pictures, closed: {box, title, close}, where `close` is its button.
+export function makeSheet(parent, className) {
+  const box = make("aside", `naslab-sheet ${className}`.trim(), parent);
+  box.style.display = "none";
+  const head = make("div", "naslab-sheet-head", box);
+  const title = make("h4", "", head);
+  const close = make("button", "naslab-small", head, "×");
+  close.title = "Close (Esc)";
+  close.setAttribute("aria-label", "close");
+  return { box, title, close };
+}
+
 // Python's own drawing: it becomes elements, and its texts stay texts.
 export function placePicture(box, svg) {
   box.replaceChildren();

@@ -1,6 +1,6 @@
 // The sheet of the edge that is selected: what each of its operations is worth, costs and sees, and what a hand does to it.
 
-import { digits, hue, make, number, shape } from "./shared.js";
+import { digits, hue, make, makeSheet, number, shape } from "./shared.js";
 
 export const LAST = "an edge keeps at least one operation";
 const POINTS = 60; // of a curve
@@ -41,13 +41,7 @@ export function short(value) {
 }
 
 export function sheetView(root, over, { parts, operations, about, cursor, send, tooltip }) {
-  const box = make("aside", "naslab-sheet", root);
-  box.style.display = "none";
-  const head = make("div", "naslab-sheet-head", box);
-  const title = make("h4", "", head);
-  const close = make("button", "naslab-small", head, "×");
-  close.title = "Close (Esc)";
-  close.setAttribute("aria-label", "close");
+  const { box, title, close } = makeSheet(root, "");
   close.addEventListener("click", () => cursor.set({ selected: null }));
   const caption = make("div", "naslab-op-figures naslab-sheet-caption", box);
   for (const [text, told] of [
