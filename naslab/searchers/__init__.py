@@ -32,6 +32,7 @@ from naslab.searchers.milenas import MiLeNAS, MiLeNASHyperparameters
 from naslab.searchers.nas_rl import NasRL, NasRLHyperparameters
 from naslab.searchers.pcdarts import PCDarts, PCDartsHyperparameters
 from naslab.searchers.ppo import PPO, PPOHyperparameters
+from naslab.searchers.proposer import Draft, Proposal, Proposer
 from naslab.searchers.proxylessnas import ProxylessNAS, ProxylessNASHyperparameters
 from naslab.searchers.q_learning import QLearning, QLearningHyperparameters
 from naslab.searchers.random_search import RandomSearch, RandomSearchHyperparameters
@@ -39,12 +40,14 @@ from naslab.searchers.rates import Rates, finding_rates, lr_find
 from naslab.searchers.regularized_evolution import RegularizedEvolution, RegularizedEvolutionHyperparameters
 from naslab.searchers.robust_darts import RobustDarts, RobustDartsHyperparameters
 from naslab.searchers.sdarts import SmoothDarts, SmoothDartsHyperparameters
-from naslab.searchers.searcher import Draft, Driven, Proposal, Proposer, State, SupernetSearcher
+from naslab.searchers.searcher import Driven
 from naslab.searchers.settings import Act, Count, Knob, Mask, Select, Setting, Several, Slider, Switch
 from naslab.searchers.snas import SNAS, SNASHyperparameters
 from naslab.searchers.spos import SPOS, SPOSHyperparameters
 from naslab.searchers.successive_halving import SuccessiveHalving, SuccessiveHalvingHyperparameters
+from naslab.searchers.supernet_searcher import SupernetSearcher
 from naslab.searchers.trials import Trials
+from naslab.snapshot import State
 
 SEARCHERS: dict[str, type[SupernetSearcher] | type[Proposer]] = {
     Darts.name: Darts,

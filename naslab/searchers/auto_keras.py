@@ -37,7 +37,7 @@ from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
 from naslab.searchers.gaussian_process import GaussianProcess
-from naslab.searchers.searcher import Draft, Proposal, Proposer
+from naslab.searchers.proposer import Draft, Proposal, Proposer
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces import growing

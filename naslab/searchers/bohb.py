@@ -32,8 +32,8 @@ import numpy as np
 from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
+from naslab.searchers.proposer import Proposal
 from naslab.searchers.rungs import Halving, Rung, fitting, hyperband
-from naslab.searchers.searcher import Proposal
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,12 +58,12 @@ from naslab.searchers.enas_hyperparameters import MICRO as MICRO
 from naslab.searchers.feed import Feed
 from naslab.searchers.policies import skip_ends
 from naslab.searchers.rewards import Baseline
-from naslab.searchers.searcher import State
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.shared_weights import DECAY, SharedWeights, WeightSharing, below
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.stretch import Stretch
 from naslab.searchers.turned import CONTROLLER, WEIGHTS, Turned, decay, freezing
+from naslab.snapshot import State
 from naslab.spaces.space import Prefix
 from naslab.tasks.streams import Timetable
 from naslab.threads import torch_threads

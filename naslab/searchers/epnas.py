@@ -52,8 +52,8 @@ from naslab.searchers.masked import MASK
 from naslab.searchers.policies import unroll
 from naslab.searchers.policy_gradient import PolicyGradient, PolicyGradientHyperparameters
 from naslab.searchers.predictor import Predictor
+from naslab.searchers.proposer import Draft, Proposal
 from naslab.searchers.rewards import between
-from naslab.searchers.searcher import Draft, Proposal
 from naslab.searchers.settings import Setting
 from naslab.spaces.chain import STOP
 from naslab.spaces.space import Prefix

@@ -22,7 +22,7 @@ from naslab.estimators.evaluation import Outcome, evaluate, failed, told
 from naslab.estimators.job import Described, Job, NotMade, describe, evaluate_kept, run, stages
 from naslab.estimators.workers import Crashed, NotStarted, TimedOut, Workers
 from naslab.searchers.kept_trainings import KeptTrainings
-from naslab.searchers.searcher import Proposal
+from naslab.searchers.proposer import Proposal
 
 PATIENCE = 1.0
 """Seconds after which candidates under way are looked at again."""

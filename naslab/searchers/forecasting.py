@@ -25,8 +25,8 @@ from naslab.estimators.wrapped import layers
 from naslab.immutable import FrozenDict, Record
 from naslab.networks.step_memory import bytes_shown, peak
 from naslab.registry import own
-from naslab.searchers.searcher import SupernetSearcher
 from naslab.searchers.stretch import Stretch
+from naslab.searchers.supernet_searcher import SupernetSearcher
 from naslab.searchers.trials import Trials
 from naslab.searchers.twins import twin
 from naslab.threads import processors

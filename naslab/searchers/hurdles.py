@@ -38,8 +38,8 @@ from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
 from naslab.randomness import uniforms
 from naslab.searchers.beginning import choices_of
+from naslab.searchers.proposer import Draft, Proposal
 from naslab.searchers.rungs import OfKnownLengths, fitting, hyperband
-from naslab.searchers.searcher import Draft, Proposal
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.tended import Tended

@@ -21,7 +21,7 @@ from naslab.architecture import Architecture
 from naslab.errors import RunError, RunPaused
 from naslab.estimators.job import Link
 from naslab.estimators.store import FolderStore, WeightStore
-from naslab.searchers.searcher import Proposal
+from naslab.searchers.proposer import Proposal
 
 ROOM = 2 * 2**30
 """Bytes of kept trainings from which on the oldest are removed. What is missed later is trained again."""

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from naslab.architecture import Architecture
 from naslab.errors import whole
 from naslab.fields import settle
-from naslab.searchers.searcher import Draft, Proposal
+from naslab.searchers.proposer import Draft, Proposal
 from naslab.searchers.tended import Tended
 from naslab.spaces import growing
 

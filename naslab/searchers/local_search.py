@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture, Option
-from naslab.searchers.searcher import Draft, Proposal, Proposer
+from naslab.searchers.proposer import Draft, Proposal, Proposer
 
 KNOWN_STARTS = 1000
 """After this many starts that are known already, a known one is accepted: the space may be exhausted."""

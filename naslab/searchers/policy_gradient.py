@@ -25,11 +25,12 @@ from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError, unknown, whole
 from naslab.fields import settle
 from naslab.searchers.controller import POLICIES, Controller, Told, make_policy
+from naslab.searchers.proposer import Draft, Proposal, Proposer
 from naslab.searchers.rewards import REWARDS, Baseline, Rewards, between
-from naslab.searchers.searcher import Draft, Proposal, Proposer, State
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.turned import CONTROLLER, freezing
+from naslab.snapshot import State
 from naslab.spaces.space import Prefix
 from naslab.torch_state import InDefaultTorchState
 

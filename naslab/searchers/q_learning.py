@@ -33,8 +33,8 @@ import numpy as np
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
+from naslab.searchers.proposer import Draft, Proposal, Proposer
 from naslab.searchers.rewards import Rewards, between
-from naslab.searchers.searcher import Draft, Proposal, Proposer
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces.space import Prefix

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from naslab.searchers.searcher import Draft, Proposal, Proposer
+from naslab.searchers.proposer import Draft, Proposal, Proposer
 
 
 @dataclass(frozen=True, kw_only=True)

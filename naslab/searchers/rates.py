@@ -27,9 +27,9 @@ import numpy as np
 
 from naslab.errors import Diverged, SpecError, real, unknown, whole
 from naslab.immutable import Record
-from naslab.searchers.searcher import SupernetSearcher
 from naslab.searchers.settings import Slider
 from naslab.searchers.stretch import Stretch
+from naslab.searchers.supernet_searcher import SupernetSearcher
 from naslab.searchers.twins import twin
 from naslab.tasks.task import LOSS
 from naslab.torch_state import each_in_default_torch_state

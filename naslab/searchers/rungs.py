@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
-from naslab.searchers.searcher import Draft, Proposal, Proposer
+from naslab.searchers.proposer import Draft, Proposal, Proposer
 
 NOTHING: Mapping[str, Any] = {}
 DIFFERENT = 64

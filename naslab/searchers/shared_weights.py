@@ -22,11 +22,13 @@ from naslab.networks.batch_norm import frozen_statistics
 from naslab.quantities import Objective, Quantity
 from naslab.randomness import seeded
 from naslab.searchers.feed import Dice, Feed
+from naslab.searchers.hyperparameters import read_hyperparameters
 from naslab.searchers.inherited import example_size, inherited_metrics
 from naslab.searchers.masked import Masked
-from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
 from naslab.searchers.settings import Setting
+from naslab.searchers.supernet_searcher import SupernetSearcher
 from naslab.searchers.turned import WEIGHTS, Turned
+from naslab.snapshot import State
 from naslab.spaces.space import Shared, Space
 from naslab.tasks.task import Task, check_example, check_task, parts_of
 from naslab.threads import number_of_threads, torch_threads

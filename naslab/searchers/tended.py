@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, whole
-from naslab.searchers.searcher import Draft, Proposer
+from naslab.searchers.proposer import Draft, Proposer
 from naslab.searchers.settings import Act, Undoing
 
 

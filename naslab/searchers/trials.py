@@ -41,8 +41,10 @@ from naslab.quantities import Objective, Quantity
 from naslab.searchers.evaluations import Evaluations
 from naslab.searchers.failures import Failures
 from naslab.searchers.kept_trainings import KeptTrainings
-from naslab.searchers.searcher import Driven, Proposal, Proposer, State
+from naslab.searchers.proposer import Proposal, Proposer
+from naslab.searchers.searcher import Driven
 from naslab.searchers.settings import Act, Count, Setting, Steerable, values_of
+from naslab.snapshot import State
 from naslab.spaces.space import Space
 
 WORKERS, BUDGET = "workers", "budget"

@@ -16,7 +16,8 @@ from naslab.architecture import Architecture
 from naslab.errors import Diverged
 from naslab.events import SupernetStep
 from naslab.randomness import seeded, torch_generator
-from naslab.searchers.searcher import Knob, SupernetSearcher
+from naslab.searchers.settings import Knob
+from naslab.searchers.supernet_searcher import SupernetSearcher
 
 OPERATIONS = ("identity", "conv_3x3", "avg_pool_3x3")
 BATCH = 16

@@ -17,7 +17,7 @@ from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.events import Changed, Evaluated, SupernetStep
 from naslab.quantities import Quantity
-from naslab.searchers.searcher import Knob
+from naslab.searchers.settings import Knob
 
 OPERATIONS = (
     "none",

@@ -46,12 +46,14 @@ from naslab.searchers.gradient.schedule import Schedule
 from naslab.searchers.gradient.steering import Masks, acts
 from naslab.searchers.gradient.training import Training
 from naslab.searchers.gradient.watching import Sized, Watching
+from naslab.searchers.hyperparameters import read_hyperparameters
 from naslab.searchers.inherited import inherited_metrics
-from naslab.searchers.searcher import State, SupernetSearcher, read_hyperparameters
 from naslab.searchers.settings import Act, Select, Setting
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.stretch import Stretch
+from naslab.searchers.supernet_searcher import SupernetSearcher
 from naslab.searchers.turned import ALPHAS, WEIGHTS, Turned, decay, freezing
+from naslab.snapshot import State
 from naslab.spaces.space import Space, SupernetSpace
 from naslab.tasks.task import Task, check_example, check_task, parts_of
 from naslab.threads import torch_threads

@@ -25,12 +25,12 @@ from naslab.searchers.batch_size import BatchSize
 from naslab.searchers.one_shot.evolution import Evolution, Excess
 from naslab.searchers.one_shot.paths import Paths
 from naslab.searchers.one_shot.training import OneShotHyperparameters
-from naslab.searchers.searcher import State
 from naslab.searchers.settings import Setting, Slider, values_of
 from naslab.searchers.shared_weights import DECAY, SharedWeights, WeightSharing
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.stretch import Stretch
 from naslab.searchers.turned import WEIGHTS, Turned, decay, freezing
+from naslab.snapshot import State
 from naslab.threads import torch_threads
 from naslab.trees import detached
 
