@@ -52,6 +52,13 @@ class Cancelled(NaslabError, RuntimeError):
     """What was under way was given up, as somebody has asked; everything is as it was before."""
 
 
+class NaslabDeprecationWarning(FutureWarning):
+    """A name or argument of naslab was renamed; the old one works for one more version.
+
+    A `FutureWarning`, because Python hides a `DeprecationWarning` outside of `__main__`.
+    """
+
+
 def unknown(what: str, came: object, known: Iterable[object]) -> str:
     """The sentence for a name that does not exist, with the nearest one that does."""
     names = [_brief(str(name)) for name in known]
