@@ -18,7 +18,7 @@ export PLOTLY_RENDERER ?= plotly_mimetype+notebook
 help:
 	@sed -n '1,3s/^# //p' Makefile
 	@echo "make quick  the fast tests, for every change"
-	@echo "make check  formatting, lint, types, import contracts"
+	@echo "make check  formatting, lint, types, import contracts; of Python and of the page's scripts"
 	@echo "make bench  speed, as ratios against a named baseline"
 	@echo "make bench-reliability  kills and hostile input in long sizes, about an hour"
 
@@ -70,9 +70,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pyright
+	$(BIN)/python widgets/check_scripts.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .ruff_cache .pytest_cache .hypothesis artifacts
+	rm -rf $(VENV) widgets/node_modules .ruff_cache .pytest_cache .hypothesis artifacts

@@ -3,6 +3,11 @@ import { test } from "node:test";
 import { listener, sayGone } from "../../widgets/naslab_widgets/static/display.js";
 
 // Looks twice a second, with a beat wherever `beats` says so; the longest silence that was told.
+/**
+ * @param {(now: number) => boolean} beats
+ * @param {number} seconds
+ * @param {{visible?: (now: number) => boolean, free?: (now: number) => boolean, held?: number}} options
+ */
 function silence(beats, seconds, { visible = () => true, free = () => true, held = 0 } = {}) {
   const ear = listener(0);
   let longest = 0;

@@ -97,7 +97,8 @@ test("Python is asked once, when the moment has rested, and only for what is not
 });
 
 test("a million steps grow neither what the page keeps nor what a moment takes to find", () => {
-  let hear = null;
+  /** @type {(message: object, buffers: DataView[]) => void} */
+  let hear;
   const model = { on: (_, listener) => (hear = listener), off() {}, send() {} };
   const width = 40;
   const { state, close } = follow(model, width, () => {});

@@ -3,7 +3,12 @@
 import { endText, powersOfTen, roundTicks } from "./shared.js";
 
 // Round numbers between the ends, two at least; where there are none between them, the ends.
-export function ticksOf({ low, high, powers }, most = 3) {
+/**
+ * @param {{low: number, high: number, powers?: boolean}} axis `powers`: only powers of ten, as on a logarithmic axis.
+ * @param {number} most How many there are at most.
+ * @returns {number[]}
+ */
+export function ticksOf({ low, high, powers = false }, most = 3) {
   const slack = 1e-9 * (high - low);
   for (let count = most; count <= most + 2; count += 1) {
     const found = powers ? powersOfTen(low, high, count) : roundTicks(low, high, count);

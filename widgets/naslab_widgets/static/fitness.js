@@ -125,7 +125,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
       pen.fillText(digits(tick, 4), ORDER_LEFT - 6, down(tick) + 3);
     }
     drawOrder(pen, scale, HEIGHT - 4, "evaluation");
-    drawPromotions(pen, width);
+    drawPromotions(pen);
     drawDots(pen, chosen);
     drawHurdles(pen);
     drawBest(pen, regret);
@@ -183,7 +183,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
         continue;
       }
       if (!Number.isFinite(worthOf(row))) continue;
-      const key = 2 * row[C.origin] + isStopped(row, state, C);
+      const key = 2 * row[C.origin] + Number(isStopped(row, state, C));
       if (!groups.has(key)) groups.set(key, { path: new Path2D(), colour: hueOf(row), stopped: key % 2 });
       const y = down(worthOf(row));
       const { path } = groups.get(key);

@@ -193,6 +193,7 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
   });
 
   // Probabilities from 0 to 1, values from the least to the greatest; the same for all that are shown together.
+  /** @returns {[number, number]} */
   function limits(shown) {
     if (shown[0].kind === "policy") return [0, 1];
     let [low, high] = [Infinity, -Infinity];

@@ -29,7 +29,7 @@ export function portraitView(parent, C, truth, choose) {
     return box;
   }
 
-  return function draw(state, theme, chosen) {
+  return function draw(state, _, chosen) {
     const told = state.candidate;
     parent.style.display = told || state.trials.length ? "" : "none";
     clear.style.display = chosen === null ? "none" : "";

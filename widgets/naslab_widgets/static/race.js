@@ -5,7 +5,8 @@ import { digits, keepKeys, make, makeTooltip, number, roundTicks, sharp, talk, u
 import { keepDrawn, notesView } from "./status.js";
 import { scrubView } from "./timebar.js";
 
-const [X, MEAN, LOW, HIGH, MEDIAN, LOWER, UPPER, SEEDS] = [0, 1, 2, 3, 4, 5, 6, 7];
+// Columns of a row of a band.
+const [X, MEAN, MEDIAN, LOWER, UPPER, SEEDS] = [0, 1, 4, 5, 6, 7];
 
 export function raceView(parent, { searchers, cost }, tooltip, go) {
   const canvas = make("canvas", "naslab-race", parent);

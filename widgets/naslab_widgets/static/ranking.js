@@ -206,11 +206,11 @@ export function figuresChart(parent, { lines, columns, best }, tooltip, show, go
     const { rows, theme } = drawn;
     const row = nearestRow(rows, stepUnder(event));
     show(row[0]);
-    const told = (value, place) => `${number(row[place])}` + (Number.isFinite(row[place]) ? `   (${number(row[place + 1])} to ${number(row[place + 2])})` : "");
+    const told = (place) => `${number(row[place])}` + (Number.isFinite(row[place]) ? `   (${number(row[place + 1])} to ${number(row[place + 2])})` : "");
     tooltip.show(event, [
       { text: `step ${row[0]}`, strong: true },
-      ...lines.map((line) => ({ text: `${line.label}  ${told(row, columns[line.figure])}`, colour: line.colours[theme.dark ? 1 : 0] })),
-      { text: `regret of the best by score  ${told(row, columns.regret)}` },
+      ...lines.map((line) => ({ text: `${line.label}  ${told(columns[line.figure])}`, colour: line.colours[theme.dark ? 1 : 0] })),
+      { text: `regret of the best by score  ${told(columns.regret)}` },
       { text: `derived: truth ${number(row[best + 1])}, rank ${number(row[best + 2])}` },
     ]);
   });

@@ -121,7 +121,7 @@ function slider(label, setting, told, turn) {
   };
 }
 
-function checkbox(label, setting, told, turn) {
+function checkbox(label, _, told, turn) {
   const input = make("input", "", label);
   input.type = "checkbox";
   input.addEventListener("change", () => turn(input.checked));
@@ -134,7 +134,7 @@ function checkbox(label, setting, told, turn) {
   };
 }
 
-function dropdown(label, setting, told, turn) {
+function dropdown(label, setting, _, turn) {
   const input = make("select", "", label);
   setting.options.forEach((option, place) => (make("option", "", input, String(option)).value = place));
   input.addEventListener("change", () => turn(setting.options[Number(input.value)]));

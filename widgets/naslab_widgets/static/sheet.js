@@ -36,8 +36,9 @@ export function leftOf(rules, has, part, edge) {
 // A count as short as it can be told: 17.4k.
 export function short(value) {
   if (value === null || !Number.isFinite(value)) return "–";
-  const [size, unit] = [[1e9, "G"], [1e6, "M"], [1e3, "k"]].find(([least]) => value >= least) || [1, ""];
-  return digits(value / size, 3) + unit;
+  const scales = /** @type {[number, string][]} */ ([[1e9, "G"], [1e6, "M"], [1e3, "k"], [0, ""]]);
+  const [size, unit] = scales.find(([least]) => value >= least) ?? [1, ""];
+  return digits(value / (size || 1), 3) + unit;
 }
 
 export function sheetView(root, over, { parts, operations, about, cursor, send, tooltip }) {
@@ -62,7 +63,7 @@ export function sheetView(root, over, { parts, operations, about, cursor, send, 
   let latest = null;
   let drag = null; // {operation, by}: tried out, and not asked for yet
 
-  const controls = footView(foot, { about, operations, ask: (message) => ask(message) });
+  const controls = footView(foot, { operations, ask: (message) => ask(message) });
 
   function ask(message) {
     said = "";
@@ -285,7 +286,7 @@ function handleView(bar, name, { nudge, tooltip }) {
 }
 
 // Below the operations: the edge itself, its shapes, and what takes a moment to look at.
-function footView(foot, { about, operations, ask }) {
+function footView(foot, { operations, ask }) {
   const shapes = make("div", "naslab-sheet-shapes", foot);
   const row = make("div", "naslab-sheet-buttons", foot);
   const button = (text, told, does) => {

@@ -59,6 +59,11 @@ export function stripSection(parent, { send, about, root }) {
 }
 
 // What a key does in the panel: Space plays or pauses, a full stop steps, unless the control that has the focus uses it.
+/**
+ * @param {{key: string, ctrlKey?: boolean, metaKey?: boolean, altKey?: boolean, target?: any}} event
+ * @param {string[]} can The controls that can be used now.
+ * @returns {"play" | "pause" | "step" | null}
+ */
 export function keyDoes({ key, ctrlKey, metaKey, altKey, target }, can) {
   if (ctrlKey || metaKey || altKey) return null;
   const typing = target?.closest?.("input:not([type=range]):not([type=checkbox]), select, textarea, [contenteditable=true], .cm-editor");

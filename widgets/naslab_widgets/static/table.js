@@ -23,6 +23,15 @@ export function tableView(parent, C, description, choose) {
   const own = (fitness) => (state.status.objective?.sign ?? 1) * scaleOf(state.status.objective?.unit) * fitness;
   const titleOf = (name) => (name === "fitness" ? (state.status.objective?.title ?? name) : name);
   const smallFirst = (name) => ["regret", "true rank"].includes(name) || (name === "fitness" && state.status.objective?.sign < 0);
+  /**
+   * @typedef {object} Column
+   * @property {string} name
+   * @property {(row: Float64Array) => any} of The value of a trial.
+   * @property {(value: any, row: Float64Array) => string} [show] The text of that value.
+   * @property {(row: Float64Array) => number | boolean} [when] Shown only where this is above 0 for a trial.
+   * @property {boolean} [optional] Shown only where the value is above 0 for a trial.
+   */
+  /** @type {Column[]} */
   const columns = [
     { name: "evaluation", of: (row) => row[C.number] },
     { name: "candidate", of: (row) => row[C.candidate], when: (row) => row[C.stage] > 0 },
@@ -46,7 +55,7 @@ export function tableView(parent, C, description, choose) {
 
   function compare(a, b) {
     const missing = (value) => value === undefined || Number.isNaN(value);
-    if (missing(a) || missing(b)) return missing(a) - missing(b); // always at the end
+    if (missing(a) || missing(b)) return Number(missing(a)) - Number(missing(b)); // always at the end
     const less = a < b ? -1 : a > b ? 1 : 0;
     return order.descending ? -less : less;
   }
@@ -66,6 +75,7 @@ export function tableView(parent, C, description, choose) {
     writtenAt = performance.now();
     const rows = listed();
     const figures = [...new Set(rows.flatMap((row) => Object.keys(state.notes.get(row[C.number])?.figures || {})))].slice(0, 8);
+    /** @type {Column[]} */
     const shown = [
       ...columns.filter(({ of, optional, when = optional && of }) => !when || rows.some((row) => when(row) > 0)),
       ...figures.map((name) => ({ name, of: (row) => state.notes.get(row[C.number])?.figures[name] })),

@@ -8,7 +8,7 @@ import { fitnessView } from "./fitness.js";
 import { decisionsView, figuresView } from "./heat.js";
 import { momentOf, whenAtRest } from "./moment.js";
 import { portraitView } from "./portrait.js";
-import { keepKeys, make, makeTooltip, number } from "./shared.js";
+import { keepKeys, make, makeTooltip } from "./shared.js";
 import { keepDrawn, logView, notesView } from "./status.js";
 import { followTrials, trialsAt } from "./stream.js";
 import { supernetView } from "./supernet.js";
@@ -77,6 +77,7 @@ function render({ model, el }) {
   const fitness = card("naslab-fitness-card", main);
   const portrait = card("naslab-portrait", main);
   const act = (message) => model.send({ type: "section", section: "candidate", ...message });
+  /** @type {[Function, boolean][]} */
   const views = [
     [fitnessView(fitness, C, description.truth, tooltip, choose, go), true],
     [portraitView(portrait, C, description.truth, choose), false],
@@ -88,7 +89,7 @@ function render({ model, el }) {
     [tableView(card("naslab-table-card"), C, description, choose), false],
   ];
   const look = (name) => model.send({ type: "section", section: "decision", do: "open", name });
-  const sheet = description.sections.decision && decisionView(root, { hues: description.hues, look, go, redraw: () => page.redraw() });
+  const sheet = description.sections.decision ? decisionView(root, { hues: description.hues, look, go, redraw: () => page.redraw() }) : null;
   if (sheet) views.push([sheet.draw, true]);
   notesView(root, description.notes);
   const log = logView(root);
