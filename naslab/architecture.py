@@ -15,6 +15,9 @@ from naslab.errors import SpecError, listed, plain, unknown
 Option = str | int | float
 """What can be chosen: a JSON scalar, so that an architecture reads the same on disk and on screen."""
 
+Prefix = tuple[Option, ...]
+"""The answers to the first choices of a space, in order."""
+
 _QUICK = frozenset((str, int))
 """Types of options that are what they should be, and made by the million."""
 

@@ -38,7 +38,8 @@ from naslab.architecture import Architecture
 from naslab.events import Event, Measured, Ranked, SupernetStep
 from naslab.immutable import FrozenDict, Record
 from naslab.networks.mixture import SKIP
-from naslab.spaces.space import Mixable, Space, candidates
+from naslab.spaces.space import Space
+from naslab.spaces.weight_sharing import Mixable, candidates
 
 Level = Literal["grey", "amber", "red"]
 

@@ -29,7 +29,7 @@ from naslab.networks.batch_norm import enough_to_normalise
 from naslab.networks.edge_views import Place, places, receptive_fields
 from naslab.networks.mixture import Mixture, as_mixture, operations_of, takes_mixtures, total
 from naslab.networks.operation_costs import COSTS, costs
-from naslab.spaces.space import candidates
+from naslab.spaces.weight_sharing import candidates
 from naslab.threads import torch_threads
 from naslab.torch_state import default_torch_state
 

@@ -24,10 +24,10 @@ from functools import cached_property
 import numpy as np
 
 from naslab.analysis.cell_shape import NO_CONNECTION, cell_shapes
-from naslab.architecture import Architecture, Choice, Option
+from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError, unknown, whole
 from naslab.randomness import numpy_generator
-from naslab.spaces.space import Prefix, Space
+from naslab.spaces.space import Space
 
 FEW = 3000
 """So many wirings are all looked at, to find the widest; more are improved node by node."""

@@ -31,7 +31,7 @@ class Steps:
     """The steps of DARTS on a supernet, again and again on one mini-batch; without data and logs.
 
     Args:
-        network: a `naslab.spaces.space.Supernet`.
+        network: a `naslab.spaces.weight_sharing.Supernet`.
         edges: part -> number of edges E.
         operations: how many candidates O an edge has.
         x: inputs of the network, for instance [B, C, H, W].

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from naslab.architecture import Architecture
+from naslab.architecture import Architecture, Prefix
 from naslab.benchmarks import tfrecord
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.errors import DataError, SpecError
@@ -28,7 +28,6 @@ from naslab.immutable import FrozenDict, Record
 from naslab.paths import path_of
 from naslab.spaces import nasbench101 as spaces
 from naslab.spaces.listed import Listed
-from naslab.spaces.space import Prefix
 
 CELLS = 423_624
 METRICS = ("seconds", "train_accuracy", "valid_accuracy", "test_accuracy")

@@ -18,12 +18,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 import naslab.data
-from naslab.architecture import Architecture
+from naslab.architecture import Architecture, Prefix
 from naslab.benchmarks.benchmark import Benchmark, read_only
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces.flexibert import FlexiBERT
 from naslab.spaces.listed import Listed
-from naslab.spaces.space import Prefix
 
 FILE = "nasbench_bert.json.gz"
 SCORES = ("glue", "cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst", "sts")

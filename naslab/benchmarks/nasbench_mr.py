@@ -20,13 +20,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 import naslab.data
-from naslab.architecture import Architecture
+from naslab.architecture import Architecture, Prefix
 from naslab.benchmarks.benchmark import Benchmark, read_only
 from naslab.errors import SpecError, unknown
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench_mr as spaces
 from naslab.spaces.listed import Listed
-from naslab.spaces.space import Prefix
 
 FILE = "nasbench_mr.csv.gz"
 OBJECTIVES = {

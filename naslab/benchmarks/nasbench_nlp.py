@@ -20,12 +20,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 import naslab.data
-from naslab.architecture import Architecture
+from naslab.architecture import Architecture, Prefix
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench_nlp as spaces
 from naslab.spaces.listed import Listed
-from naslab.spaces.space import Prefix
 
 FILE = "nasbench_nlp.json.gz"
 EPOCHS = 50

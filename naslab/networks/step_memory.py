@@ -137,7 +137,7 @@ def gradients_at_the_start(
     Only the statistics of batch normalisation move.
 
     Args:
-        network: a `naslab.spaces.space.Supernet`.
+        network: a `naslab.spaces.weight_sharing.Supernet`.
         edges: part -> number of edges E.
         operations: how many candidates O an edge has.
         inputs: of the network.
@@ -168,8 +168,8 @@ def step_memory(
     What is kept for the backward pass grows evenly with the examples; the rest (gradients) does not grow.
 
     Args:
-        network: a `naslab.spaces.space.Supernet`, on its device.
-        edges: part -> number of edges E, as of a `naslab.spaces.space.SupernetSpace`.
+        network: a `naslab.spaces.weight_sharing.Supernet`, on its device.
+        edges: part -> number of edges E, as of a `naslab.spaces.weight_sharing.SupernetSpace`.
         operations: how many candidates O an edge has.
         data: a task; or (C, H, W), for images and cross-entropy.
         batch_size: examples in a mini-batch.

@@ -19,10 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from naslab.architecture import Choice
+from naslab.architecture import Choice, Prefix
 from naslab.searchers.policies import Forbidden, Independent, NextChoice, Policy, Recurrent, Unrolled, Weights, unroll
 from naslab.snapshot import State
-from naslab.spaces.space import Prefix
 
 POLICIES = ("lstm", "independent")
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")

@@ -45,7 +45,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from naslab.architecture import Architecture
+from naslab.architecture import Architecture, Prefix
 from naslab.events import ChildTrained, Evaluated, Event
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
 from naslab.randomness import numpy_generator
@@ -64,7 +64,6 @@ from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.stretch import Stretch
 from naslab.searchers.turned import CONTROLLER, WEIGHTS, Turned, decay, freezing
 from naslab.snapshot import State
-from naslab.spaces.space import Prefix
 from naslab.tasks.streams import Timetable
 from naslab.threads import torch_threads
 from naslab.trees import detached

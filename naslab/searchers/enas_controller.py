@@ -21,9 +21,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from naslab.architecture import Choice
+from naslab.architecture import Choice, Prefix
 from naslab.searchers.policies import Forbidden, NextChoice, Policy, Walk, skip_ends, unroll
-from naslab.spaces.space import Prefix
 
 _OPERATION = re.compile(r"(.*/)?op(_\d+)?")
 

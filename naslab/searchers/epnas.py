@@ -45,7 +45,7 @@ import torch
 from torch import Tensor
 
 from naslab.analysis.ranking import spearman
-from naslab.architecture import Architecture, Choice
+from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError
 from naslab.searchers.controller import Told
 from naslab.searchers.masked import MASK
@@ -56,7 +56,6 @@ from naslab.searchers.proposer import Draft, Proposal
 from naslab.searchers.rewards import between
 from naslab.searchers.settings import Setting
 from naslab.spaces.chain import STOP
-from naslab.spaces.space import Prefix
 
 WATCHED = 50
 """Number of the last children on which the predictor is evaluated."""

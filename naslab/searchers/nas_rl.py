@@ -34,11 +34,10 @@ from typing import Any
 
 from torch import Tensor
 
-from naslab.architecture import Choice
+from naslab.architecture import Choice, Prefix
 from naslab.searchers.controller import Told
 from naslab.searchers.policy_gradient import PolicyGradient, PolicyGradientHyperparameters
 from naslab.spaces.chain import STOP
-from naslab.spaces.space import Prefix
 
 DONG_AND_YANG: Mapping[str, Any] = MappingProxyType(
     {"policy": "independent", "reach": 1e-3, "children": 1, "learning_rate": 0.01, "baseline_momentum": 0.9}

@@ -28,9 +28,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from naslab.architecture import Choice
+from naslab.architecture import Choice, Prefix
 from naslab.randomness import torch_generator
-from naslab.spaces.space import Prefix
 
 NextChoice = Callable[[Prefix], Choice | None]
 """Which choice follows the answers so far, as `Space.next_choice`."""

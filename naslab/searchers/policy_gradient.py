@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naslab.architecture import Architecture, Choice
+from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError, unknown, whole
 from naslab.fields import settle
 from naslab.searchers.controller import POLICIES, Controller, Told, make_policy
@@ -31,7 +31,6 @@ from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.turned import CONTROLLER, freezing
 from naslab.snapshot import State
-from naslab.spaces.space import Prefix
 from naslab.torch_state import InDefaultTorchState
 
 

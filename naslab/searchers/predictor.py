@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from naslab.architecture import Prefix
 from naslab.searchers.gaussian_process import GaussianProcess
-from naslab.spaces.space import Prefix, Space
+from naslab.spaces.space import Space
 
 MOST = 200
 """Architectures that it learns from: the last ones."""

@@ -30,14 +30,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from naslab.architecture import Architecture, Choice
+from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
 from naslab.searchers.proposer import Draft, Proposal, Proposer
 from naslab.searchers.rewards import Rewards, between
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
-from naslab.spaces.space import Prefix
 
 SCHEDULE = ((1.0, 1500), (0.9, 100), (0.8, 100), (0.7, 100), *((tenths / 10, 150) for tenths in (6, 5, 4, 3, 2, 1)))
 """(epsilon, architectures), the paper's table 2; afterwards the last epsilon stays."""

@@ -29,7 +29,8 @@ from naslab.searchers.settings import Setting
 from naslab.searchers.supernet_searcher import SupernetSearcher
 from naslab.searchers.turned import WEIGHTS, Turned
 from naslab.snapshot import State
-from naslab.spaces.space import Shared, Space
+from naslab.spaces.space import Space
+from naslab.spaces.weight_sharing import Shared
 from naslab.tasks.task import Task, check_example, check_task, parts_of
 from naslab.threads import number_of_threads, torch_threads
 

@@ -14,6 +14,7 @@ from naslab.spaces.darts_cell import DartsCell, DartsCellAllEdges
 from naslab.spaces.enas_macro import EnasMacro
 from naslab.spaces.enas_micro import EnasMicro
 from naslab.spaces.evolving import Evolving
+from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.flexibert import FlexiBERT
 from naslab.spaces.hierarchical import Hierarchical
 from naslab.spaces.listed import Listed
@@ -27,8 +28,10 @@ from naslab.spaces.nasbench_nlp import NASBenchNLP
 from naslab.spaces.nasnet_cell import NASNetCell
 from naslab.spaces.recurrent_cell import RecurrentCell
 from naslab.spaces.segments import Segments
-from naslab.spaces.space import DrawnSupernet, FixedSpace, Mixable, Shaped, Shared, Space, Supernet, SupernetSpace
+from naslab.spaces.space import Space
+from naslab.spaces.weight_sharing import DrawnSupernet, Mixable, Shared, Supernet, SupernetSpace
 from naslab.spaces.without import Without
+from naslab.tasks.signature import Shaped
 
 SPACES: dict[str, type[Space]] = {
     space.name: space

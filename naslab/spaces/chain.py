@@ -19,11 +19,13 @@ from typing import ClassVar
 
 import networkx as nx
 
-from naslab.architecture import Architecture, Choice, Option
+from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.chain import ChainNetwork, Layer, unread
-from naslab.spaces.space import Prefix, Shaped, Space, asked
+from naslab.spaces.requirements import asked
+from naslab.spaces.space import Space
+from naslab.tasks.signature import Shaped
 
 PART = "chain"
 STOP = "stop"

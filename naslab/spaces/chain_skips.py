@@ -17,12 +17,14 @@ from typing import ClassVar
 
 import networkx as nx
 
-from naslab.architecture import Architecture, Choice
+from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.chain import MERGES, ChainNetwork, Layer
 from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, layers_graph
-from naslab.spaces.space import Prefix, Shaped, Space, asked
+from naslab.spaces.requirements import asked
+from naslab.spaces.space import Space
+from naslab.tasks.signature import Shaped
 
 QUESTIONS = ("kind", "kernel_height", "kernel_width", "filters", "stride")
 """Of each layer, before those for its inputs."""

@@ -29,7 +29,10 @@ from naslab.networks.genotype import Genotype
 from naslab.networks.genotype_text import MAX_NODES
 from naslab.networks.single_path import SinglePathDarts
 from naslab.operations.images import DARTS_OPERATIONS, DARTS_SEARCHED
-from naslab.spaces.space import FixedSpace, Shaped, asked, weight_matrices
+from naslab.spaces.fixed_space import FixedSpace
+from naslab.spaces.requirements import asked
+from naslab.spaces.weight_sharing import weight_matrices
+from naslab.tasks.signature import Shaped
 
 PARTS = ("normal", "reduce")
 

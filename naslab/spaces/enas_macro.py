@@ -21,8 +21,10 @@ from naslab.networks import sizes
 from naslab.networks.enas_macro import EnasMacroNetwork, Layer
 from naslab.networks.enas_supernet import EnasMacroSupernet
 from naslab.operations.enas import ENAS_OPERATIONS
+from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.numbers import read_numbers
-from naslab.spaces.space import FixedSpace, Shaped, asked
+from naslab.spaces.requirements import asked
+from naslab.tasks.signature import Shaped
 
 PART = "chain"
 OPERATIONS = tuple(ENAS_OPERATIONS)

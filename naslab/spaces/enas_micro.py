@@ -29,8 +29,10 @@ from naslab.networks.darts import reductions
 from naslab.networks.enas_micro import MICRO_OPERATIONS, EnasMicroNetwork, MicroCell, Node, unread
 from naslab.networks.enas_micro_supernet import EnasMicroSupernet
 from naslab.spaces.cell_graph import OUTPUT, cell_graph, state_names
+from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.numbers import read_numbers
-from naslab.spaces.space import FixedSpace, Shaped, asked
+from naslab.spaces.requirements import asked
+from naslab.tasks.signature import Shaped
 
 PARTS = ("normal", "reduce")
 MAX_NODES = 64

@@ -24,14 +24,16 @@ import networkx as nx
 import numpy as np
 from torch import Tensor, nn
 
-from naslab.architecture import Architecture, Choice, Option
+from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError, among, real, unknown
 from naslab.networks import sizes
 from naslab.networks.evolving import Evolved, EvolvedNetwork, renamed
 from naslab.networks.inherit import inherit
 from naslab.randomness import generator_of
 from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
-from naslab.spaces.space import Prefix, Shaped, Space, asked
+from naslab.spaces.requirements import asked
+from naslab.spaces.space import Space
+from naslab.tasks.signature import Shaped
 
 QUESTIONS = ("kind", "filter_height", "filter_width", "channels", "stride", "nonlinear")
 """Of each layer, before those for its skips."""

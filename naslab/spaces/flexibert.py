@@ -13,11 +13,13 @@ from typing import Any, ClassVar
 
 import networkx as nx
 
-from naslab.architecture import Architecture, Choice, Option
+from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.flexibert import FlexiBERTNetwork, Layer
-from naslab.spaces.space import Prefix, Shaped, Space, asked, vocabulary_of
+from naslab.spaces.requirements import asked, vocabulary_of
+from naslab.spaces.space import Space
+from naslab.tasks.signature import Shaped
 
 PART = "encoder"
 HIDDEN = (128, 256)

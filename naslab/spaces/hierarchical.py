@@ -22,7 +22,9 @@ from naslab.networks import sizes
 from naslab.networks.hierarchical import MERGES, HierarchicalNetwork, leading
 from naslab.operations.hierarchical import PRIMITIVES
 from naslab.randomness import generator_of
-from naslab.spaces.space import FixedSpace, Shaped, asked
+from naslab.spaces.fixed_space import FixedSpace
+from naslab.spaces.requirements import asked
+from naslab.tasks.signature import Shaped
 
 CELL = "cell"
 NONE = "none"

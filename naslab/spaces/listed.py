@@ -26,10 +26,10 @@ from typing import Any, ClassVar
 import networkx as nx
 import numpy as np
 
-from naslab.architecture import Architecture, Choice, Option
+from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError, whole
 from naslab.randomness import generator_of
-from naslab.spaces.space import Prefix, Space
+from naslab.spaces.space import Space
 from naslab.spaces.wrapping import Wrapping
 
 ABSENT = -1.0

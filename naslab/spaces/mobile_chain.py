@@ -18,7 +18,9 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.mobile_chain import BLOCKS, IDENTITY, STAGES, MobileChainNetwork, places, single_path_chain
 from naslab.networks.single_path import SinglePathChain
-from naslab.spaces.space import FixedSpace, Shaped, asked
+from naslab.spaces.fixed_space import FixedSpace
+from naslab.spaces.requirements import asked
+from naslab.tasks.signature import Shaped
 
 PART = "chain"
 OPERATIONS = (IDENTITY, *BLOCKS)

@@ -21,7 +21,7 @@ import networkx as nx
 import numpy as np
 from torch import Tensor, nn
 
-from naslab.architecture import Architecture, Choice, Option
+from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError, among, unknown
 from naslab.networks import morphism, sizes
 from naslab.networks.inherit import inherit
@@ -29,7 +29,9 @@ from naslab.networks.morphism import ADD, CONCAT, Morphable, MorphableNetwork
 from naslab.randomness import generator_of
 from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
 from naslab.spaces.edit_distance import edit_distance
-from naslab.spaces.space import Prefix, Shaped, Space, asked
+from naslab.spaces.requirements import asked
+from naslab.spaces.space import Space
+from naslab.tasks.signature import Shaped
 
 QUESTIONS = ("kind", "kernel", "filters", "stride")
 """Of each layer, before those for its skips."""

@@ -24,11 +24,13 @@ from typing import Any, ClassVar, NamedTuple
 import networkx as nx
 import numpy as np
 
-from naslab.architecture import Architecture, Choice
+from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.nasbench101 import NASBENCH101_OPERATIONS, NASBench101Network
-from naslab.spaces.space import Prefix, Shaped, Space, asked
+from naslab.spaces.requirements import asked
+from naslab.spaces.space import Space
+from naslab.tasks.signature import Shaped
 
 PART = "cell"
 OPERATIONS = tuple(NASBENCH101_OPERATIONS)

@@ -29,7 +29,10 @@ from naslab.networks import sizes
 from naslab.networks.nasbench201 import EDGES, NODES, NASBench201Network, NASBench201Supernet
 from naslab.networks.single_path import SinglePathNASBench201
 from naslab.operations.images import NASBENCH201_OPERATIONS
-from naslab.spaces.space import FixedSpace, Shaped, asked, weight_matrices
+from naslab.spaces.fixed_space import FixedSpace
+from naslab.spaces.requirements import asked
+from naslab.spaces.weight_sharing import weight_matrices
+from naslab.tasks.signature import Shaped
 
 PART = "cell"
 OPERATIONS = tuple(NASBENCH201_OPERATIONS)

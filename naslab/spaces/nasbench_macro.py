@@ -17,7 +17,9 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.nasbench_macro import BLOCKS, LAYERS, NASBenchMacroNetwork, single_path_nasbench_macro
 from naslab.networks.single_path import SinglePathChain
-from naslab.spaces.space import FixedSpace, Shaped, asked
+from naslab.spaces.fixed_space import FixedSpace
+from naslab.spaces.requirements import asked
+from naslab.tasks.signature import Shaped
 
 PART = "chain"
 OPTIONS = tuple(BLOCKS)

@@ -17,7 +17,9 @@ import networkx as nx
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks.nasbench_mr import STAGES, Module, NASBenchMRNetwork
-from naslab.spaces.space import FixedSpace, Shaped, asked
+from naslab.spaces.fixed_space import FixedSpace
+from naslab.spaces.requirements import asked
+from naslab.tasks.signature import Shaped
 
 PART = "network"
 CHANNELS = tuple(range(8, 129, 8))

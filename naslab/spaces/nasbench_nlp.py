@@ -24,11 +24,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import networkx as nx
 
-from naslab.architecture import Architecture, Choice, Option
+from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError, unknown
 from naslab.networks import sizes
 from naslab.networks.recurrent_recipe import ELEMENTWISE, Recipe, RecurrentRecipeNetwork, Step, in_order
-from naslab.spaces.space import Prefix, Shaped, Space, asked, vocabulary_of
+from naslab.spaces.requirements import asked, vocabulary_of
+from naslab.spaces.space import Space
+from naslab.tasks.signature import Shaped
 
 PART = "cell"
 STATES = 3

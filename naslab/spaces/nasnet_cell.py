@@ -21,7 +21,9 @@ from naslab.networks.genotype import Genotype
 from naslab.networks.nasnet import COMBINATIONS, Block, NASNetNetwork, unread
 from naslab.operations.nasnet import NASNET_OPERATIONS
 from naslab.spaces.cell_graph import cell_graph, state_names
-from naslab.spaces.space import FixedSpace, Shaped, asked
+from naslab.spaces.fixed_space import FixedSpace
+from naslab.spaces.requirements import asked
+from naslab.tasks.signature import Shaped
 
 PARTS = ("normal", "reduce")
 OPERATIONS = tuple(NASNET_OPERATIONS)

@@ -42,7 +42,8 @@ from naslab.networks.genotype_text import MAX_NODES
 from naslab.networks.recurrent_cell import Dropouts, RecurrentCellNetwork, words_of
 from naslab.networks.recurrent_genotype import RecurrentGenotype
 from naslab.networks.recurrent_supernet import PART, RECURRENT_OPERATIONS, RecurrentSupernet, row
-from naslab.spaces.space import FixedSpace, weight_matrices
+from naslab.spaces.fixed_space import FixedSpace
+from naslab.spaces.weight_sharing import weight_matrices
 from naslab.tasks.signature import signature_of
 
 INPUT, LAST, OUTPUT = f"{PART}/x_{{t}}", f"{PART}/h_{{t-1}}", f"{PART}/h_{{t}}"

@@ -19,7 +19,9 @@ from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.segments import EXPANSIONS, KERNELS, SKIPS, Segment, SegmentsNetwork
-from naslab.spaces.space import FixedSpace, Shaped, asked
+from naslab.spaces.fixed_space import FixedSpace
+from naslab.spaces.requirements import asked
+from naslab.tasks.signature import Shaped
 
 PART = "segments"
 SKELETON = ((0.5, 1, 1), (0.75, 2, 2), (1, 3, 2), (2, 4, 2), (3, 3, 1), (5, 3, 2), (10, 1, 1))

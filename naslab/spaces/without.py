@@ -20,11 +20,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from naslab.architecture import Architecture, Choice, Option
+from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError, listed, unknown
 from naslab.randomness import generator_of
+from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.listed import Listed
-from naslab.spaces.space import FixedSpace, Prefix, Space
+from naslab.spaces.space import Space
 from naslab.spaces.wrapping import Wrapping
 
 Forbidden = tuple[tuple[str, tuple[Option, ...]], ...]

@@ -10,8 +10,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from naslab.architecture import Architecture
-from naslab.spaces.space import Shaped, Space
-from naslab.tasks.signature import Signature
+from naslab.spaces.space import Space
+from naslab.tasks.signature import Shaped, Signature
 
 
 class Wrapping(Space):

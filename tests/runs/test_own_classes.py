@@ -14,7 +14,7 @@ from naslab.errors import SpecError
 from naslab.registry import named
 from naslab.searchers import gradient
 from naslab.searchers.gradient.parts import from_json, to_json
-from naslab.spaces.space import FixedSpace
+from naslab.spaces.fixed_space import FixedSpace
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import naslab as nl
 from naslab.architecture import Choice
 from naslab.errors import SpecError
 from naslab.spaces import FixedSpace
-from naslab.spaces.space import candidates, edge_operations, weight_matrices
+from naslab.spaces.weight_sharing import candidates, edge_operations, weight_matrices
 
 OPERATIONS = ("linear", "skip", "tanh", "relu")
 EDGES = ((0, 1), (1, 2), (0, 2))

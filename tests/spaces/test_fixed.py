@@ -13,7 +13,8 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.randomness import numpy_generator
 from naslab.spaces import SPACES
-from naslab.spaces.space import MOST_KEPT, FixedSpace, Space
+from naslab.spaces.fixed_space import MOST_KEPT, FixedSpace
+from naslab.spaces.space import Space
 
 
 @dataclass(frozen=True)

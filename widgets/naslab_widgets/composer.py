@@ -22,7 +22,7 @@ from naslab.errors import SpecError, unknown, whole
 from naslab.markup import Markup
 from naslab.runs.race import Race
 from naslab.searchers import RegularizedEvolution
-from naslab.spaces.space import SupernetSpace
+from naslab.spaces.weight_sharing import SupernetSpace
 from naslab_widgets.display import Displayed
 from naslab_widgets.figures.cell import CELL_WIDTH, cell, edge_label, node_label, place, pretty
 from naslab_widgets.figures.palette import colours

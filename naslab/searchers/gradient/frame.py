@@ -54,7 +54,8 @@ from naslab.searchers.stretch import Stretch
 from naslab.searchers.supernet_searcher import SupernetSearcher
 from naslab.searchers.turned import ALPHAS, WEIGHTS, Turned, decay, freezing
 from naslab.snapshot import State
-from naslab.spaces.space import Space, SupernetSpace
+from naslab.spaces.space import Space
+from naslab.spaces.weight_sharing import SupernetSpace
 from naslab.tasks.task import Task, check_example, check_task, parts_of
 from naslab.threads import torch_threads
 

@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from naslab.spaces.space import SupernetSpace
+from naslab.spaces.weight_sharing import SupernetSpace
 
 
 def softmax(x: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor
 from naslab.errors import SpecError, listed, real, unknown
 from naslab.searchers.gradient.optimisers import Optimisers
 from naslab.searchers.settings import Act, Mask, Setting, Several
-from naslab.spaces.space import candidates, edge_operations
+from naslab.spaces.weight_sharing import candidates, edge_operations
 
 FORBIDDEN = "forbidden"
 """What the setting is called that forbids operations everywhere."""

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from naslab.architecture import Architecture
+from naslab.architecture import Architecture, Prefix
 from naslab.errors import SpecError
 from naslab.randomness import numpy_generator
 from naslab.searchers.one_shot.training import OneShotHyperparameters
-from naslab.spaces.space import Prefix, Space
+from naslab.spaces.space import Space
 
 TRIES = 10
 """So many times a child is looked for, as in the authors' code."""
