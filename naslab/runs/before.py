@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from naslab.runs.live_ranking import LiveRanking
-from naslab.runs.wishes import Wishes
+from naslab.runs.restoring import Restoring
 from naslab.searchers.forecasting import Forecast, forecast
 from naslab.searchers.rates import Rates, finding_rates
 
-if TYPE_CHECKING:
-    from naslab.searchers import Driven
 
-
-class Before:
+class Before(Restoring):
     """Tries steps on a copy: whatever is asked here, the search is bit for bit what it would have been."""
-
-    searcher: Driven
-    ranking: LiveRanking | None
-    _wishes: Wishes
-
-    if TYPE_CHECKING:
-
-        def _mine(self, *, settled: bool = True) -> AbstractContextManager[None]: ...
-
-        def _restore(self) -> None: ...
 
     def forecast(
         self,
