@@ -13,10 +13,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "artifacts"
+PATIENCE = 30.0
+"""Seconds for which a test waits for the page or the kernel: on a busy machine a frame may take one."""
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -128,6 +131,39 @@ class Notebook:
         answers = [line.removeprefix("answer:") for line in lines if line.startswith("answer:")]
         assert answers, f"no answer to {expression!r}: {text[:1500]}"
         return json.loads(answers[-1]), time.monotonic() - started
+
+    def eventually(self, read, holds, seconds=PATIENCE):
+        """The first value of `read()` that `holds`: what an action changes is seen a frame or more later."""
+        end = time.monotonic() + seconds
+        while not holds(value := read()):
+            assert time.monotonic() < end, f"after {seconds:.0f} s it is still {value!r:.500}"
+            self.page.wait_for_timeout(100)
+        return value
+
+    def becomes(self, expression: str, value: Any, seconds=PATIENCE):
+        """Waits until an expression has a value in the kernel, which hears of an action on the page in its own time."""
+        self.eventually(lambda: self.ask(expression)[0], lambda found: found == value, seconds)
+
+    def expect(self, locator):
+        """Playwright's assertions about a locator, each of which waits until it holds."""
+        from playwright.sync_api import expect
+
+        expect.set_options(timeout=1000 * PATIENCE)
+        return expect(locator)
+
+    def strike(self, locator, *keys):
+        """Focuses an element and strikes keys on it between two frames, as they come to a page that draws slowly."""
+        locator.evaluate(
+            """(element, keys) => {
+                element.focus();
+                for (const key of keys) {
+                    const [last, ...held] = key.split("+").reverse();
+                    const told = { key: last, shiftKey: held.includes("Shift"), bubbles: true, cancelable: true };
+                    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", told));
+                }
+            }""",
+            keys,
+        )
 
     def button(self, name):
         return self.page.get_by_role("button", name=name, exact=True)

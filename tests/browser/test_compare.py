@@ -38,6 +38,12 @@ def lane_steps(book):
     return [int(lane.get_attribute("data-step")) for lane in book.page.locator(".naslab-lane").all()]
 
 
+def lane_steps_of(book):
+    """The steps of the lanes when they show the last step of each search, as they do soon after a pause."""
+    done = book.ask("[search.step for search in compare.searches.values()]")[0]
+    return book.eventually(lambda: lane_steps(book), lambda steps: steps == done)
+
+
 def await_steps(book, least):
     book.page.wait_for_function(
         "least => [...document.querySelectorAll('.naslab-lane')].every(lane => +lane.dataset.step >= least)",
@@ -59,13 +65,13 @@ def test_two_are_stepped_played_looked_back_at_and_told_apart(notebook, theme):
     await_steps(book, 40)
     book.button("Pause").click()
     book.wait_state("paused")
-    steps = lane_steps(book)
+    steps = lane_steps_of(book)
     assert max(steps) - min(steps) <= 1, "in line"
     differs = book.page.locator(".naslab-lane").first
     counted = int(differs.get_attribute("data-differs"))
     assert counted > 0
-    assert differs.locator('.naslab-halo[data-differs="true"]').count() == counted
-    assert "edges differ from GDAS" in differs.locator(".naslab-differs").inner_text()
+    book.expect(differs.locator('.naslab-halo[data-differs="true"]')).to_have_count(counted)
+    book.expect(differs.locator(".naslab-differs")).to_contain_text("edges differ from GDAS")
     assert differs.locator("h4").inner_text() == "<b>DARTS</b>", "a name is text"
     charts = book.page.locator(".naslab-overlay").get_attribute("data-charts")
     assert charts.startswith("validation accuracy (%); validation loss (nats); training loss (nats); entropy (nats)")
@@ -73,9 +79,7 @@ def test_two_are_stepped_played_looked_back_at_and_told_apart(notebook, theme):
     book.screenshot(f"compare-two-{theme}")
 
     bar = book.page.get_by_role("slider", name="time of the searches")
-    bar.focus()
-    for key in ("Home", "Shift+ArrowRight", "ArrowRight"):
-        bar.press(key)
+    book.strike(bar, "Home", "Shift+ArrowRight", "ArrowRight")  # each goes on from the one before, drawn or not
     book.page.wait_for_selector('.naslab-compare-view[data-at="12"]')
     book.page.wait_for_function("() => +document.querySelector('.naslab-lane').dataset.step <= 12")
     book.screenshot(f"compare-looking-back-{theme}")
@@ -86,8 +90,9 @@ def test_two_are_stepped_played_looked_back_at_and_told_apart(notebook, theme):
     book.page.wait_for_selector('.naslab-compare-view[data-axis="epochs"]')
     book.page.wait_for_selector('.naslab-compare-view:not([data-at="now"])')
     assert max(lane_steps(book)) <= 13, "the same moment along another axis"
+    before = bar.get_attribute("data-at")
     book.page.locator(".naslab-overlay").click(position={"x": 150, "y": 60})
-    place = float(bar.get_attribute("data-at"))
+    place = float(book.eventually(lambda: bar.get_attribute("data-at"), lambda at: at != before))
     assert 0 < place < float(bar.get_attribute("aria-valuemax"))
     book.button("Now").click()
     await_steps(book, min(steps))
@@ -103,12 +108,15 @@ def test_four_of_different_kinds(notebook, theme):
     await_steps(book, 20)
     book.button("Pause").click()
     book.wait_state("paused")
-    lanes = [lane.inner_text() for lane in book.page.locator(".naslab-lane").all()]
-    assert "edges differ from SNAS" in lanes[0]
-    assert "no alphas: the decisions of its space are not operations on edges" in lanes[2]
-    assert "no other search here has cells of this kind" in lanes[2]
-    assert "no alphas: it evaluates candidates one by one" in lanes[3]
-    assert "edges differ from DARTS" in lanes[3], "its cells are compared all the same"
+    lanes = book.page.locator(".naslab-lane")
+    for place, told in (
+        (0, "edges differ from SNAS"),
+        (2, "no alphas: the decisions of its space are not operations on edges"),
+        (2, "no other search here has cells of this kind"),
+        (3, "no alphas: it evaluates candidates one by one"),
+        (3, "edges differ from DARTS"),  # its cells are compared all the same
+    ):
+        book.expect(lanes.nth(place)).to_contain_text(told)
     book.page.locator(".naslab-lane .naslab-picture svg").wait_for()
     book.page.locator(".naslab-compare-view").scroll_into_view_if_needed()
     book.screenshot(f"compare-four-{theme}")

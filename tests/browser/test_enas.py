@@ -22,13 +22,13 @@ def test_both_phases_are_seen(notebook, space, decisions):
     book.wait_state("finished", timeout=120_000)
     book.wait_step("naslab-fitness", 4 * (7 + 24))
     page = book.page
-    assert page.locator(".naslab-fitness").get_attribute("data-trials") == str(4 * 24)
-    assert page.locator(".naslab-heat").get_attribute("data-decisions") == str(decisions)
+    book.expect(page.locator(".naslab-fitness")).to_have_attribute("data-trials", str(4 * 24))
+    book.expect(page.locator(".naslab-heat")).to_have_attribute("data-decisions", str(decisions))
     shown, _ = book.ask("list(lab.view._details.widths)")
     assert {"train/loss", "train/accuracy", "reward", "baseline", "entropy", "skip_divergence"} <= set(shown)
-    assert page.locator(".naslab-portrait svg").count() == 1
+    book.expect(page.locator(".naslab-portrait svg")).to_have_count(1)
+    book.expect(page.locator(".naslab-status")).to_contain_text("step 124 / 124")
     assert "failed" not in page.locator(".naslab-status").inner_text()
-    assert "step 124 / 124" in page.locator(".naslab-status").inner_text()
     check_the_lit_child(book, page)
     check_the_decision(book, page, "chain/4/from_2" if space == MACRO else "normal/1/op_0", space == MACRO)
     page.locator(".naslab-supernet-card").scroll_into_view_if_needed()
@@ -39,6 +39,7 @@ def check_the_decision(book, page, name, macro):
     """A decision is opened by keys and by a click, read, and closed by Esc."""
     page.set_viewport_size({"width": 1280, "height": 800})
     rings = page.locator(".naslab-heat-ring")
+    rings.first.wait_for(state="attached")
     assert [ring for ring in rings.evaluate_all("all => all.map(one => one.tabIndex)") if ring == 0] == [0]
     first, ring = rings.first, page.locator(f".naslab-heat-ring[data-decision='{name}']")
     sheet, heat = page.locator(".naslab-decision"), page.locator(".naslab-heat")
@@ -48,7 +49,7 @@ def check_the_decision(book, page, name, macro):
     page.keyboard.press("Enter")
     page.wait_for_selector(f".naslab-decision[data-decision='{second}']")
     page.keyboard.press("Escape")
-    assert not sheet.is_visible()
+    book.expect(sheet).to_be_hidden()
     assert page.evaluate("document.activeElement.dataset.decision") == second
     ring.scroll_into_view_if_needed()
     (box, on) = (where.bounding_box() for where in (ring, heat))
@@ -68,7 +69,7 @@ def check_the_decision(book, page, name, macro):
     sheet.scroll_into_view_if_needed()
     book.screenshot(f"decision-{'macro' if macro else 'micro'}")
     sheet.get_by_role("button", name="close").press("Escape")
-    assert not sheet.is_visible()
+    book.expect(sheet).to_be_hidden()
     page.set_viewport_size({"width": 1400, "height": 1000})
 
 
@@ -76,9 +77,9 @@ def check_the_lit_child(book, page):
     """The last child is on the page, once, over the whole supernet, as large as one can read."""
     page.wait_for_selector(".naslab-supernet-card[data-step='124']")
     card = page.locator(".naslab-supernet-card")
-    assert "the child of step 124 in the supernet" in card.inner_text()
-    assert "judged with shared weights" in card.inner_text()
-    assert card.locator("svg .naslab-lit").count() == 1
+    book.expect(card).to_contain_text("the child of step 124 in the supernet")
+    book.expect(card).to_contain_text("judged with shared weights")
+    book.expect(card.locator("svg .naslab-lit")).to_have_count(1)
     ops = card.locator(".naslab-lit [data-op]").evaluate_all("all => all.map(each => each.dataset.op).sort()")
     told, _ = book.ask(
         "sorted(op for _, _, name in [*search.space.graph(search.events[-1].architecture).edges(data='op')] if name "
@@ -94,7 +95,7 @@ def check_the_lit_child(book, page):
     bar.press("Shift+ArrowLeft")
     page.wait_for_selector(".naslab-supernet-card[data-step='114']")
     then, _ = book.ask("next(e.kind for e in search.events if e.step == 114)")
-    assert ("judged" in card.inner_text()) == (then == "evaluated")
+    book.eventually(card.inner_text, lambda told: ("judged" in told) == (then == "evaluated"))
     bar.press("Escape")
     page.wait_for_selector(".naslab-supernet-card[data-step='124']")
     assert box["width"] > 700

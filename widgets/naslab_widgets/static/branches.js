@@ -34,19 +34,25 @@ export function branchesSection(parent, { send, about, cursor, redraw, places })
   box.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && open) {
       event.stopPropagation();
-      const from = open === "fork" ? fork : back;
       toggle("");
-      from.focus();
     }
   });
 
   function toggle(which) {
+    const from = open === "fork" ? fork : back;
     open = open === which ? "" : which;
     if (open === "fork") form.begin(at, latest.name);
     if (open === "back") confirmBack();
+    showForms(); // now: what is hidden until the next frame cannot take the focus
     redraw();
     if (open === "fork") form.focus();
     if (open === "back") sure.querySelector("button")?.focus();
+    if (!open) from.focus(); // what had it is hidden now
+  }
+
+  function showForms() {
+    form?.show(open === "fork");
+    sure.hidden = open !== "back";
   }
 
   function confirmBack() {
@@ -87,8 +93,7 @@ export function branchesSection(parent, { send, about, cursor, redraw, places })
     told.textContent = busy ? underWay(busy) : state.error || moment(at, looking, state.told);
     told.title = told.textContent;
     told.classList.toggle("naslab-branches-error", Boolean(state.error && !busy));
-    if (form) form.show(open === "fork");
-    sure.hidden = open !== "back";
+    showForms();
     drawTree(tree, state.rows, status, (runs) => {
       cursor.set({ at: null }); // what is shown instead looks at its own moment
       send({ do: "show", runs });

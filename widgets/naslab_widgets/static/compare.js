@@ -24,7 +24,7 @@ function render({ model, el }) {
     page.redraw();
   }
   const tell = (place) => onAxis(state.axis === "steps" ? Math.round(place) : place, state.axis);
-  const scrub = scrubView(root, { tooltip, go, tell, label: "time of the searches" });
+  const scrub = scrubView(root, { tooltip, go, tell, label: "time of the searches", moment: () => state.at });
 
   const names = make("div", "naslab-legend", root);
   const strokes = tracks.map((track) => {

@@ -210,7 +210,7 @@ function render({ model, el }) {
     drawer.redraw();
   }
   const tell = (place) => `${description.whole ? Math.round(place).toLocaleString("en") : number(place)} ${description.cost}`;
-  const scrub = scrubView(root, { tooltip, go, tell, label: "budget of each runner" });
+  const scrub = scrubView(root, { tooltip, go, tell, label: "budget of each runner", moment: () => state.at });
   const views = [raceView(make("section", "naslab-card", root), description, tooltip, go)];
 
   // As the page has chosen: Python hears of it when it can.

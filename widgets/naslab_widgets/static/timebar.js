@@ -8,9 +8,10 @@ const BAR_HEIGHT = 26;
 const BAR_SIDE = 9; // pixels left and right of the track, so that a thumb at its end is whole
 const SIGNS = { changed: "▲ something was turned", snapshot: "◆ a snapshot", fork: "⑂ a fork", warning: "⚑ a warning", measured: "● something was measured" };
 
-// The bar alone, along any axis. `go` is told a place, or null for now; `tell` says a place in words. What is drawn:
+// The bar alone, along any axis. `go` takes a place, or null for now; `tell` says a place in words; `moment` gives the place
+// that `go` has set, which a busy page draws only later: the next key goes on from there. What is drawn:
 // {first, last, total, at, marks, move?}.
-export function timeBar(parent, { tooltip, go, tell, label }) {
+export function timeBar(parent, { tooltip, go, tell, label, moment }) {
   const bar = make("div", "naslab-timebar", parent);
   bar.tabIndex = 0;
   bar.setAttribute("role", "slider");
@@ -49,7 +50,7 @@ export function timeBar(parent, { tooltip, go, tell, label }) {
   bar.addEventListener("pointerleave", tooltip.hide);
   bar.addEventListener("keydown", (event) => {
     if (!shown || shown.last < shown.first || event.ctrlKey || event.metaKey || event.altKey) return;
-    const place = placeByKey(event, { ...shown, marks: shown.marks.map(([each]) => each) });
+    const place = placeByKey(event, { ...shown, at: moment(), marks: shown.marks.map(([each]) => each) });
     if (place === undefined) return;
     event.preventDefault();
     event.stopPropagation();
@@ -152,9 +153,9 @@ export function momentBadge(parent, back) {
 }
 
 // A bar in a line of its own, for what has no steps of one search: beside it, where one is, and the way back to now.
-export function scrubView(parent, { tooltip, go, tell, label }) {
+export function scrubView(parent, { tooltip, go, tell, label, moment }) {
   const line = make("div", "naslab-scrub", parent);
-  const draw = timeBar(line, { tooltip, go, tell, label });
+  const draw = timeBar(line, { tooltip, go, tell, label, moment });
   const where = make("span", "naslab-where", line);
   const now = make("button", "naslab-button naslab-now", line, "Now");
   now.type = "button";
@@ -179,7 +180,7 @@ export function timebarSection(parent, { tooltip, cursor, places, sections }) {
   const badge = momentBadge(box, () => cursor.set({ at: null }));
   places.moment = badge.slot;
   const tell = (place) => `${status.unit || "step"} ${Math.round(place).toLocaleString("en")}` + (status.total ? ` of ${status.total.toLocaleString("en")}` : "");
-  const draw = timeBar(box, { tooltip, go, tell, label: "time of the search" });
+  const draw = timeBar(box, { tooltip, go, tell, label: "time of the search", moment: () => cursor.at });
 
   return function (state, now, theme) {
     status = now;
