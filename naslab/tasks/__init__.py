@@ -10,9 +10,10 @@ from naslab.registry import described, named
 from naslab.tasks import metrics
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.bundled import CIFAR10, CIFAR100, Digits, FashionMNIST
+from naslab.tasks.image_classification import OWN
 from naslab.tasks.image_set import ImageSet
 from naslab.tasks.image_specs import IMAGE_TASKS, images_from_spec
-from naslab.tasks.images import OWN, Images
+from naslab.tasks.images import Images
 from naslab.tasks.language_model import LANGUAGE_MODEL, LanguageModel
 from naslab.tasks.metrics import Collected, Mean, Metric, Ratio, Torchmetric
 from naslab.tasks.signature import Field, Head, Signature, signature_of

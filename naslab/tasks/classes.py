@@ -6,7 +6,32 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from naslab.errors import DataError
+from naslab.errors import DataError, whole
+
+
+def names_of_classes(
+    classes: int | None, given: Sequence[str] | None, said: Sequence[str] | None, train: Tensor, test: Tensor
+) -> tuple[str, ...]:
+    """A name for each class; by default its number.
+
+    Args:
+        classes: how many there are. Without it and without names, the largest label + 1, each with a training image.
+        given: the names that the user gives.
+        said: the names that the labels themselves say, if they are text; they stand in for `given`.
+        train, test: [N] int64, the labels of both sets.
+    """
+    names = said if given is None else given
+    if classes is None and names is not None:
+        classes = len(names)
+    elif classes is None:
+        classes = max(int(train.max()), int(test.max())) + 1
+        check_no_class_is_empty(train, test, classes)
+    classes = whole("classes", classes, 1, error=DataError)
+    found = tuple(map(str, range(classes) if names is None else names))
+    if len(found) != classes:
+        came = f"not {len(found)}" if said is None else f"and the labels say {len(found)}: {', '.join(found[:3])}"
+        raise DataError(f"{classes} classes need {classes} class_names, {came}")
+    return found
 
 
 def check_no_class_is_empty(train: Tensor, test: Tensor, classes: int) -> None:

@@ -10,7 +10,8 @@ from naslab.errors import DataError, SpecError, among, unknown
 from naslab.registry import named
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.bundled import CIFAR10, CIFAR100, Digits, FashionMNIST
-from naslab.tasks.images import OWN, Images
+from naslab.tasks.image_classification import OWN
+from naslab.tasks.images import Images
 
 IMAGE_TASKS: dict[str, Callable[..., Images]] = {
     "fashion_mnist": FashionMNIST,

@@ -102,7 +102,7 @@ def test_an_interrupt_at_any_line_of_a_rewind_leaves_no_copy_of_what_was_left(
 ):
     run = None if where == "memory" else tmp_path / "run"
     search, hits, rate = nl.Search(small(total=400), run=run), 0, 0.05
-    places = {nl.runs.search.__file__, rings.__file__}
+    places = {module.__file__ for module in (nl.runs.search, nl.runs.driving, nl.runs.restoring, rings)}
     for line in range(1, 60, 4):
         search.rewind(0)
         for _ in range(4):

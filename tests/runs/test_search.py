@@ -265,7 +265,10 @@ def interrupted(use, line):
     """Whether the use was interrupted, as by Ctrl-C, at that line (a count) of all that it executes in the package."""
     places = {
         module.__file__
-        for module in (runs.search, runs.journal, runs.acknowledged, runs.folder, runs.store, runs.replay, nl.snapshot)
+        for module in (
+            *(runs.search, runs.driving, runs.restoring, runs.replay),
+            *(runs.journal, runs.acknowledged, runs.folder, runs.store, nl.snapshot),
+        )
     }
     left = line
 

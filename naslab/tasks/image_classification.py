@@ -1,0 +1,319 @@
+"""Image classification: mini-batches of images and labels, the loss and the accuracy.
+
+Letters in shapes: N images, B in a mini-batch, C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from naslab.errors import DataError, SpecError, unknown
+from naslab.tasks import folders, splits
+from naslab.tasks.augmentation import Augmentation
+from naslab.tasks.image_set import ImageSet, mean_and_std
+from naslab.tasks.metrics import Mean, Metric
+from naslab.tasks.signature import LOGITS, Field, Head, Signature
+from naslab.tasks.streams import Exchangeable
+from naslab.tasks.task import LOSS, Task
+from naslab.torch_state import default_torch_state
+
+OWN = "images"
+"""The task in the spec of data that came as arrays, and that no spec can bring back."""
+SHOWN_CLASSES = 8
+"""Names of classes in `repr`."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageClassification(Task):
+    """A training set and a test set, normalised and augmented on the way out.
+
+    Images stay in memory as they came; only mini-batches become float32. `naslab.tasks.Images` reads them.
+    """
+
+    name: str
+    train: ImageSet
+    test: ImageSet
+    class_names: tuple[str, ...]
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """What `batch` does to training images when it is given a generator."""
+    origin: Mapping[str, Any] = field(default_factory=lambda: {"task": OWN})
+    """JSON from which `naslab.tasks.from_spec` finds the data again. With "stratified" in it, every class is in both
+    `halves`."""
+    validation: int = 0
+    """How many of the last training images are validation data of their own."""
+    notes: tuple[str, ...] = ()
+    """What was found when the data was read: for `repr`."""
+    units: ClassVar[str] = "images"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        object.__setattr__(self, "origin", MappingProxyType(dict(self.origin)))
+        object.__setattr__(self, "notes", tuple(self.notes))
+        if not 0 <= self.validation < len(self.train):
+            raise DataError(
+                f"of {len(self.train)} training images 0 to {len(self.train) - 1} can be for validation, not "
+                f"{self.validation}"
+            )
+        if self.classes < 2:
+            raise DataError(
+                f"there is nothing to tell apart in {self.classes} class; give images of at least two classes"
+            )
+        for what, part in (("training", self.train), ("test", self.test)):
+            if tuple(part.images.shape[1:]) != self.input_shape or part.images.dtype != self.train.images.dtype:
+                raise DataError(
+                    f"training and test images must be alike: {list(self.input_shape)} {self.train.images.dtype} "
+                    f"and {list(part.images.shape[1:])} {part.images.dtype}"
+                )
+            if int(part.labels.max()) >= self.classes:
+                raise DataError(
+                    f"labels of {self.classes} classes go from 0 to {self.classes - 1}; the largest {what} label is "
+                    f"{int(part.labels.max())}; give classes={int(part.labels.max()) + 1}, or mend the labels"
+                )
+        if len(self.train.labels.unique()) < 2:
+            raise DataError(
+                f"all {len(self.train)} training images have the label {int(self.train.labels[0])}: there is nothing "
+                "to tell apart; give images of at least two classes"
+            )
+
+    # --- what it is --------------------------------------------------------------------------------
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        C, H, W = self.train.images.shape[1:]
+        return C, H, W
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def objective(self) -> str:
+        return "accuracy"
+
+    @property
+    def signature(self) -> Signature:
+        return Signature(Field(self.input_shape), {LOGITS: Head("vector", self.classes)})
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """The loss in nats, and the accuracy."""
+        return {
+            LOSS: Mean(lambda logits, batch: float(self.loss(logits, batch)), self.size, direction="min", unit="nats"),
+            "accuracy": Mean(
+                lambda logits, batch: self.accuracy(logits, _labels(batch)), self.size, direction="max", unit="%"
+            ),
+        }
+
+    def fingerprint(self) -> str:
+        """Hex checksum of all images and labels: what is equal here is the same data."""
+        return self._fingerprint
+
+    @cached_property
+    @default_torch_state()
+    def _fingerprint(self) -> str:
+        digest = blake2b(f"{self.classes}".encode(), digest_size=16)
+        for part in (self.train, self.test):
+            for tensor in (part.images, part.labels):
+                digest.update(f" {tensor.dtype} {list(tensor.shape)} ".encode())
+                digest.update(np.ascontiguousarray(tensor.numpy()).data)
+        return digest.hexdigest()
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """[C] float32: mean of each channel over the training images, in their own units."""
+        return self._moments[0]
+
+    @cached_property
+    def std(self) -> Tensor:
+        """[C] float32: standard deviation of each channel; 1 for a channel that never changes."""
+        return self._moments[1]
+
+    @cached_property
+    @default_torch_state()
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        moments = [mean_and_std(self.train.images[:, channel]) for channel in range(self.input_shape[0])]
+        mean, std = (torch.tensor(column, dtype=torch.float64).float() for column in zip(*moments, strict=True))
+        return mean, torch.where(std > 0, std, torch.ones_like(std))
+
+    # --- what a trainer and a searcher ask for -------------------------------------------------------
+
+    @default_torch_state()
+    def halves(self, seed: int, fraction: float = 0.5) -> tuple[Tensor, Tensor]:
+        """Two disjoint parts of the training set: for the weights, and for the architecture.
+
+        They are random, and if the task is stratified, every class of at least two training images is in both. With
+        validation data of its own, that is the second part, whatever the fraction.
+
+        Returns:
+            About [fraction * N] and [N - fraction * N] int64, indices into `train`.
+        """
+        first = round(len(self.train) * fraction) if 0 < fraction < 1 else 0
+        if not 0 < first < len(self.train):
+            raise DataError(
+                f"{len(self.train)} training images cannot be parted at {fraction!r}: each part needs one; "
+                "give a fraction between 0 and 1, or more images"
+            )
+        if self.validation:
+            whole_set = torch.arange(len(self.train))
+            return whole_set[: -self.validation], whole_set[-self.validation :]
+        if self.origin.get("stratified"):
+            parts = splits.stratified(self.train.labels, len(self.train) - first, seed, "halves")
+            if len(parts[1]):
+                return parts
+        second, chosen = splits.by_chance(len(self.train), first, seed, "halves")
+        return chosen, second
+
+    def parts(self, seed: int, fraction: float = 0.5) -> tuple[Exchangeable, Exchangeable]:
+        """The `halves` as streams."""
+        first, second = self.halves(seed, fraction)
+        return Exchangeable(first), Exchangeable(second)
+
+    def stream(self, split: str) -> Exchangeable:
+        """All of "train" or "test"; "valid" is the second part of the training images, where that is of its own."""
+        if split == "valid" and self.validation:
+            return Exchangeable(torch.arange(len(self.train) - self.validation, len(self.train)))
+        self._check_split(split)
+        return Exchangeable(torch.arange(len(getattr(self, split))), split)
+
+    def example(self, count: int, *, device: str | torch.device = "cpu", view: Any = None) -> tuple[Tensor, Tensor]:
+        """The first `count` training images, again from the first where there are no more."""
+        return self.batch(torch.arange(count) % len(self.train), device=device)
+
+    def size(self, batch: Any) -> int:
+        """Images."""
+        return len(_labels(batch))
+
+    @staticmethod
+    def _check_split(split: str) -> None:
+        if split not in ("train", "test"):
+            raise DataError(unknown("split", split, ("train", "test")))
+
+    @default_torch_state()
+    def batch(
+        self,
+        where: Tensor,
+        *,
+        split: str = "train",
+        augment: torch.Generator | None = None,
+        device: str | torch.device = "cpu",
+        rows: slice = slice(None),
+        view: Any = None,
+    ) -> tuple[Tensor, Tensor]:
+        """A mini-batch.
+
+        Args:
+            where: [B] int64, into the split.
+            split: "train" or "test".
+            augment: what to draw the augmentation from; None: the images as they are.
+            device: where the mini-batch goes.
+            rows: which rows of it to make. The augmentation is drawn for all of it, so that processes which share
+                out a mini-batch see the same images as one process that keeps it.
+            view: nothing yet.
+
+        Returns:
+            [B, C, H, W] float32, normalised by mean and standard deviation of the training images; [B] int64.
+        """
+        self._check_split(split)
+        chosen = self.train if split == "train" else self.test
+        draws = None
+        if augment is not None:
+            draws = self.augmentation.draw(len(where), *self.input_shape[1:], augment).rows(rows)
+        indices = where[rows]
+        images = chosen.images[indices].to(device)
+        if draws is not None:
+            images = self.augmentation.move(images, draws)
+        x = images.float().sub_(self.mean.to(device)[:, None, None]).div_(self.std.to(device)[:, None, None])
+        return x if draws is None else self.augmentation.cut(x, draws), chosen.labels[indices].to(device)
+
+    def loss(self, outputs: Tensor, batch: Any, *, smoothing: float = 0.0) -> Tensor:
+        """Mean cross-entropy in nats.
+
+        Args:
+            outputs: logits [B, K].
+            batch: images and labels [B]; or, for one version more, the labels alone.
+            smoothing: share of each label that goes to all classes alike.
+        """
+        return F.cross_entropy(outputs, _labels(batch), label_smoothing=smoothing)
+
+    def accuracy(self, logits: Tensor, y: Tensor) -> float:
+        """Part of the rows of [B, K] that are finite and whose largest logit is at the label, in [0, 1]."""
+        return _right(logits, y) / len(y)
+
+    def with_auxiliary(self, outputs: Any) -> tuple[Any, Any]:
+        """A network may give a pair of logits in training."""
+        return outputs if isinstance(outputs, tuple) and len(outputs) == 2 else (outputs, None)
+
+    def check_outputs(self, outputs: Any, batch: Any) -> None:
+        x = batch[0]
+        if not isinstance(outputs, Tensor) or outputs.shape[:1] != x.shape[:1] or outputs.ndim != 2:
+            came = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise SpecError(
+                f"the network must give logits of shape [{len(x)}, {self.classes}] for images of shape "
+                f"{list(x.shape)} (in training, a pair of them if it has an auxiliary head), not {came}"
+            )
+        if outputs.shape[1] < self.classes:
+            raise SpecError(
+                f"the network has {outputs.shape[1]} outputs, and the task {self.classes} classes; give its "
+                f"last layer {self.classes} outputs"
+            )
+
+    def distance(self, outputs: Tensor, teacher: Tensor, batch: Any) -> Tensor:
+        """Mean cross-entropy to the teacher's distribution, in nats (Hinton et al. 2015, at temperature 1)."""
+        return F.cross_entropy(outputs, teacher.softmax(dim=1))
+
+    def __str__(self) -> str:
+        shape = "x".join(map(str, self.input_shape))
+        return f"<{self.name}: {len(self.train)} + {len(self.test)} images of {shape}, {self.classes} classes>"
+
+    def __repr__(self) -> str:
+        """What was found: images of each part, their shape, classes, how they were split, what was left out."""
+        names = [folders.printable(name) for name in self.class_names]
+        said = []
+        if names != list(map(str, range(self.classes))):
+            said.append(f": {', '.join(names[:SHOWN_CLASSES])}{', ...' if len(names) > SHOWN_CLASSES else ''}")
+        for number, (split, part) in enumerate((("training", self.train), ("test", self.test))):
+            counts = torch.bincount(part.labels, minlength=self.classes)
+            few = [f"{names[label]} ({int(counts[label])})" for label in torch.nonzero(counts < 2 - number).flatten()]
+            if few:
+                said.append(f"; few {split} images of {', '.join(few[:3])}{', ...' if len(few) > 3 else ''}")
+        if self.validation:
+            said.append(f"; the last {self.validation} training images are for validation")
+        return f"{str(self)[:-1]}{''.join(said)}{''.join(f'; {note}' for note in self.notes)}>"
+
+    # --- how it travels to other processes -----------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Arrays in place of tensors, which would pass through shared memory; a container has little of that."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields["origin"] = dict(self.origin)
+        return fields | {split: tuple(t.numpy() for t in _both(getattr(self, split))) for split in ("train", "test")}
+
+    @default_torch_state()
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        sets = {split: ImageSet(*map(torch.from_numpy, state[split])) for split in ("train", "test")}
+        for name, value in {**state, **sets, "origin": MappingProxyType(state["origin"])}.items():
+            object.__setattr__(self, name, value)
+
+
+def _labels(batch: Any) -> Tensor:
+    return batch if isinstance(batch, Tensor) else batch[1]
+
+
+def _right(logits: Tensor, y: Tensor) -> int:
+    """Rows of [B, K] that are finite and whose largest logit is at the label."""
+    return int(((logits.argmax(1) == y) & logits.isfinite().all(dim=1)).sum())
+
+
+def _both(part: ImageSet) -> tuple[Tensor, Tensor]:
+    return part.images, part.labels
