@@ -16,14 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from graphlib import CycleError, TopologicalSorter
-from typing import NamedTuple
-
-import networkx as nx
+from typing import TYPE_CHECKING, NamedTuple
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.networks.genotype import Genotype
 from naslab.spaces.space import Space
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 NO_CONNECTION = "none"
 
@@ -110,6 +111,8 @@ def parts(graph: nx.DiGraph) -> dict[str, nx.DiGraph]:
 def genotype_graph(genotype: Genotype, part: str) -> nx.DiGraph:
     """The cell as a graph: inputs 0 and 1, nodes 2, 3, ..., the output -1; two operations of one pair of nodes are
     named together."""
+    import networkx as nx
+
     graph = nx.DiGraph()
     nodes = genotype.nodes(part)
     for state in range(2 + len(nodes)):

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
 from naslab.torch_state import default_torch_state
@@ -45,6 +44,8 @@ def dominant_eigenvalue(loss: Tensor, parameters: Sequence[Tensor]) -> float:
         matrix = np.stack([product(row) for row in np.eye(size)])
         values = np.linalg.eigvalsh((matrix + matrix.T) / 2)
         return float(values[np.argmax(np.abs(values))])
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
     operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.Generator(np.random.PCG64(0)).standard_normal(size)
     (value,) = eigsh(operator, k=1, which="LM", v0=start, tol=1e-4, return_eigenvectors=False)

@@ -27,9 +27,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 
 from naslab.analysis.cell_shape import connections, parts
@@ -40,6 +39,9 @@ from naslab.immutable import Record
 from naslab.randomness import numpy_generator
 from naslab.spaces.space import Space
 from naslab.statistics import holm
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 KINDS = ("operation", "place", "pair", "triple")
 LEAST = 3
@@ -71,6 +73,8 @@ class Pattern:
 
     def graph(self) -> nx.DiGraph:
         """For drawing: nodes with `label` and `role`, edges with `op`."""
+        import networkx as nx
+
         labels, edges = self.form
         graph = nx.DiGraph()
         for number, label in enumerate(labels):

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from naslab.tasks.task import Task
 from naslab.torch_state import default_torch_state
@@ -51,6 +50,8 @@ def cost(network: nn.Module, data: Any) -> Cost:
     """Cost of one example of a task, of one input of a shape such as (C, H, W), or of inputs as they are given, in
     evaluation mode. The network is left as it is.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # loads triton where there is one
+
     shadow = copy.deepcopy(network).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         shadow(one_input(data))

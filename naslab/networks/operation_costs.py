@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import flop_registry
 
 from naslab.errors import SpecError
 from naslab.networks.cost import one_input
@@ -32,7 +31,10 @@ class _Layers(InsideModules):
     """Counts the parameters and multiply-adds of the convolutions and linear layers inside each of some modules."""
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
+        from torch.utils.flop_counter import flop_registry  # loads triton where there is one
+
         super().__init__(modules)
+        self._counts = flop_registry
         self.inside: dict[nn.Module, dict[str, int]] = {
             module: {"parameters": 0, "multiply_adds": 0} for module in modules
         }
@@ -43,7 +45,7 @@ class _Layers(InsideModules):
         if self.running is not None and (weights := self._factors(function, args)):
             counts = self.inside[self.running]
             counts["parameters"] += sum(weight.numel() for weight in weights)
-            count = flop_registry[function.overloadpacket]
+            count = self._counts[function.overloadpacket]
             counts["multiply_adds"] += count(*args, **(kwargs or {}), out_val=result) // 2
         return result
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import networkx as nx
+if TYPE_CHECKING:
+    import networkx as nx
+
 
 OUTPUT = "c_{k}"
 
@@ -23,6 +26,8 @@ def cell_graph(cells: Mapping[str, tuple[Sequence[Reads], Iterable[int]]]) -> nx
     Args:
         cells: part -> (what its nodes read, the states that are its output).
     """
+    import networkx as nx
+
     graph = nx.DiGraph()
     for part, (nodes, output) in cells.items():
         names = state_names(part, len(nodes))

@@ -15,9 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
 
 from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError
@@ -26,6 +24,9 @@ from naslab.networks.chain import ChainNetwork, Layer, unread
 from naslab.spaces.requirements import asked
 from naslab.spaces.space import Space
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PART = "chain"
 STOP = "stop"
@@ -148,6 +149,8 @@ def layer_place(answered: int, questions: Callable[[int], int]) -> tuple[int, in
 
 def line_graph(operations: Sequence[str], skips: Sequence[Mapping[int, Mapping[str, str]]]) -> nx.DiGraph:
     """Layers one after the other; and of each the states that skip to it, with the attributes of that edge."""
+    import networkx as nx
+
     graph = nx.DiGraph()
     graph.add_node(f"{PART}/0", part=PART, label="0", role="input")
     for number, (operation, more) in enumerate(zip(operations, skips, strict=True), start=1):
@@ -161,6 +164,8 @@ def line_graph(operations: Sequence[str], skips: Sequence[Mapping[int, Mapping[s
 
 def layers_graph(layers: list[Layer]) -> nx.DiGraph:
     """The states as nodes, with the operation that makes them; the output reads what nothing else does."""
+    import networkx as nx
+
     graph = nx.DiGraph()
     graph.add_node(f"{PART}/0", part=PART, label="0", role="input")
     for number, layer in enumerate(layers, start=1):

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import ClassVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
 
 from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError
@@ -25,6 +23,9 @@ from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place
 from naslab.spaces.requirements import asked
 from naslab.spaces.space import Space
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 QUESTIONS = ("kind", "kernel_height", "kernel_width", "filters", "stride")
 """Of each layer, before those for its inputs."""

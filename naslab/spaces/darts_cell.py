@@ -15,9 +15,8 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import networkx as nx
 import numpy as np
 
 from naslab.architecture import MAX_CHOICES, Architecture, Choice
@@ -33,6 +32,9 @@ from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
 from naslab.spaces.weight_sharing import weight_matrices
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PARTS = ("normal", "reduce")
 
@@ -144,6 +146,8 @@ class _DartsCells(FixedSpace):
 
     def _nodes_and_outputs(self) -> nx.DiGraph:
         """All nodes, and the fixed edges to the outputs."""
+        import networkx as nx
+
         graph = nx.DiGraph()
         for part in PARTS:
             names = self._state_names(part)

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
 
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
@@ -25,6 +23,9 @@ from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.numbers import read_numbers
 from naslab.spaces.requirements import asked
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PART = "chain"
 OPERATIONS = tuple(ENAS_OPERATIONS)
@@ -91,6 +92,8 @@ class EnasMacro(FixedSpace):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """The operations stand at the nodes, of which the first is the stem."""
+        import networkx as nx
+
         graph = nx.DiGraph()
         graph.add_node(f"{PART}/0", part=PART, label="0", role="input")
         for number, (operation, skips) in enumerate(self.layers_of(architecture), start=1):

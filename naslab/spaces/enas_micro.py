@@ -18,9 +18,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
@@ -33,6 +31,9 @@ from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.numbers import read_numbers
 from naslab.spaces.requirements import asked
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PARTS = ("normal", "reduce")
 MAX_NODES = 64

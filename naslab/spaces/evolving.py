@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import networkx as nx
 import numpy as np
 from torch import Tensor, nn
 
@@ -34,6 +33,9 @@ from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place
 from naslab.spaces.requirements import asked
 from naslab.spaces.space import Space
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 QUESTIONS = ("kind", "filter_height", "filter_width", "channels", "stride", "nonlinear")
 """Of each layer, before those for its skips."""

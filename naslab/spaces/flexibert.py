@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError
@@ -20,6 +18,9 @@ from naslab.networks.flexibert import FlexiBERTNetwork, Layer
 from naslab.spaces.requirements import asked, vocabulary_of
 from naslab.spaces.space import Space
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PART = "encoder"
 HIDDEN = (128, 256)
@@ -111,6 +112,8 @@ class FlexiBERT(Space):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """A chain: in each layer a node that mixes positions and one for the feed-forward network."""
+        import networkx as nx
+
         architecture = self.check(architecture)
         layers = self.layers(architecture)
         graph = nx.DiGraph()

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import networkx as nx
 import numpy as np
 
 from naslab.architecture import Architecture, Choice
@@ -25,6 +24,9 @@ from naslab.randomness import generator_of
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 CELL = "cell"
 NONE = "none"
@@ -125,6 +127,8 @@ class Hierarchical(FixedSpace):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """The cell and the motifs that it uses, each a part; the operations stand on the edges."""
+        import networkx as nx
+
         graph = nx.DiGraph()
         for part, edges in self.motifs_of(architecture).items():
             nodes = self.cell_nodes if part == CELL else self.nodes

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-import networkx as nx
 import numpy as np
 
 from naslab.architecture import Architecture, Choice, Option, Prefix
@@ -197,6 +196,8 @@ class Listed(Wrapping):
     @cached_property
     def _neighbours(self) -> tuple[tuple[int, ...], ...]:
         """The numbers of the neighbours of each, the nearest first."""
+        import networkx as nx
+
         graph = nx.Graph()
         graph.add_nodes_from(range(len(self.rows)))
         for start in range(0, len(self.rows), BLOCK):

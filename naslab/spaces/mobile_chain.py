@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
 
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
@@ -21,6 +19,9 @@ from naslab.networks.single_path import SinglePathChain
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PART = "chain"
 OPERATIONS = (IDENTITY, *BLOCKS)
@@ -89,6 +90,8 @@ class MobileChain(FixedSpace):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """A chain of states with the layers between them."""
+        import networkx as nx
+
         graph = nx.DiGraph()
         options = self.layers_of(architecture)
         for state in range(len(options) + 1):

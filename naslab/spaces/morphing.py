@@ -15,9 +15,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import networkx as nx
 import numpy as np
 from torch import Tensor, nn
 
@@ -32,6 +31,9 @@ from naslab.spaces.edit_distance import edit_distance
 from naslab.spaces.requirements import asked
 from naslab.spaces.space import Space
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 QUESTIONS = ("kind", "kernel", "filters", "stride")
 """Of each layer, before those for its skips."""

@@ -19,9 +19,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import md5
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import networkx as nx
 import numpy as np
 
 from naslab.architecture import Architecture, Choice, Prefix
@@ -31,6 +30,9 @@ from naslab.networks.nasbench101 import NASBENCH101_OPERATIONS, NASBench101Netwo
 from naslab.spaces.requirements import asked
 from naslab.spaces.space import Space
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PART = "cell"
 OPERATIONS = tuple(NASBENCH101_OPERATIONS)
@@ -187,6 +189,8 @@ class NASBench101(Space):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """The operations stand at the nodes."""
+        import networkx as nx
+
         matrix, operations = self.cell(architecture)
         graph = nx.DiGraph()
         for vertex, operation in enumerate(operations):

@@ -17,9 +17,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import networkx as nx
 import numpy as np
 
 import naslab.data
@@ -33,6 +32,9 @@ from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
 from naslab.spaces.weight_sharing import weight_matrices
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PART = "cell"
 OPERATIONS = tuple(NASBENCH201_OPERATIONS)
@@ -185,6 +187,8 @@ class NASBench201(FixedSpace):
 
     @staticmethod
     def _nodes() -> nx.DiGraph:
+        import networkx as nx
+
         graph = nx.DiGraph()
         for node in range(NODES):
             role = "input" if node == 0 else "output" if node == NODES - 1 else "node"

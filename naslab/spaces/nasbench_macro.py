@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
 
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
@@ -20,6 +18,9 @@ from naslab.networks.single_path import SinglePathChain
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PART = "chain"
 OPTIONS = tuple(BLOCKS)
@@ -73,6 +74,8 @@ class NASBenchMacro(FixedSpace):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """A chain of states with the layers between them."""
+        import networkx as nx
+
         architecture = self.check(architecture)
         graph = nx.DiGraph()
         for state in range(LAYERS + 1):

@@ -10,9 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
 
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
@@ -20,6 +18,9 @@ from naslab.networks.nasbench_mr import STAGES, Module, NASBenchMRNetwork
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PART = "network"
 CHANNELS = tuple(range(8, 129, 8))
@@ -81,6 +82,8 @@ class NASBenchMR(FixedSpace):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """A node for the blocks on each branch of each module; edges where one hears another."""
+        import networkx as nx
+
         architecture = self.check(architecture)
         modules = self.modules(architecture)
         graph = nx.DiGraph()

@@ -20,9 +20,7 @@ import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar, NamedTuple
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError, unknown
@@ -31,6 +29,9 @@ from naslab.networks.recurrent_recipe import ELEMENTWISE, Recipe, RecurrentRecip
 from naslab.spaces.requirements import asked, vocabulary_of
 from naslab.spaces.space import Space
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PART = "cell"
 STATES = 3
@@ -225,6 +226,8 @@ class NASBenchNLP(Space):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """The operations stand at the nodes; the new states lead to the output."""
+        import networkx as nx
+
         recipe = self.to_recipe(architecture)
         graph = nx.DiGraph()
         for source in sources("linear", int(architecture.choices[0]), 0):

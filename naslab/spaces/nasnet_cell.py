@@ -10,9 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError
@@ -24,6 +22,9 @@ from naslab.spaces.cell_graph import cell_graph, state_names
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PARTS = ("normal", "reduce")
 OPERATIONS = tuple(NASNET_OPERATIONS)

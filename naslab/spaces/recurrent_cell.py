@@ -30,9 +30,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import networkx as nx
 import numpy as np
 
 from naslab.architecture import Architecture, Choice
@@ -45,6 +44,9 @@ from naslab.networks.recurrent_supernet import PART, RECURRENT_OPERATIONS, Recur
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.weight_sharing import weight_matrices
 from naslab.tasks.signature import signature_of
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 INPUT, LAST, OUTPUT = f"{PART}/x_{{t}}", f"{PART}/h_{{t-1}}", f"{PART}/h_{{t}}"
 RATES = tuple(field.name for field in fields(Dropouts))
@@ -190,6 +192,8 @@ class RecurrentCell(FixedSpace):
 
     def _nodes_and_outputs(self) -> nx.DiGraph:
         """All nodes, and the fixed edges: into state 0, and to the output."""
+        import networkx as nx
+
         graph = nx.DiGraph()
         for name in (INPUT, LAST):
             graph.add_node(name, part=PART, label=name.removeprefix(f"{PART}/"), role="input")

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
-
-import networkx as nx
+from typing import TYPE_CHECKING, ClassVar
 
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
@@ -22,6 +20,9 @@ from naslab.networks.segments import EXPANSIONS, KERNELS, SKIPS, Segment, Segmen
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 PART = "segments"
 SKELETON = ((0.5, 1, 1), (0.75, 2, 2), (1, 3, 2), (2, 4, 2), (3, 3, 1), (5, 3, 2), (10, 1, 1))
@@ -94,6 +95,8 @@ class Segments(FixedSpace):
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
         """A chain of states with the segments between them."""
+        import networkx as nx
+
         graph = nx.DiGraph()
         graph.add_node(f"{PART}/0", part=PART, label="0", role="input")
         for number, segment in enumerate(self.segments_of(architecture), start=1):

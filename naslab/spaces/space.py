@@ -15,9 +15,8 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import networkx as nx
 import numpy as np
 from torch import Tensor, nn
 
@@ -29,6 +28,9 @@ from naslab.randomness import generator_of
 from naslab.spaces.reading import ReadsArchitectures
 from naslab.tasks.signature import Shaped, Signature, signature_of
 from naslab.torch_state import InDefaultTorchState
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 def _for_a_task(make: Callable[..., nn.Module], position: int) -> Callable[..., nn.Module]:

@@ -7,15 +7,17 @@ Letters in shapes: E edges of a part, O candidate operations.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import networkx as nx
 import numpy as np
 from torch import Tensor, nn
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, unknown
 from naslab.tasks.signature import Shaped
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Supernet(Protocol):

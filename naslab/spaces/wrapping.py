@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 from torch import Tensor, nn
 
 from naslab.architecture import Architecture
 from naslab.spaces.space import Space
 from naslab.tasks.signature import Shaped, Signature
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 class Wrapping(Space):

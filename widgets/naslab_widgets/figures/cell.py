@@ -9,15 +9,17 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 
 from naslab.analysis.cell_shape import parts
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.layout import LABEL_HEIGHT, RADIUS, Layout, layered
 from naslab_widgets.figures.palette import colours
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 CELL_WIDTH, CELL_HEIGHT, TITLE, GAP = 520.0, 230.0, 26.0, 16.0
 _SUBSCRIPTS = dict(zip("0123456789-+kt", "₀₁₂₃₄₅₆₇₈₉₋₊ₖₜ", strict=True))
@@ -70,6 +72,8 @@ def place(part: nx.DiGraph, longest: int = 0, width: float = CELL_WIDTH, frame: 
 
 def in_order(part: nx.DiGraph) -> nx.DiGraph:
     """The same graph, inputs first and output last, so that a picture does not depend on insertion."""
+    import networkx as nx
+
     rank = {"input": 0, "node": 1, "output": 2}
     ordered = nx.DiGraph()
     ordered.add_nodes_from(sorted(part.nodes(data=True), key=lambda item: rank.get(item[1].get("role", "node"), 1)))

@@ -12,9 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -97,6 +100,8 @@ def layered(
 
 
 def _columns(graph: nx.DiGraph, width: float, height: float) -> dict[Hashable, Point]:
+    import networkx as nx
+
     generations = [sorted(generation, key=list(graph).index) for generation in nx.topological_generations(graph)]
     margin = RADIUS + 8
     across = (width - 2 * margin) / max(1, len(generations) - 1)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import networkx as nx
-
 from naslab.analysis.motifs import Motif, Motifs
 from naslab_widgets.figures.axis import ticks
 from naslab_widgets.figures.palette import HUES, colours
@@ -83,6 +81,8 @@ def _operations(motif: Motif) -> Sequence[str]:
 
 def _picture(root: Element, motif: Motif, y: float, hues: dict[str, str]) -> None:
     """The small graph, or the name of what is no graph, left of the bar."""
+    import networkx as nx
+
     pattern = motif.pattern
     add(root, "text", pattern.part, x=8, y=y - 16, font_size=10, fill=FAINT)
     if not pattern.form[1]:

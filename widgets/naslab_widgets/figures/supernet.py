@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from naslab.analysis.cell_shape import parts
 from naslab.architecture import Architecture
@@ -24,6 +22,9 @@ from naslab_widgets.figures import svg
 from naslab_widgets.figures.cell import in_order, node_label, pretty, text_width
 from naslab_widgets.figures.layout import LABEL_HEIGHT, PLACES, RADIUS, Box, Layout, Point, layered, overlap
 from naslab_widgets.figures.palette import colours
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 WIDTH, GAP, TITLE = 1080.0, 20.0, 22.0
 CELL_HEIGHT = 270.0
@@ -89,6 +90,8 @@ def operation_names(space: Any, graph: nx.DiGraph) -> list[str]:
 def in_a_row(graph: nx.DiGraph) -> dict[Hashable, tuple[str, ...]] | None:
     """The nodes in order, each with the candidates between the node before and it, where there is one order only and
     all but the first have candidates; else None."""
+    import networkx as nx
+
     order = list(nx.topological_sort(graph))
     between = {order[0]: ()}
     for u, v in nx.utils.pairwise(order):
@@ -157,6 +160,8 @@ class Rows:
             _state(root, *self._state(node), pretty(node_label(self._graph, node)), SMALL)
 
     def light(self, group: svg.Element, child: nx.DiGraph) -> None:
+        import networkx as nx
+
         for u, v in child.edges:
             if self._span(u, v) > 1:
                 line = svg.add(group, "path", d=self._skip(u, v), fill="none", stroke=svg.INK, stroke_width=1.5)
