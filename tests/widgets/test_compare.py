@@ -416,7 +416,7 @@ def test_a_portrait_is_answered_once_without_a_number(tiny):
 
 
 def test_too_many_rows_become_a_snapshot(tiny, monkeypatch):
-    monkeypatch.setattr("naslab_widgets.compare_view.MOST_PENDING", 5)
+    monkeypatch.setattr("naslab_widgets.stream.MOST_QUEUED", 5)
     line = Line(tiny)
     line.hear(type="hello")
     line.publish()

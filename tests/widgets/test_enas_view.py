@@ -30,8 +30,8 @@ def check(view):
     policy = dict(view._policy.kept)
     assert list(policy) == [3, 4, 5, 6, 9, 10, 11, 12]
     assert [len(policy[12][name]) for name in ("chain/3/op", "chain/4/from_2")] == [6, 2]
-    assert view._told()["unit"] == "step"
-    assert set(view._told()["rates"]) == {"w_lr", "controller_lr", "entropy_weight", "skip_weight"}
+    assert view._status({})["unit"] == "step"
+    assert set(view._status({})["rates"]) == {"w_lr", "controller_lr", "entropy_weight", "skip_weight"}
     view._policy.packet(True)
     assert view._named_options()["chain/3/from_1"] == ["no", "yes"]
     assert "<svg" in str(view.picture())
@@ -43,10 +43,10 @@ def test_a_child_judged_once_is_told_from_the_one_that_is_derived():
     for best, derived, said in ((0.5, None, {"fitness": None}), (0.5, 0.4, {"fitness": 0.4}), (0.5, 0.5, None)):
         view = Page(space).view
         view.take(trained, dataclasses.replace(judged, fitness=best, best_fitness=derived))
-        assert view._told()["derived"] == view.standing()["derived"] == said
+        assert view._status({})["derived"] == view.standing()["derived"] == said
     view = Page(space).view
     view.take(dataclasses.replace(judged, fitness=0.5, best_fitness=0.4))
-    assert view._told()["derived"] is None, "a candidate that was trained alone is not judged once among others"
+    assert view._status({})["derived"] is None, "a candidate that was trained alone is not judged once among others"
 
 
 @pytest.mark.slow

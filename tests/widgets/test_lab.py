@@ -84,7 +84,7 @@ def test_buttons_do_what_the_methods_do(tiny):
 def test_what_is_refused_stands_right_under_the_buttons_until_something_else_is_asked(tiny, monkeypatch):
     lab = Lab(tiny.Search())
     told = []
-    monkeypatch.setattr(lab.deck, "tell", told.append)
+    monkeypatch.setattr(lab.deck, "tell", lambda content, tables: told.append(content))
     lab.deck._hear(lab.deck, {"type": "hello"}, [])
     turn(lab, "w_lr", "<b>fast</b>")
     lab.deck._wire._sent_at = float("-inf")

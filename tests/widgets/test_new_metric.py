@@ -192,9 +192,9 @@ def test_trials_are_shown_by_what_was_measured():
     lab.run()
     values = [event.values["mae"] for event in search.events]
     assert isinstance(lab.view, TrialsView)
-    objective = lab.view._told()["objective"]
+    objective = lab.view._status({})["objective"]
     assert objective == {"name": "mae", "title": "mae (years)", "direction": "min", "unit": "years", "sign": -1}
-    assert objective["sign"] * lab.view._told()["best"]["fitness"] == min(values)
+    assert objective["sign"] * lab.view._status({})["best"]["fitness"] == min(values)
     picture = str(lab.picture())
     assert "mae (years)" in picture
     assert "fitness" not in picture

@@ -31,7 +31,7 @@ def check(view):
     figures = dict(view._details.kept)
     assert all(set(figures[step]) == {"train/loss", "train/accuracy"} for step in (1, 2))
     assert all(set(figures[step]) == {"generation", "exhausted"} for step in range(3, 11))
-    told = view._told()
+    told = view._status({})
     assert (told["unit"], told["since"]) == ("step", 3)
     assert set(told["rates"]) == {"w_lr", "mutation_rate"}
     assert view._ledger.column("generation").max() >= 1  # the family tree
@@ -44,7 +44,7 @@ def test_both_phases_are_shown_and_steered(tmp_path, space):
     lab = Lab(search)
     lab.run(1)
     lab.set("mutation_rate", 0.5)
-    assert lab.view._told()["since"] == 1
+    assert lab.view._status({})["since"] == 1
     lab.run()
     check(lab.view)
     assert search.events[-1].knobs["mutation_rate"] == 0.5

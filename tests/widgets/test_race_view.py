@@ -29,7 +29,7 @@ class Line:
         self.canvas._hear(self.canvas, message, [])
 
     def publish(self, kind="regret"):
-        return self.canvas.publish(kind, {"step": self.race.step, "kind": kind})
+        return self.canvas.publish({"step": self.race.step, "kind": kind})
 
     def rows(self):
         return np.frombuffer(self.sent[-1][1], "<f8").reshape(-1, 8)

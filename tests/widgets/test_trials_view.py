@@ -140,9 +140,9 @@ def test_a_click_is_answered_with_the_picture_the_choices_and_all_ancestors(wire
     assert content["picture"].startswith("<svg")
     assert content["choices"][0] == ["cell/1/from_0", "avg_pool_3x3"]
     assert (content["parents"], content["chosen"]) == ([2, 3], True)
-    pictures = wire.view._pictures
+    pictures = wire.view._portraits._pictures
     wire.hear(type="select", number=4)
-    assert wire.view._pictures is pictures
+    assert wire.view._portraits._pictures is pictures
     assert len(pictures) == 1
     wire.hear(type="hello")
     assert wire.answers[-1][0]["selected"] == 4, "a reloaded page shows it again"

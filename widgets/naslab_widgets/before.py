@@ -14,8 +14,8 @@ from naslab.searchers import Rates, Slider
 from naslab.searchers.forecasting import answers_at_once
 from naslab.searchers.rates import movable
 from naslab.searchers.trials import Trials
-from naslab_widgets.deck import Section
 from naslab_widgets.figures.rates import shown
+from naslab_widgets.sections import Section
 
 
 class Played(Exception):

@@ -15,7 +15,7 @@ from naslab.events import Changed
 from naslab.markup import printable
 from naslab.searchers import Mask, Select, Setting, Several, Slider, Switch
 from naslab.searchers.settings import Count
-from naslab_widgets.deck import Section
+from naslab_widgets.sections import Section
 from naslab_widgets.stage import MOST, Stage
 
 FRESH = 1.0

@@ -16,7 +16,7 @@ from naslab.architecture import Architecture
 from naslab.errors import NaslabError, SpecError
 from naslab.events import Evaluated, Event
 from naslab.runs.steering import Steering
-from naslab_widgets.deck import Section
+from naslab_widgets.sections import Section
 
 RELATIVES = 100
 """Children that are told one by one; of more, only how many they are."""

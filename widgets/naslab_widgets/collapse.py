@@ -9,7 +9,7 @@ from typing import Any
 from naslab.analysis.collapse import EIGENVALUE, CollapseWatch, Standing
 from naslab.analysis.remedies import Remedy, remedies
 from naslab.events import Acted, Changed, Event
-from naslab_widgets.deck import Section
+from naslab_widgets.sections import Section
 
 MOST_TURNS = 100
 """Changes of the level that the page is told of, the last ones."""

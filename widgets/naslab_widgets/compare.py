@@ -20,7 +20,7 @@ from naslab.searchers import Trials
 from naslab_widgets.about import metrics_of, notes_of, objective_of, what
 from naslab_widgets.compare_view import CompareView, axis_choice, frames
 from naslab_widgets.compare_watch import CompareWatch
-from naslab_widgets.deck import Deck, Section
+from naslab_widgets.deck import Deck
 from naslab_widgets.display import Again, again
 from naslab_widgets.figures.svg import Drawing, short
 from naslab_widgets.knobs import Settings
@@ -28,6 +28,7 @@ from naslab_widgets.lab import claim, drivable, sentence
 from naslab_widgets.later import Later, after
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
+from naslab_widgets.sections import Section
 from naslab_widgets.steered import Steered
 from naslab_widgets.strip import Strip
 from naslab_widgets.tracks import AXES, Track, named, several
@@ -272,7 +273,7 @@ class Compare(Steered):
             "message": sentence(error) if error else self._runner.why or self._knob_error,
             "axis": together.axis,
         }
-        more = [self.deck.publish(status), self.view.publish(status, self._states())]
+        more = [self.deck.publish(status), self.view.publish({**status, "tracks": self._states()})]
         return self._looked(together.step, self._runner.busy) or any(more)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +14,13 @@ from naslab_widgets.figures import cell, svg
 from naslab_widgets.figures.cell import frame_of
 from naslab_widgets.figures.charts import charts_apart, rank, with_unit, words
 from naslab_widgets.figures.palette import RUNS
-from naslab_widgets.page import PageWidget
 from naslab_widgets.scripts import bundle, styles
+from naslab_widgets.stream import Message, StreamView
 from naslab_widgets.strip import Choice
 from naslab_widgets.tracks import AXES, RANKINGS, Track
-from naslab_widgets.wire import Wire
 
 DASHES = ([], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [4, 4])
 """A dash and a colour for each search: either tells it from the others."""
-MOST_PENDING = 2000
 
 
 def axis_choice(axis: str, changed: Callable[[str], None]) -> Choice:
@@ -39,139 +35,80 @@ def frames(hz: float) -> float:
     return hz
 
 
-class CompareView(PageWidget):
-    """Shows the tracks it is given. `follow` and `publish` may be called from any thread."""
+class CompareView(StreamView):
+    """Shows several searches, a table of rows each."""
 
     _esm = bundle("compare.js")
     _css = styles("live.css", "trials.css", "compare.css")
 
-    def __init__(
-        self,
-        tracks: Sequence[Track],
-        *,
-        poke: Callable[[], None],
-        notes: Sequence[str] = (),
-        hz: float = 10.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, tracks: Sequence[Track], *, notes: Sequence[str] = (), **options: Any) -> None:
         """
         Args:
-            poke: called, at no cost, when the browser has asked for something: `publish` is then due.
+            tracks: one for each search, without events.
             notes: what is to be said of the tasks.
+            options: of a `StreamView`.
         """
         self.tracks = list(tracks)
         looks = [
             {**track.description(), "colours": list(RUNS[place % len(RUNS)]), "dash": DASHES[place % len(DASHES)]}
             for place, track in enumerate(self.tracks)
         ]
-        super().__init__(
-            description={
-                "tracks": looks,
-                "charts": _charts(self.tracks),
-                "rankings": list(RANKINGS),
-                "axes": dict(AXES),
-                "notes": list(dict.fromkeys(notes)),
-            }
-        )
-        self._poke, self._wire = poke, Wire(hz, clock)
-        self._lock = threading.Lock()
-        self._pending: list[list[np.ndarray]] = [[] for _ in self.tracks]
-        self._snapshot_due = True
-        self._asked: list[tuple[int, int]] = []
-        self.on_msg(self._hear)
+        described = {
+            "tracks": looks,
+            "charts": _charts(self.tracks),
+            "rankings": list(RANKINGS),
+            "axes": dict(AXES),
+            "notes": list(dict.fromkeys(notes)),
+        }
+        super().__init__(described, **options)
 
-    @property
-    def listening(self) -> bool:
-        """Whether a front end has asked for the view."""
-        return self._wire.listening
+    # --- what happened ---------------------------------------------------------------------------
 
     def follow(self, place: int, events: Sequence[Event], seconds: float) -> None:
         """All the events of a search so far, of which the view takes the new ones."""
         with self._lock:
             rows, back = self.tracks[place].follow(events, seconds)
-            self._keep(place, rows, back)
+            if back:
+                self._begin_anew()
+            self._queue(rows, place)
 
-    def take(self, place: int, event: Event, seconds: float) -> None:
-        """One more event of a search."""
-        with self._lock:
+    def _take(self, events: Sequence[tuple[int, Event, float]]) -> None:
+        """(place of its search, event, seconds that the search has taken) each."""
+        for place, event, seconds in events:
             row = self.tracks[place].take(event, seconds)
-            self._keep(place, [] if row is None else [row], False)
+            self._queue([] if row is None else [row], place)
 
-    def clear(self, place: int) -> None:
-        """Forget a search that has gone back."""
+    def forget(self, place: int) -> None:
+        """Forget the events of a search that has gone back."""
         with self._lock:
             self.tracks[place].clear()
-            self._snapshot_due = True
+            self._begin_anew()
 
-    def _keep(self, place: int, rows: Sequence[np.ndarray], back: bool) -> None:
-        self._snapshot_due = self._snapshot_due or back
-        if self._snapshot_due or not self.listening:
-            return
-        self._pending[place] += rows
-        if len(self._pending[place]) > MOST_PENDING:
-            self._snapshot_due = True
+    def _forget(self) -> None:
+        for track in self.tracks:
+            track.clear()
 
     # --- to the browser --------------------------------------------------------------------------
 
-    def publish(self, status: dict[str, Any], states: Sequence[dict[str, Any]]) -> bool:
-        """Send what is new, unless it is too early; True if something has to wait for the next call.
+    def _status(self, status: dict[str, Any]) -> dict[str, Any]:
+        """Each of the states in `status["tracks"]`, with what its track knows."""
+        states = zip(self.tracks, status["tracks"], strict=True)
+        return {**status, "tracks": [{**state, **_standing(track)} for track, state in states]}
 
-        Args:
-            states: of each search, for instance {"state": "running", "message": ""}.
-        """
-        with self._lock:
-            self._answer()
-            if not self._wire.open:
-                return False
-            status = {**status, "tracks": [self._about(*each) for each in zip(self.tracks, states, strict=True)]}
-            if not (self._snapshot_due or any(self._pending) or self._wire.changed(status)):
-                return False
-            if self._wire.early:
-                return True
-            kind = "snapshot" if self._snapshot_due else "rows"
-            rows = (
-                [track.history.rows() for track in self.tracks]
-                if self._snapshot_due
-                else [np.array(some) for some in self._pending]
-            )
-            self._forget_pending()
-            self.tell({"type": kind, **self._wire.next(status)}, rows)
-            return False
+    def _message(self, fresh: bool, status: dict[str, Any]) -> Message:
+        if fresh:
+            return {"type": "snapshot"}, [track.history.rows() for track in self.tracks]
+        return {"type": "rows"}, [np.array(self._queued[place]) for place in range(len(self.tracks))]
 
-    @staticmethod
-    def _about(track: Track, state: dict[str, Any]) -> dict[str, Any]:
-        return {
-            **state,
-            "step": track.step,
-            "total": track.total,
-            "lacks": track.lacks,
-            "ranked": track.ranked,
-            "measured": track.measured,
-            "log": track.log.lines,
-            "marks": track.log.marks,
-        }
-
-    def _forget_pending(self) -> None:
-        self._pending, self._snapshot_due = [[] for _ in self.tracks], False
-
-    def _answer(self) -> None:
-        """The pictures that were asked for; these messages have no number."""
-        asked, self._asked = self._asked, []
-        for place, number in asked:
-            told = self.tracks[place].portrait(number)
+    def _asked(self, kind: str, message: Mapping[str, Any]) -> None:
+        """The picture of a cell."""
+        place, number = message.get("track"), message.get("cell")
+        if kind != "portrait" or type(place) is not int or type(number) is not int:
+            return
+        if 0 <= place < len(self.tracks):
+            with self._lock:
+                told = self.tracks[place].portrait(number)
             self.tell({"type": "portrait", "track": place, "cell": number, "told": told})
-
-    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
-        with self._lock:
-            kind = self._wire.hear(message)
-            if kind == "hello":
-                self._forget_pending()
-                self._snapshot_due = True
-            elif kind == "portrait":
-                place, number = int(message.get("track", -1)), int(message.get("cell", -1))
-                if 0 <= place < len(self.tracks) and len(self._asked) < 100:
-                    self._asked.append((place, number))
-        self._poke()
 
     # --- without a browser -----------------------------------------------------------------------
 
@@ -180,6 +117,19 @@ class CompareView(PageWidget):
         with self._lock:
             best = [(track.name, track.space, track.best) for track in self.tracks]
         return svg.stacked(*(drawing for each in best for drawing in _titled(*each)))
+
+
+def _standing(track: Track) -> dict[str, Any]:
+    """How far a search is, and what stands beside its rows."""
+    return {
+        "step": track.step,
+        "total": track.total,
+        "lacks": track.lacks,
+        "ranked": track.ranked,
+        "measured": track.measured,
+        "log": track.log.lines,
+        "marks": track.log.marks,
+    }
 
 
 def _charts(tracks: Sequence[Track]) -> list[dict[str, Any]]:

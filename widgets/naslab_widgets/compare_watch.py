@@ -116,9 +116,8 @@ class CompareWatch(Displayed):
             except Exception as error:
                 found, back, self._messages[place] = [], False, f"{type(error).__name__}: {error}"
             if back:
-                self.view.clear(place)
-            for event, seconds in found:
-                self.view.take(place, event, seconds)
+                self.view.forget(place)
+            self.view.take(*((place, event, seconds) for event, seconds in found))
             news = news or bool(found) or back
         return news or before != [*self._messages, *self._told()]
 
@@ -181,7 +180,7 @@ class CompareWatch(Displayed):
             "axis": self._axis.value,
         }
         states = [{"state": s, "message": m} for s, m in zip(self._told(), self._messages, strict=True)]
-        more = [self.deck.publish(status), self.view.publish(status, states)]
+        more = [self.deck.publish(status), self.view.publish({**status, "tracks": states})]
         self._keep(self.state != "running")
         return any(more)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,8 +85,7 @@ class Compose(Displayed, PageWidget):
         self._ranks, self._regrets = ranks(goodness), float(goodness.max()) - goodness
         self.attempts: tuple[Attempt, ...] = ()
         self._regret_after: np.ndarray | None = None  # [seeds, queries]
-        super().__init__(description=self._describe(), chosen=[0] * len(choices))
-        self.on_msg(self._hear)
+        super().__init__(self._describe(), chosen=[0] * len(choices))
         self.observe(lambda _: self._keep(), ["chosen", "scores", "message"])
         self._ended = False
         self._thread = threading.Thread(target=self._race, daemon=True, name="naslab-compose")
@@ -198,15 +197,17 @@ class Compose(Displayed, PageWidget):
     def _numbers(self, architecture: Architecture) -> list[int]:
         return [self._operations.index(str(value)) for value in architecture.choices]
 
-    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
+    def _heard(self, kind: str, message: Mapping[str, Any]) -> None:
         """A click in the page: what it says is checked as if a stranger had said it."""
         try:
-            if message["type"] == "choose":
+            if kind == "choose":
                 self.choose(message["edge"], self._operations[whole("operation", message["operation"])])
-            elif message["type"] == "submit":
+            elif kind == "submit":
                 self.submit()
-            elif message["type"] == "take":
+            elif kind == "take":
                 self.chosen = self._numbers(self.attempts[whole("attempt", message["number"], 1) - 1].architecture)
+            elif not kind:
+                raise SpecError('a message has a type, "choose", "submit" or "take"')
         except (KeyError, TypeError, IndexError, SpecError) as error:
             self.message = f"that could not be done: {error}"
 

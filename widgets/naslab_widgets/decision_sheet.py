@@ -11,7 +11,7 @@ from naslab.analysis import decision
 from naslab.analysis.decisions import Decision
 from naslab.errors import NaslabError
 from naslab.events import Evaluated, Event
-from naslab_widgets.deck import Section
+from naslab_widgets.sections import Section
 
 POINTS = 200
 """Of a curve; the sheet is narrower than that."""

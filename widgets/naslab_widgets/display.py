@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from IPython.core.getipython import get_ipython
@@ -121,7 +121,7 @@ class Display(PageWidget):
         again = owner._again()
         self._name = secrets.token_hex(8)
         super().__init__(
-            description={
+            {
                 "name": self._name,
                 "panel": owner.panel.model_id,
                 "about": owner._about(),
@@ -135,7 +135,6 @@ class Display(PageWidget):
         self._bundle: dict[str, str] = {}
         self._number, self._at = 0, 0.0
         self._views = False
-        self.on_msg(self._hear)
 
     # --- to the notebook -------------------------------------------------------------------------
 
@@ -180,8 +179,7 @@ class Display(PageWidget):
 
     # --- from the page ---------------------------------------------------------------------------
 
-    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
-        kind = message.get("type") if isinstance(message, dict) else None
+    def _heard(self, kind: str, message: Mapping[str, Any]) -> None:
         if kind in ("here", "mounted"):
             PULSE.heard(self)
         if kind in ("mounted", "leaving"):  # a page that is new has heard of no picture; one that goes may be saved

@@ -9,7 +9,7 @@ from typing import Any
 
 from naslab import markup
 from naslab.searchers import Count, Select, Setting, Slider, Switch
-from naslab_widgets.deck import Section
+from naslab_widgets.sections import Section
 
 
 class Settings(Section):

@@ -28,7 +28,7 @@ from naslab_widgets.branches import Branches
 from naslab_widgets.candidate_sheet import CandidateSheet
 from naslab_widgets.collapse import CollapseLine
 from naslab_widgets.decision_sheet import DecisionSheet
-from naslab_widgets.deck import Deck, Section
+from naslab_widgets.deck import Deck
 from naslab_widgets.display import Again, Gallery, again, shown
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.knobs import Settings
@@ -38,6 +38,7 @@ from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.ranking_view import RankingView
 from naslab_widgets.runner import Runner, State
+from naslab_widgets.sections import Section
 from naslab_widgets.sheet import EdgeSheet
 from naslab_widgets.stage import Stage
 from naslab_widgets.steered import Steered

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from naslab_widgets.deck import Section
+from naslab_widgets.sections import Section
 
 MOST = 200
 """Interventions that are shown: the last ones."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,18 +10,18 @@ import numpy as np
 from naslab.events import Event, SupernetStep
 from naslab.immutable import FrozenDict
 from naslab.quantities import Quantity
-from naslab_widgets.deck import Section, Sections
 from naslab_widgets.figures import cell, mixture, svg
 from naslab_widgets.figures.alphas import POINTS, draw_alphas, edge_labels, thinned
-from naslab_widgets.moments import AROUND, Recall
-from naslab_widgets.page import PageWidget
+from naslab_widgets.moments import AROUND
 from naslab_widgets.rows import History, RowFormat
 from naslab_widgets.scripts import bundle, styles
-from naslab_widgets.wire import Log, Wire, in_force
+from naslab_widgets.sections import Section
+from naslab_widgets.stream import Message, StreamView
+from naslab_widgets.wire import Log, in_force
 
 
-class LiveView(PageWidget):
-    """Shows the supernet steps it is given. `take` and `publish` may be called from any thread."""
+class LiveView(StreamView):
+    """Shows the supernet steps that it is given."""
 
     _esm = bundle("live.js")
     _css = styles("live.css", "sheet.css")
@@ -32,66 +30,38 @@ class LiveView(PageWidget):
         self,
         space: Any,
         *,
-        poke: Callable[[], None],
-        panel: str = "",
         metrics: Mapping[str, Quantity] = FrozenDict({}),
         notes: Sequence[str] = (),
-        recall: Recall = lambda first, last: (),
         sections: Sequence[Section] = (),
-        complain: Callable[[Exception], None] = lambda error: None,
-        hz: float = 10.0,
-        clock: Callable[[], float] = time.monotonic,
+        **options: Any,
     ) -> None:
         """
         Args:
-            panel: the name under which the widgets of one panel find one another on the page.
             metrics: of the search, from which its charts follow.
             notes: what is to be said of the task.
-            recall: gives the events of the steps from a first to a last, for who looks back to them.
-            sections: what else one can look at or do in the pictures, as of a `Deck`.
-            complain: told what a section raised.
-            poke: called, at no cost, when the browser has asked for something: `publish` is then due.
+            sections: what else one can look at or do in the pictures.
+            options: of a `StreamView`.
         """
         self._format = RowFormat(space, metrics)
-        self._sections, self._complain = Sections(sections), complain
-        told = {"panel": panel, "notes": list(notes), "sections": self._sections.about()}
-        super().__init__(description={**self._format.description(), **told})
-        self._poke, self._wire, self._recall = poke, Wire(hz, clock), recall
-        self._lock = threading.Lock()
-        self.on_msg(self._hear)
-        self.clear()
-
-    @property
-    def listening(self) -> bool:
-        """Whether a front end has asked for the view."""
-        return self._wire.listening
+        described = {**self._format.description(), "notes": list(notes)}
+        super().__init__(described, sections=sections, **options)
 
     # --- what happened ---------------------------------------------------------------------------
 
-    def clear(self) -> None:
-        """Forget all rows; the browser gets a new snapshot."""
-        with self._lock:
-            self._history = History(self._format.width)
-            self._pending: list[np.ndarray] = []
-            self._log = Log(self._format.metrics)
-            self._latest: SupernetStep | None = None
-            self._snapshot_due = True
+    def _forget(self) -> None:
+        self._history = History(self._format.width)
+        self._log = Log(self._format.metrics)
+        self._latest: SupernetStep | None = None
 
-    def take(self, *events: Event) -> None:
-        """Events, to be shown with the next message."""
+    def _take(self, events: Sequence[Event]) -> None:
         for event in events:
-            if not isinstance(event, SupernetStep):
-                with self._lock:
-                    self._log.take(event)
-                continue
-            row = self._format.row(event)
-            with self._lock:
+            if isinstance(event, SupernetStep):
+                row = self._format.row(event)
                 self._history.append(row)
+                self._queue([row])
                 self._latest = event
-                if not self._snapshot_due and self.listening:
-                    self._pending.append(row)
-                    if len(self._pending) > 2000:
-                        self._pending, self._snapshot_due = [], True
+            else:
+                self._log.take(event)
 
     def note(self, step: int, text: str, *, error: bool = False) -> None:
         """A line for the log below the pictures."""
@@ -105,47 +75,19 @@ class LiveView(PageWidget):
 
     # --- to the browser --------------------------------------------------------------------------
 
-    def publish(self, status: dict[str, Any]) -> bool:
-        """Send what is new, unless it is too early; True if something has to wait for the next call."""
-        sections = self._sections.states() if self._wire.open else {}
-        with self._lock:
-            if not self._wire.open:
-                return False
-            news = self._sections.news(sections, self._snapshot_due)
-            status = {
-                **status,
-                "log": self._log.lines,
-                "marks": self._log.marks,
-                "measured": self._log.measured,
-            }
-            if not (self._snapshot_due or self._pending or news or self._wire.changed(status)):
-                return False
-            if self._wire.early:
-                return True
-            rows = self._history.rows() if self._snapshot_due else np.array(self._pending)
-            kind = "snapshot" if self._snapshot_due else "rows"
-            self._pending, self._snapshot_due = [], False
-            self._sections.sent(news)
-            self.tell({"type": kind, "sections": news, **self._wire.next(status)}, [rows])
-            return False
+    def _status(self, status: dict[str, Any]) -> dict[str, Any]:
+        return {**status, **self._log.status}
 
-    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
-        with self._lock:
-            kind = self._wire.hear(message)
-            if kind == "hello":
-                self._pending, self._snapshot_due = [], True
-        if kind == "moment":
-            self._answer(message.get("step"))
-        if kind == "section":
-            self._sections.hear(message, self._complain)
-        self._poke()
+    def _message(self, fresh: bool, status: dict[str, Any]) -> Message:
+        if fresh:
+            return {"type": "snapshot"}, [self._history.rows()]
+        return {"type": "rows"}, [np.array(self._queued[0])]
 
-    def _answer(self, step: Any) -> None:
-        """Somebody looks back to a step that the page has not kept: that one, and those around it."""
-        if type(step) is int:
-            events = self._recall(step - AROUND, step + AROUND)
-            rows = [self._format.row(event) for event in events if isinstance(event, SupernetStep)]
-            self.tell({"type": "moment", "step": step}, [np.array(rows).reshape(len(rows), self._format.width)])
+    def _look_back(self, step: int) -> Message:
+        """That step, and those around it."""
+        events = self._recall(step - AROUND, step + AROUND)
+        rows = [self._format.row(event) for event in events if isinstance(event, SupernetStep)]
+        return {}, [np.array(rows).reshape(len(rows), self._format.width)]
 
     # --- without a browser -----------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
-"""The one way to the page: whatever a view tells it is clean text, and numbers of the browser's own kind."""
+"""The one way to the page and back: clean text and numbers of the browser's own kind go there, JSON comes back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import anywidget
@@ -20,14 +20,29 @@ def shown(trait: T) -> T:
 
 
 class PageWidget(anywidget.AnyWidget):
-    """A view with JavaScript of the house's own. It calls `tell`, and never `send`."""
+    """A view with JavaScript of the house's own. It calls `tell`, and never `send`; what the page sends arrives in
+    `_heard`.
+    """
 
     description = shown(traitlets.Dict())
     """What the page must know from the beginning."""
 
+    def __init__(self, description: dict[str, Any], **traits: Any) -> None:
+        super().__init__(description=description, **traits)
+        self.on_msg(self._hear)
+
     def tell(self, content: dict[str, Any], tables: Sequence[Any] = ()) -> None:
         """A message, and tables of numbers behind it."""
         self.send(markup.page(content), buffers=[packed(table) for table in tables])
+
+    def _hear(self, _: Any, content: Any, buffers: Any) -> None:
+        """The page may send any JSON: what is no object, or has no type in words, arrives as a message of type ""."""
+        message = content if isinstance(content, dict) else {}
+        kind = message.get("type")
+        self._heard(kind if isinstance(kind, str) else "", message)
+
+    def _heard(self, kind: str, message: Mapping[str, Any]) -> None:
+        """A message of the page, of this type. Nothing else in it has been checked."""
 
 
 def packed(table: Any) -> bytes:

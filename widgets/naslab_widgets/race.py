@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -22,12 +21,11 @@ from naslab_widgets.figures.svg import short
 from naslab_widgets.figures.themes import line_colours
 from naslab_widgets.lab import sentence
 from naslab_widgets.later import to_the_end
-from naslab_widgets.page import PageWidget
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
 from naslab_widgets.scripts import bundle, styles
+from naslab_widgets.stream import Message, StreamView
 from naslab_widgets.strip import Choice, Strip
-from naslab_widgets.wire import Wire
 
 POINTS = 80
 """Of a band, at most."""
@@ -43,59 +41,44 @@ def kinds_of(race: Race) -> list[str]:
     return ["regret", "best", "rank"] if race.table is not None else ["best"]
 
 
-class RaceCanvas(PageWidget):
-    """Draws the bands it is sent: every message is the whole picture, so that a lost one is mended by the next."""
+class RaceCanvas(StreamView):
+    """Draws the bands that it is sent: every message is the whole picture, so that the next one makes up for a lost
+    one.
+    """
 
     _esm = bundle("race.js")
     _css = styles("live.css")
 
-    def __init__(self, race: Race, *, poke: Callable[[], None], hz: float, clock: Callable[[], float]) -> None:
+    def __init__(self, race: Race, **options: Any) -> None:
+        """
+        Args:
+            options: of a `StreamView`.
+        """
+        self._race = race
         colours = line_colours(race.searchers)
         super().__init__(
-            description={
+            {
                 "searchers": [{"name": name, "colour": colours[name]} for name in race.searchers],
                 "cost": race.cost,
                 "budget": race.budget,
                 "whole": race.cost == EVALUATIONS,
                 "notes": notes_of(race),
-            }
+            },
+            **options,
         )
-        self._race, self._poke, self._wire = race, poke, Wire(hz, clock)
-        self._lock = threading.Lock()
-        self._due = True
-        self.on_msg(self._hear)
 
-    @property
-    def listening(self) -> bool:
-        """Whether a front end has asked for the view."""
-        return self._wire.listening
-
-    def publish(self, kind: str, status: dict[str, Any]) -> bool:
-        """Send the bands, those of the chosen kind first, unless it is too early or nothing has moved; True if the next
-        call has something to tell. The others go along, so that the page can turn to them while the kernel is busy.
+    def _message(self, fresh: bool, status: dict[str, Any]) -> Message:
+        """The bands, those of the kind in `status["kind"]` first. The others go along, so that the page can turn to
+        them while the kernel is busy.
         """
-        with self._lock:
-            if not self._wire.open or not (self._due or self._wire.changed(status)):
-                return False
-            if self._wire.early:
-                return True
-            self._due = False
-            message = {"type": "bands", **self._wire.next(status)}
-        tables, message["kinds"] = [], []
+        kind, tables, kinds = status["kind"], [], []
         for each in [kind, *(other for other in kinds_of(self._race) if other != kind)]:
             bands = as_measured(self._race.bands(each, POINTS), each, self._race.objective)
             rows = [np.stack(band, axis=1) for band in bands.values()]  # each [P, 8]
             tables.append(np.concatenate(rows))
             title = title_of(each, self._race.objective)
-            message["kinds"].append({"kind": each, "title": title, "points": [len(row) for row in rows]})
-        message["points"] = message["kinds"][0]["points"]
-        self.tell(message, tables)
-        return False
-
-    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
-        with self._lock:
-            self._due = self._wire.hear(message) == "hello" or self._due
-        self._poke()
+            kinds.append({"kind": each, "title": title, "points": [len(row) for row in rows]})
+        return {"type": "bands", "kinds": kinds, "points": kinds[0]["points"]}, tables
 
 
 class RaceView(Displayed):
@@ -218,7 +201,7 @@ class RaceView(Displayed):
             "title": title_of(self._kind.value, race.objective),
             "sign": race.objective.sign,
         }
-        more = [self.deck.publish(status), self.canvas.publish(self._kind.value, status)]
+        more = [self.deck.publish(status), self.canvas.publish(status)]
         return self._looked(race.step, self._runner.busy) or any(more)
 
     def _show(self, state: State) -> None:

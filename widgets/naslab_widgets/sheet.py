@@ -19,7 +19,7 @@ from naslab.errors import NaslabError, RunError, real, whole
 from naslab.markup import Markup
 from naslab.runs.steering import FORBIDDEN, MASK, Steering
 from naslab.searchers import Mask
-from naslab_widgets.deck import Section
+from naslab_widgets.sections import Section
 
 CHANNELS = 8
 """Feature maps of an operation that are shown."""

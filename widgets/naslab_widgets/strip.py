@@ -8,7 +8,7 @@ from typing import Any
 from naslab.errors import SpecError, among, unknown
 from naslab.runs import conditions
 from naslab.runs.steering import Steering
-from naslab_widgets.deck import Section
+from naslab_widgets.sections import Section
 
 FREEZE = "freeze/"
 """What the names of the settings begin with by which something stands still."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from naslab import markup
 from naslab.events import HAND, Acted, Changed, Event, Measured, Phase, Ranked, Recovered
-from naslab_widgets.deck import Section
 from naslab_widgets.figures.sampled import Sampled
+from naslab_widgets.sections import Section
 from naslab_widgets.wire import said
 
 MOST_MARKS = 200

@@ -9,13 +9,9 @@ by its figures, and the child of every step lit inside the supernet (`lit_child`
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.events import ChildTrained, Evaluated, Event
 from naslab.immutable import FrozenDict
@@ -24,9 +20,7 @@ from naslab.searchers import Proposer, Trials
 from naslab.searchers.failures import Failures
 from naslab.searchers.shared_weights import WeightSharing
 from naslab_widgets.about import objective_among
-from naslab_widgets.deck import Section, Sections
-from naslab_widgets.figures import cell, svg
-from naslab_widgets.figures.cell import CELL_WIDTH, frame_of
+from naslab_widgets.figures import svg
 from naslab_widgets.figures.charts import charts_of, objective_json, parted
 from naslab_widgets.figures.families import SLOTS, leading, shares
 from naslab_widgets.figures.ledger import COLUMNS, Ledger
@@ -36,17 +30,18 @@ from naslab_widgets.figures.trials import draw_family_tree, draw_trials, hurdles
 from naslab_widgets.figures.truth import Truth
 from naslab_widgets.figures.wording import answers, question
 from naslab_widgets.lit_child import LitChild
-from naslab_widgets.moments import AROUND, Recall
-from naslab_widgets.page import PageWidget
+from naslab_widgets.moments import AROUND
+from naslab_widgets.portraits import Portraits
 from naslab_widgets.scripts import bundle, styles
+from naslab_widgets.sections import Section
+from naslab_widgets.stream import Message, StreamView
 from naslab_widgets.trial_blocks import NamedValues, Packet, TrialRows
-from naslab_widgets.wire import Log, Wire, in_force
+from naslab_widgets.wire import Log, in_force
 
 LISTED = 100
 """The table lists so many of the fittest and of the last trials."""
 SELDOM = 0.5
-"""Seconds between two messages with what is dear: the table, the population."""
-KEPT_PICTURES = 64
+"""Seconds between two messages with what is expensive: the table, the population."""
 
 
 def by_trials(searcher: type) -> bool:
@@ -54,8 +49,8 @@ def by_trials(searcher: type) -> bool:
     return issubclass(searcher, Trials | Proposer | WeightSharing)
 
 
-class TrialsView(PageWidget):
-    """Shows the trials it is given. `take` and `publish` may be called from any thread."""
+class TrialsView(StreamView):
+    """Shows the trials that it is given."""
 
     _esm = bundle("trials.js")
     _css = styles("live.css", "sheet.css", "trials.css", "candidate.css")
@@ -64,123 +59,99 @@ class TrialsView(PageWidget):
         self,
         space: Any,
         *,
-        poke: Callable[[], None],
-        panel: str = "",
         metrics: Mapping[str, Quantity] = FrozenDict({}),
         objective: Objective = FITNESS,
         notes: Sequence[str] = (),
         benchmark: Benchmark | None = None,
         population: int | None = None,
-        recall: Recall = lambda first, last: (),
         sections: Sequence[Section] = (),
-        complain: Callable[[Exception], None] = lambda error: None,
-        hz: float = 10.0,
-        clock: Callable[[], float] = time.monotonic,
+        **options: Any,
     ) -> None:
         """
         Args:
-            panel: the name under which the widgets of one panel find one another on the page.
-            poke: called, at no cost, when the browser has asked for something: `publish` is then due.
             metrics: of the search, from which the charts of shared weights follow.
             objective: what candidates are judged by, unless their scores name another.
             notes: what is to be said of the task.
             benchmark: the table that the fitness is read from; shows the true rank and regret of each candidate.
             population: how many candidates are alive at once, if the searcher knows.
-            recall: gives the events of the steps from a first to a last, for who looks back to them.
-            sections: what else one can look at or do in the pictures, as of a `Deck`.
-            complain: told what a section raised.
+            sections: what else one can look at or do in the pictures.
+            options: of a `StreamView`.
         """
-        self._sections, self._complain = Sections(sections), complain
         self._objective, self._metrics = objective, dict(metrics)
         self._lit = LitChild(space, objective, self._metrics)
         self._space, self._truth = space, Truth(benchmark) if benchmark is not None else None
         self._population = population or 50
-        super().__init__(
-            description={
-                "panel": panel,
-                "columns": list(COLUMNS),
-                "truth": self._truth and {"metric": self._truth.metric, "candidates": self._truth.candidates},
-                "families": [*map(list, HUES[:SLOTS]), list(GREY)],
-                "hues": [list(pair) for pair in (*HUES, GREY)],
-                "population": self._population,
-                "listed": LISTED,
-                "charts": [chart.to_json() for chart in charts_of(_of_weights(self._metrics))],
-                "notes": list(notes),
-                "scale": [list(stop) for stop in SCALE],
-                "sections": self._sections.about(),
-            }
-        )
-        self._poke, self._wire, self._clock, self._recall = poke, Wire(hz, clock), clock, recall
-        self._lock = threading.Lock()
-        self._pictures: OrderedDict[Architecture, svg.Drawing] = OrderedDict()
+        self._portraits = Portraits(space)
         self._selected: int | None = None
         self._chosen = False
         """Whether the selected trial was clicked; otherwise the page asks for the best."""
-        self.on_msg(self._hear)
-        self.clear()
+        described = {
+            "columns": list(COLUMNS),
+            "truth": self._truth and {"metric": self._truth.metric, "candidates": self._truth.candidates},
+            "families": [*map(list, HUES[:SLOTS]), list(GREY)],
+            "hues": [list(pair) for pair in (*HUES, GREY)],
+            "population": self._population,
+            "listed": LISTED,
+            "charts": [chart.to_json() for chart in charts_of(_of_weights(self._metrics))],
+            "notes": list(notes),
+            "scale": [list(stop) for stop in SCALE],
+        }
+        super().__init__(described, sections=sections, **options)
 
     @property
     def selected(self) -> int | None:
         """Number of the evaluation that the page shows the portrait of."""
         return self._selected
 
-    @property
-    def listening(self) -> bool:
-        """Whether a front end has asked for the view."""
-        return self._wire.listening
-
     # --- what happened ---------------------------------------------------------------------------
 
     def clear(self) -> None:
-        """Forget all trials; the browser gets a new snapshot."""
-        with self._lock:
-            self._ledger = Ledger(self._truth)
-            self._rows = TrialRows(self._ledger)
-            self._details = NamedValues("details", limit=500, most=256)
-            self._policy = NamedValues("policy", limit=250, most=1024)
-            self._options: dict[str, list[str]] = {}
-            self._slots: list[int | None] = [None] * SLOTS
-            self._log, self._failures = Log(_of_weights(self._metrics)), Failures()
-            self._own: Objective | None = None
-            self._latest: Evaluated | ChildTrained | None = None
-            self._unit = "evaluation"
-            self._lit.clear()
-            self._news = False
-            self._begin_anew()
-            forget, self._selected = self._selected is not None, None
-        if forget:
-            self._answer()
+        """Forget all trials, also the one that is selected; the page gets a new snapshot."""
+        super().clear()
+        if self._selected is not None:
+            self._show_selected()
 
-    def _begin_anew(self) -> None:
-        self._fresh, self._seldom_due, self._seldom_at = True, True, -SELDOM
+    def _forget(self) -> None:
+        self._ledger = Ledger(self._truth)
+        self._rows = TrialRows(self._ledger)
+        self._details = NamedValues("details", limit=500, most=256)
+        self._policy = NamedValues("policy", limit=250, most=1024)
+        self._options: dict[str, list[str]] = {}
+        self._slots: list[int | None] = [None] * SLOTS
+        self._log, self._failures = Log(_of_weights(self._metrics)), Failures()
+        self._own: Objective | None = None
+        self._latest: Evaluated | ChildTrained | None = None
+        self._unit = "evaluation"
+        self._lit.clear()
+        self._taken = False
+        """Whether there are trials that have not been sent."""
+        self._seldom_due, self._seldom_at = True, -SELDOM
         self._noted: set[int] = set()
         self._supernet_sent = False
 
-    def take(self, *events: Event) -> None:
-        """Events, to be shown with the next message."""
+    def _take(self, events: Sequence[Event]) -> None:
         steps = [event for event in events if isinstance(event, Evaluated | ChildTrained)]
         trials = [event for event in steps if isinstance(event, Evaluated)]
-        with self._lock:
-            if len(steps) < len(events):
-                for event in events:
-                    self._log.take(event)
-            if not steps:
-                return
-            if len(trials) < len(steps):
-                self._unit = "step"
-            self._ledger.take(trials)
-            if self._own is None:
-                named = objective_among(trials, FITNESS)
-                self._own = None if named is FITNESS else named
-            for event in trials:
-                if (said := self._failures.note(event.status, event.message)) is not None:
-                    self._log.note(event.step, said, error=True)
-            self._rows.grow()
-            self._details.extend([(event.step, figures) for event in steps if (figures := _figures(event))])
-            self._policy.extend([(event.step, event.probabilities) for event in trials if event.probabilities])
-            self._latest = steps[-1]
-            self._lit.take(*steps)
-            self._news = self._seldom_due = True
+        if len(steps) < len(events):
+            for event in events:
+                self._log.take(event)
+        if not steps:
+            return
+        if len(trials) < len(steps):
+            self._unit = "step"
+        self._ledger.take(trials)
+        if self._own is None:
+            named = objective_among(trials, FITNESS)
+            self._own = None if named is FITNESS else named
+        for event in trials:
+            if (said := self._failures.note(event.status, event.message)) is not None:
+                self._log.note(event.step, said, error=True)
+        self._rows.grow()
+        self._details.extend([(event.step, figures) for event in steps if (figures := _figures(event))])
+        self._policy.extend([(event.step, event.probabilities) for event in trials if event.probabilities])
+        self._latest = steps[-1]
+        self._lit.take(*steps)
+        self._taken = self._seldom_due = True
 
     def note(self, step: int, text: str, *, error: bool = False) -> None:
         """A line for the log below the pictures."""
@@ -190,69 +161,60 @@ class TrialsView(PageWidget):
     def standing(self) -> dict[str, Any]:
         """What the line above the pictures says beside how far the search is."""
         with self._lock:
-            best = self._ledger.best
-            return {
-                "unit": self._unit,
-                "derived": self._derived(),
-                "objective": objective_json(self.objective),
-                "rates": in_force(self._latest.settings) if self._latest else {},
-                "failed": self._ledger.failed,
-                "best": None if best is None else {name: float(v) for name, v in self._of(best).items() if v == v},
-            }
+            return self._standing()
 
-    # --- to the browser --------------------------------------------------------------------------
-
-    def publish(self, status: dict[str, Any]) -> bool:
-        """Send what is new, unless it is too early; True if something has to wait for the next call."""
-        sections = self._sections.states() if self._wire.open else {}
-        with self._lock:
-            if not self._wire.open:
-                return False
-            news = self._sections.news(sections, self._fresh)
-            seldom = self._seldom_due and self._clock() - self._seldom_at >= SELDOM
-            status = {**status, **self._told()}
-            if not (self._fresh or self._news or news or seldom or self._wire.changed(status)):
-                return self._more
-            if self._wire.early:
-                return True
-            fresh = self._fresh
-            packets = [self._rows.packet(fresh), self._details.packet(fresh), self._policy.packet(fresh)]
-            message: dict[str, Any] = {"type": "trials", "fresh": fresh, "sections": news}
-            self._sections.sent(news)
-            if status["child"] is not None and not self._supernet_sent:
-                message["supernet"], self._supernet_sent = self._lit.supernet(), True
-            if seldom or fresh:
-                packets += self._seldom_packets(message)
-                self._seldom_due, self._seldom_at = False, self._clock()
-            self._fresh = self._news = False
-            sent = [packet for packet in packets if packet is not None and (packet.reset or len(packet.rows))]
-            message |= {**self._wire.next(status), "tables": [packet.head() for packet in sent]}
-            self.tell(message, [packet.rows for packet in sent])
-            return self._more
-
-    @property
-    def _more(self) -> bool:
-        """Whether something waits that is told seldom."""
-        return self._seldom_due or self._lit.due or self._sections.due
-
-    def _told(self) -> dict[str, Any]:
-        """What the status line, the legend and the log say."""
-        ledger, best = self._ledger, self._ledger.best
+    def _standing(self) -> dict[str, Any]:
+        best = self._ledger.best
         return {
             "unit": self._unit,
             "derived": self._derived(),
-            "since": ledger.since,
             "objective": objective_json(self.objective),
             "rates": in_force(self._latest.settings) if self._latest else {},
-            "log": self._log.lines,
-            "marks": self._log.marks,
-            "measured": self._log.measured,
-            "origins": [[name, *pair] for name, pair in of_runs(list(ledger.origins)).items()],
-            "failed": ledger.failed,
-            "empty": why_empty(ledger),
-            "child": self._lit.told(self._clock()),
+            "failed": self._ledger.failed,
             "best": None if best is None else {name: float(v) for name, v in self._of(best).items() if v == v},
         }
+
+    # --- to the browser --------------------------------------------------------------------------
+
+    def _status(self, status: dict[str, Any]) -> dict[str, Any]:
+        ledger = self._ledger
+        return {
+            **status,
+            **self._standing(),
+            **self._log.status,
+            "since": ledger.since,
+            "origins": [[name, *pair] for name, pair in of_runs(list(ledger.origins)).items()],
+            "empty": why_empty(ledger),
+            "child": self._lit.told(self._clock()),
+        }
+
+    @property
+    def _news(self) -> bool:
+        return self._taken or self._seldom
+
+    @property
+    def _more(self) -> bool:
+        return self._seldom_due or self._lit.due or super()._more
+
+    @property
+    def _seldom(self) -> bool:
+        """Whether it is time for what is expensive: the table, the population."""
+        return self._seldom_due and self._clock() - self._seldom_at >= SELDOM
+
+    def _message(self, fresh: bool, status: dict[str, Any]) -> Message:
+        if fresh:
+            self._noted, self._supernet_sent = set(), False
+        packets = [self._rows.packet(fresh), self._details.packet(fresh), self._policy.packet(fresh)]
+        content: dict[str, Any] = {"type": "trials", "fresh": fresh}
+        if status["child"] is not None and not self._supernet_sent:
+            content["supernet"], self._supernet_sent = self._lit.supernet(), True
+        if fresh or self._seldom:
+            packets += self._seldom_packets(content)
+            self._seldom_due, self._seldom_at = False, self._clock()
+        self._taken = False
+        sent = [packet for packet in packets if packet is not None and (packet.reset or len(packet.rows))]
+        content["tables"] = [packet.head() for packet in sent]
+        return content, [packet.rows for packet in sent]
 
     def _derived(self) -> dict[str, float | None] | None:
         """The fitness of what would be derived now, where that need not be the child that was judged best: a search
@@ -271,24 +233,24 @@ class TrialsView(PageWidget):
     def _of(self, place: int) -> dict[str, float]:
         return dict(zip(COLUMNS, map(float, self._ledger.rows[place]), strict=True))
 
-    def _seldom_packets(self, message: dict[str, Any]) -> list[Packet]:
-        """The trials that the table lists, and who makes up the population; into the message, what is no number."""
+    def _seldom_packets(self, content: dict[str, Any]) -> list[Packet]:
+        """The trials that the table lists, and who makes up the population; into the content, what is no number."""
         ledger, families = self._ledger, self._ledger.column("family")
         listed = [*ledger.fittest(LISTED), *range(max(0, len(ledger) - LISTED), len(ledger))]
         packets = [Packet("listed", ledger.rows[self._rows.missing(listed)], True)]
-        message["notes"] = {}
+        content["notes"] = {}
         for place in listed:
             told, number = ledger.told[place], int(ledger.rows[place, 1])
             if number not in self._noted and (told.figures or told.status != "done"):
                 note = {"figures": dict(told.figures), "message": told.message, "status": told.status}
-                message["notes"][number] = note
+                content["notes"][number] = note
         self._noted = {int(ledger.rows[place, 1]) for place in listed}
         if len(ledger) and ledger.column("generation").any():
             self._slots = leading(families, self._population, self._slots)
             packets.append(Packet("population", shares(families, self._population, self._slots), True))
-        message["families"] = self._slots
-        message["options"] = self._named_options()
-        message["questions"] = {name: question(name) for name in message["options"]}
+        content["families"] = self._slots
+        content["options"] = self._named_options()
+        content["questions"] = {name: question(name) for name in content["options"]}
         return packets
 
     def _named_options(self) -> dict[str, list[str]]:
@@ -302,40 +264,32 @@ class TrialsView(PageWidget):
                     self._options[choice.name] = answers(choice.name, choice.options)
         return self._options
 
-    def _hear(self, _: Any, message: Any, buffers: Any) -> None:
-        with self._lock:
-            kind = self._wire.hear(message)
-            if kind == "hello":
-                self._begin_anew()
-            elif kind == "select":
-                number = message.get("number")
-                self._selected = number if type(number) is int else None
-                self._chosen = message.get("chosen") is True
-        if kind == "select" or (kind == "hello" and self._selected is not None):
-            self._answer()
-        if kind == "moment" and type(step := message.get("step")) is int:
-            self._remember(step)
-        if kind == "section":
-            self._sections.hear(message, self._complain)
-        self._poke()
+    # --- from the browser ------------------------------------------------------------------------
 
-    def _remember(self, step: int) -> None:
-        """Somebody looks back to a step: the best until then, the trials around it, and the child of that step."""
+    def _look_back(self, step: int) -> Message:
+        """The best until that step, the trials around it, and the child of that step."""
         events = [event for event in self._recall(step, step) if isinstance(event, Evaluated | ChildTrained)]
         with self._lock:
             best = self._ledger.best_until(step)
             rows = self._ledger.around(step, AROUND).copy()
             told = {
-                "step": step,
                 "best": None if best is None else int(self._ledger.rows[best, 1]),
                 "child": self._lit.at(events[-1]) if events else None,
             }
-        self.tell({"type": "moment", **told}, [rows])
+        return told, [rows]
 
-    # --- one candidate ---------------------------------------------------------------------------
+    def _asked(self, kind: str, message: Mapping[str, Any]) -> None:
+        """A candidate was selected; a page that is new knows of none."""
+        if kind == "select":
+            number = message.get("number")
+            with self._lock:
+                self._selected = number if type(number) is int else None
+                self._chosen = message.get("chosen") is True
+        if kind == "select" or (kind == "hello" and self._selected is not None):
+            self._show_selected()
 
-    def _answer(self) -> None:
-        """Tell the browser of the selected trial; nothing is selected if it is unknown."""
+    def _show_selected(self) -> None:
+        """Send the selected candidate; nothing is selected if it is unknown."""
         with self._lock:
             number, chosen, ledger = self._selected, self._chosen, self._ledger
             place = None if number is None else ledger.place(number)
@@ -344,36 +298,21 @@ class TrialsView(PageWidget):
                 self.tell({"type": "candidate", "selected": None, "chosen": False})
                 return
             told, rows = ledger.told[place], ledger.rows[ledger.ancestry(number)]
-        picture, choices, why = self._portrait(told.architecture)
+        portrait = self._portraits.of(told.architecture)
         self.tell(
             {
                 "type": "candidate",
                 "selected": number,
                 "chosen": chosen,
-                "picture": picture,
-                "choices": choices,
+                "picture": portrait.picture,
+                "choices": portrait.choices,
                 "figures": dict(told.figures),
                 "status": told.status,
                 "parents": list(told.parents),
-                "message": told.message or why,
+                "message": told.message or portrait.why,
             },
             [rows],
         )
-
-    def _portrait(self, architecture: Architecture) -> tuple[svg.Drawing | str, list[list[str]], str]:
-        """The cell as SVG, its choices by name, and why there is no picture."""
-        try:
-            if architecture not in self._pictures:
-                graph = self._space.graph(architecture)
-                self._pictures[architecture] = cell(
-                    graph, width=CELL_WIDTH if len(graph) > 6 else 400, frame=frame_of(self._space)
-                )
-                if len(self._pictures) > KEPT_PICTURES:
-                    self._pictures.popitem(last=False)
-            choices = [[choice.name, str(value)] for choice, value in self._space.walk(architecture.choices)]
-            return self._pictures[architecture], choices, ""
-        except Exception as error:  # a space of the user's own that cannot draw
-            return "", [], f"no picture: {type(error).__name__}: {error}"
 
     # --- without a browser -----------------------------------------------------------------------
 
@@ -386,7 +325,7 @@ class TrialsView(PageWidget):
                 drawings.append(draw_family_tree(ledger))
             best = None if ledger.best is None else ledger.told[ledger.best].architecture
             lit = self._lit.picture()
-        if best is not None and (portrait := self._portrait(best)[0]):
+        if best is not None and (portrait := self._portraits.of(best).picture):
             drawings.insert(0, svg.Drawing(portrait))
         if lit is not None:
             drawings.insert(0, lit)

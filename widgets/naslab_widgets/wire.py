@@ -36,14 +36,12 @@ class Wire:
         self._number = self._acknowledged = 0
         self._sent_at, self._sent_status = -math.inf, None
 
-    def hear(self, message: Any) -> str | None:
-        """What kind of message the browser has sent."""
-        kind = message.get("type") if isinstance(message, dict) else None
+    def hear(self, kind: str, message: Mapping[str, Any]) -> None:
+        """A message of this type has come from the browser. Other than "hello" and "ack" say nothing here."""
         if kind == "hello":
             self.listening, self._acknowledged = True, self._number
-        elif kind == "ack":
-            self._acknowledged = max(self._acknowledged, int(message.get("number", 0)))
-        return kind
+        elif kind == "ack" and type(number := message.get("number")) is int and number <= self._number:
+            self._acknowledged = max(self._acknowledged, number)
 
     @property
     def open(self) -> bool:
@@ -95,6 +93,11 @@ class Log:
     def measured(self) -> dict[str, list[list[float]]]:
         """Metric -> (step, value) of each time that it was measured, thinned."""
         return {name: list(points.kept) for name, points in self._measured.items()}
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """All of it, as it stands in the status of a message."""
+        return {"log": self.lines, "marks": self.marks, "measured": self.measured}
 
     def _mark(self, step: int, text: str) -> None:
         self.marks = [*self.marks[1 - MARKS :], [step, text[:500]]]

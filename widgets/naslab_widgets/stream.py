@@ -1,0 +1,219 @@
+"""`StreamView`: a widget that shows something while it moves, on a page that may come late, reload, lag or go away.
+
+The life of a view:
+
+1. *Hello.* A page sends `{"type": "hello"}` when it begins to show the view: it was opened or reloaded, or has lost a
+   message. Nothing is sent before the first hello.
+2. *Snapshot.* The next message is `fresh`: it holds everything that the page needs, thinned to a bounded size, and
+   replaces everything that was sent before.
+3. *Increments.* From then on each message holds what is new, at most `hz` a second. The page acknowledges what it has
+   drawn; when it lags (`naslab_widgets.wire.WINDOW`), nothing is sent until it has caught up, and when more rows wait
+   for it than a snapshot would have, it gets a snapshot instead. Each message has a number, by which the page notices
+   that one was lost.
+4. *Moment.* When the page looks back to a step whose rows it has not kept, it asks by
+   `{"type": "moment", "step": step}` and gets the rows around that step, at once and without a number.
+
+Three threads meet here: that of the search calls `take`, a `Publisher` calls `publish`, and the kernel's main thread
+hears the page. One lock holds them apart. A view keeps no truth of its own: whatever it shows can be taken anew.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from naslab_widgets.moments import Recall
+from naslab_widgets.page import PageWidget
+from naslab_widgets.sections import Section, Sections
+from naslab_widgets.wire import Wire
+
+MOST_QUEUED = 2000
+"""Rows of a table that may wait for the next message. A snapshot has no more, so beyond that it is the smaller one."""
+
+Message = tuple[dict[str, Any], Sequence[Any]]
+"""The content of a message as JSON, and the tables of numbers behind it."""
+
+
+class StreamView(PageWidget):
+    """A view that is fed by `take` and sends by `publish`; both may be called from any thread.
+
+    A subclass says what it shows, in methods that are called with the lock held:
+
+    - `_message`: how a message is put together. The only one that must be written.
+    - `_take`, `_forget`: what it keeps of what happened, and how it begins anew.
+    - `_status`: what stands beside the rows; a message is sent whenever it is another.
+    - `_news`, `_more`: whether there is something to send, and whether more will follow by itself.
+
+    And in methods that are called without it, in the kernel's main thread: `_look_back`, which answers for an earlier
+    step, and `_asked`, for messages of the page that only this view knows.
+    """
+
+    def __init__(
+        self,
+        description: Mapping[str, Any],
+        *,
+        poke: Callable[[], None],
+        panel: str = "",
+        sections: Sequence[Section] | None = None,
+        recall: Recall = lambda first, last: (),
+        complain: Callable[[Exception], None] = lambda error: None,
+        hz: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Calls `clear`, and with it `_forget`: a subclass sets what those need before it calls this.
+
+        Args:
+            description: what the page must know from the beginning, as JSON.
+            poke: called, at no cost, when the page has asked for something: `publish` is then due.
+            panel: the name under which the widgets of one panel find one another on the page.
+            sections: parts of the page that have a state of their own; None if the page has no room for any.
+            recall: gives the events from a first step to a last, for looking back.
+            complain: called with what a section raised.
+            hz: messages a second, at most.
+            clock: seconds; for tests.
+        """
+        self._sections = Sections(sections or ())
+        self._sectioned = sections is not None
+        described = {"panel": panel, **description}
+        if self._sectioned:
+            described["sections"] = self._sections.about()
+        self._poke, self._recall, self._complain = poke, recall, complain
+        self._clock, self._wire = clock, Wire(hz, clock)
+        self._lock = threading.Lock()
+        self._fresh = True
+        """Whether the next message is a snapshot."""
+        self._queued: defaultdict[int, list[np.ndarray]] = defaultdict(list)
+        """Number of a table -> its rows for the next message, if that is no snapshot."""
+        super().__init__(described)
+        self.clear()
+
+    @property
+    def listening(self) -> bool:
+        """True once a page has asked for the view."""
+        return self._wire.listening
+
+    # --- what happened ---------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Forget everything that was taken; the page gets a new snapshot."""
+        with self._lock:
+            self._begin_anew()
+            self._forget()
+
+    def take(self, *events: Any) -> None:
+        """Events, to be shown with the next message."""
+        with self._lock:
+            self._take(events)
+
+    def _begin_anew(self) -> None:
+        """Make the next message a snapshot."""
+        self._fresh = True
+        self._queued.clear()
+
+    def _queue(self, rows: Sequence[np.ndarray], table: int = 0) -> None:
+        """Keep rows for the next message; of a view of several tables, those of one.
+
+        Nothing is kept while no page listens or a snapshot is due, since snapshots come from the view's own history.
+        """
+        if self._fresh or not self.listening:
+            return
+        self._queued[table] += rows
+        if len(self._queued[table]) > MOST_QUEUED:
+            self._begin_anew()
+
+    # --- to the page -----------------------------------------------------------------------------
+
+    def publish(self, status: dict[str, Any]) -> bool:
+        """Send what is new, unless it is too early or the page lags.
+
+        Args:
+            status: how far the search is, as JSON: "state", "step", "total", ...
+
+        Returns:
+            True if something waits for the next call.
+        """
+        if not self._wire.open:
+            return False
+        states = self._sections.states()  # without the lock: a section has its own, and may ask this view
+        with self._lock:
+            if not self._wire.open:
+                return False
+            status = self._status(status)
+            changed = self._sections.news(states, self._fresh)
+            if not (self._fresh or changed or self._news or self._wire.changed(status)):
+                return self._more
+            if self._wire.early:
+                return True
+            content, tables = self._message(self._fresh, status)
+            if self._sectioned:
+                content["sections"] = changed
+            self._sections.sent(changed)
+            self._fresh = False
+            self._queued.clear()
+            self.tell({**content, **self._wire.next(status)}, tables)
+            return self._more
+
+    # --- from the page ---------------------------------------------------------------------------
+
+    def _heard(self, kind: str, message: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._wire.hear(kind, message)
+            if kind == "hello":
+                self._begin_anew()
+        if kind == "section":
+            self._act(message)
+        elif kind != "moment":
+            self._asked(kind, message)
+        elif type(step := message.get("step")) is int and (answer := self._look_back(step)) is not None:
+            content, tables = answer
+            self.tell({"type": "moment", "step": step, **content}, tables)
+        self._poke()
+
+    def _act(self, message: Mapping[str, Any]) -> None:
+        """Something was done in a section. Errors are shown, and never reach the kernel."""
+        self._sections.hear(message, self._complain)
+
+    # --- what a view says ------------------------------------------------------------------------
+
+    @abstractmethod
+    def _message(self, fresh: bool, status: dict[str, Any]) -> Message:
+        """The content, with its "type", and the tables of the next message.
+
+        Args:
+            fresh: True if it is a snapshot, which replaces all that the page has; otherwise only what is new is sent.
+            status: as it is sent.
+        """
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        """Begin anew, without anything that was taken. Also called once when the view is made."""
+
+    def _take(self, events: Sequence[Any]) -> None:
+        """Keep what is to be shown of these events. A view that reads its subject at each message needs none."""
+
+    def _status(self, status: dict[str, Any]) -> dict[str, Any]:
+        """The status that is sent, from the one that was published."""
+        return status
+
+    @property
+    def _news(self) -> bool:
+        """True if there is something new beside status and sections."""
+        return any(self._queued.values())
+
+    @property
+    def _more(self) -> bool:
+        """True if something is held back that will be sent soon, even if nothing more happens."""
+        return self._sections.due
+
+    def _look_back(self, step: int) -> Message | None:
+        """What the page needs to show an earlier step; None where there is no looking back."""
+        return None
+
+    def _asked(self, kind: str, message: Mapping[str, Any]) -> None:
+        """Another message of the page, which may hold anything. "hello" and "ack" come here, too, when heard."""
