@@ -23,21 +23,20 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from naslab import estimators, markup
-from naslab.analysis.curves import Band, band, summed_up
 from naslab.architecture import Architecture
-from naslab.card import Card, card
+from naslab.card import Card
 from naslab.errors import RunError, SpecError, listed, real, unknown, whole
 from naslab.estimators import Table, as_estimator
 from naslab.events import Raced
-from naslab.quantities import FITNESS, Objective
 from naslab.runs.ending import Ending
-from naslab.runs.folder import CANDIDATES, located
+from naslab.runs.folder import CANDIDATES
 from naslab.runs.lanes import Move, OnTable, lanes_of
 from naslab.runs.ledger import Ledger
+from naslab.runs.places import located
+from naslab.runs.race_card import card_of, seeds_of
+from naslab.runs.race_curves import EVALUATIONS, RaceCurves
 from naslab.runs.race_folder import RaceFolder, as_described_now, runners
-from naslab.runs.table import Scalar, architecture_text, known
 
-EVALUATIONS = "evaluations"
 FREE = 1000
 """Evaluations in a row that may cost nothing; a race on such an axis would never end."""
 
@@ -56,7 +55,7 @@ class Lap(NamedTuple):
     """By this runner, this evaluation included, on the axis of the budget."""
 
 
-class Race:
+class Race(RaceCurves):
     """Searchers against each other. `next(race)` is one evaluation; to pause is to stop iterating.
 
     Args:
@@ -352,165 +351,14 @@ class Race:
             raise RunError(f"{FREE} evaluations of {self.searchers[s]!r} in a row cost nothing in {self.cost!r}{why}")
         return price
 
-    # --- results ---------------------------------------------------------------------------------
-
-    @property
-    def fitness(self) -> np.ndarray:
-        """[S, N, Q]: searcher, seed, query; as the searchers saw it. NaN for what failed or was not evaluated."""
-        return self._ledger.fitness[:, :, : self._ledger.longest].copy()
-
-    @property
-    def spent(self) -> np.ndarray:
-        """[S, N, Q]: on the axis of the budget, after each query; NaN for what was not evaluated."""
-        return self._ledger.spent[:, :, : self._ledger.longest].copy()
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """[S, N, Q]: of the architectures in the table; -1 for none."""
-        return self._ledger.number[:, :, : self._ledger.longest].copy()
-
-    @property
-    def queries(self) -> np.ndarray:
-        """[S, N]: how many evaluations each runner has made."""
-        return self._ledger.count.copy()
-
-    def curves(self, kind: str = "best") -> np.ndarray:
-        """[S, N, Q]: what the fittest architecture so far is truly worth, after each query.
-
-        "best" is that worth, "regret" what it falls short of the best of all (in the table; without one, of the best
-        that any runner has found so far), "rank" its place in the table, 1 for the best. NaN before the first success.
-        """
-        self._ledger.check(kind)
-        columns = np.arange(self._ledger.longest)
-        return np.stack([self._ledger.curves(kind, s, columns) for s in range(len(self.searchers))])
-
-    def rows(self) -> list[dict[str, Scalar]]:
-        """The evaluations as flat dictionaries, runner after runner: `pandas.DataFrame(race.rows())`.
-
-        Each holds the searcher, the seed, the query (from 1), its fitness and what the runner had spent; with a table
-        the architecture and its number; and what the fittest so far is truly worth, its regret and, with a table, its
-        rank (`curves`). `value` and `best_value` are `fitness` and `best` as they are measured, of a loss the loss
-        itself. None stands for what is not there.
-        """
-        fitness, spent, numbers, table = self.fitness, self.spent, self.numbers, self.table
-        curves = {kind: self.curves(kind) for kind in ("best", "regret", *(("rank",) if table is not None else ()))}
-        found: list[dict[str, Scalar]] = []
-        for s, name in enumerate(self.searchers):
-            for n, seed in enumerate(self.seeds):
-                for query in range(int(self.queries[s, n])):
-                    at, number = (s, n, query), int(numbers[s, n, query])
-                    row: dict[str, Scalar] = {"searcher": name, "seed": seed, "query": query + 1}
-                    row |= {"fitness": known(fitness[at]), "spent": known(spent[at])}
-                    if table is not None:
-                        row["number"] = number if number >= 0 else None
-                        architecture = table.benchmark.at(number) if number >= 0 else None
-                        row["architecture"] = architecture and architecture_text(architecture, table.space)
-                    row["value"] = known(self._seen.sign * fitness[at])
-                    row["best_value"] = known(self.objective.sign * curves["best"][at])
-                    found.append(row | {kind: known(curve[at]) for kind, curve in curves.items()})
-        return found
-
-    @property
-    def optimum(self) -> float:
-        """The worth of the best of all: of the table, or of what has been found."""
-        return self._ledger.optimum
-
-    def bands(self, kind: str = "best", points: int = 120, *, even: bool = False) -> Mapping[str, Band]:
-        """Searcher -> its curves over the seeds, summed up on a grid of the budget, as far as all seeds have come.
-
-        Args:
-            points: of the grid, at most.
-            even: whether the grid is even; if not, it is finer where the budget is small, as curves are.
-        """
-        ledger = self._ledger
-        ledger.check(kind)
-        bands = {}
-        for s, name in enumerate(self.searchers):
-            grid = self._grid(s, points, even)
-            if self.cost == EVALUATIONS and len(grid):
-                bands[name] = summed_up(grid, ledger.curves(kind, s, grid.astype(np.int64) - 1))
-            else:
-                columns = np.arange(ledger.longest)
-                bands[name] = band(ledger.curves(kind, s, columns), ledger.spent[s][:, columns], grid)
-        return bands
-
-    def final(self, kind: str = "best") -> dict[str, list[float]]:
-        """Searcher -> what each seed has come to, in the order of the seeds; NaN for one that found nothing."""
-        curves, last = self.curves(kind), np.maximum(self.queries - 1, 0)[:, :, None]
-        if not curves.shape[2]:
-            return {name: [math.nan] * len(self.seeds) for name in self.searchers}
-        ends = np.take_along_axis(curves, last, axis=2)[:, :, 0]
-        return {name: ends[s].tolist() for s, name in enumerate(self.searchers)}
-
-    def best(self, searcher: str, seed: int) -> Architecture:
-        """What a runner would give now: the fittest that it has seen."""
-        if searcher not in self.searchers:
-            raise SpecError(unknown("searcher", searcher, self.searchers))
-        if seed not in self.seeds:
-            raise SpecError(f"the seeds of this race are {list(self.seeds)[:20]}; there is no {seed!r}")
-        place = self.searchers.index(searcher), self.seeds.index(seed)
-        if place not in self._best:
-            raise RunError(f"{searcher!r} with seed {seed} has no best architecture: nothing could be evaluated yet")
-        return self._best[place][1]
-
-    @property
-    def objective(self) -> Objective:
-        """What the architectures found are judged by; where less of it is better, `curves` have its negative."""
-        return self._seen if self.table is None else self.table.objectives[0]
-
-    @property
-    def _seen(self) -> Objective:
-        """The objective of the fitness that the searchers see; the bare fitness where they do not see the same."""
-        seen = {row[0].objective for row in self._lanes}
-        return seen.pop() if len(seen) == 1 else FITNESS
-
     @property
     def card(self) -> Card:
         """What may be claimed from this race."""
-        table, seeds = self.table, len(self.seeds)
-        objective = self.objective
-        what = f"{objective.name} of the architecture found{objective.unit and f', {objective.unit}'}"
-        means = [
-            float(ends.mean()) if len(ends) else 0.0 for ends in map(self._ledger.ends, range(len(self.searchers)))
-        ]
-        estimator = self.estimator
-        waiting = (
-            [] if self.finished else [f"the race has not ended: {100 * self.progress:.0f} % of the budget is spent"]
-        )
-        if not self.step:
-            waiting = ["the race has not begun"]
-        begun = self._ledger.count > 0
-        samples = {
-            name: [_shown(end, objective) for end, there in zip(ends, begun[s], strict=True) if there]
-            for s, (name, ends) in enumerate(self.final().items())
-        }
-        notes = [f"{_seeds(seeds)} a searcher; 95 % intervals are of the mean over seeds"]
-        if seeds == 1:
-            notes = ["one seed a searcher: there is no interval, and nobody can tell luck from merit"]
-        if table is not None and isinstance(estimator, Table) and estimator.metric != table.metric:
-            epochs = f" after {estimator.epochs} epochs" if estimator.epochs else ""
-            notes.append(f"selected by {estimator.metric}{epochs}, judged by {table.metric}")
-        return card(
-            samples,
-            what=what,
-            budgets=dict(zip(self.searchers, means, strict=True)) if self.cost == EVALUATIONS else None,
-            budget_unit=self.cost,
-            baseline=self._baseline,
-            chose_by_test_data=any(
-                row[0].table is not None and row[0].table.metric.startswith("test") for row in self._lanes
-            ),
-            warnings=waiting,
-            notes=[
-                *notes,
-                *([] if self.cost == EVALUATIONS else [f"budget: {self.budget:,.10g} {self.cost} for each"]),
-            ],
-            digits=3,
-            direction=objective.direction,
-        )
+        return card_of(self)
 
     def __repr__(self) -> str:
         head = (
-            f"Race: {len(self.searchers)} searchers, {_seeds(len(self.seeds))}, {self.budget:,.10g} {self.cost}; "
+            f"Race: {len(self.searchers)} searchers, {seeds_of(len(self.seeds))}, {self.budget:,.10g} {self.cost}; "
             f"{self.step:,} evaluations so far"
         )
         return markup.printable(f"{head}\n{self.card}" if self.step else head)
@@ -534,30 +382,6 @@ class Race:
                 )
         return found
 
-    @property
-    def _baseline(self) -> str | None:
-        return next((name for name, row in zip(self.searchers, self._lanes, strict=True) if row[0].random), None)
-
-    def _grid(self, s: int, points: int, even: bool) -> np.ndarray:
-        """[P]: where a searcher's curves are looked at, up to where its slowest seed is."""
-        ledger = self._ledger
-        if not ledger.count[s].all():
-            return np.zeros(0)
-        first = np.nanmax(ledger.spent[s, :, 0])
-        last = self.budget if self._ended(s) and self.cost != EVALUATIONS else ledger.ends(s).min()
-        if last <= first:
-            return np.array([first]) if last == first else np.zeros(0)
-        if not first and not even:  # what has cost nothing is nowhere on a logarithmic axis
-            first = min(ledger.spent[s][ledger.spent[s] > 0], default=last)
-        grid = np.linspace(first, last, points) if even else np.geomspace(first, last, points)
-        if self.cost == EVALUATIONS:
-            grid = np.unique(np.round(grid))
-        grid[-1] = last
-        return grid
-
-    def _ended(self, s: int) -> bool:
-        return all(place != s for _, place, _ in self._next)
-
 
 def _again(described: dict[str, Any]) -> Any:
     """The estimator of a race that is opened."""
@@ -570,12 +394,3 @@ def _again(described: dict[str, Any]) -> Any:
             f"the estimator of this race is a function, {described.get('called')!r}, which cannot be kept in a folder; "
             "pass it again as estimator=..., for instance Race.open(path, estimator=function)"
         ) from error
-
-
-def _shown(worth: float, objective: Objective) -> float:
-    """What is worth so much, more being better, as it is read with its unit."""
-    return objective.sign * objective.scale * worth
-
-
-def _seeds(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count} seeds"

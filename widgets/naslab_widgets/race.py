@@ -11,7 +11,8 @@ import ipywidgets
 import numpy as np
 
 from naslab.markup import Markup
-from naslab.runs.race import EVALUATIONS, Race
+from naslab.runs.race import Race
+from naslab.runs.race_curves import EVALUATIONS
 from naslab_widgets.about import notes_of
 from naslab_widgets.deck import Deck
 from naslab_widgets.display import Again, Displayed, opens
