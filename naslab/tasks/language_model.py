@@ -1,42 +1,20 @@
-"""Language modelling: to predict the next token of a text, from the tokens before it.
-
-Letters in shapes: B columns of a text that are read side by side, T tokens of each in a mini-batch, V tokens of the
-vocabulary, H hidden units. Batches are [B, T], batch first.
-
-What is minimised is the mean cross-entropy in nats per token. Texts of words are judged by their perplexity, the
-exponential of that mean over all tokens of a text; texts of characters by bits per character, the same mean divided by
-ln 2.
-"""
+"""Language modelling: texts that come with naslab, your own, and published corpora; the JSON of such a task."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import weakref
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from hashlib import blake2b
-from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
-from naslab.errors import DataError, SpecError, among, real, unknown, whole
+from naslab.errors import DataError, SpecError, among, unknown, whole
 from naslab.paths import Given, path_of, resolved
 from naslab.registry import called
-from naslab.tasks import corpora, sampling, text_files
-from naslab.tasks.corpora import SPLITS, Corpus
-from naslab.tasks.metrics import Mean, Metric
-from naslab.tasks.sequence import logits_of, part_of
-from naslab.tasks.signature import LOGITS, Field, Head, Signature
-from naslab.tasks.task import LOSS, Task, share_of
-from naslab.tasks.text_streams import Chunk, Columns, Lengths
-from naslab.tasks.vocabulary import Vocabulary, limited, tokenise
-from naslab.trees import detached
+from naslab.tasks import corpora, text_files
+from naslab.tasks.corpora import Corpus
+from naslab.tasks.task import share_of
+from naslab.tasks.token_prediction import TokenPrediction
+from naslab.tasks.vocabulary import limited, tokenise
 
 LANGUAGE_MODEL = "language_model"
 BUNDLED = ("shakespeare", "wikitext2")
@@ -47,7 +25,7 @@ OPTIONS = ("bptt", "short_share", "length_deviation", "ar", "tar")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LanguageModel(Task):
+class LanguageModel(TokenPrediction):
     """A text to learn from, one to choose by and one to test on, as numbers of tokens.
 
     `LanguageModel.bundled("shakespeare")` comes with naslab; `from_text` and `from_files` are for your own text,
@@ -57,54 +35,6 @@ class LanguageModel(Task):
     A network is called with (tokens [B, T], state or None), and gives logits [B, T, V], or `RecurrentOutputs`, or
     anything with such attributes or keys: with `state`, the next chunk of each column is begun with it.
     """
-
-    name: str
-    numbers: Mapping[str, np.ndarray]
-    """ "train", "valid" and "test" -> [N] int32."""
-    vocabulary: Vocabulary
-    bptt: int = 35
-    """Tokens of an ordinary chunk."""
-    short_share: float = 0.05
-    """Share of the chunks of a training pass that have half as many."""
-    length_deviation: float = 0.0
-    """Standard deviation of the lengths of chunks in training; the published retraining has 5."""
-    ar: float = 0.0
-    """Activation regularisation: the weight of the mean square of the dropped outputs."""
-    tar: float = 1e-3
-    """Temporal activation regularisation: the weight of the mean square of the raw outputs' change from one token to
-    the next."""
-    origin: Mapping[str, Any] = field(default_factory=dict)
-    """JSON from which `from_spec` finds the text again; empty if it cannot."""
-    notes: tuple[str, ...] = ()
-    """What should be said wherever a perplexity is shown."""
-    units: ClassVar[str] = "tokens"
-
-    def __post_init__(self) -> None:
-        lengths = Lengths(self.bptt, self.short_share, self.length_deviation)
-        checked: dict[str, Any] = {
-            "bptt": lengths.bptt,
-            "short_share": lengths.short_share,
-            "length_deviation": lengths.deviation,
-            "numbers": MappingProxyType(dict(self.numbers)),
-            "origin": MappingProxyType(dict(self.origin)),
-            "notes": tuple(self.notes),
-        }
-        for option in ("ar", "tar"):
-            checked[option] = real(option, getattr(self, option))
-            if not 0 <= checked[option] < math.inf:
-                raise SpecError(f"{option} is a weight from 0 up, not {checked[option]:g}")
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
-        if missing := [split for split in SPLITS if split not in self.numbers]:
-            raise DataError(f"a language model has the texts {', '.join(SPLITS)}; {missing[0]} is missing")
-        for split in SPLITS:
-            if len(self.numbers[split]) <= self.bptt:
-                raise DataError(
-                    f"the {split} text has {len(self.numbers[split])} {self.vocabulary.unit}, and one chunk needs "
-                    f"bptt + 1 = {self.bptt + 1}: give more text, or a smaller bptt"
-                )
-
-    # --- making one ------------------------------------------------------------------------------
 
     @classmethod
     def bundled(
@@ -307,37 +237,6 @@ class LanguageModel(Task):
         counts = {split: len(part) for split, part in numbers.items()}
         return dataclasses.replace(self, numbers=numbers, origin={**self.origin, "subset": counts})
 
-    # --- what it is --------------------------------------------------------------------------------
-
-    @property
-    def unit(self) -> str:
-        """ "characters" or "words"."""
-        return self.vocabulary.unit
-
-    @property
-    def signature(self) -> Signature:
-        size = len(self.vocabulary)
-        return Signature(Field((None,), "int64", size), {LOGITS: Head("sequence", size)})
-
-    @property
-    def objective(self) -> str:
-        return "perplexity" if self.unit == "words" else "bits_per_character"
-
-    @property
-    def reward(self) -> str:
-        return f"-{LOSS}"
-
-    def metrics(self) -> Mapping[str, Metric]:
-        """The loss in nats per token, the perplexity, and of characters the bits; all of them sums over all tokens."""
-        nats = _Once(self.loss)
-        found: dict[str, Metric] = {
-            LOSS: Mean(nats, self.size, direction="min", unit="nats"),
-            "perplexity": Mean(nats, self.size, direction="min", then=math.exp),
-        }
-        if self.unit == "characters":
-            found["bits_per_character"] = Mean(nats, self.size, direction="min", unit="bits", then=_bits)
-        return found
-
     def spec(self) -> dict[str, Any]:
         cls = type(self)
         return {
@@ -363,202 +262,6 @@ class LanguageModel(Task):
     def as_recorded(self, spec: Mapping[str, Any]) -> Self:
         return self.with_options(**_options_in(spec))
 
-    def fingerprint(self) -> str:
-        """Hex checksum of the vocabulary and of all texts."""
-        return self._fingerprint
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        digest = blake2b(self.unit.encode(), digest_size=16)
-        digest.update("\0".join(self.vocabulary.tokens).encode())
-        for split in SPLITS:
-            numbers = np.ascontiguousarray(self.numbers[split], dtype="<i4")
-            digest.update(f" {split} {len(numbers)} ".encode())
-            digest.update(numbers.data)
-        return digest.hexdigest()
-
-    # --- what a trainer and a searcher ask for -------------------------------------------------------
-
-    def stream(self, split: str) -> Columns:
-        """The text of a split: "train", "valid" or "test"."""
-        lengths = Lengths(self.bptt, self.short_share, self.length_deviation)
-        return Columns(len(self._text(split)), lengths, split)
-
-    def parts(self, seed: int, fraction: float = 0.5) -> tuple[Columns, Columns]:
-        """The training text for the weights and the validation text for the architecture, whatever the fraction."""
-        return self.stream("train"), self.stream("valid")
-
-    def batch(
-        self,
-        where: Chunk,
-        *,
-        split: str = "train",
-        augment: torch.Generator | None = None,
-        device: str | torch.device = "cpu",
-        rows: slice = slice(None),
-        view: Any = None,
-    ) -> tuple[Tensor, Tensor]:
-        """A mini-batch.
-
-        Args:
-            where: a chunk, from a stream of this task.
-            split: of that stream.
-            augment: nothing is random about a text.
-            device: where the mini-batch goes.
-            rows: which columns of the text to read.
-            view: nothing yet.
-
-        Returns:
-            Tokens [B, T] int64, and the same ones place further in the text, which are to be predicted.
-        """
-        if not isinstance(where, Chunk):
-            raise DataError(f"a mini-batch of a text is a Chunk from one of its streams, not {where!r:.100}")
-        text, end = self._text(split), where.start + where.length + 1
-        if where.columns * where.height > len(text) or end > where.height:
-            raise DataError(f"the {split} text has {len(text)} tokens, and so no {where}; take it from its own stream")
-        columns = text[: where.columns * where.height].reshape(where.columns, where.height)
-        return self._pair(columns[rows, where.start : end], device)
-
-    def example(self, count: int, *, device: str | torch.device = "cpu", view: Any = None) -> tuple[Tensor, Tensor]:
-        """[count, bptt] tokens of the training text, and the next ones; again from its beginning if it is too short."""
-        text, length = self.numbers["train"], self.bptt + 1
-        starts = np.arange(count) * length % (len(text) - length + 1)
-        return self._pair(text[starts[:, None] + np.arange(length)], device)
-
-    @staticmethod
-    def _pair(block: np.ndarray, device: str | torch.device) -> tuple[Tensor, Tensor]:
-        """Inputs and targets from [B, T + 1]."""
-        both = torch.from_numpy(block.astype(np.int64)).to(device)
-        return both[:, :-1].contiguous(), both[:, 1:].contiguous()
-
-    def _text(self, split: str) -> np.ndarray:
-        if not among(split, SPLITS):
-            raise DataError(unknown("split", split, SPLITS))
-        return self.numbers[split]
-
-    def inputs(self, batch: Any, carry: Any = None) -> tuple[Tensor, Any]:
-        """Tokens [B, T], and the state that their columns begin with: None for zeros."""
-        return batch[0], carry
-
-    def carry(self, outputs: Any) -> Any:
-        """The state after the last token, of networks that have one."""
-        return detached(part_of(outputs, "state"))
-
-    def size(self, batch: Any) -> int:
-        """Tokens that are predicted."""
-        return batch[1].numel()
-
-    def nominal_size(self, batch_size: int) -> int:
-        """Tokens of a chunk of ordinary length."""
-        return batch_size * self.bptt
-
-    def loss(self, outputs: Any, batch: Any, *, smoothing: float = 0.0) -> Tensor:
-        """Mean cross-entropy in nats per token."""
-        logits = logits_of(outputs)
-        return F.cross_entropy(logits.flatten(0, 1), batch[1].flatten(), label_smoothing=smoothing)
-
-    def measured(self, outputs: Any, batch: Any, *, loss: float | None = None) -> dict[str, float]:
-        """The metrics of a mini-batch. All of them follow from the loss; one that is known is not computed again."""
-        nats = float(self.loss(outputs, batch).detach()) if loss is None else loss
-        return {name: metric.compute((nats, 1.0)) for name, metric in self.metrics().items()}
-
-    def regularisation(self, outputs: Any, batch: Any) -> Tensor | None:
-        """AR and TAR (Merity, McCann, Socher 2017, https://arxiv.org/abs/1708.01009) of a network that gives `raw` and
-        `dropped` outputs [B, T, H]; None for others.
-
-            ar * mean(dropped^2) + tar * mean((raw_t - raw_{t-1})^2)
-        """
-        raw, dropped = part_of(outputs, "raw"), part_of(outputs, "dropped")
-        terms = []
-        if self.ar and dropped is not None:
-            terms.append(self.ar * dropped.square().mean())
-        if self.tar and raw is not None and raw.shape[1] > 1:  # one token has no change
-            terms.append(self.tar * raw.diff(dim=1).square().mean())
-        return torch.stack(terms).sum() if terms else None
-
-    def distance(self, outputs: Any, teacher: Any, batch: Any) -> Tensor:
-        """Mean cross-entropy to the teacher's distribution, in nats per token."""
-        return F.cross_entropy(logits_of(outputs).flatten(0, 1), logits_of(teacher).flatten(0, 1).softmax(dim=-1))
-
-    def check_outputs(self, outputs: Any, batch: Any) -> None:
-        logits, expected = logits_of(outputs), [*batch[0].shape, len(self.vocabulary)]
-        if list(logits.shape) != expected:
-            raise SpecError(
-                f"the network must give logits {expected} for tokens {list(batch[0].shape)}, not {list(logits.shape)}"
-            )
-
-    # --- text and back -------------------------------------------------------------------------------
-
-    def encode(self, text: str) -> Tensor:
-        """[N] int64: the numbers of a text's tokens. See `Vocabulary.encode`."""
-        return torch.from_numpy(self.vocabulary.encode(text))
-
-    def decode(self, numbers: Tensor | Iterable[int]) -> str:
-        """The text of tokens by their numbers."""
-        return self.vocabulary.decode(numbers.flatten().tolist() if isinstance(numbers, Tensor) else numbers)
-
-    def sample(
-        self,
-        network: Any,
-        prompt: str = "\n",
-        length: int = 200,
-        temperature: float = 1.0,
-        generator: torch.Generator | int = 0,
-        *,
-        device: str | torch.device | None = None,
-    ) -> str:
-        """Text that a network writes: the prompt, and `length` tokens after it.
-
-        Args:
-            network: called with (tokens [1, T], state or None), and if it is a module, in evaluation mode. One that
-                gives no state sees the last `bptt` tokens each time. A supernet is called through a function,
-                `lambda inputs: supernet(inputs, weights)`.
-            prompt: what comes before. At least one token.
-            length: tokens to write.
-            temperature: by which logits are divided; 0 takes the most probable token.
-            generator: what the tokens are drawn from, on the CPU; or a seed.
-            device: where the network is; by default where its parameters are, if it is a module, else the CPU.
-        """
-        return sampling.sample(self, network, prompt, length, temperature, generator, device)
-
-    def __str__(self) -> str:
-        counts = " + ".join(f"{len(self.numbers[split]):,}" for split in SPLITS)
-        return f"<{self.name}: {counts} {self.unit}, {len(self.vocabulary):,} different>"
-
-    def __repr__(self) -> str:
-        """Counts of the training, validation and test text, and what should be said beside a perplexity."""
-        said = ["a search chooses architectures by the validation text", *self.notes]
-        return f"{str(self)[:-1]}{''.join(f'; {note}' for note in said)}>"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Read-only mappings cannot be pickled."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return fields | {"numbers": dict(self.numbers), "origin": dict(self.origin)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        proxies = {name: MappingProxyType(state[name]) for name in ("numbers", "origin")}
-        for name, value in (state | proxies).items():
-            object.__setattr__(self, name, value)
-
 
 def _options_in(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {option: spec[option] for option in OPTIONS if option in spec}
-
-
-class _Once:
-    """A loss as a number, computed once for all metrics that are functions of it."""
-
-    def __init__(self, loss: Callable[[Any, Any], Tensor]) -> None:
-        self._loss, self._value = loss, math.nan
-        self._seen: tuple[weakref.ref[Tensor], weakref.ref[Tensor]] | None = None
-
-    def __call__(self, outputs: Any, batch: Any) -> float:
-        logits, targets = logits_of(outputs), batch[1]
-        if self._seen is None or self._seen[0]() is not logits or self._seen[1]() is not targets:
-            self._value = float(self._loss(outputs, batch).detach())
-            self._seen = weakref.ref(logits), weakref.ref(targets)
-        return self._value
-
-
-def _bits(nats: float) -> float:
-    return nats / math.log(2)
