@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.recurrent_genotype import RecurrentGenotype
-from naslab.operations.recurrent import NONE, Statistics, Wiring, unrolled, written_out
+from naslab.operations.recurrent import unrolled, written_out
+from naslab.operations.recurrent_wiring import NONE, Statistics, Wiring
 from naslab.operations.tricks import Tricks
 from naslab.tasks.sequence import RecurrentOutputs
 from naslab.tasks.signature import Signature

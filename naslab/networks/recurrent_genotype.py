@@ -15,7 +15,7 @@ from typing import Any
 from naslab.errors import SpecError, unknown, whole
 from naslab.networks import genotype_text
 from naslab.networks.genotype_text import MAX_NODES
-from naslab.operations.recurrent import ACTIVATIONS, Wiring
+from naslab.operations.recurrent_wiring import ACTIVATIONS, Wiring
 
 FORM = "Genotype(recurrent=[('relu', 0), ...], concat=range(1, 9))"
 FIELDS = ("recurrent", "concat")

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from naslab.errors import SpecError
 from naslab.networks.mixture import Mixture, mixture
 from naslab.networks.recurrent_cell import Dropouts, Inputs, RecurrentCellModel, parted
-from naslab.operations.recurrent import ACTIVATIONS, Wiring
+from naslab.operations.recurrent_wiring import ACTIVATIONS, Wiring
 from naslab.tasks.sequence import RecurrentOutputs
 
 PART = "recurrent"
