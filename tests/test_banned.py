@@ -100,6 +100,7 @@ def test_what_runs_what_it_reads_reads_only_what_the_pipe_to_a_child_process_giv
     assert "open" not in called
     users = [path for path in SOURCES if "notebook_code import" in path.read_text()]
     assert [path.relative_to(ROOT).as_posix() for path in users] == [
+        "naslab/estimators/worker_process.py",
         "naslab/estimators/workers.py",
         "naslab/trainers/processes.py",
     ]

@@ -14,7 +14,7 @@ SOURCES = sorted(
     for path in (*ROOT.glob("naslab/**/*.py"), *ROOT.glob("widgets/**/*.py"))
     if ROOT / "naslab/tasks" not in path.parents
 )
-CONTRACT = {"task", "signature", "streams", "metrics", "sequence", "order", "splits"}
+CONTRACT = {"task", "checks", "signature", "streams", "metrics", "sequence", "order", "splits"}
 """Modules of `naslab.tasks` that anybody may import from."""
 PUBLIC = {"Task", "check_task", "from_spec"}
 """Names of `naslab.tasks` itself that anybody may import."""
@@ -28,7 +28,7 @@ def concrete():
         return {cls.__name__}.union(*map(below, cls.__subclasses__()))
 
     made = {name for name in dir(nl.tasks) if isinstance(getattr(nl.tasks, name), type) and name != "Task"}
-    return (made & below(Task)) | {"Images", "LanguageModel"}
+    return (made & below(Task)) | {"ImageClassification", "Images", "LanguageModel", "TokenPrediction"}
 
 
 CONCRETE = concrete()

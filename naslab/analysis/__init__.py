@@ -4,19 +4,10 @@ from naslab.analysis.candidates import Candidate, candidate
 from naslab.analysis.cell_shape import CellShape, cell_shape, cell_shapes, genotype_shapes
 from naslab.analysis.collapse import CollapseWatch, Standing, collapse
 from naslab.analysis.decisions import Decision, decision
+from naslab.analysis.feature_maps import FeatureMaps, feature_maps
 from naslab.analysis.generalisation import GeneralisationGap, generalisation_gap
 from naslab.analysis.gradient_variance import GradientVariance, Watched, gradient_variance, watching
-from naslab.analysis.inside import (
-    Anatomy,
-    Edge,
-    FeatureMaps,
-    Gradients,
-    Shares,
-    anatomy,
-    feature_maps,
-    gradients,
-    shares,
-)
+from naslab.analysis.inside import Anatomy, Edge, Gradients, Shares, anatomy, gradients, shares
 from naslab.analysis.known import HeldAgainst, Known, held_against
 from naslab.analysis.landscape import Landscape, landscape
 from naslab.analysis.loss_surface import LossSurface, loss_surface, surveying

@@ -27,8 +27,9 @@ from naslab.errors import Diverged, SpecError, whole
 from naslab.estimators.zero_cost.passes import batch_statistics
 from naslab.immutable import Record
 from naslab.networks.batch_norm import enough_to_normalise
+from naslab.tasks.checks import check_task
 from naslab.tasks.streams import Timetable
-from naslab.tasks.task import Task, check_task
+from naslab.tasks.task import Task
 from naslab.torch_state import default_torch_state, each_in_default_torch_state
 from naslab.trainers.fit import check_kinds, train
 from naslab.trainers.recipe import Recipe

@@ -27,7 +27,7 @@ from naslab.immutable import FrozenDict, Record
 from naslab.modes import random_layers
 from naslab.networks.batch_norm import enough_to_normalise
 from naslab.networks.edge_views import Place, places, receptive_fields
-from naslab.networks.mixture import Mixture, as_mixture, operations_of, takes_mixtures, total
+from naslab.networks.mixture import Mixture, as_mixture, operations_of, takes_mixtures
 from naslab.networks.operation_costs import COSTS, costs
 from naslab.spaces.weight_sharing import candidates
 from naslab.threads import torch_threads
@@ -104,56 +104,6 @@ class Gradients(Record):
     examples: int
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FeatureMaps(Record):
-    """What each operation of an edge makes of one example."""
-
-    part: str
-    row: int
-    place: str
-    """Module of the cell that was looked into."""
-    operations: tuple[str, ...]
-    """O, those that the edge has."""
-    shares: np.ndarray
-    """[O] float32: how much of each goes into the mixture."""
-    reads: np.ndarray
-    """[C, H, W] float32: the state that the edge reads."""
-    maps: np.ndarray
-    """[O, C', H', W'] float32: the output of each operation, before its share."""
-
-    def sheet(self, channels: int = 8, *, gap: int = 1) -> np.ndarray:
-        """A contact sheet, [height, width] uint8: the state that is read in the first row, then a row an operation, a
-        column a channel. Each map runs from black, its lowest number, to white; one of equal numbers is grey. White
-        lines of so many pixels lie between them. Smaller maps stand in the middle of their field.
-
-        Args:
-            channels: the first so many.
-        """
-        channels, gap = whole("channels", channels, 1), whole("gap", gap, 0)
-        rows = [self.reads[:channels], *(one[:channels] for one in self.maps)]
-        high, wide = (max(one.shape[axis] for one in rows) for axis in (1, 2))
-        many = max(map(len, rows))
-        sheet = np.full((len(rows) * (high + gap) - gap, many * (wide + gap) - gap), 255, dtype=np.uint8)
-        for number, row in enumerate(rows):
-            for column, one in enumerate(row):
-                top = number * (high + gap) + (high - one.shape[0]) // 2
-                left = column * (wide + gap) + (wide - one.shape[1]) // 2
-                sheet[top : top + one.shape[0], left : left + one.shape[1]] = _grey(one)
-        return sheet
-
-
-def _grey(values: np.ndarray) -> np.ndarray:
-    """[H, W] uint8 from the lowest number, black, to the highest; what is not finite is black."""
-    values = values.astype(np.float64)
-    finite = np.isfinite(values)
-    if not finite.any():
-        return np.zeros(values.shape, dtype=np.uint8)
-    low, high = values[finite].min(), values[finite].max()
-    if low == high:
-        return np.where(finite, 128, 0).astype(np.uint8)
-    return np.where(finite, np.round(255 * (values - low) / (high - low)), 0).astype(np.uint8)
-
-
 # --- what is fixed --------------------------------------------------------------------------------
 
 
@@ -166,8 +116,8 @@ def anatomy(search: Any) -> Anatomy:
     """
     searcher = mixing(search)
     with searcher.alone:
-        network, space = _copy(searcher), searcher.space
-    shapes = _shapes(searcher)
+        network, space = still_copy(searcher), searcher.space
+    shapes = shapes_of(searcher)
     try:
         figures = costs(network, searcher.task, shapes)
         fields = receptive_fields(network, searcher.task, shapes)
@@ -245,12 +195,12 @@ def gradients(search: Any, *, examples: int | None = None) -> Gradients:
     searcher = mixing(search)
     shown = int(searcher.hyperparameters.batch_size) if examples is None else whole("examples", examples, 1)
     with searcher.alone, torch_threads(searcher.threads):
-        network, task = _copy(searcher), searcher.task
-        step, means = searcher.step, _means(searcher)
+        network, task = still_copy(searcher), searcher.task
+        step, means = searcher.step, mean_weights(searcher)
         of_shares = {part: mean.requires_grad_() for part, mean in means.items()}
         batch = task.example(shown, device=searcher.device)
         with enough_to_normalise(shown, units=task.units):
-            outputs = network(task.inputs(batch), _mixed(network, of_shares))
+            outputs = network(task.inputs(batch), as_mixtures(network, of_shares))
         loss = task.loss(outputs, batch)
         weights = dict(network.named_parameters())
         wanted = [*of_shares.values(), *weights.values()]
@@ -273,8 +223,8 @@ def _by_operation(searcher: Any, network: nn.Module, of_weights: Mapping[str, Te
     """Part -> [E, O]: lengths of the gradients, where the supernet says what belongs to what."""
     if not (of_modules := operations_of(network)):
         return {}
-    parts = _parts_of(searcher, network)
-    squares = {part: np.zeros(shape) for part, shape in _shapes(searcher).items()}
+    parts = parts_of_modules(searcher, network)
+    squares = {part: np.zeros(shape) for part, shape in shapes_of(searcher).items()}
     for path, module in of_modules.items():
         if (part := parts.get(path)) is None:
             continue
@@ -288,87 +238,10 @@ def _by_operation(searcher: Any, network: nn.Module, of_weights: Mapping[str, Te
     return {part: np.sqrt(matrix).astype(np.float32) for part, matrix in squares.items()}
 
 
-def _parts_of(searcher: Any, network: nn.Module) -> dict[str, str]:
+def parts_of_modules(searcher: Any, network: nn.Module) -> dict[str, str]:
     """Name of each module with operations -> the part that it computes."""
-    where = places(network, searcher.task, _shapes(searcher))
+    where = places(network, searcher.task, shapes_of(searcher))
     return {place.module: part for part, rows in where.items() for of_edge in rows for place in of_edge}
-
-
-# --- feature maps ---------------------------------------------------------------------------------
-
-
-@default_torch_state()
-def feature_maps(
-    search: Any, part: str, row: int, *, example: int = 0, place: int = 0, examples: int | None = None
-) -> FeatureMaps:
-    """What each operation of an edge makes of one example, which went through the mean mixture as far as the edge.
-
-    Normalised by a mini-batch of the first examples, without dropout.
-
-    Args:
-        part: for instance "normal".
-        row: of the part.
-        example: number of the training example.
-        place: number of the cell of that part: 0 is the first, -1 the last.
-        examples: in the mini-batch; as many as in one of the search if left out, and `example` at least.
-
-    Raises:
-        SpecError: the searcher has no mixture of operations, there is no such edge, or its activations are no images.
-    """
-    searcher = mixing(search)
-    many = searcher.hyperparameters.batch_size if examples is None else whole("examples", examples, 1)
-    example = whole("example", example, 0)
-    count = max(many, example + 1)
-    shapes, space = _shapes(searcher), searcher.space
-    if part not in shapes:
-        raise SpecError(unknown("part", part, shapes))
-    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < shapes[part][0]:
-        raise SpecError(f"row is one of the rows of {part!r}, 0 to {shapes[part][0] - 1}, not {row!r:.100}")
-    with searcher.alone, torch_threads(searcher.threads), torch.no_grad():
-        network, task, means = _copy(searcher), searcher.task, _means(searcher)
-        of_modules = operations_of(network)
-        parts = _parts_of(searcher, network)
-        names = [name for name, one in of_modules.items() if row in one.rows and parts.get(name) == part]
-        if not names:
-            raise SpecError(
-                f"feature maps are of images, and the states of a {type(network).__name__} are none: there is nothing "
-                "to be seen on its edges"
-            )
-        name = names[whole("place, the number of the cell,", place, -len(names), len(names) - 1)]
-        module: Any = network.get_submodule(name)
-        given: list[tuple[Any, ...]] = []
-        hook = module.register_forward_pre_hook(lambda _, inputs: given.append(inputs))
-        batch = task.example(count, device=searcher.device)
-        with enough_to_normalise(count, units=task.units):
-            network(task.inputs(batch), _mixed(network, means))
-            hook.remove()
-            state = given[0][0]
-            if not isinstance(state, Tensor) or state.ndim != 4:
-                came = list(state.shape) if isinstance(state, Tensor) else type(state).__name__
-                raise SpecError(f"feature maps are of images [B, C, H, W], and the edge reads {came}")
-            columns = np.flatnonzero(candidates(space)[part][row]).tolist()
-            maps = [_alone(module, given[0], row, column, shapes[part][1]) for column in columns]
-    largest = next((one for one in maps if one is not None), None)
-    empty = torch.zeros_like(state if largest is None else largest)
-    return FeatureMaps(
-        part=part,
-        row=row,
-        place=name,
-        operations=tuple(space.operations[column] for column in columns),
-        shares=means[part][row, columns].float().cpu().numpy(),
-        reads=state[example].float().cpu().numpy(),
-        maps=np.stack([(empty if one is None else one)[example].float().cpu().numpy() for one in maps]),
-    )
-
-
-def _alone(module: Any, inputs: tuple[Any, ...], row: int, column: int, columns: int) -> Tensor | None:
-    """[B, C, H, W]: one operation on one edge of a module; None of an operation that gives nothing."""
-    place, edges = list(module.rows).index(row), len(module.rows)
-    weights = torch.zeros(edges, columns, device=inputs[0].device)
-    weights[place, column] = 1
-    one = Mixture(weights, (weights != 0).tolist())
-    terms = module(*(one if isinstance(given, Mixture) else given for given in inputs))[place]
-    return total(terms) if len(terms) else None
 
 
 # --- the copy -------------------------------------------------------------------------------------
@@ -386,7 +259,7 @@ def mixing(search: Any) -> Any:
     return searcher
 
 
-def _copy(searcher: Any) -> nn.Module:
+def still_copy(searcher: Any) -> nn.Module:
     """The supernet once more, in training mode and without anything random."""
     network = copy.deepcopy(searcher.network)
     network._compiled_call_impl = None  # a single pass is not worth compiling for
@@ -396,17 +269,17 @@ def _copy(searcher: Any) -> nn.Module:
     return network
 
 
-def _shapes(searcher: Any) -> dict[str, tuple[int, int]]:
+def shapes_of(searcher: Any) -> dict[str, tuple[int, int]]:
     """Part -> (E, O)."""
     return {part: (rows, len(searcher.space.operations)) for part, rows in searcher.space.edges().items()}
 
 
-def _means(searcher: Any) -> dict[str, Tensor]:
+def mean_weights(searcher: Any) -> dict[str, Tensor]:
     """Part -> [E, O]: the mean weights of the operations."""
     return {part: torch.tensor(mean, device=searcher.device) for part, mean in searcher.probabilities().items()}
 
 
-def _mixed(network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Any]:
+def as_mixtures(network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Any]:
     """The weights as the supernet takes them; what weighs nothing is not computed."""
     if not takes_mixtures(network):
         return weights

@@ -36,7 +36,8 @@ from naslab.immutable import Record
 from naslab.modes import evaluation_mode
 from naslab.networks.batch_norm import enough_to_normalise, known_batch_norm
 from naslab.randomness import numpy_generator, torch_generator
-from naslab.tasks.task import Task, check_task
+from naslab.tasks.checks import check_task
+from naslab.tasks.task import Task
 from naslab.torch_state import default_torch_state, each_in_default_torch_state
 
 LEFT_OVER = "take a batch_size that leaves no last mini-batch of one example, or batch_norm='kept'"

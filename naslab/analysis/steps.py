@@ -22,7 +22,7 @@ from naslab.networks.frozen import frozen
 from naslab.operations.tricks import Tricks
 from naslab.progress import SOON
 from naslab.randomness import seeded, torch_generator
-from naslab.tasks.task import check_task
+from naslab.tasks.checks import check_task
 from naslab.threads import torch_threads
 from naslab.torch_state import default_torch_state
 

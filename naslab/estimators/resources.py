@@ -33,7 +33,7 @@ from naslab.networks.operation_costs import PRODUCTS
 from naslab.quantities import Objective
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
-from naslab.tasks.task import check_task
+from naslab.tasks.checks import check_task
 from naslab.threads import number_of_threads, torch_threads
 from naslab.torch_state import default_torch_state
 from naslab.trees import tensors

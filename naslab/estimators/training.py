@@ -32,8 +32,10 @@ from naslab.estimators.estimator import Kept, Score, UnknownFidelity, WrongSetup
 from naslab.quantities import Objective
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
+from naslab.tasks.checks import check_example, parts_of
+from naslab.tasks.metrics import WrongTask
 from naslab.tasks.streams import Timetable
-from naslab.tasks.task import WrongTask, check_example, parts_of, share_of
+from naslab.tasks.task import share_of
 from naslab.threads import number_of_threads
 from naslab.torch_state import default_torch_state
 from naslab.trainers import Recipe, fit

@@ -2,9 +2,9 @@
 
 from naslab.runs import conditions
 from naslab.runs.event_log import EventLog
-from naslab.runs.folder import fresh
 from naslab.runs.found import found
 from naslab.runs.live_ranking import LiveRanking
+from naslab.runs.places import fresh
 from naslab.runs.race import Lap, Race
 from naslab.runs.reader import RunReader, read
 from naslab.runs.search import Search

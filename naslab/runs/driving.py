@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +22,7 @@ from naslab.runs.ring import Ring
 from naslab.runs.store import Store
 from naslab.runs.trouble import paused
 from naslab.runs.wishes import Wishes
-from naslab.searchers import Driven
+from naslab.searchers import Driven, Proposer, Trials
 
 
 class Driving:
@@ -161,3 +162,20 @@ class Driving:
         except (Superseded, OSError) as error:
             raise paused(what, self.run or Path(), error) from error
         self._sure = True
+
+
+def driven_by(searcher: Any, estimator: Any, budget: int | None, workers: int, executor: Executor | None) -> Driven:
+    """What moves by steps: the searcher itself, or the trials of a proposer."""
+    if isinstance(searcher, Proposer):
+        return Trials(searcher, estimator, budget, workers=workers, executor=executor)
+    if isinstance(searcher, type) or not hasattr(searcher, "advance"):
+        raise SpecError(
+            "Search drives a searcher, for instance nl.searchers.Darts(space, task), or a proposer with estimator=... "
+            f"and budget=...; not {searcher!r:.200}"
+        )
+    if (estimator, budget, workers, executor) != (None, None, 1, None):
+        raise SpecError(
+            f"estimator=..., budget=..., workers=... and executor=... are for proposers; {searcher.name!r} trains on "
+            "its own task, and its hyperparameters say for how long"
+        )
+    return searcher

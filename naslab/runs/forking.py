@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from naslab import snapshot
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, unknown
 from naslab.paths import resolved
-from naslab.runs.folder import check_free, create, entered, located, undone
+from naslab.runs.creation import check_free, create, entered, undone
+from naslab.runs.places import located
 from naslab.runs.replay import Follow
 from naslab.runs.store import Memory, Store
 

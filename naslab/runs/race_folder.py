@@ -17,7 +17,9 @@ from typing import Any
 from naslab.errors import RunError, RunPaused
 from naslab.events import Evaluated, Raced
 from naslab.quantities import Quantity
-from naslab.runs.folder import Folder, create, free_space, unmake
+from naslab.runs.creation import create, unmake
+from naslab.runs.folder import Folder
+from naslab.runs.places import free_space
 from naslab.runs.reader import read
 from naslab.runs.search import Search
 from naslab.searchers import from_spec

@@ -14,9 +14,11 @@ from naslab.quantities import FITNESS, Objective, as_objectives
 from naslab.runs import journal
 from naslab.runs.about import metrics_of, read_about, shown_of
 from naslab.runs.branches import Record, Row
-from naslab.runs.folder import BLOBS, driver, located, snapshots_in
+from naslab.runs.folder import BLOBS, snapshots_in
 from naslab.runs.kept_states import kept_state
 from naslab.runs.live_ranking import LiveRanking
+from naslab.runs.places import located
+from naslab.runs.processes import driver
 from naslab.runs.table import Scalar, flat
 from naslab.snapshot import State
 from naslab.spaces import from_spec

@@ -24,12 +24,15 @@ from naslab.runs import claims, forking, lineage
 from naslab.runs.before import Before
 from naslab.runs.branches import Record, Row
 from naslab.runs.conditions import as_condition
+from naslab.runs.creation import create, entered, undone
 from naslab.runs.described import Described
+from naslab.runs.driving import driven_by
 from naslab.runs.ending import Ending
 from naslab.runs.event_log import events_of
-from naslab.runs.folder import Folder, create, entered, located, undone
+from naslab.runs.folder import Folder
 from naslab.runs.kept_states import kept_state
 from naslab.runs.live_ranking import LiveRanking
+from naslab.runs.places import located
 from naslab.runs.reopening import check_reopens
 from naslab.runs.replay import Follow, Pace
 from naslab.runs.ring import Ring
@@ -38,7 +41,6 @@ from naslab.runs.steering import Steering
 from naslab.runs.store import Memory, Store
 from naslab.runs.wishes import Wishes, set_back
 from naslab.searchers import Driven, Proposer, SupernetSearcher, from_spec
-from naslab.searchers.trials import driven_by
 from naslab.snapshot import State
 
 

@@ -20,7 +20,7 @@ from naslab.events import HAND, Event
 from naslab.runs import interventions
 from naslab.runs.interventions import Intervention
 from naslab.runs.script import script
-from naslab.runs.wishes import Wish, Wishes
+from naslab.runs.wishes import Wish, Wishes, as_wished, who_of
 from naslab.searchers import Act, Driven, Mask, Setting, Several, Slider
 from naslab.searchers.trials import WORKERS
 
@@ -67,7 +67,7 @@ class Steering(ABC):
         """What may be changed, with the values that the next step will use."""
         wished = self._wishes.values
         return {
-            name: _wished(setting, wished[name]) if name in wished else setting
+            name: as_wished(setting, wished[name]) if name in wished else setting
             for name, setting in self.searcher.settings.items()
         }
 
@@ -100,7 +100,7 @@ class Steering(ABC):
         """
         self._check_mine()
         value = self.searcher.check_setting(name, value) if check else value
-        self._wish(Wish(name=name, given=value, act=False, who=_who(who), undoes=self._undoes(undoes)))
+        self._wish(Wish(name=name, given=value, act=False, who=who_of(who), undoes=self._undoes(undoes)))
 
     def act(
         self, name: str, *, who: str = HAND, undoes: int | None = None, check: bool = True, **arguments: Any
@@ -111,7 +111,7 @@ class Steering(ABC):
         """
         self._check_mine()
         arguments = self._checked_act(name, arguments) if check else self._told(arguments)
-        self._wish(Wish(name=name, given=arguments, act=True, who=_who(who), undoes=self._undoes(undoes)))
+        self._wish(Wish(name=name, given=arguments, act=True, who=who_of(who), undoes=self._undoes(undoes)))
 
     def _checked_act(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments as JSON, if the act could be done with them now."""
@@ -392,15 +392,3 @@ class Steering(ABC):
             run: the folder that it writes; None keeps its search in memory.
         """
         return script(cast(Any, self), run)
-
-
-def _wished(setting: Setting, value: Any) -> Setting:
-    """The setting as the next step will have it."""
-    led = isinstance(setting, Slider) and setting.base is not None
-    return dataclasses.replace(setting, value=value, **({"base": value} if led else {}))
-
-
-def _who(who: Any) -> str:
-    if not isinstance(who, str) or not who:
-        raise SpecError(f"who=... is a word, such as 'cure', not {who!r:.100}")
-    return who

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from naslab.errors import RunPaused
-from naslab.runs.folder import free_space
 from naslab.runs.journal import Superseded
+from naslab.runs.places import free_space
 
 
 def paused(what: str, where: Path, error: Superseded | OSError) -> RunPaused | Superseded:

@@ -5,6 +5,7 @@ Any thread may wish. A wish is no part of the run before its step is.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 from naslab.errors import RunPaused, SpecError
 from naslab.events import HAND, Acted, Changed, Event
-from naslab.searchers import Driven
+from naslab.searchers import Driven, Setting, Slider
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,3 +154,16 @@ def set_back(searcher: Driven, done: Sequence[Event]) -> None:
 
 def _by(wish: Wish) -> dict[str, Any]:
     return {"who": wish.who, "undoes": wish.undoes}
+
+
+def as_wished(setting: Setting, value: Any) -> Setting:
+    """The setting as the next step will have it."""
+    led = isinstance(setting, Slider) and setting.base is not None
+    return dataclasses.replace(setting, value=value, **({"base": value} if led else {}))
+
+
+def who_of(who: Any) -> str:
+    """The name of whoever wishes; `SpecError` if it is none."""
+    if not isinstance(who, str) or not who:
+        raise SpecError(f"who=... is a word, such as 'cure', not {who!r:.100}")
+    return who

@@ -31,7 +31,8 @@ from naslab.searchers.turned import WEIGHTS, Turned
 from naslab.snapshot import State
 from naslab.spaces.space import Space
 from naslab.spaces.weight_sharing import Shared
-from naslab.tasks.task import Task, check_example, check_task, parts_of
+from naslab.tasks.checks import check_example, check_task, parts_of
+from naslab.tasks.task import Task
 from naslab.threads import number_of_threads, torch_threads
 
 DECAY = "w_weight_decay"

@@ -24,15 +24,13 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from naslab.architecture import Architecture
 from naslab.blobs import Blobs
 from naslab.errors import RunError, SpecError, whole
-from naslab.estimators import Learning, UnknownFidelity, as_estimator, objectives_of
-from naslab.estimators.estimator import cannot_be_told
+from naslab.estimators import Learning, as_estimator, objectives_of
 from naslab.estimators.evaluation import Outcome, outcome_of
 from naslab.estimators.store import WeightStore
 from naslab.estimators.workers import MOST
@@ -40,6 +38,7 @@ from naslab.events import Evaluated, Event
 from naslab.quantities import Objective, Quantity
 from naslab.searchers.evaluations import Evaluations
 from naslab.searchers.failures import Failures
+from naslab.searchers.fidelities import agree_on_fidelities
 from naslab.searchers.kept_trainings import KeptTrainings
 from naslab.searchers.proposer import Proposal, Proposer
 from naslab.searchers.searcher import Driven
@@ -98,7 +97,7 @@ class Trials(Steerable):
                 f"the estimator scores architectures of {scored.name!r}, the searcher proposes those of "
                 f"{proposer.space.name!r}; make the searcher with the estimator's space"
             )
-        self._agree_on_fidelities()
+        agree_on_fidelities(proposer, self.estimator)
         self._begun_for = self._budget = whole("budget, the number of candidates to evaluate,", budget, 1)
         """Evaluations in all: as planned at first, and now."""
         self._step = 0
@@ -120,28 +119,6 @@ class Trials(Steerable):
         self._learns = isinstance(self.estimator, Learning)
         if self._learns:
             self._judge_by(self.estimator.remember(()))
-
-    def _agree_on_fidelities(self) -> None:
-        """Have trainings asked for that are to be had; `UnknownFidelity` says what to write, if the user's are not."""
-        known = getattr(self.estimator, "fidelities", None)
-        if known:
-            self.proposer.suit(known)
-        self.proposer.trainable = partial(_trainable, self.estimator)
-        if self.proposer.fidelities and not hasattr(self.estimator, "train"):
-            raise cannot_be_told(self.estimator)
-        if (check := getattr(self.estimator, "check_fidelity", None)) is None:
-            return
-        try:
-            for epochs in sorted(
-                self.proposer.fidelities, reverse=True
-            ):  # the longest first: its advice serves for all
-                check(epochs)
-        except UnknownFidelity as error:
-            suited = self.proposer.suited(known) if known else {}
-            if not suited:
-                raise
-            written = ", ".join(f"{name}={value!r}" for name, value in suited.items())
-            raise UnknownFidelity(f"{error}; write {type(self.proposer).__name__}(space, {written})") from None
 
     def advance(self) -> Evaluated:
         """Ask, evaluate, tell the first that is done.
@@ -412,29 +389,3 @@ class Trials(Steerable):
         )
         self._open = {each.number: (each, knobs[str(each.number)]) for each in self.proposer.open}
         self.trainings.remember(self.space.name, trained)
-
-
-def _trainable(estimator: Any, epochs: float) -> bool:
-    """Whether an estimator can be asked for a training of that length, as far as it says so."""
-    try:
-        getattr(estimator, "check_fidelity", lambda _: None)(epochs)
-    except UnknownFidelity:
-        return False
-    return True
-
-
-def driven_by(searcher: Any, estimator: Any, budget: int | None, workers: int, executor: Executor | None) -> Driven:
-    """What moves by steps: the searcher itself, or the trials of a proposer."""
-    if isinstance(searcher, Proposer):
-        return Trials(searcher, estimator, budget, workers=workers, executor=executor)
-    if isinstance(searcher, type) or not hasattr(searcher, "advance"):
-        raise SpecError(
-            "Search drives a searcher, for instance nl.searchers.Darts(space, task), or a proposer with estimator=... "
-            f"and budget=...; not {searcher!r:.200}"
-        )
-    if (estimator, budget, workers, executor) != (None, None, 1, None):
-        raise SpecError(
-            f"estimator=..., budget=..., workers=... and executor=... are for proposers; {searcher.name!r} trains on "
-            "its own task, and its hyperparameters say for how long"
-        )
-    return searcher

@@ -316,7 +316,7 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
     @property
     def offered(self) -> Mapping[str, tuple[Option, ...]]:
         """Name of each choice -> every option that it may come with; found out when it is first looked at."""
-        from naslab.spaces.without import Offered  # which knows this class
+        from naslab.spaces.offered import Offered  # which knows this class
 
         if (known := vars(self).get("_offers")) is None:
             object.__setattr__(self, "_offers", known := Offered(self))
@@ -331,7 +331,7 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
             forbidden: name of a choice -> options that are not offered there. `SpecError` for a choice or an option
                 that is not there, and where nothing would be left.
         """
-        from naslab.spaces.without import without  # which knows this class
+        from naslab.spaces.forbidding import without  # which knows this class
 
         return without(self, forbidden)
 

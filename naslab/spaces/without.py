@@ -11,8 +11,7 @@ repaired: at the choices in question something else is taken, and all else kept 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -21,116 +20,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from naslab.architecture import Architecture, Choice, Option, Prefix
-from naslab.errors import SpecError, listed, unknown
+from naslab.errors import SpecError
 from naslab.randomness import generator_of
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.listed import Listed
+from naslab.spaces.offered import DeadEnd, nothing_left
 from naslab.spaces.space import Space
 from naslab.spaces.wrapping import Wrapping
 
 Forbidden = tuple[tuple[str, tuple[Option, ...]], ...]
 """(name of a choice, what is forbidden there), in the order of the names."""
-LOOKED_AT = 3000
-"""Beginnings of architectures that are looked at, one after the other, to learn which choices there are."""
-SAMPLED = 100
-"""Architectures that are drawn to learn more, where that was not all."""
 TRIES = 20
 """Draws of a mutation of a space's own, until one is allowed."""
 AGAIN = 200
 """Draws of an architecture whose beginning leads to a choice with no option left, until one does not."""
-
-
-class DeadEnd(SpecError):
-    """What was chosen before has led to a choice all of whose options are forbidden."""
-
-
-def choices_of(space: Space) -> dict[str, tuple[Option, ...]]:
-    """Name of each choice -> every option that it is offered with, whatever was chosen before.
-
-    Exact where the choices are fixed, or are few; else those that `LOOKED_AT` beginnings and `SAMPLED` random
-    architectures have.
-    """
-    found: dict[str, dict[Option, None]] = {}
-    if (fixed := space.fixed_choices) is not None:
-        return {choice.name: choice.options for choice in fixed}
-    ahead, seen = deque[Prefix]([()]), set[Any]()
-    while ahead and len(seen) < LOOKED_AT:
-        prefix = ahead.popleft()
-        choice = space.next_choice(prefix)
-        if choice is None or (key := (space.future(prefix), len(prefix), choice)) in seen:
-            continue
-        seen.add(key)
-        found.setdefault(choice.name, {}).update(dict.fromkeys(choice.options))
-        ahead.extend((*prefix, option) for option in choice.options)
-    if ahead:
-        rng = np.random.default_rng(0)
-        for _ in range(SAMPLED):
-            for choice, _ in space.walk(space.sample(rng).choices):
-                found.setdefault(choice.name, {}).update(dict.fromkeys(choice.options))
-    return {name: tuple(options) for name, options in found.items()}
-
-
-class Offered(Mapping[str, tuple[Option, ...]]):
-    """`choices_of` a space, found out when it is first asked for."""
-
-    def __init__(self, space: Space) -> None:
-        self._space = space
-
-    @cached_property
-    def _found(self) -> dict[str, tuple[Option, ...]]:
-        return choices_of(self._space)
-
-    def __getitem__(self, name: str) -> tuple[Option, ...]:
-        return self._found[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-
-def without(space: Space, forbidden: Mapping[str, Sequence[Option]]) -> Space:
-    """See `Space.without`."""
-    if isinstance(space, Without):
-        both: dict[str, tuple[Option, ...]] = dict(space.forbidden)
-        for name, options in _checked(space.of, forbidden):
-            both[name] = tuple(dict.fromkeys((*both.get(name, ()), *options)))
-        return without(space.of, both)
-    if not (asked := _checked(space, forbidden)):
-        return space
-    kind = WithoutListed if isinstance(space, Listed) else WithoutFixed if isinstance(space, FixedSpace) else Without
-    fewer = kind(space, asked)
-    fewer.sample(0)  # `SpecError` where nothing is left
-    return fewer
-
-
-def _checked(space: Space, forbidden: Any) -> Forbidden:
-    """What is forbidden, with the space's own options; choices at which nothing is are left out."""
-    if not isinstance(forbidden, Mapping):
-        raise SpecError(
-            f"what is forbidden is a dictionary from the name of a choice to options of it, not {forbidden!r:.200}"
-        )
-    offered = space.offered
-    found: dict[str, tuple[Option, ...]] = {}
-    for name, options in forbidden.items():
-        if not isinstance(name, str) or (name not in offered):
-            raise SpecError(f"{space.name}: {unknown('choice', name, offered)}")
-        if not listed(options) or isinstance(options, Set | Mapping):
-            raise SpecError(f"{space.name}: expected a list of options of {name!r}, not {options!r:.200}")
-        choice = Choice(name, offered[name])
-        mine = {choice.own(option) for option in options}
-        if len(mine) == len(choice.options):
-            raise nothing_left(name, space.name, choice.options)
-        found[name] = tuple(option for option in choice.options if option in mine)
-    return tuple(sorted((name, options) for name, options in found.items() if options))
-
-
-def nothing_left(name: str, space: str, options: Sequence[Option], error: type[SpecError] = SpecError) -> SpecError:
-    return error(
-        f"nothing would be left of the choice {name!r} of {space!r}, all of whose options are forbidden "
-        f"({', '.join(map(str, options))}); leave at least one"
-    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
@@ -16,7 +15,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from naslab.errors import DataError, NaslabError, SpecError, among, real, unknown, whole
+from naslab.errors import DataError, NaslabError, SpecError, real
 from naslab.quantities import Quantity
 from naslab.tasks.metrics import MISTAKES, Metric, WrongTask
 from naslab.tasks.signature import Signature
@@ -294,132 +293,8 @@ class Task(ABC):
         return value if self.metrics()[self.objective].direction == "max" else -value
 
 
-def check_task(task: Any, who: str) -> Task:
-    """The task, if it is one that makes sense; the error says what was expected.
-
-    Raises:
-        SpecError: it is no task, its objective is no metric, or an example does not match its signature.
-    """
-    if not isinstance(task, Task):
-        raise SpecError(
-            f"{who} needs a task, such as nl.tasks.FashionMNIST(), or one of your own that extends nl.tasks.Task; not "
-            f"{task!r:.100}"
-        )
-    if not isinstance(task.name, str):
-        raise SpecError(f"the name of a task is a text, by which runs find it again; not {task.name!r:.100}")
-    if not isinstance(task.signature, Signature):
-        raise SpecError(
-            f"the signature of the task {task.name!r} is a nl.tasks.Signature(inputs=..., heads=...), not "
-            f"{task.signature!r:.100}"
-        )
-    metrics = task.metrics() if callable(task.metrics) else task.metrics
-    if (
-        metrics is task.metrics
-        or not isinstance(metrics, Mapping)
-        or not all(isinstance(name, str) for name in metrics)
-    ):
-        raise SpecError(
-            f"metrics() of the task {task.name!r} is a method that gives a dictionary from names to metrics, not "
-            f"{metrics!r:.100}"
-        )
-    if LOSS not in metrics:
-        raise SpecError(f"the metrics of the task {task.name!r} lack the loss; it has {', '.join(metrics) or 'none'}")
-    for name, metric in metrics.items():
-        if not isinstance(metric, Metric):
-            raise SpecError(
-                f"the metric {name!r} of the task {task.name!r} is no naslab.tasks.metrics.Metric, which has a "
-                f"direction; it is {metric!r:.100}"
-            )
-        if not hasattr(metric, "quantity"):
-            raise SpecError(
-                f"the metric {name!r} of the task {task.name!r} has no direction; have {type(metric).__name__}."
-                "__init__ call super().__init__(direction='max'), or 'min'"
-            )
-    if task.quantities != task.quantities or list(task.metrics()) != list(metrics):
-        raise SpecError(
-            f"the metrics of the task {task.name!r} change from one call of metrics() to the next; the names, "
-            "directions and units of a task are always the same"
-        )
-    if not among(task.objective, metrics):
-        raise SpecError(f"the objective of the task {task.name!r}: {unknown('metric', task.objective, metrics)}")
-    if not among(name := task.reward.removeprefix("-"), metrics):
-        raise SpecError(f"the reward of the task {task.name!r}: {unknown('metric', name, metrics)}")
-    if metrics[task.reward.removeprefix("-")].every != "batch":
-        raise SpecError(
-            f"the reward of the task {task.name!r} is {task.reward!r}, which makes no sense of one mini-batch; take "
-            f"'-{LOSS}'"
-        )
-    return task
-
-
 def share_of(data: Any) -> float:
     """The share of the training data that a reduced task keeps, if it is one."""
     if not 0 < (share := real("data", data)) <= 1:
         raise SpecError(f"data is the share of the training data, above 0 and up to 1, not {data!r:.100}")
     return share
-
-
-def parts_of(task: Task, seed: int, fraction: float, batch_size: int) -> tuple[Stream, Stream]:
-    """The streams for the weights and for the architecture (`Task.parts`), if a mini-batch can be made of either.
-
-    Raises:
-        SpecError: they are no pair of streams.
-        DataError: one has fewer examples than a mini-batch. Of text its stream knows, and says it when it is asked.
-    """
-    found = task.parts(seed, fraction)
-    if not isinstance(found, tuple | list) or len(found) != 2 or not all(isinstance(one, Stream) for one in found):
-        raise SpecError(
-            f"the parts of the task {task.name!r} are two streams, for the weights and for the architecture, such as "
-            f"nl.tasks.Exchangeable(range(100)); not {found!r:.200}"
-        )
-    smaller = min((len(one) for one in found if not one.carries), default=batch_size)
-    if smaller < batch_size:
-        splits = task.splits
-        counts = ", ".join(f"{splits[split]} to {what}" for split, what in _COUNTED.items() if split in splits)
-        portion = "" if "valid" in splits else f", train_portion={fraction:g}"
-        advice = f"take batch_size={smaller} or less" if smaller else "give more data"
-        raise DataError(
-            f"a batch of {batch_size} is larger than the {smaller} {task.units} of the smaller part of the training "
-            f"data ({counts}{portion}); {advice}{', or another train_portion' if portion else ''}"
-        )
-    return found[0], found[1]
-
-
-_COUNTED = {"train": "train on", "valid": "validate on"}
-
-
-def check_example(task: Task) -> None:
-    """`SpecError` if an example of a task does not match its signature."""
-    batch = task.example(1)
-    inputs, expected = task.inputs(batch), task.signature.inputs
-    given = _first_tensors(inputs)
-    fields = expected if isinstance(expected, Mapping) else {"": expected}
-    if isinstance(expected, Mapping):
-        if not isinstance(inputs, Mapping) or set(inputs) != set(expected):
-            came = sorted(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
-            raise SpecError(
-                f"the signature of the task {task.name!r} promises the inputs {', '.join(expected)}, and its example "
-                f"has {came}"
-            )
-        given = inputs
-    for name, field in fields.items():
-        tensor = given.get(name)
-        what = f"input {name!r}" if name else "input"
-        if not isinstance(tensor, Tensor):
-            raise SpecError(f"the {what} of the task {task.name!r} is {type(tensor).__name__}, and no tensor")
-        shape, dtype = tuple(tensor.shape[1:]), str(tensor.dtype).removeprefix("torch.")
-        fits = len(shape) == len(field.shape) and all(
-            wanted is None or wanted == size for wanted, size in zip(field.shape, shape, strict=False)
-        )
-        largest = int(tensor.max()) if field.vocabulary is not None and tensor.numel() else -math.inf
-        if not fits or dtype != field.dtype or largest >= (field.vocabulary or math.inf):
-            raise SpecError(
-                f"the signature of the task {task.name!r} promises an {what} of {field} for each example, and the "
-                f"first one is {list(shape)} {dtype}{'' if largest == -math.inf else f' up to {largest}'}"
-            )
-    whole(f"the size of a mini-batch of the task {task.name!r}", task.size(batch), 0)
-
-
-def _first_tensors(inputs: Any) -> dict[str, Any]:
-    """A network may be called with more than the input itself: a carried state, the name of a head."""
-    return {"": inputs[0] if isinstance(inputs, tuple | list) and inputs else inputs}

@@ -33,7 +33,8 @@ from naslab.errors import SpecError, whole
 from naslab.immutable import FrozenDict
 from naslab.paths import check_writable, path_of
 from naslab.progress import interactive
-from naslab.tasks.task import Task, check_task
+from naslab.tasks.checks import check_task
+from naslab.tasks.task import Task
 from naslab.threads import torch_threads
 from naslab.torch_state import default_torch_state, each_in_default_torch_state
 from naslab.trainers.checkpoint import Checkpoint

@@ -12,9 +12,10 @@ from naslab.directions import Direction
 from naslab.errors import Diverged, SpecError
 from naslab.networks.batch_norm import enough_to_normalise
 from naslab.randomness import seeded, torch_generator
+from naslab.tasks.checks import check_example, parts_of
 from naslab.tasks.metrics import Measurement
 from naslab.tasks.streams import Stream, Timetable
-from naslab.tasks.task import LOSS, Task, check_example, parts_of
+from naslab.tasks.task import LOSS, Task
 from naslab.trainers.averages import averaged_weights
 from naslab.trainers.evaluation import evaluate
 from naslab.trainers.processes import Group

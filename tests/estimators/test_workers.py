@@ -64,12 +64,12 @@ def bar_and_lock(count):
 
 def stillborn(pipe, limits):
     from pathlib import Path
-    from naslab.estimators.workers import _work
+    from naslab.estimators.worker_process import work
     deaths = Path(__file__).with_name("deaths")
     if deaths.stat().st_size:
         deaths.write_text(deaths.read_text()[1:])
         os.kill(os.getpid(), signal.SIGKILL)
-    _work(pipe, limits)
+    work(pipe, limits)
 """
 
 
@@ -318,7 +318,7 @@ def test_a_server_that_cannot_be_had_is_a_crash_of_the_call(monkeypatch):
 def test_one_that_is_killed_before_it_is_ready_costs_a_call_none_of_its_tries(functions, monkeypatch):
     deaths = Path(functions.__file__).with_name("deaths")
     deaths.write_text("x" * 3)
-    monkeypatch.setattr(workers, "_work", functions.stillborn)
+    monkeypatch.setattr(workers, "work", functions.stillborn)
     with Workers(1, tries=1) as pool:
         assert pool.submit(math.sqrt, 4.0).result(60) == 2
     assert deaths.read_text() == ""

@@ -12,7 +12,7 @@ from naslab import files, snapshot
 from naslab.errors import NaslabError, RunError, RunPaused
 from naslab.estimators import Kept, Score, Training
 from naslab.estimators.evaluation import Stage, evaluate
-from naslab.runs import folder
+from naslab.runs import creation, half_made
 
 
 @pytest.fixture(scope="module")
@@ -329,7 +329,7 @@ def test_what_a_killed_creation_has_left_is_swept(aside, dead, tabular, tmp_path
 
 def test_what_a_living_process_makes_stays(aside, dead, tabular, tmp_path):
     left, locked = aside("run", os.getpid()), aside("locked", dead)
-    with folder.FileLock(locked / folder.MAKING):
+    with half_made.FileLock(locked / half_made.MAKING):
         tabular.fork(tmp_path / "new").close()
         assert left.exists()
         assert locked.exists()
@@ -359,7 +359,7 @@ def test_what_is_none_of_ours_stays(dead, tabular, tmp_path):
 def test_a_creation_that_is_killed_half_way_is_swept(tabular, tmp_path):
     pid = os.fork()
     if not pid:
-        folder.snapshot.write = lambda *_: os._exit(0)
+        creation.snapshot.write = lambda *_: os._exit(0)
         tabular._process = os.getpid()
         tabular.fork(tmp_path / "half")
     os.waitpid(pid, 0)

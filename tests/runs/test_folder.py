@@ -16,7 +16,7 @@ import naslab as nl
 from naslab import snapshot
 from naslab.errors import RunError, RunPaused
 from naslab.runs import about as run_json
-from naslab.runs import environment, folder
+from naslab.runs import environment, places, processes
 from naslab.runs.journal import Journal
 from naslab.runs.store import OLDER_KEPT, kept
 
@@ -218,7 +218,7 @@ def test_a_search_that_is_forgotten_lets_go(small, tmp_path):
     search = nl.Search(small(), run=tmp_path / "run")
     next(search)
     del search
-    assert folder.driver(tmp_path / "run") is None
+    assert processes.driver(tmp_path / "run") is None
     assert nl.Search.open(tmp_path / "run").step == 1
 
 
@@ -512,11 +512,11 @@ def test_file_systems_are_told_apart(tmp_path, mount, place, kind):
     mounts = tmp_path / "mounts"
     source = "nfs4" if mount == "/home/me" else "fuse.sshfs"
     mounts.write_text(f"/dev/a / ext4 rw 0 0\nhost:/x {mount.replace(' ', chr(92) + '040')} {source} rw 0 0\n")
-    assert folder.file_system(Path(place), mounts) == kind
+    assert places.file_system(Path(place), mounts) == kind
 
 
 def test_on_a_network_file_system_it_warns_and_works(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "file_system", lambda path: "nfs4")
+    monkeypatch.setattr(places, "file_system", lambda path: "nfs4")
     with pytest.warns(UserWarning, match="network file system"):
         search = nl.Search(small(), run=tmp_path / "run")
     next(search)

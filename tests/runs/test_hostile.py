@@ -163,7 +163,7 @@ def test_a_snapshot_of_another_searcher_is_set_aside(run, table):
     other = nl.searchers.Trials(nl.searchers.RandomSearch(table.space), table, 9)
     state = other.state_dict()
     journal = Journal(run / "events.sqlite", json.loads((run / "run.json").read_bytes())["run"])
-    nl.snapshot.write(run / "snapshots" / "step-00000006.snapshot", {**state, folder._MOMENT: journal.digest(6)})
+    nl.snapshot.write(run / "snapshots" / "step-00000006.snapshot", {**state, folder.MOMENT: journal.digest(6)})
     journal.close()
     with pytest.warns(UserWarning, match="no state of this searcher|is of step"):
         assert nl.Search.open(run).step == 6

@@ -12,9 +12,9 @@ from torch import nn
 import naslab as nl
 from naslab.errors import DataError, Diverged, SpecError
 from naslab.tasks import LanguageModel, corpora
+from naslab.tasks.checks import check_example, check_task
 from naslab.tasks.metrics import Measurement
 from naslab.tasks.sequence import RecurrentOutputs
-from naslab.tasks.task import check_example, check_task
 
 VERSE = "the cat sat on the mat\nthe dog sat on the log\n\n" * 60
 

@@ -11,11 +11,11 @@ import torch
 import naslab as nl
 from naslab import trees
 from naslab.errors import DataError, SpecError
+from naslab.tasks.checks import check_example, check_task
 from naslab.tasks.metrics import Collected, Mean, Measurement, Ratio, Torchmetric
 from naslab.tasks.order import batch_indices, epoch_length
 from naslab.tasks.signature import Field, Head, Signature, signature_of
 from naslab.tasks.streams import Exchangeable, Stream, Timetable
-from naslab.tasks.task import check_example, check_task
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import ipywidgets
 from naslab import runs
 from naslab.errors import SpecError, real
 from naslab.runs.branches import ASIDE
-from naslab.runs.folder import located
+from naslab.runs.places import located
 from naslab_widgets.about import metrics_of, near, notes_of, objective_of
 from naslab_widgets.compare_view import CompareView, axis_choice, frames
 from naslab_widgets.deck import Deck

@@ -19,7 +19,8 @@ from naslab.estimators.zero_cost.vote import VOTERS, vote
 from naslab.quantities import Objective
 from naslab.randomness import numpy_generator, seeded
 from naslab.spaces.space import Space
-from naslab.tasks.task import Task, check_task
+from naslab.tasks.checks import check_task
+from naslab.tasks.task import Task
 from naslab.threads import torch_threads
 from naslab.torch_state import default_torch_state
 

@@ -8,7 +8,7 @@ from base64 import b64encode
 
 import numpy as np
 
-from naslab.analysis.inside import FeatureMaps
+from naslab.analysis.feature_maps import FeatureMaps
 from naslab.errors import SpecError
 from naslab_widgets.figures import svg
 
