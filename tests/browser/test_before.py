@@ -1,5 +1,7 @@
 """Before the run: what an idle panel foretells, and learning rates to click."""
 
+import re
+
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -43,7 +45,7 @@ def test_an_idle_panel_foretells_and_a_click_takes_a_rate(notebook, theme):
     weights = pictures.first
     weights.hover(position={"x": 150, "y": 60})
     tooltip = page.locator(".naslab-deck .naslab-tooltip")
-    assert tooltip.locator(".naslab-strong").inner_text().startswith("w_lr ")
+    book.expect(tooltip.locator(".naslab-strong")).to_have_text(re.compile("^w_lr "))
     book.screenshot("before-light")
     told = float(tooltip.locator(".naslab-strong").inner_text().split()[1])
     weights.click(position={"x": 150, "y": 60})
@@ -57,8 +59,7 @@ def test_an_idle_panel_foretells_and_a_click_takes_a_rate(notebook, theme):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    page.wait_for_timeout(500)
-    assert book.ask("search.settings['w_lr'].value")[0] != taken
+    book.eventually(lambda: book.ask("search.settings['w_lr'].value")[0], lambda value: value != taken)
     assert page.locator(".jp-Notebook .jp-Cell").count() == 2, "no key is the notebook's"
     book.button("Play").click()
     page.locator(".naslab-before").wait_for(state="hidden", timeout=20_000)

@@ -1,5 +1,6 @@
 """The lab as a person has it: a notebook in JupyterLab, a browser, a mouse."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_a_search_is_watched_and_steered(notebook):
     reached, _ = book.ask("search.step")
     for view in VIEWS:
         book.wait_step(view, reached)
-    book.page.wait_for_timeout(700)
+    book.page.wait_for_timeout(700)  # nothing goes on from there
     assert {book.step_of(view) for view in VIEWS} == {reached}
     assert book.ask("search.step")[0] == reached
 
@@ -71,11 +72,11 @@ def test_a_search_is_watched_and_steered(notebook):
     book.wait_state("paused")
     book.screenshot("lab-settings")
     slider.press("Escape")
-    assert not book.page.locator(".naslab-drawer").is_visible()
+    book.expect(book.page.locator(".naslab-drawer")).to_be_hidden()
     changed, _ = book.ask("[(e.step, e.name, e.old < e.new) for e in search.events if e.kind == 'changed']")
     assert changed == [[reached + 1, "w_lr", True]]
     assert book.ask("search.step")[0] == reached + 1
-    assert "w_lr" in book.page.locator(".naslab-log").inner_text()
+    book.expect(book.page.locator(".naslab-log")).to_contain_text("w_lr")
     book.page.get_by_role("button", name="step further").click()
     book.screenshot("lab-step-further")
     book.page.get_by_role("menuitem", name="10 steps").click()
@@ -90,10 +91,10 @@ def test_a_search_is_watched_and_steered(notebook):
     book.wait_state("paused")
 
     kept = book.page.locator('.naslab-edge[data-kept="true"]')
-    assert kept.count() == 8
+    book.expect(kept).to_have_count(8)
     book.page.locator(".naslab-alpha").first.hover(position={"x": 20, "y": 50})
-    assert "c" in book.page.locator(".naslab-tooltip:visible").inner_text()
-    assert "step" in book.page.locator(".naslab-tooltip:visible").inner_text()
+    for text in ("c", "step"):
+        book.expect(book.page.locator(".naslab-tooltip:visible")).to_contain_text(text)
 
     book.screenshot("lab")
     assert ours(book.complaints) == []
@@ -110,7 +111,7 @@ def test_a_reloaded_page_shows_everything_again(notebook):
     book.ready()
     book.wait_state("finished", timeout=60_000)
     book.wait_step("naslab-alpha", 400)
-    assert book.page.evaluate("() => document.querySelectorAll('.naslab-status').length") == 1
+    book.expect(book.page.locator(".naslab-status")).to_have_count(1)
     assert ours(book.complaints) == []
 
 
@@ -143,8 +144,8 @@ def test_errors_are_shown_and_hostile_names_do_nothing(notebook):
     book.run_all()
     book.wait_state("paused", timeout=60_000)
     book.wait_step("naslab-alpha", 4)
-    assert evil in book.page.locator(".naslab-alarm").inner_text()
-    assert evil in book.page.locator(".naslab-legend").inner_text()
+    book.expect(book.page.locator(".naslab-alarm")).to_contain_text(evil)
+    book.expect(book.page.locator(".naslab-legend")).to_contain_text(evil)
     book.page.locator(".naslab-edge").first.hover(force=True)
     assert book.page.evaluate("() => window.__pwned === undefined")
     assert book.page.locator(".naslab img, .naslab script").count() == 0
@@ -159,7 +160,7 @@ def test_it_fits_the_page_in_every_theme(notebook, theme, width):
     book.page.evaluate("() => document.querySelector('.naslab-lab').scrollIntoView()")
     book.screenshot(f"lab-{theme}-{width}")
     overflow = "() => { const r = document.querySelector('.naslab'); return r.scrollWidth - r.clientWidth; }"
-    assert book.page.evaluate(overflow) <= 1
+    book.eventually(lambda: book.page.evaluate(overflow), lambda pixels: pixels <= 1)
     ground = book.page.evaluate("() => getComputedStyle(document.querySelector('.naslab')).backgroundColor")
     brightness = sum(map(int, ground.removeprefix("rgb(").rstrip(")").split(",")[:3]))
     assert (brightness < 300) == (theme == "dark")
@@ -185,12 +186,15 @@ def test_one_looks_back_while_it_goes_on(notebook):
         book.page.wait_for_selector(f'.naslab-timebar[data-at="{1 if step is None else changed[0] + step}"]')
     for view in ("naslab-alpha", "naslab-cell"):
         book.page.wait_for_selector(f'.{view}[data-step="1"]')
-    told = book.page.locator(".naslab-moment-badge").inner_text()
-    assert "step 1 of 4,000" in told
-    assert "still running at" in told
-    assert book.page.locator(".naslab-looking-back").count() == 1
-    assert "w_lr" not in book.page.locator(".naslab-log").inner_text()
-    assert bar.get_attribute("aria-valuetext") == "step 1 of 4,000"
+    book.expect(book.page.locator(".naslab-moment-badge")).to_contain_text("step 1 of 4,000")
+    book.expect(book.page.locator(".naslab-moment-badge")).to_contain_text("still running at")
+    book.expect(book.page.locator(".naslab-looking-back")).to_have_count(1)
+    book.expect(book.page.locator(".naslab-log")).not_to_contain_text("w_lr")
+    book.expect(bar).to_have_attribute("aria-valuetext", "step 1 of 4,000")
+    book.strike(bar, "Shift+ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft")  # as they come, drawn or not
+    book.page.wait_for_selector('.naslab-timebar[data-at="12"]')
+    bar.press("Home")
+    book.page.wait_for_selector('.naslab-timebar[data-at="1"]')
     book.page.locator(".naslab-curves").click(position={"x": 100, "y": 60})
     book.page.wait_for_selector('.naslab-timebar:not([data-at="1"])')
     clicked = int(bar.get_attribute("data-at"))
@@ -200,7 +204,7 @@ def test_one_looks_back_while_it_goes_on(notebook):
     book.screenshot("lab-looking-back")
     bar.press("Escape")
     book.page.wait_for_selector('.naslab-timebar[data-at="now"]')
-    assert not book.page.locator(".naslab-moment").is_visible()
+    book.expect(book.page.locator(".naslab-moment")).to_be_hidden()
     shown = book.step_of("naslab-alpha")
     book.wait_step("naslab-alpha", shown + 5)
     assert book.ask("len(search.events)")[0] >= shown
@@ -231,8 +235,7 @@ def test_an_edge_is_looked_into_and_told_what_to_do(notebook, theme):
     edge = page.locator(".naslab-cell").first.locator('.naslab-edge[data-row="3"]')
     edge.focus()
     page.keyboard.press("Enter")
-    sheet.wait_for()
-    assert sheet.locator("h4").inner_text().startswith("normal, ")
+    book.expect(sheet.locator("h4")).to_have_text(re.compile("^normal, "))
     strip = page.locator(".naslab-strip").bounding_box()
     assert sheet.bounding_box()["y"] >= strip["y"] + strip["height"], "never over the strip"
     page.keyboard.press("ArrowRight")
@@ -281,14 +284,14 @@ def test_an_edge_is_looked_into_and_told_what_to_do(notebook, theme):
     sheet.wait_for(state="hidden")
 
     page.locator(".naslab-cell").nth(1).locator(".naslab-name:visible").first.click()
-    sheet.wait_for()
-    assert sheet.locator("h4").inner_text().startswith("reduce, ")
+    book.expect(sheet.locator("h4")).to_have_text(re.compile("^reduce, "))
     second = page.locator(".naslab-card").nth(1).bounding_box()
     told = sheet.bounding_box()
     assert told["x"] + told["width"] <= second["x"] + 12 or second["y"] > told["y"] + 40, "the edge stays in view"
     for number in (0, 1):
         drop = sheet.get_by_role("button", name="drop this edge")
         page.locator(".naslab-cell").nth(1).locator(f'.naslab-edge[data-row="{number}"]').press("Enter")
+        page.wait_for_selector(f'.naslab-sheet[data-part="reduce"][data-edge="{number}"]')
         drop.click()
     page.wait_for_function(
         "() => document.querySelector('.naslab-sheet-note').textContent.includes('nothing would be left')"
@@ -322,7 +325,7 @@ def test_the_picture_of_the_readme(notebook):
     book.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     book.page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollTo(0, 0)")
     book.page.wait_for_timeout(500)
-    assert book.page.locator(".naslab-cell svg, svg.naslab-cell").count() == 2
+    book.expect(book.page.locator(".naslab-cell svg, svg.naslab-cell")).to_have_count(2)
     book.screenshot("readme")
     book.button("Pause").click()
     assert ours(book.complaints) == []

@@ -1,5 +1,7 @@
 """The interventions of a search on its panel: seen, undone, thought away and written down as a program."""
 
+import re
+
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -26,22 +28,20 @@ def test_what_was_done_is_told_undone_and_written_down(notebook):
     book.run_all()
     book.wait_step("naslab-status", 3, timeout=60_000)
     ledger = book.page.locator(".naslab-deck")
-    assert "no interventions yet" in ledger.inner_text()
+    book.expect(ledger).to_contain_text("no interventions yet")
     undo = ledger.get_by_role("button", name="undo", exact=True)
-    assert undo.is_disabled()
+    book.expect(undo).to_be_disabled()
     height = ledger.bounding_box()["height"]
 
     book.ask(f"[search.forbid('normal', 2, 'skip_connect'), search.set('w_lr', 0.1, who={EVIL!r})]")
     book.page.get_by_text("no interventions yet, 2 wait for their step").wait_for()
     assert ledger.bounding_box()["height"] == height, "nothing jumps"
     ledger.locator(".naslab-ledger-open").click()
-    assert (
-        rows(book) == ["2. w_lr 0.02414 → 0.1", "1. skip_connect forbidden on edge 2 of normal"] or len(rows(book)) == 2
-    )
+    book.eventually(lambda: rows(book), lambda told: len(told) == 2)
     book.button("Step").click()
     book.wait_step("naslab-status", 4)
     book.page.get_by_text("2 interventions", exact=True).wait_for()
-    assert EVIL in ledger.inner_text()
+    book.expect(ledger).to_contain_text(EVIL)
     assert book.page.evaluate("() => window.__pwned === undefined")
 
     ledger.locator('[data-number="1"] .naslab-ledger-back').click()
@@ -55,9 +55,10 @@ def test_what_was_done_is_told_undone_and_written_down(notebook):
     book.wait_step("naslab-status", 5)
     book.page.get_by_text("4 interventions", exact=True).wait_for()
     assert book.ask("search.settings['mask/normal'].value == {}")[0]
-    assert book.page.locator('.naslab-ledger-row[data-state="undone"]').count() == 2
-    assert ledger.locator('[data-number="1"] .naslab-ledger-back').is_disabled()
-    assert "undone already, by 3" in ledger.locator('[data-number="1"] .naslab-ledger-back').get_attribute("aria-label")
+    book.expect(book.page.locator('.naslab-ledger-row[data-state="undone"]')).to_have_count(2)
+    first = ledger.locator('[data-number="1"] .naslab-ledger-back')
+    book.expect(first).to_be_disabled()
+    book.expect(first).to_have_attribute("aria-label", re.compile("undone already, by 3"))
     ledger.get_by_role("button", name="redo").click()
     book.page.get_by_text("4 interventions, 1 waits for its step").wait_for()
     book.button("Step").click()
@@ -70,10 +71,10 @@ def test_what_was_done_is_told_undone_and_written_down(notebook):
     assert program == book.ask("search.script()")[0]
     book.screenshot("ledger-program")
     ledger.get_by_role("button", name="close").click()
-    assert not ledger.locator("textarea").is_visible()
+    book.expect(ledger.locator("textarea")).to_be_hidden()
 
     ledger.locator('[data-number="2"] .naslab-ledger-without').click()
     book.page.get_by_text("fork-1", exact=True).first.wait_for()
     found = "(lab.forks[0].step, lab.forks[0].settings['mask/normal'].value, lab.forks[0].settings['w_lr'].value < 0.1)"
-    assert book.ask(f"list({found})")[0] == [3, {"2": ["skip_connect"]}, True]
+    book.becomes(f"list({found})", [3, {"2": ["skip_connect"]}, True])
     book.screenshot("ledger-without")

@@ -19,17 +19,17 @@ def test_darts_runs_from_top_to_bottom_and_leaves_the_kernel_free(notebook):
     assert book.ask("search.step == search.total")[0]
 
     panels = book.page.locator(".naslab-later")
-    assert panels.count() == 3
+    book.expect(panels).to_have_count(3)
     book.page.wait_for_function(
         "() => [...document.querySelectorAll('.naslab-later')].every(p => !p.querySelector('.naslab-later-state'))",
         timeout=120_000,
     )
     cell, comparison, products = (panels.nth(i) for i in range(3))
-    assert cell.locator("svg").count() == 1
-    assert "Genotype(normal=[(" in cell.inner_text()
-    assert "random" in comparison.inner_text()
-    assert comparison.locator("circle").count() == 3
-    assert products.inner_text().count("of the exact product") == 3
+    book.expect(cell.locator("svg")).to_have_count(1)
+    book.expect(cell).to_contain_text("Genotype(normal=[(")
+    book.expect(comparison).to_contain_text("random")
+    book.expect(comparison.locator("circle")).to_have_count(3)
+    book.eventually(products.inner_text, lambda text: text.count("of the exact product") == 3)
 
     errors = book.page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']")
     assert errors.count() == 0

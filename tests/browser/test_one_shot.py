@@ -21,11 +21,11 @@ def test_both_phases_are_seen(notebook):
     book.wait_state("finished", timeout=120_000)
     book.wait_step("naslab-fitness", 10 * 15 + 4 * 12)
     page = book.page
-    assert page.locator(".naslab-fitness").get_attribute("data-trials") == str(4 * 12)
+    book.expect(page.locator(".naslab-fitness")).to_have_attribute("data-trials", str(4 * 12))
     shown, _ = book.ask("list(lab.view._details.widths)")
     assert {"train/loss", "train/accuracy", "generation", "exhausted"} <= set(shown)
-    assert page.locator(".naslab-portrait svg").count() == 1
-    assert page.locator(".naslab-family-card").is_visible()
+    book.expect(page.locator(".naslab-portrait svg")).to_have_count(1)
+    book.expect(page.locator(".naslab-family-card")).to_be_visible()
+    book.expect(page.locator(".naslab-status")).to_contain_text("step 198 / 198")
     assert "failed" not in page.locator(".naslab-status").inner_text()
     book.screenshot("one-shot")
-    assert "step 198 / 198" in page.locator(".naslab-status").inner_text()

@@ -1,5 +1,6 @@
 """The race and the cell that is composed by hand, as a person has them."""
 
+import itertools
 from pathlib import Path
 
 import nbformat
@@ -28,6 +29,17 @@ def ours(complaints):
     return [line for line in complaints if "Failed to load resource" not in line]
 
 
+def point_until(book, text):
+    """Points at the chart until the tooltip has a text; the whole tooltip then."""
+    moves = itertools.count()
+
+    def tooltip():
+        book.page.locator(".naslab-race").hover(position={"x": 400 + next(moves) % 2, "y": 150})
+        return " ".join(book.page.locator(".naslab-tooltip:visible").all_inner_texts())
+
+    return book.eventually(tooltip, lambda told: text in told)
+
+
 def test_a_race_is_stepped_played_and_paused_and_a_cell_composed(notebook):
     book = notebook(RACE, COMPOSE)
     book.run_all()
@@ -43,36 +55,26 @@ def test_a_race_is_stepped_played_and_paused_and_a_cell_composed(notebook):
     book.page.locator('.naslab-choice button[aria-pressed="true"]', has_text="rank").wait_for()
     book.page.evaluate(
         """() => { const cell = window.jupyterapp.shell.currentWidget.content.widgets.at(-1);
-            cell.model.sharedModel.setSource('import time; time.sleep(6)');
+            cell.model.sharedModel.setSource('import time; time.sleep(8)');
             window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2;
             window.jupyterapp.commands.execute('notebook:run-cell'); }"""
     )
     book.page.wait_for_timeout(500)
     book.button("best").click()
-    for nudge in range(20):
-        book.page.locator(".naslab-race").hover(position={"x": 400 + nudge % 2, "y": 150})
-        if "best so far" in " ".join(book.page.locator(".naslab-tooltip").all_inner_texts()):
-            break
-        book.page.wait_for_timeout(100)
-    assert nudge < 19, "the chart turns while a cell keeps the kernel busy"
+    point_until(book, "best so far")
+    assert book.page.locator(".jp-InputPrompt", has_text="[*]").count() == 1, (
+        "the chart turns while a cell keeps the kernel busy"
+    )
     book.button("rank").click()
     card = book.page.locator(".naslab-race-card")
     card.get_by_text("(baseline)").wait_for()
-    assert "<b>local</b> search" in card.inner_text(), "a name is text"
-    for nudge in range(50):  # until the page has heard of the other axis
-        book.page.locator(".naslab-race").hover(position={"x": 400 + nudge % 2, "y": 150})
-        if "true rank" in book.page.locator(".naslab-tooltip:visible").first.inner_text():
-            break
-        book.page.wait_for_timeout(100)
-    assert "true rank" in book.page.locator(".naslab-tooltip:visible").first.inner_text()
-    assert "20 seeds" in book.page.locator(".naslab-tooltip:visible").first.inner_text()
+    book.expect(card).to_contain_text("<b>local</b> search")  # a name is text
+    assert "20 seeds" in point_until(book, "true rank")
 
     bar = book.page.get_by_role("slider", name="budget of each runner")
-    bar.focus()
-    for key in ("Home", "Shift+ArrowRight", "ArrowRight"):
-        bar.press(key)
+    book.strike(bar, "Home", "Shift+ArrowRight", "ArrowRight")
     book.page.wait_for_selector('.naslab-timebar[data-at="12"]')
-    assert "at 12 evaluations, of 200" in book.page.locator(".naslab-where").inner_text()
+    book.expect(book.page.locator(".naslab-where")).to_contain_text("at 12 evaluations, of 200")
     book.page.locator(".naslab-race").click(position={"x": 700, "y": 150})
     book.page.wait_for_selector('.naslab-timebar:not([data-at="12"])')
     assert 12 < int(bar.get_attribute("data-at")) < 200
@@ -92,10 +94,10 @@ def test_a_race_is_stepped_played_and_paused_and_a_cell_composed(notebook):
     rows.first.wait_for()
     told, _ = book.ask("[you.best.rank, you.best.worth, table.rank(you.architecture)]")
     assert told[0] == told[2]
-    assert f"{told[1]:.2f}" in rows.first.inner_text()
+    book.expect(rows.first).to_contain_text(f"{told[1]:.2f}")
     book.button("Submit").click()
     book.page.get_by_text("you know that cell already").wait_for()
-    assert rows.count() == 1
+    book.expect(rows).to_have_count(1)
     book.page.wait_for_selector('.naslab-duel[data-machine="10"]')
     book.screenshot("race")
     assert ours(book.complaints) == []
@@ -109,9 +111,9 @@ def test_the_notebook_runs_from_top_to_bottom(notebook, theme):
     book.page.wait_for_selector('.naslab-status[data-state="finished"]', timeout=90_000)
     book.page.wait_for_selector(".naslab-study .js-plotly-plot", timeout=90_000)
     book.page.wait_for_selector('.naslab-duel[data-machine="30"]', timeout=90_000)
-    assert book.page.locator(".naslab-card-of-honesty").count() == 3, "below the race, and one for each protocol"
+    book.expect(book.page.locator(".naslab-card-of-honesty")).to_have_count(3)  # below the race, and for each protocol
+    book.expect(book.page.locator(".js-plotly-plot")).to_have_count(3)
     assert errors.count() == 0
-    assert book.page.locator(".js-plotly-plot").count() == 3
     study = book.page.locator(".naslab-study")
     study.scroll_into_view_if_needed()
     ground = study.locator(".nsewdrag").first

@@ -50,10 +50,10 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     book.wait_state("finished", timeout=90_000)
     book.wait_step("naslab-fitness", 250)
     book.wait_step("naslab-family", 250)
-    assert int(data(book, "naslab-fitness", "trials")) == 250
+    book.expect(book.page.locator(".naslab-fitness")).to_have_attribute("data-trials", "250")
     told, _ = book.ask("[len(search.events[-1].details['hurdles']), lab.view._ledger.failed]")
     assert int(data(book, "naslab-fitness", "hurdles")) == told[0] == 2
-    assert f"{told[1]} failed" in book.page.locator(".naslab-status").inner_text()
+    book.expect(book.page.locator(".naslab-status")).to_contain_text(f"{told[1]} failed")
     assert int(data(book, "naslab-fitness", "stopped")) > 5
     assert int(data(book, "naslab-heat", "decisions")) == 7
     assert book.page.locator(".naslab-fitness-card .naslab-legend").inner_text().split() == [
@@ -63,7 +63,7 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     # without a click the best is shown
     best, _ = book.ask("int(lab.view._ledger.rows[lab.view._ledger.best, 1])")
     book.page.wait_for_selector(f'.naslab-portrait[data-number="{best}"]')
-    assert book.page.locator(".naslab-portrait .naslab-picture svg circle").count() == 4
+    book.expect(book.page.locator(".naslab-portrait .naslab-picture svg circle")).to_have_count(4)
 
     line = "[e.number for e in search.events if e.kind == 'evaluated' and e.parents and e.fitness is not None]"
     number = book.ask(f"{line}[-3]")[0]
@@ -75,14 +75,12 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
         "line => document.querySelector('.naslab-fitness').dataset.ancestry === line", arg=" ".join(map(str, rows))
     )
     parent, _ = book.ask(f"next(e.parents[0] for e in search.events if getattr(e, 'number', 0) == {number})")
-    facts = book.page.locator(".naslab-portrait").inner_text()
-    assert f"evaluation {number}" in facts
-    assert "of 15,625" in facts
-    assert "parameters" in facts
-    assert book.page.locator(f'.naslab-trials-table tr[data-number="{number}"].naslab-chosen').count() == 1
+    for fact in (f"evaluation {number}", "of 15,625", "parameters"):
+        book.expect(book.page.locator(".naslab-portrait")).to_contain_text(fact)
+    book.expect(book.page.locator(f'.naslab-trials-table tr[data-number="{number}"].naslab-chosen')).to_have_count(1)
     sheet = book.page.locator(f'.naslab-candidate[data-candidate="{number}"]')
     fate, _ = book.ask(f"nl.analysis.candidate(search.events, {number}).fate")
-    assert fate in sheet.inner_text()
+    book.expect(sheet).to_contain_text(fate)
     assert sheet.get_by_role("button", name="kill").count() == 0, "this searcher has no such act"
     book.screenshot("trials-chosen")
     again = "e.kind == 'evaluated' and e.origin == 'promotion' and e.fitness is not None"
@@ -90,7 +88,7 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     click_trial(book, trained)
     curve = book.page.locator(".naslab-candidate .naslab-training-line")
     curve.wait_for()
-    assert len(curve.get_attribute("points").split()) >= 2
+    book.eventually(lambda: curve.get_attribute("points").split(), lambda points: len(points) >= 2)
     curve.scroll_into_view_if_needed()
     book.screenshot("trials-candidate-curve")
     click_trial(book, number)
@@ -103,9 +101,7 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
 
     # one looks back to an evaluation: the best and the table of that moment
     bar = book.page.get_by_role("slider", name="time of the search")
-    bar.focus()
-    for key in ("Home", "Shift+ArrowRight", "Shift+ArrowRight"):
-        bar.press(key)
+    book.strike(bar, "Home", "Shift+ArrowRight", "Shift+ArrowRight")
     book.page.wait_for_selector('.naslab-trials[data-at="21"]')
     then, _ = book.ask("int(lab.view._ledger.rows[lab.view._ledger.best_until(21), 1])")
     book.page.wait_for_selector(f'.naslab-portrait[data-number="{then}"]')
@@ -151,19 +147,19 @@ def test_a_hand_tends_the_population_and_proposes_a_candidate(notebook):
     field.fill(f'["{evil}"]')
     sheet.get_by_role("button", name="propose", exact=True).click()
     refused = sheet.locator(".naslab-refused")
-    refused.wait_for()
-    assert evil in refused.inner_text()
+    book.expect(refused).to_contain_text(evil)
     assert field.input_value() == f'["{evil}"]', "what was refused can be mended"
     book.page.evaluate("() => document.querySelector('.naslab-portrait').scrollIntoView()")
     book.screenshot("trials-candidate-refused")
     field.fill(begun)
     field.press("Control+Enter")
     field.wait_for(state="hidden")
-    assert refused.is_hidden()
-    assert sheet.locator(".naslab-waits").count() == 1
+    book.expect(refused).to_be_hidden()
+    book.expect(sheet.locator(".naslab-waits")).to_have_count(1)
     book.page.locator(f'.naslab-trials-table tr[data-number="{other}"]').click()
     sheet = book.page.locator(f'.naslab-candidate[data-candidate="{other}"]')
     sheet.get_by_role("button", name="protect").click()
+    sheet.locator('[data-pending="true"]', has_text="protect").wait_for()
     book.screenshot("trials-candidate-pending")
     book.ask("lab.run(1)")
     book.page.wait_for_selector(".naslab-tend >> text=release")
@@ -191,7 +187,7 @@ def test_the_table_sorts_and_a_reloaded_page_shows_everything_again(notebook):
     book.wait_step("naslab-fitness", 300, timeout=90_000)
     book.page.wait_for_selector(".naslab-trials-table tbody tr")
     header = book.page.locator(".naslab-trials-table th button")
-    numbers = list(map(int, column(book, "evaluation")))
+    numbers = book.eventually(lambda: [int(text) for text in column(book, "evaluation")], len)
     assert numbers == sorted(numbers, reverse=True)
     header.get_by_text("fitness").click()
     shown = [float(text) for text in column(book, "fitness") if text != "–"]
@@ -217,9 +213,9 @@ def test_the_table_sorts_and_a_reloaded_page_shows_everything_again(notebook):
     book.wait_state("finished", timeout=60_000)
     book.wait_step("naslab-fitness", 300)
     book.page.wait_for_selector(f'.naslab-portrait[data-number="{number}"]')
-    assert data(book, "naslab-trials", "chosen") == number
-    assert int(data(book, "naslab-fitness", "trials")) == 300
-    assert book.page.evaluate("() => document.querySelectorAll('.naslab-status').length") == 1
+    book.expect(book.page.locator(".naslab-trials")).to_have_attribute("data-chosen", number)
+    book.expect(book.page.locator(".naslab-fitness")).to_have_attribute("data-trials", "300")
+    book.expect(book.page.locator(".naslab-status")).to_have_count(1)
     assert ours(book.complaints) == []
 
 
@@ -236,7 +232,7 @@ def test_it_fits_the_page_in_every_theme(notebook, theme, width):
     book.page.evaluate("() => document.querySelector('.naslab-lab').scrollIntoView()")
     book.screenshot(f"trials-{theme}-{width}")
     overflow = "() => { const r = document.querySelector('.naslab'); return r.scrollWidth - r.clientWidth; }"
-    assert book.page.evaluate(overflow) <= 1
+    book.eventually(lambda: book.page.evaluate(overflow), lambda pixels: pixels <= 1)
     ground = book.page.evaluate("() => getComputedStyle(document.querySelector('.naslab')).backgroundColor")
     brightness = sum(map(int, ground.removeprefix("rgb(").rstrip(")").split(",")[:3]))
     assert (brightness < 300) == (theme == "dark")
@@ -307,8 +303,8 @@ def test_hostile_names_do_nothing(notebook):
     book.wait_step("naslab-fitness", 5, timeout=90_000)
     book.page.locator(".naslab-trials-table tbody tr").nth(2).click()
     book.page.wait_for_selector('.naslab-portrait[data-number="3"]')
-    assert evil in book.page.locator(".naslab-portrait").inner_text()
-    assert evil in book.page.locator(".naslab-legend").inner_text()
+    book.expect(book.page.locator(".naslab-portrait")).to_contain_text(evil)
+    book.expect(book.page.locator(".naslab-legend")).to_contain_text(evil)
     assert book.page.evaluate("() => window.__pwned === undefined")
     assert book.page.locator(".naslab img, .naslab script").count() == 0
     assert ours(book.complaints) == []
