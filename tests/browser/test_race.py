@@ -62,6 +62,7 @@ def test_a_race_is_stepped_played_and_paused_and_a_cell_composed(notebook):
     book.page.wait_for_timeout(500)
     book.button("best").click()
     point_until(book, "best so far")
+    # the chart turns while a cell keeps the kernel busy
     assert book.page.locator(".jp-InputPrompt", has_text="[*]").count() == 1, (
         "the chart turns while a cell keeps the kernel busy"
     )
