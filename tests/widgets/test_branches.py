@@ -80,8 +80,22 @@ def test_side_by_side_in_step_and_back_to_one(lab):
     other.run(1)
     lab.run(1)  # it was not stopped, and has come to no harm
     assert (lab.search.step, fork.step, lab.state) == (11, 11, "paused")
-    lab.branches.show([lab.search._store.run])
+    lab.stage.compare.deck.sections["branches"].show([lab.search._store.run])
     assert list(lab.panel.children) == [lab.deck, *lab.views]
+
+
+def test_a_tree_that_was_put_together_a_moment_ago_is_not_told_again_after_a_change(lab):
+    def shown():
+        return [(row["name"], row["kind"], row["shown"]) for row in lab.branches.state()["rows"]]
+
+    lab.fork_here(4)
+    assert shown() == [("search", "live", True), ("fork-1", "live", True)]
+    lab.stage.compare.deck.sections["branches"].show([lab.search._store.run])
+    assert shown() == [("search", "live", True), ("fork-1", "live", False)]
+    told = []
+    lab.branches._poke = lambda: told.append(shown())
+    lab.go_back(6)
+    assert "left" in [kind for _, kind, _ in told[-1]], "the last that is published has the branch that was left"
 
 
 def test_what_it_takes_is_told_when_it_is_asked(lab):

@@ -56,6 +56,8 @@ class Branches(Section):
         self._made = 0
         self._rows: list[dict[str, Any]] = []
         self._read = float("-inf")
+        self._shown: tuple[Any, ...] = ()
+        """What was shown when the tree was put together."""
 
     # --- what is done -----------------------------------------------------------------------------
 
@@ -93,7 +95,6 @@ class Branches(Section):
     def _beside(self, fork: Any) -> Any:
         """Show a fork with what is shown."""
         self._made_one(fork)
-        self._read = float("-inf")
         shown = [search for search in self._stage.shown if search is not self._search][: MOST - 2]
         self._stage.show([self._search, *shown, fork])
         return fork
@@ -103,13 +104,11 @@ class Branches(Section):
         with _Work(self, "back", step) as work:
             self._rest()
             self._search.rewind(step, **work.follow)
-        self._read = float("-inf")
 
     def show(self, names: list[str]) -> None:
         """Show the branches with these identities."""
         living = {branch.run: branch.search for branch in self._of.lineage if branch.search is not None}
         self._stage.show([living[name] for name in names if name in living])
-        self._read = float("-inf")
 
     def _fresh_name(self) -> str:
         taken = {branch.name for branch in self._of.lineage}
@@ -131,8 +130,8 @@ class Branches(Section):
         }
 
     def state(self) -> dict[str, Any]:
-        if (now := time.monotonic()) >= self._read + FRESH:
-            self._read = now
+        if (now := time.monotonic()) >= self._read + FRESH or self._shown is not self._stage.shown:
+            self._read, self._shown = now, self._stage.shown
             self._rows = self._tree()
         return {
             "rows": self._rows,
@@ -246,6 +245,7 @@ class _Work:
 
     def __exit__(self, *_: object) -> None:
         self._section._busy = self._section._cancel = None
+        self._section._read = float("-inf")  # before it is published: nothing may publish it again
         self._section._working.release()
         self._section._poke()
 
