@@ -5,19 +5,14 @@ import itertools
 import math
 import threading
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import naslab as nl
 from naslab.errors import SpecError
-from naslab.events import ChildTrained, Ranked
 from naslab_widgets import Compare, Lab
-from naslab_widgets.about import objective_of
-from naslab_widgets.compare import Together
 from naslab_widgets.compare_view import CompareView
-from naslab_widgets.tracks import EXTRA, Track, named
 
 TABLE = nl.benchmarks.NASBench201()
 
@@ -30,6 +25,11 @@ def digits():
 def evolution(budget=12, **options):
     proposer = nl.searchers.RegularizedEvolution(TABLE.space, population=4, sample=2, **options)
     return nl.Search(proposer, estimator=TABLE, budget=budget)
+
+
+def evolution_run(path):
+    proposer = nl.searchers.RegularizedEvolution(TABLE.space, population=4, sample=2)
+    return nl.Search(proposer, run=path, estimator=TABLE, budget=9)
 
 
 class Line:
@@ -56,79 +56,6 @@ class Line:
 @pytest.fixture
 def line(tiny):
     return Line(tiny)
-
-
-# --- in turns --------------------------------------------------------------------------------------
-
-
-def together(*paces, totals=(30, 30), clock=None, epochs=(None, None)):
-    """Two searches whose steps take so many seconds of a clock of ours."""
-    clock = clock or SimpleNamespace(now=0.0)
-    tracks = [SimpleNamespace(epochs=math.nan, step=0, total=total) for total in totals]
-
-    class Slow:
-        def __init__(self, place):
-            self.step, self.total, self.place = 0, totals[place], place
-
-        def __iter__(self):
-            return self
-
-        def __next__(self):
-            if self.step == self.total:
-                raise StopIteration
-            clock.now += paces[self.place]
-            self.step += 1
-            tracks[self.place].step = self.step
-            if epochs[self.place]:
-                tracks[self.place].epochs = self.step / epochs[self.place]
-            return self
-
-    searches = {str(place): Slow(place) for place in range(2)}
-    return Together(searches, tracks, lambda: clock.now)
-
-
-def test_in_line_by_steps():
-    both = together(1.0, 5.0)
-    for _ in range(20):
-        next(both)
-        steps = [search.step for search in both.searches]
-        assert max(steps) - min(steps) <= 1
-
-
-def test_in_line_by_seconds():
-    both = together(1.0, 5.0)
-    both.axis = "seconds"
-    for _ in range(24):
-        next(both)
-    assert [search.step for search in both.searches] == [20, 4], "the quick one has made five steps for one"
-    assert both.spent == [20.0, 20.0]
-
-
-def test_in_line_by_epochs():
-    both = together(1.0, 1.0, epochs=(5, 10))
-    both.axis = "epochs"
-    for _ in range(30):
-        next(both)
-    assert [search.step for search in both.searches] == [10, 20]
-
-
-def test_one_without_epochs_keeps_step_by_its_share():
-    both = together(1.0, 1.0, totals=(20, 200), epochs=(5, None))
-    both.axis = "epochs"
-    for _ in range(110):
-        next(both)
-    assert both.searches[0].step == pytest.approx(10, abs=1)
-
-
-def test_in_line_by_share_and_to_the_end():
-    both = together(1.0, 1.0, totals=(10, 30))
-    both.axis = "share"
-    for _ in range(20):
-        next(both)
-    assert [search.step for search in both.searches] == [5, 15]
-    assert len(list(both)) == 20
-    with pytest.raises(StopIteration):
-        next(both)
 
 
 def test_one_that_fails_does_not_hold_up_the_others(tiny):
@@ -238,140 +165,6 @@ def test_nobody_is_told_while_nobody_looks(tmp_path, monkeypatch):
         patch.setattr(lab._publisher, "poke", lambda: pytest.fail("for whom?"))
         next(search)
         search.rewind(0)
-
-
-# --- what a row holds ------------------------------------------------------------------------------
-
-
-def test_the_row_of_a_supernet_step_is_that_of_the_live_view(tiny):
-    search = tiny.Search(total=100)
-    track = Track("a", search.space, total=100, trials=False)
-    track.expect(2)
-    for _ in range(50):
-        next(search)
-    rows, back = track.follow(search.events, seconds=3.0)
-    assert (len(rows), back) == (50, False)
-    np.testing.assert_array_equal(rows[-1][: -len(EXTRA)], track.format.row(search.events[-1]))
-    found = dict(zip(EXTRA, rows[-1][-len(EXTRA) :].tolist(), strict=True))
-    assert math.isnan(found["best"])
-    assert (found["seconds"], found["share"]) == (3.0, 50.0)
-    assert found["epochs"] == pytest.approx(1 + 1 / 49), "step 50 is the first of epoch 1; epoch 0 had 49"
-    assert track.cells[search.events[-1].best] == found["cell"]
-    assert track.lacks == []
-    assert track.follow(search.events, seconds=3.0) == ([], False)
-
-
-def test_epochs_are_told_in_parts(tiny):
-    search = tiny.Search(total=150)
-    track = Track("a", search.space, total=150, trials=False)
-    track.expect(3)
-    seen = []
-    for _ in range(148):
-        next(search)
-        track.follow(search.events, 0.0)
-        seen.append(track.epochs)
-    assert seen == sorted(seen)
-    assert seen[24] == pytest.approx(25 / 50)
-    assert seen[-1] == pytest.approx(2 + 48 / 50, abs=0.03)
-
-
-def test_a_search_that_goes_back_is_told_anew(tiny):
-    search = tiny.Search()
-    track = Track("a", search.space, total=100, trials=False)
-    for _ in range(9):
-        next(search)
-    track.follow(search.events, 1.0)
-    search.events = search.events[:4]
-    search.step = 4
-    next(search)
-    rows, back = track.follow(search.events, 2.0)
-    assert back
-    assert [row[0] for row in rows] == [1, 2, 3, 4, 5]
-
-
-def test_trials_have_a_fitness_and_say_what_they_lack():
-    search = evolution()
-    for _ in range(6):
-        next(search)
-    track = Track("evolution", search.space, total=12, trials=True)
-    rows, _ = track.follow(search.events, 1.0)
-    assert not track.metrics, "93 % on the benchmark is not an accuracy of shared weights"
-    assert rows[-1][-len(EXTRA)] == pytest.approx(search.events[-1].best_fitness)
-    assert math.isnan(track.at("epochs"))
-    assert any("one by one" in why for why in track.lacks)
-    assert any("no losses" in why for why in track.lacks)
-    part = track.description()["parts"][0]
-    kept = rows[-1][part["kept"] : part["kept"] + 6].astype(int)
-    assert tuple(TABLE.space.operations[column] for column in kept) == search.best.choices
-
-
-@pytest.mark.slow
-def test_enas_has_accuracies_and_a_portrait(digits):
-    space = nl.spaces.EnasMacro(layers=2, channels=4)
-    hyper = {"epochs": 2, "batch_size": 64, "children": 2, "controller_steps": 1}
-    search = nl.Search(nl.searchers.Enas(space, digits, **hyper))
-    told = {"metrics": search.metrics, "objective": objective_of(search)}
-    track = Track("enas", space, total=search.total, trials=False, **told)
-    track.expect(2)
-    events = list(search)
-    rows, _ = track.follow(search.events, 1.0)
-    accuracy = track.description()["columns"]["valid/accuracy"]
-    for event, row in zip(events, rows, strict=True):
-        expected = math.nan if isinstance(event, ChildTrained) else event.fitness
-        np.testing.assert_allclose(row[accuracy], expected, rtol=1e-6)
-    assert track.epochs == pytest.approx(2.0)
-    assert any("not operations on edges" in why for why in track.lacks)
-    told = track.portrait(int(rows[-1][-1]))
-    assert told["picture"].startswith("<svg")
-    assert dict(told["choices"])["chain/1/op"] == search.best.choices[0]
-    assert track.portrait(999) is None
-
-
-def test_rankings_are_told_beside_the_rows(tiny):
-    search = tiny.Search()
-    track = Track("a", search.space, total=100, trials=False)
-    event = next(search)
-    track.follow(search.events, 2.0)
-    ranked = Ranked(
-        step=1,
-        table="t",
-        size=9,
-        batch_norm="batch",
-        images=8,
-        numbers=(0, 1),
-        scores=(0.1, 0.2),
-        truth=(1.0, 2.0),
-        top=1,
-        kendall=(0.5, 0.1, 0.8),
-        spearman=None,
-        overlap=(1.0, 1.0, 1.0),
-        regret=None,
-        best=event.best,
-        best_score=0.3,
-        best_truth=None,
-        best_rank=None,
-        best_regret=None,
-    )
-    assert track.take(ranked, 2.0) is None
-    step, epochs, seconds, share, kendall, spearman, overlap = track.ranked[0]
-    assert (step, seconds, share, kendall, spearman, overlap) == (1, 2.0, 1.0, 0.5, None, 1.0)
-    assert epochs == pytest.approx(track.epochs)
-
-
-def test_cells_are_compared_where_they_can_be(tiny):
-    def kin(space):
-        return Track("x", space, total=1, trials=False).kin
-
-    assert kin(nl.spaces.NASBench201.laptop()) == kin(TABLE.space), "the sizes do not matter"
-    assert kin(nl.spaces.DartsCell(nodes=2)) != kin(nl.spaces.DartsCell(nodes=3))
-    assert kin(nl.spaces.EnasMacro(layers=2)) != kin(nl.spaces.EnasMacro(layers=3))
-
-
-def test_names():
-    a, b = SimpleNamespace(spec={"searcher": "darts"}), SimpleNamespace(spec={"searcher": "darts"})
-    c = SimpleNamespace(spec={"searcher": "gdas"})
-    assert named([a, c, b]) == {"darts 1": a, "gdas": c, "darts 2": b}
-    assert named({"mine": a}) == {"mine": a}
 
 
 # --- to the browser --------------------------------------------------------------------------------
@@ -532,88 +325,3 @@ def test_scripts_speak_no_html():
     assert "textContent" in script
     for way_in in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
         assert way_in not in script
-
-
-# --- from folders ---------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_finished_runs_and_one_under_way_are_watched(tmp_path, digits):
-    space = nl.spaces.NASBench201(channels=4, cells=1)
-    hyper = {"batch_size": 256, "epochs": 2}
-    done = nl.Search(nl.searchers.Darts(space, digits, **hyper), run=tmp_path / "darts")
-    assert len(list(done)) == done.total
-    done.close()
-    going = evolution_run(tmp_path / "evolution")
-    next(going)
-    watch = Compare.watch([tmp_path / "darts", tmp_path / "evolution"], period=30)
-    first, second = watch.view.tracks
-    assert (first.step, first.total, second.step, second.total) == (done.total, done.total, 1, 9)
-    assert first.epochs == pytest.approx(2.0)
-    assert watch.state == "running"
-    assert first.kin == second.kin
-    next(going)
-    assert watch.look()
-    assert second.step == 2
-    assert not watch.look()
-    going.rewind(1)
-    next(going)
-    assert watch.look()
-    assert second.step == 2
-    assert [row[0] for row in second.history.rows()] == [1, 2], "told anew, since it went back"
-    assert first.seconds > 0
-    assert "darts" in str(watch.picture())
-    watch.stop()
-    assert watch.state == "stopped"
-
-
-def test_folders_of_the_same_name_are_told_apart(tmp_path):
-    folders = [tmp_path / "1" / "x", tmp_path / "2" / "x", tmp_path / "3" / "y"]
-    for folder in folders:
-        evolution_run(folder).close()
-    watch = Compare.watch(folders, period=30)
-    assert [track.name for track in watch.view.tracks] == ["1/x", "2/x", "3/y"]
-    watch.stop()
-    watch = Compare.watch(folders[1:], period=30)
-    assert [track.name for track in watch.view.tracks] == ["x", "y"]
-    watch.stop()
-    with pytest.raises(SpecError, match="different run folders"):
-        Compare.watch([folders[0], folders[0]])
-
-
-def test_bad_input_to_watch(tiny, tmp_path):
-    folders = [tmp_path / "first", tmp_path / "second"]
-    for folder in folders:
-        evolution_run(folder).close()
-    threads = threading.active_count()
-    for given, options, said in (
-        ([tiny.Search(), tiny.Search()], {}, "by their paths, not <"),
-        (tiny.Search(), {}, "needs a list or mapping of run folders"),
-        ("runs/a", {}, "not 'runs/a'; write"),
-        (None, {}, "not None"),
-        (folders[:1], {}, r"two or more run folders.*Lab.watch\(path\)"),
-        (folders, {"hz": 0}, "hz, .*, must be above 0 and at most 10, not 0"),
-        (folders, {"hz": "5"}, "hz must be a number"),
-        (folders, {"period": 0}, "period must be .*, not 0"),
-        (folders, {"period": -1}, "not -1"),
-        (folders, {"period": math.inf}, "not inf"),
-        (folders, {"period": "1"}, "period must be a number"),
-        (folders, {"axis": "epoch"}, "unknown axis"),
-    ):
-        with pytest.raises(SpecError, match=said):
-            Compare.watch(given, **options)
-    assert threading.active_count() == threads
-
-
-def evolution_run(path):
-    proposer = nl.searchers.RegularizedEvolution(TABLE.space, population=4, sample=2)
-    return nl.Search(proposer, run=path, estimator=TABLE, budget=9)
-
-
-def test_a_pause_is_not_counted(monkeypatch):
-    from naslab_widgets.compare_watch import Followed
-
-    followed = Followed.__new__(Followed)
-    followed._gaps, followed._when, followed.seconds = [], None, 0.0
-    moments = [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 3612.0, 3614.0]
-    assert sum(followed._gap(when) for when in moments) == pytest.approx(16.0)

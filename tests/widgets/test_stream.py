@@ -246,6 +246,9 @@ def test_sections_travel_when_they_change(tiny):
     assert page.sent[-1][0]["sections"] == {"button": {"pressed": 2}}, "a new page knows none"
     button.held = True
     assert page.publish() is True, "the section will say more by itself"
+    button.pressed = 5
+    assert page.publish() is True, "also after a message"
+    assert page.sent[-1][0]["sections"] == {"button": {"pressed": 5}}
 
 
 def test_the_error_of_a_section_is_shown_and_goes_no_further(tiny):
