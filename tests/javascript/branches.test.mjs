@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { moment, shownAfter, treeRows, underWay } from "../../widgets/naslab_widgets/static/branches.js";
+import { shownAfter, treeRows } from "../../widgets/naslab_widgets/static/branch_tree.js";
+import { momentText, workText } from "../../widgets/naslab_widgets/static/branches.js";
 
 const ROWS = [
   { run: "a", parent: null, parted: 0, step: null, total: 200, shown: true },
@@ -19,7 +20,7 @@ test("rows lie over one axis, and the search that is driven here is as far as it
 });
 
 test("an axis with no steps is no division by nothing", () => {
-  assert.deepEqual(treeRows([{ run: "a", parent: null, parted: 0, step: 0, total: 0 }], 0)[0].to, 0);
+  assert.deepEqual(treeRows([{ parent: null, parted: 0, step: 0, total: 0 }], 0)[0].to, 0);
 });
 
 test("a click shows one, Control adds and takes away, and the last stays", () => {
@@ -33,9 +34,9 @@ test("a click shows one, Control adds and takes away, and the last stays", () =>
 });
 
 test("what is said of the moment and of the work", () => {
-  assert.equal(moment(40, false, null), "");
-  assert.equal(moment(40, true, { step: 39, again: "at once" }), "step 40");
-  assert.equal(moment(40, true, { step: 40, again: "at once" }), "step 40: at once");
-  assert.equal(underWay({ what: "fork", step: 40, done: 0, total: 0 }), "forking at step 40");
-  assert.equal(underWay({ what: "back", step: 40, done: 3, total: 9 }), "going back to step 40: 3 of 9 steps done again");
+  assert.equal(momentText(40, false, null), "");
+  assert.equal(momentText(40, true, { step: 39, again: "at once" }), "step 40");
+  assert.equal(momentText(40, true, { step: 40, again: "at once" }), "step 40: at once");
+  assert.equal(workText({ what: "fork", step: 40, done: 0, total: 0 }), "forking at step 40");
+  assert.equal(workText({ what: "back", step: 40, done: 3, total: 9 }), "going back to step 40: 3 of 9 steps done again");
 });

@@ -1,29 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { columnsOf, linesOf, mostLikely, placeAt, sureness } from "../../widgets/naslab_widgets/static/decision.js";
-import { coloursOf, strengthOf } from "../../widgets/naslab_widgets/static/heat.js";
-
-const near = (one, other) => assert.ok(Math.abs(one - other) < 1e-9, `${one} is not ${other}`);
-
-test("what nothing is learnt of is in the middle of the scale, of however many options", () => {
-  for (const count of [2, 3, 6, 20]) {
-    near(strengthOf(1 / count, count), 0.5);
-    assert.equal(strengthOf(0, count), 0);
-    assert.equal(strengthOf(1, count), 1);
-    assert.ok(strengthOf(2 / count - 1e-9, count) > strengthOf(1 / count, count));
-  }
-  near(strengthOf(0.3, 2), 0.3);
-  near(strengthOf(1, 1), 1); // there is one option only
-});
-
-test("the colours are those of the stops, and between them", () => {
-  const colours = coloursOf([[0, "#000000"], [0.5, "#ff0000"], [1, "#ff00ff"]]);
-  assert.equal(colours.length, 256);
-  assert.deepEqual([colours[0], colours[255]], [[0, 0, 0], [255, 0, 255]]);
-  assert.deepEqual(colours[51], [102, 0, 0]);
-  assert.ok(colours.flat().every((part) => Number.isInteger(part) && part >= 0 && part <= 255));
-});
+import { columnsOf, entropyText, mostLikely, placeAt } from "../../widgets/naslab_widgets/static/decision.js";
+import { linesOf } from "../../widgets/naslab_widgets/static/step_plot.js";
 
 test("lines fill their box, and what is not known is left out", () => {
   assert.deepEqual(linesOf([10, 20, 30], [[0, null, 2], [1, 1, 1]], [0, 2], 100, 50), ["0.0,50.0 100.0,0.0", "0.0,25.0 50.0,25.0 100.0,25.0"]);
@@ -38,8 +17,8 @@ test("who looks back sees what was known then", () => {
 });
 
 test("how sure the policy is, against one that has learnt nothing", () => {
-  assert.equal(sureness(Math.log(2), Math.log(4)), "entropy 0.693 of 1.386 nats, 50 % of uniform");
-  assert.equal(sureness(0, 0), "there is one option only");
+  assert.equal(entropyText(Math.log(2), Math.log(4)), "entropy 0.693 of 1.386 nats, 50 % of uniform");
+  assert.equal(entropyText(0, 0), "there is one option only");
 });
 
 test("the axis of the probabilities is as long as it must be", () => {

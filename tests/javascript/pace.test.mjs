@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { paced } from "../../widgets/naslab_widgets/static/pace.js";
+import { paced, whenAtRest } from "../../widgets/naslab_widgets/static/pace.js";
 
 test("a dear picture is drawn a few times a second, and the last state always", async () => {
   let now = 0;
@@ -32,4 +32,21 @@ test("at rest, and when something else changes, it is drawn at once", () => {
   pace.draw(false, "dark", 4);
   assert.deepEqual(drawn, [1, 2, 3, 4]);
   pace.close();
+});
+
+test("Python is asked once, when the moment has rested, and only for what is not known", async () => {
+  const asked = [];
+  const rest = whenAtRest((step) => asked.push(step), 20);
+  const pause = () => new Promise((done) => setTimeout(done, 60));
+  for (const step of [40, 41, 42]) rest.at(step, true);
+  await pause();
+  assert.deepEqual(asked, [42]);
+  rest.at(42, true);
+  await pause();
+  assert.deepEqual(asked, [42]);
+  rest.at(43, true);
+  rest.at(43, false);
+  await pause();
+  assert.deepEqual(asked, [42]);
+  rest.close();
 });

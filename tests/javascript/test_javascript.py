@@ -42,6 +42,23 @@ def test_each_entry_is_joined_into_one_module(entry, tmp_path):
     assert (done.stdout.strip(), done.stderr) == ("function", "")
 
 
+def test_types_stay_behind_and_code_beside_them_does_not(tmp_path, monkeypatch):
+    text = """/** @import { Row } from "./types.js" */
+
+/**
+ * Doubles.
+ * @param {number} x
+ */
+export const f = (x) => 2 * x;
+/** @type {any} */ (globalThis).answer = f(21);
+  /** @type {number} */
+"""
+    (tmp_path / "a.js").write_text(text)
+    monkeypatch.setattr(scripts, "STATIC", tmp_path)
+    joined = scripts.bundle.__wrapped__("a.js")
+    assert " ".join(joined.split()) == "const f = (x) => 2 * x; /** @type {any} */ (globalThis).answer = f(21);"
+
+
 def test_every_module_belongs_to_an_entry():
     found, order = set(), []
     for entry in ENTRIES:

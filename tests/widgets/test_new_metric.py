@@ -254,12 +254,11 @@ def test_the_page_smooths_what_is_noisy_and_finds_the_best(javascript):
         const share = axis("%", [[0, 50.5, 100]]);
         told({{ told: smoothed, shares, best, share: [share.low, share.high],
           powers: [["", 9000], ["nats", 9000], ["", 20]].map(([unit, most]) => axis(unit, [[10.5, most]]).powers),
-          texts: [withUnit(93.4, "%"), withUnit(2, ""), worthText(-0.25, {{ sign: -1, unit: "years" }}, 3)] }});
+          texts: [withUnit(93.4, "%"), withUnit(2, ""), fitnessText(-0.25, {{ sign: -1, unit: "years" }}, 3)] }});
     """
     modules = {
-        "shared.js": ["withUnit"],
-        "status.js": ["worthText"],
-        "curves.js": ["axisOf", "bestAt", "noisy"],
+        "numbers.js": ["withUnit", "fitnessText"],
+        "series.js": ["axisOf", "bestAt", "noisy"],
     }
     answer = javascript(script, modules)
     assert answer["told"] == [True, False, False]

@@ -87,4 +87,4 @@ def page(javascript, events, stride):
         hear({json.dumps(message)}, [new DataView(bytes.buffer, bytes.byteOffset, bytes.length)]);
         told(state.trials.map((row) => isStopped(row, state, C)));
     """
-    return javascript(script, {"stream.js": ["followTrials", "isStopped"]})
+    return javascript(script, {"stream.js": ["followTrials"], "trial_queries.js": ["isStopped"]})

@@ -1,17 +1,46 @@
 // softmax(alpha) of one part: a small chart for each edge, and the whole matrix as a heat map.
 
-import { cursorLine } from "./moment.js";
-import { hue, make, nearestRow, sharp } from "./shared.js";
+import { cursorLine, hue, sharp } from "./canvas.js";
+import { make } from "./elements.js";
+import { nearestRow } from "./rows.js";
+/** @import { Cursor, DrawLive, Frame, Go, Operation, Part, Pen, Row, Shown, Theme, Tooltip } from "./types.js" */
+
+/**
+ * Where everything stands at a width: the charts (`columns` of them in a line), and the heat map, folded after `deep` rows.
+ * @typedef {object} Place
+ * @property {number} width
+ * @property {number} height
+ * @property {number} columns
+ * @property {{width: number, height: number}} chart
+ * @property {{x: number, y: number, cell: number, deep: number, across: number}} heat
+ */
 
 export const MANY_EDGES = 20; // more of them than these have the heat map folded, and the charts below it
 
-// Both in one canvas; of many edges in two.
+/**
+ * Both in one canvas; of many edges in two.
+ * @param {HTMLElement} parent
+ * @param {Part} part
+ * @param {Operation[]} operations
+ * @param {Tooltip} tooltip
+ * @param {Go} go
+ * @param {Cursor} cursor
+ * @returns {DrawLive[]}
+ */
 export function alphaViews(parent, part, operations, tooltip, go, cursor) {
   if (part.labels.length <= MANY_EDGES) return [alphaView(parent, part, operations, tooltip, { go, cursor })];
   return [alphaView(parent, part, operations, tooltip, { charts: false, cursor }), alphaView(parent, part, operations, tooltip, { heat: false, go, cursor })];
 }
 
-// `go` is told the step that was clicked in a chart; in the panel's `cursor` an edge can be selected.
+/**
+ * `go` is told the step that was clicked in a chart; in the panel's `cursor` an edge can be selected.
+ * @param {HTMLElement} parent
+ * @param {Part} part
+ * @param {Operation[]} operations
+ * @param {Tooltip} tooltip
+ * @param {{charts?: boolean, heat?: boolean, go?: Go | null, cursor?: Cursor | null}} [options]
+ * @returns {(shown: Shown, theme: Theme, focus: number | null, hidden?: boolean) => void}
+ */
 export function alphaView(parent, part, operations, tooltip, { charts = true, heat = true, go = null, cursor = null } = {}) {
   const canvas = make("canvas", heat ? "naslab-alpha" : "naslab-alpha naslab-alpha-many", parent);
   canvas.setAttribute("role", "img");
@@ -19,9 +48,11 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
   const count = operations.length;
   const edges = part.labels.length;
   const TOP = 18; // pixels for the heading
-  let drawn = null;
+  /** @type {{place: Place, rows: Row[], moment: Row | undefined, at: number | null, low: number, high: number, first: number, span: number, theme: Theme, otherwise: string[][]}} */
+  let drawn;
 
   // Where everything stands at this width: charts on the left, the heat map on the right.
+  /** @type {(width: number) => Place} */
   function arrange(width) {
     const cell = edges > 6 ? 14 : 18;
     const low = edges > 6 ? 46 : 56; // the height of a row of charts
@@ -30,7 +61,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
       const folds = Math.ceil(edges / MANY_EDGES);
       const deep = Math.ceil(edges / (folds > 1 ? folds + 1 : 1)); // rows of a column of the folded map
       const across = heatWidth + 14;
-      return { width: across * Math.ceil(edges / deep), height: TOP + deep * cell + 12, heat: { x: 60, y: TOP + 10, cell, deep, across } };
+      return { width: across * Math.ceil(edges / deep), height: TOP + deep * cell + 12, columns: 1, chart: { width: 0, height: 0 }, heat: { x: 60, y: TOP + 10, cell, deep, across } };
     }
     const room = heat ? width - heatWidth - 18 : width;
     const most = heat ? 5 : Math.ceil(edges / 3);
@@ -46,6 +77,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     };
   }
 
+  /** @type {(rows: Row[]) => [low: number, high: number]} */
   function limits(rows) {
     let low = 1;
     let high = 0;
@@ -59,6 +91,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     return [Math.max(0, low - slack), Math.min(1, high + slack)];
   }
 
+  /** @type {(place: Place, edge: number) => Frame} */
   const frameOf = (place, edge) => ({
     x: (edge % place.columns) * place.chart.width,
     y: TOP + Math.floor(edge / place.columns) * place.chart.height + 14,
@@ -68,6 +101,11 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
 
   // otherwise: for each edge, what other searches keep there instead; moment: the row of the heat map, if it is not the
   // last; at: the step that one looks back to.
+  /**
+   * @param {Shown} shown
+   * @param {Theme} theme
+   * @param {number | null} focus
+   */
   function draw({ rows, moment = rows[rows.length - 1], at = null, otherwise = [] }, theme, focus, hidden = false) {
     canvas.style.display = hidden ? "none" : "";
     const place = arrange(canvas.clientWidth || 500);
@@ -84,9 +122,10 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     for (let edge = 0; edge < edges && charts; edge++) drawChart(pen, edge, frameOf(place, edge), focus);
     if (moment && heat) drawHeat(pen, moment, focus);
     if (cursor?.selected?.part === part.name && cursor.selected.edge < edges) drawRing(pen, cursor.selected.edge);
-    canvas.dataset.step = moment ? moment[0] : 0;
+    canvas.dataset.step = String(moment ? moment[0] : 0);
   }
 
+  /** @type {(pen: Pen, edge: number, frame: Frame, focus: number | null) => void} */
   function drawChart(pen, edge, { x, y, width, height }, focus) {
     const { rows, at, low, high, first, span, theme } = drawn;
     pen.fillStyle = theme.text;
@@ -95,6 +134,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     pen.globalAlpha = 0.06;
     pen.fillRect(x, y, width, height);
     const stride = Math.max(1, Math.floor(rows.length / (2 * width)));
+    /** @type {(value: number) => number} */
     const fall = (value) => y + height * (1 - (value - low) / (high - low));
     for (let operation = 0; operation < count; operation++) {
       const column = part.probabilities + edge * count + operation;
@@ -112,6 +152,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     pen.globalAlpha = 1;
   }
 
+  /** @type {(pen: Pen, row: Row, focus: number | null) => void} */
   function drawHeat(pen, row, focus) {
     const { place, theme } = drawn;
     const { cell, deep } = place.heat;
@@ -148,6 +189,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
   }
 
   // Around the edge that is selected.
+  /** @type {(pen: Pen, edge: number) => void} */
   function drawRing(pen, edge) {
     const { place, theme } = drawn;
     pen.strokeStyle = theme.text;
@@ -163,11 +205,14 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
   }
 
   // Where the row of an edge begins in the heat map, which may be folded into columns.
+  /** @type {(map: Place["heat"], edge: number) => {x: number, y: number}} */
   const placeOf = ({ x, y, cell, deep, across }, edge) => ({ x: x + Math.floor(edge / deep) * across, y: y + (edge % deep) * cell });
 
   // Which edge, row and operation are under the pointer; null outside. named: the names of the rows count, too.
+  /** @type {(x: number, y: number, named?: boolean) => {edge: number, operation: number, row: Row, step?: number} | null} */
   function find(x, y, named = false) {
-    const { place, rows, moment, low, high, first, span } = drawn;
+    const { place, rows, low, high, first, span } = drawn;
+    const moment = /** @type {Row} */ (drawn.moment);
     for (let edge = 0; edge < edges && heat; edge++) {
       const corner = placeOf(place.heat, edge);
       const operation = Math.floor((x - corner.x) / place.heat.cell);
@@ -193,6 +238,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     if (!drawn || !drawn.rows.length) return;
     const found = find(event.offsetX, event.offsetY);
     if (!found) return tooltip.hide();
+    /** @type {(operation: number) => number} */
     const value = (operation) => found.row[part.probabilities + found.edge * count + operation];
     const order = operations.map((_, i) => i).sort((a, b) => value(b) - value(a));
     tooltip.show(event, [

@@ -1,9 +1,87 @@
-// The marks of an upright axis: round numbers inside its range, a thin line at each, and the number left of it.
+// Axes: their ends, round ticks between them, and the ticks of an upright axis drawn on a canvas.
 
-import { endText, powersOfTen, roundTicks } from "./shared.js";
+/** @import { Axis, Frame, Pen } from "./types.js" */
 
-// Round numbers between the ends, two at least; where there are none between them, the ends.
+// Positive numbers over more powers of ten than these are drawn on a logarithmic axis.
+export const DECADES = 4;
+
 /**
+ * What stands at an end of an axis that goes from low to high.
+ * @param {number} value
+ * @param {number} low
+ * @param {number} high
+ * @returns {string}
+ */
+export function endText(value, low, high) {
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  if (size >= 1e5 || size < 1e-3) return value.toExponential(1);
+  if (Number.isInteger(low) && Number.isInteger(high)) return value.toFixed(0);
+  const span = high - low;
+  return value.toFixed(span >= 20 ? 0 : span >= 2 ? 1 : span >= 0.05 ? 2 : 3);
+}
+
+/**
+ * The ends of an axis: low and high with a share of the range beside them, and never the same number.
+ * @param {number} low
+ * @param {number} high
+ * @param {number} share
+ * @returns {[number, number]}
+ */
+export function widened(low, high, share) {
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  const slack = high - low <= 1e-12 * size ? 0.01 * size || 1e-3 : share * (high - low); // what differs by less is one number
+  return [low - slack, high + slack];
+}
+
+/**
+ * Round numbers from low to high, at most so many; the ends themselves where there are none.
+ * @param {number} low
+ * @param {number} high
+ * @param {number} most
+ * @returns {number[]}
+ */
+export function roundTicks(low, high, most) {
+  const size = 10 ** Math.floor(Math.log10((high - low) / most));
+  const step = [1, 2, 5, 10].map((m) => m * size).find((each) => each > 0 && (high - low) / each <= most);
+  if (!step) return [low, high];
+  const first = Math.ceil(low / step);
+  const count = Math.min(Math.floor(high / step) - first + 1, most + 2);
+  return Array.from({ length: Math.max(0, count) }, (_, i) => (first + i) * step);
+}
+
+/**
+ * Round marks from low to high, about four; the ends are the outermost.
+ * @param {number} least
+ * @param {number} most
+ * @returns {number[]}
+ */
+export function roundMarks(least, most) {
+  const [low, high] = widened(least, most, 0);
+  const rough = (high - low) / 4;
+  const scale = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((m) => m * scale).find((m) => m >= rough * (1 - 1e-9)) ?? 0;
+  if (!(step > 0)) return [low, high];
+  const first = Math.floor(low / step);
+  const last = Math.max(Math.ceil(high / step), first + 1);
+  return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
+}
+
+/**
+ * Powers of ten from low to high, both positive; at most so many.
+ * @param {number} low
+ * @param {number} high
+ * @param {number} [most]
+ * @returns {number[]}
+ */
+export function powersOfTen(low, high, most = 8) {
+  const first = Math.ceil(Math.log10(low) - 1e-9);
+  const last = Math.floor(Math.log10(high) + 1e-9);
+  const stride = 1 + Math.floor(Math.max(0, last - first) / most);
+  return Array.from({ length: Math.max(0, Math.floor((last - first) / stride) + 1) }, (_, i) => 10 ** (first + stride * i));
+}
+
+/**
+ * Round numbers between the ends, two at least; where there are none between them, the ends.
  * @param {{low: number, high: number, powers?: boolean}} axis `powers`: only powers of ten, as on a logarithmic axis.
  * @param {number} most How many there are at most.
  * @returns {number[]}
@@ -18,7 +96,11 @@ export function ticksOf({ low, high, powers = false }, most = 3) {
   return [low, high];
 }
 
-// What stands beside each of the marks: with as many places as tell them apart, and "-0" never.
+/**
+ * What stands beside each of the marks: with as many places as tell them apart, and "-0" never.
+ * @param {number[]} ticks
+ * @returns {string[]}
+ */
 export function tickTexts(ticks) {
   const [low, high] = [ticks[0], ticks[ticks.length - 1]];
   const size = Math.max(Math.abs(low), Math.abs(high));
@@ -29,11 +111,16 @@ export function tickTexts(ticks) {
   return ticks.map((tick) => (Math.abs(tick) < 1e-9 * step ? "0" : exact ? tick.toFixed(places) : endText(tick, low, high)));
 }
 
-// frame: {x, y, width, height} in pixels; axis: {low, high, place, powers}, where `place` gives 0 at the bottom to 1.
+/**
+ * frame: {x, y, width, height} in pixels; axis: {low, high, place, powers}, where `place` gives 0 at the bottom to 1.
+ * @param {Pen} pen
+ * @param {Frame} frame
+ * @param {Axis} axis
+ */
 export function drawTicks(pen, { x, y, width, height }, axis) {
   const ticks = ticksOf(axis, height > 100 ? 5 : 3);
   const texts = tickTexts(ticks);
-  const before = [pen.globalAlpha, pen.textAlign];
+  const { globalAlpha, textAlign } = pen;
   pen.textAlign = "right";
   ticks.forEach((tick, i) => {
     const down = y + height * (1 - axis.place(tick));
@@ -42,5 +129,5 @@ export function drawTicks(pen, { x, y, width, height }, axis) {
     pen.globalAlpha = 0.62;
     pen.fillText(texts[i], x - 4, Math.min(y + height, Math.max(y + 8, down + 3)));
   });
-  [pen.globalAlpha, pen.textAlign] = before;
+  Object.assign(pen, { globalAlpha, textAlign });
 }

@@ -1,10 +1,18 @@
 // What the widgets of one panel share on the page: the moment that one looks back to, and the edge that is selected.
 // Each widget is a module of its own, so the page itself keeps it, by the panel's name.
 
+/** @import { Cursor, PanelState } from "./types.js" */
+
+/**
+ * The state that the widgets of one panel share.
+ * @param {string} panel
+ * @returns {Cursor}
+ */
 export function bus(panel) {
-  const all = (globalThis.naslabPanels ??= new Map());
-  if (!all.has(panel)) all.set(panel, { at: null, selected: null, listeners: new Set() });
-  const shared = all.get(panel);
+  const page = /** @type {{naslabPanels?: Map<string, PanelState>}} */ (globalThis);
+  const all = (page.naslabPanels ??= new Map());
+  const shared = all.get(panel) ?? { at: null, selected: null, listeners: new Set() };
+  all.set(panel, shared);
   return {
     get at() {
       return shared.at; // a step, or null for now

@@ -1,8 +1,18 @@
 // One cell as a graph: every searched edge in the colour of its strongest operation, the derived cell named.
 
-import { hue, shape } from "./shared.js";
+import { hue } from "./canvas.js";
+import { shape } from "./elements.js";
+/** @import { Cursor, Operation, Part, Row, Shown, Theme, Tooltip } from "./types.js" */
 
-// cursor: the panel's, where an edge can be selected; number: of the part.
+/**
+ * cursor: the panel's, where an edge can be selected; number: of the part.
+ * @param {HTMLElement} parent
+ * @param {Part} part
+ * @param {Operation[]} operations
+ * @param {Tooltip} tooltip
+ * @param {{cursor?: Cursor | null, number?: number}} [options]
+ * @returns {(shown: Shown, theme: Theme, focus: number | null) => void}
+ */
 export function cellView(parent, part, operations, tooltip, { cursor = null, number = 0 } = {}) {
   const [width, height] = part.size;
   const root = shape("svg", { class: "naslab-cell", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${part.name} cell` }, parent);
@@ -12,7 +22,8 @@ export function cellView(parent, part, operations, tooltip, { cursor = null, num
   const lines = shape("g", { fill: "none", "stroke-linecap": "round" }, root);
   const names = shape("g", {}, root);
   const dots = shape("g", {}, root);
-  let latest = null;
+  /** @type {{row: Row, theme: Theme, otherwise: string[][]}} */
+  let latest;
 
   const edges = part.edges.map(({ path, label, row }) => {
     if (row < 0) return shape("path", { d: path, class: "naslab-fixed" }, lines) && null;
@@ -22,7 +33,7 @@ export function cellView(parent, part, operations, tooltip, { cursor = null, num
     const group = shape("g", { class: "naslab-name", transform: `translate(${label[0]} ${label[1]})` }, names);
     const box = shape("rect", { y: -7.5, height: 15, rx: 4 }, group);
     const text = shape("text", { y: 3.5 }, group);
-    for (const target of [line, group, hit].filter(Boolean)) {
+    for (const target of hit ? [line, group, hit] : [line, group]) {
       target.addEventListener("mousemove", (event) => hover(event, row));
       target.addEventListener("mouseleave", tooltip.hide);
       if (cursor) target.addEventListener("click", () => pick(row));
@@ -34,26 +45,29 @@ export function cellView(parent, part, operations, tooltip, { cursor = null, num
   if (cursor) {
     root.setAttribute("role", "group");
     root.classList.add("naslab-pickable");
-    root.dataset.part = number;
+    root.dataset.part = String(number);
   }
 
-  const pick = (row) => cursor.set({ selected: { part: part.name, edge: row } });
+  /** @type {(row: number) => void} */
+  const pick = (row) => cursor?.set({ selected: { part: part.name, edge: row } });
+  /** @type {(row: number) => boolean} */
   const isPicked = (row) => cursor?.selected?.part === part.name && cursor.selected.edge === row;
 
   // By keyboard: Tab and the arrows walk the edges, Enter selects one, and Esc none.
+  /** @type {(line: SVGElement, row: number, path: string) => void} */
   function reach(line, row, path) {
-    line.dataset.row = row;
-    line.setAttribute("tabindex", 0);
+    line.dataset.row = String(row);
+    line.setAttribute("tabindex", "0");
     line.setAttribute("role", "button");
-    line.addEventListener("focus", () => line.matches(":focus-visible") && ring.focus(path));
-    line.addEventListener("blur", () => ring.focus(null));
+    line.addEventListener("focus", () => line.matches(":focus-visible") && ring?.focus(path));
+    line.addEventListener("blur", () => ring?.focus(null));
     line.addEventListener("keydown", (event) => {
-      const next = walk(row, event.key, part.labels.length);
+      const next = nextEdge(row, event.key, part.labels.length);
       if (next !== null) {
         edges.find((edge) => edge?.row === next)?.line.focus();
-        if (cursor.selected) pick(next);
+        if (cursor?.selected) pick(next);
       } else if (event.key === "Enter" || event.key === " ") pick(row);
-      else if (event.key === "Escape" && cursor.selected) cursor.set({ selected: null });
+      else if (event.key === "Escape" && cursor?.selected) cursor.set({ selected: null });
       else return;
       event.preventDefault();
       event.stopPropagation();
@@ -66,8 +80,10 @@ export function cellView(parent, part, operations, tooltip, { cursor = null, num
     shape("text", { y: 4, "font-size": label.length > 4 ? 8 : 11 }, group).textContent = label;
   }
 
+  /** @type {(row: number, operation: number) => number} */
   const chance = (row, operation) => latest.row[part.probabilities + row * operations.length + operation];
 
+  /** @type {(event: MouseEvent, row: number) => void} */
   function hover(event, row) {
     if (!latest) return;
     const order = operations.map((_, i) => i).sort((a, b) => chance(row, b) - chance(row, a));
@@ -84,12 +100,13 @@ export function cellView(parent, part, operations, tooltip, { cursor = null, num
   }
 
   // 0 at an even share, 1 for all of it; the root shows the first small steps away from even.
+  /** @type {(share: number) => number} */
   const strength = (share) => Math.sqrt(Math.min(1, Math.max(0, Math.log(share * operations.length) / Math.log(Math.max(2, operations.length)))));
 
   // otherwise: for each edge, what other searches keep there instead.
   // moment: the row that is shown, if it is not the last.
   return function draw({ rows, moment = rows[rows.length - 1], otherwise = part.labels.map(() => []) }, theme, focus) {
-    root.dataset.step = moment ? moment[0] : 0;
+    root.dataset.step = String(moment ? moment[0] : 0);
     if (!moment) return;
     latest = { row: moment, theme, otherwise };
     ring?.select(null);
@@ -104,39 +121,43 @@ export function cellView(parent, part, operations, tooltip, { cursor = null, num
       const colour = hue(operations[strongest], theme);
       const lit = focus === null || focus === strongest;
       edge.line.style.stroke = colour;
-      edge.line.style.strokeWidth = 1.5 + 5 * strength(chance(edge.row, strongest));
-      edge.line.style.strokeOpacity = (kept < 0 ? 0.22 : 0.92) * (lit ? 1 : 0.25);
-      edge.line.dataset.kept = kept >= 0;
+      edge.line.style.strokeWidth = String(1.5 + 5 * strength(chance(edge.row, strongest)));
+      edge.line.style.strokeOpacity = String((kept < 0 ? 0.22 : 0.92) * (lit ? 1 : 0.25));
+      edge.line.dataset.kept = String(kept >= 0);
       if (cursor) {
-        if (isPicked(edge.row)) ring.select(edge.line.getAttribute("d"), parseFloat(edge.line.style.strokeWidth));
-        edge.line.setAttribute("aria-pressed", isPicked(edge.row));
+        if (isPicked(edge.row)) ring?.select(edge.line.getAttribute("d"), parseFloat(edge.line.style.strokeWidth));
+        edge.line.setAttribute("aria-pressed", String(isPicked(edge.row)));
         edge.line.setAttribute("aria-label", `${part.name} ${part.labels[edge.row]}: ${operations[strongest].name} ${chance(edge.row, strongest).toFixed(2)}, ${kept < 0 ? "not kept" : "kept"}`);
       }
       edge.group.style.display = kept < 0 ? "none" : "";
-      edge.group.style.opacity = lit ? 1 : 0.25;
+      edge.group.style.opacity = String(lit ? 1 : 0.25);
       const differs = otherwise[edge.row].length > 0;
       const name = (differs ? "≠ " : "") + operations[strongest].name;
       if (kept >= 0 && edge.text.textContent !== name) edge.text.textContent = name;
-      for (const marked of [edge.halo, edge.group]) marked.dataset.differs = differs;
+      for (const marked of [edge.halo, edge.group]) marked.dataset.differs = String(differs);
       const room = (differs ? 6.6 : 5.7) * name.length + 9;
-      edge.box.setAttribute("x", -room / 2);
-      edge.box.setAttribute("width", room);
+      edge.box.setAttribute("x", String(-room / 2));
+      edge.box.setAttribute("width", String(room));
       edge.box.style.stroke = colour;
     }
   };
 }
 
-// Around the edge that is selected, and around the one that has the keyboard.
+/**
+ * Around the edge that is selected, and around the one that has the keyboard.
+ * @param {SVGElement} root
+ * @returns {{select: (path: string | null, width?: number) => void, focus: (path: string | null) => void}}
+ */
 function ringView(root) {
   const selected = shape("path", { class: "naslab-ring" }, root);
   const gap = shape("path", { class: "naslab-ring-gap" }, root);
   const focused = shape("path", { class: "naslab-focus-ring", "stroke-width": 12 }, root);
   return {
     select(path, width = 0) {
-      for (const [line, more] of [[selected, 8], [gap, 4]]) {
+      for (const { line, more } of [{ line: selected, more: 8 }, { line: gap, more: 4 }]) {
         line.style.display = path ? "" : "none";
         if (path) line.setAttribute("d", path);
-        line.setAttribute("stroke-width", width + more);
+        line.setAttribute("stroke-width", String(width + more));
       }
     },
     focus(path) {
@@ -146,8 +167,14 @@ function ringView(root) {
   };
 }
 
-// The edge that an arrow leads to, the part's last one after its first.
-export function walk(edge, key, count) {
+/**
+ * The edge that an arrow leads to, the part's last one after its first.
+ * @param {number} edge
+ * @param {string} key
+ * @param {number} count
+ * @returns {number | null}
+ */
+export function nextEdge(edge, key, count) {
   const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[key];
   return by === undefined ? null : (edge + by + count) % count;
 }

@@ -1,25 +1,38 @@
 // The line that says whether the search collapses to skip connections; it is always there, so that nothing jumps. Its
 // three buttons open what lies over the pictures below, never between them.
 
-import { make } from "./shared.js";
+import { make } from "./elements.js";
+/** @import { DrawSection, Level, SectionContext, WatchState } from "./types.js" */
 
 const SIGN = { grey: "nothing unusual", amber: "a warning", red: "an alarm" };
 
-// How it stood after a step: what the last change of the level up to then said; null if there was none.
+/**
+ * How it stood after a step: what the last change of the level up to then said; null if there was none.
+ * @param {WatchState["turns"]} turns
+ * @param {number} step
+ * @returns {WatchState["turns"][number] | null}
+ */
 export function standingAt(turns, step) {
   let found = null;
   for (const turn of turns) if (turn[0] <= step) found = turn;
   return found;
 }
 
+/**
+ * A lamp, a sentence, and three buttons.
+ * @param {HTMLElement} parent
+ * @param {Pick<SectionContext, "send" | "cursor" | "redraw">} context
+ * @returns {DrawSection}
+ */
 export function watchSection(parent, { send, cursor, redraw }) {
   const box = make("div", "naslab-watch", parent);
   const lamp = make("span", "naslab-lamp", box);
   const sentence = make("span", "naslab-watch-sentence", box);
   sentence.setAttribute("role", "status");
-  const open = { name: null };
+  const open = { name: /** @type {string | null} */ (null) };
   const sheet = make("div", "naslab-watch-sheet", box);
   sheet.hidden = true;
+  /** @type {(name: string, label: string, title: string, action: () => void) => HTMLButtonElement} */
   const button = (name, label, title, action) => {
     const made = make("button", `naslab-button naslab-watch-${name}`, null, label);
     made.type = "button";
@@ -28,6 +41,7 @@ export function watchSection(parent, { send, cursor, redraw }) {
     box.insertBefore(made, sheet);
     return made;
   };
+  /** @type {(name: string) => () => void} */
   const toggles = (name) => () => {
     open.name = open.name === name ? null : name;
     redraw();
@@ -49,8 +63,9 @@ export function watchSection(parent, { send, cursor, redraw }) {
   });
   let shown = ""; // what the sheet was drawn from: it is not drawn anew under a pointer
 
-  return function draw(state) {
+  return function draw(/** @type {WatchState} */ state) {
     const past = cursor.at === null ? null : standingAt(state.turns, cursor.at);
+    /** @type {[level: Level, text: string]} */
     const [level, text] =
       cursor.at === null ? [state.level, state.sentence] : past ? [past[1], `${past[2]} (as of step ${past[0]})`] : ["grey", "nothing unusual"];
     box.dataset.level = level;
@@ -85,13 +100,19 @@ export function watchSection(parent, { send, cursor, redraw }) {
         });
         reason(line, `After step ${step}: ${told}`, source, link);
       }
-    if (focused) (sheet.querySelector("button, a") || (open.name === "why" ? why : cures)).focus();
+    if (focused) (/** @type {HTMLElement | null} */ (sheet.querySelector("button, a")) || (open.name === "why" ? why : cures)).focus();
   };
 }
 
-function reason(parent, told, source, link) {
+/**
+ * @param {HTMLElement} parent
+ * @param {string} sentence
+ * @param {string} source
+ * @param {string} link
+ */
+function reason(parent, sentence, source, link) {
   const line = make("p", "", parent);
-  make("span", "", line, `${told} `);
+  make("span", "", line, `${sentence} `);
   const paper = make(link ? "a" : "span", "", line, source);
   if (link) Object.assign(paper, { href: link, target: "_blank", rel: "noopener" });
 }

@@ -1,84 +1,39 @@
-// The metrics of a search, one small chart each; noisy ones with their running mean. A chart says its title, its unit,
-// whether more is better ("max", "min" or nothing), and its series: [name, label] of each.
+// The metrics of a search, one small chart each; noisy ones with their running mean.
 
 import { drawTicks } from "./axis.js";
-import { cursorLine } from "./moment.js";
-import { make, nearestRow, scaleOf, sharp, withUnit } from "./shared.js";
+import { cursorLine, sharp } from "./canvas.js";
+import { make } from "./elements.js";
+import { scaleOf, withUnit } from "./numbers.js";
+import { nearestRow } from "./rows.js";
+import { axisOf, bestAt, nearestPlace, noisy, smoothed } from "./series.js";
+/** @import { Chart, DrawCurves, Frame, Go, Pen, Point, Row, Theme, Tooltip } from "./types.js" */
+
+/** @typedef {{width: number, height: number, columns: number, cell: number, line: number}} Place */
+/**
+ * A line of a chart: its values as they are read with their unit, their running mean if they are noisy, the place of the
+ * best of that or -1, and whether it is measured only now and then.
+ * @typedef {{steps: number[], raw: number[], mean: number[], best: number, sparse: boolean}} Line
+ */
 
 export const SERIES = [["#24292f", "#f0f3f6"], ["#c2188f", "#ff5fc4"], ["#5a1e6e", "#d9b8ff"], ["#8a94a0", "#8b98a5"], ["#b8005c", "#ffc2dd"], ["#8250df", "#b388ff"]];
 
-// Whether values go up and down much more than they go anywhere: their running mean then says more than they do. What is
-// counted has no unit, and is shown as it is.
-export function noisy(values, unit) {
-  const known = values.filter(Number.isFinite);
-  if (known.length < 3 || (!unit && known.every(Number.isInteger))) return false;
-  let [way, low, high] = [0, known[0], known[0]];
-  for (let i = 1; i < known.length; i++) {
-    way += Math.abs(known[i] - known[i - 1]);
-    low = Math.min(low, known[i]);
-    high = Math.max(high, known[i]);
-  }
-  return way > 4 * (high - low);
-}
-
-// Powers of ten suit what is positive, better if small, and no logarithm or share itself, over a wide range: a perplexity.
-export const suitsPowers = ({ direction, unit }, low, high) => direction === "min" && !["nats", "bits", "%"].includes(unit) && low > 0 && high > 30 * low;
-
-// From value to a share of the height. An outlier may lie outside the axis, a trend never does.
-export function axisOf(chart, columns, trends = []) {
-  let [low, high] = middle(columns);
-  for (const value of trends.flat()) if (Number.isFinite(value)) [low, high] = [Math.min(low, value), Math.max(high, value)];
-  const values = columns.flat().filter(Number.isFinite);
-  const least = values.reduce((a, b) => Math.min(a, b), Infinity);
-  if (least >= 0) low = Math.max(low, 0);
-  if (chart.unit === "%" && values.every((value) => value <= 100)) high = Math.min(high, 100);
-  if (!(high > low)) low = high - (Math.abs(high) / 100 || 1);
-  const powers = suitsPowers(chart, Math.max(low, least), high);
-  if (powers) low = Math.max(low, least);
-  const place = powers ? (value) => Math.log(value / low) / Math.log(high / low) : (value) => (value - low) / (high - low);
-  return { low, high, place, powers };
-}
-
-// The place of the best of the values, or -1.
-export function bestAt(values, direction) {
-  let best = -1;
-  if (direction) values.forEach((value, i) => Number.isFinite(value) && (best < 0 || (direction === "max" ? value > values[best] : value < values[best])) && (best = i));
-  return best;
-}
-
-// Exponential running mean with the zero-start corrected, over about a thirtieth of what is shown.
-export function smoothed(values) {
-  const decay = 1 - 1 / Math.max(1, Math.min(50, values.length / 30));
-  let sum = 0;
-  let weight = 0;
-  return values.map((value) => {
-    if (Number.isFinite(value)) {
-      sum = decay * sum + (1 - decay || 1) * value;
-      weight = decay * weight + (1 - decay || 1);
-    }
-    return weight ? sum / weight : NaN;
-  });
-}
-
-// The middle 98 %, so that one outlier does not flatten a curve.
-export function middle(columns) {
-  const values = columns.flat().filter(Number.isFinite).sort((a, b) => a - b);
-  if (!values.length) return [0, 1];
-  if (values.every((value) => Number.isInteger(value) && Math.abs(value) < 1e6)) return [values[0], Math.max(values[0] + 1, values[values.length - 1])];
-  const low = values[Math.floor(values.length * 0.01)];
-  const high = values[Math.ceil(values.length * 0.99) - 1];
-  const size = Math.max(Math.abs(low), Math.abs(high));
-  const slack = Math.max((high - low) * 0.06, size * 1e-3) || 1e-6;
-  return [low - slack, high + slack];
-}
-
-// `go` is told the step that was clicked.
+/**
+ * `go` is told the step that was clicked.
+ * @param {HTMLElement} parent
+ * @param {Chart[]} charts
+ * @param {Record<string, number>} metrics Metric -> its column.
+ * @param {Tooltip} tooltip
+ * @param {Go | null} [go]
+ * @returns {DrawCurves}
+ */
 export function curvesView(parent, charts, metrics, tooltip, go = null) {
   const canvas = make("canvas", "naslab-curves", parent);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", charts.map(({ title }) => title).join(", "));
-  let drawn = null;
+  /** @type {{place: Place, rows: Row[], at: number | null, first: number, span: number, theme: Theme, shown: Line[][], marks: [step: number, text: string][]}} */
+  let drawn;
 
+  /** @type {(width: number) => Place} */
   function arrange(width) {
     const most = width > 760 ? 5 : width > 420 ? 3 : 2;
     const columns = Math.max(1, Math.ceil(charts.length / Math.ceil(charts.length / most)));
@@ -86,6 +41,7 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
     return { width, columns, cell: width / columns, line: height, height: height * Math.ceil(charts.length / columns) };
   }
 
+  /** @type {(place: Place, index: number) => Frame} */
   const frameOf = (place, index) => ({
     x: (index % place.columns) * place.cell + 34,
     y: Math.floor(index / place.columns) * place.line + 22,
@@ -93,10 +49,12 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
     height: place.line - 40,
   });
 
+  /** @type {(chart: Chart, i: number, theme: Theme) => string} */
   const colourOf = (chart, i, theme) => (chart.colours?.[i] || SERIES[i % SERIES.length])[theme.dark ? 1 : 0];
 
   // The lines of a chart: steps, values as they are read with their unit, and their running mean if they are noisy.
   // What is measured now and then by itself comes as points, not in the rows.
+  /** @type {(chart: Chart, state: Parameters<DrawCurves>[0]) => Line[]} */
   function linesOf(chart, { rows, status }) {
     const scale = scaleOf(chart.unit);
     return chart.series.map(([name]) => {
@@ -108,10 +66,11 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
     });
   }
 
+  /** @type {DrawCurves} */
   function draw(state, theme) {
     const { rows, status, at = null } = state;
     canvas.style.display = charts.length ? "" : "none";
-    canvas.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
+    canvas.dataset.step = String(rows.length ? rows[rows.length - 1][0] : 0);
     canvas.dataset.charts = charts.map(({ title }) => title).join("; ");
     if (!charts.length) return;
     const place = arrange(canvas.clientWidth || 900);
@@ -127,10 +86,13 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
     });
   }
 
+  /** @type {(pen: Pen, chart: Chart, frame: Frame, lines: Line[]) => void} */
   function drawChart(pen, chart, { x, y, width, height }, lines) {
     const { rows, at, first, span, theme, marks } = drawn;
     const axis = axisOf(chart, lines.map(({ raw }) => raw), lines.map(({ mean }) => mean));
+    /** @type {(step: number) => number} */
     const across = (step) => x + (width * (step - first)) / span;
+    /** @type {(value: number) => number} */
     const down = (value) => y + height * (1 - axis.place(value));
     heading(pen, chart, { x, y, width }, theme);
     pen.globalAlpha = 0.06;
@@ -151,6 +113,7 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
       pen.stroke();
     }
     pen.setLineDash([]);
+    /** @type {(steps: number[], values: number[]) => void} */
     const trace = (steps, values) => {
       const stride = Math.max(1, Math.floor(steps.length / (2 * width)));
       pen.beginPath();
@@ -186,6 +149,7 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
   }
 
   // A ring around the best of the last line, which is that of the validation where there are two.
+  /** @type {(pen: Pen, chart: Chart, lines: Line[], across: (step: number) => number, down: (value: number) => number, theme: Theme) => void} */
   function markBest(pen, chart, lines, across, down, theme) {
     const i = lines.length - 1;
     const { steps, mean, best } = lines[i];
@@ -201,6 +165,7 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
   }
 
   // The title, and where there are several lines what they are: beside it, or as much of that as there is room for.
+  /** @type {(pen: Pen, chart: Chart, frame: Omit<Frame, "height">, theme: Theme) => void} */
   function heading(pen, chart, { x, y, width }, theme) {
     pen.globalAlpha = 1;
     pen.fillStyle = theme.text;
@@ -224,6 +189,7 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
   }
 
   // Which chart and which step are under the pointer; null outside.
+  /** @type {(event: Point) => {index: number, frame: Frame, step: number} | null} */
   function find({ offsetX: x, offsetY: y }) {
     if (!drawn || !drawn.rows.length) return null;
     const { place, rows, first, span } = drawn;
@@ -257,11 +223,4 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
   return draw;
-}
-
-// The place of the step that is nearest to the given one.
-export function nearestPlace(steps, step) {
-  let found = 0;
-  steps.forEach((each, i) => Math.abs(each - step) < Math.abs(steps[found] - step) && (found = i));
-  return found;
 }

@@ -1,54 +1,77 @@
-// The sheet of a decision that was clicked: how likely each of its options has become, how sure the policy is, and, of a
-// searcher that learns values, what each option is thought to be worth.
+// The sheet of one decision: how likely each of its options has become, the entropy, and the values that a searcher learns.
 
-import { endText, make, makeSheet, nearestRow, number, shape, widened } from "./shared.js";
+import { widened } from "./axis.js";
+import { make } from "./elements.js";
+import { number } from "./numbers.js";
+import { makeSheet } from "./sheet.js";
+import { stepPlot } from "./step_plot.js";
+/** @import { Colours, DecisionState, Go, Theme, Timer, TrialsState } from "./types.js" */
 
-const WIDTH = 300; // of a plot
-const HEIGHT = 84;
 const AGAIN = 1500; // milliseconds between two questions for the same decision while the search goes on
-
-// Lists of numbers over steps as "x,y x,y ..." in a box of so many pixels; gaps are left out. One list a line.
-export function linesOf(steps, lists, [low, high], width = WIDTH, height = HEIGHT) {
-  const span = steps[steps.length - 1] - steps[0] || 1;
-  const across = (step) => (width * (step - steps[0])) / span;
-  const down = (value) => height * (1 - (value - low) / (high - low));
-  return lists.map((list) => list.flatMap((value, i) => (Number.isFinite(value) ? [`${across(steps[i]).toFixed(1)},${down(value).toFixed(1)}`] : [])).join(" "));
-}
-
+/**
+ * The columns of a matrix.
+ * @template T
+ * @param {T[][]} rows
+ * @returns {T[][]}
+ */
 export const columnsOf = (rows) => (rows.length ? rows[0].map((_, i) => rows.map((row) => row[i])) : []);
 
-// How sure a policy is: its entropy beside that of one that has learnt nothing.
-export function sureness(entropy, most) {
+/**
+ * How sure a policy is: its entropy beside that of one that has learnt nothing.
+ * @param {number} entropy
+ * @param {number} most
+ * @returns {string}
+ */
+export function entropyText(entropy, most) {
   if (!(most > 0)) return "there is one option only";
   return `entropy ${number(entropy)} of ${number(most)} nats, ${Math.round((100 * entropy) / most)} % of uniform`;
 }
 
-// The top of the axis of the probabilities: as much as is needed, and at least twice what nothing learnt is worth.
+/**
+ * The top of the axis of the probabilities: as much as is needed, and at least twice what nothing learnt is worth.
+ * @param {Pick<DecisionState, "probabilities" | "uniform">} decision
+ * @returns {number}
+ */
 export const mostLikely = ({ probabilities, uniform }) => Math.min(1, Math.max(2 * uniform, ...probabilities.flat()));
 
-// Where among the steps somebody looks: the last one that is not after that moment; the first before all.
+/**
+ * Where among the steps somebody looks: the last one that is not after that moment; the first before all.
+ * @param {number[]} steps
+ * @param {number | null | undefined} at
+ * @returns {number}
+ */
 export function placeAt(steps, at) {
-  if (at === null) return steps.length - 1;
+  if (at === null || at === undefined) return steps.length - 1;
   const after = steps.findIndex((step) => step > at);
   return after < 0 ? steps.length - 1 : Math.max(0, after - 1);
 }
 
+/**
+ * The sheet beside the heat map that was clicked.
+ * @param {HTMLElement} root
+ * @param {{hues: Colours[], look: (name: string) => void, go: Go, redraw: () => void}} context
+ * @returns {{open: (name: string) => void, draw: (state: TrialsState, theme: Theme) => void, close: () => void}}
+ */
 export function decisionView(root, { hues, look, go, redraw }) {
   const { box, title, close } = makeSheet(root, "naslab-decision");
   const refused = make("div", "naslab-sheet-note", box);
   refused.setAttribute("role", "status");
   const body = make("div", "", box);
   const list = make("table", "naslab-decision-options", body);
-  const likely = plotView(body, "probability of each option; dashed: while nothing is learnt", go);
+  const likely = stepPlot(body, "probability of each option; dashed: while nothing is learnt", go);
   const sure = make("div", "naslab-plot-title", body);
-  const entropy = plotView(body, "", go);
-  const worth = plotView(body, "value of each option", go);
+  const entropy = stepPlot(body, "", go);
+  const worth = stepPlot(body, "value of each option", go);
+  /** @type {string | null} */
   let name = null;
   let askedAt = -Infinity;
+  /** @type {number | null} */
   let askedFor = null; // the step of the search then
   let focusAfter = false;
-  let later = null;
+  /** @type {Timer | undefined} */
+  let later;
 
+  /** @type {(asked: string) => void} */
   function open(asked) {
     name = asked;
     focusAfter = true;
@@ -57,7 +80,7 @@ export function decisionView(root, { hues, look, go, redraw }) {
     redraw();
   }
 
-  const ringOf = () => [...root.querySelectorAll(".naslab-heat-ring")].find((ring) => ring.dataset.decision === name);
+  const ringOf = () => [.../** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll(".naslab-heat-ring"))].find((ring) => ring.dataset.decision === name);
 
   function shut() {
     const was = ringOf();
@@ -74,18 +97,20 @@ export function decisionView(root, { hues, look, go, redraw }) {
   });
 
   // What Python told is of the step at which it was asked: it is asked again, seldom, as the search goes on.
+  /** @type {(step: number) => void} */
   function askAgain(step) {
     askedFor ??= step;
     if (step === askedFor) return;
     const wait = askedAt + AGAIN - performance.now();
     if (wait > 0) {
-      later ??= setTimeout(() => ((later = null), redraw()), wait);
+      later ??= setTimeout(() => ((later = undefined), redraw()), wait);
       return;
     }
     [askedAt, askedFor] = [performance.now(), step];
-    look(name);
+    if (name !== null) look(name);
   }
 
+  /** @type {(state: TrialsState, theme: Theme) => void} */
   function draw(state, theme) {
     box.style.display = name === null ? "none" : "";
     if (name === null) return;
@@ -103,10 +128,11 @@ export function decisionView(root, { hues, look, go, redraw }) {
     focusAfter = false;
   }
 
+  /** @type {(told: DecisionState, state: TrialsState, theme: Theme) => void} */
   function drawTold(told, state, theme) {
     const at = placeAt(told.steps, state.at);
     const step = told.steps[at];
-    const options = told.probabilities[at].map((_, i) => state.options[name]?.[i] ?? `option ${i + 1}`);
+    const options = told.probabilities[at].map((_, i) => state.options[told.name]?.[i] ?? `option ${i + 1}`);
     const colours = options.map((_, i) => hues[i % hues.length][theme.dark ? 1 : 0]);
     list.replaceChildren();
     options.forEach((option, i) => {
@@ -118,17 +144,18 @@ export function decisionView(root, { hues, look, go, redraw }) {
     });
     const shown = { steps: told.steps, step, theme, colours };
     likely({ ...shown, lists: columnsOf(told.probabilities), range: [0, mostLikely(told)], mark: told.uniform });
-    sure.textContent = sureness(told.entropy[at], told.most);
+    sure.textContent = entropyText(told.entropy[at], told.most);
     entropy({ ...shown, lists: [told.entropy], colours: ["currentColor"], range: [0, Math.max(told.most, 1e-9)], mark: told.most });
-    const values = told.values ? told.values.flat().filter(Number.isFinite) : [];
-    worth(values.length ? { ...shown, lists: columnsOf(told.values), range: widened(Math.min(...values), Math.max(...values), 0.03) } : null);
-    box.dataset.step = told.steps[told.steps.length - 1];
+    const values = (told.values ?? []).flat().filter((value) => value !== null).filter(Number.isFinite);
+    worth(told.values && values.length ? { ...shown, lists: columnsOf(told.values), range: widened(Math.min(...values), Math.max(...values), 0.03) } : null);
+    box.dataset.step = String(told.steps[told.steps.length - 1]);
   }
 
   // Beside the row that was clicked, on the other side, and as far up as it must to end with the view.
+  /** @type {(ring: HTMLElement | undefined) => void} */
   function place(ring) {
     if (!ring) return;
-    const heat = ring.offsetParent;
+    const heat = /** @type {HTMLElement} */ (ring.offsetParent);
     const right = ring.offsetLeft + ring.offsetWidth / 2 > heat.offsetWidth / 2;
     const room = root.clientHeight - box.offsetHeight;
     Object.assign(box.style, { left: right ? "0" : "auto", right: right ? "auto" : "0" });
@@ -136,38 +163,4 @@ export function decisionView(root, { hues, look, go, redraw }) {
   }
 
   return { open, draw, close: () => clearTimeout(later) };
-}
-
-// Lines over the steps, with the ends of both axes; null hides it. A click goes to the step.
-function plotView(parent, text, go) {
-  const box = make("div", "naslab-plot", parent);
-  if (text) make("div", "naslab-plot-title", box, text);
-  const frame = make("div", "naslab-plot-frame", box);
-  const svg = shape("svg", { viewBox: `0 -2 ${WIDTH} ${HEIGHT + 4}`, preserveAspectRatio: "none", role: "img", "aria-label": text || "entropy of the decision" }, frame);
-  const scale = make("div", "naslab-plot-scale", frame);
-  const [top, bottom] = [make("span", "", scale), make("span", "", scale)];
-  const ends = make("div", "naslab-plot-ends", box);
-  const [first, last] = [make("span", "", ends), make("span", "", ends)];
-  let steps = [];
-  svg.addEventListener("click", (event) => {
-    const { left, width } = svg.getBoundingClientRect();
-    const at = steps[0] + ((event.clientX - left) / width) * (steps[steps.length - 1] - steps[0]);
-    if (steps.length) go(nearestRow(steps.map((step) => [step]), at)[0]);
-  });
-
-  return function draw(told) {
-    box.style.display = told ? "" : "none";
-    if (!told) return;
-    const { lists, range, mark, step, theme, colours } = told;
-    steps = told.steps;
-    svg.replaceChildren();
-    const line = (points, attributes) => shape("polyline", { points, fill: "none", "vector-effect": "non-scaling-stroke", ...attributes }, svg);
-    const [from, to] = [steps[0], steps[steps.length - 1]];
-    if (mark !== undefined) line(linesOf([0, 1], [[mark, mark]], range)[0], { stroke: theme.text, "stroke-width": 1, "stroke-dasharray": "4 3", opacity: 0.6 });
-    linesOf(steps, lists, range).forEach((points, i) => line(points, { stroke: colours[i], "stroke-width": 1.6, class: "naslab-plot-line" }));
-    const x = ((step - from) / (to - from || 1)) * WIDTH;
-    if (step !== to) line(`${x},-2 ${x},${HEIGHT + 2}`, { stroke: theme.text, "stroke-width": 1 });
-    [top.textContent, bottom.textContent] = [endText(range[1], ...range), endText(range[0], ...range)];
-    [first.textContent, last.textContent] = [from.toLocaleString("en"), to.toLocaleString("en")];
-  };
 }

@@ -4,36 +4,49 @@
 import { beforeSection } from "./before.js";
 import { branchesSection } from "./branches.js";
 import { bus } from "./bus.js";
+import { choiceSection } from "./choice.js";
 import { watchSection } from "./collapse.js";
+import { keepKeys, make } from "./elements.js";
 import { ledgerSection } from "./ledger.js";
 import { paced } from "./pace.js";
+import { keepDrawn } from "./redraw.js";
 import { screenButtons } from "./screen.js";
 import { settingsSection } from "./settings.js";
-import { keepKeys, make, makeTooltip, talk } from "./shared.js";
-import { alarmView, keepDrawn, statusView } from "./status.js";
-import { choiceSection, stripSection } from "./strip.js";
+import { alarmView, statusView } from "./status.js";
+import { stripSection } from "./strip.js";
 import { timebarSection } from "./timebar.js";
+import { makeTooltip } from "./tooltip.js";
+import { connect } from "./wire.js";
+/** @import { DrawSection, SectionContext, Send, Status, Theme, Widget } from "./types.js" */
 
 const BESIDE = { strip: stripSection, choice: choiceSection, settings: settingsSection }; // in the first line
 const ALONG = { timebar: timebarSection }; // right under the status, over which it says to when one looks back
+
 // One below the other, under these, in this order.
 const BELOW = { branches: branchesSection, watch: watchSection, ledger: ledgerSection, before: beforeSection };
 
+/**
+ * @param {Widget} widget
+ */
 function render({ model, el }) {
   const { panel, sections } = model.get("description");
   const root = make("div", "naslab naslab-deck", el);
   keepKeys(root);
   const tooltip = makeTooltip(root);
   const cursor = bus(panel);
-  const state = { status: { state: "idle", step: 0, total: null, rates: {} }, sections: {} };
+  /** @type {{status: Status, sections: Record<string, any>}} */
+  const state = { status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} }, sections: {} };
   const line = make("div", "naslab-strip", root);
+  /** @type {[name: string, draw: DrawSection][]} */
   const draws = [];
   let changes = 0; // of anything but how far the search is
   const anew = () => ((changes += 1), page.redraw());
   const places = {}; // where a section lets others put something
+  /** @type {(kinds: Record<string, (parent: HTMLElement, context: SectionContext) => DrawSection>, parent: HTMLElement) => void} */
   const add = (kinds, parent) => {
     for (const [name, section] of Object.entries(kinds))
       if (sections[name]) {
+        /** @type {Send} */
         const send = (message) => model.send({ type: "section", section: name, ...message });
         const told = { send, about: sections[name], tooltip, cursor, root, places, sections: () => state.sections, redraw: anew };
         draws.push([name, section(parent, told)]);
@@ -46,6 +59,7 @@ function render({ model, el }) {
   const alarm = alarmView(root);
   add(BELOW, root);
 
+  /** @type {(theme: Theme) => void} */
   function drawAll(theme) {
     status(state);
     alarm(state);
@@ -59,9 +73,9 @@ function render({ model, el }) {
   });
   const pace = paced([drawAll], page.redraw);
   const deaf = cursor.on(anew);
-  const stream = talk(model, (message) => message.fresh, (message) => {
+  const stream = connect(model, (message) => message.fresh, (message) => {
     if (message.fresh) state.sections = {};
-    const others = Object.keys(message.sections).some((name) => name !== "timebar");
+    const others = Object.keys(message.sections ?? {}).some((name) => name !== "timebar");
     if (message.fresh || others || message.status.state !== state.status.state || message.status.message !== state.status.message) changes += 1;
     Object.assign(state.sections, message.sections);
     state.status = message.status;

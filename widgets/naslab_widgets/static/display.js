@@ -1,89 +1,36 @@
-// The frame of a panel: puts the live panel into its place in the notebook, hides the picture below that stands for it
-// in a saved file, and watches whether the kernel lives.
+// The frame of a panel: puts the live panel into its place in the notebook, and hides the picture that stands for it in a saved file.
 
-import { make } from "./shared.js";
+import { make } from "./elements.js";
+import { GONE, heartbeat, goneText } from "./heartbeat.js";
+import { truthLine } from "./kernel_line.js";
+/** @import { Widget } from "./types.js" */
 
-const QUIET = 4000; // ms without a beat before it is said
-const FIRST = 6000; // ms more for the first beat
-const NAP = 2500; // ms from tick to tick after which the page itself has slept
+/**
+ * A panel that is shown, its view, the picture below that it hides, and what watches that picture.
+ * @typedef {object} PanelFrame
+ * @property {HTMLElement} frame
+ * @property {any} view
+ * @property {ReturnType<typeof truthLine>} truth
+ * @property {Element} [beneath]
+ * @property {MutationObserver} [eye]
+ * @property {[picture: Element, parent: ParentNode]} [taken]
+ */
 const HERE = 10000; // ms between two words that somebody looks
 const TICK = 500;
 const FAR = 20000; // ms without a beat after which the way to go on is told too
 
-// Whether the kernel is heard: a clock that knows of its own sleep. All times in ms.
-export function listener(now) {
-  let heard = now;
-  let ticked = now;
-  let patience = QUIET;
-  let beats = false; // since this page began, or went on, to look
-  return {
-    beat(at, held = 0) {
-      heard = at;
-      beats = true;
-      patience = Math.max(patience, held > 0.5 ? 1500 * held + QUIET : 0);
-    },
-    // For how long it has been silent; 0 while that means nothing: a page that does not look, or has slept itself, and a
-    // kernel that a cell keeps from hearing that somebody looks.
-    tick(at, watching, free = true) {
-      if (!watching || at - ticked > NAP) {
-        heard = at;
-        beats = false;
-      }
-      ticked = at;
-      if (!beats && !free) heard = at;
-      return at - heard > patience + (beats ? 0 : FIRST) ? at - heard : 0;
-    },
-  };
-}
-
-const GONE = new Set(["restarting", "autorestarting", "dead", "terminating"]);
-
-export function sayGone(status) {
-  if (status === "terminating" || status === "dead") return "the kernel was shut down";
-  if (status === "autorestarting") return "the kernel died, and another was started";
-  return status ? "the kernel was restarted" : "the kernel is gone";
-}
-
-// The line above a panel.
-function truthLine(parent, { about, words, line }) {
-  const root = make("div", about ? "naslab-truth" : "naslab-truth naslab-truth-bare", parent);
-  root.setAttribute("role", "status");
-  make("span", "naslab-about", root, about);
-  const news = make("span", "naslab-news", root, "");
-  const advice = make("span", "naslab-advice", root, "");
-  const code = make("code", "", root, line);
-  const copy = make("button", "", root, "copy");
-  copy.type = "button";
-  copy.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(line);
-      copy.textContent = "copied";
-    } catch {
-      getSelection().selectAllChildren(code);
-      copy.textContent = "selected";
-    }
-    setTimeout(() => (copy.textContent = "copy"), 2000);
-  });
-  const save = make("button", "", root, "save the notebook");
-  save.type = "button";
-  return {
-    save,
-    say({ kernel, text, far, unsaved }) {
-      unsaved = unsaved && about;
-      root.dataset.kernel = kernel;
-      if (news.textContent !== text) news.textContent = text;
-      const told = far ? words : unsaved && kernel === "live" ? "not saved yet: after a reload, Lab.all() in a cell brings this back" : "";
-      if (advice.textContent !== told) advice.textContent = told;
-      code.hidden = copy.hidden = !(far && line);
-      save.hidden = !(unsaved && kernel === "live");
-    },
-  };
-}
-
-// What JupyterLab knows of the notebook, where the page is JupyterLab.
+/**
+ * What JupyterLab knows of the notebook, where the page is JupyterLab.
+ * @param {any} manager
+ */
 const notebookOf = (manager) => (manager.context?.model?.cells ? manager.context : null);
 
-// The outputs of a notebook whose HTML has a class.
+/**
+ * The outputs of a notebook whose HTML has a class.
+ * @param {any} context
+ * @param {string} name
+ * @returns {Generator<{outputs: any, i: number}>}
+ */
 function* outputsWith(context, name) {
   for (const cell of context.model.cells) {
     for (let i = 0; cell.outputs && i < cell.outputs.length; i++) {
@@ -93,6 +40,9 @@ function* outputsWith(context, name) {
   }
 }
 
+/**
+ * @param {Pick<Widget, "model">} widget
+ */
 function initialize({ model }) {
   const description = model.get("description");
   const manager = model.widget_manager;
@@ -102,12 +52,14 @@ function initialize({ model }) {
   const places = document.getElementsByClassName(name);
   const context = notebookOf(manager);
   const session = context?.sessionContext;
+  /** @type {Map<any, PanelFrame>} */
   const frames = new Map(); // place -> {frame, view, truth}
-  const ear = listener(performance.now());
+  const ear = heartbeat(performance.now());
   let gone = "";
   let unsaved = false;
   let told = -Infinity;
 
+  /** @type {(content: object) => void} */
   const send = (content) => {
     if (!gone)
       try {
@@ -117,11 +69,13 @@ function initialize({ model }) {
       }
   };
 
+  /** @type {(status: string) => void} */
   function die(status) {
-    gone = gone || sayGone(status);
+    gone = gone || goneText(status);
     watch();
   }
 
+  /** @type {(place: any) => Promise<void>} */
   async function mount(place) {
     if (frames.has(place) || place.dataset.naslab) return;
     place.dataset.naslab = "coming";
@@ -157,7 +111,7 @@ function initialize({ model }) {
       uncover(one);
       const take = () => {
         for (const picture of beneath.querySelectorAll(`.${still}`)) {
-          one.taken = [picture, picture.parentNode];
+          one.taken = [picture, /** @type {ParentNode} */ (picture.parentNode)];
           picture.remove();
         }
       };
@@ -169,14 +123,17 @@ function initialize({ model }) {
     }
   }
 
+  /** @type {(frame: PanelFrame) => void} */
   function uncover({ beneath, eye, taken }) {
     eye?.disconnect();
     beneath?.classList.remove("naslab-beneath");
     if (taken) taken[1].append(taken[0]);
   }
 
+  /** @type {(place: any) => void} */
   function drop(place) {
     const one = frames.get(place);
+    if (!one) return;
     const { view, frame } = one;
     frames.delete(place);
     uncover(one);
@@ -214,6 +171,7 @@ function initialize({ model }) {
   }
 
   // Sees to it that the notebook holds the newest picture, also where the page was loaded after the cell had run.
+  /** @type {(number: number) => void} */
   function check(number) {
     if (!context) return;
     for (const { outputs, i } of outputsWith(context, still)) {
@@ -221,6 +179,7 @@ function initialize({ model }) {
     }
   }
 
+  /** @type {(message: {number: number, bundle: Record<string, string>}) => void} */
   function exchange({ number, bundle }) {
     if (!context) return;
     for (const { outputs, i } of [...outputsWith(context, still)]) {
@@ -230,6 +189,7 @@ function initialize({ model }) {
     cover();
   }
 
+  /** @type {(message: any) => void} */
   function hear(message) {
     if (message.type === "beat") ear.beat(performance.now(), message.held);
     else if (message.type === "still") setTimeout(() => check(message.number), 700);
@@ -242,11 +202,16 @@ function initialize({ model }) {
       watch();
     } else if (frames.size) send({ type: "leaving" });
   };
+  /** @type {(event: AnimationEvent) => void} */
   const inserted = (event) => {
-    if (event.animationName === "naslab-place" && event.target.classList.contains(name)) mount(event.target);
+    const place = /** @type {Element} */ (event.target);
+    if (event.animationName === "naslab-place" && place.classList.contains(name)) mount(place);
   };
+  /** @type {(_: unknown, state: string) => unknown} */
   const status = (_, state) => GONE.has(state) && die(state);
+  /** @type {(_: unknown, change: {oldValue: unknown, newValue: unknown}) => unknown} */
   const exchanged = (_, change) => change.oldValue && die(change.newValue ? "restarting" : "dead");
+  /** @type {(_: unknown, state: string) => void} */
   const saved = (_, state) => {
     if (state === "completed") {
       unsaved = false;
@@ -255,7 +220,7 @@ function initialize({ model }) {
   };
 
   model.on("msg:custom", hear);
-  model.on("comm_live_update", () => manager.get_model(description.panel).then((panel) => panel.comm_live === false && die("restarting")));
+  model.on("comm_live_update", () => manager.get_model(description.panel).then((/** @type {{comm_live: boolean}} */ panel) => panel.comm_live === false && die("restarting")));
   document.addEventListener("animationstart", inserted);
   document.addEventListener("visibilitychange", seen);
   session?.statusChanged.connect(status);

@@ -1,11 +1,24 @@
 // Population and family tree, over the order of the trials: which families are alive, and who descends from whom.
 // The largest families have a colour each; a family is all that descends, by first parents, from one founder.
 
-import { describe } from "./fitness.js";
-import { cursorLine } from "./moment.js";
-import { make, nearestRow, sharp } from "./shared.js";
-import { ORDER_LEFT, ancestryOf, drawOrder, orderScale } from "./stream.js";
+import { cursorLine, sharp } from "./canvas.js";
+import { make } from "./elements.js";
+import { drawOrder, ORDER_LEFT, orderScale } from "./order.js";
+import { nearestRow } from "./rows.js";
+import { ancestryOf } from "./trial_queries.js";
+import { trialLines } from "./words.js";
+/** @import { Choose, Columns, DrawTrials, Go, OrderScale, Pen, Point, Row, Theme, Tooltip, TrialsDescription, TrialsState } from "./types.js" */
 
+/**
+ * Shares of the families above, the tree of descent below.
+ * @param {HTMLElement} parent
+ * @param {Columns} C
+ * @param {Pick<TrialsDescription, "families" | "population" | "truth">} description
+ * @param {Tooltip} tooltip
+ * @param {Choose} choose
+ * @param {Go} go
+ * @returns {DrawTrials}
+ */
 export function familyView(parent, C, description, tooltip, choose, go) {
   make("h4", "", parent, `families: their share of the last ${description.population} evaluations; below, who descends from whom, one generation a line`);
   const canvas = make("canvas", "naslab-family", parent);
@@ -15,8 +28,10 @@ export function familyView(parent, C, description, tooltip, choose, go) {
   const TREE = { top: 102, bottom: 282 };
   const HEIGHT = 304;
   const other = description.families.length - 1;
-  let drawn = null;
+  /** @type {{state: TrialsState, scale: OrderScale, down: (generation: number) => number, theme: Theme}} */
+  let drawn;
 
+  /** @type {DrawTrials} */
   function draw(state, theme, chosen) {
     const table = state.tables.population;
     const shown = Boolean(table?.rows.length);
@@ -26,6 +41,7 @@ export function familyView(parent, C, description, tooltip, choose, go) {
     const pen = sharp(canvas, width, HEIGHT);
     const scale = orderScale(state, width);
     const deepest = state.trials.reduce((most, row) => Math.max(most, row[C.generation]), 1);
+    /** @type {(generation: number) => number} */
     const down = (generation) => TREE.top + ((TREE.bottom - TREE.top) * generation) / deepest;
     drawn = { state, scale, down, theme };
     pen.font = `10px ${theme.font}`;
@@ -34,21 +50,24 @@ export function familyView(parent, C, description, tooltip, choose, go) {
     pen.textAlign = "right";
     pen.fillText("100 %", ORDER_LEFT - 6, SHARES.top + 8);
     pen.fillText("0", ORDER_LEFT - 6, SHARES.bottom);
-    for (const generation of new Set([0, Math.round(deepest / 2), deepest])) pen.fillText(generation, ORDER_LEFT - 6, down(generation) + 3);
+    for (const generation of new Set([0, Math.round(deepest / 2), deepest])) pen.fillText(String(generation), ORDER_LEFT - 6, down(generation) + 3);
     drawOrder(pen, scale, HEIGHT - 4, "evaluation");
     drawShares(pen, table.rows);
     drawTree(pen, chosen);
-    if (state.at !== null) cursorLine(pen, scale.across(state.at), SHARES.top, TREE.bottom, theme);
+    if (typeof state.at === "number") cursorLine(pen, scale.across(state.at), SHARES.top, TREE.bottom, theme);
     pen.globalAlpha = 1;
-    canvas.dataset.step = state.status.step;
+    canvas.dataset.step = String(state.status.step);
   }
 
+  /** @type {(slot: number) => string} */
   const colourOf = (slot) => description.families[slot][drawn.theme.dark ? 1 : 0];
+  /** @type {(row: Row) => number} */
   const slotOf = (row) => {
     const slot = drawn.state.families.indexOf(row[C.family]);
     return slot < 0 ? other : slot;
   };
 
+  /** @type {(pen: Pen, rows: Row[]) => void} */
   function drawShares(pen, rows) {
     const height = SHARES.bottom - SHARES.top;
     const floor = rows.map(() => 0);
@@ -65,6 +84,7 @@ export function familyView(parent, C, description, tooltip, choose, go) {
     }
   }
 
+  /** @type {(path: Path2D, row: Row) => void} */
   function trace(path, row) {
     const { scale, down } = drawn;
     if (!Number.isFinite(row[C.parent_step])) return;
@@ -72,6 +92,7 @@ export function familyView(parent, C, description, tooltip, choose, go) {
     path.lineTo(scale.across(row[C.step]), down(row[C.generation]));
   }
 
+  /** @type {(pen: Pen, chosen: number | null) => void} */
   function drawTree(pen, chosen) {
     const { state, scale, down, theme } = drawn;
     const many = state.trials.length > 600;
@@ -106,6 +127,7 @@ export function familyView(parent, C, description, tooltip, choose, go) {
     }
   }
 
+  /** @type {(event: Point) => Row | null} */
   function find({ offsetX: x, offsetY: y }) {
     let nearest = null;
     let least = 10 ** 2;
@@ -118,6 +140,7 @@ export function familyView(parent, C, description, tooltip, choose, go) {
   }
 
   // In the strip above: the families of that moment.
+  /** @type {(event: MouseEvent) => void} */
   function showShares(event) {
     const { state, scale } = drawn;
     const row = nearestRow(state.tables.population.rows, scale.at(event.offsetX));
@@ -134,7 +157,7 @@ export function familyView(parent, C, description, tooltip, choose, go) {
     const row = find(event);
     canvas.style.cursor = row ? "pointer" : "";
     if (row) {
-      const lines = describe(row, drawn.state, C, description.truth, colourOf(slotOf(row)));
+      const lines = trialLines(row, drawn.state, C, description.truth, colourOf(slotOf(row)));
       tooltip.show(event, [...lines, { text: `generation ${row[C.generation]} of the family of ${row[C.family]}` }]);
     } else if (event.offsetY <= SHARES.bottom && event.offsetX >= ORDER_LEFT) showShares(event);
     else tooltip.hide();

@@ -1,14 +1,25 @@
 // The objective against the order of the trials: a dot each, the best so far, hurdles, failures, and the chosen one's descent.
 
-import { cursorLine } from "./moment.js";
-import { DECADES, digits, make, number, powersOfTen, roundTicks, scaleOf, sharp, widened } from "./shared.js";
-import { worthText } from "./status.js";
-import { ORDER_LEFT, ORDER_RIGHT, ancestryOf, drawOrder, isStopped, orderScale, places } from "./stream.js";
-import { calledRow } from "./words.js";
+import { DECADES, powersOfTen, roundTicks, widened } from "./axis.js";
+import { cursorLine, sharp } from "./canvas.js";
+import { make } from "./elements.js";
+import { digits, scaleOf } from "./numbers.js";
+import { drawOrder, ORDER_LEFT, ORDER_RIGHT, orderScale } from "./order.js";
+import { columnsByName } from "./stream.js";
+import { ancestryOf, isStopped } from "./trial_queries.js";
+import { trialLines } from "./words.js";
+/** @import { Choose, Columns, DrawTrials, Go, Objective, OrderScale, Pen, Point, Row, Theme, Tooltip, TrialsState, Truth } from "./types.js" */
 
 export const MODES = { fitness: "", all: ", all", regret: "true regret, log" };
 
-// Where a candidate comes from is told by its shape, too: a disc, a square, a triangle, a diamond.
+/**
+ * Where a candidate comes from is told by its shape, too: a disc, a square, a triangle, a diamond.
+ * @param {Path2D} path
+ * @param {number} origin
+ * @param {number} x
+ * @param {number} y
+ * @param {number} half
+ */
 export function outline(path, origin, x, y, half) {
   if (origin % 4 === 0) {
     path.moveTo(x + half, y);
@@ -21,6 +32,16 @@ export function outline(path, origin, x, y, half) {
   }
 }
 
+/**
+ * A chart of all trials; its vertical axis can be turned to the true regret.
+ * @param {HTMLElement} parent
+ * @param {Columns} C
+ * @param {Truth | null} truth
+ * @param {Tooltip} tooltip
+ * @param {Choose} choose
+ * @param {Go} go
+ * @returns {DrawTrials}
+ */
 export function fitnessView(parent, C, truth, tooltip, choose, go) {
   const head = make("div", "naslab-head", parent);
   make("h4", "", head, "trials");
@@ -33,25 +54,32 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
   canvas.setAttribute("aria-label", "objective against the order of the evaluations");
   const HEIGHT = 320;
   const frame = { top: 10, bottom: HEIGHT - 36 };
-  let drawn = null;
+  /** @type {{state: TrialsState, rows: Row[], scale: OrderScale, down: (value: number) => number, theme: Theme}} */
+  let drawn;
   let named = "";
   select.addEventListener("change", () => choose(undefined));
 
   // The objective as it is measured, of a fitness: more of a fitness is better.
+  /** @type {Objective} */
   let objective = { name: "fitness", title: "fitness", sign: 1, unit: "" };
+  /** @type {(fitness: number) => number} */
   const own = (fitness) => objective.sign * scaleOf(objective.unit) * fitness;
   const regretted = () => select.value === "regret";
+  /** @type {(row: Row) => number} */
   const worthOf = (row) => (regretted() ? row[C.regret] : own(row[C.fitness]));
 
+  /** @type {(found: Objective | undefined) => void} */
   function name(found) {
     objective = found || objective;
-    for (const option of select.options) if (option.value !== "regret") option.textContent = objective.title + MODES[option.value];
+    for (const option of select.options) if (option.value !== "regret") option.textContent = objective.title + MODES[/** @type {keyof typeof MODES} */ (option.value)];
   }
 
   // Value -> pixel, and the ticks. The worst few per cent lie on the line at their end, unless all is wanted.
+  /** @type {(rows: Row[]) => {down: (value: number) => number, ticks: number[]}} */
   function axis(rows) {
     const values = rows.map(worthOf).filter(Number.isFinite).sort((a, b) => a - b);
     const height = frame.bottom - frame.top;
+    /** @type {(share: number) => number} */
     const clamp = (share) => frame.bottom - height * Math.min(1, Math.max(0, share));
     if (select.value === "regret") {
       const positive = values.filter((value) => value > 0);
@@ -71,19 +99,22 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     return { down: (value) => clamp((value - low) / (high - low)), ticks: roundTicks(low, high, 6) };
   }
 
+  /** @type {{values: [step: number, value: number][]}[]} */
   let hurdles = [];
   const hurdleLines = () => hurdles;
 
   // Each hurdle from when it first stood: [{values: [[step, value], ...]}].
+  /** @type {(state: TrialsState) => {values: [step: number, value: number][]}[]} */
   function readHurdles(state) {
     const table = state.tables.details;
-    const place = table && places(table.columns).get("hurdles");
+    const place = table && columnsByName(table.columns).get("hurdles");
     if (!place) return [];
     return Array.from({ length: place.width }, (_, i) => ({
-      values: table.rows.map((row) => [row[0], own(row[place.start + i])]).filter(([, value]) => Number.isFinite(value)),
+      values: table.rows.map((row) => /** @type {[number, number]} */ ([row[0], own(row[place.start + i])])).filter(([, value]) => Number.isFinite(value)),
     }));
   }
 
+  /** @type {(state: TrialsState, theme: Theme) => void} */
   function drawLegend(state, theme) {
     const marks = [
       ...state.status.origins.map(([name, light, dark], i) => [name, theme.dark ? dark : light, `shape-${i % 4}`]),
@@ -103,6 +134,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     }
   }
 
+  /** @type {DrawTrials} */
   function draw(state, theme, chosen) {
     const width = canvas.clientWidth || 700;
     const pen = sharp(canvas, width, HEIGHT);
@@ -129,16 +161,17 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     drawDots(pen, chosen);
     drawHurdles(pen);
     drawBest(pen, regret);
-    if (state.at !== null) cursorLine(pen, scale.across(state.at), frame.top, frame.bottom, theme);
+    if (typeof state.at === "number") cursorLine(pen, scale.across(state.at), frame.top, frame.bottom, theme);
     if (chosen !== null) drawDescent(pen, ancestryOf(state, chosen, C), chosen);
     pen.globalAlpha = 1;
-    canvas.dataset.step = state.status.step;
-    canvas.dataset.trials = rows.length;
-    canvas.dataset.hurdles = hurdles.length;
-    canvas.dataset.stopped = rows.reduce((sum, row) => sum + isStopped(row, state, C), 0);
+    canvas.dataset.step = String(state.status.step);
+    canvas.dataset.trials = String(rows.length);
+    canvas.dataset.hurdles = String(hurdles.length);
+    canvas.dataset.stopped = String(rows.filter((row) => isStopped(row, state, C)).length);
   }
 
   // Where there is no fitness, words stand in place of its axis.
+  /** @type {(pen: Pen, text: string, width: number) => void} */
   function drawWords(pen, text, width) {
     pen.globalAlpha = 0.9;
     pen.textAlign = "left";
@@ -151,8 +184,10 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     lines.forEach((line, i) => pen.fillText(line, ORDER_LEFT, frame.top + 14 + 15 * i));
   }
 
+  /** @type {(row: Row) => string} */
   const hueOf = (row) => drawn.state.status.origins[row[C.origin]]?.[drawn.theme.dark ? 2 : 1] || "#888888";
 
+  /** @type {(pen: Pen) => void} */
   function drawPromotions(pen) {
     const { state, scale, down } = drawn;
     pen.lineWidth = 1;
@@ -160,7 +195,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     pen.beginPath();
     for (const [key, earlier] of state.before) {
       const row = state.byNumber.get(key);
-      if (!Number.isFinite(worthOf(row)) || !Number.isFinite(worthOf(earlier))) continue;
+      if (!row || !Number.isFinite(worthOf(row)) || !Number.isFinite(worthOf(earlier))) continue;
       pen.moveTo(scale.across(earlier[C.step]), down(worthOf(earlier)));
       pen.lineTo(scale.across(row[C.step]), down(worthOf(row)));
     }
@@ -168,6 +203,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
   }
 
   // Batched by colour and shade, since changing the pen is what costs.
+  /** @type {(pen: Pen, chosen: number | null) => void} */
   function drawDots(pen, chosen) {
     const { state, scale, down, rows } = drawn;
     const groups = new Map();
@@ -201,6 +237,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     pen.stroke(failed);
   }
 
+  /** @type {(pen: Pen) => void} */
   function drawHurdles(pen) {
     const { scale, down, theme } = drawn;
     pen.strokeStyle = pen.fillStyle = theme.text;
@@ -217,8 +254,10 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     });
   }
 
+  /** @type {(pen: Pen, regret: boolean) => void} */
   function drawBest(pen, regret) {
     const { scale, down, rows, state, theme } = drawn;
+    /** @type {(row: Row) => number} */
     const levelOf = (row) => (regret ? row[C.best_regret] : own(row[C.best]));
     pen.strokeStyle = theme.text;
     pen.lineWidth = 1.4;
@@ -235,12 +274,13 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
       pen.lineTo(x, down(level));
     }
     const best = state.status.best;
-    const now = best && (regret ? best.best_regret : own(best.best));
+    const now = best ? (regret ? best.best_regret : own(best.best)) : NaN;
     if (level !== null) pen.lineTo(scale.across(scale.last), down(Number.isFinite(now) ? now : level));
     pen.stroke();
     pen.setLineDash([]);
   }
 
+  /** @type {(pen: Pen, line: Row[], chosen: number | null | undefined) => void} */
   function drawDescent(pen, line, chosen) {
     const { scale, down, theme } = drawn;
     const shown = new Map(line.filter((row) => Number.isFinite(worthOf(row))).map((row) => [row[C.number], row]));
@@ -268,6 +308,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
   }
 
   // The trial under the pointer, at most 12 pixels away; failures stand below the bottom line.
+  /** @type {(event: Point) => Row | null} */
   function find({ offsetX: x, offsetY: y }) {
     let nearest = null;
     let least = 12 ** 2;
@@ -283,7 +324,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
   canvas.addEventListener("mousemove", (event) => {
     const row = find(event);
     canvas.style.cursor = row ? "pointer" : "";
-    if (row) tooltip.show(event, describe(row, drawn.state, C, truth, hueOf(row)));
+    if (row) tooltip.show(event, trialLines(row, drawn.state, C, truth, hueOf(row)));
     else tooltip.hide();
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
@@ -293,18 +334,4 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     if (!row && drawn && event.offsetX >= ORDER_LEFT) go(drawn.scale.at(event.offsetX));
   });
   return draw;
-}
-
-// The lines of the tooltip of a trial.
-export function describe(row, state, C, truth, colour) {
-  const failed = Number.isNaN(row[C.fitness]);
-  return [
-    { text: calledRow(row, C), strong: true },
-    { text: state.status.origins[row[C.origin]]?.[0] || "", colour },
-    { text: failed ? "failed" : `${state.status.objective?.name || "fitness"} ${worthText(row[C.fitness], state.status.objective, 6)}` },
-    ...(Number.isFinite(row[C.fidelity]) ? [{ text: `fidelity ${number(row[C.fidelity])}` }] : []),
-    ...(isStopped(row, state, C) ? [{ text: Number.isFinite(row[C.hurdle]) ? `stopped by the hurdle ${worthText(row[C.hurdle], state.status.objective, 4)}` : "not trained on" }] : []),
-    ...(truth && Number.isFinite(row[C.rank]) ? [{ text: `true rank ${row[C.rank].toLocaleString("en")} of ${truth.candidates.toLocaleString("en")}, regret ${number(row[C.regret])}` }] : []),
-    ...(Number.isFinite(row[C.parent]) && !(row[C.stage] > 0) ? [{ text: `from evaluation ${[row[C.parent], row[C.second_parent]].filter(Number.isFinite).join(" and ")}` }] : []),
-  ];
 }

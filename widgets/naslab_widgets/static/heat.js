@@ -1,60 +1,38 @@
-// What a controller has learnt: its own figures as curves, and what it would draw each decision with as heat maps.
+// What a controller has learnt: the probabilities of each decision over the steps, as heat maps.
 
-import { curvesView } from "./curves.js";
-import { cursorLine, rowsUntil } from "./moment.js";
-import { make, number, sharp } from "./shared.js";
-import { ORDER_RIGHT, places } from "./stream.js";
+import { cursorLine, fitted, sharp } from "./canvas.js";
+import { Q_VALUES } from "./details.js";
+import { make } from "./elements.js";
+import { number } from "./numbers.js";
+import { ORDER_RIGHT } from "./order.js";
+import { rowsUntil } from "./rows.js";
+import { columnsByName } from "./stream.js";
+/** @import { DrawTrials, Go, Pen, Point, Row, Table, Theme, Tooltip, TrialsDescription, TrialsState } from "./types.js" */
+
+/**
+ * The columns of one decision in a table: its probabilities, or its values.
+ * @typedef {{key: string, name: string, kind: string, table: Table, start: number, width: number}} Decision
+ */
+/** @typedef {Decision & {left: number, top: number, line: number, room: number, names: string[]}} Band A decision where it is drawn. */
 
 export const MOST_LINES = 96; // options shown at once
-export const Q_VALUES = "q/"; // before the name of the choice
 
-// What the metrics of the search are is known beforehand (`known`: their charts); of the searcher's own figures a number
-// is a chart, and a list a chart of its first few; neither, until it has changed. Hurdles and Q-values are
-// shown elsewhere. Of a list with a place for each rung a line is called by the epochs that lead there.
-export function chartsOf(table, known) {
-  const found = table ? places(table.columns) : new Map();
-  const metrics = Object.fromEntries(known.flatMap(({ series }) => series).filter(([name]) => found.has(name)).map(([name]) => [name, found.get(name).start]));
-  const charts = known.map((chart) => ({ ...chart, series: chart.series.filter(([name]) => name in metrics) })).filter(({ series }) => series.length);
-  for (const [name, { start, width }] of found) {
-    if (name in metrics || name === "hurdles" || name.startsWith(Q_VALUES)) continue;
-    const columns = Array.from({ length: Math.min(width, 4) }, (_, i) => start + i);
-    if (columns.every((column) => table.rows.every((row) => Object.is(row[column], table.rows[0][column])))) continue;
-    const rungs = found.get("epochs");
-    const epochs = (i) => table.rows[table.rows.length - 1][rungs.start + i];
-    const line = (i) => (rungs?.width === width ? `${epochs(i)} ${epochs(i) === 1 ? "epoch" : "epochs"}` : String(i + 1));
-    columns.forEach((column, i) => (metrics[`${name}/${i}`] = column));
-    charts.push({ title: name.replaceAll("_", " "), unit: "", direction: null, series: columns.map((_, i) => [`${name}/${i}`, columns.length > 1 ? line(i) : name]) });
-  }
-  return { charts, metrics };
-}
-
-export function figuresView(parent, known, tooltip, go) {
-  make("h4", "", parent, "the searcher's own figures");
-  const box = make("div", "", parent);
-  let named = "";
-  let draw = null;
-  return function (state, theme) {
-    const table = state.tables.details;
-    const measured = known.filter(({ series }) => series.some(([name]) => state.status.measured?.[name]));
-    const { charts, metrics } = chartsOf(table, known.filter((chart) => !measured.includes(chart)));
-    charts.push(...measured);
-    parent.style.display = charts.length ? "" : "none";
-    if (!charts.length) return;
-    if (named !== JSON.stringify([charts, metrics])) {
-      named = JSON.stringify([charts, metrics]);
-      box.replaceChildren();
-      draw = curvesView(box, charts, metrics, tooltip, go);
-    }
-    draw({ rows: table?.rows || [], status: state.status, at: state.at }, theme);
-  };
-}
-
-// A probability as a share of the scale: 0 is 0, 1 is 1, and that of an option while nothing is learnt, 1 / count, the
-// middle, so that decisions between two and between six are equally strong. (`strength` of the still pictures.)
+/**
+ * A probability as a share of the scale: 0 is 0, 1 is 1, and that of an option while nothing is learnt, 1 / count, the
+ * middle, so that decisions between two and between six are equally strong. (`strength` of the still pictures.)
+ * @param {number} probability
+ * @param {number} count
+ * @returns {number}
+ */
 export const strengthOf = (probability, count) => probability ** (1 / Math.log2(Math.max(count, 2)));
 
-// Of a scale [[stop, "#rrggbb"], ...] the 256 colours [red, green, blue].
+/**
+ * Of a scale [[stop, "#rrggbb"], ...] the 256 colours [red, green, blue].
+ * @param {[stop: number, hex: string][]} scale
+ * @returns {number[][]}
+ */
 export function coloursOf(scale) {
+  /** @type {[stop: number, colour: number[]][]} */
   const stops = scale.map(([stop, hex]) => [stop, [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16))]);
   return Array.from({ length: 256 }, (_, i) => {
     const next = Math.max(1, stops.findIndex(([stop]) => stop >= i / 255));
@@ -63,42 +41,58 @@ export function coloursOf(scale) {
   });
 }
 
+/**
+ * A heat map for each decision: steps across, options down.
+ * @param {HTMLElement} parent
+ * @param {Pick<TrialsDescription, "scale" | "sections">} description
+ * @param {Tooltip} tooltip
+ * @param {Go} go
+ * @param {(name: string) => void} open
+ * @returns {DrawTrials}
+ */
 export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
   const colours = coloursOf(scale);
   const opens = Boolean(sections.decision);
   const head = make("div", "naslab-head", parent);
   make("h4", "", head, "decisions");
   const note = make("span", "naslab-facts naslab-heat-key", head);
-  const [least, ramp, most] = ["span", "i", "span"].map((tag) => make(tag, "", note));
+  const [least, ramp, most] = /** @type {("span" | "i")[]} */ (["span", "i", "span"]).map((tag) => make(tag, "", note));
   ramp.style.background = `linear-gradient(90deg, ${scale.map(([stop, hex]) => `${hex} ${100 * stop}%`).join(", ")})`;
   const select = make("select", "naslab-select", head);
   select.setAttribute("aria-label", "which decision");
   const box = make("div", "naslab-heat-box", parent);
   const canvas = make("canvas", "naslab-heat", box);
   const rings = make("div", "", box);
+  const allRings = () => /** @type {HTMLElement[]} */ ([...rings.children]);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "probability of each option over time");
   const LEFT = 112;
+  /** @type {string | null} */
   let named = null;
-  let drawn = null;
+  /** @type {{state: TrialsState, theme: Theme, bands: Band[]}} */
+  let drawn;
+  /** @type {Record<string, string>} */
   let questions = {};
   let asked = "";
+  /** @type {(name: string) => string} */
   const questionOf = (name) => questions[name.replace(Q_VALUES, "")] ?? name;
   select.addEventListener("change", () => window.requestAnimationFrame(() => drawn && draw(drawn.state, drawn.theme)));
 
   // Every decision there is: its probabilities, and its Q-values.
+  /** @type {(state: TrialsState) => Decision[]} */
   function decisions(state) {
     const found = [];
     for (const kind of ["policy", "details"]) {
       const table = state.tables[kind];
       if (!table) continue;
-      for (const [name, { start, width }] of places(table.columns))
+      for (const [name, { start, width }] of columnsByName(table.columns))
         if (kind === "policy" || name.startsWith(Q_VALUES)) found.push({ key: `${kind}=${name}`, name, kind, table, start, width });
     }
     return found;
   }
 
   // All of a kind together, where there is room, and each alone.
+  /** @type {(found: Decision[]) => void} */
   function offer(found) {
     const keys = found.map(({ key }) => key);
     const now = JSON.stringify([keys, questions]);
@@ -115,6 +109,7 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
     select.style.display = found.length > 1 ? "" : "none";
   }
 
+  /** @type {(state: TrialsState, theme: Theme) => void} */
   function draw(state, theme) {
     const found = decisions(state);
     parent.style.display = found.length ? "" : "none";
@@ -127,6 +122,7 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
     const columns = Math.min(shown.length, width > 1050 ? 3 : width > 600 ? 2 : 1);
     const line = shown.length > 1 ? 12 : 18;
     const room = width / columns - LEFT - ORDER_RIGHT;
+    /** @type {Band[]} */
     const bands = [];
     let [top, height] = [16, 0];
     shown.forEach((decision, i) => {
@@ -139,7 +135,7 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
     pen.imageSmoothingEnabled = false;
     for (const band of bands) drawBand(pen, band, range, theme);
     for (const { table, left, top, line, room, width: count } of (state.at ?? null) === null ? [] : bands) {
-      const until = rowsUntil(table.rows, state.at).length;
+      const until = rowsUntil(table.rows, state.at ?? null).length;
       if (until) cursorLine(pen, left + (room * (until - 0.5)) / table.rows.length, top, top + count * line, theme);
     }
     const rows = shown[0].table.rows;
@@ -158,16 +154,17 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
     least.textContent = `${learnt ? "probability" : "value"} ${number(range[0])}`;
     most.textContent = learnt ? "1; the middle: as likely as any other option" : number(range[1]);
     if (opens) ringAll(bands);
-    canvas.dataset.decisions = found.length;
-    canvas.dataset.step = rows.length ? rows[rows.length - 1][0] : 0;
+    canvas.dataset.decisions = String(found.length);
+    canvas.dataset.step = String(rows.length ? rows[rows.length - 1][0] : 0);
   }
 
   // Each decision can be reached by keys: one stop for all, from which the arrows lead to the others.
+  /** @type {(bands: Band[]) => void} */
   function ringAll(bands) {
     const now = JSON.stringify(bands.map(({ key, name, left, top, room, width }) => [key, questionOf(name), left, top, room, width]));
     if (asked === now) return;
     asked = now;
-    const had = rings.contains(document.activeElement) ? [...rings.children].indexOf(document.activeElement) : -1;
+    const had = allRings().findIndex((ring) => ring === document.activeElement);
     rings.replaceChildren();
     bands.forEach(({ name, left, top, line, room, width: count }, i) => {
       const ring = make("div", "naslab-heat-ring", rings);
@@ -177,23 +174,24 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
       ring.setAttribute("aria-label", `${questionOf(name)}: how it was learnt`);
       ring.dataset.decision = name.replace(Q_VALUES, "");
     });
-    if (had >= 0) rings.children[Math.min(had, rings.children.length - 1)]?.focus();
+    if (had >= 0) allRings()[Math.min(had, rings.children.length - 1)]?.focus();
   }
 
   rings.addEventListener("keydown", (event) => {
-    const at = [...rings.children].indexOf(event.target);
+    const all = allRings();
+    const at = all.findIndex((ring) => ring === event.target);
     const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
     if (by === undefined && event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
     event.stopPropagation();
-    if (by === undefined) return open(event.target.dataset.decision);
-    const next = rings.children[(at + by + rings.children.length) % rings.children.length];
-    [event.target.tabIndex, next.tabIndex] = [-1, 0];
+    if (by === undefined) return open(all[at].dataset.decision ?? "");
+    const next = all[(at + by + all.length) % all.length];
+    [all[at].tabIndex, next.tabIndex] = [-1, 0];
     next.focus();
   });
 
   // Probabilities from 0 to 1, values from the least to the greatest; the same for all that are shown together.
-  /** @returns {[number, number]} */
+  /** @type {(shown: Decision[]) => [number, number]} */
   function limits(shown) {
     if (shown[0].kind === "policy") return [0, 1];
     let [low, high] = [Infinity, -Infinity];
@@ -206,6 +204,7 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
     return high > low ? [low, high] : [Number.isFinite(low) ? low : 0, Number.isFinite(low) ? low + 1 : 1];
   }
 
+  /** @type {(pen: Pen, band: Band, range: [number, number], theme: Theme) => void} */
   function drawBand(pen, { name, kind, table, start, width: count, left, top, line, room, names }, [low, high], theme) {
     const rows = table.rows;
     const image = new ImageData(Math.max(1, rows.length), count);
@@ -218,28 +217,22 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
       }
     });
     const still = new OffscreenCanvas(image.width, count);
-    still.getContext("2d").putImageData(image, 0, 0);
+    still.getContext("2d")?.putImageData(image, 0, 0);
     pen.globalAlpha = 1;
     pen.drawImage(still, left, top, room, count * line - 1);
     pen.fillStyle = theme.text;
     pen.font = `600 10px ${theme.font}`;
     pen.globalAlpha = 0.8;
-    pen.fillText(shorten(pen, questionOf(name), room), left, top - 4);
+    pen.fillText(fitted(pen, questionOf(name), room), left, top - 4);
     pen.font = `10px ${theme.font}`;
     pen.textAlign = "right";
     pen.globalAlpha = 0.75;
-    for (let i = 0; i < count; i++) pen.fillText(shorten(pen, names[i] ?? `option ${i + 1}`, LEFT - 10), left - 6, top + i * line + line / 2 + 3);
+    for (let i = 0; i < count; i++) pen.fillText(fitted(pen, names[i] ?? `option ${i + 1}`, LEFT - 10), left - 6, top + i * line + line / 2 + 3);
     pen.textAlign = "left";
   }
 
-  function shorten(pen, text, room) {
-    if (pen.measureText(text).width <= room) return text;
-    let end = text.length;
-    while (end > 1 && pen.measureText(`${text.slice(0, end)}…`).width > room) end -= 1;
-    return `${text.slice(0, end)}…`;
-  }
-
   // The decision under the pointer, and the place of the row; null outside.
+  /** @type {(event: Point) => {band: Band, rows: Row[], at: number} | null} */
   function find({ offsetX: x, offsetY: y }) {
     const band = drawn?.bands.find(({ left, room, top, line, width }) => x >= left - LEFT && x <= left + room && y >= top - 14 && y < top + width * line);
     if (!band || !band.table.rows.length) return null;
@@ -257,11 +250,11 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
     if (!found) return tooltip.hide();
     const { band, rows, at } = found;
     const under = Math.floor((event.offsetY - band.top) / band.line);
-    const values = Array.from(rows[at].subarray(band.start, band.start + band.width), (value, i) => [value, band.names[i] ?? `option ${i + 1}`, i]);
-    const nearby = values.length <= 16 ? values : values.filter(([, , i]) => Math.abs(i - under) <= 7);
+    const values = Array.from(rows[at].subarray(band.start, band.start + band.width), (value, i) => ({ value, name: band.names[i] ?? `option ${i + 1}`, i }));
+    const nearby = values.length <= 16 ? values : values.filter(({ i }) => Math.abs(i - under) <= 7);
     tooltip.show(event, [
       { text: `${questionOf(band.name)}  ·  ${drawn.state.status.unit} ${rows[at][0]}`, strong: true },
-      ...nearby.map(([value, name, i]) => ({ text: `${number(value)}  ${name}`, strong: i === under })),
+      ...nearby.map(({ value, name, i }) => ({ text: `${number(value)}  ${name}`, strong: i === under })),
     ]);
   });
   canvas.addEventListener("mouseleave", tooltip.hide);

@@ -1,24 +1,46 @@
 // What was done to the search: one line, which opens to a row for each intervention, with buttons that undo it.
 
-import { make } from "./shared.js";
+import { make } from "./elements.js";
+/** @import { DrawSection, Intervention, LedgerState, SectionContext } from "./types.js" */
 
-// "no interventions yet", "1 intervention", "3 interventions, 1 waits for its step".
-export function counted(rows, count) {
+/**
+ * "no interventions yet", "1 intervention", "3 interventions, 1 waits for its step".
+ * @param {Pick<Intervention, "pending">[]} rows
+ * @param {number} count
+ * @returns {string}
+ */
+export function interventionsText(rows, count) {
   const waiting = rows.filter((row) => row.pending).length;
   const done = count === 0 ? "no interventions yet" : count === 1 ? "1 intervention" : `${count} interventions`;
   const waits = waiting === 1 ? "1 waits for its step" : `${waiting} wait for their step`;
   return waiting ? `${done}, ${waits}` : done;
 }
 
-// Those that a hand can undo by Ctrl+Z come first.
+/**
+ * Those that a hand can undo by Ctrl+Z come first.
+ * @template {Pick<Intervention, "undone" | "undoes">} I
+ * @param {I[]} rows
+ * @returns {I | undefined}
+ */
 export const lastStanding = (rows) => rows.findLast((row) => row.undone === null && row.undoes === null);
 
-// A program from its lines, each of which comes in pieces.
-export const joined = (lines) => lines.map((pieces) => `${pieces.join("")}\n`).join("");
+/**
+ * A program from its lines, each of which comes in pieces.
+ * @param {string[][]} lines
+ * @returns {string}
+ */
+export const programText = (lines) => lines.map((pieces) => `${pieces.join("")}\n`).join("");
 
+/**
+ * One line, which opens to a row for each intervention.
+ * @param {HTMLElement} parent
+ * @param {Pick<SectionContext, "send" | "cursor"> & Partial<Pick<SectionContext, "places">>} context
+ * @returns {DrawSection}
+ */
 export function ledgerSection(parent, { send, cursor, places }) {
   const box = make("div", "naslab-ledger", parent);
   const head = make("div", "naslab-ledger-head", places?.doing || box);
+  /** @type {(where: HTMLElement, name: string, sign: string, label: string, title: string) => HTMLButtonElement} */
   const button = (where, name, sign, label, title) => {
     const made = make("button", `naslab-small naslab-${name}`, where);
     if (sign) make("span", "", made, sign).setAttribute("aria-hidden", "true");
@@ -49,7 +71,7 @@ export function ledgerSection(parent, { send, cursor, places }) {
   open.addEventListener("click", () => {
     rows.hidden = !rows.hidden;
     open.setAttribute("aria-expanded", String(!rows.hidden));
-    open.firstChild.textContent = rows.hidden ? "▸" : "▾";
+    /** @type {ChildNode} */ (open.firstChild).textContent = rows.hidden ? "▸" : "▾";
   });
   undo.addEventListener("click", () => send({ do: "undo" }));
   redo.addEventListener("click", () => send({ do: "redo" }));
@@ -61,8 +83,10 @@ export function ledgerSection(parent, { send, cursor, places }) {
   });
 
   // Ctrl+Z anywhere on the panel, but not in a field that has an undo of its own.
+  /** @type {(target: Element) => boolean} */
   const typed = (target) => target.matches("textarea, input:not([type]), input[type=text], input[type=number]");
   let stood = false;
+  /** @type {(event: KeyboardEvent) => void} */
   const key = (event) => {
     if (!box.isConnected) {
       if (stood) document.removeEventListener("keydown", key, true);
@@ -81,18 +105,18 @@ export function ledgerSection(parent, { send, cursor, places }) {
 
   let asked = 0;
   let drawn = "";
-  return function draw(state, status) {
+  return function draw(/** @type {LedgerState} */ state, status) {
     const newest = lastStanding(state.rows);
     const over = status.state === "stopped";
-    open.lastChild.textContent = counted(state.rows, state.count);
-    last.textContent = state.rows.length ? state.rows.at(-1).sentence : "";
+    /** @type {ChildNode} */ (open.lastChild).textContent = interventionsText(state.rows, state.count);
+    last.textContent = state.rows.at(-1)?.sentence ?? "";
     last.title = last.textContent;
     undo.disabled = over || !newest || !newest.undoable;
     undo.title = newest && newest.why_not ? newest.why_not : "Undo the last intervention from the next step on (Ctrl+Z)";
     redo.disabled = over || !state.rows.some((row) => row.undoes !== null && row.undone === null);
     if (state.script.asked !== asked) {
       asked = state.script.asked;
-      if (state.script.lines.length) show(joined(state.script.lines));
+      if (state.script.lines.length) show(programText(state.script.lines));
     }
     const key = JSON.stringify([state.rows, over]);
     if (key === drawn) return; // so that the focus stays where it is
@@ -100,10 +124,11 @@ export function ledgerSection(parent, { send, cursor, places }) {
     rows.replaceChildren(...state.rows.toReversed().map((row) => line(row, over)));
   };
 
+  /** @type {(row: Intervention, over: boolean) => HTMLElement} */
   function line(row, over) {
     const item = make("div", "naslab-ledger-row");
     item.setAttribute("role", "listitem");
-    item.dataset.number = row.number;
+    item.dataset.number = String(row.number);
     item.dataset.state = row.pending ? "pending" : row.undone === null ? "standing" : "undone";
     const at = button(item, "ledger-step", "", `step ${row.step}`, row.pending ? "Acts with the next step" : "Look at the moment before it");
     at.disabled = row.pending;
@@ -120,10 +145,12 @@ export function ledgerSection(parent, { send, cursor, places }) {
     return item;
   }
 
+  /** @type {(source: string) => void} */
   function show(source) {
     text.value = source;
     program.hidden = false;
     told.textContent = "";
+    /** @type {(words: string) => string} */
     const said = (words) => (told.textContent = words);
     const failed = () => {
       text.focus();

@@ -2,24 +2,37 @@
 
 import { alphaViews } from "./alpha.js";
 import { bus } from "./bus.js";
+import { hue } from "./canvas.js";
 import { cellView } from "./cell.js";
 import { curvesView } from "./curves.js";
-import { momentOf, momentRow, whenAtRest } from "./moment.js";
-import { paced } from "./pace.js";
-import { follow, hue, keepKeys, make, makeTooltip } from "./shared.js";
-import { sheetView } from "./sheet.js";
-import { keepDrawn, logView, notesView } from "./status.js";
+import { edgeSheetView } from "./edge_sheet.js";
+import { keepKeys, make } from "./elements.js";
+import { logView, notesView } from "./log.js";
+import { momentOf } from "./moment.js";
+import { paced, whenAtRest } from "./pace.js";
+import { keepDrawn } from "./redraw.js";
+import { followRows, momentRow } from "./rows.js";
+import { makeTooltip } from "./tooltip.js";
+/** @import { DrawLive, Go, LiveDescription, Send, Widget } from "./types.js" */
 
+/**
+ * @param {Widget} widget
+ */
 function render({ model, el }) {
-  const { panel, operations, parts, charts, metrics, width, notes, sections } = model.get("description");
+  const { panel, operations, parts, charts, metrics, width, notes, sections } = /** @type {LiveDescription} */ (model.get("description"));
   const root = make("div", "naslab", el);
   keepKeys(root);
   const tooltip = makeTooltip(root);
+  /** @type {Send} */
   const send = (message) => model.send({ type: "section", section: "sheet", ...message });
+  /** @type {DrawLive[]} */
   const views = [];
-  const dear = []; // canvases with a point for every step
+  /** @type {DrawLive[]} */
+  const slow = []; // canvases with a point for every step
+  /** @type {number | null} */
   let focus = null;
   const cursor = bus(panel);
+  /** @type {Go} */
   const go = (step) => cursor.set({ at: momentOf(step, stream.state.status.step) });
 
   const legend = make("div", "naslab-legend", root);
@@ -34,6 +47,7 @@ function render({ model, el }) {
   });
 
   // Shift-click, or Shift and Enter: forbidden on every edge, or allowed again.
+  /** @type {(chip: HTMLElement, name: string, operation: number) => void} */
   function ruleEverywhere(chip, name, operation) {
     chip.tabIndex = 0;
     chip.setAttribute("role", "button");
@@ -52,21 +66,21 @@ function render({ model, el }) {
     const card = make("section", "naslab-card", grid);
     make("h4", "", card, part.name === "cell" ? "cell" : `${part.name} cell`);
     views.push(cellView(card, part, operations, tooltip, { cursor, number }));
-    dear.push(...alphaViews(card, part, operations, tooltip, go, cursor));
+    slow.push(...alphaViews(card, part, operations, tooltip, go, cursor));
   });
-  if (charts.length) dear.push(curvesView(make("section", "naslab-card", root), charts, metrics, tooltip, go));
+  if (charts.length) slow.push(curvesView(make("section", "naslab-card", root), charts, metrics, tooltip, go));
   notesView(root, notes);
-  views.push(logView(root), sheetView(root, grid, { parts, operations, about: sections.sheet, cursor, send, tooltip }));
+  views.push(logView(root), edgeSheetView(root, grid, { parts, operations, about: sections.sheet, cursor, send, tooltip }));
 
   const page = keepDrawn(root, (theme) => {
     const rules = stream.state.sections.sheet;
     chips.forEach((chip, i) => {
-      chip.firstChild.style.background = hue(operations[i], theme);
+      /** @type {HTMLElement} */ (chip.firstChild).style.background = hue(operations[i], theme);
       const [now, next] = rules ? [rules.now, rules.next].map(({ everywhere }) => everywhere.includes(i)) : [false, false];
       Object.assign(chip.dataset, { forbidden: next, pending: now !== next });
     });
     const moving = stream.state.status.state === "running" && cursor.at === null;
-    root.dataset.moving = moving;
+    root.dataset.moving = String(moving);
     const { rows, near } = stream.state;
     const { at } = cursor;
     const moment = momentRow(rows, near, at);
@@ -77,10 +91,10 @@ function render({ model, el }) {
     pace.draw(moving, what, told, theme, focus);
     stream.drawn();
   });
-  const stream = follow(model, width, page.redraw);
+  const stream = followRows(model, width, page.redraw);
   const slice = whenAtRest((step) => model.send({ type: "moment", step }));
   const light = paced(views, page.redraw, { period: 180 });
-  const pace = paced(dear, page.redraw);
+  const pace = paced(slow, page.redraw);
   const deaf = cursor.on(page.redraw);
   return () => {
     deaf();

@@ -1,21 +1,44 @@
 // The figures of several searches, one small chart each: every search has a colour and a dash of its own.
 
 import { drawTicks } from "./axis.js";
-import { axisOf, bestAt, noisy, smoothed } from "./curves.js";
-import { cursorLine } from "./moment.js";
-import { hue, make, nearestRow, number, scaleOf, sharp, withUnit } from "./shared.js";
+import { cursorLine, hue, sharp } from "./canvas.js";
+import { make } from "./elements.js";
+import { number, scaleOf, withUnit } from "./numbers.js";
+import { nearestRow } from "./rows.js";
+import { axisOf, bestAt, noisy, smoothed } from "./series.js";
+/** @import { AxisName, CompareChart, CompareState, Frame, Go, Pen, Point, Theme, Tooltip, Track } from "./types.js" */
 
+/** @typedef {{columns: number, cell: number, line: number}} Place */
+/** @typedef {CompareChart & {lines: number[][][]}} Drawable With points [x, value, smoothed value] for each track. */
+
+/**
+ * A place on the common axis, in words.
+ * @param {number} value
+ * @param {AxisName} axis
+ * @returns {string}
+ */
 export const onAxis = (value, axis) => (axis === "share" ? `${number(value)} %` : `${number(value)} ${axis}`);
 
+/**
+ * A chart for each metric, with a line for each search.
+ * @param {HTMLElement} parent
+ * @param {{tracks: Track[], charts: CompareChart[], rankings: string[]}} description
+ * @param {Tooltip} tooltip
+ * @param {Go} go
+ * @returns {(state: CompareState, theme: Theme) => void}
+ */
 export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
   const canvas = make("canvas", "naslab-overlay", parent);
   canvas.setAttribute("role", "img");
   const note = make("div", "naslab-lacks", parent);
-  let drawn = null;
+  /** @type {{shown: Drawable[], place: Place, state: CompareState, theme: Theme}} */
+  let drawn;
 
   // What there is to draw: for each chart, for each track, points [x, value, smoothed value].
+  /** @type {(state: CompareState) => Drawable[]} */
   function found(state) {
     const at = ["steps", "epochs", "seconds", "share"].indexOf(state.axis);
+    /** @type {(chart: CompareChart, i: number) => number[][]} */
     const pointsOf = (chart, i) => {
       const column = chart.columns[i];
       const track = tracks[i];
@@ -36,13 +59,14 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
     });
     rankings.forEach((name, which) => {
       const lines = tracks.map((_, i) =>
-        (state.status.tracks[i]?.ranked || []).filter((point) => point[at] !== null && point[4 + which] !== null).map((point) => [point[at], point[4 + which], point[4 + which]]),
+        (state.status.tracks[i]?.ranked || []).filter((point) => point[at] !== null && point[4 + which] !== null).map((point) => [point[at] ?? NaN, point[4 + which] ?? NaN, point[4 + which] ?? NaN]),
       );
-      drawable.push({ title: `ranking: ${name}`, lines });
+      drawable.push({ title: `ranking: ${name}`, unit: "", direction: null, columns: [], lines });
     });
     return drawable.filter(({ lines }) => lines.some((points) => points.length));
   }
 
+  /** @type {(place: Place, index: number) => Frame} */
   const frameOf = (place, index) => ({
     x: (index % place.columns) * place.cell + 34,
     y: Math.floor(index / place.columns) * place.line + 22,
@@ -50,6 +74,7 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
     height: place.line - 44,
   });
 
+  /** @type {(state: CompareState, theme: Theme) => void} */
   function draw(state, theme) {
     const shown = found(state);
     const width = canvas.clientWidth || 900;
@@ -63,14 +88,17 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
     pen.fillStyle = theme.text;
     if (!shown.length) pen.fillText("no step has been done yet: press Play", 40, 60);
     shown.forEach((chart, index) => drawChart(pen, chart, frameOf(place, index), state, theme));
-    const missing = tracks.filter((track, i) => state.tracks[i].rows.length && !Number.isFinite(state.tracks[i].rows.at(-1)[track.columns[state.axis]]));
+    const missing = tracks.filter((track, i) => state.tracks[i].rows.length && !Number.isFinite(state.tracks[i].rows.at(-1)?.[track.columns[state.axis]]));
     note.textContent = missing.length ? `not drawn along ${state.axis}: ${missing.map(({ name }) => name).join(", ")}, which has none` : "";
   }
 
+  /** @type {(pen: Pen, chart: Drawable, frame: Frame, state: CompareState, theme: Theme) => void} */
   function drawChart(pen, chart, { x, y, width, height }, state, theme) {
     const { title, lines } = chart;
     const axis = axisOf(chart, lines.map((points) => points.map((point) => point[1])), lines.map((points) => points.map((point) => point[2])));
+    /** @type {(value: number) => number} */
     const across = (value) => x + (width * value) / Math.max(state.limit, 1e-9);
+    /** @type {(value: number) => number} */
     const down = (value) => y + height * (1 - axis.place(value));
     pen.globalAlpha = 1;
     pen.fillStyle = theme.text;
@@ -99,7 +127,7 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
         pen.setLineDash(column === 2 ? tracks[i].dash : []);
         pen.beginPath();
         for (let k = 0; k < points.length; k += stride) pen.lineTo(across(points[k][0]), down(points[k][column]));
-        if (points.length) pen.lineTo(across(points.at(-1)[0]), down(points.at(-1)[column]));
+        for (const last of points.slice(-1)) pen.lineTo(across(last[0]), down(last[column]));
         pen.stroke();
         if (column === 2 && points.length === 1) pen.fillRect(across(points[0][0]) - 2, down(points[0][2]) - 2, 4, 4);
       }
@@ -118,6 +146,7 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
   }
 
   // Which chart is under the pointer, and where on the axis; null outside.
+  /** @type {(event: Point) => {index: number, x: number} | null} */
   function find(event) {
     if (!drawn || !drawn.shown.length) return null;
     const { shown, place, state } = drawn;
@@ -143,7 +172,7 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
     const told = shown[index].lines.map((points, i) => {
       if (!points.length) return { text: `${tracks[i].name}: nothing`, colour: hue(tracks[i], theme) };
       const { unit, direction } = shown[index];
-      const [at, value, mean] = nearestRow(points, x);
+      const [at, value, mean] = /** @type {number[]} */ (nearestRow(points, x));
       const trend = points.map((point) => point[2]);
       const best = bestAt(trend, direction);
       const record = best < 0 ? "" : `, best ${withUnit(trend[best], unit)}`;

@@ -1,30 +1,73 @@
-// Pictures that are dear are drawn a few times a second while a search moves, and at once when anything else changes.
+// Timing: drawing at most a few times a second, and asking once a moment has rested.
+
+/** @import { Timer } from "./types.js" */
 
 export const PERIOD = 260; // milliseconds
 
-// draws: the dear pictures; again: asks for a drawing of the page, which calls `draw` once more.
+/**
+ * draws: the dear pictures; again: asks for a drawing of the page, which calls `draw` once more.
+ * @template {unknown[]} A
+ * @param {((...given: A) => void)[]} draws
+ * @param {() => void} again
+ * @param {{period?: number, clock?: () => number}} [options]
+ * @returns {{draw: (moving: boolean, what: string, ...given: A) => void, close: () => void}}
+ */
 export function paced(draws, again, { period = PERIOD, clock = () => performance.now() } = {}) {
   let last = -Infinity;
+  /** @type {string | null} */
   let shown = null;
-  let timer = null;
+  /** @type {Timer | undefined} */
+  let timer;
   return {
     // moving: whether the search runs and the newest moment is shown; what: everything else that the pictures depend on.
     draw(moving, what, ...told) {
       const wait = period - (clock() - last);
       if (moving && what === shown && wait > 0) {
         timer ??= setTimeout(() => {
-          timer = null;
+          timer = undefined;
           again();
         }, wait);
         return;
       }
       clearTimeout(timer);
-      timer = null;
+      timer = undefined;
       [last, shown] = [clock(), what];
       for (const draw of draws) draw(...told);
     },
     close() {
       clearTimeout(timer);
     },
+  };
+}
+
+/**
+ * Asks once the moment has rested so long, and not again for the same one.
+ * @param {(moment: number) => void} ask
+ * @param {number} [rest]
+ * @returns {{at: (moment: number | null, wanted: boolean) => void, close: () => void}}
+ */
+export function whenAtRest(ask, rest = 150) {
+  /** @type {Timer | undefined} */
+  let timer;
+  /** @type {number | null} */
+  let waiting = null;
+  /** @type {number | null} */
+  let asked = null;
+  return {
+    at(moment, wanted) {
+      if (!wanted || moment === null) {
+        clearTimeout(timer);
+        [waiting, asked] = [null, null];
+        return;
+      }
+      if (moment === waiting || moment === asked) return;
+      clearTimeout(timer);
+      waiting = moment;
+      timer = setTimeout(() => {
+        [asked, waiting] = [moment, null];
+        ask(moment);
+      }, rest);
+    },
+    close: () => clearTimeout(timer),
   };
 }

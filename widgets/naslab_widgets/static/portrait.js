@@ -1,9 +1,18 @@
 // The chosen trial, or else the best: its cell as a picture, its figures and its choices.
 
-import { make, number, placePicture } from "./shared.js";
-import { worthText } from "./status.js";
-import { calledRow } from "./words.js";
+import { make, placePicture } from "./elements.js";
+import { number, fitnessText } from "./numbers.js";
+import { trialName } from "./words.js";
+/** @import { Choose, Columns, DrawTrials, Portrait, Truth } from "./types.js" */
 
+/**
+ * The picture of a trial, its numbers and its choices.
+ * @param {HTMLElement} parent
+ * @param {Columns} C
+ * @param {Truth | null} truth
+ * @param {Choose} choose
+ * @returns {DrawTrials}
+ */
 export function portraitView(parent, C, truth, choose) {
   const head = make("div", "naslab-head", parent);
   const title = make("h4", "", head);
@@ -13,9 +22,11 @@ export function portraitView(parent, C, truth, choose) {
   const choices = make("details", "", parent);
   make("summary", "", choices, "choices");
   const list = make("table", "naslab-facts-table", choices);
+  /** @type {Portrait | null} */
   let shown = null;
   clear.addEventListener("click", () => choose(null));
 
+  /** @type {(table: HTMLElement, name: string, value: string | Node) => void} */
   function line(table, name, value) {
     const row = make("tr", "", table);
     make("th", "", row, name);
@@ -23,6 +34,7 @@ export function portraitView(parent, C, truth, choose) {
     cell.append(value);
   }
 
+  /** @type {(numbers: number[]) => DocumentFragment} */
   function links(numbers) {
     const box = document.createDocumentFragment();
     for (const each of numbers) make("button", "naslab-link", box, String(each)).addEventListener("click", () => choose(each));
@@ -36,18 +48,18 @@ export function portraitView(parent, C, truth, choose) {
     const row = told && (told.ancestry[0] ?? state.byNumber.get(told.selected));
     if (!row || told === shown) return;
     shown = told;
-    title.textContent = calledRow(row, C);
+    title.textContent = trialName(row, C);
     placePicture(picture, told.picture);
     facts.replaceChildren();
     const failed = Number.isNaN(row[C.fitness]);
     const objective = state.status.objective;
-    line(facts, objective?.name || "fitness", failed ? told.status : worthText(row[C.fitness], objective, 6));
+    line(facts, objective?.name || "fitness", failed ? told.status : fitnessText(row[C.fitness], objective, 6));
     line(facts, "origin", state.status.origins[row[C.origin]]?.[0] || "");
     if (told.parents.length) line(facts, told.parents.length > 1 ? "parents" : "parent", links(told.parents));
     if (Number.isFinite(row[C.parent])) line(facts, "ancestors", String(told.ancestry.length - 1));
     if (Number.isFinite(row[C.fidelity])) line(facts, "fidelity", number(row[C.fidelity]));
-    if (Number.isFinite(row[C.hurdle])) line(facts, "hurdle", worthText(row[C.hurdle], objective, 4));
-    if (Number.isFinite(row[C.rank])) {
+    if (Number.isFinite(row[C.hurdle])) line(facts, "hurdle", fitnessText(row[C.hurdle], objective, 4));
+    if (truth && Number.isFinite(row[C.rank])) {
       line(facts, "true rank", `${row[C.rank].toLocaleString("en")} of ${truth.candidates.toLocaleString("en")}`);
       line(facts, `true regret (${truth.metric})`, number(row[C.regret]));
     }
@@ -56,6 +68,6 @@ export function portraitView(parent, C, truth, choose) {
     list.replaceChildren();
     for (const [name, value] of told.choices) line(list, name, value);
     choices.style.display = told.choices.length ? "" : "none";
-    parent.dataset.number = told.selected;
+    parent.dataset.number = String(told.selected);
   };
 }

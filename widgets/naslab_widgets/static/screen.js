@@ -1,15 +1,30 @@
 // How large the panel is shown: as the page has it, larger for the back row, or alone on the whole screen.
 
-import { make, shape } from "./shared.js";
+import { make, shape } from "./elements.js";
 
 export const SIZES = [1, 1.25, 1.5, 2];
 const WIDTH = 980; // pixels that a panel needs to show its cells side by side with its letters at their own size
 
-// How much a panel is enlarged on a screen of this width, so that its letters grow and its two columns stay.
+/**
+ * How much a panel is enlarged on a screen of this width, so that its letters grow and its two columns stay.
+ * @param {number} width
+ * @returns {number}
+ */
 export const enlarged = (width) => Math.max(1, Math.min(2.5, Math.round((20 * width) / WIDTH) / 20));
 
+/**
+ * The size after this one; the first again after the last.
+ * @param {number} size
+ * @returns {number}
+ */
 export const nextSize = (size) => SIZES[(SIZES.indexOf(size) + 1) % SIZES.length];
 
+/**
+ * The buttons for a larger panel and the whole screen; returns what takes their listeners away.
+ * @param {HTMLElement} parent
+ * @param {HTMLElement} root
+ * @returns {() => void}
+ */
 export function screenButtons(parent, root) {
   const box = make("div", "naslab-screen", parent);
   const larger = make("button", "naslab-button", box, "A+");
@@ -20,17 +35,17 @@ export function screenButtons(parent, root) {
   larger.setAttribute("aria-label", "larger");
   full.setAttribute("aria-label", "full screen");
   full.title = "Full screen (F)";
-  const panel = () => root.closest(".naslab-lab") || root;
+  const panel = () => /** @type {HTMLElement} */ (root.closest(".naslab-lab") || root);
   let size = 1;
 
   function apply() {
     const box = panel();
     const alone = document.fullscreenElement === box;
-    box.style.zoom = alone ? enlarged(window.innerWidth) * (size / SIZES[0]) : size;
+    box.style.zoom = String(alone ? enlarged(window.innerWidth) * (size / SIZES[0]) : size);
     box.classList.toggle("naslab-alone", alone);
     larger.title = size === SIZES[SIZES.length - 1] ? "As large as the page has it" : "Larger, for the back row";
-    larger.setAttribute("aria-pressed", size > 1);
-    full.setAttribute("aria-pressed", alone);
+    larger.setAttribute("aria-pressed", String(size > 1));
+    full.setAttribute("aria-pressed", String(alone));
   }
 
   larger.addEventListener("click", () => {
@@ -39,8 +54,9 @@ export function screenButtons(parent, root) {
   });
   const toggle = () => (document.fullscreenElement ? document.exitFullscreen() : panel().requestFullscreen?.());
   full.addEventListener("click", toggle);
+  /** @type {(event: KeyboardEvent) => void} */
   const press = (event) => {
-    const typing = event.target.matches?.("input, select, textarea");
+    const typing = /** @type {Element} */ (event.target).matches?.("input, select, textarea");
     if (event.key.toLowerCase() === "f" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
       event.preventDefault();
       toggle();

@@ -1,26 +1,17 @@
-// What turns the settings of a search, each kind by its own control: its full name above it, its value, and the value
-// that is in force now where a schedule makes it another.
+// The settings of a search, each with a control: in the strip, or in a drawer where there are many.
 
-import { digits, make } from "./shared.js";
+import { MAKE } from "./controls.js";
+import { make } from "./elements.js";
+/** @import { DrawSection, SectionContext, Send, Setting, SettingsAbout } from "./types.js" */
 
-const NOTCHES = 200; // of a slider
 const MOST = 4; // settings that stand in the strip itself; more of them are in a drawer
 
-// From a value to its place on the slider, 0 to NOTCHES, and back.
-export function placeOf(setting, value) {
-  const { low, high, log } = setting;
-  const share = log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
-  return Math.round(NOTCHES * Math.min(1, Math.max(0, share)));
-}
-
-export function valueAt(setting, place) {
-  const { low, high, log } = setting;
-  if (place >= NOTCHES) return high;
-  if (place <= 0) return low;
-  const share = place / NOTCHES;
-  return Number((log ? low * (high / low) ** share : low + (high - low) * share).toPrecision(3));
-}
-
+/**
+ * A control for each setting, with its name above it.
+ * @param {HTMLElement} parent
+ * @param {Pick<SectionContext<SettingsAbout>, "send" | "about" | "root">} context
+ * @returns {DrawSection}
+ */
 export function settingsSection(parent, { send, about, root }) {
   const folded = about.settings.length > MOST;
   const drawer = folded ? drawerView(parent, root) : null;
@@ -33,6 +24,7 @@ export function settingsSection(parent, { send, about, root }) {
     make("span", "naslab-setting-name", head, setting.group ? `${setting.group}: ${setting.name}` : setting.name);
     const told = make("span", "naslab-setting-value", head);
     const back = folded && about.back?.[place] ? backButton(hold, setting, send) : null;
+    /** @type {(value: unknown) => void} */
     const turn = (value) => send({ set: setting.name, value, group: setting.group });
     return { setting, told, place, back, ...MAKE[setting.kind](label, setting, told, turn) };
   });
@@ -47,18 +39,24 @@ export function settingsSection(parent, { send, about, root }) {
   };
 }
 
-// Behind a button at the right of the strip, over the pictures.
+/**
+ * Behind a button at the right of the strip, over the pictures.
+ * @param {HTMLElement} parent
+ * @param {HTMLElement} root
+ * @returns {{box: HTMLElement}}
+ */
 function drawerView(parent, root) {
   const button = make("button", "naslab-button naslab-drawer-button", parent, "settings ▾");
   button.type = "button";
   const box = make("div", "naslab-drawer", root);
+  /** @type {(shown: boolean) => void} */
   const open = (shown) => {
     box.style.display = shown ? "" : "none";
-    button.setAttribute("aria-expanded", shown);
+    button.setAttribute("aria-expanded", String(shown));
     if (shown) box.style.top = `${parent.offsetTop + parent.offsetHeight + 2}px`;
   };
   button.addEventListener("click", () => open(box.style.display === "none"));
-  for (const part of [button, box])
+  for (const part of /** @type {HTMLElement[]} */ ([button, box]))
     part.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || box.style.display === "none") return;
       event.preventDefault();
@@ -70,7 +68,13 @@ function drawerView(parent, root) {
   return { box };
 }
 
-// Beside the label, which would otherwise press it.
+/**
+ * Beside the label, which would otherwise press it.
+ * @param {HTMLElement} parent
+ * @param {Setting} setting
+ * @param {Send} send
+ * @returns {HTMLButtonElement}
+ */
 function backButton(parent, setting, send) {
   const button = make("button", "naslab-unset", parent, "↺");
   button.type = "button";
@@ -79,90 +83,3 @@ function backButton(parent, setting, send) {
   button.addEventListener("click", () => send({ set: setting.name, back: true, group: setting.group }));
   return button;
 }
-
-// "0.025", and where something else is in force, "0.025, now 0.0213".
-export function inForce(value, now) {
-  const same = typeof now !== "number" || Math.abs(now - value) <= 1e-3 * Math.abs(value);
-  return same ? digits(value, 3) : `${digits(value, 3)}, now ${digits(now, 3)}`;
-}
-
-function slider(label, setting, told, turn) {
-  const input = make("input", "", label);
-  Object.assign(input, { type: "range", min: 0, max: NOTCHES, step: 1 });
-  input.setAttribute("aria-label", setting.name);
-  let held = false; // by a hand: the search does not move it then
-  let moved = null; // the place that was asked for last, until Python has heard
-  const tell = (text) => {
-    told.textContent = text;
-    input.setAttribute("aria-valuetext", text);
-  };
-  input.addEventListener("pointerdown", () => (held = true));
-  input.addEventListener("pointerup", () => (held = false));
-  input.addEventListener("pointercancel", () => (held = false));
-  input.addEventListener("input", () => tell(digits(valueAt(setting, Number(input.value)), 3)));
-  input.addEventListener("change", () => {
-    held = false;
-    moved = Number(input.value);
-    turn(valueAt(setting, moved));
-  });
-  return {
-    input,
-    show(value, now) {
-      const place = placeOf(setting, value);
-      if (held) return;
-      if (moved !== null && place !== moved) {
-        moved = null; // one answer later the search decides
-        return;
-      }
-      moved = null;
-      input.value = place;
-      tell(inForce(value, now));
-    },
-  };
-}
-
-function checkbox(label, _, told, turn) {
-  const input = make("input", "", label);
-  input.type = "checkbox";
-  input.addEventListener("change", () => turn(input.checked));
-  return {
-    input,
-    show(value) {
-      input.checked = value;
-      told.textContent = value ? "on" : "off";
-    },
-  };
-}
-
-function dropdown(label, setting, _, turn) {
-  const input = make("select", "", label);
-  setting.options.forEach((option, place) => (make("option", "", input, String(option)).value = place));
-  input.addEventListener("change", () => turn(setting.options[Number(input.value)]));
-  return {
-    input,
-    show(value) {
-      input.value = setting.options.findIndex((option) => option === value);
-    },
-  };
-}
-
-function count(label, setting, told, turn) {
-  const input = make("input", "", label);
-  Object.assign(input, { type: "number", step: 1, min: setting.low });
-  if (setting.high !== null) input.max = setting.high;
-  let shown = null;
-  input.addEventListener("change", () => {
-    const value = Number(input.value);
-    if (Number.isInteger(value) && input.value !== "") turn(value);
-    else input.value = shown;
-  });
-  return {
-    input,
-    show(value, now) {
-      if (value !== shown || document.activeElement !== input) input.value = shown = value;
-      told.textContent = typeof now === "number" && now !== value ? `now ${now}` : "";
-    },
-  };
-}
-
-const MAKE = { slider, checkbox, dropdown, count };

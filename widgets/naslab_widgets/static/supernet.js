@@ -1,18 +1,28 @@
 // The supernet, drawn by Python once, and on it the child of the latest step.
 
-import { make, placePicture } from "./shared.js";
+import { make, placePicture } from "./elements.js";
+/** @import { Colours, DrawTrials, Theme } from "./types.js" */
 
+/**
+ * A picture of the supernet, with the child of the latest step lit.
+ * @param {HTMLElement} parent
+ * @param {Colours[]} hues
+ * @returns {DrawTrials}
+ */
 export function supernetView(parent, hues) {
   const head = make("div", "naslab-head", parent);
   const title = make("h4", "", head);
   const said = make("span", "naslab-facts", head);
   const picture = make("div", "naslab-picture naslab-supernet", parent);
+  /** @type {string | null} */
   let base = null;
   let shown = "";
 
   // Python writes the colours for a light ground.
+  /** @type {(svg: string, theme: Theme) => string} */
   const coloured = (svg, theme) => (theme.dark ? hues.reduce((text, [light, dark]) => text.replaceAll(light, dark), svg) : svg);
 
+  /** @type {(lit: string) => void} */
   function lay(lit) {
     const found = new DOMParser().parseFromString(`<svg xmlns="http://www.w3.org/2000/svg">${lit}</svg>`, "image/svg+xml");
     const root = picture.querySelector("svg");
@@ -37,6 +47,6 @@ export function supernetView(parent, hues) {
     title.textContent = `the child of step ${child.step.toLocaleString("en")} in the supernet`;
     said.textContent = child.said;
     lay(coloured(child.lit, theme));
-    parent.dataset.step = child.step;
+    parent.dataset.step = String(child.step);
   };
 }

@@ -1,8 +1,18 @@
 // The fittest and the last trials in a table that sorts by any column.
 
-import { digits, make, number, scaleOf } from "./shared.js";
-import { isStopped } from "./stream.js";
+import { make } from "./elements.js";
+import { digits, number, scaleOf } from "./numbers.js";
+import { isStopped } from "./trial_queries.js";
+/** @import { Choose, Columns, DrawTrials, Row, Timer, TrialsDescription, TrialsState } from "./types.js" */
 
+/**
+ * The table of trials.
+ * @param {HTMLElement} parent
+ * @param {Columns} C
+ * @param {Pick<TrialsDescription, "listed">} description
+ * @param {Choose} choose
+ * @returns {DrawTrials}
+ */
 export function tableView(parent, C, description, choose) {
   const head = make("div", "naslab-head", parent);
   make("h4", "", head, "evaluations");
@@ -12,17 +22,24 @@ export function tableView(parent, C, description, choose) {
   const header = make("tr", "", make("thead", "", table));
   const body = make("tbody", "", table);
   let order = { name: "evaluation", descending: true };
-  let state = null;
+  /** @type {TrialsState} */
+  let state;
+  /** @type {unknown[]} */
   let written = [];
   let writtenAt = -Infinity;
-  let later = null;
+  /** @type {Timer | undefined} */
+  let later;
   const SELDOM = 500; // ms between two tables that differ only by new trials: a table is dear to lay out
 
+  /** @type {(row: Row) => string} */
   const status = (row) => (Number.isNaN(row[C.fitness]) ? (state.notes.get(row[C.number])?.status ?? "failed") : isStopped(row, state, C) ? "stopped" : state.continued.has(row[C.number]) ? "trained on" : "done");
   // The objective as it is measured.
+  /** @type {(fitness: number) => number} */
   const own = (fitness) => (state.status.objective?.sign ?? 1) * scaleOf(state.status.objective?.unit) * fitness;
+  /** @type {(name: string) => string} */
   const titleOf = (name) => (name === "fitness" ? (state.status.objective?.title ?? name) : name);
-  const smallFirst = (name) => ["regret", "true rank"].includes(name) || (name === "fitness" && state.status.objective?.sign < 0);
+  /** @type {(name: string) => boolean} */
+  const smallFirst = (name) => ["regret", "true rank"].includes(name) || (name === "fitness" && (state.status.objective?.sign ?? 1) < 0);
   /**
    * @typedef {object} Column
    * @property {string} name
@@ -48,18 +65,22 @@ export function tableView(parent, C, description, choose) {
   // The best and the last of those that the page knows, which are the best and the last of all.
   function listed() {
     const rows = state.trials;
+    /** @type {(row: Row) => number} */
     const worth = (row) => (Number.isNaN(row[C.fitness]) ? -Infinity : row[C.fitness]);
     const best = [...rows].sort((a, b) => worth(b) - worth(a)).slice(0, description.listed);
     return [...new Set([...rows.slice(-description.listed), ...best])];
   }
 
+  /** @type {(a: any, b: any) => number} */
   function compare(a, b) {
+    /** @type {(value: unknown) => boolean} */
     const missing = (value) => value === undefined || Number.isNaN(value);
     if (missing(a) || missing(b)) return Number(missing(a)) - Number(missing(b)); // always at the end
     const less = a < b ? -1 : a > b ? 1 : 0;
     return order.descending ? -less : less;
   }
 
+  /** @type {DrawTrials} */
   function draw(now, theme, chosen) {
     state = now;
     parent.style.display = state.trials.length ? "" : "none";
@@ -78,7 +99,7 @@ export function tableView(parent, C, description, choose) {
     /** @type {Column[]} */
     const shown = [
       ...columns.filter(({ of, optional, when = optional && of }) => !when || rows.some((row) => when(row) > 0)),
-      ...figures.map((name) => ({ name, of: (row) => state.notes.get(row[C.number])?.figures[name] })),
+      ...figures.map((name) => ({ name, of: (/** @type {Row} */ row) => state.notes.get(row[C.number])?.figures[name] })),
     ];
     const by = shown.find(({ name }) => name === order.name) || shown[0];
     rows.sort((a, b) => compare(by.of(a), by.of(b)) || b[C.number] - a[C.number]);
@@ -95,7 +116,7 @@ export function tableView(parent, C, description, choose) {
     }
     const lines = rows.map((row) => {
       const line = make("tr", row[C.number] === chosen ? "naslab-chosen" : "");
-      line.dataset.number = row[C.number];
+      line.dataset.number = String(row[C.number]);
       for (const { of, show } of shown) {
         const value = of(row);
         make("td", typeof value === "string" ? "naslab-word" : "", line, show ? show(value, row) : typeof value === "string" ? value : number(value));
@@ -108,7 +129,7 @@ export function tableView(parent, C, description, choose) {
   }
 
   body.addEventListener("click", (event) => {
-    const line = event.target.closest("tr");
+    const line = /** @type {Element} */ (event.target).closest("tr");
     if (line) choose(Number(line.dataset.number));
   });
   return draw;

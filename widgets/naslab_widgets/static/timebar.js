@@ -1,16 +1,23 @@
 // The bar of time: all of a search, filled as far as it is, with a mark for what one may want to go back to, and a thumb
 // at the moment that is shown. Right above it, while one looks back, is said to when, with the ways out of it.
 
-import { VIOLET, markUnder, momentOf, placeByKey, placedMarks } from "./moment.js";
-import { make, sharp } from "./shared.js";
+import { sharp, VIOLET } from "./canvas.js";
+import { make } from "./elements.js";
+import { markUnder, placedMarks } from "./marks.js";
+import { momentOf, placeByKey } from "./moment.js";
+/** @import { DrawSection, Go, Mark, Pen, PlacedMark, Point, SectionContext, Status, Theme, TimeBarOptions, TimeBarState, WatchState } from "./types.js" */
 
 const BAR_HEIGHT = 26;
 const BAR_SIDE = 9; // pixels left and right of the track, so that a thumb at its end is whole
+/** @type {Record<string, string>} */
 const SIGNS = { changed: "▲ something was turned", snapshot: "◆ a snapshot", fork: "⑂ a fork", warning: "⚑ a warning", measured: "● something was measured" };
 
-// The bar alone, along any axis. `go` takes a place, or null for now; `tell` says a place in words; `moment` gives the place
-// that `go` has set, which a busy page draws only later: the next key goes on from there. What is drawn:
-// {first, last, total, at, marks, move?}.
+/**
+ * The bar alone, along any axis.
+ * @param {HTMLElement} parent
+ * @param {TimeBarOptions} options
+ * @returns {(now: TimeBarState, theme: Theme) => void}
+ */
 export function timeBar(parent, { tooltip, go, tell, label, moment }) {
   const bar = make("div", "naslab-timebar", parent);
   bar.tabIndex = 0;
@@ -19,10 +26,13 @@ export function timeBar(parent, { tooltip, go, tell, label, moment }) {
   bar.title = "";
   const canvas = make("canvas", "", bar);
   canvas.setAttribute("aria-hidden", "true");
-  let shown = null;
+  /** @type {TimeBarState & {placed: PlacedMark[], room: number, total: number}} */
+  let shown;
   let held = false;
 
+  /** @type {(x: number) => number} */
   const placeAt = (x) => Math.min(shown.last, Math.max(shown.first, ((x - BAR_SIDE) / shown.room) * shown.total));
+  /** @type {(event: Point) => PlacedMark | null} */
   const under = (event) => (event.offsetY >= 11 ? markUnder(shown.placed, event.offsetX) : null);
 
   bar.addEventListener("pointerdown", (event) => {
@@ -61,16 +71,17 @@ export function timeBar(parent, { tooltip, go, tell, label, moment }) {
     const width = canvas.clientWidth || 800;
     const total = Math.max(now.total || 0, now.last, 1e-9);
     const room = width - 2 * BAR_SIDE;
+    /** @type {(place: number) => number} */
     const across = (place) => BAR_SIDE + (room * Math.min(place, total)) / total;
     shown = { ...now, total, room, placed: placedMarks(now.marks, across) };
     const { at, first, last } = now;
     const value = at ?? last;
-    bar.setAttribute("aria-valuemin", Math.min(first, last));
-    bar.setAttribute("aria-valuemax", last);
-    bar.setAttribute("aria-valuenow", value);
+    bar.setAttribute("aria-valuemin", String(Math.min(first, last)));
+    bar.setAttribute("aria-valuemax", String(last));
+    bar.setAttribute("aria-valuenow", String(value));
     bar.setAttribute("aria-valuetext", at === null ? `now, ${tell(value)}` : tell(value));
-    bar.dataset.at = at ?? "now";
-    bar.dataset.marks = now.marks.length;
+    bar.dataset.at = String(at ?? "now");
+    bar.dataset.marks = String(now.marks.length);
     const pen = sharp(canvas, width, BAR_HEIGHT);
     track(pen, BAR_SIDE, room, theme.text, 0.14);
     const done = "#0072b2";
@@ -88,6 +99,13 @@ export function timeBar(parent, { tooltip, go, tell, label, moment }) {
   };
 }
 
+/**
+ * @param {Pen} pen
+ * @param {number} x
+ * @param {number} width
+ * @param {string} colour
+ * @param {number} strength
+ */
 function track(pen, x, width, colour, strength) {
   pen.globalAlpha = strength;
   pen.fillStyle = colour;
@@ -97,7 +115,12 @@ function track(pen, x, width, colour, strength) {
   pen.globalAlpha = 1;
 }
 
-// Each kind has a shape of its own, below the track.
+/**
+ * Each kind has a shape of its own, below the track.
+ * @param {Pen} pen
+ * @param {{x: number, kind: string}} mark
+ * @param {Theme} theme
+ */
 function drawMark(pen, { x, kind }, theme) {
   pen.fillStyle = pen.strokeStyle = kind === "warning" ? (theme.dark ? "#f5b83d" : "#b06f00") : theme.text;
   pen.globalAlpha = kind === "snapshot" ? 0.4 : 0.85;
@@ -130,7 +153,12 @@ function drawMark(pen, { x, kind }, theme) {
   pen.globalAlpha = 1;
 }
 
-// What stands above a bar while one looks back: to when, and how to come back from there. `slot` is for other ways out.
+/**
+ * What stands above a bar while one looks back: to when, and how to come back from there. `slot` is for other ways out.
+ * @param {HTMLElement} parent
+ * @param {() => void} back
+ * @returns {{slot: HTMLElement, draw: (text: string | null) => void}}
+ */
 export function momentBadge(parent, back) {
   const box = make("div", "naslab-moment", parent);
   box.hidden = true;
@@ -152,7 +180,12 @@ export function momentBadge(parent, back) {
   };
 }
 
-// A bar in a line of its own, for what has no steps of one search: beside it, where one is, and the way back to now.
+/**
+ * A bar in a line of its own, for what has no steps of one search: beside it, where one is, and the way back to now.
+ * @param {HTMLElement} parent
+ * @param {TimeBarOptions} options
+ * @returns {(shown: TimeBarState, theme: Theme) => void}
+ */
 export function scrubView(parent, { tooltip, go, tell, label, moment }) {
   const line = make("div", "naslab-scrub", parent);
   const draw = timeBar(line, { tooltip, go, tell, label, moment });
@@ -171,21 +204,30 @@ export function scrubView(parent, { tooltip, go, tell, label, moment }) {
   };
 }
 
-// The bar of a panel whose search has steps. `places.moment` is where other sections may put what can be done with the
-// moment that one looks back to.
+/**
+ * The bar of a panel whose search has steps. `places.moment` is where other sections may put what can be done with the
+ * moment that one looks back to.
+ * @param {HTMLElement} parent
+ * @param {Pick<SectionContext, "tooltip" | "cursor" | "places" | "sections">} context
+ * @returns {DrawSection}
+ */
 export function timebarSection(parent, { tooltip, cursor, places, sections }) {
   const box = make("div", "naslab-time", parent);
-  let status = { step: 0, total: null };
+  /** @type {Pick<Status, "state" | "step" | "total" | "unit">} */
+  let status = { state: "idle", step: 0, total: null };
+  /** @type {Go} */
   const go = (step) => cursor.set({ at: momentOf(step, status.step) });
   const badge = momentBadge(box, () => cursor.set({ at: null }));
   places.moment = badge.slot;
+  /** @type {(place: number) => string} */
   const tell = (place) => `${status.unit || "step"} ${Math.round(place).toLocaleString("en")}` + (status.total ? ` of ${status.total.toLocaleString("en")}` : "");
   const draw = timeBar(box, { tooltip, go, tell, label: "time of the search", moment: () => cursor.at });
 
   return function (state, now, theme) {
     status = now;
     if (cursor.at !== null && cursor.at >= status.step) cursor.set({ at: null }); // it has gone back, or begun anew
-    const warnings = (sections().watch?.turns || []).filter(([, level]) => level !== "grey").map(([step, , text]) => [step, "warning", `step ${step.toLocaleString("en")}: ${text}`]);
+    const { turns = [] } = /** @type {Partial<WatchState>} */ (sections().watch ?? {});
+    const warnings = turns.filter(([, level]) => level !== "grey").map(([step, , text]) => /** @type {Mark} */ ([step, "warning", `step ${step.toLocaleString("en")}: ${text}`]));
     const marks = [...state.marks, ...warnings].sort((a, b) => a[0] - b[0]);
     const { at } = cursor;
     draw({ first: 1, last: status.step, total: status.total, at, marks }, theme);

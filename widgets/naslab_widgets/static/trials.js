@@ -3,31 +3,47 @@
 import { bus } from "./bus.js";
 import { candidateView } from "./candidate.js";
 import { decisionView } from "./decision.js";
+import { detailsView } from "./details.js";
+import { keepKeys, make } from "./elements.js";
 import { familyView } from "./family.js";
 import { fitnessView } from "./fitness.js";
-import { decisionsView, figuresView } from "./heat.js";
-import { momentOf, whenAtRest } from "./moment.js";
+import { decisionsView } from "./heat.js";
+import { logView, notesView } from "./log.js";
+import { momentOf } from "./moment.js";
+import { whenAtRest } from "./pace.js";
 import { portraitView } from "./portrait.js";
-import { keepKeys, make, makeTooltip } from "./shared.js";
-import { keepDrawn, logView, notesView } from "./status.js";
-import { followTrials, trialsAt } from "./stream.js";
+import { keepDrawn } from "./redraw.js";
+import { followTrials } from "./stream.js";
 import { supernetView } from "./supernet.js";
 import { tableView } from "./table.js";
+import { makeTooltip } from "./tooltip.js";
+import { trialsAt } from "./trial_queries.js";
+/** @import { Choose, Columns, Go, Message, Send, Timer, TrialsDescription, TrialsState, Widget } from "./types.js" */
 
+/**
+ * @param {Widget} widget
+ */
 function render({ model, el }) {
+  /** @type {TrialsDescription} */
   const description = model.get("description");
-  const C = Object.fromEntries(description.columns.map((name, column) => [name, column]));
+  const C = /** @type {Columns} */ (Object.fromEntries(description.columns.map((name, column) => [name, column])));
   const root = make("div", "naslab naslab-trials", el);
   keepKeys(root);
   const tooltip = makeTooltip(root);
+  /** @type {number | null} */
   let chosen = null; // by a click; otherwise the best is shown
+  /** @type {number | null} */
   let asked = null;
   let askedAt = -Infinity;
-  let later = null;
+  /** @type {Timer | undefined} */
+  let later;
   const cursor = bus(description.panel);
+  /** @type {Go} */
   const go = (step) => cursor.set({ at: momentOf(step, stream.state.status.step, stream.state.status.since ?? 1) });
+  /** @type {Partial<TrialsState>} */
   let then = {};
-  let shown = null; // the trials at the moment that is shown
+  /** @type {TrialsState} */
+  let shown; // the trials at the moment that is shown
   let shownFor = "";
 
   // Asks Python for what the page does not keep of each step: all rows of a long search, the child in the supernet.
@@ -35,14 +51,15 @@ function render({ model, el }) {
     const { state } = stream;
     const { at } = cursor;
     const wanted = at !== null && (state.tables.trials?.stride > 1 || Boolean(state.status.child));
-    rest.at(at, wanted && state.told?.step !== at);
-    const now = `${at} ${state.version} ${state.told?.step} ${at === null ? "" : state.status.failed}`;
+    rest.at(at, wanted && state.past?.step !== at);
+    const now = `${at} ${state.version} ${state.past?.step} ${at === null ? "" : state.status.failed}`;
     if (shownFor !== now) then = trialsAt(state, at, C);
     shownFor = now;
     shown = { ...state, ...then };
   }
 
   // A number chooses that trial, null the best; undefined only draws anew.
+  /** @type {Choose} */
   function choose(number) {
     if (number !== undefined && number !== chosen) {
       chosen = number;
@@ -51,6 +68,7 @@ function render({ model, el }) {
     page.redraw();
   }
 
+  /** @type {(number: number | null) => void} */
   function ask(number) {
     [asked, askedAt] = [number, performance.now()];
     model.send({ type: "select", number, chosen: chosen !== null });
@@ -62,20 +80,23 @@ function render({ model, el }) {
     if (chosen !== null || best === undefined || best === asked) return;
     const wait = askedAt + 1000 - performance.now();
     if (wait <= 0) ask(best);
-    else later ??= setTimeout(() => ((later = null), followBest()), wait);
+    else later ??= setTimeout(() => ((later = undefined), followBest()), wait);
   }
 
   // Python keeps what is chosen, so that a reloaded page, or a second view, shows it too.
+  /** @param {Message} answer */
   function answered({ selected, chosen: clicked }) {
     asked = selected;
     chosen = clicked ? selected : null;
   }
 
   const main = make("div", "naslab-main", root);
+  /** @type {(name: string, box?: HTMLElement) => HTMLElement} */
   const card = (name, box = root) => make("section", `naslab-card ${name}`, box);
   // Curves keep their full length, with a line at the moment; the other views show how it stood then.
   const fitness = card("naslab-fitness-card", main);
   const portrait = card("naslab-portrait", main);
+  /** @type {Send} */
   const act = (message) => model.send({ type: "section", section: "candidate", ...message });
   /** @type {[Function, boolean][]} */
   const views = [
@@ -84,10 +105,11 @@ function render({ model, el }) {
     [candidateView(portrait, description.sections.candidate, act, choose), false],
     [supernetView(card("naslab-supernet-card"), description.hues), false],
     [familyView(card("naslab-family-card"), C, description, tooltip, choose, go), true],
-    [figuresView(card("naslab-figures-card"), description.charts, tooltip, go), true],
+    [detailsView(card("naslab-figures-card"), description.charts, tooltip, go), true],
     [decisionsView(card("naslab-decisions-card"), description, tooltip, go, (name) => sheet?.open(name)), true],
     [tableView(card("naslab-table-card"), C, description, choose), false],
   ];
+  /** @type {(name: string) => void} */
   const look = (name) => model.send({ type: "section", section: "decision", do: "open", name });
   const sheet = description.sections.decision ? decisionView(root, { hues: description.hues, look, go, redraw: () => page.redraw() }) : null;
   if (sheet) views.push([sheet.draw, true]);
@@ -100,8 +122,8 @@ function render({ model, el }) {
     const all = { ...stream.state, at: cursor.at, best: shown.status.best };
     for (const [draw, whole] of views) draw(whole ? all : shown, theme, chosen);
     log({ status: stream.state.status, at: cursor.at });
-    root.dataset.at = cursor.at ?? "now";
-    root.dataset.chosen = chosen ?? "";
+    root.dataset.at = String(cursor.at ?? "now");
+    root.dataset.chosen = String(chosen ?? "");
     stream.drawn();
   });
   const stream = followTrials(model, C, page.redraw, answered);

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { walk } from "../../widgets/naslab_widgets/static/cell.js";
-import { curvesOf, leftOf, nudgeBy, nudged, ruleOf, short } from "../../widgets/naslab_widgets/static/sheet.js";
+import { nextEdge } from "../../widgets/naslab_widgets/static/cell.js";
+import { curvesOf, leftOf, nudgeBy, nudged, ruleOf } from "../../widgets/naslab_widgets/static/edge_rules.js";
+import { shortCount } from "../../widgets/naslab_widgets/static/numbers.js";
 
 const near = (one, other) => assert.ok(Math.abs(one - other) < 1e-9, `${one} is not ${other}`);
 
@@ -34,14 +35,14 @@ test("what is forbidden, and what is left", () => {
 });
 
 test("arrows walk round the edges of a part", () => {
-  assert.equal(walk(0, "ArrowRight", 5), 1);
-  assert.equal(walk(4, "ArrowDown", 5), 0);
-  assert.equal(walk(0, "ArrowUp", 5), 4);
-  assert.equal(walk(0, "x", 5), null);
+  assert.equal(nextEdge(0, "ArrowRight", 5), 1);
+  assert.equal(nextEdge(4, "ArrowDown", 5), 0);
+  assert.equal(nextEdge(0, "ArrowUp", 5), 4);
+  assert.equal(nextEdge(0, "x", 5), null);
 });
 
 test("counts are short", () => {
-  assert.deepEqual([0, 136, 17408, 2.5e6, 3e9, null, NaN].map(short), ["0", "136", "17.4k", "2.5M", "3G", "–", "–"]);
+  assert.deepEqual([0, 136, 17408, 2.5e6, 3e9, null, NaN].map(shortCount), ["0", "136", "17.4k", "2.5M", "3G", "–", "–"]);
 });
 
 test("curves end at the last step, and all are on one scale", () => {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { nearestRate, placesOf } from "../../widgets/naslab_widgets/static/before.js";
+import { nearestRate, placesOf } from "../../widgets/naslab_widgets/static/range_test.js";
+/** @import { RangeTest } from "../../widgets/naslab_widgets/static/types.js" */
 
+/** @type {Pick<RangeTest, "points" | "low" | "high" | "now">} */
 const found = { points: Array.from({ length: 61 }, (_, i) => [10 ** (-5 + i / 12), 2, 2]), low: 1, high: 3, now: 0.01 };
 
 test("rates stand on a logarithmic axis, and losses beyond the highest at the top", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
-import { talk } from "../../widgets/naslab_widgets/static/shared.js";
+import { connect } from "../../widgets/naslab_widgets/static/wire.js";
 
 function page() {
   const sent = [];
@@ -28,7 +28,7 @@ function page() {
 test("a page that nobody answers says hello through another subshell, and stops once it is answered", () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { sent, switched, model, say } = page();
-  const { close } = talk(model, ({ fresh }) => fresh, () => {});
+  const { close } = connect(model, ({ fresh }) => fresh, () => {});
   mock.timers.tick(2000);
   assert.deepEqual(sent, ["hello"]);
   mock.timers.tick(1000);
@@ -45,12 +45,12 @@ test("the widgets of one kernel change its subshell once, and those that are clo
   const one = page();
   const other = page();
   other.model.widget_manager = one.model.widget_manager;
-  const closes = [one, other].map(({ model }) => talk(model, ({ fresh }) => fresh, () => {}).close);
+  const closes = [one, other].map(({ model }) => connect(model, ({ fresh }) => fresh, () => {}).close);
   const gone = page();
-  talk(gone.model, ({ fresh }) => fresh, () => {}).close();
+  connect(gone.model, ({ fresh }) => fresh, () => {}).close();
   const old = page();
   old.kernel.supportsSubshells = false;
-  closes.push(talk(old.model, ({ fresh }) => fresh, () => {}).close);
+  closes.push(connect(old.model, ({ fresh }) => fresh, () => {}).close);
   mock.timers.tick(3000);
   assert.deepEqual(one.switched, ["disabled", "perCommTarget"]);
   assert.deepEqual([one, other, gone, old].map(({ sent }) => sent.length), [2, 2, 1, 1]);

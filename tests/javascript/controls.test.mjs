@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { inForce, placeOf, valueAt } from "../../widgets/naslab_widgets/static/settings.js";
+import { inForce, placeOf, valueAt } from "../../widgets/naslab_widgets/static/controls.js";
 
 for (const setting of [
   { low: 1e-5, high: 1, log: true },

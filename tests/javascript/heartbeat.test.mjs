@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { listener, sayGone } from "../../widgets/naslab_widgets/static/display.js";
+import { heartbeat, goneText } from "../../widgets/naslab_widgets/static/heartbeat.js";
 
 // Looks twice a second, with a beat wherever `beats` says so; the longest silence that was told.
 /**
@@ -9,7 +9,7 @@ import { listener, sayGone } from "../../widgets/naslab_widgets/static/display.j
  * @param {{visible?: (now: number) => boolean, free?: (now: number) => boolean, held?: number}} options
  */
 function silence(beats, seconds, { visible = () => true, free = () => true, held = 0 } = {}) {
-  const ear = listener(0);
+  const ear = heartbeat(0);
   let longest = 0;
   let first = null;
   for (let now = 500; now <= 1000 * seconds; now += 500) {
@@ -34,7 +34,7 @@ test("one that stops is said to be silent within five seconds", () => {
 });
 
 test("a page that slept, or is hidden, has no right to complain", () => {
-  const ear = listener(0);
+  const ear = heartbeat(0);
   ear.beat(1000);
   assert.equal(ear.tick(1500, true), 0);
   assert.equal(ear.tick(3600000, true), 0, "the machine slept for an hour");
@@ -58,8 +58,8 @@ test("where operations hold the interpreter for ten seconds a page learns to wai
 });
 
 test("what became of the kernel is said in words", () => {
-  assert.equal(sayGone("restarting"), "the kernel was restarted");
-  assert.equal(sayGone("autorestarting"), "the kernel died, and another was started");
-  assert.equal(sayGone("dead"), "the kernel was shut down");
-  assert.equal(sayGone(""), "the kernel is gone");
+  assert.equal(goneText("restarting"), "the kernel was restarted");
+  assert.equal(goneText("autorestarting"), "the kernel died, and another was started");
+  assert.equal(goneText("dead"), "the kernel was shut down");
+  assert.equal(goneText(""), "the kernel is gone");
 });

@@ -1,0 +1,43 @@
+// The marks on a time bar: grouped where they would overlap, and found under the pointer.
+
+/** @import { Mark, PlacedMark } from "./types.js" */
+
+/**
+ * Marks [place, kind, sentence] by where they are drawn: those of a kind that would lie on one another are one. However
+ * many there are, no more come out than there is room for.
+ * @param {Mark[]} marks
+ * @param {(place: number) => number} across
+ * @param {number} [apart]
+ * @returns {PlacedMark[]}
+ */
+export function placedMarks(marks, across, apart = 7) {
+  const open = new Map(); // kind -> the group that the next of its kind may join
+  const placed = [];
+  for (const [place, kind, sentence] of marks) {
+    const x = across(place);
+    const group = open.get(kind);
+    if (group && x - group.x < apart) {
+      group.count += 1;
+      if (group.sentences.length < 6) group.sentences.push(sentence);
+      continue;
+    }
+    const fresh = { x, place, kind, count: 1, sentences: [sentence] };
+    open.set(kind, fresh);
+    placed.push(fresh);
+  }
+  return placed;
+}
+
+/**
+ * The mark under the pointer, at most so many pixels away.
+ * @template {{x: number}} M
+ * @param {M[]} placed
+ * @param {number} x
+ * @param {number} [reach]
+ * @returns {M | null}
+ */
+export function markUnder(placed, x, reach = 6) {
+  let found = null;
+  for (const mark of placed) if (Math.abs(mark.x - x) <= reach && (!found || Math.abs(mark.x - x) < Math.abs(found.x - x))) found = mark;
+  return found;
+}

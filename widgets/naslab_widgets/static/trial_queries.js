@@ -1,0 +1,63 @@
+// Questions about trials: how they stood at a moment, which were stopped, and the ancestors of one.
+
+/** @import { Columns, Row, TrialsState } from "./types.js" */
+
+/**
+ * The trials as they stood after a step: those until then, which of them had been trained on, and the best. What Python
+ * has past of that moment comes before what can be seen in the rows that the page keeps. What is otherwise than now comes
+ * out.
+ * @param {Pick<TrialsState, "byNumber" | "past" | "status" | "version">} state
+ * @param {number | null} at
+ * @param {Columns} C
+ * @returns {Partial<TrialsState>}
+ */
+export function trialsAt(state, at, C) {
+  if (at === null) return {};
+  const past = state.past?.step === at ? state.past : null;
+  const known = new Map(state.byNumber);
+  for (const row of past?.near || []) known.set(row[C.number], row);
+  const trials = [...known.values()].filter((row) => row[C.step] <= at).sort((a, b) => a[C.step] - b[C.step]);
+  const latest = new Map();
+  const continued = new Set();
+  let best = null;
+  for (const row of trials) {
+    if (latest.has(row[C.candidate])) continued.add(latest.get(row[C.candidate])[C.number]);
+    latest.set(row[C.candidate], row);
+    if (Number.isFinite(row[C.fitness]) && !(best && row[C.fitness] <= best[C.fitness])) best = row;
+  }
+  const number = past ? past.best : (best?.[C.number] ?? null);
+  const status = { ...state.status, step: at, best: number === null ? null : { ...state.status.best, number }, child: past?.child ?? state.status.child };
+  return { at, trials, continued, status, version: `${state.version} at ${at} ${Boolean(past)}` };
+}
+
+/**
+ * Had less training than another and was not trained on; where there are hurdles, because it missed its own.
+ * @param {Row} row
+ * @param {Pick<TrialsState, "continued" | "hurdled" | "longest">} state
+ * @param {Columns} C
+ * @returns {boolean}
+ */
+export function isStopped(row, state, C) {
+  if (state.continued.has(row[C.number])) return false;
+  return state.hurdled ? row[C.missed] === 1 : row[C.fidelity] < state.longest;
+}
+
+/**
+ * The rows that a trial descends from, itself first: as Python past them, or as far as this page knows them.
+ * @param {Pick<TrialsState, "candidate" | "byNumber">} state
+ * @param {number} chosen
+ * @param {Columns} C
+ * @returns {Row[]}
+ */
+export function ancestryOf(state, chosen, C) {
+  if (state.candidate && state.candidate.selected === chosen) return state.candidate.ancestry;
+  const found = new Map();
+  const queue = [chosen];
+  for (const key of queue) {
+    const row = state.byNumber.get(key);
+    if (!row || found.has(key)) continue;
+    found.set(key, row);
+    queue.push(row[C.parent], row[C.second_parent]);
+  }
+  return [...found.values()];
+}
