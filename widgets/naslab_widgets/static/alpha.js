@@ -15,10 +15,11 @@ import { nearestRow } from "./rows.js";
  * @property {{x: number, y: number, cell: number, deep: number, across: number}} heat
  */
 
-export const MANY_EDGES = 20; // more of them than these have the heat map folded, and the charts below it
+// With more edges, the heat map is folded and the charts stand below it.
+export const MANY_EDGES = 20;
 
 /**
- * Both in one canvas; of many edges in two.
+ * Charts and heat map in one canvas, or in one canvas each if there are many edges.
  * @param {HTMLElement} parent
  * @param {Part} part
  * @param {Operation[]} operations
@@ -33,7 +34,7 @@ export function alphaViews(parent, part, operations, tooltip, go, cursor) {
 }
 
 /**
- * `go` is told the step that was clicked in a chart; in the panel's `cursor` an edge can be selected.
+ * `go` takes the step that was clicked in a chart; a click selects an edge in the panel's `cursor`.
  * @param {HTMLElement} parent
  * @param {Part} part
  * @param {Operation[]} operations
@@ -51,7 +52,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
   /** @type {{place: Place, rows: Row[], moment: Row | undefined, at: number | null, low: number, high: number, first: number, span: number, theme: Theme, otherwise: string[][]}} */
   let drawn;
 
-  // Where everything stands at this width: charts on the left, the heat map on the right.
+  // Charts go on the left, the heat map on the right.
   /** @type {(width: number) => Place} */
   function arrange(width) {
     const cell = edges > 6 ? 14 : 18;
@@ -99,8 +100,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     height: place.chart.height - 20,
   });
 
-  // otherwise: for each edge, what other searches keep there instead; moment: the row of the heat map, if it is not the
-  // last; at: the step that one looks back to.
+  // `moment` is the row of the heat map; `at` is the step that is shown instead of the newest.
   /**
    * @param {Shown} shown
    * @param {Theme} theme
@@ -188,7 +188,7 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     pen.globalAlpha = 1;
   }
 
-  // Around the edge that is selected.
+  // Marks the selected edge.
   /** @type {(pen: Pen, edge: number) => void} */
   function drawRing(pen, edge) {
     const { place, theme } = drawn;
@@ -204,11 +204,11 @@ export function alphaView(parent, part, operations, tooltip, { charts = true, he
     }
   }
 
-  // Where the row of an edge begins in the heat map, which may be folded into columns.
+  // The corner of an edge's row in the heat map, which may be folded into columns.
   /** @type {(map: Place["heat"], edge: number) => {x: number, y: number}} */
   const placeOf = ({ x, y, cell, deep, across }, edge) => ({ x: x + Math.floor(edge / deep) * across, y: y + (edge % deep) * cell });
 
-  // Which edge, row and operation are under the pointer; null outside. named: the names of the rows count, too.
+  // The edge, row and operation under the pointer, or null; with `named`, the labels of the rows count as well.
   /** @type {(x: number, y: number, named?: boolean) => {edge: number, operation: number, row: Row, step?: number} | null} */
   function find(x, y, named = false) {
     const { place, rows, low, high, first, span } = drawn;

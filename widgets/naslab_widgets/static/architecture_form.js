@@ -1,10 +1,10 @@
-// Where an architecture is proposed: this one again, or one that is written, beginning with this one.
+// Proposes an architecture: a candidate's once more, or one written by the reader.
 
 import { make } from "./elements.js";
 /** @import { CandidateFacts, CandidateState, Send } from "./types.js" */
 
 /**
- * Where an architecture is proposed: this one again, or one that is written, beginning with this one.
+ * Two buttons, and a form that opens with the candidate's own architecture.
  * @param {HTMLElement} row
  * @param {HTMLElement} box
  * @param {Send} send
@@ -51,7 +51,7 @@ export function architectureForm(row, box, send, of) {
     event.stopPropagation();
   });
   return function draw(state) {
-    if (done !== null && state.done !== done) show(false); // what was written is taken
+    if (done !== null && state.done !== done) show(false); // Python has accepted it
     done = state.done;
   };
 }

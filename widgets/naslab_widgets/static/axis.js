@@ -2,11 +2,11 @@
 
 /** @import { Axis, Frame, Pen } from "./types.js" */
 
-// Positive numbers over more powers of ten than these are drawn on a logarithmic axis.
+// Positive values that span more powers of ten than this get a logarithmic axis.
 export const DECADES = 4;
 
 /**
- * What stands at an end of an axis that goes from low to high.
+ * The label of an end of an axis from `low` to `high`, with as many digits as the range needs.
  * @param {number} value
  * @param {number} low
  * @param {number} high
@@ -21,7 +21,7 @@ export function endText(value, low, high) {
 }
 
 /**
- * The ends of an axis: low and high with a share of the range beside them, and never the same number.
+ * The ends of an axis: `low` and `high`, widened by a share of their range; never equal.
  * @param {number} low
  * @param {number} high
  * @param {number} share
@@ -29,12 +29,12 @@ export function endText(value, low, high) {
  */
 export function widened(low, high, share) {
   const size = Math.max(Math.abs(low), Math.abs(high));
-  const slack = high - low <= 1e-12 * size ? 0.01 * size || 1e-3 : share * (high - low); // what differs by less is one number
+  const slack = high - low <= 1e-12 * size ? 0.01 * size || 1e-3 : share * (high - low); // below float precision the range is noise
   return [low - slack, high + slack];
 }
 
 /**
- * Round numbers from low to high, at most so many; the ends themselves where there are none.
+ * At most `most` round numbers from `low` to `high`; the ends themselves if there are none.
  * @param {number} low
  * @param {number} high
  * @param {number} most
@@ -50,7 +50,7 @@ export function roundTicks(low, high, most) {
 }
 
 /**
- * Round marks from low to high, about four; the ends are the outermost.
+ * About four round numbers whose first and last enclose the range.
  * @param {number} least
  * @param {number} most
  * @returns {number[]}
@@ -67,7 +67,7 @@ export function roundMarks(least, most) {
 }
 
 /**
- * Powers of ten from low to high, both positive; at most so many.
+ * At most `most` powers of ten from `low` to `high`, both positive.
  * @param {number} low
  * @param {number} high
  * @param {number} [most]
@@ -81,7 +81,7 @@ export function powersOfTen(low, high, most = 8) {
 }
 
 /**
- * Round numbers between the ends, two at least; where there are none between them, the ends.
+ * At least two round numbers between the ends; the ends themselves if there are none.
  * @param {{low: number, high: number, powers?: boolean}} axis `powers`: only powers of ten, as on a logarithmic axis.
  * @param {number} most How many there are at most.
  * @returns {number[]}
@@ -97,7 +97,7 @@ export function ticksOf({ low, high, powers = false }, most = 3) {
 }
 
 /**
- * What stands beside each of the marks: with as many places as tell them apart, and "-0" never.
+ * The labels of ticks, with as many decimals as distinguish them; never "-0".
  * @param {number[]} ticks
  * @returns {string[]}
  */
@@ -112,7 +112,7 @@ export function tickTexts(ticks) {
 }
 
 /**
- * frame: {x, y, width, height} in pixels; axis: {low, high, place, powers}, where `place` gives 0 at the bottom to 1.
+ * Draws a thin line at each tick of an upright axis, and its label left of it.
  * @param {Pen} pen
  * @param {Frame} frame
  * @param {Axis} axis

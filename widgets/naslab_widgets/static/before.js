@@ -4,7 +4,7 @@ import { make } from "./elements.js";
 import { rangeTestView } from "./range_test.js";
 /** @import { BeforeState, DrawSection, SectionContext, Timer } from "./types.js" */
 
-const PATIENCE = 700; // milliseconds for which a panel is left alone: a notebook that runs plays at once
+const PATIENCE = 700; // ms before a forecast is asked for: "run all cells" starts the search at once and needs none
 
 /**
  * One line with the forecast and its buttons, and below it the range tests.
@@ -14,7 +14,7 @@ const PATIENCE = 700; // milliseconds for which a panel is left alone: a noteboo
  */
 export function beforeSection(parent, { send, tooltip }) {
   const root = make("div", "naslab-before", parent);
-  root.hidden = true; // until Python has told anything
+  root.hidden = true; // until the first state arrives
   const line = make("div", "naslab-before-line", root);
   const text = make("span", "naslab-forecast", line);
   const trouble = make("span", "naslab-before-trouble", line);
@@ -31,7 +31,7 @@ export function beforeSection(parent, { send, tooltip }) {
   const find = button("rates", "Find rates", "Let each learning rate grow on a copy, and see where the loss falls and where it explodes");
   const stop = button("stop", "Stop", "Enough of it");
   const pictures = make("div", "naslab-rates", root);
-  const tests = new Map(); // name of a rate -> its picture
+  const tests = new Map(); // name of a learning rate -> its view
   /** @type {Timer | undefined} */
   let timer;
   let asked = false;

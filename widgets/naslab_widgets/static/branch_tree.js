@@ -4,7 +4,8 @@ import { make } from "./elements.js";
 /** @import { Branch, Status } from "./types.js" */
 
 /**
- * What stands in each row: from where to where in per cent of the longest, and its name beside it where there is room.
+ * The layout of each row: where its bar begins and ends, in per cent of the longest branch, and whether its name stands
+ * before the bar because there is no room behind it.
  * @param {Pick<Branch, "step" | "total" | "parted" | "parent">[]} rows
  * @param {number} step
  * @returns {{from: number, to: number, dot: boolean, before: boolean, end: number}[]}
@@ -20,7 +21,7 @@ export function treeRows(rows, step) {
 }
 
 /**
- * The branches that are shown after a click: that one alone, or, added to the others, up to three.
+ * The runs that are shown after a click: that branch alone or, with `add`, up to three; null if a fourth was clicked.
  * @param {Pick<Branch, "run" | "shown">[]} rows
  * @param {number} place
  * @param {boolean} add

@@ -5,7 +5,7 @@ import { make } from "./elements.js";
 import { forkForm } from "./fork_form.js";
 /** @import { BranchesAbout, BranchesState, DrawSection, SectionContext, Timer, Work } from "./types.js" */
 
-const REST = 150; // milliseconds for which the cursor rests before it is asked what going there takes
+const REST = 150; // ms for which the cursor rests before the cost of going there is asked for
 
 /**
  * The line with both buttons, what they open below it, and the tree.
@@ -18,8 +18,8 @@ export function branchesSection(parent, { send, about, cursor, redraw, places })
   const line = make("div", "naslab-branches-line", box);
   const fork = branchButton(line, "naslab-fork", "Fork here…", "A second search from this moment on, with one change");
   const back = branchButton(line, "naslab-back", "Go back here…", "Take this search back to this moment");
-  const told = make("span", "naslab-branches-told", line);
-  told.setAttribute("role", "status");
+  const news = make("span", "naslab-branches-told", line);
+  news.setAttribute("role", "status");
   const bar = make("progress", "naslab-branches-progress", line);
   const cancel = branchButton(line, "naslab-cancel", "Cancel", "Leave everything as it is");
   if (about.forks) places.doing = line; // the ledger's buttons stand beside these
@@ -28,7 +28,7 @@ export function branchesSection(parent, { send, about, cursor, redraw, places })
   const tree = make("div", "naslab-tree", box);
   tree.setAttribute("role", "group");
   tree.setAttribute("aria-label", "branches: Enter shows one, Ctrl+Enter adds it to the comparison");
-  bar.hidden = cancel.hidden = sure.hidden = tree.hidden = true; // until Python has told anything
+  bar.hidden = cancel.hidden = sure.hidden = tree.hidden = true; // until the first state arrives
   form?.show(false);
   let open = ""; // "fork", "back" or nothing
   let at = 0; // the step that the form is about
@@ -102,17 +102,17 @@ export function branchesSection(parent, { send, about, cursor, redraw, places })
       bar.max = Math.max(busy.total, 1);
       bar.value = busy.done;
     }
-    told.textContent = busy ? workText(busy) : state.error || momentText(at, looking, state.told);
-    told.title = told.textContent;
-    told.classList.toggle("naslab-branches-error", Boolean(state.error && !busy));
+    news.textContent = busy ? workText(busy) : state.error || momentText(at, looking, state.told);
+    news.title = news.textContent;
+    news.classList.toggle("naslab-branches-error", Boolean(state.error && !busy));
     showForms();
     drawTree(tree, state.rows, status, (runs) => {
-      cursor.set({ at: null }); // what is shown instead looks at its own moment
+      cursor.set({ at: null }); // each branch keeps its own moment
       send({ do: "show", runs });
     });
   };
 
-  // What going there takes is asked when the cursor rests; of now it is known.
+  // Asks for the cost of going back once the cursor rests; staying costs nothing.
   function ask() {
     clearTimeout(timer);
     timer = setTimeout(() => {
@@ -133,7 +133,7 @@ export function workText({ what, step, done, total }) {
 }
 
 /**
- * The moment that one looks back to, and what going there takes.
+ * The step that is shown and, if known, what going back to it costs.
  * @param {number} at
  * @param {boolean} looking
  * @param {{step: number, again: string} | null} cost

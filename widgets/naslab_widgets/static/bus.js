@@ -1,10 +1,10 @@
-// What the widgets of one panel share on the page: the moment that one looks back to, and the edge that is selected.
-// Each widget is a module of its own, so the page itself keeps it, by the panel's name.
+// State that the widgets of one panel share: the step that is shown instead of the newest, and the selected edge.
+// Every widget loads its own copy of this module, so the state lives on the page, under the panel's name.
 
 /** @import { Cursor, PanelState } from "./types.js" */
 
 /**
- * The state that the widgets of one panel share.
+ * The shared state of a panel; the last listener to leave removes it.
  * @param {string} panel
  * @returns {Cursor}
  */
@@ -20,7 +20,7 @@ export function bus(panel) {
     get selected() {
       return shared.selected; // {part, edge}, or null
     },
-    // Changes some of it, and says so to everybody who listens.
+    // Listeners run only if something differs.
     set(change) {
       const before = { at: shared.at, selected: shared.selected };
       Object.assign(shared, change);

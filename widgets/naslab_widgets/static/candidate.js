@@ -6,7 +6,7 @@ import { drawCurve } from "./learning_curve.js";
 import { fitnessText } from "./numbers.js";
 /** @import { CandidateAbout, CandidateFacts, Choose, Hand, Objective, Send, TrialsState, WaitingArchitecture } from "./types.js" */
 
-const LINKS = 12; // children that are shown; the rest by a click
+const LINKS = 12; // children that are listed before a click shows all
 
 const TEND = [
   { do: "kill", label: "kill", undo: "revive", back: "bring back", title: "take it out of the population, before the next step", again: "put it back into the population" },
@@ -14,7 +14,7 @@ const TEND = [
 ];
 
 /**
- * Which buttons a candidate has: what each asks for, and whether the next step is to do it, which a click takes back.
+ * The buttons of a candidate: what each does, and whether that already waits for the next step (a click then cancels it).
  * @param {string[]} acts
  * @param {Hand} hand
  * @returns {{does: string, label: string, title: string, pending: boolean}[]}
@@ -35,7 +35,7 @@ export function tendingOf(acts, hand) {
 }
 
 /**
- * All of the candidate that its portrait does not show.
+ * What the portrait of a candidate leaves out.
  * @param {HTMLElement} parent
  * @param {CandidateAbout | undefined} about
  * @param {Send} send
@@ -52,40 +52,40 @@ export function candidateView(parent, about, send, choose) {
   const curve = make("div", "naslab-training", box);
   const row = make("div", "naslab-tend", box);
   const tend = make("span", "naslab-tend", row);
-  const note = make("div", "naslab-refused", box); // above what was written, which may be long
+  const note = make("div", "naslab-refused", box); // above the form, whose text may be long
   note.setAttribute("role", "status");
   const queue = make("div", "naslab-queue", box);
   const writer = acts.includes("add") ? architectureForm(row, box, send, () => shown) : () => {};
   /** @type {CandidateFacts | null} */
-  let shown = null; // what Python told of this candidate
+  let shown = null; // the facts of the candidate that is shown
   let all = false; // whether all children are listed
-  const drawn = new Map(); // what each part was last made from: a button that is pressed must not be made anew
+  const drawn = new Map(); // the input of each part: unchanged parts are not rebuilt, so that a pressed button survives
 
   /** @type {(name: string, what: unknown, draw: () => void) => void} */
-  function anew(name, what, draw) {
+  function rebuild(name, what, draw) {
     const key = JSON.stringify(what);
     if (drawn.get(name) === key) return;
     drawn.set(name, key);
     draw();
   }
 
-  /** @type {(told: CandidateFacts, objective: Objective | undefined) => void} */
-  function drawFamily(told, objective) {
+  /** @type {(facts: CandidateFacts, objective: Objective | undefined) => void} */
+  function drawFamily(facts, objective) {
     family.replaceChildren();
-    if (!told.brood) return;
-    make("span", "naslab-dim", family, told.brood === 1 ? "child" : `${told.brood.toLocaleString("en")} children`);
-    for (const [each, fitness] of all ? told.children : told.children.slice(0, LINKS)) {
+    if (!facts.brood) return;
+    make("span", "naslab-dim", family, facts.brood === 1 ? "child" : `${facts.brood.toLocaleString("en")} children`);
+    for (const [each, fitness] of all ? facts.children : facts.children.slice(0, LINKS)) {
       const link = make("button", "naslab-link", family, String(each));
       link.title = `evaluation ${each}: ${fitness !== null && Number.isFinite(fitness) ? fitnessText(fitness, objective, 6) : "failed"}`;
       link.addEventListener("click", () => choose(each));
     }
-    const more = told.brood - LINKS;
+    const more = facts.brood - LINKS;
     if (more > 0 && !all)
       make("button", "naslab-link", family, `and ${more.toLocaleString("en")} more`).addEventListener("click", () => {
         all = true;
-        drawFamily(told, objective);
+        drawFamily(facts, objective);
       });
-    else if (all && told.brood > told.children.length) make("span", "naslab-dim", family, `and ${(told.brood - told.children.length).toLocaleString("en")} more`);
+    else if (all && facts.brood > facts.children.length) make("span", "naslab-dim", family, `and ${(facts.brood - facts.children.length).toLocaleString("en")} more`);
   }
 
   /** @type {(hand: Hand) => void} */
@@ -114,21 +114,21 @@ export function candidateView(parent, about, send, choose) {
 
   return function draw({ sections, candidate, status }) {
     const state = sections.candidate;
-    const told = state && candidate && state.number === candidate.selected ? state.told : null;
-    if (told && told.candidate !== shown?.candidate) all = false;
-    shown = told || shown;
-    box.style.display = told || (state && (state.waiting.length || state.refused)) ? "" : "none";
-    for (const part of [fate, family, curve, row]) part.style.visibility = told ? "" : "hidden"; // another is on its way
+    const facts = state && candidate && state.number === candidate.selected ? state.told : null;
+    if (facts && facts.candidate !== shown?.candidate) all = false;
+    shown = facts || shown;
+    box.style.display = facts || (state && (state.waiting.length || state.refused)) ? "" : "none";
+    for (const part of [fate, family, curve, row]) part.style.visibility = facts ? "" : "hidden"; // the facts are on their way
     if (!state) return;
-    anew("queue", state.waiting, () => drawQueue(state.waiting));
+    rebuild("queue", state.waiting, () => drawQueue(state.waiting));
     note.textContent = state.refused;
     note.style.display = state.refused ? "" : "none";
-    if (!told) return;
-    box.dataset.candidate = String(told.candidate);
-    fate.textContent = told.fate;
-    anew("family", [told.candidate, told.brood, told.children, status.objective], () => drawFamily(told, status.objective));
-    anew("curve", [told.curve, told.ends, status.objective], () => drawCurve(curve, told, status.objective));
-    anew("tend", [told.candidate, state.hand], () => drawTend(state.hand));
+    if (!facts) return;
+    box.dataset.candidate = String(facts.candidate);
+    fate.textContent = facts.fate;
+    rebuild("family", [facts.candidate, facts.brood, facts.children, status.objective], () => drawFamily(facts, status.objective));
+    rebuild("curve", [facts.curve, facts.ends, status.objective], () => drawCurve(curve, facts, status.objective));
+    rebuild("tend", [facts.candidate, state.hand], () => drawTend(state.hand));
     writer(state);
   };
 }

@@ -1,9 +1,9 @@
-// What every canvas needs: the theme of the page, a bitmap as sharp as the screen, texts that fit, the line of a moment.
+// Helpers for drawing on a canvas: theme colours, screen resolution, texts cut to fit, the line of a moment.
 
 /** @import { Colours, Pen, Theme } from "./types.js" */
 
 /**
- * Text and ground as CSS resolved them; dark if the ground is.
+ * The colours and the font that CSS resolves for an element, and whether its ground is dark.
  * @param {Element} element
  * @returns {Theme}
  */
@@ -22,14 +22,14 @@ export function readTheme(element) {
 export const hue = (operation, theme) => operation.colours[theme.dark ? 1 : 0];
 
 /**
- * By how much an element is enlarged on the page, by itself or what it is in.
+ * The CSS zoom of an element and its ancestors.
  * @param {HTMLElement} element
  * @returns {number}
  */
 export const zoomOf = (element) => element.currentCSSZoom || 1;
 
 /**
- * A canvas as sharp as the screen; returns its context, scaled so that one unit is one CSS pixel.
+ * Sizes a canvas to the resolution of the screen and clears it; one unit of the returned context is one CSS pixel.
  * @param {HTMLCanvasElement} canvas
  * @param {number} width
  * @param {number} height
@@ -49,7 +49,7 @@ export function sharp(canvas, width, height) {
 }
 
 /**
- * As much of a text as there is room for.
+ * The text, cut with an ellipsis to a width in pixels.
  * @param {Pick<Pen, "measureText">} pen
  * @param {string} text
  * @param {number} room In pixels.
@@ -62,10 +62,11 @@ export function fitted(pen, text, room) {
   return `${text.slice(0, end).trimEnd()}…`;
 }
 
-export const VIOLET = ["#7c3aed", "#b197fc"]; // of all that tells of looking back; nothing else has this colour
+// Reserved for earlier moments: nothing else has this colour.
+export const VIOLET = ["#7c3aed", "#b197fc"];
 
 /**
- * One line through a chart at the moment that one looks back to.
+ * The vertical line through a chart at the moment that is shown.
  * @param {Pen} pen
  * @param {number} x
  * @param {number} top

@@ -5,7 +5,7 @@ import { shape } from "./elements.js";
 /** @import { Cursor, Operation, Part, Row, Shown, Theme, Tooltip } from "./types.js" */
 
 /**
- * cursor: the panel's, where an edge can be selected; number: of the part.
+ * A click selects an edge in the panel's `cursor`; `number` is the part's.
  * @param {HTMLElement} parent
  * @param {Part} part
  * @param {Operation[]} operations
@@ -16,9 +16,9 @@ import { shape } from "./elements.js";
 export function cellView(parent, part, operations, tooltip, { cursor = null, number = 0 } = {}) {
   const [width, height] = part.size;
   const root = shape("svg", { class: "naslab-cell", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${part.name} cell` }, parent);
-  const halos = shape("g", { fill: "none", "stroke-linecap": "round" }, root); // around what others have otherwise
+  const halos = shape("g", { fill: "none", "stroke-linecap": "round" }, root); // around edges where other searches keep something else
   const ring = cursor && ringView(root);
-  const hits = shape("g", {}, root); // an edge is thin, and a pointer is not
+  const hits = shape("g", {}, root); // wide invisible strokes, easier to hit than an edge
   const lines = shape("g", { fill: "none", "stroke-linecap": "round" }, root);
   const names = shape("g", {}, root);
   const dots = shape("g", {}, root);
@@ -53,7 +53,7 @@ export function cellView(parent, part, operations, tooltip, { cursor = null, num
   /** @type {(row: number) => boolean} */
   const isPicked = (row) => cursor?.selected?.part === part.name && cursor.selected.edge === row;
 
-  // By keyboard: Tab and the arrows walk the edges, Enter selects one, and Esc none.
+  // Tab and the arrow keys move between edges, Enter selects one, Esc deselects.
   /** @type {(line: SVGElement, row: number, path: string) => void} */
   function reach(line, row, path) {
     line.dataset.row = String(row);
@@ -99,12 +99,10 @@ export function cellView(parent, part, operations, tooltip, { cursor = null, num
     ]);
   }
 
-  // 0 at an even share, 1 for all of it; the root shows the first small steps away from even.
+  // 0 at a uniform share, 1 for all of it; the square root makes the first small steps away from uniform visible.
   /** @type {(share: number) => number} */
   const strength = (share) => Math.sqrt(Math.min(1, Math.max(0, Math.log(share * operations.length) / Math.log(Math.max(2, operations.length)))));
 
-  // otherwise: for each edge, what other searches keep there instead.
-  // moment: the row that is shown, if it is not the last.
   return function draw({ rows, moment = rows[rows.length - 1], otherwise = part.labels.map(() => []) }, theme, focus) {
     root.dataset.step = String(moment ? moment[0] : 0);
     if (!moment) return;
@@ -144,7 +142,7 @@ export function cellView(parent, part, operations, tooltip, { cursor = null, num
 }
 
 /**
- * Around the edge that is selected, and around the one that has the keyboard.
+ * Rings around the selected edge and around the one with the keyboard focus.
  * @param {SVGElement} root
  * @returns {{select: (path: string | null, width?: number) => void, focus: (path: string | null) => void}}
  */
@@ -168,7 +166,7 @@ function ringView(root) {
 }
 
 /**
- * The edge that an arrow leads to, the part's last one after its first.
+ * The edge that an arrow key leads to, cyclically; null for another key.
  * @param {number} edge
  * @param {string} key
  * @param {number} count

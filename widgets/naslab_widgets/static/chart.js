@@ -8,7 +8,8 @@ import { digits } from "./numbers.js";
 export const CHART_HEIGHT = 214;
 
 /**
- * Draws title (if it is two texts, the second is never cut), grid and the ends of the axis across; gives back data -> pixels, and the pen clipped to nothing.
+ * Draws the title (of two texts, the second is never cut), the grid and the ends of the horizontal axis; returns the maps
+ * from data to pixels.
  * @param {HTMLCanvasElement} canvas
  * @param {Theme} theme
  * @param {{title: string | string[], across: [number, number], up: [number, number], marks: number[], label: string}} chart

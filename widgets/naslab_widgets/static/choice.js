@@ -13,12 +13,12 @@ export function choiceSection(parent, { send, about }) {
   const box = make("div", "naslab-choice", parent);
   box.setAttribute("role", "radiogroup");
   box.setAttribute("aria-label", about.title);
-  const buttons = about.options.map(([name, told]) => {
+  const buttons = about.options.map(([name, description]) => {
     const button = make("button", "naslab-button", box, name);
     button.type = "button";
-    button.title = told;
+    button.title = description;
     button.addEventListener("click", () => {
-      draw(name); // a kernel that is busy will hear of it later; views that can turn by themselves do it now
+      draw(name); // at once: a busy kernel answers later, and some views already have the data
       button.dispatchEvent(new CustomEvent("naslab-choice", { bubbles: true, detail: name }));
       send({ value: name });
     });

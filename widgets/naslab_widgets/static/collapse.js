@@ -1,5 +1,5 @@
-// The line that says whether the search collapses to skip connections; it is always there, so that nothing jumps. Its
-// three buttons open what lies over the pictures below, never between them.
+// The line that says whether the search collapses to skip connections. It is always there, and its buttons open sheets over
+// the pictures, so that nothing on the page jumps.
 
 import { make } from "./elements.js";
 /** @import { DrawSection, Level, SectionContext, WatchState } from "./types.js" */
@@ -7,7 +7,7 @@ import { make } from "./elements.js";
 const SIGN = { grey: "nothing unusual", amber: "a warning", red: "an alarm" };
 
 /**
- * How it stood after a step: what the last change of the level up to then said; null if there was none.
+ * The last change of the warning level up to a step, or null.
  * @param {WatchState["turns"]} turns
  * @param {number} step
  * @returns {WatchState["turns"][number] | null}
@@ -49,7 +49,7 @@ export function watchSection(parent, { send, cursor, redraw }) {
   const why = button("why", "why?", "Three sentences, and the papers", toggles("why"));
   const measure = button("measure", "measure λ", "The dominant eigenvalue of the Hessian of the alphas, now; about the time of some steps", () => {
     send({ do: "measure" });
-    open.name = "why"; // where the figure will stand
+    open.name = "why"; // the sheet in which the value will appear
     redraw();
   });
   const cures = button("cures", "what people do", "Forks from before it began, each with one change", toggles("cures"));
@@ -61,7 +61,7 @@ export function watchSection(parent, { send, cursor, redraw }) {
     open.name = null;
     redraw();
   });
-  let shown = ""; // what the sheet was drawn from: it is not drawn anew under a pointer
+  let shown = ""; // the input of the sheet: it is not rebuilt under the pointer while unchanged
 
   return function draw(/** @type {WatchState} */ state) {
     const past = cursor.at === null ? null : standingAt(state.turns, cursor.at);
@@ -85,9 +85,9 @@ export function watchSection(parent, { send, cursor, redraw }) {
     shown = now;
     const focused = sheet.contains(document.activeElement);
     sheet.replaceChildren();
-    if (open.name === "why") for (const [told, source, link] of state.why) reason(sheet, told, source, link);
+    if (open.name === "why") for (const [text, source, link] of state.why) reason(sheet, text, source, link);
     else
-      for (const [name, told, source, link, step] of state.remedies) {
+      for (const [name, text, source, link, step] of state.remedies) {
         const line = make("div", "naslab-remedy", sheet);
         const fork = make("button", "naslab-button", line, name);
         fork.type = "button";
@@ -98,7 +98,7 @@ export function watchSection(parent, { send, cursor, redraw }) {
           cures.focus();
           redraw();
         });
-        reason(line, `After step ${step}: ${told}`, source, link);
+        reason(line, `After step ${step}: ${text}`, source, link);
       }
     if (focused) (/** @type {HTMLElement | null} */ (sheet.querySelector("button, a")) || (open.name === "why" ? why : cures)).focus();
   };

@@ -29,7 +29,7 @@ function render({ model, el }) {
   /** @type {string | null} */
   let focus = null;
 
-  // A place on the axis at which one of the searches is at a step, or now.
+  // Snaps to a place at which one of the searches has a step.
   /** @type {Go} */
   function go(place) {
     const near = nearestAmong(placesOfAll(), place);
@@ -76,7 +76,7 @@ function render({ model, el }) {
   const placeOf = (i, row, axis = state.axis) => row[tracks[i].columns[axis]];
   const placesOfAll = () => state.tracks.map(({ rows }, i) => rows.map((row) => placeOf(i, row)).filter(Number.isFinite));
 
-  // The same moment along another axis, by a search that is on both.
+  // The same moment along another axis, by a search that has both.
   /** @type {(at: number, from: AxisName, to: AxisName) => number | null} */
   function moved(at, from, to) {
     const i = state.tracks.findIndex(({ rows }, k) => rows.length && [from, to].every((axis) => Number.isFinite(placeOf(k, rows[rows.length - 1], axis))));
@@ -85,14 +85,14 @@ function render({ model, el }) {
     return placeOf(i, rows[Math.max(0, rows.findLastIndex((row) => placeOf(i, row, from) <= at))], to);
   }
 
-  // The rows that are shown: all, or those up to the moment that one looks back to.
+  // Cuts the rows at the moment that is shown.
   function arrange() {
     const axis = state.status.axis || "steps";
     if (state.at !== null && axis !== state.axis) state.at = moved(state.at, state.axis, axis);
     state.axis = axis;
     const ends = state.tracks.map(({ rows }, i) => (rows.length ? placeOf(i, rows[rows.length - 1]) : NaN)).filter(Number.isFinite);
     state.limit = Math.max(0, ...ends);
-    if (state.at !== null && state.at >= state.limit) state.at = null; // they have gone back
+    if (state.at !== null && state.at >= state.limit) state.at = null; // the searches went back to before it
     state.tracks.forEach((track, i) => {
       const { rows } = track;
       const { at } = state;

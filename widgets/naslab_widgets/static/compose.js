@@ -20,15 +20,15 @@ function render({ model, el }) {
   const results = make("section", "naslab-card", grid);
   const drawDuel = duel(results, description);
   const drawScores = scoreTable(results, description, act);
-  const said = make("div", "naslab-said", root);
-  said.setAttribute("role", "status");
+  const note = make("div", "naslab-said", root);
+  note.setAttribute("role", "status");
 
   function draw() {
     const theme = readTheme(root);
     editor.draw(model.get("chosen"), theme);
     drawDuel(model.get("scores"), model.get("machine"), theme);
     drawScores(model.get("scores"));
-    said.textContent = model.get("message") || "Which six operations make the best cell? Each submission is a query.";
+    note.textContent = model.get("message") || "Which six operations make the best cell? Each submission is a query.";
   }
   editor.onChange(draw);
   const names = ["chosen", "scores", "machine", "message"].map((name) => `change:${name}`);

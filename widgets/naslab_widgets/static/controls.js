@@ -7,7 +7,7 @@ import { digits } from "./numbers.js";
 const NOTCHES = 200; // of a slider
 
 /**
- * From a value to its place on the slider, 0 to NOTCHES, and back.
+ * The place of a value on the slider, 0 to NOTCHES.
  * @param {Pick<Setting, "low" | "high" | "log">} setting
  * @param {number} value
  * @returns {number}
@@ -33,7 +33,7 @@ export function valueAt(setting, place) {
 }
 
 /**
- * "0.025", and where something else is in force, "0.025, now 0.0213".
+ * The value as text and, if a schedule makes another one effective, that as well: "0.025, now 0.0213".
  * @param {number} value
  * @param {number | string | undefined} now
  * @returns {string}
@@ -54,9 +54,9 @@ function slider(label, setting, shown, turn) {
   const input = make("input", "", label);
   Object.assign(input, { type: "range", min: 0, max: NOTCHES, step: 1 });
   input.setAttribute("aria-label", setting.name);
-  let held = false; // by a hand: the search does not move it then
+  let held = false; // while it is dragged, the search does not move it
   /** @type {number | null} */
-  let moved = null; // the place that was asked for last, until Python has heard
+  let moved = null; // the place that was requested last, until Python answers
   /** @type {(text: string) => void} */
   const tell = (text) => {
     shown.textContent = text;
@@ -77,7 +77,7 @@ function slider(label, setting, shown, turn) {
       const place = placeOf(setting, value);
       if (held) return;
       if (moved !== null && place !== moved) {
-        moved = null; // one answer later the search decides
+        moved = null; // ignores one stale answer
         return;
       }
       moved = null;

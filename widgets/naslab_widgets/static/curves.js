@@ -18,7 +18,7 @@ import { axisOf, bestAt, nearestPlace, noisy, smoothed } from "./series.js";
 export const SERIES = [["#24292f", "#f0f3f6"], ["#c2188f", "#ff5fc4"], ["#5a1e6e", "#d9b8ff"], ["#8a94a0", "#8b98a5"], ["#b8005c", "#ffc2dd"], ["#8250df", "#b388ff"]];
 
 /**
- * `go` is told the step that was clicked.
+ * `go` takes the step that was clicked.
  * @param {HTMLElement} parent
  * @param {Chart[]} charts
  * @param {Record<string, number>} metrics Metric -> its column.
@@ -52,8 +52,7 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
   /** @type {(chart: Chart, i: number, theme: Theme) => string} */
   const colourOf = (chart, i, theme) => (chart.colours?.[i] || SERIES[i % SERIES.length])[theme.dark ? 1 : 0];
 
-  // The lines of a chart: steps, values as they are read with their unit, and their running mean if they are noisy.
-  // What is measured now and then by itself comes as points, not in the rows.
+  // Metrics that are measured now and then come as points in the status, not as columns of the rows.
   /** @type {(chart: Chart, state: Parameters<DrawCurves>[0]) => Line[]} */
   function linesOf(chart, { rows, status }) {
     const scale = scaleOf(chart.unit);
@@ -148,7 +147,7 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
     pen.globalAlpha = 1;
   }
 
-  // A ring around the best of the last line, which is that of the validation where there are two.
+  // Marks the best of the last line, the validation's if there are two.
   /** @type {(pen: Pen, chart: Chart, lines: Line[], across: (step: number) => number, down: (value: number) => number, theme: Theme) => void} */
   function markBest(pen, chart, lines, across, down, theme) {
     const i = lines.length - 1;
@@ -164,7 +163,7 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
     pen.stroke();
   }
 
-  // The title, and where there are several lines what they are: beside it, or as much of that as there is room for.
+  // The title and, if there are several lines, as many of their names as fit beside it.
   /** @type {(pen: Pen, chart: Chart, frame: Omit<Frame, "height">, theme: Theme) => void} */
   function heading(pen, chart, { x, y, width }, theme) {
     pen.globalAlpha = 1;
@@ -173,7 +172,7 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
     pen.fillText(chart.title, x - 28, y - 8);
     let left = x - 28 + pen.measureText(chart.title).width + 8;
     pen.font = `10px ${theme.font}`;
-    if (chart.series.length < 2 || chart.colours) return; // what has colours of its own stands in the legend
+    if (chart.series.length < 2 || chart.colours) return; // operations are in the legend of the view
     const room = chart.series.map(([, label]) => pen.measureText(label).width + 16);
     left = Math.max(left, x + width - room.reduce((a, b) => a + b) + 8);
     chart.series.forEach(([, label], i) => {
@@ -188,7 +187,7 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
     });
   }
 
-  // Which chart and which step are under the pointer; null outside.
+  // The chart and the step under the pointer, or null.
   /** @type {(event: Point) => {index: number, frame: Frame, step: number} | null} */
   function find({ offsetX: x, offsetY: y }) {
     if (!drawn || !drawn.rows.length) return null;
@@ -212,14 +211,14 @@ export function curvesView(parent, charts, metrics, tooltip, go = null) {
     const { span, shown, theme, marks } = drawn;
     const { index, frame, step } = found;
     const chart = charts[index];
-    const told = shown[index].map(({ steps, raw, mean, best }, i) => {
+    const lines = shown[index].map(({ steps, raw, mean, best }, i) => {
       const at = nearestPlace(steps, step);
       const trend = raw === mean ? "" : `   mean ${withUnit(mean[at], chart.unit)}`;
       const record = best < 0 ? "" : `   best ${withUnit(mean[best], chart.unit)} at ${steps[best]}`;
       return { text: `${chart.series[i][1]}  ${withUnit(raw[at], chart.unit)}${trend}${record}`, colour: colourOf(chart, i, theme) };
     });
     const near = marks.filter(([at]) => Math.abs(at - step) * frame.width <= 8 * span).slice(-4);
-    tooltip.show(event, [{ text: `${chart.title}  ·  step ${step}`, strong: true }, ...told, ...near.map(([at, text]) => ({ text: `┊ step ${at}: ${text}` }))]);
+    tooltip.show(event, [{ text: `${chart.title}  ·  step ${step}`, strong: true }, ...lines, ...near.map(([at, text]) => ({ text: `┊ step ${at}: ${text}` }))]);
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
   return draw;

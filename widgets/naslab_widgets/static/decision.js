@@ -7,7 +7,7 @@ import { makeSheet } from "./sheet.js";
 import { stepPlot } from "./step_plot.js";
 /** @import { Colours, DecisionState, Go, Theme, Timer, TrialsState } from "./types.js" */
 
-const AGAIN = 1500; // milliseconds between two questions for the same decision while the search goes on
+const AGAIN = 1500; // ms between two requests for the same decision while the search runs
 /**
  * The columns of a matrix.
  * @template T
@@ -17,7 +17,7 @@ const AGAIN = 1500; // milliseconds between two questions for the same decision 
 export const columnsOf = (rows) => (rows.length ? rows[0].map((_, i) => rows.map((row) => row[i])) : []);
 
 /**
- * How sure a policy is: its entropy beside that of one that has learnt nothing.
+ * The entropy of a policy, and its share of the uniform policy's entropy.
  * @param {number} entropy
  * @param {number} most
  * @returns {string}
@@ -28,14 +28,14 @@ export function entropyText(entropy, most) {
 }
 
 /**
- * The top of the axis of the probabilities: as much as is needed, and at least twice what nothing learnt is worth.
+ * The top of the axis of probabilities: the largest of them, and at least twice the uniform probability.
  * @param {Pick<DecisionState, "probabilities" | "uniform">} decision
  * @returns {number}
  */
 export const mostLikely = ({ probabilities, uniform }) => Math.min(1, Math.max(2 * uniform, ...probabilities.flat()));
 
 /**
- * Where among the steps somebody looks: the last one that is not after that moment; the first before all.
+ * The index of the last step that is not after a moment; 0 if all are.
  * @param {number[]} steps
  * @param {number | null | undefined} at
  * @returns {number}
@@ -66,7 +66,7 @@ export function decisionView(root, { hues, look, go, redraw }) {
   let name = null;
   let askedAt = -Infinity;
   /** @type {number | null} */
-  let askedFor = null; // the step of the search then
+  let askedFor = null; // the step of the search at that request
   let focusAfter = false;
   /** @type {Timer | undefined} */
   let later;
@@ -96,7 +96,7 @@ export function decisionView(root, { hues, look, go, redraw }) {
     shut();
   });
 
-  // What Python told is of the step at which it was asked: it is asked again, seldom, as the search goes on.
+  // An answer covers the steps up to its request, so it is requested again, seldom, as the search runs.
   /** @type {(step: number) => void} */
   function askAgain(step) {
     askedFor ??= step;
@@ -115,43 +115,43 @@ export function decisionView(root, { hues, look, go, redraw }) {
     box.style.display = name === null ? "none" : "";
     if (name === null) return;
     askAgain(state.status.step);
-    const told = state.sections.decision?.name === name ? state.sections.decision : null;
+    const answer = state.sections.decision?.name === name ? state.sections.decision : null;
     title.textContent = state.questions[name] ?? name;
     box.setAttribute("aria-label", title.textContent);
     box.dataset.decision = name;
-    refused.textContent = told?.refused || "";
-    refused.style.display = told?.refused ? "" : "none";
-    body.style.display = told && !told.refused ? "" : "none";
-    if (told && !told.refused) drawTold(told, state, theme);
+    refused.textContent = answer?.refused || "";
+    refused.style.display = answer?.refused ? "" : "none";
+    body.style.display = answer && !answer.refused ? "" : "none";
+    if (answer && !answer.refused) drawAnswer(answer, state, theme);
     place(ringOf());
     if (focusAfter) close.focus({ preventScroll: true });
     focusAfter = false;
   }
 
-  /** @type {(told: DecisionState, state: TrialsState, theme: Theme) => void} */
-  function drawTold(told, state, theme) {
-    const at = placeAt(told.steps, state.at);
-    const step = told.steps[at];
-    const options = told.probabilities[at].map((_, i) => state.options[told.name]?.[i] ?? `option ${i + 1}`);
+  /** @type {(answer: DecisionState, state: TrialsState, theme: Theme) => void} */
+  function drawAnswer(answer, state, theme) {
+    const at = placeAt(answer.steps, state.at);
+    const step = answer.steps[at];
+    const options = answer.probabilities[at].map((_, i) => state.options[answer.name]?.[i] ?? `option ${i + 1}`);
     const colours = options.map((_, i) => hues[i % hues.length][theme.dark ? 1 : 0]);
     list.replaceChildren();
     options.forEach((option, i) => {
       const row = make("tr", "", list);
       make("i", "", make("td", "", row)).style.background = colours[i];
       make("th", "", row, option);
-      make("td", "", row, number(told.probabilities[at][i]));
-      if (told.values) make("td", "", row, `value ${number(told.values[at][i] ?? NaN)}`);
+      make("td", "", row, number(answer.probabilities[at][i]));
+      if (answer.values) make("td", "", row, `value ${number(answer.values[at][i] ?? NaN)}`);
     });
-    const shown = { steps: told.steps, step, theme, colours };
-    likely({ ...shown, lists: columnsOf(told.probabilities), range: [0, mostLikely(told)], mark: told.uniform });
-    sure.textContent = entropyText(told.entropy[at], told.most);
-    entropy({ ...shown, lists: [told.entropy], colours: ["currentColor"], range: [0, Math.max(told.most, 1e-9)], mark: told.most });
-    const values = (told.values ?? []).flat().filter((value) => value !== null).filter(Number.isFinite);
-    worth(told.values && values.length ? { ...shown, lists: columnsOf(told.values), range: widened(Math.min(...values), Math.max(...values), 0.03) } : null);
-    box.dataset.step = String(told.steps[told.steps.length - 1]);
+    const shown = { steps: answer.steps, step, theme, colours };
+    likely({ ...shown, lists: columnsOf(answer.probabilities), range: [0, mostLikely(answer)], mark: answer.uniform });
+    sure.textContent = entropyText(answer.entropy[at], answer.most);
+    entropy({ ...shown, lists: [answer.entropy], colours: ["currentColor"], range: [0, Math.max(answer.most, 1e-9)], mark: answer.most });
+    const values = (answer.values ?? []).flat().filter((value) => value !== null).filter(Number.isFinite);
+    worth(answer.values && values.length ? { ...shown, lists: columnsOf(answer.values), range: widened(Math.min(...values), Math.max(...values), 0.03) } : null);
+    box.dataset.step = String(answer.steps[answer.steps.length - 1]);
   }
 
-  // Beside the row that was clicked, on the other side, and as far up as it must to end with the view.
+  // Beside the clicked heat map, on the free side, and high enough to stay inside the view.
   /** @type {(ring: HTMLElement | undefined) => void} */
   function place(ring) {
     if (!ring) return;

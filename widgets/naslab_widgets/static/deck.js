@@ -1,5 +1,5 @@
-// What stands above the pictures of a panel: the buttons and settings, how far it is, and a section for each other thing
-// that one can do. Python names the sections; each is drawn from the state that its namesake there tells.
+// The controls above the pictures of a panel: buttons, settings, status, and one section for each other thing to do.
+// Python names the sections; each is drawn from the state of the class of that name there.
 
 import { beforeSection } from "./before.js";
 import { branchesSection } from "./branches.js";
@@ -20,9 +20,9 @@ import { connect } from "./wire.js";
 /** @import { DrawSection, SectionContext, Send, Status, Theme, Widget } from "./types.js" */
 
 const BESIDE = { strip: stripSection, choice: choiceSection, settings: settingsSection }; // in the first line
-const ALONG = { timebar: timebarSection }; // right under the status, over which it says to when one looks back
+const ALONG = { timebar: timebarSection }; // right under the status line, which it covers while an earlier moment is shown
 
-// One below the other, under these, in this order.
+// Below these, in this order.
 const BELOW = { branches: branchesSection, watch: watchSection, ledger: ledgerSection, before: beforeSection };
 
 /**
@@ -39,17 +39,17 @@ function render({ model, el }) {
   const line = make("div", "naslab-strip", root);
   /** @type {[name: string, draw: DrawSection][]} */
   const draws = [];
-  let changes = 0; // of anything but how far the search is
-  const anew = () => ((changes += 1), page.redraw());
-  const places = {}; // where a section lets others put something
+  let changes = 0; // of anything but the progress of the search
+  const markChanged = () => ((changes += 1), page.redraw());
+  const places = {}; // elements of one section that others may fill
   /** @type {(kinds: Record<string, (parent: HTMLElement, context: SectionContext) => DrawSection>, parent: HTMLElement) => void} */
   const add = (kinds, parent) => {
     for (const [name, section] of Object.entries(kinds))
       if (sections[name]) {
         /** @type {Send} */
         const send = (message) => model.send({ type: "section", section: name, ...message });
-        const told = { send, about: sections[name], tooltip, cursor, root, places, sections: () => state.sections, redraw: anew };
-        draws.push([name, section(parent, told)]);
+        const context = { send, about: sections[name], tooltip, cursor, root, places, sections: () => state.sections, redraw: markChanged };
+        draws.push([name, section(parent, context)]);
       }
   };
   add(BESIDE, line);
@@ -72,7 +72,7 @@ function render({ model, el }) {
     stream.drawn();
   });
   const pace = paced([drawAll], page.redraw);
-  const deaf = cursor.on(anew);
+  const unsubscribe = cursor.on(markChanged);
   const stream = connect(model, (message) => message.fresh, (message) => {
     if (message.fresh) state.sections = {};
     const others = Object.keys(message.sections ?? {}).some((name) => name !== "timebar");
@@ -82,7 +82,7 @@ function render({ model, el }) {
     page.redraw();
   });
   return () => {
-    deaf();
+    unsubscribe();
     restored();
     for (const [, draw] of draws) draw.close?.();
     pace.close();

@@ -5,12 +5,12 @@ import { make } from "./elements.js";
 import { columnsByName } from "./stream.js";
 /** @import { Chart, DrawCurves, DrawTrials, Go, Tooltip } from "./types.js" */
 
-export const Q_VALUES = "q/"; // before the name of the choice
+export const Q_VALUES = "q/"; // prefix of a decision's name
 
 /**
- * What the metrics of the search are is known beforehand (`known`: their charts); of the searcher's own figures a number
- * is a chart, and a list a chart of its first few; neither, until it has changed. Hurdles and Q-values are
- * shown elsewhere. Of a list with a place for each rung a line is called by the epochs that lead there.
+ * Charts of the metrics of the search (`known`), and of the searcher's own numbers: one for each number, and one for the
+ * first few of each list, once it has changed. Hurdles and Q-values are shown elsewhere. The lines of a list with one
+ * entry for each rung are named by the epochs of the rung.
  * @param {{rows: ArrayLike<number>[], columns?: [name: string, width: number][]} | undefined} table
  * @param {Chart[]} known
  * @returns {{charts: Chart[], metrics: Record<string, number>}}

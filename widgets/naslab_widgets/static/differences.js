@@ -1,9 +1,9 @@
-// In what several searches differ.
+// What several searches keep differently.
 
 /** @import { CompareState, Part, Row, Track } from "./types.js" */
 
 /**
- * The searches that a search can be compared with.
+ * The other searches whose cells can be compared with this one's.
  * @param {number} place
  * @param {Pick<Track, "kin">[]} tracks
  * @returns {number[]}
@@ -23,8 +23,8 @@ export function cellNumber(place, tracks, state) {
 }
 
 /**
- * What is marked of what others keep there: with one other all that differs; with several only what two of them agree on,
- * since early nearly every edge differs from one of them. theirs: [[name, kept]].
+ * The differences worth a mark: all of them with one other search; with several, only what two of them agree on, since
+ * early in a search nearly every edge differs from some other.
  * @param {string} mine
  * @param {[name: string, kept: string][]} theirs
  * @returns {[name: string, kept: string][]}
@@ -36,7 +36,7 @@ export function markedDifferences(mine, theirs) {
 }
 
 /**
- * Part -> for each edge, what others keep there that this search does not, as far as it is marked; and in words.
+ * For each part and edge, the marked differences; and a summary in words.
  * @param {number} place
  * @param {Track[]} tracks
  * @param {Pick<CompareState, "tracks">} state

@@ -1,4 +1,4 @@
-// The frame of a panel: puts the live panel into its place in the notebook, and hides the picture that stands for it in a saved file.
+// The frame of a panel: mounts the live panel at its place in the notebook, and hides the still picture of a saved file.
 
 import { make } from "./elements.js";
 import { GONE, heartbeat, goneText } from "./heartbeat.js";
@@ -15,18 +15,18 @@ import { truthLine } from "./kernel_line.js";
  * @property {MutationObserver} [eye]
  * @property {[picture: Element, parent: ParentNode]} [taken]
  */
-const HERE = 10000; // ms between two words that somebody looks
+const HERE = 10000; // ms between two messages that the page is looked at
 const TICK = 500;
-const FAR = 20000; // ms without a beat after which the way to go on is told too
+const FAR = 20000; // ms without a beat after which the advice appears as well
 
 /**
- * What JupyterLab knows of the notebook, where the page is JupyterLab.
+ * JupyterLab's context of the notebook; null elsewhere.
  * @param {any} manager
  */
 const notebookOf = (manager) => (manager.context?.model?.cells ? manager.context : null);
 
 /**
- * The outputs of a notebook whose HTML has a class.
+ * The outputs of a notebook whose HTML contains a class name.
  * @param {any} context
  * @param {string} name
  * @returns {Generator<{outputs: any, i: number}>}
@@ -54,10 +54,10 @@ function initialize({ model }) {
   const session = context?.sessionContext;
   /** @type {Map<any, PanelFrame>} */
   const frames = new Map(); // place -> {frame, view, truth}
-  const ear = heartbeat(performance.now());
+  const pulse = heartbeat(performance.now());
   let gone = "";
   let unsaved = false;
-  let told = -Infinity;
+  let announced = -Infinity;
 
   /** @type {(content: object) => void} */
   const send = (content) => {
@@ -93,7 +93,7 @@ function initialize({ model }) {
       place.dataset.naslab = "here";
       unsaved = unsaved || Boolean(context?.model.dirty);
       cover();
-      told = performance.now();
+      announced = performance.now();
       send({ type: "mounted" });
       watch();
     } catch (error) {
@@ -102,7 +102,7 @@ function initialize({ model }) {
     }
   }
 
-  // Takes the picture below a panel that is there out of the page, also each one that replaces it; the notebook keeps it.
+  // Removes the still picture below a mounted panel from the page, and each one that replaces it; the notebook file keeps it.
   function cover() {
     for (const [place, one] of frames) {
       const output = place.closest(".jp-OutputArea-child");
@@ -151,9 +151,9 @@ function initialize({ model }) {
     }
     const watching = frames.size > 0 && document.visibilityState === "visible";
     const offline = session?.session?.kernel && session.session.kernel.connectionStatus !== "connected";
-    const silent = ear.tick(now, watching && !offline, !session || session.session?.kernel?.status === "idle");
-    if (watching && !gone && !silent && now - told >= HERE) {
-      told = now;
+    const silent = pulse.tick(now, watching && !offline, !session || session.session?.kernel?.status === "idle");
+    if (watching && !gone && !silent && now - announced >= HERE) {
+      announced = now;
       send({ type: "here" });
     }
     let kernel = "live";
@@ -170,7 +170,7 @@ function initialize({ model }) {
     cover();
   }
 
-  // Sees to it that the notebook holds the newest picture, also where the page was loaded after the cell had run.
+  // Asks for the newest picture if the notebook lacks it, as after a reload of the page.
   /** @type {(number: number) => void} */
   function check(number) {
     if (!context) return;
@@ -190,15 +190,15 @@ function initialize({ model }) {
   }
 
   /** @type {(message: any) => void} */
-  function hear(message) {
-    if (message.type === "beat") ear.beat(performance.now(), message.held);
+  function onMessage(message) {
+    if (message.type === "beat") pulse.beat(performance.now(), message.held);
     else if (message.type === "still") setTimeout(() => check(message.number), 700);
     else if (message.type === "bundle") exchange(message);
   }
 
   const seen = () => {
     if (document.visibilityState === "visible") {
-      told = -Infinity;
+      announced = -Infinity;
       watch();
     } else if (frames.size) send({ type: "leaving" });
   };
@@ -219,7 +219,7 @@ function initialize({ model }) {
     }
   };
 
-  model.on("msg:custom", hear);
+  model.on("msg:custom", onMessage);
   model.on("comm_live_update", () => manager.get_model(description.panel).then((/** @type {{comm_live: boolean}} */ panel) => panel.comm_live === false && die("restarting")));
   document.addEventListener("animationstart", inserted);
   document.addEventListener("visibilitychange", seen);

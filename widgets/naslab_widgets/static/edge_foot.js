@@ -4,7 +4,7 @@ import { make } from "./elements.js";
 /** @import { Anatomy, EdgePlace, EdgeSheetState, FeatureMaps, Operation, Send } from "./types.js" */
 
 /**
- * Below the operations: the edge itself, its shapes, and what takes a moment to look at.
+ * Buttons that drop the edge or measure it, and what was measured.
  * @param {HTMLElement} foot
  * @param {{operations: Operation[], ask: Send}} context
  * @returns {(shown: {sheet: EdgeSheetState, shown: EdgePlace, of: Anatomy | undefined, dropped: boolean}) => void}
@@ -13,10 +13,10 @@ export function footView(foot, { operations, ask }) {
   const shapes = make("div", "naslab-sheet-shapes", foot);
   const row = make("div", "naslab-sheet-buttons", foot);
   /** @type {(text: string, title: string, does: () => void) => HTMLButtonElement} */
-  const button = (text, told, does) => {
+  const button = (text, title, does) => {
     const made = make("button", "naslab-small", row, text);
     made.type = "button";
-    made.title = told;
+    made.title = title;
     made.addEventListener("click", does);
     return made;
   };

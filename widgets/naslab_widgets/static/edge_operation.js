@@ -8,7 +8,7 @@ import { digits, number, shortCount } from "./numbers.js";
 /** @import { EdgeSheetAbout, Operation, OperationLine, Tooltip } from "./types.js" */
 
 /**
- * One operation: swatch, name, share, what can be done; below, its bar and its figures.
+ * Colour, name, share and buttons; below them the bar, the curve of the share and the costs.
  * @param {HTMLElement} parent
  * @param {Operation} named
  * @param {number} operation

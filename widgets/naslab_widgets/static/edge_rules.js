@@ -3,11 +3,11 @@
 /** @import { Rules } from "./types.js" */
 
 export const LAST = "an edge keeps at least one operation";
-const POINTS = 60; // of a curve
-const LEAST = 0.001; // share that a nudge leads to; 1 minus it at most
+const POINTS = 60; // points of a curve, at most
+const LEAST = 0.001; // a nudge leads to a share between this and 1 minus this
 
 /**
- * What has to be added to an alpha for its operation to have that share: the softmax moves by the log of the odds.
+ * What to add to an alpha so that its operation gets a share of the softmax: the difference of the logits.
  * @param {number} share
  * @param {number} target
  * @returns {number}
@@ -21,7 +21,7 @@ export function nudgeBy(share, target) {
 }
 
 /**
- * The shares of an edge once so much is added to one alpha.
+ * The softmax of an edge after `by` is added to one alpha.
  * @param {number[]} shares
  * @param {number} operation
  * @param {number} by
@@ -34,7 +34,7 @@ export function nudged(shares, operation, by) {
 }
 
 /**
- * What is forbidden of an operation on an edge, by rules as Python tells them: "here", "everywhere", "dropped" or "".
+ * Why an operation is forbidden on an edge: here, on all edges, because the edge is dropped, or not at all.
  * @param {Rules} rules
  * @param {number} part
  * @param {number} edge
@@ -48,7 +48,7 @@ export function ruleOf(rules, part, edge, operation) {
 }
 
 /**
- * Which operations an edge has left, by what its own row and what all edges forbid.
+ * The operations of an edge that neither its own rule nor the rule for all edges forbids.
  * @param {Pick<Rules, "masks" | "everywhere">} rules
  * @param {number[]} has
  * @param {number} part
@@ -61,7 +61,7 @@ export function leftOf(rules, has, part, edge) {
 }
 
 /**
- * Curves of an edge, "x,y x,y ..." each in a box of 100 x 100, and all on one scale.
+ * The shares of operations over the steps as points of polylines, in a box of 100 x 100 and on one scale.
  * @param {ArrayLike<number>[]} rows
  * @param {number} start
  * @param {number[]} columns

@@ -18,14 +18,14 @@ export function edgeSheetView(root, over, { parts, operations, about, cursor, se
   const { box, title, close } = makeSheet(root, "");
   close.addEventListener("click", () => cursor.set({ selected: null }));
   const caption = make("div", "naslab-op-figures naslab-sheet-caption", box);
-  for (const [text, told] of [
+  for (const [text, title] of [
     ["share", "drag the end of a bar to push its alpha"],
     ["so far", "the share, step by step"],
     ["weights", "parameters, in all cells of the part together"],
     ["× +", "multiply-adds for one example, in all cells of the part together"],
     ["sees", "pixels of what the edge reads that one pixel of the output depends on"],
   ])
-    make("span", "", caption, text).title = told;
+    make("span", "", caption, text).title = title;
   const list = make("div", "naslab-ops", box);
   const note = make("div", "naslab-sheet-note", box);
   note.setAttribute("role", "status");
@@ -33,19 +33,19 @@ export function edgeSheetView(root, over, { parts, operations, about, cursor, se
   /** @type {OperationLine[]} */
   let lines = [];
   /** @type {EdgePlace | null} */
-  let open = null; // the edge that the lines were made for
-  let said = ""; // by the page itself
+  let open = null; // the edge that the lines belong to
+  let refusal = ""; // a refusal by the page itself
   /** @type {[all: RowsState & Shown, theme: Theme]} */
   let latest; // what was drawn last
-  let wanted = false; // the costs and shapes of the edges
+  let wanted = false; // whether costs and shapes were requested
   /** @type {Nudge | null} */
-  let drag = null; // {operation, by}: tried out, and not asked for yet
+  let drag = null; // a nudge that is tried out and not requested yet
 
   const controls = footView(foot, { operations, ask: (message) => ask(message) });
 
   /** @type {Send} */
   function ask(message) {
-    said = "";
+    refusal = "";
     send({ ...message, ...open });
   }
 
@@ -59,7 +59,7 @@ export function edgeSheetView(root, over, { parts, operations, about, cursor, se
   /** @type {(place: EdgePlace) => void} */
   function build({ part, edge }) {
     open = { part, edge };
-    said = "";
+    refusal = "";
     drag = null;
     const has = about ? about.has[part][edge] : operations.map((_, operation) => operation);
     list.replaceChildren();
@@ -72,15 +72,15 @@ export function edgeSheetView(root, over, { parts, operations, about, cursor, se
     if (!rules || !open) return;
     const rule = ruleOf(rules, open.part, open.edge, operation);
     const left = leftOf(rules, lines.map((line) => line.operation), open.part, open.edge);
-    if (rule === "everywhere") said = "forbidden on every edge: Shift-click it in the legend to allow it again";
+    if (rule === "everywhere") refusal = "forbidden on every edge: Shift-click it in the legend to allow it again";
     else if (name === "forbid" && rule === "here") return ask({ do: "allow", operation });
-    else if (name === "forbid" && left.length === 1 && left[0] === operation) said = LAST;
+    else if (name === "forbid" && left.length === 1 && left[0] === operation) refusal = LAST;
     else if (name === "lock" && left.length === 1 && left[0] === operation) return ask({ do: "unlock" });
     else return ask({ do: name, operation });
     draw(...latest);
   }
 
-  // null takes back what was tried out, a number is tried out, true asks for it.
+  // A number is tried out, null drops it, true requests it.
   /** @type {(operation: number, by: number | boolean | null) => void} */
   function nudge(operation, by) {
     if (by === true) {
@@ -121,7 +121,7 @@ export function edgeSheetView(root, over, { parts, operations, about, cursor, se
     const tried = drag && shares ? nudged(shares, drag.operation, drag.by) : null;
     const of = sheet?.anatomy?.find((one) => one.part === shown.part && one.edge === shown.edge);
     lines.forEach((line, i) => line.draw({ theme, share: shares ? shares[line.operation] : NaN, tried: tried ? tried[line.operation] : null, drag, curve: curves[i], sheet, shown, of, at: i, left: sheet ? leftOf(sheet.next, lines.map((one) => one.operation), shown.part, shown.edge) : [] }));
-    note.textContent = said || sheet?.refused || "";
+    note.textContent = refusal || sheet?.refused || "";
     note.style.display = note.textContent ? "" : "none";
     foot.style.display = about ? "" : "none";
     if (about && sheet) controls({ sheet, shown, of, dropped });
@@ -140,7 +140,7 @@ export function edgeSheetView(root, over, { parts, operations, about, cursor, se
 }
 
 /**
- * Over the second cell; over the first where the edge is one of the second, so that it stays in view.
+ * Puts the sheet over the cell that the edge does not belong to, so that the edge stays in view.
  * @param {HTMLElement} box
  * @param {HTMLElement} over
  * @param {HTMLElement} root

@@ -33,18 +33,18 @@ export function shape(tag, attributes, parent) {
 }
 
 /**
- * Keys pressed in here are not for the notebook. JupyterLab looks whether the element that has the focus says so, and then
- * its parents; a rule of its own that fits the element itself comes before what a parent says.
+ * Keeps keys pressed in here from JupyterLab's shortcuts. JupyterLab first matches the focused element against its rules and
+ * only then asks the parents for this attribute, so every element that gets the focus carries it.
  * @param {HTMLElement} root
  */
 export function keepKeys(root) {
   root.dataset.lmSuppressShortcuts = "true";
-  root.tabIndex = -1; // a click beside all controls gives it the keyboard
+  root.tabIndex = -1; // so that a click beside all controls gives it the focus
   root.addEventListener("focusin", (event) => (/** @type {HTMLElement} */ (event.target).dataset.lmSuppressShortcuts = "true"));
 }
 
 /**
- * Python's own drawing: it becomes elements, and its texts stay texts.
+ * Places a drawing of Python's: parsed as XML, so that its texts stay texts.
  * @param {HTMLElement} box
  * @param {string | null | undefined} svg
  */

@@ -1,5 +1,5 @@
-// Population and family tree, over the order of the trials: which families are alive, and who descends from whom.
-// The largest families have a colour each; a family is all that descends, by first parents, from one founder.
+// Population and family tree over the order of the trials. A family is everything that descends, by first parents, from one
+// founder; the largest families have a colour each.
 
 import { cursorLine, sharp } from "./canvas.js";
 import { make } from "./elements.js";
@@ -139,7 +139,7 @@ export function familyView(parent, C, description, tooltip, choose, go) {
     return nearest;
   }
 
-  // In the strip above: the families of that moment.
+  // The shares of the families at the step under the pointer.
   /** @type {(event: MouseEvent) => void} */
   function showShares(event) {
     const { state, scale } = drawn;

@@ -13,7 +13,7 @@ import { trialLines } from "./words.js";
 export const MODES = { fitness: "", all: ", all", regret: "true regret, log" };
 
 /**
- * Where a candidate comes from is told by its shape, too: a disc, a square, a triangle, a diamond.
+ * The mark of an origin, told apart by shape as well as colour: disc, square, triangle, diamond.
  * @param {Path2D} path
  * @param {number} origin
  * @param {number} x
@@ -33,7 +33,7 @@ export function outline(path, origin, x, y, half) {
 }
 
 /**
- * A chart of all trials; its vertical axis can be turned to the true regret.
+ * A chart of all trials; a menu changes its vertical axis to the true regret.
  * @param {HTMLElement} parent
  * @param {Columns} C
  * @param {Truth | null} truth
@@ -59,7 +59,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
   let named = "";
   select.addEventListener("change", () => choose(undefined));
 
-  // The objective as it is measured, of a fitness: more of a fitness is better.
+  // Of a fitness more is better; `sign` and unit give the objective back.
   /** @type {Objective} */
   let objective = { name: "fitness", title: "fitness", sign: 1, unit: "" };
   /** @type {(fitness: number) => number} */
@@ -74,7 +74,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     for (const option of select.options) if (option.value !== "regret") option.textContent = objective.title + MODES[/** @type {keyof typeof MODES} */ (option.value)];
   }
 
-  // Value -> pixel, and the ticks. The worst few per cent lie on the line at their end, unless all is wanted.
+  // Unless "all" is chosen, the worst 5 % are clamped to the end of the axis.
   /** @type {(rows: Row[]) => {down: (value: number) => number, ticks: number[]}} */
   function axis(rows) {
     const values = rows.map(worthOf).filter(Number.isFinite).sort((a, b) => a - b);
@@ -103,7 +103,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
   let hurdles = [];
   const hurdleLines = () => hurdles;
 
-  // Each hurdle from when it first stood: [{values: [[step, value], ...]}].
+  // The values of each hurdle, from the step on at which it was first set.
   /** @type {(state: TrialsState) => {values: [step: number, value: number][]}[]} */
   function readHurdles(state) {
     const table = state.tables.details;
@@ -170,7 +170,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     canvas.dataset.stopped = String(rows.filter((row) => isStopped(row, state, C)).length);
   }
 
-  // Where there is no fitness, words stand in place of its axis.
+  // Without any fitness, the reason stands in place of the axis.
   /** @type {(pen: Pen, text: string, width: number) => void} */
   function drawWords(pen, text, width) {
     pen.globalAlpha = 0.9;
@@ -202,7 +202,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     pen.stroke();
   }
 
-  // Batched by colour and shade, since changing the pen is what costs.
+  // One path for each colour and shade: changing the pen is what costs time.
   /** @type {(pen: Pen, chosen: number | null) => void} */
   function drawDots(pen, chosen) {
     const { state, scale, down, rows } = drawn;
@@ -307,7 +307,7 @@ export function fitnessView(parent, C, truth, tooltip, choose, go) {
     canvas.dataset.ancestry = line.map((row) => row[C.number]).join(" ");
   }
 
-  // The trial under the pointer, at most 12 pixels away; failures stand below the bottom line.
+  // The trial nearest to the pointer, at most 12 pixels away; failures stand below the bottom line.
   /** @type {(event: Point) => Row | null} */
   function find({ offsetX: x, offsetY: y }) {
     let nearest = null;

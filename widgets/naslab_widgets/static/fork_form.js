@@ -4,7 +4,7 @@ import { make } from "./elements.js";
 /** @import { BranchesAbout, Send } from "./types.js" */
 
 /**
- * A name, one change of a setting, and whether the fork is kept.
+ * The form, which `begin` opens at a step with a free name.
  * @param {HTMLElement} parent
  * @param {BranchesAbout} about
  * @param {Send} send
@@ -35,34 +35,34 @@ export function forkForm(parent, about, send) {
   const chosen = () => (change.value === "none" ? null : about.changes[Number(change.value)]);
 
   function offer() {
-    const told = chosen();
+    const setting = chosen();
     value.replaceChildren();
-    where.hidden = !told || told.kind !== "mask";
-    if (!told) return;
-    if (told.kind === "number") {
+    where.hidden = !setting || setting.kind !== "mask";
+    if (!setting) return;
+    if (setting.kind === "number") {
       const input = make("input", "", value);
-      Object.assign(input, { type: "number", step: "any", value: told.value, required: true });
-      if (told.low !== null) input.min = String(told.low);
-      if (told.high !== null) input.max = String(told.high);
-      input.setAttribute("aria-label", told.name);
+      Object.assign(input, { type: "number", step: "any", value: setting.value, required: true });
+      if (setting.low !== null) input.min = String(setting.low);
+      if (setting.high !== null) input.max = String(setting.high);
+      input.setAttribute("aria-label", setting.name);
       read = () => Number(input.value);
       return;
     }
     /** @type {[value: unknown, label: string][]} */
     let options;
-    if (told.kind === "mask") {
+    if (setting.kind === "mask") {
       where.replaceChildren();
-      where.setAttribute("aria-label", told.what);
-      told.options.forEach(([row], place) => (make("option", "", where, `${told.what} ${row}`).value = String(place)));
-      options = told.options[0][1];
+      where.setAttribute("aria-label", setting.what);
+      setting.options.forEach(([row], place) => (make("option", "", where, `${setting.what} ${row}`).value = String(place)));
+      options = setting.options[0][1];
       where.onchange = () => {
-        options = told.options[Number(where.value)][1];
+        options = setting.options[Number(where.value)][1];
         fill();
       };
       make("span", "", value, "forbid ");
-    } else options = told.options;
+    } else options = setting.options;
     const select = make("select", "", value);
-    select.setAttribute("aria-label", told.name);
+    select.setAttribute("aria-label", setting.name);
     const fill = () => {
       select.replaceChildren();
       options.forEach(([, text], place) => (make("option", "", select, text).value = String(place)));
@@ -72,7 +72,7 @@ export function forkForm(parent, about, send) {
   }
 
   change.addEventListener("change", offer);
-  // The notebook around it takes the key before a form hears of it.
+  // The notebook would take the Enter key before it submits the form.
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.target instanceof HTMLInputElement)) return;
     event.preventDefault();
@@ -80,9 +80,9 @@ export function forkForm(parent, about, send) {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const told = chosen();
-    const row = told && told.kind === "mask" ? { where: told.options[Number(where.value)][0] } : {};
-    send({ do: "fork", step, name: name.value, keep: kept.checked, change: told && { name: told.name, value: read(), ...row } });
+    const setting = chosen();
+    const row = setting && setting.kind === "mask" ? { where: setting.options[Number(where.value)][0] } : {};
+    send({ do: "fork", step, name: name.value, keep: kept.checked, change: setting && { name: setting.name, value: read(), ...row } });
     sent();
   });
   offer();

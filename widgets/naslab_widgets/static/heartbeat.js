@@ -1,11 +1,11 @@
 // Whether the kernel is alive, from the beats that it sends.
 
-const QUIET = 4000; // ms without a beat before it is said
-const FIRST = 6000; // ms more for the first beat
-const NAP = 2500; // ms from tick to tick after which the page itself has slept
+const QUIET = 4000; // ms without a beat before the kernel counts as silent
+const FIRST = 6000; // additional ms for the first beat
+const NAP = 2500; // ms between two ticks after which the page itself must have slept
 
 /**
- * Whether the kernel is heard: a clock that knows of its own sleep. All times in ms.
+ * Tracks the beats of a kernel; a sleep of the page itself does not count as silence. All times in ms.
  * @param {number} now
  * @returns {{beat: (at: number, held?: number) => void, tick: (at: number, watching: boolean, free?: boolean) => number}}
  */
@@ -13,15 +13,15 @@ export function heartbeat(now) {
   let heard = now;
   let ticked = now;
   let patience = QUIET;
-  let beats = false; // since this page began, or went on, to look
+  let beats = false; // whether one has arrived since the page began, or resumed, to watch
   return {
     beat(at, held = 0) {
       heard = at;
       beats = true;
       patience = Math.max(patience, held > 0.5 ? 1500 * held + QUIET : 0);
     },
-    // For how long it has been silent; 0 while that means nothing: a page that does not look, or has slept itself, and a
-    // kernel that a cell keeps from hearing that somebody looks.
+    // Returns for how long the kernel has been silent; 0 while silence means nothing: nobody watches, the page slept, or a
+    // running cell keeps the kernel from learning that it is watched.
     tick(at, watching, free = true) {
       if (!watching || at - ticked > NAP) {
         heard = at;

@@ -15,11 +15,11 @@ import { columnsByName } from "./stream.js";
  */
 /** @typedef {Decision & {left: number, top: number, line: number, room: number, names: string[]}} Band A decision where it is drawn. */
 
-export const MOST_LINES = 96; // options shown at once
+export const MOST_LINES = 96; // more options are not shown together
 
 /**
- * A probability as a share of the scale: 0 is 0, 1 is 1, and that of an option while nothing is learnt, 1 / count, the
- * middle, so that decisions between two and between six are equally strong. (`strength` of the still pictures.)
+ * The place of a probability on the colour scale: p^(1 / log2(count)), which puts the uniform probability 1 / count in the
+ * middle for any number of options. (`strength` of the still pictures.)
  * @param {number} probability
  * @param {number} count
  * @returns {number}
@@ -27,7 +27,7 @@ export const MOST_LINES = 96; // options shown at once
 export const strengthOf = (probability, count) => probability ** (1 / Math.log2(Math.max(count, 2)));
 
 /**
- * Of a scale [[stop, "#rrggbb"], ...] the 256 colours [red, green, blue].
+ * The 256 colours [red, green, blue] of a scale, interpolated between its stops.
  * @param {[stop: number, hex: string][]} scale
  * @returns {number[][]}
  */
@@ -78,7 +78,7 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
   const questionOf = (name) => questions[name.replace(Q_VALUES, "")] ?? name;
   select.addEventListener("change", () => window.requestAnimationFrame(() => drawn && draw(drawn.state, drawn.theme)));
 
-  // Every decision there is: its probabilities, and its Q-values.
+  // Every decision twice: its probabilities, and its Q-values if it has any.
   /** @type {(state: TrialsState) => Decision[]} */
   function decisions(state) {
     const found = [];
@@ -91,7 +91,7 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
     return found;
   }
 
-  // All of a kind together, where there is room, and each alone.
+  // The menu offers all of a kind together, if they fit, and each alone.
   /** @type {(found: Decision[]) => void} */
   function offer(found) {
     const keys = found.map(({ key }) => key);
@@ -158,7 +158,7 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
     canvas.dataset.step = String(rows.length ? rows[rows.length - 1][0] : 0);
   }
 
-  // Each decision can be reached by keys: one stop for all, from which the arrows lead to the others.
+  // One tab stop for all decisions; the arrow keys move between them.
   /** @type {(bands: Band[]) => void} */
   function ringAll(bands) {
     const now = JSON.stringify(bands.map(({ key, name, left, top, room, width }) => [key, questionOf(name), left, top, room, width]));
@@ -190,7 +190,7 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
     next.focus();
   });
 
-  // Probabilities from 0 to 1, values from the least to the greatest; the same for all that are shown together.
+  // Probabilities span 0 to 1, values their range over all that are shown together.
   /** @type {(shown: Decision[]) => [number, number]} */
   function limits(shown) {
     if (shown[0].kind === "policy") return [0, 1];
@@ -231,7 +231,7 @@ export function decisionsView(parent, { scale, sections }, tooltip, go, open) {
     pen.textAlign = "left";
   }
 
-  // The decision under the pointer, and the place of the row; null outside.
+  // The decision and the row under the pointer, or null.
   /** @type {(event: Point) => {band: Band, rows: Row[], at: number} | null} */
   function find({ offsetX: x, offsetY: y }) {
     const band = drawn?.bands.find(({ left, room, top, line, width }) => x >= left - LEFT && x <= left + room && y >= top - 14 && y < top + width * line);

@@ -3,7 +3,7 @@
 import { make } from "./elements.js";
 
 /**
- * The line above a panel.
+ * The line, with a line of code to copy once the kernel is gone.
  * @param {HTMLElement} parent
  * @param {{about: string, words: string, line: string}} description
  * @returns {{save: HTMLButtonElement, say: (news: {kernel: string, text: string, far: boolean, unsaved: boolean}) => void}}
@@ -35,8 +35,8 @@ export function truthLine(parent, { about, words, line }) {
       unsaved = unsaved && Boolean(about);
       root.dataset.kernel = kernel;
       if (news.textContent !== text) news.textContent = text;
-      const told = far ? words : unsaved && kernel === "live" ? "not saved yet: after a reload, Lab.all() in a cell brings this back" : "";
-      if (advice.textContent !== told) advice.textContent = told;
+      const shownAdvice = far ? words : unsaved && kernel === "live" ? "not saved yet: after a reload, Lab.all() in a cell brings this back" : "";
+      if (advice.textContent !== shownAdvice) advice.textContent = shownAdvice;
       code.hidden = copy.hidden = !(far && line);
       save.hidden = !(unsaved && kernel === "live");
     },

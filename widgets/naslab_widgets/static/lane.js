@@ -1,4 +1,4 @@
-// One of several searches: how far it is, its cell with what the others have otherwise, its alphas, and what it lacks.
+// One of several searches: its progress, its cell with the differences from the others, its alphas, and what it lacks.
 
 import { alphaView } from "./alpha.js";
 import { hue } from "./canvas.js";
@@ -8,7 +8,7 @@ import { make, placePicture, shape } from "./elements.js";
 /** @import { CellPortrait, CompareState, Theme, Tooltip, Track } from "./types.js" */
 
 /**
- * A stroke as it is drawn in the charts.
+ * A sample of the stroke that a search has in the charts.
  * @param {HTMLElement} parent
  * @param {Track} track
  * @returns {(theme: Theme) => void}
@@ -52,15 +52,15 @@ export function laneView(parent, place, tracks, tooltip, ask) {
   /** @type {(state: CompareState) => void} */
   function drawPortrait(state) {
     const at = cellNumber(place, tracks, state);
-    const told = at < 0 ? null : state.portraits.get(`${place}:${at}`);
-    if (at >= 0 && told === undefined) ask(place, at);
-    if (!told || !portrait || !list) return;
-    if (told !== pictured) placePicture(portrait, told.picture);
-    pictured = told;
+    const own = at < 0 ? null : state.portraits.get(`${place}:${at}`);
+    if (at >= 0 && own === undefined) ask(place, at);
+    if (!own || !portrait || !list) return;
+    if (own !== pictured) placePicture(portrait, own.picture);
+    pictured = own;
     list.replaceChildren();
     let count = 0;
     const others = comparable(place, tracks).map((j) => ({ track: tracks[j], kept: new Map(state.portraits.get(`${j}:${cellNumber(j, tracks, state)}`)?.choices) }));
-    for (const [name, value] of told.choices) {
+    for (const [name, value] of own.choices) {
       const otherwise = others.filter(({ kept }) => kept.has(name) && kept.get(name) !== value);
       if (!otherwise.length) continue;
       count += 1;
@@ -71,7 +71,7 @@ export function laneView(parent, place, tracks, tooltip, ask) {
       make("td", "", row, `${value}   (${theirs.join(", ")})`);
     }
     if (count > 8) make("td", "", make("tr", "", list), `and ${count - 8} more`);
-    tell(others.length ? `${count} of ${told.choices.length} decisions differ` : "", count);
+    tell(others.length ? `${count} of ${own.choices.length} decisions differ` : "", count);
   }
 
   /** @type {(text: string, count: number) => void} */

@@ -8,25 +8,26 @@ import { digits, number, scaleOf, fitnessText } from "./numbers.js";
 const SIZE = { width: 300, height: 92, left: 40, right: 8, top: 6, bottom: 18 };
 
 /**
- * A training curve as places in a picture: the line, where each training ended, and the ticks of both axes.
+ * The layout of a learning curve: its points, where each training ended, and the ticks of both axes; null if there are too few
+ * points.
  * @param {[epochs: number, fitness: number][]} curve
  * @param {(number | null)[]} ends
  * @param {typeof SIZE} [size]
  * @returns {{points: {x: number, y: number, epochs: number, fitness: number}[], ends: number[], epochs: {x: number, text: string}[], fitness: {y: number, value: number}[]} | null}
  */
 export function curvePlaces(curve, ends, { width, height, left, right, top, bottom } = SIZE) {
-  const told = curve.filter(([epochs, fitness]) => Number.isFinite(epochs) && Number.isFinite(fitness));
-  if (told.length < 2) return null;
-  const values = told.map(([, fitness]) => fitness);
+  const known = curve.filter(([epochs, fitness]) => Number.isFinite(epochs) && Number.isFinite(fitness));
+  if (known.length < 2) return null;
+  const values = known.map(([, fitness]) => fitness);
   const [low, high] = widened(Math.min(...values), Math.max(...values), 0.06);
-  const last = told[told.length - 1][0];
-  const first = Math.min(told[0][0], 0);
+  const last = known[known.length - 1][0];
+  const first = Math.min(known[0][0], 0);
   /** @type {(epochs: number) => number} */
   const across = (epochs) => left + ((width - left - right) * (epochs - first)) / (last - first || 1);
   /** @type {(fitness: number) => number} */
   const down = (fitness) => height - bottom - ((height - top - bottom) * (fitness - low)) / (high - low);
   return {
-    points: told.map(([epochs, fitness]) => ({ x: across(epochs), y: down(fitness), epochs, fitness })),
+    points: known.map(([epochs, fitness]) => ({ x: across(epochs), y: down(fitness), epochs, fitness })),
     ends: ends.filter((epochs) => epochs !== null).filter((epochs) => Number.isFinite(epochs) && epochs <= last).map(across),
     epochs: roundTicks(first, last, 5).map((tick) => ({ x: across(tick), text: number(tick) })),
     fitness: roundTicks(low, high, 3).map((tick) => ({ y: down(tick), value: tick })),

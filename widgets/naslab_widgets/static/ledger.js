@@ -1,4 +1,4 @@
-// What was done to the search: one line, which opens to a row for each intervention, with buttons that undo it.
+// The interventions in a search: one line that opens to a list, with buttons that undo each.
 
 import { make } from "./elements.js";
 /** @import { DrawSection, Intervention, LedgerState, SectionContext } from "./types.js" */
@@ -17,7 +17,7 @@ export function interventionsText(rows, count) {
 }
 
 /**
- * Those that a hand can undo by Ctrl+Z come first.
+ * The last intervention that neither is undone nor undoes another: what Ctrl+Z undoes.
  * @template {Pick<Intervention, "undone" | "undoes">} I
  * @param {I[]} rows
  * @returns {I | undefined}
@@ -25,7 +25,7 @@ export function interventionsText(rows, count) {
 export const lastStanding = (rows) => rows.findLast((row) => row.undone === null && row.undoes === null);
 
 /**
- * A program from its lines, each of which comes in pieces.
+ * The text of a program whose lines come in pieces.
  * @param {string[][]} lines
  * @returns {string}
  */
@@ -61,7 +61,7 @@ export function ledgerSection(parent, { send, cursor, places }) {
   rows.hidden = true;
   const program = make("div", "naslab-ledger-program", box);
   program.hidden = true;
-  const told = make("span", "", program);
+  const news = make("span", "", program);
   const text = make("textarea", "", program);
   text.readOnly = true;
   text.rows = 8;
@@ -82,7 +82,7 @@ export function ledgerSection(parent, { send, cursor, places }) {
     copy.focus();
   });
 
-  // Ctrl+Z anywhere on the panel, but not in a field that has an undo of its own.
+  // Ctrl+Z works anywhere on the panel except in fields with their own undo.
   /** @type {(target: Element) => boolean} */
   const typed = (target) => target.matches("textarea, input:not([type]), input[type=text], input[type=number]");
   let stood = false;
@@ -119,7 +119,7 @@ export function ledgerSection(parent, { send, cursor, places }) {
       if (state.script.lines.length) show(programText(state.script.lines));
     }
     const key = JSON.stringify([state.rows, over]);
-    if (key === drawn) return; // so that the focus stays where it is
+    if (key === drawn) return; // rebuilding would lose the focus
     drawn = key;
     rows.replaceChildren(...state.rows.toReversed().map((row) => line(row, over)));
   };
@@ -149,15 +149,15 @@ export function ledgerSection(parent, { send, cursor, places }) {
   function show(source) {
     text.value = source;
     program.hidden = false;
-    told.textContent = "";
+    news.textContent = "";
     /** @type {(words: string) => string} */
-    const said = (words) => (told.textContent = words);
+    const announce = (words) => (news.textContent = words);
     const failed = () => {
       text.focus();
       text.select();
-      said("The browser keeps its clipboard shut: the program is selected, copy it with Ctrl+C.");
+      announce("The browser keeps its clipboard shut: the program is selected, copy it with Ctrl+C.");
     };
     if (!navigator.clipboard) return failed();
-    navigator.clipboard.writeText(source).then(() => said("Copied: a Python program that does this search again."), failed);
+    navigator.clipboard.writeText(source).then(() => announce("Copied: a Python program that does this search again."), failed);
   }
 }

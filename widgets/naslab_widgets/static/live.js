@@ -1,4 +1,4 @@
-// The whole view: status line, legend, a card for each part (graph and curves), the figures, the log.
+// The view of a supernet's search: legend, a card for each part (graph and curves), the metrics, the log.
 
 import { alphaViews } from "./alpha.js";
 import { bus } from "./bus.js";
@@ -28,7 +28,7 @@ function render({ model, el }) {
   /** @type {DrawLive[]} */
   const views = [];
   /** @type {DrawLive[]} */
-  const slow = []; // canvases with a point for every step
+  const slow = []; // canvases with a point for every step, drawn less often
   /** @type {number | null} */
   let focus = null;
   const cursor = bus(panel);
@@ -46,7 +46,7 @@ function render({ model, el }) {
     return chip;
   });
 
-  // Shift-click, or Shift and Enter: forbidden on every edge, or allowed again.
+  // Shift and click, or Shift and Enter, forbids an operation on every edge or allows it again.
   /** @type {(chip: HTMLElement, name: string, operation: number) => void} */
   function ruleEverywhere(chip, name, operation) {
     chip.tabIndex = 0;
@@ -85,19 +85,19 @@ function render({ model, el }) {
     const { at } = cursor;
     const moment = momentRow(rows, near, at);
     slice.at(at, moment !== undefined && moment[0] !== at);
-    const told = { ...stream.state, at, moment };
+    const view = { ...stream.state, at, moment };
     const what = JSON.stringify([theme, focus, cursor.selected, rules, root.clientWidth]);
-    light.draw(moving, what, told, theme, focus);
-    pace.draw(moving, what, told, theme, focus);
+    light.draw(moving, what, view, theme, focus);
+    pace.draw(moving, what, view, theme, focus);
     stream.drawn();
   });
   const stream = followRows(model, width, page.redraw);
   const slice = whenAtRest((step) => model.send({ type: "moment", step }));
   const light = paced(views, page.redraw, { period: 180 });
   const pace = paced(slow, page.redraw);
-  const deaf = cursor.on(page.redraw);
+  const unsubscribe = cursor.on(page.redraw);
   return () => {
-    deaf();
+    unsubscribe();
     slice.close();
     light.close();
     pace.close();

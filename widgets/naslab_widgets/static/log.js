@@ -4,7 +4,7 @@ import { make } from "./elements.js";
 /** @import { LogLine, Status } from "./types.js" */
 
 /**
- * The lines of the log as they stood: the last of what was said up to then.
+ * The last lines of the log up to a step.
  * @param {{log: LogLine[], marks?: [step: number, text: string][]}} status
  * @param {number | null} at
  * @param {number} [most]
@@ -19,7 +19,7 @@ export function logAt({ log, marks }, at, most = 4) {
 }
 
 /**
- * What should be said wherever a result of the task is shown.
+ * Notes on the task, which belong beside every result.
  * @param {HTMLElement} parent
  * @param {string[] | undefined} notes
  */

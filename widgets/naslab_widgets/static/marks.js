@@ -3,15 +3,15 @@
 /** @import { Mark, PlacedMark } from "./types.js" */
 
 /**
- * Marks [place, kind, sentence] by where they are drawn: those of a kind that would lie on one another are one. However
- * many there are, no more come out than there is room for.
+ * Groups marks of one kind that would be drawn less than `apart` pixels from one another, so that their number is bounded by
+ * the width of the bar.
  * @param {Mark[]} marks
  * @param {(place: number) => number} across
  * @param {number} [apart]
  * @returns {PlacedMark[]}
  */
 export function placedMarks(marks, across, apart = 7) {
-  const open = new Map(); // kind -> the group that the next of its kind may join
+  const open = new Map(); // kind -> its last group, which the next mark may join
   const placed = [];
   for (const [place, kind, sentence] of marks) {
     const x = across(place);
@@ -29,7 +29,7 @@ export function placedMarks(marks, across, apart = 7) {
 }
 
 /**
- * The mark under the pointer, at most so many pixels away.
+ * The mark nearest to the pointer, at most `reach` pixels away.
  * @template {{x: number}} M
  * @param {M[]} placed
  * @param {number} x

@@ -1,7 +1,7 @@
 // Moments: the steps that the panel can look back to, and where keys and clicks lead among them.
 
 /**
- * A step as a moment: whole, one that is done, and now where it is the last one.
+ * A step as a moment: a whole number that has been done; null (now) for the last one.
  * @param {number} step
  * @param {number} last
  * @param {number} [first]
@@ -13,8 +13,8 @@ export function momentOf(step, last, first = 1) {
 }
 
 /**
- * Where a key leads to, among places from first to last, with marks at some: a place, null for now, undefined for a key
- * that is none of the bar's. `move` goes so many steps on, where they are not numbers one after the other.
+ * The place that a key leads to: null for now, undefined for a key that the bar does not use. `move` advances by a number of
+ * steps where steps are not consecutive numbers.
  * @param {{key: string, shiftKey?: boolean}} event
  * @param {{at: number | null, first: number, last: number, marks: number[], move?: (place: number, by: number) => number}} bar
  * @returns {number | null | undefined}
@@ -51,7 +51,7 @@ export function placeByKey({ key, shiftKey = false }, { at, first, last, marks, 
 }
 
 /**
- * How many of the places, which are in order, lie before one, or with `also` up to it.
+ * How many of the sorted places lie before one or, with `also`, up to it (binary search).
  * @param {number[]} places
  * @param {number} place
  * @param {boolean} also
@@ -68,8 +68,7 @@ function countBefore(places, place, also) {
 }
 
 /**
- * So many places on from one, or back from it, among those of several lists that are in order each: for axes on which
- * what is next is no number further on.
+ * The place `by` places after (or before) one, among several sorted lists: for axes without consecutive numbers.
  * @param {number[][]} lists
  * @param {number} place
  * @param {number} by
@@ -86,7 +85,7 @@ export function placeAmong(lists, place, by) {
 }
 
 /**
- * The place of several lists that is nearest to one.
+ * The place in several sorted lists that is nearest to a given one.
  * @param {number[][]} lists
  * @param {number} place
  * @returns {number}

@@ -6,7 +6,7 @@ import { digits } from "./numbers.js";
 /** @import { NudgeAim, Tooltip } from "./types.js" */
 
 /**
- * The end of a bar, which can be dragged, and moved by arrow keys: what it would lead to is shown, Enter asks for it.
+ * A slider at the end of a share's bar: moving it shows the share that would result, Enter requests it.
  * @param {HTMLElement} bar
  * @param {string} name
  * @param {{nudge: (by: number | boolean | null) => void, tooltip: Tooltip}} context
@@ -49,13 +49,13 @@ export function handleView(bar, name, { nudge, tooltip }) {
   });
   handle.addEventListener("blur", () => latest.mine && nudge(null));
   return {
-    draw(told) {
-      latest = told;
-      const share = told.mine ? told.aim : told.share;
+    draw(aim) {
+      latest = aim;
+      const share = aim.mine ? aim.aim : aim.share;
       handle.style.left = `${100 * (share || 0)}%`;
-      handle.style.display = told.rule ? "none" : "";
+      handle.style.display = aim.rule ? "none" : "";
       handle.setAttribute("aria-valuenow", String(Math.round(100 * (share || 0))));
-      handle.setAttribute("aria-valuetext", typeof share === "number" && Number.isFinite(share) ? `${share.toFixed(3)}${told.mine ? `, alpha ${told.mine.by >= 0 ? "plus" : "minus"} ${digits(Math.abs(told.mine.by), 3)}: Enter does it` : ""}` : "");
+      handle.setAttribute("aria-valuetext", typeof share === "number" && Number.isFinite(share) ? `${share.toFixed(3)}${aim.mine ? `, alpha ${aim.mine.by >= 0 ? "plus" : "minus"} ${digits(Math.abs(aim.mine.by), 3)}: Enter does it` : ""}` : "");
       handle.title = "drag, or move with the arrow keys; Enter adds it to the alpha, Esc does not";
     },
   };

@@ -3,7 +3,7 @@
 /** @import { Objective } from "./types.js" */
 
 /**
- * A number as short as it can be told.
+ * A number with about three significant digits.
  * @param {number} value
  * @returns {string}
  */
@@ -16,7 +16,7 @@ export const number = (value) => {
 };
 
 /**
- * A number with so many digits, in scientific notation where it is very large or small.
+ * A number with `count` significant digits, in scientific notation if it is very large or small.
  * @param {number} value
  * @param {number} count
  * @returns {string}
@@ -24,7 +24,7 @@ export const number = (value) => {
 export const digits = (value, count) => (Number.isFinite(value) ? String(Number(value.toPrecision(count))) : "–");
 
 /**
- * A count as short as it can be told: 17.4k.
+ * A count with a unit prefix: 17.4k.
  * @param {number | null} value
  * @returns {string}
  */
@@ -36,14 +36,14 @@ export function shortCount(value) {
 }
 
 /**
- * What a value is multiplied by to be read with its unit: a share is shown in per cent.
+ * The factor of a unit: shares are shown in per cent.
  * @param {string | undefined} unit
  * @returns {number}
  */
 export const scaleOf = (unit) => (unit === "%" ? 100 : 1);
 
 /**
- * A value, scaled, with its unit.
+ * A value that is already scaled, with its unit.
  * @param {number} value
  * @param {string} unit
  * @returns {string}
@@ -51,7 +51,7 @@ export const scaleOf = (unit) => (unit === "%" ? 100 : 1);
 export const withUnit = (value, unit) => (Number.isFinite(value) && unit ? `${number(value)} ${unit}` : number(value));
 
 /**
- * A fitness as its objective was measured, with so many digits, and its unit.
+ * A fitness as the value of its objective, with `count` significant digits and its unit.
  * @param {number} fitness
  * @param {Partial<Objective> | null | undefined} objective
  * @param {number} count

@@ -2,7 +2,7 @@
 
 /** @import { OrderScale, Pen } from "./types.js" */
 
-// What all panels over the order of the trials share: the scale from step to pixel, and its labels.
+// Margins of the axis, in pixels.
 export const ORDER_LEFT = 52;
 
 export const ORDER_RIGHT = 12;
@@ -14,7 +14,7 @@ export const ORDER_RIGHT = 12;
  * @returns {OrderScale}
  */
 export function orderScale(state, width) {
-  const before = (state.status.since ?? 1) - 1; // steps ahead of all trials that are not shown
+  const before = (state.status.since ?? 1) - 1; // steps before the first trial
   const last = Math.max(state.status.step, before + 2);
   const each = (width - ORDER_LEFT - ORDER_RIGHT) / (last - before);
   return {

@@ -1,4 +1,4 @@
-// The figures of several searches, one small chart each: every search has a colour and a dash of its own.
+// The metrics of several searches, one small chart each; every search has its own colour and dash.
 
 import { drawTicks } from "./axis.js";
 import { cursorLine, hue, sharp } from "./canvas.js";
@@ -34,7 +34,7 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
   /** @type {{shown: Drawable[], place: Place, state: CompareState, theme: Theme}} */
   let drawn;
 
-  // What there is to draw: for each chart, for each track, points [x, value, smoothed value].
+  // The charts that have points in any track.
   /** @type {(state: CompareState) => Drawable[]} */
   function found(state) {
     const at = ["steps", "epochs", "seconds", "share"].indexOf(state.axis);
@@ -145,7 +145,7 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
     pen.globalAlpha = 1;
   }
 
-  // Which chart is under the pointer, and where on the axis; null outside.
+  // The chart and the place on the axis under the pointer, or null.
   /** @type {(event: Point) => {index: number, x: number} | null} */
   function find(event) {
     if (!drawn || !drawn.shown.length) return null;
@@ -169,7 +169,7 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
     if (!found) return tooltip.hide();
     const { index, x } = found;
     const { shown, state, theme } = drawn;
-    const told = shown[index].lines.map((points, i) => {
+    const lines = shown[index].lines.map((points, i) => {
       if (!points.length) return { text: `${tracks[i].name}: nothing`, colour: hue(tracks[i], theme) };
       const { unit, direction } = shown[index];
       const [at, value, mean] = /** @type {number[]} */ (nearestRow(points, x));
@@ -178,7 +178,7 @@ export function overlayView(parent, { tracks, charts, rankings }, tooltip, go) {
       const record = best < 0 ? "" : `, best ${withUnit(trend[best], unit)}`;
       return { text: `${tracks[i].name}: ${withUnit(value, unit)}` + (value === mean ? "" : `, mean ${withUnit(mean, unit)}`) + ` at ${number(at)}${record}`, colour: hue(tracks[i], theme) };
     });
-    tooltip.show(event, [{ text: `${shown[index].title}  ·  ${onAxis(x, state.axis)}`, strong: true }, ...told]);
+    tooltip.show(event, [{ text: `${shown[index].title}  ·  ${onAxis(x, state.axis)}`, strong: true }, ...lines]);
   });
   canvas.addEventListener("mouseleave", tooltip.hide);
   return draw;

@@ -5,7 +5,8 @@
 export const PERIOD = 260; // milliseconds
 
 /**
- * draws: the dear pictures; again: asks for a drawing of the page, which calls `draw` once more.
+ * Throttles expensive drawing while a search runs; any other change is drawn at once. `again` requests a redraw of the page,
+ * which calls `draw` once more.
  * @template {unknown[]} A
  * @param {((...given: A) => void)[]} draws
  * @param {() => void} again
@@ -19,8 +20,8 @@ export function paced(draws, again, { period = PERIOD, clock = () => performance
   /** @type {Timer | undefined} */
   let timer;
   return {
-    // moving: whether the search runs and the newest moment is shown; what: everything else that the pictures depend on.
-    draw(moving, what, ...told) {
+    // `moving`: the search runs and its newest moment is shown; `what`: everything else that the drawing depends on.
+    draw(moving, what, ...given) {
       const wait = period - (clock() - last);
       if (moving && what === shown && wait > 0) {
         timer ??= setTimeout(() => {
@@ -32,7 +33,7 @@ export function paced(draws, again, { period = PERIOD, clock = () => performance
       clearTimeout(timer);
       timer = undefined;
       [last, shown] = [clock(), what];
-      for (const draw of draws) draw(...told);
+      for (const draw of draws) draw(...given);
     },
     close() {
       clearTimeout(timer);
@@ -41,7 +42,7 @@ export function paced(draws, again, { period = PERIOD, clock = () => performance
 }
 
 /**
- * Asks once the moment has rested so long, and not again for the same one.
+ * Debounces requests for a moment: `ask` runs after `rest` ms without a change, once for each moment.
  * @param {(moment: number) => void} ask
  * @param {number} [rest]
  * @returns {{at: (moment: number | null, wanted: boolean) => void, close: () => void}}

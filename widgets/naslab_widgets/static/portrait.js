@@ -1,4 +1,4 @@
-// The chosen trial, or else the best: its cell as a picture, its figures and its choices.
+// The chosen trial, or else the best one: its cell as a picture, its numbers and its choices.
 
 import { make, placePicture } from "./elements.js";
 import { number, fitnessText } from "./numbers.js";
@@ -42,32 +42,32 @@ export function portraitView(parent, C, truth, choose) {
   }
 
   return function draw(state, _, chosen) {
-    const told = state.candidate;
-    parent.style.display = told || state.trials.length ? "" : "none";
+    const trial = state.candidate;
+    parent.style.display = trial || state.trials.length ? "" : "none";
     clear.style.display = chosen === null ? "none" : "";
-    const row = told && (told.ancestry[0] ?? state.byNumber.get(told.selected));
-    if (!row || told === shown) return;
-    shown = told;
+    const row = trial && (trial.ancestry[0] ?? state.byNumber.get(trial.selected));
+    if (!row || trial === shown) return;
+    shown = trial;
     title.textContent = trialName(row, C);
-    placePicture(picture, told.picture);
+    placePicture(picture, trial.picture);
     facts.replaceChildren();
     const failed = Number.isNaN(row[C.fitness]);
     const objective = state.status.objective;
-    line(facts, objective?.name || "fitness", failed ? told.status : fitnessText(row[C.fitness], objective, 6));
+    line(facts, objective?.name || "fitness", failed ? trial.status : fitnessText(row[C.fitness], objective, 6));
     line(facts, "origin", state.status.origins[row[C.origin]]?.[0] || "");
-    if (told.parents.length) line(facts, told.parents.length > 1 ? "parents" : "parent", links(told.parents));
-    if (Number.isFinite(row[C.parent])) line(facts, "ancestors", String(told.ancestry.length - 1));
+    if (trial.parents.length) line(facts, trial.parents.length > 1 ? "parents" : "parent", links(trial.parents));
+    if (Number.isFinite(row[C.parent])) line(facts, "ancestors", String(trial.ancestry.length - 1));
     if (Number.isFinite(row[C.fidelity])) line(facts, "fidelity", number(row[C.fidelity]));
     if (Number.isFinite(row[C.hurdle])) line(facts, "hurdle", fitnessText(row[C.hurdle], objective, 4));
     if (truth && Number.isFinite(row[C.rank])) {
       line(facts, "true rank", `${row[C.rank].toLocaleString("en")} of ${truth.candidates.toLocaleString("en")}`);
       line(facts, `true regret (${truth.metric})`, number(row[C.regret]));
     }
-    for (const [name, value] of Object.entries(told.figures)) line(facts, name, number(value));
-    if (told.message) line(facts, "message", told.message);
+    for (const [name, value] of Object.entries(trial.figures)) line(facts, name, number(value));
+    if (trial.message) line(facts, "message", trial.message);
     list.replaceChildren();
-    for (const [name, value] of told.choices) line(list, name, value);
-    choices.style.display = told.choices.length ? "" : "none";
-    parent.dataset.number = String(told.selected);
+    for (const [name, value] of trial.choices) line(list, name, value);
+    choices.style.display = trial.choices.length ? "" : "none";
+    parent.dataset.number = String(trial.selected);
   };
 }

@@ -34,7 +34,7 @@ function render({ model, el }) {
   const scrub = scrubView(root, { tooltip, go, tell, label: "budget of each runner", moment: () => state.at });
   const views = [raceView(make("section", "naslab-card", root), description, tooltip, go)];
 
-  // As the page has chosen: Python hears of it when it can.
+  // The kind that was chosen on the page, which Python learns of only later.
   function turned() {
     const set = state.sets.find(({ kind }) => kind === (state.chosen ?? state.status.kind));
     return set ? { bands: set.bands, status: { ...state.status, kind: set.kind, title: set.title } } : state;

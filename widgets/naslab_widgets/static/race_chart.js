@@ -7,7 +7,7 @@ import { digits, number } from "./numbers.js";
 /** @import { Frame, Go, Pen, Point, RaceBands, RaceDescription, RaceStatus, Row, Theme, Tooltip } from "./types.js" */
 
 /**
- * Where a value goes, from 0 at the bottom to 1 at the top, and the ticks.
+ * The vertical axis: the height of a value, from 0 at the bottom to 1 at the top, and the ticks.
  * @typedef {{place: (value: number) => number, ticks: [value: number, text: string][]}} Heights
  */
 
@@ -35,8 +35,7 @@ export function raceView(parent, { searchers, cost }, tooltip, go) {
   /** @type {{bands: Row[][], frame: Frame, across: (x: number) => number, first: number, last: number, theme: Theme, title: string} | null} */
   let drawn;
 
-  // Where a value goes, from 0 at the bottom to 1 at the top, and the ticks. Regret and rank are on a logarithmic axis,
-  // with a place for 0 below the smallest regret; the best rank is at the top.
+  // Regret and rank have a logarithmic axis, with a place for 0 below the smallest regret; the best rank is at the top.
   /** @type {(kind: RaceStatus["kind"], bands: Row[][], sign: number) => Heights | null} */
   function heights(kind, bands, sign) {
     const values = bands.flatMap((rows) => rows.flatMap((row) => [row[LOWER], row[UPPER], row[MEDIAN]])).filter(Number.isFinite);
@@ -58,13 +57,13 @@ export function raceView(parent, { searchers, cost }, tooltip, go) {
     /** @type {(value: number) => number} */
     const up = (value) => (Math.log10(value) - low) / (high - low);
     /** @type {(value: number) => string} */
-    const told = (value) => (value < 1e7 && value >= 1e-4 ? value.toLocaleString("en", { maximumSignificantDigits: 2 }) : digits(value, 2));
+    const label = (value) => (value < 1e7 && value >= 1e-4 ? value.toLocaleString("en", { maximumSignificantDigits: 2 }) : digits(value, 2));
     /** @type {Heights["ticks"]} */
     const ticks = [];
     const stride = 1 + Math.floor((high - low) / 10);
     for (let power = Math.floor(low) - 1; power <= high; power += stride)
       for (const base of high - low < 1.5 ? [1, 2, 5] : [1])
-        if (up(base * 10 ** power) >= (zero ? 0.06 : 0) && up(base * 10 ** power) <= 1) ticks.push([base * 10 ** power, told(base * 10 ** power)]);
+        if (up(base * 10 ** power) >= (zero ? 0.06 : 0) && up(base * 10 ** power) <= 1) ticks.push([base * 10 ** power, label(base * 10 ** power)]);
     if (zero) ticks.push([0, "0"]);
     /** @type {(value: number) => number} */
     const place = (value) => (value > 0 ? Math.max(0, up(value)) : 0);
@@ -126,7 +125,7 @@ export function raceView(parent, { searchers, cost }, tooltip, go) {
     drawn = { bands, frame, across, first, last, theme, title: status.title };
   }
 
-  // At the moment that one looks back to, the median of each, beside the line.
+  // The median of each searcher at the moment that is shown, beside its line.
   /** @type {(pen: Pen, frame: Frame, bands: Row[][], at: number, across: (x: number) => number, down: (value: number) => number, theme: Theme) => void} */
   function drawValues(pen, frame, bands, at, across, down, theme) {
     const right = across(at) > frame.x + 0.8 * frame.width;
@@ -168,8 +167,8 @@ export function raceView(parent, { searchers, cost }, tooltip, go) {
     for (let power = Math.floor(Math.log10(first)); power <= Math.log10(last); power++)
       for (const base of Math.log10(last / first) > 6 ? [1] : [1, 3]) {
         const tick = base * 10 ** power;
-        const told = tick < 1e7 && tick >= 1e-4 ? tick.toLocaleString("en") : digits(tick, 2);
-        if (tick >= first * 0.999 && tick <= last * 1.001) pen.fillText(told, across(tick), frame.y + frame.height + 16);
+        const label = tick < 1e7 && tick >= 1e-4 ? tick.toLocaleString("en") : digits(tick, 2);
+        if (tick >= first * 0.999 && tick <= last * 1.001) pen.fillText(label, across(tick), frame.y + frame.height + 16);
       }
     pen.fillText(cost, frame.x + frame.width / 2, frame.y + frame.height + 34);
     pen.textAlign = "left";
@@ -191,7 +190,7 @@ export function raceView(parent, { searchers, cost }, tooltip, go) {
     pen.textAlign = "left";
   }
 
-  // What is spent under the pointer; null outside.
+  // The cost under the pointer, or null.
   /** @type {(event: Point) => number | null} */
   function spentAt({ offsetX }) {
     if (!drawn) return null;
@@ -223,7 +222,7 @@ export function raceView(parent, { searchers, cost }, tooltip, go) {
 }
 
 /**
- * The row whose cost is nearest, as it is drawn: in ratios.
+ * The row whose cost is nearest on the logarithmic axis.
  * @param {Row[]} rows
  * @param {number} x
  * @returns {Row}
@@ -231,7 +230,7 @@ export function raceView(parent, { searchers, cost }, tooltip, go) {
 const nearestIn = (rows, x) => rows.reduce((best, other) => (Math.abs(Math.log(other[X] / x)) < Math.abs(Math.log(best[X] / x)) ? other : best));
 
 /**
- * A colour that is made for white, a little lighter on a dark ground.
+ * A colour chosen for white paper, lightened on a dark ground.
  * @param {string} colour
  * @param {Theme} theme
  * @returns {string}

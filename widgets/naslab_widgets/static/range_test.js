@@ -8,7 +8,7 @@ import { digits, withUnit } from "./numbers.js";
 const SIZE = { width: 400, height: 168, left: 44, right: 12, top: 12, bottom: 30 };
 
 /**
- * Where rates and losses of a range test stand in its picture.
+ * The axes of the picture: rates are logarithmic, losses above `high` are clamped.
  * @param {Pick<RangeTest, "points" | "low" | "high" | "now">} test
  * @returns {{first: number, last: number, x: (rate: number) => number, y: (loss: number) => number}}
  */
@@ -26,7 +26,7 @@ export function placesOf({ points, low, high, now }) {
 }
 
 /**
- * The number of the point whose rate is nearest to a place across the picture.
+ * The index of the point whose rate is nearest to a horizontal place in the picture.
  * @param {Pick<RangeTest, "points" | "low" | "high" | "now">} test
  * @param {number} across
  * @returns {number}
@@ -50,7 +50,7 @@ export function rangeTestView(parent, { send, tooltip }) {
   /** @type {RangeTest} */
   let test;
   /** @type {number | null} */
-  let picked = null; // number of a point, by the pointer or by keys
+  let picked = null; // index of the point that pointer or keys have picked
 
   /** @type {(rate: number) => void} */
   const take = (rate) => send({ do: "take", name: test.name, rate });

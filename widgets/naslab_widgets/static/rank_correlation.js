@@ -88,11 +88,11 @@ export function correlationChart(parent, { lines, columns, best }, tooltip, show
     const row = nearestRow(rows, stepUnder(event));
     show(row[0]);
     /** @type {(place: number) => string} */
-    const told = (place) => `${number(row[place])}` + (Number.isFinite(row[place]) ? `   (${number(row[place + 1])} to ${number(row[place + 2])})` : "");
+    const withInterval = (place) => `${number(row[place])}` + (Number.isFinite(row[place]) ? `   (${number(row[place + 1])} to ${number(row[place + 2])})` : "");
     tooltip.show(event, [
       { text: `step ${row[0]}`, strong: true },
-      ...lines.map((line) => ({ text: `${line.label}  ${told(columns[line.figure])}`, colour: line.colours[theme.dark ? 1 : 0] })),
-      { text: `regret of the best by score  ${told(columns.regret)}` },
+      ...lines.map((line) => ({ text: `${line.label}  ${withInterval(columns[line.figure])}`, colour: line.colours[theme.dark ? 1 : 0] })),
+      { text: `regret of the best by score  ${withInterval(columns.regret)}` },
       { text: `derived: truth ${number(row[best + 1])}, rank ${number(row[best + 2])}` },
     ]);
   });

@@ -47,16 +47,16 @@ function render({ model, el }) {
     wire.drawn();
   });
   /** @type {(message: Message) => boolean} */
-  const opens = (message) => message.type === "ranking"; // every message is whole, but for rankings that are known
+  const opens = (message) => message.type === "ranking"; // every message is complete except for rankings already sent
   const wire = connect(model, opens, (message, buffers) => {
     state.path = unpack(buffers[0], 4);
     if (message.rows) state.rows = unpack(buffers[1], about.scores + about.truth.length);
     state.status = message.status;
     page.redraw();
   });
-  const deaf = cursor.on(page.redraw);
+  const unsubscribe = cursor.on(page.redraw);
   return () => {
-    deaf();
+    unsubscribe();
     wire.close();
     page.close();
   };

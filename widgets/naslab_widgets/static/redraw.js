@@ -4,7 +4,7 @@ import { readTheme } from "./canvas.js";
 /** @import { Theme } from "./types.js" */
 
 /**
- * Draws at most once a frame, when asked to, when the size or the theme of the page changes; says what it has drawn.
+ * Draws at most once a frame: on request, and when the size or the theme of the page changes.
  * @param {HTMLElement} root
  * @param {(theme: Theme) => void} draw
  * @returns {{redraw: () => void, close: () => void}}

@@ -6,7 +6,7 @@ import { connect, unpack } from "./wire.js";
 export const MOST_ROWS = 4000;
 
 /**
- * Rows of float64 from Python, kept below MOST_ROWS; and `near`, all rows around the step that Python was asked for last.
+ * Keeps the rows that Python sends, thinned to at most MOST_ROWS, and `near`, all rows around the step last asked for.
  * @param {Connection} model
  * @param {number} width
  * @param {() => void} changed
@@ -34,7 +34,7 @@ export function followRows(model, width, changed) {
 }
 
 /**
- * The row whose step is nearest to the given one.
+ * The row whose step is nearest to a given one (binary search).
  * @template {ArrayLike<number>} R
  * @param {R[]} rows
  * @param {number} step
@@ -52,8 +52,7 @@ export function nearestRow(rows, step) {
 }
 
 /**
- * The row of a moment: of all that are known the nearest, be it among those that the page keeps or those around the moment
- * that Python was asked for. Now: the last.
+ * The row of a moment: the nearest of those that the page keeps and of `near`; the last one for now.
  * @template {ArrayLike<number>} R
  * @param {R[]} rows
  * @param {R[]} near
@@ -70,7 +69,7 @@ export function momentRow(rows, near, at) {
 }
 
 /**
- * The rows up to a moment; they are in order.
+ * The rows up to a moment, which are sorted.
  * @template {ArrayLike<number>} R
  * @param {R[]} rows
  * @param {number | null} at

@@ -12,17 +12,17 @@ import { number } from "./numbers.js";
  * @param {Tooltip} tooltip
  * @returns {DrawRanking}
  */
-export function scatterChart(parent, { scores, best, truth, ranks, names, size, derived, lines, score: told }, tooltip) {
-  const canvas = chartCanvas(parent, "scatter", `${told.title} against the true rank`);
+export function scatterChart(parent, { scores, best, truth, ranks, names, size, derived, lines, score: axis }, tooltip) {
+  const canvas = chartCanvas(parent, "scatter", `${axis.title} against the true rank`);
   /** @type {{x: number, y: number, name: string, text: string}[]} */
   let dots = [];
 
   /** @type {DrawRanking} */
   function draw(_, row, theme) {
-    const own = row ? Array.from(row.subarray(scores), (value) => told.scale * value) : [];
-    const known = [...own, row ? told.scale * row[best] : 0].filter(Number.isFinite);
-    const marks = roundMarks(Math.min(0, ...known), Math.max(0.1 * Math.abs(told.scale), ...known));
-    const title = row ? [told.title, `, step ${row[0]}`] : told.title;
+    const own = row ? Array.from(row.subarray(scores), (value) => axis.scale * value) : [];
+    const known = [...own, row ? axis.scale * row[best] : 0].filter(Number.isFinite);
+    const marks = roundMarks(Math.min(0, ...known), Math.max(0.1 * Math.abs(axis.scale), ...known));
+    const title = row ? [axis.title, `, step ${row[0]}`] : axis.title;
     const up = /** @type {[number, number]} */ ([marks[0], marks[marks.length - 1]]);
     const { pen, x, y, left } = axes(canvas, theme, { title, across: [size, 1], up, marks, label: "true rank, of all in the table" });
     dots = own.map((score, i) => ({ x: x(ranks[i]), y: y(score), name: names[i], text: `score ${number(score)}, truth ${number(truth[i])}, rank ${ranks[i].toLocaleString("en")}` }));
@@ -40,7 +40,7 @@ export function scatterChart(parent, { scores, best, truth, ranks, names, size, 
     diamond(pen, left + 6, CHART_HEIGHT - 9, 5);
     if (row && Number.isFinite(row[best + 2])) {
       const [raw, worth, rank] = row.subarray(best, best + 3);
-      const score = told.scale * raw;
+      const score = axis.scale * raw;
       diamond(pen, x(rank), y(score), 7);
       dots.push({ x: x(rank), y: y(score), name: "what would be derived", text: `score ${number(score)}, truth ${number(worth)}, rank ${rank.toLocaleString("en")}` });
     }

@@ -1,4 +1,4 @@
-// The scores of composed cells: a table, and the regret beside that of evolution.
+// The scores of composed cells: a table, and a chart of their regret against evolution's.
 
 import { sharp } from "./canvas.js";
 import { make } from "./elements.js";
@@ -9,7 +9,7 @@ export const HUMAN = ["#d55e00", "#f07a1f"];
 export const MACHINE = ["#0072b2", "#3f9fe0"];
 
 /**
- * With two digits behind the point, where that says something.
+ * A number with two decimals, if they say something.
  * @param {number} value
  * @returns {string}
  */
@@ -42,7 +42,7 @@ export function scoreTable(parent, { metric }, act) {
 }
 
 /**
- * Regret of the best so far: yours as steps, the machine's median and middle half.
+ * The regret of the best so far: the reader's as a staircase, evolution's as median and quartiles.
  * @param {HTMLElement} parent
  * @param {Pick<ComposeDescription, "queries">} description
  * @returns {(scores: Attempt[], machine: Machine, theme: Theme) => void}

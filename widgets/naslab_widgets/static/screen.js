@@ -1,12 +1,12 @@
-// How large the panel is shown: as the page has it, larger for the back row, or alone on the whole screen.
+// The size of a panel: as the page has it, larger for the back row, or full screen.
 
 import { make, shape } from "./elements.js";
 
 export const SIZES = [1, 1.25, 1.5, 2];
-const WIDTH = 980; // pixels that a panel needs to show its cells side by side with its letters at their own size
+const WIDTH = 980; // pixels at which a panel shows its cells side by side
 
 /**
- * How much a panel is enlarged on a screen of this width, so that its letters grow and its two columns stay.
+ * The zoom of a panel on a screen of this width: as large as its two columns allow.
  * @param {number} width
  * @returns {number}
  */
@@ -20,7 +20,7 @@ export const enlarged = (width) => Math.max(1, Math.min(2.5, Math.round((20 * wi
 export const nextSize = (size) => SIZES[(SIZES.indexOf(size) + 1) % SIZES.length];
 
 /**
- * The buttons for a larger panel and the whole screen; returns what takes their listeners away.
+ * The buttons for a larger panel and the whole screen; returns a function that removes their listeners.
  * @param {HTMLElement} parent
  * @param {HTMLElement} root
  * @returns {() => void}

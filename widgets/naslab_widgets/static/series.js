@@ -3,8 +3,8 @@
 /** @import { Axis } from "./types.js" */
 
 /**
- * Whether values go up and down much more than they go anywhere: their running mean then says more than they do. What is
- * counted has no unit, and is shown as it is.
+ * True if the total variation of values is far larger than their range, so that a running mean is worth showing. Counts, which
+ * have no unit, never are noisy.
  * @param {number[]} values
  * @param {string} unit
  * @returns {boolean}
@@ -22,7 +22,7 @@ export function noisy(values, unit) {
 }
 
 /**
- * Exponential running mean with the zero-start corrected, over about a thirtieth of what is shown.
+ * Exponential moving average with bias correction, over about a thirtieth of the values.
  * @param {number[]} values
  * @returns {number[]}
  */
@@ -40,7 +40,7 @@ export function smoothed(values) {
 }
 
 /**
- * The place of the best of the values, or -1.
+ * The index of the best value, or -1.
  * @param {number[]} values
  * @param {"max" | "min" | null | undefined} direction
  * @returns {number}
@@ -52,7 +52,7 @@ export function bestAt(values, direction) {
 }
 
 /**
- * The place of the step that is nearest to the given one.
+ * The index of the step that is nearest to a given one.
  * @param {number[]} steps
  * @param {number} step
  * @returns {number}
@@ -64,7 +64,8 @@ export function nearestPlace(steps, step) {
 }
 
 /**
- * Powers of ten suit what is positive, better if small, and no logarithm or share itself, over a wide range: a perplexity.
+ * True if a logarithmic axis suits: positive, better if small, over a wide range, and neither a logarithm nor a share (a
+ * perplexity, for example).
  * @param {{direction?: "max" | "min" | null, unit: string}} chart
  * @param {number} low
  * @param {number} high
@@ -73,7 +74,7 @@ export function nearestPlace(steps, step) {
 export const suitsPowers = ({ direction, unit }, low, high) => direction === "min" && !["nats", "bits", "%"].includes(unit) && low > 0 && high > 30 * low;
 
 /**
- * From value to a share of the height. An outlier may lie outside the axis, a trend never does.
+ * The vertical axis of a chart. Outliers of `columns` may lie outside; `trends` never do.
  * @param {{direction?: "max" | "min" | null, unit: string}} chart
  * @param {number[][]} columns
  * @param {number[][]} [trends]
@@ -95,7 +96,7 @@ export function axisOf(chart, columns, trends = []) {
 }
 
 /**
- * The middle 98 %, so that one outlier does not flatten a curve.
+ * The range of the middle 98 % of values, slightly widened, so that one outlier does not flatten a curve.
  * @param {number[][]} columns
  * @returns {[number, number]}
  */

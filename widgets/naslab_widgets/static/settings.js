@@ -4,7 +4,7 @@ import { MAKE } from "./controls.js";
 import { make } from "./elements.js";
 /** @import { DrawSection, SectionContext, Send, Setting, SettingsAbout } from "./types.js" */
 
-const MOST = 4; // settings that stand in the strip itself; more of them are in a drawer
+const MOST = 4; // with more settings than this, they are in a drawer
 
 /**
  * A control for each setting, with its name above it.
@@ -22,11 +22,11 @@ export function settingsSection(parent, { send, about, root }) {
     label.title = setting.description || setting.name;
     const head = make("span", "naslab-setting-head", label);
     make("span", "naslab-setting-name", head, setting.group ? `${setting.group}: ${setting.name}` : setting.name);
-    const told = make("span", "naslab-setting-value", head);
+    const shown = make("span", "naslab-setting-value", head);
     const back = folded && about.back?.[place] ? backButton(hold, setting, send) : null;
     /** @type {(value: unknown) => void} */
     const turn = (value) => send({ set: setting.name, value, group: setting.group });
-    return { setting, told, place, back, ...MAKE[setting.kind](label, setting, told, turn) };
+    return { setting, shown, place, back, ...MAKE[setting.kind](label, setting, shown, turn) };
   });
 
   return function draw(state, status) {
@@ -40,7 +40,7 @@ export function settingsSection(parent, { send, about, root }) {
 }
 
 /**
- * Behind a button at the right of the strip, over the pictures.
+ * A drawer over the pictures, behind a button at the right of the strip.
  * @param {HTMLElement} parent
  * @param {HTMLElement} root
  * @returns {{box: HTMLElement}}
@@ -69,7 +69,7 @@ function drawerView(parent, root) {
 }
 
 /**
- * Beside the label, which would otherwise press it.
+ * The button that gives a setting back to its schedule; outside the label, which would otherwise press it.
  * @param {HTMLElement} parent
  * @param {Setting} setting
  * @param {Send} send

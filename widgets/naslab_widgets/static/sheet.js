@@ -3,7 +3,7 @@
 import { make } from "./elements.js";
 
 /**
- * A sheet that lies over the pictures, closed: {box, title, close}, where `close` is its button.
+ * Makes a sheet, which is closed at first; `close` is its button.
  * @param {HTMLElement} parent
  * @param {string} className
  * @returns {{box: HTMLElement, title: HTMLElement, close: HTMLButtonElement}}

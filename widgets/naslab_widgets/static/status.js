@@ -22,19 +22,19 @@ export function statusView(parent) {
     return `${(seconds / 3600).toFixed(1)} h left`;
   }
 
-  // Where the kernel is not heard, what it said last is not how things are.
-  let said = "idle";
-  function sayState() {
+  // While the kernel is silent, its last state may be out of date.
+  let lastState = "idle";
+  function showState() {
     const kernel = /** @type {HTMLElement | null} */ (line.closest(".naslab-frame"))?.dataset.kernel || "live";
-    line.dataset.state = kernel === "live" ? said : kernel;
-    badge.textContent = kernel === "live" ? said : kernel === "quiet" ? `was ${said}` : "kernel gone";
+    line.dataset.state = kernel === "live" ? lastState : kernel;
+    badge.textContent = kernel === "live" ? lastState : kernel === "quiet" ? `was ${lastState}` : "kernel gone";
   }
-  line.addEventListener("naslab-kernel", sayState);
+  line.addEventListener("naslab-kernel", showState);
 
   return function draw({ status }) {
     const unit = status.unit || "step";
-    said = status.state;
-    sayState();
+    lastState = status.state;
+    showState();
     line.dataset.step = String(status.step);
     step.textContent = `${unit} ${status.step.toLocaleString("en")}` + (status.total ? ` / ${status.total.toLocaleString("en")}` : "");
     const { rate = 0, failed = 0, derived, left } = status;
@@ -55,7 +55,7 @@ export function statusView(parent) {
 }
 
 /**
- * What went wrong, while it does, or until it is put away; it lies over what is below, which does not move.
+ * Shows what went wrong until it is over or dismissed; it covers what is below, so that nothing moves.
  * @param {HTMLElement} parent
  * @returns {(state: {status: Status}) => void}
  */
@@ -75,7 +75,7 @@ export function alarmView(parent) {
   });
   return function draw({ status }) {
     message = status.message || "";
-    if (!message) away = ""; // the same again is news
+    if (!message) away = ""; // if it returns, it is shown again
     if (text.textContent !== message) text.textContent = message;
     show();
   };

@@ -4,7 +4,7 @@ import { make } from "./elements.js";
 /** @import { Send, Until } from "./types.js" */
 
 /**
- * How far to step: behind the caret at the right of Step.
+ * The caret, and the menu that it opens.
  * @param {HTMLElement} box
  * @param {Until[]} until
  * @param {Send} send

@@ -5,11 +5,11 @@ import { make, shape } from "./elements.js";
 import { nearestRow } from "./rows.js";
 /** @import { Go, Theme } from "./types.js" */
 
-const WIDTH = 300; // of a plot
+const WIDTH = 300; // units of the plot's view box
 const HEIGHT = 84;
 
 /**
- * Lists of numbers over steps as "x,y x,y ..." in a box of so many pixels; gaps are left out. One list a line.
+ * The points of a polyline for each list of values over the steps; unknown values are left out.
  * @param {number[]} steps
  * @param {(number | null)[][]} lists
  * @param {[low: number, high: number]} range
@@ -27,7 +27,7 @@ export function linesOf(steps, lists, [low, high], width = WIDTH, height = HEIGH
 }
 
 /**
- * Lines over the steps, with the ends of both axes; null hides it. A click goes to the step.
+ * A plot of lines with the ends of both axes; null hides it, and a click goes to the step.
  * @param {HTMLElement} parent
  * @param {string} text
  * @param {Go} go
@@ -50,11 +50,11 @@ export function stepPlot(parent, text, go) {
     if (steps.length) go(nearestRow(steps.map((step) => [step]), at)[0]);
   });
 
-  return function draw(told) {
-    box.style.display = told ? "" : "none";
-    if (!told) return;
-    const { lists, range, mark, step, theme, colours } = told;
-    steps = told.steps;
+  return function draw(plot) {
+    box.style.display = plot ? "" : "none";
+    if (!plot) return;
+    const { lists, range, mark, step, theme, colours } = plot;
+    steps = plot.steps;
     svg.replaceChildren();
     /** @type {(points: string, attributes: Record<string, string | number>) => SVGElement} */
     const line = (points, attributes) => shape("polyline", { points, fill: "none", "vector-effect": "non-scaling-stroke", ...attributes }, svg);

@@ -1,10 +1,10 @@
-// The trials as the page knows them: tables of float64 that grow, and what follows from them for all views.
+// The trials as the page knows them: tables of float64 that grow, and the relations that all views use.
 
 import { connect, unpack } from "./wire.js";
 /** @import { Columns, Connection, Message, Portrait, Table, TableHead, TrialsState } from "./types.js" */
 
 /**
- * Adds the rows of a message to a table. Both sides keep every stride-th row; a table that comes anew replaces all.
+ * Appends the rows of a message to a table. Both sides keep every `stride`-th row; a `reset` replaces the table.
  * @param {Table | undefined} table
  * @param {TableHead} head
  * @param {ArrayBufferView} buffer
@@ -23,7 +23,7 @@ export function appendRows(table, head, buffer) {
 }
 
 /**
- * Name -> the first column of its numbers and how many they are; column 0 is the step.
+ * The first column and the width of each named column; column 0 is the step.
  * @param {[name: string, width: number][] | undefined} columns
  * @returns {Map<string, {start: number, width: number}>}
  */
@@ -43,22 +43,22 @@ export function columnsByName(columns) {
 export function followTrials(model, C, changed, answered) {
   /** @type {TrialsState} */
   const state = {
-    past: null, // of a moment that one looks back to: {step, best, child, near}
+    past: null,
     status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {}, origins: [] },
-    options: {}, // decision -> the names of its options
-    questions: {}, // decision -> what it is called where people read it
-    sections: {}, // what Python tells of one thing that was asked for
+    options: {},
+    questions: {},
+    sections: {},
     tables: {},
-    notes: new Map(), // number -> {figures, message}
-    families: [], // slot -> the family that has its colour
-    candidate: null, // what Python told of the selected trial
-    trials: [], // all known rows, in order of step
+    notes: new Map(),
+    families: [],
+    candidate: null,
+    trials: [],
     byNumber: new Map(),
-    continued: new Set(), // numbers of trials whose training went on
-    before: new Map(), // number -> the row of the same candidate before it
+    continued: new Set(),
+    before: new Map(),
     hurdled: false,
     longest: NaN,
-    version: 0, // of the trials
+    version: 0,
   };
 
   function relate() {

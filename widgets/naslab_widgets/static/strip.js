@@ -71,7 +71,7 @@ export function stripSection(parent, { send, about, root }) {
 }
 
 /**
- * What a key does in the panel: Space plays or pauses, a full stop steps, unless the control that has the focus uses it.
+ * The action of a key: Space plays or pauses, a full stop steps, unless the focused control uses the key itself.
  * @param {{key: string, ctrlKey?: boolean, metaKey?: boolean, altKey?: boolean, target?: any}} event
  * @param {string[]} can The controls that can be used now.
  * @returns {"play" | "pause" | "step" | null}

@@ -1,10 +1,10 @@
-// The supernet, drawn by Python once, and on it the child of the latest step.
+// The supernet, drawn once by Python, with the child of the latest step highlighted.
 
 import { make, placePicture } from "./elements.js";
 /** @import { Colours, DrawTrials, Theme } from "./types.js" */
 
 /**
- * A picture of the supernet, with the child of the latest step lit.
+ * The picture; Python sends the highlighted paths of each child.
  * @param {HTMLElement} parent
  * @param {Colours[]} hues
  * @returns {DrawTrials}
@@ -12,13 +12,13 @@ import { make, placePicture } from "./elements.js";
 export function supernetView(parent, hues) {
   const head = make("div", "naslab-head", parent);
   const title = make("h4", "", head);
-  const said = make("span", "naslab-facts", head);
+  const caption = make("span", "naslab-facts", head);
   const picture = make("div", "naslab-picture naslab-supernet", parent);
   /** @type {string | null} */
   let base = null;
   let shown = "";
 
-  // Python writes the colours for a light ground.
+  // Python draws in the colours for a light ground.
   /** @type {(svg: string, theme: Theme) => string} */
   const coloured = (svg, theme) => (theme.dark ? hues.reduce((text, [light, dark]) => text.replaceAll(light, dark), svg) : svg);
 
@@ -45,7 +45,7 @@ export function supernetView(parent, hues) {
     if (now === shown) return;
     shown = now;
     title.textContent = `the child of step ${child.step.toLocaleString("en")} in the supernet`;
-    said.textContent = child.said;
+    caption.textContent = child.said;
     lay(coloured(child.lit, theme));
     parent.dataset.step = String(child.step);
   };

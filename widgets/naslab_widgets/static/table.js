@@ -1,4 +1,4 @@
-// The fittest and the last trials in a table that sorts by any column.
+// The best and the latest trials in a table that sorts by any column.
 
 import { make } from "./elements.js";
 import { digits, number, scaleOf } from "./numbers.js";
@@ -29,11 +29,11 @@ export function tableView(parent, C, description, choose) {
   let writtenAt = -Infinity;
   /** @type {Timer | undefined} */
   let later;
-  const SELDOM = 500; // ms between two tables that differ only by new trials: a table is dear to lay out
+  const SELDOM = 500; // ms between two tables that differ only by new trials: layout is expensive
 
   /** @type {(row: Row) => string} */
   const status = (row) => (Number.isNaN(row[C.fitness]) ? (state.notes.get(row[C.number])?.status ?? "failed") : isStopped(row, state, C) ? "stopped" : state.continued.has(row[C.number]) ? "trained on" : "done");
-  // The objective as it is measured.
+  // A fitness as the value of its objective.
   /** @type {(fitness: number) => number} */
   const own = (fitness) => (state.status.objective?.sign ?? 1) * scaleOf(state.status.objective?.unit) * fitness;
   /** @type {(name: string) => string} */
@@ -62,7 +62,7 @@ export function tableView(parent, C, description, choose) {
     { name: "regret", of: (row) => row[C.regret], optional: true },
   ];
 
-  // The best and the last of those that the page knows, which are the best and the last of all.
+  // The page always knows the best and the latest of all trials.
   function listed() {
     const rows = state.trials;
     /** @type {(row: Row) => number} */

@@ -1,5 +1,5 @@
-// The bar of time: all of a search, filled as far as it is, with a mark for what one may want to go back to, and a thumb
-// at the moment that is shown. Right above it, while one looks back, is said to when, with the ways out of it.
+// The time bar: the whole search, filled as far as it has run, with marks worth going back to, and a thumb at the moment
+// that is shown. Above it, while that is an earlier moment, stand the moment and the way back to now.
 
 import { sharp, VIOLET } from "./canvas.js";
 import { make } from "./elements.js";
@@ -8,12 +8,12 @@ import { momentOf, placeByKey } from "./moment.js";
 /** @import { DrawSection, Go, Mark, Pen, PlacedMark, Point, SectionContext, Status, Theme, TimeBarOptions, TimeBarState, WatchState } from "./types.js" */
 
 const BAR_HEIGHT = 26;
-const BAR_SIDE = 9; // pixels left and right of the track, so that a thumb at its end is whole
+const BAR_SIDE = 9; // pixels beside the track, so that a thumb at its end is whole
 /** @type {Record<string, string>} */
 const SIGNS = { changed: "▲ something was turned", snapshot: "◆ a snapshot", fork: "⑂ a fork", warning: "⚑ a warning", measured: "● something was measured" };
 
 /**
- * The bar alone, along any axis.
+ * The bar alone, along any axis: a slider for pointer and keys.
  * @param {HTMLElement} parent
  * @param {TimeBarOptions} options
  * @returns {(now: TimeBarState, theme: Theme) => void}
@@ -116,7 +116,7 @@ function track(pen, x, width, colour, strength) {
 }
 
 /**
- * Each kind has a shape of its own, below the track.
+ * A mark below the track; each kind has its own shape.
  * @param {Pen} pen
  * @param {{x: number, kind: string}} mark
  * @param {Theme} theme
@@ -154,7 +154,7 @@ function drawMark(pen, { x, kind }, theme) {
 }
 
 /**
- * What stands above a bar while one looks back: to when, and how to come back from there. `slot` is for other ways out.
+ * The badge above a bar while an earlier moment is shown, with the button "Now"; other sections may fill `slot`.
  * @param {HTMLElement} parent
  * @param {() => void} back
  * @returns {{slot: HTMLElement, draw: (text: string | null) => void}}
@@ -171,7 +171,7 @@ export function momentBadge(parent, back) {
   const slot = make("span", "naslab-moment-slot", box);
   return {
     slot,
-    // null: one does not look back.
+    // null hides it.
     draw(text) {
       box.hidden = text === null;
       badge.textContent = text ?? "";
@@ -181,7 +181,7 @@ export function momentBadge(parent, back) {
 }
 
 /**
- * A bar in a line of its own, for what has no steps of one search: beside it, where one is, and the way back to now.
+ * A bar on its own line, for views without the steps of one search; beside it the moment and the button "Now".
  * @param {HTMLElement} parent
  * @param {TimeBarOptions} options
  * @returns {(shown: TimeBarState, theme: Theme) => void}
@@ -205,8 +205,7 @@ export function scrubView(parent, { tooltip, go, tell, label, moment }) {
 }
 
 /**
- * The bar of a panel whose search has steps. `places.moment` is where other sections may put what can be done with the
- * moment that one looks back to.
+ * The bar of a panel whose search has steps; other sections may put controls for an earlier moment into `places.moment`.
  * @param {HTMLElement} parent
  * @param {Pick<SectionContext, "tooltip" | "cursor" | "places" | "sections">} context
  * @returns {DrawSection}
@@ -225,7 +224,7 @@ export function timebarSection(parent, { tooltip, cursor, places, sections }) {
 
   return function (state, now, theme) {
     status = now;
-    if (cursor.at !== null && cursor.at >= status.step) cursor.set({ at: null }); // it has gone back, or begun anew
+    if (cursor.at !== null && cursor.at >= status.step) cursor.set({ at: null }); // the search went back, or began again
     const { turns = [] } = /** @type {Partial<WatchState>} */ (sections().watch ?? {});
     const warnings = turns.filter(([, level]) => level !== "grey").map(([step, , text]) => /** @type {Mark} */ ([step, "warning", `step ${step.toLocaleString("en")}: ${text}`]));
     const marks = [...state.marks, ...warnings].sort((a, b) => a[0] - b[0]);

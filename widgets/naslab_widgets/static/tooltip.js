@@ -5,7 +5,7 @@ import { make } from "./elements.js";
 /** @import { Tooltip } from "./types.js" */
 
 /**
- * lines: [{text, colour?, strong?}]; the first is the heading.
+ * Makes a tooltip, which keeps inside the view; its first line is the heading.
  * @param {HTMLElement} root
  * @returns {Tooltip}
  */

@@ -3,9 +3,8 @@
 /** @import { Columns, Row, TrialsState } from "./types.js" */
 
 /**
- * The trials as they stood after a step: those until then, which of them had been trained on, and the best. What Python
- * has past of that moment comes before what can be seen in the rows that the page keeps. What is otherwise than now comes
- * out.
+ * What differs from now at an earlier step: the trials until then, which of them had been continued, and the best. Python's
+ * answer about that step counts more than the rows that the page keeps.
  * @param {Pick<TrialsState, "byNumber" | "past" | "status" | "version">} state
  * @param {number | null} at
  * @param {Columns} C
@@ -31,7 +30,7 @@ export function trialsAt(state, at, C) {
 }
 
 /**
- * Had less training than another and was not trained on; where there are hurdles, because it missed its own.
+ * True if a trial was not trained on although others were; where there are hurdles, because it missed its own.
  * @param {Row} row
  * @param {Pick<TrialsState, "continued" | "hurdled" | "longest">} state
  * @param {Columns} C
@@ -43,7 +42,7 @@ export function isStopped(row, state, C) {
 }
 
 /**
- * The rows that a trial descends from, itself first: as Python past them, or as far as this page knows them.
+ * The rows of a trial and its ancestors: Python's, if it has sent them, or those that this page knows.
  * @param {Pick<TrialsState, "candidate" | "byNumber">} state
  * @param {number} chosen
  * @param {Columns} C

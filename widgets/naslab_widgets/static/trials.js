@@ -1,4 +1,4 @@
-// The whole view of a search of trials: status, fitness and the chosen one side by side, families, decisions, table, log.
+// The view of a search of trials: fitness beside the chosen trial, families, decisions, the table, the log.
 
 import { bus } from "./bus.js";
 import { candidateView } from "./candidate.js";
@@ -31,7 +31,7 @@ function render({ model, el }) {
   keepKeys(root);
   const tooltip = makeTooltip(root);
   /** @type {number | null} */
-  let chosen = null; // by a click; otherwise the best is shown
+  let chosen = null; // by a click; null shows the best
   /** @type {number | null} */
   let asked = null;
   let askedAt = -Infinity;
@@ -46,7 +46,7 @@ function render({ model, el }) {
   let shown; // the trials at the moment that is shown
   let shownFor = "";
 
-  // Asks Python for what the page does not keep of each step: all rows of a long search, the child in the supernet.
+  // Requests what the page does not keep for every step: all rows of a long search, the child in the supernet.
   function lookBack() {
     const { state } = stream;
     const { at } = cursor;
@@ -58,7 +58,7 @@ function render({ model, el }) {
     shown = { ...state, ...then };
   }
 
-  // A number chooses that trial, null the best; undefined only draws anew.
+  // A number chooses that trial, null the best; undefined only redraws.
   /** @type {Choose} */
   function choose(number) {
     if (number !== undefined && number !== chosen) {
@@ -74,7 +74,7 @@ function render({ model, el }) {
     model.send({ type: "select", number, chosen: chosen !== null });
   }
 
-  // Without a choice the picture follows the best, at most once a second.
+  // Without a choice, the portrait follows the best trial, at most once a second.
   function followBest() {
     const best = shown.status.best?.number;
     if (chosen !== null || best === undefined || best === asked) return;
@@ -83,7 +83,7 @@ function render({ model, el }) {
     else later ??= setTimeout(() => ((later = undefined), followBest()), wait);
   }
 
-  // Python keeps what is chosen, so that a reloaded page, or a second view, shows it too.
+  // Python keeps the choice, so that a reloaded page or a second view shows it as well.
   /** @param {Message} answer */
   function answered({ selected, chosen: clicked }) {
     asked = selected;
@@ -93,7 +93,7 @@ function render({ model, el }) {
   const main = make("div", "naslab-main", root);
   /** @type {(name: string, box?: HTMLElement) => HTMLElement} */
   const card = (name, box = root) => make("section", `naslab-card ${name}`, box);
-  // Curves keep their full length, with a line at the moment; the other views show how it stood then.
+  // Views marked true keep their full length, with a line at the moment; the others show the search as it was then.
   const fitness = card("naslab-fitness-card", main);
   const portrait = card("naslab-portrait", main);
   /** @type {Send} */
@@ -128,9 +128,9 @@ function render({ model, el }) {
   });
   const stream = followTrials(model, C, page.redraw, answered);
   const rest = whenAtRest((step) => model.send({ type: "moment", step }));
-  const deaf = cursor.on(page.redraw);
+  const unsubscribe = cursor.on(page.redraw);
   return () => {
-    deaf();
+    unsubscribe();
     rest.close();
     clearTimeout(later);
     sheet?.close();

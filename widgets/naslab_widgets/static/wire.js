@@ -1,4 +1,4 @@
-// The connection of a widget with Python: numbered messages, acknowledged, and asked for again when one is lost.
+// The connection of a widget with Python: numbered messages that are acknowledged, and requested again if one is lost.
 
 /** @import { Connection, Kernel, Message, Row, Timer } from "./types.js" */
 
@@ -15,10 +15,10 @@ export function unpack(buffer, width) {
 
 const UNHEARD = 2500; // ms without an answer to the first hello
 const MOST_PATIENCE = 20000;
-const renewed = new WeakMap(); // kernel -> when its widgets were given another subshell, ms
+const renewed = new WeakMap(); // kernel -> when its widgets got another subshell, ms
 
 /**
- * All widgets of a kernel talk through one subshell, which JupyterLab makes anew when it is switched off and on.
+ * Gives the widgets of a kernel another subshell: JupyterLab makes a new one when the setting is switched off and on.
  * @param {Kernel} kernel
  */
 function anotherSubshell(kernel) {
@@ -32,8 +32,8 @@ function anotherSubshell(kernel) {
 }
 
 /**
- * The talk with Python: says hello, notices a lost message and says it again, acknowledges twice a second.
- * `opens` tells the messages that need none before; messages without a number are answers and always received.
+ * Connects to Python: sends hello, again if a message is lost, and acknowledges twice a second. Messages without a number are
+ * answers and are always received.
  * @param {Connection} model
  * @param {(message: Message) => boolean | undefined} opens Whether a message needs none before it.
  * @param {(message: Message, buffers: ArrayBufferView[]) => void} receive
@@ -46,10 +46,10 @@ export function connect(model, opens, receive) {
   let timer;
 
   /** @type {(message: Message, buffers: ArrayBufferView[]) => void} */
-  function hear(message, buffers) {
+  function onMessage(message, buffers) {
     if (message.number !== undefined) {
       if (!opens(message)) {
-        if (last === null) return; // for another view of this widget: ours is coming
+        if (last === null) return; // meant for another view of this widget; this one waits for its snapshot
         if (message.number !== last + 1) {
           last = null;
           model.send({ type: "hello" });
@@ -61,7 +61,7 @@ export function connect(model, opens, receive) {
     receive(message, buffers);
   }
 
-  // A page that was loaded anew may speak to a subshell of the kernel that is gone with the page before: nobody hears it.
+  // After a reload, the messages may go to a subshell that ended with the page before: nobody receives them.
   let patience = UNHEARD;
   let unheard = setTimeout(helloAgain, patience);
   function helloAgain() {
@@ -72,7 +72,7 @@ export function connect(model, opens, receive) {
     unheard = setTimeout(helloAgain, (patience *= 2));
   }
 
-  model.on("msg:custom", hear);
+  model.on("msg:custom", onMessage);
   model.send({ type: "hello" });
   return {
     drawn() {
@@ -85,7 +85,7 @@ export function connect(model, opens, receive) {
     close() {
       clearTimeout(timer);
       clearTimeout(unheard);
-      model.off("msg:custom", hear);
+      model.off("msg:custom", onMessage);
     },
   };
 }

@@ -15,7 +15,7 @@ export function ordinal(count) {
 }
 
 /**
- * "evaluation 30"; of a training that goes on with an earlier one "evaluation 35: candidate 33, 2nd training".
+ * The name of an evaluation: "evaluation 30" or, if it continues a training, "evaluation 35: candidate 33, 2nd training".
  * @param {{number: number, candidate: number, stage: number}} row
  * @returns {string}
  */
@@ -24,7 +24,7 @@ export function evaluationName({ number, candidate, stage }) {
 }
 
 /**
- * Of a row of the trials, whose columns stand in C.
+ * The name of the evaluation in a row of the trials.
  * @param {Row} row
  * @param {Columns} C
  * @returns {string}
