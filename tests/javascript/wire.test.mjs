@@ -3,6 +3,9 @@ import { mock, test } from "node:test";
 
 import { connect } from "../../widgets/naslab_widgets/static/wire.js";
 
+/** @type {(message: { type: string, number?: number, fresh?: boolean }) => boolean} */
+const opens = ({ fresh }) => Boolean(fresh);
+
 function page() {
   const sent = [];
   const switched = [];
@@ -28,7 +31,7 @@ function page() {
 test("a page that nobody answers says hello through another subshell, and stops once it is answered", () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { sent, switched, model, say } = page();
-  const { close } = connect(model, ({ fresh }) => fresh, () => {});
+  const { close } = connect(model, opens, () => {});
   mock.timers.tick(2000);
   assert.deepEqual(sent, ["hello"]);
   mock.timers.tick(1000);
@@ -45,12 +48,12 @@ test("the widgets of one kernel change its subshell once, and those that are clo
   const one = page();
   const other = page();
   other.model.widget_manager = one.model.widget_manager;
-  const closes = [one, other].map(({ model }) => connect(model, ({ fresh }) => fresh, () => {}).close);
+  const closes = [one, other].map(({ model }) => connect(model, opens, () => {}).close);
   const gone = page();
-  connect(gone.model, ({ fresh }) => fresh, () => {}).close();
+  connect(gone.model, opens, () => {}).close();
   const old = page();
   old.kernel.supportsSubshells = false;
-  closes.push(connect(old.model, ({ fresh }) => fresh, () => {}).close);
+  closes.push(connect(old.model, opens, () => {}).close);
   mock.timers.tick(3000);
   assert.deepEqual(one.switched, ["disabled", "perCommTarget"]);
   assert.deepEqual([one, other, gone, old].map(({ sent }) => sent.length), [2, 2, 1, 1]);

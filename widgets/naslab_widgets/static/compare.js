@@ -11,7 +11,7 @@ import { MOST_ROWS, nearestRow } from "./rows.js";
 import { scrubView } from "./timebar.js";
 import { makeTooltip } from "./tooltip.js";
 import { connect, unpack } from "./wire.js";
-/** @import { AxisName, CompareDescription, CompareState, CompareStatus, Go, Mark, Message, Row, Widget } from "./types.js" */
+/** @import { AxisName, CellMessage, CompareDescription, CompareMessage, CompareState, CompareStatus, Go, Mark, Row, Widget } from "./types.js" */
 
 /**
  * @param {Widget} widget
@@ -139,7 +139,7 @@ function render({ model, el }) {
     stream.drawn();
   });
 
-  /** @type {(message: Message) => boolean} */
+  /** @type {(message: CompareMessage | CellMessage) => boolean} */
   const opens = (message) => message.type === "snapshot";
   const stream = connect(model, opens, (message, buffers) => {
     if (message.type === "portrait") {

@@ -17,7 +17,7 @@ import { stripSection } from "./strip.js";
 import { timebarSection } from "./timebar.js";
 import { makeTooltip } from "./tooltip.js";
 import { connect } from "./wire.js";
-/** @import { DrawSection, SectionContext, Send, Status, Theme, Widget } from "./types.js" */
+/** @import { DeckMessage, DrawSection, SectionContext, Send, Status, Theme, Widget } from "./types.js" */
 
 const BESIDE = { strip: stripSection, choice: choiceSection, settings: settingsSection }; // in the first line
 const ALONG = { timebar: timebarSection }; // right under the status line, which it covers while an earlier moment is shown
@@ -73,9 +73,9 @@ function render({ model, el }) {
   });
   const pace = paced([drawAll], page.redraw);
   const unsubscribe = cursor.on(markChanged);
-  const stream = connect(model, (message) => message.fresh, (message) => {
+  const stream = connect(model, (/** @type {DeckMessage} */ message) => message.fresh, (message) => {
     if (message.fresh) state.sections = {};
-    const others = Object.keys(message.sections ?? {}).some((name) => name !== "timebar");
+    const others = Object.keys(message.sections).some((name) => name !== "timebar");
     if (message.fresh || others || message.status.state !== state.status.state || message.status.message !== state.status.message) changes += 1;
     Object.assign(state.sections, message.sections);
     state.status = message.status;

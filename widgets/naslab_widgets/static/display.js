@@ -3,7 +3,7 @@
 import { make } from "./elements.js";
 import { GONE, heartbeat, goneText } from "./heartbeat.js";
 import { truthLine } from "./kernel_line.js";
-/** @import { Widget } from "./types.js" */
+/** @import { DisplayMessage, Widget } from "./types.js" */
 
 /**
  * A panel that is shown, its view, the picture below that it hides, and what watches that picture.
@@ -189,7 +189,7 @@ function initialize({ model }) {
     cover();
   }
 
-  /** @type {(message: any) => void} */
+  /** @type {(message: DisplayMessage) => void} */
   function onMessage(message) {
     if (message.type === "beat") pulse.beat(performance.now(), message.held);
     else if (message.type === "still") setTimeout(() => check(message.number), 700);

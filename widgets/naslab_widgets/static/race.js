@@ -9,7 +9,7 @@ import { keepDrawn } from "./redraw.js";
 import { scrubView } from "./timebar.js";
 import { makeTooltip } from "./tooltip.js";
 import { connect, unpack } from "./wire.js";
-/** @import { BandsHead, Go, RaceBands, RaceStatus, Row, Widget } from "./types.js" */
+/** @import { BandsMessage, Go, RaceBands, RaceStatus, Row, Widget } from "./types.js" */
 
 /**
  * @param {Widget} widget
@@ -61,9 +61,9 @@ function render({ model, el }) {
   document.addEventListener("naslab-choice", choose);
   const stream = connect(
     model,
-    () => true,
+    (/** @type {BandsMessage} */ _) => true,
     (message, buffers) => {
-      state.sets = /** @type {BandsHead[]} */ (message.kinds).map(({ kind, title, points }, i) => {
+      state.sets = message.kinds.map(({ kind, title, points }, i) => {
         const rows = unpack(buffers[i], 8);
         return { kind, title, bands: points.map((count) => rows.splice(0, count)) };
       });

@@ -10,7 +10,7 @@ import { rowsUntil } from "./rows.js";
 import { scatterChart } from "./score_scatter.js";
 import { makeTooltip } from "./tooltip.js";
 import { connect, unpack } from "./wire.js";
-/** @import { Go, Message, RankingState, Widget } from "./types.js" */
+/** @import { Go, RankingMessage, RankingState, Widget } from "./types.js" */
 
 /**
  * @param {Widget} widget
@@ -46,7 +46,7 @@ function render({ model, el }) {
     root.dataset.at = String(at ?? "now");
     wire.drawn();
   });
-  /** @type {(message: Message) => boolean} */
+  /** @type {(message: RankingMessage) => boolean} */
   const opens = (message) => message.type === "ranking"; // every message is complete except for rankings already sent
   const wire = connect(model, opens, (message, buffers) => {
     state.path = unpack(buffers[0], 4);

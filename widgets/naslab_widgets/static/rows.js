@@ -1,7 +1,7 @@
 // The rows of a search's steps: kept from the messages of Python, and looked up by step.
 
 import { connect, unpack } from "./wire.js";
-/** @import { Connection, Message, RowsState } from "./types.js" */
+/** @import { Connection, MomentMessage, RowsMessage, RowsState } from "./types.js" */
 
 export const MOST_ROWS = 4000;
 
@@ -15,7 +15,7 @@ export const MOST_ROWS = 4000;
 export function followRows(model, width, changed) {
   /** @type {RowsState} */
   const state = { rows: [], near: [], sections: {}, status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} } };
-  /** @type {(message: Message) => boolean} */
+  /** @type {(message: RowsMessage | MomentMessage) => boolean} */
   const opens = (message) => message.type === "snapshot";
   const { drawn, close } = connect(model, opens, (message, buffers) => {
     if (message.type === "moment") {

@@ -1,7 +1,7 @@
 // The trials as the page knows them: tables of float64 that grow, and the relations that all views use.
 
 import { connect, unpack } from "./wire.js";
-/** @import { Columns, Connection, Message, Portrait, Table, TableHead, TrialsState } from "./types.js" */
+/** @import { CandidateMessage, Columns, Connection, Portrait, Table, TableHead, TrialsMessage, TrialsMomentMessage, TrialsState } from "./types.js" */
 
 /**
  * Appends the rows of a message to a table. Both sides keep every `stride`-th row; a `reset` replaces the table.
@@ -37,7 +37,7 @@ export function columnsByName(columns) {
  * @param {Connection} model
  * @param {Columns} C
  * @param {() => void} changed
- * @param {(message: Message) => void} answered
+ * @param {(message: CandidateMessage) => void} answered
  * @returns {{state: TrialsState, drawn: () => void, close: () => void}}
  */
 export function followTrials(model, C, changed, answered) {
@@ -84,15 +84,15 @@ export function followTrials(model, C, changed, answered) {
     state.version = Number(state.version) + 1;
   }
 
-  /** @type {(message: Message, buffers: ArrayBufferView[]) => void} */
+  /** @type {(message: TrialsMessage | TrialsMomentMessage | CandidateMessage, buffers: ArrayBufferView[]) => void} */
   function receive(message, buffers) {
     if (message.type === "candidate") {
-      state.candidate = message.selected === null ? null : /** @type {Portrait} */ ({ .../** @type {any} */ (message), ancestry: unpack(buffers[0], Object.keys(C).length) });
+      state.candidate = message.selected === null ? null : /** @type {Portrait} */ ({ ...message, ancestry: unpack(buffers[0], Object.keys(C).length) });
       answered(message);
       return changed();
     }
     if (message.type === "moment") {
-      state.past = { .../** @type {any} */ (message), near: unpack(buffers[0], Object.keys(C).length) };
+      state.past = { ...message, near: unpack(buffers[0], Object.keys(C).length) };
       return changed();
     }
     if (message.fresh) {
@@ -101,19 +101,18 @@ export function followTrials(model, C, changed, answered) {
       state.sections = {};
       state.notes.clear();
     }
-    const heads = /** @type {TableHead[]} */ (message.tables);
-    heads.forEach((head, i) => (state.tables[head.name] = appendRows(state.tables[head.name], head, buffers[i])));
+    message.tables.forEach((head, i) => (state.tables[head.name] = appendRows(state.tables[head.name], head, buffers[i])));
     state.status = message.status;
     Object.assign(state.sections, message.sections);
     if (message.supernet) state.supernet = message.supernet;
     if (message.families) state.families = message.families;
-    if (message.options) [state.options, state.questions] = [message.options, message.questions];
+    if (message.options && message.questions) [state.options, state.questions] = [message.options, message.questions];
     for (const [key, note] of Object.entries(message.notes || {})) state.notes.set(Number(key), note);
-    if (heads.some(({ name }) => name === "trials" || name === "listed")) relate();
+    if (message.tables.some(({ name }) => name === "trials" || name === "listed")) relate();
     if (state.notes.size > 2000) for (const key of state.notes.keys()) if (!state.byNumber.has(key)) state.notes.delete(key);
     changed();
   }
 
-  const { drawn, close } = connect(model, (message) => message.fresh, receive);
+  const { drawn, close } = connect(model, (message) => message.type === "trials" && message.fresh, receive);
   return { state, drawn, close };
 }

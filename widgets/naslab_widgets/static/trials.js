@@ -18,7 +18,7 @@ import { supernetView } from "./supernet.js";
 import { tableView } from "./table.js";
 import { makeTooltip } from "./tooltip.js";
 import { trialsAt } from "./trial_queries.js";
-/** @import { Choose, Columns, Go, Message, Send, Timer, TrialsDescription, TrialsState, Widget } from "./types.js" */
+/** @import { CandidateMessage, Choose, Columns, Go, Send, Timer, TrialsDescription, TrialsState, Widget } from "./types.js" */
 
 /**
  * @param {Widget} widget
@@ -84,7 +84,7 @@ function render({ model, el }) {
   }
 
   // Python keeps the choice, so that a reloaded page or a second view shows it as well.
-  /** @param {Message} answer */
+  /** @param {CandidateMessage} answer */
   function answered({ selected, chosen: clicked }) {
     asked = selected;
     chosen = clicked ? selected : null;

@@ -71,16 +71,99 @@ export interface Chart {
 /** A message to Python. */
 export type Send = (message: Record<string, unknown>) => void;
 
-/** A message from Python. Those with a `number` follow one another; others are answers. */
-export interface Message {
+/** The head of a message from Python. Those with a `number` follow one another; others are answers. */
+export interface Numbered {
   type: string;
   number?: number;
-  /** Everything there is, and not only what is new. */
-  fresh?: boolean;
-  status?: any;
-  sections?: Record<string, any>;
-  [key: string]: any;
 }
+
+/** What every numbered message of a search brings: its status, and the sections whose state is another than before. */
+interface Progress<Sections = Record<string, any>, S = Status> extends Numbered {
+  number: number;
+  status: S;
+  sections: Sections;
+}
+
+/** All rows of a search with a supernet (`snapshot`), or the new ones; in its buffer [T, width] float64. */
+export interface RowsMessage extends Progress<RowsState["sections"]> {
+  type: "snapshot" | "rows";
+}
+
+/** All rows around an earlier step, in its buffer. */
+export interface MomentMessage extends Numbered {
+  type: "moment";
+  step: number;
+}
+
+/** The status and sections of a deck; `fresh` if these are all sections. */
+export interface DeckMessage extends Progress {
+  type: "deck";
+  fresh: boolean;
+}
+
+/** New trials: tables, each with a buffer [T, width] float64; all of them if `fresh`. */
+export interface TrialsMessage extends Progress<TrialsState["sections"], TrialsStatus> {
+  type: "trials";
+  fresh: boolean;
+  tables: TableHead[];
+  /** SVG, sent once. */
+  supernet?: string;
+  families?: (number | null)[];
+  options?: Record<string, string[]>;
+  questions?: Record<string, string>;
+  notes?: Record<string, Note>;
+}
+
+/** The trials around an earlier step, in its buffer; the best until then, and the child of that step. */
+export interface TrialsMomentMessage extends Numbered {
+  type: "moment";
+  step: number;
+  best: number | null;
+  child: LitChild | null;
+}
+
+/** The selected trial; in its buffer its row and those of its ancestors. */
+export type CandidateMessage = Numbered & { type: "candidate" } & (
+    | { selected: null; chosen: false }
+    | Omit<Portrait, "ancestry">
+  );
+
+/** The rows of several searches, a buffer for each. */
+export interface CompareMessage extends Numbered {
+  type: "snapshot" | "rows";
+  number: number;
+  status: CompareStatus;
+}
+
+/** A cell that a lane asked for. */
+export interface CellMessage extends Numbered {
+  type: "portrait";
+  track: number;
+  cell: number;
+  told: CellPortrait | null;
+}
+
+/** All bands of a race; a buffer [points of all searchers, 8] for each kind. */
+export interface BandsMessage extends Numbered {
+  type: "bands";
+  number: number;
+  status: RaceStatus;
+  kinds: BandsHead[];
+}
+
+/** The path of the derived architecture and, if `rows`, all rankings, in its buffers. */
+export interface RankingMessage extends Numbered {
+  type: "ranking";
+  number: number;
+  status: RankingState["status"];
+  rows: boolean;
+}
+
+/** A beat of the kernel, the number of the newest still picture, or that picture itself. */
+export type DisplayMessage =
+  | { type: "beat"; held: number }
+  | { type: "still"; number: number }
+  | { type: "bundle"; number: number; bundle: Record<string, string> };
 
 export interface Kernel {
   supportsSubshells?: boolean;

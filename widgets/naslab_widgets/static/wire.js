@@ -1,6 +1,6 @@
 // The connection of a widget with Python: numbered messages that are acknowledged, and requested again if one is lost.
 
-/** @import { Connection, Kernel, Message, Row, Timer } from "./types.js" */
+/** @import { Connection, Kernel, Numbered, Row, Timer } from "./types.js" */
 
 /**
  * Rows of float64 from the bytes of a message.
@@ -34,9 +34,10 @@ function anotherSubshell(kernel) {
 /**
  * Connects to Python: sends hello, again if a message is lost, and acknowledges twice a second. Messages without a number are
  * answers and are always received.
+ * @template {Numbered} M
  * @param {Connection} model
- * @param {(message: Message) => boolean | undefined} opens Whether a message needs none before it.
- * @param {(message: Message, buffers: ArrayBufferView[]) => void} receive
+ * @param {(message: M) => boolean} opens Whether a message needs none before it.
+ * @param {(message: M, buffers: ArrayBufferView[]) => void} receive
  * @returns {{drawn: () => void, close: () => void}}
  */
 export function connect(model, opens, receive) {
@@ -45,7 +46,7 @@ export function connect(model, opens, receive) {
   /** @type {Timer | undefined} */
   let timer;
 
-  /** @type {(message: Message, buffers: ArrayBufferView[]) => void} */
+  /** @type {(message: M, buffers: ArrayBufferView[]) => void} */
   function onMessage(message, buffers) {
     if (message.number !== undefined) {
       if (!opens(message)) {
