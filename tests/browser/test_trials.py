@@ -219,6 +219,37 @@ def test_the_table_sorts_and_a_reloaded_page_shows_everything_again(notebook):
     assert ours(book.complaints) == []
 
 
+def test_a_row_can_be_clicked_and_a_header_keeps_the_focus_while_trials_come(notebook):
+    book = notebook(CELL + "search = searching(budget=5000, seconds=0.02)\nlab = Lab(search)\nlab", "lab.play()")
+    book.run_all()
+    book.wait_step("naslab-fitness", 5, timeout=90_000)
+    page = book.page
+    header = page.locator(".naslab-trials-table th button", has_text="fitness")
+    header.focus()
+    page.keyboard.press("Enter")
+    book.expect(page.locator(".naslab-trials-table th", has_text="fitness")).to_have_attribute(
+        "aria-sort", "descending"
+    )
+    book.expect(header).to_be_focused()
+
+    line = page.locator(".naslab-trials-table tbody tr").first
+    line.scroll_into_view_if_needed()
+    line.hover()
+    page.mouse.down()
+    number = page.locator(".naslab-trials-table tr:hover").get_attribute("data-number")
+    book.wait_step("naslab-fitness", book.step_of("naslab-fitness") + 100)  # longer than from one table to the next
+    row = page.locator(f'.naslab-trials-table tr[data-number="{number}"]')
+    row.hover()  # the pictures above it may have grown meanwhile
+    page.mouse.up()
+    page.wait_for_selector(f'.naslab-portrait[data-number="{number}"]')
+    page.wait_for_selector(f'.naslab-trials[data-chosen="{number}"]')
+    book.expect(header).not_to_be_focused()  # a press elsewhere takes it
+    header.focus()
+    book.wait_step("naslab-fitness", book.step_of("naslab-fitness") + 100)
+    book.expect(header).to_be_focused()
+    assert ours(book.complaints) == []
+
+
 @pytest.mark.parametrize(("theme", "width"), [("light", 1600), ("dark", 900)])
 def test_it_fits_the_page_in_every_theme(notebook, theme, width):
     book = notebook(

@@ -29,7 +29,10 @@ export function tableView(parent, C, description, choose) {
   let writtenAt = -Infinity;
   /** @type {Timer | undefined} */
   let later;
+  let again = () => {}; // the same table once more
+  let headed = ""; // what the header was made from
   const SELDOM = 500; // ms between two tables that differ only by new trials: layout is expensive
+  const HELD = 100; // ms until a table with a pressed row is tried again: a row that is made anew gets no click
 
   /** @type {(row: Row) => string} */
   const status = (row) => (Number.isNaN(row[C.fitness]) ? (state.notes.get(row[C.number])?.status ?? "failed") : isStopped(row, state, C) ? "stopped" : state.continued.has(row[C.number]) ? "trained on" : "done");
@@ -87,13 +90,14 @@ export function tableView(parent, C, description, choose) {
     clearTimeout(later);
     const mark = [`${state.version} ${state.status.objective?.title}`, state.notes.size, order.name, order.descending, chosen];
     if (mark.join() === written.join()) return;
-    const wait = writtenAt + SELDOM - performance.now();
+    const wait = Math.max(writtenAt + SELDOM - performance.now(), table.matches(":active") ? HELD : 0);
     if (wait > 0 && mark.slice(2).join() === written.slice(2).join()) {
       later = setTimeout(() => draw(state, theme, chosen), wait);
       return;
     }
     written = mark;
     writtenAt = performance.now();
+    again = () => draw(state, theme, chosen);
     const rows = listed();
     const figures = [...new Set(rows.flatMap((row) => Object.keys(state.notes.get(row[C.number])?.figures || {})))].slice(0, 8);
     /** @type {Column[]} */
@@ -104,16 +108,9 @@ export function tableView(parent, C, description, choose) {
     const by = shown.find(({ name }) => name === order.name) || shown[0];
     rows.sort((a, b) => compare(by.of(a), by.of(b)) || b[C.number] - a[C.number]);
     note.textContent = rows.length < state.status.step ? `the ${description.listed} best and the last ${description.listed}` : "";
-    header.replaceChildren();
-    for (const column of shown) {
-      const cell = make("th", "", header);
-      const arrow = column === by ? (order.descending ? " ▾" : " ▴") : "";
-      cell.setAttribute("aria-sort", column === by ? (order.descending ? "descending" : "ascending") : "none");
-      make("button", "naslab-link", cell, titleOf(column.name) + arrow).addEventListener("click", () => {
-        order = { name: column.name, descending: column === by ? !order.descending : !smallFirst(column.name) };
-        draw(state, theme, chosen);
-      });
-    }
+    const heads = JSON.stringify(shown.map(({ name }) => [name, titleOf(name), name === by.name && order.descending, by.name]));
+    if (heads !== headed) drawHeader(shown, by);
+    headed = heads;
     const lines = rows.map((row) => {
       const line = make("tr", row[C.number] === chosen ? "naslab-chosen" : "");
       line.dataset.number = String(row[C.number]);
@@ -126,6 +123,29 @@ export function tableView(parent, C, description, choose) {
       return line;
     });
     body.replaceChildren(...lines);
+  }
+
+  /**
+   * A button for each column; the one that has the focus keeps it.
+   * @param {Column[]} shown
+   * @param {Column} by The column that sorts.
+   */
+  function drawHeader(shown, by) {
+    const focused = document.activeElement?.closest("th");
+    const name = focused && header.contains(focused) ? focused.dataset.name : undefined;
+    header.replaceChildren();
+    for (const column of shown) {
+      const cell = make("th", "", header);
+      const arrow = column === by ? (order.descending ? " ▾" : " ▴") : "";
+      cell.dataset.name = column.name;
+      cell.setAttribute("aria-sort", column === by ? (order.descending ? "descending" : "ascending") : "none");
+      const button = make("button", "naslab-link", cell, titleOf(column.name) + arrow);
+      button.addEventListener("click", () => {
+        order = { name: column.name, descending: column === by ? !order.descending : !smallFirst(column.name) };
+        again();
+      });
+      if (column.name === name) button.focus({ preventScroll: true });
+    }
   }
 
   body.addEventListener("click", (event) => {
