@@ -61,7 +61,10 @@ def test_a_search_is_watched_and_steered(notebook):
     slider.focus()
     for _ in range(5):
         slider.press("ArrowRight")
-    book.page.wait_for_timeout(500)
+    place = slider.input_value()
+    told = f"abs(search.settings['w_lr'].value / {float(slider.get_attribute('aria-valuetext'))!r} - 1) < 0.01"
+    book.becomes(told, True)
+    assert slider.input_value() == place, "no key is lost, and no older answer moves it back"
     cells = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
     count = book.page.evaluate(cells)
     for key in ("b", "d", "d"):

@@ -5,6 +5,37 @@ import { digits } from "./numbers.js";
 /** @import { Control, Setting } from "./types.js" */
 
 const NOTCHES = 200; // of a slider
+const UNANSWERED = 3000; // milliseconds for which a slider waits for the answer to what it requested
+
+/**
+ * The place that a slider has requested last. It stands against older answers, so that the next key goes on from there,
+ * until Python sends it, or until nothing has come for `patience` milliseconds: `expired` is called then.
+ * @param {() => void} expired
+ * @param {number} [patience]
+ * @returns {{set: (place: number) => void, admits: (place: number) => boolean}}
+ */
+export function requested(expired, patience = UNANSWERED) {
+  /** @type {number | null} */
+  let wanted = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  return {
+    set(place) {
+      wanted = place;
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        wanted = null;
+        expired();
+      }, patience);
+    },
+    admits(place) {
+      if (wanted !== null && place !== wanted) return false;
+      clearTimeout(timer);
+      wanted = null;
+      return true;
+    },
+  };
+}
 
 /**
  * The place of a value on the slider, 0 to NOTCHES.
@@ -55,8 +86,8 @@ function slider(label, setting, shown, turn) {
   Object.assign(input, { type: "range", min: 0, max: NOTCHES, step: 1 });
   input.setAttribute("aria-label", setting.name);
   let held = false; // while it is dragged, the search does not move it
-  /** @type {number | null} */
-  let moved = null; // the place that was requested last, until Python answers
+  let latest = () => {}; // shows what Python sent last
+  const request = requested(() => latest());
   /** @type {(text: string) => void} */
   const tell = (text) => {
     shown.textContent = text;
@@ -68,23 +99,19 @@ function slider(label, setting, shown, turn) {
   input.addEventListener("input", () => tell(digits(valueAt(setting, Number(input.value)), 3)));
   input.addEventListener("change", () => {
     held = false;
-    moved = Number(input.value);
-    turn(valueAt(setting, moved));
+    const value = valueAt(setting, Number(input.value));
+    request.set(placeOf(setting, value));
+    turn(value);
   });
-  return {
-    input,
-    show(value, now) {
-      const place = placeOf(setting, value);
-      if (held) return;
-      if (moved !== null && place !== moved) {
-        moved = null; // ignores one stale answer
-        return;
-      }
-      moved = null;
-      input.value = String(place);
-      tell(inForce(value, now));
-    },
-  };
+  /** @type {Control["show"]} */
+  function show(value, now) {
+    latest = () => show(value, now);
+    const place = placeOf(setting, value);
+    if (held || !request.admits(place)) return;
+    input.value = String(place);
+    tell(inForce(value, now));
+  }
+  return { input, show };
 }
 
 /**
