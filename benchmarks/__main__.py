@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import data, supernets
 from benchmarks.machine import load, machine
-from naslab.analysis.steps import tricks_of
+from naslab.analysis.steps import optimizations_of
 from naslab.threads import processors, torch_threads
 
 RESULTS = Path(__file__).parent / "results"
@@ -34,7 +34,9 @@ def main() -> None:
     arguments.add_argument("--batch", nargs="+", type=int, help=f"images in a batch; {BATCHES} if left out")
     arguments.add_argument("--threads", nargs="+", type=int, default=threads)
     arguments.add_argument("--rounds", type=int, help=f"in which the steps take turns; {ROUNDS} if left out")
-    arguments.add_argument("--tricks", choices=[*jobs, "no"], default="laptop", help="what each trick buys, on which")
+    arguments.add_argument(
+        "--optimizations", choices=[*jobs, "no"], default="laptop", help="what each optimization buys, on which"
+    )
     arguments.add_argument("--save", help="also write benchmarks/results/<SAVE>.json")
     given = arguments.parse_args()
 
@@ -78,12 +80,12 @@ def main() -> None:
         flush=True,
     )
     keep()
-    if given.tricks != "no":
-        batch = (given.batch or BATCHES[given.tricks])[0]
+    if given.optimizations != "no":
+        batch = (given.batch or BATCHES[given.optimizations])[0]
         with torch_threads(1):
-            bought = tricks_of(supernets.make(given.tricks, batch)[0], given.rounds or 3)
-        found["tricks"] = [{"job": given.tricks, "batch": batch, **dataclasses.asdict(row)} for row in bought]
-        print(f"\nWithout it a step takes so many times as long ({given.tricks}, batch {batch}): weight, alpha")
+            bought = optimizations_of(supernets.make(given.optimizations, batch)[0], given.rounds or 3)
+        found["tricks"] = [{"job": given.optimizations, "batch": batch, **dataclasses.asdict(row)} for row in bought]
+        print(f"\nWithout it a step takes so many times as long ({given.optimizations}, batch {batch}): weight, alpha")
         for row in bought:
             print(f"  {row.trick:24} {row.weight_step:6.2f} {row.alpha_step:6.2f}")
         keep()

@@ -3,11 +3,11 @@
     python -m benchmarks.accuracy               or: python -m benchmarks.accuracy --jobs darts --seeds 3 --each
 
 Each seed draws weights, images, labels and architecture parameters (DARTS' initialisation) in single precision; the
-reference computes with the same numbers in double precision and without any trick. The error of the logits is the
-largest absolute difference over the largest absolute logit, that of the gradients the norm of the difference over the
-norm. `NASLAB_KERNELS=0` measures what a machine without a compiler gets. With `--each` every trick is also tried
-alone and left out. In some seeds one ReLU or one maximum of a pool is decided otherwise than in double precision, which
-costs a gradient 1e-5 to 1e-3 at once and happens without tricks too: what a setting changes is how often.
+reference computes with the same numbers in double precision and without any optimization. The error of the logits is
+the largest absolute difference over the largest absolute logit, that of the gradients the norm of the difference over
+the norm. `NASLAB_KERNELS=0` measures what a machine without a compiler gets. With `--each` every optimization is also
+tried alone and left out. In some seeds one ReLU or one maximum of a pool is decided otherwise than in double precision,
+which costs a gradient 1e-5 to 1e-3 at once and happens without optimizations too: what a setting changes is how often.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from benchmarks.machine import machine
 from naslab.networks import DartsSupernet, NASBench201Supernet
 from naslab.operations import kernels
 from naslab.operations.images import DARTS_SEARCHED, NASBENCH201_OPERATIONS
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 from naslab.threads import torch_threads
 
 IMAGES = {"input_shape": (3, 32, 32), "classes": 10}
@@ -94,10 +94,10 @@ def draw(job: str, seed: int, **others: Any) -> Case:
         return Case(network, x, y, {part: 1e-3 * torch.randn(network.shape) for part in parts})
 
 
-def computed(case: Case, tricks: Tricks, dtype: torch.dtype) -> Found:
+def computed(case: Case, optimizations: Optimizations, dtype: torch.dtype) -> Found:
     """Logits, and the gradients of the cross-entropy, computed with numbers of this type."""
     network = copy.deepcopy(case.network).to(dtype).train()
-    network.tricks = tricks  # type: ignore[assignment]
+    network.optimizations = optimizations  # type: ignore[assignment]
     alphas = {part: alpha.detach().to(dtype).requires_grad_() for part, alpha in case.alphas.items()}
     logits = network(case.x.to(dtype), {part: alpha.softmax(dim=1) for part, alpha in alphas.items()})
     found = torch.autograd.grad(F.cross_entropy(logits, case.y), [*alphas.values(), *network.parameters()])
@@ -116,22 +116,24 @@ def errors(found: Found, exact: Found) -> Errors:
     return Errors(logits, of("alphas"), of("weights"))
 
 
-def measure(job: str, seeds: Sequence[int], settings: Mapping[str, Tricks], **others: Any) -> dict[str, list[Errors]]:
+def measure(
+    job: str, seeds: Sequence[int], settings: Mapping[str, Optimizations], **others: Any
+) -> dict[str, list[Errors]]:
     """Name of a setting -> the errors under it, one a seed."""
     found: dict[str, list[Errors]] = {name: [] for name in settings}
     for seed in seeds:
         case = draw(job, seed, **others)
-        exact = computed(case, Tricks.none(), torch.float64)
-        for name, tricks in settings.items():
-            found[name].append(errors(computed(case, tricks, torch.float32), exact))
+        exact = computed(case, Optimizations.none(), torch.float64)
+        for name, optimizations in settings.items():
+            found[name].append(errors(computed(case, optimizations, torch.float32), exact))
     return found
 
 
-def every_setting() -> dict[str, Tricks]:
-    """Each trick alone, and each left out."""
-    names = [field.name for field in dataclasses.fields(Tricks)]
-    alone = {f"only {name}": dataclasses.replace(Tricks.none(), **{name: True}) for name in names}
-    return {**alone, **{f"without {name}": Tricks(**{name: False}) for name in names}}
+def every_setting() -> dict[str, Optimizations]:
+    """Each optimization alone, and each left out."""
+    names = [field.name for field in dataclasses.fields(Optimizations)]
+    alone = {f"only {name}": dataclasses.replace(Optimizations.none(), **{name: True}) for name in names}
+    return {**alone, **{f"without {name}": Optimizations(**{name: False}) for name in names}}
 
 
 def main() -> None:
@@ -140,11 +142,11 @@ def main() -> None:
     )
     arguments.add_argument("--jobs", nargs="+", choices=list(JOBS), default=list(JOBS))
     arguments.add_argument("--seeds", type=int, default=10, help="how many")
-    arguments.add_argument("--each", action="store_true", help="also each trick alone, and each left out")
+    arguments.add_argument("--each", action="store_true", help="also each optimization alone, and each left out")
     given = arguments.parse_args()
     print("; ".join(f"{name} {value}" for name, value in machine().items() if value))
     print("compiled kernels" if kernels.available() else "without compiled kernels")
-    settings = {"none": Tricks.none(), "all": Tricks(), **(every_setting() if given.each else {})}
+    settings = {"none": Optimizations.none(), "all": Optimizations(), **(every_setting() if given.each else {})}
     columns = [field.name for field in dataclasses.fields(Errors)]
     with torch_threads(1):
         for job in given.jobs:

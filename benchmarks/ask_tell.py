@@ -25,11 +25,11 @@ a ratio, which holds on any."""
 POPULATION, SAMPLE = 10, 3
 
 
-def searched(make: Callable[[], nl.searchers.Proposer], estimator: nl.estimators.Table, iterations: int) -> None:
-    proposer = make()
+def searched(make: Callable[[], nl.searchers.Sampler], estimator: nl.estimators.Table, iterations: int) -> None:
+    sampler = make()
     for _ in range(iterations):
-        proposal = proposer.ask()
-        proposer.tell(proposal, estimator(proposal.architecture))  # type: ignore[arg-type]
+        trial = sampler.ask()
+        sampler.tell(trial, estimator(trial.architecture))  # type: ignore[arg-type]
 
 
 def plain(fitness: dict[tuple[str, ...], float], options: list[tuple[str, ...]], iterations: int) -> None:

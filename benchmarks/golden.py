@@ -175,7 +175,7 @@ def mobile_chain() -> Any:
 def on_table(
     searcher: Any, table: Any, budget: int, turned: Mapping[int, tuple[str, float]] | None = None, **given: Any
 ) -> Said:
-    """A proposer with a table."""
+    """A sampler with a table."""
     return searched(searcher(table.space, seed=1, **given), turned, estimator=table, budget=budget)
 
 
@@ -186,7 +186,7 @@ def on_supernet(searcher: Any, space: Any, task: Any, turned: Any = None, measur
 
 
 def trained(searcher: Any, budget: int, epochs: int = 1, **given: Any) -> Said:
-    """A proposer whose candidates are trained for real."""
+    """A sampler whose candidates are trained for real."""
     training = nl.estimators.Training(
         nl.spaces.NASBench201(channels=2, cells=1), digits(), epochs=epochs, batch_size=16, learning_rate=0.1
     )
@@ -204,8 +204,8 @@ def composed() -> Said:
         mixing=gradient.JointSoftmax(),
         sampling=gradient.Concrete(),
         channels=gradient.PartialChannels(one_in=2),
-        level=gradient.Mixed(),
-        cures=(
+        level=gradient.MixedLevel(),
+        regularizers=(
             gradient.Resource(what="table", table={"cell": latency}),
             gradient.Entropy(),
             gradient.SkipDropout(),

@@ -98,8 +98,8 @@ def long_run() -> list[str]:
     table = nl.benchmarks.NASBench201()
 
     def begin(run: Path | None, steps: int) -> nl.Search:
-        proposer = nl.searchers.RandomSearch(table.space, seed=0)
-        search = nl.Search(proposer, run, estimator=table, budget=2 * LATE)
+        sampler = nl.searchers.RandomSearch(table.space, seed=0)
+        search = nl.Search(sampler, run, estimator=table, budget=2 * LATE)
         for _ in range(steps):
             next(search)
         return search

@@ -49,7 +49,7 @@ from tqdm import tqdm
 
 import naslab as nl
 from naslab.estimators import Score, Table
-from naslab.estimators.estimator import Kept
+from naslab.estimators.estimator import CheckpointRef
 from naslab.searchers.nas_rl import DONG_AND_YANG
 
 RESULTS = Path(__file__).parent / "results" / "protocol.json"
@@ -97,7 +97,7 @@ class TwelveEpochs:
         architecture: nl.Architecture,
         *,
         fidelity: float | None = None,
-        begin: Kept | None = None,
+        begin: CheckpointRef | None = None,
         keep: Path | None = None,
     ) -> Score:
         return self(architecture)
@@ -113,8 +113,8 @@ def searchers(table: nl.benchmarks.NASBench201) -> dict[str, Callable[[int], Any
     """Name -> a function from a seed to a search."""
     space, twelve = table.space, TwelveEpochs(table)
 
-    def in_full(proposer: Any) -> Any:
-        return nl.searchers.Trials(proposer, twelve, 10**6)
+    def in_full(sampler: Any) -> Any:
+        return nl.searchers.BlackBoxSearch(sampler, twelve, 10**6)
 
     made: dict[str, Callable[[int], Any]] = {
         "random": lambda seed: nl.searchers.RandomSearch(space, seed=seed),

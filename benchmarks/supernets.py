@@ -21,7 +21,7 @@ from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.per_edge import to_per_edge
 from naslab.operations import blending
 from naslab.operations.images import DARTS_SEARCHED, NASBENCH201_OPERATIONS
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 from naslab.searchers.gradient.bilevel import (
     InnerStep,
     exact_product,
@@ -103,10 +103,10 @@ class Launches(TorchDispatchMode):
 
 def launches(steps: Steps) -> int:
     """Of a weight step, as on a GPU: without what is compiled for the CPU alone."""
-    steps.network.tricks = Tricks(compiled_kernel=False)  # type: ignore[assignment]
+    steps.network.optimizations = Optimizations(compiled_kernel=False)  # type: ignore[assignment]
     with mock.patch.object(blending, "fits", return_value=False), Launches() as counter:
         steps.weight_step()
-    steps.network.tricks = Tricks()  # type: ignore[assignment]
+    steps.network.optimizations = Optimizations()  # type: ignore[assignment]
     return counter.count
 
 

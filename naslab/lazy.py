@@ -1,6 +1,6 @@
 """Names of a package that are imported on first use (PEP 562), and old names that go on for one version.
 
-    __getattr__, __dir__ = attach(__name__, {"Darts": "naslab.searchers.darts"}, deprecated={"Knob": "Setting"})
+    __getattr__, __dir__ = attach(__name__, {"Darts": "naslab.searchers.darts"}, deprecated={"Driven": "Stepper"})
 
 A package that calls this repeats its imports under `if TYPE_CHECKING`, so that type checkers and editors know them.
 """
@@ -65,12 +65,20 @@ def attach(
 
 def _renamed(package: str, name: str, new: str) -> Any:
     value = reduce(getattr, new.split("."), sys.modules[package])
-    if (key := f"{package}.{name}") not in _warned:
-        # Two frames up is the code that says the old name; `warn` passes over the frames of the import system.
-        warnings.warn(
-            f"{key} is now called {package}.{new}; the old name goes with the next version",
-            NaslabDeprecationWarning,
-            stacklevel=3,
-        )
-        _warned.add(key)  # last: where warnings are errors, each use is one
+    # Two frames up is the code that says the old name; `warn` passes over the frames of the import system.
+    warn_of_old_name(f"{package}.{name}", f"{package}.{new}", stacklevel=4)
     return value
+
+
+def warn_of_old_name(old: str, new: str, *, stacklevel: int = 3) -> None:
+    """Warn with `NaslabDeprecationWarning`, once a process for each old name, that it is called otherwise now.
+
+    Args:
+        old: the old name with its owner, for instance "Lab.then".
+        new: the current name.
+        stacklevel: as of `warnings.warn`, counted from here; 3 is the caller of the function that calls this.
+    """
+    if old not in _warned:
+        text = f"{old} is now called {new}; the old name goes with the next version"
+        warnings.warn(text, NaslabDeprecationWarning, stacklevel=stacklevel)
+        _warned.add(old)  # last: where warnings are errors, each use is one

@@ -120,7 +120,7 @@ def test_the_direction_survives_a_spec_and_a_mark_is_left_only_where_it_counts(o
         table = nl.benchmarks.from_csv(own, SPACE, **options)
         again = nl.benchmarks.from_spec(json.loads(json.dumps(table.spec())))
         assert (again.spec(), again.fingerprint()) == (table.spec(), table.fingerprint())
-        assert (again.goodness() == table.goodness()).all()
+        assert (again.utility() == table.utility()).all()
     prints = {
         nl.benchmarks.from_csv(own, SPACE, "score", metrics=["score"], direction=d).fingerprint()
         for d in ("min", "max")

@@ -93,8 +93,8 @@ estimators = {
 with nl.estimators.Workers(2) as workers:
     for name, estimator in estimators.items():
         def events(**how):
-            proposer = nl.searchers.RandomSearch(space, seed=0)
-            with nl.Search(proposer, estimator=estimator, budget=4, **how) as search:
+            sampler = nl.searchers.RandomSearch(space, seed=0)
+            with nl.Search(sampler, estimator=estimator, budget=4, **how) as search:
                 return sorted((e.number, e.architecture.choices, e.status, e.fitness, e.message) for e in search)
         alone, together = events(), events(executor=workers)
         assert alone == together, (name, alone, together)

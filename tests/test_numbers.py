@@ -14,8 +14,8 @@ import torch
 import naslab as nl
 from naslab.architecture import Choice
 from naslab.errors import NaslabError, RunError, SpecError, listed, plain, real, whole
-from naslab.searchers import Knob
-from naslab.searchers.gradient import cures, level, parts, sampling
+from naslab.searchers import Slider
+from naslab.searchers.gradient import objective, parts, regularizers, sampling
 from naslab.spaces import FixedSpace, Space
 from naslab.tasks.augmentation import Augmentation
 
@@ -46,9 +46,9 @@ SEARCHERS = [searcher.Hyperparameters for searcher in nl.searchers.SEARCHERS.val
 SPACES = list(nl.spaces.SPACES.values())
 PARTS = [
     *sampling.SAMPLINGS.values(),
-    *level.LEVELS.values(),
-    *(cure for cure in cures.CURES.values() if cure is not cures.Resource),
-    cures.Resource,
+    *objective.LEVELS.values(),
+    *(regularizer for regularizer in regularizers.REGULARIZERS.values() if regularizer is not regularizers.Resource),
+    regularizers.Resource,
     parts.PartialChannels,
 ]
 
@@ -80,10 +80,10 @@ def test_a_bool_may_come_from_numpy_and_a_number_is_none():
 
 
 def test_lists_of_numbers_may_be_arrays():
-    assert nl.spaces.Chain(kernels=np.array([1, 3])) == nl.spaces.Chain(kernels=(1, 3))
-    assert nl.spaces.Chain(kernels=(np.int64(1), torch.tensor(3))).spec() == nl.spaces.Chain(kernels=(1, 3)).spec()
+    assert nl.spaces.MetaQNN(kernels=np.array([1, 3])) == nl.spaces.MetaQNN(kernels=(1, 3))
+    assert nl.spaces.MetaQNN(kernels=(np.int64(1), torch.tensor(3))).spec() == nl.spaces.MetaQNN(kernels=(1, 3)).spec()
     with pytest.raises(SpecError, match="different"):
-        nl.spaces.Chain(kernels=(3, np.int64(3)))
+        nl.spaces.MetaQNN(kernels=(3, np.int64(3)))
     with pytest.raises(SpecError):
         nl.spaces.DartsCell(operations=("none", "none"))
 
@@ -156,7 +156,7 @@ def test_an_option_that_equals_one_of_the_space_becomes_it(name):
 
 
 def test_what_a_row_of_a_table_has_for_a_choice_that_is_not_asked_is_left_alone():
-    space = nl.spaces.Chain()
+    space = nl.spaces.MetaQNN()
     one = next(a for a in map(space.sample, range(50)) if len(a.choices) < 20)
     row = {**{f"layer_{n}/kernel": float("nan") for n in range(90, 99)}, **space.answers(one), "x": None, "y": NAType()}
     assert space.architecture(row) == one
@@ -250,12 +250,12 @@ def test_a_seed_stands_for_the_generator_of_numpy(space):
 
 
 def test_moves_and_listed_spaces_take_seeds_too():
-    for space in (nl.spaces.Evolving(), nl.spaces.Morphing()):
+    for space in (nl.spaces.LargeScaleEvolutionSpace(), nl.spaces.NetworkMorphism()):
         for name in space.moves:
             assert space.move(space.start(), name, 3) == space.move(space.start(), name, np.random.default_rng(3))
     whole_space = nl.spaces.NASBench201()
     rows = [whole_space.at(number).choices for number in range(0, 200, 10)]
-    space = nl.spaces.Listed(whole_space, rows, nearest=np.int64(3))
+    space = nl.spaces.Subset(whole_space, rows, nearest=np.int64(3))
     assert type(space.spec()["nearest"]) is int
     first, second = space.sample(0), space.sample(1)
     assert space.mutate(first, 2) == space.mutate(first, np.random.default_rng(2))
@@ -298,7 +298,7 @@ def test_numbers_of_a_table_may_be_of_any_library():
 
 
 def test_a_knob_takes_numbers_of_any_library():
-    knob = Knob(value=0.1, low=1e-3, high=1.0)
+    knob = Slider(value=0.1, low=1e-3, high=1.0)
     for value in (np.float32(0.5), torch.tensor(0.5), np.array(0.5)):
         kept = knob.check("w_lr", value)
         assert kept == 0.5

@@ -84,7 +84,7 @@ def test_nobody_asks_which_task_it_is():
         "import naslab.tasks.images",
         "isinstance(task, Images)",
         "isinstance(self.task, (nl.tasks.Digits, int))",
-        "isinstance(task, Shaped)",
+        "isinstance(task, TaskLike)",
         "hasattr(task, 'batch')",
         "getattr(self.task, 'vocabulary', None)",
         "callable(getattr(task, 'batch', None))",

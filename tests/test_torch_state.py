@@ -66,10 +66,10 @@ def a_race(task):
 
 
 def asked_and_told(task):
-    proposer = nl.searchers.PPO(SPACE, seed=0, children=2)
+    sampler = nl.searchers.PPO(SPACE, seed=0, children=2)
     for fitness in (0.1, 0.5, 0.3, 0.2):
-        proposer.tell(proposer.ask(), fitness)
-    return proposer.ask(), proposer.details
+        sampler.tell(sampler.ask(), fitness)
+    return sampler.ask(), sampler.details
 
 
 def memory_of_a_step(task):
@@ -92,7 +92,7 @@ def surface(task):
 DOORS = {
     "a task": lambda task: [*task.halves(0), *task.batch(np.arange(4)), task.mean, task.fingerprint()],
     "Darts, second order": lambda task: steps_of(nl.searchers.Darts(SPACE, task, order=2, batch_size=16, epochs=1)),
-    "a proposer": lambda task: steps_of(
+    "a sampler": lambda task: steps_of(
         nl.searchers.RandomSearch(SPACE, seed=0),
         estimator=nl.estimators.ZeroCost(SPACE, task, "grad_norm", batch_size=16),
         budget=4,

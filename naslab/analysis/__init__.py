@@ -2,13 +2,14 @@
 
 from naslab.analysis.candidates import Candidate, candidate
 from naslab.analysis.cell_shape import CellShape, cell_shape, cell_shapes, genotype_shapes
+from naslab.analysis.change_point import ChangePoint, change_point
 from naslab.analysis.collapse import CollapseWatch, Standing, collapse
 from naslab.analysis.decisions import Decision, decision
 from naslab.analysis.feature_maps import FeatureMaps, feature_maps
 from naslab.analysis.generalisation import GeneralisationGap, generalisation_gap
 from naslab.analysis.gradient_variance import GradientVariance, Watched, gradient_variance, watching
+from naslab.analysis.ground_truth import GroundTruth, RankCorrelation, rank_correlation
 from naslab.analysis.inside import Anatomy, Edge, Gradients, Shares, anatomy, gradients, shares
-from naslab.analysis.known import HeldAgainst, Known, held_against
 from naslab.analysis.landscape import Landscape, landscape
 from naslab.analysis.loss_surface import LossSurface, loss_surface, surveying
 from naslab.analysis.memory import StepMemory, step_memory
@@ -18,14 +19,27 @@ from naslab.analysis.pareto import Pareto, hypervolume, pareto
 from naslab.analysis.ranking import Ranking
 from naslab.analysis.remedies import Remedy, remedies
 from naslab.analysis.rewiring import Wirings, deepest, rewirings, widest
-from naslab.analysis.steps import Bought, Steps, what_each_trick_buys
-from naslab.analysis.turning import Turn, turn
+from naslab.analysis.steps import Speedup, Steps, ablate_optimizations
+from naslab.lazy import attach
+
+__getattr__, __dir__ = attach(
+    __name__,
+    deprecated={
+        "Bought": "Speedup",
+        "HeldAgainst": "RankCorrelation",
+        "Known": "GroundTruth",
+        "Turn": "ChangePoint",
+        "held_against": "rank_correlation",
+        "turn": "change_point",
+        "what_each_trick_buys": "ablate_optimizations",
+    },
+)
 
 __all__ = [
     "Anatomy",
-    "Bought",
     "Candidate",
     "CellShape",
+    "ChangePoint",
     "CollapseWatch",
     "Decision",
     "Edge",
@@ -33,27 +47,29 @@ __all__ = [
     "GeneralisationGap",
     "GradientVariance",
     "Gradients",
-    "HeldAgainst",
-    "Known",
+    "GroundTruth",
     "Landscape",
     "LossSurface",
     "Motif",
     "Motifs",
     "Oracle",
     "Pareto",
+    "RankCorrelation",
     "Ranking",
     "Remedy",
     "Shares",
+    "Speedup",
     "Standing",
     "StepMemory",
     "Steps",
-    "Turn",
     "Watched",
     "Wirings",
+    "ablate_optimizations",
     "anatomy",
     "candidate",
     "cell_shape",
     "cell_shapes",
+    "change_point",
     "collapse",
     "decision",
     "deepest",
@@ -62,20 +78,18 @@ __all__ = [
     "genotype_shapes",
     "gradient_variance",
     "gradients",
-    "held_against",
     "hypervolume",
     "landscape",
     "loss_surface",
     "motifs",
     "oracle",
     "pareto",
+    "rank_correlation",
     "remedies",
     "rewirings",
     "shares",
     "step_memory",
     "surveying",
-    "turn",
     "watching",
-    "what_each_trick_buys",
     "widest",
 ]

@@ -33,7 +33,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from naslab.analysis.known import Known, Place
+from naslab.analysis.ground_truth import GroundTruth, Place
 from naslab.architecture import Architecture
 from naslab.events import Event, Measured, Ranked, SupernetStep
 from naslab.immutable import FrozenDict, Record
@@ -141,7 +141,7 @@ class CollapseWatch:
         known: a table that knows the truth of its architectures; without one, what `Ranked` events say, if any.
     """
 
-    def __init__(self, space: Space, known: Known | None = None) -> None:
+    def __init__(self, space: Space, known: GroundTruth | None = None) -> None:
         self._space, self._known = space, known
         self._parts: dict[str, _Skips] = {}
         if isinstance(space, Mixable):
@@ -309,7 +309,7 @@ class CollapseWatch:
         return "nothing unusual: no step is done yet"
 
 
-def collapse(events: Iterable[Event], space: Space, known: Known | None = None) -> Standing:
+def collapse(events: Iterable[Event], space: Space, known: GroundTruth | None = None) -> Standing:
     """How a search stands after these events: `CollapseWatch`, at once."""
     return CollapseWatch(space, known).take(*events)
 

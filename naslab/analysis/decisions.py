@@ -1,4 +1,4 @@
-"""The decisions of a learning proposer: what their options are called, and how each of them was learnt."""
+"""The decisions of a learning sampler: what their options are called, and how each of them was learnt."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ def mixing(search: Any) -> Any:
     """The searcher of a search, if it mixes operations; `SpecError` says what it does instead."""
     searcher = getattr(search, "searcher", search)
     if not isinstance(getattr(searcher, "network", None), nn.Module) or not hasattr(searcher, "alphas"):
-        name = getattr(getattr(searcher, "proposer", searcher), "name", type(searcher).__name__)
+        name = getattr(getattr(searcher, "sampler", searcher), "name", type(searcher).__name__)
         raise SpecError(
             f"{name!r} has no mixture to look into: it computes one architecture at a time, and an edge of that has a "
             "single operation. nl.searchers.Darts and its relatives have one"

@@ -40,7 +40,7 @@ class Landscape(Record):
     epochs: int | None
     points: np.ndarray
     """[N, 2]: where each architecture of the table lies; each axis has mean 0 and deviation 1."""
-    goodness: np.ndarray
+    utility: np.ndarray
     """[N]: what it is worth, more is better."""
     fitness_distance: float
     """Correlation of the worth with the distance to the nearest best architecture; NaN where it cannot be told."""
@@ -59,18 +59,18 @@ def landscape(benchmark: Benchmark, metric: str | None = None, *, epochs: int | 
 
 @lru_cache(maxsize=8)
 def _landscape(benchmark: Benchmark, metric: str, epochs: int | None) -> Landscape:
-    goodness = benchmark.goodness(metric, epochs=epochs)
+    utility = benchmark.utility(metric, epochs=epochs)
     columns = codes(benchmark.space, benchmark.choices)
-    points = discriminants(columns, goodness)
+    points = discriminants(columns, utility)
     points.setflags(write=False)
     return Landscape(
         benchmark=benchmark,
         metric=metric,
         epochs=epochs,
         points=points,
-        goodness=goodness,
-        fitness_distance=fitness_distance(columns, goodness),
-        autocorrelation=autocorrelation(benchmark, goodness),
+        utility=utility,
+        fitness_distance=fitness_distance(columns, utility),
+        autocorrelation=autocorrelation(benchmark, utility),
     )
 
 
@@ -87,23 +87,23 @@ def codes(space: Space, choices: Sequence[tuple[object, ...]]) -> np.ndarray:
     return np.array([[row.get(name) == option for name, option in names] for row in rows], dtype=np.float32)
 
 
-def discriminants(columns: np.ndarray, goodness: np.ndarray, levels: int = LEVELS) -> np.ndarray:
-    """[N, 2]: the two directions of the codes [N, D] that tell levels of goodness [N] apart best.
+def discriminants(columns: np.ndarray, utility: np.ndarray, levels: int = LEVELS) -> np.ndarray:
+    """[N, 2]: the two directions of the codes [N, D] that tell levels of utility [N] apart best.
 
     The larger a coordinate on the first axis, the better. Architectures whose worth is not finite are placed, but do
     not shape the map; where fewer than three levels can be told apart, what is missing is filled with principal
     components.
     """
-    known = np.isfinite(goodness)
+    known = np.isfinite(utility)
     centred = columns - columns.mean(axis=0)
     _, spread, axes = np.linalg.svd(centred, full_matrices=False)
     rank = int((spread > spread[0] * 1e-5).sum()) if len(spread) and spread[0] > 0 else 0
     white = centred @ (axes[:rank].T / spread[:rank]) * np.sqrt(len(centred))  # [N, rank], mean 0, covariance 1
     directions = np.zeros((rank, 0))
     if known.any():
-        order = np.argsort(np.argsort(goodness[known], kind="stable"), kind="stable")
+        order = np.argsort(np.argsort(utility[known], kind="stable"), kind="stable")
         level = order * min(levels, int(known.sum())) // known.sum()
-        if len(np.unique(goodness[known])) == 1:
+        if len(np.unique(utility[known])) == 1:
             level[:] = 0
         means = np.stack([white[known][level == one].mean(axis=0) for one in np.unique(level)])
         means = means - means.mean(axis=0)
@@ -115,37 +115,37 @@ def discriminants(columns: np.ndarray, goodness: np.ndarray, levels: int = LEVEL
     points = np.zeros((len(columns), 2))
     points[:, : directions.shape[1]] = white @ directions
     for axis in range(2):  # a direction has no sign of its own
-        slope = np.nansum(points[known, axis] * (goodness[known] - goodness[known].mean())) if known.any() else 0
+        slope = np.nansum(points[known, axis] * (utility[known] - utility[known].mean())) if known.any() else 0
         points[:, axis] *= -1 if slope < 0 else 1
     return points
 
 
-def fitness_distance(columns: np.ndarray, goodness: np.ndarray) -> float:
-    """Correlation of the goodness [N] with the number of choices, in the codes [N, D], that differ from the nearest
+def fitness_distance(columns: np.ndarray, utility: np.ndarray) -> float:
+    """Correlation of the utility [N] with the number of choices, in the codes [N, D], that differ from the nearest
     best architecture; NaN where either does not vary."""
-    known = np.isfinite(goodness)
+    known = np.isfinite(utility)
     if not known.any():
         return float("nan")
-    best = columns[known][goodness[known] == goodness[known].max()]
+    best = columns[known][utility[known] == utility[known].max()]
     common = columns[known] @ best.T  # [n, b]
     different = (columns[known].sum(axis=1)[:, None] + best.sum(axis=1) - 2 * common) / 2
-    return _correlation(goodness[known], different.min(axis=1))
+    return _correlation(utility[known], different.min(axis=1))
 
 
-def autocorrelation(benchmark: Benchmark, goodness: np.ndarray) -> np.ndarray:
-    """[K + 1]: the correlation of goodness over all pairs that differ in exactly d of the K choices, exact.
+def autocorrelation(benchmark: Benchmark, utility: np.ndarray) -> np.ndarray:
+    """[K + 1]: the correlation of utility over all pairs that differ in exactly d of the K choices, exact.
 
     With J the sum over the options of a choice and I the option itself, the sum over all that differ in d choices is
     the coefficient of z^d in the product over the choices of I + z (J - I). Empty where the table does not hold every
-    combination of the options, or a goodness is not finite.
+    combination of the options, or a utility is not finite.
     """
     choices = benchmark.space.fixed_choices
     sizes = [] if choices is None else [len(choice.options) for choice in choices]
-    if choices is None or np.prod(sizes) != len(benchmark) or not np.isfinite(goodness).all():
+    if choices is None or np.prod(sizes) != len(benchmark) or not np.isfinite(utility).all():
         return np.zeros(0)
     place = [{option: i for i, option in enumerate(choice.options)} for choice in choices]
     grid = np.empty(sizes)
-    grid[tuple(np.array([[place[k][v] for k, v in enumerate(row)] for row in benchmark.choices]).T)] = goodness
+    grid[tuple(np.array([[place[k][v] for k, v in enumerate(row)] for row in benchmark.choices]).T)] = utility
     centred = grid - grid.mean()
     sums: list[np.ndarray] = [centred]  # for each d
     pairs = [1]

@@ -44,9 +44,9 @@ class Oracle(Record):
         return np.where(self.best >= 0, values[np.maximum(self.best, 0)], np.nan)
 
 
-def ranks(goodness: np.ndarray) -> np.ndarray:
+def ranks(utility: np.ndarray) -> np.ndarray:
     """[N] int: for each, how many are strictly better, and one more. Equals share a rank; NaN is the worst of all."""
-    known = np.where(np.isnan(goodness), -np.inf, goodness)
+    known = np.where(np.isnan(utility), -np.inf, utility)
     ordered = np.sort(known)
     return 1 + len(known) - np.searchsorted(ordered, known, side="right")
 
@@ -66,15 +66,15 @@ def oracle(
     if not found:
         raise SpecError("there is no candidate to look up: the search has evaluated none yet")
     numbers = np.array([benchmark.index(event.architecture) for event in found])
-    goodness = benchmark.goodness(metric, epochs=epochs)
+    utility = benchmark.utility(metric, epochs=epochs)
     fitness = np.array([np.nan if event.fitness is None else event.fitness for event in found], dtype=np.float64)
     return Oracle(
         metric=metric or benchmark.objective,
         size=len(benchmark),
         architectures=tuple(event.architecture for event in found),
         fitness=fitness,
-        worth=goodness[numbers],
-        rank=ranks(goodness)[numbers],
-        regret=float(np.nanmax(goodness)) - goodness[numbers],
+        worth=utility[numbers],
+        rank=ranks(utility)[numbers],
+        regret=float(np.nanmax(utility)) - utility[numbers],
         best=incumbents(fitness),
     )

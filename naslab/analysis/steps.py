@@ -1,4 +1,4 @@
-"""The time of a supernet's steps, and what each of its tricks buys (`naslab.operations.tricks`)."""
+"""The time of a supernet's steps, and what each of its optimizations buys (`naslab.operations.optimizations`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from naslab.errors import SpecError, whole
 from naslab.immutable import Record
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.frozen import frozen
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 from naslab.progress import SOON
 from naslab.randomness import seeded, torch_generator
 from naslab.tasks.checks import check_task
@@ -96,20 +96,21 @@ def interleaved(
 
 
 @dataclass(frozen=True, eq=False)
-class Bought(Record):
-    """What a trick buys: how many times as long a step takes without it."""
+class Speedup(Record):
+    """What a optimization buys: how many times as long a step takes without it."""
 
     trick: str
-    """Its name in `Tricks`; "all" for doing without any."""
+    """Its name in `Optimizations`; "all" for doing without any."""
     weight_step: float
     alpha_step: float
 
 
 @default_torch_state()
-def what_each_trick_buys(
+def ablate_optimizations(
     space: Any, task: Any, *, batch_size: int = 16, rounds: int = 3, threads: int = 1, progress: bool = True
-) -> list[Bought]:
-    """The times of the steps with one trick after the other turned off, as multiples of those with all of them on.
+) -> list[Speedup]:
+    """The times of the steps with one optimization after the other turned off, as multiples of those with all of them
+    on.
 
     Args:
         space: one with a supernet.
@@ -120,32 +121,40 @@ def what_each_trick_buys(
         progress: a bar.
     """
     if not hasattr(space, "supernet"):
-        raise SpecError(f"tricks make supernets fast; {space.name!r} has none")
+        raise SpecError(f"optimizations make supernets fast; {space.name!r} has none")
     rounds, batch_size = whole("rounds", rounds, 1), whole("batch_size", batch_size, 2)
     with seeded("tricks"):
         network = space.supernet(task)
-    batch = check_task(task, "what_each_trick_buys").example(batch_size)
+    batch = check_task(task, "ablate_optimizations").example(batch_size)
     steps = Steps(network, space.edges(), len(space.operations), task.inputs(batch), batch, loss=task.loss)
-    return tricks_of(steps, rounds, threads, progress)
+    return optimizations_of(steps, rounds, threads, progress)
 
 
 @default_torch_state()
-def tricks_of(steps: Steps, rounds: int, threads: int = 1, progress: bool = True) -> list[Bought]:
-    """`what_each_trick_buys`, of steps that there are already."""
-    if not hasattr(steps.network, "tricks"):
-        raise SpecError(f"a {type(steps.network).__name__} has no tricks that could be turned off")
-    names = [field.name for field in dataclasses.fields(Tricks)]
-    settings = {"": Tricks(), **{name: Tricks(**{name: False}) for name in names}, "all": Tricks.none()}
+def optimizations_of(steps: Steps, rounds: int, threads: int = 1, progress: bool = True) -> list[Speedup]:
+    """`ablate_optimizations`, of steps that there are already."""
+    if not hasattr(steps.network, "optimizations"):
+        raise SpecError(f"a {type(steps.network).__name__} has no optimizations that could be turned off")
+    names = [field.name for field in dataclasses.fields(Optimizations)]
+    settings = {
+        "": Optimizations(),
+        **{name: Optimizations(**{name: False}) for name in names},
+        "all": Optimizations.none(),
+    }
 
-    def under(tricks: Tricks, step: Callable[[], None]) -> Callable[[], None]:
+    def under(optimizations: Optimizations, step: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:
-            steps.network.tricks = tricks  # type: ignore[assignment]
+            steps.network.optimizations = optimizations  # type: ignore[assignment]
             step()
 
         return run
 
     kinds = {"weight": steps.weight_step, "alpha": steps.alpha_step}
-    jobs = {f"{kind} {off}": under(tricks, step) for kind, step in kinds.items() for off, tricks in settings.items()}
+    jobs = {
+        f"{kind} {off}": under(optimizations, step)
+        for kind, step in kinds.items()
+        for off, optimizations in settings.items()
+    }
     with torch_threads(threads):
         seconds = interleaved(jobs, rounds, progress=progress)
 
@@ -153,5 +162,5 @@ def tricks_of(steps: Steps, rounds: int, threads: int = 1, progress: bool = True
         pairs = zip(seconds[f"{kind} {off}"], seconds[f"{kind} "], strict=True)
         return statistics.median(without / with_all for without, with_all in pairs)
 
-    steps.network.tricks = Tricks()  # type: ignore[assignment]
-    return [Bought(off, ratio("weight", off), ratio("alpha", off)) for off in list(settings)[1:]]
+    steps.network.optimizations = Optimizations()  # type: ignore[assignment]
+    return [Speedup(off, ratio("weight", off), ratio("alpha", off)) for off in list(settings)[1:]]

@@ -27,7 +27,7 @@ class Benchmark(ABC):
     """All architectures of a space, numbered from 0, with what is known of each.
 
     Columns are [N], in the order of the numbers. Where an architecture is asked for, its number does as well. A table
-    that holds a part of a large space has `naslab.spaces.Listed` as its space, so that a search proposes nothing else.
+    that holds a part of a large space has `naslab.spaces.Subset` as its space, so that a search proposes nothing else.
     """
 
     name: ClassVar[str]
@@ -169,18 +169,18 @@ class Benchmark(ABC):
 
     def best(self, metric: str | None = None, *, epochs: int | None = None) -> Any:
         """The record of the best of all; of equals the one with the smallest number."""
-        return self.query(int(self.goodness(metric, epochs=epochs).argmax()))
+        return self.query(int(self.utility(metric, epochs=epochs).argmax()))
 
     def rank(self, architecture: Architecture | int, metric: str | None = None, *, epochs: int | None = None) -> int:
         """How many are strictly better, and one more: 1 is the best of all."""
-        better = self.goodness(metric, epochs=epochs)
+        better = self.utility(metric, epochs=epochs)
         return 1 + int((better > better[self.index(architecture)]).sum())
 
     def regret(
         self, architecture: Architecture | int, metric: str | None = None, *, epochs: int | None = None
     ) -> float:
         """How much is lost against the best of all, in the metric's unit; never negative."""
-        better = self.goodness(metric, epochs=epochs)
+        better = self.utility(metric, epochs=epochs)
         return float(better.max() - better[self.index(architecture)])
 
     def direction(self, metric: str | None = None) -> Direction:
@@ -195,7 +195,7 @@ class Benchmark(ABC):
         name = self.objective if metric is None else metric
         return Objective(name, self.direction(name), _of(self.units, name) or "")
 
-    def goodness(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
+    def utility(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
         """[N]: the column, its sign turned where little is wanted, so that more is better."""
         column = self.column(metric, epochs=epochs)
         return -column if self.direction(metric) == "min" else column

@@ -27,7 +27,7 @@ from naslab.errors import DataError, SpecError
 from naslab.immutable import FrozenDict, Record
 from naslab.paths import path_of
 from naslab.spaces import nasbench101 as spaces
-from naslab.spaces.listed import Listed
+from naslab.spaces.subset import Subset
 
 CELLS = 423_624
 METRICS = ("seconds", "train_accuracy", "valid_accuracy", "test_accuracy")
@@ -107,7 +107,7 @@ class NASBench101(Benchmark):
         }
         columns["parameters"] = read_only(parameters)
         held = tuple(rows.values())
-        self.space = self._whole if len(held) == CELLS else Listed(self._whole, held)
+        self.space = self._whole if len(held) == CELLS else Subset(self._whole, held)
         super().__init__(held, columns, epochs=known[0], keys={key: number for number, key in enumerate(rows)})
 
     def _choices(self, training: Training, number: int) -> Prefix:

@@ -22,7 +22,7 @@ from naslab.architecture import Architecture, Prefix
 from naslab.benchmarks.benchmark import Benchmark, read_only
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces.flexibert import FlexiBERT
-from naslab.spaces.listed import Listed
+from naslab.spaces.subset import Subset
 
 FILE = "nasbench_bert.json.gz"
 SCORES = ("glue", "cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst", "sts")
@@ -76,7 +76,7 @@ class NASBenchBERT(Benchmark):
 
 
 @cache
-def _table() -> tuple[Listed, dict[str, np.ndarray]]:
+def _table() -> tuple[Subset, dict[str, np.ndarray]]:
     """What is held, and metric -> [N]."""
     space = FlexiBERT.paper()
     records = json.loads(gzip.decompress(naslab.data.read(FILE)))
@@ -87,4 +87,4 @@ def _table() -> tuple[Listed, dict[str, np.ndarray]]:
         trainings.setdefault(choices, []).append(figures)
     means = np.array([np.mean(figures, axis=0) for figures in trainings.values()]).T
     columns = {metric: read_only(mean) for metric, mean in zip((*SCORES, "seconds"), means, strict=True)}
-    return Listed(space, tuple(trainings)), columns
+    return Subset(space, tuple(trainings)), columns

@@ -25,7 +25,7 @@ from naslab.benchmarks.benchmark import Benchmark, read_only
 from naslab.errors import SpecError, unknown
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench_mr as spaces
-from naslab.spaces.listed import Listed
+from naslab.spaces.subset import Subset
 
 FILE = "nasbench_mr.csv.gz"
 OBJECTIVES = {
@@ -97,7 +97,7 @@ class NASBenchMR(Benchmark):
 
 
 @cache
-def _table() -> tuple[Listed, dict[str, np.ndarray]]:
+def _table() -> tuple[Subset, dict[str, np.ndarray]]:
     """What is held, and metric -> [2507]."""
     header, *rows = csv.reader(io.StringIO(gzip.decompress(naslab.data.read(FILE)).decode("ascii")))
     held: tuple[Prefix, ...] = tuple(tuple(map(int, row[0].split())) for row in rows)
@@ -105,4 +105,4 @@ def _table() -> tuple[Listed, dict[str, np.ndarray]]:
     columns = {name: read_only(column) for name, column in zip(header[1:], values.T, strict=True)}
     columns["parameters"] = read_only(np.rint(columns.pop("params_M") * 1e6))
     columns["flops"] = read_only(np.rint(columns.pop("flops_G") * 1e9))
-    return Listed(spaces.NASBenchMR.paper(), held), columns
+    return Subset(spaces.NASBenchMR.paper(), held), columns

@@ -24,7 +24,7 @@ from naslab.architecture import Architecture, Prefix
 from naslab.benchmarks.benchmark import Benchmark, Column, read_only
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench_nlp as spaces
-from naslab.spaces.listed import Listed
+from naslab.spaces.subset import Subset
 
 FILE = "nasbench_nlp.json.gz"
 EPOCHS = 50
@@ -106,7 +106,7 @@ class NASBenchNLP(Benchmark):
 
 
 @cache
-def _table() -> tuple[Listed, dict[str, Column], tuple[tuple[Training, ...], ...]]:
+def _table() -> tuple[Subset, dict[str, Column], tuple[tuple[Training, ...], ...]]:
     """What is held, the columns, and the trainings of each cell."""
     space = spaces.NASBenchNLP.paper()
     trainings: dict[Prefix, list[Training]] = {}
@@ -127,7 +127,7 @@ def _table() -> tuple[Listed, dict[str, Column], tuple[tuple[Training, ...], ...
     seconds = np.array([np.mean([run.seconds for run in runs]) for runs in trainings.values()])
     columns["seconds"] = {epoch: read_only(seconds * epoch / EPOCHS) for epoch in range(EPOCHS, 0, -1)}
     columns["parameters"] = read_only([parameters[choices] for choices in trainings])
-    return Listed(space, tuple(trainings)), columns, tuple(tuple(runs) for runs in trainings.values())
+    return Subset(space, tuple(trainings)), columns, tuple(tuple(runs) for runs in trainings.values())
 
 
 def _curve(losses: Sequence[float | None]) -> np.ndarray:

@@ -27,8 +27,8 @@ from naslab.benchmarks.curves import Curve, to_the_end
 from naslab.errors import DataError, SpecError, among, unknown
 from naslab.immutable import FrozenDict, Record
 from naslab.paths import is_folder, path_of
-from naslab.spaces.listed import Listed
 from naslab.spaces.nasbench201 import NASBench201
+from naslab.spaces.subset import Subset
 
 DATA_SETS = {
     "cifar10": ("cifar10", "ori-test", "cifar10-valid"),
@@ -108,7 +108,7 @@ class NATSBench(Benchmark):
             for key, value in self._figures(curves, costs, file).items():
                 figures.setdefault(key, []).append(value)
         self._digest = digest.hexdigest()
-        self.space = Listed(NASBench201.paper(), tuple(cells))
+        self.space = Subset(NASBench201.paper(), tuple(cells))
         columns: dict[str, Column] = {}
         for metric in dict.fromkeys(metric for metric, _ in figures):
             by_epochs = {epochs: read_only(figures[metric, epochs]) for epochs in EPOCHS if (metric, epochs) in figures}

@@ -5,7 +5,7 @@
 
 One column tells the architecture: by the text that the space reads, where it has one (`space.parse`), else by its
 choices as a JSON list. All others are numbers. The space is the whole one if each of its architectures is in the file,
-else one of those that are (`naslab.spaces.Listed`), so that a search proposes nothing else.
+else one of those that are (`naslab.spaces.Subset`), so that a search proposes nothing else.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from naslab.directions import Direction, direction_of, known_direction
 from naslab.errors import DataError, SpecError, listed, unknown
 from naslab.immutable import FrozenDict, Record
 from naslab.paths import path_of
-from naslab.spaces.listed import Listed
 from naslab.spaces.space import Space
+from naslab.spaces.subset import Subset
 
 MAX_BYTES = 256 * 2**20
 GUESSED_MIN = frozenset(
@@ -118,7 +118,7 @@ class OwnTable(Benchmark):
         if not seen:
             raise DataError(f"{self.path} has a header and nothing below it; expected one line for each architecture")
         choices = tuple(found.choices for found in seen)
-        self.space = self._whole if _all(self._whole, len(choices)) else Listed(self._whole, choices)
+        self.space = self._whole if _all(self._whole, len(choices)) else Subset(self._whole, choices)
         super().__init__(choices, {name: read_only(column) for name, column in values.items()}, epochs=0)
 
     def query(self, architecture: Architecture | int) -> OwnTableRecord:

@@ -9,8 +9,8 @@ from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError
 from naslab.estimators.estimator import (
+    CheckpointRef,
     Estimator,
-    Kept,
     Learning,
     Trainable,
     UnknownFidelity,
@@ -19,7 +19,7 @@ from naslab.estimators.estimator import (
 from naslab.estimators.function import Function, FunctionOfEpochs, function_as_estimator
 from naslab.estimators.job import Job
 from naslab.estimators.learning_curve import LearningCurve
-from naslab.estimators.objectives import Constrained, LatencyReward, Penalised, TooMuch, Weighted, WithFigures
+from naslab.estimators.objectives import Constrained, LatencyReward, Penalised, TooMuch, Weighted, WithMetrics
 from naslab.estimators.resources import Resources
 from naslab.estimators.score import Score, objectives_of
 from naslab.estimators.table import Table
@@ -27,6 +27,7 @@ from naslab.estimators.training import Training
 from naslab.estimators.workers import Crashed, TimedOut, Workers
 from naslab.estimators.wrapped import Wrapped
 from naslab.estimators.zero_cost import ZeroCost
+from naslab.lazy import attach
 from naslab.quantities import Objective
 from naslab.registry import described, named
 
@@ -36,7 +37,7 @@ ESTIMATORS: dict[str, Any] = {
     Function.name: Function,
     ZeroCost.name: ZeroCost,
     Resources.name: Resources,
-    WithFigures.name: WithFigures,
+    WithMetrics.name: WithMetrics,
     Constrained.name: Constrained,
     Penalised.name: Penalised,
     Weighted.name: Weighted,
@@ -45,15 +46,23 @@ ESTIMATORS: dict[str, Any] = {
 }
 """Name in a run folder -> the class that scores again."""
 
+__getattr__, __dir__ = attach(
+    __name__,
+    deprecated={
+        "Kept": "CheckpointRef",
+        "WithFigures": "WithMetrics",
+    },
+)
+
 __all__ = [
     "ESTIMATORS",
+    "CheckpointRef",
     "Constrained",
     "Crashed",
     "Estimator",
     "Function",
     "FunctionOfEpochs",
     "Job",
-    "Kept",
     "LatencyReward",
     "Learning",
     "LearningCurve",
@@ -68,7 +77,7 @@ __all__ = [
     "Training",
     "UnknownFidelity",
     "Weighted",
-    "WithFigures",
+    "WithMetrics",
     "Workers",
     "WrongSetup",
     "ZeroCost",

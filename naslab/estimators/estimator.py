@@ -53,7 +53,7 @@ class UnknownFidelity(WrongSetup):
     """So much training is not to be had here."""
 
 
-class Kept(NamedTuple):
+class CheckpointRef(NamedTuple):
     """Where a training was left: what another begins with."""
 
     architecture: Architecture
@@ -79,7 +79,7 @@ class Trainable(Estimator, Protocol):
         architecture: Architecture,
         *,
         fidelity: float | None = None,
-        begin: Kept | None = None,
+        begin: CheckpointRef | None = None,
         keep: Path | None = None,
     ) -> Score:
         """The fitness after `fidelity` epochs in all.

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from naslab import files, snapshot
 from naslab.architecture import Architecture
 from naslab.errors import RunError, RunPaused, SnapshotDamaged, SpecError, plain, real
-from naslab.estimators.estimator import MOST_FITNESS, Estimator, Kept, Trainable, WrongSetup, cannot_be_told
+from naslab.estimators.estimator import MOST_FITNESS, CheckpointRef, Estimator, Trainable, WrongSetup, cannot_be_told
 from naslab.estimators.score import DEFAULT, Score, objectives_of
 from naslab.events import Evaluated, Raced
 from naslab.immutable import FrozenDict
@@ -215,5 +215,5 @@ def _train(estimator: Trainable, lineage: Sequence[Stage], place: int) -> Score:
     stage = lineage[place]
     if stage.keep is not None and not files.is_file(stage.keep):
         _remove(stage.keep)  # a link, say, that a stranger has put there
-    begin = Kept(*lineage[place - 1]) if place else None
+    begin = CheckpointRef(*lineage[place - 1]) if place else None
     return estimator.train(stage.architecture, fidelity=stage.fidelity, begin=begin, keep=stage.keep)

@@ -10,7 +10,7 @@ from typing import Any
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.estimators.estimator import Kept
+from naslab.estimators.estimator import CheckpointRef
 from naslab.estimators.score import DEFAULT, Score
 from naslab.quantities import Objective, as_objectives
 
@@ -85,7 +85,7 @@ class FunctionOfEpochs(Function):
         architecture: Architecture,
         *,
         fidelity: float | None = None,
-        begin: Kept | None = None,
+        begin: CheckpointRef | None = None,
         keep: Path | None = None,
     ) -> Score:
         """See `naslab.estimators.Trainable`."""

@@ -151,7 +151,7 @@ def _parts(estimator: Any) -> Iterator[Any]:
         for name in ("space", "task", "benchmark", "resources"):
             if (part := getattr(one, name, None)) is not None:
                 yield from _parts(part) if name == "resources" else (part,)
-        if isinstance(space := getattr(one, "space", None), spaces.Listed):
+        if isinstance(space := getattr(one, "space", None), spaces.Subset):
             yield space.of
 
 

@@ -38,7 +38,7 @@ import numpy as np
 from naslab import files, snapshot
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, real, whole
-from naslab.estimators.estimator import Estimator, Kept, Score, UnknownFidelity, scratch
+from naslab.estimators.estimator import CheckpointRef, Estimator, Score, UnknownFidelity, scratch
 from naslab.estimators.kernel_ridge import KernelRidge
 from naslab.estimators.wrapped import Wrapped
 from naslab.quantities import as_objectives
@@ -125,7 +125,7 @@ class LearningCurve(Wrapped):
         architecture: Architecture,
         *,
         fidelity: float | None = None,
-        begin: Kept | None = None,
+        begin: CheckpointRef | None = None,
         keep: Path | None = None,
     ) -> Score:
         """See `naslab.estimators.Trainable`; without `begin`, the training may be stopped."""
@@ -139,7 +139,7 @@ class LearningCurve(Wrapped):
                 if number == len(seen):
                     before = None
                     if number and (keep is None or keep.exists()):
-                        before = Kept(architecture, self.looks[number - 1], keep)
+                        before = CheckpointRef(architecture, self.looks[number - 1], keep)
                     found: Any = self.inside.train(architecture, fidelity=epochs, begin=before, keep=keep)  # type: ignore[attr-defined]
                     seen.append(found if isinstance(found, Score) else Score(found))
                     if keep is not None:

@@ -1,6 +1,6 @@
 """Several objectives and constraints at once, made into the one fitness that a searcher climbs.
 
-    WithFigures(estimator, Resources(space, task))       adds figures: what it costs
+    WithMetrics(estimator, Resources(space, task))       adds figures: what it costs
     Constrained(estimator, limits={"parameters": 1e5})   no fitness for what costs more
     Penalised(estimator, most={"parameters": 1e5})       fitness x a penalty for each limit that is not kept to
     Weighted(estimator, {"latency": -0.1})               fitness + sum of weight x figure
@@ -34,7 +34,7 @@ class TooMuch(SpecError):
     """The candidate costs more than a limit allows: it has no fitness, and the search goes on."""
 
 
-class WithFigures(Wrapped):
+class WithMetrics(Wrapped):
     """The same fitness, with what the network costs among the figures."""
 
     name = "with_figures"
@@ -50,7 +50,7 @@ class WithFigures(Wrapped):
         return {"resources": self.resources.spec()}
 
     @classmethod
-    def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> WithFigures:
+    def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> WithMetrics:
         return cls(inside, Resources.from_spec(spec["resources"], task))
 
 
@@ -271,7 +271,7 @@ def _figure(objective: Wrapped, figures: Mapping[str, float], name: str) -> floa
     if table is not None and near is not None and near not in figures:
         said += f". A metric of the table becomes a figure by {_told(table, near)}"
     elif near not in figures:
-        said += ". WithFigures(estimator, Resources(space, task)) adds some"
+        said += ". WithMetrics(estimator, Resources(space, task)) adds some"
     raise WrongSetup(f"there is no figure {name!r} to compare; {said}")
 
 

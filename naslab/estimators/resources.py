@@ -1,7 +1,7 @@
 """What a network costs: parameters, multiply-adds and their intensity, and on this machine its latency and memory.
 
     Resources(space, task, ["latency"])                   as the fitness: less is better, so it is negative
-    WithFigures(estimator, Resources(space, task))        as figures beside another fitness
+    WithMetrics(estimator, Resources(space, task))        as figures beside another fitness
 
 Parameters and multiply-adds ("flops", as the field says) are counted, and the same everywhere; so is the intensity, the
 multiply-adds for each byte that the layers read and write (Williams, Waterman & Patterson 2009, the roofline model): a

@@ -14,7 +14,7 @@ from naslab import benchmarks
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError, unknown
-from naslab.estimators.estimator import Kept, Score, UnknownFidelity
+from naslab.estimators.estimator import CheckpointRef, Score, UnknownFidelity
 
 SPENT = ("seconds", "energy", "co2")
 """What a metric ends with that a training spends: what has been spent is not paid again."""
@@ -62,7 +62,7 @@ class Table:
         self.figures = tuple(figures)
         self._levels: dict[float | None, Level] = {}
         self.objectives = (benchmark.objective_of(self.metric),)
-        fitness = benchmark.goodness(self.metric, epochs=epochs).tolist()
+        fitness = benchmark.utility(self.metric, epochs=epochs).tolist()
         self._fitness = dict(zip(benchmark.choices, fitness, strict=True))
         for name in self.figures:
             self._column(name, epochs)
@@ -80,7 +80,7 @@ class Table:
         architecture: Architecture,
         *,
         fidelity: float | None = None,
-        begin: Kept | None = None,
+        begin: CheckpointRef | None = None,
         keep: Path | None = None,
     ) -> Score:
         """What the table knows after so many epochs; with the simulated seconds, where it knows them.
@@ -126,7 +126,7 @@ class Table:
                         "that ask for trainings of several lengths cannot work on this table; take one that does not, "
                         "for instance nl.searchers.RegularizedEvolution"
                     )
-                fitness = self.benchmark.goodness(self.metric, epochs=whole).tolist()
+                fitness = self.benchmark.utility(self.metric, epochs=whole).tolist()
                 names = {*self.figures, *({"seconds"} & set(self.benchmark.metrics))}
                 figures = {name: self._column(name, whole) for name in sorted(names)}
             except SpecError as error:

@@ -28,7 +28,7 @@ from naslab import files, snapshot, spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import device_name
 from naslab.errors import NaslabError, RunError, RunPaused, SnapshotDamaged, SpecError, whole
-from naslab.estimators.estimator import Kept, Score, UnknownFidelity, WrongSetup, scratch
+from naslab.estimators.estimator import CheckpointRef, Score, UnknownFidelity, WrongSetup, scratch
 from naslab.quantities import Objective
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
@@ -120,7 +120,7 @@ class Training:
         architecture: Architecture,
         *,
         fidelity: float | None = None,
-        begin: Kept | None = None,
+        begin: CheckpointRef | None = None,
         keep: Path | None = None,
     ) -> Score:
         """The fitness after `fidelity` epochs of the recipe. See `naslab.estimators.Trainable`."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.estimators.estimator import Estimator, Kept, Learning, cannot_be_told
+from naslab.estimators.estimator import CheckpointRef, Estimator, Learning, cannot_be_told
 from naslab.estimators.score import Score, objectives_of
 from naslab.quantities import Objective
 from naslab.spaces.space import Space
@@ -86,7 +86,7 @@ class Wrapped(ABC):
         architecture: Architecture,
         *,
         fidelity: float | None = None,
-        begin: Kept | None = None,
+        begin: CheckpointRef | None = None,
         keep: Path | None = None,
     ) -> Score:
         """See `naslab.estimators.Trainable`."""

@@ -45,7 +45,7 @@ class Trained(Steered):
     metrics: Mapping[str, float]
     """What was computed on the way, in the order of the names: the metrics of the task under `train/` and `valid/`
     (`train/loss`, `valid/accuracy`, each before the step), and the searcher's own. What each is measured in, and
-    whether more or less of it is better, the searcher says (`Driven.metrics`), and the run folder keeps."""
+    whether more or less of it is better, the searcher says (`Stepper.metrics`), and the run folder keeps."""
     best: Architecture
     """What would be derived now."""
 

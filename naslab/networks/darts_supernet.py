@@ -25,7 +25,7 @@ from naslab.networks.mixture import Mixture, mixture, pixels_together, total
 from naslab.networks.partial_channels import leaving
 from naslab.operations.images import DARTS_OPERATIONS
 from naslab.operations.norms import BatchNorm2d
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 
 
 def row(node: int, source: int) -> int:
@@ -53,11 +53,13 @@ class MixedCell(nn.Module):
             rows = [row(node, source) for node in targets]
             self.leaving.append(leaving(one_in, operations, rows, cell.channels, stride, without_parameters))
 
-    def forward(self, before_last: Tensor, last: Tensor, by_source: list[Mixture], tricks: Tricks) -> Tensor:
+    def forward(
+        self, before_last: Tensor, last: Tensor, by_source: list[Mixture], optimizations: Optimizations
+    ) -> Tensor:
         states = self.preprocess(before_last, last)
         incoming: list[list[Tensor]] = [[] for _ in self.targets[0]]
         for source, targets in enumerate(self.targets):
-            outputs = self.leaving[source](states[source], by_source[source], tricks)
+            outputs = self.leaving[source](states[source], by_source[source], optimizations)
             for node, terms in zip(targets, outputs, strict=True):
                 incoming[node].extend(terms)
             if source > 0:  # all edges into node `source - 1` have been seen
@@ -83,7 +85,7 @@ class DartsSupernet(nn.Module):
         one_in: operations work on one channel in so many (`partial_channels.py`).
     """
 
-    tricks: Tricks = Tricks()
+    optimizations: Optimizations = Optimizations()
     """What it does to be fast; may be set at any time."""
     checkpointing: bool = False
     """Whether the backward pass computes each cell again instead of keeping it (`checkpointing.py`)."""
@@ -120,8 +122,8 @@ class DartsSupernet(nn.Module):
         """Logits [B, classes] of images [B, C, H, W] under the weights {"normal": [E, O], "reduce": [E, O]}."""
         by_source = {part: mixture(weights, part, *self.shape).by_source(self.rows) for part in ("normal", "reduce")}
         x = self.stem(x)
-        before_last = last = pixels_together(x) if self.tricks.pixels_together else x
+        before_last = last = pixels_together(x) if self.optimizations.pixels_together else x
         for part, cell in zip(self.parts, self.cells, strict=True):
             run = checkpointed if self.checkpointing else call
-            before_last, last = last, run(cell, before_last, last, by_source[part], self.tricks)
+            before_last, last = last, run(cell, before_last, last, by_source[part], self.optimizations)
         return self.classifier(last)

@@ -16,7 +16,7 @@ from torch.utils.hooks import RemovableHandle
 from naslab.networks.cost import one_input
 from naslab.networks.inside_modules import InsideModules
 from naslab.networks.mixture import Mixture, Operations, operations_of
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 from naslab.tasks.task import Task
 from naslab.torch_state import default_torch_state
 
@@ -71,8 +71,8 @@ def receptive_fields(
     those of a factorized reduction are. Arguments as of `places`.
     """
     shadow = copy.deepcopy(supernet).to("meta").eval()
-    if hasattr(shadow, "tricks"):  # every second pixel of an image, apart, would be another image
-        shadow.tricks = Tricks(separate_grids=False)  # type: ignore[assignment]
+    if hasattr(shadow, "optimizations"):  # every second pixel of an image, apart, would be another image
+        shadow.optimizations = Optimizations(separate_grids=False)  # type: ignore[assignment]
     found = {part: torch.zeros(*shape, 2, dtype=torch.int64) for part, shape in shapes.items()}
     where = places(shadow, data, shapes)
     parts = {place.module: part for part, rows in where.items() for of_edge in rows for place in of_edge}

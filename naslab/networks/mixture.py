@@ -4,8 +4,8 @@ What is computed is the published mixture, edge by edge
 
     x_node  =  sum over the edges (state -> node)  sum over operations o  of  weight[edge, o] * o(x_state)
 
-but not edge by edge: `Leaving` holds all edges that leave one state, which all read the same pixels, and computes them
-together. `Tricks` names what it does to be fast, and turns each of it off.
+but not edge by edge: `MixedEdges` holds all edges that leave one state, which all read the same pixels, and computes
+them together. `Optimizations` names what it does to be fast, and turns each of it off.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from naslab.errors import SpecError
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.skip_dropout import SkipMasks
+from naslab.operations.optimizations import Optimizations
 from naslab.operations.stacked import STACKED, Rectified, average_pooled, blended, of_edges, one_pass
-from naslab.operations.tricks import Tricks
 
 SKIP = "skip_connect"
 """The operation behind which `SkipMasks` drop."""
@@ -135,7 +135,7 @@ def pixels_together(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
-class Leaving(nn.Module):
+class MixedEdges(nn.Module):
     """All candidate operations on the D edges that leave one state.
 
     Args:
@@ -165,7 +165,7 @@ class Leaving(nn.Module):
             elif name != "none":
                 self.shared[name] = without_parameters(name, channels, stride)
 
-    def forward(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> list[list[Tensor]]:
+    def forward(self, x: Tensor, mixture: Mixture, optimizations: Optimizations) -> list[list[Tensor]]:
         """x: [B, C, H, W]; for each edge, terms [B, C, ceil(H / stride), ceil(W / stride)] whose sum is its output."""
         terms: list[list[Tensor]] = [[] for _ in range(self.edges)]
 
@@ -180,42 +180,47 @@ class Leaving(nn.Module):
             names.remove(SKIP)
             for edge in mixture.edges_that_use(self.columns[SKIP]):
                 add(
-                    [edge], [mixture.weights[edge, self.columns[SKIP]].to(x) * drop(self._one_for_all(SKIP, x, tricks))]
+                    [edge],
+                    [mixture.weights[edge, self.columns[SKIP]].to(x) * drop(self._one_for_all(SKIP, x, optimizations))],
                 )
-        shared = [self._one_for_all(name, x, tricks, drop) for name in names] if tricks.shared else []
+        shared = [self._one_for_all(name, x, optimizations, drop) for name in names] if optimizations.shared else []
         weight = mixture.weights[:, [self.columns[name] for name in names]].t()  # [S, D]
         # copied: PyTorch's batch normalisation gives wrong gradients for a weight that repeats one number in memory
         scales = mixture.weights.t().unsqueeze(2).expand(-1, -1, self.channels).contiguous().flatten(1)  # [O, D C]
         rectified = Rectified(x)
-        for edges, group in self._groups(mixture, tricks).items():
+        for edges, group in self._groups(mixture, optimizations).items():
             of_group = [of_edges(scales[self.columns[name]], self.edges, edges) for name in group]
-            state = rectified if tricks.shared else Rectified(x)
+            state = rectified if optimizations.shared else Rectified(x)
             dropped = drop if masks is not None and SKIP in group and not masks.identity_only else None
             if dropped or any(self.stacked[name]._forward_hooks for name in group):  # they want to see the outputs
-                outputs = [self.stacked[n](state, edges, s, tricks) for n, s in zip(group, of_group, strict=True)]
+                outputs = [
+                    self.stacked[n](state, edges, s, optimizations) for n, s in zip(group, of_group, strict=True)
+                ]
                 if dropped:
                     outputs[group.index(SKIP)] = dropped(outputs[group.index(SKIP)])
                 add(edges, total(outputs).chunk(len(edges), dim=1))
                 continue
-            convolved = [self.stacked[name].convolved(state, edges, tricks) for name in group]  # type: ignore[operator]
+            convolved = [self.stacked[name].convolved(state, edges, optimizations) for name in group]  # type: ignore[operator]
             stacked, norms = zip(*convolved, strict=True)
-            if shared and len(edges) == self.edges and one_pass(tricks, norms, stacked, shared, len(edges)):
+            if shared and len(edges) == self.edges and one_pass(optimizations, norms, stacked, shared, len(edges)):
                 add(edges, blended(norms, stacked, of_group, edges, len(edges), shared, weight))
                 shared = []
-            elif one_pass(tricks, norms, stacked, (), len(edges)):
+            elif one_pass(optimizations, norms, stacked, (), len(edges)):
                 add(edges, blended(norms, stacked, of_group, edges, len(edges)))
             else:
-                outputs = [n.scaled(x, edges, s, tricks) for n, x, s in zip(norms, stacked, of_group, strict=True)]
+                outputs = [
+                    n.scaled(x, edges, s, optimizations) for n, x, s in zip(norms, stacked, of_group, strict=True)
+                ]
                 add(edges, total(outputs).chunk(len(edges), dim=1))
         if shared:
             results = torch.stack([result.permute(0, 2, 3, 1) for result in shared])  # [S, B, H', W', C]
             mixed = (weight.t().to(results) @ results.flatten(1)).unflatten(1, results.shape[1:])
             add(range(self.edges), mixed.permute(0, 1, 4, 2, 3).unbind())
-        elif not tricks.shared:
+        elif not optimizations.shared:
             for name in names:
                 for number, edge in enumerate(mixture.edges_that_use(self.columns[name])):
                     with frozen_statistics(self.shared[name]) if number else nullcontext():
-                        output = self._one_for_all(name, x, tricks, drop)
+                        output = self._one_for_all(name, x, optimizations, drop)
                     add([edge], [mixture.weights[edge, self.columns[name]] * output])
         return terms
 
@@ -227,23 +232,23 @@ class Leaving(nn.Module):
             kind, operation, own = name.split(".", 2)
             yield name, self.columns[operation], own, kind == "stacked"
 
-    def _groups(self, mixture: Mixture, tricks: Tricks) -> dict[tuple[int, ...], list[str]]:
+    def _groups(self, mixture: Mixture, optimizations: Optimizations) -> dict[tuple[int, ...], list[str]]:
         """Edges -> the operations with parameters that are computed together on them."""
         groups: dict[tuple[int, ...], list[str]] = {}
         for name in self.stacked:
             used = mixture.edges_that_use(self.columns[name])
-            for edges in [used] if tricks.stacked and used else [[edge] for edge in used]:
+            for edges in [used] if optimizations.stacked and used else [[edge] for edge in used]:
                 groups.setdefault(tuple(edges), []).append(name)
         return groups
 
     def _one_for_all(
-        self, name: str, x: Tensor, tricks: Tricks, drop: Callable[[Tensor], Tensor] | None = None
+        self, name: str, x: Tensor, optimizations: Optimizations, drop: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
         """The output of an operation without parameters: [B, C, H', W']; dropped, if it is a skip connection."""
         operation = self.shared[name]
         if name == SKIP and drop is not None:
             return drop(operation(x))
-        if not tricks.pooling_by_convolution or x.device.type != "cpu":
+        if not optimizations.pooling_by_convolution or x.device.type != "cpu":
             return operation(x)
         for module in operation if isinstance(operation, nn.Sequential) else [operation]:
             x = average_pooled(module, x) if isinstance(module, nn.AvgPool2d) else module(x)

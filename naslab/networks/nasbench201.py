@@ -23,7 +23,7 @@ from naslab.networks.mixture import Mixture, mixture, pixels_together, total
 from naslab.networks.partial_channels import leaving
 from naslab.operations.images import NASBENCH201_OPERATIONS, ReLUConvBN
 from naslab.operations.norms import BatchNorm2d
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 
 NODES = 4
 EDGES: tuple[tuple[int, int], ...] = tuple((source, node) for node in range(1, NODES) for source in range(node))
@@ -74,11 +74,11 @@ class MixedCell(nn.Module):
             leaving(one_in, operations, rows, channels, 1, _without_parameters) for rows in ROWS_LEAVING
         )
 
-    def forward(self, x: Tensor, by_source: list[Mixture], tricks: Tricks) -> Tensor:
+    def forward(self, x: Tensor, by_source: list[Mixture], optimizations: Optimizations) -> Tensor:
         incoming: list[list[Tensor]] = [[] for _ in range(NODES)]
         state = x
         for source, (edges, mixed) in enumerate(zip(self.leaving, by_source, strict=True)):
-            for node, terms in enumerate(edges(state, mixed, tricks), start=source + 1):
+            for node, terms in enumerate(edges(state, mixed, optimizations), start=source + 1):
                 incoming[node].extend(terms)
             terms = incoming[source + 1]
             state = total(terms) if terms else torch.zeros_like(x)
@@ -149,7 +149,7 @@ class NASBench201Supernet(Skeleton):
     `operations`: the candidates, in the order of the columns of the weights; and `one_in`: they work on one channel in
     so many (`partial_channels.py`)."""
 
-    tricks: Tricks = Tricks()
+    optimizations: Optimizations = Optimizations()
     """What it does to be fast; may be set at any time."""
     checkpointing: bool = False
     """Whether the backward pass computes each cell again instead of keeping it (`checkpointing.py`)."""
@@ -172,8 +172,8 @@ class NASBench201Supernet(Skeleton):
         """Logits [B, classes] of images [B, C, H, W] under the weights {"cell": [6, O]}."""
         by_source = mixture(weights, "cell", *self.shape).by_source(ROWS_LEAVING)
         x = self.stem(x)
-        x = pixels_together(x) if self.tricks.pixels_together else x
+        x = pixels_together(x) if self.optimizations.pixels_together else x
         for layer in self.layers:
             run = checkpointed if self.checkpointing else call
-            x = run(layer, x, by_source, self.tricks) if isinstance(layer, MixedCell) else layer(x)
+            x = run(layer, x, by_source, self.optimizations) if isinstance(layer, MixedCell) else layer(x)
         return self.classifier(x)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from naslab.errors import SpecError
-from naslab.networks.mixture import Leaving, Mixture, pixels_together, total
-from naslab.operations.tricks import Tricks
+from naslab.networks.mixture import MixedEdges, Mixture, pixels_together, total
+from naslab.operations.optimizations import Optimizations
 
 
 def shuffled(x: Tensor, groups: int) -> Tensor:
@@ -26,8 +26,8 @@ def shuffled(x: Tensor, groups: int) -> Tensor:
     return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
-class PartialLeaving(nn.Module):
-    """`Leaving`, all candidate operations on the D edges that leave one state, on one channel in `one_in`."""
+class PartialMixedEdges(nn.Module):
+    """`MixedEdges`, all candidate operations on the D edges that leave one state, on one channel in `one_in`."""
 
     def __init__(
         self,
@@ -44,17 +44,19 @@ class PartialLeaving(nn.Module):
                 f"one channel in {one_in} of {channels} is no whole number; the channels must be a multiple of {one_in}"
             )
         self.one_in = one_in
-        self.part = Leaving(operations, rows, channels // one_in, stride, without_parameters)
+        self.part = MixedEdges(operations, rows, channels // one_in, stride, without_parameters)
         self.past = nn.MaxPool2d(2, 2, ceil_mode=True) if stride == 2 else nn.Identity()
         self.rows, self.columns = self.part.rows, self.part.columns
 
-    def forward(self, x: Tensor, mixture: Mixture, tricks: Tricks) -> list[list[Tensor]]:
+    def forward(self, x: Tensor, mixture: Mixture, optimizations: Optimizations) -> list[list[Tensor]]:
         """x: [B, C, H, W]; for each edge no or one term [B, C, ceil(H / stride), ceil(W / stride)]: its output."""
         worked, left = x.split((x.shape[1] // self.one_in, x.shape[1] - x.shape[1] // self.one_in), dim=1)
         past = self.past(left)
         shares = mixture.weights.sum(dim=1).to(x)  # [D]
         found: list[list[Tensor]] = []
-        outputs = self.part(pixels_together(worked) if tricks.pixels_together else worked, mixture, tricks)
+        outputs = self.part(
+            pixels_together(worked) if optimizations.pixels_together else worked, mixture, optimizations
+        )
         for terms, used, share in zip(outputs, mixture.used, shares.unbind(), strict=True):
             if any(used):
                 output = total(terms) if terms else past.new_zeros(len(x), worked.shape[1], *past.shape[2:])
@@ -77,8 +79,8 @@ def leaving(
     channels: int,
     stride: int,
     without_parameters: Callable[[str, int, int], nn.Module],
-) -> Leaving | PartialLeaving:
+) -> MixedEdges | PartialMixedEdges:
     """All candidates on the edges that leave one state, on all channels (`one_in` = 1) or on some."""
     if one_in == 1:
-        return Leaving(operations, rows, channels, stride, without_parameters)
-    return PartialLeaving(one_in, operations, rows, channels, stride, without_parameters)
+        return MixedEdges(operations, rows, channels, stride, without_parameters)
+    return PartialMixedEdges(one_in, operations, rows, channels, stride, without_parameters)

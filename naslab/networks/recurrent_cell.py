@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.recurrent_genotype import RecurrentGenotype
+from naslab.operations.optimizations import Optimizations
 from naslab.operations.recurrent import unrolled, written_out
 from naslab.operations.recurrent_wiring import NONE, Statistics, Wiring
-from naslab.operations.tricks import Tricks
 from naslab.tasks.sequence import RecurrentOutputs
 from naslab.tasks.signature import Signature
 
@@ -135,7 +135,7 @@ def parted(inputs: Any) -> tuple[Tensor, Any]:
 class RecurrentCellModel(RecurrentLanguageModel):
     """A language model whose layer is a cell of N nodes; `naslab.operations.recurrent` says what it computes."""
 
-    tricks: Tricks = Tricks()
+    optimizations: Optimizations = Optimizations()
     """What it does to be fast: `one_pass` and `compiled_kernel`. May be set at any time."""
 
     def __init__(self, vocabulary: int, nodes: int, *, hidden: int, dropouts: Dropouts) -> None:
@@ -163,11 +163,11 @@ class RecurrentCellModel(RecurrentLanguageModel):
         of_h = self.mask(self.dropouts.dropout_h, batch, self.hidden)
         projected = dropped(x, of_x) @ self.first[: self.hidden]
         given = projected, state, self.first[self.hidden :], self.nodes, weights, wiring, of_h
-        if not self.tricks.one_pass:
+        if not self.optimizations.one_pass:
             raw = written_out(*given, *([] if norm is None else [norm]))
         else:
             statistics = Statistics(NONE) if norm is None else Statistics.of(norm)
-            raw, mean, variance = unrolled(*given, statistics, compiled=self.tricks.compiled_kernel)
+            raw, mean, variance = unrolled(*given, statistics, compiled=self.optimizations.compiled_kernel)
             if norm is not None:
                 statistics.move(norm, mean, variance)
         return self.decoded(raw, raw[-1])

@@ -24,65 +24,72 @@ from torch import Tensor
 from torch.autograd import Function
 
 from naslab.operations import depthwise_compiled as compiled
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 
 STRIP = 3
 """The widest kernel whose weight gradient is fast."""
 
 
-def depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int, tricks: Tricks) -> Tensor:
+def depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int, optimizations: Optimizations) -> Tensor:
     """x [B, C, H, W] with weight [C, 1, k, l], k and l odd -> [B, C, ceil(H / stride), ceil(W / stride)]."""
-    every = grid(stride, dilation, tricks)
+    every = grid(stride, dilation, optimizations)
     if every > 1:
         x, stride, dilation = x[:, :, ::every, ::every].contiguous(memory_format=_layout(x)), 1, 1
-    ours = tricks.compiled_kernel or tricks.turned_kernels or tricks.narrow_strips or tricks.separate_grids
+    ours = (
+        optimizations.compiled_kernel
+        or optimizations.turned_kernels
+        or optimizations.narrow_strips
+        or optimizations.separate_grids
+    )
     if x.device.type != "cpu" or not ours:
         return _convolution(x, weight, stride, dilation)
     if torch.is_autocast_enabled("cpu"):  # which does not see into our own functions
         x, weight = (tensor.to(torch.get_autocast_dtype("cpu")) for tensor in (x, weight))
-    return _Depthwise.apply(x, weight, stride, dilation, tricks)  # type: ignore[return-value]
+    return _Depthwise.apply(x, weight, stride, dilation, optimizations)  # type: ignore[return-value]
 
 
-def grid(stride: int, dilation: int, tricks: Tricks) -> int:
+def grid(stride: int, dilation: int, optimizations: Optimizations) -> int:
     """Only every so many rows and columns of x matter: stride and dilation can be divided by it."""
-    return 2 if stride == dilation == 2 and tricks.separate_grids else 1
+    return 2 if stride == dilation == 2 and optimizations.separate_grids else 1
 
 
 class _Depthwise(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, dilation: int, tricks: Tricks) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, stride: int, dilation: int, optimizations: Optimizations
+    ) -> Tensor:
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
-        ctx.settings, ctx.x_shape, ctx.layout = (stride, dilation, tricks), x.shape, _layout(x)
+        ctx.settings, ctx.x_shape, ctx.layout = (stride, dilation, optimizations), x.shape, _layout(x)
         return _convolution(x, weight, stride, dilation)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        (stride, dilation, tricks) = ctx.settings
+        (stride, dilation, optimizations) = ctx.settings
         gradient = gradients[0].contiguous(memory_format=ctx.layout)
         for_x = for_weight = None
         if ctx.needs_input_grad[0]:
-            if stride == 1 and tricks.turned_kernels:
-                for_x = depthwise(gradient, weight.flip(2, 3), 1, dilation, tricks)
+            if stride == 1 and optimizations.turned_kernels:
+                for_x = depthwise(gradient, weight.flip(2, 3), 1, dilation, optimizations)
             else:
                 like_x = (
                     torch.empty(ctx.x_shape, dtype=weight.dtype, memory_format=ctx.layout) if x is None else x
                 )  # only its shape
                 for_x = _backward(gradient, like_x, weight, stride, dilation, (True, False))[0]
         if ctx.needs_input_grad[1]:
-            for_weight = _weight_gradient(gradient, x, weight, stride, dilation, tricks)
+            for_weight = _weight_gradient(gradient, x, weight, stride, dilation, optimizations)
         return for_x, for_weight, None, None, None
 
 
 def _weight_gradient(
-    gradient: Tensor, x: Any, weight: Tensor, stride: int, dilation: int, tricks: Tricks
+    gradient: Tensor, x: Any, weight: Tensor, stride: int, dilation: int, optimizations: Optimizations
 ) -> Tensor | None:
-    if tricks.compiled_kernel and not torch.is_grad_enabled() and compiled.fits(x, weight):
+    if optimizations.compiled_kernel and not torch.is_grad_enabled() and compiled.fits(x, weight):
         return compiled.weight_gradient(gradient, x, weight, stride, dilation)
-    if dilation == 2 and stride == 1 and tricks.separate_grids:
+    if dilation == 2 and stride == 1 and optimizations.separate_grids:
         gradient, x, dilation = _grids(gradient), _grids(x), 1
     height, width = weight.shape[2:]
-    if width <= STRIP or x.shape[3] < width or dilation > 1 or not tricks.narrow_strips:
+    if width <= STRIP or x.shape[3] < width or dilation > 1 or not optimizations.narrow_strips:
         return _backward(gradient, x, weight, stride, dilation, (False, True))[1]
     strips = []
     for first in range(0, width, STRIP):

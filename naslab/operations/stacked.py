@@ -5,7 +5,7 @@ parameters of D edges one after the other along the first dimension: edge d owns
 number of channels. It reads one state [B, C, H, W] and gives [B, D C, H', W'], the output of edge d in channels d C to
 (d + 1) C. Its first layer reads the state D times over, every other layer its own edge only (D groups).
 
-`forward(state, edges, scale, tricks)`: `state`, behind the leading ReLU, see `Rectified`; `edges`, the edges to
+`forward(state, edges, scale, optimizations)`: `state`, behind the leading ReLU, see `Rectified`; `edges`, the edges to
 compute, in order; `scale`, [len(edges) C], what to multiply the output with. No operation here has affine parameters.
 """
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from naslab.operations import blending
 from naslab.operations.depthwise import depthwise, grid
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 
 
 def of_edges(stack: Tensor, total: int, edges: Sequence[int]) -> Tensor:
@@ -81,12 +81,12 @@ class StackedDepthwise(nn.Conv2d):
         super().__init__(width, width, kernel, stride, padding, dilation, groups=width, bias=False)
         self.edges = edges
 
-    def forward(self, x: Tensor | Rectified, edges: Sequence[int], tricks: Tricks) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor | Rectified, edges: Sequence[int], optimizations: Optimizations) -> Tensor:  # type: ignore[override]
         (stride, _), (dilation, _) = self.stride, self.dilation
         if isinstance(x, Rectified):
-            every = grid(stride, dilation, tricks)
+            every = grid(stride, dilation, optimizations)
             x, stride, dilation = x.repeated(len(edges), every), stride // every, dilation // every
-        return depthwise(x, of_edges(self.weight, self.edges, edges), stride, dilation, tricks)
+        return depthwise(x, of_edges(self.weight, self.edges, edges), stride, dilation, optimizations)
 
 
 class StackedNorm(nn.BatchNorm2d):
@@ -133,25 +133,25 @@ class StackedNorm(nn.BatchNorm2d):
         else:
             self.num_batches_tracked[list(edges)] += 1  # type: ignore[index]
 
-    def scaled(self, x: Tensor, edges: Sequence[int], scale: Tensor | None, tricks: Tricks) -> Tensor:
+    def scaled(self, x: Tensor, edges: Sequence[int], scale: Tensor | None, optimizations: Optimizations) -> Tensor:
         """`forward`, the fastest way there is."""
-        if one_pass(tricks, [self], [x]):
+        if one_pass(optimizations, [self], [x]):
             scale = x.new_ones(x.shape[1]) if scale is None else scale
             return blended([self], [x], [scale], edges, 1)[0]
-        if scale is None or tricks.weighted_norm:
+        if scale is None or optimizations.weighted_norm:
             return self(x, edges, scale)
         return self(x, edges) * scale.view(1, -1, 1, 1)
 
 
 def one_pass(
-    tricks: Tricks,
+    optimizations: Optimizations,
     norms: Sequence[StackedNorm],
     stacked: Sequence[Tensor],
     shared: Sequence[Tensor] = (),
     edges: int = 1,
 ) -> bool:
     """Whether `blended` can do it."""
-    wanted = tricks.one_pass and tricks.weighted_norm and all(norm.training for norm in norms)
+    wanted = optimizations.one_pass and optimizations.weighted_norm and all(norm.training for norm in norms)
     return wanted and blending.fits(stacked, shared, edges)
 
 
@@ -189,17 +189,17 @@ class Normed(nn.Sequential):
     """A stacked operation that ends in a normalisation."""
 
     @abstractmethod
-    def convolved(self, state: Any, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
+    def convolved(self, state: Any, edges: Sequence[int], optimizations: Optimizations) -> tuple[Tensor, StackedNorm]:
         """What the last normalisation is given, and that normalisation.
 
         `state` is a `Rectified`, or for an operation behind another one what that gave.
         """
 
     def forward(  # type: ignore[override]
-        self, state: Any, edges: Sequence[int], scale: Tensor | None, tricks: Tricks
+        self, state: Any, edges: Sequence[int], scale: Tensor | None, optimizations: Optimizations
     ) -> Tensor:
-        x, norm = self.convolved(state, edges, tricks)
-        return norm.scaled(x, edges, scale, tricks)
+        x, norm = self.convolved(state, edges, optimizations)
+        return norm.scaled(x, edges, scale, optimizations)
 
 
 class StackedDilatedConv(Normed):
@@ -215,9 +215,11 @@ class StackedDilatedConv(Normed):
             StackedNorm(edges, channels),
         )
 
-    def convolved(self, state: Tensor | Rectified, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
+    def convolved(
+        self, state: Tensor | Rectified, edges: Sequence[int], optimizations: Optimizations
+    ) -> tuple[Tensor, StackedNorm]:
         activation, depthwise, pointwise, norm = self
-        return pointwise(depthwise(activation(state), edges, tricks), edges), norm  # type: ignore[return-value]
+        return pointwise(depthwise(activation(state), edges, optimizations), edges), norm  # type: ignore[return-value]
 
 
 class StackedSeparableConv(Normed):
@@ -229,9 +231,9 @@ class StackedSeparableConv(Normed):
             StackedDilatedConv(edges, channels, kernel, 1, dilation=1, first=False),
         )
 
-    def convolved(self, state: Any, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
+    def convolved(self, state: Any, edges: Sequence[int], optimizations: Optimizations) -> tuple[Tensor, StackedNorm]:
         first, second = self
-        return second.convolved(first(state, edges, None, tricks), edges, tricks)  # type: ignore[operator]
+        return second.convolved(first(state, edges, None, optimizations), edges, optimizations)  # type: ignore[operator]
 
 
 class StackedFactorizedConv(Normed):
@@ -246,7 +248,7 @@ class StackedFactorizedConv(Normed):
             StackedNorm(edges, channels),
         )
 
-    def convolved(self, state: Any, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
+    def convolved(self, state: Any, edges: Sequence[int], optimizations: Optimizations) -> tuple[Tensor, StackedNorm]:
         _, across, down, norm = self
         return down(across(state.x, edges), edges), norm  # type: ignore[return-value]
 
@@ -261,7 +263,7 @@ class StackedReLUConvBN(Normed):
             StackedNorm(edges, channels),
         )
 
-    def convolved(self, state: Any, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
+    def convolved(self, state: Any, edges: Sequence[int], optimizations: Optimizations) -> tuple[Tensor, StackedNorm]:
         _, convolution, norm = self
         return convolution(state.x, edges), norm  # type: ignore[return-value]
 
@@ -275,7 +277,7 @@ class StackedFactorizedReduce(Normed):
         self.odd = StackedConv(edges, channels, channels - channels // 2, 1, first=True)
         self.norm = StackedNorm(edges, channels)
 
-    def convolved(self, state: Any, edges: Sequence[int], tricks: Tricks) -> tuple[Tensor, StackedNorm]:
+    def convolved(self, state: Any, edges: Sequence[int], optimizations: Optimizations) -> tuple[Tensor, StackedNorm]:
         x = state.x
         height, width = x.shape[-2:]
         if height % 2 or width % 2:

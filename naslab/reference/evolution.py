@@ -27,7 +27,7 @@ def evolution(space, fitness, rng, budget, population=100, sample=25):
     history = []
     alive = deque(maxlen=population)  # numbers in the history; a full deque drops its oldest
 
-    def goodness(number):
+    def utility(number):
         return history[number][1], number  # of equals the younger
 
     while len(history) < budget:
@@ -35,7 +35,7 @@ def evolution(space, fitness, rng, budget, population=100, sample=25):
             child = space.sample(rng)
         else:
             tournament = [alive[int(rng.random() * population)] for _ in range(sample)]
-            parent, _ = history[max(tournament, key=goodness)]
+            parent, _ = history[max(tournament, key=utility)]
             child = space.mutate(parent, rng)
         alive.append(len(history))
         history.append((child, fitness(child)))

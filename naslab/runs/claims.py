@@ -25,7 +25,7 @@ _moving: weakref.WeakValueDictionary[int, Search] = weakref.WeakValueDictionary(
 
 
 def moves(search: Search, searcher: Any) -> None:
-    """From here on the search moves the searcher: the one it drives, or the proposer that this was made of."""
+    """From here on the search moves the searcher: the one it drives, or the sampler that this was made of."""
     _moving[id(searcher)] = search
 
 

@@ -22,13 +22,13 @@ from naslab.runs.ring import Ring
 from naslab.runs.store import Store
 from naslab.runs.trouble import paused
 from naslab.runs.wishes import Wishes
-from naslab.searchers import Driven, Proposer, Trials
+from naslab.searchers import BlackBoxSearch, Sampler, Stepper
 
 
 class Driving:
     """The searcher, the store and the events, which agree after each method however it ends."""
 
-    searcher: Driven
+    searcher: Stepper
     ranking: LiveRanking | None
     spec: dict[str, Any]
     moved: Callable[[], None]
@@ -164,18 +164,18 @@ class Driving:
         self._sure = True
 
 
-def driven_by(searcher: Any, estimator: Any, budget: int | None, workers: int, executor: Executor | None) -> Driven:
-    """What moves by steps: the searcher itself, or the trials of a proposer."""
-    if isinstance(searcher, Proposer):
-        return Trials(searcher, estimator, budget, workers=workers, executor=executor)
+def stepper_of(searcher: Any, estimator: Any, budget: int | None, workers: int, executor: Executor | None) -> Stepper:
+    """What moves by steps: the searcher itself, or the trials of a sampler."""
+    if isinstance(searcher, Sampler):
+        return BlackBoxSearch(searcher, estimator, budget, workers=workers, executor=executor)
     if isinstance(searcher, type) or not hasattr(searcher, "advance"):
         raise SpecError(
-            "Search drives a searcher, for instance nl.searchers.Darts(space, task), or a proposer with estimator=... "
+            "Search drives a searcher, for instance nl.searchers.Darts(space, task), or a sampler with estimator=... "
             f"and budget=...; not {searcher!r:.200}"
         )
     if (estimator, budget, workers, executor) != (None, None, 1, None):
         raise SpecError(
-            f"estimator=..., budget=..., workers=... and executor=... are for proposers; {searcher.name!r} trains on "
+            f"estimator=..., budget=..., workers=... and executor=... are for samplers; {searcher.name!r} trains on "
             "its own task, and its hyperparameters say for how long"
         )
     return searcher

@@ -14,7 +14,7 @@ from naslab.errors import SpecError
 from naslab.events import Acted, Changed, Event
 from naslab.immutable import frozen_json
 from naslab.runs.wishes import Wish
-from naslab.searchers import Act, Driven, Mask, Setting, Several
+from naslab.searchers import Act, Mask, Setting, Several, Stepper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Intervention:
 
 
 def interventions(
-    events: Iterable[Event], wishes: Sequence[Wish], driven: Driven, next_step: int
+    events: Iterable[Event], wishes: Sequence[Wish], stepper: Stepper, next_step: int
 ) -> list[Intervention]:
     """All of them, in order; `why_not` is left empty.
 
@@ -68,7 +68,7 @@ def interventions(
         driven: what is searched by.
         next_step: the number of the next step.
     """
-    settings = driven.settings
+    settings = stepper.settings
     rows: list[tuple[int, str, str, Any, Any, str, int | None, bool]] = []
     for event in events:
         if isinstance(event, Changed):
@@ -109,7 +109,7 @@ def interventions(
 # --- how one is undone -------------------------------------------------------------------------------
 
 
-def undoing(one: Intervention, all_: Sequence[Intervention], driven: Driven, wished: Mapping[str, Any]) -> Wish:
+def undoing(one: Intervention, all_: Sequence[Intervention], stepper: Stepper, wished: Mapping[str, Any]) -> Wish:
     """What undoes an intervention that is no wish any more, from the next step on.
 
     Args:
@@ -125,8 +125,8 @@ def undoing(one: Intervention, all_: Sequence[Intervention], driven: Driven, wis
         raise SpecError(f"intervention {one.number} is undone already, by {one.undone}; undo that one to have it again")
     later = [each for each in all_[one.number :] if each.undone is None and not (each.undoes or 0) > one.number]
     if one.kind == "acted":
-        return _undoing_an_act(one, later, driven.acts)
-    settings = driven.settings
+        return _undoing_an_act(one, later, stepper.acts)
+    settings = stepper.settings
     if one.name not in settings:
         raise SpecError(f"there is no setting {one.name!r} any more")
     now = wished.get(one.name, settings[one.name].value)
@@ -140,8 +140,8 @@ def undoing(one: Intervention, all_: Sequence[Intervention], driven: Driven, wis
                 f"{one.name} was changed again at step {again[-1].step}, by intervention {again[-1].number}; undo that "
                 "one first"
             )
-        value = driven.aged(one.name, one.before, one.step)
-    return Wish(name=one.name, given=driven.check_setting(one.name, value), act=False, undoes=one.number)
+        value = stepper.aged(one.name, one.before, one.step)
+    return Wish(name=one.name, given=stepper.check_setting(one.name, value), act=False, undoes=one.number)
 
 
 def _undoing_an_act(one: Intervention, later: Sequence[Intervention], acts: Mapping[str, Act]) -> Wish:

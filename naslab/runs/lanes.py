@@ -1,4 +1,4 @@
-"""What moves in a race: a proposer with an estimator, or a search that brings its own."""
+"""What moves in a race: a sampler with an estimator, or a search that brings its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from naslab.events import Evaluated, Raced
 from naslab.immutable import FrozenDict
 from naslab.quantities import Objective
 from naslab.runs.search import Search
-from naslab.searchers import Proposer, RandomSearch, Trials
+from naslab.searchers import BlackBoxSearch, RandomSearch, Sampler
 from naslab.spaces import Space
 
 ENDLESS = 2**62
@@ -80,49 +80,49 @@ class Lane(Protocol):
 
 
 class OnTable:
-    """A proposer on a table: asked, looked up, told, with nothing in between."""
+    """A sampler on a table: asked, looked up, told, with nothing in between."""
 
-    def __init__(self, proposer: Proposer, table: Table) -> None:
-        self._proposer, self.space = proposer, proposer.space
+    def __init__(self, sampler: Sampler, table: Table) -> None:
+        self._sampler, self.space = sampler, sampler.space
         self.table: Table = table
         self.objective = table.objectives[0]
-        self.random = isinstance(proposer, RandomSearch)
+        self.random = isinstance(sampler, RandomSearch)
 
     def move(self) -> Move:
-        proposal = self._proposer.ask()
-        found = evaluate(self.table, proposal.architecture)
-        self._proposer.tell(proposal, found.fitness, found.figures)
+        trial = self._sampler.ask()
+        found = evaluate(self.table, trial.architecture)
+        self._sampler.tell(trial, found.fitness, found.figures)
         return Move(
-            proposal.architecture,
+            trial.architecture,
             found.fitness,
             found.figures,
-            proposal.number,
+            trial.number,
             found.status,
             found.message,
             found.values,
         )
 
     def repeat(self, logged: Raced) -> None:
-        self._proposer.tell(self._proposer.ask(), logged.fitness, logged.figures)
+        self._sampler.tell(self._sampler.ask(), logged.fitness, logged.figures)
 
     def keep_in(self, folder: Path) -> None:
         """There is nothing to be kept."""
 
     def spec(self) -> dict[str, Any]:
-        return self._proposer.spec()
+        return self._sampler.spec()
 
 
 class OnTrials:
-    """A proposer with any estimator.
+    """A sampler with any estimator.
 
     Args:
         trials: new.
-        described: whether the race knows the estimator, so that the proposer alone describes the runner.
+        described: whether the race knows the estimator, so that the sampler alone describes the runner.
     """
 
-    def __init__(self, trials: Trials, *, described: bool) -> None:
+    def __init__(self, trials: BlackBoxSearch, *, described: bool) -> None:
         self._trials, self._described = trials, described
-        self.random = isinstance(trials.proposer, RandomSearch)
+        self.random = isinstance(trials.sampler, RandomSearch)
         self.space, self.table = trials.space, _table(trials.estimator)
         self.objective = trials.objectives[0]
 
@@ -138,7 +138,7 @@ class OnTrials:
         self._trials.keep_in(folder)
 
     def spec(self) -> dict[str, Any]:
-        spec = self._trials.proposer.spec() if self._described else self._trials.spec()
+        spec = self._trials.sampler.spec() if self._described else self._trials.spec()
         return {name: value for name, value in spec.items() if name != "objectives"}  # which the estimator says
 
 
@@ -149,8 +149,8 @@ class OnSearch:
         self._search = search
         self._next = 0
         """Place among its events of what comes next."""
-        assert isinstance(search.searcher, Trials)
-        self.random = isinstance(search.searcher.proposer, RandomSearch)
+        assert isinstance(search.searcher, BlackBoxSearch)
+        self.random = isinstance(search.searcher.sampler, RandomSearch)
         self.space, self.table = search.searcher.space, _table(search.searcher.estimator)
         self.objective = search.searcher.objectives[0]
 
@@ -168,7 +168,7 @@ class OnSearch:
     def keep_in(self, folder: Path) -> None:
         if self._search.run is None:
             raise SpecError(
-                "a race that is kept needs searches that are kept: give them run=..., or give the race the proposers"
+                "a race that is kept needs searches that are kept: give them run=..., or give the race the samplers"
             )
 
     def spec(self) -> dict[str, Any]:
@@ -199,17 +199,17 @@ def lane(name: str, made: Any, estimator: Any, *, quick: bool) -> Lane:
     """The runner for what a function of the seed gave.
 
     Args:
-        made: a proposer, trials, or a `naslab.Search`; new.
+        made: a sampler, trials, or a `naslab.Search`; new.
         quick: whether it asks for no particular fidelity, so that a table can be looked up without more ado.
     """
-    if isinstance(made, Proposer):
+    if isinstance(made, Sampler):
         if estimator is None:
             raise SpecError(f"searcher {name!r} evaluates nothing: give the race an estimator, such as a benchmark")
-        trials = Trials(made, estimator, ENDLESS)  # which refuses what does not fit together
+        trials = BlackBoxSearch(made, estimator, ENDLESS)  # which refuses what does not fit together
         return OnTable(made, estimator) if quick else OnTrials(trials, described=True)
-    if isinstance(made, Trials):
+    if isinstance(made, BlackBoxSearch):
         return OnTrials(made, described=False)
-    if not isinstance(made, Search) or not isinstance(made.searcher, Trials):
+    if not isinstance(made, Search) or not isinstance(made.searcher, BlackBoxSearch):
         raise SpecError(
             f"searcher {name!r}: a race is among searches that evaluate candidates; the function of the seed gave "
             f"{made!r:.200}"
@@ -222,12 +222,12 @@ def lanes_of(name: str, factory: Any, estimator: Any, seeds: Sequence[int]) -> l
 
     Args:
         name: of the searcher, for messages.
-        factory: a class of `naslab.searchers`, or a function from a seed to a proposer, trials or a `naslab.Search`.
+        factory: a class of `naslab.searchers`, or a function from a seed to a sampler, trials or a `naslab.Search`.
         estimator: what scores an architecture, if not the searches themselves.
         seeds: whole numbers.
     """
     first = _make(name, factory, estimator, seeds[0])
-    if isinstance(first, Proposer):  # it is asked once, and is none of the runners
+    if isinstance(first, Sampler):  # it is asked once, and is none of the runners
         quick = isinstance(estimator, Table) and first.ask().fidelity is None
         made, spare = [_make(name, factory, estimator, seed) for seed in seeds], [first]
     else:
@@ -242,7 +242,7 @@ def _check_seeds(name: str, made: Sequence[Any], seeds: Sequence[int]) -> None:
     """Runs that are the same count as many, and show a certainty that there is not."""
     first: dict[str, int] = {}
     for each, seed in zip(made, seeds, strict=True):
-        if not isinstance(each, Proposer | Trials | Search):
+        if not isinstance(each, Sampler | BlackBoxSearch | Search):
             continue  # `lane` refuses it
         spec = each.spec if isinstance(each, Search) else each.spec()
         if (other := first.setdefault(json.dumps(spec, default=repr), seed)) != seed:
@@ -255,7 +255,7 @@ def _check_seeds(name: str, made: Sequence[Any], seeds: Sequence[int]) -> None:
 
 
 def _make(name: str, factory: Any, estimator: Any, seed: int) -> Any:
-    if isinstance(factory, type) and issubclass(factory, Proposer):
+    if isinstance(factory, type) and issubclass(factory, Sampler):
         space = None if estimator is None else estimator.space
         if space is None:
             raise SpecError(f"searcher {name!r}: a class needs an estimator that knows its space; give a function")

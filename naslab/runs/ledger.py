@@ -22,12 +22,12 @@ class Ledger:
 
     Args:
         shape: S, N and how many queries a runner is likely to make.
-        goodness: what each architecture of the table is worth, more is better; None without a table.
+        utility: what each architecture of the table is worth, more is better; None without a table.
     """
 
-    def __init__(self, shape: tuple[int, int, int], goodness: np.ndarray | None) -> None:
-        self._goodness = goodness
-        self._ranks = None if goodness is None else ranks(goodness)
+    def __init__(self, shape: tuple[int, int, int], utility: np.ndarray | None) -> None:
+        self._goodness = utility
+        self._ranks = None if utility is None else ranks(utility)
         shape = (*shape[:2], min(shape[2], FIRST))
         self.fitness, self.spent = np.full(shape, np.nan), np.full(shape, np.nan)
         self.number = np.full(shape, -1, dtype=np.int32)

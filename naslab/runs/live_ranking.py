@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from naslab import estimators
-from naslab.analysis import Known, Ranking
+from naslab.analysis import GroundTruth, Ranking
 from naslab.architecture import Architecture
 from naslab.benchmarks import Benchmark
 from naslab.errors import SpecError, whole
@@ -49,7 +49,7 @@ class LiveRanking:
         resamples: int = 200,
         seed: int = 0,
     ) -> None:
-        self.known = Known.of(table, sample, seed=seed)
+        self.known = GroundTruth.of(table, sample, seed=seed)
         self.every, self.images = whole("every", every, 1), whole("images", images, 1)
         self.batch_norm = known_batch_norm(batch_norm)
         self.top, self.resamples = min(whole("top", top, 1), len(self.known)), whole("resamples", resamples, 10)
@@ -59,7 +59,7 @@ class LiveRanking:
         """`SpecError` if what the searcher makes cannot be held against the table."""
         if not isinstance(searcher, SupernetSearcher):
             raise SpecError(
-                "ranking=... scores architectures with shared weights, and a proposer has none; for an estimator take "
+                "ranking=... scores architectures with shared weights, and a sampler has none; for an estimator take "
                 "nl.analysis.held_against(known, estimator)"
             )
         for architecture in self.known.architectures:

@@ -59,7 +59,7 @@ class Race(RaceCurves):
     """Searchers against each other. `next(race)` is one evaluation; to pause is to stop iterating.
 
     Args:
-        searchers: name -> a class of `naslab.searchers`, or a function from a seed to a proposer or a `naslab.Search`,
+        searchers: name -> a class of `naslab.searchers`, or a function from a seed to a sampler or a `naslab.Search`,
             for instance `lambda seed: RegularizedEvolution(table.space, population=10, sample=3, seed=seed)`.
         estimator: what scores an architecture; not needed by searches that bring their own.
         seeds: whole numbers; each searcher runs once with each.
@@ -110,9 +110,9 @@ class Race(RaceCurves):
         self._check_cost()
         self.table = self._truth(truth)
         table = self.table
-        goodness = None if table is None else table.benchmark.goodness(table.metric, epochs=table.epochs)
+        utility = None if table is None else table.benchmark.utility(table.metric, epochs=table.epochs)
         longest = int(self.budget) if cost == EVALUATIONS else 64
-        self._ledger = Ledger((len(self.searchers), len(self.seeds), longest), goodness)
+        self._ledger = Ledger((len(self.searchers), len(self.seeds), longest), utility)
         self._step = 0
         self._free = np.zeros((len(self.searchers), len(self.seeds)), dtype=np.int64)
         self._best: dict[tuple[int, int], tuple[float, Architecture]] = {}

@@ -115,17 +115,17 @@ def as_described_now(told: list[dict[str, Any]] | None) -> Any:
 
 
 def _described_now(spec: dict[str, Any]) -> dict[str, Any]:
-    """The spec of the proposer alone, for trials: an estimator may be a function, which only the user can supply."""
+    """The spec of the sampler alone, for trials: an estimator may be a function, which only the user can supply."""
     if "estimator" not in spec:
         return from_spec(spec).spec()
-    proposer = {key: value for key, value in spec.items() if key not in ("estimator", "budget", "workers")}
-    return {**spec, **from_spec(proposer).spec()}
+    sampler = {key: value for key, value in spec.items() if key not in ("estimator", "budget", "workers")}
+    return {**spec, **from_spec(sampler).spec()}
 
 
 def runners(
     described: list[dict[str, Any]], seeds: tuple[int, ...], estimator: Any, logged: Sequence[Raced]
 ) -> Callable[[int], Any]:
-    """From a seed to the proposer, trials or search that a race was begun with.
+    """From a seed to the sampler, trials or search that a race was begun with.
 
     Args:
         described: each runner, in the order of the seeds.

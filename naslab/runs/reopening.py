@@ -12,11 +12,11 @@ from naslab.errors import SpecError
 from naslab.estimators.function import Function
 from naslab.estimators.wrapped import Wrapped
 from naslab.registry import own
-from naslab.searchers import Trials
+from naslab.searchers import BlackBoxSearch
 from naslab.tasks import Task
 
 
-def check_reopens(driven: Any) -> None:
+def check_reopens(stepper: Any) -> None:
     """See to it that classes of the user's own are found again by their names.
 
     Raises:
@@ -26,21 +26,21 @@ def check_reopens(driven: Any) -> None:
         UserWarning: the estimator cannot be made again, and must be passed when the run is opened.
     """
     try:
-        json.dumps(spec := driven.spec())
+        json.dumps(spec := stepper.spec())
     except (TypeError, ValueError) as error:
         raise SpecError(
             f"this search cannot be kept in a run, as something that it is made of is no JSON: {error}; settings of "
             "spaces, searchers and their parts are numbers, strings, and lists of them"
         ) from None
-    task = getattr(driven.estimator if isinstance(driven, Trials) else driven, "task", None)
+    task = getattr(stepper.estimator if isinstance(stepper, BlackBoxSearch) else stepper, "task", None)
     if isinstance(task, Task):
         _check_task(task)
-    proposer = driven.proposer if isinstance(driven, Trials) else driven
-    for space in _spaces(driven.space):
+    sampler = stepper.sampler if isinstance(stepper, BlackBoxSearch) else stepper
+    for space in _spaces(stepper.space):
         _check("space", type(space), spaces.class_of(space.spec()["space"]))
-    _check("searcher", type(proposer), searchers.by_name(spec["searcher"]))
-    if isinstance(driven, Trials):
-        for estimator in _layers(driven.estimator):
+    _check("searcher", type(sampler), searchers.by_name(spec["searcher"]))
+    if isinstance(stepper, BlackBoxSearch):
+        for estimator in _layers(stepper.estimator):
             _check_estimator(estimator)
 
 
@@ -84,7 +84,7 @@ def _check_estimator(estimator: Any) -> None:
 
 def _spaces(space: Any) -> Iterator[Any]:
     yield space
-    if isinstance(space, spaces.Listed):
+    if isinstance(space, spaces.Subset):
         yield space.of
 
 

@@ -25,7 +25,7 @@ from naslab.runs.branches import ASIDE, ASIDE_KINDS, Record, Row
 from naslab.runs.event_log import EventLog
 from naslab.runs.ring import Ring
 from naslab.runs.store import Store
-from naslab.searchers import Driven
+from naslab.searchers import Stepper
 from naslab.snapshot import State
 
 LONG_REPLAY = 20
@@ -153,13 +153,13 @@ def cost(step: int, *, end: int, store: Store, ring: Ring, pace: Pace) -> Cost:
 
 
 def bring(
-    searcher: Driven,
+    searcher: Stepper,
     step: int,
     *,
     store: Store,
     ring: Ring,
     events: EventLog,
-    begin: Callable[[], Driven],
+    begin: Callable[[], Stepper],
     run: Path | None,
     pace: Pace,
     follow: Follow,
@@ -204,7 +204,9 @@ def bring(
     return start, notes
 
 
-def _start(searcher: Driven, step: int, store: Store, ring: Ring, begin: Callable[[], Driven]) -> tuple[int, list[str]]:
+def _start(
+    searcher: Stepper, step: int, store: Store, ring: Ring, begin: Callable[[], Stepper]
+) -> tuple[int, list[str]]:
     """Load the newest state that is not later than the step; its own step, and what was damaged."""
     notes: list[str] = []
     copy = ring.before(step)
@@ -224,7 +226,7 @@ def _start(searcher: Driven, step: int, store: Store, ring: Ring, begin: Callabl
     return 0, notes
 
 
-def _do(searcher: Driven, event: Changed | Acted, start: int, run: Path | None) -> None:
+def _do(searcher: Stepper, event: Changed | Acted, start: int, run: Path | None) -> None:
     """What a hand did, once more."""
     if isinstance(event, Changed):
         searcher.put(event.name, event.new)  # was checked then
@@ -234,7 +236,7 @@ def _do(searcher: Driven, event: Changed | Acted, start: int, run: Path | None) 
         raise Differs(event, again, start, run)
 
 
-def _load(searcher: Driven, state: State, step: int) -> None:
+def _load(searcher: Stepper, state: State, step: int) -> None:
     """Take a snapshot's state. Its checksum is right; whether it is a state of this searcher is seen here."""
     try:
         searcher.load_state_dict(state)

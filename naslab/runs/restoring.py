@@ -17,7 +17,7 @@ from naslab.runs.driving import Driving
 from naslab.runs.event_log import EventLog
 from naslab.runs.replay import Cost, Differs, Follow, bring, cost
 from naslab.runs.ring import Copy
-from naslab.searchers import Driven, from_spec
+from naslab.searchers import Stepper, from_spec
 
 
 class Restoring(Driving):
@@ -106,7 +106,7 @@ class Restoring(Driving):
         if done := self.step - start:
             self._say(Recovered(step=self.step, message=f"broken off at step {self.step}; {done} steps done again"))
 
-    def _bring(self, searcher: Driven, step: int, follow: Follow | None = None) -> tuple[int, list[str]]:
+    def _bring(self, searcher: Stepper, step: int, follow: Follow | None = None) -> tuple[int, list[str]]:
         """See `naslab.runs.replay.bring`."""
         return bring(
             searcher,
@@ -120,7 +120,7 @@ class Restoring(Driving):
             follow=follow or Follow(),
         )
 
-    def _again(self) -> Driven:
+    def _again(self) -> Stepper:
         """What is driven, as it was before its first step."""
         given = (getattr(self.searcher, name, None) for name in ("estimator", "executor"))
         return from_spec(self.spec, self.task, *given)

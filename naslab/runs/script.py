@@ -18,8 +18,8 @@ from naslab.events import HAND, Evaluated
 from naslab.quantities import as_objectives
 from naslab.runs.branches import ASIDE_KINDS
 from naslab.runs.interventions import Intervention, plain
-from naslab.searchers import Trials
-from naslab.searchers.trials import WORKERS
+from naslab.searchers import BlackBoxSearch
+from naslab.searchers.black_box import WORKERS
 
 if TYPE_CHECKING:
     from naslab.runs.search import Search
@@ -58,7 +58,7 @@ def script(search: Search, run: str | None = None) -> str:
     """See `naslab.Search.script`."""
     events, ledger = search.events, [one for one in search.ledger if not one.pending]
     many = _at_once(search, ledger)
-    trials = isinstance(search.searcher, Trials)
+    trials = isinstance(search.searcher, BlackBoxSearch)
     spec = {name: value for name, value in search.spec.items() if name != "ranking"}
     ranking = search.spec.get("ranking")
     every = f"\n    ranking=nl.LiveRanking.from_spec({ranking!r}),\n" if ranking else ""
@@ -131,7 +131,7 @@ def _answer(event: Evaluated) -> list[Any]:
 
 
 def answers(told: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Outcome]]:
-    """What `Trials.foretell` takes, from the ANSWERS of a program."""
+    """What `BlackBoxSearch.foretell` takes, from the ANSWERS of a program."""
     for number, status, fitness, figures, message, values, objectives in told:
         named = as_objectives(objectives) if objectives else ()
         yield number, Outcome(status, fitness, figures, message, values, named)

@@ -2,7 +2,7 @@
 
     next(search)    change the settings that were set, do one step, write it down, return its event
 
-Whatever is `naslab.searchers.Driven` can be driven: a supernet searcher, or the trials of a proposer.
+Whatever is `naslab.searchers.Stepper` can be driven: a supernet searcher, or the trials of a sampler.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from naslab.runs.branches import Record, Row
 from naslab.runs.conditions import as_condition
 from naslab.runs.creation import create, entered, undone
 from naslab.runs.described import Described
-from naslab.runs.driving import driven_by
+from naslab.runs.driving import stepper_of
 from naslab.runs.ending import Ending
 from naslab.runs.event_log import events_of
 from naslab.runs.folder import Folder
@@ -40,7 +40,7 @@ from naslab.runs.shown import Shown
 from naslab.runs.steering import Steering
 from naslab.runs.store import Memory, Store
 from naslab.runs.wishes import Wishes, set_back
-from naslab.searchers import Driven, Proposer, SupernetSearcher, from_spec
+from naslab.searchers import Sampler, Stepper, SupernetSearcher, from_spec
 from naslab.snapshot import State
 
 
@@ -50,10 +50,10 @@ class Search(Described, Before, Steering, Iterator[Event]):
     Args:
         searcher: a new one; from here on the search moves it, and no other search may. (One that has not moved is
             free again when its search is closed.)
-        estimator: what scores the candidates of a proposer: a benchmark, one of `naslab.estimators`, or a function
+        estimator: what scores the candidates of a sampler: a benchmark, one of `naslab.estimators`, or a function
             from an architecture to a number, more is better. A supernet searcher has its own task instead.
-        budget: candidates that a proposer may have evaluated; failed ones count. One step each.
-        workers: candidates of a proposer that are evaluated at once; each in a process of its own, if several.
+        budget: candidates that a sampler may have evaluated; failed ones count. One step each.
+        workers: candidates of a sampler that are evaluated at once; each in a process of its own, if several.
         executor: who evaluates them instead, for instance `naslab.estimators.Workers(2, timeout=60)`, or any
             `concurrent.futures.Executor`. It is not a part of the run, and whoever made it ends it.
         run: folder to keep everything in, which must not exist yet; None keeps it in memory. `~` is the home folder,
@@ -68,7 +68,7 @@ class Search(Described, Before, Steering, Iterator[Event]):
 
     def __init__(
         self,
-        searcher: SupernetSearcher | Proposer,
+        searcher: SupernetSearcher | Sampler,
         run: str | os.PathLike[str] | None = None,
         *,
         estimator: Any = None,
@@ -79,39 +79,39 @@ class Search(Described, Before, Steering, Iterator[Event]):
         ranking: LiveRanking | None = None,
     ) -> None:
         snapshot_every = whole("snapshot_every", snapshot_every, 1, error=RunError)
-        driven = driven_by(searcher, estimator, budget, workers, executor)
+        stepper = stepper_of(searcher, estimator, budget, workers, executor)
         claims.check_free(searcher)
-        if driven.step:
+        if stepper.step:
             raise RunError(
-                f"a search begins with a searcher that has not moved; this one has done {driven.step} steps. "
+                f"a search begins with a searcher that has not moved; this one has done {stepper.step} steps. "
                 "Make a new one, or go on with a run by Search.open(path)"
             )
         if ranking is not None:
             if not isinstance(ranking, LiveRanking):
                 raise SpecError(f"ranking=... is nl.LiveRanking(table), not {ranking!r:.100}")
-            ranking.check(driven)
+            ranking.check(stepper)
         store: Store
         above: Sequence[Path]
         if run is None:
             store, above = Memory(snapshot_every), []
-            store.save(0, driven.state_dict())
+            store.save(0, stepper.state_dict())
         else:
             path = located(run)
-            check_reopens(driven)
+            check_reopens(stepper)
             above = create(
                 path,
-                _spec(driven, ranking),
-                total=driven.total,
-                task=driven.fingerprint(),
+                _spec(stepper, ranking),
+                total=stepper.total,
+                task=stepper.fingerprint(),
                 every=snapshot_every,
-                states={0: driven.state_dict()},
-                metrics=driven.metrics,
-                shown=Shown.of(driven),
+                states={0: stepper.state_dict()},
+                metrics=stepper.metrics,
+                shown=Shown.of(stepper),
             )
             claims.removed(path)
             store = entered(path, above)
         try:
-            self._begin(driven, store, snapshot_every, ranking)
+            self._begin(stepper, store, snapshot_every, ranking)
         except BaseException:
             undone(store, above)
             raise
@@ -172,7 +172,7 @@ class Search(Described, Before, Steering, Iterator[Event]):
         return search
 
     def _begin(
-        self, searcher: Driven, store: Store, every: int, ranking: LiveRanking | None, name: str | None = None
+        self, searcher: Stepper, store: Store, every: int, ranking: LiveRanking | None, name: str | None = None
     ) -> None:
         self.searcher, self.ranking = searcher, ranking
         self.spec = _spec(searcher, ranking)
@@ -363,6 +363,6 @@ class Search(Described, Before, Steering, Iterator[Event]):
         return rows + [Row(number, now, event) for number, event in enumerate(events, len(rows) + 1)]
 
 
-def _spec(driven: Driven, ranking: LiveRanking | None) -> dict[str, Any]:
+def _spec(stepper: Stepper, ranking: LiveRanking | None) -> dict[str, Any]:
     """What `run.json` says of a search: of the searcher, and of the ranking beside it."""
-    return driven.spec() if ranking is None else {**driven.spec(), "ranking": ranking.spec()}
+    return stepper.spec() if ranking is None else {**stepper.spec(), "ranking": ranking.spec()}

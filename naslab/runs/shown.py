@@ -21,13 +21,13 @@ class Shown(NamedTuple):
     """What should be said wherever a result is shown."""
 
     @classmethod
-    def of(cls, driven: Any) -> Self:
+    def of(cls, stepper: Any) -> Self:
         """What a search algorithm learns, or its estimator trains candidates on; nothing if neither says."""
-        for judge in (driven, getattr(driven, "estimator", None)):
+        for judge in (stepper, getattr(stepper, "estimator", None)):
             if isinstance(task := getattr(judge, "task", None), Task):
                 quantity = task.quantities[task.objective]
                 objective = Objective(task.objective, quantity.direction or "max", quantity.unit)
-                return cls(objective if judge is driven else None, task.units, tuple(task.notes))
+                return cls(objective if judge is stepper else None, task.units, tuple(task.notes))
         return cls()
 
     def to_json(self) -> dict[str, Any]:

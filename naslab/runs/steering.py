@@ -21,8 +21,8 @@ from naslab.runs import interventions
 from naslab.runs.interventions import Intervention
 from naslab.runs.script import script
 from naslab.runs.wishes import Wish, Wishes, as_wished, who_of
-from naslab.searchers import Act, Driven, Mask, Setting, Several, Slider
-from naslab.searchers.trials import WORKERS
+from naslab.searchers import Act, Mask, Setting, Several, Slider, Stepper
+from naslab.searchers.black_box import WORKERS
 
 MASK, FORBIDDEN = "mask", "forbidden"
 
@@ -30,7 +30,7 @@ MASK, FORBIDDEN = "mask", "forbidden"
 class Steering(ABC):
     """What a search can be told. A `naslab.Search` is one."""
 
-    searcher: Driven
+    searcher: Stepper
     spec: dict[str, Any]
     _wishes: Wishes
     _events: list[Any]
@@ -187,7 +187,7 @@ class Steering(ABC):
         self.set(name, [one for one in self.settings[name].value if one != str(edge)], who=who)
 
     def freeze(self, what: str, *, who: str = HAND) -> None:
-        """Have "weights", "alphas" or a "controller" stand still, with all that their optimiser keeps."""
+        """Have "weights", "alphas" or a "controller" stand still, with all that their optimizer keeps."""
         self.set(self._frozen(what), True, who=who)
 
     def thaw(self, what: str, *, who: str = HAND) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from naslab.errors import RunPaused, SpecError
 from naslab.events import HAND, Acted, Changed, Event
-from naslab.searchers import Driven, Setting, Slider
+from naslab.searchers import Setting, Slider, Stepper
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +74,7 @@ class Wishes:
             self._values.clear()
             self._acts.clear()
 
-    def fulfil(self, searcher: Driven, step: int) -> tuple[list[Event], Wished]:
+    def fulfil(self, searcher: Stepper, step: int) -> tuple[list[Event], Wished]:
         """Fulfil the wishes of now, before a step.
 
         Returns:
@@ -93,7 +93,7 @@ class Wishes:
             raise
         return done, wished
 
-    def _fulfil(self, searcher: Driven, step: int, wished: Wished, done: list[Event]) -> None:
+    def _fulfil(self, searcher: Stepper, step: int, wished: Wished, done: list[Event]) -> None:
         """Adds to `done` as it goes."""
         for name, wish in wished.values.items():
             with self._dropped_if_refused(wish):
@@ -109,7 +109,7 @@ class Wishes:
                 before = searcher.act(wish.name, wish.given)
                 done.append(Acted(step=step, name=wish.name, arguments=wish.given, before=before, **_by(wish)))
 
-    def try_on(self, copy: Driven) -> None:
+    def try_on(self, copy: Stepper) -> None:
         """Give a copy of what is driven the values that are wished, as far as it takes them."""
         for name, value in self.values.items():
             with suppress(SpecError):
@@ -144,7 +144,7 @@ class Wishes:
             raise
 
 
-def set_back(searcher: Driven, done: Sequence[Event]) -> None:
+def set_back(searcher: Stepper, done: Sequence[Event]) -> None:
     """Give the settings the values from before a step that was not kept: until it is tried again, they are wishes."""
     for event in reversed(done):
         if isinstance(event, Changed):

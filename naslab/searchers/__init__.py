@@ -8,10 +8,11 @@ from typing import Any
 from naslab.analysis.memory import available
 from naslab.errors import SpecError
 from naslab.estimators import from_spec as estimator_from_spec
+from naslab.lazy import attach
 from naslab.networks.limits import bounded
 from naslab.registry import described, named
-from naslab.searchers.assisted import assisted
 from naslab.searchers.auto_keras import AutoKeras, AutoKerasHyperparameters
+from naslab.searchers.black_box import BlackBoxSearch
 from naslab.searchers.bohb import BOHB, BOHBHyperparameters
 from naslab.searchers.darts import Darts, DartsHyperparameters
 from naslab.searchers.drnas import DrNAS, DrNASHyperparameters
@@ -32,24 +33,24 @@ from naslab.searchers.milenas import MiLeNAS, MiLeNASHyperparameters
 from naslab.searchers.nas_rl import NasRL, NasRLHyperparameters
 from naslab.searchers.pcdarts import PCDarts, PCDartsHyperparameters
 from naslab.searchers.ppo import PPO, PPOHyperparameters
-from naslab.searchers.proposer import Draft, Proposal, Proposer
 from naslab.searchers.proxylessnas import ProxylessNAS, ProxylessNASHyperparameters
 from naslab.searchers.q_learning import QLearning, QLearningHyperparameters
 from naslab.searchers.random_search import RandomSearch, RandomSearchHyperparameters
 from naslab.searchers.rates import Rates, finding_rates, lr_find
 from naslab.searchers.regularized_evolution import RegularizedEvolution, RegularizedEvolutionHyperparameters
 from naslab.searchers.robust_darts import RobustDarts, RobustDartsHyperparameters
+from naslab.searchers.sampler import Sampler, Suggestion, Trial
 from naslab.searchers.sdarts import SmoothDarts, SmoothDartsHyperparameters
-from naslab.searchers.searcher import Driven
-from naslab.searchers.settings import Act, Count, Knob, Mask, Select, Setting, Several, Slider, Switch
+from naslab.searchers.searcher import Stepper
+from naslab.searchers.settings import Act, Count, Mask, Select, Setting, Several, Slider, Switch
 from naslab.searchers.snas import SNAS, SNASHyperparameters
 from naslab.searchers.spos import SPOS, SPOSHyperparameters
 from naslab.searchers.successive_halving import SuccessiveHalving, SuccessiveHalvingHyperparameters
 from naslab.searchers.supernet_searcher import SupernetSearcher
-from naslab.searchers.trials import Trials
+from naslab.searchers.zero_cost_warm_start import zero_cost_warm_start
 from naslab.snapshot import State
 
-SEARCHERS: dict[str, type[SupernetSearcher] | type[Proposer]] = {
+SEARCHERS: dict[str, type[SupernetSearcher] | type[Sampler]] = {
     Darts.name: Darts,
     MiLeNAS.name: MiLeNAS,
     IDarts.name: IDarts,
@@ -82,14 +83,14 @@ SEARCHERS: dict[str, type[SupernetSearcher] | type[Proposer]] = {
 """Name in a run folder -> the class that goes on with it."""
 
 
-def by_name(name: object) -> type[SupernetSearcher] | type[Proposer]:
+def by_name(name: object) -> type[SupernetSearcher] | type[Sampler]:
     """The class of searchers that is called so, naslab's or the user's own; `SpecError` if there is none."""
-    return named("searcher", name, SEARCHERS, Proposer, SupernetSearcher)
+    return named("searcher", name, SEARCHERS, Sampler, SupernetSearcher)
 
 
 @described("a searcher")
 def from_spec(spec: dict[str, Any], task: Any = None, estimator: Any = None, executor: Executor | None = None) -> Any:
-    """What `spec()` described, as it was before its first step: a supernet searcher, a proposer, or its trials; one of
+    """What `spec()` described, as it was before its first step: a supernet searcher, a sampler, or its trials; one of
     naslab's, or of the user's own.
 
     `task` stands in for a task that JSON cannot bring back, such as the user's own arrays; `estimator` for an
@@ -103,18 +104,31 @@ def from_spec(spec: dict[str, Any], task: Any = None, estimator: Any = None, exe
 
 def _again(spec: dict[str, Any], task: Any, estimator: Any, executor: Executor | None) -> Any:
     searcher = by_name(spec["searcher"])
-    if not issubclass(searcher, Proposer):
+    if not issubclass(searcher, Sampler):
         for name, value in (("estimator", estimator), ("executor", executor)):
             if value is not None:
-                raise SpecError(f"{name}=... is for proposers; {searcher.name!r} trains on its own task. Leave it out")
+                raise SpecError(f"{name}=... is for samplers; {searcher.name!r} trains on its own task. Leave it out")
         return searcher.from_spec(spec, task)
-    proposer = searcher.from_spec(spec)
+    sampler = searcher.from_spec(spec)
     if "estimator" not in spec:
-        return proposer
+        return sampler
     if estimator is None:
         estimator = estimator_from_spec(spec["estimator"], task)
-    return Trials(proposer, estimator, spec["budget"], workers=spec.get("workers", 1), executor=executor)
+    return BlackBoxSearch(sampler, estimator, spec["budget"], workers=spec.get("workers", 1), executor=executor)
 
+
+__getattr__, __dir__ = attach(
+    __name__,
+    deprecated={
+        "Draft": "Suggestion",
+        "Driven": "Stepper",
+        "Knob": "Slider",
+        "Proposal": "Trial",
+        "Proposer": "Sampler",
+        "Trials": "BlackBoxSearch",
+        "assisted": "zero_cost_warm_start",
+    },
+)
 
 __all__ = [
     "BOHB",
@@ -129,13 +143,12 @@ __all__ = [
     "AutoKeras",
     "AutoKerasHyperparameters",
     "BOHBHyperparameters",
+    "BlackBoxSearch",
     "Count",
     "Darts",
     "DartsHyperparameters",
     "DrNAS",
     "DrNASHyperparameters",
-    "Draft",
-    "Driven",
     "EN2ASHyperparameters",
     "EPNASHyperparameters",
     "Enas",
@@ -152,7 +165,6 @@ __all__ = [
     "HyperbandHyperparameters",
     "IDarts",
     "IDartsHyperparameters",
-    "Knob",
     "LargeScaleEvolution",
     "LargeScaleEvolutionHyperparameters",
     "LocalSearch",
@@ -165,8 +177,6 @@ __all__ = [
     "PCDarts",
     "PCDartsHyperparameters",
     "PPOHyperparameters",
-    "Proposal",
-    "Proposer",
     "ProxylessNAS",
     "ProxylessNASHyperparameters",
     "QLearning",
@@ -180,6 +190,7 @@ __all__ = [
     "RobustDartsHyperparameters",
     "SNASHyperparameters",
     "SPOSHyperparameters",
+    "Sampler",
     "Select",
     "Setting",
     "Several",
@@ -187,16 +198,18 @@ __all__ = [
     "SmoothDarts",
     "SmoothDartsHyperparameters",
     "State",
+    "Stepper",
     "SuccessiveHalving",
     "SuccessiveHalvingHyperparameters",
+    "Suggestion",
     "SupernetSearcher",
     "Switch",
-    "Trials",
-    "assisted",
+    "Trial",
     "bilevel",
     "by_name",
     "finding_rates",
     "forecast",
     "from_spec",
     "lr_find",
+    "zero_cost_warm_start",
 ]

@@ -9,15 +9,15 @@ from naslab.errors import SpecError
 from naslab.searchers.settings import Act, Undoing
 
 
-def acts(proposer: Any) -> dict[str, Act]:
-    """What can be done to a proposer with a queue `_added`."""
-    queue = proposer._added
+def acts(sampler: Any) -> dict[str, Act]:
+    """What can be done to a sampler with a queue `_added`."""
+    queue = sampler._added
 
     def add(architecture: Any) -> Callable[[], Any]:
-        made = proposer.space.architecture(architecture)
-        if not proposer.space.allows(made):
+        made = sampler.space.architecture(architecture)
+        if not sampler.space.allows(made):
             raise SpecError("this architecture holds what the mask forbids; free it first, by set('mask', ...)")
-        proposer.check_added(made)
+        sampler.check_added(made)
 
         def do() -> Any:
             queue.append(made)
@@ -26,7 +26,7 @@ def acts(proposer: Any) -> dict[str, Act]:
         return do
 
     def withdraw(architecture: Any) -> Callable[[], Any]:
-        made = proposer.whole.architecture(architecture)
+        made = sampler.whole.architecture(architecture)
         if made not in queue:
             raise SpecError("this architecture is not waiting to be proposed: nobody has added it, or it was proposed")
 
@@ -38,9 +38,9 @@ def acts(proposer: Any) -> dict[str, Act]:
         return do
 
     def undo_adding(told: Mapping[str, Any], before: Any) -> Undoing:
-        if proposer.whole.architecture(told["architecture"]) in queue:
+        if sampler.whole.architecture(told["architecture"]) in queue:
             return "withdraw", {"architecture": told["architecture"]}
-        return proposer.undo_added(proposer.whole.architecture(told["architecture"]))
+        return sampler.undo_added(sampler.whole.architecture(told["architecture"]))
 
     choices = {"architecture": "its choices, in order or by name"}
     return {

@@ -9,9 +9,9 @@ Alg. 1).
             train the best, beginning with the weights of the trained network that it grew from
 
 The acquisition is the upper confidence bound, mean + beta deviation, in units of the spread of the fitness so far. The
-search is A* that at first, while it is hot, also follows what looks worse. On `nl.spaces.Morphing` the moves preserve
-the function, and a child begins with all that its parent has learnt. On a space without moves of its own, mutations are
-the moves, distance is the number of choices that differ, and what fits is inherited.
+search is A* that at first, while it is hot, also follows what looks worse. On `nl.spaces.NetworkMorphism` the moves
+preserve the function, and a child begins with all that its parent has learnt. On a space without moves of its own,
+mutations are the moves, distance is the number of choices that differ, and what fits is inherited.
 
 A network that fails while it is larger than any that succeeded is taken to be too large for the memory: from then on
 none of its size is proposed. While networks train, others may be asked for: an open one counts as of mean fitness.
@@ -37,7 +37,7 @@ from naslab.architecture import Architecture, Option
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
 from naslab.searchers.gaussian_process import GaussianProcess
-from naslab.searchers.proposer import Draft, Proposal, Proposer
+from naslab.searchers.sampler import Sampler, Suggestion, Trial
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.spaces import growing
@@ -81,10 +81,10 @@ class Node(NamedTuple):
     """Position in the order in which nodes were found."""
     architecture: Architecture
     root: int
-    """Proposal number of the trained network it grew from."""
+    """Trial number of the trained network it grew from."""
 
 
-class AutoKeras(Proposer):
+class AutoKeras(Sampler):
     """Bayesian optimisation that grows networks, on any space."""
 
     name = "auto_keras"
@@ -93,7 +93,7 @@ class AutoKeras(Proposer):
     def begin(self) -> None:
         self._beta: float = self.hyperparameters.beta
         self._known: dict[int, tuple[Architecture, float]] = {}
-        """Proposal number -> (architecture, fitness)."""
+        """Trial number -> (architecture, fitness)."""
         self._failed: list[Architecture] = []
         self._limit = self.hyperparameters.most_weights
         if self._limit is not None and isinstance(self.space, growing.Growing):
@@ -109,7 +109,7 @@ class AutoKeras(Proposer):
 
     # --- what to evaluate ------------------------------------------------------------------------------
 
-    def propose(self) -> Draft:
+    def propose(self) -> Suggestion:
         if not self._known:
             return self._first()
         architectures, values = self._seen()
@@ -120,13 +120,13 @@ class AutoKeras(Proposer):
         self._answers = {one: answers for one, answers in self._answers.items() if one in lasting}
         if best is None:  # nothing new around: anything that is allowed
             number = next(reversed(self._known))
-            return Draft(self._walk(self._known[number][0]), "walk", (number,), begins_from=number)
-        return Draft(best.architecture, "acquisition", (best.root,), begins_from=best.root)
+            return Suggestion(self._walk(self._known[number][0]), "walk", (number,), begins_from=number)
+        return Suggestion(best.architecture, "acquisition", (best.root,), begins_from=best.root)
 
-    def _first(self) -> Draft:
-        """Draft while nothing has been evaluated: the start, then a network near it."""
+    def _first(self) -> Suggestion:
+        """Suggestion while nothing has been evaluated: the start, then a network near it."""
         start = growing.start(self.space, self.rng)
-        return Draft(start if self.asked == 0 else self._walk(start), "start")
+        return Suggestion(start if self.asked == 0 else self._walk(start), "start")
 
     def _walk(self, architecture: Architecture) -> Architecture:
         """A network one to three moves away, if the limit on weights allows."""
@@ -145,7 +145,7 @@ class AutoKeras(Proposer):
         """Evaluated and open architectures, and their fitness; open ones count as of mean fitness."""
         known = list(self._known.values())
         mean = fmean(fitness for _, fitness in known)
-        known += [(proposal.architecture, mean) for proposal in self.open]
+        known += [(trial.architecture, mean) for trial in self.open]
         return [architecture for architecture, _ in known], [fitness for _, fitness in known]
 
     def _search(self, process: GaussianProcess, architectures: list[Architecture]) -> Node | None:
@@ -200,13 +200,13 @@ class AutoKeras(Proposer):
 
     # --- results ---------------------------------------------------------------------------------------
 
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
-        weights = self._weights(proposal.architecture)
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+        weights = self._weights(trial.architecture)
         if fitness is not None:
-            self._known[proposal.number] = proposal.architecture, fitness
+            self._known[trial.number] = trial.architecture, fitness
             self._proven = max(self._proven, weights)
             return
-        self._failed.append(proposal.architecture)
+        self._failed.append(trial.architecture)
         if self._known and weights > self._proven:
             self._limit = weights - 1 if self._limit is None else min(self._limit, weights - 1)
 

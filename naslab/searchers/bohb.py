@@ -32,8 +32,8 @@ import numpy as np
 from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
-from naslab.searchers.proposer import Proposal
 from naslab.searchers.rungs import Halving, Rung, fitting, hyperband
+from naslab.searchers.sampler import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ class BOHB(Halving):
     def rungs(self, bracket: int) -> Sequence[Rung]:
         return self._brackets[bracket % len(self._brackets)]
 
-    def suited(self, known: Collection[float]) -> dict[str, Any]:
+    def adapted_hyperparameters(self, known: Collection[float]) -> dict[str, Any]:
         return fitting(known, self.hyperparameters.eta, self.said)
 
     def draw(self) -> tuple[Architecture, str]:
@@ -186,11 +186,11 @@ class BOHB(Halving):
             taken = (*taken, value)
         return drawn
 
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
-        super().learn(proposal, fitness, figures)
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+        super().learn(trial, fitness, figures)
         if fitness is not None:
-            assert proposal.fidelity is not None
-            self._known.setdefault(proposal.fidelity, []).append((fitness, self.space.answers(proposal.architecture)))
+            assert trial.fidelity is not None
+            self._known.setdefault(trial.fidelity, []).append((fitness, self.space.answers(trial.architecture)))
 
     def memory(self) -> Any:
         known = [

@@ -48,7 +48,7 @@ class Told(NamedTuple):
 
 
 class Controller:
-    """A policy, its optimiser, and the children on their way."""
+    """A policy, its optimizer, and the children on their way."""
 
     def __init__(self, policy: Policy, next_choice: NextChoice, *, children: int, learning_rate: float) -> None:
         """
@@ -67,14 +67,14 @@ class Controller:
         self._waiting: list[tuple[Prefix, float]] = []
         """Drawn and not handed out, the next one last, with its log-probability."""
         self._open: dict[int, float] = {}
-        """Number of a proposal -> log-probability when it was drawn."""
+        """Number of a trial -> log-probability when it was drawn."""
         self._told: list[Told] = []
         self._greedy: dict[str, np.ndarray] | None = None
 
     # --- children ----------------------------------------------------------------------------------
 
     def child(self, number: int, rng: np.random.Generator) -> Prefix:
-        """The next one, which will be the proposal of that number."""
+        """The next one, which will be the trial of that number."""
         if not self._waiting:
             drawn = self.draw(self.children, rng)
             self.entropy = float(drawn.entropy.mean())
@@ -87,7 +87,7 @@ class Controller:
         self.forbidden, self._waiting, self._greedy = forbidden, [], None
 
     def expect(self, number: int, log_probability: float) -> None:
-        """A child that was drawn elsewhere will be the proposal of that number."""
+        """A child that was drawn elsewhere will be the trial of that number."""
         self._open[number] = log_probability
 
     def tell(self, number: int, choices: Prefix, reward: float | None) -> list[Told] | None:

@@ -10,24 +10,24 @@
 A plain version of this loop: `naslab.reference.darts`. Here a step calls these functions of
 `naslab.searchers.gradient` and `naslab.searchers.feed`, in this order:
 
-    Composed.advance                   one step; returns its event
+    GradientSearcher.advance                   one step; returns its event
       Feed.take                        a mini-batch of each half of the training data:
         Feed.batch                     taken from the task, in the order of the epoch
-      Composed._alpha_step             1. the architecture
+      GradientSearcher._alpha_step             1. the architecture
         Bilevel.gradients              gradient of the alphas: of the loss below (order 1), or
           unrolled_gradients           order 2: of that loss at w', and a correction
-            Composed._draw             weights of the operations:
+            GradientSearcher._draw             weights of the operations:
               Everything.draw          softmax of the alphas
-            Composed._forward          outputs of the supernet with these weights
-            Composed._objective        loss of the outputs
+            GradientSearcher._forward          outputs of the supernet with these weights
+            GradientSearcher._objective        loss of the outputs
             InnerStep.move             order 2: w', the weights one step of SGD later
             finite_difference_product  order 2: the correction, from the losses at w + e v and w - e v
-        Composed._discretisation_gap   loss of the derived architecture less that of the mixture
-        Optimisers.move_alphas         step of Adam
-      Composed._weight_step            2. the weights
-        Composed._draw                 weights of the operations, by the new alphas
-        Composed._forward              outputs of the supernet
-        Optimisers.move_weights        step of SGD, after clipping of the gradient
+        GradientSearcher._discretisation_gap   loss of the derived architecture less that of the mixture
+        Optimizers.move_alphas         step of Adam
+      GradientSearcher._weight_step            2. the weights
+        GradientSearcher._draw                 weights of the operations, by the new alphas
+        GradientSearcher._forward              outputs of the supernet
+        Optimizers.move_weights        step of SGD, after clipping of the gradient
       Frame._derived                   the architecture as it would be derived now
 
 Differences from the paper and its code:
@@ -58,7 +58,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from naslab.searchers.gradient import Bilevel, Composed, Parts, Training
+from naslab.searchers.gradient import Bilevel, GradientSearcher, Parts, Training
 
 RECURRENT: Mapping[str, Any] = MappingProxyType(
     {
@@ -92,7 +92,7 @@ class DartsHyperparameters(Training):
     """Second order only: whether the gradients of the weights in it are scaled down to `w_clip`, too."""
 
 
-class Darts(Composed):
+class Darts(GradientSearcher):
     """DARTS of first or second order on any space with a supernet."""
 
     name = "darts"

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from naslab.searchers.gradient import Composed, Dirichlet, PartialChannels, Parts, Training
+from naslab.searchers.gradient import Dirichlet, GradientSearcher, PartialChannels, Parts, Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class DrNASHyperparameters(Training):
     """What the cell is derived from: "mean", of the Dirichlet, or "softmax", of the alphas (the authors' code)."""
 
 
-class DrNAS(Composed):
+class DrNAS(GradientSearcher):
     """DrNAS, one stage of it, on any space with a supernet."""
 
     name = "drnas"

@@ -19,7 +19,7 @@ the number in the name of a choice (`chain/3/kernel`); without numbers each choi
 
 Several resource constraints at once are a part of the reward, which is any estimator's:
 
-    costs = WithFigures(Training(space, task), Resources(space, task, ["parameters", "flops", "intensity"]))
+    costs = WithMetrics(Training(space, task), Resources(space, task, ["parameters", "flops", "intensity"]))
     nl.Search(EPNAS(space), estimator=Penalised(costs, most={"parameters": 1e5, "flops": 1e7}, least={"intensity": 5}))
 
 The children of any number of workers are imagined and tried side by side.
@@ -52,10 +52,10 @@ from naslab.searchers.masked import MASK
 from naslab.searchers.policies import unroll
 from naslab.searchers.policy_gradient import PolicyGradient, PolicyGradientHyperparameters
 from naslab.searchers.predictor import Predictor
-from naslab.searchers.proposer import Draft, Proposal
 from naslab.searchers.rewards import between
+from naslab.searchers.sampler import Suggestion, Trial
 from naslab.searchers.settings import Setting
-from naslab.spaces.chain import STOP
+from naslab.spaces.metaqnn import STOP
 
 WATCHED = 50
 """Number of the last children on which the predictor is evaluated."""
@@ -113,14 +113,14 @@ class EPNAS(PolicyGradient):
         self._known: dict[Prefix, float] = {}
         """Evaluated choices -> reward."""
         self._foreseen: dict[int, float] = {}
-        """Number of an open proposal -> predicted reward."""
+        """Number of an open trial -> predicted reward."""
         self._seen: deque[tuple[float, float]] = deque(maxlen=WATCHED)
         """(predicted, true) rewards of the last children."""
         self._predictor = Predictor(self.space)
 
     # --- what to evaluate ------------------------------------------------------------------------------
 
-    def propose(self) -> Draft:
+    def propose(self) -> Suggestion:
         children, logs = self._imagine(self.hyperparameters.imagined)
         new = [place for place, child in enumerate(children) if child.choices not in self._made]
         places = new or list(range(len(children)))
@@ -134,7 +134,7 @@ class EPNAS(PolicyGradient):
         choices, layer, grows = children[place]
         self._made[choices] = layer, grows
         self.controller.expect(self.asked + 1, logs[place])
-        return Draft(Architecture(self.space.name, choices), "grown" if grows else "decided anew")
+        return Suggestion(Architecture(self.space.name, choices), "grown" if grows else "decided anew")
 
     def _imagine(self, count: int) -> tuple[list[Child], list[float]]:
         """Samples children of random parents; returns them and the log-probabilities of the controller's decisions."""
@@ -170,11 +170,11 @@ class EPNAS(PolicyGradient):
 
     # --- results ---------------------------------------------------------------------------------------
 
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
-        choices = proposal.architecture.choices
-        foreseen = self._foreseen.pop(proposal.number, None)
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+        choices = trial.architecture.choices
+        foreseen = self._foreseen.pop(trial.number, None)
         skipped = self.rewards.skipped
-        super().learn(proposal, fitness, figures)
+        super().learn(trial, fitness, figures)
         reward = self.rewards.least if fitness is None else self.rewards.last
         if reward is not None and self.rewards.skipped == skipped:
             self._known[choices] = reward

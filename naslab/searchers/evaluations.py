@@ -22,7 +22,7 @@ from naslab.estimators.evaluation import Outcome, evaluate, failed, told
 from naslab.estimators.job import Described, Job, NotMade, describe, evaluate_kept, run, stages
 from naslab.estimators.workers import Crashed, NotStarted, TimedOut, Workers
 from naslab.searchers.kept_trainings import KeptTrainings
-from naslab.searchers.proposer import Proposal
+from naslab.searchers.sampler import Trial
 
 PATIENCE = 1.0
 """Seconds after which candidates under way are looked at again."""
@@ -31,7 +31,7 @@ TRIES = 3
 
 
 class Evaluations:
-    """Has proposals evaluated, several at once if need be.
+    """Has trials evaluated, several at once if need be.
 
     Args:
         estimator: what scores an architecture.
@@ -43,11 +43,11 @@ class Evaluations:
         self._trainings, self.executor = trainings, executor
         self.pool: Workers | None = None
         """Workers that were started here."""
-        self.under_way: dict[Proposal, Future[Outcome]] = {}
+        self.under_way: dict[Trial, Future[Outcome]] = {}
         self._lost: dict[int, int] = {}
-        """Number of a proposal -> how often the executor has lost it."""
+        """Number of a trial -> how often the executor has lost it."""
         self._cancelled: set[int] = set()
-        """Numbers of proposals that somebody has cancelled."""
+        """Numbers of trials that somebody has cancelled."""
         self._broke: Executor | None = None
         """An executor that is broken, as far as is known, and a candidate has been told as crashed for it."""
         self._described: Described | None = None
@@ -61,13 +61,13 @@ class Evaluations:
         self.estimator = estimator
         self.evaluate = partial(evaluate, estimator)  # one object, which goes to each worker once
 
-    def here(self, proposal: Proposal) -> Outcome:
-        """The outcome of a proposal, evaluated in this process."""
-        lineage = self._trainings.lineage(proposal)
-        return evaluate_kept(self.estimator, proposal.architecture, lineage, self._trainings.store)
+    def here(self, trial: Trial) -> Outcome:
+        """The outcome of a trial, evaluated in this process."""
+        lineage = self._trainings.lineage(trial)
+        return evaluate_kept(self.estimator, trial.architecture, lineage, self._trainings.store)
 
-    def first(self, wanted: Sequence[Proposal], workers: int) -> tuple[Proposal, Outcome]:
-        """Of some proposals one that is done, with its outcome.
+    def first(self, wanted: Sequence[Trial], workers: int) -> tuple[Trial, Outcome]:
+        """Of some trials one that is done, with its outcome.
 
         Args:
             wanted: those that are open; whatever else is under way is stopped.
@@ -89,18 +89,18 @@ class Evaluations:
             while not ready:
                 wait(self.under_way.values(), timeout=PATIENCE, return_when=FIRST_COMPLETED)
                 ready = any(future.done() for future in self.under_way.values())
-            proposal = next(each for each in wanted if each in self.under_way and self.under_way[each].done())
-            outcome = self._came(proposal, self.under_way.pop(proposal), executor)
+            trial = next(each for each in wanted if each in self.under_way and self.under_way[each].done())
+            outcome = self._came(trial, self.under_way.pop(trial), executor)
             if outcome is not None:
-                self._lost.pop(proposal.number, None)
-                return proposal, outcome
+                self._lost.pop(trial.number, None)
+                return trial, outcome
 
-    def submit(self, executor: Any, wanted: Sequence[Proposal]) -> None:
+    def submit(self, executor: Any, wanted: Sequence[Trial]) -> None:
         """Have those evaluated that are not yet. `RunPaused` if the executor takes none, and has none."""
-        for proposal in wanted:
-            if proposal in self.under_way:
+        for trial in wanted:
+            if trial in self.under_way:
                 continue
-            function, *given = self._call(proposal, executor)
+            function, *given = self._call(trial, executor)
             try:
                 future = executor.submit(function, *given)
             except NaslabError:
@@ -114,24 +114,24 @@ class Evaluations:
                     f"executor=... is a concurrent.futures.Executor, whose submit gives a concurrent.futures.Future; "
                     f"that of {type(executor).__name__} gave {future!r:.200}. Dask's is client.get_executor()"
                 )
-            self.under_way[proposal] = future
+            self.under_way[trial] = future
             self._broke = None
 
-    def _call(self, proposal: Proposal, executor: Any) -> tuple[Callable[..., Outcome], Any, *tuple[Any, ...]]:
+    def _call(self, trial: Trial, executor: Any) -> tuple[Callable[..., Outcome], Any, *tuple[Any, ...]]:
         """What an executor is given: a function and its arguments."""
-        lineage, store = self._trainings.lineage(proposal), self._trainings.store
+        lineage, store = self._trainings.lineage(trial), self._trainings.store
         learns = isinstance(self.estimator, Learning)
         if isinstance(executor, Workers) and not learns:  # one that learns is another object after each candidate
-            return self.evaluate, proposal.architecture, stages(lineage, store)
+            return self.evaluate, trial.architecture, stages(lineage, store)
         if not self._asked:
             self._asked, self._described = True, describe(self.estimator)
         if self._described is None:
-            return self.evaluate, proposal.architecture, stages(lineage, store)
+            return self.evaluate, trial.architecture, stages(lineage, store)
         where = None if store is None else store.spec()
         memory = self.estimator.memory() if learns else ()
-        return run, Job(self._described, proposal.architecture, lineage, where, memory).to_json()
+        return run, Job(self._described, trial.architecture, lineage, where, memory).to_json()
 
-    def _came(self, proposal: Proposal, future: Future[Outcome], executor: Any) -> Outcome | None:
+    def _came(self, trial: Trial, future: Future[Outcome], executor: Any) -> Outcome | None:
         """The outcome of a candidate; None if it is to be evaluated again.
 
         Whatever the evaluation itself raised is in the outcome. Any other exception is of the executor: a node that is
@@ -146,7 +146,7 @@ class Evaluations:
             if isinstance(outcome, Outcome):
                 return outcome
             return failed(f"{type(executor).__name__} gave {outcome!r:.200}, and no outcome", "crashed")
-        if isinstance(error, CancelledError) and proposal.number in self._cancelled:
+        if isinstance(error, CancelledError) and trial.number in self._cancelled:
             return failed("it was cancelled", "cancelled")
         if isinstance(error, NotMade):
             self._described = None  # from now on the estimator is sent as an object
@@ -167,7 +167,7 @@ class Evaluations:
             self._broke = executor
             others = "; or another that was under way, which will be evaluated again" if self.under_way else ""
             return failed(str(error).rstrip(".") + others, "crashed")
-        tries = self._lost[proposal.number] = self._lost.get(proposal.number, 0) + 1
+        tries = self._lost[trial.number] = self._lost.get(trial.number, 0) + 1
         if tries < TRIES:
             return None
         return failed(f"{told(error)} ({TRIES} times out of {TRIES})", "crashed")
@@ -184,11 +184,11 @@ class Evaluations:
 
     def cancel(self, number: int) -> None:
         """Give up the candidate of that number, which is being evaluated: it will be told as one that failed."""
-        for proposal, future in self.under_way.items():
-            if proposal.number == number:
+        for trial, future in self.under_way.items():
+            if trial.number == number:
                 self._cancelled.add(number)
                 return self._stop(future)
-        evaluated = ", ".join(str(proposal.number) for proposal in self.under_way) or "none"
+        evaluated = ", ".join(str(trial.number) for trial in self.under_way) or "none"
         raise RunError(f"candidate {number} is not being evaluated; those that are: {evaluated}")
 
     def _stop(self, future: Future[Outcome]) -> None:

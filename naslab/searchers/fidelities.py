@@ -1,4 +1,4 @@
-"""How long candidates are trained: what a proposer asks for, and what its estimator can do."""
+"""How long candidates are trained: what a sampler asks for, and what its estimator can do."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from functools import partial
 from typing import Any
 
 from naslab.estimators.estimator import UnknownFidelity, cannot_be_told
-from naslab.searchers.proposer import Proposer
+from naslab.searchers.sampler import Sampler
 
 
-def agree_on_fidelities(proposer: Proposer, estimator: Any) -> None:
+def agree_on_fidelities(sampler: Sampler, estimator: Any) -> None:
     """Have trainings asked for that are to be had; `UnknownFidelity` says what to write, if the user's are not."""
     known = getattr(estimator, "fidelities", None)
     if known:
-        proposer.suit(known)
-    proposer.trainable = partial(_trainable, estimator)
-    if proposer.fidelities and not hasattr(estimator, "train"):
+        sampler.adapt_fidelities(known)
+    sampler.trainable = partial(_trainable, estimator)
+    if sampler.fidelities and not hasattr(estimator, "train"):
         raise cannot_be_told(estimator)
     if (check := getattr(estimator, "check_fidelity", None)) is None:
         return
     try:
-        for epochs in sorted(proposer.fidelities, reverse=True):  # the longest first: its advice serves for all
+        for epochs in sorted(sampler.fidelities, reverse=True):  # the longest first: its advice serves for all
             check(epochs)
     except UnknownFidelity as error:
-        suited = proposer.suited(known) if known else {}
-        if not suited:
+        adapted_hyperparameters = sampler.adapted_hyperparameters(known) if known else {}
+        if not adapted_hyperparameters:
             raise
-        written = ", ".join(f"{name}={value!r}" for name, value in suited.items())
-        raise UnknownFidelity(f"{error}; write {type(proposer).__name__}(space, {written})") from None
+        written = ", ".join(f"{name}={value!r}" for name, value in adapted_hyperparameters.items())
+        raise UnknownFidelity(f"{error}; write {type(sampler).__name__}(space, {written})") from None
 
 
 def _trainable(estimator: Any, epochs: float) -> bool:

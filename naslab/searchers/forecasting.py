@@ -25,9 +25,9 @@ from naslab.estimators.wrapped import layers
 from naslab.immutable import FrozenDict, Record
 from naslab.networks.step_memory import bytes_shown, peak
 from naslab.registry import own
+from naslab.searchers.black_box import BlackBoxSearch
 from naslab.searchers.stretch import Stretch
 from naslab.searchers.supernet_searcher import SupernetSearcher
-from naslab.searchers.trials import Trials
 from naslab.searchers.twins import twin
 from naslab.threads import processors
 
@@ -69,7 +69,7 @@ class Forecast(Record):
     epochs: float | None
     """Passes over the data that are left; None where a search counts none."""
     memory: int | None
-    """Bytes: weights, what optimisers and streams keep, and the most that was alive besides during a step; None where
+    """Bytes: weights, what optimizers and streams keep, and the most that was alive besides during a step; None where
     it was not measured."""
     free: int | None
     """Bytes that were free before; None where the system does not say."""
@@ -148,8 +148,8 @@ def _number(count: int) -> str:
 
 def answers_at_once(search: Any) -> bool:
     """Whether candidates are looked up in a table, so that a forecast takes no time."""
-    driven = getattr(search, "searcher", search)
-    return isinstance(driven, Trials) and isinstance(_all_layers(driven.estimator)[-1], Table)
+    stepper = getattr(search, "searcher", search)
+    return isinstance(stepper, BlackBoxSearch) and isinstance(_all_layers(stepper.estimator)[-1], Table)
 
 
 def forecast(
@@ -159,7 +159,7 @@ def forecast(
     threads: bool = True,
     call: bool = False,
     ranking: Any = None,
-    prepare: Callable[[Any], object] = lambda driven: None,
+    prepare: Callable[[Any], object] = lambda stepper: None,
     going: Callable[[], object] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Forecast:
@@ -169,7 +169,7 @@ def forecast(
     the clock. Of a search by trials one candidate is evaluated, in this process: where a table answers, a few are.
 
     Args:
-        search: a `naslab.Search`, a supernet searcher, or `Trials`.
+        search: a `naslab.Search`, a supernet searcher, or `BlackBoxSearch`.
         steps: of each kind that are timed.
         threads: whether another number of CPU threads is tried, too: twice as many, or half.
         call: whether a function of the user's own may be called once more than it would have been.
@@ -182,20 +182,20 @@ def forecast(
         SpecError: nothing can be said, and why; or there is not the memory for a step, with the batch size that fits.
     """
     steps = whole("steps", steps, 1)
-    driven = getattr(search, "searcher", search)
-    if not isinstance(driven, Trials | SupernetSearcher):
-        raise SpecError(f"a forecast is of a naslab.Search or of what it drives, not of {driven!r:.100}")
-    with driven.alone:
-        if isinstance(driven, Trials):
-            return _of_trials(driven, call, prepare, going, clock)
-        return _of_supernet(driven, steps, threads, ranking, prepare, going, clock)
+    stepper = getattr(search, "searcher", search)
+    if not isinstance(stepper, BlackBoxSearch | SupernetSearcher):
+        raise SpecError(f"a forecast is of a naslab.Search or of what it drives, not of {stepper!r:.100}")
+    with stepper.alone:
+        if isinstance(stepper, BlackBoxSearch):
+            return _of_trials(stepper, call, prepare, going, clock)
+        return _of_supernet(stepper, steps, threads, ranking, prepare, going, clock)
 
 
 # --- supernets ------------------------------------------------------------------------------------
 
 
 def _of_supernet(
-    driven: SupernetSearcher,
+    stepper: SupernetSearcher,
     steps: int,
     threads: bool,
     ranking: Any,
@@ -203,13 +203,13 @@ def _of_supernet(
     going: Callable[[], object],
     clock: Callable[[], float],
 ) -> Forecast:
-    device = torch.device(getattr(driven, "device", "cpu"))
-    number = getattr(driven, "threads", None) if device.type == "cpu" else None
+    device = torch.device(getattr(stepper, "device", "cpu"))
+    number = getattr(stepper, "threads", None) if device.type == "cpu" else None
     free = available(device)
-    if driven.step >= driven.total:
+    if stepper.step >= stepper.total:
         nothing = {"parts": (), "together": 1, "epochs": None, "memory": None, "gains": FrozenDict({}), "note": ""}
         return Forecast(steps=0, unit="step", free=free, threads=number, **nothing)
-    copy = twin(driven)
+    copy = twin(stepper)
     prepare(copy)
     stretches, epochs, left, total = copy.ahead(), copy.epochs_ahead(), copy.total - copy.step, copy.total
     lasting = sum(value.nbytes for value in copy.state_dict().values() if isinstance(value, Tensor))
@@ -224,7 +224,7 @@ def _of_supernet(
         quickest = min(tried(stretches[most]).seconds)  # what disturbed the others says nothing of the threads
         gains[other] = min(parts[most].seconds) / quickest
         copy.threads = number
-    if ranking is not None and (due := _due(ranking, driven.step, total)):
+    if ranking is not None and (due := _due(ranking, stepper.step, total)):
         going()
         seconds = _timed(lambda: ranking.rank(copy), clock, device)
         parts.append(Part(name="ranking", count=due, seconds=(seconds,), of_epochs=False))
@@ -296,7 +296,7 @@ def _due(ranking: Any, step: int, total: int) -> int:
 
 
 def _of_trials(
-    trials: Trials,
+    trials: BlackBoxSearch,
     call: bool,
     prepare: Callable[[Any], object],
     going: Callable[[], object],
@@ -323,18 +323,18 @@ def _of_trials(
         return Forecast(**told, parts=(part,), together=1, note="a table answers")
     _must_be_callable(trials, call)
     going()
-    beginning = Trials(type(trials.proposer).from_spec(trials.proposer.spec()), trials.estimator, trials.total)
+    beginning = BlackBoxSearch(type(trials.sampler).from_spec(trials.sampler.spec()), trials.estimator, trials.total)
     try:
-        proposal, outcome, seconds = _first_evaluation(beginning, clock)
+        trial, outcome, seconds = _first_evaluation(beginning, clock)
     finally:
         beginning.close()
     if outcome.status != "done":
         raise SpecError(
             f"how long a candidate takes cannot be said: the first one {outcome.status}, {outcome.message:.300}"
         )
-    epochs = proposal.fidelity if proposal.fidelity is not None else outcome.figures.get("epochs")
+    epochs = trial.fidelity if trial.fidelity is not None else outcome.figures.get("epochs")
     length = "" if epochs is None else f" (of {epochs:g} epoch{'' if epochs == 1 else 's'})"
-    differ = ", and trainings differ in length" if len(set(trials.proposer.fidelities)) > 1 else ""
+    differ = ", and trainings differ in length" if len(set(trials.sampler.fidelities)) > 1 else ""
     return Forecast(
         **told,
         parts=(Part(name="evaluations", count=left, seconds=(seconds,)),),
@@ -343,7 +343,7 @@ def _of_trials(
     )
 
 
-def _must_be_callable(trials: Trials, call: bool) -> None:
+def _must_be_callable(trials: BlackBoxSearch, call: bool) -> None:
     """`SpecError` if the estimator is not to be asked, or would not be asked here."""
     if trials.executor is not None and not isinstance(trials.executor, Workers):
         raise SpecError(
@@ -364,13 +364,13 @@ def _all_layers(estimator: Any) -> list[Any]:
     return [*around, around[-1].inside if around else estimator]
 
 
-def _first_evaluation(trials: Trials, clock: Callable[[], float]) -> tuple[Any, Any, float]:
-    """The first proposal of trials that have not begun, what came of it, and the seconds that it took."""
-    proposal = trials.proposer.ask()
-    trials.trainings.note(proposal)
+def _first_evaluation(trials: BlackBoxSearch, clock: Callable[[], float]) -> tuple[Any, Any, float]:
+    """The first trial of trials that have not begun, what came of it, and the seconds that it took."""
+    trial = trials.sampler.ask()
+    trials.trainings.note(trial)
     found: list[Any] = []
-    seconds = _timed(lambda: found.append(trials.evaluations.here(proposal)), clock, CPU)
-    return proposal, found[0], seconds
+    seconds = _timed(lambda: found.append(trials.evaluations.here(trial)), clock, CPU)
+    return trial, found[0], seconds
 
 
 CPU = torch.device("cpu")

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from naslab.searchers.gradient import Composed, Parts, StraightThrough, Training
+from naslab.searchers.gradient import GradientSearcher, Parts, StraightThrough, Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class GDASHyperparameters(Training):
     """In the last epoch."""
 
 
-class GDAS(Composed):
+class GDAS(GradientSearcher):
     """GDAS on any space with a supernet."""
 
     name = "gdas"

@@ -3,37 +3,41 @@
     from naslab.searchers import gradient as g
 
     nl.searchers.GradientSearch(space, task, mixing=g.JointSoftmax(), sampling=g.Concrete(temperature=2.0),
-                                channels=g.PartialChannels(one_in=2), level=g.Mixed(),
-                                cures=(g.Resource(weight=0.1), g.SkipDropout()), epochs=20)
+                                channels=g.PartialChannels(one_in=2), level=g.MixedLevel(),
+                                regularizers=(g.Resource(weight=0.1), g.SkipDropout()), epochs=20)
 
 Parts that do not go together raise `SpecError`, which says why.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from naslab.searchers.gradient import Composed, Parts, Training
-from naslab.searchers.gradient.cures import Cure
-from naslab.searchers.gradient.level import Bilevel, Level
+from naslab.searchers.gradient import GradientSearcher, Parts, Training
 from naslab.searchers.gradient.mixing import Mixing, Softmax
+from naslab.searchers.gradient.objective import Bilevel, SearchObjective
 from naslab.searchers.gradient.parts import KINDS, PartialChannels, from_json
-from naslab.searchers.gradient.sampling import Everything, Sampling
+from naslab.searchers.gradient.regularizers import Regularizer
+from naslab.searchers.gradient.sampling import FullMixture, Sampling
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradientSearchHyperparameters(Training):
     """Defaults are those of DARTS. A part may also be given as the JSON of a run folder."""
 
+    RENAMED: ClassVar[Mapping[str, str]] = {"cures": "regularizers"}
+
     mixing: Mixing = field(default_factory=Softmax)
     """From alphas to the weights of the operations."""
-    sampling: Sampling = field(default_factory=Everything)
+    sampling: Sampling = field(default_factory=FullMixture)
     """What of the mixture a step computes."""
     channels: PartialChannels = field(default_factory=lambda: PartialChannels(one_in=1))
     """How many channels the operations work on."""
-    level: Level = field(default_factory=Bilevel)
+    level: SearchObjective = field(default_factory=Bilevel)
     """Whose loss moves the architecture."""
-    cures: tuple[Cure, ...] = ()
+    regularizers: tuple[Regularizer, ...] = ()
     """Penalties, perturbation, dropout, early stopping."""
     warmup: float = 0.0
     """Share of the epochs, at the start, in which only the weights move."""
@@ -42,11 +46,11 @@ class GradientSearchHyperparameters(Training):
         super().__post_init__()
         for kind in KINDS:
             object.__setattr__(self, kind, from_json(kind, getattr(self, kind)))
-        if isinstance(self.cures, Cure):
-            object.__setattr__(self, "cures", (self.cures,))
+        if isinstance(self.regularizers, Regularizer):
+            object.__setattr__(self, "regularizers", (self.regularizers,))
 
 
-class GradientSearch(Composed):
+class GradientSearch(GradientSearcher):
     """Any parts that go together."""
 
     name = "gradient"
@@ -59,6 +63,6 @@ class GradientSearch(Composed):
             sampling=hyper.sampling,
             channels=hyper.channels,
             level=hyper.level,
-            cures=hyper.cures,
+            regularizers=hyper.regularizers,
             warmup=hyper.warmup,
         )

@@ -19,7 +19,7 @@ Differences from the paper:
 - By default a child differs from its parent in one choice, and the first population is random. The paper changes each
   field with a probability of 2.5 %, `mutation_rate=0.025`, and begins with the Transformer, `first=[...]`. Where the
   draw would change nothing, one choice is changed.
-- With several proposals open at once, a child may be proposed before the result of the last one is known.
+- With several trials open at once, a child may be proposed before the result of the last one is known.
 - Where an estimator supports only some lengths of training, as a table does, and `steps` is left out, the steps lead
   from one of these lengths to the next, up to the longest.
 """
@@ -38,8 +38,8 @@ from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
 from naslab.randomness import uniforms
 from naslab.searchers.beginning import choices_of
-from naslab.searchers.proposer import Draft, Proposal
 from naslab.searchers.rungs import OfKnownLengths, fitting, hyperband
+from naslab.searchers.sampler import Suggestion, Trial
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.tended import Tended
@@ -84,7 +84,7 @@ class Member(NamedTuple):
 
     fitness: float
     number: int
-    """Number of its last proposal."""
+    """Number of its last trial."""
     cleared: int
     """Number of hurdles it has cleared: it was trained for s_0 + ... + s_cleared epochs."""
     architecture: Architecture
@@ -107,8 +107,8 @@ class Hurdles(Tended, OfKnownLengths):
         self._children = 0
         """Number of children finished since the last hurdle was made, failed ones included."""
         self._alive: list[Member] = []
-        self._going_on: list[tuple[Proposal, int]] = []
-        """Proposals whose training is to be continued, each with the number of hurdles it has cleared."""
+        self._going_on: list[tuple[Trial, int]] = []
+        """Trials whose training is to be continued, each with the number of hurdles it has cleared."""
         self._stopped: Counter[int] = Counter()
         """Number of hurdles cleared -> number of children that stopped there."""
 
@@ -116,7 +116,7 @@ class Hurdles(Tended, OfKnownLengths):
     def fidelities(self) -> Sequence[float]:
         return self._epochs
 
-    def suited(self, known: Collection[float]) -> dict[str, Any]:
+    def adapted_hyperparameters(self, known: Collection[float]) -> dict[str, Any]:
         """Value of `steps` that leads through known lengths, each training about twice as long as the one before. There
         are as many steps as were given, or fewer where fewer lengths are known."""
         own = self.hyperparameters.steps
@@ -127,22 +127,24 @@ class Hurdles(Tended, OfKnownLengths):
 
     # --- what to evaluate ------------------------------------------------------------------------------
 
-    def propose(self) -> Draft:
+    def propose(self) -> Suggestion:
         if self._going_on:
             last, cleared = self._going_on.pop(0)
-            return Draft(last.architecture, "hurdle", last.parents, self._epochs[cleared], last.candidate, last.number)
+            return Suggestion(
+                last.architecture, "hurdle", last.parents, self._epochs[cleared], last.candidate, last.number
+            )
         if self.asked < len(self._first):
-            return Draft(self._first[self.asked], "first", (), self._epochs[0])
+            return Suggestion(self._first[self.asked], "first", (), self._epochs[0])
         if added := self._next_added((), self._epochs[0]):
             return added
         if len(self._alive) < self.hyperparameters.population:
-            return Draft(self.space.sample(self.rng), "random", (), self._epochs[0])
+            return Suggestion(self.space.sample(self.rng), "random", (), self._epochs[0])
         parent, rate = max(self._drawn()), self.hyperparameters.mutation_rate
         if rate is None:
             child = self.space.mutate(parent.architecture, self.rng)
         else:
             child = self.space.mutate_each(parent.architecture, rate, self.rng)
-        return Draft(child, "mutation", (parent.number,), self._epochs[0])
+        return Suggestion(child, "mutation", (parent.number,), self._epochs[0])
 
     def _drawn(self) -> list[Member]:
         """Draws S members of the population, with replacement."""
@@ -157,17 +159,17 @@ class Hurdles(Tended, OfKnownLengths):
 
     # --- results ---------------------------------------------------------------------------------------
 
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
-        cleared = self._epochs.index(proposal.fidelity)  # type: ignore[arg-type]
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+        cleared = self._epochs.index(trial.fidelity)  # type: ignore[arg-type]
         if fitness is not None:
             if cleared < len(self._hurdles) and fitness > self._hurdles[cleared]:
-                self._going_on.append((proposal, cleared + 1))
+                self._going_on.append((trial, cleared + 1))
                 return
             if len(self._alive) >= self.hyperparameters.population:
                 self._alive.remove(self._loser())
-            self._alive.append(Member(fitness, proposal.number, cleared, proposal.architecture))
+            self._alive.append(Member(fitness, trial.number, cleared, trial.architecture))
             self._stopped[cleared] += 1
-        if proposal.parents:  # the first population has none
+        if trial.parents:  # the first population has none
             self._children += 1
             self._raise_hurdle()
 
@@ -225,7 +227,7 @@ class Hurdles(Tended, OfKnownLengths):
             "hurdles": list(self._hurdles),
             "children": self._children,
             "alive": [self._record(member) for member in self._alive],
-            "going_on": [[proposal.to_record(), cleared] for proposal, cleared in self._going_on],
+            "going_on": [[trial.to_record(), cleared] for trial, cleared in self._going_on],
             "stopped": sorted(self._stopped.items()),
             **({"by_hand": by_hand} if by_hand else {}),
         }
@@ -234,5 +236,5 @@ class Hurdles(Tended, OfKnownLengths):
         self._sample, self._hurdles, self._children = memory["sample"], list(memory["hurdles"]), memory["children"]
         self._alive = [self._member(record) for record in memory["alive"]]
         self._remember_hand(memory.get("by_hand"))
-        self._going_on = [(Proposal.from_record(self.space, record), cleared) for record, cleared in memory["going_on"]]
+        self._going_on = [(Trial.from_record(self.space, record), cleared) for record, cleared in memory["going_on"]]
         self._stopped = Counter(dict(memory["stopped"]))

@@ -61,5 +61,5 @@ class Hyperband(Halving):
         planned = self.hyperparameters.brackets
         return planned[bracket % len(planned)]
 
-    def suited(self, known: Collection[float]) -> dict[str, Any]:
+    def adapted_hyperparameters(self, known: Collection[float]) -> dict[str, Any]:
         return fitting(known, self.hyperparameters.eta, self.said)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from naslab.searchers.gradient import Composed, JointSoftmax, Parts, Training
+from naslab.searchers.gradient import GradientSearcher, JointSoftmax, Parts, Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class IDartsHyperparameters(Training):
     """Defaults are those of DARTS on images: the paper has none for images."""
 
 
-class IDarts(Composed):
+class IDarts(GradientSearcher):
     """DARTS with one softmax a node."""
 
     name = "idarts"

@@ -21,14 +21,14 @@ from naslab.architecture import Architecture
 from naslab.errors import RunError, RunPaused
 from naslab.estimators.job import Link
 from naslab.estimators.store import FolderStore, WeightStore
-from naslab.searchers.proposer import Proposal
+from naslab.searchers.sampler import Trial
 
 ROOM = 2 * 2**30
 """Bytes of kept trainings from which on the oldest are removed. What is missed later is trained again."""
 
 
 class Trained(NamedTuple):
-    """What has to be known of a proposal to train it again."""
+    """What has to be known of a trial to train it again."""
 
     architecture: Architecture
     fidelity: float | None
@@ -38,7 +38,7 @@ class Trained(NamedTuple):
 
 
 class KeptTrainings:
-    """Knows of each proposal how it is trained, and where its training is left.
+    """Knows of each trial how it is trained, and where its training is left.
 
     Args:
         keeps: whether the estimator leaves any weights. If not, a lineage says only how long to train.
@@ -50,22 +50,20 @@ class KeptTrainings:
         """Where they are; a temporary folder from the first training on, if nothing else was said."""
         self._trained: dict[int, Trained] = {}
 
-    def note(self, proposal: Proposal) -> None:
-        """Know of a proposal, before any that begins from it."""
-        if self.keeps or proposal.fidelity is not None:
-            before = None if proposal.begins_from is None else self._trained[proposal.begins_from].key
-            told = json.dumps([proposal.architecture.choices, proposal.fidelity, before])
+    def note(self, trial: Trial) -> None:
+        """Know of a trial, before any that begins from it."""
+        if self.keeps or trial.fidelity is not None:
+            before = None if trial.begins_from is None else self._trained[trial.begins_from].key
+            told = json.dumps([trial.architecture.choices, trial.fidelity, before])
             key = blake2b(told.encode(), digest_size=6).hexdigest()
-            self._trained[proposal.number] = Trained(
-                proposal.architecture, proposal.fidelity, proposal.begins_from, key
-            )
+            self._trained[trial.number] = Trained(trial.architecture, trial.fidelity, trial.begins_from, key)
 
-    def lineage(self, proposal: Proposal) -> tuple[Link, ...]:
-        """The trainings that lead to a proposal, its own last; none where the estimator is to do as it sees fit."""
-        if proposal.number not in self._trained:
+    def lineage(self, trial: Trial) -> tuple[Link, ...]:
+        """The trainings that lead to a trial, its own last; none where the estimator is to do as it sees fit."""
+        if trial.number not in self._trained:
             return ()
         links: list[Link] = []
-        number: int | None = proposal.number
+        number: int | None = trial.number
         if self.keeps and self.store is None:
             self.store = self._temporary()
         while number is not None:
@@ -74,13 +72,13 @@ class KeptTrainings:
             number = before
         return tuple(reversed(links))
 
-    def make_room(self, wanted: Iterable[Proposal]) -> None:
-        """Remove the oldest trainings that none of the proposals begins with, if there are too many."""
+    def make_room(self, wanted: Iterable[Trial]) -> None:
+        """Remove the oldest trainings that none of the trials begins with, if there are too many."""
         if not self.keeps or self.store is None:
             return
         there = self.store.entries()
         used = sum(entry.size for entry in there)
-        needed = {link.key for proposal in wanted for link in self.lineage(proposal)[-2:]}
+        needed = {link.key for trial in wanted for link in self.lineage(trial)[-2:]}
         for entry in sorted(there):
             if used <= ROOM:
                 return
@@ -118,7 +116,7 @@ class KeptTrainings:
         return FolderStore(Path(folder))
 
     def memory(self) -> list[Any]:
-        """What is known of the proposals, as JSON but for their space."""
+        """What is known of the trials, as JSON but for their space."""
         return [[number, list(one.architecture.choices), *one[1:]] for number, one in self._trained.items()]
 
     def remember(self, space: str, memory: Iterable[Any]) -> None:

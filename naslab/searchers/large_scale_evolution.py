@@ -8,9 +8,9 @@ https://arxiv.org/abs/1703.01041, Sec. 3.1, 3.2 and 3.6).
         train the child, beginning with the weights of its parent where they fit;  add it
 
 Workers wait for nobody: a tournament is held whenever one of them is free, between those that are alive at that moment.
-The mutations are those of the space (`nl.spaces.Evolving` has the paper's: insert and remove a convolution, a
-nonlinearity, a skip; alter stride, channels, height and width of a filter, the learning rate), and two that leave the
-architecture as it is: `identity`, to train on, and `reset_weights`, to begin anew.
+The mutations are those of the space (`nl.spaces.LargeScaleEvolutionSpace` has the paper's: insert and remove a
+convolution, a nonlinearity, a skip; alter stride, channels, height and width of a filter, the learning rate), and two
+that leave the architecture as it is: `identity`, to train on, and `reset_weights`, to begin anew.
 
 Differences from the paper:
 - Identity and reset are drawn only where `epochs` are given: else it is the estimator's to say how long to train, and
@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from naslab.architecture import Architecture
 from naslab.errors import whole
 from naslab.fields import settle
-from naslab.searchers.proposer import Draft, Proposal
+from naslab.searchers.sampler import Suggestion, Trial
 from naslab.searchers.tended import Tended
 from naslab.spaces import growing
 
@@ -59,7 +59,7 @@ class Individual(NamedTuple):
 
     fitness: float
     number: int
-    """Of its proposal."""
+    """Of its trial."""
     epochs: int
     """Of training since its architecture came up: 0 where the estimator says how many."""
     architecture: Architecture
@@ -82,11 +82,11 @@ class LargeScaleEvolution(Tended):
 
     # --- what to evaluate ------------------------------------------------------------------------------
 
-    def propose(self) -> Draft:
+    def propose(self) -> Suggestion:
         size, epochs = self.hyperparameters.population, self.hyperparameters.epochs
         if self._founded < size or len(self._alive) < 2:
             self._founded += 1
-            return self._next_added((), epochs) or Draft(growing.start(self.space, self.rng), "start", (), epochs)
+            return self._next_added((), epochs) or Suggestion(growing.start(self.space, self.rng), "start", (), epochs)
         parent = self._tournament()
         return self._next_added((), epochs) or self._child(parent)
 
@@ -110,7 +110,7 @@ class LargeScaleEvolution(Tended):
                 self._killed += 1
                 return fitter
 
-    def _child(self, parent: Individual) -> Draft:
+    def _child(self, parent: Individual) -> Suggestion:
         epochs, number = self.hyperparameters.epochs, parent.number
         mutations = [*growing.moves(self.space), *((IDENTITY, RESET) if epochs else ())]
         while mutations:
@@ -119,20 +119,20 @@ class LargeScaleEvolution(Tended):
                 longer = parent.epochs + epochs
                 if not self.trainable(longer):
                     continue
-                return Draft(parent.architecture, IDENTITY, (number,), longer, begins_from=number)
+                return Suggestion(parent.architecture, IDENTITY, (number,), longer, begins_from=number)
             if epochs and mutation == RESET:
-                return Draft(parent.architecture, RESET, (number,), epochs)
+                return Suggestion(parent.architecture, RESET, (number,), epochs)
             child = growing.move(self.space, parent.architecture, mutation, self.rng)
             if child is not None and child != parent.architecture:
-                return Draft(child, mutation, (number,), epochs, begins_from=number)
-        return Draft(parent.architecture, RESET, (number,), epochs)  # it is the only architecture
+                return Suggestion(child, mutation, (number,), epochs, begins_from=number)
+        return Suggestion(parent.architecture, RESET, (number,), epochs)  # it is the only architecture
 
     # --- what came of it -------------------------------------------------------------------------------
 
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
         if fitness is not None:
-            epochs = int(proposal.fidelity or 0)
-            self._alive.append(Individual(fitness, proposal.number, epochs, proposal.architecture))
+            epochs = int(trial.fidelity or 0)
+            self._alive.append(Individual(fitness, trial.number, epochs, trial.architecture))
 
     @property
     def fidelities(self) -> Sequence[float]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture, Option
-from naslab.searchers.proposer import Draft, Proposal, Proposer
+from naslab.searchers.sampler import Sampler, Suggestion, Trial
 
 KNOWN_STARTS = 1000
 """After this many starts that are known already, a known one is accepted: the space may be exhausted."""
@@ -34,10 +34,10 @@ class Place(NamedTuple):
 
     fitness: float
     number: int
-    """Number of its proposal."""
+    """Number of its trial."""
 
 
-class LocalSearch(Proposer):
+class LocalSearch(Sampler):
     """Local search with restarts on any space."""
 
     name = "local_search"
@@ -50,11 +50,11 @@ class LocalSearch(Proposer):
         self._ahead: list[Architecture] = []
         """Neighbours of the present architecture that are still to be visited, the next one last."""
 
-    def propose(self) -> Draft:
+    def propose(self) -> Suggestion:
         while self._here is not None and self._ahead:
             architecture = self._ahead.pop()
             if self._key(architecture) not in self._known:
-                return Draft(architecture, "neighbour", (self._here.number,))
+                return Suggestion(architecture, "neighbour", (self._here.number,))
             self._look(architecture)
         self._here = None
         start = self.space.sample(self.rng)
@@ -62,12 +62,12 @@ class LocalSearch(Proposer):
             if self._key(start) not in self._known:
                 break
             start = self.space.sample(self.rng)
-        return Draft(start, "random")
+        return Suggestion(start, "random")
 
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
-        place = None if fitness is None else Place(fitness, proposal.number)
-        self._known[self._key(proposal.architecture)] = place
-        self._look(proposal.architecture)
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+        place = None if fitness is None else Place(fitness, trial.number)
+        self._known[self._key(trial.architecture)] = place
+        self._look(trial.architecture)
 
     def _key(self, architecture: Architecture) -> tuple[Option, ...]:
         """What is the same for architectures that are the same network."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from naslab.searchers.gradient import Composed, Mixed, Parts, SizeTracking, Training
+from naslab.searchers.gradient import GradientSearcher, MixedLevel, Parts, SizeTracking, Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class MiLeNASHyperparameters(Training):
     """Stop after so many epochs without a better value of the task's objective on validation data; 0: never."""
 
 
-class MiLeNAS(Composed):
+class MiLeNAS(GradientSearcher):
     """MiLeNAS of first or second order; `by_size` holds the best cell of every size."""
 
     name = "milenas"
@@ -50,10 +50,10 @@ class MiLeNAS(Composed):
 
     @classmethod
     def compose(cls, hyper: MiLeNASHyperparameters) -> Parts:
-        level = Mixed(
+        level = MixedLevel(
             order=hyper.order,
             hessian_product=hyper.hessian_product,
             radius=hyper.radius,
             valid_weight=hyper.valid_weight,
         )
-        return Parts(level=level, cures=(SizeTracking(patience=hyper.patience),))
+        return Parts(level=level, regularizers=(SizeTracking(patience=hyper.patience),))

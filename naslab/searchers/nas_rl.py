@@ -19,7 +19,7 @@ Differences from the paper:
 - The first m children only make the baseline.
 - Networks may stop before they are as deep as they may be by then.
 - The reward is the fitness, unless `reward="cubed"` asks for the paper's.
-- One process: what the paper spreads over parameter servers are proposals that are open at the same time.
+- One process: what the paper spreads over parameter servers are trials that are open at the same time.
 - What the LSTM starts from is learnt, and so are embeddings of the decisions, of the size of its states.
 Differences from Dong & Yang's code: their baseline counts the reward that it is subtracted from.
 """
@@ -37,7 +37,7 @@ from torch import Tensor
 from naslab.architecture import Choice, Prefix
 from naslab.searchers.controller import Told
 from naslab.searchers.policy_gradient import PolicyGradient, PolicyGradientHyperparameters
-from naslab.spaces.chain import STOP
+from naslab.spaces.metaqnn import STOP
 
 DONG_AND_YANG: Mapping[str, Any] = MappingProxyType(
     {"policy": "independent", "reach": 1e-3, "children": 1, "learning_rate": 0.01, "baseline_momentum": 0.9}

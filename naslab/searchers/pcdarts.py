@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from naslab.searchers.gradient import Composed, PartialChannels, Parts, Training
+from naslab.searchers.gradient import GradientSearcher, PartialChannels, Parts, Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class PCDartsHyperparameters(Training):
     """Share of the epochs, at the start, in which only the weights move."""
 
 
-class PCDarts(Composed):
+class PCDarts(GradientSearcher):
     """PC-DARTS on any space whose supernet has partial channels."""
 
     name = "pcdarts"

@@ -25,8 +25,8 @@ from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError, unknown, whole
 from naslab.fields import settle
 from naslab.searchers.controller import POLICIES, Controller, Told, make_policy
-from naslab.searchers.proposer import Draft, Proposal, Proposer
 from naslab.searchers.rewards import REWARDS, Baseline, Rewards, between
+from naslab.searchers.sampler import Sampler, Suggestion, Trial
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.turned import CONTROLLER, freezing
@@ -80,8 +80,8 @@ KNOBS = {"learning_rate": (1e-6, 1.0, True), "entropy_weight": (0.0, 1.0, False)
 """Name -> lowest, highest, logarithmic."""
 
 
-class PolicyGradient(InDefaultTorchState, Proposer):
-    """A proposer with a controller; a searcher adds the step."""
+class PolicyGradient(InDefaultTorchState, Sampler):
+    """A sampler with a controller; a searcher adds the step."""
 
     Hyperparameters: ClassVar[type] = PolicyGradientHyperparameters
     in_default_torch_state = (
@@ -123,9 +123,9 @@ class PolicyGradient(InDefaultTorchState, Proposer):
         """Whether the controller stands still; the baseline hears on."""
         self.rewards = Rewards(given.reward)
 
-    def propose(self) -> Draft:
+    def propose(self) -> Suggestion:
         choices = self.controller.child(self.asked + 1, self.rng)
-        return Draft(Architecture(self.space.name, choices), "policy")
+        return Suggestion(Architecture(self.space.name, choices), "policy")
 
     def check_added(self, architecture: Architecture) -> None:
         try:
@@ -134,16 +134,16 @@ class PolicyGradient(InDefaultTorchState, Proposer):
         except ValueError:
             raise SpecError("the controller does not build networks as deep as this one yet") from None
 
-    def added(self, architecture: Architecture) -> Draft:
+    def added(self, architecture: Architecture) -> Suggestion:
         """The controller learns from it as if it had drawn it."""
         with torch.no_grad():
             log_probability = float(self.controller.evaluate([architecture.choices]).log_probability[0])
         self.controller.expect(self.asked + 1, log_probability)
-        return Draft(architecture, "added")
+        return Suggestion(architecture, "added")
 
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
         reward = self.rewards.hear(fitness, figures, self.objective)
-        batch = self.controller.tell(proposal.number, proposal.architecture.choices, reward)
+        batch = self.controller.tell(trial.number, trial.architecture.choices, reward)
         if batch is None:
             return
         if self.baseline.value is not None and not self._frozen:

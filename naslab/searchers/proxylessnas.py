@@ -28,7 +28,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from naslab.errors import SpecError
-from naslab.searchers.gradient import BinaryGates, Composed, Parts, Reinforce, Resource, Training
+from naslab.searchers.gradient import BinaryGates, GradientSearcher, Parts, Reinforce, Resource, Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class ProxylessNASHyperparameters(Training):
             raise SpecError(f'rule must be "gradient" or "reinforce", not {self.rule!r}')
 
 
-class ProxylessNAS(Composed):
+class ProxylessNAS(GradientSearcher):
     """ProxylessNAS on any space with a supernet."""
 
     name = "proxylessnas"
@@ -78,6 +78,6 @@ class ProxylessNAS(Composed):
         reinforce = Reinforce(baseline_decay=hyper.baseline_decay)
         return Parts(
             sampling=BinaryGates() if hyper.rule == "gradient" else reinforce,
-            cures=(resource,),
+            regularizers=(resource,),
             warmup=hyper.warmup,
         )

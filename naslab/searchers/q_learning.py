@@ -33,8 +33,8 @@ import numpy as np
 from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
-from naslab.searchers.proposer import Draft, Proposal, Proposer
 from naslab.searchers.rewards import Rewards, between
+from naslab.searchers.sampler import Sampler, Suggestion, Trial
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 
@@ -117,7 +117,7 @@ def epsilon_at(model: int, models: int) -> float:
     return SCHEDULE[-1][0]
 
 
-class QLearning(Proposer):
+class QLearning(Sampler):
     """Tabular Q-learning on any space."""
 
     name = "q_learning"
@@ -172,12 +172,12 @@ class QLearning(Proposer):
 
     @property
     def epsilon(self) -> float:
-        """Probability of a random option in the next proposal."""
+        """Probability of a random option in the next trial."""
         return epsilon_at(self.asked + 1, self.hyperparameters.models) if self._turned is None else self._turned
 
     # --- search ------------------------------------------------------------------------------------------
 
-    def propose(self) -> Draft:
+    def propose(self) -> Suggestion:
         prefix, epsilon, explored = (), self.epsilon, False
         while (choice := self.whole.next_choice(prefix)) is not None:
             allowed = self._open_to(choice)
@@ -188,13 +188,13 @@ class QLearning(Proposer):
                 values = np.where(allowed, self.values(prefix, choice), -np.inf)
                 among = np.flatnonzero(values == values.max())
             prefix = (*prefix, choice.options[among[self.rng.integers(len(among))]])
-        return Draft(Architecture(self.space.name, prefix), "exploration" if explored else "greedy")
+        return Suggestion(Architecture(self.space.name, prefix), "exploration" if explored else "greedy")
 
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
         reward = self.rewards.hear(fitness, figures)
         if reward is None:
             return
-        latest = self._memory(proposal.architecture.choices, reward)
+        latest = self._memory(trial.architecture.choices, reward)
         self._replay.append(latest)
         self._update(latest)
         for position in self.rng.integers(len(self._replay), size=self.hyperparameters.replay).tolist():

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from naslab.searchers.proposer import Draft, Proposal, Proposer
+from naslab.searchers.sampler import Sampler, Suggestion, Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class RandomSearchHyperparameters:
     """There are none."""
 
 
-class RandomSearch(Proposer):
+class RandomSearch(Sampler):
     """Random search on any space."""
 
     name = "random_search"
@@ -28,10 +28,10 @@ class RandomSearch(Proposer):
     def begin(self) -> None:
         """It has no state but the generator's."""
 
-    def propose(self) -> Draft:
-        return Draft(self.space.sample(self.rng), "random")
+    def propose(self) -> Suggestion:
+        return Suggestion(self.space.sample(self.rng), "random")
 
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
         """It learns nothing."""
 
     def memory(self) -> Any:

@@ -130,10 +130,10 @@ class Rates(Record):
 
 def movable(search: Any) -> list[str]:
     """The learning rates that a range test can be made of, from where a search stands."""
-    driven = getattr(search, "searcher", search)
-    if not isinstance(driven, SupernetSearcher):
+    stepper = getattr(search, "searcher", search)
+    if not isinstance(stepper, SupernetSearcher):
         return []
-    return [name for name in HALVES if any(name in stretch.moves for stretch in driven.ahead())]
+    return [name for name in HALVES if any(name in stretch.moves for stretch in stepper.ahead())]
 
 
 def lr_find(search: Any, name: str = "w_lr", **options: Any) -> Rates:
@@ -149,7 +149,7 @@ def finding_rates(
     steps: int = 60,
     low: float | None = None,
     high: float | None = None,
-    prepare: Callable[[Any], object] = lambda driven: None,
+    prepare: Callable[[Any], object] = lambda stepper: None,
 ) -> Iterator[Rates]:
     """The range test so far, after each of its steps. It begins where the search stands.
 
@@ -164,31 +164,31 @@ def finding_rates(
     Raises:
         SpecError: there is no such rate, or no loss that it makes fall.
     """
-    driven = getattr(search, "searcher", search)
-    if not isinstance(driven, SupernetSearcher):
+    stepper = getattr(search, "searcher", search)
+    if not isinstance(stepper, SupernetSearcher):
         raise SpecError(
             "a range test watches the loss of shared weights while the rate grows, and a search by trials has no loss "
             "of its own; its estimator trains each candidate by a recipe"
         )
-    if name not in (there := movable(driven)):
-        advice = "all of its steps are done" if driven.step >= driven.total else "its other rates follow no loss"
+    if name not in (there := movable(stepper)):
+        advice = "all of its steps are done" if stepper.step >= stepper.total else "its other rates follow no loss"
         raise SpecError(f"{unknown('learning rate', name, there)}; {advice}" if there else f"{name}: {advice}")
-    slider = driven.settings[name]
+    slider = stepper.settings[name]
     assert isinstance(slider, Slider)
     low, high = real("low", slider.low if low is None else low), real("high", slider.high if high is None else high)
     if not 0 < low < high < math.inf:
         raise SpecError(f"low and high are rates above 0, the second the larger, not {low:g} and {high:g}")
-    return _find(driven, name, whole("steps", steps, 2), low, high, prepare)
+    return _find(stepper, name, whole("steps", steps, 2), low, high, prepare)
 
 
 @each_in_default_torch_state
 def _find(
-    driven: SupernetSearcher, name: str, steps: int, low: float, high: float, prepare: Callable[[Any], object]
+    stepper: SupernetSearcher, name: str, steps: int, low: float, high: float, prepare: Callable[[Any], object]
 ) -> Iterator[Rates]:
-    with driven.alone:
-        stretch = next(one for one in driven.ahead() if name in one.moves)
-        now = float(driven.settings[name].value)
-        copy = twin(driven)
+    with stepper.alone:
+        stretch = next(one for one in stepper.ahead() if name in one.moves)
+        now = float(stepper.settings[name].value)
+        copy = twin(stepper)
     prepare(copy)
     copy.stand_before(stretch.at)
     tried = np.geomspace(low, high, steps)
@@ -197,7 +197,7 @@ def _find(
     metric = f"{HALVES[name]}/{LOSS}"
     for number, rate in enumerate(tried.tolist(), start=1):
         ended = "tried" if number == steps else ""
-        with driven.alone:  # one thread at a time: the number of torch's threads is that of the process
+        with stepper.alone:  # one thread at a time: the number of torch's threads is that of the process
             try:
                 loss = _update(copy, stretch, name, rate, metric, still)
             except Diverged:

@@ -7,7 +7,7 @@
 A plain version of this loop: `naslab.reference.evolution`.
 
 The first ones may be given instead, `first=...`: what is known to be good, or what looks good at no cost (AREA, see
-`naslab.searchers.assisted`).
+`naslab.searchers.zero_cost_warm_start`).
 
 Differences from the paper:
 - No identity mutation, so that a child is never its parent again.
@@ -31,7 +31,7 @@ from naslab.errors import SpecError, among, unknown, whole
 from naslab.fields import settle
 from naslab.randomness import uniforms
 from naslab.searchers.beginning import choices_of
-from naslab.searchers.proposer import Draft, Proposal
+from naslab.searchers.sampler import Suggestion, Trial
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.tended import Tended
@@ -70,13 +70,13 @@ class Member(NamedTuple):
 
     fitness: float
     number: int
-    """Of its proposal."""
+    """Of its trial."""
     architecture: Architecture
 
 
 @functools.cache
 def _sample_slider(sample: int, population: int) -> Slider:
-    """Each proposal asks for it."""
+    """Each trial asks for it."""
     about = attribute_docstrings(RegularizedEvolutionHyperparameters)["sample"]
     return Slider(value=sample, low=1, high=population, log=False, whole=True, description=about)
 
@@ -98,24 +98,24 @@ class RegularizedEvolution(Tended):
     def remasked(self) -> None:
         self._mutate = getattr(self.space, MUTATIONS[self.hyperparameters.mutation])
 
-    def propose(self) -> Draft:
+    def propose(self) -> Suggestion:
         alive = self._alive
         size = len(alive)
         if self.asked < len(self._first):
-            return Draft(self._first[self.asked], "first")
+            return Suggestion(self._first[self.asked], "first")
         if added := self._next_added():
             return added
         if size < self.hyperparameters.population:
-            return Draft(self.space.sample(self.rng), "random")
+            return Suggestion(self.space.sample(self.rng), "random")
         parent = max([alive[int(u * size)] for u in uniforms(self.rng, self._sample)])
-        return Draft(self._mutate(parent.architecture, self.rng), "mutation", (parent.number,))
+        return Suggestion(self._mutate(parent.architecture, self.rng), "mutation", (parent.number,))
 
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
         if fitness is not None:
             if self._protected and len(self._alive) == self._alive.maxlen:
                 oldest = next(member for member in self._alive if member.number not in self._protected)
                 self._alive.remove(oldest)
-            self._alive.append(Member(fitness, proposal.number, proposal.architecture))  # a full deque drops its oldest
+            self._alive.append(Member(fitness, trial.number, trial.architecture))  # a full deque drops its oldest
 
     @property
     def population(self) -> tuple[Member, ...]:

@@ -4,9 +4,9 @@
     stop when the average of 5 epochs ago is less than 0.75 of the average now: the loss turns sharp, and skip
     connections are about to take over; the result is the cell of 5 epochs ago
 
-Of the paper's other cures, stronger decay of the weights is `w_weight_decay`. Its drop path, which grows linearly to a
-rate of 0.2 to 0.6, with cutout, is not here; `skip_dropout` is that of P-DARTS instead (behind skip connections, off
-unless a rate is given).
+Of the paper's other regularizers, stronger decay of the weights is `w_weight_decay`. Its drop path, which grows
+linearly to a rate of 0.2 to 0.6, with cutout, is not here; `skip_dropout` is that of P-DARTS instead (behind skip
+connections, off unless a rate is given).
 
 The authors' code (https://github.com/automl/RobustDARTS, src/search, and `EVLocalAvg` in src/utils.py) has other
 constants: one eigenvalue, that of a validation mini-batch as here, every other epoch; it stops when the average of five
@@ -18,7 +18,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from naslab.searchers.gradient import Bilevel, Composed, Cure, EigenvalueStop, Parts, SkipDropout, Training
+from naslab.searchers.gradient import (
+    Bilevel,
+    EigenvalueStop,
+    GradientSearcher,
+    Parts,
+    Regularizer,
+    SkipDropout,
+    Training,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +43,7 @@ class RobustDartsHyperparameters(Training):
     """Rate of dropout behind skip connections at the start; falls by equal ratios to a hundredth. 0: none."""
 
 
-class RobustDarts(Composed):
+class RobustDarts(GradientSearcher):
     """DARTS that stops in time, on any space with a supernet."""
 
     name = "robust_darts"
@@ -43,7 +51,7 @@ class RobustDarts(Composed):
 
     @classmethod
     def compose(cls, hyper: RobustDartsHyperparameters) -> Parts:
-        cures: list[Cure] = [EigenvalueStop(window=hyper.window, ratio=hyper.ratio)]
+        regularizers: list[Regularizer] = [EigenvalueStop(window=hyper.window, ratio=hyper.ratio)]
         if hyper.skip_dropout != 0:
-            cures.append(SkipDropout(rate=hyper.skip_dropout, rate_end=hyper.skip_dropout / 100))
-        return Parts(level=Bilevel(order=hyper.order), cures=tuple(cures))
+            regularizers.append(SkipDropout(rate=hyper.skip_dropout, rate_end=hyper.skip_dropout / 100))
+        return Parts(level=Bilevel(order=hyper.order), regularizers=tuple(regularizers))

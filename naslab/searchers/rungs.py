@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
-from naslab.searchers.proposer import Draft, Proposal, Proposer
+from naslab.searchers.sampler import Sampler, Suggestion, Trial
 
 NOTHING: Mapping[str, Any] = {}
 DIFFERENT = 64
@@ -71,15 +71,15 @@ def fitting(known: Collection[float], eta: int, given: Mapping[str, Any] = NOTHI
     return max(found, key=lambda one: one[0])[1]
 
 
-class OfKnownLengths(Proposer):
-    """A proposer that is suited to the trainings that an estimator knows, in all that the user has not said."""
+class OfKnownLengths(Sampler):
+    """A sampler that is suited to the trainings that an estimator knows, in all that the user has not said."""
 
-    def suit(self, known: Collection[float]) -> None:
-        """Before the first proposal: have trainings as long as the longest known, and the others among those known."""
-        suited = self.suited(known)
+    def adapt_fidelities(self, known: Collection[float]) -> None:
+        """Before the first trial: have trainings as long as the longest known, and the others among those known."""
+        adapted_hyperparameters = self.adapted_hyperparameters(known)
         said = self.said
-        if all(said.get(name, value) == value for name, value in suited.items()):
-            self.hyperparameters = dataclasses.replace(self.hyperparameters, **suited)
+        if all(said.get(name, value) == value for name, value in adapted_hyperparameters.items()):
+            self.hyperparameters = dataclasses.replace(self.hyperparameters, **adapted_hyperparameters)
             self.begin()
 
     @property
@@ -98,9 +98,9 @@ class _Bracket:
         """New candidates that are still to be drawn."""
         self.open = 0
         """Candidates of this rung that were asked for and are not told."""
-        self.going_on: list[Proposal] = []
+        self.going_on: list[Trial] = []
         """Those that are to be trained on."""
-        self.told: list[tuple[float, Proposal]] = []
+        self.told: list[tuple[float, Trial]] = []
         self.passed: list[float] = []
         """The lowest fitness with which one came from each rung to the next."""
 
@@ -108,10 +108,10 @@ class _Bracket:
     def done(self) -> bool:
         return not (self.fresh or self.open or self.going_on)
 
-    def learn(self, proposal: Proposal, fitness: float | None) -> None:
+    def learn(self, trial: Trial, fitness: float | None) -> None:
         self.open -= 1
         if fitness is not None:
-            self.told.append((fitness, proposal))
+            self.told.append((fitness, trial))
         if not self.done:
             return
         ranked = sorted(self.told, key=lambda one: (-one[0], one[1].number))
@@ -120,7 +120,7 @@ class _Bracket:
             self.rung += 1
             kept = ranked[: self.rungs[self.rung].size]
             self.passed.append(kept[-1][0])
-            self.going_on = [proposal for _, proposal in kept]
+            self.going_on = [trial for _, trial in kept]
 
 
 class Halving(OfKnownLengths):
@@ -142,18 +142,18 @@ class Halving(OfKnownLengths):
         self._begun = 0
         self._under_way: list[_Bracket] = []
         self._where: dict[int, int] = {}
-        """Number of an open proposal -> number of its bracket."""
+        """Number of an open trial -> number of its bracket."""
         self._last: Mapping[str, Any] = {}
 
-    def propose(self) -> Draft:
+    def propose(self) -> Suggestion:
         bracket = next((each for each in self._under_way if each.fresh or each.going_on), None) or self._another()
         if not bracket.going_on:
             return self._fresh(bracket, *self.draw())
         epochs = self._asked_in(bracket)
         last = bracket.going_on.pop(0)
-        return Draft(last.architecture, "promotion", last.parents, epochs, last.candidate, last.number)
+        return Suggestion(last.architecture, "promotion", last.parents, epochs, last.candidate, last.number)
 
-    def added(self, architecture: Architecture) -> Draft:
+    def added(self, architecture: Architecture) -> Suggestion:
         """In the place of a new candidate of the present bracket, or of the next one."""
         bracket = next((each for each in self._under_way if each.fresh), None) or self._another()
         return self._fresh(bracket, architecture, "added")
@@ -165,22 +165,22 @@ class Halving(OfKnownLengths):
         self._under_way.append(bracket)
         return bracket
 
-    def _fresh(self, bracket: _Bracket, architecture: Architecture, origin: str) -> Draft:
+    def _fresh(self, bracket: _Bracket, architecture: Architecture, origin: str) -> Suggestion:
         """A new candidate of a bracket."""
         bracket.fresh -= 1
-        return Draft(architecture, origin, (), self._asked_in(bracket))
+        return Suggestion(architecture, origin, (), self._asked_in(bracket))
 
     def _asked_in(self, bracket: _Bracket) -> float:
-        """The next proposal is of this bracket; epochs that it is to be trained for in all."""
+        """The next trial is of this bracket; epochs that it is to be trained for in all."""
         self._where[self.asked + 1] = bracket.number
         bracket.open += 1
         return bracket.rungs[bracket.rung].epochs
 
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
-        number = self._where.pop(proposal.number)
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+        number = self._where.pop(trial.number)
         bracket = next(each for each in self._under_way if each.number == number)
         rung = bracket.rung
-        bracket.learn(proposal, fitness)
+        bracket.learn(trial, fitness)
         self._last = {
             "bracket": number,
             "rung": rung,
@@ -205,8 +205,8 @@ class Halving(OfKnownLengths):
                 each.rung,
                 each.fresh,
                 each.open,
-                [proposal.to_record() for proposal in each.going_on],
-                [[fitness, proposal.to_record()] for fitness, proposal in each.told],
+                [trial.to_record() for trial in each.going_on],
+                [[fitness, trial.to_record()] for fitness, trial in each.told],
                 list(each.passed),
             ]
             for each in self._under_way
@@ -220,6 +220,6 @@ class Halving(OfKnownLengths):
         for number, rung, fresh, open_, going_on, told, passed in brackets:
             bracket = _Bracket(number, self.rungs(number))
             bracket.rung, bracket.fresh, bracket.open, bracket.passed = rung, fresh, open_, list(passed)
-            bracket.going_on = [Proposal.from_record(self.space, record) for record in going_on]
-            bracket.told = [(fitness, Proposal.from_record(self.space, record)) for fitness, record in told]
+            bracket.going_on = [Trial.from_record(self.space, record) for record in going_on]
+            bracket.told = [(fitness, Trial.from_record(self.space, record)) for fitness, record in told]
             self._under_way.append(bracket)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from naslab.searchers.gradient import Composed, Parts, Perturbation, Training
+from naslab.searchers.gradient import GradientSearcher, Parts, Perturbation, Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class SmoothDartsHyperparameters(Training):
     """Adversarial only: gradients a step of the weights."""
 
 
-class SmoothDarts(Composed):
+class SmoothDarts(GradientSearcher):
     """SDARTS-RS or SDARTS-ADV on any space with a supernet."""
 
     name = "sdarts"
@@ -44,4 +44,4 @@ class SmoothDarts(Composed):
         perturbation = Perturbation(
             kind=hyper.perturbation, radius=hyper.radius, radius_end=hyper.radius_end, steps=hyper.ascent_steps
         )
-        return Parts(cures=(perturbation,))
+        return Parts(regularizers=(perturbation,))

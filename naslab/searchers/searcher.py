@@ -1,9 +1,9 @@
 """The interface that `naslab.Search` drives.
 
-A *supernet searcher* owns shared weights and moves by mini-batches (`SupernetSearcher`). A *proposer*, which evaluates
-nothing and speaks ask and tell, is its sibling (`Proposer`); with an estimator it makes steps
-(`naslab.searchers.trials`). `naslab.Search` drives whatever is `Driven`, and knows of runs, snapshots and steering, so
-that a searcher knows of none of them.
+A *supernet searcher* owns shared weights and moves by mini-batches (`SupernetSearcher`). A *sampler*, which evaluates
+nothing and speaks ask and tell, is its sibling (`Sampler`); with an estimator it makes steps
+(`naslab.searchers.black_box`). `naslab.Search` drives whatever is `Stepper`, and knows of runs, snapshots and steering,
+so that a searcher knows of none of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from naslab.snapshot import State
 from naslab.spaces.space import Space
 
 
-class Driven(Protocol):
+class Stepper(Protocol):
     """What `naslab.Search` drives: moves by steps, one event each, and has a state that is the whole truth."""
 
     @property
@@ -121,7 +121,7 @@ class Driven(Protocol):
         """Keep what is dear to do again in this folder, from here on."""
         ...
 
-    def take_trainings(self, other: Driven) -> None:
+    def take_trainings(self, other: Stepper) -> None:
         """Take along what another has kept so, which this goes on from."""
         ...
 

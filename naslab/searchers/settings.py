@@ -100,10 +100,6 @@ class Slider(Setting):
         return float(round(number) if self.whole else number)
 
 
-Knob = Slider
-"""An earlier name."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Count(Setting):
     """A whole number."""

@@ -1,10 +1,9 @@
 """What searches have in common whose children share their weights, one child at a time: the data, the weights with the
-optimiser that moves them, and the accuracy that they give to a child.
+optimizer that moves them, and the accuracy that they give to a child.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,11 @@ from naslab.networks.batch_norm import frozen_statistics
 from naslab.quantities import Objective, Quantity
 from naslab.randomness import seeded
 from naslab.searchers.feed import Dice, Feed
-from naslab.searchers.hyperparameters import read_hyperparameters
+from naslab.searchers.hyperparameters import (
+    hyperparameters_from_spec,
+    hyperparameters_to_spec,
+    read_hyperparameters,
+)
 from naslab.searchers.inherited import example_size, inherited_metrics
 from naslab.searchers.masked import Masked
 from naslab.searchers.settings import Setting
@@ -88,7 +91,7 @@ class SharedWeights:
         self._sgd.zero_grad()
 
     def state(self) -> State:
-        """Of the network, of the optimiser and of gradients gathered so far: copies."""
+        """Of the network, of the optimizer and of gradients gathered so far: copies."""
         state: State = {
             f"network/{name}": tensor.detach().clone() for name, tensor in self.network.state_dict().items()
         }
@@ -315,7 +318,7 @@ class WeightSharing(Masked, SupernetSearcher):
             "seed": self.seed,
             "device": str(self.device),
             "threads": self.threads,
-            "hyperparameters": dataclasses.asdict(self.hyperparameters),
+            "hyperparameters": hyperparameters_to_spec(self.hyperparameters),
         }
 
     @classmethod
@@ -327,5 +330,5 @@ class WeightSharing(Masked, SupernetSearcher):
             seed=spec["seed"],
             device=device,
             threads=spec["threads"],
-            **spec["hyperparameters"],
+            **hyperparameters_from_spec(cls.Hyperparameters, spec["hyperparameters"]),
         )

@@ -29,7 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from naslab.errors import SpecError
-from naslab.searchers.gradient import Composed, Concrete, Parts, Resource, Single, Training
+from naslab.searchers.gradient import Concrete, GradientSearcher, Parts, Resource, SingleLevel, Training
 from naslab.spaces.space import Space
 
 
@@ -58,7 +58,7 @@ class SNASHyperparameters(Training):
             raise SpecError(f'edges must be "strongest" or "all", not {self.edges!r}')
 
 
-class SNAS(Composed):
+class SNAS(GradientSearcher):
     """SNAS on any space with a supernet."""
 
     name = "snas"
@@ -78,6 +78,6 @@ class SNAS(Composed):
         resource = Resource(weight=hyper.resource_weight, what=hyper.resource)
         return Parts(
             sampling=Concrete(temperature=hyper.temperature, temperature_end=hyper.temperature_end),
-            level=Single(),
-            cures=(resource,),
+            level=SingleLevel(),
+            regularizers=(resource,),
         )

@@ -67,7 +67,7 @@ class SuccessiveHalving(Halving):
     def rungs(self, bracket: int) -> Sequence[Rung]:
         return self.hyperparameters.rungs
 
-    def suited(self, known: Collection[float]) -> dict[str, Any]:
+    def adapted_hyperparameters(self, known: Collection[float]) -> dict[str, Any]:
         """As the first bracket of Hyperband, with which each rung costs about the same.
 
         Where something was given, the rest is changed as little as will do.

@@ -15,7 +15,7 @@ from naslab.errors import SpecError
 from naslab.events import Event, Measured
 from naslab.quantities import Quantity
 from naslab.searchers.keeping import KeepsStates
-from naslab.searchers.searcher import Driven
+from naslab.searchers.searcher import Stepper
 from naslab.searchers.settings import Steerable
 from naslab.searchers.signatures import document
 from naslab.searchers.stretch import Stretch
@@ -127,12 +127,12 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
     def keep_in(self, store: Path) -> None:
         """Nothing: all that it has learnt is in its state."""
 
-    def take_trainings(self, other: Driven) -> None:
+    def take_trainings(self, other: Stepper) -> None:
         """Nothing, likewise."""
 
     def check_workers(self, workers: int) -> int:
         """None: `SpecError`."""
-        raise SpecError(f"workers=... is for proposers; {self.name!r} does one step at a time")
+        raise SpecError(f"workers=... is for samplers; {self.name!r} does one step at a time")
 
     def close(self) -> None:
         """Nothing is held but memory."""

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, whole
-from naslab.searchers.proposer import Draft, Proposer
+from naslab.searchers.sampler import Sampler, Suggestion
 from naslab.searchers.settings import Act, Undoing
 
 
-class Tended(Proposer):
+class Tended(Sampler):
     """Has its members in `self._alive`. They are tuples with a `number`, a `fitness`, and the `architecture` last.
 
     A subclass proposes what was added (`_next_added`), spares whom `_protected` names, and puts `_by_hand` into its
@@ -35,9 +35,11 @@ class Tended(Proposer):
         self._taken_out: dict[int, tuple[int, Any]] = {}
         """Number of a member that was killed by hand -> its place, and the member."""
 
-    def _next_added(self, *about: Any) -> Draft | None:
-        """The draft of what was added first and is not yet proposed, with what more it says; None if there is none."""
-        return Draft(self._added.pop(0), "added", *about) if self._added else None
+    def _next_added(self, *about: Any) -> Suggestion | None:
+        """The suggestion of what was added first and is not yet proposed, with what more it says; None if there is
+        none.
+        """
+        return Suggestion(self._added.pop(0), "added", *about) if self._added else None
 
     @property
     def protected(self) -> frozenset[int]:

@@ -1,7 +1,7 @@
 """What of a search by mini-batches may be changed on the way, though earlier searches could not.
 
     batch_size          examples in a mini-batch, from the next epoch on
-    freeze/weights      these do not move, and neither does anything that their optimiser keeps; so with alphas
+    freeze/weights      these do not move, and neither does anything that their optimizer keeps; so with alphas
     ...                 and whatever else a searcher names
 
 Nothing of this is in the events or in the state of a search in which nobody has changed it.

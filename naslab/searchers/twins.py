@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from naslab.errors import NaslabError, SpecError
-from naslab.searchers.trials import Trials
+from naslab.searchers.black_box import BlackBoxSearch
 
 
-def twin(driven: Any) -> Any:
+def twin(stepper: Any) -> Any:
     """The same once more, in the state in which it is: to try something on and to throw away.
 
     Whatever is done to it, the original is as it was, to the last bit. Trials are evaluated in this process, whoever
@@ -18,16 +18,16 @@ def twin(driven: Any) -> Any:
         SpecError: it cannot be made again from what it says of itself.
     """
     try:
-        if isinstance(driven, Trials):
-            proposer = type(driven.proposer).from_spec(driven.proposer.spec())
-            other: Any = Trials(proposer, driven.estimator, driven.total)
+        if isinstance(stepper, BlackBoxSearch):
+            sampler = type(stepper.sampler).from_spec(stepper.sampler.spec())
+            other: Any = BlackBoxSearch(sampler, stepper.estimator, stepper.total)
         else:
-            other = type(driven).from_spec(driven.spec(), driven.task)
-        other.load_state_dict(driven.state_dict())
+            other = type(stepper).from_spec(stepper.spec(), stepper.task)
+        other.load_state_dict(stepper.state_dict())
     except NaslabError:
         raise
     except Exception as error:
-        name = getattr(getattr(driven, "proposer", driven), "name", type(driven).__name__)
+        name = getattr(getattr(stepper, "sampler", stepper), "name", type(stepper).__name__)
         raise SpecError(
             f"nothing can be tried on a copy of {name!r}, which cannot be made again from its spec() and state_dict(): "
             f"{type(error).__name__}: {error!s:.200}"

@@ -7,31 +7,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from naslab.errors import SpecError, unknown
+from naslab.lazy import attach
 from naslab.registry import described, named
-from naslab.spaces.chain import Chain
 from naslab.spaces.chain_skips import ChainSkips
 from naslab.spaces.darts_cell import DartsCell, DartsCellAllEdges
 from naslab.spaces.enas_macro import EnasMacro
 from naslab.spaces.enas_micro import EnasMicro
-from naslab.spaces.evolving import Evolving
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.flexibert import FlexiBERT
 from naslab.spaces.hierarchical import Hierarchical
-from naslab.spaces.listed import Listed
+from naslab.spaces.large_scale_evolution import LargeScaleEvolutionSpace
+from naslab.spaces.metaqnn import MetaQNN
+from naslab.spaces.mnasnet import MnasNet
 from naslab.spaces.mobile_chain import MobileChain
-from naslab.spaces.morphing import Morphing
 from naslab.spaces.nasbench101 import NASBench101
 from naslab.spaces.nasbench201 import NASBench201
 from naslab.spaces.nasbench_macro import NASBenchMacro
 from naslab.spaces.nasbench_mr import NASBenchMR
 from naslab.spaces.nasbench_nlp import NASBenchNLP
 from naslab.spaces.nasnet_cell import NASNetCell
+from naslab.spaces.network_morphism import NetworkMorphism
 from naslab.spaces.recurrent_cell import RecurrentCell
-from naslab.spaces.segments import Segments
 from naslab.spaces.space import Space
+from naslab.spaces.subset import Subset
 from naslab.spaces.weight_sharing import DrawnSupernet, Mixable, Shared, Supernet, SupernetSpace
 from naslab.spaces.without import Without
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 SPACES: dict[str, type[Space]] = {
     space.name: space
@@ -45,49 +46,61 @@ SPACES: dict[str, type[Space]] = {
         NASBenchNLP,
         RecurrentCell,
         FlexiBERT,
-        Segments,
+        MnasNet,
         MobileChain,
         EnasMacro,
         EnasMicro,
         NASNetCell,
-        Chain,
+        MetaQNN,
         ChainSkips,
         Hierarchical,
-        Evolving,
-        Morphing,
+        LargeScaleEvolutionSpace,
+        NetworkMorphism,
     )
 }
 
+__getattr__, __dir__ = attach(
+    __name__,
+    deprecated={
+        "Chain": "MetaQNN",
+        "Evolving": "LargeScaleEvolutionSpace",
+        "Listed": "Subset",
+        "Morphing": "NetworkMorphism",
+        "Segments": "MnasNet",
+        "Shaped": "TaskLike",
+    },
+)
+
 __all__ = [
     "SPACES",
-    "Chain",
     "ChainSkips",
     "DartsCell",
     "DartsCellAllEdges",
     "DrawnSupernet",
     "EnasMacro",
     "EnasMicro",
-    "Evolving",
     "FixedSpace",
     "FlexiBERT",
     "Hierarchical",
-    "Listed",
+    "LargeScaleEvolutionSpace",
+    "MetaQNN",
     "Mixable",
+    "MnasNet",
     "MobileChain",
-    "Morphing",
     "NASBench101",
     "NASBench201",
     "NASBenchMR",
     "NASBenchMacro",
     "NASBenchNLP",
     "NASNetCell",
+    "NetworkMorphism",
     "RecurrentCell",
-    "Segments",
-    "Shaped",
     "Shared",
     "Space",
+    "Subset",
     "Supernet",
     "SupernetSpace",
+    "TaskLike",
     "Without",
     "class_of",
     "from_spec",
@@ -96,7 +109,7 @@ __all__ = [
 
 def class_of(name: object) -> type[Space]:
     """The class of spaces that is called so, naslab's or the user's own; `SpecError` if there is none."""
-    return named("space", name, {**SPACES, Listed.name: Listed, Without.name: Without}, Space)
+    return named("space", name, {**SPACES, Subset.name: Subset, Without.name: Without}, Space)
 
 
 @described("a space")

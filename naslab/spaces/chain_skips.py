@@ -19,10 +19,10 @@ from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.chain import MERGES, ChainNetwork, Layer
-from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, layers_graph
+from naslab.spaces.metaqnn import MAX_LAYERS, PART, STOP, check_lists, layer_place, layers_graph
 from naslab.spaces.requirements import asked
 from naslab.spaces.space import Space
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -110,7 +110,7 @@ class ChainSkips(Space):
         """The layers stand at the nodes."""
         return layers_graph(self.layers_of(architecture))
 
-    def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> ChainNetwork:
+    def build(self, architecture: Architecture, task: TaskLike, *, channels: int | None = None) -> ChainNetwork:
         return ChainNetwork(self.layers_of(architecture, channels), *asked(task), merge=self.merge)
 
 

@@ -31,7 +31,7 @@ from naslab.operations.images import DARTS_OPERATIONS, DARTS_SEARCHED
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
 from naslab.spaces.weight_sharing import weight_matrices
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -163,7 +163,7 @@ class _DartsCells(FixedSpace):
     def build(
         self,
         architecture: Architecture,
-        task: Shaped,
+        task: TaskLike,
         *,
         channels: int | None = None,
         cells: int | None = None,
@@ -184,7 +184,7 @@ class _DartsCells(FixedSpace):
         )
 
     def supernet(
-        self, task: Shaped, *, channels: int | None = None, cells: int | None = None, one_in: int = 1
+        self, task: TaskLike, *, channels: int | None = None, cells: int | None = None, one_in: int = 1
     ) -> DartsSupernet:
         """Operations on one channel in `one_in` (`naslab.networks.partial_channels`)."""
         return DartsSupernet(
@@ -258,7 +258,7 @@ class DartsCell(_DartsCells):
 
     # --- derivation and back ---------------------------------------------------------------------
 
-    def derive(self, weights: Mapping[str, np.ndarray]) -> Architecture:
+    def discretize(self, weights: Mapping[str, np.ndarray]) -> Architecture:
         """Keep for each node the two edges whose strongest operation, `"none"` aside, is strongest, each with that
         operation (Liu et al. 2019, Sec. 2.4). The earlier edge and the earlier operation win a tie."""
         columns = [self.operations.index(operation) for operation in self.kept_operations]
@@ -294,7 +294,9 @@ class DartsCell(_DartsCells):
         """The two cells, as `entries` writes them."""
         return self.entries(architecture)
 
-    def shared_weights(self, task: Shaped, *, channels: int | None = None, cells: int | None = None) -> SinglePathDarts:
+    def shared_weights(
+        self, task: TaskLike, *, channels: int | None = None, cells: int | None = None
+    ) -> SinglePathDarts:
         """The weights of all networks at once, of which one path is computed; `layers_of` says which."""
         return SinglePathDarts(
             self.kept_operations,
@@ -358,7 +360,7 @@ class DartsCellAllEdges(_DartsCells):
                     choices.append(operation)
         return self.architecture(choices)
 
-    def derive(self, weights: Mapping[str, np.ndarray]) -> Architecture:
+    def discretize(self, weights: Mapping[str, np.ndarray]) -> Architecture:
         """Keep every edge with its strongest operation, `"none"` included; the earlier operation wins a tie."""
         matrices = weight_matrices(weights, self.edges(), len(self.operations))
         return self.architecture(

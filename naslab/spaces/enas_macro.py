@@ -22,7 +22,7 @@ from naslab.operations.enas import ENAS_OPERATIONS
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.numbers import read_numbers
 from naslab.spaces.requirements import asked
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -111,13 +111,13 @@ class EnasMacro(FixedSpace):
             node["ops"] = OPERATIONS
         return graph
 
-    def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> EnasMacroNetwork:
+    def build(self, architecture: Architecture, task: TaskLike, *, channels: int | None = None) -> EnasMacroNetwork:
         return EnasMacroNetwork(
             self.layers_of(architecture),
             *asked(task),
             channels=self.channels if channels is None else channels,
         )
 
-    def shared_weights(self, task: Shaped, *, channels: int | None = None) -> EnasMacroSupernet:
+    def shared_weights(self, task: TaskLike, *, channels: int | None = None) -> EnasMacroSupernet:
         """The weights of all networks at once; `layers_of` says what of them an architecture is made of."""
         return EnasMacroSupernet(self.layers, *asked(task), channels=self.channels if channels is None else channels)

@@ -30,7 +30,7 @@ from naslab.spaces.cell_graph import OUTPUT, cell_graph, state_names
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.numbers import read_numbers
 from naslab.spaces.requirements import asked
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -138,7 +138,7 @@ class EnasMicro(FixedSpace):
         return graph
 
     def build(
-        self, architecture: Architecture, task: Shaped, *, channels: int | None = None, cells: int | None = None
+        self, architecture: Architecture, task: TaskLike, *, channels: int | None = None, cells: int | None = None
     ) -> EnasMicroNetwork:
         return EnasMicroNetwork(
             self.layers_of(architecture, cells),
@@ -146,7 +146,7 @@ class EnasMicro(FixedSpace):
             channels=self.channels if channels is None else channels,
         )
 
-    def shared_weights(self, task: Shaped, *, channels: int | None = None) -> EnasMicroSupernet:
+    def shared_weights(self, task: TaskLike, *, channels: int | None = None) -> EnasMicroSupernet:
         """The weights of all networks at once; `layers_of` says what of them an architecture is made of."""
         return EnasMicroSupernet(
             self.nodes,

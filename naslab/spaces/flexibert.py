@@ -17,7 +17,7 @@ from naslab.networks import sizes
 from naslab.networks.flexibert import FlexiBERTNetwork, Layer
 from naslab.spaces.requirements import asked, vocabulary_of
 from naslab.spaces.space import Space
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -133,7 +133,7 @@ class FlexiBERT(Space):
         graph.add_edge(before, f"{PART}/output")
         return graph
 
-    def build(self, architecture: Architecture, task: Shaped, *, shrink: int | None = None) -> FlexiBERTNetwork:
+    def build(self, architecture: Architecture, task: TaskLike, *, shrink: int | None = None) -> FlexiBERTNetwork:
         """An encoder for tokens (a task with a `vocabulary`) or the rows of images, to be trained from nothing."""
         by = sizes.positive("shrink", self.shrink if shrink is None else shrink)
         layers = [

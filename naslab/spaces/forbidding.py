@@ -8,10 +8,10 @@ from typing import Any
 from naslab.architecture import Choice, Option
 from naslab.errors import SpecError, listed, unknown
 from naslab.spaces.fixed_space import FixedSpace
-from naslab.spaces.listed import Listed
 from naslab.spaces.offered import nothing_left
 from naslab.spaces.space import Space
-from naslab.spaces.without import Forbidden, Without, WithoutFixed, WithoutListed
+from naslab.spaces.subset import Subset
+from naslab.spaces.without import Forbidden, Without, WithoutFixed, WithoutSubset
 
 
 def without(space: Space, forbidden: Mapping[str, Sequence[Option]]) -> Space:
@@ -23,7 +23,7 @@ def without(space: Space, forbidden: Mapping[str, Sequence[Option]]) -> Space:
         return without(space.of, both)
     if not (asked := _checked(space, forbidden)):
         return space
-    kind = WithoutListed if isinstance(space, Listed) else WithoutFixed if isinstance(space, FixedSpace) else Without
+    kind = WithoutSubset if isinstance(space, Subset) else WithoutFixed if isinstance(space, FixedSpace) else Without
     fewer = kind(space, asked)
     fewer.sample(0)  # `SpecError` where nothing is left
     return fewer

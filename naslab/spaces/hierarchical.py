@@ -23,7 +23,7 @@ from naslab.operations.hierarchical import PRIMITIVES
 from naslab.randomness import generator_of
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -140,7 +140,7 @@ class Hierarchical(FixedSpace):
         return graph
 
     def build(
-        self, architecture: Architecture, task: Shaped, *, channels: int | None = None, cells: int | None = None
+        self, architecture: Architecture, task: TaskLike, *, channels: int | None = None, cells: int | None = None
     ) -> HierarchicalNetwork:
         motifs = self.motifs_of(architecture)
         return HierarchicalNetwork(

@@ -18,7 +18,7 @@ from naslab.networks.mobile_chain import BLOCKS, IDENTITY, STAGES, MobileChainNe
 from naslab.networks.single_path import SinglePathChain
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -109,10 +109,10 @@ class MobileChain(FixedSpace):
             data["ops"] = choice.options
         return graph
 
-    def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> MobileChainNetwork:
+    def build(self, architecture: Architecture, task: TaskLike, *, channels: int | None = None) -> MobileChainNetwork:
         return MobileChainNetwork(self.layers_of(architecture), *asked(task), **self._sizes(channels))
 
-    def shared_weights(self, task: Shaped, *, channels: int | None = None) -> SinglePathChain:
+    def shared_weights(self, task: TaskLike, *, channels: int | None = None) -> SinglePathChain:
         """The weights of all chains at once; `layers_of` says what of them an architecture is made of."""
         offered = [tuple(map(str, choice.options)) for choice in self._choices]
         return single_path_chain(offered, *asked(task), **self._sizes(channels))

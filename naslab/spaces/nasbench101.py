@@ -29,7 +29,7 @@ from naslab.networks import sizes
 from naslab.networks.nasbench101 import NASBENCH101_OPERATIONS, NASBench101Network
 from naslab.spaces.requirements import asked
 from naslab.spaces.space import Space
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -202,7 +202,7 @@ class NASBench101(Space):
         return graph
 
     def build(
-        self, architecture: Architecture, task: Shaped, *, channels: int | None = None, cells: int | None = None
+        self, architecture: Architecture, task: TaskLike, *, channels: int | None = None, cells: int | None = None
     ) -> NASBench101Network:
         """The benchmark's network; `cells` is the number in each of the three stages."""
         matrix, operations = self.cell(architecture)

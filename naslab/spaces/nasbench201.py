@@ -31,7 +31,7 @@ from naslab.operations.images import NASBENCH201_OPERATIONS
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
 from naslab.spaces.weight_sharing import weight_matrices
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -159,7 +159,7 @@ class NASBench201(FixedSpace):
     def edges(self) -> dict[str, int]:
         return {PART: len(EDGES)}
 
-    def derive(self, weights: Mapping[str, np.ndarray]) -> Architecture:
+    def discretize(self, weights: Mapping[str, np.ndarray]) -> Architecture:
         """The strongest operation of each edge, `none` included, as in the benchmark; the earlier wins a tie."""
         matrix = weight_matrices(weights, self.edges(), len(OPERATIONS))[PART]
         return self.architecture([OPERATIONS[column] for column in matrix.argmax(axis=1)])
@@ -198,7 +198,7 @@ class NASBench201(FixedSpace):
     # --- networks --------------------------------------------------------------------------------
 
     def build(
-        self, architecture: Architecture, task: Shaped, *, channels: int | None = None, cells: int | None = None
+        self, architecture: Architecture, task: TaskLike, *, channels: int | None = None, cells: int | None = None
     ) -> NASBench201Network:
         """The benchmark's network; `cells` is the number in each of the three stages."""
         return NASBench201Network(
@@ -209,7 +209,7 @@ class NASBench201(FixedSpace):
         )
 
     def supernet(
-        self, task: Shaped, *, channels: int | None = None, cells: int | None = None, one_in: int = 1
+        self, task: TaskLike, *, channels: int | None = None, cells: int | None = None, one_in: int = 1
     ) -> NASBench201Supernet:
         """Operations on one channel in `one_in` (`naslab.networks.partial_channels`)."""
         return NASBench201Supernet(
@@ -225,7 +225,7 @@ class NASBench201(FixedSpace):
         return [str(operation) for operation in self.check(architecture).choices]
 
     def shared_weights(
-        self, task: Shaped, *, channels: int | None = None, cells: int | None = None
+        self, task: TaskLike, *, channels: int | None = None, cells: int | None = None
     ) -> SinglePathNASBench201:
         """The weights of all networks at once, of which one path is computed; `layers_of` says which."""
         return SinglePathNASBench201(

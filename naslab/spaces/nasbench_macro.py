@@ -17,7 +17,7 @@ from naslab.networks.nasbench_macro import BLOCKS, LAYERS, NASBenchMacroNetwork,
 from naslab.networks.single_path import SinglePathChain
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -85,7 +85,7 @@ class NASBenchMacro(FixedSpace):
             graph.add_edge(f"{PART}/{number}", f"{PART}/{number + 1}", op=option, row=number)
         return graph
 
-    def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> NASBenchMacroNetwork:
+    def build(self, architecture: Architecture, task: TaskLike, *, channels: int | None = None) -> NASBenchMacroNetwork:
         """The benchmark's network."""
         return NASBenchMacroNetwork(
             self.layers_of(architecture),
@@ -97,7 +97,7 @@ class NASBenchMacro(FixedSpace):
         """The option of each layer, first to last."""
         return [str(option) for option in self.check(architecture).choices]
 
-    def shared_weights(self, task: Shaped, *, channels: int | None = None) -> SinglePathChain:
+    def shared_weights(self, task: TaskLike, *, channels: int | None = None) -> SinglePathChain:
         """The weights of all networks at once, of which one path is computed; `layers_of` says which."""
         channels = self.channels if channels is None else channels
         return single_path_nasbench_macro(*asked(task), channels=channels)

@@ -17,7 +17,7 @@ from naslab.errors import SpecError
 from naslab.networks.nasbench_mr import STAGES, Module, NASBenchMRNetwork
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -103,7 +103,7 @@ class NASBenchMR(FixedSpace):
         graph.add_edges_from((node, f"{PART}/head") for node in before)
         return graph
 
-    def build(self, architecture: Architecture, task: Shaped) -> NASBenchMRNetwork:
+    def build(self, architecture: Architecture, task: TaskLike) -> NASBenchMRNetwork:
         """The benchmark's network with its head for classification; there is nothing to scale."""
         modules = self.modules(architecture)
         first, second, *_, head = (int(number) for number in architecture.choices)

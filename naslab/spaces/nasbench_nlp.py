@@ -28,7 +28,7 @@ from naslab.networks import sizes
 from naslab.networks.recurrent_recipe import ELEMENTWISE, Recipe, RecurrentRecipeNetwork, Step, in_order
 from naslab.spaces.requirements import asked, vocabulary_of
 from naslab.spaces.space import Space
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -244,7 +244,7 @@ class NASBenchNLP(Space):
     def build(
         self,
         architecture: Architecture,
-        task: Shaped,
+        task: TaskLike,
         *,
         embedding: int | None = None,
         hidden: int | None = None,

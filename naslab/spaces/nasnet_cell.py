@@ -21,7 +21,7 @@ from naslab.operations.nasnet import NASNET_OPERATIONS
 from naslab.spaces.cell_graph import cell_graph, state_names
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -132,7 +132,7 @@ class NASNetCell(FixedSpace):
         return graph
 
     def build(
-        self, architecture: Architecture, task: Shaped, *, channels: int | None = None, cells: int | None = None
+        self, architecture: Architecture, task: TaskLike, *, channels: int | None = None, cells: int | None = None
     ) -> NASNetNetwork:
         return NASNetNetwork(
             dict(self.blocks_of(architecture)),

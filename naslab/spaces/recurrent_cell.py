@@ -157,7 +157,7 @@ class RecurrentCell(FixedSpace):
     def edges(self) -> dict[str, int]:
         return {PART: row(self.nodes + 1, 0)}
 
-    def derive(self, weights: Mapping[str, np.ndarray]) -> Architecture:
+    def discretize(self, weights: Mapping[str, np.ndarray]) -> Architecture:
         """Keep for each node the edge whose strongest function, `"none"` aside, is strongest, with that function. The
         earlier edge and the earlier function win a tie."""
         columns = [self.operations.index(operation) for operation in self.kept_operations]

@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError, real
 from naslab.fields import settle
+from naslab.lazy import warn_of_old_name
 from naslab.networks.inherit import inherit
 from naslab.randomness import generator_of
 from naslab.spaces.reading import ReadsArchitectures
-from naslab.tasks.signature import Shaped, Signature, signature_of
+from naslab.tasks.signature import Signature, TaskLike, signature_of
 from naslab.torch_state import InDefaultTorchState
 
 if TYPE_CHECKING:
@@ -60,7 +61,15 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
             make = vars(cls).get(name)
             if inspect.isfunction(make) and not getattr(make, "__isabstractmethod__", False):
                 setattr(cls, name, _for_a_task(make, position))
+        if "derive" in vars(cls) and "discretize" not in vars(cls):
+            warn_of_old_name(f"{cls.__qualname__}.derive", f"{cls.__qualname__}.discretize")
+            cls.discretize = vars(cls)["derive"]  # type: ignore[attr-defined]
         super().__init_subclass__(**kwargs)
+
+    def derive(self, weights: Mapping[str, np.ndarray]) -> Architecture:
+        """`discretize` by its old name."""
+        warn_of_old_name(f"{type(self).__name__}.derive", f"{type(self).__name__}.discretize")
+        return self.discretize(weights)  # type: ignore[attr-defined]
 
     name: ClassVar[str]
     """Family of the architectures; two sizes of one space share it."""
@@ -87,7 +96,7 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
         """
 
     @abstractmethod
-    def build(self, architecture: Architecture, task: Shaped) -> nn.Module:
+    def build(self, architecture: Architecture, task: TaskLike) -> nn.Module:
         """The network to be trained on its own.
 
         A space takes sizes (channels, cells, ...) as further keyword arguments; they override its own.

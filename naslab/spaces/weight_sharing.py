@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, unknown
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -69,11 +69,11 @@ class Mixable(Protocol):
         its row in the part's [E, O] matrix; a fixed edge (to the output) carries none."""
         ...
 
-    def supernet(self, task: Shaped) -> nn.Module:
+    def supernet(self, task: TaskLike) -> nn.Module:
         """A `Supernet` for the task. Sizes may be given as keyword arguments, as to `build`."""
         ...
 
-    def derive(self, weights: Mapping[str, np.ndarray]) -> Architecture:
+    def discretize(self, weights: Mapping[str, np.ndarray]) -> Architecture:
         """The published rule from the [E, O] weights of each part to one architecture."""
         ...
 

@@ -23,9 +23,9 @@ from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError
 from naslab.randomness import generator_of
 from naslab.spaces.fixed_space import FixedSpace
-from naslab.spaces.listed import Listed
 from naslab.spaces.offered import DeadEnd, nothing_left
 from naslab.spaces.space import Space
+from naslab.spaces.subset import Subset
 from naslab.spaces.wrapping import Wrapping
 
 Forbidden = tuple[tuple[str, tuple[Option, ...]], ...]
@@ -252,10 +252,10 @@ class Without(Wrapping):
 # --- what else makes architectures -------------------------------------------------------------------
 
 
-def _derive(space: Without, weights: Mapping[str, np.ndarray]) -> Architecture:
+def _discretize(space: Without, weights: Mapping[str, np.ndarray]) -> Architecture:
     """What the whole space derives; where that is forbidden, the allowed option with the largest weights instead."""
     whole: Any = space.of
-    derived: Architecture = whole.derive(weights)
+    derived: Architecture = whole.discretize(weights)
     if space.allows(derived):
         return derived
 
@@ -286,7 +286,7 @@ def _move(space: Without, architecture: Architecture, name: str, rng: np.random.
     return None if moved == architecture else moved
 
 
-_OBEYING: dict[str, Any] = {"derive": _derive, "start": _start, "move": _move}
+_OBEYING: dict[str, Any] = {"discretize": _discretize, "start": _start, "move": _move}
 """What a space may have besides, and what takes its place."""
 
 
@@ -339,7 +339,7 @@ class WithoutFixed(Without, FixedSpace):
 
 
 @dataclass(frozen=True)
-class WithoutListed(Without):
+class WithoutSubset(Without):
     """What is listed and holds nothing forbidden; in place of one that does stands the nearest of those."""
 
     def __post_init__(self) -> None:
@@ -348,7 +348,7 @@ class WithoutListed(Without):
             raise SpecError(f"nothing would be left of the {self._list.size} architectures that are listed")
 
     @property
-    def _list(self) -> Listed:
+    def _list(self) -> Subset:
         return self.of  # type: ignore[return-value]
 
     @cached_property
@@ -356,9 +356,9 @@ class WithoutListed(Without):
         return tuple(row.choices for row in self._list.enumerate() if self.allows(row))
 
     @cached_property
-    def _left(self) -> Listed:
+    def _left(self) -> Subset:
         """What is left, as a list of its own."""
-        return Listed(self._list.of, self._rows, self._list.nearest)
+        return Subset(self._list.of, self._rows, self._list.nearest)
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
         return self._left.next_choice(prefix)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from naslab.architecture import Architecture
 from naslab.spaces.space import Space
-from naslab.tasks.signature import Shaped, Signature
+from naslab.tasks.signature import Signature, TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -35,7 +35,7 @@ class Wrapping(Space):
     def check_task(self, task: Any) -> Signature:
         return self.of.check_task(task)
 
-    def build(self, architecture: Architecture, task: Shaped, **sizes: Any) -> nn.Module:
+    def build(self, architecture: Architecture, task: TaskLike, **sizes: Any) -> nn.Module:
         return self.of.build(architecture, task, **sizes)
 
     def recipe(self, architecture: Architecture) -> Mapping[str, Any]:

@@ -101,7 +101,7 @@ class Signature:
         return next(iter(self.heads.values()))
 
 
-class Shaped(Protocol):
+class TaskLike(Protocol):
     """What naslab knew of a task before there were signatures: image classification by anything with these two."""
 
     @property

@@ -129,7 +129,7 @@ def test_without_a_table_half_of_the_edges_make_it_red():
 
 
 def test_a_table_has_the_last_word():
-    known = nl.analysis.Known.of(nl.benchmarks.NASBench201("cifar10"), 2)
+    known = nl.analysis.GroundTruth.of(nl.benchmarks.NASBench201("cifar10"), 2)
     bad, good = (collapse([step(1), step(2, 1.6, best=best)], SPACE, known) for best in (ALL_SKIPS, GOOD))
     assert (bad.level, good.level) == ("red", "amber")
     assert bad.sentence.startswith(
@@ -216,7 +216,7 @@ def test_the_cell_that_is_meant_is_named():
     def cells(number, growth):
         uniform = {part: np.full((edges, len(operations)), 1 / len(operations)) for part, edges in rows.items()}
         uniform["reduce"][:, column] *= growth
-        return dataclasses.replace(step(number, best=space.derive(uniform)), probabilities=uniform)
+        return dataclasses.replace(step(number, best=space.discretize(uniform)), probabilities=uniform)
 
     standing = collapse([cells(1, 1.0), cells(2, 2.0)], space)
     assert standing.level == "red"
@@ -333,7 +333,7 @@ def test_three_searches_fell_and_no_step_of_two_of_them_came_before_the_warning(
     assert {name: fallen(name, 1) for name in warned} == {"darts-0": 36, "darts-3": 34, "darts-5": 30}
 
 
-@pytest.mark.parametrize("known", [None, nl.analysis.Known.of(TABLE, 2)], ids=["without a table", "with a table"])
+@pytest.mark.parametrize("known", [None, nl.analysis.GroundTruth.of(TABLE, 2)], ids=["without a table", "with a table"])
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("darts")])
 def test_other_searches_stay_grey(name, known):
     """Some derive bad cells, too, now and then; not because skip connections take over."""
@@ -342,4 +342,4 @@ def test_other_searches_stay_grey(name, known):
 
 def test_the_one_that_ends_with_skip_connections_only():
     assert RECORDED["darts-3/derived"][-1] == 1835
-    assert levels("darts-3", nl.analysis.Known.of(TABLE, 2))[-1] == "red"
+    assert levels("darts-3", nl.analysis.GroundTruth.of(TABLE, 2))[-1] == "red"

@@ -79,13 +79,13 @@ def test_a_window_is_as_far_as_a_pixel_of_the_output_is_moved_by(known, name, st
 
 
 def test_gradients_are_those_of_the_loss(digits):
-    driven = searcher(digits)
-    found = gradients(driven)
+    stepper = searcher(digits)
+    found = gradients(stepper)
     assert found.of_shares["normal"].shape == (5, 8)
     assert not found.of_shares["normal"][:, 0].any(), "nothing depends on none"
     # by hand, on the network itself
-    network, batch = driven.network.train(), digits.example(16)
-    weights = {part: torch.tensor(p, requires_grad=True) for part, p in driven.probabilities().items()}
+    network, batch = stepper.network.train(), digits.example(16)
+    weights = {part: torch.tensor(p, requires_grad=True) for part, p in stepper.probabilities().items()}
     loss = digits.loss(network(batch[0], {part: Mixture.of_all(w) for part, w in weights.items()}), batch)
     loss.backward()
     assert found.loss == pytest.approx(loss.item(), rel=1e-6)
@@ -106,18 +106,18 @@ def test_gradients_are_those_of_the_loss(digits):
 @pytest.mark.parametrize("one_in", [1, 2])
 def test_maps_are_what_the_mixture_is_made_of(digits, one_in):
     space = nl.spaces.NASBench201(channels=4, cells=1)
-    driven = nl.searchers.PCDarts(space, digits, one_in=one_in, warmup=0.0, batch_size=16, epochs=1, seed=1)
-    found = feature_maps(driven, "cell", 3, example=2, place=1)
+    stepper = nl.searchers.PCDarts(space, digits, one_in=one_in, warmup=0.0, batch_size=16, epochs=1, seed=1)
+    found = feature_maps(stepper, "cell", 3, example=2, place=1)
     assert found.place == "layers.2.leaving.0"
     assert found.operations == space.operations
     assert found.maps.shape == (5, 8, 4, 4)
     assert found.maps[0].any() == (one_in == 2), "none gives nothing, but for the channels that go past it"
     # what the edge adds to its node, seen in a run of the whole mixture
     seen = []
-    network = driven.network.train()
+    network = stepper.network.train()
     network.get_submodule(found.place).register_forward_hook(lambda module, given, output: seen.append(output))
     with torch.no_grad():
-        means = {part: Mixture.of_all(torch.tensor(p)) for part, p in driven.probabilities().items()}
+        means = {part: Mixture.of_all(torch.tensor(p)) for part, p in stepper.probabilities().items()}
         network(digits.example(16)[0], means)
     of_edge = sum(seen[0][2])[2].numpy()  # edges 0-1, 0-2, 0-3 leave node 0: row 3 is the third of them
     assert np.allclose(np.tensordot(found.shares, found.maps, 1), of_edge, atol=1e-5)

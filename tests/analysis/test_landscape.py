@@ -20,7 +20,7 @@ def test_the_map_is_that_of_linear_discriminant_analysis():
     table = macro()
     found = landscape(table)
     columns = codes(table.space, table.choices)
-    order = found.goodness.argsort(kind="stable").argsort(kind="stable")
+    order = found.utility.argsort(kind="stable").argsort(kind="stable")
     free = columns.reshape(len(table), -1, 3)[:, :, 1:].reshape(len(table), -1)
     theirs = LinearDiscriminantAnalysis(solver="eigen", n_components=2).fit_transform(free, order * 8 // len(table))
     for axis in range(2):
@@ -28,7 +28,7 @@ def test_the_map_is_that_of_linear_discriminant_analysis():
         assert abs(correlation) > 0.99, axis
     np.testing.assert_allclose(found.points.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(found.points.std(axis=0), 1, atol=1e-4)
-    assert np.corrcoef(found.points[:, 0], found.goodness)[0, 1] > 0.5, "good is on the right"
+    assert np.corrcoef(found.points[:, 0], found.utility)[0, 1] > 0.5, "good is on the right"
     assert landscape(table) is found, "kept"
     np.testing.assert_array_equal(found.path([table.at(7), table.at(7)]), found.points[[7, 7]])
 
@@ -42,9 +42,9 @@ def test_ruggedness_against_all_pairs():
             for row in table.choices
         ]
     )
-    goodness = table.goodness()
-    centred = (goodness - goodness.mean()) / goodness.std()
-    found = autocorrelation(table, goodness)
+    utility = table.utility()
+    centred = (utility - utility.mean()) / utility.std()
+    found = autocorrelation(table, utility)
     columns = codes(table.space, table.choices)
     sums, pairs = np.zeros(9), np.zeros(9)
     for rows in np.array_split(np.arange(len(table)), 10):
@@ -52,11 +52,11 @@ def test_ruggedness_against_all_pairs():
         sums += np.bincount(differ, weights=np.outer(centred[rows], centred).ravel(), minlength=9)
         pairs += np.bincount(differ, minlength=9)
     np.testing.assert_allclose(found, sums / pairs, atol=1e-9)
-    best = digits[goodness == goodness.max()]
+    best = digits[utility == utility.max()]
     assert len(best) == 2, "the nearest of the two counts"
     nearest = (digits[:, None] != best).sum(axis=2).min(axis=1)
-    expected = np.corrcoef(goodness, nearest)[0, 1]
-    assert fitness_distance(columns, goodness) == pytest.approx(expected)
+    expected = np.corrcoef(utility, nearest)[0, 1]
+    assert fitness_distance(columns, utility) == pytest.approx(expected)
 
 
 def test_autocorrelation_of_a_sum_is_known():
@@ -70,22 +70,22 @@ def test_autocorrelation_of_a_sum_is_known():
             for row in table.choices
         ]
     )
-    goodness = np.stack([worth[k][digits[:, k]] for k in range(8)]).sum(axis=0)
+    utility = np.stack([worth[k][digits[:, k]] for k in range(8)]).sum(axis=0)
     expected = [1 - d * 3 / (8 * 2) for d in range(9)]
-    np.testing.assert_allclose(autocorrelation(table, goodness), expected, atol=1e-9)
+    np.testing.assert_allclose(autocorrelation(table, utility), expected, atol=1e-9)
 
 
 @pytest.mark.slow
 def test_what_cannot_be_told():
     table = macro()
-    goodness = np.array(table.goodness())
-    goodness[5] = np.nan
-    assert autocorrelation(table, goodness).size == 0
+    utility = np.array(table.utility())
+    utility[5] = np.nan
+    assert autocorrelation(table, utility).size == 0
     assert autocorrelation(table, np.ones(len(table))).size == 0
     columns = codes(table.space, table.choices)
     assert np.isnan(fitness_distance(columns, np.ones(len(table))))
     assert np.isnan(fitness_distance(columns, np.full(len(table), np.nan)))
-    for odd in (goodness, np.ones(len(table)), np.full(len(table), np.nan)):
+    for odd in (utility, np.ones(len(table)), np.full(len(table), np.nan)):
         points = discriminants(columns, odd)
         assert np.isfinite(points).all()
         assert (points.std(axis=0) > 0.5).all()

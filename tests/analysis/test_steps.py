@@ -1,4 +1,4 @@
-"""The time of steps, and what each trick buys."""
+"""The time of steps, and what each optimization buys."""
 
 import dataclasses
 import gc
@@ -8,9 +8,9 @@ import pytest
 
 import naslab as nl
 from naslab.analysis import steps
-from naslab.analysis.steps import interleaved, what_each_trick_buys
+from naslab.analysis.steps import ablate_optimizations, interleaved
 from naslab.errors import SpecError
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 
 
 def test_jobs_take_turns_and_the_first_round_does_not_count():
@@ -32,8 +32,8 @@ def test_a_bar_is_shown_only_of_what_takes_long(monkeypatch):
 def test_every_trick_is_turned_off_once(monkeypatch):
     monkeypatch.setattr(gc, "collect", lambda: 0)  # half a second in a process with so much in it, 48 times
     space = nl.spaces.NASBench201(channels=2, cells=1)
-    bought = what_each_trick_buys(space, nl.tasks.Digits(), batch_size=2, rounds=1, progress=False)
-    assert [row.trick for row in bought] == [*(field.name for field in dataclasses.fields(Tricks)), "all"]
+    bought = ablate_optimizations(space, nl.tasks.Digits(), batch_size=2, rounds=1, progress=False)
+    assert [row.trick for row in bought] == [*(field.name for field in dataclasses.fields(Optimizations)), "all"]
     for row in bought:
         assert 0 < row.weight_step < math.inf
         assert 0 < row.alpha_step < math.inf
@@ -41,4 +41,4 @@ def test_every_trick_is_turned_off_once(monkeypatch):
 
 def test_a_space_without_a_supernet_has_no_tricks():
     with pytest.raises(SpecError, match="has none"):
-        what_each_trick_buys(nl.spaces.NASBenchMacro(), nl.tasks.Digits())
+        ablate_optimizations(nl.spaces.NASBenchMacro(), nl.tasks.Digits())

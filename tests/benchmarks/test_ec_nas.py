@@ -85,8 +85,8 @@ def test_other_electricity():
 
 
 def test_a_search_on_it(table):
-    proposer = nl.searchers.RegularizedEvolution(table.space, population=10, sample=3, seed=0)
-    search = nl.Search(proposer, estimator=table, budget=200)
+    sampler = nl.searchers.RegularizedEvolution(table.space, population=10, sample=3, seed=0)
+    search = nl.Search(sampler, estimator=table, budget=200)
     events = list(search)
     assert all(event.status == "done" for event in events)
     assert table.rank(search.best) < 100

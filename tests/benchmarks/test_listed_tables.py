@@ -39,8 +39,8 @@ def test_what_is_drawn_changed_and_crossed_is_held(table):
 @pytest.mark.parametrize("searcher", ["random_search", "regularized_evolution", "local_search"])
 def test_a_search_stays_in_the_table(table, searcher):
     given = dict(population=10, sample=3) if searcher == "regularized_evolution" else {}
-    proposer = nl.searchers.SEARCHERS[searcher](table.space, seed=0, **given)
-    events = list(nl.Search(proposer, estimator=table, budget=100))
+    sampler = nl.searchers.SEARCHERS[searcher](table.space, seed=0, **given)
+    events = list(nl.Search(sampler, estimator=table, budget=100))
     assert len(events) == 100
     assert all(math.isfinite(event.fitness) for event in events if event.status == "done")
     failed = [event for event in events if event.status == "failed"]

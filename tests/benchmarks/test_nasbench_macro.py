@@ -49,8 +49,8 @@ def test_the_space_builds_the_networks_of_the_table(table):
 
 
 def test_a_search_on_it(table):
-    proposer = nl.searchers.LocalSearch(table.space, seed=0)
-    search = nl.Search(proposer, estimator=table, budget=300)
+    sampler = nl.searchers.LocalSearch(table.space, seed=0)
+    search = nl.Search(sampler, estimator=table, budget=300)
     list(search)
     assert table.regret(search.best) < 0.5
 

@@ -11,7 +11,7 @@ import naslab as nl
 from naslab.architecture import Choice
 from naslab.benchmarks import OwnTable, from_csv, from_spec
 from naslab.errors import DataError, NaslabError, SpecError
-from naslab.spaces.listed import Listed
+from naslab.spaces.subset import Subset
 
 SPACE = nl.spaces.NASBench201.paper()
 CELLS = [SPACE.sample(np.random.default_rng(seed)) for seed in range(8)]
@@ -73,7 +73,7 @@ def test_every_figure_is_where_the_file_says(mine):
 
 def test_a_part_of_the_space_is_a_space_of_its_own(mine):
     table = from_csv(mine, SPACE, "accuracy")
-    assert isinstance(table.space, Listed)
+    assert isinstance(table.space, Subset)
     assert table.space.size == 8
     for searcher in (nl.searchers.RandomSearch, nl.searchers.LocalSearch):
         search = nl.Search(searcher(table.space, seed=0), estimator=table, budget=60)
@@ -97,7 +97,7 @@ def test_all_of_a_space_is_that_space(tmp_path):
 
 
 def test_choices_as_json_where_the_space_reads_no_text(write, tmp_path):
-    space = nl.spaces.Chain()
+    space = nl.spaces.MetaQNN()
     assert not hasattr(space, "parse")
     cells = list({space.sample(np.random.default_rng(seed)) for seed in range(5)})
     path = tmp_path / "chain.csv"

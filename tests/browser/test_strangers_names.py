@@ -13,7 +13,7 @@ import numpy as np
 import naslab as nl
 from IPython.display import display, HTML
 from naslab_widgets import Compare, Compose, Lab, RaceView, Study, draw, figures
-from naslab_widgets.later import Later
+from naslab_widgets.deferred import Later
 
 def load(name):
     spec = importlib.util.spec_from_file_location(name.replace("/", "_"), f"{TESTS}/{{name}}.py")
@@ -91,7 +91,7 @@ lab
 SUPERNET = """
 tiny_search = tiny.TinySearch(total=20, space=space)
 tiny_search.rates = {text: 0.1 for text in STRINGS[:6]}
-type(tiny_search).knobs = property(lambda self: {name: tiny.Knob(value=value, low=0.01, high=1.0, description=name)
+type(tiny_search).knobs = property(lambda self: {name: tiny.Slider(value=value, low=0.01, high=1.0, description=name)
                                                  for name, value in self.rates.items()})
 supernet = Lab(tiny_search)
 supernet.run()

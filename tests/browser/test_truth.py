@@ -20,7 +20,7 @@ from conftest import TinySearch
 from naslab_widgets import Compare, Lab
 """
 LAB = f"{TINY}search = TinySearch(total=40)\nlab = Lab(search)\nlab"
-THEN = "await lab.then(lambda: (lab.picture(), 'a line of words'))"
+THEN = "await lab.on_finish(lambda: (lab.picture(), 'a line of words'))"
 RUN = """
 import naslab as nl
 from naslab_widgets import Lab
@@ -114,7 +114,7 @@ def test_a_notebook_that_is_opened_without_its_kernel_shows_its_last_moment(note
 def test_what_no_page_has_seen_holds_the_final_pictures(chromium, tmp_path):
     document = nbformat.v4.new_notebook()
     pair = "pair = Compare([TinySearch(total=9), TinySearch(total=7)])\npair"
-    cells = (LAB, pair, "lab.play()", THEN, "pair.play()\nawait pair.then(lambda: 'both')")
+    cells = (LAB, pair, "lab.play()", THEN, "pair.play()\nawait pair.on_finish(lambda: 'both')")
     document.cells = [nbformat.v4.new_code_cell(source) for source in cells]
     ExecutePreprocessor(timeout=120, kernel_name="python3").preprocess(document, {"metadata": {"path": str(tmp_path)}})
     texts = [

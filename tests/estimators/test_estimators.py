@@ -5,7 +5,7 @@ import pytest
 
 import naslab as nl
 from naslab.errors import SpecError
-from naslab.estimators import Function, FunctionOfEpochs, Kept, Penalised, Table, UnknownFidelity, as_estimator
+from naslab.estimators import CheckpointRef, Function, FunctionOfEpochs, Penalised, Table, UnknownFidelity, as_estimator
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_figures_are_those_of_as_long_a_training(benchmark):
 def test_a_training_that_goes_on_pays_what_is_new(benchmark):
     table = Table(benchmark, "valid_accuracy", figures=["valid_seconds", "latency/fpga"])
     cell, other = benchmark.at(5), benchmark.at(6)
-    begun = Kept(cell, 12, None)
+    begun = CheckpointRef(cell, 12, None)
     whole, part = table.train(cell).figures, table.train(cell, fidelity=12).figures
     rest = table.train(cell, fidelity=200, begin=begun).figures
     for name in ("seconds", "valid_seconds"):

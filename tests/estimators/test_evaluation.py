@@ -12,7 +12,7 @@ import torch
 
 import naslab as nl
 from naslab.errors import RunPaused, SnapshotDamaged
-from naslab.estimators import Kept, Score, UnknownFidelity, as_estimator
+from naslab.estimators import CheckpointRef, Score, UnknownFidelity, as_estimator
 from naslab.estimators.evaluation import Stage, evaluate
 
 
@@ -198,9 +198,9 @@ def test_scalars_of_numpy_and_torch_are_numbers(space, number):
     for found in (number, Score(number, {"loss": number})):
         outcome = evaluate(lambda architecture, found=found: found, space.architecture(("none",) * 6))
         assert (outcome.status, outcome.fitness, type(outcome.fitness)) == ("done", 0.5, float)
-    proposer = nl.searchers.RegularizedEvolution(space, population=2, sample=1)
-    proposer.tell(proposer.ask(), number)
-    assert json.loads(json.dumps(proposer.memory())) is not None
+    sampler = nl.searchers.RegularizedEvolution(space, population=2, sample=1)
+    sampler.tell(sampler.ask(), number)
+    assert json.loads(json.dumps(sampler.memory())) is not None
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_what_is_not_the_candidates_fault_is_raised(space, error):
 
 
 def test_kept_is_told_apart_by_what_it_is(lineage):
-    assert Kept(*lineage[0]) == (lineage[0].architecture, 1, lineage[0].keep)
+    assert CheckpointRef(*lineage[0]) == (lineage[0].architecture, 1, lineage[0].keep)
 
 
 @pytest.mark.parametrize("fitness", [-sys.float_info.max, 1.1e100, 10**150, -np.inf, np.nan, None, True, "0.5"])

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import naslab as nl
-from naslab.estimators import Function, LearningCurve, Resources, Table, Training, WithFigures, ZeroCost, job, store
+from naslab.estimators import Function, LearningCurve, Resources, Table, Training, WithMetrics, ZeroCost, job, store
 from naslab.estimators.evaluation import evaluate
 from naslab.estimators.job import Described, Job, Link, NotMade, describe, run
 from naslab.estimators.store import FolderStore
@@ -122,7 +122,7 @@ def test_what_can_be_described(digits, training):
         table,
         training,
         ZeroCost(SPACE, digits, batch_size=16),
-        WithFigures(training, Resources(SPACE, digits)),
+        WithMetrics(training, Resources(SPACE, digits)),
         LearningCurve(training, 2),
     ):
         assert isinstance(describe(known), Described), known
@@ -130,9 +130,9 @@ def test_what_can_be_described(digits, training):
     for unknown in (
         Function(len),
         Own(SPACE, digits, **SMALL),
-        WithFigures(Function(len), Resources(SPACE, digits)),
+        WithMetrics(Function(len), Resources(SPACE, digits)),
         Training(SPACE, arrays, **SMALL),
-        WithFigures(table, Resources(SPACE, arrays)),
+        WithMetrics(table, Resources(SPACE, arrays)),
     ):
         assert describe(unknown) is None, unknown
 

@@ -21,7 +21,7 @@ from naslab.estimators import (
     Weighted,
 )
 from naslab.estimators.learning_curve import Forecast
-from naslab.searchers import RandomSearch, Trials
+from naslab.searchers import BlackBoxSearch, RandomSearch
 
 
 class Curves:
@@ -147,7 +147,7 @@ def test_what_goes_on_or_is_asked_for_at_another_length_is_left_alone():
     for number in range(5):
         estimator = estimator.hear(estimator(number).figures)
     inside.trained.clear()
-    begun = nl.estimators.Kept(0, 4, None)
+    begun = nl.estimators.CheckpointRef(0, 4, None)
     for fidelity, begin in ((6, None), (12, begun)):
         score = estimator.train(7, fidelity=fidelity, begin=begin)
         assert score == Score(inside.rows[7, fidelity - 1], {"seconds": 2.0})
@@ -201,7 +201,7 @@ def test_what_does_not_train_has_no_curve():
 def language():
     """Fitness of 262 recurrent cells after each of 50 epochs."""
     table = nl.benchmarks.NASBenchNLP()
-    rows = np.stack([table.goodness("valid_loss", epochs=epoch) for epoch in range(1, 51)], axis=1)
+    rows = np.stack([table.utility("valid_loss", epochs=epoch) for epoch in range(1, 51)], axis=1)
     return rows[np.isfinite(rows).all(axis=1)]
 
 
@@ -241,7 +241,7 @@ def test_four_fifths_of_the_epochs_are_saved_and_the_best_is_found(language):
 def test_a_search_goes_on_with_what_it_had_learnt():
     table = nl.benchmarks.NASBenchNLP()
     estimator = LearningCurve(Table(table, "valid_loss"), 50, every=5)
-    make = lambda: Trials(RandomSearch(table.space, seed=1), estimator, 60)  # noqa: E731
+    make = lambda: BlackBoxSearch(RandomSearch(table.space, seed=1), estimator, 60)  # noqa: E731
     straight = make()
     events = [straight.advance() for _ in range(60)]
     assert 25 < sum(event.figures.get("stopped", 0) for event in events) < 50
@@ -264,10 +264,10 @@ def test_a_search_goes_on_with_what_it_had_learnt():
 def test_inside_others_it_learns_too():
     table = nl.benchmarks.NASBenchNLP()
     curve = LearningCurve(Table(table, "valid_loss", figures=("parameters",)), 50, every=5, first=5)
-    trials = Trials(RandomSearch(table.space, seed=1), Constrained(curve, {"parameters": 1e9}), 40)
+    trials = BlackBoxSearch(RandomSearch(table.space, seed=1), Constrained(curve, {"parameters": 1e9}), 40)
     events = [trials.advance() for _ in range(40)]
     assert sum(event.figures.get("stopped", 0) for event in events) > 15
-    other = Trials(RandomSearch(table.space, seed=1), Constrained(curve, {"parameters": 1e9}), 40)
+    other = BlackBoxSearch(RandomSearch(table.space, seed=1), Constrained(curve, {"parameters": 1e9}), 40)
     other.load_state_dict(trials.state_dict())
     assert other.estimator.memory() == trials.estimator.memory() != ()
 

@@ -21,7 +21,7 @@ from naslab.estimators import (
     Training,
     UnknownFidelity,
     Weighted,
-    WithFigures,
+    WithMetrics,
     Wrapped,
     WrongSetup,
 )
@@ -55,7 +55,7 @@ def scored(fitness, **figures):
 # --- resources ----------------------------------------------------------------------------------------
 
 
-class Chain(nn.Module):
+class MetaQNN(nn.Module):
     def forward(self, x):
         return x.tanh().tanh().tanh()
 
@@ -73,7 +73,7 @@ class Views(nn.Module):
 @pytest.mark.parametrize(
     ("network", "bytes_"),
     [
-        (Chain(), 2 * 4000),  # what goes in and what comes out of a function, twice over
+        (MetaQNN(), 2 * 4000),  # what goes in and what comes out of a function, twice over
         (Fan(), (5 + 2) * 4000),  # five, the sum so far and the next
         (Views(), 4000),  # no view takes any room
         (nn.Linear(1000, 10), 4 * (1000 * 10 + 10) + 4 * 10),
@@ -266,7 +266,7 @@ def test_a_figure_that_is_not_there(architecture):
         Weighted(scored(1.0, flops=1), {"latency": 1}),
         LatencyReward(scored(1.0, flops=1), 1),
     ):
-        with pytest.raises(SpecError, match=r"no figure 'latency' to compare; there are: flops\. WithFigures"):
+        with pytest.raises(SpecError, match=r"no figure 'latency' to compare; there are: flops\. WithMetrics"):
             estimator(architecture)
 
 
@@ -274,10 +274,10 @@ def test_a_figure_that_is_not_there(architecture):
 def test_around_one_another_with_training_on(space, digits, architecture, tmp_path):
     training = Training(space, digits.subset(100, 10), epochs=2, batch_size=16)
     resources = Resources(space, digits, ["flops"])
-    whole = Weighted(WithFigures(training, resources), {"flops": -1e-9})
+    whole = Weighted(WithMetrics(training, resources), {"flops": -1e-9})
     assert whole.keeps_weights
     first = whole.train(architecture, fidelity=1, keep=tmp_path / "first")
-    begin = nl.estimators.Kept(architecture, 1, tmp_path / "first")
+    begin = nl.estimators.CheckpointRef(architecture, 1, tmp_path / "first")
     later = whole.train(architecture, fidelity=2, begin=begin, keep=tmp_path / "later")
     assert later.fitness == pytest.approx(training(architecture).fitness - 1e-9 * first.figures["flops"])
     assert later.figures["epochs"] == 2
@@ -293,7 +293,7 @@ def test_spec_through_json(space, digits, benchmark, architecture, kind):
     table = Table(benchmark, figures=["latency/pixel3"] if "latency/pixel3" in benchmark.metrics else ["flops"])
     estimator = {
         "resources": resources,
-        "with figures": WithFigures(table, resources),
+        "with figures": WithMetrics(table, resources),
         "constrained": Constrained(table, {"flops": 1e9}),
         "limited before": Constrained(table, {"flops": 1e9}, resources),
         "penalised": Penalised(table, {"flops": 1e8}, {"flops": 1e6}, penalty=0.3),
@@ -400,7 +400,7 @@ def test_a_figure_that_the_table_has_is_to_be_had_from_it(benchmark):
     table = Table(benchmark, "valid_accuracy", epochs=12, figures=["flops"])
     with pytest.raises(WrongSetup, match=r"Table\(benchmark, 'valid_accuracy', epochs=12, figures=\('flops', 'latency"):
         LatencyReward(table, 3.0, figure=next(name for name in benchmark.metrics if name.startswith("latency")))(cell)
-    with pytest.raises(WrongSetup, match="WithFigures"):
+    with pytest.raises(WrongSetup, match="WithMetrics"):
         Weighted(Table(benchmark), {"memory": 1})(cell)
     with pytest.raises(WrongSetup, match=r"did you mean 'parameters'\? There are: parameters$"):
         Constrained(Table(benchmark, figures=["parameters"]), {"parametrs": 1e6})(cell)
@@ -409,5 +409,5 @@ def test_a_figure_that_the_table_has_is_to_be_had_from_it(benchmark):
 def test_a_figure_whose_name_is_nearly_right(architecture):
     with pytest.raises(WrongSetup, match=r"no figure 'flosp' to compare; did you mean 'flops'\? There are: flops$"):
         Weighted(scored(1.0, flops=1), {"flosp": 1})(architecture)
-    with pytest.raises(WrongSetup, match=r"did you mean 'parameters'\? There are: flops\. WithFigures"):
+    with pytest.raises(WrongSetup, match=r"did you mean 'parameters'\? There are: flops\. WithMetrics"):
         Weighted(scored(1.0, flops=1), {"parametrs": 1})(architecture)

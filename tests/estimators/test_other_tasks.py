@@ -14,7 +14,7 @@ from naslab.errors import SpecError
 from naslab.estimators import Objective, Resources, Training, ZeroCost
 from naslab.estimators.zero_cost import scores
 from naslab.networks.cost import cost
-from naslab.networks.mixture import Leaving
+from naslab.networks.mixture import MixedEdges
 from naslab.networks.operation_costs import _Layers
 
 _spec = importlib.util.spec_from_file_location("other_tasks", Path(__file__).parents[1] / "trainers" / "other_tasks.py")
@@ -85,7 +85,7 @@ def test_resources_of_a_recurrent_cell_by_hand(text):
     assert cost(network, two).multiply_adds == 2 * cost(network, text).multiply_adds == 2 * found["flops"]
 
 
-class Mixing(Leaving):
+class Mixing(MixedEdges):
     """A linear layer from 4 to 6 for both of its edges, and a product that is no layer."""
 
     def __init__(self):

@@ -10,7 +10,7 @@ import torch
 import naslab as nl
 from naslab import snapshot
 from naslab.errors import DataError, RunError, SpecError
-from naslab.estimators import Kept, Score, Training, UnknownFidelity
+from naslab.estimators import CheckpointRef, Score, Training, UnknownFidelity
 from naslab.networks.inherit import inherit
 
 QUICK = dict(epochs=1, batch_size=128, learning_rate=0.1)
@@ -75,8 +75,8 @@ def test_nonsense_is_refused(space, digits):
 @pytest.mark.slow
 def test_a_search_with_real_training_is_resumed_without_training_again(space, digits, tmp_path, monkeypatch):
     estimator = Training(space, digits, **QUICK)
-    proposer = nl.searchers.RegularizedEvolution(space, population=2, sample=1, seed=1)
-    search = nl.Search(proposer, tmp_path / "run", estimator=estimator, budget=4)
+    sampler = nl.searchers.RegularizedEvolution(space, population=2, sample=1, seed=1)
+    search = nl.Search(sampler, tmp_path / "run", estimator=estimator, budget=4)
     for _ in range(3):
         next(search)
     assert search.task is digits
@@ -121,13 +121,13 @@ def few(digits):
 def test_training_on_is_the_straight_training_bit_for_bit(space, few, good, tmp_path, recipe):
     estimator = Training(space, few, **{**LONGER, **recipe})
     first = estimator.train(good, fidelity=1, keep=tmp_path / "first")
-    later = estimator.train(good, fidelity=3, begin=Kept(good, 1, tmp_path / "first"), keep=tmp_path / "later")
+    later = estimator.train(good, fidelity=3, begin=CheckpointRef(good, 1, tmp_path / "first"), keep=tmp_path / "later")
     straight = estimator.train(good, fidelity=3, keep=tmp_path / "straight")
     assert (tmp_path / "later").read_bytes() == (tmp_path / "straight").read_bytes()
     assert later.fitness == straight.fitness
     assert (first.figures["epochs"], later.figures["epochs"]) == (1, 3)
     assert first.fitness <= later.fitness, "the best epoch counts"
-    unkept = estimator.train(good, fidelity=3, begin=Kept(good, 1, tmp_path / "first"))
+    unkept = estimator.train(good, fidelity=3, begin=CheckpointRef(good, 1, tmp_path / "first"))
     assert unkept.fitness == later.fitness
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "later", "straight"]
 
@@ -143,7 +143,7 @@ def test_another_architecture_inherits_what_fits(space, few, good, tmp_path):
     estimator = Training(space, few, **LONGER)
     estimator.train(good, fidelity=3, keep=tmp_path / "parent")
     child = space.architecture((*good.choices[:5], "nor_conv_3x3"))
-    heir = estimator.train(child, fidelity=1, begin=Kept(good, 3, tmp_path / "parent"))
+    heir = estimator.train(child, fidelity=1, begin=CheckpointRef(good, 3, tmp_path / "parent"))
     with nl.randomness.seeded(0, "training", "weights"):
         network = space.build(child, few)
     parent = snapshot.read(tmp_path / "parent")
@@ -213,7 +213,7 @@ def test_numbers_and_devices_of_libraries_are_taken_as_they_are_meant(space, dig
 
 
 def test_one_number_of_channels_for_a_space_that_has_several_or_none(digits):
-    evolving = nl.spaces.Evolving.laptop()
+    evolving = nl.spaces.LargeScaleEvolutionSpace.laptop()
     with pytest.raises(
         SpecError, match=r"takes several channels, \(4, 6, .*leave channels=8 out.*replace\(space, channels="
     ):
@@ -222,4 +222,4 @@ def test_one_number_of_channels_for_a_space_that_has_several_or_none(digits):
     with pytest.raises(
         SpecError, match=r"has no channels that could be 8; leave channels out, .*filters, kernels, layers, strides"
     ):
-        Training(nl.spaces.Morphing.laptop(), digits, channels=8)
+        Training(nl.spaces.NetworkMorphism.laptop(), digits, channels=8)

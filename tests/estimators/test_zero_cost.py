@@ -514,8 +514,8 @@ def test_nonsense_is_refused(space, digits, arguments, message):
 
 def test_a_search_by_proxy_is_opened_again(space, digits, tmp_path):
     estimator = ZeroCost(space, digits, "naswot", batch_size=8)
-    proposer = nl.searchers.RegularizedEvolution(space, population=3, sample=2, seed=1)
-    search = nl.Search(proposer, tmp_path / "run", estimator=estimator, budget=6)
+    sampler = nl.searchers.RegularizedEvolution(space, population=3, sample=2, seed=1)
+    search = nl.Search(sampler, tmp_path / "run", estimator=estimator, budget=6)
     events = list(itertools.islice(search, 4))
     search.close()
     again = nl.Search.open(tmp_path / "run")

@@ -182,7 +182,7 @@ def test_what_a_stranger_s_supernet_cannot_do(guest):
 
     for options, message in (
         ({"channels": gradient.PartialChannels(one_in=2)}, "the supernet of 'foreign' has no partial channels"),
-        ({"cures": (gradient.SkipDropout(),)}, "(?i)skip"),
+        ({"regularizers": (gradient.SkipDropout(),)}, "(?i)skip"),
     ):
         with pytest.raises(SpecError, match=message):
             nl.searchers.GradientSearch(Foreign(channels=2, cells=1), guest, **options, **SMALL)

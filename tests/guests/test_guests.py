@@ -133,12 +133,12 @@ def test_all_kinds_of_searches_with_shared_weights(guest, guests, name):
     assert list(again) == events
 
 
-# --- proposers with real training -------------------------------------------------------------------------------------
+# --- samplers with real training -------------------------------------------------------------------------------------
 
 
 def evolution(space, task, run=None, budget=6, **given):
-    proposer = nl.searchers.RegularizedEvolution(space, population=3, sample=2, seed=0)
-    return nl.Search(proposer, estimator=training(space, task, **given), budget=budget, run=run)
+    sampler = nl.searchers.RegularizedEvolution(space, population=3, sample=2, seed=0)
+    return nl.Search(sampler, estimator=training(space, task, **given), budget=budget, run=run)
 
 
 def test_evolution_with_real_training_is_told_by_the_objective_s_own_value(guest, space, tmp_path):

@@ -1,4 +1,4 @@
-"""Single precision with all tricks against double precision: rounding is no greater than without any."""
+"""Single precision with all optimizations against double precision: rounding is no greater than without any."""
 
 import importlib.util
 import statistics
@@ -10,7 +10,7 @@ from torch import nn
 
 from naslab.operations import kernels
 from naslab.operations.norms import BatchNorm2d
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 
 _spec = importlib.util.spec_from_file_location("accuracy", Path(__file__).parents[2] / "benchmarks" / "accuracy.py")
 accuracy = importlib.util.module_from_spec(_spec)
@@ -19,7 +19,7 @@ _spec.loader.exec_module(accuracy)
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason="no C compiler here")
 SIZES = {"darts": {"channels": 8, "cells": 3, "nodes": 2}, "nasbench201": {"channels": 8, "cells": 1}}
-SETTINGS = {"none": Tricks.none(), "all": Tricks()}
+SETTINGS = {"none": Optimizations.none(), "all": Optimizations()}
 
 
 def median_of_logits(found):

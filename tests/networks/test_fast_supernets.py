@@ -17,11 +17,11 @@ from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.per_edge import from_per_edge, to_per_edge
 from naslab.operations import blending
 from naslab.operations.images import DARTS_OPERATIONS, DARTS_SEARCHED, NASBENCH201_OPERATIONS
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 from naslab.randomness import numpy_generator, seeded, torch_generator
 from naslab.searchers.gradient.bilevel import exact_product
 
-ONE_OFF = [Tricks(**{field.name: False}) for field in dataclasses.fields(Tricks)]
+ONE_OFF = [Optimizations(**{field.name: False}) for field in dataclasses.fields(Optimizations)]
 
 
 @dataclass
@@ -135,21 +135,21 @@ def test_random_darts_supernets(plain, number):
 
 
 @pytest.mark.parametrize("make", [darts, nasbench201])
-@pytest.mark.parametrize("tricks", [Tricks(), Tricks.none(), *ONE_OFF], ids=str)
+@pytest.mark.parametrize("optimizations", [Optimizations(), Optimizations.none(), *ONE_OFF], ids=str)
 @pytest.mark.slow
-def test_every_trick_is_free_of_consequence(plain, make, tricks):
+def test_every_trick_is_free_of_consequence(plain, make, optimizations):
     both = make(plain)
-    both.fast.tricks = tricks
+    both.fast.optimizations = optimizations
     compare(both, both.weights())
 
 
-@pytest.mark.parametrize("tricks", [Tricks(), Tricks.none()], ids=["fast", "no tricks"])
+@pytest.mark.parametrize("optimizations", [Optimizations(), Optimizations.none()], ids=["fast", "no optimizations"])
 @pytest.mark.parametrize("make", [darts, nasbench201])
 @pytest.mark.slow
-def test_in_float32(plain, make, tricks):
+def test_in_float32(plain, make, optimizations):
     """Logits to 1e-5; gradients to 1e-2, as the decisions of ReLU and max-pooling flip with the last bit."""
     both = make(plain, dtype=torch.float32, batch=12)
-    both.fast.tricks = tricks
+    both.fast.optimizations = optimizations
     compare(both, both.weights(), logits_tolerance=1e-5, gradient_tolerance=1e-2)
 
 
@@ -161,12 +161,14 @@ def test_in_float32_at_sizes_of_a_laptop(plain, size):
     compare(both, both.weights(), logits_tolerance=1e-4, gradient_tolerance=1e-2)
 
 
-@pytest.mark.parametrize("tricks", [Tricks(), Tricks(stacked=False)], ids=["stacked", "one by one"])
+@pytest.mark.parametrize(
+    "optimizations", [Optimizations(), Optimizations(stacked=False)], ids=["stacked", "one by one"]
+)
 @pytest.mark.parametrize("make", [darts, nasbench201])
-def test_weights_of_zero(plain, make, tricks):
+def test_weights_of_zero(plain, make, optimizations):
     """Left out or computed, and multiplied by zero: the same logits and gradients."""
     both = make(plain)
-    both.fast.tricks = tricks
+    both.fast.optimizations = optimizations
     weights = both.one_hot()
     ours, _, our_gradients = gradients_by_name(both.fast, both.x, weights, per_edge=False)
     theirs, _, their_gradients = gradients_by_name(both.plain, both.x, weights, per_edge=True)
@@ -260,13 +262,13 @@ def test_frozen_statistics_and_evaluation(plain, make, training):
         assert torch.equal(value, before[name]), name
 
 
-@pytest.mark.parametrize("tricks", [Tricks(), Tricks(separate_grids=False)], ids=str)
+@pytest.mark.parametrize("optimizations", [Optimizations(), Optimizations(separate_grids=False)], ids=str)
 @pytest.mark.parametrize("make", [darts, nasbench201])
 @pytest.mark.slow
-def test_the_exact_hessian_vector_product(plain, make, tricks):
-    """Double backward through every trick."""
+def test_the_exact_hessian_vector_product(plain, make, optimizations):
+    """Double backward through every optimization."""
     both = make(plain)
-    both.fast.tricks = tricks
+    both.fast.optimizations = optimizations
     products = []
     for network, per_edge in ((both.fast, False), (both.plain, True)):
         weights = both.weights()
@@ -328,7 +330,7 @@ class Launches(TorchDispatchMode):
 def test_half_the_launches_of_the_plain_supernet(plain, make, sizes, monkeypatch):
     both = make(plain, dtype=torch.float32, batch=2, **sizes)
     monkeypatch.setattr(blending, "fits", lambda *given: False)  # what is compiled is for the CPU alone
-    both.fast.tricks = Tricks(compiled_kernel=False)
+    both.fast.optimizations = Optimizations(compiled_kernel=False)
     counts = []
     for network in (both.fast, both.plain):
         network(both.x, both.weights(requires_grad=False))  # what is made once is not counted

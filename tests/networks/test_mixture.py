@@ -30,7 +30,7 @@ def recurrent(nodes=2):
 
 
 class Lines(nn.Module):
-    """A scale and a skip connection for each of two edges, made without `Leaving`."""
+    """A scale and a skip connection for each of two edges, made without `MixedEdges`."""
 
     rows, columns = [0, 1], {"none": 0, "scale": 1, "skip_connect": 2}
 

@@ -10,10 +10,10 @@ from naslab.architecture import Architecture
 from naslab.networks import parameters
 from naslab.networks.morphism import Morphable, embedding, weights
 from naslab.randomness import numpy_generator, seeded
-from naslab.spaces import Morphing
+from naslab.spaces import NetworkMorphism
 
 TASK = SimpleNamespace(input_shape=(3, 9, 9), classes=4)
-SPACE = Morphing(layers=8, kernels=(1, 3, 5), filters=(3, 5, 8, 13), strides=(1, 2))
+SPACE = NetworkMorphism(layers=8, kernels=(1, 3, 5), filters=(3, 5, 8, 13), strides=(1, 2))
 
 
 def trained(architecture: Architecture, seed: int, dtype: torch.dtype) -> nn.Module:

@@ -9,11 +9,11 @@ from torch import nn
 from torch.testing import assert_close
 
 from naslab.errors import SpecError
-from naslab.networks.mixture import Leaving, Mixture, total
+from naslab.networks.mixture import MixedEdges, Mixture, total
 from naslab.networks.nasbench201 import MixedCell, _without_parameters
-from naslab.networks.partial_channels import PartialLeaving, leaving, shuffled
+from naslab.networks.partial_channels import PartialMixedEdges, leaving, shuffled
 from naslab.operations.images import DARTS_OPERATIONS
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 from naslab.randomness import numpy_generator, seeded, torch_generator
 from naslab.spaces import DartsCell, NASBench201
 
@@ -47,11 +47,11 @@ def test_the_mixture_is_the_papers_written_out(one_in, stride, side):
     """Xu et al. 2020, Eq. 3: slice, mix, pool what goes past, concatenate, shuffle; one edge at a time."""
     edges, channels = 3, 8
     with seeded("partial"):
-        module = PartialLeaving(one_in, OPERATIONS, range(edges), channels, stride, pooled).double()
+        module = PartialMixedEdges(one_in, OPERATIONS, range(edges), channels, stride, pooled).double()
     generator = torch_generator("partial")
     x = torch.randn(4, channels, side, side, dtype=torch.float64, generator=generator)
     weights = torch.rand(edges, len(OPERATIONS), dtype=torch.float64, generator=generator)
-    ours = module(x, Mixture(weights, [[True] * len(OPERATIONS)] * edges), Tricks())
+    ours = module(x, Mixture(weights, [[True] * len(OPERATIONS)] * edges), Optimizations())
     for edge in range(edges):
         operations = single(module, edge, edges, channels // one_in, stride)
         worked, past = x[:, : channels // one_in], x[:, channels // one_in :]
@@ -73,7 +73,7 @@ def test_channels_are_shuffled_across_groups():
 
 
 def test_all_channels_are_the_ordinary_mixture():
-    assert type(leaving(1, OPERATIONS, range(2), 8, 1, pooled)) is Leaving
+    assert type(leaving(1, OPERATIONS, range(2), 8, 1, pooled)) is MixedEdges
     for space in (DartsCell(nodes=2, channels=4, cells=3), NASBench201(channels=4, cells=1)):
         with seeded("one"):
             one = space.supernet(TASK)

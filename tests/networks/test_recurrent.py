@@ -16,7 +16,7 @@ from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.recurrent_supernet import PART, RECURRENT_OPERATIONS, row
 from naslab.networks.step_memory import peak
 from naslab.operations import kernels
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 from naslab.randomness import seeded, torch_generator
 
 ROOT = Path(__file__).parents[2]
@@ -24,9 +24,9 @@ WORDS, HIDDEN, BATCH, STEPS, NODES = 7, 6, 5, 4, 3
 RATES = Dropouts(0.4, 0.3, 0.25, 0.2, 0.3)
 WITHOUT = Dropouts(0, 0, 0, 0, 0)
 
-WAYS = {"kernel": Tricks(), "torch": Tricks(compiled_kernel=False), "written out": Tricks.none()}
-ways = pytest.mark.parametrize("tricks", WAYS.values(), ids=WAYS)
-fast_ways = pytest.mark.parametrize("tricks", [WAYS["kernel"], WAYS["torch"]], ids=["kernel", "torch"])
+WAYS = {"kernel": Optimizations(), "torch": Optimizations(compiled_kernel=False), "written out": Optimizations.none()}
+ways = pytest.mark.parametrize("optimizations", WAYS.values(), ids=WAYS)
+fast_ways = pytest.mark.parametrize("optimizations", [WAYS["kernel"], WAYS["torch"]], ids=["kernel", "torch"])
 
 
 def functions(name):
@@ -131,11 +131,11 @@ def loss_of(logits, raw, dropped):
     ids=["all", "some", "without none"],
 )
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-def test_the_supernet_is_the_published_mixture(tricks, operations, training):
+def test_the_supernet_is_the_published_mixture(optimizations, operations, training):
     network, (tokens, state), matrix = supernet(operations).train(training), inputs(), softmax(operations)
     network.norm.running_mean.normal_(generator=numbers("mean"))
     network.norm.running_var.uniform_(0.5, 2, generator=numbers("variance"))
-    network.tricks = tricks
+    network.optimizations = optimizations
     if training:
         network.norm.reset_running_stats()
     state.requires_grad_()
@@ -177,9 +177,9 @@ def test_the_published_code_written_plainly_gives_the_same():
 @ways
 @pytest.mark.parametrize("genotype", [RECURRENT_V1, RECURRENT_ENAS], ids=["V1", "ENAS"])
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-def test_a_cell_is_what_its_genotype_says(tricks, genotype, training):
+def test_a_cell_is_what_its_genotype_says(optimizations, genotype, training):
     network, (tokens, state) = cell(genotype).train(training), inputs()
-    network.tricks = tricks
+    network.optimizations = optimizations
     state.requires_grad_()
     wanted = [*network.parameters(), state]
     about = {"edges": genotype.recurrent, "output": genotype.concat, "training": training}
@@ -195,14 +195,14 @@ def test_a_cell_is_what_its_genotype_says(tricks, genotype, training):
 
 
 @fast_ways
-def test_in_single_precision_the_fast_ways_are_as_exact_as_pytorch(tricks):
+def test_in_single_precision_the_fast_ways_are_as_exact_as_pytorch(optimizations):
     """At the size of the initial weights; hidden units that no 8 divide."""
     network, matrix = supernet(hidden=20, rates=WITHOUT, scale=1.0), softmax().detach()
     tokens = torch.randint(WORDS, (16, 10), generator=numbers("tokens"))
     found = []
     plain = WAYS["written out"]
-    for way, dtype in ((plain, torch.float64), (plain, torch.float32), (tricks, torch.float32)):
-        network.to(dtype).tricks = way
+    for way, dtype in ((plain, torch.float64), (plain, torch.float32), (optimizations, torch.float32)):
+        network.to(dtype).optimizations = way
         weights = matrix.to(dtype).requires_grad_()
         outputs = network((tokens, None), {PART: weights})
         gradients = torch.autograd.grad(outputs.logits.logsumexp(-1).sum(), [*network.parameters(), weights])
@@ -214,11 +214,11 @@ def test_in_single_precision_the_fast_ways_are_as_exact_as_pytorch(tricks):
 
 
 @fast_ways
-def test_gradients_of_gradients_are_right(tricks):
+def test_gradients_of_gradients_are_right(optimizations):
     network, (tokens, state), matrix = supernet(rates=WITHOUT), inputs(steps=2), softmax()
     second = []
-    for way in (tricks, WAYS["written out"]):
-        network.tricks = way
+    for way in (optimizations, WAYS["written out"]):
+        network.optimizations = way
         outputs = network((tokens, state), {PART: matrix})
         first = torch.autograd.grad(outputs.logits.logsumexp(-1).sum(), list(network.parameters()), create_graph=True)
         second.append(torch.autograd.grad(sum(g.pow(2).sum() for g in first), [matrix, *network.parameters()]))
@@ -228,18 +228,18 @@ def test_gradients_of_gradients_are_right(tricks):
 
 
 @fast_ways
-def test_backward_may_come_twice(tricks):
+def test_backward_may_come_twice(optimizations):
     network, given, matrix = supernet(), inputs(), softmax()
-    network.tricks = tricks
+    network.optimizations = optimizations
     loss = network(given, {PART: matrix}).logits.logsumexp(-1).sum()
     once, twice = (torch.autograd.grad(loss, [network.nodes, matrix], retain_graph=True) for _ in range(2))
     assert all(map(torch.equal, once, twice))
 
 
 @ways
-def test_what_weighs_nothing_is_not_computed_and_nothing_changes(tricks):
+def test_what_weighs_nothing_is_not_computed_and_nothing_changes(optimizations):
     network, given = supernet(rates=WITHOUT, hidden=8).eval(), inputs(hidden=8)
-    network.tricks = tricks
+    network.optimizations = optimizations
     matrix = torch.zeros(row(NODES + 1, 0), len(RECURRENT_OPERATIONS), dtype=torch.float64)
     for node, source, column in ((1, 0, 1), (2, 0, 2), (2, 1, 4), (3, 0, 3), (3, 2, 2)):
         matrix[row(node, source), column] = 0.5
@@ -253,17 +253,17 @@ def test_what_weighs_nothing_is_not_computed_and_nothing_changes(tricks):
 
 
 @ways
-def test_a_node_that_nothing_enters_is_zero(tricks):
+def test_a_node_that_nothing_enters_is_zero(optimizations):
     network, given = supernet(rates=WITHOUT), inputs()
-    network.tricks = tricks
+    network.optimizations = optimizations
     matrix = torch.zeros(row(NODES + 1, 0), len(RECURRENT_OPERATIONS), dtype=torch.float64)
     assert network(given, {PART: matrix}).raw.abs().max() == 0
 
 
 @fast_ways
-def test_without_gradients_nothing_is_kept_for_them(tricks):
+def test_without_gradients_nothing_is_kept_for_them(optimizations):
     network, given, matrix = supernet(hidden=8), inputs(steps=40, hidden=8), softmax()
-    network.tricks = tricks
+    network.optimizations = optimizations
 
     def step():
         network(given, {PART: matrix})
@@ -274,9 +274,9 @@ def test_without_gradients_nothing_is_kept_for_them(tricks):
 
 
 @ways
-def test_statistics_that_are_frozen_stay(tricks):
+def test_statistics_that_are_frozen_stay(optimizations):
     network, given, matrix = supernet(), inputs(), softmax()
-    network.tricks = tricks
+    network.optimizations = optimizations
     with frozen_statistics(network):
         network(given, {PART: matrix})
     assert network.norm.num_batches_tracked == 0
@@ -290,7 +290,7 @@ def test_threads_share_the_columns(threads, monkeypatch):
     network, given, matrix = supernet(hidden=40), inputs(hidden=40), softmax()
     found = []
     for way in (WAYS["kernel"], WAYS["written out"]):
-        network.tricks = way
+        network.optimizations = way
         with seeded("masks"):
             outputs = network(given, {PART: matrix})
         found.append([outputs.raw, *torch.autograd.grad(loss_of(*outputs[:3]), [network.nodes, matrix])])
@@ -355,11 +355,11 @@ def test_it_learns():
     """That what follows a word is the word after it."""
     network = cell(RECURRENT_V1, WITHOUT)
     tokens = (torch.arange(STEPS + 1) + torch.randint(WORDS, (32, 1), generator=numbers("start"))) % WORDS
-    optimiser = torch.optim.Adam(network.parameters(), 0.1)
+    optimizer = torch.optim.Adam(network.parameters(), 0.1)
     for _ in range(30):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         logits = network((tokens[:, :-1], None)).logits
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert loss < 0.5

@@ -15,7 +15,7 @@ from naslab.networks.mixture import mixture
 from naslab.networks.nasbench201 import NASBench201Supernet
 from naslab.networks.per_edge import to_per_edge
 from naslab.operations.images import DARTS_SEARCHED
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 from naslab.randomness import numpy_generator, seeded, torch_generator
 from naslab.spaces import DartsCell, NASBench201
 
@@ -213,7 +213,7 @@ def test_a_mixed_cell_is_the_sum_of_equation_2(plain):
             row += 1
         states.append(node)
     by_source = mixture(weights, "normal", *network.shape).by_source(network.rows)
-    assert_close(cell(x, x, by_source, Tricks()), torch.cat(states[2:], dim=1), rtol=1e-10, atol=1e-12)
+    assert_close(cell(x, x, by_source, Optimizations()), torch.cat(states[2:], dim=1), rtol=1e-10, atol=1e-12)
 
 
 # --- only NAS-Bench-201 ----------------------------------------------------------------------------

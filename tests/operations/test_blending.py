@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from naslab.operations import blending, kernels, stacked
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 from naslab.randomness import torch_generator
 from naslab.threads import torch_threads
 
@@ -107,10 +107,14 @@ def test_a_layer_uses_it_and_has_a_switch(monkeypatch):
     real = blending.blended
     monkeypatch.setattr(blending, "blended", lambda *given: used.append(given) or real(*given))
     (x,), (scale,), *_ = draw(2, 4, 1, 0, dtype=torch.float32)
-    for tricks, times in ((Tricks(), 1), (Tricks(one_pass=False), 1), (Tricks(weighted_norm=False), 1)):
-        stacked.StackedNorm(2, 4).scaled(x, [0, 1], scale, tricks)
+    for optimizations, times in (
+        (Optimizations(), 1),
+        (Optimizations(one_pass=False), 1),
+        (Optimizations(weighted_norm=False), 1),
+    ):
+        stacked.StackedNorm(2, 4).scaled(x, [0, 1], scale, optimizations)
         assert len(used) == times
-    stacked.StackedNorm(2, 4).eval().scaled(x, [0, 1], scale, Tricks())
+    stacked.StackedNorm(2, 4).eval().scaled(x, [0, 1], scale, Optimizations())
     assert len(used) == 1
 
 
@@ -119,10 +123,10 @@ def test_a_layer_uses_it_and_has_a_switch(monkeypatch):
 def test_running_statistics_are_those_of_pytorch(edges, momentum):
     (x,), (scale,), *_ = draw(len(edges), 4, 1, 0, dtype=torch.float32)
     norms = [stacked.StackedNorm(3, 4), stacked.StackedNorm(3, 4)]
-    for norm, tricks in zip(norms, (Tricks(), Tricks(one_pass=False)), strict=True):
+    for norm, optimizations in zip(norms, (Optimizations(), Optimizations(one_pass=False)), strict=True):
         norm.momentum = momentum
         for factor in (1.0, 2.0):
-            norm.scaled(factor * x + factor, edges, scale, tricks)
+            norm.scaled(factor * x + factor, edges, scale, optimizations)
     ours, theirs = (norm.state_dict() for norm in norms)
     assert ours["num_batches_tracked"].tolist() == [2 if edge in edges else 0 for edge in range(3)]
     for name, value in theirs.items():

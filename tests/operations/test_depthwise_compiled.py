@@ -8,7 +8,7 @@ import torch
 from naslab.operations import depthwise_compiled as compiled
 from naslab.operations import kernels
 from naslab.operations.depthwise import depthwise
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 from naslab.threads import torch_threads
 
 needs_a_compiler = pytest.mark.skipif(not kernels.available(), reason="no C compiler here")
@@ -59,10 +59,10 @@ def test_it_is_used_and_has_a_switch(monkeypatch):
     used = []
     real = compiled.weight_gradient
     monkeypatch.setattr(compiled, "weight_gradient", lambda *given: used.append(given) or real(*given))
-    for tricks, times in ((Tricks(), 1), (Tricks(compiled_kernel=False), 1)):
+    for optimizations, times in ((Optimizations(), 1), (Optimizations(compiled_kernel=False), 1)):
         x, weight, gradient = draw(2, 8, 6, 6, 5, 1)
         weight.requires_grad_()
-        depthwise(x, weight, 1, 2, tricks).backward(gradient)
+        depthwise(x, weight, 1, 2, optimizations).backward(gradient)
         assert len(used) == times
 
 
@@ -70,7 +70,9 @@ def test_it_is_used_and_has_a_switch(monkeypatch):
 def test_a_gradient_that_is_differentiated_again_is_left_to_pytorch():
     x, weight, _ = draw(2, 4, 5, 5, 3, 1)
     x, weight = x.requires_grad_(), weight.requires_grad_()
-    first = torch.autograd.grad(depthwise(x, weight, 1, 1, Tricks()).square().sum(), weight, create_graph=True)[0]
+    first = torch.autograd.grad(depthwise(x, weight, 1, 1, Optimizations()).square().sum(), weight, create_graph=True)[
+        0
+    ]
     (second,) = torch.autograd.grad(first.sum(), x)
     reference = torch.nn.functional.conv2d(x, weight, None, 1, 1, 1, 4)
     expected = torch.autograd.grad(reference.square().sum(), weight, create_graph=True)[0]

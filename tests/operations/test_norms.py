@@ -79,7 +79,7 @@ def test_as_accurate_in_channels_last_layout(shape):
     for mine, correct in zip(found, expected, strict=True):
         assert (mine - correct).norm() <= 2e-7 * correct.norm()
     if len(x) == 64:  # what it is for
-        assert (passed(theirs, x, above, torch.channels_last)[0] - expected[0]).norm() > 1e-6 * expected[0].norm()
+        assert (passed(theirs, x, above, torch.channels_last)[0] - expected[0]).norm() > 4e-7 * expected[0].norm()
 
 
 def test_another_layout_is_left_to_pytorch():

@@ -19,9 +19,9 @@ def test_the_same_architectures_in_the_same_order(space):
     rng.bit_generator.state = searcher.rng.bit_generator.state
     asked = []
     for _ in range(120):
-        proposal = searcher.ask()
-        asked.append((proposal.architecture, worth(proposal.architecture)))
-        searcher.tell(proposal, asked[-1][1])
+        trial = searcher.ask()
+        asked.append((trial.architecture, worth(trial.architecture)))
+        searcher.tell(trial, asked[-1][1])
     history = evolution(space, worth, rng, budget=120, population=12, sample=4)
     assert history == asked
     assert len({architecture for architecture, _ in asked}) > 60, "it has gone on looking"

@@ -37,9 +37,9 @@ def test_the_same_policy(given, drawn, learnt, monkeypatch):
 
     rng, asked = drawn.by(searcher.controller, monkeypatch), []
     for _ in range(STEPS * given["children"]):
-        proposal = searcher.ask()
-        asked.append(proposal.architecture.choices)
-        searcher.tell(proposal, worth(asked[-1]))
+        trial = searcher.ask()
+        asked.append(trial.architecture.choices)
+        searcher.tell(trial, worth(asked[-1]))
 
     history = reinforce(
         SPACE,

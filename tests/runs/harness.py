@@ -88,14 +88,14 @@ def _trained(searcher, budget, turned=(), epochs=2, **sizes):
 
     def make(seed):
         training = nl.estimators.Training(_tiny(), DIGITS, data=0.05, epochs=epochs, batch_size=16, learning_rate=0.1)
-        return nl.searchers.Trials(searcher(_tiny(), seed=seed, **sizes), training, budget)
+        return nl.searchers.BlackBoxSearch(searcher(_tiny(), seed=seed, **sizes), training, budget)
 
     return Family(make, dict(turned), snapshot_every=3)
 
 
 def _tabular(searcher, budget, turned=(), **sizes):
     return Family(
-        lambda seed: nl.searchers.Trials(searcher(TABLE.space, seed=seed, **sizes), TABLE, budget), dict(turned)
+        lambda seed: nl.searchers.BlackBoxSearch(searcher(TABLE.space, seed=seed, **sizes), TABLE, budget), dict(turned)
     )
 
 
@@ -462,8 +462,8 @@ def slow(wait):
 
 
 def proposed(path, fitness):
-    proposer = nl.searchers.RegularizedEvolution(TABLE.space, **PROPOSER)
-    return nl.Search(proposer, run=path, estimator=fitness, budget=12, snapshot_every=4)
+    sampler = nl.searchers.RegularizedEvolution(TABLE.space, **PROPOSER)
+    return nl.Search(sampler, run=path, estimator=fitness, budget=12, snapshot_every=4)
 
 
 def lecture():
@@ -591,8 +591,8 @@ def ends_with_workers(folder):
     asleep = importlib.import_module("sleeper").asleep
     pid = os.fork()
     if not pid:
-        proposer = nl.searchers.RandomSearch(TABLE.space, seed=0)
-        search = nl.Search(proposer, run=path, estimator=asleep, budget=10, workers=2)
+        sampler = nl.searchers.RandomSearch(TABLE.space, seed=0)
+        search = nl.Search(sampler, run=path, estimator=asleep, budget=10, workers=2)
         waiting = threading.Thread(target=tell_workers, args=(search, ready), daemon=True)
         waiting.start()
         for _ in search:

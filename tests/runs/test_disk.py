@@ -10,7 +10,7 @@ import pytest
 import naslab as nl
 from naslab import files, snapshot
 from naslab.errors import NaslabError, RunError, RunPaused
-from naslab.estimators import Kept, Score, Training
+from naslab.estimators import CheckpointRef, Score, Training
 from naslab.estimators.evaluation import Stage, evaluate
 from naslab.runs import creation, half_made
 
@@ -27,8 +27,8 @@ def begin(training):
 
     def begin(run=None, **given):
         sizes = dict(steps=(1, 2), per_hurdle=2, population=2, sample=2)
-        proposer = nl.searchers.Hurdles(training.space, seed=1, **sizes)
-        return nl.Search(proposer, run, estimator=training, budget=12, snapshot_every=5, **given)
+        sampler = nl.searchers.Hurdles(training.space, seed=1, **sizes)
+        return nl.Search(sampler, run, estimator=training, budget=12, snapshot_every=5, **given)
 
     return begin
 
@@ -39,8 +39,8 @@ def told(search):
 
 @pytest.fixture(scope="module")
 def calm(training):
-    proposer = nl.searchers.Hurdles(training.space, seed=1, steps=(1, 2), per_hurdle=2, population=2, sample=2)
-    search = nl.Search(proposer, estimator=training, budget=12)
+    sampler = nl.searchers.Hurdles(training.space, seed=1, steps=(1, 2), per_hurdle=2, population=2, sample=2)
+    search = nl.Search(sampler, estimator=training, budget=12)
     list(search)
     assert any(event.begins_from is not None for event in search.events)
     return told(search)
@@ -62,7 +62,7 @@ def failing(monkeypatch, owner, name, code, when=lambda *given: True, every=1, t
     return failed
 
 
-def driven(search):
+def stepper(search):
     """To the end, called again whenever it pauses; how often it did."""
     paused = 0
     while search.step < search.total:
@@ -86,7 +86,7 @@ def read(path, flags, *_):
 def test_a_training_that_the_disk_does_not_take(begin, calm, tmp_path, monkeypatch, code, every):
     failed = failing(monkeypatch, snapshot, "write_bytes", code, kept, every)
     search = begin(tmp_path / "run")
-    assert driven(search) == len(failed) > 2
+    assert stepper(search) == len(failed) > 2
     assert told(search) == calm
 
 
@@ -94,7 +94,7 @@ def test_a_training_that_the_disk_does_not_take(begin, calm, tmp_path, monkeypat
 def test_a_disk_that_is_full_below_everything(begin, calm, tmp_path, monkeypatch):
     search = begin(tmp_path / "run")
     failed = failing(monkeypatch, os, "fsync", errno.ENOSPC, every=3)
-    assert driven(search) == len(failed) > 2
+    assert stepper(search) == len(failed) > 2
     assert told(search) == calm
 
 
@@ -103,7 +103,7 @@ def test_a_disk_that_is_full_below_everything(begin, calm, tmp_path, monkeypatch
 def test_a_kept_training_that_cannot_be_read_is_trained_again(begin, calm, tmp_path, monkeypatch, code):
     failed = failing(monkeypatch, os, "open", code, read, 2)
     search = begin(tmp_path / "run")
-    assert driven(search) < len(failed) > 2  # only where it happens again and again
+    assert stepper(search) < len(failed) > 2  # only where it happens again and again
     assert told(search) == calm
 
 
@@ -112,7 +112,7 @@ def test_what_is_damaged_and_cannot_be_removed_pauses(begin, calm, tmp_path, mon
     failing(monkeypatch, os, "open", errno.EIO, read, 2)
     failed = failing(monkeypatch, os, "unlink", errno.EROFS, lambda path: kept(path) and ".tmp" not in str(path), 2)
     search = begin(tmp_path / "run")
-    assert driven(search) >= len(failed) > 0
+    assert stepper(search) >= len(failed) > 0
     assert told(search) == calm
 
 
@@ -129,7 +129,7 @@ def test_no_room_for_a_temporary_folder(begin, calm, monkeypatch, error):
 
     monkeypatch.setattr(nl.searchers.kept_trainings, "mkdtemp", fail)
     search = begin()  # in memory
-    assert driven(search) == 2
+    assert stepper(search) == 2
     assert told(search) == calm
 
 
@@ -190,7 +190,7 @@ def test_an_estimator_of_ones_own_that_cannot_keep_its_training_pauses(tmp_path)
     class Own:
         space, keeps_weights = None, True
 
-        def train(self, architecture, *, fidelity=None, begin: Kept | None = None, keep=None):
+        def train(self, architecture, *, fidelity=None, begin: CheckpointRef | None = None, keep=None):
             raise OSError(errno.ENOSPC, "No space left on device", str(keep.with_suffix(".part")))
             return Score(1.0)
 
@@ -288,7 +288,7 @@ def test_a_trainings_copy_takes_no_half(tmp_path, training, begin, calm, monkeyp
     fork = search.fork(tmp_path / "fork")
     assert failed
     assert all(files.is_file(path) and snapshot.read(path) for path in (tmp_path / "fork" / "candidates").iterdir())
-    driven(fork)
+    stepper(fork)
     assert told(fork) == calm
 
 

@@ -138,7 +138,7 @@ def test_one_that_somebody_has_cancelled_is_not_tried_again(begin):
     executor.submit = lambda *_, **__: future
     search = begin(executor)
     search.searcher._ask()
-    search.searcher.evaluations.submit(executor, [proposal for proposal, _ in search.searcher._open.values()])
+    search.searcher.evaluations.submit(executor, [trial for trial, _ in search.searcher._open.values()])
     search.searcher.cancel(1)
     future.set_running_or_notify_cancel()
     assert next(search).status == "cancelled"

@@ -27,8 +27,8 @@ def table():
 def made(table, tmp_path_factory):
     """Folders of a run, a run that keeps trainings, and a race; not to be changed."""
     base = tmp_path_factory.mktemp("made")
-    proposer = nl.searchers.RegularizedEvolution(table.space, population=3, sample=2, seed=1)
-    with nl.Search(proposer, estimator=table, budget=9, run=base / "run", snapshot_every=2) as search:
+    sampler = nl.searchers.RegularizedEvolution(table.space, population=3, sample=2, seed=1)
+    with nl.Search(sampler, estimator=table, budget=9, run=base / "run", snapshot_every=2) as search:
         for _ in range(6):
             next(search)
     race = nl.Race({"random": nl.searchers.RandomSearch}, table, seeds=[0, 1], budget=3, run=base / "race")
@@ -160,7 +160,7 @@ def test_a_database_that_is_more_than_a_table_is_refused(run, harm):
 
 
 def test_a_snapshot_of_another_searcher_is_set_aside(run, table):
-    other = nl.searchers.Trials(nl.searchers.RandomSearch(table.space), table, 9)
+    other = nl.searchers.BlackBoxSearch(nl.searchers.RandomSearch(table.space), table, 9)
     state = other.state_dict()
     journal = Journal(run / "events.sqlite", json.loads((run / "run.json").read_bytes())["run"])
     nl.snapshot.write(run / "snapshots" / "step-00000006.snapshot", {**state, folder.MOMENT: journal.digest(6)})
@@ -202,11 +202,11 @@ def seal(path, told):
 
 def specs(table):
     space, task = nl.spaces.NASBench201(channels=1, cells=1), nl.tasks.Digits().subset(40, 10)
-    yield nl.searchers.Trials(nl.searchers.RandomSearch(table.space), table, 5).spec()
+    yield nl.searchers.BlackBoxSearch(nl.searchers.RandomSearch(table.space), table, 5).spec()
     training = nl.estimators.Training(space, task, epochs=3, batch_size=8)
-    yield nl.searchers.Trials(nl.searchers.RandomSearch(space), training, 5).spec()
+    yield nl.searchers.BlackBoxSearch(nl.searchers.RandomSearch(space), training, 5).spec()
     hurdles = nl.searchers.Hurdles(space, steps=(1, 2), per_hurdle=2, population=2, sample=2)
-    yield nl.searchers.Trials(hurdles, training, 5).spec()
+    yield nl.searchers.BlackBoxSearch(hurdles, training, 5).spec()
     yield nl.searchers.Darts(
         nl.spaces.DartsCell(nodes=1, channels=2, cells=1), task, epochs=1, batch_size=10, train_portion=0.5
     ).spec()

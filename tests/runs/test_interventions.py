@@ -373,7 +373,7 @@ def test_a_population_is_tended_and_all_of_it_undone(table):
     search = evolution(table)
     for _ in range(6):
         next(search)
-    members = [member.number for member in search.searcher.proposer.population]
+    members = [member.number for member in search.searcher.sampler.population]
     search.act("kill", candidate=members[0])
     search.act("protect", candidate=members[1])
     search.act("add", architecture=table.space.architecture(["nor_conv_3x3"] * 6))
@@ -381,20 +381,20 @@ def test_a_population_is_tended_and_all_of_it_undone(table):
     assert event.origin == "added"
     with pytest.raises(SpecError, match="has 4 members again, as many as it may; kill one first"):
         search.undo(1)
-    proposer = search.searcher.proposer
+    sampler = search.searcher.sampler
     search.undo(3)  # the added one is taken out again, which makes room
     assert next(search).step == 8
-    assert event.number not in [member.number for member in proposer.population]
+    assert event.number not in [member.number for member in sampler.population]
     search.undo(2)
-    assert proposer._protected == {members[1]}
+    assert sampler._protected == {members[1]}
     next(search)
-    assert not proposer._protected
-    search.act("kill", candidate=proposer.population[0].number)
-    search.act("kill", candidate=proposer.population[1].number)
+    assert not sampler._protected
+    search.act("kill", candidate=sampler.population[0].number)
+    search.act("kill", candidate=sampler.population[1].number)
     next(search)
     search.undo(1)
     next(search)
-    assert members[0] not in proposer._taken_out  # it was back at its place, the oldest, and has made room at once
+    assert members[0] not in sampler._taken_out  # it was back at its place, the oldest, and has made room at once
     assert search.events[-2].name == "revive"
     search.act("add", architecture=["none"] * 6)
     search.undo()
@@ -516,7 +516,7 @@ def test_the_program_of_an_evolution_reproduces_it(table, tmp_path):
     search = evolution(table)
     for _ in range(6):
         next(search)
-    members = [member.number for member in search.searcher.proposer.population]
+    members = [member.number for member in search.searcher.sampler.population]
     search.act("protect", candidate=members[0])
     search.act("kill", candidate=members[1])
     search.act("add", architecture=["skip_connect"] * 6)

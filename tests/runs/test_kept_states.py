@@ -160,10 +160,10 @@ class Hoarder(RandomSearch):
         self._last = "random"
 
     def propose(self):
-        draft = super().propose()
+        suggestion = super().propose()
         if self.asked % 2:
             self._last = self.keep({"asked": self.asked, "seen": torch.full((2,), float(self.asked))})
-        return draft._replace(origin=self._last)
+        return suggestion._replace(origin=self._last)
 
     def memory(self):
         return [super().memory(), self._last]
@@ -186,6 +186,6 @@ def test_a_searcher_keeps_states_that_its_events_refer_to(begin, tmp_path):
     memory = begin(None, Hoarder)
     assert list(memory) == list(search.events)
     assert all(same(memory.kept(digest), again.kept(digest)) for digest in refered)
-    proposer = Hoarder(again.space, seed=1)
-    proposer.ask(), proposer.ask()
-    assert same(proposer.kept(proposer._last), again.kept(proposer._last))
+    sampler = Hoarder(again.space, seed=1)
+    sampler.ask(), sampler.ask()
+    assert same(sampler.kept(sampler._last), again.kept(sampler._last))

@@ -149,9 +149,9 @@ def test_another_table_is_noticed(begin, table, tmp_path):
 
 def test_what_cannot_be_ranked_is_refused_before_the_run(digits, table, tmp_path):
     ranking = nl.LiveRanking(table, 4)
-    proposer = nl.searchers.RandomSearch(table.space)
-    with pytest.raises(SpecError, match="a proposer has none"):
-        nl.Search(proposer, estimator=table, budget=5, ranking=ranking)
+    sampler = nl.searchers.RandomSearch(table.space)
+    with pytest.raises(SpecError, match="a sampler has none"):
+        nl.Search(sampler, estimator=table, budget=5, ranking=ranking)
     cell = nl.searchers.Darts(nl.spaces.DartsCell(nodes=2, channels=2, cells=1), digits, order=1, batch_size=16)
     with pytest.raises(SpecError, match="darts_cell"):
         nl.Search(cell, run=tmp_path / "run", ranking=ranking)

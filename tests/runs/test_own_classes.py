@@ -38,8 +38,8 @@ class Backwards(nl.searchers.RandomSearch):
     name = "random search of my own"
 
     def propose(self):
-        draft = super().propose()
-        return draft._replace(architecture=self.space.architecture(draft.architecture.choices[::-1]))
+        suggestion = super().propose()
+        return suggestion._replace(architecture=self.space.architecture(suggestion.architecture.choices[::-1]))
 
 
 def count(architecture):

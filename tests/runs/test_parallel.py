@@ -78,14 +78,14 @@ def benchmark():
 
 
 @pytest.fixture(params=PROPOSERS)
-def proposer(request, benchmark):
+def sampler(request, benchmark):
     return lambda: PROPOSERS[request.param](benchmark.space)
 
 
-def shuffled(proposer, benchmark, run=None, budget=40, seed=0, every=6):
+def shuffled(sampler, benchmark, run=None, budget=40, seed=0, every=6):
     executor = Shuffled(3, seed)
     search = nl.Search(
-        proposer(), run, estimator=benchmark, budget=budget, workers=3, executor=executor, snapshot_every=every
+        sampler(), run, estimator=benchmark, budget=budget, workers=3, executor=executor, snapshot_every=every
     )
     return search, executor
 
@@ -98,13 +98,13 @@ def finished(search, executor):
     return list(search.events)
 
 
-def test_each_is_told_once_in_the_order_in_which_it_was_done(proposer, benchmark):
-    search, executor = shuffled(proposer, benchmark)
+def test_each_is_told_once_in_the_order_in_which_it_was_done(sampler, benchmark):
+    search, executor = shuffled(sampler, benchmark)
     events = finished(search, executor)
     assert [event.step for event in events] == list(range(1, 41))
     assert sorted(event.number for event in events) == list(range(1, 41))
     assert [event.number for event in events] != list(range(1, 41))
-    assert search.searcher.proposer.open == ()
+    assert search.searcher.sampler.open == ()
     late = max(event.number - event.step for event in events)
     assert late == 2, "three are open, no more"
     for event in events:
@@ -113,8 +113,8 @@ def test_each_is_told_once_in_the_order_in_which_it_was_done(proposer, benchmark
 
 @pytest.mark.parametrize("step", [0, 4, 6, 17, 39])
 @pytest.mark.slow
-def test_rewind_and_open_repeat_the_order_of_the_journal(proposer, benchmark, state_of, tmp_path, step):
-    search, executor = shuffled(proposer, benchmark, tmp_path / "run", every=5)
+def test_rewind_and_open_repeat_the_order_of_the_journal(sampler, benchmark, state_of, tmp_path, step):
+    search, executor = shuffled(sampler, benchmark, tmp_path / "run", every=5)
     moments = [state_of(search)]
     while search.step < 40:
         if search.step > 37:
@@ -169,7 +169,7 @@ def test_the_knobs_are_those_with_which_it_was_asked(benchmark):
     search, executor = shuffled(lambda: RegularizedEvolution(benchmark.space, population=5, sample=2), benchmark)
     for _ in range(10):
         next(search)
-    opened = {proposal.number for proposal in search.searcher.proposer.open}
+    opened = {trial.number for trial in search.searcher.sampler.open}
     assert len(opened) == 2
     search.set("sample", 4)
     events = [event for event in finished(search, executor) if event.kind == "evaluated"]
@@ -322,9 +322,9 @@ def kind(event):
 @pytest.mark.slow
 def test_whatever_becomes_of_a_candidate_is_a_status(benchmark, scores, tmp_path, state_of):
     with Workers(2, timeout=1, tries=2) as workers:
-        proposer = RandomSearch(benchmark.space, seed=3)
+        sampler = RandomSearch(benchmark.space, seed=3)
         search = nl.Search(
-            proposer,
+            sampler,
             tmp_path / "run",
             estimator=scores.score,
             budget=20,
@@ -409,8 +409,8 @@ def test_epnas_trains_its_children_in_two_processes(state_of, tmp_path):
     """Children are told in whatever order they are done, also when the next layer's turn has come meanwhile."""
     space = nl.spaces.ChainSkips(layers=3, channels=2, kernels=(1, 3), filters=(1, 2), strides=(1, 2))
     training = nl.estimators.Training(space, nl.tasks.Digits(), data=0.05, epochs=1, batch_size=32)
-    proposer = EPNAS(space, units=5, children=2, per_layer=4, imagined=4, parents=2, seed=3)
-    search = nl.Search(proposer, tmp_path / "run", estimator=training, budget=11, workers=2, snapshot_every=4)
+    sampler = EPNAS(space, units=5, children=2, per_layer=4, imagined=4, parents=2, seed=3)
+    search = nl.Search(sampler, tmp_path / "run", estimator=training, budget=11, workers=2, snapshot_every=4)
     begun = [next(search) for _ in range(6)]
     assert len(search.searcher.evaluations.pool.processes) == 2
     middle = state_of(search)
@@ -421,8 +421,8 @@ def test_epnas_trains_its_children_in_two_processes(state_of, tmp_path):
     assert sorted(event.number for event in events) == list(range(1, 12))
     assert {event.status for event in events} == {"done"}
     assert max(len(space.layers_of(event.architecture)) for event in events) == 3
-    assert search.searcher.proposer.open == ()
-    assert set(search.searcher.proposer._known) == {event.architecture.choices for event in events}
+    assert search.searcher.sampler.open == ()
+    assert set(search.searcher.sampler._known) == {event.architecture.choices for event in events}
     end = state_of(search)
     search.close()
     with nl.Search.open(tmp_path / "run") as again:
@@ -435,7 +435,7 @@ def test_closing_ends_what_is_under_way(benchmark, scores):
     trials._ask()
     trials.evaluations.pool = pool = Workers(2)
     trials.evaluations.under_way = {
-        proposal: pool.submit(trials.evaluations.evaluate, proposal.architecture) for proposal in trials.proposer.open
+        trial: pool.submit(trials.evaluations.evaluate, trial.architecture) for trial in trials.sampler.open
     }
     end = time.monotonic() + 60
     while len(pool.processes) < 2:
@@ -474,8 +474,8 @@ from naslab_test_scores import slow
 import naslab as nl
 if __name__ == "__main__":
     table = nl.benchmarks.NASBench201()
-    proposer = nl.searchers.RegularizedEvolution(table.space, population=5, sample=2, seed=4)
-    search = nl.Search(proposer, sys.argv[1], estimator=slow, budget=40, workers=2, snapshot_every=9)
+    sampler = nl.searchers.RegularizedEvolution(table.space, population=5, sample=2, seed=4)
+    search = nl.Search(sampler, sys.argv[1], estimator=slow, budget=40, workers=2, snapshot_every=9)
     for event in search:
         print(event.step, flush=True)
 """
@@ -483,9 +483,9 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.slow
-def test_a_run_goes_on_with_another_number_of_workers(proposer, benchmark, tmp_path, state_of, workers):
+def test_a_run_goes_on_with_another_number_of_workers(sampler, benchmark, tmp_path, state_of, workers):
     """The past is exact; each candidate is told once; and the change is a part of the run from then on."""
-    search, executor = shuffled(proposer, benchmark, tmp_path / "run", every=7)
+    search, executor = shuffled(sampler, benchmark, tmp_path / "run", every=7)
     for _ in range(16):
         next(search)
     past, moment = list(search.events), state_of(search)
@@ -500,7 +500,7 @@ def test_a_run_goes_on_with_another_number_of_workers(proposer, benchmark, tmp_p
     assert search.searcher.workers == workers
     moments = {search.step: state_of(search)}
     for _ in search:
-        assert len(search.searcher.proposer.open) < max(workers, 3)
+        assert len(search.searcher.sampler.open) < max(workers, 3)
         moments[search.step] = state_of(search)
     changes = [event for event in search.events if event.kind == "changed"]
     assert changes == [nl.events.Changed(step=17, name="workers", old=3, new=workers)]
@@ -566,7 +566,7 @@ def test_a_killed_search_reopens_with_every_candidate_told_once(scores, tmp_path
     search = nl.Search.open(tmp_path / "run", estimator=scores.slow, workers=workers)
     assert search.step >= 17
     logged = [event.number for event in search.events if event.kind == "evaluated"]
-    [opened] = search.searcher.proposer.open
+    [opened] = search.searcher.sampler.open
     assert sorted([*logged, opened.number]) == list(range(1, search.step + 2))
     list(search)
     numbers = [event.number for event in search.events if event.kind == "evaluated"]
@@ -588,4 +588,4 @@ def test_what_is_under_way_and_no_longer_wanted_is_forgotten(benchmark):
         time.sleep(0.3)  # by now the two that are open are done
         search.rewind(0)
         assert [next(search).number <= 3 for _ in range(1)] == [True]
-        assert {proposal.number for proposal in search.searcher.evaluations.under_way} <= {1, 2, 3}
+        assert {trial.number for trial in search.searcher.evaluations.under_way} <= {1, 2, 3}

@@ -9,7 +9,7 @@ from naslab.analysis.curves import incumbents
 from naslab.errors import RunError, SpecError
 from naslab.estimators import Score, Table
 from naslab.runs import Race
-from naslab.searchers import LocalSearch, RandomSearch, RegularizedEvolution, Trials
+from naslab.searchers import BlackBoxSearch, LocalSearch, RandomSearch, RegularizedEvolution
 
 TABLE = nl.benchmarks.NASBench201()
 
@@ -73,8 +73,8 @@ def test_seconds_are_the_axis_and_what_ends_too_late_does_not_count():
         known = race.numbers[0, n] >= 0
         np.testing.assert_allclose(race.spent[0, n][known], seconds[race.numbers[0, n][known]].cumsum())
         assert race.spent[0, n][known][-1] <= 3000
-        proposer = RandomSearch(TABLE.space, seed=n)
-        drawn = [TABLE.index(proposer.ask().architecture) for _ in range(known.sum() + 1)]
+        sampler = RandomSearch(TABLE.space, seed=n)
+        drawn = [TABLE.index(sampler.ask().architecture) for _ in range(known.sum() + 1)]
         assert seconds[drawn].sum() > 3000, "one more would have been too late"
     laps = list(Race({"random": RandomSearch}, Table(TABLE, epochs=12), seeds=(0, 1), budget=3000, cost="seconds"))
     before = {0: 0.0, 1: 0.0}
@@ -103,7 +103,7 @@ def test_what_a_table_knows_to_have_diverged_is_a_status(searcher):
     table = nl.benchmarks.NASBenchNLP()
     race = Race({"it": searcher}, table, seeds=(0, 1, 2), budget=120).run()
     assert (race.queries == 120).all()
-    diverged = ~np.isfinite(table.goodness())[race.numbers]
+    diverged = ~np.isfinite(table.utility())[race.numbers]
     assert diverged.any() or np.isnan(race.fitness).any()
     search = nl.Search(searcher(table.space, seed=1), estimator=table, budget=120)
     seen = [np.nan if event.fitness is None else event.fitness for event in search]
@@ -114,7 +114,7 @@ def test_the_card_looks_into_what_stands_around_a_table():
     table = Table(TABLE, figures=["parameters"])
     for estimator in (table, nl.estimators.Constrained(table, {"parameters": 1e9})):
         assert any("test data" in text for text in Race({"r": RandomSearch}, estimator, budget=3).run().card.warnings)
-    own = {"r": lambda seed: Trials(RandomSearch(TABLE.space, seed=seed), table, 5)}
+    own = {"r": lambda seed: BlackBoxSearch(RandomSearch(TABLE.space, seed=seed), table, 5)}
     assert any("test data" in text for text in Race(own, budget=3).run().card.warnings)
 
 
@@ -160,7 +160,7 @@ def test_searches_of_their_own_and_any_estimator():
     searchers = {
         "random": lambda seed: RandomSearch(TABLE.space, seed=seed),
         "search": lambda seed: nl.Search(RandomSearch(TABLE.space, seed=seed), estimator=scored, budget=7),
-        "trials": lambda seed: Trials(RandomSearch(TABLE.space, seed=seed), scored, 30),
+        "trials": lambda seed: BlackBoxSearch(RandomSearch(TABLE.space, seed=seed), scored, 30),
     }
     race = Race(searchers, scored, seeds=range(4), budget=20).run()
     np.testing.assert_array_equal(race.fitness[0], race.fitness[2])
@@ -257,7 +257,7 @@ def test_what_cannot_race(arguments, message):
     "searcher",
     [
         lambda seed: RegularizedEvolution(TABLE.space, population=5, sample=2),
-        lambda seed: Trials(RandomSearch(TABLE.space, seed=0), TABLE, 5),
+        lambda seed: BlackBoxSearch(RandomSearch(TABLE.space, seed=0), TABLE, 5),
         lambda seed: nl.Search(RandomSearch(TABLE.space, seed=seed // 2), estimator=TABLE, budget=5),
     ],
 )

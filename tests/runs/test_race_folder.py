@@ -12,7 +12,7 @@ import naslab as nl
 from naslab.errors import RunError, RunPaused, SpecError
 from naslab.estimators import Score, Table
 from naslab.runs import Race, race_folder
-from naslab.searchers import Hyperband, LocalSearch, RandomSearch, RegularizedEvolution, Trials
+from naslab.searchers import BlackBoxSearch, Hyperband, LocalSearch, RandomSearch, RegularizedEvolution
 
 TABLE = nl.benchmarks.NASBench201()
 SEARCHERS = {
@@ -86,7 +86,7 @@ def test_opened_again_it_is_the_same_race(tmp_path, stop):
 
 def test_nothing_is_evaluated_twice_and_what_has_ended_is_left_alone(tmp_path):
     """On an axis of seconds the evaluation that came too late is remembered as well."""
-    searchers = {"one": own, "two": lambda seed: Trials(RandomSearch(TABLE.space, seed=seed + 9), score, 6)}
+    searchers = {"one": own, "two": lambda seed: BlackBoxSearch(RandomSearch(TABLE.space, seed=seed + 9), score, 6)}
     score = Counted()
     calm = Race(searchers, score, seeds=(0, 1), budget=15.0, cost="seconds").run()
     expected, score.asked = score.asked, []

@@ -160,8 +160,8 @@ def test_taking_copies_changes_no_bit(begin, state_of, every_step, monkeypatch):
 
 def test_trials_come_back_from_memory_without_being_told_again(every_step):
     table = nl.benchmarks.NASBench201()
-    proposer = nl.searchers.RegularizedEvolution(table.space, population=5, sample=2, seed=3)
-    search = nl.Search(proposer, estimator=table, budget=40)
+    sampler = nl.searchers.RegularizedEvolution(table.space, population=5, sample=2, seed=3)
+    search = nl.Search(sampler, estimator=table, budget=40)
     events = list(search)
     assert redone(search, 21) == [(0, 0)]
     assert [*events[:21], *search] == events

@@ -442,10 +442,10 @@ def test_a_searcher_whose_first_step_was_broken_off_is_spent(begin):
 
 
 def test_a_proposer_serves_one_search():
-    proposer = nl.searchers.RandomSearch(nl.spaces.NASBench201())
-    first = nl.Search(proposer, estimator=lambda architecture: 1.0, budget=3)
+    sampler = nl.searchers.RandomSearch(nl.spaces.NASBench201())
+    first = nl.Search(sampler, estimator=lambda architecture: 1.0, budget=3)
     with pytest.raises(RunError, match="another Search already, <Search: random_search, step 0 of 3, in memory>"):
-        nl.Search(proposer, estimator=lambda architecture: 1.0, budget=3)
+        nl.Search(sampler, estimator=lambda architecture: 1.0, budget=3)
     assert len(list(first)) == 3
 
 
@@ -513,7 +513,7 @@ def test_it_says_what_it_is(small, tmp_path, monkeypatch):
 def test_an_estimator_for_what_has_none_is_refused(small, tmp_path):
     nl.Search(small(), run=tmp_path / "run").close()
     for given in ({"estimator": len}, {"executor": ThreadPoolExecutor(1)}, {"workers": 2}):
-        with pytest.raises(SpecError, match=rf"{next(iter(given))}=\.\.\. is for proposers; 'small'"):
+        with pytest.raises(SpecError, match=rf"{next(iter(given))}=\.\.\. is for samplers; 'small'"):
             nl.Search.open(tmp_path / "run", **given)
     assert nl.Search.open(tmp_path / "run").step == 0, "and it is nobody's"
 

@@ -8,7 +8,7 @@ import pytest
 
 import naslab as nl
 from naslab.estimators import Training
-from naslab.searchers import Trials, kept_trainings
+from naslab.searchers import BlackBoxSearch, kept_trainings
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def begin(training):
 
     def begin(run=None, **given):
         sizes = dict(steps=(1, 2), per_hurdle=3, population=3, sample=2)
-        proposer = nl.searchers.Hurdles(training.space, seed=1, **sizes)
-        return nl.Search(proposer, run, estimator=training, budget=24, snapshot_every=5, **given)
+        sampler = nl.searchers.Hurdles(training.space, seed=1, **sizes)
+        return nl.Search(sampler, run, estimator=training, budget=24, snapshot_every=5, **given)
 
     return begin
 
@@ -33,8 +33,8 @@ def begin(training):
 def calm(training, tmp_path_factory):
     """The events of the same search, undisturbed."""
     sizes = dict(steps=(1, 2), per_hurdle=3, population=3, sample=2)
-    proposer = nl.searchers.Hurdles(training.space, seed=1, **sizes)
-    events = timeless(nl.Search(proposer, estimator=training, budget=24))
+    sampler = nl.searchers.Hurdles(training.space, seed=1, **sizes)
+    events = timeless(nl.Search(sampler, estimator=training, budget=24))
     assert sum(event.origin == "hurdle" for event in events) >= 3
     return events
 
@@ -181,8 +181,8 @@ def test_a_training_that_a_worker_removes_meanwhile_takes_no_room(begin, tmp_pat
 @pytest.mark.parametrize("left", [(1, 2), (1,), (2,)], ids=str)
 def test_of_a_candidate_with_three_trainings_whichever_are_damaged(training, tmp_path, left):
     def begin(run=None):
-        proposer = nl.searchers.SuccessiveHalving(training.space, candidates=4, epochs=(1, 2, 3), seed=1)
-        return nl.Search(proposer, run, estimator=training, budget=7)
+        sampler = nl.searchers.SuccessiveHalving(training.space, candidates=4, epochs=(1, 2, 3), seed=1)
+        return nl.Search(sampler, run, estimator=training, budget=7)
 
     calm = timeless(begin())
     assert [event.fidelity for event in calm] == [1] * 4 + [2] * 2 + [3]
@@ -216,7 +216,7 @@ def test_a_full_disk_pauses_the_run(begin, calm, tmp_path, monkeypatch):
 
 
 def test_in_memory_the_trainings_go_with_the_search(training):
-    one = Trials(nl.searchers.Hurdles(training.space, steps=(1, 2), seed=1), training, 3)
+    one = BlackBoxSearch(nl.searchers.Hurdles(training.space, steps=(1, 2), seed=1), training, 3)
     one.advance()
     folder = one.trainings.store.path
     assert len(list(folder.iterdir())) == 1

@@ -1,4 +1,4 @@
-"""A proposer with an estimator is driven, kept, resumed, rewound and forked like any other search."""
+"""A sampler with an estimator is driven, kept, resumed, rewound and forked like any other search."""
 
 import json
 import os
@@ -26,17 +26,17 @@ def benchmark():
 
 
 @pytest.fixture(params=PROPOSERS)
-def proposer(request, benchmark):
+def sampler(request, benchmark):
     return lambda seed=0: PROPOSERS[request.param](benchmark.space, seed=seed)
 
 
 @pytest.fixture(params=["memory", "folder"])
-def begin(request, proposer, benchmark, tmp_path):
+def begin(request, sampler, benchmark, tmp_path):
     """Begins a search of 30 candidates with a snapshot every 7."""
 
     def begin(estimator=None, budget=30):
         run = None if request.param == "memory" else nl.runs.fresh(tmp_path / "run")
-        return nl.Search(proposer(), run=run, estimator=estimator or benchmark, budget=budget, snapshot_every=7)
+        return nl.Search(sampler(), run=run, estimator=estimator or benchmark, budget=budget, snapshot_every=7)
 
     return begin
 
@@ -137,13 +137,13 @@ def test_an_interrupt_loses_no_candidate_and_tells_none_twice(begin):
     assert list(search.events) == list(calm)
 
 
-def test_a_run_is_opened_again(proposer, benchmark, tmp_path, state_of):
+def test_a_run_is_opened_again(sampler, benchmark, tmp_path, state_of):
     path = tmp_path / "run"
     table = nl.estimators.Table(benchmark, "valid_accuracy", epochs=12)
-    calm = nl.Search(proposer(), estimator=table, budget=30)
+    calm = nl.Search(sampler(), estimator=table, budget=30)
     expected = list(calm)
     for stop in (4, 11, 30):
-        search = nl.Search.open(path) if path.exists() else nl.Search(proposer(), path, estimator=table, budget=30)
+        search = nl.Search.open(path) if path.exists() else nl.Search(sampler(), path, estimator=table, budget=30)
         while search.step < stop:
             next(search)
         search.close()
@@ -158,8 +158,8 @@ def test_a_run_is_opened_again(proposer, benchmark, tmp_path, state_of):
 KILLED = """
 import os, sys, naslab as nl
 table = nl.benchmarks.NASBench201()
-proposer = nl.searchers.RegularizedEvolution(table.space, population=5, sample=2, seed=4)
-search = nl.Search(proposer, sys.argv[1], estimator=table, budget=40, snapshot_every=9)
+sampler = nl.searchers.RegularizedEvolution(table.space, population=5, sample=2, seed=4)
+search = nl.Search(sampler, sys.argv[1], estimator=table, budget=40, snapshot_every=9)
 for event in search:
     if event.step == 25:
         os._exit(9)
@@ -176,13 +176,13 @@ def test_a_killed_search_goes_on_with_every_candidate_told_once(benchmark, tmp_p
     search = nl.Search.open(path)
     assert search.step == 25
     steps = [*(event for event in search.events if isinstance(event, Evaluated)), *search]
-    proposer = nl.searchers.RegularizedEvolution(benchmark.space, population=5, sample=2, seed=4)
-    assert steps == list(nl.Search(proposer, estimator=benchmark, budget=40))
+    sampler = nl.searchers.RegularizedEvolution(benchmark.space, population=5, sample=2, seed=4)
+    assert steps == list(nl.Search(sampler, estimator=benchmark, budget=40))
 
 
-def test_a_function_is_to_be_given_again(proposer, tmp_path):
+def test_a_function_is_to_be_given_again(sampler, tmp_path):
     score = Flaky()
-    with nl.Search(proposer(), tmp_path / "run", estimator=score, budget=9, snapshot_every=100) as search:
+    with nl.Search(sampler(), tmp_path / "run", estimator=score, budget=9, snapshot_every=100) as search:
         for _ in range(5):
             next(search)
     with pytest.raises(SpecError, match=r"'Flaky'.*Search.open\(path, estimator=function\)"):
@@ -193,15 +193,15 @@ def test_a_function_is_to_be_given_again(proposer, tmp_path):
     assert len(score.asked) == 5
 
 
-def test_another_table_is_noticed(proposer, benchmark, tmp_path):
-    nl.Search(proposer(), tmp_path / "run", estimator=benchmark, budget=9).close()
+def test_another_table_is_noticed(sampler, benchmark, tmp_path):
+    nl.Search(sampler(), tmp_path / "run", estimator=benchmark, budget=9).close()
     with pytest.raises(RunError, match="estimator is not the estimator"):
         nl.Search.open(tmp_path / "run", estimator=nl.benchmarks.NASBench201("cifar100"))
 
 
 def test_a_knob_is_turned_and_logged(benchmark):
-    proposer = nl.searchers.RegularizedEvolution(benchmark.space, population=5, sample=2)
-    search = nl.Search(proposer, estimator=benchmark, budget=30)
+    sampler = nl.searchers.RegularizedEvolution(benchmark.space, population=5, sample=2)
+    search = nl.Search(sampler, estimator=benchmark, budget=30)
     next(search)
     search.set("sample", 4)
     assert next(search).knobs == {"sample": 4.0}
@@ -230,19 +230,19 @@ def test_best_before_the_first_step(begin):
 
 def test_a_supernet_searcher_takes_neither_estimator_nor_budget(small, benchmark):
     for given in ({"estimator": benchmark}, {"budget": 3}):
-        with pytest.raises(SpecError, match="for proposers"):
+        with pytest.raises(SpecError, match="for samplers"):
             nl.Search(small(), **given)
 
 
 @pytest.mark.parametrize("given", [{}, {"budget": 3}, {"estimator": len}, {"estimator": len, "budget": 0}])
-def test_a_proposer_needs_both(proposer, given):
+def test_a_proposer_needs_both(sampler, given):
     with pytest.raises(SpecError, match=r"estimator|budget"):
-        nl.Search(proposer(), **given)
+        nl.Search(sampler(), **given)
 
 
 def test_the_run_says_what_it_is(benchmark, tmp_path):
-    proposer = nl.searchers.RandomSearch(benchmark.space, seed=7)
-    nl.Search(proposer, tmp_path / "run", estimator=benchmark, budget=9).close()
+    sampler = nl.searchers.RandomSearch(benchmark.space, seed=7)
+    nl.Search(sampler, tmp_path / "run", estimator=benchmark, budget=9).close()
     reader = nl.runs.read(tmp_path / "run")
     assert reader.total == 9
     assert reader.space == benchmark.space
@@ -264,20 +264,20 @@ def test_the_run_says_what_it_is(benchmark, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("proposer", "longest"),
+    ("sampler", "longest"),
     [
         (lambda space: nl.searchers.Hurdles(space, steps=(1, 1, 5)), 7),
         (lambda space: nl.searchers.Hyperband(space, most=9), 9),
         (lambda space: nl.searchers.SuccessiveHalving(space), None),
     ],
 )
-def test_trainings_that_are_not_to_be_had_are_refused_before_the_first(proposer, longest):
+def test_trainings_that_are_not_to_be_had_are_refused_before_the_first(sampler, longest):
     space, digits = nl.spaces.NASBench201(channels=4, cells=1), nl.tasks.Digits()
-    asked = proposer(space)
+    asked = sampler(space)
     longest = longest or max(asked.fidelities)
     with pytest.raises(SpecError, match=rf"epochs={longest}\)"):
         nl.Search(asked, estimator=nl.estimators.Training(space, digits, epochs=longest - 1), budget=60)
-    nl.Search(proposer(space), estimator=nl.estimators.Training(space, digits, epochs=longest), budget=60).close()
+    nl.Search(sampler(space), estimator=nl.estimators.Training(space, digits, epochs=longest), budget=60).close()
 
 
 def test_a_misspelt_limit_stops_the_search_instead_of_failing_every_candidate(benchmark):

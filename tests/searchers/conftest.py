@@ -99,9 +99,9 @@ def _darts(space, digits, **defaults):
     )
 
 
-def _trials(proposer, benchmark, defaults=(), **about):
+def _trials(sampler, benchmark, defaults=(), **about):
     return Maker(
-        lambda **given: nl.searchers.Trials(proposer(benchmark.space, **given), benchmark, budget=40),
+        lambda **given: nl.searchers.BlackBoxSearch(sampler(benchmark.space, **given), benchmark, budget=40),
         dict(defaults),
         **about,
     )
@@ -126,13 +126,13 @@ def _composed(space, digits):
         space,
         digits,
         {"mixing": "softmax"},
-        {"cures": "none"},
+        {"regularizers": "none"},
         {"level": {"part": "bilevl"}},
         mixing=gradient.JointSoftmax(),
         sampling=gradient.Concrete(),
         channels=gradient.PartialChannels(one_in=2),
-        level=gradient.Mixed(),
-        cures=(
+        level=gradient.MixedLevel(),
+        regularizers=(
             gradient.Resource(what="table", table={"cell": latency}),
             gradient.Entropy(),
             gradient.SkipDropout(),
@@ -254,7 +254,7 @@ def _param(name):
 
 @pytest.fixture(params=map(_param, [*SUPERNETS, *PROPOSERS]))
 def make(request, digits, benchmark):
-    """Every searcher there is, small; a proposer with a table to be told from."""
+    """Every searcher there is, small; a sampler with a table to be told from."""
     cell, tiny = nl.spaces.DartsCell(**CELL), nl.spaces.NASBench201(channels=4, cells=1)
     makers = {
         "darts first order": lambda: _darts(cell, digits),

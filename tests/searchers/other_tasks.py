@@ -117,7 +117,7 @@ class Ladder(nl.spaces.FixedSpace):
         graph.add_edge(1, 2, row=1)
         return graph
 
-    def derive(self, weights):
+    def discretize(self, weights):
         return self.architecture([self.operations[column] for column in weights["cell"].argmax(axis=1)])
 
     def one_hot(self, architecture):

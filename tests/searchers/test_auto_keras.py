@@ -8,15 +8,15 @@ from naslab.errors import SpecError
 from naslab.randomness import numpy_generator
 from naslab.searchers import AutoKeras
 from naslab.searchers.gaussian_process import GaussianProcess
-from naslab.spaces import Morphing
+from naslab.spaces import NetworkMorphism
 
-SPACE = Morphing.laptop()
+SPACE = NetworkMorphism.laptop()
 
 
-def told(proposer, score):
-    proposal = proposer.ask()
-    proposer.tell(proposal, score(proposal.architecture))
-    return proposal
+def told(sampler, score):
+    trial = sampler.ask()
+    sampler.tell(trial, score(trial.architecture))
+    return trial
 
 
 def depth(architecture):
@@ -68,36 +68,36 @@ def test_distances_that_are_of_no_space_give_a_process_all_the_same():
 
 
 def test_it_begins_at_the_start_and_never_repeats_itself():
-    proposer = AutoKeras(SPACE, seed=1, coldest=0.5)
-    proposals = [told(proposer, depth) for _ in range(15)]
-    assert proposals[0].architecture == SPACE.start()
-    assert len({proposal.architecture for proposal in proposals}) == 15
-    assert {proposal.origin for proposal in proposals[1:]} == {"acquisition"}
+    sampler = AutoKeras(SPACE, seed=1, coldest=0.5)
+    trials = [told(sampler, depth) for _ in range(15)]
+    assert trials[0].architecture == SPACE.start()
+    assert len({trial.architecture for trial in trials}) == 15
+    assert {trial.origin for trial in trials[1:]} == {"acquisition"}
 
 
 def test_a_child_begins_with_a_network_that_it_is_a_morph_of():
     from naslab.networks.morphism import embedding
 
-    proposer = AutoKeras(SPACE, seed=2, coldest=0.5)
+    sampler = AutoKeras(SPACE, seed=2, coldest=0.5)
     seen = {}
     for _ in range(15):
-        proposal = told(proposer, depth)
-        seen[proposal.number] = SPACE.layers_of(proposal.architecture)
-        if proposal.parents:
-            assert proposal.parents == (proposal.begins_from,)
-            assert embedding(seen[proposal.begins_from], seen[proposal.number]) is not None
+        trial = told(sampler, depth)
+        seen[trial.number] = SPACE.layers_of(trial.architecture)
+        if trial.parents:
+            assert trial.parents == (trial.begins_from,)
+            assert embedding(seen[trial.begins_from], seen[trial.number]) is not None
 
 
 def test_the_tree_search_goes_more_than_one_move_deep():
     """And knows from which of the trained networks."""
-    proposer = AutoKeras(SPACE, seed=3, coldest=0.3)
+    sampler = AutoKeras(SPACE, seed=3, coldest=0.3)
     seen, moves, roots = {}, [], set()
     for _ in range(12):
-        proposal = told(proposer, depth)
-        seen[proposal.number] = proposal.architecture
-        if proposal.parents:
-            roots.add(proposal.begins_from)
-            moves.append(SPACE.edit_distance(seen[proposal.begins_from], proposal.architecture, skips=1))
+        trial = told(sampler, depth)
+        seen[trial.number] = trial.architecture
+        if trial.parents:
+            roots.add(trial.begins_from)
+            moves.append(SPACE.edit_distance(seen[trial.begins_from], trial.architecture, skips=1))
     assert max(moves) > 1.5
     assert len(roots) > 2
 
@@ -106,51 +106,51 @@ def test_without_curiosity_it_climbs_and_with_it_alone_it_explores():
     """With beta 0 it goes where the mean is best; with a large beta to what is far from all that is known."""
 
     def apart(beta):
-        proposer = AutoKeras(SPACE, seed=4, beta=beta, coldest=0.5)
-        known = [told(proposer, lambda architecture: -depth(architecture)).architecture for _ in range(15)]
+        sampler = AutoKeras(SPACE, seed=4, beta=beta, coldest=0.5)
+        known = [told(sampler, lambda architecture: -depth(architecture)).architecture for _ in range(15)]
         return np.mean([SPACE.edit_distance(a, b) for a in known for b in known])
 
     assert apart(50.0) > 1.2 * apart(0.0)
 
 
 def test_an_open_proposal_is_not_proposed_again():
-    proposer = AutoKeras(SPACE, seed=5, coldest=0.5)
-    told(proposer, depth)
-    open_ = [proposer.ask().architecture for _ in range(6)]
+    sampler = AutoKeras(SPACE, seed=5, coldest=0.5)
+    told(sampler, depth)
+    open_ = [sampler.ask().architecture for _ in range(6)]
     assert len(set(open_)) == 6
 
 
 def test_a_network_that_does_not_fit_lowers_the_limit():
     """A machine with room for 6,000 weights: what fails is larger than what worked, and is not tried again."""
-    proposer = AutoKeras(SPACE, seed=6, coldest=0.5)
+    sampler = AutoKeras(SPACE, seed=6, coldest=0.5)
     limits = []
     for _ in range(25):
-        proposal = proposer.ask()
-        weights, limit = SPACE.weights(proposal.architecture), proposer.details.get("most_weights")
+        trial = sampler.ask()
+        weights, limit = SPACE.weights(trial.architecture), sampler.details.get("most_weights")
         assert limit is None or weights <= limit
-        proposer.tell(proposal, None if weights > 6000 else float(weights))
-        limits.append(proposer.details.get("most_weights", float("inf")))
+        sampler.tell(trial, None if weights > 6000 else float(weights))
+        limits.append(sampler.details.get("most_weights", float("inf")))
     assert limits == sorted(limits, reverse=True)
     assert 6000 <= limits[-1] < float("inf")
-    assert proposer.details["largest"] <= 6000
+    assert sampler.details["largest"] <= 6000
 
 
 def test_a_failure_that_is_not_about_size_changes_nothing():
-    proposer = AutoKeras(SPACE, seed=6, coldest=0.5)
-    told(proposer, depth)
-    large = proposer.ask()
+    sampler = AutoKeras(SPACE, seed=6, coldest=0.5)
+    told(sampler, depth)
+    large = sampler.ask()
     small = next(
-        one for one in iter(proposer.ask, None) if SPACE.weights(one.architecture) <= SPACE.weights(large.architecture)
+        one for one in iter(sampler.ask, None) if SPACE.weights(one.architecture) <= SPACE.weights(large.architecture)
     )
-    proposer.tell(large, 1.0)
-    proposer.tell(small, None)
-    assert "most_weights" not in proposer.details
+    sampler.tell(large, 1.0)
+    sampler.tell(small, None)
+    assert "most_weights" not in sampler.details
 
 
 def test_the_limit_that_is_given_holds():
     limit = SPACE.weights(SPACE.start()) + 2000
-    proposer = AutoKeras(SPACE, seed=7, coldest=0.5, most_weights=limit)
-    found = [SPACE.weights(told(proposer, lambda a: float(SPACE.weights(a))).architecture) for _ in range(12)]
+    sampler = AutoKeras(SPACE, seed=7, coldest=0.5, most_weights=limit)
+    found = [SPACE.weights(told(sampler, lambda a: float(SPACE.weights(a))).architecture) for _ in range(12)]
     assert max(found) <= limit
 
 
@@ -159,8 +159,8 @@ def test_it_beats_random_search_on_a_table(benchmark):
     """Best of 40 queries of NAS-Bench-201, in the mean of 4 and of 50 seeds, well apart."""
 
     def best(make, seed):
-        proposer = make(seed)
-        return max(table(told(proposer, table).architecture) for _ in range(40))
+        sampler = make(seed)
+        return max(table(told(sampler, table).architecture) for _ in range(40))
 
     table = nl.estimators.Table(benchmark, "test_accuracy")
     ours = [best(lambda s: AutoKeras(benchmark.space, seed=s, coldest=0.3, branches=6), seed) for seed in range(4)]

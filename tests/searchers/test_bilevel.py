@@ -47,7 +47,9 @@ def problem():
 
 
 def through_the_inner_step(network, alpha, loss, step: InnerStep) -> Tensor:
-    """d L_val(w'(alpha), alpha) / d alpha, with the graph of the inner step kept: independent of the product trick."""
+    """d L_val(w'(alpha), alpha) / d alpha, with the graph of the inner step kept: independent of the product
+    optimization.
+    """
     names, weights = zip(*network.named_parameters(), strict=True)
     grads = torch.autograd.grad(loss("train"), weights, create_graph=True)
     moved = {

@@ -39,40 +39,40 @@ def test_a_density_is_one_in_all_also_where_choices_hang_on_choices(tree):
         assert total == pytest.approx(1)
 
 
-def play(proposer, fitness, steps):
+def play(sampler, fitness, steps):
     told = []
     for _ in range(steps):
-        proposal = proposer.ask()
-        told.append((proposal, fitness(proposal)))
-        proposer.tell(*told[-1])
+        trial = sampler.ask()
+        told.append((trial, fitness(trial)))
+        sampler.tell(*told[-1])
     return told
 
 
 def test_no_model_before_enough_is_known_and_then_of_the_longest_training(benchmark):
-    proposer = BOHB(benchmark.space, most=9, eta=3, random_fraction=0.0, samples=2, seed=1)
+    sampler = BOHB(benchmark.space, most=9, eta=3, random_fraction=0.0, samples=2, seed=1)
     seen = []
-    for proposal, _ in play(proposer, lambda proposal: float(proposal.number), 60):
-        seen.append(proposal)
-    drawn = [proposal for proposal in seen if proposal.origin != "promotion"]
-    first = next(n for n, proposal in enumerate(drawn) if proposal.origin == "model")
-    before = [proposal for proposal in seen if proposal.number < drawn[first].number]
-    enough = len(benchmark.space.sample(proposer.rng).choices) + 1 + 2
-    counts = Counter(proposal.fidelity for proposal in before)
+    for trial, _ in play(sampler, lambda trial: float(trial.number), 60):
+        seen.append(trial)
+    drawn = [trial for trial in seen if trial.origin != "promotion"]
+    first = next(n for n, trial in enumerate(drawn) if trial.origin == "model")
+    before = [trial for trial in seen if trial.number < drawn[first].number]
+    enough = len(benchmark.space.sample(sampler.rng).choices) + 1 + 2
+    counts = Counter(trial.fidelity for trial in before)
     assert max(counts.values()) >= enough
-    last = [proposal for proposal in seen if proposal.number < drawn[first - 1].number]
-    assert max(Counter(proposal.fidelity for proposal in last).values(), default=0) < enough
-    assert all(proposal.origin == "model" for proposal in drawn[first:])
-    most = max(epochs for epochs, told in proposer._known.items() if len(told) >= enough)
-    assert proposer.model is not None
-    good, others = proposer.model
-    told = sorted(proposer._known[most], key=lambda one: -one[0])
+    last = [trial for trial in seen if trial.number < drawn[first - 1].number]
+    assert max(Counter(trial.fidelity for trial in last).values(), default=0) < enough
+    assert all(trial.origin == "model" for trial in drawn[first:])
+    most = max(epochs for epochs, told in sampler._known.items() if len(told) >= enough)
+    assert sampler.model is not None
+    good, others = sampler.model
+    told = sorted(sampler._known[most], key=lambda one: -one[0])
     assert list(good.answers) == [answers for _, answers in told[:7]]
     assert len(others.answers) == max(7, len(told) - 7)
 
 
 def test_all_random_is_hyperband_drawing(benchmark):
-    told = play(BOHB(benchmark.space, random_fraction=1.0, seed=0), lambda proposal: float(proposal.number % 7), 60)
-    assert {proposal.origin for proposal, _ in told} == {"random", "promotion"}
+    told = play(BOHB(benchmark.space, random_fraction=1.0, seed=0), lambda trial: float(trial.number % 7), 60)
+    assert {trial.origin for trial, _ in told} == {"random", "promotion"}
 
 
 @pytest.mark.slow
@@ -83,9 +83,9 @@ def test_the_model_leads_to_what_was_good(benchmark):
     def late(fraction):
         means = []
         for seed in range(5):
-            proposer = BOHB(benchmark.space, random_fraction=fraction, samples=24, seed=seed)
-            told = play(proposer, lambda proposal: float(proposal.architecture.choices.count(wanted)), 80)
-            means.append(np.mean([fitness for proposal, fitness in told[40:] if proposal.origin != "promotion"]))
+            sampler = BOHB(benchmark.space, random_fraction=fraction, samples=24, seed=seed)
+            told = play(sampler, lambda trial: float(trial.architecture.choices.count(wanted)), 80)
+            means.append(np.mean([fitness for trial, fitness in told[40:] if trial.origin != "promotion"]))
         return float(np.mean(means))
 
     assert late(0.0) > 3.0
@@ -93,16 +93,16 @@ def test_the_model_leads_to_what_was_good(benchmark):
 
 
 def test_nothing_is_learnt_from_failures(benchmark):
-    proposer = BOHB(benchmark.space, random_fraction=0.0, seed=0)
-    told = play(proposer, lambda proposal: None, 60)
-    assert {proposal.origin for proposal, _ in told} == {"random"}
-    assert proposer.model is None
+    sampler = BOHB(benchmark.space, random_fraction=0.0, seed=0)
+    told = play(sampler, lambda trial: None, 60)
+    assert {trial.origin for trial, _ in told} == {"random"}
+    assert sampler.model is None
 
 
 def test_it_draws_from_wider_kernels_everywhere(tree):
-    proposer = BOHB(tree, random_fraction=0.0, samples=1, seed=0, bandwidth_factor=1e6)
+    sampler = BOHB(tree, random_fraction=0.0, samples=1, seed=0, bandwidth_factor=1e6)
     one = Density([tree.answers(next(tree.enumerate()))], least=1e-3)
-    drawn = Counter(tuple(value for _, value in proposer._draw_from(one)) for _ in range(600))
+    drawn = Counter(tuple(value for _, value in sampler._draw_from(one)) for _ in range(600))
     assert set(drawn) == {architecture.choices for architecture in tree.enumerate()}
     narrow = BOHB(tree, random_fraction=0.0, samples=1, seed=0, bandwidth_factor=1e-9)
     assert len({tuple(value for _, value in narrow._draw_from(one)) for _ in range(100)}) == 1

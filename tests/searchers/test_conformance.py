@@ -20,7 +20,7 @@ def state_bytes(searcher):
 @pytest.fixture
 def steps(make):
     """How many steps show all that a searcher does: a batch is dear, a look into a table is not."""
-    if isinstance(searcher := make(), nl.searchers.Trials):
+    if isinstance(searcher := make(), nl.searchers.BlackBoxSearch):
         return 20
     if isinstance(searcher, nl.searchers.FairNAS):
         return 13  # an update has five steps
@@ -77,7 +77,7 @@ def test_a_forecast_and_a_range_test_change_nothing(make, steps):
     if make.turn:
         straight.turn(*make.turn)
         tried.turn(*make.turn)
-    if isinstance(tried, nl.searchers.Trials):
+    if isinstance(tried, nl.searchers.BlackBoxSearch):
         assert straight.advance() == tried.advance()
     before, world, threads = state_bytes(tried), torch.get_rng_state(), torch.get_num_threads()
     found = nl.searchers.forecast(tried, steps=1, threads=False)
@@ -121,7 +121,7 @@ def test_a_step_that_is_done_again_is_the_same(make, steps):
 
 def test_spec_through_json(make):
     searcher = make(seed=3, **make.other)
-    task = None if isinstance(searcher, nl.searchers.Trials) else searcher.task
+    task = None if isinstance(searcher, nl.searchers.BlackBoxSearch) else searcher.task
     again = nl.searchers.from_spec(json.loads(json.dumps(searcher.spec())), task)
     assert again.spec() == searcher.spec()
     assert again.total == searcher.total
@@ -210,7 +210,7 @@ def other_value(setting):
 
 def arguments_of(search, act):
     """Arguments with which an act makes sense; None where nothing would."""
-    searcher = getattr(search.searcher, "proposer", search.searcher)
+    searcher = getattr(search.searcher, "sampler", search.searcher)
     known = {
         "by": lambda: 0.25,
         "to": lambda: 0.5,
@@ -223,16 +223,16 @@ def arguments_of(search, act):
     return {name: known[name]() for name in act.arguments}
 
 
-def again_by_hand(driven, events):
+def again_by_hand(stepper, events):
     """The steps of a search with what was done to it."""
     for event in events:
         if isinstance(event, nl.events.Changed):
-            driven.put(event.name, event.new)
+            stepper.put(event.name, event.new)
         elif isinstance(event, nl.events.Acted):
-            before = driven.act(event.name, json.loads(event.to_record()[0])["arguments"])
+            before = stepper.act(event.name, json.loads(event.to_record()[0])["arguments"])
             assert json.loads(json.dumps(before)) == json.loads(event.to_record()[0])["before"]
         elif not isinstance(event, nl.events.Phase | nl.events.Measured):
-            assert driven.repeat(event) == event
+            assert stepper.repeat(event) == event
 
 
 def test_settings_are_undone_and_done_again(make):
@@ -267,7 +267,7 @@ def test_settings_are_undone_and_done_again(make):
 
 def test_acts_are_undone_and_done_again(make):
     search = nl.Search(make(seed=3))
-    for _ in range(6 if isinstance(search.searcher, nl.searchers.Trials) else 1):
+    for _ in range(6 if isinstance(search.searcher, nl.searchers.BlackBoxSearch) else 1):
         next(search)
     acts = [name for name in search.acts if name not in ("put", "restore", "revive", "release", "withdraw")]
     for name in acts:

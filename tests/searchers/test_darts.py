@@ -132,7 +132,7 @@ def test_the_alpha_step_computes_no_weight_gradients(digits):
         return original(weights)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("naslab.searchers.gradient.level.frozen", spy)
+        patch.setattr("naslab.searchers.gradient.objective.frozen", spy)
         searcher.advance()
     assert seen == [len(searcher._weights)]
     assert all(w.requires_grad for w in searcher._weights)
@@ -263,12 +263,12 @@ def test_something_else_than_a_task_is_refused():
 
 
 def test_a_space_without_supernet_is_refused(digits):
-    class Single(nl.spaces.Space):
+    class SingleLevel(nl.spaces.Space):
         name = "single"
         next_choice = build = graph = lambda *_: None
 
     with pytest.raises(SpecError, match="'single' has none"):
-        nl.searchers.Darts(Single(), digits)
+        nl.searchers.Darts(SingleLevel(), digits)
 
 
 def test_divergence_is_said_and_names_the_knob(digits):

@@ -409,7 +409,7 @@ def test_a_step_of_the_controller_that_is_not_finite_is_left_out(digits, monkeyp
 
 def test_spaces_and_batches_that_cannot_be_are_refused(digits):
     with pytest.raises(SpecError, match=r"shared weights, such as nl\.spaces\.EnasMacro"):
-        nl.searchers.Enas(nl.spaces.Chain(), digits)
+        nl.searchers.Enas(nl.spaces.MetaQNN(), digits)
     with pytest.raises(SpecError, match="FashionMNIST"):
         nl.searchers.Enas(SPACE, "digits")
     with pytest.raises(DataError, match="larger than the"):

@@ -8,20 +8,20 @@ import torch
 
 import naslab as nl
 from naslab.estimators import Penalised, Table
-from naslab.searchers import EPNAS, RandomSearch, Trials
+from naslab.searchers import EPNAS, BlackBoxSearch, RandomSearch
 from naslab.searchers.epnas import Child, layer_of
 from naslab.searchers.predictor import LEAST, Predictor
-from naslab.spaces.chain import STOP
+from naslab.spaces.metaqnn import STOP
 
 SMALL = dict(units=6, children=2, per_layer=6, imagined=4, parents=2)
 
 
-def told(proposer, worth, count):
-    proposals = []
+def told(sampler, worth, count):
+    trials = []
     for _ in range(count):
-        proposals.append(proposer.ask())
-        proposer.tell(proposals[-1], worth(proposals[-1].architecture))
-    return proposals
+        trials.append(sampler.ask())
+        sampler.tell(trials[-1], worth(trials[-1].architecture))
+    return trials
 
 
 # --- growth -----------------------------------------------------------------------------------------------
@@ -31,25 +31,25 @@ def told(proposer, worth, count):
 def test_networks_grow_a_layer_at_a_time_from_the_best():
     space = nl.spaces.ChainSkips(layers=4, channels=8, kernels=(1, 3, 5), filters=(1, 2), strides=(1, 2))
     worth = lambda one: float(one.choices.count(3) - 0.1 * one.choices.count(5))  # noqa: E731
-    proposals = told(EPNAS(space, seed=1, **SMALL), worth, 30)
-    depths = [len(space.layers_of(proposal.architecture)) for proposal in proposals]
+    trials = told(EPNAS(space, seed=1, **SMALL), worth, 30)
+    depths = [len(space.layers_of(trial.architecture)) for trial in trials]
     assert depths[:24] == [depth for depth in (1, 2, 3, 4) for _ in range(6)]
-    assert {proposal.origin for proposal in proposals[6:24]} == {"grown"}
+    assert {trial.origin for trial in trials[6:24]} == {"grown"}
     for depth in (2, 3, 4):
-        before = proposals[6 * depth - 12 : 6 * depth - 6]
+        before = trials[6 * depth - 12 : 6 * depth - 6]
         best = sorted(before, key=lambda one: -worth(one.architecture))[:2]
         beginnings = [one.architecture.choices[:-1] for one in best] if depth < 5 else ()
-        for child in proposals[6 * depth - 6 : 6 * depth]:
+        for child in trials[6 * depth - 6 : 6 * depth]:
             assert any(child.architecture.choices[: len(old)] == old for old in beginnings)
-    assert {proposal.origin for proposal in proposals[24:]} == {"decided anew"}  # all layers are there: the first again
+    assert {trial.origin for trial in trials[24:]} == {"decided anew"}  # all layers are there: the first again
 
 
 def test_where_the_length_is_given_a_child_differs_from_a_parent_in_one_layer(benchmark):
     space = benchmark.space
     searcher = EPNAS(space, seed=0, **SMALL)
-    proposals = told(searcher, lambda one: float(benchmark.query_many([one])[0]), 6)
+    trials = told(searcher, lambda one: float(benchmark.query_many([one])[0]), 6)
     for layer in (2, 3, 1, 2):
-        known = {one.architecture: float(benchmark.query_many([one.architecture])[0]) for one in proposals}
+        known = {one.architecture: float(benchmark.query_many([one.architecture])[0]) for one in trials}
         best = sorted(known, key=lambda one: -known[one])[:2]
         assert searcher.details["layer"] == layer
         new = told(searcher, lambda one: float(benchmark.query_many([one])[0]), 6)
@@ -63,7 +63,7 @@ def test_where_the_length_is_given_a_child_differs_from_a_parent_in_one_layer(be
                 for parent in best
             ]
             assert any(layers <= {layer} for layers in changed)
-        proposals += new
+        trials += new
     assert searcher.details["round"] == 2
 
 
@@ -110,8 +110,8 @@ def test_it_is_drawn_as_it_is_evaluated(benchmark):
 
 def test_a_step_raises_what_was_rewarded_and_nothing_else_of_the_child(benchmark):
     searcher = EPNAS(benchmark.space, seed=0, policy="independent", children=1, imagined=1)
-    proposal = searcher.ask()
-    searcher.tell(proposal, 1.0)  # the baseline
+    trial = searcher.ask()
+    searcher.tell(trial, 1.0)  # the baseline
     good = searcher.ask()
     before = {name: value.clone() for name, value in searcher.controller.policy.weights.met.items()}
     searcher.tell(good, 2.0)
@@ -182,12 +182,12 @@ def test_few_or_equal_rewards_predict_nothing(benchmark):
     for number in range(99, 103):
         predictor.hear(benchmark.choices[number], 2.0)
     assert predictor.ready
-    events = Trials(EPNAS(benchmark.space, **SMALL), lambda architecture: 1.0, 20)
+    events = BlackBoxSearch(EPNAS(benchmark.space, **SMALL), lambda architecture: 1.0, 20)
     assert [events.advance().status for _ in range(20)] == ["done"] * 20
 
 
 def test_its_details_tell_how_well_it_predicts(benchmark):
-    trials = Trials(EPNAS(benchmark.space, seed=0, **SMALL), benchmark, 40)
+    trials = BlackBoxSearch(EPNAS(benchmark.space, seed=0, **SMALL), benchmark, 40)
     events = [trials.advance() for _ in range(40)]
     assert "foreseen" not in events[7].details
     assert -1 <= events[-1].details["foreseen"] <= 1
@@ -204,12 +204,12 @@ def test_more_and_more_candidates_keep_to_the_constraints_and_so_does_the_best(b
     estimator = Penalised(inside, limits)
     shares, best, luck = [], [], []
     for seed in range(3):
-        trials = Trials(EPNAS(benchmark.space, seed=seed), estimator, 90)
+        trials = BlackBoxSearch(EPNAS(benchmark.space, seed=seed), estimator, 90)
         events = [trials.advance() for _ in range(90)]
         kept = [event.figures["penalty"] == 1 for event in events]
         shares.append((np.mean(kept[:30]), np.mean(kept[-30:])))
         best.append(estimator(trials.best))
-        other = Trials(RandomSearch(benchmark.space, seed=seed), estimator, 90)
+        other = BlackBoxSearch(RandomSearch(benchmark.space, seed=seed), estimator, 90)
         luck.append(max(other.advance().fitness for _ in range(90)))
     first, last = np.mean(shares, axis=0)
     assert last > first + 0.1

@@ -8,7 +8,7 @@ import torch
 import naslab as nl
 from naslab.analysis.memory import available
 from naslab.errors import SpecError
-from naslab.operations.tricks import Tricks
+from naslab.operations.optimizations import Optimizations
 from naslab.searchers.execution import Execution
 from naslab.threads import processors
 
@@ -45,16 +45,16 @@ def test_bfloat16_rounds_the_tricks_no_worse_than_the_plain_supernet(digits, spa
     x, y = digits.batch(torch.arange(32))
     weights = {part: torch.full((rows, len(space.operations)), 0.2) for part, rows in space.edges().items()}
 
-    def gradient(precision, tricks):
+    def gradient(precision, optimizations):
         network = nl.searchers.Darts(space, digits, batch_size=32, epochs=1, precision=precision).network
-        network.tricks = tricks
+        network.optimizations = optimizations
         found = torch.autograd.grad(digits.loss(network(x, weights), y), list(network.parameters()))
         return torch.cat([each.flatten() for each in found])
 
-    exact = gradient("float32", Tricks())
+    exact = gradient("float32", Optimizations())
     ours, plain = (
-        1 - torch.nn.functional.cosine_similarity(exact, gradient("bfloat16", tricks), dim=0)
-        for tricks in (Tricks(), Tricks.none())
+        1 - torch.nn.functional.cosine_similarity(exact, gradient("bfloat16", optimizations), dim=0)
+        for optimizations in (Optimizations(), Optimizations.none())
     )
     assert 0 < ours < 1.5 * plain < 0.1
 
@@ -130,7 +130,7 @@ def test_the_memory_of_a_step_is_measured_without_a_trace(digits):
 def test_a_compiler_can_follow_the_supernet(digits):
     """Captured as `torch.compile` does on a GPU; a compiler for C++ is not needed for that."""
     network = SPACE.supernet(digits)
-    network.tricks = Tricks(pooling_by_convolution=False)  # which is not done on a GPU
+    network.optimizations = Optimizations(pooling_by_convolution=False)  # which is not done on a GPU
     weights = {"cell": torch.full((6, 5), 0.2, requires_grad=True)}
     x, y = digits.batch(torch.arange(8))
     plain = digits.loss(network(x, weights), y)

@@ -338,7 +338,7 @@ def test_drnas_derives_from_the_mean_or_as_its_authors_do(digits):
         concentration = np.where(alpha > 0, alpha + 1, np.exp(alpha))
         means[part] = concentration / concentration.sum(axis=1, keepdims=True)
         softmaxes[part] = np.exp(alpha) / np.exp(alpha).sum(axis=1, keepdims=True)
-    assert (events[0].best, events[1].best) == (CELL.derive(means), CELL.derive(softmaxes))
+    assert (events[0].best, events[1].best) == (CELL.discretize(means), CELL.discretize(softmaxes))
     assert events[0].best != events[1].best
     assert searches[1].best == events[1].best
     assert events[0].discretisation_gap != events[1].discretisation_gap

@@ -8,7 +8,7 @@ import pytest
 
 import naslab as nl
 from naslab.errors import SpecError
-from naslab.searchers import Hurdles, Trials
+from naslab.searchers import BlackBoxSearch, Hurdles
 
 SIZES = dict(population=5, sample=3, per_hurdle=7)
 
@@ -36,15 +36,15 @@ def curve(benchmark):
     return Curve()
 
 
-def played(proposer, estimator, budget):
-    trials = Trials(proposer, estimator, budget)
+def played(sampler, estimator, budget):
+    trials = BlackBoxSearch(sampler, estimator, budget)
     return [trials.advance() for _ in range(budget)]
 
 
 def test_a_hurdle_is_the_mean_of_those_with_the_longest_training(benchmark, curve):
     """The population, the hurdles and who trains on are worked out again, from the events alone."""
-    proposer = Hurdles(benchmark.space, steps=(1, 2, 3), seed=5, **SIZES)
-    trials = Trials(proposer, curve, 400)
+    sampler = Hurdles(benchmark.space, steps=(1, 2, 3), seed=5, **SIZES)
+    trials = BlackBoxSearch(sampler, curve, 400)
     epochs, hurdles, alive, children = [1, 3, 6], [], {}, 0
     expected = None
     for _ in range(400):
@@ -59,7 +59,7 @@ def test_a_hurdle_is_the_mean_of_those_with_the_longest_training(benchmark, curv
             assert event.details["hurdles"] == pytest.approx(hurdles)
             continue
         expected = None
-        before, alive = alive, {each.number: each for each in proposer.population}
+        before, alive = alive, {each.number: each for each in sampler.population}
         assert alive[event.number].cleared == level
         removed = before.keys() - alive.keys()
         assert len(removed) == (len(before) == SIZES["population"])
@@ -70,7 +70,7 @@ def test_a_hurdle_is_the_mean_of_those_with_the_longest_training(benchmark, curv
             children = 0
         assert event.details["hurdles"] == pytest.approx(hurdles)
     assert len(hurdles) == 2
-    assert proposer.hurdles == pytest.approx(hurdles)
+    assert sampler.hurdles == pytest.approx(hurdles)
 
 
 def test_stopped_ones_are_counted(benchmark, curve):
@@ -87,45 +87,45 @@ def test_stopped_ones_are_counted(benchmark, curve):
 
 def test_the_least_fit_of_the_drawn_dies_and_the_fittest_bears(benchmark, curve):
     """With the whole population drawn again and again, only the fittest has children, and the least fit dies."""
-    proposer = Hurdles(benchmark.space, steps=(1,), seed=1, population=4, sample=4, per_hurdle=5)
-    proposer._drawn = lambda: list(proposer._alive)
-    trials = Trials(proposer, curve, 60)
+    sampler = Hurdles(benchmark.space, steps=(1,), seed=1, population=4, sample=4, per_hurdle=5)
+    sampler._drawn = lambda: list(sampler._alive)
+    trials = BlackBoxSearch(sampler, curve, 60)
     for _ in range(60):
-        before = proposer.population
+        before = sampler.population
         event = trials.advance()
         if len(before) == 4:
             assert event.parents == (max(before).number,)
-            assert set(before) - set(proposer.population) == {min(before)}
+            assert set(before) - set(sampler.population) == {min(before)}
 
 
 def test_the_fitness_must_exceed_the_hurdle(benchmark):
     """All alike: the hurdle is what everybody has, and nobody clears it. (The second hurdle then waits.)"""
     space = benchmark.space
-    proposer = Hurdles(space, steps=(1, 1, 1), seed=0, population=2, sample=1, per_hurdle=3)
+    sampler = Hurdles(space, steps=(1, 1, 1), seed=0, population=2, sample=1, per_hurdle=3)
     for _ in range(20):
-        proposal = proposer.ask()
-        assert proposal.fidelity == 1
-        proposer.tell(proposal, 0.5)
-    assert proposer.hurdles == (0.5,)
-    assert proposer.details["waiting"] == 20 - 2 - 3 - 3
-    assert proposer.details["stopped"] == [20, 0, 0]
+        trial = sampler.ask()
+        assert trial.fidelity == 1
+        sampler.tell(trial, 0.5)
+    assert sampler.hurdles == (0.5,)
+    assert sampler.details["waiting"] == 20 - 2 - 3 - 3
+    assert sampler.details["stopped"] == [20, 0, 0]
 
 
 def test_every_candidate_below_the_hurdle_or_failing_and_it_goes_on(benchmark):
-    proposer = Hurdles(benchmark.space, steps=(1, 1), seed=0, population=3, sample=2, per_hurdle=2)
+    sampler = Hurdles(benchmark.space, steps=(1, 1), seed=0, population=3, sample=2, per_hurdle=2)
     for number in range(5):
-        proposer.tell(proposer.ask(), float(number))
-    assert len(proposer.hurdles) == 1
+        sampler.tell(sampler.ask(), float(number))
+    assert len(sampler.hurdles) == 1
     for _ in range(50):
-        proposal = proposer.ask()
-        assert proposal.fidelity == 1
-        proposer.tell(proposal, -1.0 if proposal.number % 2 else None)
-    assert len(proposer.population) == 3
-    while (proposal := proposer.ask()).begins_from is None:
-        proposer.tell(proposal, 99.0)
-    proposer.tell(proposal, None)  # it fails while it trains on
-    assert proposal.number not in [member.number for member in proposer.population]
-    assert proposer.ask().begins_from is None
+        trial = sampler.ask()
+        assert trial.fidelity == 1
+        sampler.tell(trial, -1.0 if trial.number % 2 else None)
+    assert len(sampler.population) == 3
+    while (trial := sampler.ask()).begins_from is None:
+        sampler.tell(trial, 99.0)
+    sampler.tell(trial, None)  # it fails while it trains on
+    assert trial.number not in [member.number for member in sampler.population]
+    assert sampler.ask().begins_from is None
 
 
 def test_with_one_step_there_are_no_hurdles(benchmark):
@@ -148,12 +148,12 @@ def test_on_a_table_with_its_seconds(benchmark):
 
 def test_a_table_that_does_not_know_so_many_epochs_says_so(benchmark):
     with pytest.raises(nl.estimators.UnknownFidelity, match=r"for 10 epochs, but .* known after 200, 12 epochs"):
-        Trials(Hurdles(benchmark.space, steps=(10, 190)), benchmark, 5)
+        BlackBoxSearch(Hurdles(benchmark.space, steps=(10, 190)), benchmark, 5)
     with pytest.raises(nl.estimators.UnknownFidelity, match=r"cannot be told so.*Training"):
-        Trials(Hurdles(benchmark.space), lambda architecture: 1.0, 5)
+        BlackBoxSearch(Hurdles(benchmark.space), lambda architecture: 1.0, 5)
     macro = nl.benchmarks.NASBenchMacro()
     with pytest.raises(nl.estimators.UnknownFidelity, match="after the whole training only"):
-        Trials(Hurdles(macro.space), macro, 5)
+        BlackBoxSearch(Hurdles(macro.space), macro, 5)
 
 
 # --- as in the paper: each field with a probability, and a beginning that is given -----------------------
@@ -161,18 +161,18 @@ def test_a_table_that_does_not_know_so_many_epochs_says_so(benchmark):
 
 def test_the_population_begins_with_what_is_given(benchmark, curve):
     given = [benchmark.at(number) for number in (5, 77, 900)]
-    proposer = Hurdles(benchmark.space, seed=4, first=[given[0], *(one.choices for one in given[1:])], **SIZES)
-    events = played(proposer, curve, 8)
+    sampler = Hurdles(benchmark.space, seed=4, first=[given[0], *(one.choices for one in given[1:])], **SIZES)
+    events = played(sampler, curve, 8)
     assert [event.architecture for event in events[:3]] == given
     assert [event.origin for event in events] == ["first"] * 3 + ["random"] * 2 + ["mutation"] * 3
-    assert proposer.from_spec(proposer.spec()).hyperparameters == proposer.hyperparameters
+    assert sampler.from_spec(sampler.spec()).hyperparameters == sampler.hyperparameters
     with pytest.raises(SpecError, match="at most as many as the population, 5, not 6"):
         Hurdles(benchmark.space, first=[given[0]] * 6, **SIZES)
 
 
 def test_each_choice_of_a_child_changes_with_the_probability(benchmark, curve):
-    proposer = Hurdles(benchmark.space, seed=4, mutation_rate=0.25, **SIZES)
-    events = {event.number: event for event in played(proposer, curve, 1500)}
+    sampler = Hurdles(benchmark.space, seed=4, mutation_rate=0.25, **SIZES)
+    events = {event.number: event for event in played(sampler, curve, 1500)}
     changed = Counter(
         benchmark.space.distance(event.architecture, events[event.parents[0]].architecture)
         for event in events.values()

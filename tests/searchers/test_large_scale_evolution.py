@@ -6,114 +6,114 @@ import pytest
 
 import naslab as nl
 from naslab.searchers import LargeScaleEvolution
-from naslab.spaces import Evolving
-from naslab.spaces.evolving import MOVES
+from naslab.spaces import LargeScaleEvolutionSpace
+from naslab.spaces.large_scale_evolution import MOVES
 
 
-def told(proposer, fitness):
-    proposal = proposer.ask()
-    proposer.tell(proposal, fitness)
-    return proposal
+def told(sampler, fitness):
+    trial = sampler.ask()
+    sampler.tell(trial, fitness)
+    return trial
 
 
 @pytest.fixture
 def space():
-    return Evolving.laptop()
+    return LargeScaleEvolutionSpace.laptop()
 
 
-def numbers(proposer):
-    return [individual.number for individual in proposer.population]
+def numbers(sampler):
+    return [individual.number for individual in sampler.population]
 
 
 def test_first_copies_of_the_simplest_network_then_mutations(space):
-    proposer = LargeScaleEvolution(space, population=4)
-    first = [told(proposer, 1.0) for _ in range(4)]
-    assert {proposal.architecture for proposal in first} == {space.start()}
-    assert all((proposal.origin, proposal.begins_from) == ("start", None) for proposal in first)
-    assert told(proposer, 1.0).origin in MOVES
+    sampler = LargeScaleEvolution(space, population=4)
+    first = [told(sampler, 1.0) for _ in range(4)]
+    assert {trial.architecture for trial in first} == {space.start()}
+    assert all((trial.origin, trial.begins_from) == ("start", None) for trial in first)
+    assert told(sampler, 1.0).origin in MOVES
 
 
 def test_the_worse_of_two_is_killed_and_the_better_reproduces(space):
     """Between two individuals there is one tournament; so nothing is left to chance."""
-    proposer = LargeScaleEvolution(space, population=2)
-    told(proposer, 3.0), told(proposer, 5.0)
+    sampler = LargeScaleEvolution(space, population=2)
+    told(sampler, 3.0), told(sampler, 5.0)
     for fitness, killed, parent in ((4.0, 1, 2), (9.0, 3, 2), (1.0, 2, 4), (2.0, 5, 4)):
-        before = numbers(proposer)
-        proposal = proposer.ask()
-        assert (proposal.parents, proposal.begins_from) == ((parent,), parent)
-        assert numbers(proposer) == [number for number in before if number != killed]
-        proposer.tell(proposal, fitness)
+        before = numbers(sampler)
+        trial = sampler.ask()
+        assert (trial.parents, trial.begins_from) == ((parent,), parent)
+        assert numbers(sampler) == [number for number in before if number != killed]
+        sampler.tell(trial, fitness)
 
 
 def test_pairs_are_drawn_uniformly(space):
     """Of five, the fittest is never killed; the k-th least fit dies in (5 - k) of the 10 pairs."""
     killed = Counter()
     for seed in range(600):
-        proposer = LargeScaleEvolution(space, population=5, seed=seed)
+        sampler = LargeScaleEvolution(space, population=5, seed=seed)
         for fitness in range(5):
-            told(proposer, float(fitness))
-        proposer.ask()
-        killed[({1, 2, 3, 4, 5} - set(numbers(proposer))).pop()] += 1
+            told(sampler, float(fitness))
+        sampler.ask()
+        killed[({1, 2, 3, 4, 5} - set(numbers(sampler))).pop()] += 1
     for number in range(1, 6):
         share = (5 - number) / 10
         assert killed[number] / 600 == pytest.approx(share, abs=4 * (share * (1 - share) / 600) ** 0.5)
 
 
 def test_no_worker_waits_for_another(space):
-    """Five proposals are open; whoever is told first is alive at once, and can win a tournament."""
-    proposer = LargeScaleEvolution(space, population=6)
+    """Five trials are open; whoever is told first is alive at once, and can win a tournament."""
+    sampler = LargeScaleEvolution(space, population=6)
     for fitness in range(6):
-        told(proposer, float(fitness))
-    waiting = [proposer.ask() for _ in range(4)]
-    assert len(proposer.population) == 2
-    proposer.tell(waiting.pop(), 99.0)
-    assert 99.0 in [individual.fitness for individual in proposer.population]
+        told(sampler, float(fitness))
+    waiting = [sampler.ask() for _ in range(4)]
+    assert len(sampler.population) == 2
+    sampler.tell(waiting.pop(), 99.0)
+    assert 99.0 in [individual.fitness for individual in sampler.population]
     for _ in range(30):
-        told(proposer, 50.0)
-    assert len(proposer.population) + len(proposer.open) == 6
-    for proposal in waiting:
-        proposer.tell(proposal, 0.0)
-    assert len(proposer.population) == 6
+        told(sampler, 50.0)
+    assert len(sampler.population) + len(sampler.open) == 6
+    for trial in waiting:
+        sampler.tell(trial, 0.0)
+    assert len(sampler.population) == 6
 
 
 def test_the_place_of_a_failed_child_is_taken_by_another(space):
-    proposer = LargeScaleEvolution(space, population=4)
+    sampler = LargeScaleEvolution(space, population=4)
     for fitness in range(4):
-        told(proposer, float(fitness))
-    told(proposer, None)
-    assert len(proposer.population) == 3
-    proposal = told(proposer, 1.0)
-    assert proposal.parents
-    assert len(proposer.population) == 4, "its tournament killed nobody"
-    assert proposer.details == {"alive": 4, "killed": 1}
+        told(sampler, float(fitness))
+    told(sampler, None)
+    assert len(sampler.population) == 3
+    trial = told(sampler, 1.0)
+    assert trial.parents
+    assert len(sampler.population) == 4, "its tournament killed nobody"
+    assert sampler.details == {"alive": 4, "killed": 1}
 
 
 def test_identity_trains_on_and_reset_begins_anew(space):
-    proposer = LargeScaleEvolution(space, population=3, epochs=2, seed=1)
-    proposals = {}
+    sampler = LargeScaleEvolution(space, population=3, epochs=2, seed=1)
+    trials = {}
     for number in range(1, 400):
-        proposals[number] = told(proposer, float(number % 7))
-    origins = Counter(proposal.origin for proposal in proposals.values())
+        trials[number] = told(sampler, float(number % 7))
+    origins = Counter(trial.origin for trial in trials.values())
     assert origins.keys() == {"start", *MOVES, "identity", "reset_weights"}
-    for proposal in proposals.values():
-        if not proposal.parents:
-            assert (proposal.fidelity, proposal.begins_from) == (2, None)
+    for trial in trials.values():
+        if not trial.parents:
+            assert (trial.fidelity, trial.begins_from) == (2, None)
             continue
-        parent = proposals[proposal.parents[0]]
-        same = proposal.architecture == parent.architecture
-        assert same == (proposal.origin in ("identity", "reset_weights"))
-        assert proposal.fidelity == (parent.fidelity + 2 if proposal.origin == "identity" else 2)
-        assert proposal.begins_from == (None if proposal.origin == "reset_weights" else parent.number)
+        parent = trials[trial.parents[0]]
+        same = trial.architecture == parent.architecture
+        assert same == (trial.origin in ("identity", "reset_weights"))
+        assert trial.fidelity == (parent.fidelity + 2 if trial.origin == "identity" else 2)
+        assert trial.begins_from == (None if trial.origin == "reset_weights" else parent.number)
 
 
 @pytest.mark.parametrize(("given", "longest"), [({"epochs": 2}, 2), ({"epochs": 3, "schedule": "constant"}, 99)])
 def test_nobody_is_trained_on_for_longer_than_the_estimator_can(given, longest):
     """The cosine of a training of two epochs ends after two."""
-    space = nl.spaces.Evolving(layers=3, channels=(4, 8))
+    space = nl.spaces.LargeScaleEvolutionSpace(layers=3, channels=(4, 8))
     estimator = nl.estimators.Training(space, nl.tasks.Digits(), data=0.02, batch_size=16, **given)
-    proposer = LargeScaleEvolution(space, population=3, epochs=given["epochs"] // 2, seed=1)
-    assert nl.Search(proposer, estimator=estimator, budget=1).searcher.proposer is proposer
-    longer = {told(proposer, float(number % 5)).fidelity for number in range(200)}
+    sampler = LargeScaleEvolution(space, population=3, epochs=given["epochs"] // 2, seed=1)
+    assert nl.Search(sampler, estimator=estimator, budget=1).searcher.sampler is sampler
+    longer = {told(sampler, float(number % 5)).fidelity for number in range(200)}
     assert {1, 2} <= longer if longest == 2 else max(longer) > 3
     assert max(longer) <= longest
     with pytest.raises(nl.estimators.UnknownFidelity, match="the whole training has 1"):
@@ -122,30 +122,30 @@ def test_nobody_is_trained_on_for_longer_than_the_estimator_can(given, longest):
 
 
 def test_without_epochs_every_child_is_another_architecture(space):
-    proposer = LargeScaleEvolution(space, population=3, seed=1)
+    sampler = LargeScaleEvolution(space, population=3, seed=1)
     seen = {}
     for number in range(1, 200):
-        proposal = told(proposer, float(number % 7))
-        seen[number] = proposal.architecture
-        assert proposal.fidelity is None
-        assert not proposal.parents or proposal.architecture != seen[proposal.parents[0]]
+        trial = told(sampler, float(number % 7))
+        seen[number] = trial.architecture
+        assert trial.fidelity is None
+        assert not trial.parents or trial.architecture != seen[trial.parents[0]]
 
 
 def test_it_grows_where_that_pays(space):
     """From no layer at all to as many as there may be, for a fitness that counts them."""
-    proposer = LargeScaleEvolution(space, population=10, seed=2)
+    sampler = LargeScaleEvolution(space, population=10, seed=2)
     for _ in range(400):
-        proposal = proposer.ask()
-        proposer.tell(proposal, float(len(space.layers_of(proposal.architecture))))
-    assert min(individual.fitness for individual in proposer.population) >= space.layers - 1
+        trial = sampler.ask()
+        sampler.tell(trial, float(len(space.layers_of(trial.architecture))))
+    assert min(individual.fitness for individual in sampler.population) >= space.layers - 1
 
 
 def test_children_inherit_in_real_training(space):
     """On Digits, a child that only changes its learning rate begins where its parent ended."""
     task = nl.tasks.Digits().subset(400, 10)
     estimator = nl.estimators.Training(space, task, epochs=1, batch_size=32, schedule="constant")
-    proposer = LargeScaleEvolution(space, population=2, epochs=1, seed=4)
-    search = nl.Search(proposer, estimator=estimator, budget=14)
+    sampler = LargeScaleEvolution(space, population=2, epochs=1, seed=4)
+    search = nl.Search(sampler, estimator=estimator, budget=14)
     events = {event.number: event for event in search}
     assert all(event.status == "done" for event in events.values())
     heirs = [event for event in events.values() if event.begins_from]

@@ -17,7 +17,7 @@ def worth(choices):
 
 def play(searcher, score, count):
     events = []
-    trials = nl.searchers.Trials(searcher, score, count)
+    trials = nl.searchers.BlackBoxSearch(searcher, score, count)
     for _ in range(count):
         events.append(trials.advance())
     return events
@@ -52,14 +52,14 @@ def test_a_batch_is_averaged_against_the_baseline_before_it(tree, monkeypatch):
     searcher = NasRL(tree, seed=1, children=3, units=4, baseline_momentum=0.5)
     seen = []
     monkeypatch.setattr(searcher, "improve", lambda batch, advantages: seen.append((batch, advantages)) or 0.0)
-    proposals = [searcher.ask() for _ in range(6)]
-    for proposal, reward in zip(reversed(proposals), [1.0, 2.0, 6.0, 5.0, 1.0, 3.0], strict=True):
-        searcher.tell(proposal, reward)
+    trials = [searcher.ask() for _ in range(6)]
+    for trial, reward in zip(reversed(trials), [1.0, 2.0, 6.0, 5.0, 1.0, 3.0], strict=True):
+        searcher.tell(trial, reward)
     (batch, advantages), *others = seen
     assert not others
     before = (0.25 * 1 + 0.5 * 2 + 6) / 1.75
     assert advantages.tolist() == pytest.approx([5 - before, 1 - before, 3 - before])
-    assert [told.choices for told in batch] == [p.architecture.choices for p in reversed(proposals[:3])]
+    assert [told.choices for told in batch] == [p.architecture.choices for p in reversed(trials[:3])]
 
 
 @pytest.mark.slow
@@ -94,9 +94,9 @@ def test_networks_grow():
     searcher = NasRL(space, seed=0, units=4, children=2, first_depth=2, deeper=1, deeper_every=20)
     depths = []
     for _ in range(80):
-        proposal = searcher.ask()
-        depths.append(len(space.layers_of(proposal.architecture)))
-        searcher.tell(proposal, 1.0)
+        trial = searcher.ask()
+        depths.append(len(space.layers_of(trial.architecture)))
+        searcher.tell(trial, 1.0)
     assert [max(depths[start : start + 20]) for start in range(0, 80, 20)] == [2, 3, 4, 5]
     assert min(depths) == 1
     assert searcher.deepest == 6

@@ -30,7 +30,7 @@ SEARCHES = {
     "darts": ("darts", dict(order=1)),
     "second order": ("darts", dict(order=2, inner_clip=True, scale_rate=True, w_clip=0.05)),
     "gdas": ("gdas", {}),
-    "single level": ("gradient", dict(level=g.Single())),
+    "single level": ("gradient", dict(level=g.SingleLevel())),
     "reinforce": ("gradient", dict(sampling=g.Reinforce())),
     "milenas": ("milenas", dict(patience=1)),
     "warm-up": ("gradient", dict(warmup=0.5)),

@@ -78,7 +78,7 @@ class Wires(FixedSpace):
 
     build = None
 
-    def derive(self, weights):
+    def discretize(self, weights):
         """The strongest of all columns: nothing here keeps it from a column that is only padded."""
         matrix = weight_matrices(weights, self.edges(), len(OPERATIONS))["wires"]
         return self.architecture([OPERATIONS[column] for column in matrix.argmax(axis=1)])

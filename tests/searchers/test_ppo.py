@@ -72,7 +72,7 @@ def test_it_learns_on_the_benchmark(benchmark):
     score = nl.estimators.Table(benchmark, "valid_accuracy", epochs=12)
     rises = []
     for seed in range(2):
-        trials = nl.searchers.Trials(PPO(benchmark.space, seed=seed, learning_rate=1e-3), score, 300)
+        trials = nl.searchers.BlackBoxSearch(PPO(benchmark.space, seed=seed, learning_rate=1e-3), score, 300)
         fitness = np.array([trials.advance().fitness for _ in range(300)])
         rises.append(fitness[-100:].mean() - fitness[:100].mean())
     assert min(rises) > 3

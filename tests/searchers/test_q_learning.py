@@ -17,7 +17,7 @@ def worth(choices):
 def tell(searcher, choices, reward):
     """As if it had proposed that."""
     architecture = searcher.space.architecture(choices)
-    searcher.learn(nl.searchers.Proposal(1, architecture, "test"), reward, {})
+    searcher.learn(nl.searchers.Trial(1, architecture, "test"), reward, {})
 
 
 def test_updates_by_hand(tree):
@@ -122,18 +122,18 @@ def test_draws_are_as_its_probabilities_say(tree, epsilon):
         which = [d.architecture.choices for d in drawn if position == 0 or d.architecture.choices[0] == 2]
         shares = [np.mean([choices[position] == option for choices in which]) for option in choice.options]
         np.testing.assert_allclose(shares, told[name], atol=0.04)
-    assert {draft.origin for draft in drawn} <= {"exploration", "greedy"}
+    assert {suggestion.origin for suggestion in drawn} <= {"exploration", "greedy"}
     if epsilon == 0:
-        assert {draft.origin for draft in drawn} == {"greedy"}
+        assert {suggestion.origin for suggestion in drawn} == {"greedy"}
         assert told["tree/2/op"].tolist() == [0.5, 0.5], "of two that are best, either"
 
 
 def test_its_events_tell_the_values(tree):
-    trials = nl.searchers.Trials(QLearning(tree, models=20, replay=5), lambda a: worth(a.choices), 40)
+    trials = nl.searchers.BlackBoxSearch(QLearning(tree, models=20, replay=5), lambda a: worth(a.choices), 40)
     events = [trials.advance() for _ in range(40)]
     last = events[-1].details
     assert last["epsilon"] == 0.1
-    path = trials.proposer.along()
+    path = trials.sampler.along()
     assert [name for name in last if name.startswith("q/")] == [f"q/{decision.choice.name}" for decision in path]
     assert last["q/depth"] == path[0].values.tolist()
     assert last["states"] > 5
@@ -158,7 +158,7 @@ def test_it_learns_on_the_benchmark():
     rises = []
     for seed in range(3):
         searcher = QLearning(macro.space, seed=seed, models=300, learning_rate=0.1, start=89.0, shaped=True)
-        trials = nl.searchers.Trials(searcher, macro, 300)
+        trials = nl.searchers.BlackBoxSearch(searcher, macro, 300)
         fitness = np.array([trials.advance().fitness for _ in range(300)])
         rises.append(fitness[-50:].mean() - fitness[:100].mean())
     assert min(rises) > 1

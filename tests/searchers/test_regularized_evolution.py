@@ -11,10 +11,10 @@ import naslab as nl
 from naslab.searchers import RegularizedEvolution
 
 
-def told(proposer, fitness):
-    proposal = proposer.ask()
-    proposer.tell(proposal, fitness)
-    return proposal
+def told(sampler, fitness):
+    trial = sampler.ask()
+    sampler.tell(trial, fitness)
+    return trial
 
 
 @pytest.fixture
@@ -29,71 +29,71 @@ def test_the_paper_defaults(space):
 
 
 def test_numpy_sizes_and_seeds_are_welcome(space):
-    proposer = RegularizedEvolution(space, population=np.int64(4), sample=np.int64(2), seed=np.int64(3))
-    assert json.dumps(proposer.spec()) == json.dumps(RegularizedEvolution(space, population=4, sample=2, seed=3).spec())
-    search = nl.Search(proposer, estimator=lambda architecture: np.float32(1), budget=np.int64(6))
+    sampler = RegularizedEvolution(space, population=np.int64(4), sample=np.int64(2), seed=np.int64(3))
+    assert json.dumps(sampler.spec()) == json.dumps(RegularizedEvolution(space, population=4, sample=2, seed=3).spec())
+    search = nl.Search(sampler, estimator=lambda architecture: np.float32(1), budget=np.int64(6))
     assert len(list(search)) == 6
 
 
 def test_first_the_population_at_random_then_children(space):
-    proposer = RegularizedEvolution(space, population=5, sample=2)
-    proposals = [told(proposer, 1.0) for _ in range(9)]
-    assert [proposal.origin for proposal in proposals] == ["random"] * 5 + ["mutation"] * 4
+    sampler = RegularizedEvolution(space, population=5, sample=2)
+    trials = [told(sampler, 1.0) for _ in range(9)]
+    assert [trial.origin for trial in trials] == ["random"] * 5 + ["mutation"] * 4
 
 
 def test_the_oldest_dies_even_if_it_is_the_fittest(space):
-    proposer = RegularizedEvolution(space, population=3, sample=3)
+    sampler = RegularizedEvolution(space, population=3, sample=3)
     for fitness in (9.0, 1.0, 2.0, 3.0):
-        told(proposer, fitness)
-    assert [member.number for member in proposer.population] == [2, 3, 4]
-    assert [member.fitness for member in proposer.population] == [1.0, 2.0, 3.0]
+        told(sampler, fitness)
+    assert [member.number for member in sampler.population] == [2, 3, 4]
+    assert [member.fitness for member in sampler.population] == [1.0, 2.0, 3.0]
 
 
 def test_a_child_is_one_mutation_away_from_its_parent(space):
-    proposer = RegularizedEvolution(space, population=4, sample=2, seed=3)
+    sampler = RegularizedEvolution(space, population=4, sample=2, seed=3)
     seen = {}
     for _ in range(40):
-        proposal = told(proposer, float(len(seen) % 5))
-        seen[proposal.number] = proposal.architecture
-        if proposal.parents:
-            assert space.distance(seen[proposal.parents[0]], proposal.architecture) == 1
+        trial = told(sampler, float(len(seen) % 5))
+        seen[trial.number] = trial.architecture
+        if trial.parents:
+            assert space.distance(seen[trial.parents[0]], trial.architecture) == 1
 
 
 def test_the_parent_is_the_fittest_of_the_sample(space):
     """With a sample far larger than the population everyone is drawn, so the fittest is the parent."""
-    proposer = RegularizedEvolution(space, population=4, sample=4)
-    proposer._sample = 400
+    sampler = RegularizedEvolution(space, population=4, sample=4)
+    sampler._sample = 400
     for fitness in (1.0, 5.0, 3.0, 2.0):
-        told(proposer, fitness)
-    assert proposer.ask().parents == (2,)
+        told(sampler, fitness)
+    assert sampler.ask().parents == (2,)
 
 
 @pytest.mark.parametrize(("sample", "share"), [(1, 1 / 4), (2, 7 / 16), (3, 37 / 64)])
 def test_the_sample_is_drawn_with_replacement(space, sample, share):
     """The fittest of 4 is among s draws with probability 1 - (3/4)^s."""
-    proposer = RegularizedEvolution(space, population=4, sample=sample, seed=1)
+    sampler = RegularizedEvolution(space, population=4, sample=sample, seed=1)
     for fitness in (1.0, 5.0, 3.0, 2.0):
-        told(proposer, fitness)
-    times = sum(proposer.ask().parents == (2,) for _ in range(4000))
+        told(sampler, fitness)
+    times = sum(sampler.ask().parents == (2,) for _ in range(4000))
     assert times / 4000 == pytest.approx(share, abs=4 * (share * (1 - share) / 4000) ** 0.5)
 
 
 def test_a_failed_candidate_does_not_join(space):
-    proposer = RegularizedEvolution(space, population=2, sample=1)
-    told(proposer, None)
-    told(proposer, 1.0)
-    assert told(proposer, 2.0).origin == "random"
-    assert told(proposer, None).origin == "mutation"
-    assert [member.number for member in proposer.population] == [2, 3]
+    sampler = RegularizedEvolution(space, population=2, sample=1)
+    told(sampler, None)
+    told(sampler, 1.0)
+    assert told(sampler, 2.0).origin == "random"
+    assert told(sampler, None).origin == "mutation"
+    assert [member.number for member in sampler.population] == [2, 3]
 
 
 def test_the_sample_can_be_turned(space):
-    proposer = RegularizedEvolution(space, population=8, sample=2)
-    knob = proposer.knobs["sample"]
+    sampler = RegularizedEvolution(space, population=8, sample=2)
+    knob = sampler.knobs["sample"]
     assert (knob.value, knob.low, knob.high) == (2, 1, 8)
     assert knob.check("sample", 3.6) == 4.0
-    proposer.turn("sample", 5.0)
-    assert proposer.knobs["sample"].value == 5
+    sampler.turn("sample", 5.0)
+    assert sampler.knobs["sample"].value == 5
 
 
 # --- the first ones are given ---------------------------------------------------------------------------
@@ -101,23 +101,23 @@ def test_the_sample_can_be_turned(space):
 
 def test_the_first_are_those_that_were_given(space):
     given = [space.sample(np.random.default_rng(n)) for n in range(3)]
-    proposer = RegularizedEvolution(
+    sampler = RegularizedEvolution(
         space, population=5, sample=2, seed=4, first=[given[0], *(g.choices for g in given[1:])]
     )
-    proposals = [told(proposer, 1.0) for _ in range(7)]
-    assert [proposal.architecture for proposal in proposals[:3]] == given
-    assert [proposal.origin for proposal in proposals] == ["first"] * 3 + ["random"] * 2 + ["mutation"] * 2
-    again = nl.searchers.from_spec(json.loads(json.dumps(proposer.spec())))
-    assert again.spec() == proposer.spec()
-    assert [told(again, 1.0) for _ in range(7)] == proposals
+    trials = [told(sampler, 1.0) for _ in range(7)]
+    assert [trial.architecture for trial in trials[:3]] == given
+    assert [trial.origin for trial in trials] == ["first"] * 3 + ["random"] * 2 + ["mutation"] * 2
+    again = nl.searchers.from_spec(json.loads(json.dumps(sampler.spec())))
+    assert again.spec() == sampler.spec()
+    assert [told(again, 1.0) for _ in range(7)] == trials
 
 
 def test_with_several_open_each_of_the_first_comes_once_and_one_that_fails_is_not_tried_again(space):
     given = [space.sample(np.random.default_rng(n)) for n in range(3)]
-    proposer = RegularizedEvolution(space, population=3, sample=2, first=given)
-    proposals = [proposer.ask() for _ in range(4)]
-    assert [proposal.architecture for proposal in proposals[:3]] == given
-    assert proposals[3].origin == "random"
+    sampler = RegularizedEvolution(space, population=3, sample=2, first=given)
+    trials = [sampler.ask() for _ in range(4)]
+    assert [trial.architecture for trial in trials[:3]] == given
+    assert trials[3].origin == "random"
     other = RegularizedEvolution(space, population=3, sample=2, first=given)
     told(other, None)
     resumed = RegularizedEvolution(space, population=3, sample=2, first=given)
@@ -187,20 +187,20 @@ def test_any_space_can_be_mutated_node_first():
 
 def test_evolution_by_the_node_first(space, monkeypatch):
     """As often as the method says: node 1 has one edge of six, and is changed in a third of the mutations."""
-    proposer = RegularizedEvolution(space, population=2, sample=1, mutation="node_first")
+    sampler = RegularizedEvolution(space, population=2, sample=1, mutation="node_first")
     by, nodes = {}, []
     monkeypatch.setattr(space.__class__, "mutate", None)
     for _ in range(600):
-        proposal = told(proposer, 1.0)
-        by[proposal.number] = proposal.architecture
-        if proposal.parents:
-            old, new = (space.answers(by[number]) for number in (*proposal.parents, proposal.number))
+        trial = told(sampler, 1.0)
+        by[trial.number] = trial.architecture
+        if trial.parents:
+            old, new = (space.answers(by[number]) for number in (*trial.parents, trial.number))
             changed = [name for name in new if new[name] != old[name]]
             nodes.append(changed[0].split("/")[1])
     assert 598 / 3 - 50 < nodes.count("1") < 598 / 3 + 50
-    again = RegularizedEvolution.from_spec(proposer.spec())
+    again = RegularizedEvolution.from_spec(sampler.spec())
     assert again.hyperparameters.mutation == "node_first"
-    old = proposer.spec()
+    old = sampler.spec()
     del old["hyperparameters"]["mutation"]
     assert RegularizedEvolution.from_spec(old).hyperparameters.mutation == "choice"
     with pytest.raises(nl.errors.SpecError, match="unknown mutation 'node'; known: choice, node_first"):

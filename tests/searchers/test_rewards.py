@@ -42,9 +42,9 @@ def test_a_search_tells_its_proposer_what_is_measured():
         def __call__(self, architecture):
             return Score(values={"bits": 3.0, "best_valid_bits": 2.0}, objectives=self.objectives)
 
-    proposer = nl.searchers.NasRL(space, reward="cubed")
-    next(nl.Search(proposer, estimator=Bits(), budget=2))
-    assert proposer.rewards.last == -8.0
+    sampler = nl.searchers.NasRL(space, reward="cubed")
+    next(nl.Search(sampler, estimator=Bits(), budget=2))
+    assert sampler.rewards.last == -8.0
 
 
 def test_a_failure_is_worth_the_least_so_far():

@@ -43,14 +43,14 @@ def test_brackets_against_exact_fractions(most, eta):
 
 @pytest.fixture
 def play(benchmark):
-    """Asks and tells; gives [(proposal, fitness)]."""
+    """Asks and tells; gives [(trial, fitness)]."""
 
-    def play(proposer, steps, fitness=lambda proposal: float(hash(proposal.architecture.choices) % 9973)):
+    def play(sampler, steps, fitness=lambda trial: float(hash(trial.architecture.choices) % 9973)):
         said = []
         for _ in range(steps):
-            proposal = proposer.ask()
-            said.append((proposal, fitness(proposal)))
-            proposer.tell(*said[-1])
+            trial = sampler.ask()
+            said.append((trial, fitness(trial)))
+            sampler.tell(*said[-1])
         return said
 
     return play
@@ -67,27 +67,27 @@ def test_a_whole_hyperband(benchmark, play):
     sizes = [size for rungs in PRINTED.values() for size, _ in rungs]
     epochs = [epochs for rungs in PRINTED.values() for _, epochs in rungs]
     hyperband = Hyperband(benchmark.space, most=81, seed=3)
-    said = play(hyperband, sum(sizes), lambda proposal: float(number(proposal.architecture)))
+    said = play(hyperband, sum(sizes), lambda trial: float(number(trial.architecture)))
     before = []
     for rung, length in zip(rung_by_rung(said, sizes), epochs, strict=True):
-        assert {proposal.fidelity for proposal, _ in rung} == {length}
+        assert {trial.fidelity for trial, _ in rung} == {length}
         if rung[0][0].begins_from is not None:
             kept = sorted(before, key=lambda one: -one[1])[: len(rung)]
-            assert [proposal.begins_from for proposal, _ in rung] == [proposal.number for proposal, _ in kept]
-            assert [proposal.candidate for proposal, _ in rung] == [proposal.candidate for proposal, _ in kept]
+            assert [trial.begins_from for trial, _ in rung] == [trial.number for trial, _ in kept]
+            assert [trial.candidate for trial, _ in rung] == [trial.candidate for trial, _ in kept]
         else:
-            assert all(proposal.candidate == proposal.number for proposal, _ in rung)
+            assert all(trial.candidate == trial.number for trial, _ in rung)
         before = rung
     assert hyperband.ask().fidelity == 1, "and from the beginning"
 
 
 def test_successive_halving_keeps_the_best_half(benchmark, play):
     halving = SuccessiveHalving(benchmark.space, candidates=11, epochs=(1, 2, 4, 8), seed=0)
-    said = play(halving, 2 * (11 + 5 + 2 + 1), lambda proposal: float(-proposal.number % 7))
-    assert [proposal.fidelity for proposal, _ in said] == 2 * ([1] * 11 + [2] * 5 + [4] * 2 + [8])
-    first = {proposal.number: fitness for proposal, fitness in said[:11]}
+    said = play(halving, 2 * (11 + 5 + 2 + 1), lambda trial: float(-trial.number % 7))
+    assert [trial.fidelity for trial, _ in said] == 2 * ([1] * 11 + [2] * 5 + [4] * 2 + [8])
+    first = {trial.number: fitness for trial, fitness in said[:11]}
     best = sorted(first, key=lambda number: (-first[number], number))[:5]
-    assert [proposal.begins_from for proposal, _ in said[11:16]] == best
+    assert [trial.begins_from for trial, _ in said[11:16]] == best
     assert halving.details["sizes"] == [11, 5, 2, 1]
     assert halving.details["passed"][0] == min(sorted((f for _, f in said[19:30]), reverse=True)[:5])
 
@@ -101,9 +101,9 @@ def test_rungs_without_a_candidate_are_left_out():
 
 def test_failed_ones_go_no_further_and_a_bracket_may_end_early(benchmark, play):
     halving = SuccessiveHalving(benchmark.space, candidates=8, epochs=(1, 2, 4))
-    said = play(halving, 8 + 3 + 2, lambda proposal: float(proposal.number) if proposal.number in (2, 5, 7) else None)
-    promoted = [proposal for proposal, _ in said if proposal.fidelity == 2]
-    assert [proposal.begins_from for proposal in promoted] == [7, 5, 2], "the three that are left, not four"
+    said = play(halving, 8 + 3 + 2, lambda trial: float(trial.number) if trial.number in (2, 5, 7) else None)
+    promoted = [trial for trial, _ in said if trial.fidelity == 2]
+    assert [trial.begins_from for trial in promoted] == [7, 5, 2], "the three that are left, not four"
     assert said[11][0].fidelity == 1, "all three have failed: the next bracket"
     assert said[12][0].number == 13
 
@@ -111,13 +111,13 @@ def test_failed_ones_go_no_further_and_a_bracket_may_end_early(benchmark, play):
 def test_while_a_rung_is_not_complete_the_next_bracket_begins(benchmark):
     halving = SuccessiveHalving(benchmark.space, candidates=4, epochs=(1, 2))
     asked = [halving.ask() for _ in range(6)]
-    assert [proposal.fidelity for proposal in asked] == [1] * 6
-    for proposal in asked[:3]:
-        halving.tell(proposal, float(proposal.number))
+    assert [trial.fidelity for trial in asked] == [1] * 6
+    for trial in asked[:3]:
+        halving.tell(trial, float(trial.number))
     assert halving.ask().fidelity == 1, "the fourth of the first bracket may still be the best"
     halving.tell(asked[3], 9.0)
     promoted = [halving.ask(), halving.ask()]
-    assert [proposal.begins_from for proposal in promoted] == [4, 3]
+    assert [trial.begins_from for trial in promoted] == [4, 3]
     assert halving.ask().fidelity == 1
 
 
@@ -127,12 +127,12 @@ def test_it_spends_less_on_what_looks_bad(benchmark):
     wins = 0
     for seed in range(20):
         found = {}
-        for proposer in (
+        for sampler in (
             SuccessiveHalving(benchmark.space, candidates=32, epochs=(12, 200), eta=8, seed=seed),
             SuccessiveHalving(benchmark.space, candidates=6, epochs=(200,), seed=seed),
         ):
-            rungs = proposer.hyperparameters.rungs
-            trials = nl.searchers.Trials(proposer, table, sum(rung.size for rung in rungs))
+            rungs = sampler.hyperparameters.rungs
+            trials = nl.searchers.BlackBoxSearch(sampler, table, sum(rung.size for rung in rungs))
             events = [trials.advance() for _ in range(trials.total)]
             found[len(rungs)] = max(event.fitness for event in events if event.fidelity == 200)
         wins += found[2] >= found[1]
@@ -142,26 +142,26 @@ def test_it_spends_less_on_what_looks_bad(benchmark):
 @pytest.mark.parametrize("known", [(12, 200), (4, 12, 36, 108), (2, 4), (1, 2, 5, 10), (7,)])
 @pytest.mark.parametrize("searcher", [Hyperband, BOHB, SuccessiveHalving, Hurdles])
 def test_what_suits_an_estimator_asks_for_lengths_that_it_knows(benchmark, searcher, known):
-    proposer = searcher(benchmark.space, seed=1)
-    proposer.suit(known)
-    assert set(proposer.fidelities) <= set(known)
-    assert max(proposer.fidelities) == max(known), "the whole training is one of them"
-    assert len(proposer.fidelities) >= min(2, len(known))
-    again = nl.searchers.from_spec(proposer.spec())
-    again.suit((1000,))
-    assert again.spec() == proposer.spec(), "what stands in a run is not chosen again"
+    sampler = searcher(benchmark.space, seed=1)
+    sampler.adapt_fidelities(known)
+    assert set(sampler.fidelities) <= set(known)
+    assert max(sampler.fidelities) == max(known), "the whole training is one of them"
+    assert len(sampler.fidelities) >= min(2, len(known))
+    again = nl.searchers.from_spec(sampler.spec())
+    again.adapt_fidelities((1000,))
+    assert again.spec() == sampler.spec(), "what stands in a run is not chosen again"
 
 
 @pytest.mark.parametrize("searcher", [Hyperband, BOHB, SuccessiveHalving, Hurdles])
 def test_the_longest_training_is_the_longest_known(benchmark, searcher):
     """Also where the defaults, which are for a laptop, are all known: of 50 epochs they would see 9."""
-    proposer = searcher(benchmark.space)
-    proposer.suit(range(1, 51))
-    assert max(proposer.fidelities) == 50
-    assert len(proposer.fidelities) >= 3
+    sampler = searcher(benchmark.space)
+    sampler.adapt_fidelities(range(1, 51))
+    assert max(sampler.fidelities) == 50
+    assert len(sampler.fidelities) >= 3
     early = nl.estimators.Table(benchmark, epochs=12)
     assert early.fidelities == (12,)
-    trials = nl.searchers.Trials(searcher(benchmark.space), early, 40)
+    trials = nl.searchers.BlackBoxSearch(searcher(benchmark.space), early, 40)
     assert {trials.advance().fidelity for _ in range(40)} == {12}
 
 
@@ -183,13 +183,13 @@ def test_the_longest_training_is_the_longest_known(benchmark, searcher):
     ],
 )
 def test_what_was_given_stays(benchmark, searcher, given, known, lengths):
-    proposer = searcher(benchmark.space, **given)
-    proposer.suit(known)
-    assert list(proposer.fidelities) == lengths
-    assert given.items() <= vars(proposer.hyperparameters).items()
-    again = nl.searchers.from_spec(proposer.spec())
-    again.suit((1000,))
-    assert again.spec() == proposer.spec()
+    sampler = searcher(benchmark.space, **given)
+    sampler.adapt_fidelities(known)
+    assert list(sampler.fidelities) == lengths
+    assert given.items() <= vars(sampler.hyperparameters).items()
+    again = nl.searchers.from_spec(sampler.spec())
+    again.adapt_fidelities((1000,))
+    assert again.spec() == sampler.spec()
 
 
 def test_hyperbands_own_settings_are_kept_where_they_suit():

@@ -303,7 +303,7 @@ CANDIDATES = {
 def test_no_candidate_holds_what_is_forbidden_and_all_is_replayed(digits, table, name):
     given = {"estimator": table, "budget": 40}
     searcher = CANDIDATES[name](digits, table.space)
-    proposes = isinstance(searcher, nl.searchers.Proposer)
+    proposes = isinstance(searcher, nl.searchers.Sampler)
     search = nl.Search(searcher, **given if proposes else {})
     for _ in range(6 if proposes else 3):
         next(search)
@@ -378,10 +378,10 @@ TENDED = {
 @pytest.mark.parametrize("name", TENDED)
 def test_members_of_a_population_are_killed_protected_and_added_by_hand(table, name):
     search = nl.Search(TENDED[name](None, table.space), estimator=table, budget=60)
-    proposer = search.searcher.proposer
+    sampler = search.searcher.sampler
     for _ in range(9):
         next(search)
-    before = proposer.population
+    before = sampler.population
     assert len(before) == 4
     doomed = before[0] if name == "evolution" else min(before)  # who would have to go next
     other = next(member for member in before if member != doomed)
@@ -393,7 +393,7 @@ def test_members_of_a_population_are_killed_protected_and_added_by_hand(table, n
     assert (event.origin, event.architecture) == ("added", given)
     for _ in range(14):
         next(search)
-        numbers = [member.number for member in proposer.population]
+        numbers = [member.number for member in sampler.population]
         assert doomed.number in numbers
         assert other.number not in numbers
         assert len(numbers) <= 4
@@ -401,20 +401,20 @@ def test_members_of_a_population_are_killed_protected_and_added_by_hand(table, n
     assert [event.name for event in acted] == ["protect", "kill", "add"]
     assert acted[1].before["choices"] == list(other.architecture.choices)
     back = search.fork(step=9)
-    assert back.searcher.proposer.population == before
+    assert back.searcher.sampler.population == before
     again = search.fork(step=12)
     while again.step < search.step:
         next(again)
     assert list(again.events) == list(search.events)
     assert again.searcher.state_dict() == search.searcher.state_dict()
-    proposer.act("release", {"candidate": doomed.number})
+    sampler.act("release", {"candidate": doomed.number})
     for _ in range(25):
         next(search)
-    assert doomed not in proposer.population
+    assert doomed not in sampler.population
     back.searcher.act("kill", {"candidate": other.number})
     back.searcher.act("revive", {"candidate": other.number})
-    assert back.searcher.proposer.population == before
-    for member in before[: 4 - proposer.mortal]:
+    assert back.searcher.sampler.population == before
+    for member in before[: 4 - sampler.mortal]:
         back.searcher.act("protect", {"candidate": member.number})
     for act, told, said in (
         ("kill", {"candidate": 1000}, "is not in the population"),
@@ -428,8 +428,8 @@ def test_members_of_a_population_are_killed_protected_and_added_by_hand(table, n
             back.act(act, **told)
     for _ in range(8):
         next(back)
-    assert {member.number for member in before[: 4 - proposer.mortal]} <= {
-        member.number for member in back.searcher.proposer.population
+    assert {member.number for member in before[: 4 - sampler.mortal]} <= {
+        member.number for member in back.searcher.sampler.population
     }
 
 

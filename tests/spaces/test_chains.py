@@ -11,7 +11,7 @@ from torch import nn
 from naslab.errors import SpecError
 from naslab.networks.chain import ChainNetwork, Layer, Merge, unread
 from naslab.randomness import numpy_generator
-from naslab.spaces import Chain, ChainSkips
+from naslab.spaces import ChainSkips, MetaQNN
 
 TASK = SimpleNamespace(input_shape=(1, 8, 8), classes=3)
 
@@ -25,7 +25,7 @@ def conv(channels: int, *sources: int, kernel: tuple[int, int] = (3, 3), stride:
 
 def test_every_chain_keeps_the_rules():
     """A convolution first, no pooling after a pooling, and no more shrinking than agreed."""
-    space, rng = Chain(), numpy_generator("rules")
+    space, rng = MetaQNN(), numpy_generator("rules")
     depths, shrinks = set(), set()
     for _ in range(3000):
         layers = space.layers_of(space.sample(rng))
@@ -41,7 +41,7 @@ def test_every_chain_keeps_the_rules():
 
 def test_metaqnn_s_layers():
     """Table 1 of the paper: three kernels, four widths, three poolings; 18 layers at most on CIFAR-10."""
-    space = Chain.paper()
+    space = MetaQNN.paper()
     first = space.next_choice(())
     assert first.options == ("conv",)
     layers = space.layers_of(space.architecture(("conv", 5, 8, 1, "max_pool", "5x5/3", "conv", 1, 1, 1, "stop")))
@@ -56,7 +56,7 @@ def test_metaqnn_s_layers():
 
 
 def test_a_chain_is_torch_s_sequence():
-    space = Chain(channels=4, shrink=4)
+    space = MetaQNN(channels=4, shrink=4)
     choices = ("conv", 3, 1, 2, "avg_pool", "2x2/2", "conv", 1, 2, 1, "stop")
     network = space.build(space.architecture(choices), SimpleNamespace(input_shape=(2, 7, 9), classes=3)).eval()
     first, second = network.layers[0][0], network.layers[2][0]
@@ -82,14 +82,14 @@ def test_sizes_are_divided_and_rounded_up(size, window, kind):
 
 
 def test_images_that_are_too_small():
-    space = Chain()
+    space = MetaQNN()
     architecture = space.architecture(("conv", 3, 1, 2, "conv", 3, 1, 2, "conv", 3, 1, 2, "stop"))
     with pytest.raises(SpecError, match="7 x 9 is too small to be shrunk 8 times"):
         space.build(architecture, SimpleNamespace(input_shape=(1, 7, 9), classes=2))
     assert space.build(architecture, TASK, channels=2)(torch.randn(2, 1, 8, 8)).shape == (2, 3)
 
 
-@pytest.mark.parametrize("make", [Chain, ChainSkips])
+@pytest.mark.parametrize("make", [MetaQNN, ChainSkips])
 def test_parameters_that_make_no_sense(make):
     with pytest.raises(SpecError, match=r"odd.*\[2, 4\]"):
         make(kernels=(1, 2, 4))
@@ -104,7 +104,7 @@ def test_parameters_that_make_no_sense(make):
 
 def test_some_stride_always_fits():
     with pytest.raises(SpecError, match="strides must have a 1"):
-        Chain(strides=(2,))
+        MetaQNN(strides=(2,))
 
 
 # --- skips -------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_merging_by_summation_widens_the_narrow():
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 4, 4), (3, 7, 5), (2, 9, 33)])
 @pytest.mark.parametrize(
-    "space", [Chain.laptop(), ChainSkips.laptop(), ChainSkips(layers=5, merge="sum", strides=(1, 3))]
+    "space", [MetaQNN.laptop(), ChainSkips.laptop(), ChainSkips(layers=5, merge="sum", strides=(1, 3))]
 )
 def test_any_image(shape, space):
     rng = numpy_generator("images")

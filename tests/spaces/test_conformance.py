@@ -22,26 +22,26 @@ from naslab.modes import evaluation_mode
 from naslab.randomness import numpy_generator, seeded
 from naslab.spaces import (
     SPACES,
-    Chain,
     ChainSkips,
     DartsCell,
     DartsCellAllEdges,
     DrawnSupernet,
     EnasMacro,
     EnasMicro,
-    Evolving,
     FlexiBERT,
     Hierarchical,
+    LargeScaleEvolutionSpace,
+    MetaQNN,
+    MnasNet,
     MobileChain,
-    Morphing,
     NASBench101,
     NASBench201,
     NASBenchMacro,
     NASBenchMR,
     NASBenchNLP,
     NASNetCell,
+    NetworkMorphism,
     RecurrentCell,
-    Segments,
     Space,
     SupernetSpace,
     from_spec,
@@ -146,13 +146,13 @@ CASES = {
         RecurrentCell(nodes=5, hidden=6), math.factorial(5) * 4**5, RecurrentCell(nodes=2, operations=("none", "relu"))
     ),
     "flexibert": Case(FlexiBERT(shrink=16), 2 * (48**2 + 48**4), None),
-    "chain": Case(Chain.laptop(), chain_size(6, 4), Chain(layers=3, kernels=(1, 3), filters=(1, 2))),
+    "chain": Case(MetaQNN.laptop(), chain_size(6, 4), MetaQNN(layers=3, kernels=(1, 3), filters=(1, 2))),
     "chain_skips": Case(
         ChainSkips.laptop(),
         sum((3 * 3 * 3 * 2) ** depth * 2 ** math.comb(depth, 2) for depth in range(1, 7)),
         ChainSkips(layers=3, kernels=(1, 3), filters=(1, 2), merge="sum"),
     ),
-    "segments": Case(Segments.laptop(), 432**2 * 288, Segments(segments=1)),
+    "segments": Case(MnasNet.laptop(), 432**2 * 288, MnasNet(segments=1)),
     "mobile_chain": Case(MobileChain.laptop(), (6 * 7) ** 3, MobileChain(stages=1, layers=2)),
     "nasnet_cell": Case(
         NASNetCell(channels=2, cells=3), math.prod((n + 2) ** 2 * 13**2 * 2 for n in range(5)) ** 2, None
@@ -166,14 +166,14 @@ CASES = {
         EnasMicro(channels=2), math.prod((n + 2) ** 2 * 5**2 for n in range(5)) ** 2, EnasMicro(nodes=1)
     ),
     "morphing": Case(
-        Morphing.laptop(),
+        NetworkMorphism.laptop(),
         sum((2 * 5 * 2) ** depth * 3 ** math.comb(depth - 1, 2) for depth in range(1, 7)),
-        Morphing(layers=3, kernels=(1, 3), filters=(4, 8), strides=(1,)),
+        NetworkMorphism(layers=3, kernels=(1, 3), filters=(4, 8), strides=(1,)),
     ),
     "evolving": Case(
-        Evolving(layers=5, filters=(1, 3), channels=(4, 6, 8)),
+        LargeScaleEvolutionSpace(layers=5, filters=(1, 3), channels=(4, 6, 8)),
         7 * sum((2 * 2 * 3 * 2 * 2) ** depth * 2 ** math.comb(depth, 2) for depth in range(6)),
-        Evolving(layers=2, filters=(1, 3), channels=(4, 8), strides=(1,), learning_rates=(0.1, 0.2)),
+        LargeScaleEvolutionSpace(layers=2, filters=(1, 3), channels=(4, 8), strides=(1,), learning_rates=(0.1, 0.2)),
     ),
     "grow": Case(Grow((1, 2, 3, 4)), 3 * (1 + 2 + 4 + 8), Grow((2, 3))),
 }
@@ -481,10 +481,10 @@ def test_a_mask_that_makes_no_sense_is_refused(space):
 @supernet_space
 def test_derivation_takes_nothing_that_is_forbidden(space):
     for held, forbidden, fewer in masks(space):
-        derived = fewer.derive(space.one_hot(held))
+        derived = fewer.discretize(space.one_hot(held))
         assert obeys(forbidden, space, derived)
         free = samples(fewer, 1)[0]
-        assert fewer.derive(space.one_hot(free)) == free
+        assert fewer.discretize(space.one_hot(free)) == free
 
 
 # --- bad input -------------------------------------------------------------------------------------
@@ -601,9 +601,9 @@ def test_deriving_from_an_architecture_s_own_operations_gives_it_back(space):
             part: (edges, len(space.operations)) for part, edges in space.edges().items()
         }
         assert all(matrix.dtype == np.float32 and set(np.unique(matrix)) <= {0, 1} for matrix in one_hot.values())
-        assert space.derive(one_hot) == architecture
+        assert space.discretize(one_hot) == architecture
         softened = {part: matrix + np.float32(0.1) for part, matrix in one_hot.items()}
-        assert space.derive(softened) == architecture
+        assert space.discretize(softened) == architecture
 
 
 @supernet_space
@@ -618,7 +618,7 @@ def test_derive_refuses_what_is_no_weight(space):
         {**good, part: np.full_like(good[part], np.inf)},
     ):
         with pytest.raises(SpecError):
-            space.derive(bad)
+            space.discretize(bad)
 
 
 @supernet_space

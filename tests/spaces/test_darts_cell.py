@@ -65,21 +65,21 @@ def test_choices_in_order():
 
 
 def test_the_two_strongest_edges_with_their_strongest_operation():
-    derived = SPACE.derive(
+    derived = SPACE.discretize(
         weights(w_2_sep_conv_3x3=0.3, w_3_sep_conv_5x5=0.2, w_3_max_pool_3x3=0.1, w_4_dil_conv_3x3=0.4)
     )
     assert SPACE.genotype(derived).nodes("normal")[1] == (("sep_conv_3x3", 0), ("dil_conv_3x3", 2))
 
 
 def test_none_is_never_kept_and_does_not_make_an_edge_strong():
-    derived = SPACE.derive(weights(w_2_none=0.9, w_3_sep_conv_5x5=0.2, w_4_dil_conv_3x3=0.1))
+    derived = SPACE.discretize(weights(w_2_none=0.9, w_3_sep_conv_5x5=0.2, w_4_dil_conv_3x3=0.1))
     assert SPACE.genotype(derived).nodes("normal")[1] == (("sep_conv_5x5", 1), ("dil_conv_3x3", 2))
 
 
 def test_ties_go_to_the_earlier_edge_and_the_earlier_operation():
-    nodes = SPACE.genotype(SPACE.derive(weights())).nodes("normal")
+    nodes = SPACE.genotype(SPACE.discretize(weights())).nodes("normal")
     assert nodes == [(("max_pool_3x3", 0), ("max_pool_3x3", 1))] * 4
-    derived = SPACE.derive(weights(w_4_sep_conv_5x5=0.5, w_4_dil_conv_3x3=0.5))
+    derived = SPACE.discretize(weights(w_4_sep_conv_5x5=0.5, w_4_dil_conv_3x3=0.5))
     assert SPACE.genotype(derived).nodes("normal")[1] == (("max_pool_3x3", 0), ("sep_conv_5x5", 2))
 
 
@@ -89,7 +89,7 @@ def test_derivation_against_the_rule_spelt_out():
     for space in (DartsCell(), DartsCell(operations=("skip_connect", "none", "sep_conv_3x3")), DartsCell(nodes=2)):
         operations = space.operations
         matrices = {part: rng.random((edges, len(operations))) for part, edges in space.edges().items()}
-        genotype = space.genotype(space.derive(matrices))
+        genotype = space.genotype(space.discretize(matrices))
         for part, matrix in matrices.items():
             row = 0
             for node, entries in enumerate(genotype.nodes(part)):
@@ -105,7 +105,7 @@ def test_derivation_against_the_rule_spelt_out():
 def test_a_space_without_none_derives_too():
     space = DartsCell(operations=("skip_connect", "sep_conv_3x3"))
     assert space.kept_operations == space.operations
-    assert space.derive(space.one_hot(space.sample(numpy_generator(1)))) is not None
+    assert space.discretize(space.one_hot(space.sample(numpy_generator(1)))) is not None
 
 
 # --- what is refused -------------------------------------------------------------------------------
@@ -160,14 +160,14 @@ def test_all_edges_keep_the_strongest_operation_of_each():
     rng = numpy_generator("all edges")
     matrices = {part: rng.random((5, 3)) for part in ("normal", "reduce")}
     matrices["normal"][3] = (0.4, 0.4, 0.2)  # a tie
-    architecture = space.derive(matrices)
+    architecture = space.discretize(matrices)
     genotype = space.genotype(architecture)
     strongest = [space.operations[max(range(3), key=row.__getitem__)] for row in matrices["normal"].tolist()]
     assert [operation for operation, _ in genotype.normal] == strongest
     assert strongest[3] == "none"
     assert [source for _, source in genotype.normal] == [0, 1, 0, 1, 2]
     assert space.parse(str(genotype)) == space.from_genotype(genotype) == architecture
-    assert space.derive(space.one_hot(architecture)) == architecture
+    assert space.discretize(space.one_hot(architecture)) == architecture
     edges = [(u, v, op) for u, v, op in space.graph(architecture).edges(data="op") if op and u.startswith("normal")]
     assert len(edges) == 5 - strongest.count("none")
     task = SimpleNamespace(input_shape=(1, 8, 8), classes=3)

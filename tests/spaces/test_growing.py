@@ -11,12 +11,12 @@ import torch
 from naslab.errors import SpecError
 from naslab.networks.evolving import Evolved, like, relatives
 from naslab.randomness import numpy_generator, seeded
-from naslab.spaces import DartsCell, Evolving, Morphing, growing
+from naslab.spaces import DartsCell, LargeScaleEvolutionSpace, NetworkMorphism, growing
 from naslab.spaces.edit_distance import edit_distance, layers_distance, skips_distance
-from naslab.spaces.evolving import MOVES, inserted, removed
+from naslab.spaces.large_scale_evolution import MOVES, inserted, removed
 
 TASK = SimpleNamespace(input_shape=(1, 8, 8), classes=3)
-SPACE = Evolving.laptop()
+SPACE = LargeScaleEvolutionSpace.laptop()
 
 
 def layer(channels=4, skips=(), kernel=(3, 3), stride=1, nonlinear=True):
@@ -179,11 +179,11 @@ def test_the_learning_rate_of_an_architecture_is_the_one_it_is_trained_with(monk
 @pytest.mark.parametrize("rates", [0.1, "fast", [], [0.1, 0.1], [0.2, 0.1], [0, 0.1], [0.1, float("inf")], [True]])
 def test_learning_rates_that_are_none(rates):
     with pytest.raises(SpecError, match="learning_rates"):
-        Evolving(learning_rates=rates)
+        LargeScaleEvolutionSpace(learning_rates=rates)
 
 
 def test_unknown_moves_are_named():
-    for space in (SPACE, Morphing.laptop()):
+    for space in (SPACE, NetworkMorphism.laptop()):
         with pytest.raises(SpecError, match="unknown move"):
             space.move(space.start(), "fly", numpy_generator())
 
@@ -231,7 +231,7 @@ def test_the_skips_distance_is_the_cheapest_matching():
 
 
 def test_the_edit_distance_of_architectures():
-    space, rng = Morphing.laptop(), numpy_generator("edit")
+    space, rng = NetworkMorphism.laptop(), numpy_generator("edit")
     drawn = [space.sample(rng) for _ in range(8)]
     for one in drawn:
         assert space.edit_distance(one, one) == 0

@@ -11,7 +11,7 @@ from naslab.errors import SpecError
 from naslab.randomness import numpy_generator
 from naslab.searchers import LocalSearch
 from naslab.searchers.one_shot import Evolution, OneShotHyperparameters
-from naslab.spaces import FixedSpace, Listed, NASBench201, Space
+from naslab.spaces import FixedSpace, NASBench201, Space, Subset
 
 WIDTHS = (1, 2, 3)
 
@@ -85,16 +85,16 @@ def test_under_a_mask_each_network_that_is_left_counts_once(space):
 
 
 def test_local_search_evaluates_each_network_once(space):
-    proposer = LocalSearch(space, seed=0)
+    sampler = LocalSearch(space, seed=0)
     seen = []
     for _ in range(space.size):
-        proposal = proposer.ask()
-        seen.append(space.active(proposal.architecture))
-        proposer.tell(proposal, float(proposal.architecture.choices[0] == "conv") + 0.1 * len(seen))
+        trial = sampler.ask()
+        seen.append(space.active(trial.architecture))
+        sampler.tell(trial, float(trial.architecture.choices[0] == "conv") + 0.1 * len(seen))
     assert len(set(seen)) == len(seen)
     again = LocalSearch(space, seed=0)
-    again.load_state_dict(proposer.state_dict())
-    assert again.ask() == proposer.ask()
+    again.load_state_dict(sampler.state_dict())
+    assert again.ask() == sampler.ask()
 
 
 def test_one_shot_evolution_judges_each_network_once(space):
@@ -120,7 +120,7 @@ EDGE = "cell/1/from_0"
 def listed():
     space = NASBench201()
     rng = numpy_generator("a list")
-    return Listed(space, tuple({space.sample(rng).choices: None for _ in range(60)}), nearest=4)
+    return Subset(space, tuple({space.sample(rng).choices: None for _ in range(60)}), nearest=4)
 
 
 def test_of_a_list_is_left_what_holds_nothing_forbidden():
@@ -155,7 +155,7 @@ def test_a_mutation_of_a_list_leads_elsewhere_and_is_the_nearest_left():
 
 
 def test_a_list_of_which_nothing_is_left():
-    space = Listed(NASBench201(), (("none",) * 6, ("skip_connect",) * 6))
+    space = Subset(NASBench201(), (("none",) * 6, ("skip_connect",) * 6))
     with pytest.raises(SpecError, match="nothing would be left of the choice"):
         space.without({EDGE: ["none", "skip_connect"]})
     with pytest.raises(SpecError, match="nothing would be left of the 2 architectures that are listed"):

@@ -160,7 +160,7 @@ def test_what_the_rule_identifies_and_what_not():
 def test_derive_takes_the_strongest_operation_none_included():
     matrix = np.zeros((6, 5), dtype=np.float32)
     matrix[1, 3], matrix[2, 2], matrix[4, [1, 4]] = 1, 1, 0.5
-    derived = SPACE.derive({"cell": matrix})
+    derived = SPACE.discretize({"cell": matrix})
     assert SPACE.format(derived) == "|none~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|none~0|skip_connect~1|none~2|"
 
 

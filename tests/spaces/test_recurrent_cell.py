@@ -115,15 +115,15 @@ def test_a_cell_is_derived_as_published():
     for _ in range(50):
         matrix = rng.random((36, 5))
         matrix /= matrix.sum(axis=1, keepdims=True)
-        assert space.genotype(space.derive({PART: matrix})).recurrent == published_rule(matrix, 8)
+        assert space.genotype(space.discretize({PART: matrix})).recurrent == published_rule(matrix, 8)
 
 
 def test_none_cannot_be_chosen_and_the_earlier_wins_a_tie():
     space = RecurrentCell(nodes=2)
     matrix = np.tile(np.float32([0.9, 0.025, 0.025, 0.025, 0.025]), (3, 1))
-    assert space.derive({PART: matrix}).choices == (0, "tanh", 0, "tanh")
+    assert space.discretize({PART: matrix}).choices == (0, "tanh", 0, "tanh")
     matrix[2, 3] = 0.03
-    assert space.derive({PART: matrix}).choices == (0, "tanh", 1, "sigmoid")
+    assert space.discretize({PART: matrix}).choices == (0, "tanh", 1, "sigmoid")
 
 
 def test_a_one_hot_mixture_is_the_network_of_that_cell():

@@ -5,7 +5,7 @@ import torch
 
 import naslab as nl
 from naslab.randomness import numpy_generator, seeded
-from naslab.spaces import Chain, ChainSkips, EnasMacro, Hierarchical, NASBench101, NASNetCell, Segments
+from naslab.spaces import ChainSkips, EnasMacro, Hierarchical, MetaQNN, MnasNet, NASBench101, NASNetCell
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def task():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("space", [Chain, ChainSkips, EnasMacro, Hierarchical, NASBench101, NASNetCell, Segments])
+@pytest.mark.parametrize("space", [MetaQNN, ChainSkips, EnasMacro, Hierarchical, NASBench101, NASNetCell, MnasNet])
 def test_a_laptop_s_network_learns(space, task):
     rng, space = numpy_generator("laptop", 1), space.laptop()
     with seeded(0, "weights"):

@@ -17,7 +17,7 @@ from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.events import Changed, Evaluated, SupernetStep
 from naslab.quantities import Quantity
-from naslab.searchers.settings import Knob
+from naslab.searchers.settings import Slider
 
 OPERATIONS = (
     "none",
@@ -69,7 +69,7 @@ class TinySpace:
                 graph.add_edge(names[target], names[-1])
         return graph
 
-    def derive(self, weights):
+    def discretize(self, weights):
         rows = []
         for part in self.parts:
             first = 0
@@ -115,7 +115,7 @@ class TinySearch:
     def knobs(self):
         bounds = {"w_lr": (1e-4, 1.0), "alpha_lr": (1e-5, 0.1)}
         return {
-            name: Knob(value=value, low=bounds[name][0], high=bounds[name][1], description=f"what {name} does")
+            name: Slider(value=value, low=bounds[name][0], high=bounds[name][1], description=f"what {name} does")
             for name, value in self.rates.items()
         }
 
@@ -154,7 +154,7 @@ class TinySearch:
             probabilities[part] = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
         noise = np.random.default_rng(step).normal(size=4) * 0.12
         loss = 2.3 / (1 + step / 120)
-        best = self.space.derive(probabilities)
+        best = self.space.discretize(probabilities)
         mean = np.concatenate(list(probabilities.values()))
         return SupernetStep(
             step=step,
@@ -192,7 +192,7 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def trials():
-    """`trials.py`, which a cell of the browser tests imports too."""
+    """`black_box.py`, which a cell of the browser tests imports too."""
     spec = importlib.util.spec_from_file_location("trials", Path(__file__).parent / "trials.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -70,7 +70,7 @@ def test_what_became_of_it_is_looked_up_now_and_then_and_at_the_end(made):
 
 def test_a_member_is_killed_protected_and_brought_back_each_a_wish_until_its_step(made):
     search, lab, ask, select = made
-    members = [member.number for member in search.searcher.proposer.population]
+    members = [member.number for member in search.searcher.sampler.population]
     one, other = members[1], members[2]
     assert select(one)["hand"] == {"alive": True, "protected": False, "killed": False, "wished": []}
     assert ask(do="kill", candidate=one)["hand"]["wished"] == ["kill"]

@@ -23,13 +23,13 @@ def digits():
 
 
 def evolution(budget=12, **options):
-    proposer = nl.searchers.RegularizedEvolution(TABLE.space, population=4, sample=2, **options)
-    return nl.Search(proposer, estimator=TABLE, budget=budget)
+    sampler = nl.searchers.RegularizedEvolution(TABLE.space, population=4, sample=2, **options)
+    return nl.Search(sampler, estimator=TABLE, budget=budget)
 
 
 def evolution_run(path):
-    proposer = nl.searchers.RegularizedEvolution(TABLE.space, population=4, sample=2)
-    return nl.Search(proposer, run=path, estimator=TABLE, budget=9)
+    sampler = nl.searchers.RegularizedEvolution(TABLE.space, population=4, sample=2)
+    return nl.Search(sampler, run=path, estimator=TABLE, budget=9)
 
 
 class Line:
@@ -98,11 +98,11 @@ def test_a_job_does_not_follow_a_failure(tiny):
     compare = Compare({"broken": tiny.Search(total=4, before_step=breaks), "sound": tiny.Search(total=4)}, clock=clock)
     compare.run()
     with pytest.raises(RuntimeError, match=r"step 6 of 6, broken failed \(ValueError: no more\): play\(\) it first"):
-        asyncio.run(compare.then(lambda: done.append(1)))
+        asyncio.run(compare.on_finish(lambda: done.append(1)))
     time.sleep(0.1)
     assert not done
     compare.view._hear(compare.view, {"type": "hello"}, [])
-    later = asyncio.run(compare.then(lambda: compare.searches["broken"].step))
+    later = asyncio.run(compare.on_finish(lambda: compare.searches["broken"].step))
     assert not later.done, "with somebody looking it waits for the next play"
     compare.searches["broken"].before_step = None
     compare.run()

@@ -18,8 +18,8 @@ def digits():
 
 
 def evolution_run(path):
-    proposer = nl.searchers.RegularizedEvolution(TABLE.space, population=4, sample=2)
-    return nl.Search(proposer, run=path, estimator=TABLE, budget=9)
+    sampler = nl.searchers.RegularizedEvolution(TABLE.space, population=4, sample=2)
+    return nl.Search(sampler, run=path, estimator=TABLE, budget=9)
 
 
 @pytest.mark.slow

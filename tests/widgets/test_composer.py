@@ -8,7 +8,7 @@ import pytest
 import naslab as nl
 from naslab.errors import SpecError
 from naslab.searchers import RegularizedEvolution
-from naslab_widgets import Compose, Study, figures
+from naslab_widgets import Compose, FigureExplorer, figures
 
 TABLE = nl.benchmarks.NASBench201()
 BEST = TABLE.best().architecture
@@ -125,7 +125,7 @@ def test_bad_input(you):
 @pytest.mark.slow
 def test_a_study_opens_the_architecture_of_a_point():
     found = nl.analysis.pareto({"test_accuracy": TABLE.column(), "flops": TABLE.column("flops")})
-    study = Study(figures.pareto(found), TABLE)
+    study = FigureExplorer(figures.pareto(found), TABLE)
     front = next(trace for trace in study.figure.data if trace.name.startswith("Pareto"))
 
     class Points:
@@ -139,16 +139,16 @@ def test_a_study_opens_the_architecture_of_a_point():
     study._clicked(front, Points, None)
     assert study.open(99_999) is None
     assert "cannot be drawn" in study.picture.value
-    land = Study(figures.landscape(nl.analysis.landscape(TABLE)), TABLE)
+    land = FigureExplorer(figures.landscape(nl.analysis.landscape(TABLE)), TABLE)
     ground = land.figure.data[0]
     row, column = next((r, c) for r, cells in enumerate(ground.z) for c, z in enumerate(cells) if z is not None)
     Points.point_inds = ([row, column],)
     land._clicked(ground, Points, None)
     assert land.number == ground.customdata[row][column][0]
     with pytest.raises(SpecError, match="which space draws"):
-        Study(figures.pareto(found), [])
+        FigureExplorer(figures.pareto(found), [])
     with pytest.raises(TypeError, match="shows a Plotly figure"):
-        Study("figure", TABLE)
+        FigureExplorer("figure", TABLE)
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def test_probabilities_and_entropy_over_time():
 
 
 def test_values_of_q_learning():
-    space = nl.spaces.Chain.laptop()
+    space = nl.spaces.MetaQNN.laptop()
     searcher = nl.searchers.QLearning(space, models=30, replay=20, learning_rate=0.2, seed=0)
     events = list(nl.Search(searcher, estimator=lambda a: float("max_pool" in a.choices), budget=40))
     name = next(iter(events[0].probabilities))

@@ -183,7 +183,7 @@ def test_there_is_nothing_to_light_where_no_weights_are_shared():
     ((message,), _) = page.publish()
     assert message["status"]["child"] is None
     assert not page.publish(later=EVERY)[1]
-    chain = nl.spaces.Chain.laptop()  # draws no supernet
+    chain = nl.spaces.MetaQNN.laptop()  # draws no supernet
     page = Page(chain)
     page.view.take(*children(chain))
     assert page.publish()[0][0]["status"]["child"] is None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import naslab as nl
-from naslab.analysis import Known
+from naslab.analysis import GroundTruth
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.events import ChildTrained, Ranked
@@ -155,11 +155,11 @@ def test_what_is_not_known_is_said(ranking, events):
     stranger = events[1]
     rankings.take([dataclasses.replace(stranger, best=Architecture("own", ("a",)))])
     assert rankings.story() == "derived now: not in the table"
-    assert rankings.turn is None
+    assert rankings.change_point is None
 
 
 def test_other_architectures_than_were_ranked_are_refused(ranking, events):
-    other = Known.of(ranking.known.table, len(ranking.known), seed=123)
+    other = GroundTruth.of(ranking.known.table, len(ranking.known), seed=123)
     with pytest.raises(SpecError, match=r"rank \d+ other architectures"):
         figures.ranked(events, other)
 

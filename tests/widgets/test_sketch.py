@@ -5,7 +5,7 @@ import pytest
 from plotly.graph_objects import Figure
 
 import naslab as nl
-from naslab_widgets import Study
+from naslab_widgets import FigureExplorer
 from naslab_widgets.display import still
 from naslab_widgets.figures.sketch import sketch
 
@@ -65,7 +65,7 @@ def test_a_study_leaves_its_figure_and_its_cell_in_the_notebook():
     table = nl.benchmarks.NASBench201()
     figure = Figure()
     figure.add_scatter(x=[0, 1], y=[1, 0], mode="markers", customdata=[[3], [4]])
-    study = Study(figure, table)
+    study = FigureExplorer(figure, table)
     assert len(study._still()) == 3
     before = study._moment()
     study.open(4)

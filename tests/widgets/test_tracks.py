@@ -20,8 +20,8 @@ def digits():
 
 
 def evolution(budget=12, **options):
-    proposer = nl.searchers.RegularizedEvolution(TABLE.space, population=4, sample=2, **options)
-    return nl.Search(proposer, estimator=TABLE, budget=budget)
+    sampler = nl.searchers.RegularizedEvolution(TABLE.space, population=4, sample=2, **options)
+    return nl.Search(sampler, estimator=TABLE, budget=budget)
 
 
 def test_the_row_of_a_supernet_step_is_that_of_the_live_view(tiny):

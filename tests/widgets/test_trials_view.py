@@ -211,8 +211,8 @@ def test_a_lab_shows_a_search_of_trials_and_follows_it_back(trials, tmp_path):
 
 def test_a_lab_turns_the_knobs_of_a_proposer(tmp_path):
     table = nl.benchmarks.NASBench201("cifar10")
-    proposer = nl.searchers.RegularizedEvolution(table.space, population=10, sample=3, seed=0)
-    search = nl.Search(proposer, tmp_path / "run", estimator=table, budget=60)
+    sampler = nl.searchers.RegularizedEvolution(table.space, population=10, sample=3, seed=0)
+    search = nl.Search(sampler, tmp_path / "run", estimator=table, budget=60)
     lab = Lab(search)
     lab.run(20)
     lab.set("sample", 5)

@@ -6,13 +6,13 @@ import numpy as np
 
 import naslab as nl
 from naslab.estimators import Score
-from naslab.searchers import Draft, Proposer, RandomSearchHyperparameters
+from naslab.searchers import RandomSearchHyperparameters, Sampler, Suggestion
 
 FOUNDERS, EPOCHS = 20, 10
 
 
-class Everything(Proposer):
-    """Tournaments with hurdles and a policy: a proposer that has all the details there are, and no other merit."""
+class FullMixture(Sampler):
+    """Tournaments with hurdles and a policy: a sampler that has all the details there are, and no other merit."""
 
     name = "everything"
     Hyperparameters = RandomSearchHyperparameters
@@ -24,23 +24,23 @@ class Everything(Proposer):
     def propose(self):
         if self.again is not None:
             (number, architecture, epochs), self.again = self.again, None
-            return Draft(architecture, "promotion", (), epochs, candidate=number, begins_from=number)
+            return Suggestion(architecture, "promotion", (), epochs, candidate=number, begins_from=number)
         if len(self.alive) < FOUNDERS:
-            return Draft(self.space.sample(self.rng), "random", (), EPOCHS)
+            return Suggestion(self.space.sample(self.rng), "random", (), EPOCHS)
         chosen = [self.alive[i] for i in self.rng.integers(len(self.alive), size=6)]
         _, number, architecture = max(chosen, key=lambda member: member[0])
-        return Draft(self.space.mutate(architecture, self.rng), "mutation", (number,), EPOCHS)
+        return Suggestion(self.space.mutate(architecture, self.rng), "mutation", (number,), EPOCHS)
 
-    def learn(self, proposal, fitness, figures):
+    def learn(self, trial, fitness, figures):
         if fitness is None:
             return
-        self.alive = [*self.alive, (fitness, proposal.candidate, proposal.architecture)][-50:]
+        self.alive = [*self.alive, (fitness, trial.candidate, trial.architecture)][-50:]
         self.scores.append(fitness)
-        for row, (choice, value) in enumerate(self.space.walk(proposal.architecture.choices)):
+        for row, (choice, value) in enumerate(self.space.walk(trial.architecture.choices)):
             self.policy[row, choice.options.index(value)] += 0.002 * (fitness - 80)
-        stage = round(proposal.fidelity / EPOCHS) - 1
+        stage = round(trial.fidelity / EPOCHS) - 1
         if stage < len(self.hurdles) and fitness > self.hurdles[stage]:
-            self.again = proposal.candidate, proposal.architecture, proposal.fidelity + EPOCHS
+            self.again = trial.candidate, trial.architecture, trial.fidelity + EPOCHS
         if len(self.scores) in (60, 160):
             self.hurdles.append(float(np.mean([member[0] for member in self.alive])))
         if self.hurdles and len(self.scores) % 20 == 0:
@@ -105,4 +105,4 @@ class Curves:
 def searching(budget=400, seconds=0.0, seed=1):
     """The search."""
     table = nl.benchmarks.NASBench201("cifar10")
-    return nl.Search(Everything(table.space, seed=seed), estimator=Curves(table, seconds), budget=budget)
+    return nl.Search(FullMixture(table.space, seed=seed), estimator=Curves(table, seconds), budget=budget)

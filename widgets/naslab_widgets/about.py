@@ -51,12 +51,12 @@ def notes_of(search: Any) -> list[str]:
 def what(search: Any) -> str:
     """What is searched, in a line: searcher, space, task, seed, and where it is kept."""
     searcher = getattr(search, "searcher", None)
-    proposer = getattr(searcher, "proposer", searcher)
-    seed = getattr(proposer, "seed", getattr(searcher, "seed", None))
+    sampler = getattr(searcher, "sampler", searcher)
+    seed = getattr(sampler, "seed", getattr(searcher, "seed", None))
     task = getattr(search, "task", None)
     run = getattr(search, "run", None)
     parts = [
-        "" if proposer is None else type(proposer).__name__,
+        "" if sampler is None else type(sampler).__name__,
         type(getattr(search, "space", None)).__name__,
         "" if task is None else type(task).__name__,
         f"seed {seed}" if isinstance(seed, int) else "",

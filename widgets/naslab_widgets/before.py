@@ -11,9 +11,9 @@ from typing import Any
 
 from naslab.errors import NaslabError
 from naslab.searchers import Rates, Slider
+from naslab.searchers.black_box import BlackBoxSearch
 from naslab.searchers.forecasting import answers_at_once
 from naslab.searchers.rates import movable
-from naslab.searchers.trials import Trials
 from naslab_widgets.figures.rates import shown
 from naslab_widgets.sections import Section
 
@@ -63,7 +63,7 @@ class Before(Section):
     def _quick(self) -> bool:
         """Whether a forecast is made without being asked for: a candidate's training may be long."""
         search = self._lab.search
-        return not isinstance(search.searcher, Trials) or answers_at_once(search)
+        return not isinstance(search.searcher, BlackBoxSearch) or answers_at_once(search)
 
     def _told(self, one: Rates) -> dict[str, Any]:
         low, high = shown(one)

@@ -133,12 +133,12 @@ class CandidateSheet(Section):
         """Whether it lives, is protected or was killed by hand; and what the next step will do to it."""
         if told is None or self._search is None or "kill" not in self._search.acts:
             return {"alive": False, "protected": False, "killed": False, "wished": []}
-        number, proposer = told["candidate"], cast(Any, self._search.searcher).proposer
+        number, sampler = told["candidate"], cast(Any, self._search.searcher).sampler
         wishes = [wish for wish in self._search.wished if wish.act and wish.name in TENDING]
         return {
-            "alive": number in [member.number for member in proposer.population],
-            "protected": number in proposer.protected,
-            "killed": number in proposer.killed,
+            "alive": number in [member.number for member in sampler.population],
+            "protected": number in sampler.protected,
+            "killed": number in sampler.killed,
             "wished": [wish.name for wish in wishes if wish.given["candidate"] == number],
         }
 
@@ -151,7 +151,7 @@ class CandidateSheet(Section):
             if wish.act and wish.name in wished:
                 wished[wish.name].append(self._space.architecture(wish.given["architecture"]))
         lines = [
-            (each, each in wished["withdraw"], "withdraw") for each in cast(Any, self._search.searcher).proposer.waiting
+            (each, each in wished["withdraw"], "withdraw") for each in cast(Any, self._search.searcher).sampler.waiting
         ]
         lines += [(each, True, "add") for each in wished["add"]]
         told = []

@@ -8,27 +8,28 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import ipywidgets
 
 from naslab.errors import SpecError, among, unknown, whole
+from naslab.lazy import warn_of_old_name
 from naslab.markup import printable
-from naslab.searchers import Trials
+from naslab.searchers import BlackBoxSearch
 from naslab_widgets.about import metrics_of, notes_of, objective_of, what
 from naslab_widgets.compare_view import CompareView, axis_choice, frames
 from naslab_widgets.compare_watch import CompareWatch
 from naslab_widgets.deck import Deck
+from naslab_widgets.deferred import Deferred, after
 from naslab_widgets.display import Again, again
 from naslab_widgets.figures.svg import Drawing, short
-from naslab_widgets.knobs import Settings
 from naslab_widgets.lab import claim, drivable, sentence
-from naslab_widgets.later import Later, after
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
 from naslab_widgets.sections import Section
+from naslab_widgets.settings import Settings
 from naslab_widgets.steered import Steered
 from naslab_widgets.strip import Strip
 from naslab_widgets.tracks import AXES, Track, named, several
@@ -180,14 +181,19 @@ class Compare(Steered):
         self._runner.step(whole("the number of rounds", n, 1) * len(self.searches))
         self._publisher.poke()
 
-    async def then(self, job: Callable[[], Any]) -> Later:
-        """Do the job when all have ended, or were stopped; `await compare.then(job)`, as of a `Lab`.
+    async def on_finish(self, job: Callable[[], Any]) -> Deferred:
+        """Do the job when all have ended, or were stopped; `await compare.on_finish(job)`, as of a `Lab`.
 
         While a search stands still for an error, they have not ended: `play()` tries it again.
         """
         self._later = await after(job, self._later, self.view, self._runner, self._clock)
         self._keep(not self._runner.busy)
         return self._later
+
+    def then(self, job: Callable[[], Any]) -> Awaitable[Deferred]:
+        """`on_finish` by its old name."""
+        warn_of_old_name("Compare.then", "Compare.on_finish")
+        return self.on_finish(job)
 
     @property
     def axis(self) -> str:
@@ -298,6 +304,6 @@ def _checked(searches: Any) -> dict[str, Any]:
 def _track(name: str, search: Any) -> Track:
     searcher = search.searcher
     told = {"metrics": metrics_of(search), "objective": objective_of(search)}
-    track = Track(name, search.space, total=search.total, trials=isinstance(searcher, Trials), **told)
+    track = Track(name, search.space, total=search.total, trials=isinstance(searcher, BlackBoxSearch), **told)
     track.expect(getattr(getattr(searcher, "hyperparameters", None), "epochs", None))
     return track

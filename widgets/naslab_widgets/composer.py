@@ -81,8 +81,8 @@ class Compose(Displayed, PageWidget):
             raise SpecError(f"Compose needs one choice an edge of one cell; {table.name} has others")
         self.table, self._operations = table, table.space.operations
         self._queries, self._seeds = whole("queries", queries, 1), whole("seeds", seeds, 1)
-        goodness = table.goodness()
-        self._ranks, self._regrets = ranks(goodness), float(goodness.max()) - goodness
+        utility = table.utility()
+        self._ranks, self._regrets = ranks(utility), float(utility.max()) - utility
         self.attempts: tuple[Attempt, ...] = ()
         self._regret_after: np.ndarray | None = None  # [seeds, queries]
         super().__init__(self._describe(), chosen=[0] * len(choices))

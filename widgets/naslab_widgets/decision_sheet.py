@@ -1,4 +1,4 @@
-"""The sheet of a decision of a learning proposer: how sure it has become of each option, over time."""
+"""The sheet of a decision of a learning sampler: how sure it has become of each option, over time."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import ipywidgets
 from naslab.analysis.remedies import Remedy
 from naslab.errors import SpecError, real
 from naslab.events import Event
+from naslab.lazy import warn_of_old_name
 from naslab.runs import conditions
 from naslab.runs.event_log import within
-from naslab.searchers import Trials
+from naslab.searchers import BlackBoxSearch
 from naslab_widgets.about import metrics_of, notes_of, objective_of, what
 from naslab_widgets.before import Before
 from naslab_widgets.branches import Branches
@@ -29,16 +30,16 @@ from naslab_widgets.candidate_sheet import CandidateSheet
 from naslab_widgets.collapse import CollapseLine
 from naslab_widgets.decision_sheet import DecisionSheet
 from naslab_widgets.deck import Deck
+from naslab_widgets.deferred import Deferred, after
 from naslab_widgets.display import Again, Gallery, again, shown
 from naslab_widgets.figures.svg import Drawing, stacked
-from naslab_widgets.knobs import Settings
-from naslab_widgets.later import Later, after
 from naslab_widgets.ledger import Ledger
 from naslab_widgets.live import LiveView
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.ranking_view import RankingView
 from naslab_widgets.runner import Runner, State
 from naslab_widgets.sections import Section
+from naslab_widgets.settings import Settings
 from naslab_widgets.sheet import EdgeSheet
 from naslab_widgets.stage import Stage
 from naslab_widgets.steered import Steered
@@ -81,7 +82,7 @@ class Lab(Steered):
             raise SpecError(f"hz must be positive, not {hz!r}")
         claim(search, self)
         self.search, self._clock = search, clock
-        self._later: Later | None = None
+        self._later: Deferred | None = None
         self._observing = threading.Lock()
         self._seen = 0
         self._last_seen: Event | None = None
@@ -99,9 +100,9 @@ class Lab(Steered):
             "panel": secrets.token_hex(8),
         }
         told: dict[str, Any] = {"metrics": metrics_of(search), "notes": notes_of(search)}
-        if isinstance(trials := search.searcher, Trials):
+        if isinstance(trials := search.searcher, BlackBoxSearch):
             told["benchmark"] = getattr(trials.estimator, "benchmark", None)
-            told["population"] = getattr(trials.proposer.hyperparameters, "population", None)
+            told["population"] = getattr(trials.sampler.hyperparameters, "population", None)
         told |= {"recall": self._recall, "complain": self._complain}
         sheets: list[CandidateSheet] = []
         if by_trials(type(trials)):
@@ -174,8 +175,8 @@ class Lab(Steered):
         shows them: after a page was loaded anew before the notebook had been saved, say.
         """
         drivers = [lab for reference in _LABS.values() if (lab := reference()) is not None]
-        driven = [each for each in (*drivers, *shown()) if getattr(each, "state", "stopped") != "stopped"]
-        return Gallery(dict.fromkeys(driven))
+        stepper = [each for each in (*drivers, *shown()) if getattr(each, "state", "stopped") != "stopped"]
+        return Gallery(dict.fromkeys(stepper))
 
     @staticmethod
     def stop_all() -> None:
@@ -208,9 +209,9 @@ class Lab(Steered):
         """Go on to the end of the epoch, then stand still. Returns at once."""
         self.until("epoch")
 
-    async def then(self, job: Callable[[], Any]) -> Later:
-        """Do the job when the search has ended, or was stopped, and the jobs before it are done; `await lab.then(job)`
-        as the last line of a cell.
+    async def on_finish(self, job: Callable[[], Any]) -> Deferred:
+        """Do the job when the search has ended, or was stopped, and the jobs before it are done; `await
+        lab.on_finish(job)` as the last line of a cell.
 
         With somebody looking, the cell is done at once and its panel fills later, so that the kernel stays free.
         Without a front end the cell waits for the result.
@@ -221,6 +222,11 @@ class Lab(Steered):
         self._later = await after(job, self._later, self.view, self._runner, self._clock)
         self._keep(not self._runner.busy)
         return self._later
+
+    def then(self, job: Callable[[], Any]) -> Awaitable[Deferred]:
+        """`on_finish` by its old name."""
+        warn_of_old_name("Lab.then", "Lab.on_finish")
+        return self.on_finish(job)
 
     def fork_here(
         self,

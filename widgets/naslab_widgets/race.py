@@ -15,13 +15,13 @@ from naslab.runs.race import Race
 from naslab.runs.race_curves import EVALUATIONS
 from naslab_widgets.about import notes_of
 from naslab_widgets.deck import Deck
+from naslab_widgets.deferred import to_the_end
 from naslab_widgets.display import Again, Displayed, opens
 from naslab_widgets.figures import Drawing, race_picture
 from naslab_widgets.figures.race import as_measured, title_of
 from naslab_widgets.figures.svg import short
 from naslab_widgets.figures.themes import line_colours
 from naslab_widgets.lab import sentence
-from naslab_widgets.later import to_the_end
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
 from naslab_widgets.scripts import bundle, styles

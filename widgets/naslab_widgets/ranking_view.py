@@ -61,7 +61,7 @@ class RankingView(StreamView):
 
     def _status(self, status: dict[str, Any]) -> dict[str, Any]:
         rankings = self._rankings
-        found = rankings.turn
+        found = rankings.change_point
         return {
             "end": rankings.end,
             "total": status.get("total"),

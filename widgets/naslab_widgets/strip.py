@@ -23,8 +23,8 @@ class Strip(Section):
 
     name = "strip"
 
-    def __init__(self, driven: Any, search: Any = None) -> None:
-        self._driven, self._search = driven, search
+    def __init__(self, stepper: Any, search: Any = None) -> None:
+        self._driven, self._search = stepper, search
         steered = isinstance(search, Steering)
         self._until = conditions.offered(search) if steered else []
         self.frozen = [name for name in search.settings if name.startswith(FREEZE)] if steered else []

@@ -16,7 +16,7 @@ from naslab.benchmarks import Benchmark
 from naslab.events import ChildTrained, Evaluated, Event
 from naslab.immutable import FrozenDict
 from naslab.quantities import FITNESS, Objective, Quantity
-from naslab.searchers import Proposer, Trials
+from naslab.searchers import BlackBoxSearch, Sampler
 from naslab.searchers.failures import Failures
 from naslab.searchers.shared_weights import WeightSharing
 from naslab_widgets.about import objective_among
@@ -46,7 +46,7 @@ SELDOM = 0.5
 
 def by_trials(searcher: type) -> bool:
     """Whether a search is shown by its trials, or by the children that it has judged; others have a mixture to show."""
-    return issubclass(searcher, Trials | Proposer | WeightSharing)
+    return issubclass(searcher, BlackBoxSearch | Sampler | WeightSharing)
 
 
 class TrialsView(StreamView):

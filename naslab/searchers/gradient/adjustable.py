@@ -11,16 +11,16 @@ from torch import Tensor
 
 from naslab.errors import SpecError
 from naslab.searchers.batch_size import BATCH_SIZE
-from naslab.searchers.gradient.cures import (
+from naslab.searchers.gradient.deriving import Deriving
+from naslab.searchers.gradient.objective import FirstOrSecondOrder
+from naslab.searchers.gradient.optimizers import Optimizers
+from naslab.searchers.gradient.parts import Parts
+from naslab.searchers.gradient.regularizers import (
     PERTURBATION,
     SKIP_DROPOUT,
     Perturbation,
     SkipDropout,
 )
-from naslab.searchers.gradient.deriving import Deriving
-from naslab.searchers.gradient.level import Ordered
-from naslab.searchers.gradient.optimisers import Optimisers
-from naslab.searchers.gradient.parts import Parts
 from naslab.searchers.gradient.schedule import Schedule
 from naslab.searchers.gradient.steering import acts
 from naslab.searchers.gradient.training import Training
@@ -52,7 +52,7 @@ class Adjustable(Deriving):
     _timetable: Timetable
     """An epoch is a pass over the data that moves the weights."""
     _turned: Turned
-    _optimisers: Optimisers
+    _optimisers: Optimizers
 
     if TYPE_CHECKING:
 
@@ -127,19 +127,19 @@ class Adjustable(Deriving):
         """Those that are neither schedules nor masks, as they are at the beginning."""
         hyper, level, about = self.hyperparameters, self.parts.level, attribute_docstrings(Training)
         found: dict[str, Setting] = {name: decay(getattr(hyper, name), about[name]) for name in DECAYS}
-        if isinstance(level, Ordered):
+        if isinstance(level, FirstOrSecondOrder):
             described = "1 takes the weights as they are; 2 looks through one step of them, at a few times the cost."
             found[ORDER] = Select(value=level.order, options=(1, 2), description=described)
-        return {**found, ALPHAS: freezing("alphas"), WEIGHTS: freezing("weights"), **self._late_cures()}
+        return {**found, ALPHAS: freezing("alphas"), WEIGHTS: freezing("weights"), **self._late_regularizers()}
 
-    def _late_cures(self) -> dict[str, Setting]:
-        """Cures that the search was made without, and could still get on the way; 0 is none."""
+    def _late_regularizers(self) -> dict[str, Setting]:
+        """Regularizers that the search was made without, and could still get on the way; 0 is none."""
         found: dict[str, Setting] = {}
-        for cure, name in ((SkipDropout(), SKIP_DROPOUT), (Perturbation(), PERTURBATION)):
+        for regularizer, name in ((SkipDropout(), SKIP_DROPOUT), (Perturbation(), PERTURBATION)):
             with suppress(SpecError):
-                cure.check(self.network, self.name)
-                replace(self.parts, cures=(*self.parts.cures, cure))
-                schedule = cure.schedules()[name]
+                regularizer.check(self.network, self.name)
+                replace(self.parts, regularizers=(*self.parts.regularizers, regularizer))
+                schedule = regularizer.schedules()[name]
                 found[name] = replace(schedule, start=0.0, end=None).slider(0.0, 0.0)
         return found
 

@@ -16,11 +16,11 @@ from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.networks.mixture import SKIP, Mixture
 from naslab.searchers.feed import Feed
-from naslab.searchers.gradient.cures import (
-    SizeTracking,
-)
 from naslab.searchers.gradient.mixing import Simplexes
 from naslab.searchers.gradient.parts import Parts
+from naslab.searchers.gradient.regularizers import (
+    SizeTracking,
+)
 from naslab.searchers.gradient.sampling import Drawn
 from naslab.searchers.gradient.steering import Masks
 from naslab.searchers.gradient.watching import Sized, Watching
@@ -69,8 +69,8 @@ class Deriving(SupernetSearcher):
     @property
     def by_size(self) -> list[Sized]:
         """The best cell of every size so far, small to large; `pareto` in `watching` keeps those worth their size."""
-        if not any(isinstance(cure, SizeTracking) for cure in self.parts.cures):
-            raise SpecError(f"{self.name} tracks no sizes; give it the cure SizeTracking, or take MiLeNAS")
+        if not any(isinstance(regularizer, SizeTracking) for regularizer in self.parts.regularizers):
+            raise SpecError(f"{self.name} tracks no sizes; give it the regularizer SizeTracking, or take MiLeNAS")
         return self._watching.by_size(self.space.name)
 
     def measure_child(
@@ -125,7 +125,7 @@ class Deriving(SupernetSearcher):
         with torch.no_grad():
             strengths = self._by_edges(self.parts.sampling.strengths)
             found = {part: self._masks.ranked(part, m.float().cpu().numpy()) for part, m in strengths.items()}
-            return self.space.derive(found)  # type: ignore[attr-defined]
+            return self.space.discretize(found)  # type: ignore[attr-defined]
 
     def _mixed(self, weights: Mapping[str, Drawn]) -> dict[str, Tensor | Mixture]:
         """Part -> the weights of its operations, as the supernet takes them."""

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from naslab.errors import SpecError, whole
 from naslab.fields import settle
 from naslab.registry import called, named
-from naslab.searchers.gradient.cures import CURES, Cure, Entropy, Perturbation
-from naslab.searchers.gradient.level import LEVELS, Bilevel, Level, Single
 from naslab.searchers.gradient.mixing import MIXINGS, JointSoftmax, Mixing, Softmax
-from naslab.searchers.gradient.sampling import SAMPLINGS, Everything, Sampling
+from naslab.searchers.gradient.objective import LEVELS, Bilevel, SearchObjective, SingleLevel
+from naslab.searchers.gradient.regularizers import REGULARIZERS, Entropy, Perturbation, Regularizer
+from naslab.searchers.gradient.sampling import SAMPLINGS, FullMixture, Sampling
 from naslab.searchers.gradient.schedule import Schedule, share
 
 Part = TypeVar("Part")
@@ -40,30 +40,37 @@ class Parts:
     """A method: what it is made of. Raises `SpecError`, and says why, for parts that do not go together."""
 
     mixing: Mixing = field(default_factory=Softmax)
-    sampling: Sampling = field(default_factory=Everything)
+    sampling: Sampling = field(default_factory=FullMixture)
     channels: PartialChannels = field(default_factory=lambda: PartialChannels(one_in=1))
-    level: Level = field(default_factory=Bilevel)
-    cures: tuple[Cure, ...] = ()
+    level: SearchObjective = field(default_factory=Bilevel)
+    regularizers: tuple[Regularizer, ...] = ()
     warmup: float = 0.0
     """Share of the epochs, at the start, in which only the weights move."""
 
     def __post_init__(self) -> None:
         settle(self)
-        for name, kind in (("mixing", Mixing), ("sampling", Sampling), ("channels", PartialChannels), ("level", Level)):
+        for name, kind in (
+            ("mixing", Mixing),
+            ("sampling", Sampling),
+            ("channels", PartialChannels),
+            ("level", SearchObjective),
+        ):
             if not isinstance(getattr(self, name), kind):
                 raise SpecError(f"{name} must be a {kind.__name__}, not {getattr(self, name)!r:.100}")
-        if not isinstance(self.cures, tuple) or not all(isinstance(cure, Cure) for cure in self.cures):
-            raise SpecError(f"cures must be a tuple of cures, not {self.cures!r:.100}")
+        if not isinstance(self.regularizers, tuple) or not all(
+            isinstance(regularizer, Regularizer) for regularizer in self.regularizers
+        ):
+            raise SpecError(f"regularizers must be a tuple of regularizers, not {self.regularizers!r:.100}")
         object.__setattr__(self, "warmup", share("warmup", self.warmup))
         if reason := self._why_not():
             raise SpecError(reason)
 
     def _why_not(self) -> str | None:
         mixing, sampling, level = self.mixing, self.sampling, self.level
-        sampled, kinds = type(sampling).__name__, [type(cure) for cure in self.cures]
+        sampled, kinds = type(sampling).__name__, [type(regularizer) for regularizer in self.regularizers]
         if len(set(kinds)) < len(kinds):
-            return f"each cure once: {', '.join(kind.__name__ for kind in kinds)}"
-        if not mixing.distribution and not isinstance(sampling, Everything):
+            return f"each regularizer once: {', '.join(kind.__name__ for kind in kinds)}"
+        if not mixing.distribution and not isinstance(sampling, FullMixture):
             return (
                 f"{sampled} draws operations from a distribution, and {type(mixing).__name__} gives none: each "
                 "operation has a weight of its own. Take Softmax or JointSoftmax"
@@ -82,21 +89,21 @@ class Parts:
                 f"{sampled} can be differentiated once only, and the exact Hessian product differentiates twice; "
                 'take hessian_product="finite_difference", Everything or Concrete'
             )
-        if isinstance(level, Single) and not sampling.pathwise:
+        if isinstance(level, SingleLevel) and not sampling.pathwise:
             return (
                 f"Single takes both gradients from one backward pass, and {sampled} has none to the alphas; take "
                 "Bilevel"
             )
         if Perturbation in kinds and sampling.hard:
             return f"Perturbation gives every operation some weight, and {sampled} computes only those that it drew"
-        if Perturbation in kinds and isinstance(level, Single):
+        if Perturbation in kinds and isinstance(level, SingleLevel):
             return "Perturbation shakes the step of the weights alone, and Single makes one step for all; take Bilevel"
         return None
 
     def schedules(self) -> dict[str, Schedule]:
         """What of the parts may be turned."""
         found: dict[str, Schedule] = {}
-        for part in (self.sampling, self.level, *self.cures):
+        for part in (self.sampling, self.level, *self.regularizers):
             found.update(part.schedules())
         if self.warmup:
             described = "Share of the epochs, at the start, in which only the weights move; 0 ends the warm-up."
@@ -109,7 +116,7 @@ KINDS: dict[str, Mapping[str, type[Any]]] = {
     "sampling": SAMPLINGS,
     "channels": {"partial": PartialChannels},
     "level": LEVELS,
-    "cures": CURES,
+    "regularizers": REGULARIZERS,
 }
 """Kind of part -> name in a run folder -> the part."""
 
@@ -118,8 +125,8 @@ BASES: dict[str, type[Any]] = {
     "mixing": Mixing,
     "sampling": Sampling,
     "channels": PartialChannels,
-    "level": Level,
-    "cures": Cure,
+    "level": SearchObjective,
+    "regularizers": Regularizer,
 }
 """Kind of part -> the class that parts of the user's own extend."""
 

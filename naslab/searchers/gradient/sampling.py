@@ -2,7 +2,7 @@
 
 Below, p is the mixing rule's distribution, g are Gumbel numbers, and t is the temperature.
 
-`Everything`      w = p                                                        DARTS
+`FullMixture`      w = p                                                        DARTS
 `Concrete`        w = softmax((log p + g) / t)                                 SNAS, Eq. 4
 `StraightThrough` w = one-hot of the largest log p + g; the gradient is that
                   of softmax((log p + g) / t) at the operation chosen          GDAS, Eq. 7
@@ -108,7 +108,7 @@ class Sampling(ABC):
 
 
 @dataclass(frozen=True)
-class Everything(Sampling):
+class FullMixture(Sampling):
     """No sampling: every operation, weighed by the mixing rule."""
 
     def draw(
@@ -297,7 +297,7 @@ def _from_dirichlet(c: Tensor) -> Tensor:
 
 
 SAMPLINGS: dict[str, type[Sampling]] = {
-    "everything": Everything,
+    "everything": FullMixture,
     "concrete": Concrete,
     "straight_through": StraightThrough,
     "binary_gates": BinaryGates,

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from naslab.errors import SpecError, listed, real, unknown
-from naslab.searchers.gradient.optimisers import Optimisers
+from naslab.searchers.gradient.optimizers import Optimizers
 from naslab.searchers.settings import Act, Mask, Setting, Several
 from naslab.spaces.weight_sharing import candidates, edge_operations
 
@@ -88,7 +88,7 @@ class Masks:
         for one in [part] if part in self._has else self._has:
             self._check_left(name, one, allowed[one], values)
         ranked = {one: self._ranked(np.ones(matrix.shape, np.float32), matrix) for one, matrix in allowed.items()}
-        kept = self._space.one_hot(self._space.derive(ranked))
+        kept = self._space.one_hot(self._space.discretize(ranked))
         for one in [part] if part in self._has else self._has:
             wrong = [(row, column) for row, column in np.argwhere(kept[one] > 0) if ranked[one][row, column] < 0]
             if wrong:
@@ -211,7 +211,7 @@ def acts(
     alphas: Mapping[str, Tensor],
     masks: Masks,
     operations: Sequence[str],
-    optimisers: Optimisers,
+    optimizers: Optimizers,
     start: Callable[[], Mapping[str, Tensor]],
 ) -> dict[str, Act]:
     """What can be done once to the alphas.
@@ -226,7 +226,7 @@ def acts(
         return alphas[part]
 
     def memory(part: str) -> dict[str, Any]:
-        moments = optimisers.adam.state.get(alphas[part], {})
+        moments = optimizers.adam.state.get(alphas[part], {})
         return {
             "alpha": alphas[part].detach().tolist(),
             **{key: moments[key].tolist() for key in MOMENTS if key in moments},
@@ -279,7 +279,7 @@ def acts(
             before = memory(part)
             with torch.no_grad():
                 alpha.copy_(start()[part])
-            optimisers.adam.state.pop(alpha, None)
+            optimizers.adam.state.pop(alpha, None)
             return before
 
         return do
@@ -303,10 +303,10 @@ def acts(
             before = memory(part)
             with torch.no_grad():
                 alpha.copy_(tensors["alpha"])
-            optimisers.adam.state.pop(alpha, None)
+            optimizers.adam.state.pop(alpha, None)
             if moments := {key: tensor for key, tensor in tensors.items() if key != "alpha"}:
                 for key, tensor in moments.items():
-                    optimisers.adam.state[alpha][key] = tensor if key == "step" else tensor.to(alpha.device)
+                    optimizers.adam.state[alpha][key] = tensor if key == "step" else tensor.to(alpha.device)
             return before
 
         return do

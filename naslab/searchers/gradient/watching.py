@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
-from naslab.searchers.gradient.cures import FITNESS, Watch
+from naslab.searchers.gradient.regularizers import FITNESS, Watch
 from naslab.tasks.metrics import Ratio
 from naslab.tasks.task import LOSS, Task
 

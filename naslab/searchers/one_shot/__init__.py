@@ -2,9 +2,9 @@
 weights. Each paper is a sampler with its constants.
 """
 
+from naslab.searchers.one_shot.base import OneShot
 from naslab.searchers.one_shot.evolution import Evolution
 from naslab.searchers.one_shot.fair import Fair
-from naslab.searchers.one_shot.frame import OneShot
 from naslab.searchers.one_shot.novelty import Archive, Novel
 from naslab.searchers.one_shot.paths import Paths, Uniform
 from naslab.searchers.one_shot.training import SMALL, OneShotHyperparameters

@@ -1,4 +1,4 @@
-"""Cures against closed forms."""
+"""Regularizers against closed forms."""
 
 import dataclasses
 import json
@@ -26,12 +26,12 @@ def weights(name="weights"):
 
 def test_the_expected_cost_is_one_for_the_dearest_cell_and_its_gradient_that_of_the_table():
     table = torch.rand(6, 5, generator=torch_generator("table")).double()
-    cure = g.Resource(weight=0.5, what="table", table={"cell": table.tolist()})
-    costs = cure.costs(SPACE.supernet(TASK), (1, 8, 8), SHAPES)
+    regularizer = g.Resource(weight=0.5, what="table", table={"cell": table.tolist()})
+    costs = regularizer.costs(SPACE.supernet(TASK), (1, 8, 8), SHAPES)
     dearest = torch.nn.functional.one_hot(table.argmax(dim=1), 5).float()
-    assert cure.term({"cell": dearest}, costs, {"resource_weight": 0.5}).item() == pytest.approx(0.5)
+    assert regularizer.term({"cell": dearest}, costs, {"resource_weight": 0.5}).item() == pytest.approx(0.5)
     mean = weights().requires_grad_()
-    (found,) = torch.autograd.grad(cure.term({"cell": mean}, costs, {"resource_weight": 0.5}), mean)
+    (found,) = torch.autograd.grad(regularizer.term({"cell": mean}, costs, {"resource_weight": 0.5}), mean)
     assert_close(found.double(), 0.5 * table / table.max(dim=1).values.sum(), rtol=1e-5, atol=1e-7)
 
 
@@ -113,7 +113,7 @@ def test_only_skip_connections_drop():
     with seeded("dropout"):
         network = SPACE.supernet(TASK)
     x = torch.rand(4, 1, 8, 8, generator=torch_generator("x"))
-    cure, rates = g.SkipDropout(), {"skip_dropout": 0.5}
+    regularizer, rates = g.SkipDropout(), {"skip_dropout": 0.5}
 
     def all_on(operation, masks=None):
         one = torch.zeros(6, 5)
@@ -122,9 +122,9 @@ def test_only_skip_connections_drop():
 
     for operation in ("skip_connect", "nor_conv_3x3", "avg_pool_3x3"):
         plain = network(x, all_on(operation))
-        dropped = network(x, all_on(operation, cure.masks(rates, ("a",))))
-        assert torch.equal(network(x, all_on(operation, cure.masks(rates, ("a",)))), dropped)
-        assert_close(network(x, all_on(operation, cure.masks({"skip_dropout": 0.0}, ("a",)))), plain)
+        dropped = network(x, all_on(operation, regularizer.masks(rates, ("a",))))
+        assert torch.equal(network(x, all_on(operation, regularizer.masks(rates, ("a",)))), dropped)
+        assert_close(network(x, all_on(operation, regularizer.masks({"skip_dropout": 0.0}, ("a",)))), plain)
         assert torch.equal(dropped, plain) == (operation != "skip_connect")
         assert_close(network(x, all_on(operation)), plain)
 

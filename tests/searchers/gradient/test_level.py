@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from naslab.errors import SpecError
 from naslab.randomness import torch_generator
 from naslab.searchers.gradient.bilevel import InnerStep
-from naslab.searchers.gradient.level import Bilevel, Mixed, Problem, Single
+from naslab.searchers.gradient.objective import Bilevel, MixedLevel, Problem, SingleLevel
 
 XI = 0.3
 
@@ -46,7 +46,7 @@ def written_out(train, outer, w, alpha, order):
 def test_mixed_is_the_training_gradient_and_lambda_times_the_validation_gradient(problem, order, product):
     made, train, valid, w, alpha = problem
     before = w.detach().clone()
-    found = Mixed(order=order, hessian_product=product).gradients(made, {"valid_weight": 0.7}).gradients[0]
+    found = MixedLevel(order=order, hessian_product=product).gradients(made, {"valid_weight": 0.7}).gradients[0]
     of_train = written_out(train, train, w, alpha, order)
     of_valid = written_out(train, valid, w, alpha, order)
     assert_close(found, of_train + 0.7 * of_valid, rtol=1e-8, atol=1e-10)
@@ -64,10 +64,10 @@ def test_bilevel_is_the_validation_gradient(problem, order):
 
 def test_single_is_the_training_gradient(problem):
     made, train, _, w, alpha = problem
-    assert_close(Single().gradients(made, {}).gradients[0], written_out(train, train, w, alpha, 1))
+    assert_close(SingleLevel().gradients(made, {}).gradients[0], written_out(train, train, w, alpha, 1))
 
 
 @pytest.mark.parametrize("bad", [{"order": 3}, {"hessian_product": "magic"}, {"radius": 0.0}, {"valid_weight": 0.0}])
 def test_nonsense_is_refused(bad):
     with pytest.raises(SpecError, match=next(iter(bad))):
-        Mixed(**bad)
+        MixedLevel(**bad)

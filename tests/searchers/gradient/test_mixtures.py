@@ -13,7 +13,7 @@ SEARCHES = {
     "gdas": dict(sampling=g.StraightThrough()),
     "proxylessnas": dict(sampling=g.BinaryGates()),
     "snas": dict(sampling=g.Concrete()),
-    "perturbed": dict(cures=(g.Perturbation(),)),
+    "perturbed": dict(regularizers=(g.Perturbation(),)),
 }
 
 

@@ -11,18 +11,18 @@ from naslab.searchers import gradient as g
 from naslab.searchers.gradient.parts import KINDS, from_json, to_json
 
 MIXINGS = [g.Softmax(), g.JointSoftmax(), g.Sigmoid()]
-SAMPLINGS = [g.Everything(), g.Concrete(), g.StraightThrough(), g.BinaryGates(), g.Reinforce(), g.Dirichlet()]
+SAMPLINGS = [g.FullMixture(), g.Concrete(), g.StraightThrough(), g.BinaryGates(), g.Reinforce(), g.Dirichlet()]
 CHANNELS = [g.PartialChannels(one_in=1), g.PartialChannels(one_in=2, edge_normalisation=True)]
 LEVELS = [
     g.Bilevel(),
     g.Bilevel(order=2),
     g.Bilevel(order=2, hessian_product="exact"),
-    g.Mixed(),
-    g.Mixed(order=2),
-    g.Single(),
+    g.MixedLevel(),
+    g.MixedLevel(order=2),
+    g.SingleLevel(),
 ]
 LATENCY = g.Resource(what="table", table={"cell": [[0.0, 0.1, 1.0, 2.0, 0.5]] * 6})
-CURES = [(), (LATENCY, g.SkipDropout()), (g.Perturbation(),), (g.Entropy(), g.SizeTracking())]
+REGULARIZERS = [(), (LATENCY, g.SkipDropout()), (g.Perturbation(),), (g.Entropy(), g.SizeTracking())]
 
 
 @pytest.fixture(scope="module")
@@ -39,25 +39,25 @@ def legal(parts):
 
 
 def everything():
-    kinds = ("mixing", "sampling", "channels", "level", "cures")
-    for combination in itertools.product(MIXINGS, SAMPLINGS, CHANNELS, LEVELS, CURES):
+    kinds = ("mixing", "sampling", "channels", "level", "regularizers")
+    for combination in itertools.product(MIXINGS, SAMPLINGS, CHANNELS, LEVELS, REGULARIZERS):
         yield dict(zip(kinds, combination, strict=True))
 
 
 def test_how_many_combinations_are_legal():
     """The rules, counted once more by hand."""
 
-    def allowed(mixing, sampling, channels, level, cures):
+    def allowed(mixing, sampling, channels, level, regularizers):
         hard = isinstance(sampling, g.StraightThrough | g.BinaryGates | g.Reinforce)
         once = hard or isinstance(sampling, g.Dirichlet)
-        kinds = {type(cure) for cure in cures}
+        kinds = {type(regularizer) for regularizer in regularizers}
         return not (
-            (isinstance(mixing, g.Sigmoid) and not isinstance(sampling, g.Everything))
+            (isinstance(mixing, g.Sigmoid) and not isinstance(sampling, g.FullMixture))
             or (isinstance(mixing, g.Sigmoid) and g.Entropy in kinds)
             or (isinstance(mixing, g.JointSoftmax) and channels.edge_normalisation)
-            or (isinstance(sampling, g.Reinforce) and (level.order == 2 or isinstance(level, g.Single)))
+            or (isinstance(sampling, g.Reinforce) and (level.order == 2 or isinstance(level, g.SingleLevel)))
             or (once and level.order == 2 and level.hessian_product == "exact")
-            or (g.Perturbation in kinds and (hard or isinstance(level, g.Single)))
+            or (g.Perturbation in kinds and (hard or isinstance(level, g.SingleLevel)))
         )
 
     found = [legal(parts) for parts in everything()]
@@ -67,7 +67,7 @@ def test_how_many_combinations_are_legal():
 
 @pytest.mark.slow
 def test_legal_combinations_run(digits):
-    """A step of every 23rd; the cures and levels differ from one to the next."""
+    """A step of every 23rd; the regularizers and levels differ from one to the next."""
     space = nl.spaces.NASBench201(channels=2, cells=1)
     combinations = [parts for parts in everything() if legal(parts)]
     for parts in combinations[::23]:
@@ -83,15 +83,15 @@ def test_legal_combinations_run(digits):
     [
         (dict(sampling=g.Reinforce(), level=g.Bilevel(order=2)), "no gradient through the weights"),
         (dict(sampling=g.StraightThrough(), level=g.Bilevel(order=2, hessian_product="exact")), "once only"),
-        (dict(sampling=g.Dirichlet(), level=g.Mixed(order=2, hessian_product="exact")), "once only"),
-        (dict(sampling=g.Reinforce(), level=g.Single()), "one backward pass"),
+        (dict(sampling=g.Dirichlet(), level=g.MixedLevel(order=2, hessian_product="exact")), "once only"),
+        (dict(sampling=g.Reinforce(), level=g.SingleLevel()), "one backward pass"),
         (dict(mixing=g.Sigmoid(), sampling=g.Concrete()), "Take Softmax or JointSoftmax"),
-        (dict(mixing=g.Sigmoid(), cures=(g.Entropy(),)), "no entropy"),
-        (dict(sampling=g.BinaryGates(), cures=(g.Perturbation(),)), "computes only those"),
-        (dict(level=g.Single(), cures=(g.Perturbation(),)), "take Bilevel"),
+        (dict(mixing=g.Sigmoid(), regularizers=(g.Entropy(),)), "no entropy"),
+        (dict(sampling=g.BinaryGates(), regularizers=(g.Perturbation(),)), "computes only those"),
+        (dict(level=g.SingleLevel(), regularizers=(g.Perturbation(),)), "take Bilevel"),
         (dict(mixing=g.JointSoftmax(), channels=CHANNELS[1]), "leave edge_normalisation out"),
-        (dict(cures=(g.Entropy(), g.Entropy(weight=1.0))), "each cure once"),
-        (dict(cures=[g.Entropy()]), "must be a tuple of cures"),
+        (dict(regularizers=(g.Entropy(), g.Entropy(weight=1.0))), "each regularizer once"),
+        (dict(regularizers=[g.Entropy()]), "must be a tuple of regularizers"),
         (dict(mixing="softmax"), "mixing must be a Mixing"),
         (dict(warmup=1.0), r"warmup must be in \[0, 1\)"),
     ],
@@ -105,8 +105,8 @@ def test_parts_through_json():
     for kind, parts in (("mixing", MIXINGS), ("sampling", SAMPLINGS), ("channels", CHANNELS), ("level", LEVELS)):
         for part in parts:
             assert from_json(kind, json.loads(json.dumps(to_json(part)))) == part
-    for cures in CURES:
-        assert from_json("cures", json.loads(json.dumps(to_json(cures)))) == cures
+    for regularizers in REGULARIZERS:
+        assert from_json("regularizers", json.loads(json.dumps(to_json(regularizers)))) == regularizers
     assert {len(set(parts.values())) == len(parts) for parts in KINDS.values()} == {True}
     with pytest.raises(SpecError, match="did you mean 'concrete'"):
         from_json("sampling", {"part": "concret"})

@@ -14,7 +14,7 @@ from naslab.searchers.gradient.sampling import (
     Concrete,
     Dirichlet,
     Drawn,
-    Everything,
+    FullMixture,
     Reinforce,
     StraightThrough,
     concentration,
@@ -179,8 +179,8 @@ def test_a_concentration_stays_positive():
 
 def test_without_sampling_there_is_the_mixture():
     alpha = logits()
-    assert torch.equal(draw(Everything(), alpha).weights, alpha.softmax(1))
-    assert draw(Everything(), alpha).used is None
+    assert torch.equal(draw(FullMixture(), alpha).weights, alpha.softmax(1))
+    assert draw(FullMixture(), alpha).used is None
 
 
 @sampled

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import naslab as nl
-from naslab.analysis.steps import Steps, tricks_of
+from naslab.analysis.steps import Steps, optimizations_of
 from naslab.errors import SpecError
 from naslab.networks.mixture import as_mixture
 from naslab.networks.skip_dropout import SkipMasks
@@ -28,15 +28,17 @@ def digits():
     return nl.tasks.Digits().subset(64, 10)
 
 
-def searcher(space, task, *cures, **given):
-    return nl.searchers.GradientSearch(space, task, cures=cures, epochs=2, batch_size=16, seed=0, **given)
+def searcher(space, task, *regularizers, **given):
+    return nl.searchers.GradientSearch(space, task, regularizers=regularizers, epochs=2, batch_size=16, seed=0, **given)
 
 
-@pytest.mark.parametrize("cure", [g.SkipDropout(rate=0.5), g.SkipDropout.published(0.5)], ids=["default", "published"])
+@pytest.mark.parametrize(
+    "regularizer", [g.SkipDropout(rate=0.5), g.SkipDropout.published(0.5)], ids=["default", "published"]
+)
 @pytest.mark.parametrize("space", [TINY, CELL], ids=["nasbench201", "darts"])
 @pytest.mark.slow
-def test_cells_that_are_computed_again_drop_the_same(space, cure, digits):
-    plain, checkpointed = (searcher(space, digits, cure, checkpointing=on) for on in (False, True))
+def test_cells_that_are_computed_again_drop_the_same(space, regularizer, digits):
+    plain, checkpointed = (searcher(space, digits, regularizer, checkpointing=on) for on in (False, True))
     for _ in range(2):
         assert plain.advance() == checkpointed.advance()
     for name, value in plain.state_dict().items():
@@ -60,7 +62,9 @@ def test_published_masks_are_behind_the_identity_alone_and_each_edge_has_its_own
 
             def outputs(masks=None, leaving=leaving, weights=weights, state=state):
                 given = dataclasses.replace(as_mixture(weights), masks=masks)
-                return torch.stack([sum(terms) for terms in leaving(state, given, network.tricks)])  # [D, B, C, H, W]
+                return torch.stack(
+                    [sum(terms) for terms in leaving(state, given, network.optimizations)]
+                )  # [D, B, C, H, W]
 
             plain = outputs()
             published = outputs(SkipMasks(0.5, ("a",), identity_only=True, each_edge=True))
@@ -91,10 +95,10 @@ def test_published_schedule():
 def test_the_published_kind_is_kept_in_a_spec(digits):
     made = searcher(TINY, digits, g.SkipDropout.published(0.4))
     again = nl.searchers.from_spec(made.spec(), digits)
-    assert again.parts.cures == (g.SkipDropout.published(0.4),)
+    assert again.parts.regularizers == (g.SkipDropout.published(0.4),)
     old = made.spec()
     old["hyperparameters"]["cures"] = [{"part": "skip_dropout", "rate": 0.3, "rate_end": 0.01}]
-    assert nl.searchers.from_spec(old, digits).parts.cures == (g.SkipDropout(),)
+    assert nl.searchers.from_spec(old, digits).parts.regularizers == (g.SkipDropout(),)
 
 
 @pytest.mark.parametrize("bad", [{"schedule": "steps"}, {"identity_only": 1}, {"each_edge": "yes"}])
@@ -146,7 +150,7 @@ class Own(nl.spaces.NASBench201):
         return OwnSupernet(6, len(self.operations))
 
 
-@pytest.mark.parametrize("sampling", [g.Everything(), g.StraightThrough(), g.BinaryGates()])
+@pytest.mark.parametrize("sampling", [g.FullMixture(), g.StraightThrough(), g.BinaryGates()])
 def test_a_supernet_of_ones_own_is_given_plain_weights(sampling, digits):
     assert np.isfinite(searcher(Own(), digits, sampling=sampling).advance().train_loss)
 
@@ -159,8 +163,8 @@ def test_a_supernet_of_ones_own_is_given_plain_weights(sampling, digits):
         (lambda task: searcher(Own(), task, channels=g.PartialChannels(one_in=2)), "no partial channels.*one_in at 1"),
         (lambda task: searcher(Own(), task, checkpointing=True), "OwnSupernet cannot compute its cells again"),
         (
-            lambda task: tricks_of(Steps(OwnSupernet(1, 2), {"cell": 1}, 2, *task.batch(torch.arange(2))), 1),
-            "OwnSupernet has no tricks",
+            lambda task: optimizations_of(Steps(OwnSupernet(1, 2), {"cell": 1}, 2, *task.batch(torch.arange(2))), 1),
+            "OwnSupernet has no optimizations",
         ),
         (
             lambda task: searcher(

@@ -256,7 +256,7 @@ def test_enas_runs_on_single_paths(digits, space):
 
 def test_what_cannot_be_is_refused(digits):
     with pytest.raises(SpecError, match="spos needs a space with shared weights"):
-        nl.searchers.SPOS(nl.spaces.Chain(), digits)
+        nl.searchers.SPOS(nl.spaces.MetaQNN(), digits)
     with pytest.raises(SpecError, match="spos needs a task"):
         nl.searchers.SPOS(CELL, "digits")
     with pytest.raises(DataError, match="a batch of 1024 is larger than the"):

@@ -62,7 +62,7 @@ def test_a_kept_edge_names_what_is_kept_though_none_is_stronger(tiny):
     space = tiny.Space(nodes=1, parts=("cell",))
     probabilities = np.full((2, 8), 0.05, np.float32)
     probabilities[:, 0], probabilities[:, 4] = 0.5, 0.2
-    kept = space.one_hot(space.derive({"cell": probabilities}))
+    kept = space.one_hot(space.discretize({"cell": probabilities}))
     graph = mixture(space, {"cell": probabilities}, kept)
     assert [data["op"] for _, _, data in graph.edges(data=True) if "row" in data] == ["sep_conv_3x3"] * 2
 

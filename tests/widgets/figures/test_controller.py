@@ -33,7 +33,7 @@ def learnt():
 
 @pytest.fixture(scope="module")
 def valued():
-    space = nl.spaces.Chain.laptop()
+    space = nl.spaces.MetaQNN.laptop()
     searcher = nl.searchers.QLearning(space, models=30, replay=20, learning_rate=0.2)
     return space, events_of(searcher, lambda a: float("max_pool" in a.choices), 40)
 

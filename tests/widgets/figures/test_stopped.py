@@ -39,15 +39,15 @@ def just_above(architecture, epochs):
 def told(request):
     """Events, and of each whether the search stopped it at a hurdle: asked of the searcher, not of the events."""
     just_above.calls = 0
-    proposer = Hurdles(TABLE.space, steps=(1, 1, 2), population=10, sample=3, per_hurdle=15, seed=3)
-    search, events, faced = nl.Search(proposer, estimator=request.param, budget=150), [], []
+    sampler = Hurdles(TABLE.space, steps=(1, 1, 2), population=10, sample=3, per_hurdle=15, seed=3)
+    search, events, faced = nl.Search(sampler, estimator=request.param, budget=150), [], []
     while search.step < 150:
-        standing = proposer.hurdles
+        standing = sampler.hurdles
         event = next(search)
         cleared = [1, 2, 4].index(event.fidelity)
         events.append(event)
         faced.append(event.fitness is not None and cleared < len(standing))
-    went_on = {event.begins_from for event in events} | {waiting.number for waiting, _ in proposer._going_on}
+    went_on = {event.begins_from for event in events} | {waiting.number for waiting, _ in sampler._going_on}
     return events, [hurdle and event.number not in went_on for event, hurdle in zip(events, faced, strict=True)]
 
 

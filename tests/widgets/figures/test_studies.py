@@ -155,8 +155,8 @@ def test_the_map_has_every_cell_the_best_and_the_ways():
     assert 0 <= min(known) < 5
     assert 95 < max(known) <= 100
     column = np.array([[cell[0] for cell in row] for row in ground.customdata])
-    goodness = TABLE.goodness()
-    assert goodness[column[column >= 0]].max() == goodness.max(), "a cell opens the best in it"
+    utility = TABLE.utility()
+    assert utility[column[column >= 0]].max() == utility.max(), "a cell opens the best in it"
 
 
 def test_colours_do_not_change_with_the_company():

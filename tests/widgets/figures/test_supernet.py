@@ -157,7 +157,7 @@ def test_a_chain_with_candidates_on_its_edges_is_a_row_too():
 
 def test_a_space_without_a_supergraph_is_refused():
     with pytest.raises(SpecError, match=r"'chain' has no supergraph .* figures\.cell"):
-        figures.supernet(nl.spaces.Chain())
+        figures.supernet(nl.spaces.MetaQNN())
 
 
 def test_no_colour_but_those_that_the_dark_theme_knows():

@@ -2,14 +2,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from naslab.analysis import Bought
+from naslab.analysis import Speedup
 from naslab_widgets import figures
 from naslab_widgets.figures.axis import ticks
 
 
 def test_a_bar_for_each_trick_and_step_from_one_to_its_value():
-    bought = [Bought("stacked", 1.5, 2.0), Bought("narrow_strips", 0.95, 1.0), Bought("all", 3.0, 4.0)]
-    root = ElementTree.fromstring(str(figures.tricks(bought)))
+    bought = [Speedup("stacked", 1.5, 2.0), Speedup("narrow_strips", 0.95, 1.0), Speedup("all", 3.0, 4.0)]
+    root = ElementTree.fromstring(str(figures.optimizations(bought)))
     texts = [element.text for element in root.iter() if element.text]
     for text in ("stacked", "narrow strips", "all of them", "1.50", "4.00", "0.95"):
         assert text in texts

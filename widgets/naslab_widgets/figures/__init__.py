@@ -1,5 +1,6 @@
 """Pictures as pure functions: numbers and graphs in, an SVG `Drawing` or a Plotly figure out."""
 
+from naslab.lazy import attach
 from naslab_widgets.figures.alphas import alphas
 from naslab_widgets.figures.cell import cell, mixture, to_dot
 from naslab_widgets.figures.cell_shapes import cell_shapes
@@ -11,6 +12,7 @@ from naslab_widgets.figures.landscape import landscape
 from naslab_widgets.figures.loss_surface import loss_surface
 from naslab_widgets.figures.losses import losses
 from naslab_widgets.figures.motifs import motifs
+from naslab_widgets.figures.optimizations import optimizations
 from naslab_widgets.figures.oracle import oracle
 from naslab_widgets.figures.parallel import parallel
 from naslab_widgets.figures.pareto import pareto
@@ -22,7 +24,13 @@ from naslab_widgets.figures.rates import rates
 from naslab_widgets.figures.supernet import supernet
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.figures.trials import family_tree, trials
-from naslab_widgets.figures.tricks import tricks
+
+__getattr__, __dir__ = attach(
+    __name__,
+    deprecated={
+        "tricks": "optimizations",
+    },
+)
 
 __all__ = [
     "Drawing",
@@ -39,6 +47,7 @@ __all__ = [
     "losses",
     "mixture",
     "motifs",
+    "optimizations",
     "oracle",
     "parallel",
     "pareto",
@@ -51,5 +60,4 @@ __all__ = [
     "supernet",
     "to_dot",
     "trials",
-    "tricks",
 ]

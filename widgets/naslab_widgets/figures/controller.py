@@ -1,4 +1,4 @@
-"""How a learning proposer learnt: reward and baseline, entropy, the probability of every decision over time; and the
+"""How a learning sampler learnt: reward and baseline, entropy, the probability of every decision over time; and the
 values along a chain of decisions, for one that learns values."""
 
 from __future__ import annotations

@@ -33,10 +33,10 @@ def landscape(
     """
     from plotly.graph_objects import Figure
 
-    if not np.isfinite(found.goodness).any():
+    if not np.isfinite(found.utility).any():
         raise SpecError(f"no architecture of the table has a finite {found.metric}: there is nothing to map")
     space = found.benchmark.space
-    percentile = _percentiles(found.goodness)
+    percentile = _percentiles(found.utility)
     mean, best, count, across, down = _cells(found.points, percentile, cells)
     texts = np.full(best.shape, "", dtype=object)
     for place in zip(*np.nonzero(count), strict=True):
@@ -60,7 +60,7 @@ def landscape(
         numbers = [found.benchmark.index(architecture) for architecture in architectures]
         if numbers:
             _walk(figure, found, plain(name), numbers, colours[name])
-    top = int(np.nanargmax(found.goodness))
+    top = int(np.nanargmax(found.utility))
     figure.add_scatter(
         x=found.points[[top], 0],
         y=found.points[[top], 1],
@@ -97,7 +97,7 @@ def _walk(figure: Figure, found: Landscape, title: str, numbers: list[int], colo
             hoverinfo=None if shown else "skip",
             customdata=np.array(
                 [
-                    [number, i + 1, sign * found.goodness[number], architecture_text(found.benchmark.at(number), space)]
+                    [number, i + 1, sign * found.utility[number], architecture_text(found.benchmark.at(number), space)]
                     for i, number in enumerate(numbers)
                 ],
                 dtype=object,
@@ -106,12 +106,12 @@ def _walk(figure: Figure, found: Landscape, title: str, numbers: list[int], colo
         )
 
 
-def _percentiles(goodness: np.ndarray) -> np.ndarray:
+def _percentiles(utility: np.ndarray) -> np.ndarray:
     """[N]: how many in a hundred are worse, from 0 to 100; NaN stays."""
-    known = np.isfinite(goodness)
-    places = np.full(len(goodness), np.nan)
-    ordered = np.sort(goodness[known])
-    places[known] = 100 * np.searchsorted(ordered, goodness[known]) / max(1, len(ordered) - 1)
+    known = np.isfinite(utility)
+    places = np.full(len(utility), np.nan)
+    ordered = np.sort(utility[known])
+    places[known] = 100 * np.searchsorted(ordered, utility[known]) / max(1, len(ordered) - 1)
     return np.minimum(places, 100)
 
 

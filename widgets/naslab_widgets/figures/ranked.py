@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from naslab.analysis import Known, Turn, turn
+from naslab.analysis import ChangePoint, GroundTruth, change_point
 from naslab.errors import SpecError
 from naslab.events import Event, Ranked
 from naslab.quantities import Objective
@@ -41,7 +41,7 @@ class Rankings:
         units: what each is scored on, in words.
     """
 
-    def __init__(self, known: Known, objective: Objective = SCORE, units: str = "examples") -> None:
+    def __init__(self, known: GroundTruth, objective: Objective = SCORE, units: str = "examples") -> None:
         self.known, self.objective, self.units = known, objective, units
         self._rows, self._path = Sampled(MOST), Sampled(PATH)
         self._last_row: list[float] | None = None
@@ -86,11 +86,11 @@ class Rankings:
         return np.array(kept, dtype=np.float64).reshape(len(kept), 4)
 
     @property
-    def turn(self) -> Turn | None:
+    def change_point(self) -> ChangePoint | None:
         """When what would be derived became worse."""
         path = self.path
         path = path[np.isfinite(path[:, 1])]
-        return turn(path[:, 0].astype(int).tolist(), path[:, 1], max(self.end, 1)) if len(path) else None
+        return change_point(path[:, 0].astype(int).tolist(), path[:, 1], max(self.end, 1)) if len(path) else None
 
     def headline(self) -> str:
         """The ranking of the moment in a line."""
@@ -109,7 +109,7 @@ class Rankings:
 
     def story(self) -> str:
         """What would be derived now, and when that became worse, in a line."""
-        path, found = self.path, self.turn
+        path, found = self.path, self.change_point
         if not len(path):
             return ""
         _, truth, rank, regret = path[-1]
@@ -129,7 +129,7 @@ def row(event: Ranked) -> list[float]:
 
 
 def ranked(
-    events: Iterable[Event], known: Known, *, objective: Objective = SCORE, units: str = "examples"
+    events: Iterable[Event], known: GroundTruth, *, objective: Objective = SCORE, units: str = "examples"
 ) -> svg.Drawing:
     """The rankings of a search as an SVG picture.
 
@@ -236,7 +236,7 @@ def _derived(group: svg.Element, rankings: Rankings) -> None:
     svg.add(group, "text", "best of the table", fill=svg.FAINT, **above)
     steps = np.repeat(np.append(path[:, 0], end), 2)[1:-1]
     axes.line(steps, np.repeat(path[:, 1], 2), DERIVED[0], stroke_width=1.8)
-    if (found := rankings.turn) is not None:
+    if (found := rankings.change_point) is not None:
         x = axes.x(found.step)
         svg.add(group, "line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, stroke=svg.INK, stroke_dasharray="2 3")
         anchor = "end" if found.step > end / 2 else "start"

@@ -17,8 +17,8 @@ class Truth:
 
     def __init__(self, benchmark: Benchmark) -> None:
         self._benchmark, self.metric, self.candidates = benchmark, benchmark.objective, len(benchmark)
-        goodness = np.asarray(benchmark.goodness(), dtype=np.float64)
-        self._ranks, self._regrets = ranks(goodness), np.nanmax(goodness) - goodness
+        utility = np.asarray(benchmark.utility(), dtype=np.float64)
+        self._ranks, self._regrets = ranks(utility), np.nanmax(utility) - utility
 
     def of(self, architecture: Architecture) -> tuple[float, float]:
         """(rank, regret): 1 is the best of all, and regret is in the metric's unit; NaN for what is in no row."""

@@ -1,4 +1,4 @@
-"""What every proposer must do besides: ask and tell in any order, and the published numbers."""
+"""What every sampler must do besides: ask and tell in any order, and the published numbers."""
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from naslab.searchers import (
     BOHB,
     PPO,
     AutoKeras,
+    BlackBoxSearch,
     Hurdles,
     Hyperband,
     LargeScaleEvolution,
@@ -19,7 +20,6 @@ from naslab.searchers import (
     RandomSearch,
     RegularizedEvolution,
     SuccessiveHalving,
-    Trials,
 )
 
 SMALL = {
@@ -36,7 +36,7 @@ SMALL = {
     LargeScaleEvolution: dict(population=4),
     AutoKeras: dict(coldest=0.7, branches=2),
 }
-proposers = pytest.mark.parametrize("proposer", SMALL, ids=lambda proposer: proposer.name)
+samplers = pytest.mark.parametrize("sampler", SMALL, ids=lambda sampler: sampler.name)
 
 ORACLE = {  # best of n queries of test accuracy on CIFAR-10, mean over 500 seeds and standard deviation
     RandomSearch: {10: (93.11, 0.55), 50: (93.71, 0.28), 100: (93.86, 0.22), 300: (94.04, 0.18)},
@@ -45,23 +45,23 @@ ORACLE = {  # best of n queries of test accuracy on CIFAR-10, mean over 500 seed
 }
 
 
-def best_so_far(proposer, score, queries):
+def best_so_far(sampler, score, queries):
     """[queries]: the best fitness after 1, 2, ... of them."""
     seen = []
     for _ in range(queries):
-        proposal = proposer.ask()
-        seen.append(score(proposal.architecture))
-        proposer.tell(proposal, seen[-1])
+        trial = sampler.ask()
+        seen.append(score(trial.architecture))
+        sampler.tell(trial, seen[-1])
     return np.maximum.accumulate(seen)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("proposer", ORACLE, ids=lambda proposer: proposer.name)
-def test_the_oracle_bands(proposer, benchmark):
+@pytest.mark.parametrize("sampler", ORACLE, ids=lambda sampler: sampler.name)
+def test_the_oracle_bands(sampler, benchmark):
     score = nl.estimators.Table(benchmark, "test_accuracy")
-    sizes = dict(population=10, sample=3) if proposer is RegularizedEvolution else {}
-    curves = np.stack([best_so_far(proposer(benchmark.space, seed=s, **sizes), score, 300) for s in range(500)])
-    for queries, (mean, deviation) in ORACLE[proposer].items():
+    sizes = dict(population=10, sample=3) if sampler is RegularizedEvolution else {}
+    curves = np.stack([best_so_far(sampler(benchmark.space, seed=s, **sizes), score, 300) for s in range(500)])
+    for queries, (mean, deviation) in ORACLE[sampler].items():
         came = curves[:, queries - 1]
         rounding = 0.005
         assert came.mean() == pytest.approx(mean, abs=2 * deviation / 500**0.5 + rounding), queries
@@ -80,76 +80,76 @@ def test_random_search_against_the_exact_expectation(benchmark):
     assert np.mean(came) == pytest.approx(mean, abs=3 * deviation / 200**0.5)
 
 
-@proposers
-def test_proposals_are_numbered_and_belong_to_the_space(proposer, benchmark):
-    asked = proposer(benchmark.space, seed=1, **SMALL[proposer])
+@samplers
+def test_proposals_are_numbered_and_belong_to_the_space(sampler, benchmark):
+    asked = sampler(benchmark.space, seed=1, **SMALL[sampler])
     for number in range(1, 30):
-        proposal = asked.ask()
-        assert proposal.number == number == asked.asked
-        assert proposal.architecture in benchmark.space
-        assert all(0 < parent < number for parent in proposal.parents)
-        asked.tell(proposal, float(number % 7))
+        trial = asked.ask()
+        assert trial.number == number == asked.asked
+        assert trial.architecture in benchmark.space
+        assert all(0 < parent < number for parent in trial.parents)
+        asked.tell(trial, float(number % 7))
 
 
-@proposers
+@samplers
 @pytest.mark.slow
-def test_several_open_proposals_told_in_any_order_and_a_snapshot_between(proposer, benchmark, tmp_path):
+def test_several_open_proposals_told_in_any_order_and_a_snapshot_between(sampler, benchmark, tmp_path):
     def play(asked, swap):
         told = []
         for _ in range(12):
             open_ = [asked.ask() for _ in range(3)]
             if swap:
-                twin = proposer(benchmark.space, seed=99, **SMALL[proposer])
+                twin = sampler(benchmark.space, seed=99, **SMALL[sampler])
                 snapshot.write(tmp_path / "state", asked.state_dict())
                 twin.load_state_dict(snapshot.read(tmp_path / "state"))
                 asked = twin
-            for proposal in reversed(open_):
-                fitness = None if proposal.number % 5 == 0 else float(benchmark.index(proposal.architecture))
-                asked.tell(proposal, fitness)
-                told.append(proposal)
+            for trial in reversed(open_):
+                fitness = None if trial.number % 5 == 0 else float(benchmark.index(trial.architecture))
+                asked.tell(trial, fitness)
+                told.append(trial)
         return told, snapshot.digest(asked.state_dict())
 
-    calm = play(proposer(benchmark.space, seed=2, **SMALL[proposer]), swap=False)
-    assert play(proposer(benchmark.space, seed=2, **SMALL[proposer]), swap=True) == calm
+    calm = play(sampler(benchmark.space, seed=2, **SMALL[sampler]), swap=False)
+    assert play(sampler(benchmark.space, seed=2, **SMALL[sampler]), swap=True) == calm
 
 
-@proposers
-def test_telling_is_once_and_finite(proposer, benchmark):
-    asked = proposer(benchmark.space, seed=1, **SMALL[proposer])
-    proposal = asked.ask()
+@samplers
+def test_telling_is_once_and_finite(sampler, benchmark):
+    asked = sampler(benchmark.space, seed=1, **SMALL[sampler])
+    trial = asked.ask()
     for fitness in (float("nan"), float("inf"), -float("inf"), -1.7e308, "high"):
         with pytest.raises(SpecError, match="finite number"):
-            asked.tell(proposal, fitness)
-    asked.tell(proposal, 1.0)
+            asked.tell(trial, fitness)
+    asked.tell(trial, 1.0)
     with pytest.raises(SpecError, match="not open"):
-        asked.tell(proposal, 1.0)
+        asked.tell(trial, 1.0)
     with pytest.raises(SpecError, match="not open"):
-        asked.tell(nl.searchers.Proposal(99, proposal.architecture, "random"), 1.0)
-    other = proposer(benchmark.space, seed=5, **SMALL[proposer]).ask()
+        asked.tell(nl.searchers.Trial(99, trial.architecture, "random"), 1.0)
+    other = sampler(benchmark.space, seed=5, **SMALL[sampler]).ask()
     mine = asked.ask()
     if other.architecture != mine.architecture:
         with pytest.raises(SpecError, match="not open"):
-            asked.tell(nl.searchers.Proposal(mine.number, other.architecture, "random"), 1.0)
+            asked.tell(nl.searchers.Trial(mine.number, other.architecture, "random"), 1.0)
 
 
-@proposers
-def test_failures_do_not_stop_it(proposer, benchmark):
-    asked = proposer(benchmark.space, seed=1, **SMALL[proposer])
+@samplers
+def test_failures_do_not_stop_it(sampler, benchmark):
+    asked = sampler(benchmark.space, seed=1, **SMALL[sampler])
     for _ in range(60):
         asked.tell(asked.ask(), None)
-    proposal = asked.ask()
-    assert proposal.parents == ()
-    asked.tell(proposal, 1.0)
+    trial = asked.ask()
+    assert trial.parents == ()
+    asked.tell(trial, 1.0)
 
 
-@proposers
-def test_it_works_on_every_space(proposer):
+@samplers
+def test_it_works_on_every_space(sampler):
     space = nl.spaces.DartsCell.laptop()
-    asked = proposer(space, seed=1, **SMALL[proposer])
+    asked = sampler(space, seed=1, **SMALL[sampler])
     for _ in range(10):
-        proposal = asked.ask()
-        assert proposal.architecture in space
-        asked.tell(proposal, float(str(proposal.architecture.choices).count("skip")))
+        trial = asked.ask()
+        assert trial.architecture in space
+        asked.tell(trial, float(str(trial.architecture.choices).count("skip")))
 
 
 def test_a_proposer_needs_a_space():
@@ -161,30 +161,30 @@ class TestTrials:
     @pytest.mark.parametrize("budget", [0, -3, None, 2.0, True, "many"])
     def test_a_budget_is_a_positive_whole_number(self, benchmark, budget):
         with pytest.raises(SpecError, match="budget"):
-            Trials(RandomSearch(benchmark.space), benchmark, budget)
+            BlackBoxSearch(RandomSearch(benchmark.space), benchmark, budget)
 
     @pytest.mark.parametrize("estimator", [3, "table", nl.benchmarks.NASBench201])
     def test_an_estimator_scores(self, benchmark, estimator):
         with pytest.raises(SpecError, match="estimator is"):
-            Trials(RandomSearch(benchmark.space), estimator, 3)
+            BlackBoxSearch(RandomSearch(benchmark.space), estimator, 3)
 
     def test_without_an_estimator(self, benchmark):
         with pytest.raises(SpecError, match="say what scores"):
-            Trials(RandomSearch(benchmark.space), None, 3)
+            BlackBoxSearch(RandomSearch(benchmark.space), None, 3)
 
     def test_another_space(self, benchmark):
         with pytest.raises(SpecError, match=r"'nasbench201'.*'darts_cell'"):
-            Trials(RandomSearch(nl.spaces.DartsCell()), benchmark, 3)
+            BlackBoxSearch(RandomSearch(nl.spaces.DartsCell()), benchmark, 3)
 
     def test_a_proposer_that_has_moved(self, benchmark):
-        proposer = RandomSearch(benchmark.space)
-        proposer.ask()
-        with pytest.raises(RunError, match="has made 1 proposals"):
-            Trials(proposer, benchmark, 3)
+        sampler = RandomSearch(benchmark.space)
+        sampler.ask()
+        with pytest.raises(RunError, match="has made 1 trials"):
+            BlackBoxSearch(sampler, benchmark, 3)
 
     @pytest.mark.parametrize("fitness", [None, float("nan"), float("inf"), "good", True, 1j])
     def test_a_fitness_that_is_none(self, benchmark, fitness):
-        trials = Trials(RandomSearch(benchmark.space), lambda architecture: fitness, 3)
+        trials = BlackBoxSearch(RandomSearch(benchmark.space), lambda architecture: fitness, 3)
         event = trials.advance()
         assert (event.status, event.fitness, event.best) == ("failed", None, None)
         assert repr(fitness) in event.message
@@ -198,7 +198,7 @@ class TestTrials:
                 raise MemoryError("no room for it")
             return np.float32(1.5)
 
-        trials = Trials(RandomSearch(benchmark.space, seed=1), score, 40)
+        trials = BlackBoxSearch(RandomSearch(benchmark.space, seed=1), score, 40)
         events = [trials.advance() for _ in range(40)]
         assert {event.status for event in events} == {"done", "failed"}
         for event in events:
@@ -214,10 +214,10 @@ class TestTrials:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            Trials(RandomSearch(benchmark.space), score, 3).advance()
+            BlackBoxSearch(RandomSearch(benchmark.space), score, 3).advance()
 
     def test_the_best_so_far(self, benchmark):
-        trials = Trials(RandomSearch(benchmark.space), benchmark, 30)
+        trials = BlackBoxSearch(RandomSearch(benchmark.space), benchmark, 30)
         with pytest.raises(RunError, match="evaluated yet"):
             _ = trials.best
         events = [trials.advance() for _ in range(30)]
@@ -226,18 +226,18 @@ class TestTrials:
         assert trials.best == events[int(fitness.argmax())].architecture == events[-1].best
 
 
-@proposers
-def test_where_there_is_one_architecture_it_is_proposed_or_a_mutation_says_so(proposer):
-    space = nl.spaces.Listed(nl.spaces.NASBench201(), (("none",) * 6,))
-    one = proposer(space, seed=1, **SMALL[proposer])
+@samplers
+def test_where_there_is_one_architecture_it_is_proposed_or_a_mutation_says_so(sampler):
+    space = nl.spaces.Subset(nl.spaces.NASBench201(), (("none",) * 6,))
+    one = sampler(space, seed=1, **SMALL[sampler])
 
     def go_on():
         for _ in range(12):
-            proposal = one.ask()
-            assert proposal.architecture.choices == ("none",) * 6
-            one.tell(proposal, 1.0)
+            trial = one.ask()
+            assert trial.architecture.choices == ("none",) * 6
+            one.tell(trial, 1.0)
 
-    if proposer in (RegularizedEvolution, Hurdles):
+    if sampler in (RegularizedEvolution, Hurdles):
         with pytest.raises(SpecError, match="a single architecture is listed, there is nothing to mutate"):
             go_on()
     else:

@@ -19,7 +19,7 @@ from naslab_widgets.figures.sketch import sketch
 from naslab_widgets.figures.svg import Drawing
 
 
-class Study(Displayed):
+class FigureExplorer(Displayed):
     """Shows a figure and, beside it, the architecture of the point that was clicked last.
 
     Sends Plotly's whole library to the page (5 MB): use one or two a notebook, and the figure alone elsewhere.

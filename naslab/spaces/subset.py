@@ -38,7 +38,7 @@ BLOCK = 32
 
 
 @dataclass(frozen=True)
-class Listed(Wrapping):
+class Subset(Wrapping):
     """A space that holds what is listed."""
 
     name: ClassVar[str] = "listed"
@@ -71,7 +71,7 @@ class Listed(Wrapping):
 
     def spec(self) -> dict[str, Any]:
         return {
-            "space": Listed.name,
+            "space": Subset.name,
             "of": self.of.spec(),
             "rows": [list(row) for row in self.rows],
             "nearest": self.nearest,

@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class GroundTruth:
     """N architectures of a table, and what they are truly worth."""
 
     table: Table
@@ -53,7 +53,7 @@ class Known:
     @classmethod
     def of(
         cls, table: Benchmark | Table, sample: int | Iterable[int | Architecture] | np.ndarray = 60, *, seed: int = 0
-    ) -> Known:
+    ) -> GroundTruth:
         """
         Args:
             table: a benchmark, of which the objective is the truth, or one column of it, for instance
@@ -69,7 +69,7 @@ class Known:
                 f"one; got {table!r:.200}"
             )
         benchmark = table.benchmark
-        everything = np.asarray(benchmark.goodness(table.metric, epochs=table.epochs), dtype=np.float64)
+        everything = np.asarray(benchmark.utility(table.metric, epochs=table.epochs), dtype=np.float64)
         if listed(sample):
             numbers = np.array([benchmark.index(each) for each in sample], dtype=np.int64)
             if unknown := [int(number) for number in numbers if not np.isfinite(everything[number])]:
@@ -124,10 +124,10 @@ class Known:
 
 
 @dataclass(frozen=True, eq=False)
-class HeldAgainst:
+class RankCorrelation:
     """Scores of N architectures beside their truth."""
 
-    known: Known
+    known: GroundTruth
     """Those that could be scored."""
     scores: np.ndarray
     """[N], more is better."""
@@ -137,14 +137,14 @@ class HeldAgainst:
     """(number in the table, why) of each that could not be scored."""
 
 
-def held_against(
-    known: Known,
+def rank_correlation(
+    known: GroundTruth,
     estimator: Any,
     *,
     top: int = 10,
     resamples: int = 1000,
     seen: Callable[[Sequence[Architecture]], Iterable[Architecture]] = iter,
-) -> HeldAgainst:
+) -> RankCorrelation:
     """What a ranking by an estimator is worth.
 
     Args:
@@ -174,8 +174,8 @@ def held_against(
     if len(places) < 2:
         raise SpecError(f"{len(failed)} of {len(known)} architectures could not be scored, the first: {failed[0][1]}")
     if failed:
-        known = Known.of(known.table, known.numbers[places])
+        known = GroundTruth.of(known.table, known.numbers[places])
     ranking = None
     if len(set(scores)) > 1:
         ranking = Ranking.of(scores, known.truth, top=min(top, len(known)), resamples=resamples)
-    return HeldAgainst(known, np.array(scores), ranking, tuple(failed))
+    return RankCorrelation(known, np.array(scores), ranking, tuple(failed))

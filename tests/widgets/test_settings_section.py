@@ -8,7 +8,7 @@ from naslab.errors import SpecError
 from naslab.events import Acted
 from naslab.searchers import Mask, Select, Several, Slider, Switch
 from naslab_widgets import Lab
-from naslab_widgets.knobs import Settings
+from naslab_widgets.settings import Settings
 
 
 class Fake:
@@ -115,8 +115,8 @@ def test_a_view_goes_on_over_an_act(tiny):
 
 def test_candidates_are_shown_on_over_an_act_live_and_from_the_folder(tmp_path):
     table = nl.benchmarks.NASBench201()
-    proposer = nl.searchers.RegularizedEvolution(table.space, population=4, sample=2, seed=0)
-    search = nl.Search(proposer, tmp_path / "run", estimator=table, budget=12)
+    sampler = nl.searchers.RegularizedEvolution(table.space, population=4, sample=2, seed=0)
+    search = nl.Search(sampler, tmp_path / "run", estimator=table, budget=12)
     lab = Lab(search)
     lab.run(6)
     search.act("kill", candidate=4)

@@ -8,7 +8,7 @@ import pytest
 import naslab as nl
 from naslab.analysis.cell_shape import CellShape
 from naslab_widgets import figures
-from naslab_widgets.study import Study
+from naslab_widgets.figure_explorer import FigureExplorer
 
 TABLE = nl.benchmarks.NASBench201()
 
@@ -38,7 +38,7 @@ def searched():
 @pytest.mark.filterwarnings("ignore:.* failed")  # which is said
 def test_oracle_mode_opens_the_candidate_and_on_the_line_the_best_so_far():
     found, worth = searched()
-    study = Study(figures.oracle(found, space=TABLE.space), found.architectures, TABLE.space)
+    study = FigureExplorer(figures.oracle(found, space=TABLE.space), found.architectures, TABLE.space)
     assert len(study.figure.data) == 6
     for trace in study.figure.data:
         for place, query in enumerate(trace.x):
@@ -60,7 +60,7 @@ def test_oracle_mode_opens_the_candidate_and_on_the_line_the_best_so_far():
 def test_a_front_opens_its_points():
     columns = {"test_accuracy": np.array(TABLE.column()), "flops": TABLE.column("flops")}
     found = nl.analysis.pareto(columns, limits={"test_accuracy": (50, None)})
-    study = Study(figures.pareto(found), TABLE)
+    study = FigureExplorer(figures.pareto(found), TABLE)
     assert len(study.figure.data) == 3
     for trace in study.figure.data:
         for place in (0, len(trace.x) - 1):
@@ -70,7 +70,7 @@ def test_a_front_opens_its_points():
 
 def test_a_map_opens_its_steps_and_its_cells():
     land = nl.analysis.landscape(TABLE)
-    study = Study(figures.landscape(land, {"a": [TABLE.at(number) for number in (5, 9, 2)]}), TABLE)
+    study = FigureExplorer(figures.landscape(land, {"a": [TABLE.at(number) for number in (5, 9, 2)]}), TABLE)
     ground, *ways, top = study.figure.data
     assert len(ways) == 2
     for way in ways:
@@ -87,14 +87,14 @@ def test_a_map_opens_its_steps_and_its_cells():
 def test_parallel_coordinates_open_their_lines_also_where_some_are_left_out():
     architectures = [TABLE.at(number) for number in range(5)]
     figure = figures.parallel(architectures, TABLE.space, {"a": [1, np.nan, 3, np.nan, 5]})
-    study = Study(figure, architectures, TABLE.space)
+    study = FigureExplorer(figure, architectures, TABLE.space)
     assert [click(study, study.figure.data[0], place) for place in range(3)] == [0, 2, 4]
 
 
 def test_a_ranking_opens_its_points_and_nothing_on_its_bars():
     architectures = [TABLE.at(number) for number in range(5)]
     figure = figures.ranking({"a": [5, 1, 4, 2, 3]}, [5, 2, 3, 1, 4], published={"a": 0.5}, resamples=5)
-    study = Study(figure, architectures, TABLE.space)
+    study = FigureExplorer(figure, architectures, TABLE.space)
     points, *others = study.figure.data
     assert [click(study, points, place) for place in range(5)] == [0, 1, 2, 3, 4]
     assert len(others) == 3
@@ -107,7 +107,7 @@ def test_points_that_stand_for_many_open_none():
     race = nl.runs.Race({"a": nl.searchers.RandomSearch}, TABLE, seeds=range(3), budget=20).run()
     shapes = figures.cell_shapes({"all": [CellShape(width=2.0, depth=3, nodes=2, reach=3)] * 2})
     for figure in (figures.race(race.bands("regret")), figures.race(race.bands()), shapes):
-        study = Study(figure, TABLE)
+        study = FigureExplorer(figure, TABLE)
         for trace in study.figure.data:
             assert click(study, trace, 0) is None
 
@@ -115,7 +115,7 @@ def test_points_that_stand_for_many_open_none():
 def test_a_figure_without_numbers_opens_by_the_place_in_the_trace():
     from plotly.graph_objects import Figure
 
-    study = Study(Figure().add_scatter(x=[1, 2, 3], y=[1, 2, 3]), [TABLE.at(7), TABLE.at(8)], TABLE.space)
+    study = FigureExplorer(Figure().add_scatter(x=[1, 2, 3], y=[1, 2, 3]), [TABLE.at(7), TABLE.at(8)], TABLE.space)
     assert click(study, study.figure.data[0], 1) == 1
     assert click(study, study.figure.data[0], 2) is None
     assert "cannot be drawn" in study.picture.value

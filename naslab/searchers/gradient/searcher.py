@@ -1,7 +1,7 @@
 """One step of a search by gradients, composed of `Parts`.
 
     draw the weights of the operations                              (mixing, sampling)
-    alpha <- alpha - Adam(gradient of the level + penalties)        (level, cures)
+    alpha <- alpha - Adam(gradient of the level + penalties)        (level, regularizers)
     draw the weights of the operations again
     w <- w - SGD(grad_w L_train), at those weights, or at perturbed ones
 
@@ -33,11 +33,11 @@ from naslab.networks.skip_dropout import SkipMasks
 from naslab.networks.step_memory import peak
 from naslab.randomness import torch_generator
 from naslab.searchers.feed import Taken
+from naslab.searchers.gradient.base import GradientSearcherBase
 from naslab.searchers.gradient.bilevel import gradients, standing_at
-from naslab.searchers.gradient.cures import PERTURBATION, SKIP_DROPOUT, Perturbation, SkipDropout
-from naslab.searchers.gradient.frame import Frame
-from naslab.searchers.gradient.level import Level, Ordered, Problem, Single
-from naslab.searchers.gradient.optimisers import must_be_finite
+from naslab.searchers.gradient.objective import FirstOrSecondOrder, Problem, SearchObjective, SingleLevel
+from naslab.searchers.gradient.optimizers import must_be_finite
+from naslab.searchers.gradient.regularizers import PERTURBATION, SKIP_DROPOUT, Perturbation, SkipDropout
 from naslab.searchers.gradient.sampling import BinaryGates, Drawn, Reinforce
 from naslab.searchers.turned import ALPHAS, WEIGHTS
 from naslab.threads import torch_threads
@@ -56,7 +56,7 @@ class Seen(NamedTuple):
     """Of the task, without its regularisation."""
 
 
-class Composed(Frame):
+class GradientSearcher(GradientSearcherBase):
     """A search by gradients: a preset says by `compose` what it is made of."""
 
     measurable = (EIGENVALUE, STEP_MEMORY)
@@ -72,7 +72,7 @@ class Composed(Frame):
                 must_be_finite(f"alphas ({part})", alpha)
             self.network.train()
             train = self._feeds["weights"].take(self._step)
-            single = isinstance(self.parts.level, Single)
+            single = isinstance(self.parts.level, SingleLevel)
             valid = train if single else self._feeds["architecture"].take(self._step)
             alone = self._warms_up(self._step)
             self._note_phase(alone, rates)
@@ -133,10 +133,10 @@ class Composed(Frame):
         return rate
 
     @property
-    def _level(self) -> Level:
+    def _level(self) -> SearchObjective:
         """The level, which sees no step of the weights where they are frozen: there is none to look through."""
         level = self.parts.level
-        return replace(level, order=1) if self._turned[WEIGHTS] and isinstance(level, Ordered) else level
+        return replace(level, order=1) if self._turned[WEIGHTS] and isinstance(level, FirstOrSecondOrder) else level
 
     def _alpha_step(self, train: Taken, valid: Taken, rates: Mapping[str, float]) -> tuple[Seen, float]:
         """Moves the architecture; gives back what was seen of the validation batch, and the discretisation gap.
@@ -209,7 +209,7 @@ class Composed(Frame):
                 loss = self.task.loss(outputs, train.batch)
             must_be_finite("training loss", loss)
             return self._seen(outputs, train.batch, loss)
-        perturbation = self._cures.get(Perturbation)
+        perturbation = self._regularizers.get(Perturbation)
         if isinstance(perturbation, Perturbation):
             drawn = self._perturbed(perturbation, drawn, train, rates)
         elif radius := self._late(PERTURBATION):
@@ -254,15 +254,17 @@ class Composed(Frame):
             return self.network(inputs, weights)
 
     def _skip_masks(self, half: str, rates: Mapping[str, float]) -> SkipMasks | None:
-        """What is dropped behind skip connections; whoever is a cure has asked whether the supernet can drop there."""
+        """What is dropped behind skip connections; whoever is a regularizer has asked whether the supernet can drop
+        there.
+        """
         words = (self.seed, "skip", half, self._step)
-        if isinstance(dropout := self._cures.get(SkipDropout), SkipDropout):
+        if isinstance(dropout := self._regularizers.get(SkipDropout), SkipDropout):
             return dropout.masks(rates, words)
         rate = self._late(SKIP_DROPOUT)
         return SkipDropout().masks({SKIP_DROPOUT: rate}, words) if rate else None
 
     def _late(self, name: str) -> float:
-        """The size of a cure that the search was made without; 0 where it has none."""
+        """The size of a regularizer that the search was made without; 0 where it has none."""
         if name not in self._turned:
             return 0.0
         return self._turned[name]

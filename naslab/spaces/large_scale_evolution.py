@@ -29,10 +29,10 @@ from naslab.networks import sizes
 from naslab.networks.evolving import Evolved, EvolvedNetwork, renamed
 from naslab.networks.inherit import inherit
 from naslab.randomness import generator_of
-from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
+from naslab.spaces.metaqnn import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
 from naslab.spaces.requirements import asked
 from naslab.spaces.space import Space
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -55,7 +55,7 @@ MOVES = (
 
 
 @dataclass(frozen=True)
-class Evolving(Space):
+class LargeScaleEvolutionSpace(Space):
     """Convolutions of any number, with skips over them, and a learning rate."""
 
     name: ClassVar[str] = "evolving"
@@ -87,7 +87,7 @@ class Evolving(Space):
         object.__setattr__(self, "learning_rates", rates)
 
     @classmethod
-    def laptop(cls) -> Evolving:
+    def laptop(cls) -> LargeScaleEvolutionSpace:
         """Shallow and narrow."""
         return cls(layers=6, filters=(1, 3, 5), channels=(4, 6, 8, 11, 16, 23, 32))
 
@@ -212,7 +212,7 @@ class Evolving(Space):
             operations.append(f"conv {height}x{width} {layer.channels}{stride}{relu}")
         return line_graph(operations, [{state: {} for state in layer.skips} for layer in layers])
 
-    def build(self, architecture: Architecture, task: Shaped) -> EvolvedNetwork:
+    def build(self, architecture: Architecture, task: TaskLike) -> EvolvedNetwork:
         return EvolvedNetwork(self.layers_of(architecture), *asked(task))
 
     def inherit(

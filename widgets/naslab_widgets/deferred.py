@@ -1,6 +1,6 @@
 """Work that waits for a search to end, shown in place, while the kernel stays free.
 
-    await lab.then(job)     # as the last line of a cell
+    await lab.on_finish(job)     # as the last line of a cell
 
 With somebody looking, the cell is done at once and its panel fills when the search has ended and as the job goes
 on. Without a front end (a test, a converted notebook) the cell waits and shows the result.
@@ -22,7 +22,7 @@ PATIENCE = 10
 """Seconds that a page may take to load."""
 
 
-class Later(Displayed):
+class Deferred(Displayed):
     """A job, its state and its newest result.
 
     Args:
@@ -121,8 +121,8 @@ class Later(Displayed):
 
 
 async def after(
-    job: Callable[[], Any], before: Later | None, view: Any, runner: Any, clock: Callable[[], float]
-) -> Later:
+    job: Callable[[], Any], before: Deferred | None, view: Any, runner: Any, clock: Callable[[], float]
+) -> Deferred:
     """The job, to be done when what a runner drives has ended; with nobody looking, when it is done.
 
     Args:
@@ -137,7 +137,7 @@ async def after(
             yield "the result above it, which is still at work"
             before.join()
 
-    later = Later(job, ready)
+    later = Deferred(job, ready)
     patience = clock() + PATIENCE
     while not later.done and not view.listening:
         if not runner.busy and not runner.ended and clock() > patience:

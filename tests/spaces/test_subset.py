@@ -11,12 +11,12 @@ import pytest
 import naslab as nl
 from naslab.errors import SpecError
 from naslab.randomness import numpy_generator
-from naslab.spaces import Evolving, FlexiBERT, Listed, NASBench201, from_spec
+from naslab.spaces import FlexiBERT, LargeScaleEvolutionSpace, NASBench201, Subset, from_spec
 
 
 def listed(space, count, **given):
     rng = numpy_generator("listed", space.name)
-    return Listed(space, tuple({space.sample(rng).choices: None for _ in range(count)}), **given)
+    return Subset(space, tuple({space.sample(rng).choices: None for _ in range(count)}), **given)
 
 
 @pytest.fixture(scope="module", params=[NASBench201(), FlexiBERT()], ids=lambda space: space.name)
@@ -153,7 +153,7 @@ def test_it_is_made_again_from_its_spec(space):
 
 
 def test_a_single_architecture():
-    one = Listed(NASBench201(), (("none",) * 6,))
+    one = Subset(NASBench201(), (("none",) * 6,))
     assert list(one.neighbours(next(one.enumerate()))) == []
     with pytest.raises(SpecError, match="nothing to mutate"):
         one.mutate(next(one.enumerate()), numpy_generator("one"))
@@ -171,22 +171,22 @@ def test_a_single_architecture():
 )
 def test_bad_lists(rows, message):
     with pytest.raises(SpecError, match=message):
-        Listed(NASBench201(), rows)
+        Subset(NASBench201(), rows)
 
 
 def test_bad_spaces():
     with pytest.raises(SpecError, match="expected the space"):
-        Listed("nasbench201", (("none",) * 6,))
+        Subset("nasbench201", (("none",) * 6,))
     with pytest.raises(SpecError, match="unknown space"):
         from_spec({"space": "listed", "of": {"space": "nasbench"}, "rows": [["none"] * 6]})
     with pytest.raises(SpecError, match="nearest"):
-        Listed(NASBench201(), (("none",) * 6,), nearest=0)
+        Subset(NASBench201(), (("none",) * 6,), nearest=0)
 
 
 def test_a_search_goes_on_after_a_stop(tmp_path):
     table = nl.benchmarks.NASBenchBERT()
-    proposer = nl.searchers.RegularizedEvolution(table.space, population=8, sample=3, seed=0)
-    search = nl.Search(proposer, estimator=table, budget=40, run=tmp_path / "run")
+    sampler = nl.searchers.RegularizedEvolution(table.space, population=8, sample=3, seed=0)
+    search = nl.Search(sampler, estimator=table, budget=40, run=tmp_path / "run")
     for event in search:
         if event.step == 20:
             break
@@ -199,7 +199,7 @@ def test_a_search_goes_on_after_a_stop(tmp_path):
 
 
 def test_what_an_architecture_says_of_its_training_and_inheritance_holds_on_a_list_too():
-    whole = Evolving(layers=3, channels=(4, 8))
+    whole = LargeScaleEvolutionSpace(layers=3, channels=(4, 8))
     space, rng = listed(whole, 30), numpy_generator("recipe")
     for architecture in space.enumerate():
         assert space.recipe(architecture) == whole.recipe(architecture) == {"learning_rate": architecture.choices[0]}

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from naslab_widgets import Lab
+from naslab_widgets.deferred import Deferred
 from naslab_widgets.figures import Drawing
-from naslab_widgets.later import Later
 
 
 def test_waits_works_and_shows_each_value():
@@ -18,7 +18,7 @@ def test_waits_works_and_shows_each_value():
         more.wait(10)
         yield "second"
 
-    later = Later(job, lambda: ready.wait(10))
+    later = Deferred(job, lambda: ready.wait(10))
     assert "waiting for the search" in later.panel.value
     assert not later.done
     ready.set()
@@ -37,7 +37,7 @@ def test_an_error_is_shown_and_raised():
         yield "half"
         raise ValueError("<b>broken</b>")
 
-    later = Later(job, lambda: None)
+    later = Deferred(job, lambda: None)
     with pytest.raises(ValueError, match="broken"):
         later.result(10)
     assert "ValueError: &lt;b&gt;broken&lt;/b&gt;" in later.panel.value
@@ -46,7 +46,7 @@ def test_an_error_is_shown_and_raised():
 
 def test_a_picture_is_shown_as_one_and_stays_without_widgets():
     picture = Drawing("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    later = Later(lambda: (picture, "a line"), lambda: None)
+    later = Deferred(lambda: (picture, "a line"), lambda: None)
     later.result(10)
     bundle = later._repr_mimebundle_()
     assert bundle["image/svg+xml"] == str(picture)
@@ -57,7 +57,7 @@ def test_a_picture_is_shown_as_one_and_stays_without_widgets():
 def test_then_waits_without_a_front_end(tiny):
     lab = Lab(tiny.Search(total=5))
     lab.play()
-    later = asyncio.run(lab.then(lambda: lab.search.step))
+    later = asyncio.run(lab.on_finish(lambda: lab.search.step))
     assert later.done
     assert later.result() == 5
 
@@ -65,7 +65,7 @@ def test_then_waits_without_a_front_end(tiny):
 def test_then_leaves_the_kernel_free_when_somebody_looks(tiny):
     lab = Lab(tiny.Search(total=5))
     lab.view._hear(lab.view, {"type": "hello"}, [])
-    later = asyncio.run(lab.then(lambda: lab.search.step))
+    later = asyncio.run(lab.on_finish(lambda: lab.search.step))
     assert not later.done, "the search has not even begun"
     lab.step(2)
     lab.wait(10)
@@ -82,7 +82,7 @@ def test_jobs_come_one_after_the_other(tiny):
         time.sleep(0.2)
         order.append("first")
 
-    laters = [asyncio.run(lab.then(job)) for job in (first, lambda: order.append("second"))]
+    laters = [asyncio.run(lab.on_finish(job)) for job in (first, lambda: order.append("second"))]
     lab.run()
     for later in laters:
         later.result(10)
@@ -92,7 +92,7 @@ def test_jobs_come_one_after_the_other(tiny):
 def test_then_says_that_nobody_plays(tiny, clock):
     lab = Lab(tiny.Search(total=5), clock=clock)
     with pytest.raises(RuntimeError, match="stands still at step 0 of 5: play"):
-        asyncio.run(lab.then(lambda: 1))
+        asyncio.run(lab.on_finish(lambda: 1))
     lab.stop()
 
 
@@ -100,7 +100,7 @@ def test_an_error_of_the_job_fails_the_cell(tiny):
     lab = Lab(tiny.Search(total=1))
     lab.play()
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(lab.then(lambda: 1 / 0))
+        asyncio.run(lab.on_finish(lambda: 1 / 0))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Cures for what ails a search by gradients: dear cells, indecision, the collapse to skip connections.
+"""Regularizers for what ails a search by gradients: dear cells, indecision, the collapse to skip connections.
 
 Penalties, on the architecture alone:
     `Resource`        what a cell costs on average (SNAS, Sec. 2.3; ProxylessNAS, Eq. 7)
@@ -39,8 +39,8 @@ SKIP_DROPOUT, PERTURBATION = "skip_dropout", "perturbation"
 """What `set` calls the rate and the radius."""
 
 
-class Cure(ABC):
-    """A cure."""
+class Regularizer(ABC):
+    """A regularizer."""
 
     @abstractmethod
     def schedules(self) -> dict[str, Schedule]:
@@ -51,7 +51,7 @@ class Cure(ABC):
         return
 
 
-class Penalty(Cure):
+class Penalty(Regularizer):
     """A term that is added to the loss of the architecture."""
 
     @abstractmethod
@@ -124,7 +124,7 @@ class Entropy(Penalty):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Perturbation(Cure):
+class Perturbation(Regularizer):
     """The step of the weights is made at weights of the operations that are off by up to a radius.
 
     "random" draws what they are off by; "adversarial" climbs the training loss, by projected steps of the sign of its
@@ -189,7 +189,7 @@ def _as_before(moved: Tensor, before: Tensor, allowed: Tensor | None) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SkipDropout(Cure):
+class SkipDropout(Regularizer):
     """What comes through a skip connection is dropped, with a rate that decays as the search goes.
 
     `SkipDropout.published()` is that of the authors of P-DARTS: behind the identity only (not behind the factorized
@@ -263,7 +263,7 @@ Record = Mapping[str, Any]
 "valid_accuracy", see `Watching`), that as a "fitness", of which more is better, and a watch's figures."""
 
 
-class Watch(Cure):
+class Watch(Regularizer):
     """Looks at each epoch when it is over, and may end the search."""
 
     def schedules(self) -> dict[str, Schedule]:
@@ -330,7 +330,7 @@ class SizeTracking(Watch):
         return best if self.patience and len(values) - 1 - best >= self.patience else None
 
 
-CURES: dict[str, type[Cure]] = {
+REGULARIZERS: dict[str, type[Regularizer]] = {
     "resource": Resource,
     "entropy": Entropy,
     PERTURBATION: Perturbation,
@@ -338,4 +338,4 @@ CURES: dict[str, type[Cure]] = {
     "eigenvalue_stop": EigenvalueStop,
     "size_tracking": SizeTracking,
 }
-"""Name in a run folder -> the cure."""
+"""Name in a run folder -> the regularizer."""

@@ -18,14 +18,16 @@ def darts(**more):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "cure"),
+    ("name", "regularizer"),
     [
         ("skip_dropout", g.SkipDropout(rate=0.3, rate_end=0.3)),
         ("perturbation", g.Perturbation(radius=0.1, radius_end=0.1)),
     ],
 )
-def test_a_cure_set_before_the_first_step_is_the_cure_itself(name, cure):
-    made = nl.searchers.GradientSearch(SPACE, nl.tasks.Digits(), epochs=1, batch_size=16, seed=0, cures=(cure,))
+def test_a_cure_set_before_the_first_step_is_the_cure_itself(name, regularizer):
+    made = nl.searchers.GradientSearch(
+        SPACE, nl.tasks.Digits(), epochs=1, batch_size=16, seed=0, regularizers=(regularizer,)
+    )
     late, plain = darts(), darts()
     late.set(name, LATE[name])
     for _ in range(3):

@@ -10,7 +10,7 @@ import numpy as np
 from naslab.errors import SpecError
 
 
-class Turn(NamedTuple):
+class ChangePoint(NamedTuple):
     """Before and after."""
 
     step: int
@@ -21,7 +21,7 @@ class Turn(NamedTuple):
     """The same from that step on."""
 
 
-def turn(steps: Sequence[int], truth: Sequence[float] | np.ndarray, end: int) -> Turn | None:
+def change_point(steps: Sequence[int], truth: Sequence[float] | np.ndarray, end: int) -> ChangePoint | None:
     """Where the truth falls, by the cumulative sum of its deviations from the mean (Page 1954), which peaks there.
 
     It is always somewhere, unless the truth never falls below what it was on average before: then None. Whether it
@@ -42,4 +42,4 @@ def turn(steps: Sequence[int], truth: Sequence[float] | np.ndarray, end: int) ->
     at = int(deviation.argmax()) + 1
     before = float(np.average(values[:at], weights=lengths[:at]))
     after = float(np.average(values[at:], weights=lengths[at:]))
-    return Turn(int(first[at]), before, after) if after < before else None
+    return ChangePoint(int(first[at]), before, after) if after < before else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,19 +24,23 @@ from naslab.searchers.batch_size import BatchSize
 from naslab.searchers.execution import Execution
 from naslab.searchers.feed import Dice, Feed
 from naslab.searchers.gradient.adjustable import Adjustable
-from naslab.searchers.gradient.cures import (
+from naslab.searchers.gradient.mixing import JointSoftmax, entering
+from naslab.searchers.gradient.objective import SingleLevel
+from naslab.searchers.gradient.optimizers import Optimizers
+from naslab.searchers.gradient.parts import Parts, to_json
+from naslab.searchers.gradient.regularizers import (
     Penalty,
     Resource,
     Watch,
 )
-from naslab.searchers.gradient.level import Single
-from naslab.searchers.gradient.mixing import JointSoftmax, entering
-from naslab.searchers.gradient.optimisers import Optimisers
-from naslab.searchers.gradient.parts import Parts, to_json
 from naslab.searchers.gradient.steering import Masks
 from naslab.searchers.gradient.training import Training
 from naslab.searchers.gradient.watching import Watching
-from naslab.searchers.hyperparameters import read_hyperparameters
+from naslab.searchers.hyperparameters import (
+    hyperparameters_from_spec,
+    hyperparameters_to_spec,
+    read_hyperparameters,
+)
 from naslab.searchers.stretch import Stretch
 from naslab.searchers.turned import Turned
 from naslab.snapshot import State
@@ -47,11 +50,11 @@ from naslab.tasks.checks import check_example, check_task, parts_of
 from naslab.tasks.task import Task
 
 
-class Frame(Adjustable):
-    """What `Composed` makes its steps in.
+class GradientSearcherBase(Adjustable):
+    """What `GradientSearcher` makes its steps in.
 
     Args:
-        space: a space with `supernet` and `derive`, for instance `naslab.spaces.DartsCell`.
+        space: a space with `supernet` and `discretize`, for instance `naslab.spaces.DartsCell`.
         task: for instance `naslab.tasks.FashionMNIST()`.
         seed: of the weights, the alphas, the halves of the data, its order and augmentation, dropout, every sample.
         device: for instance "cuda"; CUDA where there is one if left out, else the CPU.
@@ -109,7 +112,7 @@ class Frame(Adjustable):
         hyper = self.hyperparameters
         self.parts = self.compose(hyper)
         streams = parts_of(task, seed, hyper.train_portion, hyper.batch_size)
-        if isinstance(self.parts.level, Single):
+        if isinstance(self.parts.level, SingleLevel):
             streams = (streams[0].joined(streams[1]),) * 2
         self._feeds = {
             name: Feed(task, stream, hyper.batch_size, seed, name, device=self.device)
@@ -127,16 +130,18 @@ class Frame(Adjustable):
         batches = BatchSize(
             list(self._feeds.values()), hyper.epochs, lambda feed, epoch: self._timetable.total(epoch)
         )  # the architecture's data begins a new pass then, too
-        self._cures = {type(cure): cure for cure in self.parts.cures}
-        self._penalties = [cure for cure in self.parts.cures if isinstance(cure, Penalty)]
-        self._watching = Watching([cure for cure in self.parts.cures if isinstance(cure, Watch)], task)
+        self._regularizers = {type(regularizer): regularizer for regularizer in self.parts.regularizers}
+        self._penalties = [regularizer for regularizer in self.parts.regularizers if isinstance(regularizer, Penalty)]
+        self._watching = Watching(
+            [regularizer for regularizer in self.parts.regularizers if isinstance(regularizer, Watch)], task
+        )
 
         with seeded(seed, "weights"):
             self.network = self.execution.prepare(self._supernet())
         self._takes_mixtures = takes_mixtures(self.network)
         self._dice = Dice(self.network, seed)
-        for cure in self.parts.cures:
-            cure.check(self.network, self.name)
+        for regularizer in self.parts.regularizers:
+            regularizer.check(self.network, self.name)
         self._turned = Turned(batches, self._more_settings())
         self.threads, self.probed = self.execution.settled(self._try)
         shapes = {part: (rows, len(space.operations)) for part, rows in space.edges().items()}
@@ -150,12 +155,12 @@ class Frame(Adjustable):
         self._masks = Masks(space, self._entering, self.device, compete=compete)
         self._costs = {
             part: matrix.to(self.device)
-            for cure in self._penalties
-            if isinstance(cure, Resource)
-            for part, matrix in cure.costs(self.network, task, shapes).items()
+            for regularizer in self._penalties
+            if isinstance(regularizer, Resource)
+            for part, matrix in regularizer.costs(self.network, task, shapes).items()
         }
         learnt = {**self.alphas, **{f"{part}-edges": logits for part, logits in self.edges.items()}}
-        self._optimisers = Optimisers(self.network, learnt, hyper)
+        self._optimisers = Optimizers(self.network, learnt, hyper)
         self._weights = self._optimisers.weights
 
     def _small(self, what: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
@@ -270,14 +275,11 @@ class Frame(Adjustable):
             "precision": self.execution.precision,
             "checkpointing": self.execution.checkpointing,
             "compiled": self.execution.compiled,
-            "hyperparameters": {
-                field.name: to_json(getattr(self.hyperparameters, field.name))
-                for field in dataclasses.fields(self.hyperparameters)
-            },
+            "hyperparameters": hyperparameters_to_spec(self.hyperparameters, to_json),
         }
 
     @classmethod
-    def from_spec(cls, spec: dict[str, Any], task: Task | None = None) -> Frame:
+    def from_spec(cls, spec: dict[str, Any], task: Task | None = None) -> GradientSearcherBase:
         device = kept_device(spec["device"])
         return cls(
             spaces.from_spec(spec["space"]),
@@ -288,7 +290,7 @@ class Frame(Adjustable):
             precision=spec.get("precision", "float32"),
             checkpointing=spec.get("checkpointing", False),
             compiled=spec.get("compiled", False) and device != "cpu",
-            **spec["hyperparameters"],
+            **hyperparameters_from_spec(cls.Hyperparameters, spec["hyperparameters"]),
         )
 
     def state_dict(self) -> State:

@@ -26,11 +26,11 @@ from naslab.networks import morphism, sizes
 from naslab.networks.inherit import inherit
 from naslab.networks.morphism import ADD, CONCAT, Morphable, MorphableNetwork
 from naslab.randomness import generator_of
-from naslab.spaces.chain import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
 from naslab.spaces.edit_distance import edit_distance
+from naslab.spaces.metaqnn import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
 from naslab.spaces.requirements import asked
 from naslab.spaces.space import Space
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -42,7 +42,7 @@ MOVES = ("deepen", "widen", "add", "concat")
 
 
 @dataclass(frozen=True)
-class Morphing(Space):
+class NetworkMorphism(Space):
     """Convolutions of any number, with skips that are added or concatenated."""
 
     name: ClassVar[str] = "morphing"
@@ -68,7 +68,7 @@ class Morphing(Space):
             raise SpecError(f"filters must be in ascending order, not {list(self.filters)}")
 
     @classmethod
-    def laptop(cls) -> Morphing:
+    def laptop(cls) -> NetworkMorphism:
         """Shallow and narrow."""
         return cls(layers=6, kernels=(1, 3), filters=(8, 12, 16, 24, 32))
 
@@ -161,7 +161,7 @@ class Morphing(Space):
             operations.append(f"conv {layer.kernel}x{layer.kernel} {layer.channels}{stride}")
         return line_graph(operations, [{state: {"op": how} for state, how in layer.skips} for layer in layers])
 
-    def build(self, architecture: Architecture, task: Shaped) -> MorphableNetwork:
+    def build(self, architecture: Architecture, task: TaskLike) -> MorphableNetwork:
         return MorphableNetwork(self.layers_of(architecture), *asked(task))
 
     def inherit(
@@ -177,7 +177,7 @@ class Morphing(Space):
 
 
 @lru_cache(maxsize=4096)  # a search by distances asks for the same ones over and over
-def _layers_of(space: Morphing, architecture: Architecture) -> tuple[Morphable, ...]:
+def _layers_of(space: NetworkMorphism, architecture: Architecture) -> tuple[Morphable, ...]:
     architecture = space.check(architecture)
     layers: list[Morphable] = []
     rest = architecture.choices

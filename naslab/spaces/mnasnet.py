@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, ClassVar
 from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks import sizes
-from naslab.networks.segments import EXPANSIONS, KERNELS, SKIPS, Segment, SegmentsNetwork
+from naslab.networks.mnasnet import EXPANSIONS, KERNELS, SKIPS, MnasNetNetwork, Segment
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.requirements import asked
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -32,7 +32,7 @@ HEAD = 40
 
 
 @dataclass(frozen=True)
-class Segments(FixedSpace):
+class MnasNet(FixedSpace):
     """Segments of equal blocks, one after the other."""
 
     name: ClassVar[str] = "segments"
@@ -53,12 +53,12 @@ class Segments(FixedSpace):
             raise SpecError(f"stem_stride is 1 or 2, not {self.stem_stride}")
 
     @classmethod
-    def paper(cls) -> Segments:
+    def paper(cls) -> MnasNet:
         """The sizes of the paper, for images of 224 x 224."""
         return cls()
 
     @classmethod
-    def laptop(cls) -> Segments:
+    def laptop(cls) -> MnasNet:
         """Three segments for images of 8 x 8 and more."""
         return cls(channels=8, segments=3, stem_stride=1)
 
@@ -106,9 +106,9 @@ class Segments(FixedSpace):
             graph.add_edge(f"{PART}/{number - 1}", f"{PART}/{number}", op=operation, row=number - 1)
         return graph
 
-    def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> SegmentsNetwork:
+    def build(self, architecture: Architecture, task: TaskLike, *, channels: int | None = None) -> MnasNetNetwork:
         unit = self.channels if channels is None else channels
-        return SegmentsNetwork(
+        return MnasNetNetwork(
             self.segments_of(architecture, channels),
             *asked(task),
             stem=unit,

@@ -1,8 +1,8 @@
 """Level: whose loss moves the architecture.
 
 `Bilevel`  grad_alpha L_val at the weights as they are (order 1), or through one step of them (order 2): DARTS
-`Mixed`    grad_alpha L_train + lambda grad_alpha L_val, of either order: MiLeNAS (He et al. 2020, Eq. 4 and 5)
-`Single`   grad_alpha L_train, from the same backward pass as the gradient of the weights: SNAS
+`MixedLevel`    grad_alpha L_train + lambda grad_alpha L_val, of either order: MiLeNAS (He et al. 2020, Eq. 4 and 5)
+`SingleLevel`   grad_alpha L_train, from the same backward pass as the gradient of the weights: SNAS
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Problem:
     """The step that the weights would make now."""
 
 
-class Level(ABC):
+class SearchObjective(ABC):
     """A level."""
 
     order: int = 1
@@ -49,7 +49,7 @@ class Level(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ordered(Level):
+class FirstOrSecondOrder(SearchObjective):
     """A level that has an order."""
 
     order: int = 1
@@ -88,7 +88,7 @@ class Ordered(Level):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bilevel(Ordered):
+class Bilevel(FirstOrSecondOrder):
     """The architecture on validation data, the weights on training data."""
 
     def gradients(self, problem: Problem, rates: Mapping[str, float]) -> Unrolled:
@@ -96,7 +96,7 @@ class Bilevel(Ordered):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mixed(Ordered):
+class MixedLevel(FirstOrSecondOrder):
     """The architecture on both. Second order takes both losses at the weights w' after one step."""
 
     valid_weight: float = 1.0
@@ -115,12 +115,12 @@ class Mixed(Ordered):
 
 
 @dataclass(frozen=True)
-class Single(Level):
+class SingleLevel(SearchObjective):
     """Architecture and weights on the same loss of the same batch; all training data is for both."""
 
     def gradients(self, problem: Problem, rates: Mapping[str, float]) -> Unrolled:
         return Unrolled(gradients(problem.train_loss(), problem.alphas), [])
 
 
-LEVELS: dict[str, type[Level]] = {"bilevel": Bilevel, "mixed": Mixed, "single": Single}
+LEVELS: dict[str, type[SearchObjective]] = {"bilevel": Bilevel, "mixed": MixedLevel, "single": SingleLevel}
 """Name in a run folder -> the level."""

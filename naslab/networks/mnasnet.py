@@ -114,7 +114,7 @@ class Block(nn.Module):
         return y + F.pad(beside, (0, 0, 0, 0, 0, y.shape[1] - beside.shape[1]))
 
 
-class SegmentsNetwork(nn.Module):
+class MnasNetNetwork(nn.Module):
     """A chain of segments.
 
     Args:

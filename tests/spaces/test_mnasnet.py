@@ -7,11 +7,11 @@ from torchvision.models import mnasnet1_0
 
 from naslab.errors import SpecError
 from naslab.networks.cost import parameters
-from naslab.networks.segments import Block, Segment, SegmentsNetwork
+from naslab.networks.mnasnet import Block, MnasNetNetwork, Segment
 from naslab.randomness import numpy_generator
-from naslab.spaces import Segments
+from naslab.spaces import MnasNet
 
-SPACE = Segments()
+SPACE = MnasNet()
 MNASNET_B1 = [
     Segment("dwconv", 3, 0.0, "none", 16, 1, 1),
     Segment("mbconv3", 3, 0.0, "identity", 24, 3, 2),
@@ -25,7 +25,7 @@ MNASNET_B1 = [
 
 def test_mnasnet_of_our_blocks_is_torchvision_s():
     """Every weight has its counterpart, and the function is the same."""
-    ours = SegmentsNetwork(MNASNET_B1, (3, 64, 64), 1000, stem=32, stem_stride=2, head=1280).double()
+    ours = MnasNetNetwork(MNASNET_B1, (3, 64, 64), 1000, stem=32, stem_stride=2, head=1280).double()
     theirs = mnasnet1_0(dropout=0.0).double()
     assert parameters(ours) == parameters(theirs) == 4_383_312
     for mine, other in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
@@ -93,7 +93,7 @@ def test_squeeze_and_excitation_weighs_channels():
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (3, 7, 5), (2, 9, 33)])
 def test_any_image(shape):
-    space, rng = Segments.laptop(), numpy_generator("images")
+    space, rng = MnasNet.laptop(), numpy_generator("images")
     for _ in range(5):
         network = space.build(space.sample(rng), SimpleNamespace(input_shape=shape, classes=3))
         assert network(torch.randn(2, *shape)).shape == (2, 3)
@@ -103,6 +103,6 @@ def test_what_cannot_be_built():
     with pytest.raises(SpecError, match="too small to be halved 5 times"):
         SPACE.build(SPACE.sample(numpy_generator("small")), SimpleNamespace(input_shape=(3, 31, 31), classes=10))
     with pytest.raises(SpecError, match="7 segments"):
-        Segments(segments=8)
+        MnasNet(segments=8)
     with pytest.raises(SpecError, match="1 or 2"):
-        Segments(stem_stride=3)
+        MnasNet(stem_stride=3)

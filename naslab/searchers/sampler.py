@@ -19,7 +19,11 @@ from naslab.immutable import FrozenDict
 from naslab.quantities import FITNESS, Objective
 from naslab.randomness import BlockGenerator, numpy_generator
 from naslab.searchers import adding
-from naslab.searchers.hyperparameters import read_hyperparameters
+from naslab.searchers.hyperparameters import (
+    hyperparameters_from_spec,
+    hyperparameters_to_spec,
+    read_hyperparameters,
+)
 from naslab.searchers.keeping import KeepsStates
 from naslab.searchers.masked import Masked
 from naslab.searchers.settings import Act
@@ -28,28 +32,28 @@ from naslab.snapshot import State
 from naslab.spaces.space import Space
 
 
-class Draft(NamedTuple):
-    """What a proposer wants to have evaluated next."""
+class Suggestion(NamedTuple):
+    """What a sampler wants to have evaluated next."""
 
     architecture: Architecture
     origin: str
     """How it came about: "random", "mutation", "promotion", ..."""
     parents: tuple[int, ...] = ()
-    """Numbers of the proposals that it was made from."""
+    """Numbers of the trials that it was made from."""
     fidelity: float | None = None
     """How much training the candidate is to have had in all, in epochs; None: as the estimator sees fit."""
     candidate: int | None = None
-    """Number of the first proposal of the same candidate, when its training goes on; None for a new candidate."""
+    """Number of the first trial of the same candidate, when its training goes on; None for a new candidate."""
     begins_from: int | None = None
-    """Number of the proposal whose trained weights it begins with: of the same candidate, to train on; of another, to
+    """Number of the trial whose trained weights it begins with: of the same candidate, to train on; of another, to
     inherit what fits. None: from new weights."""
 
 
-class Proposal(NamedTuple):
-    """An architecture that a proposer wants to know the fitness of: a `Draft` with its number."""
+class Trial(NamedTuple):
+    """An architecture that a sampler wants to know the fitness of: a `Suggestion` with its number."""
 
     number: int
-    """Counts what the proposer has asked, from 1."""
+    """Counts what the sampler has asked, from 1."""
     architecture: Architecture
     origin: str
     parents: tuple[int, ...] = ()
@@ -64,7 +68,7 @@ class Proposal(NamedTuple):
         return [self.number, choices, self.origin, list(self.parents), *training]
 
     @classmethod
-    def from_record(cls, space: Space, record: Sequence[Any]) -> Proposal:
+    def from_record(cls, space: Space, record: Sequence[Any]) -> Trial:
         number, choices, origin, parents, *training = record
         return cls(number, Architecture(space.name, tuple(choices)), origin, tuple(parents), *training)
 
@@ -89,11 +93,11 @@ def _fitness(value: Any) -> float | None:
     return value
 
 
-class Proposer(Masked, KeepsStates, ABC):
+class Sampler(Masked, KeepsStates, ABC):
     """Proposes architectures (`ask`) and hears what they are worth (`tell`); evaluates nothing itself.
 
-    Several proposals may be open at once, and be told in any order. The same seed, space, knobs and answers give the
-    same proposals. `rng` is the one source of randomness, and its state a part of `state_dict`.
+    Several trials may be open at once, and be told in any order. The same seed, space, knobs and answers give the
+    same trials. `rng` is the one source of randomness, and its state a part of `state_dict`.
     """
 
     name: ClassVar[str]
@@ -124,8 +128,8 @@ class Proposer(Masked, KeepsStates, ABC):
         self.objective: Objective = FITNESS
         """What the fitness that is told is of: the estimator's to say, if there is one."""
         self.asked = 0
-        """Proposals so far."""
-        self._open: dict[int, Proposal] = {}
+        """Trials so far."""
+        self._open: dict[int, Trial] = {}
         self._added: list[Architecture] = []
         """What is to be proposed next, given by hand."""
         self.begin()
@@ -137,12 +141,12 @@ class Proposer(Masked, KeepsStates, ABC):
         """Set up the algorithm's own state; `space`, `rng` and `hyperparameters` are there."""
 
     @abstractmethod
-    def propose(self) -> Draft:
+    def propose(self) -> Suggestion:
         """What to evaluate next."""
 
     @abstractmethod
-    def learn(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float]) -> None:
-        """Take in what a proposal is worth, None for one that failed; and what else the estimator found."""
+    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+        """Take in what a trial is worth, None for one that failed; and what else the estimator found."""
 
     @abstractmethod
     def memory(self) -> Any:
@@ -167,16 +171,16 @@ class Proposer(Masked, KeepsStates, ABC):
         """Epochs that it will ask candidates to be trained for, as far as it knows them before."""
         return ()
 
-    def suited(self, known: Collection[float]) -> Mapping[str, Any]:
+    def adapted_hyperparameters(self, known: Collection[float]) -> Mapping[str, Any]:
         """Hyperparameters with which it would ask for trainings of these lengths only, in epochs; none if it cannot."""
         return {}
 
     adds: ClassVar[bool] = True
     """Whether it can propose an architecture that a hand gives, and learn from it."""
 
-    def added(self, architecture: Architecture) -> Draft:
-        """The draft of what a hand has given; a searcher that keeps account of its drafts notes it."""
-        return Draft(architecture, "added")
+    def added(self, architecture: Architecture) -> Suggestion:
+        """The suggestion of what a hand has given; a searcher that keeps account of its suggestions notes it."""
+        return Suggestion(architecture, "added")
 
     def check_added(self, architecture: Architecture) -> None:
         """`SpecError` if it could not learn from this one."""
@@ -205,66 +209,67 @@ class Proposer(Masked, KeepsStates, ABC):
         return {**super().acts, **adding.acts(self)} if self.adds else super().acts
 
     @property
-    def open(self) -> tuple[Proposal, ...]:
+    def open(self) -> tuple[Trial, ...]:
         """What was asked and is not told yet, in the order of asking."""
         return tuple(self._open.values())
 
-    def suit(self, known: Collection[float]) -> None:
-        """Before the first proposal: ask for trainings of these lengths only, if the user has said nothing of them."""
-        suited = {} if set(self.fidelities) <= set(known) else self.suited(known)
-        if suited and not suited.keys() & self._given:
-            self.hyperparameters = dataclasses.replace(self.hyperparameters, **suited)
+    def adapt_fidelities(self, known: Collection[float]) -> None:
+        """Before the first trial: ask for trainings of these lengths only, if the user has said nothing of them."""
+        adapted = {} if set(self.fidelities) <= set(known) else self.adapted_hyperparameters(known)
+        if adapted and not adapted.keys() & self._given:
+            self.hyperparameters = dataclasses.replace(self.hyperparameters, **adapted)
             self.begin()
 
-    def ask(self) -> Proposal:
+    def ask(self) -> Trial:
         """The next architecture to be evaluated."""
-        draft = self.added(self._added.pop(0)) if self._added and self.hears_added else self.propose()
-        architecture, origin, parents, fidelity, candidate, begins_from = draft
+        suggestion = self.added(self._added.pop(0)) if self._added and self.hears_added else self.propose()
+        architecture, origin, parents, fidelity, candidate, begins_from = suggestion
         if candidate is None and self.space is not self.whole:  # a mask is in force
             architecture = self.obeying(architecture, self.rng)
         self.asked = number = self.asked + 1
         first = number if candidate is None else candidate
-        proposal = Proposal(number, architecture, origin, parents, fidelity, first, begins_from)
-        self._open[number] = proposal
-        return proposal
+        trial = Trial(number, architecture, origin, parents, fidelity, first, begins_from)
+        self._open[number] = trial
+        return trial
 
-    def tell(self, proposal: Proposal, fitness: float | None, figures: Mapping[str, float] = FrozenDict({})) -> None:
-        """What a proposal is worth, once: more is better. None says that it could not be evaluated.
+    def tell(self, trial: Trial, fitness: float | None, figures: Mapping[str, float] = FrozenDict({})) -> None:
+        """What a trial is worth, once: more is better. None says that it could not be evaluated.
 
         `figures` are what else is known of it: "parameters", "flops", "latency", "seconds", ...
         """
-        if not isinstance(proposal, Proposal):
-            raise SpecError(f"tell takes what ask() gave, a proposal, and its fitness; got {proposal!r:.200}")
+        if not isinstance(trial, Trial):
+            raise SpecError(f"tell takes what ask() gave, a trial, and its fitness; got {trial!r:.200}")
         if type(fitness) is not float or not -MOST_FITNESS <= fitness <= MOST_FITNESS:
             fitness = _fitness(fitness)
-        known = self._open.get(proposal.number)
-        if known is not proposal and known != proposal:
+        known = self._open.get(trial.number)
+        if known is not trial and known != trial:
             raise SpecError(
-                f"proposal {proposal.number} is not open: it was told already, or another proposer made it; "
-                f"tell each proposal that ask() gave once"
+                f"trial {trial.number} is not open: it was told already, or another sampler made it; "
+                f"tell each trial that ask() gave once"
             )
-        del self._open[proposal.number]
-        self.learn(proposal, fitness, figures)
+        del self._open[trial.number]
+        self.learn(trial, fitness, figures)
 
     def spec(self) -> dict[str, Any]:
-        """JSON from which `naslab.searchers.from_spec` makes this proposer again, as it was at the beginning."""
+        """JSON from which `naslab.searchers.from_spec` makes this sampler again, as it was at the beginning."""
         return {
             "searcher": self.name,
             "space": self.whole.spec(),
             "seed": self.seed,
-            "hyperparameters": dataclasses.asdict(self.hyperparameters),
+            "hyperparameters": hyperparameters_to_spec(self.hyperparameters),
         }
 
     @classmethod
-    def from_spec(cls, spec: Mapping[str, Any]) -> Proposer:
+    def from_spec(cls, spec: Mapping[str, Any]) -> Sampler:
         """What `spec` described."""
-        return cls(spaces.from_spec(spec["space"]), seed=spec["seed"], **spec["hyperparameters"])
+        given = hyperparameters_from_spec(cls.Hyperparameters, spec["hyperparameters"])
+        return cls(spaces.from_spec(spec["space"]), seed=spec["seed"], **given)
 
     def state_dict(self) -> State:
-        """Everything that the next proposal depends on, copied."""
+        """Everything that the next trial depends on, copied."""
         return {
             "asked": self.asked,
-            "open": json.dumps([proposal.to_record() for proposal in self._open.values()]),
+            "open": json.dumps([trial.to_record() for trial in self._open.values()]),
             "random": json.dumps(self.rng.bit_generator.state),
             "memory": json.dumps(self.memory()),
             **({"added": json.dumps([one.choices for one in self._added])} if self._added else {}),
@@ -274,8 +279,8 @@ class Proposer(Masked, KeepsStates, ABC):
     def load_state_dict(self, state: State) -> None:
         """Go on bit for bit from where `state_dict` was taken."""
         self.asked = int(state["asked"])  # type: ignore[arg-type]
-        opened = [Proposal.from_record(self.space, record) for record in json.loads(str(state["open"]))]
-        self._open = {proposal.number: proposal for proposal in opened}
+        opened = [Trial.from_record(self.space, record) for record in json.loads(str(state["open"]))]
+        self._open = {trial.number: trial for trial in opened}
         self.rng.bit_generator.state = json.loads(str(state["random"]))
         added = json.loads(str(state.get("added", "[]")))
         self._added = [Architecture(self.whole.name, tuple(choices)) for choices in added]

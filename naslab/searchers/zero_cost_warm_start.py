@@ -28,7 +28,7 @@ TRIES = 100
 """Draws for each of the sampled; then the space is taken to have no others."""
 
 
-def assisted(
+def zero_cost_warm_start(
     space: Space,
     assistant: Callable[[Architecture], Any],
     *,
@@ -49,7 +49,7 @@ def assisted(
     estimator = as_estimator(assistant)
     population = whole("population", population, 1)
     sampled = whole("sampled", 2 * population if sampled is None else sampled, population)
-    rng = numpy_generator(whole("seed", seed), "assisted")
+    rng = numpy_generator(whole("seed", seed), "zero_cost_warm_start")
     drawn: dict[Architecture, None] = {}
     for _ in range(TRIES * sampled):
         if len(drawn) == sampled:

@@ -14,7 +14,7 @@ from naslab.searchers.gradient.training import Training
 from naslab.snapshot import State
 
 
-class Optimisers:
+class Optimizers:
     """SGD with momentum for the weights of a network, Adam for the alphas."""
 
     def __init__(self, network: nn.Module, alphas: Mapping[str, Tensor], hyper: Training) -> None:
@@ -78,7 +78,7 @@ class Optimisers:
         )
 
     def state(self) -> State:
-        """Of the network, the alphas and both optimisers: copies."""
+        """Of the network, the alphas and both optimizers: copies."""
         state: State = {f"network/{name}": t.detach().clone() for name, t in self.network.state_dict().items()}
         state.update({f"alpha/{name}": alpha.detach().clone() for name, alpha in self.alphas.items()})
         for (name, _), w in zip(self.network.named_parameters(), self.weights, strict=True):

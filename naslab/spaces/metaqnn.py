@@ -23,7 +23,7 @@ from naslab.networks import sizes
 from naslab.networks.chain import ChainNetwork, Layer, unread
 from naslab.spaces.requirements import asked
 from naslab.spaces.space import Space
-from naslab.tasks.signature import Shaped
+from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -43,7 +43,7 @@ def check_lists(space: Space, *names: str) -> None:
 
 
 @dataclass(frozen=True)
-class Chain(Space):
+class MetaQNN(Space):
     """A chain of convolutions and poolings of any depth."""
 
     name: ClassVar[str] = "chain"
@@ -72,12 +72,12 @@ class Chain(Space):
             raise SpecError(f"strides must have a 1 among them, which always fits; got {list(self.strides)}")
 
     @classmethod
-    def paper(cls) -> Chain:
+    def paper(cls) -> MetaQNN:
         """The sizes of MetaQNN on CIFAR-10, where only pooling has strides."""
         return cls(strides=(1,))
 
     @classmethod
-    def laptop(cls) -> Chain:
+    def laptop(cls) -> MetaQNN:
         """For images of 4 x 4 and more."""
         return cls(layers=6, channels=8, filters=(1, 2, 4), shrink=4)
 
@@ -127,7 +127,7 @@ class Chain(Space):
         """The layers stand at the nodes."""
         return layers_graph(self.layers_of(architecture))
 
-    def build(self, architecture: Architecture, task: Shaped, *, channels: int | None = None) -> ChainNetwork:
+    def build(self, architecture: Architecture, task: TaskLike, *, channels: int | None = None) -> ChainNetwork:
         layers = self.layers_of(architecture, channels)
         _, height, width = sizes.image(asked(task).shape, reductions=0)
         if min(height, width) < (shrunk := math.prod(layer.stride for layer in layers)):

@@ -1,10 +1,10 @@
-"""What each trick of a supernet buys: how many times as long a step takes without it."""
+"""What each optimization of a supernet buys: how many times as long a step takes without it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from naslab.analysis.steps import Bought
+from naslab.analysis.steps import Speedup
 from naslab_widgets.figures.axis import ticks
 from naslab_widgets.figures.palette import HUES
 from naslab_widgets.figures.svg import FAINT, INK, Drawing, add, document, drawing
@@ -13,8 +13,8 @@ WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 720.0, 40.0, 190.0, 60.0, 34.0, 44.0
 STEPS = (("weight_step", "step of the weights"), ("alpha_step", "step of the alphas"))
 
 
-def tricks(bought: Sequence[Bought]) -> Drawing:
-    """One row a trick, a bar a step; 1 is the step with all tricks on."""
+def optimizations(bought: Sequence[Speedup]) -> Drawing:
+    """One row a optimization, a bar a step; 1 is the step with all optimizations on."""
     found = [*((row.weight_step, row.alpha_step) for row in bought), (1.0, 1.0)]
     low, high, marks = ticks(min(0.9, *map(min, found)), max(map(max, found)), 5)
     root = document(WIDTH, TOP + ROW * len(bought) + BOTTOM)

@@ -1,4 +1,4 @@
-"""What makes a supernet several times faster than the sum of its operations written out, one switch a trick."""
+"""What makes a supernet several times faster than the sum of its operations written out, one switch a optimization."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tricks:
+class Optimizations:
     """Every switch changes the time of a step and nothing else: outputs, gradients and statistics are the same but for
-    rounding. `Tricks(stacked=False)` turns one off; `Tricks.none()` all of them.
+    rounding. `Optimizations(stacked=False)` turns one off; `Optimizations.none()` all of them.
 
     Rounding is no greater with all of them than without any, where there is a compiler. In single precision, on a DARTS
     supernet of 8 channels and 5 cells and 8 images of 32 x 32 (`python -m benchmarks.accuracy`), logits are 5e-7 off
-    those in double precision (without tricks 6e-7), gradients of alphas 5e-7 and of weights 1.3e-6 (the same), except
-    where a ReLU or a maximum is decided otherwise, which costs 1e-4 to 1e-3 at once and is about as frequent without
-    tricks. Without a compiler, or with channels that no four divide, the normalisation is PyTorch's, which adds up in
-    single precision: 2.5e-6 for logits, and decisions enough for 1e-3 in gradients; `pixels_together=False` avoids it.
+    those in double precision (without optimizations 6e-7), gradients of alphas 5e-7 and of weights 1.3e-6 (the same),
+    except where a ReLU or a maximum is decided otherwise, which costs 1e-4 to 1e-3 at once and is about as frequent
+    without optimizations. Without a compiler, or with channels that no four divide, the normalisation is PyTorch's,
+    which adds up in single precision: 2.5e-6 for logits, and decisions enough for 1e-3 in gradients;
+    `pixels_together=False` avoids it.
     """
 
     shared: bool = True
@@ -43,6 +44,6 @@ class Tricks:
     """A kernel of dilation 2 is an ordinary kernel over every second row and column."""
 
     @classmethod
-    def none(cls) -> Tricks:
+    def none(cls) -> Optimizations:
         """All of them off."""
         return cls(**dict.fromkeys(cls.__dataclass_fields__, False))

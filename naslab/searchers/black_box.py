@@ -1,10 +1,10 @@
-"""A proposer and an estimator make a search: candidates asked, evaluated, told; one told, one step.
+"""A sampler and an estimator make a search: candidates asked, evaluated, told; one told, one step.
 
-    repeat: ask until `workers` proposals are open, and have them evaluated
+    repeat: ask until `workers` trials are open, and have them evaluated
             wait for the first that is done; tell
 
 A candidate that cannot be evaluated, or has no finite fitness, counts as a step; its event says what happened, and the
-search goes on. A step that is done again is not evaluated again: which proposal was done, and its fitness, stand in the
+search goes on. A step that is done again is not evaluated again: which trial was done, and its fitness, stand in the
 journal. So a search is repeated exactly, although with several workers nobody knows beforehand who will be first.
 
 How many are open at once may change on the way (`set("workers", 4)`, `Search.open(run, workers=4)`). A step that is
@@ -40,30 +40,30 @@ from naslab.searchers.evaluations import Evaluations
 from naslab.searchers.failures import Failures
 from naslab.searchers.fidelities import agree_on_fidelities
 from naslab.searchers.kept_trainings import KeptTrainings
-from naslab.searchers.proposer import Proposal, Proposer
-from naslab.searchers.searcher import Driven
+from naslab.searchers.sampler import Sampler, Trial
+from naslab.searchers.searcher import Stepper
 from naslab.searchers.settings import Act, Count, Setting, Steerable, values_of
 from naslab.snapshot import State
 from naslab.spaces.space import Space
 
 WORKERS, BUDGET = "workers", "budget"
-"""What `set` calls the number of proposals that are open at once, and the number of evaluations in all. They are
-settings of the trials, not of the proposer."""
+"""What `set` calls the number of trials that are open at once, and the number of evaluations in all. They are
+settings of the trials, not of the sampler."""
 
 
 MOST_ELSEWHERE = 100_000
-"""Proposals that are open at once with an executor, which may have many machines."""
+"""Trials that are open at once with an executor, which may have many machines."""
 
 
-class Trials(Steerable):
-    """Evaluates what a proposer asks for, until the budget is spent. A `naslab.searchers.searcher.Driven`.
+class BlackBoxSearch(Steerable):
+    """Evaluates what a sampler asks for, until the budget is spent. A `naslab.searchers.searcher.Stepper`.
 
     Args:
-        proposer: a new one; from here on it belongs to the trials.
+        sampler: a new one; from here on it belongs to the trials.
         estimator: scores an architecture, more is better: a benchmark, anything of `naslab.estimators`, or a
             function from an architecture to a number.
         budget: evaluations in all.
-        workers: proposals that are open at once. With more than one, each is evaluated in a process of its own.
+        workers: trials that are open at once. With more than one, each is evaluated in a process of its own.
         executor: who evaluates instead, any `concurrent.futures.Executor`, for instance
             `naslab.estimators.Workers(2, timeout=60)`. Whoever made it ends it. One that breaks when a process of its
             dies, as `ProcessPoolExecutor` does, does not say which candidate it was: of those that it had the first
@@ -72,7 +72,7 @@ class Trials(Steerable):
 
     def __init__(
         self,
-        proposer: Proposer,
+        sampler: Sampler,
         estimator: Any,
         budget: int | None,
         *,
@@ -81,28 +81,28 @@ class Trials(Steerable):
     ) -> None:
         if estimator is None:
             raise SpecError(
-                f"{proposer.name!r} evaluates nothing: say what scores an architecture, estimator=..., "
+                f"{sampler.name!r} evaluates nothing: say what scores an architecture, estimator=..., "
                 "for instance nl.benchmarks.NASBench201()"
             )
-        if proposer.asked:
+        if sampler.asked:
             raise RunError(
-                f"a search begins with a proposer that has not moved; this one has made {proposer.asked} proposals. "
+                f"a search begins with a sampler that has not moved; this one has made {sampler.asked} trials. "
                 "Make a new one, or go on with a run by Search.open(path)"
             )
-        self.proposer = proposer
+        self.sampler = sampler
         self.estimator: Any = as_estimator(estimator)
         scored = self.estimator.space
-        if scored is not None and scored.name != proposer.space.name:
+        if scored is not None and scored.name != sampler.space.name:
             raise SpecError(
                 f"the estimator scores architectures of {scored.name!r}, the searcher proposes those of "
-                f"{proposer.space.name!r}; make the searcher with the estimator's space"
+                f"{sampler.space.name!r}; make the searcher with the estimator's space"
             )
-        agree_on_fidelities(proposer, self.estimator)
+        agree_on_fidelities(sampler, self.estimator)
         self._begun_for = self._budget = whole("budget, the number of candidates to evaluate,", budget, 1)
         """Evaluations in all: as planned at first, and now."""
         self._step = 0
         self._foretold: deque[tuple[int, Outcome]] = deque()
-        """Numbers of proposals, with the answers to them that are to be taken instead of evaluating."""
+        """Numbers of trials, with the answers to them that are to be taken instead of evaluating."""
         self.waited = 0.0
         """Seconds that the last step waited for its evaluation, which is not done again."""
         self._best: tuple[Architecture, float] | None = None
@@ -111,9 +111,9 @@ class Trials(Steerable):
         self._failures = Failures()
         self._most = MOST if executor is None else MOST_ELSEWHERE
         self._begun_with = self.workers = whole("workers", workers, 1, self._most)
-        """Proposals that are open at once: at first, and now."""
-        self._open: dict[int, tuple[Proposal, Mapping[str, Any]]] = {}
-        """Number -> a proposal that is not told yet, and the settings with which it was asked."""
+        """Trials that are open at once: at first, and now."""
+        self._open: dict[int, tuple[Trial, Mapping[str, Any]]] = {}
+        """Number -> a trial that is not told yet, and the settings with which it was asked."""
         self.trainings = KeptTrainings(bool(getattr(self.estimator, "keeps_weights", False)))
         self.evaluations = Evaluations(self.estimator, self.trainings, executor)
         self._learns = isinstance(self.estimator, Learning)
@@ -133,22 +133,22 @@ class Trials(Steerable):
             self.waited = 0.0
             return event
         self._ask()
-        wanted = [proposal for proposal, _ in self._open.values()]
+        wanted = [trial for trial, _ in self._open.values()]
         begun = time.perf_counter()
         if self.workers == 1 and self.evaluations.executor is None and not self.evaluations.under_way:
-            proposal = wanted[0]
-            outcome = self.evaluations.here(proposal)
+            trial = wanted[0]
+            outcome = self.evaluations.here(trial)
         else:
-            proposal, outcome = self.evaluations.first(wanted, self.workers)
+            trial, outcome = self.evaluations.first(wanted, self.workers)
         self.waited = time.perf_counter() - begun
         self.trainings.make_room(wanted)
-        event = self._tell(proposal, outcome)
+        event = self._tell(trial, outcome)
         if (said := self._failures.note(event.status, event.message)) is not None:
             warnings.warn(said, stacklevel=4)  # whoever called `next(search)`
         return event
 
     def repeat(self, logged: Event) -> Event:
-        """The same with the fitness that was found then, for the proposal that was first then."""
+        """The same with the fitness that was found then, for the trial that was first then."""
         if not isinstance(logged, Evaluated):
             return self.advance()
         return self.tell_again(logged.number, outcome_of(logged))
@@ -158,50 +158,50 @@ class Trials(Steerable):
         return ()
 
     def foretell(self, answers: Iterable[tuple[int, Outcome]]) -> None:
-        """For the next steps, take these answers instead of evaluating: number of a proposal, and what came of it."""
+        """For the next steps, take these answers instead of evaluating: number of a trial, and what came of it."""
         self._foretold.extend((number, outcome) for number, outcome in answers)
 
     def tell_again(self, number: int, outcome: Outcome) -> Evaluated:
-        """A step whose outcome is known: of the proposal with that number."""
+        """A step whose outcome is known: of the trial with that number."""
         self._ask()
-        proposal, _ = self._open.get(number) or next(iter(self._open.values()))
-        event = self._tell(proposal, outcome)
+        trial, _ = self._open.get(number) or next(iter(self._open.values()))
+        event = self._tell(trial, outcome)
         self._failures.note(event.status, event.message)  # was said then
         return event
 
     def _ask(self) -> None:
-        """Have as many proposals open as there are workers, and the budget allows."""
-        while len(self._open) < self.workers and (self.proposer.asked < self._budget or not self._open):
-            settings = values_of(self.proposer.settings)
-            proposal = self.proposer.ask()
-            self._open[proposal.number] = proposal, settings
-            self.trainings.note(proposal)
+        """Have as many trials open as there are workers, and the budget allows."""
+        while len(self._open) < self.workers and (self.sampler.asked < self._budget or not self._open):
+            settings = values_of(self.sampler.settings)
+            trial = self.sampler.ask()
+            self._open[trial.number] = trial, settings
+            self.trainings.note(trial)
 
-    def _tell(self, proposal: Proposal, outcome: Outcome) -> Evaluated:
+    def _tell(self, trial: Trial, outcome: Outcome) -> Evaluated:
         fitness = outcome.fitness
-        self.proposer.objective = (outcome.objectives or self.objectives)[0]
-        self.proposer.tell(proposal, fitness, outcome.figures)
+        self.sampler.objective = (outcome.objectives or self.objectives)[0]
+        self.sampler.tell(trial, fitness, outcome.figures)
         if self._learns:
             self._judge_by(self.estimator.hear(outcome.figures))
-        _, inforce = self._open.pop(proposal.number)
+        _, inforce = self._open.pop(trial.number)
         self._step += 1
         if fitness is not None and (self._best is None or fitness > self._best[1]):
-            self._best = proposal.architecture, fitness
+            self._best = trial.architecture, fitness
         best, best_fitness = self._best or (None, None)
         return Evaluated(
             step=self._step,
-            number=proposal.number,
-            architecture=proposal.architecture,
-            origin=proposal.origin,
-            parents=proposal.parents,
+            number=trial.number,
+            architecture=trial.architecture,
+            origin=trial.origin,
+            parents=trial.parents,
             status=outcome.status,
             fitness=fitness,
-            fidelity=proposal.fidelity,
-            candidate=proposal.candidate,
-            begins_from=proposal.begins_from,
+            fidelity=trial.fidelity,
+            candidate=trial.candidate,
+            begins_from=trial.begins_from,
             figures=outcome.figures,
-            details=self.proposer.details,
-            probabilities=self.proposer.probabilities,
+            details=self.sampler.details,
+            probabilities=self.sampler.probabilities,
             message=outcome.message,
             values=outcome.values,
             objectives=outcome.objectives,
@@ -232,11 +232,11 @@ class Trials(Steerable):
         self.evaluations.cancel(number)
 
     def keep_states_in(self, blobs: Blobs) -> None:
-        """Keep the states of the proposer there, from here on."""
-        self.proposer.keep_states_in(blobs)
+        """Keep the states of the sampler there, from here on."""
+        self.sampler.keep_states_in(blobs)
 
     def check_workers(self, workers: int) -> int:
-        """How many proposals are to be open at once, if there can be so many."""
+        """How many trials are to be open at once, if there can be so many."""
         return int(self.check_setting(WORKERS, workers))
 
     def close(self) -> None:
@@ -247,16 +247,16 @@ class Trials(Steerable):
         """Leave trainings in a store, or in a folder, which need not exist yet."""
         self.trainings.keep_in(store)
 
-    def take_trainings(self, other: Driven) -> None:
+    def take_trainings(self, other: Stepper) -> None:
         """Have what others have trained, as far as it can still be had."""
-        if isinstance(other, Trials):
+        if isinstance(other, BlackBoxSearch):
             self.trainings.take(other.trainings)
 
     # --- what the house asks -----------------------------------------------------------------------
 
     @property
     def space(self) -> Space:
-        return self.proposer.space
+        return self.sampler.space
 
     @property
     def task(self) -> Any:
@@ -285,7 +285,7 @@ class Trials(Steerable):
     @property
     def end_of_epoch(self) -> int:
         """None: `SpecError`."""
-        raise SpecError(f"{self.proposer.name} evaluates candidates and has no epochs; count its steps")
+        raise SpecError(f"{self.sampler.name} evaluates candidates and has no epochs; count its steps")
 
     @property
     def best(self) -> Architecture:
@@ -305,7 +305,7 @@ class Trials(Steerable):
 
     @property
     def settings(self) -> Mapping[str, Setting]:
-        return {**self.proposer.settings, **self._counts}
+        return {**self.sampler.settings, **self._counts}
 
     @property
     def _counts(self) -> dict[str, Count]:
@@ -322,33 +322,33 @@ class Trials(Steerable):
         elif name == BUDGET:
             self._budget = int(value)
         else:
-            self.proposer.put(name, value)
+            self.sampler.put(name, value)
 
     def check_setting(self, name: str, value: Any) -> Any:
-        """`WORKERS` are proposals that are asked from then on; a `BUDGET` is no less than what is done and one more."""
+        """`WORKERS` are trials that are asked from then on; a `BUDGET` is no less than what is done and one more."""
         mine = self._counts.get(name) if isinstance(name, str) else None
-        return self.proposer.check_setting(name, value) if mine is None else mine.check(name, value)
+        return self.sampler.check_setting(name, value) if mine is None else mine.check(name, value)
 
     def in_force(self, name: str) -> Any:
         mine = self._counts.get(name) if isinstance(name, str) else None
-        return self.proposer.in_force(name) if mine is None else mine.value
+        return self.sampler.in_force(name) if mine is None else mine.value
 
     def aged(self, name: str, value: Any, step: int) -> Any:
-        return value if name in self._counts else self.proposer.aged(name, value, step)
+        return value if name in self._counts else self.sampler.aged(name, value, step)
 
     @property
     def acts(self) -> Mapping[str, Act]:
-        return self.proposer.acts
+        return self.sampler.acts
 
     def measure(self, name: str) -> float:
         """There is nothing to measure besides the fitness."""
-        raise SpecError(f"{self.proposer.name} cannot measure {name!r}")
+        raise SpecError(f"{self.sampler.name} cannot measure {name!r}")
 
     def spec(self) -> dict[str, Any]:
-        """The workers it began with are a part of it: on how many proposals are open depends what is proposed next."""
+        """The workers it began with are a part of it: on how many trials are open depends what is proposed next."""
         several = {"workers": self._begun_with} if self._begun_with > 1 else {}
         return {
-            **self.proposer.spec(),
+            **self.sampler.spec(),
             "estimator": self.estimator.spec(),
             "objectives": [list(objective) for objective in self.objectives],
             "budget": self._begun_for,
@@ -357,7 +357,7 @@ class Trials(Steerable):
 
     def state_dict(self) -> State:
         best = None if self._best is None else [list(self._best[0].choices), self._best[1]]
-        proposer = {f"proposer/{name}": value for name, value in self.proposer.state_dict().items()}
+        sampler = {f"proposer/{name}": value for name, value in self.sampler.state_dict().items()}
         knobs = {number: dict(knobs) for number, (_, knobs) in self._open.items()}
         mine = {"best": best, "failures": self._failures.memory(), "knobs": knobs, "trained": self.trainings.memory()}
         if self._learns:
@@ -367,7 +367,7 @@ class Trials(Steerable):
             "workers": self.workers,
             **({} if self._budget == self._begun_for else {"budget": self._budget}),
             **{name: json.dumps(value) for name, value in mine.items()},
-            **proposer,
+            **sampler,
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -384,8 +384,8 @@ class Trials(Steerable):
             self._judge_by(self.estimator.remember(json.loads(str(state["estimator"]))))
         self._best = None if best is None else (Architecture(self.space.name, tuple(best[0])), best[1])
         prefix = "proposer/"
-        self.proposer.load_state_dict(
+        self.sampler.load_state_dict(
             {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         )
-        self._open = {each.number: (each, knobs[str(each.number)]) for each in self.proposer.open}
+        self._open = {each.number: (each, knobs[str(each.number)]) for each in self.sampler.open}
         self.trainings.remember(self.space.name, trained)
