@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean
@@ -25,7 +25,8 @@ import numpy as np
 
 import naslab.data
 from naslab.architecture import Architecture
-from naslab.benchmarks.benchmark import Benchmark, Column, read_only
+from naslab.benchmarks.benchmark import Column, read_only
+from naslab.benchmarks.bundled import Bundled
 from naslab.errors import SpecError, real, whole
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench101 as spaces
@@ -59,7 +60,7 @@ class ECNASRecord(Record):
     parameters: int
 
 
-class ECNAS(Benchmark):
+class ECNAS(Bundled):
     """EC-NAS in memory.
 
     Args:
@@ -68,6 +69,7 @@ class ECNAS(Benchmark):
     """
 
     name: ClassVar[str] = "ec_nas"
+    file: ClassVar[str] = FILE
     objective: ClassVar[str] = "test_accuracy"
     units = FrozenDict(
         {
@@ -121,10 +123,6 @@ class ECNAS(Benchmark):
 
     def spec(self) -> dict[str, Any]:
         return {"benchmark": self.name, "vertices": self.vertices, "intensity": self.intensity}
-
-    @property
-    def sources(self) -> Sequence[str]:
-        return [naslab.data.sidecar(FILE)["sha256"]]
 
 
 @cache

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 import naslab.data
 from naslab.architecture import Architecture, Prefix
-from naslab.benchmarks.benchmark import Benchmark, read_only
+from naslab.benchmarks.benchmark import read_only
+from naslab.benchmarks.bundled import Bundled
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces.flexibert import FlexiBERT
 from naslab.spaces.subset import Subset
@@ -43,10 +44,11 @@ class NASBenchBERTRecord(Record):
     """Of the pre-training, on eight cores of a TPU."""
 
 
-class NASBenchBERT(Benchmark):
+class NASBenchBERT(Bundled):
     """NAS-Bench-BERT in memory."""
 
     name: ClassVar[str] = "nasbench_bert"
+    file: ClassVar[str] = FILE
     objective: ClassVar[str] = "glue"
     units = FrozenDict({**dict.fromkeys(SCORES, "per cent"), "seconds": "s"})
     directions = FrozenDict(dict.fromkeys(SCORES, "max"))
@@ -66,13 +68,6 @@ class NASBenchBERT(Benchmark):
             scores=FrozenDict(scores),
             seconds=float(self.column("seconds")[index]),
         )
-
-    def spec(self) -> dict[str, Any]:
-        return {"benchmark": self.name}
-
-    @property
-    def sources(self) -> Sequence[str]:
-        return [naslab.data.sidecar(FILE)["sha256"]]
 
 
 @cache

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 import naslab.data
 from naslab.architecture import Architecture
-from naslab.benchmarks.benchmark import Benchmark, read_only
+from naslab.benchmarks.benchmark import read_only
+from naslab.benchmarks.bundled import Bundled
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench_macro as spaces
 
@@ -39,10 +39,11 @@ class NASBenchMacroRecord(Record):
     """Multiply-adds for one image of 32 x 32."""
 
 
-class NASBenchMacro(Benchmark):
+class NASBenchMacro(Bundled):
     """NAS-Bench-Macro in memory."""
 
     name: ClassVar[str] = "nasbench_macro"
+    file: ClassVar[str] = FILE
     objective: ClassVar[str] = "test_accuracy"
     units = FrozenDict({"test_accuracy": "per cent"})
 
@@ -68,13 +69,6 @@ class NASBenchMacro(Benchmark):
             parameters=int(self.column("parameters")[index]),
             flops=int(self.column("flops")[index]),
         )
-
-    def spec(self) -> dict[str, Any]:
-        return {"benchmark": self.name}
-
-    @property
-    def sources(self) -> Sequence[str]:
-        return [naslab.data.sidecar(FILE)["sha256"]]
 
 
 @cache

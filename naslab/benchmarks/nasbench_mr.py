@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -21,7 +21,8 @@ import numpy as np
 
 import naslab.data
 from naslab.architecture import Architecture, Prefix
-from naslab.benchmarks.benchmark import Benchmark, read_only
+from naslab.benchmarks.benchmark import read_only
+from naslab.benchmarks.bundled import Bundled
 from naslab.errors import SpecError, unknown
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench_mr as spaces
@@ -56,7 +57,7 @@ class NASBenchMRRecord(Record):
     """Multiply-adds for one image of 128 x 128."""
 
 
-class NASBenchMR(Benchmark):
+class NASBenchMR(Bundled):
     """NAS-Bench-MR in memory.
 
     Args:
@@ -64,6 +65,7 @@ class NASBenchMR(Benchmark):
     """
 
     name: ClassVar[str] = "nasbench_mr"
+    file: ClassVar[str] = FILE
     units = FrozenDict(dict.fromkeys(("top1", "top5", "mIoU", "mAcc", "aAcc"), "per cent"))
     directions = FrozenDict(dict.fromkeys(("top1", "top5", "mIoU", "mAcc", "aAcc"), "max"))
 
@@ -90,10 +92,6 @@ class NASBenchMR(Benchmark):
 
     def spec(self) -> dict[str, Any]:
         return {"benchmark": self.name, "task": self.task}
-
-    @property
-    def sources(self) -> Sequence[str]:
-        return [naslab.data.sidecar(FILE)["sha256"]]
 
 
 @cache

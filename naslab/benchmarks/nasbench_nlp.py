@@ -15,13 +15,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 import naslab.data
 from naslab.architecture import Architecture, Prefix
-from naslab.benchmarks.benchmark import Benchmark, Column, read_only
+from naslab.benchmarks.benchmark import Column, read_only
+from naslab.benchmarks.bundled import Bundled
 from naslab.immutable import FrozenDict, Record
 from naslab.spaces import nasbench_nlp as spaces
 from naslab.spaces.subset import Subset
@@ -64,10 +65,11 @@ class NASBenchNLPRecord(Record):
     trainings: tuple[Training, ...]
 
 
-class NASBenchNLP(Benchmark):
+class NASBenchNLP(Bundled):
     """NAS-Bench-NLP in memory."""
 
     name: ClassVar[str] = "nasbench_nlp"
+    file: ClassVar[str] = FILE
     objective: ClassVar[str] = "test_loss"
     units = FrozenDict({"test_loss": "nats", "valid_loss": "nats", "train_loss": "nats", "seconds": "s"})
 
@@ -96,13 +98,6 @@ class NASBenchNLP(Benchmark):
             parameters=int(self.column("parameters")[index]),
             trainings=self._trainings[index],
         )
-
-    def spec(self) -> dict[str, Any]:
-        return {"benchmark": self.name}
-
-    @property
-    def sources(self) -> Sequence[str]:
-        return [naslab.data.sidecar(FILE)["sha256"]]
 
 
 @cache

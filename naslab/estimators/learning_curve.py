@@ -208,11 +208,6 @@ class LearningCurve(Wrapped):
     def options(self) -> dict[str, Any]:
         return {"epochs": self.epochs, "every": self.every, "first": self.first, "confidence": self.confidence}
 
-    @classmethod
-    def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> LearningCurve:
-        options = {name: spec[name] for name in ("every", "first", "confidence")}
-        return cls(inside, spec["epochs"], **options)
-
 
 def _point(score: Score) -> tuple[float, ...]:
     """(fitness,), or (fitness, training loss) where it is known."""

@@ -154,10 +154,6 @@ class Penalised(Wrapped):
     def options(self) -> dict[str, Any]:
         return {"most": self.most, "least": self.least, "penalty": self.penalty}
 
-    @classmethod
-    def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> Penalised:
-        return cls(inside, spec["most"], spec["least"], penalty=spec["penalty"])
-
 
 class Weighted(Wrapped):
     """fitness + sum over the figures of weight x figure. What one wants little of has a negative weight.
@@ -180,10 +176,6 @@ class Weighted(Wrapped):
 
     def options(self) -> dict[str, Any]:
         return {"weights": self.weights}
-
-    @classmethod
-    def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> Weighted:
-        return cls(inside, spec["weights"])
 
 
 class LatencyReward(Wrapped):

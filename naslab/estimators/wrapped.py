@@ -127,9 +127,11 @@ class Wrapped(ABC):
         return other
 
     @classmethod
-    @abstractmethod
     def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> Wrapped:
-        """What `spec` described, around the estimator that it describes inside."""
+        """What `spec` described, around the estimator that it describes inside. By default its options are keyword
+        arguments of the class; a class whose options are not says what it makes of them.
+        """
+        return cls(inside, **{name: value for name, value in spec.items() if name not in ("estimator", "inside")})
 
     def fingerprint(self) -> str:
         told = json.dumps([self.inside.fingerprint(), self.options()], sort_keys=True)

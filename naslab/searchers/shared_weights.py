@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from naslab import spaces, tasks
 from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
 from naslab.errors import Diverged, SpecError, whole
@@ -22,13 +21,13 @@ from naslab.quantities import Objective, Quantity
 from naslab.randomness import seeded
 from naslab.searchers.feed import Dice, Feed
 from naslab.searchers.hyperparameters import (
-    hyperparameters_from_spec,
     hyperparameters_to_spec,
     read_hyperparameters,
 )
 from naslab.searchers.inherited import example_size, inherited_metrics
 from naslab.searchers.masked import Masked
 from naslab.searchers.settings import Setting
+from naslab.searchers.specs import made_from, spec_of
 from naslab.searchers.supernet_searcher import SupernetSearcher
 from naslab.searchers.turned import WEIGHTS, Turned
 from naslab.snapshot import State
@@ -311,24 +310,8 @@ class WeightSharing(Masked, SupernetSearcher):
         return {"values": {name: -fitness}, "objectives": (Objective(name, "min", self.task.quantities[name].unit),)}
 
     def spec(self) -> dict[str, Any]:
-        return {
-            "searcher": self.name,
-            "space": self.whole.spec(),
-            "task": self.task.spec(),
-            "seed": self.seed,
-            "device": str(self.device),
-            "threads": self.threads,
-            "hyperparameters": hyperparameters_to_spec(self.hyperparameters),
-        }
+        return spec_of(self, self.whole, hyperparameters_to_spec(self.hyperparameters))
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any], task: Task | None = None) -> Self:
-        device = kept_device(spec["device"])
-        return cls(
-            spaces.from_spec(spec["space"]),
-            tasks.from_spec(spec["task"], task),
-            seed=spec["seed"],
-            device=device,
-            threads=spec["threads"],
-            **hyperparameters_from_spec(cls.Hyperparameters, spec["hyperparameters"]),
-        )
+        return made_from(cls, spec, task, device=kept_device(spec["device"]))

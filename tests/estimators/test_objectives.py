@@ -29,16 +29,6 @@ from naslab.estimators.resources import latency, memory, traffic
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return nl.tasks.Digits()
-
-
-@pytest.fixture(scope="module")
-def space():
-    return nl.spaces.NASBench201(channels=4, cells=1)
-
-
-@pytest.fixture(scope="module")
 def benchmark():
     return nl.benchmarks.NASBench201()
 

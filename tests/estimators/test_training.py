@@ -17,16 +17,6 @@ QUICK = dict(epochs=1, batch_size=128, learning_rate=0.1)
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return nl.tasks.Digits()
-
-
-@pytest.fixture(scope="module")
-def space():
-    return nl.spaces.NASBench201(channels=4, cells=1)
-
-
-@pytest.fixture(scope="module")
 def good(space):
     return space.architecture(("nor_conv_3x3", "skip_connect", "nor_conv_3x3", "skip_connect", "none", "nor_conv_1x1"))
 

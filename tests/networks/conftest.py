@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).parent))  # so that tests find what several of them begin with
 
 PLAIN = Path(__file__).parents[2] / "benchmarks" / "plain.py"
 

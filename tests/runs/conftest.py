@@ -14,6 +14,7 @@ import naslab as nl
 from naslab import snapshot
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE))  # so that tests find what several of them begin with
 
 
 def _module(name):
@@ -86,3 +87,59 @@ def harness(tmp_path_factory):
     server.stdin.close()
     server.wait(60)
     server.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def table():
+    return nl.benchmarks.NASBench201()
+
+
+@pytest.fixture(params=["memory", "folder"])
+def begin(request, small, tmp_path):
+    """Begins a search of 12 steps with a snapshot every 5."""
+
+    def begin(**sizes):
+        run = None if request.param == "memory" else nl.runs.fresh(tmp_path / "run")
+        return nl.Search(small(**{"total": 12, **sizes}), run=run, snapshot_every=5)
+
+    return begin
+
+
+@pytest.fixture
+def run(small, tmp_path):
+    """A run of 12 steps with two knobs turned, left at step 9 as by a kill (no tidy end); its path."""
+    search = nl.Search(small(total=12), run=tmp_path / "run", snapshot_every=3)
+    for step in range(9):
+        if step == 4:
+            search.set("w_lr", 0.3)
+        next(search)
+    search._store._journal.close()
+    search._store._lock.release()
+    search._left = "killed"
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def calm(small, state_of):
+    """What the same run comes to undisturbed: digest and steps."""
+    search = nl.Search(small(total=12))
+    for step in range(12):
+        if step == 4:
+            search.set("w_lr", 0.3)
+        next(search)
+    return state_of(search), [event for event in search.events if event.kind != "recovered"]
+
+
+@pytest.fixture
+def begin_on_table(table, tmp_path):
+    """A random search of a table in the folder "run"."""
+
+    def make(steps=0, name="run", **sizes):
+        search = nl.Search(
+            nl.searchers.RandomSearch(table.space, seed=0), estimator=table, budget=200, run=tmp_path / name, **sizes
+        )
+        for _ in range(steps):
+            next(search)
+        return search
+
+    return make

@@ -36,11 +36,6 @@ class Flaky(Executor):
         return future
 
 
-@pytest.fixture(scope="module")
-def table():
-    return nl.benchmarks.NASBench201()
-
-
 @pytest.fixture
 def begin(table):
     def begin(executor, budget=4, **given):

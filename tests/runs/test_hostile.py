@@ -19,11 +19,6 @@ from naslab.runs.journal import Journal
 
 
 @pytest.fixture(scope="module")
-def table():
-    return nl.benchmarks.NASBench201()
-
-
-@pytest.fixture(scope="module")
 def made(table, tmp_path_factory):
     """Folders of a run, a run that keeps trainings, and a race; not to be changed."""
     base = tmp_path_factory.mktemp("made")

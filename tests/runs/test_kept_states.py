@@ -13,11 +13,6 @@ STATE = {"weight": torch.arange(6, dtype=torch.float64).reshape(2, 3), "steps": 
 OTHER = {"weight": torch.zeros(2), "steps": 4}
 
 
-@pytest.fixture(scope="module")
-def table():
-    return nl.benchmarks.NASBench201()
-
-
 @pytest.fixture
 def begin(table):
     def begin(run=None, searcher=RandomSearch):

@@ -13,11 +13,6 @@ from naslab.events import Ranked
 SPACE = nl.spaces.NASBench201(channels=2, cells=1)
 
 
-@pytest.fixture(scope="module")
-def table():
-    return nl.benchmarks.NASBench201()
-
-
 @pytest.fixture
 def begin(digits, table, monkeypatch):
     monkeypatch.setattr(nl.tasks, "from_spec", lambda spec, task=None: task or digits)

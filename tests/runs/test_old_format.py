@@ -67,11 +67,6 @@ def old(tmp_path):
             inside.chmod(0o700)
 
 
-@pytest.fixture(scope="module")
-def table():
-    return nl.benchmarks.NASBench201()
-
-
 def everything(folder):
     """Each file of a run: its content, and when it was written. What SQLite makes to read it is not."""
     files = {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

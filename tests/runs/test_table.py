@@ -11,11 +11,6 @@ from naslab import runs
 SCALARS = (str, int, float, bool, type(None))
 
 
-@pytest.fixture(scope="module")
-def table():
-    return nl.benchmarks.NASBench201()
-
-
 def plain(rows):
     """Whether all values are scalars of Python's own."""
     return all(type(value) in SCALARS for row in rows for value in row.values())

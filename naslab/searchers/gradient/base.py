@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from naslab import spaces, tasks
 from naslab.device import kept_device, usable_device
 from naslab.errors import Diverged, SpecError, whole
 from naslab.events import Phase
@@ -36,11 +35,8 @@ from naslab.searchers.gradient.regularizers import (
 from naslab.searchers.gradient.steering import Masks
 from naslab.searchers.gradient.training import Training
 from naslab.searchers.gradient.watching import Watching
-from naslab.searchers.hyperparameters import (
-    hyperparameters_from_spec,
-    hyperparameters_to_spec,
-    read_hyperparameters,
-)
+from naslab.searchers.hyperparameters import hyperparameters_to_spec, read_hyperparameters
+from naslab.searchers.specs import made_from, spec_of
 from naslab.searchers.stretch import Stretch
 from naslab.searchers.turned import Turned
 from naslab.snapshot import State
@@ -265,32 +261,26 @@ class GradientSearcherBase(Adjustable):
     # --- spec and state --------------------------------------------------------------------------
 
     def spec(self) -> dict[str, Any]:
-        return {
-            "searcher": self.name,
-            "space": self.space.spec(),
-            "task": self.task.spec(),
-            "seed": self.seed,
-            "device": str(self.device),
-            "threads": self.threads,
-            "precision": self.execution.precision,
-            "checkpointing": self.execution.checkpointing,
-            "compiled": self.execution.compiled,
-            "hyperparameters": hyperparameters_to_spec(self.hyperparameters, to_json),
-        }
+        return spec_of(
+            self,
+            self.space,
+            hyperparameters_to_spec(self.hyperparameters, to_json),
+            precision=self.execution.precision,
+            checkpointing=self.execution.checkpointing,
+            compiled=self.execution.compiled,
+        )
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any], task: Task | None = None) -> GradientSearcherBase:
         device = kept_device(spec["device"])
-        return cls(
-            spaces.from_spec(spec["space"]),
-            tasks.from_spec(spec["task"], task),
-            seed=spec["seed"],
+        return made_from(
+            cls,
+            spec,
+            task,
             device=device,
-            threads=spec["threads"],
             precision=spec.get("precision", "float32"),
             checkpointing=spec.get("checkpointing", False),
             compiled=spec.get("compiled", False) and device != "cpu",
-            **hyperparameters_from_spec(cls.Hyperparameters, spec["hyperparameters"]),
         )
 
     def state_dict(self) -> State:
