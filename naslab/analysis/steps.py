@@ -97,7 +97,7 @@ def interleaved(
 
 @dataclass(frozen=True, eq=False)
 class Speedup(Record):
-    """What a optimization buys: how many times as long a step takes without it."""
+    """How many times as long a step takes without one optimization."""
 
     trick: str
     """Its name in `Optimizations`; "all" for doing without any."""

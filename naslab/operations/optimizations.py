@@ -1,4 +1,4 @@
-"""What makes a supernet several times faster than the sum of its operations written out, one switch a optimization."""
+"""What makes a supernet several times faster than the sum of its operations written out, one switch each."""
 
 from __future__ import annotations
 
