@@ -202,3 +202,11 @@ def test_rest_says_that_nobody_plays(tiny):
 def forward(clock, seconds):
     clock.now += seconds
     return clock.now
+
+
+def test_rounds_are_run_one_after_the_other():
+    view = RaceView(a_race())
+    view.run(2)
+    assert view.race.step == 2 * 2 * 4, "two evaluations of each searcher with each seed"
+    view.run()
+    assert view.race.finished

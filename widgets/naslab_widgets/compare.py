@@ -229,12 +229,6 @@ class Compare(Steered):
     def _again(self) -> Again:
         return again(self.searches.values(), "Compare([{}])")
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """The live panel; where widgets do not render, the picture."""
-        self._publisher.poke()
-        bundle = self.panel._repr_mimebundle_(**kwargs)
-        return {**bundle, "text/plain": repr(self), "image/svg+xml": str(self.picture())}
-
     def __repr__(self) -> str:
         stand = ", ".join(f"{name} {search.step:,}/{search.total:,}" for name, search in self.searches.items())
         return printable(f"<Compare: {self.state}, {stand}>")

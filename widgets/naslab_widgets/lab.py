@@ -296,12 +296,6 @@ class Lab(Steered):
     def _again(self) -> Again:
         return again([self.search], "Lab(search)")
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """The live panel; where widgets do not render, the picture."""
-        self._publisher.poke()
-        bundle = self.panel._repr_mimebundle_(**kwargs)
-        return {**bundle, "text/plain": repr(self), "image/svg+xml": str(self.picture())}
-
     def __repr__(self) -> str:
         return f"<Lab: {self.state}, step {self.search.step:,} of {self.search.total:,}>"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -16,7 +15,7 @@ from naslab.runs.race_curves import EVALUATIONS
 from naslab_widgets.about import notes_of
 from naslab_widgets.deck import Deck
 from naslab_widgets.deferred import to_the_end
-from naslab_widgets.display import Again, Displayed, opens
+from naslab_widgets.display import Again, opens
 from naslab_widgets.figures import Drawing, race_picture
 from naslab_widgets.figures.race import as_measured, title_of
 from naslab_widgets.figures.svg import short
@@ -25,6 +24,7 @@ from naslab_widgets.lab import sentence
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
 from naslab_widgets.scripts import bundle, styles
+from naslab_widgets.steered import Steered
 from naslab_widgets.stream import Message, StreamView
 from naslab_widgets.strip import Choice, Strip
 
@@ -82,7 +82,7 @@ class RaceCanvas(StreamView):
         return {"type": "bands", "kinds": kinds, "points": kinds[0]["points"]}, tables
 
 
-class RaceView(Displayed):
+class RaceView(Steered):
     """Drives a `naslab.runs.Race` in a worker thread, so that the kernel stays free, and shows it as it moves.
 
     `RaceView(race)` as the last line of a cell shows the panel; `view.run()` needs no panel. Buttons and methods of
@@ -109,12 +109,13 @@ class RaceView(Displayed):
         if not 0 < hz <= 10:
             raise ValueError(f"hz is above 0 and at most 10, not {hz!r}")
         self.race, self._clock = race, clock
+        self._in_a_round = len(race.searchers) * len(race.seeds)
         kinds = kinds_of(race)
         if kind is not None and kind not in kinds:
             raise ValueError(f"this race can show {', '.join(kinds)}, not {kind!r}")
         self._publisher = Publisher(self._publish, period=1 / hz)
         self._runner = Runner(race, observe=self._publisher.poke, rested=self._publisher.poke, clock=clock)
-        self.canvas = RaceCanvas(race, poke=self._publisher.poke, hz=hz, clock=clock)
+        self.view = self.canvas = RaceCanvas(race, poke=self._publisher.poke, hz=hz, clock=clock)
         means = {name: MEANS[name] for name in kinds}
         self._kind = Choice("kind", means, kind or kinds[0], lambda _: self._publisher.poke())
         self.deck = Deck([Strip(self), self._kind], poke=self._publisher.poke, hz=hz, clock=clock)
@@ -125,48 +126,13 @@ class RaceView(Displayed):
 
     # --- driving ---------------------------------------------------------------------------------
 
-    def play(self) -> None:
-        """Go on to the end, or until `pause`. Returns at once."""
-        self._runner.play()
+    def step(self, n: int = 1) -> None:
+        """Do n evaluations of every runner, then stand still. Returns at once."""
+        self._runner.step(n * self._in_a_round)
         self._publisher.poke()
 
-    def pause(self) -> None:
-        """Stand still."""
-        self._runner.pause()
-        self._publisher.poke()
-
-    def step(self, rounds: int = 1) -> None:
-        """So many evaluations of every runner, then stand still. Returns at once."""
-        self._runner.step(rounds * len(self.race.searchers) * len(self.race.seeds))
-        self._publisher.poke()
-
-    def stop(self, why: str = "") -> None:
-        """End this view for good; the race itself can go on with another, or with `next(race)`.
-
-        Args:
-            why: is shown in the panel.
-        """
-        self._runner.stop(why)
-        self._publisher.poke()
-
-    def wait(self, timeout: float | None = None) -> None:
-        """Until the race stands still; raises the error that it stands still for, if there is one."""
-        try:
-            self._runner.wait(timeout)
-        finally:
-            self._keep(not self._runner.busy)
-
-    def run(self) -> None:
-        """Run to the end, then return; a pause in the page can be ended there."""
-        self.play()
-        try:
-            self._runner.wait_for_step(math.inf, lambda: self.canvas.listening)
-            self._publisher.poke()
-        except KeyboardInterrupt:
-            self.pause()
-            raise
-        finally:
-            self._keep(not self._runner.busy)
+    def _observe(self) -> None:
+        """The canvas reads the race itself, at each message."""
 
     async def rest(self) -> None:
         """`await view.rest()`: until the race has ended, or this view was stopped, with the kernel free meanwhile.
@@ -224,7 +190,7 @@ class RaceView(Displayed):
         return race_picture(race.bands(kind, POINTS), kind=kind, x=race.cost, objective=race.objective)
 
     def _moment(self) -> Hashable:
-        return (self.race.step, self.state, self._runner.busy, repr(self._runner.error), self._kind.value)
+        return (super()._moment(), self._kind.value)
 
     def _still(self) -> tuple[Any, ...]:
         card = (Markup(self.race.card._repr_html_()),) if self.race.step else ()
@@ -238,12 +204,6 @@ class RaceView(Displayed):
             line = opens("race = nl.runs.Race.open", self.race.folder)
             return Again("What was evaluated is kept:", f"{line}; RaceView(race)")
         return Again('This race was in memory only, and is lost; Race(..., run="runs/race-1") keeps one.')
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """The live panel; where widgets do not render, the picture."""
-        self._publisher.poke()
-        bundle = self.panel._repr_mimebundle_(**kwargs)
-        return {**bundle, "text/plain": repr(self), "image/svg+xml": str(self.picture())}
 
     def __repr__(self) -> str:
         return f"<RaceView: {self.state}, {100 * self.race.progress:.0f} % of the budget>"

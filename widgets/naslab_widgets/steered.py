@@ -1,4 +1,4 @@
-"""What a lab and a comparison are told: play, step, pause, stop; and to wait for it."""
+"""What a lab, a comparison and the view of a race have in common: play, step, pause, stop, and waiting for them."""
 
 from __future__ import annotations
 
@@ -112,3 +112,9 @@ class Steered(Displayed, ABC):
     def _changes(self) -> int:
         """Events so far: some come while no step does."""
         return 0
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """The live panel; where widgets do not render, the picture."""
+        self._publisher.poke()
+        bundle = self.panel._repr_mimebundle_(**kwargs)
+        return {**bundle, "text/plain": repr(self), "image/svg+xml": str(self.picture())}
