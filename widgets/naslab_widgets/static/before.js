@@ -36,7 +36,7 @@ export function beforeSection(parent, { send, tooltip }) {
   let timer;
   let asked = false;
 
-  return function draw(state) {
+  return function draw(/** @type {BeforeState} */ state) {
     root.hidden = !state.shown;
     if (!state.shown) {
       clearTimeout(timer);
@@ -55,7 +55,7 @@ export function beforeSection(parent, { send, tooltip }) {
     call.hidden = Boolean(state.busy) || !state.trouble.includes("call=True");
     find.hidden = Boolean(state.busy) || !state.findable.length;
     stop.hidden = !state.busy;
-    const names = /** @type {BeforeState} */ (state).rates.map(({ name }) => name);
+    const names = state.rates.map(({ name }) => name);
     for (const [name, one] of tests) if (!names.includes(name)) (one.remove(), tests.delete(name));
     for (const test of state.rates) {
       if (!tests.has(test.name)) tests.set(test.name, rangeTestView(pictures, { send, tooltip }));

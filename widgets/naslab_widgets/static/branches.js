@@ -86,7 +86,7 @@ export function branchesSection(parent, { send, about, cursor, redraw, places })
       toggle("");
     });
 
-  return function draw(state, status) {
+  return function draw(/** @type {BranchesState} */ state, status) {
     latest = state;
     const looking = cursor.at !== null;
     at = looking ? Math.min(Math.round(cursor.at), status.step) : status.step;

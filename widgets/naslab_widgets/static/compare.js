@@ -22,7 +22,7 @@ function render({ model, el }) {
   keepKeys(root);
   const tooltip = makeTooltip(root);
   /** @type {CompareStatus} */
-  const idle = { state: "idle", step: 0, total: null, axis: "steps", log: [], marks: [], rates: {}, tracks: [] };
+  const idle = { state: "idle", step: 0, total: null, axis: "steps", log: [], marks: [], tracks: [] };
   /** @type {CompareState} */
   const state = { tracks: tracks.map(() => ({ rows: [], shown: [] })), status: idle, axis: "steps", at: null, limit: 0, marks: tracks.map(() => []), portraits: new Map() };
   const asked = new Set();

@@ -35,7 +35,7 @@ function render({ model, el }) {
   const tooltip = makeTooltip(root);
   const cursor = bus(panel);
   /** @type {{status: Status, sections: Record<string, any>}} */
-  const state = { status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} }, sections: {} };
+  const state = { status: { state: "idle", step: 0, total: null }, sections: {} };
   const line = make("div", "naslab-strip", root);
   /** @type {[name: string, draw: DrawSection][]} */
   const draws = [];

@@ -1,7 +1,7 @@
 // The log of a search below the pictures, and the notes on its task.
 
 import { make } from "./elements.js";
-/** @import { LogLine, Status } from "./types.js" */
+/** @import { LogLine, LoggedStatus } from "./types.js" */
 
 /**
  * The last lines of the log up to a step.
@@ -30,7 +30,7 @@ export function notesView(parent, notes) {
 /**
  * The last lines of the log, the newest first.
  * @param {HTMLElement} parent
- * @returns {(state: {status: Pick<Status, "log" | "marks">, at?: number | null}) => void}
+ * @returns {(state: {status: Pick<LoggedStatus, "log" | "marks">, at?: number | null}) => void}
  */
 export function logView(parent) {
   const box = make("div", "naslab-log", parent);

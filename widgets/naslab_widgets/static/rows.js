@@ -14,7 +14,7 @@ export const MOST_ROWS = 4000;
  */
 export function followRows(model, width, changed) {
   /** @type {RowsState} */
-  const state = { rows: [], near: [], sections: {}, status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {} } };
+  const state = { rows: [], near: [], sections: {}, status: { state: "idle", step: 0, total: null, log: [], marks: [] } };
   /** @type {(message: RowsMessage | MomentMessage) => boolean} */
   const opens = (message) => message.type === "snapshot";
   const { drawn, close } = connect(model, opens, (message, buffers) => {

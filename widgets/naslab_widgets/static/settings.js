@@ -2,7 +2,7 @@
 
 import { MAKE } from "./controls.js";
 import { make } from "./elements.js";
-/** @import { DrawSection, SectionContext, Send, Setting, SettingsAbout } from "./types.js" */
+/** @import { DrawSection, SectionContext, Send, Setting, SettingsAbout, SettingsState } from "./types.js" */
 
 const MOST = 4; // with more settings than this, they are in a drawer
 
@@ -29,7 +29,7 @@ export function settingsSection(parent, { send, about, root }) {
     return { setting, shown, place, back, ...MAKE[setting.kind](label, setting, shown, turn) };
   });
 
-  return function draw(state, status) {
+  return function draw(/** @type {SettingsState} */ state, status) {
     for (const { setting, place, show, input, back } of controls) {
       const value = state.values[place];
       if (back) back.disabled = state.over;

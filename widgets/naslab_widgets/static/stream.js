@@ -44,7 +44,7 @@ export function followTrials(model, C, changed, answered) {
   /** @type {TrialsState} */
   const state = {
     past: null,
-    status: { state: "idle", step: 0, total: null, log: [], marks: [], rates: {}, origins: [] },
+    status: { state: "idle", step: 0, total: null, log: [], marks: [], origins: [] },
     options: {},
     questions: {},
     sections: {},

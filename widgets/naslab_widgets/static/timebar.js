@@ -222,7 +222,7 @@ export function timebarSection(parent, { tooltip, cursor, places, sections }) {
   const tell = (place) => `${status.unit || "step"} ${Math.round(place).toLocaleString("en")}` + (status.total ? ` of ${status.total.toLocaleString("en")}` : "");
   const draw = timeBar(box, { tooltip, go, tell, label: "time of the search", moment: () => cursor.at });
 
-  return function (state, now, theme) {
+  return function (/** @type {{marks: Mark[]}} */ state, now, theme) {
     status = now;
     if (cursor.at !== null && cursor.at >= status.step) cursor.set({ at: null }); // the search went back, or began again
     const { turns = [] } = /** @type {Partial<WatchState>} */ (sections().watch ?? {});

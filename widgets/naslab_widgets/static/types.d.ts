@@ -60,6 +60,7 @@ export interface Point {
 /** A metric over the steps: what it is, and its lines as [name, label]. `direction` says what is better. */
 export interface Chart {
   title: string;
+  name?: string;
   unit: string;
   direction: "max" | "min" | null;
   series: [name: string, label: string][];
@@ -85,7 +86,7 @@ interface Progress<Sections = Record<string, any>, S = Status> extends Numbered 
 }
 
 /** All rows of a search with a supernet (`snapshot`), or the new ones; in its buffer [T, width] float64. */
-export interface RowsMessage extends Progress<RowsState["sections"]> {
+export interface RowsMessage extends Progress<RowsState["sections"], LoggedStatus> {
   type: "snapshot" | "rows";
 }
 
@@ -149,6 +150,8 @@ export interface BandsMessage extends Numbered {
   number: number;
   status: RaceStatus;
   kinds: BandsHead[];
+  /** Those of the first kind. */
+  points: number[];
 }
 
 /** The path of the derived architecture and, if `rows`, all rankings, in its buffers. */
@@ -229,7 +232,7 @@ export interface Objective {
   sign: number;
 }
 
-/** How far a search is, with what the log and the status line say. */
+/** How far a search is, and what the status line says. */
 export interface Status {
   state: string;
   step: number;
@@ -248,7 +251,11 @@ export interface Status {
   /** The fitness of what would be derived now, where that is not the best that was judged. */
   derived?: { fitness: number | null } | null;
   /** Settings in force: a number, or a word. */
-  rates: Record<string, number | string>;
+  rates?: Record<string, number | string>;
+}
+
+/** With what the log below the pictures says. */
+export interface LoggedStatus extends Status {
   log: LogLine[];
   /** [step, what happened before it] each. */
   marks: [step: number, text: string][];
@@ -294,7 +301,7 @@ export interface RowsState {
   rows: Row[];
   near: Row[];
   sections: { sheet?: EdgeSheetState };
-  status: Status;
+  status: LoggedStatus;
 }
 
 /** What a view of a supernet draws: `moment` is the row that is shown, if it is not the last. */
@@ -440,7 +447,7 @@ export interface LitChild {
   lit: string;
 }
 
-export interface TrialsStatus extends Status {
+export interface TrialsStatus extends LoggedStatus {
   /** Name and colours of each origin of a candidate. */
   origins: [name: string, light: string, dark: string][];
   /** The first step that is shown. */
@@ -607,6 +614,12 @@ export interface SettingsAbout {
   back?: boolean[];
 }
 
+/** The value of each setting, in the order of the description; whether the search is over. */
+export interface SettingsState {
+  values: any[];
+  over: boolean;
+}
+
 /** A control of a setting: `show` is given the value that was set, and the one in force. */
 export interface Control {
   input: HTMLInputElement | HTMLSelectElement;
@@ -768,6 +781,7 @@ export interface CompareChart {
 }
 
 export interface CompareDescription {
+  panel: string;
   tracks: Track[];
   charts: CompareChart[];
   rankings: string[];
@@ -779,6 +793,7 @@ export interface CompareDescription {
 export interface TrackStatus {
   state: string;
   step: number;
+  total: number;
   message: string;
   lacks: string[];
   ranked?: (number | null)[][];
@@ -788,7 +803,7 @@ export interface TrackStatus {
   marks?: [step: number, text: string][];
 }
 
-export interface CompareStatus extends Omit<Status, "measured"> {
+export interface CompareStatus extends Omit<LoggedStatus, "measured"> {
   axis: AxisName;
   tracks: TrackStatus[];
 }
@@ -812,6 +827,7 @@ export interface CompareState {
 }
 
 export interface RaceDescription {
+  panel: string;
   searchers: { name: string; colour: string }[];
   cost: string;
   budget: number;
@@ -820,10 +836,7 @@ export interface RaceDescription {
   notes: string[];
 }
 
-export interface RaceStatus {
-  state: string;
-  step: number;
-  total: number | null;
+export interface RaceStatus extends Status {
   kind: "best" | "regret" | "rank";
   title: string;
   sign: number;
@@ -908,7 +921,7 @@ export type Choose = (number: number | null | undefined) => void;
 export type DrawLive = (shown: RowsState & Shown, theme: Theme, focus: number | null, hidden?: boolean) => void;
 export type DrawTrials = (state: TrialsState, theme: Theme, chosen: number | null) => void;
 export type DrawRanking = (state: RankingState, row: Row | undefined, theme: Theme) => void;
-export type DrawCurves = (state: { rows: Row[]; status: Pick<Status, "measured" | "marks">; at?: number | null }, theme: Theme) => void;
+export type DrawCurves = (state: { rows: Row[]; status: Pick<LoggedStatus, "measured" | "marks">; at?: number | null }, theme: Theme) => void;
 
 /** An edge by the numbers of its part and of itself. */
 export interface EdgePlace {
