@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 
@@ -44,14 +42,6 @@ def test_a_table_refuses_what_it_does_not_hold(benchmark):
 def test_bad_tables(benchmark, make):
     with pytest.raises(SpecError):
         make(benchmark)
-
-
-def test_spec_through_json(benchmark):
-    table = Table(benchmark, "valid_accuracy", epochs=12)
-    again = nl.estimators.from_spec(json.loads(json.dumps(table.spec())))
-    assert again(benchmark.at(5)) == table(benchmark.at(5))
-    assert (again.spec(), again.fingerprint()) == (table.spec(), table.fingerprint())
-    assert table.fingerprint() != Table(benchmark, "valid_accuracy").fingerprint()
 
 
 @pytest.mark.parametrize("spec", [None, {}, {"estimator": "tabel"}, {"estimator": "function", "called": "score"}])

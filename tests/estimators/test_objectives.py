@@ -1,6 +1,5 @@
 """What networks cost, and several objectives made into one fitness."""
 
-import json
 import time
 
 import numpy as np
@@ -273,28 +272,6 @@ def test_around_one_another_with_training_on(space, digits, architecture, tmp_pa
     assert later.figures["epochs"] == 2
     with pytest.raises(UnknownFidelity, match="'function' cannot be told"):
         Weighted(scored(1.0), {"a": 1}).train(architecture, fidelity=1)
-
-
-@pytest.mark.parametrize(
-    "kind", ["resources", "with figures", "constrained", "limited before", "penalised", "weighted", "reward"]
-)
-def test_spec_through_json(space, digits, benchmark, architecture, kind):
-    resources = Resources(space, digits, ["flops", "parameters"], batch=2)
-    table = Table(benchmark, figures=["latency/pixel3"] if "latency/pixel3" in benchmark.metrics else ["flops"])
-    estimator = {
-        "resources": resources,
-        "with figures": WithMetrics(table, resources),
-        "constrained": Constrained(table, {"flops": 1e9}),
-        "limited before": Constrained(table, {"flops": 1e9}, resources),
-        "penalised": Penalised(table, {"flops": 1e8}, {"flops": 1e6}, penalty=0.3),
-        "weighted": Weighted(Weighted(table, {"flops": 0.5}), {"flops": -0.5}),
-        "reward": LatencyReward(table, 3.0, below=0.0, above=-2.0, figure="flops"),
-    }[kind]
-    again = nl.estimators.from_spec(json.loads(json.dumps(estimator.spec())))
-    assert again.spec() == estimator.spec()
-    assert again.fingerprint() == estimator.fingerprint() != table.fingerprint()
-    if kind in ("resources", "limited before"):
-        assert again(architecture) == estimator(architecture)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Zero-cost proxies as an estimator: votes, every space, specs, and what makes no sense."""
 
 import itertools
-import json
 import math
 
 import numpy as np
@@ -136,15 +135,6 @@ def test_every_proxy_on_every_space(other, digits):
         fitness = ZeroCost(other, task, proxy, batch_size=4, reference=2)(architecture)
         assert type(fitness) is float
         assert math.isfinite(fitness), proxy
-
-
-def test_spec_through_json(space, digits):
-    estimator = ZeroCost(space, digits, "vote", batch_size=8, seed=2, reference=3)
-    again = nl.estimators.from_spec(json.loads(json.dumps(estimator.spec())))
-    architecture = space.architecture(CELL)
-    assert again(architecture) == estimator(architecture)
-    assert (again.spec(), again.fingerprint()) == (estimator.spec(), estimator.fingerprint())
-    assert ZeroCost(space, digits, "vote", batch_size=8, seed=3, reference=3).fingerprint() != estimator.fingerprint()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 import naslab as nl
 from naslab.architecture import Choice
 from naslab.searchers import gradient
+from naslab.testing import SearcherCase
 
 sys.path.append(str(Path(__file__).parents[1] / "guests"))
 import guest_tasks
@@ -100,11 +101,7 @@ def _darts(space, digits, **defaults):
 
 
 def _trials(sampler, benchmark, defaults=(), **about):
-    return Maker(
-        lambda **given: nl.searchers.BlackBoxSearch(sampler(benchmark.space, **given), benchmark, budget=40),
-        dict(defaults),
-        **about,
-    )
+    return Maker(lambda **given: sampler(benchmark.space, **given), dict(defaults), **about)
 
 
 def _gradient(name, space, digits, *bad, turn=("w_lr", 0.01), **defaults):
@@ -252,9 +249,17 @@ def _param(name):
     return name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
 
 
-@pytest.fixture(params=map(_param, [*SUPERNETS, *PROPOSERS]))
+def pytest_generate_tests(metafunc):
+    """Each check of a `SearcherCase` runs with the searchers that it applies to."""
+    if metafunc.cls is not None and issubclass(metafunc.cls, SearcherCase):
+        proposes = getattr(metafunc.function, "needs", object) is nl.searchers.Sampler
+        names = PROPOSERS if proposes else [*SUPERNETS, *PROPOSERS]
+        metafunc.parametrize("make", list(map(_param, names)), indirect=True)
+
+
+@pytest.fixture
 def make(request, digits, benchmark):
-    """Every searcher there is, small; a sampler with a table to be told from."""
+    """One of the searchers, small; which one, the test is parametrised with."""
     cell, tiny = nl.spaces.DartsCell(**CELL), nl.spaces.NASBench201(channels=4, cells=1)
     makers = {
         "darts first order": lambda: _darts(cell, digits),

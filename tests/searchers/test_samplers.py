@@ -1,10 +1,9 @@
-"""What every sampler must do besides: ask and tell in any order, and the published numbers."""
+"""The published numbers of samplers, spaces of any kind and size, and trials."""
 
 import numpy as np
 import pytest
 
 import naslab as nl
-from naslab import snapshot
 from naslab.errors import RunError, SpecError
 from naslab.searchers import (
     BOHB,
@@ -78,68 +77,6 @@ def test_random_search_against_the_exact_expectation(benchmark):
     score = nl.estimators.Table(benchmark)
     came = [best_so_far(RandomSearch(benchmark.space, seed=seed), score, 20)[-1] for seed in range(200)]
     assert np.mean(came) == pytest.approx(mean, abs=3 * deviation / 200**0.5)
-
-
-@samplers
-def test_proposals_are_numbered_and_belong_to_the_space(sampler, benchmark):
-    asked = sampler(benchmark.space, seed=1, **SMALL[sampler])
-    for number in range(1, 30):
-        trial = asked.ask()
-        assert trial.number == number == asked.asked
-        assert trial.architecture in benchmark.space
-        assert all(0 < parent < number for parent in trial.parents)
-        asked.tell(trial, float(number % 7))
-
-
-@samplers
-@pytest.mark.slow
-def test_several_open_proposals_told_in_any_order_and_a_snapshot_between(sampler, benchmark, tmp_path):
-    def play(asked, swap):
-        told = []
-        for _ in range(12):
-            open_ = [asked.ask() for _ in range(3)]
-            if swap:
-                twin = sampler(benchmark.space, seed=99, **SMALL[sampler])
-                snapshot.write(tmp_path / "state", asked.state_dict())
-                twin.load_state_dict(snapshot.read(tmp_path / "state"))
-                asked = twin
-            for trial in reversed(open_):
-                fitness = None if trial.number % 5 == 0 else float(benchmark.index(trial.architecture))
-                asked.tell(trial, fitness)
-                told.append(trial)
-        return told, snapshot.digest(asked.state_dict())
-
-    calm = play(sampler(benchmark.space, seed=2, **SMALL[sampler]), swap=False)
-    assert play(sampler(benchmark.space, seed=2, **SMALL[sampler]), swap=True) == calm
-
-
-@samplers
-def test_telling_is_once_and_finite(sampler, benchmark):
-    asked = sampler(benchmark.space, seed=1, **SMALL[sampler])
-    trial = asked.ask()
-    for fitness in (float("nan"), float("inf"), -float("inf"), -1.7e308, "high"):
-        with pytest.raises(SpecError, match="finite number"):
-            asked.tell(trial, fitness)
-    asked.tell(trial, 1.0)
-    with pytest.raises(SpecError, match="not open"):
-        asked.tell(trial, 1.0)
-    with pytest.raises(SpecError, match="not open"):
-        asked.tell(nl.searchers.Trial(99, trial.architecture, "random"), 1.0)
-    other = sampler(benchmark.space, seed=5, **SMALL[sampler]).ask()
-    mine = asked.ask()
-    if other.architecture != mine.architecture:
-        with pytest.raises(SpecError, match="not open"):
-            asked.tell(nl.searchers.Trial(mine.number, other.architecture, "random"), 1.0)
-
-
-@samplers
-def test_failures_do_not_stop_it(sampler, benchmark):
-    asked = sampler(benchmark.space, seed=1, **SMALL[sampler])
-    for _ in range(60):
-        asked.tell(asked.ask(), None)
-    trial = asked.ask()
-    assert trial.parents == ()
-    asked.tell(trial, 1.0)
 
 
 @samplers

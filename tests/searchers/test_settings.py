@@ -104,7 +104,7 @@ def adam(searcher, part):
     return {key: value.clone() for key, value in searcher._optimisers.adam.state[searcher.alphas[part]].items()}
 
 
-SLOW = {"darts of second order", "snas", "sdarts", "i-darts", "proxylessnas with reinforce", "ppo", "fairnas"}
+SLOW = {"darts of second order", "snas", "sdarts", "i-darts", "proxylessnas with reinforce"}
 """What is told apart from the others by little that matters here, and takes long."""
 
 
@@ -259,6 +259,15 @@ def test_two_wishes_that_do_not_go_together_are_told_and_lose_nothing(digits):
     assert event.step == 1
     assert event.settings["edges/normal"] == ["2"]
     assert "mask/normal" not in event.settings
+
+
+def test_the_earlier_names_of_sliders_go_on(digits):
+    searcher = gradient("darts", digits)
+    searcher.turn("w_lr", 0.01)
+    assert searcher.knobs["w_lr"].value == searcher.settings["w_lr"].value == pytest.approx(0.01)
+    assert searcher.check_knob("w_lr", np.float32(0.5)) == 0.5
+    with pytest.raises(SpecError, match="must be a number from"):
+        searcher.turn("w_lr", -1.0)
 
 
 def test_a_searcher_with_knobs_of_the_earlier_kind_goes_on(table):

@@ -166,16 +166,6 @@ def test_augmentation_happens_for_a_generator_and_only_then():
     assert (one == 0).any(), "what is cut out is 0, the mean colour"
 
 
-def test_processes_that_share_a_batch_see_what_one_would():
-    task = Images.from_arrays(X, Y, augmentation=Augmentation(padding=2, flip=True, cutout=3))
-    indices = torch.arange(20)
-    whole, labels = task.batch(indices, augment=torch_generator(0))
-    for rank in range(2):
-        part, part_labels = task.batch(indices, augment=torch_generator(0), rows=slice(rank, None, 2))
-        assert torch.equal(part, whole[rank::2])
-        assert torch.equal(part_labels, labels[rank::2])
-
-
 def test_an_unknown_split_is_refused():
     with pytest.raises(DataError, match="did you mean 'test'"):
         Images.from_arrays(X, Y).batch(torch.arange(2), split="tests")
