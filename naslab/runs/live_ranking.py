@@ -60,7 +60,7 @@ class LiveRanking:
         if not isinstance(searcher, SupernetSearcher):
             raise SpecError(
                 "ranking=... scores architectures with shared weights, and a sampler has none; for an estimator take "
-                "nl.analysis.held_against(known, estimator)"
+                "nl.analysis.rank_correlation(known, estimator)"
             )
         for architecture in self.known.architectures:
             searcher.space.check(architecture)

@@ -17,7 +17,7 @@ A plain version of this loop: `naslab.reference.darts`. Here a step calls these 
         Bilevel.gradients              gradient of the alphas: of the loss below (order 1), or
           unrolled_gradients           order 2: of that loss at w', and a correction
             GradientSearcher._draw             weights of the operations:
-              Everything.draw          softmax of the alphas
+              FullMixture.draw         softmax of the alphas
             GradientSearcher._forward          outputs of the supernet with these weights
             GradientSearcher._objective        loss of the outputs
             InnerStep.move             order 2: w', the weights one step of SGD later

@@ -12,8 +12,8 @@ import importlib.util
 import numpy as np
 import naslab as nl
 from IPython.display import display, HTML
-from naslab_widgets import Compare, Compose, Lab, RaceView, Study, draw, figures
-from naslab_widgets.deferred import Later
+from naslab_widgets import Compare, Compose, Lab, FigureExplorer, RaceView, draw, figures
+from naslab_widgets.deferred import Deferred
 
 def load(name):
     spec = importlib.util.spec_from_file_location(name.replace("/", "_"), f"{TESTS}/{{name}}.py")
@@ -35,9 +35,9 @@ def fails(text):
     raise ValueError(text)
 
 for text in STRINGS[::4]:
-    later = Later(lambda text=text: fails(text), lambda: None)
+    later = Deferred(lambda text=text: fails(text), lambda: None)
     later.join()
-    display(later, Later(lambda text=text: text, lambda: None))
+    display(later, Deferred(lambda text=text: text, lambda: None))
 race = nl.Race(
     {text: (lambda seed: nl.searchers.RandomSearch(table.space, seed=seed)) for text in STRINGS[:3]},
     lambda a: nl.estimators.Score(1.0, {STRINGS[1]: 1.0}), seeds=[0], budget=5, cost=STRINGS[1])
@@ -109,7 +109,7 @@ second = figures.ranking({text: np.random.default_rng(i).random(12) for i, text 
                          np.arange(12.0), labels=(STRINGS * 2)[:12], resamples=5)
 cells = [table.at(number) for number in range(10)]
 third = figures.parallel(cells, table.space, {text: np.arange(10.0) for text in STRINGS[:8]})
-studies = [Study(each, cells, table.space) for each in (first, second, third)]
+studies = [FigureExplorer(each, cells, table.space) for each in (first, second, third)]
 studies[0].open(1)
 studies[1].open("<img src=x onerror=window.__pwned=1>")
 display(*studies)

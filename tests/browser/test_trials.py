@@ -131,7 +131,7 @@ def test_a_hand_tends_the_population_and_proposes_a_candidate(notebook):
     book = notebook(CELL + TENDED, theme="dark", width=1280, height=800)
     book.run_all()
     book.wait_step("naslab-fitness", 25, timeout=90_000)
-    (number, other), _ = book.ask("[member.number for member in search.searcher.proposer.population[1:3]]")
+    (number, other), _ = book.ask("[member.number for member in search.searcher.sampler.population[1:3]]")
     book.page.locator(f'.naslab-trials-table tr[data-number="{number}"]').click()
     sheet = book.page.locator(f'.naslab-candidate[data-candidate="{number}"]')
     sheet.get_by_role("button", name="kill").click()
@@ -320,8 +320,8 @@ def test_hostile_names_do_nothing(notebook):
         CELL
         + f"evil = {evil!r}\n"
         + "import trials\n"
-        + "from naslab.searchers import Draft\n"
-        + "class Hostile(trials.Everything):\n"
+        + "from naslab.searchers import Suggestion\n"
+        + "class Hostile(trials.EveryDetail):\n"
         + "    def propose(self):\n        return super().propose()._replace(origin=evil)\n"
         + "    @property\n    def details(self):\n        return {evil: 1.0, 'q/' + evil: [1.0, 2.0]}\n"
         + "class Failing(trials.Curves):\n"

@@ -237,7 +237,7 @@ def test_parts_tasks_and_augmentations_of_ones_own_are_made_again(tmp_path):
 
     def begin(run=None):
         searcher = nl.searchers.GradientSearch(
-            space, own_task(), cures=(Shy(weight=0.25),), epochs=1, batch_size=16, seed=0
+            space, own_task(), regularizers=(Shy(weight=0.25),), epochs=1, batch_size=16, seed=0
         )
         return nl.Search(searcher, run=run)
 
@@ -246,8 +246,8 @@ def test_parts_tasks_and_augmentations_of_ones_own_are_made_again(tmp_path):
         next(begun)
     with nl.Search.open(tmp_path / "run") as again:
         assert list(again)[-1] == whole[-1]
-        assert again.searcher.parts.cures == (Shy(weight=0.25),)
-        assert type(again.searcher.parts.cures[0]) is Shy
+        assert again.searcher.parts.regularizers == (Shy(weight=0.25),)
+        assert type(again.searcher.parts.regularizers[0]) is Shy
         assert type(again.searcher.task) is Mine
         assert again.searcher.task.augmentation == Dimmed(padding=1, dim=0.25)
     for mixing in (Hotter(heat=3.0), gradient.Softmax()):

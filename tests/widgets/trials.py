@@ -11,7 +11,7 @@ from naslab.searchers import RandomSearchHyperparameters, Sampler, Suggestion
 FOUNDERS, EPOCHS = 20, 10
 
 
-class FullMixture(Sampler):
+class EveryDetail(Sampler):
     """Tournaments with hurdles and a policy: a sampler that has all the details there are, and no other merit."""
 
     name = "everything"
@@ -105,4 +105,4 @@ class Curves:
 def searching(budget=400, seconds=0.0, seed=1):
     """The search."""
     table = nl.benchmarks.NASBench201("cifar10")
-    return nl.Search(FullMixture(table.space, seed=seed), estimator=Curves(table, seconds), budget=budget)
+    return nl.Search(EveryDetail(table.space, seed=seed), estimator=Curves(table, seconds), budget=budget)

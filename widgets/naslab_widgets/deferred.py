@@ -116,7 +116,7 @@ class Deferred(Displayed):
 
     def __repr__(self) -> str:
         if self._state != "done":
-            return markup.printable(f"<Later: {self._state}>")
+            return markup.printable(f"<Deferred: {self._state}>")
         return "\n".join(text_of(part) for part in _parts(self._value))
 
 

@@ -36,7 +36,9 @@ class FigureExplorer(Displayed):
         from plotly.graph_objects import Figure, FigureWidget
 
         if not isinstance(figure, Figure):
-            raise TypeError(f"Study shows a Plotly figure, as figures.pareto(...) gives one, not {figure!r:.80}")
+            raise TypeError(
+                f"FigureExplorer shows a Plotly figure, such as figures.pareto(...) gives, not {figure!r:.80}"
+            )
         self._at: Callable[[int], Architecture]
         if isinstance(architectures, Benchmark):
             self._at, space = architectures.at, space or architectures.space
@@ -44,7 +46,7 @@ class FigureExplorer(Displayed):
             listed = tuple(architectures)
             self._at = lambda number: listed[number]
         if space is None:
-            raise SpecError("say which space draws the architectures: Study(figure, architectures, space)")
+            raise SpecError("say which space draws the architectures: FigureExplorer(figure, architectures, space)")
         self._space, self.number = space, None
         self.figure = FigureWidget(figure)
         self.picture = ipywidgets.HTML(layout={"flex": "1 1 320px", "min_width": "280px"})
@@ -111,4 +113,4 @@ class FigureExplorer(Displayed):
         return {**(self.panel._repr_mimebundle_(**kwargs) or {}), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
-        return f"<Study: {len(self.figure.data)} traces, number {self.number} is open>"
+        return f"<FigureExplorer: {len(self.figure.data)} traces, number {self.number} is open>"

@@ -87,7 +87,7 @@ class Parts:
         if level.order == 2 and level.hessian_product == "exact" and not sampling.twice:
             return (
                 f"{sampled} can be differentiated once only, and the exact Hessian product differentiates twice; "
-                'take hessian_product="finite_difference", Everything or Concrete'
+                'take hessian_product="finite_difference", FullMixture or Concrete'
             )
         if isinstance(level, SingleLevel) and not sampling.pathwise:
             return (
