@@ -48,7 +48,7 @@ def await_steps(book, least):
     book.page.wait_for_function(
         "least => [...document.querySelectorAll('.naslab-lane')].every(lane => +lane.dataset.step >= least)",
         arg=least,
-        timeout=90_000,
+        timeout=150_000,
     )
 
 
