@@ -27,8 +27,8 @@ from naslab.searchers.gradient.bilevel import (
     exact_product,
     finite_difference_product,
     gradients,
-    standing_at,
     unrolled_gradients,
+    weights_at,
 )
 from naslab.threads import torch_threads
 
@@ -67,12 +67,12 @@ class PublishedSteps(Steps):
         alphas = list(self.alphas.values())
         step = InnerStep(xi=0.025, weight_decay=3e-4, momentum=[None] * len(self.weights))
         moved = [w.detach() for w in step.move(self.weights, gradients(self.loss(), self.weights))]
-        with standing_at(self.weights, moved):
+        with weights_at(self.weights, moved):
             both = gradients(self.loss(), [*alphas, *self.weights])
         v = both[len(alphas) :]
         epsilon = 0.01 / torch.cat([g.flatten() for g in v]).norm()
         for sign in (1, -1):
-            with standing_at(
+            with weights_at(
                 self.weights, [w.detach() + sign * epsilon * g for w, g in zip(self.weights, v, strict=True)]
             ):
                 gradients(self.loss(), alphas)

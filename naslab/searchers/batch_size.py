@@ -32,7 +32,7 @@ class BatchSize:
         self._feeds, self._epochs, self._begin = feeds, epochs, begin
 
     @property
-    def turned(self) -> bool:
+    def changed(self) -> bool:
         """Whether it has ever changed."""
         return any(len(feed.timetable.sizes) > 1 for feed in self._feeds)
 

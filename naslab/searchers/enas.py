@@ -56,13 +56,13 @@ from naslab.searchers.enas_hyperparameters import KNOBS, EnasHyperparameters, re
 from naslab.searchers.enas_hyperparameters import LAPTOP as LAPTOP
 from naslab.searchers.enas_hyperparameters import MICRO as MICRO
 from naslab.searchers.feed import Feed
+from naslab.searchers.overrides import CONTROLLER, WEIGHTS, Overrides, decay, freezing
 from naslab.searchers.policies import skip_ends
 from naslab.searchers.rewards import Baseline
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.shared_weights import DECAY, SharedWeights, WeightSharing, below
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.stretch import Stretch
-from naslab.searchers.turned import CONTROLLER, WEIGHTS, Turned, decay, freezing
 from naslab.snapshot import State
 from naslab.tasks.streams import Timetable
 from naslab.threads import torch_threads
@@ -104,7 +104,7 @@ class Enas(WeightSharing):
         batches = BatchSize([self._feed, self._rewards], given.epochs, self._begin_of)
         described = "Weight decay of the shared weights: twice the `w_l2` of the hyperparameters."
         frozen = {WEIGHTS: freezing("weights"), CONTROLLER: freezing("weights of the controller")}
-        self.turned = Turned(batches, {DECAY: decay(2 * given.w_l2, described), **frozen})
+        self.overrides = Overrides(batches, {DECAY: decay(2 * given.w_l2, described), **frozen})
         sizes = {"units": given.units, "layers": given.layers, "reach": given.reach}
         policy = Flattened(
             make_policy("lstm", seed=seed, **sizes),
@@ -165,11 +165,11 @@ class Enas(WeightSharing):
         knobs = self._values()
         batch, inputs = self._feed.take(self._feed.timetable.total(epoch) + position)
         few = enough_to_normalise(self._batch_size, units=self.task.units)
-        with few, self._dice.cast("weights", self._step), self._weights_or_still():
+        with few, self._layer_noise.seeded_by("weights", self._step), self._weights_or_still():
             outputs = self.weights.network(inputs, self._layers(child))
         loss = self.task.loss(outputs, batch)
         self._must_be_finite("training loss", loss)
-        if not self.turned[WEIGHTS]:
+        if not self.overrides[WEIGHTS]:
             whole_loss = self._with_regularisation(loss, outputs, batch)
             self._must_be_finite("gradient of the shared weights", self.weights.descend(whole_loss, knobs["w_lr"]))
         outputs = detached(outputs)
@@ -225,7 +225,7 @@ class Enas(WeightSharing):
         """Move the controller by the children that were told."""
         children, advantages = zip(*self._told, strict=True)
         self._told = []
-        if self.turned[CONTROLLER]:
+        if self.overrides[CONTROLLER]:
             return
         given = self.hyperparameters
         judged = judge(
@@ -271,7 +271,7 @@ class Enas(WeightSharing):
         """Reward and loss of a child on a mini-batch: without dropout, and with no state carried into it."""
         frozen = frozen_statistics(self.weights.network)
         few = enough_to_normalise(self._batch_size, units=self.task.units)
-        with torch.no_grad(), frozen, few, self._dice.off():
+        with torch.no_grad(), frozen, few, self._layer_noise.off():
             outputs = self.weights.network(self.task.inputs(batch), self._layers(child))
         loss = self.task.loss(outputs, batch)
         self._must_be_finite("validation loss", loss)
@@ -347,7 +347,7 @@ class Enas(WeightSharing):
         self._ends = self._ends_of(self._feed.timetable)
 
     def planned(self, values: Mapping[str, Any]) -> int:
-        return self._ends_of(self.turned.batches.epochs_of(values, self._done(self._step)))[-1]
+        return self._ends_of(self.overrides.batches.epochs_of(values, self._done(self._step)))[-1]
 
     @property
     def end_of_epoch(self) -> int:
@@ -397,24 +397,24 @@ class Enas(WeightSharing):
 
     def state_dict(self) -> State:
         baseline = [self.baseline.total, self.baseline.weight]
-        turned = [self._w_factor, self.entropy_weight, self.skip_weight]
-        memory = [baseline, turned, self._told, self._found, self._best, self.controller.memory()]
+        slider_values = [self._w_factor, self.entropy_weight, self.skip_weight]
+        memory = [baseline, slider_values, self._told, self._found, self._best, self.controller.memory()]
         state: State = {"step": self._step, "memory": json.dumps(memory), **self._feed.state(), **self.weights.state()}
-        state |= {**self._mask_state(), **self._rewards.state(), **self.turned.state()}
+        state |= {**self._mask_state(), **self._rewards.state(), **self.overrides.state()}
         return state | {f"controller/{name}": tensor for name, tensor in self.controller.tensors().items()}
 
     def load_state_dict(self, state: State) -> None:
         self._step = int(state["step"])  # type: ignore[arg-type]
         self._load_mask(state)
-        baseline, turned, told, self._found, best, controller = json.loads(str(state["memory"]))
+        baseline, slider_values, told, self._found, best, controller = json.loads(str(state["memory"]))
         self.baseline.total, self.baseline.weight = baseline
-        self._w_factor, self.entropy_weight, self.skip_weight = turned
+        self._w_factor, self.entropy_weight, self.skip_weight = slider_values
         self._told = [(tuple(choices), advantage) for choices, advantage in told]
         self._best = None if best is None else (tuple(best[0]), best[1])
         self._drawn = None
         self._feed.load(state)
         self._rewards.load(state)
-        self.turned.load(state)
+        self.overrides.load(state)
         self.obey()
         self.weights.load(state)
         self.controller.remember(controller)

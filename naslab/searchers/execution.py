@@ -71,7 +71,7 @@ class Execution:
             network.compile(mode="reduce-overhead")
         return network
 
-    def settled(self, step: Callable[[], object]) -> tuple[int, Probe | None]:
+    def threads_for(self, step: Callable[[], object]) -> tuple[int, Probe | None]:
         """The number of threads for steps like this one, and what the probe found, if there was one."""
         if isinstance(self.threads, int):
             return self.threads, None

@@ -113,7 +113,7 @@ def first_batches(task: Task, stream: Stream, count: int, batch_size: int, devic
         yield task.batch(where, split=stream.split, device=device)
 
 
-class Dice:
+class LayerNoise:
     """What the layers of a network draw when they train, dropout above all, as a function of (seed, what for, step).
 
     A network without such layers costs nothing, and takes nothing from torch's generator.
@@ -122,7 +122,7 @@ class Dice:
     def __init__(self, network: nn.Module, seed: int) -> None:
         self._seed, self._layers = seed, random_layers(network)
 
-    def cast(self, *words: int | str) -> AbstractContextManager[None]:
+    def seeded_by(self, *words: int | str) -> AbstractContextManager[None]:
         """Inside, the layers draw what these words name."""
         return self._seeded(*words) if self._layers else nullcontext()
 

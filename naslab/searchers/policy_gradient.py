@@ -25,11 +25,11 @@ from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError, unknown, whole
 from naslab.fields import settle
 from naslab.searchers.controller import POLICIES, Controller, Told, make_policy
+from naslab.searchers.overrides import CONTROLLER, freezing
 from naslab.searchers.rewards import REWARDS, Baseline, Rewards, between
 from naslab.searchers.sampler import Sampler, Suggestion, Trial
 from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.signatures import attribute_docstrings
-from naslab.searchers.turned import CONTROLLER, freezing
 from naslab.snapshot import State
 from naslab.torch_state import InDefaultTorchState
 

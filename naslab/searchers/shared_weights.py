@@ -19,17 +19,17 @@ from naslab.errors import Diverged, SpecError, whole
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.quantities import Objective, Quantity
 from naslab.randomness import seeded
-from naslab.searchers.feed import Dice, Feed
+from naslab.searchers.feed import Feed, LayerNoise
 from naslab.searchers.hyperparameters import (
     hyperparameters_to_spec,
     read_hyperparameters,
 )
 from naslab.searchers.inherited import example_size, inherited_metrics
 from naslab.searchers.masked import Masked
+from naslab.searchers.overrides import WEIGHTS, Overrides
 from naslab.searchers.settings import Setting
 from naslab.searchers.specs import made_from, spec_of
 from naslab.searchers.supernet_searcher import SupernetSearcher
-from naslab.searchers.turned import WEIGHTS, Turned
 from naslab.snapshot import State
 from naslab.spaces.space import Space
 from naslab.spaces.weight_sharing import Shared
@@ -138,7 +138,7 @@ class WeightSharing(Masked, SupernetSearcher):
     Hyperparameters: ClassVar[type]
     task: Task
     weights: SharedWeights
-    turned: Turned
+    overrides: Overrides
     """Settings that `begin` makes."""
 
     def __init__(
@@ -165,7 +165,7 @@ class WeightSharing(Masked, SupernetSearcher):
         self._step = 0
         with seeded(seed, "weights"):
             network = space.shared_weights(task)  # type: ignore[attr-defined]
-        self._dice = Dice(network, seed)
+        self._layer_noise = LayerNoise(network, seed)
         self._feed = Feed(task, self._train, given.batch_size, seed, "weights", device=self.device)
         """Of the mini-batches that move the weights."""
         self.begin(network.to(self.device))
@@ -203,25 +203,25 @@ class WeightSharing(Masked, SupernetSearcher):
     @property
     def _batch_size(self) -> int:
         """Examples in the mini-batch of this step."""
-        return self.turned.batches.now(self._place(self._step))
+        return self.overrides.batches.now(self._place(self._step))
 
     @property
     def _in_force(self) -> dict[str, Any]:
         """Of the step that was just done."""
-        return {**self.turned.in_force(self._place(self._step - 1)), **super()._in_force}
+        return {**self.overrides.in_force(self._place(self._step - 1)), **super()._in_force}
 
     @property
     def settings(self) -> Mapping[str, Setting]:
-        return {**self.turned.settings(self._done(self._step)), **super().settings}
+        return {**self.overrides.settings(self._done(self._step)), **super().settings}
 
     def check_setting(self, name: str, value: Any) -> Any:
-        if name in self.turned:
-            return self.turned.check(name, value, self._done(self._step))
+        if name in self.overrides:
+            return self.overrides.check(name, value, self._done(self._step))
         return super().check_setting(name, value)
 
     def put(self, name: str, value: Any) -> None:
-        if name in self.turned:
-            self.turned.put(name, value, self._done(self._step))
+        if name in self.overrides:
+            self.overrides.put(name, value, self._done(self._step))
             self.obey()
         else:
             super().put(name, value)
@@ -229,7 +229,7 @@ class WeightSharing(Masked, SupernetSearcher):
     @contextmanager
     def _weights_or_still(self) -> Iterator[None]:
         """Inside, a network is called as it trains; or, where the weights are frozen, without a trace in it."""
-        if not self.turned[WEIGHTS]:
+        if not self.overrides[WEIGHTS]:
             yield
             return
         with torch.no_grad(), frozen_statistics(self.weights.network):
@@ -237,7 +237,7 @@ class WeightSharing(Masked, SupernetSearcher):
 
     def obey(self) -> None:
         """Have what is turned obeyed."""
-        self.weights.weight_decay = self.turned[DECAY]
+        self.weights.weight_decay = self.overrides[DECAY]
 
     def _scheduled(self, step: int | None = None) -> float:
         """The learning rate of the shared weights in this step, if nobody has turned it; of the next, if left out."""

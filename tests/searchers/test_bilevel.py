@@ -10,8 +10,8 @@ from naslab.searchers.gradient.bilevel import (
     finite_difference_product,
     frozen,
     gradients,
-    standing_at,
     unrolled_gradients,
+    weights_at,
 )
 
 
@@ -139,10 +139,10 @@ def test_a_vanishing_validation_gradient_gives_no_mixed_term():
     assert torch.equal(found, torch.zeros(2))
 
 
-def test_standing_at_restores_to_the_last_bit_even_after_an_error():
+def test_weights_at_restores_to_the_last_bit_even_after_an_error():
     w = torch.randn(1000, generator=torch.Generator().manual_seed(0)).requires_grad_()
     before = w.detach().clone()
-    with pytest.raises(ZeroDivisionError), standing_at([w], [w.detach() + 1e-3]):
+    with pytest.raises(ZeroDivisionError), weights_at([w], [w.detach() + 1e-3]):
         assert not torch.equal(w, before)
         raise ZeroDivisionError
     assert torch.equal(w, before)

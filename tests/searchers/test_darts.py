@@ -63,7 +63,7 @@ def test_second_order_hands_the_inner_step_over_whole(digits, product, monkeypat
     searcher = make(digits, order=2, hessian_product=product, radius=1e-8, w_lr=0.1, w_weight_decay=0.01)
     searcher.advance()  # so that there is momentum
     searcher.network.double()
-    for state in searcher._optimisers.sgd.state.values():
+    for state in searcher._optimizers.sgd.state.values():
         state["momentum_buffer"] = state["momentum_buffer"].double()
     for part, alpha in searcher.alphas.items():
         searcher.alphas[part] = alpha.detach().double().requires_grad_()
@@ -77,7 +77,7 @@ def test_second_order_hands_the_inner_step_over_whole(digits, product, monkeypat
         grads = torch.autograd.grad(loss, list(named.values()), create_graph=True, allow_unused=True)
         moved = {}
         for (name, w), g in zip(named.items(), grads, strict=True):
-            buffer = searcher._optimisers.sgd.state[w]["momentum_buffer"]
+            buffer = searcher._optimizers.sgd.state[w]["momentum_buffer"]
             moved[name] = w - 0.1 * (0.9 * buffer + (0 if g is None else g) + 0.01 * w)
         logits = torch.func.functional_call(searcher.network, moved, (xv, mixture))
         expected = torch.autograd.grad(digits.loss(logits, yv), alphas)
@@ -97,8 +97,8 @@ def test_the_published_radius_is_far_from_the_exact_product_on_a_supernet(digits
     x, y = searcher._batch("weights")
     weights, alphas = searcher._weights, list(searcher.alphas.values())
     with frozen_statistics(searcher.network):
-        v = bilevel.gradients(searcher.task.loss(searcher._of_the_mean(x), y), weights)
-        loss = lambda: searcher.task.loss(searcher._of_the_mean(x), y)  # noqa: E731
+        v = bilevel.gradients(searcher.task.loss(searcher._mean_outputs(x), y), weights)
+        loss = lambda: searcher.task.loss(searcher._mean_outputs(x), y)  # noqa: E731
         exact = torch.cat(bilevel.exact_product(loss, weights, alphas, v))
         finite = torch.cat(bilevel.finite_difference_product(0.01)(loss, weights, alphas, v))
     assert (finite - exact).norm() > 0.2 * exact.norm()
@@ -110,7 +110,7 @@ def test_the_alpha_step_computes_no_weight_gradients(digits):
     x, y = searcher._batch("architecture")
 
     def flops(freeze):
-        loss_of = lambda: digits.loss(searcher._of_the_mean(x), y)  # noqa: E731
+        loss_of = lambda: digits.loss(searcher._mean_outputs(x), y)  # noqa: E731
         alphas = list(searcher.alphas.values())
         if freeze:
             with bilevel.frozen(searcher._weights):
@@ -165,12 +165,12 @@ def test_each_step_draws_from_both_halves_with_fresh_augmentation(digits, monkey
 def test_cosine_runs_from_the_start_to_the_minimum_and_restarts_from_a_set_value(digits):
     searcher = make(digits, epochs=10, w_lr=0.1, w_lr_min=0.01)
     expected = [0.01 + 0.09 * (1 + math.cos(math.pi * e / 10)) / 2 for e in range(10)]
-    assert [searcher._at("w_lr", e) for e in range(10)] == pytest.approx(expected)
+    assert [searcher._value_at("w_lr", e) for e in range(10)] == pytest.approx(expected)
     searcher._step = searcher._timetable.total(5)
     searcher.turn("w_lr", 0.5)
-    assert searcher._at("w_lr", 5) == pytest.approx(0.5)
-    assert searcher._at("w_lr", 10) == pytest.approx(0.01)
-    assert all(searcher._at("w_lr", e) > searcher._at("w_lr", e + 1) for e in range(5, 10))
+    assert searcher._value_at("w_lr", 5) == pytest.approx(0.5)
+    assert searcher._value_at("w_lr", 10) == pytest.approx(0.01)
+    assert all(searcher._value_at("w_lr", e) > searcher._value_at("w_lr", e + 1) for e in range(5, 10))
 
 
 def test_figures_of_an_event(digits):
@@ -179,7 +179,7 @@ def test_figures_of_an_event(digits):
     x, y = searcher._batch("architecture")
     with frozen_statistics(searcher.network), torch.no_grad():
         searcher.network.train()
-        mixture = digits.loss(searcher._of_the_mean(x), y).item()
+        mixture = digits.loss(searcher._mean_outputs(x), y).item()
         derived = digits.loss(searcher.network(x, one_hot), y).item()
     event = searcher.advance()
     assert event.valid_loss == pytest.approx(mixture, rel=1e-5)
@@ -254,7 +254,7 @@ def test_numpy_numbers_are_numbers(digits):
 def test_a_rate_below_the_minimum_stays_where_it_was_set(digits):
     searcher = make(digits, epochs=10, w_lr_min=1e-3)
     searcher.turn("w_lr", 1e-5)
-    assert [searcher._at("w_lr", epoch) for epoch in range(10)] == [1e-5] * 10
+    assert [searcher._value_at("w_lr", epoch) for epoch in range(10)] == [1e-5] * 10
 
 
 def test_something_else_than_a_task_is_refused():

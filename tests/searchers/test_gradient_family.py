@@ -24,14 +24,14 @@ def make(name, task, space=TINY, **hyperparameters):
 def gradient_that_reaches_adam(search, monkeypatch):
     """Of one step: the gradients handed to Adam, the alphas before, and the sample."""
     found = []
-    move = search._optimisers.move_alphas
+    move = search._optimizers.move_alphas
     alphas = {part: alpha.detach().clone() for part, alpha in search.alphas.items()}
 
     def spy(gradients, rate, still):
         found.extend(gradient.clone() for gradient in gradients)
         move(gradients, rate, still)
 
-    monkeypatch.setattr(search._optimisers, "move_alphas", spy)
+    monkeypatch.setattr(search._optimizers, "move_alphas", spy)
     search.advance()
     return found, alphas
 
@@ -175,7 +175,7 @@ def test_what_reaches_adam_is_the_estimate_and_the_penalty(digits, monkeypatch, 
     given = {"warmup": 0.0, "resource_weight": 0.0} if name == "proxylessnas" else {}
     search = make(name, digits, **given)
     x, y = search._batch("architecture")
-    rates = {n: search._at(n, 0) for n in search._schedules}
+    rates = {n: search._value_at(n, 0) for n in search._schedules}
     drawn = search._draw("architecture", rates)["cell"]
     with frozen_statistics(search.network):
         search.network.train()
@@ -207,7 +207,7 @@ def test_reinforce_goes_by_the_reward_above_its_moving_average(digits, monkeypat
     alpha = search.alphas["cell"].detach().clone()
     chosen = search._draw("architecture", {})["cell"].weights
     found = []
-    monkeypatch.setattr(search._optimisers, "move_alphas", lambda gs, rate, still: found.extend(gs))
+    monkeypatch.setattr(search._optimizers, "move_alphas", lambda gs, rate, still: found.extend(gs))
     event = search.advance()
     expected = -(event.valid_accuracy - baseline) * (chosen - alpha.softmax(-1))
     assert_close(found[0], expected, rtol=1e-4, atol=1e-6)
@@ -218,7 +218,7 @@ def test_snas_moves_all_by_one_backward_pass_of_all_the_data(digits, monkeypatch
     search = make("snas", digits, resource_weight=0.3)
     assert [len(feed.stream) for feed in search._feeds.values()] == [len(digits.train)] * 2
     x, y = search._batch("weights")
-    rates = {name: search._at(name, 0) for name in search._schedules}
+    rates = {name: search._value_at(name, 0) for name in search._schedules}
     search.network.train()
     with frozen_statistics(search.network):
         weights = search._draw("architecture", rates)["cell"].weights
@@ -371,7 +371,7 @@ def test_a_sample_through_which_nothing_leads_moves_no_alpha(digits, monkeypatch
     search.advance()
     with torch.no_grad():
         search.alphas["cell"].fill_(-50.0)[:, TINY.operations.index("none")] = 50.0
-    monkeypatch.setattr(search._optimisers.adam, "state", type(search._optimisers.adam.state)(dict))
+    monkeypatch.setattr(search._optimizers.adam, "state", type(search._optimizers.adam.state)(dict))
     before = search.alphas["cell"].detach().clone()
     event = search.advance()
     assert event.best.choices == ("none",) * 6

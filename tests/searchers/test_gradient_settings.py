@@ -168,8 +168,8 @@ def test_the_memory_of_the_baseline_can_be_turned(digits, monkeypatch):
     ("name", "knob", "why"),
     [
         ("pcdarts", "one_in", r"one_in is 4 for the whole search: it is the width of every operation"),
-        ("gdas", "temperature_end", "turn temperature itself"),
-        ("sdarts", "ascent_steps", "settled when the search was made.*perturbation"),
+        ("gdas", "temperature_end", "set temperature itself"),
+        ("sdarts", "ascent_steps", "fixed when the search was made.*perturbation"),
         ("darts", "speed", "unknown setting 'speed'"),
     ],
 )

@@ -15,7 +15,7 @@ from naslab.events import Measured
 from naslab.searchers import gradient as g
 from naslab.searchers.darts import RECURRENT
 from naslab.searchers.gradient.bilevel import InnerStep
-from naslab.searchers.gradient.watching import Watching
+from naslab.searchers.gradient.history import EpochHistory
 
 _spec = importlib.util.spec_from_file_location("other_tasks", Path(__file__).with_name("other_tasks.py"))
 other_tasks = importlib.util.module_from_spec(_spec)
@@ -204,22 +204,22 @@ def test_a_controller_is_paid_by_the_reward_of_the_task(text):
 
 
 def test_the_epoch_with_the_least_error_is_kept(pairs):
-    watching = Watching([g.SizeTracking(patience=1)], pairs)
-    assert watching.watched == "error"
-    found = [g.SizeTracking(patience=1).verdict([{"fitness": -e} for e in errors]) for errors in ([2, 1], [2, 1, 3])]
+    history = EpochHistory([g.SizeTracking(patience=1)], pairs)
+    assert history.watched == "error"
+    found = [g.SizeTracking(patience=1).stop([{"fitness": -e} for e in errors]) for errors in ([2, 1], [2, 1, 3])]
     assert found == [None, 1]
 
 
 def test_a_perplexity_over_an_epoch_is_not_the_mean_of_perplexities(text):
     words = other_tasks.text()
     search = nl.searchers.MiLeNAS(SPACE, words, seed=0, **SIZES)
-    watching = search._watching
+    history = search._history
     events = []
-    while not watching.records:
+    while not history.records:
         events.append(search.advance())
     sizes = [words.size(search._feeds["architecture"].batch(step)) for step in range(len(events))]
     nats = sum(size * event.valid_loss for size, event in zip(sizes, events, strict=True)) / sum(sizes)
-    record = watching.records[0]
+    record = history.records[0]
     assert record["valid_bits_per_character"] == pytest.approx(nats / math.log(2), rel=1e-6)
     assert record["fitness"] == -record["valid_bits_per_character"]
     assert search.by_size[0].value == record["valid_bits_per_character"]
@@ -275,7 +275,7 @@ def test_the_published_search_for_recurrent_cells_is_named():
     text = other_tasks.text(bptt=6)
     space = nl.spaces.RecurrentCell(nodes=2, hidden=8)
     search = nl.searchers.Darts(space, text, **{**RECURRENT, "batch_size": 8, "epochs": 1, "order": 2})
-    adam, sgd = search._optimisers.adam.param_groups[0], search._optimisers.sgd.param_groups[0]
+    adam, sgd = search._optimizers.adam.param_groups[0], search._optimizers.sgd.param_groups[0]
     assert (adam["betas"], adam["lr"], adam["weight_decay"]) == ((0.9, 0.999), 3e-3, 1e-3)
     assert (sgd["momentum"], sgd["weight_decay"]) == (0.0, 5e-7)
     event = search.advance()

@@ -1,18 +1,20 @@
-"""Searches by gradients, in five parts that go together as one likes.
+"""Gradient-based search, composed of five kinds of interchangeable components.
 
-    mixing     alphas -> weights of the operations                       `mixing.py`
-    sampling   what of the mixture a step computes                       `sampling.py`
-    channels   how many channels the operations work on                  `naslab.networks.partial_channels`
-    level      whose loss moves the architecture                         `objective.py`
-    regularizers  penalties, perturbation, dropout, early stopping       `regularizers.py`
+    mixing        alphas -> weights of the operations                  `mixing.py`
+    sampling      the operations of the mixture that a step computes   `sampling.py`
+    channels      the share of channels that operations work on        `naslab.networks.partial_channels`
+    level         the loss that updates the architecture               `objective.py`
+    regularizers  penalties, perturbation, dropout, early stopping     `regularizers.py`
 
-`parts.py` says which of them do not go together, and why; `base.py` holds data, network, settings and state,
-`searcher.py` the step. Each paper is a preset in `naslab.searchers`; `GradientSearch` takes the parts themselves.
+`parts.py` lists the combinations that are impossible, and why. `base.py` holds data, network, settings and state;
+`searcher.py` holds the update step. Each published method is a preset in `naslab.searchers`; `GradientSearch` takes the
+components themselves.
 """
 
 from __future__ import annotations
 
 from naslab.lazy import attach
+from naslab.searchers.gradient.history import Sized, pareto
 from naslab.searchers.gradient.mixing import JointSoftmax, Mixing, Sigmoid, Softmax
 from naslab.searchers.gradient.objective import Bilevel, MixedLevel, SearchObjective, SingleLevel
 from naslab.searchers.gradient.parts import PartialChannels, Parts
@@ -24,6 +26,7 @@ from naslab.searchers.gradient.regularizers import (
     Resource,
     SizeTracking,
     SkipDropout,
+    StoppingCriterion,
 )
 from naslab.searchers.gradient.sampling import (
     BinaryGates,
@@ -36,7 +39,6 @@ from naslab.searchers.gradient.sampling import (
 )
 from naslab.searchers.gradient.searcher import GradientSearcher
 from naslab.searchers.gradient.training import Training
-from naslab.searchers.gradient.watching import Sized, pareto
 
 __getattr__, __dir__ = attach(
     __name__,
@@ -76,6 +78,7 @@ __all__ = [
     "Sized",
     "SkipDropout",
     "Softmax",
+    "StoppingCriterion",
     "StraightThrough",
     "Training",
     "pareto",

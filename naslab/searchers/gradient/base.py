@@ -1,4 +1,4 @@
-"""All of a search by gradients but its step: data, supernet, alphas, knobs, spec and state."""
+"""Gradient-based search without its step (`searcher.py`): data, supernet, architecture parameters, spec and state."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from naslab.quantities import Quantity
 from naslab.randomness import seeded, torch_generator
 from naslab.searchers.batch_size import BatchSize
 from naslab.searchers.execution import Execution
-from naslab.searchers.feed import Dice, Feed
+from naslab.searchers.feed import Feed, LayerNoise
 from naslab.searchers.gradient.adjustable import Adjustable
+from naslab.searchers.gradient.history import EpochHistory
 from naslab.searchers.gradient.mixing import JointSoftmax, entering
 from naslab.searchers.gradient.objective import SingleLevel
 from naslab.searchers.gradient.optimizers import Optimizers
@@ -30,15 +31,14 @@ from naslab.searchers.gradient.parts import Parts, to_json
 from naslab.searchers.gradient.regularizers import (
     Penalty,
     Resource,
-    Watch,
+    StoppingCriterion,
 )
 from naslab.searchers.gradient.steering import Masks
 from naslab.searchers.gradient.training import Training
-from naslab.searchers.gradient.watching import Watching
 from naslab.searchers.hyperparameters import hyperparameters_to_spec, read_hyperparameters
+from naslab.searchers.overrides import Overrides
 from naslab.searchers.specs import made_from, spec_of
 from naslab.searchers.stretch import Stretch
-from naslab.searchers.turned import Turned
 from naslab.snapshot import State
 from naslab.spaces.space import Space
 from naslab.spaces.weight_sharing import SupernetSpace
@@ -47,17 +47,18 @@ from naslab.tasks.task import Task
 
 
 class GradientSearcherBase(Adjustable):
-    """What `GradientSearcher` makes its steps in.
+    """Base of `GradientSearcher`: everything that exists before the first step, and everything that is saved.
 
     Args:
         space: a space with `supernet` and `discretize`, for instance `naslab.spaces.DartsCell`.
         task: for instance `naslab.tasks.FashionMNIST()`.
-        seed: of the weights, the alphas, the halves of the data, its order and augmentation, dropout, every sample.
-        device: for instance "cuda"; CUDA where there is one if left out, else the CPU.
-        threads: CPU threads of each step. One by default, which is repeatable: a small supernet gains little by a
-            second one. "probe" takes as many as pay here and now; `probed` tells what was found.
-        precision: "float32", or "bfloat16" for activations, faster and half the memory on recent GPUs.
-        checkpointing: whether the backward pass computes each cell again: less memory, about a third more time.
+        seed: seed of the weights, the alphas, the split of the data, its order and augmentation, dropout, all samples.
+        device: for instance "cuda". If left out, CUDA if there is a GPU, else the CPU.
+        threads: CPU threads of each step. One by default, which is repeatable; a small supernet gains little from a
+            second one. "probe" measures and picks the fastest number; `probed` has the measurements.
+        precision: "float32", or "bfloat16" for activations, which is faster and takes half the memory on recent GPUs.
+        checkpointing: whether to use gradient checkpointing: the backward pass recomputes each cell, which takes less
+            memory and about a third more time.
         compiled: on a GPU, `torch.compile` with CUDA graphs.
         **hyperparameters: see the dataclass `Hyperparameters` of the class.
     """
@@ -67,11 +68,11 @@ class GradientSearcherBase(Adjustable):
     @classmethod
     @abstractmethod
     def compose(cls, hyper: Any) -> Parts:
-        """The method, from its hyperparameters."""
+        """Returns the components of the method, made from its hyperparameters."""
 
     @classmethod
     def searched(cls, space: Space, hyper: Any) -> Space:
-        """The space that is searched when this one is given: itself, unless a hyperparameter asks for a variant."""
+        """Returns the space to search: the given one, unless a hyperparameter asks for a variant of it."""
         return space
 
     def __init__(
@@ -108,6 +109,7 @@ class GradientSearcherBase(Adjustable):
         hyper = self.hyperparameters
         self.parts = self.compose(hyper)
         streams = parts_of(task, seed, hyper.train_portion, hyper.batch_size)
+        # single level: one stream of all training data, read by weights and architecture alike
         if isinstance(self.parts.level, SingleLevel):
             streams = (streams[0].joined(streams[1]),) * 2
         self._feeds = {
@@ -117,34 +119,35 @@ class GradientSearcherBase(Adjustable):
         self._timetable = self._feeds["weights"].timetable
         self._step = 0
         self._baseline: float | None = None
-        self._alone = False
-        """Whether the last step moved the weights alone."""
-        self._begun: list[Phase] = []
-        """What began with the last step."""
+        self._warming_up = False
+        """True if the last step was one of the warm-up, in which only the weights move."""
+        self._new_phases: list[Phase] = []
+        """Phases that began with the last step."""
         self._schedules = self._all_schedules()
-        self._set = {name: (schedule.start, 0) for name, schedule in self._schedules.items()}
+        self._last_set = {name: (schedule.start, 0) for name, schedule in self._schedules.items()}
         batches = BatchSize(
             list(self._feeds.values()), hyper.epochs, lambda feed, epoch: self._timetable.total(epoch)
         )  # the architecture's data begins a new pass then, too
         self._regularizers = {type(regularizer): regularizer for regularizer in self.parts.regularizers}
         self._penalties = [regularizer for regularizer in self.parts.regularizers if isinstance(regularizer, Penalty)]
-        self._watching = Watching(
-            [regularizer for regularizer in self.parts.regularizers if isinstance(regularizer, Watch)], task
+        self._history = EpochHistory(
+            [regularizer for regularizer in self.parts.regularizers if isinstance(regularizer, StoppingCriterion)], task
         )
 
+        # Layers take their initial weights from torch's global generator, so it is seeded for them alone.
         with seeded(seed, "weights"):
             self.network = self.execution.prepare(self._supernet())
         self._takes_mixtures = takes_mixtures(self.network)
-        self._dice = Dice(self.network, seed)
+        self._layer_noise = LayerNoise(self.network, seed)
         for regularizer in self.parts.regularizers:
             regularizer.check(self.network, self.name)
-        self._turned = Turned(batches, self._more_settings())
-        self.threads, self.probed = self.execution.settled(self._try)
+        self._overrides = Overrides(batches, self._unscheduled_settings())
+        self.threads, self.probed = self.execution.threads_for(self._trial_pass)
         shapes = {part: (rows, len(space.operations)) for part, rows in space.edges().items()}
-        self.alphas = self._small("alphas", shapes)
+        self.alphas = self._initial_parameters("alphas", shapes)
         self.edges = {}
         if self.parts.channels.edge_normalisation:
-            self.edges = self._small("edges", {part: (rows,) for part, (rows, _) in shapes.items()})
+            self.edges = self._initial_parameters("edges", {part: (rows,) for part, (rows, _) in shapes.items()})
         self._entering = entering(space)
         self._simplexes = {part: self.parts.mixing.simplexes(rows) for part, rows in self._entering.items()}
         compete = self.parts.channels.edge_normalisation or isinstance(self.parts.mixing, JointSoftmax)
@@ -156,11 +159,19 @@ class GradientSearcherBase(Adjustable):
             for part, matrix in regularizer.costs(self.network, task, shapes).items()
         }
         learnt = {**self.alphas, **{f"{part}-edges": logits for part, logits in self.edges.items()}}
-        self._optimisers = Optimizers(self.network, learnt, hyper)
-        self._weights = self._optimisers.weights
+        self._optimizers = Optimizers(self.network, learnt, hyper)
+        self._weights = self._optimizers.weights
 
-    def _small(self, what: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-        """What the architecture learns, at the start: for each part, numbers close to zero."""
+    def _initial_parameters(self, what: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+        """Returns part -> the initial architecture parameters, normally distributed with deviation `alpha_scale`.
+
+        Close to zero, since a softmax of zeros gives all operations the same weight; not zero, to break ties.
+
+        Args:
+            what: name of the parameters, a part of the seed.
+            shapes: part -> shape.
+        """
+        # drawn on the CPU and moved, so that they do not depend on the device
         generator, scale = torch_generator(self.seed, what), self.hyperparameters.alpha_scale
         return {
             part: (scale * torch.randn(*shape, generator=generator)).to(self.device).requires_grad_()
@@ -175,8 +186,11 @@ class GradientSearcherBase(Adjustable):
             raise SpecError(f"the supernet of {self.space.name!r} has no partial channels; leave one_in at 1")
         return supernet(self.task, one_in=one_in)
 
-    def _try(self, *, search: bool = False) -> None:
-        """What costs most of a step, the gradients of all operations, without a trace."""
+    def _trial_pass(self, *, search: bool = False) -> None:
+        """Compute the gradients of all operations, the most expensive part of a step, to measure its time and memory.
+
+        Nothing remains of it: buffers are restored and gradients dropped.
+        """
         size = self._batch_size
         batch = self.task.example(size, device=self.device)
         edges, operations = self.space.edges(), len(self.space.operations)  # type: ignore[attr-defined]
@@ -184,41 +198,49 @@ class GradientSearcherBase(Adjustable):
         def loss(outputs: Any) -> Tensor:
             return self.task.loss(outputs, batch)
 
-        with KeptBuffers(self.network), enough_to_normalise(size, units=self.task.units), self._dice.cast("try"):
+        with (
+            KeptBuffers(self.network),
+            enough_to_normalise(size, units=self.task.units),
+            self._layer_noise.seeded_by("try"),
+        ):
             gradients_at_the_start(self.network, edges, operations, self.task.inputs(batch), loss, search=search)
 
     def _must_fit(self, size: int | None = None) -> None:
-        """`SpecError` if there is not the memory for a step, with mini-batches of another size perhaps. A hard sample
-        needs little.
+        """Raises `SpecError` if there is too little memory for a step.
+
+        Not checked for hard samples, which compute one or two operations an edge.
+
+        Args:
+            size: examples in a mini-batch; the size in force if left out.
         """
         if not self.parts.sampling.hard:
             edges, operations = self.space.edges(), len(self.space.operations)  # type: ignore[attr-defined]
-            with self._dice.cast("try"):
+            with self._layer_noise.seeded_by("try"):
                 must_fit(self.network, edges, operations, self.task, batch_size=size or self._batch_size)
 
     @property
     def _batch_size(self) -> int:
         """Examples in the mini-batches of this step."""
-        return self._turned.batches.now(self._step)
+        return self._overrides.batches.now(self._step)
 
     def _batch(self, name: str) -> Any:
-        """The mini-batch of this step, for the "weights" or for the "architecture"."""
+        """Returns the mini-batch of this step for the "weights" or the "architecture", without its carry."""
         return self._feeds[name].batch(self._step)
 
     @contextmanager
     def _naming_the_step(self) -> Iterator[None]:
-        """Inside, what diverges says at which step, and what cannot be normalised says why."""
+        """Errors raised inside name the step, and say why if a mini-batch is too small for batch normalisation."""
         try:
             with enough_to_normalise(self._batch_size, units=self.task.units):
                 yield
         except Diverged as error:
             raise Diverged(f"step {self._step + 1}: {error}") from None
 
-    # --- where it stands -------------------------------------------------------------------------
+    # --- progress --------------------------------------------------------------------------------
 
     @property
     def metrics(self) -> Mapping[str, Quantity]:
-        """Of the task; how undecided the alphas are; and what is known of the architecture that would be derived."""
+        """Metrics of the task, entropy of the operations, metrics of the architecture derived now."""
         of_task = super().metrics
         return {
             **of_task,
@@ -233,13 +255,13 @@ class GradientSearcherBase(Adjustable):
 
     @property
     def total(self) -> int:
-        """Steps in the whole search; fewer once it has been stopped early."""
+        """Steps in the whole search; fewer once a stopping criterion has ended it."""
         whole_search = self._timetable.total(self.hyperparameters.epochs)
-        return whole_search if self._watching.stopped is None else self._watching.stopped
+        return whole_search if self._history.stopped is None else self._history.stopped
 
     def ahead(self) -> list[Stretch]:
-        """Steps of a warm-up, steps of the search, and the last step of each epoch, where more is done in it."""
-        closes = bool(self._watching.watches) or any(m.every == "pass" for m in self.task.metrics().values())
+        """Returns the remaining steps by kind: warm-up, search, and the last of each epoch if it does more work."""
+        closes = bool(self._history.criteria) or any(m.every == "pass" for m in self.task.metrics().values())
         counts: dict[str, list[int]] = {}
         begin = self._step
         while begin < self.total:
@@ -284,34 +306,38 @@ class GradientSearcherBase(Adjustable):
         )
 
     def state_dict(self) -> State:
+        # Names in a state are data: run folders of earlier versions hold them, so they keep their first names.
         state: State = {"step": self._step}
-        for name, (value, since) in self._set.items():
+        for name, (value, since) in self._last_set.items():
             state[name] = value
             if self._schedules[name].end is not None:
                 state[f"{name}_epoch"] = since
         if self._baseline is not None:
             state["baseline"] = self._baseline
         if "warmup" in self._schedules:
-            state["alone"] = int(self._alone)
+            state["alone"] = int(self._warming_up)
         for feed in self._feeds.values():
             state.update(feed.state())
-        if self._watching.watches:
-            state["epochs"] = self._watching.memory()
-        return {**state, **self._turned.state(), **self._masks.state(), **self._optimisers.state()}
+        if self._history.criteria:
+            state["epochs"] = self._history.memory()
+        return {**state, **self._overrides.state(), **self._masks.state(), **self._optimizers.state()}
 
     def load_state_dict(self, state: State) -> None:
-        self._optimisers.load(state)
+        self._optimizers.load(state)
         self._step = int(state["step"])  # type: ignore[arg-type]
-        self._set = {
+        self._last_set = {
             name: (float(state.get(name, schedule.start)), int(state.get(f"{name}_epoch", 0)))  # type: ignore[arg-type]
             for name, schedule in self._schedules.items()
         }
         for feed in self._feeds.values():
             feed.load(state)
-        self._turned.load(state)
-        self._obey()
+        self._overrides.load(state)
+        self._apply_settings()  # after the overrides: it copies them to where they act
         self._masks.load(state)
-        self._alone = bool(state["alone"]) if "alone" in state else self._step > 0 and self._warms_up(self._step - 1)
+        # a state from before there was the key "alone" has it computed from the schedule
+        self._warming_up = (
+            bool(state["alone"]) if "alone" in state else self._step > 0 and self._warms_up(self._step - 1)
+        )
         self._baseline = float(state["baseline"]) if "baseline" in state else None  # type: ignore[arg-type]
-        if self._watching.watches:
-            self._watching.remember(str(state["epochs"]))
+        if self._history.criteria:
+            self._history.remember(str(state["epochs"]))

@@ -1,4 +1,4 @@
-"""Gradients of the architecture through one step of the weights (Liu et al. 2019, Eq. 5 to 8).
+"""Gradients of the architecture through one SGD step of the weights (Liu et al. 2019, Eq. 5 to 8).
 
 The bilevel problem is
 
@@ -10,18 +10,19 @@ momentum. Differentiating through that step gives
     d L_val / d alpha  =  grad_alpha L_val(w', alpha)  -  xi * grad^2_{alpha,w} L_train(w, alpha) v,
     v = grad_w' L_val(w', alpha).
 
-The mixed product with v comes in two kinds, and they are not the same thing on a real network:
+The mixed second derivative times v can be computed in two ways, whose results differ on a real network:
 
 - `finite_difference_product`, the paper's Eq. 8: two more gradients with respect to alpha, at w +- e v with
-  e = radius / |v|. Exact where L_train is quadratic in w; on a supernet of ReLUs and max-pools, whose
-  gradient jumps within the radius, it can be off by several times its own size.
-- `exact_product`: double backward, exact wherever the loss is differentiable; costs memory for the graph.
+  e = radius / |v|. It is exact where L_train is quadratic in w. On a supernet of ReLUs and max-pools, whose gradient is
+  discontinuous within the radius, its error can be several times its own size.
+- `exact_product`: double backward, exact wherever the loss is differentiable; it needs memory for the graph of the
+  first gradient.
 
-Losses are passed as functions of nothing that read the parameters when they are called.
+Losses are functions without arguments, which read the parameters when they are called.
 
-Weights that two modules share, such as an embedding that is also the output layer, are one tensor among the weights,
-and move with the others in the inner step and in the finite differences. In the authors' code for recurrent cells they
-stay where they are: the moved copy is overwritten when it is loaded.
+Weights that two modules share, such as an embedding that is also the output layer, are one tensor among the weights.
+They move with the others in the inner step and in the finite differences. In the authors' code for recurrent cells they
+do not move: the moved copy is overwritten when the weights are loaded.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ Product = Callable[[Loss, Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]],
 
 @dataclass(frozen=True, kw_only=True)
 class InnerStep:
-    """The step of SGD that stands for training to the end: w' = w - xi (m + grad + weight_decay w)."""
+    """The single step of SGD that approximates training to the end: w' = w - xi (m + grad + weight_decay w)."""
 
     xi: float
     """Learning rate of the weights."""
@@ -50,19 +51,21 @@ class InnerStep:
     momentum: Sequence[Tensor | None]
     """For each weight, the momentum coefficient times its buffer; None before the first step."""
     clip: float = math.inf
-    """Gradients of the weights are scaled down to this norm, both that of the step and v. How much the former is, is
-    taken for a constant of the architecture: the mixed product is scaled by the same number."""
+    """Largest norm of the gradients of the weights: that of the step, and v. The factor by which the former is scaled
+    depends on the architecture; here it is treated as a constant, so that the mixed product is scaled by it."""
 
     def clipped(self, gradients: Sequence[Tensor]) -> tuple[list[Tensor], float]:
-        """The gradients, scaled down to the norm that they may have; and by how much."""
+        """Returns the gradients, scaled down to the largest norm allowed, and the factor, in (0, 1]."""
         if self.clip == math.inf:
             return list(gradients), 1.0
         norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
-        share = min(1.0, self.clip / (float(norm) + 1e-6))
+        share = min(
+            1.0, self.clip / (float(norm) + 1e-6)
+        )  # 1e-6 as in torch's clip_grad_norm_, which moves the weights
         return (list(gradients), 1.0) if share == 1 else ([share * gradient for gradient in gradients], share)
 
     def move(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
-        """The moved weights w', by gradients that are clipped already; the given weights are left alone."""
+        """Returns the moved weights w'; the given ones are not changed. The gradients are clipped already."""
         moved = []
         for w, gradient, m in zip(weights, gradients, self.momentum, strict=True):
             direction = gradient + self.weight_decay * w
@@ -71,26 +74,29 @@ class InnerStep:
 
 
 @contextmanager
-def standing_at(weights: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
-    """Inside, the weights hold these values; afterwards their own again, to the last bit."""
+def weights_at(weights: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+    """Give the weights other values inside the `with` block; afterwards they have their own, to the last bit.
+
+    Copies, rather than adding and subtracting a step: the latter would leave rounding errors in the weights.
+    """
     own = [w.detach().clone() for w in weights]
-    _put(weights, values)
+    _assign(weights, values)
     try:
         yield
     finally:
-        _put(weights, own)
+        _assign(weights, own)
 
 
-def _put(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+def _assign(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     with torch.no_grad():
         for w, value in zip(weights, values, strict=True):
             w.copy_(value)
 
 
 def gradients(loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """d loss / d inputs, zeros where the loss does not depend on one (an operation left out, say) or on any at all.
+    """Returns d loss / d inputs; zeros for an input that the loss does not depend on, such as a skipped operation.
 
-    The latter happens to a sampled cell in which nothing leads from the input to the output.
+    The loss may depend on none of them: in a sampled cell, no path of operations may lead from input to output.
     """
     if not loss.requires_grad:
         return [torch.zeros_like(x) for x in inputs]
@@ -99,17 +105,21 @@ def gradients(loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 
 def finite_difference_product(radius: float = 0.01) -> Product:
-    """The paper's Eq. 8 with e = radius / |v|: (grad_alpha L(w + e v) - grad_alpha L(w - e v)) / 2e."""
+    """Returns the product of the paper's Eq. 8: (grad_alpha L(w + e v) - grad_alpha L(w - e v)) / 2e, e = radius / |v|.
+
+    Dividing by |v| makes the displacement in weight space as long as `radius` whatever the size of v: a fixed e would
+    drown in rounding where v is small, and leave the region where L is nearly quadratic where v is large.
+    """
 
     def product(loss: Loss, weights: Sequence[Tensor], alphas: Sequence[Tensor], v: Sequence[Tensor]) -> list[Tensor]:
         norm = torch.sqrt(sum((x.pow(2).sum() for x in v), start=torch.zeros((), dtype=v[0].dtype, device=v[0].device)))
-        if norm == 0:
+        if norm == 0:  # e would be infinite; the product with a zero vector is zero
             return [torch.zeros_like(a) for a in alphas]
         epsilon = radius / norm
         sides = []
-        with frozen(weights):
+        with frozen(weights):  # only gradients with respect to alpha are asked for
             for sign in (1, -1):
-                with standing_at(weights, [w.detach() + sign * epsilon * x for w, x in zip(weights, v, strict=True)]):
+                with weights_at(weights, [w.detach() + sign * epsilon * x for w, x in zip(weights, v, strict=True)]):
                     sides.append(gradients(loss(), alphas))
         return [(plus - minus) / (2 * epsilon) for plus, minus in zip(*sides, strict=True)]
 
@@ -117,8 +127,9 @@ def finite_difference_product(radius: float = 0.01) -> Product:
 
 
 def exact_product(loss: Loss, weights: Sequence[Tensor], alphas: Sequence[Tensor], v: Sequence[Tensor]) -> list[Tensor]:
-    """grad_alpha (grad_w L . v), by differentiating the gradient once more."""
+    """Returns grad_alpha (grad_w L . v), by differentiating the gradient once more."""
     first = torch.autograd.grad(loss(), list(weights), create_graph=True, allow_unused=True)
+    # the start ties the sum to the alphas, so that it can be differentiated where no weight has a gradient
     dot = sum(((g * x).sum() for g, x in zip(first, v, strict=True) if g is not None), start=alphas[0].sum() * 0)
     return gradients(dot, alphas)
 
@@ -127,17 +138,17 @@ PRODUCTS: Mapping[str, Callable[[float], Product]] = {
     "finite_difference": finite_difference_product,
     "exact": lambda radius: exact_product,
 }
-"""Name -> the product for a radius (which only the finite difference needs)."""
+"""Name of `hessian_product` -> function of the radius (which only the finite difference needs) -> the product."""
 
 
 @dataclass(frozen=True)
 class Unrolled:
-    """What `unrolled_gradients` found."""
+    """Gradients of the architecture, and the weights at which the outer loss was taken."""
 
     gradients: list[Tensor]
     """d L_val(w'(alpha), alpha) / d alpha, one for each alpha."""
     moved: list[Tensor]
-    """The weights w' that the validation loss was read at."""
+    """The weights w' at which the outer loss was taken; empty for first order, where w' = w."""
 
 
 def unrolled_gradients(
@@ -149,11 +160,14 @@ def unrolled_gradients(
     step: InnerStep,
     product: Product,
 ) -> Unrolled:
-    """Second-order gradient of the architecture (Liu et al. 2019, Eq. 7). The weights are left as they were."""
+    """Returns the second-order gradient of the architecture (Liu et al. 2019, Eq. 7). The weights are not changed."""
+    # w' = w - xi grad_w L_train(w, alpha), the inner step of Eq. 6
     downhill, share = step.clipped(gradients(train_loss(), weights))
     moved = [w.detach() for w in step.move(weights, downhill)]
-    with standing_at(weights, moved):
+    # One backward pass at w' gives the direct term grad_alpha L_val(w', alpha) and v = grad_w' L_val(w', alpha).
+    with weights_at(weights, moved):
         both = gradients(valid_loss(), [*alphas, *weights])
     direct, (v, _) = both[: len(alphas)], step.clipped(both[len(alphas) :])
+    # The mixed product is taken back at w, not at w'. `share` is d(clipped gradient) / d(gradient) of the inner step.
     mixed = product(train_loss, weights, alphas, v)
     return Unrolled([d - step.xi * share * m for d, m in zip(direct, mixed, strict=True)], moved)

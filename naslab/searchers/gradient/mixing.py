@@ -1,10 +1,13 @@
-"""Mixing: from the alphas of a part, [E, O], to the weights of its operations.
+"""Mixing rules: from the alphas of a part, [E, O], to the weights of its operations, [E, O].
 
 `Softmax`      each edge is a choice among its operations (Liu et al. 2019, Eq. 2)
 `JointSoftmax` each node is one choice among all operations of all edges that enter it (I-DARTS, Jiang et al. 2019)
-`Sigmoid`      each operation is a choice of its own, yes or no (FairDARTS, Chu et al. 2020)
+`Sigmoid`      each operation is kept or not, independently of the others (FairDARTS, Chu et al. 2020)
 
-What is weighed against one another is a *simplex*; under the first two its weights sum to one, and it can be sampled.
+Operations that are weighed against each other form a *simplex*. Under the first two rules the weights of a simplex sum
+to one, so that it is a distribution from which operations can be sampled.
+
+Letters in shapes: E edges of a part, O candidate operations, S simplexes of n operations each.
 """
 
 from __future__ import annotations
@@ -26,32 +29,40 @@ def softmax(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Simplexes:
-    """What of a matrix [E, O] is weighed against one another, and how."""
+    """The division of a matrix [E, O] into simplexes, and the rule by which each is weighed."""
 
     groups: Sequence[Sequence[int]] | None = None
-    """Rows that share one simplex; together all rows, each once. None: every row is a simplex."""
+    """Groups of rows, one simplex for each group; every row is in exactly one. None: every row is a simplex."""
     rule: Callable[[Tensor], Tensor] = softmax
-    """[S, n] -> the weights [S, n] of alphas, a simplex in each row."""
+    """Alphas [S, n] -> weights [S, n], with a simplex in each row."""
 
     def weights(self, alpha: Tensor) -> Tensor:
-        """[E, O] -> [E, O]."""
+        """Returns the weights [E, O] of alphas [E, O]."""
         return self.map(self.rule, alpha)
 
     def map(self, function: Callable[..., Tensor], *matrices: Tensor) -> Tensor:
-        """The function of [S, n], whose S rows are simplexes, on all simplexes of the matrices [E, O] -> [E, O]."""
+        """Returns the matrix [E, O] of a function applied to each simplex.
+
+        Args:
+            function: takes one [S, n] for each matrix, with a simplex in each row, and returns [S, n].
+            matrices: of shape [E, O].
+        """
         if self.groups is None:
             return function(*matrices)
+        # A group's rows are joined into one row [1, rows * O], since groups differ in size: an intermediate node of a
+        # DARTS cell has one incoming edge more than the node before it.
         shape = matrices[0].shape
         pieces = [
             function(*(m[list(rows)].reshape(1, -1) for m in matrices)).reshape(len(rows), shape[1])
             for rows in self.groups
         ]
+        # the pieces stand in the order of the groups; argsort of that order puts each row back into its place
         order = torch.tensor([row for rows in self.groups for row in rows]).argsort()
         return torch.cat(pieces)[order.to(pieces[0].device)]
 
 
 def entering(space: SupernetSpace) -> dict[str, list[list[int]]]:
-    """Part -> for each node, the rows of the edges that enter it."""
+    """Returns part -> for each node, the rows (of the alphas) of the edges that enter it."""
     graph = space.supergraph()
     found: dict[str, dict[str, list[int]]] = {part: {} for part in space.edges()}
     for _, node, row in graph.edges(data="row"):
@@ -61,19 +72,23 @@ def entering(space: SupernetSpace) -> dict[str, list[list[int]]]:
 
 
 class Mixing(ABC):
-    """A mixing rule."""
+    """A rule that turns alphas into weights of operations."""
 
     distribution: ClassVar[bool] = True
-    """Whether operations can be sampled from it."""
+    """True if the weights of a simplex are a distribution, from which operations can be sampled."""
 
     @abstractmethod
     def simplexes(self, entering: Sequence[Sequence[int]]) -> Simplexes:
-        """Of a part, given the rows that enter each of its nodes."""
+        """Returns the simplexes of a part.
+
+        Args:
+            entering: for each node of the part, the rows of the edges that enter it.
+        """
 
 
 @dataclass(frozen=True)
 class Softmax(Mixing):
-    """Every edge for itself."""
+    """A softmax over the operations of each edge."""
 
     def simplexes(self, entering: Sequence[Sequence[int]]) -> Simplexes:
         return Simplexes()
@@ -81,7 +96,7 @@ class Softmax(Mixing):
 
 @dataclass(frozen=True)
 class JointSoftmax(Mixing):
-    """All edges into a node together: edges compete, and a node's strongest edges can be compared."""
+    """A softmax over the operations of all edges into a node, so that the weights of different edges are comparable."""
 
     def simplexes(self, entering: Sequence[Sequence[int]]) -> Simplexes:
         return Simplexes(entering)
@@ -89,7 +104,7 @@ class JointSoftmax(Mixing):
 
 @dataclass(frozen=True)
 class Sigmoid(Mixing):
-    """Every operation for itself."""
+    """A sigmoid of each alpha: the operations of an edge do not compete."""
 
     distribution: ClassVar[bool] = False
 
@@ -98,4 +113,4 @@ class Sigmoid(Mixing):
 
 
 MIXINGS: dict[str, type[Mixing]] = {"softmax": Softmax, "joint_softmax": JointSoftmax, "sigmoid": Sigmoid}
-"""Name in a run folder -> the rule."""
+"""Name in a run folder -> the class."""

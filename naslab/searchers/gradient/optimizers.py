@@ -1,4 +1,4 @@
-"""What moves weights and architecture: SGD and Adam, with a state that names every tensor."""
+"""The optimizers of weights and architecture: SGD and Adam, with a state in which every tensor has a name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Optimizers:
     def __init__(self, network: nn.Module, alphas: Mapping[str, Tensor], hyper: Training) -> None:
         self.network, self.alphas, self.hyper = network, dict(alphas), hyper
         self.weight_decay, self.alpha_weight_decay = hyper.w_weight_decay, hyper.alpha_weight_decay
-        """In force."""
+        """Weight decays of the next update; settings change them during the search."""
         self.weights = list(network.parameters())
         self.sgd = torch.optim.SGD(
             self.weights, lr=hyper.w_lr, momentum=hyper.w_momentum, weight_decay=hyper.w_weight_decay
@@ -32,15 +32,26 @@ class Optimizers:
             weight_decay=hyper.alpha_weight_decay,
         )
 
-    def move_alphas(self, gradients: list[Tensor], rate: float, still: Sequence[Tensor | None] | None = None) -> None:
-        """By Adam. Where `still`, a mask for each tensor, is True, neither alphas move nor what Adam keeps of them."""
-        before = self._standing(still or [])
+    def move_alphas(
+        self, gradients: list[Tensor], rate: float, frozen_entries: Sequence[Tensor | None] | None = None
+    ) -> None:
+        """Update the alphas by Adam.
+
+        Args:
+            gradients: one for each tensor of `alphas`, of the same shape.
+            rate: the learning rate.
+            frozen_entries: for each tensor a boolean mask of its shape, or None. Where a mask is True, neither the
+                alpha nor its moments change.
+        """
+        before = self._frozen_values(frozen_entries or [])
         for alpha, gradient in zip(self.alphas.values(), gradients, strict=True):
             must_be_finite("gradient of the architecture", gradient)
             alpha.grad = gradient
         for group in self.adam.param_groups:
             group["lr"], group["weight_decay"] = rate, self.alpha_weight_decay
         self.adam.step()
+        # Adam updates whole tensors: with weight decay or momentum, an alpha moves even where its gradient is zero. So
+        # frozen entries are written back afterwards, and their moments too; a moment that did not exist before is 0.
         with torch.no_grad():
             for alpha, where, value, moments in before:
                 alpha[where] = value
@@ -48,18 +59,21 @@ class Optimizers:
                     if moment.shape == alpha.shape:
                         moment[where] = moments.get(key, 0.0)
 
-    def _standing(self, still: Sequence[Tensor | None]) -> list[tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]]:
-        """What of the alphas is to stand still: the tensor, where, and the values and moments that it has there."""
+    def _frozen_values(
+        self, frozen_entries: Sequence[Tensor | None]
+    ) -> list[tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]]:
+        """Returns (alphas, mask, values under the mask, moments under the mask) for each tensor that has a mask."""
         found = []
-        for alpha, where in zip(self.alphas.values(), still, strict=False):
+        for alpha, where in zip(self.alphas.values(), frozen_entries, strict=False):
             if where is not None:
+                # not Adam's count of its steps, which is one number for the whole tensor
                 moments = {key: m for key, m in self.adam.state.get(alpha, {}).items() if m.shape == alpha.shape}
                 kept = {key: moment[where].clone() for key, moment in moments.items()}
                 found.append((alpha, where, alpha.detach()[where].clone(), kept))
         return found
 
     def move_weights(self, rate: float) -> None:
-        """By the gradients that the weights have, scaled down to the norm that they may have; then forget those."""
+        """Update the weights by SGD with the gradients in their `.grad`, clipped by norm; then clear the gradients."""
         norm = nn.utils.clip_grad_norm_(self.weights, self.hyper.w_clip)
         must_be_finite("gradient of the weights", norm)
         for group in self.sgd.param_groups:
@@ -68,7 +82,13 @@ class Optimizers:
         self.sgd.zero_grad()
 
     def inner_step(self, rate: float, *, clipped: bool = False) -> InnerStep:
-        """The step that the weights would make now, at this rate; by gradients as they are, or clipped as in theirs."""
+        """Returns the SGD step that the weights would make now, for the second-order gradient of the architecture.
+
+        Args:
+            rate: the learning rate.
+            clipped: whether its gradients are clipped as those of `move_weights` are.
+        """
+        # None before the first step, which has no momentum. The products are new tensors: SGD's buffers do not change.
         buffers = [self.sgd.state.get(w, {}).get("momentum_buffer") for w in self.weights]
         return InnerStep(
             xi=rate,
@@ -78,7 +98,7 @@ class Optimizers:
         )
 
     def state(self) -> State:
-        """Of the network, the alphas and both optimizers: copies."""
+        """Returns copies of all tensors of the network, the alphas and both optimizers, by name."""
         state: State = {f"network/{name}": t.detach().clone() for name, t in self.network.state_dict().items()}
         state.update({f"alpha/{name}": alpha.detach().clone() for name, alpha in self.alphas.items()})
         for (name, _), w in zip(self.network.named_parameters(), self.weights, strict=True):
@@ -103,11 +123,12 @@ class Optimizers:
         self.adam.state.clear()
         for name, alpha in self.alphas.items():
             for key, tensor in _below(f"adam/{name}/", tensors).items():
+                # Adam's step count lies on the CPU whatever the device of the alphas (torch's default, not capturable)
                 self.adam.state[alpha][key] = tensor.to("cpu" if key == "step" else alpha.device, copy=True)
 
 
 def must_be_finite(what: str, value: Tensor) -> None:
-    """`Diverged` if it is not."""
+    """Raises `Diverged` if any number of `value` is NaN or infinite; `what` names it in the message."""
     if not bool(torch.isfinite(value).all()):
         raise Diverged(
             f"the {what} is no longer finite (NaN or infinite); the step was not kept. "

@@ -1,4 +1,4 @@
-"""The five parts of a search by gradients, and which of them go together."""
+"""The components of gradient-based search, and which combinations are possible."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True, kw_only=True)
 class PartialChannels:
-    """Operations work on one channel in `one_in`, the others go past them (PC-DARTS, Xu et al. 2020)."""
+    """Operations see one channel in `one_in`, and the other channels bypass them (PC-DARTS, Xu et al. 2020, Eq. 3)."""
 
     one_in: int = 4
-    """The paper's K; 1: all channels."""
+    """The paper's K: operations see a share 1/K of the channels; 1: all of them."""
     edge_normalisation: bool = False
-    """Weigh the edges into a node by a softmax of their own, so that they can be compared (Eq. 4)."""
+    """Whether the edges into a node are weighed by a softmax over learnt logits of their own (Eq. 4), which makes edges
+    comparable: with few channels sampled at each step, the alphas alone fluctuate too much to rank them."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -37,13 +38,22 @@ class PartialChannels:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """A method: what it is made of. Raises `SpecError`, and says why, for parts that do not go together."""
+    """The components of a method.
+
+    Raises:
+        SpecError: a component has the wrong type, or two of them cannot be combined; the message says why.
+    """
 
     mixing: Mixing = field(default_factory=Softmax)
+    """Rule from alphas to the weights of the operations."""
     sampling: Sampling = field(default_factory=FullMixture)
+    """Choice of the operations that a step computes."""
     channels: PartialChannels = field(default_factory=lambda: PartialChannels(one_in=1))
+    """Channels that the operations see."""
     level: SearchObjective = field(default_factory=Bilevel)
+    """Loss that updates the architecture."""
     regularizers: tuple[Regularizer, ...] = ()
+    """Penalties, perturbation, dropout and stopping criteria, at most one of each class."""
     warmup: float = 0.0
     """Share of the epochs, at the start, in which only the weights move."""
 
@@ -62,21 +72,25 @@ class Parts:
         ):
             raise SpecError(f"regularizers must be a tuple of regularizers, not {self.regularizers!r:.100}")
         object.__setattr__(self, "warmup", share("warmup", self.warmup))
-        if reason := self._why_not():
+        if reason := self._conflict():
             raise SpecError(reason)
 
-    def _why_not(self) -> str | None:
+    def _conflict(self) -> str | None:
+        """Returns why two components cannot be combined, and what to take instead; None if all can."""
         mixing, sampling, level = self.mixing, self.sampling, self.level
         sampled, kinds = type(sampling).__name__, [type(regularizer) for regularizer in self.regularizers]
         if len(set(kinds)) < len(kinds):
-            return f"each regularizer once: {', '.join(kind.__name__ for kind in kinds)}"
+            return f"give each regularizer once, not {', '.join(kind.__name__ for kind in kinds)}"
         if not mixing.distribution and not isinstance(sampling, FullMixture):
             return (
-                f"{sampled} draws operations from a distribution, and {type(mixing).__name__} gives none: each "
-                "operation has a weight of its own. Take Softmax or JointSoftmax"
+                f"{sampled} draws operations from a distribution, and the weights of {type(mixing).__name__} are none: "
+                "each operation has a weight of its own. Take Softmax or JointSoftmax"
             )
         if not mixing.distribution and Entropy in kinds:
-            return f"{type(mixing).__name__} gives no distribution, and so no entropy to weigh"
+            return (
+                f"Entropy needs a distribution over operations, and the weights of {type(mixing).__name__} are none; "
+                "take Softmax or JointSoftmax"
+            )
         if self.channels.edge_normalisation and isinstance(mixing, JointSoftmax):
             return "JointSoftmax weighs the edges into a node against each other already; leave edge_normalisation out"
         if level.order == 2 and not sampling.pathwise:
@@ -91,17 +105,23 @@ class Parts:
             )
         if isinstance(level, SingleLevel) and not sampling.pathwise:
             return (
-                f"Single takes both gradients from one backward pass, and {sampled} has none to the alphas; take "
-                "Bilevel"
+                f"SingleLevel takes both gradients from one backward pass, and that of {sampled} does not reach the "
+                "alphas; take Bilevel"
             )
         if Perturbation in kinds and sampling.hard:
-            return f"Perturbation gives every operation some weight, and {sampled} computes only those that it drew"
+            return (
+                f"Perturbation gives every operation some weight, and {sampled} computes only those that it drew; take "
+                "FullMixture or Concrete"
+            )
         if Perturbation in kinds and isinstance(level, SingleLevel):
-            return "Perturbation shakes the step of the weights alone, and Single makes one step for all; take Bilevel"
+            return (
+                "Perturbation changes the update of the weights alone, and SingleLevel updates weights and "
+                "architecture together; take Bilevel"
+            )
         return None
 
     def schedules(self) -> dict[str, Schedule]:
-        """What of the parts may be turned."""
+        """Returns the settings of all components that can change during the search, by name."""
         found: dict[str, Schedule] = {}
         for part in (self.sampling, self.level, *self.regularizers):
             found.update(part.schedules())
@@ -118,7 +138,7 @@ KINDS: dict[str, Mapping[str, type[Any]]] = {
     "level": LEVELS,
     "regularizers": REGULARIZERS,
 }
-"""Kind of part -> name in a run folder -> the part."""
+"""Kind of component -> name in a run folder -> the class."""
 
 
 BASES: dict[str, type[Any]] = {
@@ -128,11 +148,11 @@ BASES: dict[str, type[Any]] = {
     "level": SearchObjective,
     "regularizers": Regularizer,
 }
-"""Kind of part -> the class that parts of the user's own extend."""
+"""Kind of component -> the class that a user's own components extend."""
 
 
 def to_json(value: Any) -> Any:
-    """A hyperparameter as JSON: a part with its name, several of them as a list, anything else as it is."""
+    """Returns a hyperparameter as JSON: a component by its name and fields, a tuple as a list, all else as it is."""
     if isinstance(value, tuple):
         return [to_json(one) for one in value]
     if not isinstance(value, tuple(BASES.values())):
@@ -143,7 +163,11 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: str, given: Any) -> Any:
-    """The part, or the tuple of parts, that `to_json` took apart; anything else as it is."""
+    """Returns the component, or the tuple of components, that `to_json` wrote; anything else as it is.
+
+    Raises:
+        SpecError: the name or a field is unknown, or the component refuses a value.
+    """
     if isinstance(given, list | tuple):
         return tuple(from_json(kind, one) for one in given)
     if not isinstance(given, Mapping):

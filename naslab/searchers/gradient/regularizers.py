@@ -1,14 +1,16 @@
-"""Regularizers for what ails a search by gradients: dear cells, indecision, the collapse to skip connections.
+"""Regularizers of gradient-based search, against expensive cells, indecision, and collapse to skip connections.
 
-Penalties, on the architecture alone:
-    `Resource`        what a cell costs on average (SNAS, Sec. 2.3; ProxylessNAS, Eq. 7)
-    `Entropy`         how undecided it is
-On the step of the weights:
-    `Perturbation`    the weights of the operations are shaken (SDARTS, Chen & Hsieh 2020, Eq. 3 and 4)
+Penalties, added to the loss of the architecture:
+    `Resource`        expected cost of a cell (SNAS, Sec. 2.3; ProxylessNAS, Eq. 7)
+    `Entropy`         entropy of the operations of an edge
+In the update of the weights:
+    `Perturbation`    perturbed weights of the operations (SDARTS, Chen & Hsieh 2020, Eq. 3 and 4)
     `SkipDropout`     dropout behind skip connections (P-DARTS, Chen et al. 2019, Sec. 3.3)
-Watches, at the end of each epoch:
-    `EigenvalueStop`  stop before the loss turns sharp (RobustDARTS, Zela et al. 2020, Sec. 4.3)
-    `SizeTracking`    remember the best cell of every size (MiLeNAS, He et al. 2020), and stop when none gets better
+Stopping criteria, at the end of each epoch:
+    `EigenvalueStop`  stop before the minimum becomes sharp (RobustDARTS, Zela et al. 2020, Sec. 4.3)
+    `SizeTracking`    record the best cell of every size (MiLeNAS, He et al. 2020), and stop when none gets better
+
+Letters in shapes: E edges of a part, O candidate operations.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from torch import Tensor, nn
 
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.fields import settle
+from naslab.lazy import attach, warn_of_old_name
 from naslab.networks.mixture import operations_of
 from naslab.networks.operation_costs import COSTS
 from naslab.networks.skip_dropout import SkipMasks
@@ -32,43 +35,54 @@ from naslab.searchers.gradient.schedule import Schedule, at_least_zero, positive
 from naslab.tasks.task import Task
 
 Weights = Mapping[str, Tensor]
-"""Part -> [E, O]."""
+"""Part -> a number for each operation, [E, O]."""
 
 
 SKIP_DROPOUT, PERTURBATION = "skip_dropout", "perturbation"
-"""What `set` calls the rate and the radius."""
+"""Names of two settings: the rate of `SkipDropout` and the radius of `Perturbation`."""
 
 
 class Regularizer(ABC):
-    """A regularizer."""
+    """A change to the search that keeps it from degenerate architectures: a penalty, noise, or a stopping criterion."""
 
     @abstractmethod
     def schedules(self) -> dict[str, Schedule]:
-        """What of it may be turned."""
+        """Returns its settings that can change during the search, by name."""
 
     def check(self, network: nn.Module, searcher: str) -> None:
-        """`SpecError` for a supernet to which it could do nothing; `searcher` is who asks."""
+        """Raises `SpecError` for a supernet on which it would have no effect.
+
+        Args:
+            network: the supernet.
+            searcher: name of the search algorithm, for the message.
+        """
         return
 
 
 class Penalty(Regularizer):
-    """A term that is added to the loss of the architecture."""
+    """A term added to the loss of the architecture."""
 
     @abstractmethod
-    def term(self, mean: Weights, costs: Weights, rates: Mapping[str, float]) -> Tensor:
-        """From the mean weights of the operations, and what each costs (of the whole of the dearest cell)."""
+    def term(self, mean: Weights, costs: Weights, values: Mapping[str, float]) -> Tensor:
+        """Returns the term, a scalar that is differentiable in the alphas.
+
+        Args:
+            mean: expected weights of the operations, part -> [E, O].
+            costs: cost of each operation, part -> [E, O], as a share of the most expensive cell.
+            values: the values of the scheduled settings in this epoch, by name.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource(Penalty):
-    """The expected cost of the network, in units of that with the dearest operation on every edge."""
+    """The expected cost of the network, as a share of the cost with the most expensive operation on every edge."""
 
     weight: float = 0.1
-    """Loss that the dearest cell is worth."""
+    """Weight of the penalty: the most expensive cell adds this much to the loss."""
     what: str = "multiply_adds"
-    """Or "parameters", or "table"."""
+    """The cost: "multiply_adds", "parameters" or "table"."""
     table: Mapping[str, Sequence[Sequence[float]]] | None = None
-    """For "table": part -> [E, O], for instance measured latencies, in any unit."""
+    """Costs for `what="table"`: part -> [E, O], in any unit, for instance measured latencies."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -76,14 +90,25 @@ class Resource(Penalty):
         if not among(self.what, (*COSTS, "table")):
             raise SpecError(unknown("cost", self.what, [*COSTS, "table"]))
         if (self.table is None) == (self.what == "table"):
-            raise SpecError("a table of costs goes with what='table', and what='table' with a table")
+            raise SpecError("give a table of costs with what='table', and with no other what")
 
     def schedules(self) -> dict[str, Schedule]:
-        described = "Loss that the dearest cell is worth: higher, cheaper cells."
+        described = (
+            "Weight of the cost: the most expensive cell adds this much to the loss. Higher gives cheaper cells."
+        )
         return {"resource_weight": Schedule(start=self.weight, low=0.0, high=100.0, log=False, description=described)}
 
     def costs(self, network: nn.Module, task: Task, shapes: Mapping[str, tuple[int, int]]) -> Weights:
-        """Part -> [E, O], so that the dearest operations sum to one."""
+        """Returns part -> cost of each operation, [E, O], scaled so that the largest costs of all edges sum to one.
+
+        Args:
+            network: the supernet, whose operations are counted.
+            task: gives the shape of the inputs.
+            shapes: part -> (E, O).
+
+        Raises:
+            SpecError: the operations cannot be counted, or the table has wrong shapes, negative costs, or no cost.
+        """
         if self.what == "table":
             found = {part: torch.as_tensor(rows, dtype=torch.float32) for part, rows in (self.table or {}).items()}
         else:
@@ -92,53 +117,55 @@ class Resource(Penalty):
             except SpecError as error:
                 raise SpecError(f"what={self.what!r}: {error}; or give what='table' and a table of costs") from None
         if {part: tuple(matrix.shape) for part, matrix in found.items()} != dict(shapes):
-            raise SpecError(f"the table of costs must hold {dict(shapes)}")
+            raise SpecError(f"the table of costs must have the parts and shapes (edges, operations) {dict(shapes)}")
         if not all(bool((torch.isfinite(matrix) & (matrix >= 0)).all()) for matrix in found.values()):
             raise SpecError("a cost must be a finite number from 0 up")
-        dearest = sum(float(matrix.max(dim=1).values.sum()) for matrix in found.values())
-        if dearest == 0:
-            raise SpecError("all operations cost nothing: there is nothing to weigh")
-        return {part: matrix / dearest for part, matrix in found.items()}
+        most_expensive = sum(float(matrix.max(dim=1).values.sum()) for matrix in found.values())
+        if most_expensive == 0:
+            raise SpecError("all operations cost 0, so there is nothing to penalise; give a table with positive costs")
+        return {part: matrix / most_expensive for part, matrix in found.items()}
 
-    def term(self, mean: Weights, costs: Weights, rates: Mapping[str, float]) -> Tensor:
-        return rates["resource_weight"] * torch.stack([(mean[part] * costs[part]).sum() for part in mean]).sum()
+    def term(self, mean: Weights, costs: Weights, values: Mapping[str, float]) -> Tensor:
+        return values["resource_weight"] * torch.stack([(mean[part] * costs[part]).sum() for part in mean]).sum()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entropy(Penalty):
-    """The mean entropy of an edge, in nats: a positive weight hurries the decision, a negative one delays it."""
+    """The mean entropy of an edge's operations, in nats. A positive weight hurries decisions, a negative one delays."""
 
     weight: float = 0.01
-    """Loss that a nat is worth."""
+    """Loss that one nat of entropy adds."""
 
     def __post_init__(self) -> None:
         settle(self)
 
     def schedules(self) -> dict[str, Schedule]:
-        described = "Loss that a nat of indecision is worth."
+        described = "Loss that one nat of entropy adds: above 0 it hurries decisions, below 0 it delays them."
         return {"entropy_weight": Schedule(start=self.weight, low=-10.0, high=10.0, log=False, description=described)}
 
-    def term(self, mean: Weights, costs: Weights, rates: Mapping[str, float]) -> Tensor:
+    def term(self, mean: Weights, costs: Weights, values: Mapping[str, float]) -> Tensor:
+        # xlogy(0, .) is 0, and the clamp keeps its gradient, log p + 1, finite where p is 0
         rows = torch.cat(list(mean.values()))
-        return rates["entropy_weight"] * -torch.special.xlogy(rows, rows.clamp_min(1e-30)).sum(dim=1).mean()
+        return values["entropy_weight"] * -torch.special.xlogy(rows, rows.clamp_min(1e-30)).sum(dim=1).mean()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Perturbation(Regularizer):
-    """The step of the weights is made at weights of the operations that are off by up to a radius.
+    """The weights are updated at perturbed weights of the operations, each off by at most a radius.
 
-    "random" draws what they are off by; "adversarial" climbs the training loss, by projected steps of the sign of its
-    gradient. Rows are brought back to weights from 0 to 1 that sum to what they did.
+    "random" draws the perturbation uniformly (SDARTS-RS). "adversarial" maximises the training loss by projected
+    gradient ascent along the sign of the gradient (SDARTS-ADV). Afterwards the weights of an edge are clipped to [0, 1]
+    and scaled to their sum before the perturbation.
     """
 
     kind: str = "random"
-    """Or "adversarial"."""
+    """"random" or "adversarial"."""
     radius: float = 0.03
-    """At the start."""
+    """Radius in the first epoch."""
     radius_end: float = 0.3
-    """At the end; the radius grows in equal steps, epoch by epoch."""
+    """Radius in the epoch after the last; it grows in equal steps, epoch by epoch."""
     steps: int = 7
-    """Adversarial only: gradients a step of the weights."""
+    """Adversarial only: ascent steps in each update of the weights."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -149,7 +176,7 @@ class Perturbation(Regularizer):
         object.__setattr__(self, "steps", whole("steps", self.steps, 1))
 
     def schedules(self) -> dict[str, Schedule]:
-        described = "How far the weights of the operations are off in the step of the weights."
+        described = "Largest change to the weights of the operations when the network's weights are updated."
         return {
             PERTURBATION: Schedule(
                 start=self.radius, end=self.radius_end, low=0.0, high=1.0, log=False, description=described
@@ -161,17 +188,27 @@ class Perturbation(Regularizer):
         weights: Weights,
         loss: Callable[[Weights], Tensor],
         noise: torch.Generator,
-        rates: Mapping[str, float],
+        values: Mapping[str, float],
         allowed: Mapping[str, Tensor | None] = MappingProxyType({}),
     ) -> Weights:
-        """The weights [E, O] of each part, off by at most the radius; what is not allowed keeps none."""
-        radius = rates[PERTURBATION]
+        """Returns the perturbed weights, part -> [E, O].
+
+        Args:
+            weights: weights of the operations, part -> [E, O].
+            loss: training loss at such weights, which the adversary maximises.
+            noise: source of the random start.
+            values: the values of the scheduled settings in this epoch.
+            allowed: part -> mask [E, O] of the operations that are not forbidden; the others keep weight 0.
+        """
+        radius = values[PERTURBATION]
+        # uniform in [-radius, radius]; it is also the random start of the adversary
         now = {part: w + radius * (2 * torch.rand(w.shape, generator=noise).to(w) - 1) for part, w in weights.items()}
         now = {part: _as_before(w, weights[part], allowed.get(part)) for part, w in now.items()}
         for _ in range(self.steps if self.kind == "adversarial" else 0):
             climbing = {part: w.detach().requires_grad_() for part, w in now.items()}
             found = torch.autograd.grad(loss(climbing), list(climbing.values()))
             for (part, w), gradient in zip(climbing.items(), found, strict=True):
+                # all steps together are twice the radius long, so that they can cross the box from any start
                 moved = w.detach() + 2 * radius / self.steps * gradient.sign()
                 clipped = weights[part] + (moved - weights[part]).clamp(-radius, radius)
                 now[part] = _as_before(clipped, weights[part], allowed.get(part))
@@ -179,10 +216,12 @@ class Perturbation(Regularizer):
 
 
 def _as_before(moved: Tensor, before: Tensor, allowed: Tensor | None) -> Tensor:
-    """From 0 to 1, with the sum of each row as before; where nothing is left of it, the largest weight has it all."""
+    """Returns weights [E, O] clipped to [0, 1], each row scaled to the sum that it had before."""
+    # With edge normalisation a row sums to the share of its edge, not to one.
     if allowed is not None:
         moved = moved.masked_fill(~allowed, -torch.inf)
     kept = moved.clamp(0, 1)
+    # where clipping leaves nothing of a row, its largest weight gets the whole sum
     largest = F.one_hot(moved.argmax(dim=1), moved.shape[1]).to(moved)
     kept = torch.where((kept > 0).any(dim=1, keepdim=True), kept, largest)
     return kept * (before.sum(dim=1) / kept.sum(dim=1)).unsqueeze(1)
@@ -190,27 +229,28 @@ def _as_before(moved: Tensor, before: Tensor, allowed: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class SkipDropout(Regularizer):
-    """What comes through a skip connection is dropped, with a rate that decays as the search goes.
+    """Dropout on the outputs of skip connections, at a rate that decays during the search.
 
     `SkipDropout.published()` is that of the authors of P-DARTS: behind the identity only (not behind the factorized
-    reduction of a reduction cell), every edge with a mask of its own, and with their schedule. The default drops behind
-    both, gives all edges that leave one state the same mask, and falls by equal ratios.
+    reduction of a reduction cell), with a mask of its own for every edge, and with their schedule. The default drops
+    behind both, uses one mask for all edges that leave one state, and decays exponentially.
     """
 
     rate: float = 0.3
-    """At the start."""
+    """Share of the pixels that are dropped in the first epoch."""
     rate_end: float = 0.01
-    """At the end; the rate falls by equal ratios, epoch by epoch. Without a meaning in the authors' schedule."""
+    """Rate in the epoch after the last; it falls by equal ratios, epoch by epoch. Unused by the authors' schedule."""
     schedule: str = "exponential"
-    """Or "p-darts": rate (E - e - 1) / E in the first ten epochs e = 0, ..., 9 of E, then rate exp(-0.2 (e - 10))."""
+    """"exponential", or "p-darts": rate (E - e - 1) / E in the first ten epochs e = 0, ..., 9 of E, then
+    rate exp(-0.2 (e - 10))."""
     identity_only: bool = False
-    """Whether the skip connections that halve the image are left alone."""
+    """Whether skip connections that halve the image are left without dropout."""
     each_edge: bool = False
-    """Whether edges that leave one state have masks of their own."""
+    """Whether edges that leave one state have separate masks."""
 
     @classmethod
     def published(cls, rate: float = 0.3) -> SkipDropout:
-        """As in the authors' code (chenxin061/pdarts, model_search.py and train_search.py)."""
+        """Returns the dropout of the authors' code (chenxin061/pdarts, model_search.py and train_search.py)."""
         return cls(rate=rate, schedule="p-darts", identity_only=True, each_edge=True)
 
     def __post_init__(self) -> None:
@@ -237,69 +277,80 @@ class SkipDropout(Regularizer):
         }
 
     def check(self, network: nn.Module, searcher: str) -> None:
-        """`SpecError` for a supernet that has no skip connection to drop behind, or none that can be found."""
+        """Raises `SpecError` for a supernet that has no skip connection, or none that can be found."""
         found = operations_of(network).values()
         if not any(operations.drops_skips(identity_only=self.identity_only) for operations in found):
-            why = (
-                "its operations hold no 'skip_connect'"
-                if found
-                else "it is not made of naslab.networks.mixture.Operations"
-            )
+            why = "it has no 'skip_connect'" if found else "it is not made of naslab.networks.mixture.Operations"
             raise SpecError(
-                f"{searcher}: SkipDropout drops behind skip connections, and in the supernet, a "
-                f"{type(network).__name__}, there are none to be found: {why}; leave it out"
+                f"{searcher}: SkipDropout needs skip connections, and none can be found in the supernet, a "
+                f"{type(network).__name__}: {why}; leave SkipDropout out"
             )
 
-    def masks(self, rates: Mapping[str, float], words: Sequence[int | str]) -> SkipMasks:
-        """What is dropped in one forward pass; `words` name it."""
-        return SkipMasks(rates[SKIP_DROPOUT], words, identity_only=self.identity_only, each_edge=self.each_edge)
+    def masks(self, values: Mapping[str, float], words: Sequence[int | str]) -> SkipMasks:
+        """Returns the masks of one forward pass; they are a function of `words`, seed and step among them."""
+        return SkipMasks(values[SKIP_DROPOUT], words, identity_only=self.identity_only, each_edge=self.each_edge)
 
 
-# --- watches -------------------------------------------------------------------------------------
+# --- stopping criteria ---------------------------------------------------------------------------
 
 FITNESS = "fitness"
 Record = Mapping[str, Any]
-"""What is remembered of an epoch: "choices" of the cell derived, what its mixture came to (by the name of the metric,
-"valid_accuracy", see `Watching`), that as a "fitness", of which more is better, and a watch's figures."""
+"""Record of an epoch: "choices" of the derived architecture; the mixture's validation metric (under its name, such as
+"valid_accuracy", see `EpochHistory`); the same as a "fitness", where higher is better; the criteria's metrics."""
 
 
-class Watch(Regularizer):
-    """Looks at each epoch when it is over, and may end the search."""
+class StoppingCriterion(Regularizer):
+    """An early-stopping criterion: it examines each epoch at its end, and may end the search."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # classes written for the names of the version before
+        for old, new in (("figures", "metrics"), ("verdict", "stop")):
+            if old in vars(cls) and new not in vars(cls):
+                warn_of_old_name(f"{cls.__name__}.{old}", f"{cls.__name__}.{new}")
+                setattr(cls, new, vars(cls)[old])
 
     def schedules(self) -> dict[str, Schedule]:
         return {}
 
     @abstractmethod
-    def figures(self, search: Any) -> dict[str, float]:
-        """What it wants remembered of the epoch."""
+    def metrics(self, search: Any) -> dict[str, float]:
+        """Returns the metrics to record of the epoch that has just ended, by name; `search` is the searcher."""
 
     @abstractmethod
-    def verdict(self, records: Sequence[Record]) -> int | None:
-        """When it is time to stop: the epoch, counted from 0, whose cell is to be the result."""
+    def stop(self, records: Sequence[Record]) -> int | None:
+        """Returns the epoch, counted from 0, whose architecture is the result if the search stops now; None to go on.
+
+        Args:
+            records: one record for each epoch so far.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
-class EigenvalueStop(Watch):
-    """Stop when the dominant eigenvalue of the alpha Hessian, averaged over a window, has risen too fast; the result is
-    the cell from before the rise."""
+class EigenvalueStop(StoppingCriterion):
+    """Stop when the dominant eigenvalue of the alpha Hessian, averaged over a window, rises too fast.
+
+    A large eigenvalue is a sharp minimum, where discretising the cell costs much accuracy. The result is the cell from
+    before the rise.
+    """
 
     window: int = 5
-    """Epochs that are averaged, and epochs that are looked back."""
+    """Epochs in the average, and also the number of epochs between the two averages."""
     ratio: float = 0.75
-    """It is time when the average then is less than this share of the average now."""
+    """Stop when the earlier window's mean is below `ratio` times the latest window's mean."""
 
     def __post_init__(self) -> None:
         settle(self)
         object.__setattr__(self, "window", whole("window", self.window, 1))
         object.__setattr__(self, "ratio", positive("ratio", self.ratio))
 
-    def figures(self, search: Any) -> dict[str, float]:
+    def metrics(self, search: Any) -> dict[str, float]:
         return {"eigenvalue": search.measure("alpha_hessian_eigenvalue")}
 
-    def verdict(self, records: Sequence[Record]) -> int | None:
+    def stop(self, records: Sequence[Record]) -> int | None:
         values = [abs(record["eigenvalue"]) for record in records]
         last, then = len(values) - 1, len(values) - 1 - self.window
-        if then < self.window - 1:
+        if then < self.window - 1:  # the earlier window is not full yet
             return None
 
         def average(epoch: int) -> float:
@@ -309,22 +360,22 @@ class EigenvalueStop(Watch):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SizeTracking(Watch):
-    """Remember the best cell of every size."""
+class SizeTracking(StoppingCriterion):
+    """Record the best cell of every size (`EpochHistory.by_size`), and stop when no cell gets better."""
 
     patience: int = 0
-    """Stop after so many epochs without a better value of the task's objective on validation data; 0: never."""
+    """Epochs without a better validation objective after which the search stops; 0: never."""
 
     def __post_init__(self) -> None:
         settle(self)
         object.__setattr__(self, "patience", whole("patience", self.patience, 0))
 
-    def figures(self, search: Any) -> dict[str, float]:
-        with torch.device("meta"):
+    def metrics(self, search: Any) -> dict[str, float]:
+        with torch.device("meta"):  # parameters without memory: only their number is asked for
             network = search.space.build(search.best, search.task)
         return {"parameters": sum(parameter.numel() for parameter in network.parameters())}
 
-    def verdict(self, records: Sequence[Record]) -> int | None:
+    def stop(self, records: Sequence[Record]) -> int | None:
         values = [record[FITNESS] for record in records]
         best = max(range(len(values)), key=lambda epoch: values[epoch])
         return best if self.patience and len(values) - 1 - best >= self.patience else None
@@ -338,4 +389,7 @@ REGULARIZERS: dict[str, type[Regularizer]] = {
     "eigenvalue_stop": EigenvalueStop,
     "size_tracking": SizeTracking,
 }
-"""Name in a run folder -> the regularizer."""
+"""Name in a run folder -> the class."""
+
+
+__getattr__, __dir__ = attach(__name__, deprecated={"Watch": "StoppingCriterion"})

@@ -1,8 +1,9 @@
-"""Sampling: what of the mixture a step computes, and how its gradient reaches the alphas.
+"""Sampling: the operations of the mixture that a step computes, and how the gradient reaches the alphas.
 
-Below, p is the mixing rule's distribution, g are Gumbel numbers, and t is the temperature.
+Below, p is the distribution given by the mixing rule, w are the weights that operations get in this step, g are
+standard Gumbel numbers, and t is the temperature.
 
-`FullMixture`      w = p                                                        DARTS
+`FullMixture`     w = p                                                        DARTS
 `Concrete`        w = softmax((log p + g) / t)                                 SNAS, Eq. 4
 `StraightThrough` w = one-hot of the largest log p + g; the gradient is that
                   of softmax((log p + g) / t) at the operation chosen          GDAS, Eq. 7
@@ -12,8 +13,10 @@ Below, p is the mixing rule's distribution, g are Gumbel numbers, and t is the t
                   gradient of -(reward - baseline) log p(w)                    ProxylessNAS, Sec. 3.3.2
 `Dirichlet`       w ~ Dir(elu(alpha) + 1), differentiated along its path       DrNAS, Eq. 4
 
-A `hard` sample computes the operations that it chose and no other: only they are in memory. The largest of log p + g
-is a draw from p, the two largest are two draws without replacement.
+A `hard` sample computes the chosen operations alone, so that only they take memory. The index of the largest log p + g
+is a draw from p (the Gumbel-max trick); those of the two largest are two draws without replacement.
+
+Letters in shapes: E edges of a part, O candidate operations, S simplexes of n operations each.
 """
 
 from __future__ import annotations
@@ -35,37 +38,40 @@ from naslab.searchers.gradient.mixing import Simplexes, softmax
 from naslab.searchers.gradient.schedule import Schedule, positive, share
 
 COLDEST = 1e-3
-"""The lowest temperature: below, float32 rounds the gradient away."""
+"""The lowest temperature. Below it, softmax(x / t) is 0 or 1 in float32, and its gradient is rounded to zero."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The weights of a part for one step."""
+    """The weights that the operations of a part have in one step."""
 
     weights: Tensor
-    """[E, O]."""
+    """Weights, [E, O]."""
     used: Tensor | None = None
-    """[E, O], True for the operations to be computed; None: all that a gradient or a weight asks for."""
+    """[E, O] bool, True for the operations to compute. None: those with a weight, and those whose alpha needs a
+    gradient."""
     log_probability: Tensor | None = None
-    """Of the draw, where the gradient goes by way of it."""
+    """Log-probability of the sample, a scalar, if the gradient estimator needs it (`Reinforce`)."""
 
     def mixture(self) -> Mixture:
-        """The same for a supernet that takes a `Mixture`."""
+        """Returns the same weights as a `Mixture`, for supernets that take one."""
+        # `tolist` copies from the device once here, so that the supernet need not ask a tensor which operations to run
         return as_mixture(self.weights) if self.used is None else Mixture(self.weights, self.used.tolist())
 
     def only(self, allowed: Tensor) -> Drawn:
-        """With no weight for what is not allowed [E, O], which is not computed either."""
+        """Returns the weights with 0 for operations that are not allowed, a mask [E, O]; these are not computed."""
         weights = torch.where(allowed, self.weights, torch.zeros_like(self.weights))
         used = allowed if self.used is None else self.used & allowed
         return Drawn(weights, used, self.log_probability)
 
     def with_edges(self, shares: Tensor) -> Drawn:
-        """Every edge weighed by a share [E] of its own."""
+        """Returns the weights of each edge times its share, [E] (edge normalisation, PC-DARTS, Eq. 4)."""
         return Drawn(self.weights * shares.unsqueeze(1), self.used, self.log_probability)
 
 
 def gumbel(like: Tensor, noise: torch.Generator) -> Tensor:
-    """Standard Gumbel numbers in the shape of a tensor."""
+    """Returns standard Gumbel numbers in the shape, dtype and device of a tensor."""
+    # -log of an exponential number is a Gumbel number. Drawn on the CPU, so that all devices see the same numbers.
     return -torch.empty(like.shape).exponential_(generator=noise).log().to(like)
 
 
@@ -74,52 +80,60 @@ def log_softmax(x: Tensor) -> Tensor:
 
 
 def largest(x: Tensor) -> Tensor:
-    """[S, n] -> one-hot of the largest of each row."""
+    """Returns the one-hot [S, n] of the largest number in each row of [S, n]."""
     return F.one_hot(x.argmax(dim=-1), x.shape[-1]).to(x)
 
 
 class Sampling(ABC):
-    """A way of sampling."""
+    """A sampling method: how the weights of operations for one step are drawn."""
 
     hard: ClassVar[bool] = False
-    """Whether only sampled operations are computed."""
+    """True if only the sampled operations are computed."""
     pathwise: ClassVar[bool] = True
-    """Whether the gradient goes through the weights; else it goes by way of the probability of the draw."""
+    """True if the gradient flows through the weights; False if it is estimated by the score function (REINFORCE)."""
     twice: ClassVar[bool] = True
-    """Whether that can be differentiated once more."""
+    """True if the weights can be differentiated twice, as the exact Hessian product needs."""
 
     @abstractmethod
     def draw(
-        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str
+        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
     ) -> Drawn:
-        """The weights of one part for a step of the "weights" or of the "architecture"."""
+        """Returns the weights of one part for one step.
+
+        Args:
+            alpha: [E, O]; minus infinity for operations that are forbidden.
+            simplexes: the groups of operations that are weighed against each other.
+            noise: source of all randomness; its state belongs to this part and step alone.
+            values: the values of the scheduled settings in this epoch, such as "temperature".
+            half: "weights" or "architecture", whichever the step updates.
+        """
 
     def mean(self, alpha: Tensor, simplexes: Simplexes) -> Tensor:
-        """[E, O]: what the weights are on average, or nearly so; the search is judged by it."""
+        """Returns the expected weights, [E, O], exactly or nearly; events report them as `probabilities`."""
         return simplexes.weights(alpha)
 
     def strengths(self, alpha: Tensor, simplexes: Simplexes) -> Tensor:
-        """[E, O]: what the cell is derived from."""
+        """Returns the strengths of the operations, [E, O], by which the space derives the architecture."""
         return self.mean(alpha, simplexes)
 
     def schedules(self) -> dict[str, Schedule]:
-        """What of it may be turned."""
+        """Returns its settings that can change during the search, by name."""
         return {}
 
 
 @dataclass(frozen=True)
 class FullMixture(Sampling):
-    """No sampling: every operation, weighed by the mixing rule."""
+    """No sampling: every operation is computed, with the weight that the mixing rule gives."""
 
     def draw(
-        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str
+        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
     ) -> Drawn:
         return Drawn(simplexes.weights(alpha))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Tempered(Sampling):
-    """What has a temperature."""
+    """Base of the relaxations that have a temperature."""
 
     temperature: float
     temperature_end: float
@@ -131,7 +145,7 @@ class _Tempered(Sampling):
             value = positive(name, getattr(self, name))
             if value < COLDEST:
                 raise SpecError(
-                    f"{name} must be at least {COLDEST:g}, not {value!r}: at zero the gradient is zero or infinite"
+                    f"{name} must be at least {COLDEST:g}, not {value!r}: near zero the gradient is zero or infinite"
                 )
             object.__setattr__(self, name, value)
 
@@ -150,68 +164,85 @@ class _Tempered(Sampling):
 
 @dataclass(frozen=True, kw_only=True)
 class Concrete(_Tempered):
-    """A sample that is soft, the less so the colder. Defaults are those of SNAS."""
+    """A soft sample (concrete distribution), closer to one-hot the lower the temperature. Defaults are SNAS's."""
 
     temperature: float = 1.0
-    """At the start; falls in equal steps, epoch by epoch."""
+    """Temperature in the first epoch; falls in equal steps, epoch by epoch."""
     temperature_end: float = 0.03
-    """Where it would be after the last epoch."""
+    """Temperature in the epoch after the last."""
 
     def draw(
-        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str
+        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
     ) -> Drawn:
         scores = simplexes.map(log_softmax, alpha) + gumbel(alpha, noise)
-        return Drawn(simplexes.map(softmax, scores / rates["temperature"]))
+        return Drawn(simplexes.map(softmax, scores / values["temperature"]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class StraightThrough(_Tempered):
-    """One operation, with the gradient of the soft sample. Defaults are those of GDAS."""
+    """One operation a simplex, with the gradient of the soft sample. Defaults are those of GDAS."""
 
     temperature: float = 10.0
-    """At the start; falls in equal steps, epoch by epoch."""
+    """Temperature in the first epoch; falls in equal steps, epoch by epoch."""
     temperature_end: float = 0.1
-    """In the last epoch."""
+    """Temperature in the last epoch."""
     arrives: ClassVar[bool] = True
     hard: ClassVar[bool] = True
     twice: ClassVar[bool] = False
 
     def draw(
-        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str
+        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
     ) -> Drawn:
         scores = simplexes.map(log_softmax, alpha) + gumbel(alpha, noise)
-        soft = simplexes.map(softmax, scores / rates["temperature"])
+        soft = simplexes.map(softmax, scores / values["temperature"])
         chosen = simplexes.map(largest, scores.detach())
+        # Forward: one-hot, since soft - soft is 0. Backward: the gradient of soft, at the chosen operation alone, whose
+        # output is the only one there is (Eq. 7). Written as a product rather than `chosen + soft - soft.detach()`,
+        # which would ask for the outputs of all operations.
         return Drawn(chosen + chosen * (soft - soft.detach()), chosen > 0)
 
 
 def _drawn_one(alpha: Tensor, simplexes: Simplexes, noise: torch.Generator) -> Tensor:
-    """One-hot [E, O]: one operation of each simplex, drawn from p."""
+    """Returns the one-hot [E, O] of one operation of each simplex, drawn from p by the Gumbel-max trick."""
     return simplexes.map(largest, (simplexes.map(log_softmax, alpha) + gumbel(alpha, noise)).detach())
 
 
 @dataclass(frozen=True)
 class BinaryGates(Sampling):
-    """Two paths, one open: the architecture learns which of the two is better, and nothing of the others."""
+    """Two sampled paths, one of them open: a step compares the two, and leaves the others as they are."""
 
     hard: ClassVar[bool] = True
     twice: ClassVar[bool] = False
 
     def draw(
-        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str
+        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
     ) -> Drawn:
         if half == "weights":
             chosen = _drawn_one(alpha, simplexes, noise)
             return Drawn(chosen, chosen > 0)
         scores = (simplexes.map(log_softmax, alpha) + gumbel(alpha, noise)).detach()
+        # a forbidden operation has a score of minus infinity: where only one is left, there is no second path
         pair = (simplexes.map(_two_largest, scores) > 0) & scores.isfinite()
+        # p renormalised over the pair (Sec. 3.2.1); its softmax has the gradient p_j (d_ij - p_i) of Eq. 4
         between = simplexes.map(softmax, alpha.masked_fill(~pair, -torch.inf))
         open_one = simplexes.map(largest, between.detach().log() + gumbel(alpha, noise))
+        # Forward: the open path weighs 1, the closed one 0. Backward: dL/dg_j of both gates, which is why the closed
+        # path is computed too.
         return Drawn(open_one + (between - between.detach()), pair)
 
-    def settled(self, before: Tensor, after: Tensor, drawn: Drawn, simplexes: Simplexes) -> Tensor:
-        """The alphas [E, O] after a step from `before` to `after`: the two paths share what probability they had, so
-        that those of all others stay."""
+    def rescaled(self, before: Tensor, after: Tensor, drawn: Drawn, simplexes: Simplexes) -> Tensor:
+        """Returns the alphas [E, O] after an update, rescaled so that only the two sampled paths change probability.
+
+        The update moves the alphas of the two paths, which would change the probabilities of all others through the
+        softmax. The paper shifts the two by a common number, so that the sum of their exp(alpha) is what it was (Sec.
+        3.2.1): then the probabilities of the others stay.
+
+        Args:
+            before: alphas before the update, [E, O].
+            after: alphas after it, [E, O].
+            drawn: the sample of the step; `used` marks the two paths.
+            simplexes: the groups of operations that are weighed against each other.
+        """
         assert drawn.used is not None
         closed = ~drawn.used
         risen = simplexes.map(
@@ -223,16 +254,16 @@ class BinaryGates(Sampling):
 
 
 def _two_largest(x: Tensor) -> Tensor:
-    """[S, n] -> ones at the two largest of each row."""
+    """Returns ones at the two largest numbers of each row of [S, n], zeros elsewhere."""
     return torch.zeros_like(x).scatter_(-1, x.topk(min(2, x.shape[-1]), dim=-1).indices, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reinforce(Sampling):
-    """One path; the reward is the accuracy on the mini-batch."""
+    """One path, and the score-function gradient; the reward is the task's own, such as accuracy, on the mini-batch."""
 
     baseline_decay: float = 0.99
-    """Memory of the moving average of the reward, which is taken off it."""
+    """Decay of the moving average of the reward, the baseline that is subtracted from it."""
     hard: ClassVar[bool] = True
     pathwise: ClassVar[bool] = False
     twice: ClassVar[bool] = False
@@ -242,23 +273,24 @@ class Reinforce(Sampling):
         object.__setattr__(self, "baseline_decay", share("baseline_decay", self.baseline_decay))
 
     def schedules(self) -> dict[str, Schedule]:
-        described = "Memory of the moving average of the reward: high, it changes slowly."
+        described = "Decay of the moving average of the reward: high, it changes slowly."
         knob = Schedule(start=self.baseline_decay, low=0.0, high=0.9999, log=False, description=described)
         return {"baseline_decay": knob}
 
     def draw(
-        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str
+        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
     ) -> Drawn:
         chosen = _drawn_one(alpha, simplexes, noise)
+        # `where`, not a product: a forbidden operation has log p = -inf, and 0 * -inf would be NaN
         return Drawn(chosen, chosen > 0, torch.where(chosen > 0, simplexes.map(log_softmax, alpha), 0.0).sum())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dirichlet(Sampling):
-    """Weights that are themselves drawn: the flatter, the smaller the concentrations."""
+    """Weights drawn from a Dirichlet distribution, closer to one-hot the smaller the concentrations."""
 
     derivation: str = "mean"
-    """What the cell is derived from: "mean", that of the distribution, or "softmax", of the alphas."""
+    """Strengths from which the cell is derived: "mean", of the distribution, or "softmax", of the alphas."""
     twice: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -266,7 +298,7 @@ class Dirichlet(Sampling):
             raise SpecError(f'derivation must be "mean" or "softmax", not {self.derivation!r}')
 
     def draw(
-        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, rates: Mapping[str, float], half: str
+        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
     ) -> Drawn:
         with seeded("dirichlet", noise.initial_seed()):  # torch's distributions take no generator
             return Drawn(simplexes.map(_from_dirichlet, concentration(alpha)))
@@ -279,16 +311,21 @@ class Dirichlet(Sampling):
 
 
 def concentration(alpha: Tensor) -> Tensor:
-    """elu(alpha) + 1, positive; kept off zero, where nothing can be drawn. 0 for minus infinity, which is no option."""
+    """Returns the concentrations elu(alpha) + 1, at least 1e-6 (at 0 nothing can be drawn); 0 for minus infinity.
+
+    Minus infinity marks a forbidden operation.
+    """
     found = (F.elu(alpha) + 1).clamp_min(1e-6)
     forbidden = alpha.isneginf()
     return found.masked_fill(forbidden, 0.0) if bool(forbidden.any()) else found
 
 
 def _from_dirichlet(c: Tensor) -> Tensor:
-    """[S, n], drawn for concentrations [S, n]; those that are 0 are no options, and get exactly 0."""
+    """Returns weights [S, n] drawn for concentrations [S, n]; a concentration of 0 marks no option, which weighs 0."""
+    # `rsample` is differentiable in the concentrations (implicit reparameterisation), as DrNAS, Eq. 4, needs
     if bool((c > 0).all()):
         return torch.distributions.Dirichlet(c).rsample()
+    # torch's Dirichlet refuses concentrations of 0, so each row is drawn over its own options
     rows = []
     for row in c:
         options = row.nonzero()[:, 0]
@@ -304,4 +341,4 @@ SAMPLINGS: dict[str, type[Sampling]] = {
     "reinforce": Reinforce,
     "dirichlet": Dirichlet,
 }
-"""Name in a run folder -> the way of sampling."""
+"""Name in a run folder -> the class."""

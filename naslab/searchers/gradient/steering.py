@@ -1,14 +1,14 @@
-"""What a hand does to the architecture of a search by gradients: operations and edges forbidden, alphas pushed.
+"""Steering of the architecture in gradient-based search: forbidden operations and edges, and changes to alphas.
 
-    mask/<part>   {"2": ["skip_connect"]}: on row 2 of the part, as in `probabilities`, that operation has no weight;
-                  the others share it among themselves, and it is not derived there
-    forbidden     ["skip_connect"]: the same on every edge that has it, of every part
-    edges/<part>  ["2"]: all of row 2 has no weight, and the edge is not derived
-    nudge, put, reset, restore   move alphas by hand, once
+    mask/<part>   {"2": ["skip_connect"]}: on row 2 of the part, as in `probabilities`, that operation has weight 0;
+                  the others share its weight, and it is not derived there
+    forbidden     ["skip_connect"]: the same on every edge that has the operation, in every part
+    edges/<part>  ["2"]: all operations of row 2 have weight 0, and the edge is not derived
+    nudge, put, reset, restore   change alphas, once
 
-An alpha that is forbidden stands still, and with it what Adam keeps of it, weight decay and all: freed again, it is
-what it was to the last bit. A logit of minus infinity stands for it, so that a softmax gives it exactly 0, with no
-gradient.
+A forbidden alpha does not change, and neither do its moments of Adam, weight decay included: when it is allowed again,
+it is what it was to the last bit. In the computation minus infinity takes its place, so that a softmax gives it exactly
+0, with no gradient.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ from naslab.searchers.settings import Act, Mask, Setting, Several
 from naslab.spaces.weight_sharing import candidates, edge_operations
 
 FORBIDDEN = "forbidden"
-"""What the setting is called that forbids operations everywhere."""
+"""Name of the setting that forbids operations on all edges."""
 NONE = "none"
-"""The operation that stands for no edge, where a space has one."""
+"""Operation that stands for the absence of an edge, in spaces that have one."""
 
 
 class Masks:
-    """What is forbidden, part by part.
+    """The settings that forbid operations and edges, and the masks that follow from them.
 
     Args:
-        space: a `naslab.spaces.Mixable`. What an edge does not have is forbidden there from the start.
+        space: a `naslab.spaces.Mixable`. Operations that an edge does not have are forbidden there from the start.
         entering: part -> for each node, the rows of the edges that enter it.
-        compete: whether the edges into a node are weighed against each other, so that one must be left.
+        device: device of the masks.
+        compete: whether the edges into a node are weighed against each other, so that at least one must be allowed.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Masks:
         return {name: setting.value for name, setting in self.settings.items() if setting.active}
 
     def _matrix(self, part: str, values: Mapping[str, Any]) -> np.ndarray:
-        """[E, O] bool: what is allowed."""
+        """Returns the operations of a part that are allowed, [E, O] bool, under values of the settings."""
         allowed = self._has[part].copy()
         for row, operations in values.get(f"mask/{part}", {}).items():
             for operation in operations:
@@ -81,12 +82,19 @@ class Masks:
         return allowed
 
     def check(self, name: str, value: Any) -> Any:
-        """The value as its setting has it; `SpecError` if nothing would be left of a node or an edge."""
+        """Returns the value as JSON.
+
+        Raises:
+            SpecError: the setting refuses the value, an edge or node would have no operation left, or the space could
+                only derive an architecture with a forbidden operation.
+        """
         value = self.settings[name].check(name, value)
         values, part = {**self.values, name: value}, name.partition("/")[2]
         allowed = {one: self._matrix(one, values) for one in self._has}
         for one in [part] if part in self._has else self._has:
             self._check_left(name, one, allowed[one], values)
+        # A space may have to take something on every edge. So derive once, with equal strengths for all operations that
+        # are allowed: if a forbidden one is taken even then, it would be taken always.
         ranked = {one: self._ranked(np.ones(matrix.shape, np.float32), matrix) for one, matrix in allowed.items()}
         kept = self._space.one_hot(self._space.discretize(ranked))
         for one in [part] if part in self._has else self._has:
@@ -94,13 +102,13 @@ class Masks:
             if wrong:
                 row, column = wrong[0]
                 raise SpecError(
-                    f"{name}: nothing would be left to derive: a cell of {self._space.name!r} would have to take "
-                    f"{self._space.operations[column]!r} on edge {row} of {one!r}; forbid less there"
+                    f"{name}: nothing would be left to derive: a cell of {self._space.name!r} would have to take the "
+                    f"forbidden {self._space.operations[column]!r} on edge {row} of {one!r}; forbid less there"
                 )
         return value
 
     def _check_left(self, name: str, part: str, allowed: np.ndarray, values: Mapping[str, Any]) -> None:
-        """`SpecError` if nothing would be left of an edge that is not left out, or of a node."""
+        """Raises `SpecError` if an edge that is not left out, or a node, would have no operation left."""
         dropped = {int(row) for row in values.get(f"edges/{part}", [])}
         for row in np.flatnonzero(~allowed.any(axis=1)):
             if row not in dropped and self._has[part][row].any():
@@ -121,7 +129,7 @@ class Masks:
     def put(self, name: str, value: Any) -> None:
         setting: Any = self.settings[name]
         self.settings[name] = type(setting)(
-            value=value, options=setting.options, description=setting.description, **_words(setting)
+            value=value, options=setting.options, description=setting.description, **_kind_of_mask(setting)
         )
         self._settle()
 
@@ -133,36 +141,43 @@ class Masks:
         }
 
     def operations_of(self, part: str, row: int) -> tuple[str, ...]:
-        """What an edge has, forbidden or not."""
+        """Returns the operations that an edge has, forbidden or not."""
         return tuple(name for name, there in zip(self._space.operations, self._has[part][row], strict=True) if there)
 
-    # --- what obeys ------------------------------------------------------------------------------
+    # --- use in the computation ------------------------------------------------------------------
 
     def allowed(self, part: str) -> Tensor | None:
-        """[E, O] bool; None where nothing is forbidden."""
+        """Returns the allowed operations of a part, [E, O] bool, or None if nothing is forbidden."""
         return self._allowed.get(part)
 
-    def offered(self, part: str, alpha: Tensor, *, together: bool) -> Tensor:
-        """The alphas [E, O] with minus infinity for what is forbidden. Where each edge is weighed for itself (not
-        `together`), one of which nothing is left keeps them: all its weights are then taken away (`weighed`).
+    def masked_alphas(self, part: str, alpha: Tensor, *, together: bool) -> Tensor:
+        """Returns the alphas [E, O] with minus infinity for forbidden operations.
+
+        A softmax of nothing but minus infinities is NaN. So an edge without any allowed operation keeps its alphas if
+        it has a softmax of its own; `masked_weights` then sets all of its weights to 0.
+
+        Args:
+            part: the part.
+            alpha: its alphas, [E, O].
+            together: True if the edges into a node share a softmax, in which the other edges are left.
         """
         if (allowed := self._allowed.get(part)) is None:
             return alpha
         left = allowed if together else allowed | ~allowed.any(dim=1, keepdim=True)
         return alpha.masked_fill(~left, -torch.inf)
 
-    def weighed(self, part: str, weights: Tensor) -> Tensor:
-        """The weights [E, O] with none for what is forbidden, the others as they are."""
+    def masked_weights(self, part: str, weights: Tensor) -> Tensor:
+        """Returns the weights [E, O] with 0 for forbidden operations; the others are not rescaled."""
         allowed = self._allowed.get(part)
         return weights if allowed is None else torch.where(allowed, weights, torch.zeros_like(weights))
 
-    def edges_offered(self, part: str, logits: Tensor) -> Tensor:
-        """The logits [E] of the edges, minus infinity for those of which nothing is left."""
+    def masked_edge_logits(self, part: str, logits: Tensor) -> Tensor:
+        """Returns the logits of the edges, [E], with minus infinity for edges without an allowed operation."""
         allowed = self._allowed.get(part)
         return logits if allowed is None else logits.masked_fill(~allowed.any(dim=1), -torch.inf)
 
     def ranked(self, part: str, strengths: np.ndarray) -> np.ndarray:
-        """The strengths [E, O] for the derivation: what is forbidden comes after everything else."""
+        """Returns the strengths [E, O] for the derivation, with -1, below all others, for forbidden operations."""
         allowed = self._allowed.get(part)
         return strengths if allowed is None else self._ranked(strengths, allowed.cpu().numpy())
 
@@ -172,8 +187,8 @@ class Masks:
             found[~allowed.any(axis=1), self._space.operations.index(NONE)] = 0
         return found
 
-    def still(self, alphas: Mapping[str, Tensor], edges: Mapping[str, Tensor]) -> list[Tensor | None]:
-        """For each tensor that the architecture learns, where it stands still."""
+    def frozen_entries(self, alphas: Mapping[str, Tensor], edges: Mapping[str, Tensor]) -> list[Tensor | None]:
+        """Returns for each tensor that the architecture learns a mask of the entries that must not change, or None."""
         of_alphas = [None if (a := self._allowed.get(part)) is None else ~a for part in alphas]
         of_edges = [None if (a := self._allowed.get(part)) is None else ~a.any(dim=1) for part in edges]
         return [*of_alphas, *of_edges]
@@ -191,7 +206,7 @@ class Masks:
                 self.put(name, now)
 
 
-def _words(setting: Setting) -> dict[str, Any]:
+def _kind_of_mask(setting: Setting) -> dict[str, Any]:
     return {"what": setting.what} if isinstance(setting, Mask) else {}
 
 
@@ -202,9 +217,9 @@ def _rows(rows: Sequence[int]) -> str:
 # --- acts ------------------------------------------------------------------------------------------
 
 LARGEST = float(torch.finfo(torch.float32).max)
-"""Of an alpha."""
+"""Largest magnitude of an alpha."""
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
-"""What Adam keeps of the alphas of a part."""
+"""Keys of Adam's state for a tensor: the running means of the gradient and of its square, and the count of steps."""
 
 
 def acts(
@@ -214,10 +229,14 @@ def acts(
     optimizers: Optimizers,
     start: Callable[[], Mapping[str, Tensor]],
 ) -> dict[str, Act]:
-    """What can be done once to the alphas.
+    """Returns name -> act, for the acts that change alphas.
 
     Args:
-        start: part -> the alphas that a search begins with.
+        alphas: part -> alphas, [E, O].
+        masks: the forbidden operations.
+        operations: names of the O operations.
+        optimizers: holds Adam, whose moments of a part `reset` clears and `restore` sets.
+        start: returns part -> the alphas that the search began with.
     """
 
     def checked(part: Any) -> Tensor:
@@ -244,7 +263,7 @@ def acts(
         column, step = list(operations).index(operation), _finite("nudge: by", by)
         if (allowed := masks.allowed(part)) is not None and not bool(allowed[number, column]):
             raise SpecError(
-                f"nudge: {operation!r} is forbidden on edge {number} of {part!r}, and its alpha stands still; free it "
+                f"nudge: {operation!r} is forbidden on edge {number} of {part!r}, so its alpha cannot change; allow it "
                 f"first, by set('mask/{part}', ...) or set('edges/{part}', ...)"
             )
 
@@ -252,7 +271,7 @@ def acts(
             before = float(alpha.detach()[number, column])
             if not math.isfinite(before + step) or abs(before + step) > LARGEST:
                 raise SpecError(
-                    f"nudge: {before:g} and {step:g} is more than an alpha can be; take a smaller by, or put(...)"
+                    f"nudge: {before:g} plus {step:g} is more than float32 can hold; take a smaller by, or put(...)"
                 )
             with torch.no_grad():
                 alpha[number, column] += step
@@ -261,7 +280,7 @@ def acts(
         return do
 
     def put(part: Any, row: Any, operation: Any, to: Any) -> Callable[[], Any]:
-        move, alpha = nudge(part, row, operation, 0.0), alphas[part]
+        move, alpha = nudge(part, row, operation, 0.0), alphas[part]  # the same checks, and the value before
         value = _finite("put: to", to)
 
         def do() -> Any:
@@ -288,11 +307,13 @@ def acts(
         alpha = checked(part)
         keys = {"alpha", *MOMENTS}
         if not isinstance(to, Mapping) or "alpha" not in to or not set(to) <= keys:
-            raise SpecError(f"restore: to is what a reset told as before, with {', '.join(sorted(keys))}")
+            raise SpecError(
+                f"restore: to is the `before` of a reset or restore, with {', '.join(sorted(keys))}, not {to!r:.100}"
+            )
         if len(to) not in (1, len(keys)):
             raise SpecError(
-                f"restore: to has {', '.join(sorted(to))}; give the alpha alone, and Adam begins anew, or all of "
-                f"{', '.join(sorted(keys))}"
+                f"restore: to has {', '.join(sorted(to))}; give either alpha alone, with which Adam starts anew, or "
+                f"all of {', '.join(sorted(keys))}"
             )
         tensors = {key: _tensor(key, value, () if key == "step" else alpha.shape) for key, value in to.items()}
         for key in ("exp_avg_sq", "step"):
@@ -315,42 +336,42 @@ def acts(
     return {
         "nudge": Act(
             description="Add a number to one alpha.",
-            arguments={**which, "by": "what is added"},
+            arguments={**which, "by": "the number to add"},
             inverse="put(part, row, operation, to=before)",
             prepare=nudge,
-            undo=lambda told, before: ("put", {**_which(told), "to": before}),
+            undo=lambda arguments, before: ("put", {**_which(arguments), "to": before}),
         ),
         "put": Act(
             description="Give one alpha a value.",
             arguments={**which, "to": "the value"},
             inverse="put(part, row, operation, to=before)",
             prepare=put,
-            undo=lambda told, before: ("put", {**_which(told), "to": before}),
+            undo=lambda arguments, before: ("put", {**_which(arguments), "to": before}),
         ),
         "reset": Act(
-            description="Put the alphas of a part back to their start, and let Adam forget them.",
+            description="Set the alphas of a part to their initial values, and clear Adam's moments of them.",
             arguments={"part": which["part"]},
             inverse="restore(part, to=before)",
             prepare=reset,
-            undo=lambda told, before: ("restore", {"part": told["part"], "to": before}),
+            undo=lambda arguments, before: ("restore", {"part": arguments["part"], "to": before}),
         ),
         "restore": Act(
-            description="Give the alphas of a part, and what Adam keeps of them, the values that they had.",
-            arguments={"part": which["part"], "to": "what a reset or a restore told as before"},
+            description="Set the alphas of a part, and Adam's moments of them, to the values that they had.",
+            arguments={"part": which["part"], "to": "the `before` of a reset or restore"},
             inverse="restore(part, to=before)",
             prepare=restore,
-            undo=lambda told, before: ("restore", {"part": told["part"], "to": before}),
+            undo=lambda arguments, before: ("restore", {"part": arguments["part"], "to": before}),
         ),
     }
 
 
-def _which(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Whose alpha an act was about."""
-    return {name: told[name] for name in ("part", "row", "operation")}
+def _which(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments that say which alpha an act changed."""
+    return {name: arguments[name] for name in ("part", "row", "operation")}
 
 
 def _finite(what: str, value: Any) -> float:
-    """The number, if float32 can hold it."""
+    """Returns the number. Raises `SpecError` if float32 cannot hold it."""
     number = real(what, value)
     if not abs(number) <= LARGEST:
         raise SpecError(f"{what} must be a finite number, up to {LARGEST:.3g}, not {value!r:.100}")
@@ -358,7 +379,7 @@ def _finite(what: str, value: Any) -> float:
 
 
 def _tensor(name: str, value: Any, shape: Sequence[int]) -> Tensor:
-    """The numbers as float32; `SpecError` if they are none, or of another shape."""
+    """Returns the numbers as float32. Raises `SpecError` if they are not finite numbers of this shape."""
     try:
         found = torch.tensor(value, dtype=torch.float32) if listed(value) or not shape else None
     except (TypeError, ValueError, RuntimeError):

@@ -1,4 +1,4 @@
-"""What every search by gradients must be told: how its weights and its architecture learn."""
+"""Hyperparameters that all gradient-based searches have: the optimizers of the weights and of the architecture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from naslab.fields import settle
 from naslab.searchers.gradient.schedule import at_least_zero, positive, share
 
 MOST_RATE = 1e6
-"""Upper limit: with a larger learning rate nothing is learnt."""
+"""Largest learning rate accepted; with a larger one nothing is learnt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +18,12 @@ class Training:
     """Defaults are those of the DARTS search on CIFAR-10 (Liu et al. 2019, Sec. A.1.1)."""
 
     epochs: int = 50
-    """Passes over the half of the training data that moves the weights."""
+    """Passes over the half of the training data that trains the weights."""
     batch_size: int = 64
     """Examples in a mini-batch of either half: images, or columns of a text that are read side by side."""
     train_portion: float = 0.5
-    """Share of the training data that moves the weights; the rest moves the architecture. A task with validation data
-    of its own, such as a text, moves the architecture by that, whatever the share."""
+    """Share of the training data that trains the weights; the rest trains the architecture. A task with validation data
+    of its own, such as a text, trains the architecture on that, whatever the share."""
     w_lr: float = 0.025
     """Learning rate of the weights at the start; falls along a cosine, epoch by epoch."""
     w_lr_min: float = 0.001
@@ -33,16 +33,16 @@ class Training:
     w_weight_decay: float = 3e-4
     """Weight decay of the weights."""
     w_clip: float = 5.0
-    """The gradient of the weights is scaled down to this norm."""
+    """Largest Euclidean norm of the gradient of the weights; a longer one is scaled down."""
     scale_rate: bool = False
-    """Whether a step of the weights goes less far where its mini-batch is smaller than an ordinary one, such as a short
-    chunk of a text: its learning rate is multiplied by the ratio of their sizes."""
+    """Whether the learning rate of the weights is multiplied by the size of the mini-batch over its nominal size, which
+    is less than 1 for a short chunk of a text."""
     alpha_lr: float = 3e-4
     """Learning rate of the architecture (Adam)."""
     alpha_beta1: float = 0.5
-    """Adam's memory of the gradient of the architecture."""
+    """Adam's decay of the running mean of the architecture's gradient."""
     alpha_beta2: float = 0.999
-    """Adam's memory of its square."""
+    """Adam's decay of the running mean of its square."""
     alpha_weight_decay: float = 1e-3
     """Weight decay of the architecture."""
     alpha_scale: float = 1e-3

@@ -25,11 +25,11 @@ from naslab.searchers.batch_size import BatchSize
 from naslab.searchers.one_shot.evolution import Evolution, Excess
 from naslab.searchers.one_shot.paths import Paths
 from naslab.searchers.one_shot.training import OneShotHyperparameters
+from naslab.searchers.overrides import WEIGHTS, Overrides, decay, freezing
 from naslab.searchers.settings import Setting, Slider, values_of
 from naslab.searchers.shared_weights import DECAY, SharedWeights, WeightSharing
 from naslab.searchers.signatures import attribute_docstrings
 from naslab.searchers.stretch import Stretch
-from naslab.searchers.turned import WEIGHTS, Turned, decay, freezing
 from naslab.snapshot import State
 from naslab.threads import torch_threads
 from naslab.trees import detached
@@ -55,7 +55,9 @@ class OneShot(WeightSharing):
         self._w_factor = 1.0
         batches = BatchSize([self._feed], given.epochs, lambda feed, epoch: feed.timetable.total(epoch))
         described = attribute_docstrings(OneShotHyperparameters)[DECAY]
-        self.turned = Turned(batches, {DECAY: decay(given.w_weight_decay, described), WEIGHTS: freezing("weights")})
+        self.overrides = Overrides(
+            batches, {DECAY: decay(given.w_weight_decay, described), WEIGHTS: freezing("weights")}
+        )
         self.weights = SharedWeights(
             network,
             rate=given.w_lr,
@@ -94,11 +96,11 @@ class OneShot(WeightSharing):
         batch, inputs = self._feed.take(update)
         self.weights.network.train()
         few = enough_to_normalise(self._feed.timetable.size(update), units=self.task.units)
-        with few, self._dice.cast("weights", self._step), self._weights_or_still():
+        with few, self._layer_noise.seeded_by("weights", self._step), self._weights_or_still():
             outputs = self.weights.network(inputs, self._layers(path))
         loss = self.task.loss(outputs, batch, smoothing=given.label_smoothing)
         self._must_be_finite("training loss", loss)
-        frozen: bool = self.turned[WEIGHTS]
+        frozen: bool = self.overrides[WEIGHTS]
         if not frozen:
             self._with_regularisation(loss, outputs, batch).backward()
         last = position + 1 == self.paths.together
@@ -217,7 +219,7 @@ class OneShot(WeightSharing):
         """Of the update that a step is in. Where the size of the mini-batches changes, shares of an epoch count."""
         updates, timetable = self._updates, self._feed.timetable
         update = min((self._step if step is None else step) // self.paths.together, updates - 1)
-        if not self.turned.batches.turned:
+        if not self.overrides.batches.changed:
             return self.hyperparameters.rate(update / updates)
         epoch, position = timetable.locate(update)
         length = timetable.total(epoch + 1) - timetable.total(epoch)
@@ -253,7 +255,7 @@ class OneShot(WeightSharing):
             super().put(name, value)
 
     def planned(self, values: Mapping[str, Any]) -> int:
-        timetable = self.turned.batches.epochs_of(values, self._done(self._step))
+        timetable = self.overrides.batches.epochs_of(values, self._done(self._step))
         return self.total + (timetable.total(self.hyperparameters.epochs) - self._updates) * self.paths.together
 
     @property
@@ -297,13 +299,13 @@ class OneShot(WeightSharing):
 
     def state_dict(self) -> State:
         memory = [self._w_factor, self.paths.memory(), self.evolution.memory()]
-        held = {**self._mask_state(), **self._feed.state(), **self.turned.state(), **self.weights.state()}
+        held = {**self._mask_state(), **self._feed.state(), **self.overrides.state(), **self.weights.state()}
         return {"step": self._step, "memory": json.dumps(memory), **held}
 
     def load_state_dict(self, state: State) -> None:
         self._step = int(state["step"])  # type: ignore[arg-type]
         self._feed.load(state)
-        self.turned.load(state)
+        self.overrides.load(state)
         self.obey()
         self._load_mask(state)
         self._w_factor, paths, evolution = json.loads(str(state["memory"]))

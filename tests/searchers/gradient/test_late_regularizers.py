@@ -24,7 +24,7 @@ def darts(**more):
         ("perturbation", g.Perturbation(radius=0.1, radius_end=0.1)),
     ],
 )
-def test_a_cure_set_before_the_first_step_is_the_cure_itself(name, regularizer):
+def test_a_regularizer_set_before_the_first_step_equals_one_given_at_the_start(name, regularizer):
     made = nl.searchers.GradientSearch(
         SPACE, nl.tasks.Digits(), epochs=1, batch_size=16, seed=0, regularizers=(regularizer,)
     )

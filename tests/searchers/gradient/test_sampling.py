@@ -121,11 +121,11 @@ def test_after_a_step_the_other_paths_keep_their_probability(simplexes):
     before = logits().detach()
     drawn = draw(BinaryGates(), before, simplexes)
     after = before + drawn.used * torch.randn(before.shape, generator=torch_generator("step"))
-    settled = BinaryGates().settled(before, after, drawn, simplexes)
-    old, new = simplexes.weights(before), simplexes.weights(settled)
+    rescaled = BinaryGates().rescaled(before, after, drawn, simplexes)
+    old, new = simplexes.weights(before), simplexes.weights(rescaled)
     assert_close(new[~drawn.used], old[~drawn.used])
     assert (new[drawn.used] - old[drawn.used]).abs().max() > 0.01
-    assert torch.equal(settled[~drawn.used], before[~drawn.used])
+    assert torch.equal(rescaled[~drawn.used], before[~drawn.used])
 
 
 def test_the_score_is_the_gradient_of_the_log_probability():

@@ -31,7 +31,7 @@ def freezing(what: str) -> Switch:
     return Switch(value=False, description=f"Whether the {what} stand still, and with them all that Adam or SGD keeps.")
 
 
-class Turned:
+class Overrides:
     """The values of such settings.
 
     Args:
@@ -69,7 +69,7 @@ class Turned:
 
     def in_force(self, place: int) -> dict[str, Any]:
         """What an event of a mini-batch, counted from 0, says of them: those that were ever changed."""
-        size = {BATCH_SIZE: self.batches.now(place)} if self.batches.turned else {}
+        size = {BATCH_SIZE: self.batches.now(place)} if self.batches.changed else {}
         return {**size, **self._values}
 
     def state(self) -> State:

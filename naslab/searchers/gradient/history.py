@@ -1,4 +1,4 @@
-"""What a search remembers of its epochs for those who watch it, and what they decide."""
+"""Records of the epochs of a search, and the decisions of its stopping criteria."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
-from naslab.searchers.gradient.regularizers import FITNESS, Watch
+from naslab.searchers.gradient.regularizers import FITNESS, StoppingCriterion
 from naslab.tasks.metrics import Ratio
 from naslab.tasks.task import LOSS, Task
 
 
 class Sized(NamedTuple):
-    """The best cell of a size."""
+    """The best cell of one size."""
 
     parameters: int
+    """Parameters of the network that the space builds from the cell."""
     value: float
-    """What the mixture that the cell was derived from came to, over an epoch of validation mini-batches: the task's
-    objective, or the loss, where the objective makes no sense of a mini-batch."""
+    """Metric of the mixture that the cell was derived from, over an epoch of validation mini-batches: the task's
+    objective, or the loss if the objective needs all of the data."""
     epoch: int
+    """Epoch at whose end the cell was derived, counted from 0."""
     architecture: Architecture
     fitness: float
-    """The value, or its negative where less is better."""
+    """The value, or its negative if lower is better."""
 
     @property
     def valid_accuracy(self) -> float:
-        """The value, by an earlier name."""
+        """Earlier name of `value`."""
         return self.value
 
 
 def pareto(sizes: Sequence[Sized]) -> list[Sized]:
-    """Those that no smaller or equally large cell equals, small to large."""
+    """Returns the Pareto front, small to large: cells that none of the same or a smaller size equals or exceeds."""
     front: list[Sized] = []
     for sized in sorted(sizes, key=lambda one: (one.parameters, -one.fitness)):
         if not front or sized.fitness > front[-1].fitness:
@@ -39,39 +41,39 @@ def pareto(sizes: Sequence[Sized]) -> list[Sized]:
     return front
 
 
-class Watching:
-    """Records, one an epoch, and whether the search is over.
+class EpochHistory:
+    """One record for each epoch, and whether a stopping criterion has ended the search.
 
-    What is watched is the task's objective on validation mini-batches, or the loss, where the objective needs all of
-    the data. Of an epoch it is the mean of its mini-batches; of what is a function of a mean, such as a perplexity,
-    the function of the mean.
+    The monitored metric is the task's objective on validation mini-batches, or the loss if the objective needs all of
+    the data. Its value for an epoch is the mean over the mini-batches; for a function of a mean, such as perplexity, it
+    is the function of that mean.
     """
 
-    def __init__(self, watches: Sequence[Watch], task: Task) -> None:
-        self.watches = list(watches)
+    def __init__(self, criteria: Sequence[StoppingCriterion], task: Task) -> None:
+        self.criteria = list(criteria)
         metrics = task.metrics()
         self.watched = task.objective if metrics[task.objective].every == "batch" else LOSS
         self._metric = metrics[self.watched]
         self._adds_up = isinstance(self._metric, Ratio) and not self._metric.is_mean
-        """Whether numerators and denominators of the mini-batches are kept, from which the epoch's value follows."""
+        """True if the epoch's value is computed from numerators and denominators of the mini-batches."""
         self.records: list[dict[str, Any]] = []
         self.seen: list[Any] = []
-        """Of the steps of this epoch: values, or numerators and denominators."""
+        """Values of the steps of this epoch, or their numerators and denominators."""
         self.stopped: int | None = None
-        """The step after which it was time to stop."""
+        """Step after which a criterion ended the search; None while none has."""
         self.kept: list[str] | None = None
-        """Choices of the cell that is then the result."""
+        """Choices of the architecture that is then the result."""
 
-    def see(self, outputs: Any, batch: Any, search: Any, end_of_epoch: bool) -> None:
-        """A step is over.
+    def update(self, outputs: Any, batch: Any, search: Any, end_of_epoch: bool) -> None:
+        """Take in a finished step; at the end of an epoch, make its record and ask the criteria.
 
         Args:
-            outputs: of the mixture, for the validation mini-batch, before the step.
+            outputs: outputs of the mixture for the validation mini-batch, before the step.
             batch: that mini-batch.
-            search: whose step it was.
-            end_of_epoch: whether the epoch is over, too.
+            search: the searcher.
+            end_of_epoch: True if the step was the last of its epoch.
         """
-        if not self.watches:
+        if not self.criteria:
             return
         state = self._metric.update(None, outputs, batch)
         self.seen.append(list(state) if self._adds_up else self._metric.compute(state))
@@ -85,17 +87,18 @@ class Watching:
             FITNESS: value if self._metric.direction == "max" else -value,
             "choices": list(search.best.choices),
         }
-        for watch in self.watches:
-            record.update(watch.figures(search))
+        for criterion in self.criteria:
+            record.update(criterion.metrics(search))
         self.records.append(record)
         self.seen = []
-        for watch in self.watches:
-            epoch = watch.verdict(self.records)
+        # The first criterion that ends the search decides its result; all of them were asked, as each may have state.
+        for criterion in self.criteria:
+            epoch = criterion.stop(self.records)
             if epoch is not None and self.stopped is None:
                 self.stopped, self.kept = search.step, self.records[epoch]["choices"]
 
     def by_size(self, space: str) -> list[Sized]:
-        """The best of every size, small to large."""
+        """Returns the best cell of every size so far, small to large; `space` is the name of the space."""
         best: dict[int, Sized] = {}
         for epoch, record in enumerate(self.records):
             size, value, fitness = int(record["parameters"]), record[f"valid_{self.watched}"], record[FITNESS]

@@ -39,8 +39,8 @@ def test_the_expected_cost_is_one_for_the_dearest_cell_and_its_gradient_that_of_
     ("settings", "says"),
     [
         ({"what": "money"}, "unknown cost 'money'"),
-        ({"what": "table"}, "goes with"),
-        ({"table": {"cell": [[1.0] * 5] * 6}}, "goes with"),
+        ({"what": "table"}, "no other what"),
+        ({"table": {"cell": [[1.0] * 5] * 6}}, "no other what"),
         ({"weight": -1.0}, "weight must not be negative"),
     ],
 )
@@ -51,7 +51,11 @@ def test_a_resource_that_makes_no_sense_is_refused(settings, says):
 
 @pytest.mark.parametrize(
     ("table", "says"),
-    [([[1.0] * 4] * 6, "must hold"), ([[float("nan")] * 5] * 6, "finite"), ([[0.0] * 5] * 6, "cost nothing")],
+    [
+        ([[1.0] * 4] * 6, "must have the parts and shapes"),
+        ([[float("nan")] * 5] * 6, "finite"),
+        ([[0.0] * 5] * 6, "cost 0"),
+    ],
 )
 def test_a_table_that_makes_no_sense_is_refused(table, says):
     with pytest.raises(SpecError, match=says):
@@ -135,35 +139,35 @@ def records(values, name="eigenvalue"):
 
 def test_the_eigenvalue_stops_when_its_average_rises_too_fast():
     stop = g.EigenvalueStop(window=2, ratio=0.75)
-    assert stop.verdict(records([1.0, 1.0, 1.0])) is None, "nothing to compare with yet"
-    assert stop.verdict(records([1.0, 1.0, 1.0, 1.6])) is None, "1 is no less than 0.75 * 1.3"
-    assert stop.verdict(records([1.0, 1.0, 1.0, 1.7])) == 1, "1 is less than 0.75 * 1.35"
-    assert stop.verdict(records([1.0, 1.0, -1.0, -1.7])) == 1, "magnitudes count"
-    assert stop.verdict(records([2.0, 2.0, 1.0, 1.0])) is None
+    assert stop.stop(records([1.0, 1.0, 1.0])) is None, "nothing to compare with yet"
+    assert stop.stop(records([1.0, 1.0, 1.0, 1.6])) is None, "1 is no less than 0.75 * 1.3"
+    assert stop.stop(records([1.0, 1.0, 1.0, 1.7])) == 1, "1 is less than 0.75 * 1.35"
+    assert stop.stop(records([1.0, 1.0, -1.0, -1.7])) == 1, "magnitudes count"
+    assert stop.stop(records([2.0, 2.0, 1.0, 1.0])) is None
 
 
 def test_patience():
     tracking = g.SizeTracking(patience=2)
     accuracies = [0.1, 0.5, 0.4, 0.5, 0.3]
-    verdicts = [tracking.verdict([{"fitness": a, "parameters": 1} for a in accuracies[:n]]) for n in range(1, 6)]
-    assert verdicts == [None, None, None, 1, 1]
-    assert g.SizeTracking().verdict([{"fitness": a} for a in accuracies]) is None
+    stops = [tracking.stop([{"fitness": a, "parameters": 1} for a in accuracies[:n]]) for n in range(1, 6)]
+    assert stops == [None, None, None, 1, 1]
+    assert g.SizeTracking().stop([{"fitness": a} for a in accuracies]) is None
 
 
 def test_the_best_of_each_size_and_the_front():
     a, b, c, d = (SPACE.at(n) for n in (1, 2, 3, 4))
-    from naslab.searchers.gradient.watching import Watching
+    from naslab.searchers.gradient.history import EpochHistory
 
     digits = nl.tasks.Digits()
-    watching = Watching([g.SizeTracking()], digits)
+    history = EpochHistory([g.SizeTracking()], digits)
     rows = [(900, 0.5, a), (500, 0.4, b), (900, 0.7, c), (700, 0.3, d), (900, 0.6, b)]
     records = [{"parameters": n, "valid_accuracy": v, "choices": list(x.choices)} for n, v, x in rows]
-    watching.remember(json.dumps([records, [0.5], None, None]))  # as it was kept when there were accuracies alone
-    found = watching.by_size("nasbench201")
+    history.remember(json.dumps([records, [0.5], None, None]))  # as it was kept when there were accuracies alone
+    found = history.by_size("nasbench201")
     assert [tuple(one)[:4] for one in found] == [(500, 0.4, 1, b), (700, 0.3, 3, d), (900, 0.7, 2, c)]
     assert [one.parameters for one in g.pareto(found)] == [500, 900]
-    again = Watching([g.SizeTracking()], digits)
-    again.remember(watching.memory())
+    again = EpochHistory([g.SizeTracking()], digits)
+    again.remember(history.memory())
     assert again.by_size("nasbench201") == found
 
 
@@ -186,3 +190,29 @@ def test_the_best_of_each_size_and_the_front():
 def test_nonsense_is_refused(make):
     with pytest.raises(SpecError):
         make()
+
+
+def test_a_stopping_criterion_written_for_the_old_names_goes_on_and_warns():
+    from naslab.errors import NaslabDeprecationWarning
+    from naslab.searchers.gradient import regularizers
+
+    with pytest.warns(NaslabDeprecationWarning, match="Watch is now called .*StoppingCriterion"):
+        old = regularizers.Watch
+    assert old is g.StoppingCriterion
+    with (
+        pytest.warns(NaslabDeprecationWarning, match="Third.figures is now called Third.metrics"),
+        pytest.warns(NaslabDeprecationWarning, match="Third.verdict is now called Third.stop"),
+    ):
+
+        class Third(g.StoppingCriterion):
+            """Stops after three epochs."""
+
+            def figures(self, search):
+                return {"epochs": 1.0}
+
+            def verdict(self, records):
+                return 1 if len(records) == 3 else None
+
+    third = Third()
+    assert third.metrics(None) == {"epochs": 1.0}
+    assert [third.stop([{}] * n) for n in (1, 2, 3)] == [None, None, 1]
