@@ -252,7 +252,8 @@ def _param(name):
 def pytest_generate_tests(metafunc):
     """Each check of a `SearcherCase` runs with the searchers that it applies to."""
     if metafunc.cls is not None and issubclass(metafunc.cls, SearcherCase):
-        proposes = getattr(metafunc.function, "needs", object) is nl.searchers.Sampler
+        check = getattr(SearcherCase, metafunc.function.__name__, None)  # which may be overridden, for a mark
+        proposes = getattr(check, "needs", object) is nl.searchers.Sampler
         names = PROPOSERS if proposes else [*SUPERNETS, *PROPOSERS]
         metafunc.parametrize("make", list(map(_param, names)), indirect=True)
 
