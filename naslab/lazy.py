@@ -1,17 +1,24 @@
-"""Names of a package that are imported on first use (PEP 562), and old names that go on for one version.
+"""Public names of a package that are imported on first use (PEP 562), and old names that go on for one version.
 
-    __getattr__, __dir__ = attach(__name__, {"Darts": "naslab.searchers.darts"}, deprecated={"Driven": "Stepper"})
+    if TYPE_CHECKING:
+        from naslab.searchers.darts import Darts, DartsHyperparameters
 
-A package that calls this repeats its imports under `if TYPE_CHECKING`, so that type checkers and editors know them.
+    __getattr__, __dir__ = attach(__name__, deprecated={"Driven": "Stepper"})
+
+The imports under `if TYPE_CHECKING` are read from the source of the package and made one by one, each when its name is
+first used. So type checkers, editors and Python are given the same list, which stands once.
 """
 
 from __future__ import annotations
 
+import ast
 import sys
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from naslab.errors import NaslabDeprecationWarning
@@ -20,53 +27,82 @@ _warned: set[str] = set()
 """Deprecated names, with their package, whose warning was shown in this process."""
 
 
+class LazyPackage(ModuleType):
+    """A package in which a name that is both of a submodule and of what it defines means the latter.
+
+    `import naslab.analysis.collapse` binds the submodule to the package, where `naslab.analysis.collapse` is the
+    function: a package that imports everything at once rebinds the name afterwards, a lazy one must not let it go.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        submodule = isinstance(value, ModuleType) and value.__name__ == f"{self.__name__}.{name}"
+        if not (submodule and name in vars(self)["_lazy"]):
+            super().__setattr__(name, value)
+
+
 def attach(
-    package: str,
-    names: Mapping[str, str] | None = None,
-    *,
-    modules: Collection[str] = (),
-    deprecated: Mapping[str, str] | None = None,
+    package: str, *, deprecated: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Returns `__getattr__` and `__dir__` for the `__init__` of a package.
 
     What was imported becomes an ordinary attribute, so that only the first use is slower. Threads may be first
-    together: Python's own import locks let one of them run the module, and all get the same object.
+    together: Python's import locks let one of them run the module, and all get the same object.
 
     Args:
         package: `__name__` of the package.
-        names: public name -> absolute name of the module that defines it.
-        modules: submodules that are attributes without having been imported, such as `naslab.searchers`.
         deprecated: old name -> new name, or path of attributes (`"settings.Setting"`), in this package. The old name
             gives the same object, warns once a process with `NaslabDeprecationWarning`, and is not listed by `dir`.
 
     Raises:
-        ValueError: a name is given twice.
+        ValueError: an old name is also a name of today.
     """
-    lazy, old, submodules = dict(names or {}), dict(deprecated or {}), frozenset(modules)
-    if twice := sorted((lazy.keys() & old.keys()) | (lazy.keys() & submodules) | (old.keys() & submodules)):
-        raise ValueError(f"{package}: {', '.join(twice)} stands twice among the names, the modules, the deprecated")
+    module, old = sys.modules[package], dict(deprecated or {})
+    lazy, submodules = _imports(package)
+    if both := sorted({*lazy, *submodules} & old.keys()):
+        raise ValueError(f"{package}: {', '.join(both)} cannot be both an old name and one of today")
+    vars(module)["_lazy"] = lazy
+    module.__class__ = LazyPackage
 
     def __getattr__(name: str) -> Any:
         if name in old:
-            return _renamed(package, name, old[name])
-        if name in submodules:
+            return _renamed(module, name, old[name])
+        if name in lazy:
+            where, attribute = lazy[name]
+            vars(module)[name] = value = getattr(import_module(where), attribute)
+            return value
+        # A submodule, listed or not. Names with an underscore are what Jupyter and pickle ask anything for.
+        if not name.startswith("_") and find_spec(f"{package}.{name}"):
             return import_module(f"{package}.{name}")
-        if name not in lazy:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
-        value = getattr(import_module(lazy[name]), name)
-        vars(sys.modules[package])[name] = value
-        return value
+        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
 
     def __dir__() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *lazy, *submodules})
+        return sorted({*vars(module), *lazy, *submodules})
 
     return __getattr__, __dir__
 
 
-def _renamed(package: str, name: str, new: str) -> Any:
-    value = reduce(getattr, new.split("."), sys.modules[package])
+def _imports(package: str) -> tuple[dict[str, tuple[str, str]], set[str]]:
+    """Name -> (module, name there) of the imports under `if TYPE_CHECKING`, and those that are submodules."""
+    spec = sys.modules[package].__spec__
+    source = getattr(spec and spec.loader, "get_source", lambda _: None)(package)
+    if source is None:
+        raise ImportError(f"{package} was installed without its source, which says what to import; install it again")
+    names: dict[str, tuple[str, str]] = {}
+    submodules: set[str] = set()
+    for block in ast.parse(source).body:
+        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
+            for statement in block.body:
+                if isinstance(statement, ast.ImportFrom) and statement.module == package:
+                    submodules |= {alias.name for alias in statement.names}
+                elif isinstance(statement, ast.ImportFrom) and statement.module:
+                    names |= {alias.asname or alias.name: (statement.module, alias.name) for alias in statement.names}
+    return names, submodules
+
+
+def _renamed(module: ModuleType, name: str, new: str) -> Any:
+    value = reduce(getattr, new.split("."), module)
     # Two frames up is the code that says the old name; `warn` passes over the frames of the import system.
-    warn_of_old_name(f"{package}.{name}", f"{package}.{new}", stacklevel=4)
+    warn_of_old_name(f"{module.__name__}.{name}", f"{module.__name__}.{new}", stacklevel=4)
     return value
 
 

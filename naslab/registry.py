@@ -5,8 +5,9 @@ this process has defined; and what does not make sense is one sentence, whatever
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import wraps
+from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
 from naslab.errors import NaslabError, SpecError, unknown
@@ -14,6 +15,43 @@ from naslab.errors import NaslabError, SpecError, unknown
 T = TypeVar("T", bound=type)
 Arguments = ParamSpec("Arguments")
 Made = TypeVar("Made")
+
+
+class Registry(MutableMapping[str, T]):
+    """Name in a spec -> class of a package, which is imported when it is looked up.
+
+        SEARCHERS = Registry("naslab.searchers", {"darts": "Darts"})
+
+    Other classes may be entered, for instance by a test.
+    """
+
+    def __init__(self, package: str, classes: Mapping[str, str]) -> None:
+        """The classes are given by their names as attributes of the package."""
+        self._package = package
+        self._classes: dict[str, str | T] = dict(classes)
+
+    def __getitem__(self, name: str) -> T:
+        found = self._classes[name]
+        cls: Any = getattr(import_module(self._package), found) if isinstance(found, str) else found
+        return cls
+
+    def __setitem__(self, name: str, cls: T) -> None:
+        self._classes[name] = cls
+
+    def __delitem__(self, name: str) -> None:
+        del self._classes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes  # without importing it
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._package!r}, {self._classes!r})"
 
 
 def described(what: str) -> Callable[[Callable[Arguments, Made]], Callable[Arguments, Made]]:

@@ -11,15 +11,22 @@ import pytest
 from naslab import errors, lazy
 
 PACKAGE = """
+from typing import TYPE_CHECKING
 from naslab.lazy import attach
+if TYPE_CHECKING:
+    from parcel import sub
+    from parcel.both import Other, both
+    from parcel.late import Late
 here = 1
-__getattr__, __dir__ = attach(
-    __name__, {"Late": __name__ + ".late"}, modules=["sub"],
-    deprecated={"Old": "Late", "Far": "sub.thing", "Gone": "here"},
-)
-__all__ = ["Late", "here", "sub"]
+__getattr__, __dir__ = attach(__name__, deprecated={"Old": "Late", "Far": "sub.thing", "Gone": "here"})
+__all__ = ["Late", "Other", "both", "here", "sub"]
 """
-LATE = "import time\ntime.sleep(0.05)\nclass Late: pass\n"
+MODULES = {
+    "__init__": PACKAGE,
+    "late": "import time\ntime.sleep(0.05)\nclass Late: pass\n",
+    "sub": "thing = object()\n",
+    "both": "class Other: pass\ndef both(): pass\n",
+}
 
 
 @pytest.fixture
@@ -27,7 +34,7 @@ def package(tmp_path, monkeypatch):
     """A package that is imported lazily, new for each test; it is `sys.modules["parcel"]`."""
     folder = tmp_path / "parcel"
     folder.mkdir()
-    for name, text in {"__init__": PACKAGE, "late": LATE, "sub": "thing = object()\n"}.items():
+    for name, text in MODULES.items():
         (folder / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(lazy, "_warned", set())
@@ -49,8 +56,18 @@ def test_a_submodule_is_an_attribute_without_having_been_imported(package):
     assert package.sub is sys.modules["parcel.sub"]
 
 
+@pytest.mark.parametrize("first", ["from parcel.both import Other", "import parcel.both", "from parcel import Other"])
+def test_a_function_with_the_name_of_its_module_is_meant_by_it_whatever_is_imported_first(package, first):
+    exec(first, {})
+    module = sys.modules["parcel.both"]
+    assert package.both is module.both
+    assert package.Other is module.Other
+    package.both = replaced = object()
+    assert package.both is replaced
+
+
 def test_dir_and_the_star_know_what_is_not_imported_yet(package):
-    assert {"Late", "here", "sub", "__name__"} <= set(dir(package))
+    assert {"Late", "Other", "both", "here", "sub", "__name__"} <= set(dir(package))
     assert "Old" not in dir(package)
     names = {}
     exec("from parcel import *", names)
@@ -108,7 +125,6 @@ def test_where_warnings_are_errors_each_use_of_an_old_name_is_one(package):
             package.Old  # noqa: B018
 
 
-@pytest.mark.slow
 def test_a_script_shows_the_warning_without_being_asked_to(package):
     run = subprocess.run(
         [sys.executable, "-c", "import parcel.late, parcel; parcel.Old; parcel.Old"],
@@ -121,6 +137,12 @@ def test_a_script_shows_the_warning_without_being_asked_to(package):
     assert run.stderr.count("NaslabDeprecationWarning: parcel.Old is now called parcel.Late") == 1
 
 
-def test_a_name_stands_once(package):
-    with pytest.raises(ValueError, match="parcel: Old stands twice"):
-        lazy.attach("parcel", {"Old": "parcel.late"}, deprecated={"Old": "Late"})
+def test_an_old_name_is_no_name_of_today(package):
+    with pytest.raises(ValueError, match="parcel: Late cannot be both"):
+        lazy.attach("parcel", deprecated={"Late": "here"})
+
+
+def test_a_package_without_its_source_says_so(package, monkeypatch):
+    monkeypatch.setattr(package.__spec__.loader, "get_source", lambda name: None)
+    with pytest.raises(ImportError, match="parcel was installed without its source"):
+        lazy.attach("parcel")

@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from naslab.benchmarks.benchmark import Benchmark
-from naslab.benchmarks.curves import Curve
-from naslab.benchmarks.ec_nas import ECNAS, ECNASRecord
-from naslab.benchmarks.hw_nas_bench import HWNASBench, HWNASBenchRecord
-from naslab.benchmarks.nasbench101 import NASBench101, NASBench101Record
-from naslab.benchmarks.nasbench201 import NASBench201, NASBench201Record
-from naslab.benchmarks.nasbench_bert import NASBenchBERT, NASBenchBERTRecord
-from naslab.benchmarks.nasbench_macro import NASBenchMacro, NASBenchMacroRecord
-from naslab.benchmarks.nasbench_mr import NASBenchMR, NASBenchMRRecord
-from naslab.benchmarks.nasbench_nlp import NASBenchNLP, NASBenchNLPRecord
-from naslab.benchmarks.nats_bench import NATSBench, NATSBenchRecord
-from naslab.benchmarks.own import OwnTable, OwnTableRecord, as_recorded, from_csv
 from naslab.errors import SpecError
-from naslab.registry import described, named
+from naslab.lazy import attach
+from naslab.registry import Registry, described, named
 
-BUNDLED: dict[str, type[Benchmark]] = {
-    benchmark.name: benchmark
-    for benchmark in (ECNAS, NASBench201, NASBenchBERT, NASBenchMR, NASBenchMacro, NASBenchNLP)
+if TYPE_CHECKING:
+    from naslab.benchmarks.benchmark import Benchmark
+    from naslab.benchmarks.curves import Curve
+    from naslab.benchmarks.ec_nas import ECNAS, ECNASRecord
+    from naslab.benchmarks.hw_nas_bench import HWNASBench, HWNASBenchRecord
+    from naslab.benchmarks.nasbench101 import NASBench101, NASBench101Record
+    from naslab.benchmarks.nasbench201 import NASBench201, NASBench201Record
+    from naslab.benchmarks.nasbench_bert import NASBenchBERT, NASBenchBERTRecord
+    from naslab.benchmarks.nasbench_macro import NASBenchMacro, NASBenchMacroRecord
+    from naslab.benchmarks.nasbench_mr import NASBenchMR, NASBenchMRRecord
+    from naslab.benchmarks.nasbench_nlp import NASBenchNLP, NASBenchNLPRecord
+    from naslab.benchmarks.nats_bench import NATSBench, NATSBenchRecord
+    from naslab.benchmarks.own import OwnTable, OwnTableRecord, from_csv
+
+__getattr__, __dir__ = attach(__name__)
+
+
+_BUNDLED = {
+    "ec_nas": "ECNAS",
+    "nasbench201": "NASBench201",
+    "nasbench_bert": "NASBenchBERT",
+    "nasbench_mr": "NASBenchMR",
+    "nasbench_macro": "NASBenchMacro",
+    "nasbench_nlp": "NASBenchNLP",
 }
+BUNDLED: Registry[type[Benchmark]] = Registry(__name__, _BUNDLED)
 """Those that come with naslab."""
-BENCHMARKS: dict[str, type[Benchmark]] = BUNDLED | {
-    benchmark.name: benchmark for benchmark in (HWNASBench, NASBench101, NATSBench, OwnTable)
-}
+BENCHMARKS: Registry[type[Benchmark]] = Registry(
+    __name__,
+    _BUNDLED
+    | {
+        "hw_nas_bench": "HWNASBench",
+        "nasbench101": "NASBench101",
+        "nats_bench": "NATSBench",
+        "own_table": "OwnTable",
+    },
+)
 """All; the others are read from files, whose path is their first argument: official ones, and your own."""
 
 __all__ = [
@@ -63,6 +81,9 @@ __all__ = [
 @described("a benchmark")
 def from_spec(spec: Mapping[str, Any]) -> Benchmark:
     """The benchmark that `benchmark.spec()` describes. Raises `SpecError`, and nothing else, on anything else."""
+    from naslab.benchmarks.benchmark import Benchmark
+    from naslab.benchmarks.own import OwnTable, as_recorded
+
     if not isinstance(spec, Mapping) or "benchmark" not in spec:
         raise SpecError(
             f"expected an object with the key 'benchmark', one of {', '.join(BENCHMARKS)}; got {spec!r:.200}"

@@ -14,6 +14,7 @@ import math
 import multiprocessing
 import queue
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -305,5 +306,12 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["naslab"])
+    context.set_forkserver_preload(_in_use())
     return context
+
+
+def _in_use() -> list[str]:
+    """The modules of naslab that this process has imported, in that order, and what only some functions import."""
+    modules = list(sys.modules)  # a copy: another thread may import
+    own = [name for name in modules if name.partition(".")[0] == "naslab"]
+    return [*own, *({"networkx", "torch.utils.flop_counter"} & {*modules})]

@@ -29,6 +29,7 @@ EVENTS: dict[str, type[Event]] = {
         Recovered,
     )
 }
+"""Kind in a record -> class of the event."""
 
 _METRICS_OF_FORMAT_1 = {
     "train_loss": "train/loss",

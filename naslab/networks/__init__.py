@@ -1,14 +1,22 @@
 """Networks built from an architecture, and supernets that share weights."""
 
-from naslab.networks.cost import Cost, cost, parameters
-from naslab.networks.darts import DartsNetwork
-from naslab.networks.darts_supernet import DartsSupernet
-from naslab.networks.genotype import DARTS_V1, DARTS_V2, Genotype
-from naslab.networks.lstm import LSTMLanguageModel
-from naslab.networks.nasbench201 import NASBench201Network, NASBench201Supernet
-from naslab.networks.recurrent_cell import Dropouts, RecurrentCellNetwork
-from naslab.networks.recurrent_genotype import RECURRENT_ENAS, RECURRENT_V1, RECURRENT_V2, RecurrentGenotype
-from naslab.networks.recurrent_supernet import RecurrentSupernet
+from typing import TYPE_CHECKING
+
+from naslab.lazy import attach
+
+if TYPE_CHECKING:
+    from naslab.networks.cost import Cost, cost, parameters
+    from naslab.networks.darts import DartsNetwork
+    from naslab.networks.darts_supernet import DartsSupernet
+    from naslab.networks.genotype import DARTS_V1, DARTS_V2, Genotype
+    from naslab.networks.lstm import LSTMLanguageModel
+    from naslab.networks.nasbench201 import NASBench201Network, NASBench201Supernet
+    from naslab.networks.recurrent_cell import Dropouts, RecurrentCellNetwork
+    from naslab.networks.recurrent_genotype import RECURRENT_ENAS, RECURRENT_V1, RECURRENT_V2, RecurrentGenotype
+    from naslab.networks.recurrent_supernet import RecurrentSupernet
+
+__getattr__, __dir__ = attach(__name__)
+
 
 __all__ = [
     "DARTS_V1",

@@ -8,9 +8,17 @@ mini-batch. How well each ranks what training would rank is measured by `naslab.
 spaces: look before you trust.
 """
 
-from naslab.estimators.zero_cost.estimator import ZeroCost
-from naslab.estimators.zero_cost.passes import Need
-from naslab.estimators.zero_cost.proxies import NEEDS, PROXIES, scores
-from naslab.estimators.zero_cost.vote import VOTERS, vote, votes
+from typing import TYPE_CHECKING
+
+from naslab.lazy import attach
+
+if TYPE_CHECKING:
+    from naslab.estimators.zero_cost.estimator import ZeroCost
+    from naslab.estimators.zero_cost.passes import Need
+    from naslab.estimators.zero_cost.proxies import NEEDS, PROXIES, scores
+    from naslab.estimators.zero_cost.vote import VOTERS, vote, votes
+
+__getattr__, __dir__ = attach(__name__)
+
 
 __all__ = ["NEEDS", "PROXIES", "VOTERS", "Need", "ZeroCost", "scores", "vote", "votes"]

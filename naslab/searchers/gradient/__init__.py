@@ -13,32 +13,37 @@ components themselves.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from naslab.lazy import attach
-from naslab.searchers.gradient.history import Sized, pareto
-from naslab.searchers.gradient.mixing import JointSoftmax, Mixing, Sigmoid, Softmax
-from naslab.searchers.gradient.objective import Bilevel, MixedLevel, SearchObjective, SingleLevel
-from naslab.searchers.gradient.parts import PartialChannels, Parts
-from naslab.searchers.gradient.regularizers import (
-    EigenvalueStop,
-    Entropy,
-    Perturbation,
-    Regularizer,
-    Resource,
-    SizeTracking,
-    SkipDropout,
-    StoppingCriterion,
-)
-from naslab.searchers.gradient.sampling import (
-    BinaryGates,
-    Concrete,
-    Dirichlet,
-    FullMixture,
-    Reinforce,
-    Sampling,
-    StraightThrough,
-)
-from naslab.searchers.gradient.searcher import GradientSearcher
-from naslab.searchers.gradient.training import Training
+
+if TYPE_CHECKING:
+    from naslab.searchers.gradient.history import Sized, pareto
+    from naslab.searchers.gradient.mixing import JointSoftmax, Mixing, Sigmoid, Softmax
+    from naslab.searchers.gradient.objective import Bilevel, MixedLevel, SearchObjective, SingleLevel
+    from naslab.searchers.gradient.parts import PartialChannels, Parts
+    from naslab.searchers.gradient.regularizers import (
+        EigenvalueStop,
+        Entropy,
+        Perturbation,
+        Regularizer,
+        Resource,
+        SizeTracking,
+        SkipDropout,
+        StoppingCriterion,
+    )
+    from naslab.searchers.gradient.sampling import (
+        BinaryGates,
+        Concrete,
+        Dirichlet,
+        FullMixture,
+        Reinforce,
+        Sampling,
+        StraightThrough,
+    )
+    from naslab.searchers.gradient.searcher import GradientSearcher
+    from naslab.searchers.gradient.training import Training
+
 
 __getattr__, __dir__ = attach(
     __name__,
