@@ -23,6 +23,9 @@ from typing import Any
 
 from naslab.errors import NaslabDeprecationWarning
 
+OWN = {"naslab", "abc"}
+"""Packages whose frames `class_level` passes over."""
+
 _warned: set[str] = set()
 """Deprecated names, with their package, whose warning was shown in this process."""
 
@@ -104,6 +107,57 @@ def _renamed(module: ModuleType, name: str, new: str) -> Any:
     # Two frames up is the code that says the old name; `warn` passes over the frames of the import system.
     warn_of_old_name(f"{module.__name__}.{name}", f"{module.__name__}.{new}", stacklevel=4)
     return value
+
+
+def keep_old_hooks(cls: type, hooks: Mapping[str, str]) -> None:
+    """Lets methods and properties of a class be overridden and called by their earlier names for one version.
+
+    A base class calls it for each subclass, in `__init_subclass__`, and for itself:
+
+    - A class that defines the old name only, as a plugin does that was written earlier, gets the same object under the
+      new name, and a `NaslabDeprecationWarning`.
+    - A class that defines the new name also answers to the old one, with that warning. Each class gets its own alias,
+      so that `super().old()` in a subclass reaches the method of its parent, and not its own again.
+
+    Args:
+        cls: the class that was just made.
+        hooks: old name -> new name.
+    """
+    for old, new in hooks.items():
+        for each in cls.__mro__:
+            if new in vars(each):
+                break
+            if old in vars(each):
+                warn_of_old_name(f"{each.__qualname__}.{old}", new, stacklevel=class_level())
+                setattr(cls, new, vars(each)[old])
+                break
+        if new in vars(cls) and old not in vars(cls):
+            setattr(cls, old, _under_old_name(vars(cls)[new], f"{cls.__qualname__}.{old}", new))
+
+
+def class_level() -> int:
+    """`stacklevel` for `warn_of_old_name` that points to the statement of the class which is being made.
+
+    Between the two stand `__init_subclass__` of one or several bases, and `ABCMeta.__new__`.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] in OWN:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _under_old_name(member: Any, old: str, new: str) -> Any:
+    """The same method or read-only property, which warns when it is used."""
+    if isinstance(member, property):
+        return property(_under_old_name(member.fget, old, new))
+
+    # Not `functools.wraps`: it would copy the mark of an abstract method, and subclasses would have to override both.
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        warn_of_old_name(old, new)
+        return member(self, *args, **kwargs)
+
+    call.__name__, call.__doc__ = old.rpartition(".")[2], f"`{new}`, by its earlier name."
+    return call
 
 
 def warn_of_old_name(old: str, new: str, *, stacklevel: int = 3) -> None:

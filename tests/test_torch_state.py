@@ -69,7 +69,7 @@ def asked_and_told(task):
     sampler = nl.searchers.PPO(SPACE, seed=0, children=2)
     for fitness in (0.1, 0.5, 0.3, 0.2):
         sampler.tell(sampler.ask(), fitness)
-    return sampler.ask(), sampler.details
+    return sampler.ask(), sampler.diagnostics
 
 
 def memory_of_a_step(task):

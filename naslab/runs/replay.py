@@ -229,7 +229,7 @@ def _start(
 def _do(searcher: Stepper, event: Changed | Acted, start: int, run: Path | None) -> None:
     """What a hand did, once more."""
     if isinstance(event, Changed):
-        searcher.put(event.name, event.new)  # was checked then
+        searcher.apply_setting(event.name, event.new)  # was checked then
         return
     before = searcher.act(event.name, event.arguments)
     if (again := dataclasses.replace(event, before=before)) != event:

@@ -200,7 +200,7 @@ class AutoKeras(Sampler):
 
     # --- results ---------------------------------------------------------------------------------------
 
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
         weights = self._weights(trial.architecture)
         if fitness is not None:
             self._known[trial.number] = trial.architecture, fitness
@@ -219,7 +219,7 @@ class AutoKeras(Sampler):
         return self._limit is None or self._weights(architecture) <= self._limit
 
     @property
-    def details(self) -> Mapping[str, float]:
+    def diagnostics(self) -> Mapping[str, float]:
         """`most_weights`, the present limit, if there is one, and `largest`, the weights of the largest network that
         worked."""
         limit = {} if self._limit is None else {"most_weights": self._limit}
@@ -233,13 +233,13 @@ class AutoKeras(Sampler):
         beta = Slider(value=self._beta, low=0, high=100, log=False, description=about)
         return {"beta": beta, **super().settings}
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         if name == "beta":
             self._beta = value
         else:
-            super().put(name, value)
+            super().apply_setting(name, value)
 
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         return {
             "beta": self._beta,
             "known": [[number, one.choices, fitness] for number, (one, fitness) in self._known.items()],
@@ -248,12 +248,12 @@ class AutoKeras(Sampler):
             "proven": self._proven,
         }
 
-    def remember(self, memory: Any) -> None:
-        self._beta, self._limit, self._proven = memory["beta"], memory["limit"], memory["proven"]
+    def load_algorithm_state(self, state: Any) -> None:
+        self._beta, self._limit, self._proven = state["beta"], state["limit"], state["proven"]
         self._known = {
             number: (Architecture(self.space.name, tuple(choices)), fitness)
-            for number, choices, fitness in memory["known"]
+            for number, choices, fitness in state["known"]
         }
-        self._failed = [Architecture(self.space.name, tuple(choices)) for choices in memory["failed"]]
+        self._failed = [Architecture(self.space.name, tuple(choices)) for choices in state["failed"]]
         self._distances.clear()
         self._answers.clear()

@@ -200,7 +200,7 @@ class BlackBoxSearch(Steerable):
             candidate=trial.candidate,
             begins_from=trial.begins_from,
             figures=outcome.figures,
-            details=self.sampler.details,
+            details=self.sampler.diagnostics,
             probabilities=self.sampler.probabilities,
             message=outcome.message,
             values=outcome.values,
@@ -316,13 +316,13 @@ class BlackBoxSearch(Steerable):
             WORKERS: Count(value=self.workers, high=self._most, description=at_once),
         }
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         if name == WORKERS:
             self.workers = int(value)
         elif name == BUDGET:
             self._budget = int(value)
         else:
-            self.sampler.put(name, value)
+            self.sampler.apply_setting(name, value)
 
     def check_setting(self, name: str, value: Any) -> Any:
         """`WORKERS` are trials that are asked from then on; a `BUDGET` is no less than what is done and one more."""
@@ -359,7 +359,8 @@ class BlackBoxSearch(Steerable):
         best = None if self._best is None else [list(self._best[0].choices), self._best[1]]
         sampler = {f"proposer/{name}": value for name, value in self.sampler.state_dict().items()}
         knobs = {number: dict(knobs) for number, (_, knobs) in self._open.items()}
-        mine = {"best": best, "failures": self._failures.memory(), "knobs": knobs, "trained": self.trainings.memory()}
+        failures, trained = self._failures.state_dict(), self.trainings.state_dict()
+        mine = {"best": best, "failures": failures, "knobs": knobs, "trained": trained}
         if self._learns:
             mine["estimator"] = self.estimator.memory()
         return {
@@ -379,7 +380,7 @@ class BlackBoxSearch(Steerable):
         best, failures, knobs, trained = (
             json.loads(str(state[name])) for name in ("best", "failures", "knobs", "trained")
         )
-        self._failures.remember(failures)
+        self._failures.load_state_dict(failures)
         if self._learns:
             self._judge_by(self.estimator.remember(json.loads(str(state["estimator"]))))
         self._best = None if best is None else (Architecture(self.space.name, tuple(best[0])), best[1])
@@ -388,4 +389,4 @@ class BlackBoxSearch(Steerable):
             {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         )
         self._open = {each.number: (each, knobs[str(each.number)]) for each in self.sampler.open}
-        self.trainings.remember(self.space.name, trained)
+        self.trainings.load_state_dict(self.space.name, trained)

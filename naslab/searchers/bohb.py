@@ -186,22 +186,22 @@ class BOHB(Halving):
             taken = (*taken, value)
         return drawn
 
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
-        super().learn(trial, fitness, figures)
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
+        super().learn(trial, fitness, metrics)
         if fitness is not None:
             assert trial.fidelity is not None
             self._known.setdefault(trial.fidelity, []).append((fitness, self.space.answers(trial.architecture)))
 
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         known = [
             [epochs, [[fitness, list(answers.values())] for fitness, answers in told]]
             for epochs, told in self._known.items()
         ]
-        return [super().memory(), known]
+        return [super().algorithm_state(), known]
 
-    def remember(self, memory: Any) -> None:
-        halving, known = memory
-        super().remember(halving)
+    def load_algorithm_state(self, state: Any) -> None:
+        halving, known = state
+        super().load_algorithm_state(halving)
         name = self.space.name
         self._known = {
             epochs: [(fitness, self.space.answers(Architecture(name, tuple(choices)))) for fitness, choices in told]

@@ -165,7 +165,7 @@ class Controller:
     # --- state ---------------------------------------------------------------------------------------
 
     @property
-    def details(self) -> dict[str, float]:
+    def diagnostics(self) -> dict[str, float]:
         """The figures that every controller has."""
         return {
             "entropy": self.entropy,
@@ -173,13 +173,13 @@ class Controller:
             "updates": float(self.updates),
         }
 
-    def memory(self) -> Any:
+    def state_dict(self) -> Any:
         """All but the tensors, as JSON."""
         figures = [self.learning_rate, self.entropy, self.updates, self.skipped, self.policy.weights.seed]
         return [figures, self._waiting, list(self._open.items()), self._told]
 
-    def remember(self, memory: Any) -> None:
-        figures, waiting, opened, told = memory
+    def load_state_dict(self, state: Any) -> None:
+        figures, waiting, opened, told = state
         self.learning_rate, self.entropy, self.updates, self.skipped, self.policy.weights.seed = figures
         self._waiting = [(tuple(choices), log_probability) for choices, log_probability in waiting]
         self._open = dict(opened)

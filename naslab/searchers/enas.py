@@ -189,7 +189,7 @@ class Enas(WeightSharing):
         child = self._child(position, self._controller_steps)
         knobs = self._values()
         reward, loss = self._judged(child, self._rewards.batch(epoch * self._controller_steps + position))
-        self.baseline.hear(reward)
+        self.baseline.update(reward)
         self._told.append((child.choices, reward - float(self.baseline.value or 0.0)))
         if len(self._told) == self.hyperparameters.children:
             self._improve()
@@ -214,7 +214,7 @@ class Enas(WeightSharing):
                 "reward": reward,
                 "baseline": float(self.baseline.value or 0.0),
                 "valid_loss": loss,
-                **self.controller.details,
+                **self.controller.diagnostics,
                 **self._found,
                 "skipped": float(self.controller.skipped),
             },
@@ -331,7 +331,7 @@ class Enas(WeightSharing):
         sliders["w_lr"] = replace(sliders["w_lr"], base=base, schedule="cosine, restarted")
         return {**sliders, **super().settings}
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         """A new w_lr scales the whole schedule from here on."""
         if name == "w_lr":
             self._w_factor = value / self._scheduled()
@@ -340,7 +340,7 @@ class Enas(WeightSharing):
         elif name in KNOBS:
             setattr(self, name, value)
         else:
-            super().put(name, value)
+            super().apply_setting(name, value)
 
     def obey(self) -> None:
         super().obey()
@@ -398,7 +398,7 @@ class Enas(WeightSharing):
     def state_dict(self) -> State:
         baseline = [self.baseline.total, self.baseline.weight]
         slider_values = [self._w_factor, self.entropy_weight, self.skip_weight]
-        memory = [baseline, slider_values, self._told, self._found, self._best, self.controller.memory()]
+        memory = [baseline, slider_values, self._told, self._found, self._best, self.controller.state_dict()]
         state: State = {"step": self._step, "memory": json.dumps(memory), **self._feed.state(), **self.weights.state()}
         state |= {**self._mask_state(), **self._rewards.state(), **self.overrides.state()}
         return state | {f"controller/{name}": tensor for name, tensor in self.controller.tensors().items()}
@@ -417,5 +417,5 @@ class Enas(WeightSharing):
         self.overrides.load(state)
         self.obey()
         self.weights.load(state)
-        self.controller.remember(controller)
+        self.controller.load_state_dict(controller)
         self.controller.load_tensors(dict(below("controller/", state)))

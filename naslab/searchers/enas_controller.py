@@ -71,8 +71,8 @@ class FlattenedWalk:
     def scores(self, asked: Mapping[Choice, list[int]]) -> dict[Choice, Tensor]:
         return {choice: self._policy.flat(choice, scores) for choice, scores in self._walk.scores(asked).items()}
 
-    def hear(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
-        self._walk.hear(choice, rows, taken)
+    def feed(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
+        self._walk.feed(choice, rows, taken)
 
 
 class Judged(NamedTuple):

@@ -170,15 +170,15 @@ class EPNAS(PolicyGradient):
 
     # --- results ---------------------------------------------------------------------------------------
 
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
         choices = trial.architecture.choices
         foreseen = self._foreseen.pop(trial.number, None)
         skipped = self.rewards.skipped
-        super().learn(trial, fitness, figures)
+        super().learn(trial, fitness, metrics)
         reward = self.rewards.least if fitness is None else self.rewards.last
         if reward is not None and self.rewards.skipped == skipped:
             self._known[choices] = reward
-            self._predictor.hear(choices, reward)
+            self._predictor.update(choices, reward)
             if foreseen is not None:
                 self._seen.append((foreseen, reward))
         self._told += 1
@@ -249,36 +249,36 @@ class EPNAS(PolicyGradient):
         return Choice(choice.name, (STOP,))
 
     @property
-    def details(self) -> Mapping[str, float]:
+    def diagnostics(self) -> Mapping[str, float]:
         """The controller's own values; the present `layer`; `round`, the number of passes over the layers; and from the
         third predicted child on `foreseen`, Spearman's correlation of predicted and true rewards of the last ones.
         """
-        found = {**super().details, "layer": float(self._layer), "round": float(self._round)}
+        found = {**super().diagnostics, "layer": float(self._layer), "round": float(self._round)}
         if len(self._seen) > 2 and np.isfinite(rank := spearman(*np.array(self._seen).T)):
             found["foreseen"] = rank
         return found
 
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         return {
-            "policy": super().memory(),
+            "policy": super().algorithm_state(),
             "turn": [self._layer, self._round, self._told, self._deepest],
             "parents": self._parents,
             "made": [[choices, *made] for choices, made in self._made.items()],
             "known": list(self._known.items()),
             "foreseen": list(self._foreseen.items()),
             "seen": list(self._seen),
-            "heard": self._predictor.memory(),
+            "heard": self._predictor.state_dict(),
         }
 
-    def remember(self, memory: Any) -> None:
-        super().remember(memory["policy"])
-        self._layer, self._round, self._told, self._deepest = memory["turn"]
-        self._parents = [tuple(choices) for choices in memory["parents"]]
-        self._made = {tuple(choices): (layer, grows) for choices, layer, grows in memory["made"]}
-        self._known = {tuple(choices): reward for choices, reward in memory["known"]}
-        self._foreseen = dict(memory["foreseen"])
-        self._seen = deque(map(tuple, memory["seen"]), maxlen=WATCHED)
-        self._predictor.remember(memory["heard"])
+    def load_algorithm_state(self, state: Any) -> None:
+        super().load_algorithm_state(state["policy"])
+        self._layer, self._round, self._told, self._deepest = state["turn"]
+        self._parents = [tuple(choices) for choices in state["parents"]]
+        self._made = {tuple(choices): (layer, grows) for choices, layer, grows in state["made"]}
+        self._known = {tuple(choices): reward for choices, reward in state["known"]}
+        self._foreseen = dict(state["foreseen"])
+        self._seen = deque(map(tuple, state["seen"]), maxlen=WATCHED)
+        self._predictor.load_state_dict(state["heard"])
 
 
 def layer_of(choice: Choice, position: int) -> int:

@@ -75,13 +75,13 @@ class Failures:
         alike = f"all of them with {kinds.pop()}" if len(kinds) == 1 else "no two of them alike"
         return f"{alike}, the last: {self._last}"
 
-    def memory(self) -> Any:
+    def state_dict(self) -> Any:
         """The counts as JSON, without the warnings given, so that they are given again when the run is opened."""
         return [[list(one) for one in self._counts.items()], self._row, self._last, self._succeeded]
 
-    def remember(self, memory: Any) -> None:
-        """Restores what `memory` gave."""
-        counts, self._row, self._last, self._succeeded = memory
+    def load_state_dict(self, state: Any) -> None:
+        """Restores what `state_dict` returned."""
+        counts, self._row, self._last, self._succeeded = state
         self._counts = dict(counts)
 
 

@@ -159,7 +159,7 @@ class Hurdles(Tended, OfKnownLengths):
 
     # --- results ---------------------------------------------------------------------------------------
 
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
         cleared = self._epochs.index(trial.fidelity)  # type: ignore[arg-type]
         if fitness is not None:
             if cleared < len(self._hurdles) and fitness > self._hurdles[cleared]:
@@ -193,7 +193,7 @@ class Hurdles(Tended, OfKnownLengths):
         return tuple(self._hurdles)
 
     @property
-    def details(self) -> Mapping[str, float | Sequence[float]]:
+    def diagnostics(self) -> Mapping[str, float | Sequence[float]]:
         """`hurdles`; `epochs` after which they stand; `stopped`, the children that stopped at each and after the last;
         `waiting`, the children for which a hurdle that is due has been waiting.
         """
@@ -214,13 +214,13 @@ class Hurdles(Tended, OfKnownLengths):
         sample = Slider(value=self._sample, low=1, high=most, log=False, whole=True, description=about)
         return {"sample": sample, **super().settings}
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         if name == "sample":
             self._sample = round(value)
         else:
-            super().put(name, value)
+            super().apply_setting(name, value)
 
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         by_hand = self._by_hand()
         return {
             "sample": self._sample,
@@ -232,9 +232,9 @@ class Hurdles(Tended, OfKnownLengths):
             **({"by_hand": by_hand} if by_hand else {}),
         }
 
-    def remember(self, memory: Any) -> None:
-        self._sample, self._hurdles, self._children = memory["sample"], list(memory["hurdles"]), memory["children"]
-        self._alive = [self._member(record) for record in memory["alive"]]
-        self._remember_hand(memory.get("by_hand"))
-        self._going_on = [(Trial.from_record(self.space, record), cleared) for record, cleared in memory["going_on"]]
-        self._stopped = Counter(dict(memory["stopped"]))
+    def load_algorithm_state(self, state: Any) -> None:
+        self._sample, self._hurdles, self._children = state["sample"], list(state["hurdles"]), state["children"]
+        self._alive = [self._member(record) for record in state["alive"]]
+        self._remember_hand(state.get("by_hand"))
+        self._going_on = [(Trial.from_record(self.space, record), cleared) for record, cleared in state["going_on"]]
+        self._stopped = Counter(dict(state["stopped"]))

@@ -115,13 +115,13 @@ class KeptTrainings:
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return FolderStore(Path(folder))
 
-    def memory(self) -> list[Any]:
+    def state_dict(self) -> list[Any]:
         """What is known of the trials, as JSON but for their space."""
         return [[number, list(one.architecture.choices), *one[1:]] for number, one in self._trained.items()]
 
-    def remember(self, space: str, memory: Iterable[Any]) -> None:
-        """Take back what `memory` gave, of architectures of that space."""
+    def load_state_dict(self, space: str, state: Iterable[Any]) -> None:
+        """Take back what `state_dict` returned, of architectures of that space."""
         known: Mapping[int, Trained] = {
-            number: Trained(Architecture(space, tuple(choices)), *rest) for number, choices, *rest in memory
+            number: Trained(Architecture(space, tuple(choices)), *rest) for number, choices, *rest in state
         }
         self._trained = dict(known)

@@ -129,7 +129,7 @@ class LargeScaleEvolution(Tended):
 
     # --- what came of it -------------------------------------------------------------------------------
 
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
         if fitness is not None:
             epochs = int(trial.fidelity or 0)
             self._alive.append(Individual(fitness, trial.number, epochs, trial.architecture))
@@ -145,18 +145,18 @@ class LargeScaleEvolution(Tended):
         return tuple(self._alive)
 
     @property
-    def details(self) -> Mapping[str, float]:
+    def diagnostics(self) -> Mapping[str, float]:
         """How many are alive, and how many were killed so far."""
         return {"alive": len(self._alive), "killed": self._killed}
 
     # --- memory ------------------------------------------------------------------------------------------
 
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         by_hand, alive = self._by_hand(), [self._record(individual) for individual in self._alive]
         hand = {"by_hand": by_hand} if by_hand else {}
         return {"alive": alive, "founded": self._founded, "killed": self._killed, **hand}
 
-    def remember(self, memory: Any) -> None:
-        self._founded, self._killed = memory["founded"], memory["killed"]
-        self._alive = [self._member(record) for record in memory["alive"]]
-        self._remember_hand(memory.get("by_hand"))
+    def load_algorithm_state(self, state: Any) -> None:
+        self._founded, self._killed = state["founded"], state["killed"]
+        self._alive = [self._member(record) for record in state["alive"]]
+        self._remember_hand(state.get("by_hand"))

@@ -64,7 +64,7 @@ class LocalSearch(Sampler):
             start = self.space.sample(self.rng)
         return Suggestion(start, "random")
 
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
         place = None if fitness is None else Place(fitness, trial.number)
         self._known[self._key(trial.architecture)] = place
         self._look(trial.architecture)
@@ -81,12 +81,12 @@ class LocalSearch(Sampler):
             self._here = place
             self._ahead = [neighbours[position] for position in self.rng.permutation(len(neighbours)).tolist()]
 
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         known = [[choices, place] for choices, place in self._known.items()]
         return [known, self._here, [architecture.choices for architecture in self._ahead]]
 
-    def remember(self, memory: Any) -> None:
-        known, here, ahead = memory
+    def load_algorithm_state(self, state: Any) -> None:
+        known, here, ahead = state
         self._known = {tuple(choices): place and Place(*place) for choices, place in known}
         self._here = here and Place(*here)
         self._ahead = [Architecture(self.space.name, tuple(choices)) for choices in ahead]

@@ -45,11 +45,11 @@ class Masked(Steerable):
             self.whole.without(value)  # `SpecError` where nothing would be left
         return value
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         if name == MASK:
             self._forbid(value)
         else:
-            super().put(name, value)
+            super().apply_setting(name, value)
 
     def _forbid(self, value: Mapping[str, Any]) -> None:
         whole, mask = self.whole, self._mask

@@ -88,7 +88,7 @@ class Walk(Protocol):
         """Choice -> [R, O] logits, for the rows that are asked it next."""
         ...
 
-    def hear(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
+    def feed(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
         """Which options those rows took."""
         ...
 
@@ -141,7 +141,7 @@ def unroll(
                 scores = scores.masked_fill(mask, -torch.inf)
             rows, log = asked[choice], scores.log_softmax(dim=-1)
             taken = decide(position, choice, rows, log)
-            walk.hear(choice, rows, taken)
+            walk.feed(choice, rows, taken)
             for row, option in zip(rows, taken, strict=True):
                 answers[row] = (*answers[row], choice.options[option])
             if mask is not None:
@@ -177,7 +177,7 @@ class Independent:
     def _logits(self, choice: Choice) -> Tensor:
         return self.weights(_logits_name(choice), len(choice.options))
 
-    def hear(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
+    def feed(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
         """It does not listen."""
 
 
@@ -246,7 +246,7 @@ class RecurrentWalk:
                 scores[choice] = policy.join(torch.stack([self._anchor(row, ends[0]) for row in rows]), hidden)
         return scores
 
-    def hear(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
+    def feed(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
         policy, ends = self._policy, skip_ends(choice)
         if ends is None:
             layer, read = choice.name.rpartition("/")[0], policy.weights.rows("embedding", choice, policy.units)[taken]

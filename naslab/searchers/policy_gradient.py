@@ -90,7 +90,7 @@ class PolicyGradient(InDefaultTorchState, Sampler):
         "check_added",
         "added",
         "learn",
-        "details",
+        "diagnostics",
         "probabilities",
         "state_dict",
         "load_state_dict",
@@ -141,8 +141,8 @@ class PolicyGradient(InDefaultTorchState, Sampler):
         self.controller.expect(self.asked + 1, log_probability)
         return Suggestion(architecture, "added")
 
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
-        reward = self.rewards.hear(fitness, figures, self.objective)
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
+        reward = self.rewards.update(fitness, metrics, self.objective)
         batch = self.controller.tell(trial.number, trial.architecture.choices, reward)
         if batch is None:
             return
@@ -151,7 +151,7 @@ class PolicyGradient(InDefaultTorchState, Sampler):
             loss = self.improve(batch, advantages)
             self._loss = loss if math.isfinite(loss) else None
         for told in batch:
-            self.baseline.hear(told.reward)
+            self.baseline.update(told.reward)
         self.rewarded += len(batch)
 
     @property
@@ -165,38 +165,38 @@ class PolicyGradient(InDefaultTorchState, Sampler):
         frozen = replace(freezing("weights of the controller"), value=self._frozen, silent=False)
         return {**sliders, CONTROLLER: frozen, **super().settings}
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         if name == CONTROLLER:
             self._frozen = value
         elif name in KNOBS:
             setattr(self.controller if name == "learning_rate" else self, name, value)
         else:
-            super().put(name, value)
+            super().apply_setting(name, value)
 
     @property
-    def details(self) -> Mapping[str, float]:
+    def diagnostics(self) -> Mapping[str, float]:
         """`reward` of the last child, `baseline`, `loss` of the last step, and the controller's figures."""
         known = {"reward": self.rewards.last, "baseline": self.baseline.value, "loss": self._loss}
         skipped = {"skipped": float(self.rewards.skipped + self.controller.skipped)}
         found = {name: value for name, value in known.items() if value is not None}
-        return {**found, **self.controller.details, **skipped}
+        return {**found, **self.controller.diagnostics, **skipped}
 
     @property
     def probabilities(self) -> Mapping[str, np.ndarray]:
         """Of each decision, along the path that always takes the likeliest option."""
         return self.controller.greedy
 
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         figures = [self.baseline.total, self.baseline.weight, self.entropy_weight, self.rewarded]
         frozen = [True] if self._frozen else []
-        return [figures, self._loss, self.rewards.memory(), self.controller.memory(), *frozen]
+        return [figures, self._loss, self.rewards.state_dict(), self.controller.state_dict(), *frozen]
 
-    def remember(self, memory: Any) -> None:
-        figures, self._loss, rewards, controller, *frozen = memory
+    def load_algorithm_state(self, state: Any) -> None:
+        figures, self._loss, rewards, controller, *frozen = state
         self._frozen = bool(frozen)
         self.baseline.total, self.baseline.weight, self.entropy_weight, self.rewarded = figures
-        self.rewards.remember(rewards)
-        self.controller.remember(controller)
+        self.rewards.load_state_dict(rewards)
+        self.controller.load_state_dict(controller)
 
     def state_dict(self) -> State:
         return {**super().state_dict(), **self.controller.tensors()}

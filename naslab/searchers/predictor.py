@@ -35,16 +35,16 @@ class Predictor:
         self._known: list[tuple[Prefix, float]] = []
         self._process: GaussianProcess | None = None
 
-    def hear(self, choices: Prefix, reward: float) -> None:
+    def update(self, choices: Prefix, reward: float) -> None:
         """What an architecture was worth."""
         self._known.append((choices, reward))
         self._process = None
 
-    def memory(self) -> Any:
+    def state_dict(self) -> Any:
         return list(self._known[-MOST:])
 
-    def remember(self, memory: Any) -> None:
-        self._known = [(tuple(choices), reward) for choices, reward in memory]
+    def load_state_dict(self, state: Any) -> None:
+        self._known = [(tuple(choices), reward) for choices, reward in state]
         self._process = None
 
     @property

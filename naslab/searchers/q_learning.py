@@ -190,8 +190,8 @@ class QLearning(Sampler):
             prefix = (*prefix, choice.options[among[self.rng.integers(len(among))]])
         return Suggestion(Architecture(self.space.name, prefix), "exploration" if explored else "greedy")
 
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
-        reward = self.rewards.hear(fitness, figures)
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
+        reward = self.rewards.update(fitness, metrics)
         if reward is None:
             return
         latest = self._memory(trial.architecture.choices, reward)
@@ -231,7 +231,7 @@ class QLearning(Sampler):
     # --- what is shown, turned and kept --------------------------------------------------------------------
 
     @property
-    def details(self) -> Mapping[str, float | Sequence[float]]:
+    def diagnostics(self) -> Mapping[str, float | Sequence[float]]:
         """`epsilon`; `reward` of the last candidate; `states`, the number of states with values; and for each choice of
         the greedy architecture, under q/<name of the choice>, the values of its options."""
         known = {"epsilon": self.epsilon, "states": float(len(self._q)), "skipped": float(self.rewards.skipped)}
@@ -259,22 +259,22 @@ class QLearning(Sampler):
             **super().settings,
         }
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         if name == "epsilon":
             self._turned = value
         elif name == "learning_rate":
             self._learning_rate = value
         else:
-            super().put(name, value)
+            super().apply_setting(name, value)
 
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         table = [[self._named[state], values.copy()] for state, values in self._q.items()]
         replay = [[memory.choices, memory.reward] for memory in self._replay]
-        return [self._learning_rate, self._turned, self.rewards.memory(), table, replay]
+        return [self._learning_rate, self._turned, self.rewards.state_dict(), table, replay]
 
-    def remember(self, memory: Any) -> None:
-        self._learning_rate, self._turned, rewards, table, replay = memory
-        self.rewards.remember(rewards)
+    def load_algorithm_state(self, state: Any) -> None:
+        self._learning_rate, self._turned, rewards, table, replay = state
+        self.rewards.load_state_dict(rewards)
         self._named = {self.state(tuple(prefix)): tuple(prefix) for prefix, _ in table}
         self._q = {self.state(tuple(prefix)): list(values) for prefix, values in table}
         self._replay = deque((self._memory(tuple(choices), reward) for choices, reward in replay), self._replay.maxlen)

@@ -31,11 +31,11 @@ class RandomSearch(Sampler):
     def propose(self) -> Suggestion:
         return Suggestion(self.space.sample(self.rng), "random")
 
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
         """It learns nothing."""
 
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         return None
 
-    def remember(self, memory: Any) -> None:
+    def load_algorithm_state(self, state: Any) -> None:
         """There is nothing to remember."""

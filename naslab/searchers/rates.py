@@ -232,7 +232,7 @@ def _update(copy: Any, stretch: Stretch, name: str, rate: float, metric: str, st
         copy.stand_before(stretch.at)
     found = []
     for _ in range(stretch.together):
-        copy.put(name, rate)
+        copy.apply_setting(name, rate)
         event = copy.advance()
         still()
         found.append(event.metrics[metric])
@@ -243,7 +243,7 @@ def _standing_still(copy: Any, name: str) -> Callable[[], object]:
     """See to it that what the rate does not move stands still. What is returned is called after every step."""
     if name == "w_lr":
         if "alpha_lr" in copy.settings:
-            copy.put("alpha_lr", 0.0)
+            copy.apply_setting("alpha_lr", 0.0)
         return lambda: None
     kept = {key: value for key, value in copy.state_dict().items() if key.startswith(OF_WEIGHTS)}
 

@@ -110,7 +110,7 @@ class RegularizedEvolution(Tended):
         parent = max([alive[int(u * size)] for u in uniforms(self.rng, self._sample)])
         return Suggestion(self._mutate(parent.architecture, self.rng), "mutation", (parent.number,))
 
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
         if fitness is not None:
             if self._protected and len(self._alive) == self._alive.maxlen:
                 oldest = next(member for member in self._alive if member.number not in self._protected)
@@ -126,19 +126,19 @@ class RegularizedEvolution(Tended):
     def settings(self) -> Mapping[str, Setting]:
         return {"sample": _sample_slider(self._sample, self.hyperparameters.population), **super().settings}
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         if name == "sample":
             self._sample = round(value)
         else:
-            super().put(name, value)
+            super().apply_setting(name, value)
 
     # --- memory --------------------------------------------------------------------------------------
 
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         return [self._sample, [self._record(member) for member in self._alive], *self._by_hand()]
 
-    def remember(self, memory: Any) -> None:
-        self._sample, alive, *by_hand = memory
+    def load_algorithm_state(self, state: Any) -> None:
+        self._sample, alive, *by_hand = state
         self._remember_hand(by_hand)
         self._alive.clear()
         self._alive.extend(map(self._member, alive))

@@ -47,14 +47,22 @@ class Rewards:
         self.least: float | None = None
         self.skipped = 0
 
-    def hear(self, fitness: float | None, figures: Mapping[str, float], objective: Objective = FITNESS) -> float | None:
-        """The reward of a child with this fitness, that of the objective; None where there is nothing to be learnt."""
+    def update(
+        self, fitness: float | None, metrics: Mapping[str, float], objective: Objective = FITNESS
+    ) -> float | None:
+        """Records a child and returns its reward; None if nothing can be learnt from it.
+
+        Args:
+            fitness: more is better; None for a child that could not be evaluated.
+            metrics: other results of the estimator, among which "best_valid_..." is looked up for a cubed reward.
+            objective: what the fitness measures.
+        """
         if fitness is None:
             return self.least
         reward = float(fitness)
         if self._kind == "cubed":
             with np.errstate(over="ignore"):
-                reward = float(np.float64(_lately(fitness, figures, objective)) ** 3)
+                reward = float(np.float64(_lately(fitness, metrics, objective)) ** 3)
         if not abs(reward) <= MOST:
             self.skipped += 1
             return None
@@ -62,19 +70,19 @@ class Rewards:
         self.least = reward if self.least is None else min(self.least, reward)
         return reward
 
-    def memory(self) -> Any:
+    def state_dict(self) -> Any:
         return [self.last, self.least, self.skipped]
 
-    def remember(self, memory: Any) -> None:
-        self.last, self.least, self.skipped = memory
+    def load_state_dict(self, state: Any) -> None:
+        self.last, self.least, self.skipped = state
 
 
-def _lately(fitness: float, figures: Mapping[str, float], objective: Objective) -> float:
+def _lately(fitness: float, metrics: Mapping[str, float], objective: Objective) -> float:
     """The best of the last epochs, more of which is better; the fitness where it is not known."""
-    if (value := figures.get(LAST_EPOCHS + objective.name)) is not None:
+    if (value := metrics.get(LAST_EPOCHS + objective.name)) is not None:
         return objective.sign * value
     # an estimator that names no objective may give an accuracy all the same
-    return figures.get(f"{LAST_EPOCHS}accuracy", fitness) if objective.direction == "max" else fitness
+    return metrics.get(f"{LAST_EPOCHS}accuracy", fitness) if objective.direction == "max" else fitness
 
 
 class Baseline:
@@ -91,6 +99,6 @@ class Baseline:
         """None before the first reward."""
         return self.total / self.weight if self.weight else None
 
-    def hear(self, reward: float) -> None:
+    def update(self, reward: float) -> None:
         self.total = self.momentum * self.total + reward
         self.weight = self.momentum * self.weight + 1

@@ -176,7 +176,7 @@ class Halving(OfKnownLengths):
         bracket.open += 1
         return bracket.rungs[bracket.rung].epochs
 
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
         number = self._where.pop(trial.number)
         bracket = next(each for each in self._under_way if each.number == number)
         rung = bracket.rung
@@ -192,13 +192,13 @@ class Halving(OfKnownLengths):
             self._under_way.remove(bracket)
 
     @property
-    def details(self) -> Mapping[str, float | Sequence[float]]:
+    def diagnostics(self) -> Mapping[str, float | Sequence[float]]:
         """Of the last candidate: its bracket and rung (from 0), the rungs of that bracket, and the lowest fitness that
         came from each rung to the next.
         """
         return self._last
 
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         brackets = [
             [
                 each.number,
@@ -213,8 +213,8 @@ class Halving(OfKnownLengths):
         ]
         return [self._begun, brackets, sorted(self._where.items()), dict(self._last)]
 
-    def remember(self, memory: Any) -> None:
-        self._begun, brackets, where, self._last = memory
+    def load_algorithm_state(self, state: Any) -> None:
+        self._begun, brackets, where, self._last = state
         self._where = dict(where)
         self._under_way = []
         for number, rung, fresh, open_, going_on, told, passed in brackets:

@@ -16,6 +16,7 @@ from naslab.architecture import Architecture
 from naslab.errors import SpecError, plain, real, whole
 from naslab.estimators.estimator import MOST_FITNESS
 from naslab.immutable import FrozenDict
+from naslab.lazy import keep_old_hooks, warn_of_old_name
 from naslab.quantities import FITNESS, Objective
 from naslab.randomness import BlockGenerator, numpy_generator
 from naslab.searchers import adding
@@ -93,6 +94,15 @@ def _fitness(value: Any) -> float | None:
     return value
 
 
+HOOKS = {
+    "memory": "algorithm_state",
+    "remember": "load_algorithm_state",
+    "details": "diagnostics",
+    "hears_added": "ask_proposes_added",
+}
+"""Earlier name -> name of what a subclass of `Sampler` overrides."""
+
+
 class Sampler(Masked, KeepsStates, ABC):
     """Proposes architectures (`ask`) and hears what they are worth (`tell`); evaluates nothing itself.
 
@@ -107,6 +117,7 @@ class Sampler(Masked, KeepsStates, ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        keep_old_hooks(cls, HOOKS)
         document(cls)
 
     def __init__(self, space: Space, *, seed: int = 0, **hyperparameters: Any) -> None:
@@ -145,19 +156,19 @@ class Sampler(Masked, KeepsStates, ABC):
         """What to evaluate next."""
 
     @abstractmethod
-    def learn(self, trial: Trial, fitness: float | None, figures: Mapping[str, float]) -> None:
+    def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
         """Take in what a trial is worth, None for one that failed; and what else the estimator found."""
 
     @abstractmethod
-    def memory(self) -> Any:
+    def algorithm_state(self) -> Any:
         """The algorithm's own state as JSON, copied; without `rng`."""
 
     @abstractmethod
-    def remember(self, memory: Any) -> None:
-        """Take back what `memory` gave."""
+    def load_algorithm_state(self, state: Any) -> None:
+        """Take back what `algorithm_state` returned."""
 
     @property
-    def details(self) -> Mapping[str, float | Sequence[float]]:
+    def diagnostics(self) -> Mapping[str, float | Sequence[float]]:
         """The algorithm's own figures of the moment, for its events: a baseline, an entropy, hurdles."""
         return {}
 
@@ -197,7 +208,7 @@ class Sampler(Masked, KeepsStates, ABC):
         return tuple(self._added)
 
     @property
-    def hears_added(self) -> bool:
+    def ask_proposes_added(self) -> bool:
         """Whether what was added is proposed by `ask`, before whatever `propose` would; else `propose` does so."""
         return True
 
@@ -222,7 +233,7 @@ class Sampler(Masked, KeepsStates, ABC):
 
     def ask(self) -> Trial:
         """The next architecture to be evaluated."""
-        suggestion = self.added(self._added.pop(0)) if self._added and self.hears_added else self.propose()
+        suggestion = self.added(self._added.pop(0)) if self._added and self.ask_proposes_added else self.propose()
         architecture, origin, parents, fidelity, candidate, begins_from = suggestion
         if candidate is None and self.space is not self.whole:  # a mask is in force
             architecture = self.obeying(architecture, self.rng)
@@ -232,11 +243,28 @@ class Sampler(Masked, KeepsStates, ABC):
         self._open[number] = trial
         return trial
 
-    def tell(self, trial: Trial, fitness: float | None, figures: Mapping[str, float] = FrozenDict({})) -> None:
-        """What a trial is worth, once: more is better. None says that it could not be evaluated.
+    def tell(
+        self,
+        trial: Trial,
+        fitness: float | None,
+        metrics: Mapping[str, float] = FrozenDict({}),
+        *,
+        figures: Mapping[str, float] | None = None,
+    ) -> None:
+        """Reports the result of a trial, once for each trial that `ask` returned.
 
-        `figures` are what else is known of it: "parameters", "flops", "latency", "seconds", ...
+        Args:
+            trial: what `ask` returned.
+            fitness: more is better; None if the trial could not be evaluated.
+            metrics: other measured values by name: "parameters", "flops", "latency", "seconds", ...
+            figures: `metrics`, by an earlier name.
+
+        Raises:
+            SpecError: the trial is not open, or the fitness is not a finite number.
         """
+        if figures is not None:
+            warn_of_old_name(f"{type(self).__name__}.tell(figures=...)", "tell(metrics=...)")
+            metrics = figures
         if not isinstance(trial, Trial):
             raise SpecError(f"tell takes what ask() gave, a trial, and its fitness; got {trial!r:.200}")
         if type(fitness) is not float or not -MOST_FITNESS <= fitness <= MOST_FITNESS:
@@ -248,7 +276,7 @@ class Sampler(Masked, KeepsStates, ABC):
                 f"tell each trial that ask() gave once"
             )
         del self._open[trial.number]
-        self.learn(trial, fitness, figures)
+        self.learn(trial, fitness, metrics)
 
     def spec(self) -> dict[str, Any]:
         """JSON from which `naslab.searchers.from_spec` makes this sampler again, as it was at the beginning."""
@@ -271,7 +299,7 @@ class Sampler(Masked, KeepsStates, ABC):
             "asked": self.asked,
             "open": json.dumps([trial.to_record() for trial in self._open.values()]),
             "random": json.dumps(self.rng.bit_generator.state),
-            "memory": json.dumps(self.memory()),
+            "memory": json.dumps(self.algorithm_state()),
             **({"added": json.dumps([one.choices for one in self._added])} if self._added else {}),
             **self._mask_state(),
         }
@@ -285,4 +313,7 @@ class Sampler(Masked, KeepsStates, ABC):
         added = json.loads(str(state.get("added", "[]")))
         self._added = [Architecture(self.whole.name, tuple(choices)) for choices in added]
         self._load_mask(state)  # first, for it may draw again what was drawn ahead
-        self.remember(json.loads(str(state["memory"])))
+        self.load_algorithm_state(json.loads(str(state["memory"])))
+
+
+keep_old_hooks(Sampler, HOOKS)  # `__init_subclass__` does not run for the class itself

@@ -26,6 +26,7 @@ from typing import Any, ClassVar
 from naslab.architecture import Option
 from naslab.errors import SpecError, among, listed, plain, real, unknown, whole
 from naslab.immutable import FrozenDict, FrozenList, frozen_json
+from naslab.lazy import class_level, keep_old_hooks, warn_of_old_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,16 +297,28 @@ class Act:
         return self.prepare(**arguments)
 
 
-class Steerable:
-    """What a hand can do to a search algorithm.
+HOOKS = {"put": "apply_setting"}
+"""Earlier name -> name of the methods that a subclass of `Steerable` overrides."""
 
-    A subclass overrides `settings` (adding to `super().settings`), `put` (leaving what it does not know to
-    `super().put`) and `acts`. One that was written earlier may define `knobs` and `turn` instead, for sliders alone.
+
+class Steerable:
+    """Base of search algorithms whose settings can be changed, and on which acts can be done, between two steps.
+
+    A subclass overrides `settings` (adding to `super().settings`), `apply_setting` (leaving names that it does not know
+    to `super().apply_setting`) and `acts`. A subclass written for an earlier version may define `put`, or `knobs` and
+    `turn` for sliders alone, and gets a warning.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        keep_old_hooks(cls, HOOKS)
+        for old, new in (("knobs", "settings"), ("turn", "apply_setting")):
+            if old in vars(cls):
+                warn_of_old_name(f"{cls.__qualname__}.{old}", new, stacklevel=class_level())
 
     @property
     def settings(self) -> Mapping[str, Setting]:
-        """What may be changed during the search, with the values now in force."""
+        """Name -> what may be changed during the search, with the value now in force."""
         return dict(self.knobs) if type(self).knobs is not Steerable.knobs else {}
 
     def check_setting(self, name: str, value: Any) -> Any:
@@ -313,12 +326,16 @@ class Steerable:
         return known(name, self.settings).check(name, value)
 
     def set(self, name: str, value: Any) -> None:
-        """Put a value into force, from the next step on; it replaces the one before."""
-        self.put(name, self.check_setting(name, value))
+        """Check a value and put it into force from the next step on; it replaces the value before.
 
-    def put(self, name: str, value: Any) -> None:
-        """Put a value into force that `check_setting` has given."""
-        if type(self).turn is not Steerable.turn:
+        Raises:
+            SpecError: there is no such setting, or it cannot have this value.
+        """
+        self.apply_setting(name, self.check_setting(name, value))
+
+    def apply_setting(self, name: str, value: Any) -> None:
+        """Puts a value that `check_setting` returned into force: the hook of `set`, and of replaying a run."""
+        if type(self).turn is not Steerable.turn:  # a subclass that was written for an earlier version
             self.turn(name, value)
 
     def in_force(self, name: str) -> Any:
@@ -360,16 +377,22 @@ class Steerable:
 
     @property
     def knobs(self) -> Mapping[str, Slider]:
-        """The sliders among the settings."""
+        """The sliders among the `settings`, by an earlier name."""
+        warn_of_old_name(f"{type(self).__name__}.knobs", "settings")
         return {name: setting for name, setting in self.settings.items() if isinstance(setting, Slider)}
 
     def turn(self, name: str, value: Any) -> None:
-        """`set`, by an earlier name; for a class that has its own and calls this first, the check of the value."""
+        """`set`, by an earlier name. A subclass that overrides `turn` calls this first, which then only checks."""
         if type(self).turn is Steerable.turn:
+            warn_of_old_name(f"{type(self).__name__}.turn", "set")
             self.set(name, value)
         else:
             self.check_setting(name, value)
 
     def check_knob(self, name: str, value: Any) -> Any:
         """`check_setting`, by an earlier name."""
+        warn_of_old_name(f"{type(self).__name__}.check_knob", "check_setting")
         return self.check_setting(name, value)
+
+
+keep_old_hooks(Steerable, HOOKS)  # `__init_subclass__` does not run for the class itself

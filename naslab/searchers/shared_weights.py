@@ -219,12 +219,12 @@ class WeightSharing(Masked, SupernetSearcher):
             return self.overrides.check(name, value, self._done(self._step))
         return super().check_setting(name, value)
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         if name in self.overrides:
             self.overrides.put(name, value, self._done(self._step))
             self.obey()
         else:
-            super().put(name, value)
+            super().apply_setting(name, value)
 
     @contextmanager
     def _weights_or_still(self) -> Iterator[None]:

@@ -152,7 +152,7 @@ class Tended(Sampler):
         return do
 
     @property
-    def hears_added(self) -> bool:
+    def ask_proposes_added(self) -> bool:
         """It has a turn in `propose`."""
         return False
 

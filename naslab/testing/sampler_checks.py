@@ -49,7 +49,9 @@ class SamplerChecks(SearcherChecks):
             swapped = play(self.make(seed=2), Path(folder) / "state")
         for one, other in zip(swapped[0], calm[0], strict=True):
             assert one == other, f"with its state in another sampler it asked {one}, expected {other}"
-        assert swapped[1] == calm[1], "the state differs at the end: what is open, or was told, is not all in `memory`"
+        assert swapped[1] == calm[1], (
+            "the state differs at the end: what is open, or was told, is not all in `algorithm_state`"
+        )
 
     @needs(Sampler)
     def test_telling_is_once_and_finite(self) -> None:

@@ -128,7 +128,7 @@ class SteeringChecks(SearcherChecks):
         again = self.begun(seed=3)
         for event in search.events:
             if isinstance(event, events.Changed):
-                again.put(event.name, event.new)
+                again.apply_setting(event.name, event.new)
             elif isinstance(event, events.Acted):
                 told = json.loads(event.to_record()[0])
                 before = json.loads(json.dumps(again.act(event.name, told["arguments"])))

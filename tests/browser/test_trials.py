@@ -323,7 +323,7 @@ def test_hostile_names_do_nothing(notebook):
         + "from naslab.searchers import Suggestion\n"
         + "class Hostile(trials.EveryDetail):\n"
         + "    def propose(self):\n        return super().propose()._replace(origin=evil)\n"
-        + "    @property\n    def details(self):\n        return {evil: 1.0, 'q/' + evil: [1.0, 2.0]}\n"
+        + "    @property\n    def diagnostics(self):\n        return {evil: 1.0, 'q/' + evil: [1.0, 2.0]}\n"
         + "class Failing(trials.Curves):\n"
         + "    def train(self, a, **more):\n        raise ValueError(evil)\n"
         + "table = nl.benchmarks.NASBench201('cifar10')\n"

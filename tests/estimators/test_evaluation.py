@@ -200,7 +200,7 @@ def test_scalars_of_numpy_and_torch_are_numbers(space, number):
         assert (outcome.status, outcome.fitness, type(outcome.fitness)) == ("done", 0.5, float)
     sampler = nl.searchers.RegularizedEvolution(space, population=2, sample=1)
     sampler.tell(sampler.ask(), number)
-    assert json.loads(json.dumps(sampler.memory())) is not None
+    assert json.loads(json.dumps(sampler.algorithm_state())) is not None
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_the_same_alphas_and_weights(space, order, digits, batches):
     steps = []
     for step in range(STEPS):
         if step == 1:
-            searcher.turn("w_lr", 0.03)
+            searcher.set("w_lr", 0.03)
         rate = searcher.advance().rates["w_lr"]
         train, valid = batches[-2:]
         steps.append((train, valid, rate))

@@ -40,7 +40,7 @@ def test_the_same_controller_and_shared_weights(digits, batches, drawn, learnt, 
             phase = training if isinstance(events[-1], ChildTrained) else validation
             phase.append(batches[0])  # the others compare children at the end of the epoch
         assert (len(training), len(validation)) == (2, 6)
-        epochs.append((training, validation, events[-1].knobs["w_lr"]))
+        epochs.append((training, validation, events[-1].settings["w_lr"]))
         best.append(events[-1].best.choices)
 
     children = []

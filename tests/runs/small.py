@@ -16,7 +16,7 @@ from naslab.architecture import Architecture
 from naslab.errors import Diverged
 from naslab.events import SupernetStep
 from naslab.randomness import seeded, torch_generator
-from naslab.searchers.settings import Slider
+from naslab.searchers.settings import Setting, Slider
 from naslab.searchers.supernet_searcher import SupernetSearcher
 
 OPERATIONS = ("identity", "conv_3x3", "avg_pool_3x3")
@@ -103,10 +103,10 @@ class Small(SupernetSearcher):
         return Architecture("small", (OPERATIONS[int(self.alpha.argmax())],))
 
     @property
-    def knobs(self) -> dict[str, Slider]:
+    def settings(self) -> dict[str, Setting]:
         return {name: Slider(value=value, low=1e-6, high=1e39) for name, value in self._rates.items()}
 
-    def turn(self, name: str, value: float) -> None:
+    def apply_setting(self, name: str, value: float) -> None:
         self._rates = {**self._rates, name: value}
 
     def measure(self, name: str) -> float:

@@ -160,12 +160,12 @@ class Hoarder(RandomSearch):
             self._last = self.keep({"asked": self.asked, "seen": torch.full((2,), float(self.asked))})
         return suggestion._replace(origin=self._last)
 
-    def memory(self):
-        return [super().memory(), self._last]
+    def algorithm_state(self):
+        return [super().algorithm_state(), self._last]
 
-    def remember(self, memory):
-        super().remember(memory[0])
-        self._last = memory[1]
+    def load_algorithm_state(self, state):
+        super().load_algorithm_state(state[0])
+        self._last = state[1]
 
 
 def test_a_searcher_keeps_states_that_its_events_refer_to(begin, tmp_path):

@@ -126,13 +126,13 @@ def test_a_network_that_does_not_fit_lowers_the_limit():
     limits = []
     for _ in range(25):
         trial = sampler.ask()
-        weights, limit = SPACE.weights(trial.architecture), sampler.details.get("most_weights")
+        weights, limit = SPACE.weights(trial.architecture), sampler.diagnostics.get("most_weights")
         assert limit is None or weights <= limit
         sampler.tell(trial, None if weights > 6000 else float(weights))
-        limits.append(sampler.details.get("most_weights", float("inf")))
+        limits.append(sampler.diagnostics.get("most_weights", float("inf")))
     assert limits == sorted(limits, reverse=True)
     assert 6000 <= limits[-1] < float("inf")
-    assert sampler.details["largest"] <= 6000
+    assert sampler.diagnostics["largest"] <= 6000
 
 
 def test_a_failure_that_is_not_about_size_changes_nothing():
@@ -144,7 +144,7 @@ def test_a_failure_that_is_not_about_size_changes_nothing():
     )
     sampler.tell(large, 1.0)
     sampler.tell(small, None)
-    assert "most_weights" not in sampler.details
+    assert "most_weights" not in sampler.diagnostics
 
 
 def test_the_limit_that_is_given_holds():

@@ -167,7 +167,7 @@ def test_cosine_runs_from_the_start_to_the_minimum_and_restarts_from_a_set_value
     expected = [0.01 + 0.09 * (1 + math.cos(math.pi * e / 10)) / 2 for e in range(10)]
     assert [searcher._value_at("w_lr", e) for e in range(10)] == pytest.approx(expected)
     searcher._step = searcher._timetable.total(5)
-    searcher.turn("w_lr", 0.5)
+    searcher.set("w_lr", 0.5)
     assert searcher._value_at("w_lr", 5) == pytest.approx(0.5)
     assert searcher._value_at("w_lr", 10) == pytest.approx(0.01)
     assert all(searcher._value_at("w_lr", e) > searcher._value_at("w_lr", e + 1) for e in range(5, 10))
@@ -248,12 +248,12 @@ def test_bad_hyperparameters(digits, bad, says):
 def test_numpy_numbers_are_numbers(digits):
     searcher = make(digits, seed=np.int64(3), batch_size=np.int64(8), w_lr=np.float32(0.5))
     assert json.loads(json.dumps(searcher.spec()))["hyperparameters"]["batch_size"] == 8
-    assert searcher.check_knob("w_lr", np.float32(0.25)) == 0.25
+    assert searcher.check_setting("w_lr", np.float32(0.25)) == 0.25
 
 
 def test_a_rate_below_the_minimum_stays_where_it_was_set(digits):
     searcher = make(digits, epochs=10, w_lr_min=1e-3)
-    searcher.turn("w_lr", 1e-5)
+    searcher.set("w_lr", 1e-5)
     assert [searcher._value_at("w_lr", epoch) for epoch in range(10)] == [1e-5] * 10
 
 

@@ -10,6 +10,7 @@ from naslab.errors import DataError, Diverged, SpecError
 from naslab.events import ChildTrained, Evaluated
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.randomness import numpy_generator
+from naslab.searchers import Slider
 from naslab.searchers.enas_controller import is_operation
 from naslab.searchers.enas_hyperparameters import LAPTOP, MICRO, EnasHyperparameters, restarted_cosine
 from naslab.spaces import EnasMacro, EnasMicro
@@ -40,10 +41,11 @@ def test_the_constants_are_those_of_the_authors_scripts():
 
 
 def test_there_is_no_knob_for_skips_where_nothing_skips(digits):
-    assert "skip_weight" in searcher(digits).knobs
+    assert "skip_weight" in searcher(digits).settings
     search = searcher(digits, space=CELLS)
-    assert set(search.advance().knobs) == {"w_lr", "controller_lr", "entropy_weight"}
-    assert set(search.knobs) == {"w_lr", "controller_lr", "entropy_weight", "w_weight_decay"}
+    assert set(search.advance().settings) == {"w_lr", "controller_lr", "entropy_weight"}
+    sliders = {name for name, setting in search.settings.items() if isinstance(setting, Slider)}
+    assert sliders == {"w_lr", "controller_lr", "entropy_weight", "w_weight_decay"}
 
 
 # --- the two phases --------------------------------------------------------------------------------
@@ -134,8 +136,8 @@ def test_the_learning_rate_restarts():
 
 def test_a_turned_rate_scales_the_schedule(digits):
     search = searcher(digits, restart=2, restart_growth=1)
-    search.turn("w_lr", 0.1)
-    rates = [search.advance().knobs["w_lr"] for _ in range(3 * EPOCH)][::EPOCH]
+    search.set("w_lr", 0.1)
+    rates = [search.advance().settings["w_lr"] for _ in range(3 * EPOCH)][::EPOCH]
     assert rates == pytest.approx([0.1, 0.1 * (0.05 + 0.0005) / 2 / 0.05, 0.1])
 
 

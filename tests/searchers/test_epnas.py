@@ -51,7 +51,7 @@ def test_where_the_length_is_given_a_child_differs_from_a_parent_in_one_layer(be
     for layer in (2, 3, 1, 2):
         known = {one.architecture: float(benchmark.query_many([one.architecture])[0]) for one in trials}
         best = sorted(known, key=lambda one: -known[one])[:2]
-        assert searcher.details["layer"] == layer
+        assert searcher.diagnostics["layer"] == layer
         new = told(searcher, lambda one: float(benchmark.query_many([one])[0]), 6)
         for child in new:
             changed = [
@@ -64,14 +64,14 @@ def test_where_the_length_is_given_a_child_differs_from_a_parent_in_one_layer(be
             ]
             assert any(layers <= {layer} for layers in changed)
         trials += new
-    assert searcher.details["round"] == 2
+    assert searcher.diagnostics["round"] == 2
 
 
 @pytest.mark.slow
 def test_a_choice_without_a_number_is_a_layer_of_its_own(tree):
     searcher = EPNAS(tree, seed=0, **SMALL)
     told(searcher, lambda one: float(len(one.choices)), 40)
-    assert searcher.details["round"] > 1
+    assert searcher.diagnostics["round"] > 1
     assert all(one in tree for one in map(tree.architecture, searcher._known))
 
 
@@ -137,7 +137,7 @@ def test_the_predictor_ranks_what_it_has_not_seen(benchmark):
         numbers = rng.permutation(len(benchmark))[:300]
         predictor = Predictor(benchmark.space)
         for number in numbers[:100]:
-            predictor.hear(benchmark.choices[number], float(truth[number]))
+            predictor.update(benchmark.choices[number], float(truth[number]))
         predicted = predictor([benchmark.choices[number] for number in numbers[100:]])
         ranks.append(nl.analysis.ranking.spearman(predicted, truth[numbers[100:]]))
     assert np.mean(ranks) > 0.7
@@ -148,7 +148,7 @@ def test_one_that_failed_to_train_does_not_drown_the_others(benchmark):
     for worst in (10.0, -1e6):
         predictors.append(Predictor(benchmark.space))
         for number, reward in enumerate([90.0, 91, 92, 93, 91, 92, 90, 93, worst]):
-            predictors[-1].hear(benchmark.choices[number], reward)
+            predictors[-1].update(benchmark.choices[number], reward)
     some = [benchmark.choices[number] for number in range(20, 40)]
     np.testing.assert_array_equal(predictors[0](some), predictors[1](some))
     assert predictors[0].rewards.min() == pytest.approx(90 - 1.5 * 2)
@@ -168,7 +168,7 @@ def test_the_likelier_to_be_good_is_the_likelier_to_be_tried(benchmark):
         searcher = EPNAS(benchmark.space, seed=0, temperature=temperature, learning_rate=1e-6, per_layer=1000)
         rng = np.random.default_rng(0)
         for number in rng.permutation(len(benchmark))[:60]:
-            searcher._predictor.hear(benchmark.choices[number], float(benchmark.column()[number]))
+            searcher._predictor.update(benchmark.choices[number], float(benchmark.column()[number]))
         tried = [searcher.ask().architecture for _ in range(30)]
         means.append(searcher._predictor([one.choices for one in tried]).mean())
     assert means[0] > means[1] + 0.3 * searcher._predictor.scale
@@ -177,10 +177,10 @@ def test_the_likelier_to_be_good_is_the_likelier_to_be_tried(benchmark):
 def test_few_or_equal_rewards_predict_nothing(benchmark):
     predictor = Predictor(benchmark.space)
     for number in range(LEAST):
-        predictor.hear(benchmark.choices[number], 1.0)
+        predictor.update(benchmark.choices[number], 1.0)
     assert not predictor.ready
     for number in range(99, 103):
-        predictor.hear(benchmark.choices[number], 2.0)
+        predictor.update(benchmark.choices[number], 2.0)
     assert predictor.ready
     events = BlackBoxSearch(EPNAS(benchmark.space, **SMALL), lambda architecture: 1.0, 20)
     assert [events.advance().status for _ in range(20)] == ["done"] * 20

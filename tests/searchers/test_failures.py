@@ -65,12 +65,12 @@ def test_memory_is_bounded_and_takes_up_where_it_was():
     for number in range(1000):
         failures.note("failed", f"ValueError: {number}")
         failures.note("crashed", "")
-    memory = json.loads(json.dumps(failures.memory()))
+    memory = json.loads(json.dumps(failures.state_dict()))
     assert len(memory[0]) == KINDS
     assert str(failures) == "most often, 1000 times: crashed"
     again = Failures()
-    again.remember(memory)
-    assert (str(again), again.memory()) == (str(failures), memory)
+    again.load_state_dict(memory)
+    assert (str(again), again.state_dict()) == (str(failures), memory)
     assert str(Failures()) == ""
 
 

@@ -8,6 +8,7 @@ from torch.testing import assert_close
 
 import naslab as nl
 from naslab.errors import Diverged, SpecError
+from naslab.searchers import Slider
 
 TINY = nl.spaces.NASBench201(channels=4, cells=1)
 PRESETS = ("milenas", "idarts", "snas", "gdas", "proxylessnas", "pcdarts", "drnas", "sdarts", "robust_darts")
@@ -40,10 +41,10 @@ def test_the_temperature_falls_and_can_be_turned(digits):
     snas = make("snas", digits, epochs=3, batch_size=512)
     warm = [snas.advance().rates["temperature"] for _ in range(snas.total)]
     assert warm[:: snas.total // 3] == pytest.approx([1.0, 1 - 0.97 / 3, 1 - 2 * 0.97 / 3]), "towards 0.03, linearly"
-    search.turn("temperature", 1.0)
+    search.set("temperature", 1.0)
     assert search.advance().rates["temperature"] == pytest.approx(1.0)
     with pytest.raises(SpecError, match=r"temperature must be a number from 0\.001"):
-        search.turn("temperature", 0.0)
+        search.set("temperature", 0.0)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -75,7 +76,7 @@ def test_a_run_that_was_broken_off_goes_on_bit_for_bit(digits, tmp_path, name):
     for number in range(5):
         if number == 2:
             search.set("alpha_lr", 0.01)
-            straight.turn("alpha_lr", 0.01)
+            straight.set("alpha_lr", 0.01)
         assert next(search) == straight.advance()
     search.close()
     search = nl.Search.open(tmp_path / "run", task=digits)
@@ -119,8 +120,9 @@ LATE_CURES = {"skip_dropout", "perturbation"}
 def test_every_preset_has_the_knobs_of_its_own(digits, name):
     searcher = make(name, digits)
     decays = {"w_weight_decay", "alpha_weight_decay"}
-    assert set(searcher.knobs) - LATE_CURES == ({"w_lr", "alpha_lr"} | decays | OWN_KNOBS.get(name, set())) - LATE_CURES
-    assert OWN_KNOBS.get(name, set()) <= set(searcher.knobs)
+    sliders = {name for name, setting in searcher.settings.items() if isinstance(setting, Slider)}
+    assert sliders - LATE_CURES == ({"w_lr", "alpha_lr"} | decays | OWN_KNOBS.get(name, set())) - LATE_CURES
+    assert OWN_KNOBS.get(name, set()) <= sliders
 
 
 def test_the_warm_up_can_be_ended(digits):
@@ -128,7 +130,7 @@ def test_the_warm_up_can_be_ended(digits):
     before = search.alphas["cell"].detach().clone()
     search.advance()
     assert_close(search.alphas["cell"].detach(), before, rtol=0, atol=0)
-    search.turn("warmup", 0.0)
+    search.set("warmup", 0.0)
     search.advance()
     assert not torch.equal(search.alphas["cell"].detach(), before), "from the next step on"
 
@@ -141,7 +143,7 @@ def test_a_resource_weight_of_zero_can_be_turned_up(digits):
         search = make("snas", digits, batch_size=64, resource="parameters", seed=3)
         search.advance()
         if turned:
-            search.turn("resource_weight", 50.0)
+            search.set("resource_weight", 50.0)
         event = search.advance()
         assert event.rates["resource_weight"] == (50.0 if turned else 0.0)
         return search.alphas["cell"].detach().clone(), event
@@ -159,7 +161,7 @@ def test_the_memory_of_the_baseline_can_be_turned(digits, monkeypatch):
     search.advance()
     assert search._baseline == pytest.approx(0.25)
     monkeypatch.setattr(type(search.task), "accuracy", lambda self, logits, labels: next(rewards, 0.9))
-    search.turn("baseline_decay", 0.0)
+    search.set("baseline_decay", 0.0)
     search.advance()
     assert search._baseline == pytest.approx(0.9), "no memory: the newest reward"
 
@@ -175,7 +177,7 @@ def test_the_memory_of_the_baseline_can_be_turned(digits, monkeypatch):
 )
 def test_what_cannot_be_turned_says_why(digits, name, knob, why):
     with pytest.raises(SpecError, match=why):
-        make(name, digits).check_knob(knob, 1)
+        make(name, digits).check_setting(knob, 1)
 
 
 @pytest.mark.parametrize("name", ["snas", "gdas", "proxylessnas", "pcdarts", "sdarts", "milenas"])

@@ -107,8 +107,8 @@ def test_the_fitness_must_exceed_the_hurdle(benchmark):
         assert trial.fidelity == 1
         sampler.tell(trial, 0.5)
     assert sampler.hurdles == (0.5,)
-    assert sampler.details["waiting"] == 20 - 2 - 3 - 3
-    assert sampler.details["stopped"] == [20, 0, 0]
+    assert sampler.diagnostics["waiting"] == 20 - 2 - 3 - 3
+    assert sampler.diagnostics["stopped"] == [20, 0, 0]
 
 
 def test_every_candidate_below_the_hurdle_or_failing_and_it_goes_on(benchmark):

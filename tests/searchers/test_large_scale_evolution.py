@@ -85,7 +85,7 @@ def test_the_place_of_a_failed_child_is_taken_by_another(space):
     trial = told(sampler, 1.0)
     assert trial.parents
     assert len(sampler.population) == 4, "its tournament killed nobody"
-    assert sampler.details == {"alive": 4, "killed": 1}
+    assert sampler.diagnostics == {"alive": 4, "killed": 1}
 
 
 def test_identity_trains_on_and_reset_begins_anew(space):

@@ -83,7 +83,7 @@ def test_a_collapse_is_told(tree):
 
 def test_entropy_that_is_worth_something_keeps_it_from_collapsing(tree):
     searcher = NasRL(tree, seed=0, policy="independent", children=2, learning_rate=0.5)
-    searcher.turn("entropy_weight", 1.0)
+    searcher.set("entropy_weight", 1.0)
     events = play(searcher, lambda architecture: worth(architecture.choices) / 100, 200)
     assert events[-1].details["entropy"] > 1
 

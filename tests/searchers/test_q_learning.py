@@ -113,7 +113,7 @@ def test_draws_are_as_its_probabilities_say(tree, epsilon):
     searcher = QLearning(tree, seed=1, replay=0, answers=-1, learning_rate=1.0, start=0.0)
     for choices in ((3, "a", "a", "b", 0), (2, "b", "b"), (2, "b", "a")):
         tell(searcher, choices, 1.0 if choices[0] == 2 else 0.2)
-    searcher.turn("epsilon", epsilon)
+    searcher.set("epsilon", epsilon)
     told = searcher.probabilities
     assert set(told) == {"depth", "tree/1/op", "tree/2/op"}
     drawn = [searcher.propose() for _ in range(3000)]
@@ -142,12 +142,12 @@ def test_its_events_tell_the_values(tree):
 def test_failures_and_huge_rewards(tree):
     searcher = QLearning(tree, replay=0, learning_rate=0.5, answers=-1)
     tell(searcher, (1, "a"), None)
-    assert searcher.details["states"] == 0
+    assert searcher.diagnostics["states"] == 0
     tell(searcher, (1, "a"), -4.0)
     tell(searcher, (1, "b"), None)
     assert searcher.along((1, "b"))[1].values[1] == pytest.approx(-1.75)
     tell(searcher, (1, "b"), 1e300)
-    assert searcher.details["skipped"] == 1
+    assert searcher.diagnostics["skipped"] == 1
     assert searcher.along((1, "b"))[1].values[1] == pytest.approx(-1.75)
 
 

@@ -60,9 +60,9 @@ def test_weights_are_tried_with_an_architecture_that_stands_still(digits):
     assert found.now == pytest.approx(0.025)
     by_hand, losses = make(), []
     before = {part: alpha.detach().clone() for part, alpha in by_hand.alphas.items()}
-    by_hand.put("alpha_lr", 0.0)
+    by_hand.apply_setting("alpha_lr", 0.0)
     for rate in found.rates.tolist():
-        by_hand.put("w_lr", rate)
+        by_hand.apply_setting("w_lr", rate)
         losses.append(by_hand.advance().train_loss)
     assert found.losses.tolist() == losses
     assert all(torch.equal(before[part], alpha) for part, alpha in by_hand.alphas.items())

@@ -89,11 +89,11 @@ def test_a_failed_candidate_does_not_join(space):
 
 def test_the_sample_can_be_turned(space):
     sampler = RegularizedEvolution(space, population=8, sample=2)
-    knob = sampler.knobs["sample"]
+    knob = sampler.settings["sample"]
     assert (knob.value, knob.low, knob.high) == (2, 1, 8)
     assert knob.check("sample", 3.6) == 4.0
-    sampler.turn("sample", 5.0)
-    assert sampler.knobs["sample"].value == 5
+    sampler.set("sample", 5.0)
+    assert sampler.settings["sample"].value == 5
 
 
 # --- the first ones are given ---------------------------------------------------------------------------

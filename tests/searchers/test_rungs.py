@@ -88,8 +88,8 @@ def test_successive_halving_keeps_the_best_half(benchmark, play):
     first = {trial.number: fitness for trial, fitness in said[:11]}
     best = sorted(first, key=lambda number: (-first[number], number))[:5]
     assert [trial.begins_from for trial, _ in said[11:16]] == best
-    assert halving.details["sizes"] == [11, 5, 2, 1]
-    assert halving.details["passed"][0] == min(sorted((f for _, f in said[19:30]), reverse=True)[:5])
+    assert halving.diagnostics["sizes"] == [11, 5, 2, 1]
+    assert halving.diagnostics["passed"][0] == min(sorted((f for _, f in said[19:30]), reverse=True)[:5])
 
 
 def test_rungs_without_a_candidate_are_left_out():

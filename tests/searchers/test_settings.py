@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import naslab as nl
-from naslab.errors import SpecError
+from naslab import lazy
+from naslab.errors import NaslabDeprecationWarning, SpecError
 from naslab.events import Acted, Changed
 from naslab.searchers import Mask, Select, Several, Slider, Switch
 from naslab.searchers.settings import Setting, from_json, values_of
@@ -261,28 +262,43 @@ def test_two_wishes_that_do_not_go_together_are_told_and_lose_nothing(digits):
     assert "mask/normal" not in event.settings
 
 
-def test_the_earlier_names_of_sliders_go_on(digits):
+def test_the_earlier_names_of_sliders_go_on(digits, monkeypatch):
+    monkeypatch.setattr(lazy, "_warned", set())
     searcher = gradient("darts", digits)
-    searcher.turn("w_lr", 0.01)
-    assert searcher.knobs["w_lr"].value == searcher.settings["w_lr"].value == pytest.approx(0.01)
-    assert searcher.check_knob("w_lr", np.float32(0.5)) == 0.5
+    with pytest.warns(NaslabDeprecationWarning, match=r"Darts.turn is now called set;"):
+        searcher.turn("w_lr", 0.01)
+    with pytest.warns(NaslabDeprecationWarning, match=r"Darts.knobs is now called settings;"):
+        assert searcher.knobs["w_lr"].value == searcher.settings["w_lr"].value == pytest.approx(0.01)
+    with pytest.warns(NaslabDeprecationWarning, match=r"Darts.check_knob is now called check_setting;"):
+        assert searcher.check_knob("w_lr", np.float32(0.5)) == 0.5
+    with pytest.warns(NaslabDeprecationWarning, match=r"put is now called apply_setting;"):
+        searcher.put("w_lr", 0.02)
+    assert searcher.in_force("w_lr") == pytest.approx(0.02)
     with pytest.raises(SpecError, match="must be a number from"):
         searcher.turn("w_lr", -1.0)
 
 
-def test_a_searcher_with_knobs_of_the_earlier_kind_goes_on(table):
-    class Earlier(nl.searchers.RandomSearch):
-        name = "earlier_random"
-        chance = 0.5
+def test_a_searcher_with_knobs_of_the_earlier_kind_goes_on(table, monkeypatch):
+    monkeypatch.setattr(lazy, "_warned", set())
+    with pytest.warns(NaslabDeprecationWarning) as warned:
 
-        @property
-        def knobs(self):
-            return {"chance": Slider(value=self.chance, low=0.0, high=1.0, log=False)}
+        class Earlier(nl.searchers.RandomSearch):
+            name = "earlier_random"
+            chance = 0.5
 
-        def turn(self, name, value):
-            super().turn(name, value)
-            self.chance = value
+            @property
+            def knobs(self):
+                return {"chance": Slider(value=self.chance, low=0.0, high=1.0, log=False)}
 
+            def turn(self, name, value):
+                super().turn(name, value)
+                self.chance = value
+
+    assert [str(one.message).partition("; ")[0].partition(".Earlier.")[2] for one in warned] == [
+        "knobs is now called settings",
+        "turn is now called apply_setting",
+    ]
+    assert {one.filename for one in warned} == {__file__}
     search = nl.Search(Earlier(table.space), estimator=table, budget=5)
     search.set("chance", 0.25)
     assert next(search).settings == {"chance": 0.25}

@@ -103,9 +103,9 @@ def test_one_shot_evolution_judges_each_network_once(space):
     seen = []
     while evolution.left:
         seen.append(space.active(Architecture(space.name, evolution.next.choices)))
-        evolution.hear(len(seen), float(len(seen)))
+        evolution.update(len(seen), float(len(seen)))
         again = Evolution(space, 0, OneShotHyperparameters(**sizes), lambda architecture: (0.0, ""))
-        again.remember(evolution.memory())
+        again.load_state_dict(evolution.state_dict())
         assert again.left == evolution.left
         assert not again.left or again.next == evolution.next
     assert len(set(seen)) == len(seen) > 4

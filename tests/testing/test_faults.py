@@ -140,7 +140,7 @@ FAULTS = {
         r"step \d+ differs: .* is .*, expected",
     ),
     "a setting that is not taken": (
-        lambda: case(SearcherCase, lambda **given: wrong(mine.Climber, put=deaf)(mine.Stack(), **given)),
+        lambda: case(SearcherCase, lambda **given: wrong(mine.Climber, apply_setting=deaf)(mine.Stack(), **given)),
         "test_a_slider_acts_on_the_next_step",
         r"set\('chance', 1.0\) put 0.5 into force",
     ),

@@ -31,7 +31,7 @@ class EveryDetail(Sampler):
         _, number, architecture = max(chosen, key=lambda member: member[0])
         return Suggestion(self.space.mutate(architecture, self.rng), "mutation", (number,), EPOCHS)
 
-    def learn(self, trial, fitness, figures):
+    def learn(self, trial, fitness, metrics):
         if fitness is None:
             return
         self.alive = [*self.alive, (fitness, trial.candidate, trial.architecture)][-50:]
@@ -46,13 +46,13 @@ class EveryDetail(Sampler):
         if self.hurdles and len(self.scores) % 20 == 0:
             self.hurdles[0] += 0.15
 
-    def memory(self):
+    def algorithm_state(self):
         alive = [[fitness, number, list(each.choices)] for fitness, number, each in self.alive]
         again = self.again and [self.again[0], list(self.again[1].choices), self.again[2]]
         return [alive, self.hurdles, again, self.scores, self.policy.tolist()]
 
-    def remember(self, memory):
-        alive, self.hurdles, again, self.scores, policy = memory
+    def load_algorithm_state(self, state):
+        alive, self.hurdles, again, self.scores, policy = state
         self.alive = [(fitness, number, self.space.architecture(choices)) for fitness, number, choices in alive]
         self.again = again and (again[0], self.space.architecture(again[1]), again[2])
         self.policy = np.array(policy)
@@ -63,7 +63,7 @@ class EveryDetail(Sampler):
         return odds / odds.sum(axis=1, keepdims=True)
 
     @property
-    def details(self):
+    def diagnostics(self):
         return {
             "hurdles": list(self.hurdles),
             "baseline": float(np.mean(self.scores[-20:])) if self.scores else 0.0,

@@ -116,14 +116,14 @@ class Adjustable(Deriving):
             return self._masks.check(name, value)
         return super().check_setting(name, value)
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         if name in self._schedules:
             self._last_set[name] = (value, self._timetable.epoch(self._step))
         elif name in self._overrides:
             self._overrides.put(name, value, self._step)
             self._apply_settings()
         else:
-            self._masks.put(name, value)
+            self._masks.apply_setting(name, value)
 
     def _unscheduled_settings(self) -> dict[str, Setting]:
         """Returns the settings that are neither scheduled nor masks, with their initial values."""

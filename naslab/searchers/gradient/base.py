@@ -319,7 +319,7 @@ class GradientSearcherBase(Adjustable):
         for feed in self._feeds.values():
             state.update(feed.state())
         if self._history.criteria:
-            state["epochs"] = self._history.memory()
+            state["epochs"] = self._history.state_dict()
         return {**state, **self._overrides.state(), **self._masks.state(), **self._optimizers.state()}
 
     def load_state_dict(self, state: State) -> None:
@@ -340,4 +340,4 @@ class GradientSearcherBase(Adjustable):
         )
         self._baseline = float(state["baseline"]) if "baseline" in state else None  # type: ignore[arg-type]
         if self._history.criteria:
-            self._history.remember(str(state["epochs"]))
+            self._history.load_state_dict(str(state["epochs"]))

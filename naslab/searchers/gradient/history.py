@@ -106,13 +106,13 @@ class EpochHistory:
                 best[size] = Sized(size, value, epoch, Architecture(space, tuple(record["choices"])), fitness)
         return [best[size] for size in sorted(best)]
 
-    def memory(self) -> str:
+    def state_dict(self) -> str:
         """All of it, as JSON."""
         return json.dumps([self.records, self.seen, self.stopped, self.kept])
 
-    def remember(self, memory: str) -> None:
-        """Take back what `memory` gave, also in an earlier version, which knew of accuracies only."""
-        records, self.seen, self.stopped, self.kept = json.loads(memory)
+    def load_state_dict(self, state: str) -> None:
+        """Take back what `state_dict` returned, also in an earlier version, which knew of accuracies only."""
+        records, self.seen, self.stopped, self.kept = json.loads(state)
         self.records = [
             record if FITNESS in record else {**record, FITNESS: record.get("valid_accuracy")} for record in records
         ]

@@ -126,7 +126,7 @@ class Masks:
                         "leave an operation on one of them"
                     )
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         setting: Any = self.settings[name]
         self.settings[name] = type(setting)(
             value=value, options=setting.options, description=setting.description, **_kind_of_mask(setting)
@@ -203,7 +203,7 @@ class Masks:
         for name, setting in self.settings.items():
             now = values.get(name, {} if isinstance(setting, Mask) else [])
             if now != setting.value:
-                self.put(name, now)
+                self.apply_setting(name, now)
 
 
 def _kind_of_mask(setting: Setting) -> dict[str, Any]:

@@ -141,7 +141,7 @@ class OneShot(WeightSharing):
                 "search.rewind(step) and lower w_lr with search.set('w_lr', value)"
             )
         self._step += 1
-        evolution.hear(self._step, fitness)
+        evolution.update(self._step, fitness)
         best = evolution.best
         return Evaluated(
             step=self._step,
@@ -243,16 +243,16 @@ class OneShot(WeightSharing):
         described["w_lr"] = replace(described["w_lr"], **led)
         return {**described, **super().settings}
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         """A new w_lr scales the whole schedule from here on."""
         if name == "w_lr":
             self._w_factor = value / self._scheduled()
         elif name == "mutation_rate":
             self.evolution.mutation_rate = value
         elif name in self.paths.settings:
-            self.paths.put(name, value)
+            self.paths.apply_setting(name, value)
         else:
-            super().put(name, value)
+            super().apply_setting(name, value)
 
     def planned(self, values: Mapping[str, Any]) -> int:
         timetable = self.overrides.batches.epochs_of(values, self._done(self._step))
@@ -298,7 +298,7 @@ class OneShot(WeightSharing):
         return Architecture(self.space.name, self.evolution.next.choices if best is None else best.choices)
 
     def state_dict(self) -> State:
-        memory = [self._w_factor, self.paths.memory(), self.evolution.memory()]
+        memory = [self._w_factor, self.paths.state_dict(), self.evolution.state_dict()]
         held = {**self._mask_state(), **self._feed.state(), **self.overrides.state(), **self.weights.state()}
         return {"step": self._step, "memory": json.dumps(memory), **held}
 
@@ -309,6 +309,6 @@ class OneShot(WeightSharing):
         self.obey()
         self._load_mask(state)
         self._w_factor, paths, evolution = json.loads(str(state["memory"]))
-        self.paths.remember(paths)
-        self.evolution.remember(evolution)
+        self.paths.load_state_dict(paths)
+        self.evolution.load_state_dict(evolution)
         self.weights.load(state)

@@ -108,7 +108,7 @@ class Evolution:
         given = self._given
         return len(self._next) + (0 if self.ended else (given.generations - self.generation) * given.population)
 
-    def hear(self, number: int, fitness: float) -> None:
+    def update(self, number: int, fitness: float) -> None:
         """What the next child is worth, and by which number it is to be called."""
         child = self._next.pop(0)
         self._known.add(self._key(child.choices))
@@ -180,13 +180,13 @@ class Evolution:
 
     # --- state -----------------------------------------------------------------------------------
 
-    def memory(self) -> Any:
+    def state_dict(self) -> Any:
         """JSON."""
         return [self.mutation_rate, self.generation, self.ended, self.judged, self._next]
 
-    def remember(self, memory: Any) -> None:
-        """Take back what `memory` gave."""
-        self.mutation_rate, self.generation, self.ended, judged, coming = memory
+    def load_state_dict(self, state: Any) -> None:
+        """Take back what `state_dict` returned."""
+        self.mutation_rate, self.generation, self.ended, judged, coming = state
         self.judged = [Judged(loss, number, tuple(choices)) for loss, number, choices in judged]
         self._next = [Child(tuple(choices), origin, tuple(parents)) for choices, origin, parents in coming]
         self._known = {self._key(judged.choices) for judged in self.judged}

@@ -48,10 +48,10 @@ class Fair(Paths):
             taken.append(options[_order(self.seed, place, order, len(options))[position]])
         return Architecture(self.space.name, tuple(taken))
 
-    def memory(self) -> None:
+    def state_dict(self) -> None:
         """None is needed."""
 
-    def remember(self, memory: None) -> None:
+    def load_state_dict(self, state: None) -> None:
         """There is none."""
 
 

@@ -100,14 +100,14 @@ class Novel(Paths):
     def settings(self) -> Mapping[str, Setting]:
         return {"nearest": Slider(value=self.nearest, low=1, high=self._size, log=False, whole=True)}
 
-    def put(self, name: str, value: Any) -> None:
+    def apply_setting(self, name: str, value: Any) -> None:
         self.nearest = round(value)
 
-    def memory(self) -> Any:
+    def state_dict(self) -> Any:
         return [self.nearest, [member.choices for member in self.archive.members]]
 
-    def remember(self, memory: Any) -> None:
-        self.nearest, members = memory
+    def load_state_dict(self, state: Any) -> None:
+        self.nearest, members = state
         self.archive = Archive(self.space)
         for choices in members:
             self.archive.put(Architecture(self.space.name, tuple(choices)))

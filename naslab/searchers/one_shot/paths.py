@@ -6,9 +6,13 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from naslab.architecture import Architecture
+from naslab.lazy import keep_old_hooks
 from naslab.randomness import numpy_generator
 from naslab.searchers.settings import Steerable
 from naslab.spaces.space import Space
+
+HOOKS = {"memory": "state_dict", "remember": "load_state_dict"}
+"""Earlier name -> name of the methods that a subclass of `Paths` overrides."""
 
 
 class Paths(Steerable, ABC):
@@ -22,6 +26,10 @@ class Paths(Steerable, ABC):
     together: int = 1
     """Paths whose gradients make one update of the weights; they see the same mini-batch."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        keep_old_hooks(cls, HOOKS)
+
     def __init__(self, space: Space, seed: int) -> None:
         self.space, self.seed = space, seed
 
@@ -34,12 +42,12 @@ class Paths(Steerable, ABC):
         """The path of a step, counted from 0; asked for one after the other."""
 
     @abstractmethod
-    def memory(self) -> Any:
+    def state_dict(self) -> Any:
         """What the next path depends on beside its number, as JSON."""
 
     @abstractmethod
-    def remember(self, memory: Any) -> None:
-        """Take back what `memory` gave."""
+    def load_state_dict(self, state: Any) -> None:
+        """Take back what `state_dict` returned."""
 
 
 class Uniform(Paths):
@@ -48,8 +56,8 @@ class Uniform(Paths):
     def path(self, number: int) -> Architecture:
         return self.space.sample(numpy_generator(self.seed, "path", number))
 
-    def memory(self) -> None:
+    def state_dict(self) -> None:
         """None is needed."""
 
-    def remember(self, memory: None) -> None:
+    def load_state_dict(self, state: None) -> None:
         """There is none."""

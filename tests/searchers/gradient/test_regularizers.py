@@ -162,12 +162,12 @@ def test_the_best_of_each_size_and_the_front():
     history = EpochHistory([g.SizeTracking()], digits)
     rows = [(900, 0.5, a), (500, 0.4, b), (900, 0.7, c), (700, 0.3, d), (900, 0.6, b)]
     records = [{"parameters": n, "valid_accuracy": v, "choices": list(x.choices)} for n, v, x in rows]
-    history.remember(json.dumps([records, [0.5], None, None]))  # as it was kept when there were accuracies alone
+    history.load_state_dict(json.dumps([records, [0.5], None, None]))  # as it was kept when there were accuracies alone
     found = history.by_size("nasbench201")
     assert [tuple(one)[:4] for one in found] == [(500, 0.4, 1, b), (700, 0.3, 3, d), (900, 0.7, 2, c)]
     assert [one.parameters for one in g.pareto(found)] == [500, 900]
     again = EpochHistory([g.SizeTracking()], digits)
-    again.remember(history.memory())
+    again.load_state_dict(history.state_dict())
     assert again.by_size("nasbench201") == found
 
 

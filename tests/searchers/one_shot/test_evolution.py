@@ -43,7 +43,7 @@ def run(evolution, worth=lambda child: sum(value == "nor_conv_3x3" for value in 
     while evolution.left:
         child = evolution.next
         found.append((len(found) + 1, child, worth(child)))
-        evolution.hear(len(found), worth(child))
+        evolution.update(len(found), worth(child))
     return found
 
 
@@ -127,13 +127,13 @@ def test_limits_that_leave_nothing_are_refused():
 def test_it_goes_on_from_what_was_remembered():
     straight = evolution(seed=5)
     for number in range(1, 26):
-        straight.hear(number, number % 7)
+        straight.update(number, number % 7)
     straight.mutation_rate = 0.5
     resumed = evolution(seed=5)
-    resumed.remember(json.loads(json.dumps(straight.memory())))
+    resumed.load_state_dict(json.loads(json.dumps(straight.state_dict())))
     assert resumed.left == straight.left == 15
     assert run(resumed) == run(straight)
-    assert resumed.memory() == straight.memory()
+    assert resumed.state_dict() == straight.state_dict()
 
 
 def test_a_turned_mutation_rate_acts_on_the_next_generation():

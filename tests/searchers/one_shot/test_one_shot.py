@@ -86,7 +86,7 @@ def test_a_step_is_sgd_on_the_path_alone(digits, name):
     moved = weights(search)
     for key, weight in network.named_parameters():
         step = torch.zeros_like(weight) if weight.grad is None else weight.grad + 0.01 * before[key]
-        expected = before[key] - event.knobs["w_lr"] * step
+        expected = before[key] - event.settings["w_lr"] * step
         assert torch.allclose(moved[key], expected.detach(), rtol=1e-4, atol=1e-6), key
         assert weight.grad is not None or torch.equal(moved[key], before[key])
 
@@ -125,7 +125,7 @@ def test_fair_paths_share_a_mini_batch_and_make_one_update(digits):
     moved = weights(search)
     for key, weight in network.named_parameters():
         step = torch.zeros_like(weight) if weight.grad is None else weight.grad
-        assert torch.allclose(moved[key], before[key] - event.knobs["w_lr"] * step, rtol=1e-4, atol=1e-5), key
+        assert torch.allclose(moved[key], before[key] - event.settings["w_lr"] * step, rtol=1e-4, atol=1e-5), key
     assert not any(key.startswith("gradient/") for key in search.state_dict())
     next_batch = search.advance() and images[-1][0]
     assert not torch.equal(next_batch, images[0][0])
@@ -152,10 +152,10 @@ def test_every_candidate_gets_one_gradient_an_update(digits):
 
 def test_a_turned_rate_scales_the_schedule(digits):
     search = searcher(digits, epochs=2)
-    rates = [search.advance().knobs["w_lr"] for _ in range(2)]
+    rates = [search.advance().settings["w_lr"] for _ in range(2)]
     assert rates == pytest.approx([0.1, 0.075])
-    search.turn("w_lr", 0.5)
-    assert [search.advance().knobs["w_lr"] for _ in range(2)] == pytest.approx([0.5, 0.25])
+    search.set("w_lr", 0.5)
+    assert [search.advance().settings["w_lr"] for _ in range(2)] == pytest.approx([0.5, 0.25])
 
 
 # --- the second phase ------------------------------------------------------------------------------

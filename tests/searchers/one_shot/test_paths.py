@@ -176,7 +176,7 @@ def test_paths_go_on_from_what_was_remembered():
     one, other = (Novel(CELL, 3, **given) for _ in range(2))
     for number in range(9):
         one.path(number)
-    one.turn("nearest", 3.0)
-    other.remember(one.memory())
+    one.set("nearest", 3.0)
+    other.load_state_dict(one.state_dict())
     assert [one.path(n) for n in range(9, 15)] == [other.path(n) for n in range(9, 15)]
-    assert one.memory() == other.memory()
+    assert one.state_dict() == other.state_dict()

@@ -153,11 +153,11 @@ class Climber(Sampler):
             "chance": Slider(value=self._chance, low=0.0, high=1.0, log=False, description=about),
         }
 
-    def put(self, name, value):
+    def apply_setting(self, name, value):
         if name == "chance":
             self._chance = value
         else:
-            super().put(name, value)
+            super().apply_setting(name, value)
 
     def propose(self):
         if self._fittest is None or self.rng.random() >= self._chance:
@@ -166,15 +166,15 @@ class Climber(Sampler):
         parent = Architecture(self.space.name, tuple(choices))
         return Suggestion(self.space.mutate(parent, self.rng), "mutation", (number,))
 
-    def learn(self, trial, fitness, figures):
+    def learn(self, trial, fitness, metrics):
         if fitness is not None and (self._fittest is None or fitness > self._fittest[2]):
             self._fittest = [trial.number, list(trial.architecture.choices), fitness]
 
-    def memory(self):
+    def algorithm_state(self):
         return [self._chance, self._fittest]
 
-    def remember(self, memory):
-        self._chance, self._fittest = memory
+    def load_algorithm_state(self, state):
+        self._chance, self._fittest = state
 
 
 class Slim:
