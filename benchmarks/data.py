@@ -19,7 +19,7 @@ def share(batch: int = 32, rounds: int = 15) -> dict[str, Any]:
     task = nl.tasks.FashionMNIST()
     search = nl.searchers.Darts(nl.spaces.DartsCell.laptop(), task, batch_size=batch, epochs=1)
     steps, loads = [], []
-    indices = task.halves(0, 0.5)[0]
+    indices = task.split_train_valid(0, 0.5)[0]
     with torch_threads(1):
         for number in range(rounds + 1):
             start = time.perf_counter()

@@ -90,7 +90,7 @@ def surface(task):
 
 
 DOORS = {
-    "a task": lambda task: [*task.halves(0), *task.batch(np.arange(4)), task.mean, task.fingerprint()],
+    "a task": lambda task: [*task.split_train_valid(0), *task.batch(np.arange(4)), task.mean, task.fingerprint()],
     "Darts, second order": lambda task: steps_of(nl.searchers.Darts(SPACE, task, order=2, batch_size=16, epochs=1)),
     "a sampler": lambda task: steps_of(
         nl.searchers.RandomSearch(SPACE, seed=0),

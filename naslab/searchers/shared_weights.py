@@ -33,7 +33,7 @@ from naslab.searchers.supernet_searcher import SupernetSearcher
 from naslab.snapshot import State
 from naslab.spaces.space import Space
 from naslab.spaces.weight_sharing import Shared
-from naslab.tasks.checks import check_example, check_task, parts_of
+from naslab.tasks.checks import check_example, check_task, parts_of, warn_of_unused_portion
 from naslab.tasks.task import Task
 from naslab.threads import number_of_threads, torch_threads
 
@@ -162,6 +162,8 @@ class WeightSharing(Masked, SupernetSearcher):
         self.space, self.task, self.device = space, task, usable_device(device)
         given = self.hyperparameters
         self._train, self._valid = parts_of(task, seed, given.train_portion, given.batch_size)
+        if given.train_portion != self.Hyperparameters.train_portion:  # the user's choice, not the default
+            warn_of_unused_portion(task, "train_portion", given.train_portion)
         self._step = 0
         with seeded(seed, "weights"):
             network = space.shared_weights(task)  # type: ignore[attr-defined]

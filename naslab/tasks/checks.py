@@ -1,14 +1,16 @@
-"""Whether a task makes sense, and what is expected of one that does not."""
+"""Checks of a task before the first step, with errors that say what was expected."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from naslab.errors import DataError, SpecError, among, unknown, whole
+from naslab.tasks.callers import caller_level
 from naslab.tasks.metrics import Metric
 from naslab.tasks.signature import Signature
 from naslab.tasks.streams import Stream
@@ -16,10 +18,14 @@ from naslab.tasks.task import LOSS, Task
 
 
 def check_task(task: Any, who: str) -> Task:
-    """The task, if it is one that makes sense; the error says what was expected.
+    """Returns the task if its name, signature, metrics, objective and reward are valid.
+
+    Args:
+        task: what a user passed.
+        who: what needs the task, as the error names it, for instance "Darts".
 
     Raises:
-        SpecError: it is no task, its objective is no metric, or an example does not match its signature.
+        SpecError: it is not a task, or one of these is not valid.
     """
     if not isinstance(task, Task):
         raise SpecError(
@@ -27,7 +33,7 @@ def check_task(task: Any, who: str) -> Task:
             f"{task!r:.100}"
         )
     if not isinstance(task.name, str):
-        raise SpecError(f"the name of a task is a text, by which runs find it again; not {task.name!r:.100}")
+        raise SpecError(f"the name of a task is a string, by which runs find it again; not {task.name!r:.100}")
     if not isinstance(task.signature, Signature):
         raise SpecError(
             f"the signature of the task {task.name!r} is a nl.tasks.Signature(inputs=..., heads=...), not "
@@ -40,7 +46,7 @@ def check_task(task: Any, who: str) -> Task:
         or not all(isinstance(name, str) for name in metrics)
     ):
         raise SpecError(
-            f"metrics() of the task {task.name!r} is a method that gives a dictionary from names to metrics, not "
+            f"metrics() of the task {task.name!r} is a method that returns a dictionary of metrics by name, not "
             f"{metrics!r:.100}"
         )
     if LOSS not in metrics:
@@ -48,7 +54,7 @@ def check_task(task: Any, who: str) -> Task:
     for name, metric in metrics.items():
         if not isinstance(metric, Metric):
             raise SpecError(
-                f"the metric {name!r} of the task {task.name!r} is no naslab.tasks.metrics.Metric, which has a "
+                f"the metric {name!r} of the task {task.name!r} must be a naslab.tasks.metrics.Metric, which has a "
                 f"direction; it is {metric!r:.100}"
             )
         if not hasattr(metric, "quantity"):
@@ -56,6 +62,7 @@ def check_task(task: Any, who: str) -> Task:
                 f"the metric {name!r} of the task {task.name!r} has no direction; have {type(metric).__name__}."
                 "__init__ call super().__init__(direction='max'), or 'min'"
             )
+    # Events and charts refer to metrics by name for the whole run, so that these must not change between two calls.
     if task.quantities != task.quantities or list(task.metrics()) != list(metrics):
         raise SpecError(
             f"the metrics of the task {task.name!r} change from one call of metrics() to the next; the names, "
@@ -67,18 +74,25 @@ def check_task(task: Any, who: str) -> Task:
         raise SpecError(f"the reward of the task {task.name!r}: {unknown('metric', name, metrics)}")
     if metrics[task.reward.removeprefix("-")].every != "batch":
         raise SpecError(
-            f"the reward of the task {task.name!r} is {task.reward!r}, which makes no sense of one mini-batch; take "
+            f"the reward of the task {task.name!r} is {task.reward!r}, which is not defined for one mini-batch; take "
             f"'-{LOSS}'"
         )
     return task
 
 
 def parts_of(task: Task, seed: int, fraction: float, batch_size: int) -> tuple[Stream, Stream]:
-    """The streams for the weights and for the architecture (`Task.parts`), if a mini-batch can be made of either.
+    """Returns `Task.parts`, the streams for the weights and for the architecture, if each can fill a mini-batch.
+
+    Args:
+        task: what to split.
+        seed: which random split.
+        fraction: share of the training data that moves the weights.
+        batch_size: examples of a mini-batch.
 
     Raises:
-        SpecError: they are no pair of streams.
-        DataError: one has fewer examples than a mini-batch. Of text its stream knows, and says it when it is asked.
+        SpecError: the parts are not a pair of streams.
+        DataError: a part has fewer examples than a mini-batch. Streams of text check this themselves, when they are cut
+            into chunks.
     """
     found = task.parts(seed, fraction)
     if not isinstance(found, tuple | list) or len(found) != 2 or not all(isinstance(one, Stream) for one in found):
@@ -102,8 +116,32 @@ def parts_of(task: Task, seed: int, fraction: float, batch_size: int) -> tuple[S
 _COUNTED = {"train": "train on", "valid": "validate on"}
 
 
+def warn_of_unused_portion(task: Task, name: str, portion: float) -> None:
+    """Warn, once a process for each task and value, that a share of the training data has no effect.
+
+    A task with validation data of its own, the split "valid", ignores the fraction of `Task.parts`.
+
+    Args:
+        task: what is searched for.
+        name: keyword that the user gave, for instance "train_portion".
+        portion: its value.
+    """
+    if "valid" not in task.splits or (task.name, name, portion) in _warned:
+        return
+    _warned.add((task.name, name, portion))
+    warnings.warn(
+        f"{name}={portion:g} has no effect: the task {task.name!r} has validation data of its own, "
+        f"{task.splits['valid']:,} {task.units}, and architectures are chosen by all of that; leave {name} out",
+        stacklevel=caller_level(),
+    )
+
+
+_warned: set[tuple[str, str, float]] = set()
+"""(task, keyword, value) of the warnings that were shown in this process."""
+
+
 def check_example(task: Task) -> None:
-    """`SpecError` if an example of a task does not match its signature."""
+    """Raises `SpecError` if an example of a task does not match its signature."""
     batch = task.example(1)
     inputs, expected = task.inputs(batch), task.signature.inputs
     given = _first_tensors(inputs)
@@ -112,15 +150,15 @@ def check_example(task: Task) -> None:
         if not isinstance(inputs, Mapping) or set(inputs) != set(expected):
             came = sorted(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
             raise SpecError(
-                f"the signature of the task {task.name!r} promises the inputs {', '.join(expected)}, and its example "
-                f"has {came}"
+                f"the signature of the task {task.name!r} has the inputs {', '.join(expected)}, and its example has "
+                f"{came}"
             )
         given = inputs
     for name, field in fields.items():
         tensor = given.get(name)
         what = f"input {name!r}" if name else "input"
         if not isinstance(tensor, Tensor):
-            raise SpecError(f"the {what} of the task {task.name!r} is {type(tensor).__name__}, and no tensor")
+            raise SpecError(f"the {what} of the task {task.name!r} must be a tensor, not {type(tensor).__name__}")
         shape, dtype = tuple(tensor.shape[1:]), str(tensor.dtype).removeprefix("torch.")
         fits = len(shape) == len(field.shape) and all(
             wanted is None or wanted == size for wanted, size in zip(field.shape, shape, strict=False)
@@ -128,12 +166,12 @@ def check_example(task: Task) -> None:
         largest = int(tensor.max()) if field.vocabulary is not None and tensor.numel() else -math.inf
         if not fits or dtype != field.dtype or largest >= (field.vocabulary or math.inf):
             raise SpecError(
-                f"the signature of the task {task.name!r} promises an {what} of {field} for each example, and the "
-                f"first one is {list(shape)} {dtype}{'' if largest == -math.inf else f' up to {largest}'}"
+                f"the signature of the task {task.name!r} says that the {what} of an example is {field}, and the first "
+                f"one is {list(shape)} {dtype}{'' if largest == -math.inf else f' up to {largest}'}"
             )
     whole(f"the size of a mini-batch of the task {task.name!r}", task.size(batch), 0)
 
 
 def _first_tensors(inputs: Any) -> dict[str, Any]:
-    """A network may be called with more than the input itself: a carried state, the name of a head."""
+    """Returns the first input under the empty name. Others may follow: a carried state, the name of a head."""
     return {"": inputs[0] if isinstance(inputs, tuple | list) and inputs else inputs}

@@ -326,8 +326,8 @@ def _refuse(bad: dict[str, str], count: int) -> None:
     lines = [f"{printable(path)} ({printable(reason)})" for path, reason in list(bad.items())[:NAMED]]
     more = f", and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
     raise DataError(
-        f"{len(bad)} of {count} pictures cannot be read: {', '.join(lines)}{more}; mend them, or take them out of the "
-        "folder"
+        f"{len(bad)} of {count} pictures cannot be read: {', '.join(lines)}{more}; repair them, or take them out "
+        "of the folder"
     )
 
 

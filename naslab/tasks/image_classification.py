@@ -1,6 +1,6 @@
-"""Image classification: mini-batches of images and labels, the loss and the accuracy.
+"""Image classification: mini-batches of images and labels, cross-entropy and accuracy.
 
-Letters in shapes: N images, B in a mini-batch, C channels, H height, W width, K classes.
+Letters in shapes: N images, B images of a mini-batch, C channels, H height, W width, K classes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from naslab.errors import DataError, SpecError, unknown
+from naslab.lazy import warn_of_old_name
 from naslab.tasks import folders, splits
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.image_set import ImageSet, mean_and_std
@@ -29,16 +30,17 @@ from naslab.tasks.task import LOSS, Task
 from naslab.torch_state import default_torch_state
 
 OWN = "images"
-"""The task in the spec of data that came as arrays, and that no spec can bring back."""
+"""Value of "task" in the spec of data that came as arrays, which a spec cannot load again."""
 SHOWN_CLASSES = 8
-"""Names of classes in `repr`."""
+"""Number of class names that `repr` lists."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageClassification(Task):
-    """A training set and a test set, normalised and augmented on the way out.
+    """A training set and a test set in memory; mini-batches are normalised and augmented.
 
-    Images stay in memory as they came; only mini-batches become float32. `naslab.tasks.Images` reads them.
+    Images keep the type in which they came, mostly uint8; only mini-batches are converted to float32, which takes four
+    times the memory. `naslab.tasks.Images` reads images from arrays, folders and data sets.
     """
 
     name: str
@@ -46,14 +48,14 @@ class ImageClassification(Task):
     test: ImageSet
     class_names: tuple[str, ...]
     augmentation: Augmentation = field(default_factory=Augmentation)
-    """What `batch` does to training images when it is given a generator."""
+    """Random changes that `batch` makes to training images if it is given a generator."""
     origin: Mapping[str, Any] = field(default_factory=lambda: {"task": OWN})
-    """JSON from which `naslab.tasks.from_spec` finds the data again. With "stratified" in it, every class is in both
-    `halves`."""
+    """JSON from which `naslab.tasks.from_spec` finds the data again. If it has the key "stratified", every class is in
+    both parts of `split_train_valid`."""
     validation: int = 0
-    """How many of the last training images are validation data of their own."""
+    """Number of images at the end of `train` that the data itself provides for validation; 0 if it provides none."""
     notes: tuple[str, ...] = ()
-    """What was found when the data was read: for `repr`."""
+    """Remarks from reading the data, which `repr` shows."""
     units: ClassVar[str] = "images"
 
     def __post_init__(self) -> None:
@@ -78,7 +80,7 @@ class ImageClassification(Task):
             if int(part.labels.max()) >= self.classes:
                 raise DataError(
                     f"labels of {self.classes} classes go from 0 to {self.classes - 1}; the largest {what} label is "
-                    f"{int(part.labels.max())}; give classes={int(part.labels.max()) + 1}, or mend the labels"
+                    f"{int(part.labels.max())}; give classes={int(part.labels.max()) + 1}, or correct the labels"
                 )
         if len(self.train.labels.unique()) < 2:
             raise DataError(
@@ -86,11 +88,11 @@ class ImageClassification(Task):
                 "to tell apart; give images of at least two classes"
             )
 
-    # --- what it is --------------------------------------------------------------------------------
+    # --- description -------------------------------------------------------------------------------
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
+        """Shape of one image, (C, H, W)."""
         C, H, W = self.train.images.shape[1:]
         return C, H, W
 
@@ -107,7 +109,7 @@ class ImageClassification(Task):
         return Signature(Field(self.input_shape), {LOGITS: Head("vector", self.classes)})
 
     def metrics(self) -> Mapping[str, Metric]:
-        """The loss in nats, and the accuracy."""
+        """Returns the cross-entropy in nats and the accuracy, as means over images."""
         return {
             LOSS: Mean(lambda logits, batch: float(self.loss(logits, batch)), self.size, direction="min", unit="nats"),
             "accuracy": Mean(
@@ -116,7 +118,7 @@ class ImageClassification(Task):
         }
 
     def fingerprint(self) -> str:
-        """Hex checksum of all images and labels: what is equal here is the same data."""
+        """Returns the checksum of all images and labels in hexadecimal digits; equal checksums mean equal data."""
         return self._fingerprint
 
     @cached_property
@@ -131,12 +133,12 @@ class ImageClassification(Task):
 
     @cached_property
     def mean(self) -> Tensor:
-        """[C] float32: mean of each channel over the training images, in their own units."""
+        """Mean of each channel over the training images, [C] float32, in the units of the images."""
         return self._moments[0]
 
     @cached_property
     def std(self) -> Tensor:
-        """[C] float32: standard deviation of each channel; 1 for a channel that never changes."""
+        """Standard deviation of each channel, [C] float32; 1 for a constant channel, so that division is safe."""
         return self._moments[1]
 
     @cached_property
@@ -146,52 +148,69 @@ class ImageClassification(Task):
         mean, std = (torch.tensor(column, dtype=torch.float64).float() for column in zip(*moments, strict=True))
         return mean, torch.where(std > 0, std, torch.ones_like(std))
 
-    # --- what a trainer and a searcher ask for -------------------------------------------------------
+    # --- what trainers and searchers call ----------------------------------------------------------
 
     @default_torch_state()
-    def halves(self, seed: int, fraction: float = 0.5) -> tuple[Tensor, Tensor]:
-        """Two disjoint parts of the training set: for the weights, and for the architecture.
+    def split_train_valid(self, seed: int, fraction: float = 0.5) -> tuple[Tensor, Tensor]:
+        """Returns two disjoint parts of the training set: for the weights, and for the architecture.
 
-        They are random, and if the task is stratified, every class of at least two training images is in both. With
-        validation data of its own, that is the second part, whatever the fraction.
+        The parts are random. If the task is stratified, every class of at least two training images is in both. If the
+        data has validation images of its own, these are the second part, and the fraction has no effect.
+
+        Args:
+            seed: which random split.
+            fraction: share of the training images that moves the weights, between 0 and 1.
 
         Returns:
             About [fraction * N] and [N - fraction * N] int64, indices into `train`.
+
+        Raises:
+            DataError: one part would be empty.
         """
         first = round(len(self.train) * fraction) if 0 < fraction < 1 else 0
         if not 0 < first < len(self.train):
             raise DataError(
-                f"{len(self.train)} training images cannot be parted at {fraction!r}: each part needs one; "
+                f"{len(self.train)} training images cannot be split at {fraction!r}: each part needs an image; "
                 "give a fraction between 0 and 1, or more images"
             )
         if self.validation:
             whole_set = torch.arange(len(self.train))
             return whole_set[: -self.validation], whole_set[-self.validation :]
+        # "halves" names the stream of random numbers: another word would give every recorded run another split.
         if self.origin.get("stratified"):
             parts = splits.stratified(self.train.labels, len(self.train) - first, seed, "halves")
-            if len(parts[1]):
+            if len(parts[1]):  # empty where every class has a single image
                 return parts
         second, chosen = splits.by_chance(len(self.train), first, seed, "halves")
         return chosen, second
 
+    def halves(self, seed: int, fraction: float = 0.5) -> tuple[Tensor, Tensor]:
+        """Returns `split_train_valid`; the earlier name, which works for one version more."""
+        warn_of_old_name("Images.halves", "Images.split_train_valid")
+        return self.split_train_valid(seed, fraction)
+
     def parts(self, seed: int, fraction: float = 0.5) -> tuple[Exchangeable, Exchangeable]:
-        """The `halves` as streams."""
-        first, second = self.halves(seed, fraction)
+        """Returns the parts of `split_train_valid` as streams."""
+        first, second = self.split_train_valid(seed, fraction)
         return Exchangeable(first), Exchangeable(second)
 
     def stream(self, split: str) -> Exchangeable:
-        """All of "train" or "test"; "valid" is the second part of the training images, where that is of its own."""
+        """Returns all images of "train" or "test"; or of "valid", if the data has validation images of its own.
+
+        Raises:
+            DataError: there is no such split.
+        """
         if split == "valid" and self.validation:
             return Exchangeable(torch.arange(len(self.train) - self.validation, len(self.train)))
         self._check_split(split)
         return Exchangeable(torch.arange(len(getattr(self, split))), split)
 
     def example(self, count: int, *, device: str | torch.device = "cpu", view: Any = None) -> tuple[Tensor, Tensor]:
-        """The first `count` training images, again from the first where there are no more."""
+        """Returns the first `count` training images, beginning again from the first if there are fewer."""
         return self.batch(torch.arange(count) % len(self.train), device=device)
 
     def size(self, batch: Any) -> int:
-        """Images."""
+        """Returns the number of images."""
         return len(_labels(batch))
 
     @staticmethod
@@ -210,19 +229,20 @@ class ImageClassification(Task):
         rows: slice = slice(None),
         view: Any = None,
     ) -> tuple[Tensor, Tensor]:
-        """A mini-batch.
+        """Returns a mini-batch of images and labels.
 
         Args:
-            where: [B] int64, into the split.
+            where: indices into the split, [B] int64.
             split: "train" or "test".
-            augment: what to draw the augmentation from; None: the images as they are.
-            device: where the mini-batch goes.
-            rows: which rows of it to make. The augmentation is drawn for all of it, so that processes which share
-                out a mini-batch see the same images as one process that keeps it.
-            view: nothing yet.
+            augment: source of the random numbers of the augmentation; None returns the images unchanged.
+            device: device of the tensors that are returned.
+            rows: which of the B images to return. Random numbers are drawn for all B, so that processes that divide a
+                mini-batch among them see the same images as one process that computes all of it.
+            view: not used.
 
         Returns:
-            [B, C, H, W] float32, normalised by mean and standard deviation of the training images; [B] int64.
+            Images [B, C, H, W] float32, normalised by mean and standard deviation of the training images, and labels
+            [B] int64.
         """
         self._check_split(split)
         chosen = self.train if split == "train" else self.test
@@ -233,25 +253,26 @@ class ImageClassification(Task):
         images = chosen.images[indices].to(device)
         if draws is not None:
             images = self.augmentation.move(images, draws)
+        # Moved as they are and converted on the device: uint8 is a quarter of the bytes to copy.
         x = images.float().sub_(self.mean.to(device)[:, None, None]).div_(self.std.to(device)[:, None, None])
         return x if draws is None else self.augmentation.cut(x, draws), chosen.labels[indices].to(device)
 
     def loss(self, outputs: Tensor, batch: Any, *, smoothing: float = 0.0) -> Tensor:
-        """Mean cross-entropy in nats.
+        """Returns the mean cross-entropy in nats, a tensor without axes.
 
         Args:
             outputs: logits [B, K].
             batch: images and labels [B]; or, for one version more, the labels alone.
-            smoothing: share of each label that goes to all classes alike.
+            smoothing: label smoothing: this share of the probability is spread evenly over all K classes.
         """
         return F.cross_entropy(outputs, _labels(batch), label_smoothing=smoothing)
 
     def accuracy(self, logits: Tensor, y: Tensor) -> float:
-        """Part of the rows of [B, K] that are finite and whose largest logit is at the label, in [0, 1]."""
+        """Returns the share, in [0, 1], of rows of [B, K] that are finite and whose largest logit is at the label."""
         return _right(logits, y) / len(y)
 
     def with_auxiliary(self, outputs: Any) -> tuple[Any, Any]:
-        """A network may give a pair of logits in training."""
+        """Returns logits and auxiliary logits; None for the latter unless the network returned a pair."""
         return outputs if isinstance(outputs, tuple) and len(outputs) == 2 else (outputs, None)
 
     def check_outputs(self, outputs: Any, batch: Any) -> None:
@@ -269,7 +290,13 @@ class ImageClassification(Task):
             )
 
     def distance(self, outputs: Tensor, teacher: Tensor, batch: Any) -> Tensor:
-        """Mean cross-entropy to the teacher's distribution, in nats (Hinton et al. 2015, at temperature 1)."""
+        """Returns the mean cross-entropy to the teacher's distribution in nats (Hinton et al. 2015, temperature 1).
+
+        Args:
+            outputs: logits of the student, [B, K].
+            teacher: logits of the teacher, [B, K].
+            batch: not used.
+        """
         return F.cross_entropy(outputs, teacher.softmax(dim=1))
 
     def __str__(self) -> str:
@@ -277,7 +304,7 @@ class ImageClassification(Task):
         return f"<{self.name}: {len(self.train)} + {len(self.test)} images of {shape}, {self.classes} classes>"
 
     def __repr__(self) -> str:
-        """What was found: images of each part, their shape, classes, how they were split, what was left out."""
+        """Returns one line: images of each split, their shape, classes, how they were split, what was left out."""
         names = [folders.printable(name) for name in self.class_names]
         said = []
         if names != list(map(str, range(self.classes))):
@@ -291,10 +318,12 @@ class ImageClassification(Task):
             said.append(f"; the last {self.validation} training images are for validation")
         return f"{str(self)[:-1]}{''.join(said)}{''.join(f'; {note}' for note in self.notes)}>"
 
-    # --- how it travels to other processes -----------------------------------------------------------
+    # --- sending to other processes ----------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        """Arrays in place of tensors, which would pass through shared memory; a container has little of that."""
+        """Returns the state with arrays in place of tensors, which `multiprocessing` would send through shared memory;
+        containers have little of that.
+        """
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         fields["origin"] = dict(self.origin)
         return fields | {split: tuple(t.numpy() for t in _both(getattr(self, split))) for split in ("train", "test")}
@@ -311,7 +340,7 @@ def _labels(batch: Any) -> Tensor:
 
 
 def _right(logits: Tensor, y: Tensor) -> int:
-    """Rows of [B, K] that are finite and whose largest logit is at the label."""
+    """Returns the number of rows of [B, K] that are finite and whose largest logit is at the label."""
     return int(((logits.argmax(1) == y) & logits.isfinite().all(dim=1)).sum())
 
 

@@ -41,7 +41,7 @@ class ImageSet:
             bad = torch.nonzero(~torch.isfinite(images).flatten(1).all(1)).flatten()
             raise DataError(
                 f"every pixel must be finite: {len(bad)} of {len(images)} images hold NaN or infinity, "
-                f"the first is image {int(bad[0])}; drop or mend them"
+                f"the first is image {int(bad[0])}; remove or correct them"
             )
         if int(labels.min()) < 0:
             negative = torch.nonzero(labels < 0).flatten()

@@ -1,11 +1,9 @@
-"""Image classification from arrays, folders or data sets; other versions of the same data; its JSON."""
+"""Image classification from arrays, folders or data sets; smaller or differently augmented versions; its JSON."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from naslab.progress import interactive
 from naslab.registry import called
 from naslab.tasks import arrays, datasets, folders, splits
 from naslab.tasks.augmentation import Augmentation
+from naslab.tasks.callers import caller_level
 from naslab.tasks.classes import names_of_classes, rare, some
 from naslab.tasks.image_classification import OWN, ImageClassification
 from naslab.tasks.image_set import ImageSet
@@ -31,14 +30,14 @@ from naslab.torch_state import default_torch_state
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Images(ImageClassification):
-    """Image classification: a training set and a test set, normalised and augmented on the way out.
+    """Image classification on a training set and a test set in memory; mini-batches are normalised and augmented.
 
-    `nl.tasks.FashionMNIST()` and its neighbours make one; so do `from_arrays`, `from_folder` and `from_dataset`
-    of your own data. Images stay in memory as they came; only mini-batches become float32.
+    `nl.tasks.FashionMNIST()`, `Digits()`, `CIFAR10()` and `CIFAR100()` return published data; `from_arrays`,
+    `from_folder` and `from_dataset` read your own. Images keep their type; only mini-batches are converted to float32.
     """
 
     _earlier: ClassVar[Callable[[], Images] | None] = None
-    """Makes the task as it was before splits were stratified, for runs that were recorded then."""
+    """Makes the task with the random test set that versions of naslab without stratified splits drew, for old runs."""
 
     @classmethod
     @default_torch_state()
@@ -58,28 +57,32 @@ class Images(ImageClassification):
         layout: str = "auto",
         channels_first: bool = False,
     ) -> Images:
-        """Your own images in two lines: `Images.from_arrays(x, y)`.
+        """Returns a task of images in arrays: `Images.from_arrays(x, y)`.
 
         Args:
-            x: [N, C, H, W], [N, H, W, C] or [N, H, W], uint8 or float (0 being black), torch or NumPy, or a list of
-                PIL images or of arrays. Copied.
-            y: [N] or [N, 1] whole numbers from 0, or text: the names of the classes, numbered in sorted order.
-            classes: K. Without it and without `class_names`, the largest label + 1, and each of these classes must
-                have a training image.
-            test: (x, y) to test on, with no class that was not trained on; without it a random part of the data is
-                kept for that.
-            test_fraction: how much of the data that part is.
-            stratified: that random parts hold every class in the proportion of the whole, and at least one image of
-                each that has two. This goes for the test set, and for the `halves` that a search learns from. False
-                draws without regard to classes, as naslab did at first.
-            seed: what that part is drawn from.
-            class_names: K names for people to read; by default what `y` says, or the numbers.
-            augmentation: by default a random crop after padding by an eighth of the shorter side, and no mirror
-                image, since nobody but you knows whether a mirrored picture keeps its class.
-            layout: "NCHW" or "NHWC". By default [N, H, W, C] is recognised where that reading alone has height and
-                width of at least twice its channels. Where only it would make the images square, or its channels are
-                1, 3 or 4, it is asked for; everything else is read as [N, C, H, W].
-            channels_first: True is layout="NCHW".
+            x: images [N, C, H, W], [N, H, W, C] or [N, H, W], uint8 or float with 0 for black, as a torch tensor or
+                NumPy array, or a list of PIL images or arrays. It is copied.
+            y: labels [N] or [N, 1]: whole numbers from 0, or names of classes, which are numbered in sorted order.
+            classes: number of classes K. Without it and without `class_names`, K is the largest label + 1, and each of
+                these classes must have a training image.
+            test: pair (x, y) of test data, whose classes all have training images. Without it, a random part of the
+                data is kept as test set.
+            test_fraction: size of that part, as a share of the data.
+            stratified: True if random parts hold every class in the proportion of the whole, and at least one image of
+                each class of two. This holds for the test set and for the parts of `split_train_valid`. False draws
+                without regard to classes, as early versions of naslab did.
+            seed: seed of that part.
+            name: name of the task, as texts show it.
+            class_names: K names to show; by default those in `y`, or the numbers.
+            augmentation: by default a random crop after padding by an eighth of the shorter side, without mirror
+                images, because only you know whether a mirrored image keeps its class.
+            layout: "NCHW" or "NHWC". By default, [N, H, W, C] is recognised if only with this layout height and width
+                are at least twice the number of channels. If it is merely plausible (1, 3 or 4 channels, or square
+                images in this layout alone), an error asks for the layout; everything else is read as [N, C, H, W].
+            channels_first: True means layout="NCHW".
+
+        Raises:
+            DataError: images, labels and classes do not fit together.
         """
         asked = arrays.checked_layout(layout, channels_first)
         if test is not None and (not isinstance(test, tuple | list) or len(test) != 2):
@@ -120,17 +123,17 @@ class Images(ImageClassification):
         augmentation: Augmentation | None = None,
         layout: str = "auto",
     ) -> Images:
-        """From data sets as of torchvision, with items (image, label), or of Hugging Face, with dictionaries.
+        """Returns a task of torchvision data sets, with items (image, label), or Hugging Face ones, with dictionaries.
 
-        An image is a PIL image, a [C, H, W] tensor, or a [H, W, C] or [H, W] array, and every image has one size: put
-        a `Resize` in the data set's `transform` if need be. Each item is read once, so random transforms in there act
-        once. Without `test` a random part is kept for it, as in `from_arrays`.
+        An image is a PIL image, a tensor [C, H, W], or an array [H, W, C] or [H, W]. All images have the same size; put
+        a `Resize` into the `transform` of the data set if they do not. Each item is read once, so that a random
+        transform is drawn only once. Without `test`, a random part is kept as test set, as in `from_arrays`.
 
         Args:
             train, test: data sets with a length.
-            image, label: key of the two in a dictionary, or position in a tuple, where the usual names or the first
-                two are not the right ones.
-            layout: of tensors and arrays, "NCHW" or "NHWC", if neither their kind nor their shape says it.
+            image, label: keys of the two in a dictionary, or positions in a tuple, if they differ from the usual names
+                or the first two positions.
+            layout: layout of tensors and arrays, "NCHW" or "NHWC", if neither type nor shape determines it.
             classes, test_fraction, stratified, seed, name, class_names, augmentation: as in `from_arrays`.
         """
         asked = arrays.checked_layout(layout)
@@ -166,26 +169,29 @@ class Images(ImageClassification):
         augmentation: Augmentation | None = None,
         progress: bool | None = None,
     ) -> Images:
-        """From a folder with one folder of pictures a class: `cats/1.png`, `dogs/7.jpg`.
+        """Returns a task of pictures in a folder that has one folder for each class: `cats/1.png`, `dogs/7.jpg`.
 
-        With folders `train` and `test` in it (or `training`, `val`, `validation`, ...), each of which has the folders
-        of the classes, these are taken as they are; otherwise a random part is kept for the test. A folder `val` is
-        tested on if there is no `test`. If there is, a search learns its weights from `train` and its architecture
-        from `val` (see `halves`), and a final training learns from both.
+        If the folder has folders `train` and `test` (or `training`, `val`, `validation`, ...), each with the folders of
+        the classes, these are the splits; otherwise a random part is kept as test set. A folder `val` without a `test`
+        is the test set. With both, a search trains weights on `train` and the architecture on `val` (see
+        `split_train_valid`), and a final training uses both.
 
-        The whole folder is looked at first. Hidden files, and all that is no picture, is left out, and `repr` says
-        so; if pictures cannot be read, the error names them.
+        The layout of the whole folder is checked before any picture is read. Hidden files and files that are not
+        pictures are left out, and `repr` names them; an error names pictures that cannot be read.
 
         Args:
             path: the folder.
-            size: side, or (height, width), to which every picture is brought; None: they all have one size.
-                Pictures of 16 bits are scaled to 8, 65535 becoming 255; transparent ones are laid on white; those
-                which a camera marked as turned (EXIF) are turned as viewers show them.
-            grey: one channel instead of three.
+            size: side, or (height, width), in pixels to which every picture is resized; None if all have the same
+                size. Pictures of 16 bits are scaled to 8 (65535 becomes 255), transparent ones are composited on white,
+                and those with an EXIF orientation are turned as viewers show them.
+            grey: True for one channel instead of three.
             test_fraction, stratified, seed: as in `from_arrays`.
             validation: False leaves out a folder `val` beside `train` and `test`.
             augmentation: as in `from_arrays`.
-            progress: whether to show a bar; by default in notebooks and terminals only.
+            progress: True to show a progress bar; by default in notebooks and terminals only.
+
+        Raises:
+            DataError: the layout is not known, or a picture cannot be read.
         """
         seed = whole("seed", seed, error=DataError)
         sides = None if size is None else folders.sides(size)
@@ -238,7 +244,9 @@ class Images(ImageClassification):
         name: str,
         augmentation: Augmentation | None,
     ) -> Images:
-        """From images and labels of the training set, and of the test set if there is one; else it is drawn."""
+        """Returns the task of the images and labels of a training set and a test set; without the latter, it is drawn
+        from the former.
+        """
         if not isinstance(stratified, bool | np.bool_):
             raise DataError(f"stratified is True or False, not {stratified!r}")
         numbers, said = class_numbers(*labels, class_names=class_names)
@@ -272,11 +280,11 @@ class Images(ImageClassification):
                 warned += rare(sets[0].labels, names)
             task._remember(_drawn_by_chance(dataclasses.replace(task), indices, test_fraction, seed))
         for warning in warned:
-            warnings.warn(warning, stacklevel=_outside())
+            warnings.warn(warning, stacklevel=caller_level())
         return task
 
     def _changed(self, change: Callable[[Images], Images]) -> Images:
-        """The changed task; what it was before splits were stratified is changed as well, when it is asked for."""
+        """Returns the changed task, whose unstratified version for old runs is changed in the same way when needed."""
         task, earlier = change(self), self._earlier
         if earlier is not None:
             task._remember(lambda: change(earlier()))
@@ -286,10 +294,9 @@ class Images(ImageClassification):
         object.__setattr__(self, "_earlier", earlier)
 
     def parted_as(self, stratified: bool, fingerprint: str) -> Images:
-        """This task for a run that was recorded with `stratified`, and with data of this fingerprint.
+        """Returns this task for a run that recorded `stratified` and the fingerprint of its data.
 
-        Before naslab stratified random splits, it drew the test set without regard to classes: for a run of then it
-        is drawn so again.
+        Early versions of naslab drew the test set without regard to classes; for their runs it is drawn so again.
         """
         task = self
         if not stratified and self._earlier is not None and self.fingerprint() != fingerprint:
@@ -298,17 +305,18 @@ class Images(ImageClassification):
         return dataclasses.replace(task, origin=origin | ({"stratified": True} if stratified else {}))
 
     def augmented(self, **changes: Any) -> Images:
-        """The same data, augmented in another way: `task.augmented(cutout=16)`."""
+        """Returns the same data with another augmentation: `task.augmented(cutout=16)`."""
         return self._changed(
             lambda task: dataclasses.replace(task, augmentation=dataclasses.replace(task.augmentation, **changes))
         )
 
     @default_torch_state()
     def reduced(self, data: float = 1.0, size: int | None = None) -> Images:
-        """A share of the training images, shrunk to `size` x `size` by averaging, and a single test image."""
+        """Returns a share of the training images, shrunk to `size` x `size` pixels by averaging, and one test image."""
         count = max(1, round(share_of(data) * len(self.train)))
         if size is not None and not 1 <= size <= min(self.input_shape[1:]):
             raise SpecError(f"size={size} does not shrink images of {self.input_shape[1]} x {self.input_shape[2]}")
+        # A test set cannot be empty; one image is the least, since nobody tests a task of low fidelity.
         task = self.subset(count if count < len(self.train) else None, 1)
         if size is None:
             return task
@@ -316,7 +324,12 @@ class Images(ImageClassification):
 
     @default_torch_state()
     def subset(self, train: int | None = None, test: int | None = None, *, seed: int = 0) -> Images:
-        """Fewer images, as evenly over the classes as they allow. None keeps all."""
+        """Returns a task with fewer images, spread as evenly over the classes as possible.
+
+        Args:
+            train, test: number of images of each split; None keeps all.
+            seed: seed of the choice.
+        """
         seed = whole("seed", seed, error=DataError)
         counts = {
             split: None if n is None else whole(split, n, error=DataError)
@@ -341,8 +354,8 @@ class Images(ImageClassification):
         return dataclasses.replace(self, **parts, origin=origin)
 
     def _fewer_of_both(self, count: int, seed: int) -> tuple[Tensor, int]:
-        """`count` training images in the proportion of those for the weights and those for validation; how many of
-        them are for validation.
+        """Returns indices of `count` training images, of which about the same share is for validation as before, and
+        the number of those for validation; both parts keep at least one image.
         """
         if count < 2:
             raise DataError("with validation data of its own, a task has 2 training images at least")
@@ -353,7 +366,7 @@ class Images(ImageClassification):
         return torch.cat([chosen, first + held]), later
 
     def spec(self) -> dict[str, Any]:
-        """JSON from which `naslab.tasks.from_spec` makes this task again, where its data can be found again."""
+        """Returns JSON from which `naslab.tasks.from_spec` makes an equal task, if its data can be loaded again."""
         classes = {"class": called(type(self))} if type(self) is not Images else {}
         kind = {"class": called(type(self.augmentation))} if type(self.augmentation) is not Augmentation else {}
         return {
@@ -365,7 +378,13 @@ class Images(ImageClassification):
 
 
 def _drawn_by_chance(task: Images, indices: tuple[Tensor, Tensor], fraction: float, seed: int) -> Callable[[], Images]:
-    """Makes the task with a test set drawn without regard to classes, from one whose parts were at `indices`."""
+    """Returns a function that makes the task with a test set drawn without regard to classes.
+
+    Args:
+        task: a task with a stratified test set.
+        indices: where its training and test images stood in the data as it was given.
+        fraction, seed: as of the test set.
+    """
 
     def make() -> Images:
         kept, held = splits.by_chance(len(place), splits.held_out(len(place), fraction), seed, "test")
@@ -375,16 +394,5 @@ def _drawn_by_chance(task: Images, indices: tuple[Tensor, Tensor], fraction: flo
         notes = (*(note for note in task.notes if "kept for the test" not in note), "test set drawn by chance")
         return dataclasses.replace(task, train=train, test=test, notes=notes)
 
-    place = torch.argsort(torch.cat(indices))  # where each of the images now is
+    place = torch.argsort(torch.cat(indices))  # inverse permutation: where each given image stands in [train, test] now
     return make
-
-
-def _outside() -> int:
-    """The `stacklevel` that puts a warning at the line that called into naslab, through decorators too."""
-    package = os.path.dirname(os.path.dirname(__file__)) + os.sep
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and (
-        frame.f_code.co_filename.startswith(package) or frame.f_code.co_filename == contextlib.__file__
-    ):
-        frame, level = frame.f_back, level + 1
-    return level

@@ -1,9 +1,9 @@
-"""What is measured of a network's outputs: numbers that add up over mini-batches and processes.
+"""Metrics of the outputs of a network, accumulated over mini-batches and processes.
 
-A metric is a pure function in three parts. `update` takes in a mini-batch, `merge` joins what several processes have
-seen, `compute` gives the number. So a perplexity is the exponential of the mean loss of all tokens, not the mean of
-the perplexities of mini-batches, and a metric that is no mean at all, such as an area under a curve, keeps what it
-needs.
+A metric consists of three pure functions: `update` adds a mini-batch to a state, `merge` joins the states of several
+processes, and `compute` returns the value. A perplexity is therefore the exponential of the mean loss of all tokens,
+not the mean of the perplexities of mini-batches; and a metric that is not a mean, such as an area under a curve, can
+keep all that it needs.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from naslab.quantities import Quantity
 from naslab.trees import described
 
 MISTAKES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What comes of outputs that are not as a task expects them."""
+"""Exceptions that code of a user raises when outputs differ from what it expects."""
 Every = Literal["batch", "pass"]
 
 
 class WrongTask(SpecError):
-    """A task and a network do not go together, or the task contradicts itself: no step can be made with them."""
+    """A task and a network do not fit together, or the task contradicts itself, so that no step is possible."""
 
 
 class Metric(ABC):
-    """A number that is measured of outputs and batches.
+    """A number computed from outputs and batches.
 
     Args:
-        direction: "max" if more is better, "min" if less is. It is never guessed.
-        unit: see `naslab.quantities.Quantity`.
-        every: "batch" for what makes sense of a single mini-batch, and may be charted at every step; "pass" for what
-            needs all of the data, such as a mean average precision.
+        direction: "max" if more is better, "min" if less is; it is never guessed from a name.
+        unit: unit of the value; see `naslab.quantities.Quantity`.
+        every: "batch" if the metric is defined for a single mini-batch, and can be charted at every step; "pass" if it
+            needs all data, such as a mean average precision.
     """
 
     def __init__(self, direction: Direction, unit: str = "", every: Every = "batch") -> None:
         if not among(direction, DIRECTIONS):
             raise SpecError(
-                f"of a metric: {unknown('direction', direction, DIRECTIONS)}; say direction='max' if more is better, "
+                f"of a metric: {unknown('direction', direction, DIRECTIONS)}; give direction='max' if more is better, "
                 "'min' if less is"
             )
         if not among(every, ("batch", "pass")):
@@ -60,42 +60,45 @@ class Metric(ABC):
 
     @abstractmethod
     def update(self, state: Any, outputs: Any, batch: Any) -> Any:
-        """What is known after a mini-batch.
+        """Returns the state after a mini-batch.
 
         Args:
-            state: what was known before it; None at first. It is not changed. It can be pickled.
-            outputs: of the network.
-            batch: of the task.
+            state: state before it, None at first. It must not be changed in place, and must be picklable.
+            outputs: what the network returned.
+            batch: the mini-batch.
         """
 
     @abstractmethod
     def merge(self, states: Sequence[Any]) -> Any:
-        """What several processes know together; each has seen a part of the data, and at least something."""
+        """Returns the joint state of several processes, each of which has seen at least one mini-batch."""
 
     @abstractmethod
     def compute(self, state: Any) -> float:
-        """The number."""
+        """Returns the value of the metric for all data in a state."""
 
     def of(self, outputs: Any, batch: Any) -> float:
-        """The number for one mini-batch."""
+        """Returns the value for one mini-batch."""
         return self.compute(self.update(None, outputs, batch))
 
     def weighed(self, per: float) -> Metric:
-        """The same metric. One that weights mini-batches by their size gives those of the size `per` the weight 1, so
-        that the number for mini-batches of one size is the plain mean of theirs, to the last bit.
+        """Returns the metric with weights relative to mini-batches of the size `per`.
+
+        If all mini-batches have this size, their weights are exactly 1, and the value is the plain mean of theirs to
+        the last bit. A metric without weights returns itself.
         """
         return self
 
 
 class Ratio(Metric):
-    """A sum over the data divided by another, and perhaps a function of that: most metrics are.
+    """Quotient of two sums over the data, or a function of it; most metrics are of this kind.
 
-        accuracy     Ratio(lambda outputs, batch: (right, how many), direction="max", unit="%")
+        accuracy     Ratio(lambda outputs, batch: (correct, images), direction="max", unit="%")
         perplexity   Ratio(lambda outputs, batch: (nats, tokens), then=math.exp, direction="min")
 
     Args:
         of: (outputs, batch) -> what a mini-batch adds to numerator and denominator.
-        then: what becomes of the ratio; None: nothing.
+        direction, unit, every: as of `Metric`.
+        then: function of the quotient; None for the quotient itself.
     """
 
     def __init__(
@@ -112,7 +115,7 @@ class Ratio(Metric):
 
     @property
     def is_mean(self) -> bool:
-        """Whether the number is the ratio itself, so that numbers of equal parts may be averaged."""
+        """True if the value is the quotient itself, so that values of parts of equal size can be averaged."""
         return self._then is None
 
     def update(self, state: tuple[float, float] | None, outputs: Any, batch: Any) -> tuple[float, float]:
@@ -126,24 +129,26 @@ class Ratio(Metric):
 
     def compute(self, state: tuple[float, float]) -> float:
         ratio = state[0] / state[1] if state[1] else math.nan
-        if self._then is None or ratio != ratio:
+        if self._then is None or ratio != ratio:  # NaN
             return ratio
         try:
             return self._then(ratio)
-        except OverflowError:
+        except OverflowError:  # math.exp of a loss that diverges
             return math.inf
 
 
 class Mean(Ratio):
-    """The mean of what a mini-batch says as a mean of its own, each weighted by its size.
+    """Mean over the data, from means over mini-batches weighted by their sizes.
 
-    Of a single mini-batch it is what that says, to the last bit, which a sum that is divided again need not be.
+    For a single mini-batch it returns its mean to the last bit, which multiplying by the size and dividing again would
+    not.
 
     Args:
         value: (outputs, batch) -> the mean over the mini-batch.
         size: batch -> its weight.
-        then: a function of the mean.
-        per: the size that weighs 1. The number does not depend on it, but for its rounding.
+        direction, unit, every: as of `Metric`.
+        then: function of the mean; None for the mean itself.
+        per: size of a mini-batch of weight 1. Apart from rounding, the value does not depend on it.
     """
 
     def __init__(
@@ -180,11 +185,12 @@ class Mean(Ratio):
 
 
 class Collected(Metric):
-    """A function of everything that was seen: for what is no ratio, such as an area under a curve.
+    """Function of something kept from every mini-batch, for values that are not quotients, such as areas under curves.
 
     Args:
-        of: (outputs, batch) -> what is kept of a mini-batch; anything that can be pickled. Best arrays.
-        value: the kept things of all mini-batches -> the number. Their order may differ between numbers of processes.
+        of: (outputs, batch) -> what to keep of a mini-batch; anything picklable, arrays at best.
+        value: list of what was kept -> the value. The order of the list may depend on the number of processes.
+        direction, unit, every: as of `Metric`.
     """
 
     def __init__(
@@ -210,12 +216,13 @@ class Collected(Metric):
 
 
 class Torchmetric(Metric):
-    """A metric of the package torchmetrics, or any object with its `update`, `compute` and `higher_is_better`.
+    """Metric of the package torchmetrics, or any object with its `update`, `compute` and `higher_is_better`.
 
     Args:
-        make: makes a new one, for instance `lambda: torchmetrics.F1Score("multiclass", num_classes=10)`.
+        make: makes a new object, for instance `lambda: torchmetrics.F1Score("multiclass", num_classes=10)`.
         inputs: (outputs, batch) -> the arguments of its `update`.
-        direction: needed where the object does not say `higher_is_better`.
+        direction: needed if the object has no `higher_is_better`.
+        unit, every: as of `Metric`.
     """
 
     def __init__(
@@ -242,6 +249,7 @@ class Torchmetric(Metric):
         return [seen for state in states for seen in state]
 
     def compute(self, state: list[tuple[Any, ...]]) -> float:
+        # The state is the list of arguments and not the object, because an `update` of torchmetrics works in place.
         metric = self._make()
         for arguments in state:
             metric.update(*arguments)
@@ -249,11 +257,11 @@ class Torchmetric(Metric):
 
 
 class Measurement:
-    """Several metrics while they are taken: over a pass, or a part of it.
+    """States of several metrics during a pass, or a part of it.
 
     Args:
-        metrics: by name.
-        every: take only those that make sense of a single mini-batch ("batch"), or all of them ("pass").
+        metrics: metrics by name.
+        every: "batch" for only those that are defined for a single mini-batch, "pass" for all.
     """
 
     def __init__(self, metrics: Mapping[str, Metric], every: Every = "pass") -> None:
@@ -268,19 +276,19 @@ class Measurement:
                 raise
             except MISTAKES as error:
                 raise WrongTask(
-                    f"the metric {name!r} cannot be computed of what the network gives, {described(outputs)}: "
+                    f"the metric {name!r} cannot be computed from the outputs of the network, {described(outputs)}: "
                     f"{type(error).__name__}: {error!s:.300}"
                 ) from error
 
     def merge(self, others: Iterable[Mapping[str, Any]]) -> None:
-        """Take in the states of all processes, this one's among them."""
+        """Replaces the states by the joint states of all processes, with this one among them."""
         others = list(others)
         for name, metric in self._metrics.items():
             if seen := [states[name] for states in others if name in states]:
                 self.states[name] = metric.merge(seen)
 
     def compute(self) -> dict[str, float]:
-        """The numbers of all that has been seen."""
+        """Returns the value of each metric for all mini-batches so far."""
         return {
             name: metric.compute(self.states[name]) for name, metric in self._metrics.items() if name in self.states
         }

@@ -1,8 +1,4 @@
-"""The order in which data is gone through, as a pure function of the step.
-
-Nothing is shuffled in place and no position is kept, so a search that is resumed, rewound or run on another
-machine sees the same mini-batches at the same steps.
-"""
+"""Random order of exchangeable examples, as a pure function of the step; see `naslab.tasks.streams`."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from naslab.randomness import torch_generator
 
 
 def epoch_length(count: int, batch_size: int) -> int:
-    """Whole mini-batches in one pass over `count` examples; the rest of the pass is left out."""
+    """Returns the number of complete mini-batches of a pass over `count` examples; the remainder is left out."""
     batch_size = whole("the batch size", batch_size, 1, error=DataError)
     if batch_size > count:
         raise DataError(
@@ -27,15 +23,15 @@ def epoch_length(count: int, batch_size: int) -> int:
 
 
 def batch_indices(indices: Tensor, batch_size: int, step: int, *words: int | str) -> Tensor:
-    """[B] int64: which examples make up mini-batch `step`, counted from 0 over all epochs.
+    """Returns the indices [B] int64 of mini-batch `step`, counted from 0 over all epochs.
 
-    Each epoch goes through `indices` in a new order, drawn from the words and the number of the epoch.
+    Each epoch has a new order of `indices`, drawn from the words and the number of the epoch.
 
     Args:
-        indices: [N] int64, the examples to go through.
+        indices: [N] int64, the examples.
         batch_size: B.
-        step: mini-batches before this one.
-        words: what the order is drawn from: the seed, and the name of the stream where there are several.
+        step: number of mini-batches before this one.
+        words: key of the order: the seed, and the name of the stream if there are several.
     """
     step = whole("the step", step, error=DataError)
     epoch, position = divmod(step, epoch_length(len(indices), batch_size))
@@ -43,6 +39,6 @@ def batch_indices(indices: Tensor, batch_size: int, step: int, *words: int | str
     return indices[order[position * batch_size : (position + 1) * batch_size]]
 
 
-@lru_cache(maxsize=8)  # the steps of an epoch share it
+@lru_cache(maxsize=8)  # the steps of an epoch share one permutation
 def _permutation(count: int, epoch: int, *words: int | str) -> Tensor:
     return torch.randperm(count, generator=torch_generator(*words, "order", epoch))

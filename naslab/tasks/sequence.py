@@ -1,4 +1,4 @@
-"""What a network of sequences gives, and what tasks read of it."""
+"""Outputs of networks for sequences, and functions that read their parts."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from naslab.errors import SpecError
 
 
 class RecurrentOutputs(NamedTuple):
-    """Outputs of a recurrent network for a batch of B sequences of T tokens, H hidden units and V words."""
+    """Outputs of a recurrent network for B sequences of T tokens, with H hidden units and V words."""
 
     logits: Tensor
-    """[B, T, V] scores of the next token."""
+    """Logits of the next token, [B, T, V]."""
     raw: Tensor
-    """[B, T, H] outputs of the last layer before its dropout: temporal activation regularisation reads them."""
+    """Outputs of the last layer before dropout, [B, T, H]; temporal activation regularisation needs them."""
     dropped: Tensor
-    """[B, T, H] the same after dropout: activation regularisation reads them."""
+    """Outputs of the last layer after dropout, [B, T, H]; activation regularisation needs them."""
     state: Tensor | tuple[Tensor, ...]
-    """[B, H], or several of them: the state after the last token, not detached."""
+    """State after the last token, [B, H], or several such tensors; not detached."""
 
 
 def part_of(outputs: Any, name: str) -> Any:
-    """A part of a network's outputs by its name, as an attribute or a key; None if they do not have it."""
+    """Returns a part of the outputs by the name of its attribute or key; None if there is none."""
     if isinstance(outputs, Mapping):
         return outputs.get(name)
     return None if isinstance(outputs, Tensor) else getattr(outputs, name, None)
 
 
 def logits_of(outputs: Any) -> Tensor:
-    """[B, T, V] from a network's outputs: a tensor of them, or whatever has `logits`. `SpecError` for others."""
+    """Returns the logits [B, T, V] of outputs that are this tensor, or have it under "logits"; else `SpecError`."""
     logits = outputs if isinstance(outputs, Tensor) else part_of(outputs, "logits")
     if not isinstance(logits, Tensor):
-        raise SpecError(f"the network must give logits [B, T, V], or something that has 'logits', not {outputs!r:.100}")
+        raise SpecError(f"the network must return logits [B, T, V], or an object with 'logits', not {outputs!r:.100}")
     return logits

@@ -1,4 +1,7 @@
-"""What a task gives to a network, and what it wants of it: so that a space that cannot serve it says so at once."""
+"""Signature of a task: shapes and types of the inputs of a network, and the heads that it must have.
+
+A space compares it with what its networks can do, so that a mismatch is an error before the first step.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from naslab.errors import SpecError, among, unknown, whole
 from naslab.immutable import FrozenDict
 
 READS = ("vector", "map", "pyramid", "sequence")
-"""What a head can read: one feature vector [B, D], a feature map [B, D, H, W], several maps from fine to coarse, or a
-vector at each position [B, T, D]."""
+"""Features that a head can read: one vector [B, D], a map [B, D, H, W], a pyramid of maps from fine to coarse, or a
+vector at each position of a sequence [B, T, D]."""
 LOGITS = "logits"
-"""Name of the head of a task that has one."""
+"""Name of the head of a task with a single head."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,11 @@ class Field:
     """One input of a network: a tensor [B, *shape]."""
 
     shape: tuple[int | None, ...]
-    """Sizes without the batch; None for one that varies, such as the length of a text."""
+    """Sizes without the batch dimension; None for a size that varies, such as the length of a text."""
     dtype: str = "float32"
-    """"float32", or "int64" for numbers of words and categories."""
+    """"float32", or "int64" for indices of words and categories."""
     vocabulary: int | None = None
-    """Numbers in it are below this; None for those that measure something."""
+    """Number of words or categories: indices are below it. None for measured values."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -39,7 +42,7 @@ class Field:
 
     @property
     def kind(self) -> str:
-        """ "image" [C, H, W], "tokens" [T], "row" [D] of numbers; "array" for any other shape."""
+        """Kind of data: "image" [C, H, W], "tokens" [T], "row" [D] of values; "array" for any other shape."""
         if self.vocabulary is not None:
             return "tokens" if len(self.shape) == 1 else "array"
         return {1: "row", 3: "image"}.get(len(self.shape), "array")
@@ -52,12 +55,12 @@ class Field:
 
 @dataclass(frozen=True)
 class Head:
-    """One output of a network: `outputs` numbers for each thing that it reads."""
+    """One output of a network: `outputs` values for each vector that it reads."""
 
     reads: str
-    """One of `READS`."""
+    """Kind of features, one of `READS`."""
     outputs: int
-    """Numbers that it gives: classes, words of a vocabulary, values of a regression."""
+    """Number of values: classes, words of a vocabulary, targets of a regression."""
 
     def __post_init__(self) -> None:
         if not among(self.reads, READS):
@@ -67,12 +70,12 @@ class Head:
 
 @dataclass(frozen=True)
 class Signature:
-    """The inputs of a task's network, and its heads."""
+    """Inputs and heads of a network for a task."""
 
     inputs: Field | Mapping[str, Field]
-    """One tensor; or several, by name."""
+    """A single tensor, or several by name."""
     heads: Mapping[str, Head]
-    """Name -> head. A network for one head gives its numbers; one for several a dictionary of them."""
+    """Name -> head. A network with one head returns its values; with several heads, a dictionary of them."""
 
     def __post_init__(self) -> None:
         fields = self.inputs.values() if isinstance(self.inputs, Mapping) else (self.inputs,)
@@ -88,25 +91,31 @@ class Signature:
 
     @property
     def field(self) -> Field:
-        """The only input; `SpecError` if there are several."""
+        """The single input; `SpecError` if there are several."""
         if isinstance(self.inputs, Mapping):
-            raise SpecError(f"this network takes one tensor, and the task gives several: {', '.join(self.inputs)}")
+            raise SpecError(f"this network takes one tensor, and the task has several: {', '.join(self.inputs)}")
         return self.inputs
 
     @property
     def head(self) -> Head:
-        """The only head; `SpecError` if there are several."""
+        """The single head; `SpecError` if there are several."""
         if len(self.heads) > 1:
             raise SpecError(f"this network has one head, and the task wants several: {', '.join(self.heads)}")
         return next(iter(self.heads.values()))
 
+    def __str__(self) -> str:
+        """Returns the inputs and the heads in words: "[1, 8, 8] float32 -> logits: vector of 10"."""
+        fields = self.inputs.items() if isinstance(self.inputs, Mapping) else [("", self.inputs)]
+        given = ", ".join(f"{name}: {field}" if name else str(field) for name, field in fields)
+        return f"{given} -> {', '.join(f'{name}: {head.reads} of {head.outputs}' for name, head in self.heads.items())}"
+
 
 class TaskLike(Protocol):
-    """What naslab knew of a task before there were signatures: image classification by anything with these two."""
+    """A task without a signature, which earlier versions of naslab accepted; see `signature_of`."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(C, H, W), or (T,) of tokens."""
+        """Shape of one example: (C, H, W) of an image, or (T,) of tokens."""
         ...
 
     @property
@@ -114,7 +123,8 @@ class TaskLike(Protocol):
 
 
 def signature_of(task: Any) -> Signature:
-    """The signature of a task; of an object with `input_shape` and `classes` (and perhaps `vocabulary`), one of these.
+    """Returns the signature of a task; for an object with `input_shape` and `classes` (and perhaps `vocabulary`), one
+    that follows from these.
 
     Raises:
         SpecError: it has neither.

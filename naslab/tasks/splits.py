@@ -1,6 +1,6 @@
-"""Random parts of labelled examples: by chance alone, or stratified, so that every class is in every part.
+"""Random splits of labelled examples: uniform, or stratified, so that every class is in every part.
 
-All are functions of the labels and of the words that the randomness is named by, and give indices.
+All functions return indices, and depend on the labels and the words that are the key of the randomness only.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from naslab.randomness import numpy_generator
 
 
 def by_chance(total: int, count: int, *words: int | str) -> tuple[Tensor, Tensor]:
-    """[total - count] and [count] int64: two random parts, whatever their labels."""
+    """Returns two random parts whatever their labels, [total - count] and [count] int64."""
     order = torch.from_numpy(numpy_generator(*words).permutation(total))
     return order[count:], order[:count]
 
 
 def stratified(labels: Tensor, count: int, *words: int | str) -> tuple[Tensor, Tensor]:
-    """Two random parts, between which each class is divided in the proportion of the whole.
+    """Returns two random parts, between which each class is divided in the proportion of the whole.
 
-    Every class of at least two examples is in both parts, even where the second then holds more than `count`; the one
+    Every class of at least two examples is in both parts, even if the second is then larger than `count`; the single
     example of a smaller class is in the first part.
 
     Returns:
@@ -30,22 +30,23 @@ def stratified(labels: Tensor, count: int, *words: int | str) -> tuple[Tensor, T
     """
     order = numpy_generator(*words).permutation(len(labels))
     _, classes, sizes = np.unique(labels.numpy()[order], return_inverse=True, return_counts=True)
-    second = _turn(classes) < _shares(sizes, count)[classes]
+    # The first examples of each class in a random order are a random sample of it.
+    second = _rank_in_class(classes) < _shares(sizes, count)[classes]
     return torch.from_numpy(order[~second]), torch.from_numpy(order[second])
 
 
 def test_split(labels: Tensor, fraction: float, by_class: bool, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the training images, and of a random part that is kept for the test: stratified, or by chance."""
+    """Returns indices of the training images and of a random test set, stratified if `by_class`."""
     count = held_out(len(labels), fraction)
     if by_class:
         parts = stratified(labels, count, seed, "test")
         if len(parts[1]):
             return parts
-    return by_chance(len(labels), count, seed, "test")  # also where no class has two images
+    return by_chance(len(labels), count, seed, "test")  # also if no class has two images
 
 
 def held_out(total: int, fraction: float) -> int:
-    """How many of `total` images are kept for the test."""
+    """Returns the number of images of the test set, of `total`; `DataError` unless both parts get an image."""
     share = real("test_fraction", fraction, error=DataError)
     count = round(total * share) if 0 < share < 1 else 0
     if not 0 < count < total:
@@ -57,26 +58,33 @@ def held_out(total: int, fraction: float) -> int:
 
 
 def evenly(labels: Tensor, count: int, *words: int | str) -> Tensor:
-    """[count] int64: random indices, sorted, as evenly over the classes as can be."""
+    """Returns [count] int64: sorted random indices, as evenly over the classes as possible."""
     order = numpy_generator(*words, "subset").permutation(len(labels))
-    turn = _turn(labels.numpy()[order])
-    return torch.from_numpy(np.sort(order[np.argsort(turn, kind="stable")[:count]]))
+    rank = _rank_in_class(labels.numpy()[order])  # first one example of each class, then a second of each, ...
+    return torch.from_numpy(np.sort(order[np.argsort(rank, kind="stable")[:count]]))
 
 
-def _turn(classes: np.ndarray) -> np.ndarray:
-    """[N] int64: how many of the same class come before."""
+def _rank_in_class(classes: np.ndarray) -> np.ndarray:
+    """Returns [N] int64: for each example, the number of earlier examples of the same class."""
     by_class = np.argsort(classes, kind="stable")
     _, first, sizes = np.unique(classes[by_class], return_index=True, return_counts=True)
-    turn = np.empty(len(classes), dtype=np.int64)
-    turn[by_class] = np.arange(len(classes)) - np.repeat(first, sizes)
-    return turn
+    rank = np.empty(len(classes), dtype=np.int64)
+    rank[by_class] = np.arange(len(classes)) - np.repeat(first, sizes)
+    return rank
 
 
 def _shares(sizes: np.ndarray, count: int) -> np.ndarray:
-    """[K] int64: how many of each class of the given sizes are among `count` (largest remainders, within bounds)."""
+    """Returns [K] int64: how many examples of each class belong to `count`, by the method of largest remainders.
+
+    Args:
+        sizes: [K] examples of each class. Of a class of at least two, one stays in either part.
+        count: examples in all.
+    """
     exact = sizes * count / sizes.sum()
     low, high = (sizes > 1).astype(np.int64), sizes - 1
     shares = np.clip(np.floor(exact).astype(np.int64), low, high)
+    # The bounds may move the sum away from `count` in either direction: give to whom most is missing, or take where
+    # most is too much, one example at a time.
     while shares.sum() < count and (shares < high).any():
         shares[np.argmax(np.where(shares < high, exact - shares, -np.inf))] += 1
     while shares.sum() > count and (shares > low).any():

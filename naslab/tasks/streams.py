@@ -1,12 +1,12 @@
-"""The order in which the data of a task is gone through, as a pure function of the step.
+"""Streams: the order of the mini-batches of a task, as a pure function of the step.
 
-Nothing is shuffled in place and no position is kept, so a search that is resumed, rewound or run on another
+Nothing is shuffled in place and no position is kept, so that a search that is resumed, rewound or run on another
 machine sees the same mini-batches at the same steps.
 
-A pass over a stream is cut into mini-batches. Where examples are exchangeable every pass has its own random order; in
-sequential data, such as text, each mini-batch goes on where the one before it ended, and a network may carry its state
-over. `where` says which part of the data a mini-batch is; what that is, a task knows: indices of images, the columns
-and rows of a text.
+A pass over a stream is divided into mini-batches. Exchangeable examples have a new random order in every pass. In
+sequential data, such as text, each mini-batch continues the one before it, and a network may carry its state over.
+`where` returns which part of the data a mini-batch is, in a form that only the task understands: indices of images, or
+a range of the columns of a text.
 """
 
 from __future__ import annotations
@@ -24,77 +24,88 @@ from naslab.errors import DataError, listed
 from naslab.tasks.order import batch_indices, epoch_length
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-"""Types of whole numbers, of which truth values are none."""
+"""Integer types that indices may have; bool is not one of them."""
 Word = int | str
-"""Names a random choice: the seed, and what for."""
+"""Part of the key of a random choice (`naslab.randomness`): the seed, or a word for its purpose."""
 
 
 class Stream(ABC):
-    """A part of the data of a task."""
+    """A part of the data of a task, divided into mini-batches."""
 
     split: str
-    """Of the task: "train", "valid" or "test"."""
+    """Split of the task: "train", "valid" or "test"."""
     carries = False
-    """Whether each mini-batch goes on where the one before it ended, so that a state can be carried over."""
+    """True if each mini-batch continues the one before it, so that the state of a network can be carried over."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """How much there is: images, tokens, rows."""
+        """Returns the size: the number of images, tokens or rows."""
 
     @abstractmethod
     def steps(self, batch_size: int, epoch: int, *words: Word) -> int:
-        """Mini-batches of a pass. `DataError` if there is not even one."""
-
-    @abstractmethod
-    def where(self, batch_size: int, epoch: int, position: int, *words: Word) -> Any:
-        """Which part of the data mini-batch `position` of a pass is. A pure function.
+        """Returns the number of mini-batches of a pass.
 
         Args:
             batch_size: B.
-            epoch: the pass, from 0.
-            position: of the mini-batch in the pass, from 0.
-            words: what everything random is named by: the seed, and what the stream is for.
+            epoch: number of the pass, from 0; passes over sequential data may differ in length.
+            words: key of everything random: the seed, and the purpose of the stream.
+
+        Raises:
+            DataError: there is not even one.
+        """
+
+    @abstractmethod
+    def where(self, batch_size: int, epoch: int, position: int, *words: Word) -> Any:
+        """Returns which part of the data mini-batch `position` of a pass is; a pure function.
+
+        Args:
+            batch_size: B.
+            epoch: number of the pass, from 0.
+            position: number of the mini-batch in the pass, from 0.
+            words: key of everything random: the seed, and the purpose of the stream.
         """
 
     @abstractmethod
     def sweep(self, batch_size: int) -> Iterator[Any]:
-        """Everything once in a fixed order, the smaller last part too: for evaluation."""
+        """Yields all data once in a fixed order, for evaluation; the last mini-batch may be smaller."""
 
     def sample(self, batch_size: int, generator: np.random.Generator) -> Any:
-        """Which part of the data a random mini-batch is, for looking at an untrained network, say."""
+        """Returns which part of the data a random mini-batch is, for example to score an untrained network."""
+        # Any pass has its own random order; one of 2^31 stands for a draw without a seed of its own.
         pass_ = int(generator.integers(2**31))
         return self.where(batch_size, 0, int(generator.integers(self.steps(batch_size, 0, pass_))), pass_)
 
     def resets(self, position: int) -> bool:
-        """Whether what is carried begins anew with this mini-batch: at the beginning of a pass."""
+        """True if the carried state is reset before this mini-batch, as at the beginning of a pass."""
         return position == 0
 
     def first(self, count: int) -> Stream:
-        """About the first `count` of it; all of it where it cannot be cut."""
+        """Returns about the first `count` examples; the whole stream if it cannot be cut."""
         return self
 
     def drawn(self, count: int, rng: np.random.Generator) -> Stream:
-        """About `count` of it, at random; where data has an order of its own, its beginning."""
+        """Returns about `count` random examples; of sequential data, its beginning."""
         return self.first(count)
 
     def evenly(self, batch_size: int) -> Iterator[Any]:
-        """As `sweep`, in parts as equal as can be where that is possible: no last part then is too small to be
-        normalised.
+        """Yields all data once, as `sweep`, in mini-batches of nearly equal size if possible.
+
+        Batch normalisation would fail on a last mini-batch of a single example.
         """
         return self.sweep(batch_size)
 
     def joined(self, other: Stream) -> Stream:
-        """Both in one; where data has an order of its own, this one alone."""
+        """Returns the union of both streams; of sequential data, this stream alone."""
         return self
 
 
 @final
 class Exchangeable(Stream):
-    """Examples that have no order: each pass is a random permutation of them, and its last part-batch is left out.
+    """Examples without an order: each pass is a random permutation, whose last, incomplete mini-batch is left out.
 
     Args:
-        indices: [N] whole numbers, into the split: a tensor, or a range, a list, an array.
-        split: of the task.
+        indices: [N] indices into the split: a tensor of integers, a range, a list or an array.
+        split: split of the task.
     """
 
     def __init__(self, indices: Tensor | Iterable[int], split: str = "train") -> None:
@@ -107,21 +118,21 @@ class Exchangeable(Stream):
         return epoch_length(len(self.indices), batch_size)
 
     def where(self, batch_size: int, epoch: int, position: int, *words: Word) -> Tensor:
-        """[B] int64."""
+        """Returns indices [B] int64."""
         step = epoch * epoch_length(len(self.indices), batch_size) + position
         return batch_indices(self.indices, batch_size, step, *words)
 
     def sweep(self, batch_size: int) -> Iterator[Tensor]:
-        """[up to B] int64 each, in the order in which they were given."""
+        """Yields indices [up to B] int64, in the order in which they were given."""
         yield from self.indices.split(batch_size)
 
     def sample(self, batch_size: int, generator: np.random.Generator) -> Tensor:
-        """[B] int64, all different."""
-        epoch_length(len(self.indices), batch_size)  # refuses too many
+        """Returns indices [B] int64, all different."""
+        epoch_length(len(self.indices), batch_size)  # raises if there are fewer than B examples
         return self.indices[torch.from_numpy(generator.permutation(len(self.indices))[:batch_size])]
 
     def first(self, count: int) -> Exchangeable:
-        """The first `count` examples."""
+        """Returns the first `count` examples."""
         if not 1 <= count <= len(self.indices):
             raise DataError(f"of {len(self.indices)} examples 1 to {len(self.indices)} can be taken, not {count}")
         return Exchangeable(self.indices[:count], self.split)
@@ -131,18 +142,18 @@ class Exchangeable(Stream):
         return Exchangeable(self.indices[chosen], self.split)
 
     def evenly(self, batch_size: int) -> Iterator[Tensor]:
-        """[up to B] int64 each, whose lengths differ by one at most."""
+        """Yields indices [up to B] int64, whose lengths differ by at most one."""
         yield from self.indices.tensor_split(-(-len(self.indices) // batch_size))
 
     def joined(self, other: Stream) -> Stream:
-        """The examples of both, if they are of one split."""
+        """Returns the examples of both streams if they belong to the same split, else this stream alone."""
         if not isinstance(other, Exchangeable) or other.split != self.split:
             return self
         return Exchangeable(torch.cat([self.indices, other.indices]), self.split)
 
 
 def _whole_numbers(given: Any) -> Tensor:
-    """[N] int64; `DataError` for what is no list of whole numbers."""
+    """Returns [N] int64; raises `DataError` for anything but a list of whole numbers."""
     found = given
     if not isinstance(given, Tensor):
         numbers = list(given) if listed(given) and not isinstance(given, np.ndarray) else given
@@ -156,41 +167,44 @@ def _whole_numbers(given: Any) -> Tensor:
 
 
 class Timetable:
-    """The mini-batches of a stream, counted over all passes from step 0.
+    """The mini-batches of a stream, numbered from step 0 over all passes.
+
+    Lengths of passes are computed when they are first needed and kept, so that `locate` is a binary search.
 
     Args:
         stream: a part of the data.
-        batch_size: B.
-        words: what everything random is named by.
+        batch_size: B at the beginning; `resize` changes it.
+        words: key of everything random: the seed, and the purpose of the stream.
     """
 
     def __init__(self, stream: Stream, batch_size: int, *words: Word) -> None:
         self.stream, self.words = stream, words
         self.sizes: tuple[tuple[int, int], ...] = ((0, batch_size),)
-        """(step, B): mini-batches have so many examples from this step on."""
+        """(first step, B) of each batch size, in the order of steps."""
         self._ends = [self._steps(0)]
-        """For each pass that was asked for, the steps until its end."""
+        """Total number of steps at the end of each pass, as far as known."""
 
     @property
     def batch_size(self) -> int:
-        """B, which the mini-batches have in the end."""
+        """B of the last mini-batches."""
         return self.sizes[-1][1]
 
     def size(self, step: int) -> int:
-        """B, which the mini-batch of a step has."""
+        """Returns B of the mini-batch of a step."""
         if len(self.sizes) == 1:
             return self.sizes[0][1]
         return self.sizes[bisect_right(self.sizes, step, key=lambda one: one[0]) - 1][1]
 
     def resized(self, batch_size: int, step: int) -> tuple[tuple[int, int], ...]:
-        """`sizes`, were mini-batches to have another size from this step on, whatever was to come later."""
+        """Returns the `sizes` after a change to `batch_size` at this step, which replaces all later changes."""
         before = [one for one in self.sizes if one[0] < step]
         return tuple(before) if before and before[-1][1] == batch_size else (*before, (step, batch_size))
 
     def resize(self, sizes: Iterable[tuple[int, int]]) -> None:
-        """Take these `sizes`. A pass begins with each; the one under way then ends where it is.
+        """Sets `sizes`. Each change ends the current pass and begins a new one.
 
-        `DataError`, and nothing has changed, if there is not one mini-batch of a size.
+        Raises:
+            DataError: a size is larger than the data; nothing is changed then.
         """
         before = self.sizes, self._ends
         self.sizes, self._ends = tuple((step, size) for step, size in sizes), []
@@ -210,40 +224,41 @@ class Timetable:
                 f"a pass over the {len(self.stream)} of the {self.stream.split} data has no mini-batch of "
                 f"{size}; take a smaller batch_size, or more data"
             )
+        # A change of the batch size within this pass ends it early.
         cut = next((step for step, _ in self.sizes if step > start), None)
         return steps if cut is None else min(steps, cut - start)
 
     def total(self, epochs: int) -> int:
-        """Steps of so many passes."""
+        """Returns the number of steps of the first `epochs` passes."""
         while len(self._ends) < epochs:
             self._ends.append((self._ends[-1] if self._ends else 0) + self._steps(len(self._ends)))
         return self._ends[epochs - 1] if epochs else 0
 
     def _until(self, step: int) -> None:
-        """Know the passes of so many steps."""
+        """Computes the lengths of passes until they contain `step` steps."""
         while not self._ends or self._ends[-1] < step:
             self.total(len(self._ends) + 1)
 
     def locate(self, step: int) -> tuple[int, int]:
-        """The pass that a step is in, and its position there."""
+        """Returns the pass that a step is in, and its position in the pass, both from 0."""
         if self._ends[-1] <= step:
             self._until(step + 1)
         epoch = bisect_right(self._ends, step)
         return epoch, step - (self._ends[epoch - 1] if epoch else 0)
 
     def epoch(self, step: int) -> int:
-        """The pass that a step is in."""
+        """Returns the pass that a step is in, from 0."""
         return self.locate(step)[0]
 
     def ends_epoch(self, step: int) -> bool:
-        """Whether a step, counted from 0, is the last one of its pass."""
+        """True if a step, counted from 0, is the last one of its pass."""
         epoch, _ = self.locate(step)
         return step + 1 == self.total(epoch + 1)
 
     def where(self, step: int) -> Any:
-        """Which part of the data the mini-batch of a step is."""
+        """Returns which part of the data the mini-batch of a step is."""
         return self.stream.where(self.size(step), *self.locate(step), *self.words)
 
     def resets(self, step: int) -> bool:
-        """Whether what is carried begins anew with the mini-batch of a step."""
+        """True if the carried state is reset before the mini-batch of a step."""
         return self.stream.resets(self.locate(step)[1])

@@ -1,7 +1,8 @@
-"""What is to be learnt: where the data comes from, what a network reads and gives, what it is judged by.
+"""The interface of a task: its data, what a network reads and returns, its loss and its metrics.
 
-Everything above this floor carries batches and outputs from here to there and looks into neither. So whatever can say
-what stands here can be searched for: image classification, language, detection, several tasks at once.
+Searchers, trainers and estimators pass batches and outputs between a task and a network and never look into them. A
+search therefore works for any task that implements this interface: image classification, language modelling, detection,
+several tasks at once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Self
 
 import torch
@@ -23,35 +25,42 @@ from naslab.tasks.streams import Stream
 from naslab.trees import described, tensors
 
 LOSS = "loss"
+"""Name of the metric that every task has."""
 
 
 def _judging(judge: Callable[..., Any], what: str, *, scalar: bool) -> Callable[..., Any]:
-    """A method from outputs and a batch that says what it was given where it cannot make anything of it."""
+    """Returns the method with errors that name the task and describe the outputs it was called with.
+
+    Args:
+        judge: a method of a task from outputs and a batch, such as `loss`.
+        what: its name in an error.
+        scalar: True if it must return a tensor without axes, with a gradient where the outputs have one.
+    """
 
     @functools.wraps(judge)
     def judged(self: Task, outputs: Any, batch: Any, **options: Any) -> Any:
         try:
             found = judge(self, outputs, batch, **options)
-        except (NaslabError, torch.OutOfMemoryError):
+        except (NaslabError, torch.OutOfMemoryError):  # these explain themselves
             raise
         except MISTAKES as error:
             raise _not_judged(self, what, outputs, error) from error
         if scalar and not (isinstance(found, Tensor) and found.ndim == 0):
             raise WrongTask(
-                f"{what} of the task {self.name!r} is to be a tensor without axes, the mean over what `size` counts; "
+                f"{what} of the task {self.name!r} must be a tensor without axes, the mean over what `size` counts; "
                 f"it is {described(found)}"
             )
-        if scalar and torch.is_grad_enabled() and not found.requires_grad and _learns(outputs):
+        if scalar and torch.is_grad_enabled() and not found.requires_grad and _has_gradient(outputs):
             raise WrongTask(
-                f"{what} of the task {self.name!r} has no gradient, though what the network gives has one: it is not "
-                "to be computed of detached or whole numbers"
+                f"{what} of the task {self.name!r} has no gradient, though the outputs of the network have one: do not "
+                "compute it from detached or whole numbers"
             )
         return found
 
     return judged
 
 
-def _learns(outputs: Any) -> bool:
+def _has_gradient(outputs: Any) -> bool:
     return any(tensor.requires_grad for tensor in tensors(outputs))
 
 
@@ -59,49 +68,64 @@ def _not_judged(task: Task, what: str, outputs: Any, error: Exception) -> WrongT
     heads = task.signature.heads
     wanted = f"a dictionary with {', '.join(heads)}" if len(heads) > 1 else "the numbers of its only head"
     return WrongTask(
-        f"{what} of the task {task.name!r} cannot be computed of what the network gives, {described(outputs)}: "
-        f"{type(error).__name__}: {error!s:.300}. By the task's signature a network of a space gives {wanted}; mend "
-        "the task, or give it a network that it understands"
+        f"{what} of the task {task.name!r} cannot be computed from the outputs of the network, {described(outputs)}: "
+        f"{type(error).__name__}: {error!s:.300}. By the task's signature a network of a space returns {wanted}; "
+        "correct the task, or use a network whose outputs it understands"
     )
 
 
 class Task(ABC):
-    """A task. Batches and outputs are trees of tensors (`naslab.trees`) whose meaning only the task knows.
+    """A learning task. Batches and outputs are trees of tensors (`naslab.trees`) whose meaning only the task knows.
 
-    A class of your own says `signature`, `parts`, `stream`, `batch`, `loss`, `metrics`, `objective`, `spec` and
-    `fingerprint`; the rest has defaults. Runs find it again by its attribute `name`, or the name of the class.
+    A subclass implements `signature`, `parts`, `stream`, `batch`, `loss`, `metrics`, `objective`, `spec` and
+    `fingerprint`; the rest has defaults. A run folder finds the class again by its attribute `name`, or by the name of
+    the class.
     """
 
     name: str
     units: ClassVar[str] = "examples"
-    """What `size` counts, for people: "images", "tokens"."""
+    """Plural of what `size` counts, as texts say it: "images", "tokens"."""
     augmentation: Any = None
-    """Random changes to training batches, with a `draw` and an `apply` of its own; None where there are none."""
+    """Random changes to training batches, an object with `draw` and `apply`; None for no changes."""
     notes: tuple[str, ...] = ()
-    """What should be said wherever a result is shown, or was found when the data was read."""
+    """Remarks that are shown beside every result, or that came up when the data was read."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Wrapped here, so that a task of a user needs no decorator to get errors that name it.
         for name, scalar in (("loss", True), ("regularisation", False)):
             if inspect.isfunction(judge := vars(cls).get(name)):
                 setattr(cls, name, _judging(judge, f"the {name}", scalar=scalar))
         super().__init_subclass__(**kwargs)
 
-    # --- what a task must say ----------------------------------------------------------------------
+    # --- abstract ----------------------------------------------------------------------------------
 
     @property
     @abstractmethod
     def signature(self) -> Signature:
-        """What a network is given, and what its heads give."""
+        """Inputs that a network is called with, and the outputs of its heads."""
 
     @abstractmethod
     def parts(self, seed: int, fraction: float = 0.5) -> tuple[Stream, Stream]:
-        """Two disjoint streams: for the weights, and for the architecture. A task with validation data of its own gives
-        that as the second, whatever the fraction.
+        """Returns two disjoint streams: one to train the weights, one to train or score architectures.
+
+        A task with validation data of its own, that is with a split "valid", returns this as the second stream,
+        whatever the fraction.
+
+        Args:
+            seed: which random split of the training data.
+            fraction: share of the training data that is in the first stream.
         """
 
     @abstractmethod
     def stream(self, split: str) -> Stream:
-        """All of a split: "train", "valid" where the data has its own, "test"."""
+        """Returns all data of a split.
+
+        Args:
+            split: "train", "test", or "valid" if the data has validation data of its own.
+
+        Raises:
+            DataError: there is no such split.
+        """
 
     @abstractmethod
     def batch(
@@ -114,58 +138,70 @@ class Task(ABC):
         rows: slice = slice(None),
         view: Any = None,
     ) -> Any:
-        """A mini-batch.
+        """Returns a mini-batch: any tree of tensors; by default its first member is the input of the network.
 
         Args:
-            where: which part of the data, from a `Stream`.
-            split: of that stream.
-            augment: what random changes are drawn from; None: the data as it is.
-            device: where the tensors go.
-            rows: which rows of the mini-batch to make. What is random is drawn for all of it, so that processes which
-                share out a mini-batch see the same data as one process that keeps it.
-            view: what an architecture asks of its data, such as a resolution; None: nothing.
+            where: which part of the data, a value that `Stream.where` returned.
+            split: split of that stream.
+            augment: source of the random numbers of the augmentation; None returns the data unchanged.
+            device: device of the tensors.
+            rows: which rows of the mini-batch to return. Random numbers are drawn for all rows, so that processes that
+                divide a mini-batch among them see the same data as one process that computes all of it.
+            view: what an architecture requires of its data, such as a resolution; None for nothing.
         """
 
     @abstractmethod
     def loss(self, outputs: Any, batch: Any, *, smoothing: float = 0.0) -> Tensor:
-        """What weights and architecture go down by: a scalar, the mean over what `size` counts."""
+        """Returns the loss that weights and architecture minimise: a tensor without axes, the mean over what `size`
+        counts.
+
+        Args:
+            outputs: what the network returned.
+            batch: the mini-batch that it was called with.
+            smoothing: label smoothing, in [0, 1); a task without labels ignores it.
+        """
 
     @abstractmethod
     def metrics(self) -> Mapping[str, Metric]:
-        """Name -> what is measured of outputs. The loss is always among them."""
+        """Returns the metrics by name; `LOSS` is always one of them."""
 
     @property
     @abstractmethod
     def objective(self) -> str:
-        """Name of the metric that is the fitness of an architecture."""
+        """Name of the metric by which architectures are ranked."""
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
-        """JSON from which `naslab.tasks.from_spec` makes this task again, with "task" and "fingerprint" in it."""
+        """Returns JSON from which `naslab.tasks.from_spec` makes an equal task; it has "task" and "fingerprint"."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Hex checksum: the same for the same data, judged in the same way."""
+        """Returns a checksum in hexadecimal digits, equal for the same data with the same loss and metrics."""
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Self:
-        """The task that `spec` describes, for data that can be found again."""
+        """Returns the task that `spec` describes, if its data can be loaded again.
+
+        Raises:
+            DataError: it cannot; the default.
+        """
         raise DataError(
-            f"the data of the task {spec.get('task')!r} is not kept in a run: make the task again and hand it over, "
+            f"the data of the task {spec.get('task')!r} is not kept in a run: make the task again and pass it, "
             "Search.open(path, task=...)"
         )
 
     def as_recorded(self, spec: Mapping[str, Any]) -> Self:
-        """This task, handed over for a run that kept `spec`, with all that the spec says of it beside the data: options
-        that change how it is learnt. By default the task itself.
+        """Returns this task with the options that a run recorded, such as the length of a text's chunks.
+
+        Called when a user passes the task to open a run; by default it returns the task itself.
         """
         return self
 
-    # --- what has a default ------------------------------------------------------------------------
+    # --- defaults ----------------------------------------------------------------------------------
 
     @property
     def splits(self) -> Mapping[str, int]:
-        """Split -> how much there is of it (`units`)."""
+        """Name of each split -> its size, counted in `units`."""
         found = {}
         for split in ("train", "valid", "test"):
             try:
@@ -176,78 +212,85 @@ class Task(ABC):
 
     @property
     def reward(self) -> str:
-        """What a controller is paid by, of one mini-batch: a metric, or "-" and one that is to be small."""
+        """Metric of one mini-batch that rewards a controller; "-" before the name negates one that is minimised."""
         metric = self.metrics()[self.objective]
         if metric.every == "batch":
             return self.objective if metric.direction == "max" else f"-{self.objective}"
         return f"-{LOSS}"
 
     def inputs(self, batch: Any, carry: Any = None) -> Any:
-        """What the network is called with.
+        """Returns the input of the network.
 
         Args:
-            batch: from `batch`.
-            carry: what `carry` gave after the mini-batch before this one of the same stream; None at its beginning.
+            batch: what `batch` returned.
+            carry: what `carry` returned after the previous mini-batch of the same stream; None at its beginning.
         """
         if not isinstance(batch, tuple | list) or not batch:
             raise WrongTask(
-                f"a mini-batch of the task {self.name!r} is {described(batch)}: where it is no tuple that begins with "
-                "what the network is called with, the task has a method `inputs(batch, carry)`"
+                f"a mini-batch of the task {self.name!r} is {described(batch)}; expected a tuple that begins with the "
+                "input of the network, or a task that overrides the method `inputs(batch, carry)`"
             )
         return batch[0]
 
     def carry(self, outputs: Any) -> Any:
-        """What the next mini-batch of this stream begins with: detached tensors in tuples, lists or dictionaries, or
-        None.
+        """Returns the state with which the next mini-batch of this stream begins, such as the hidden state of a
+        recurrent network: detached tensors in tuples, lists or dictionaries; None for no state.
         """
         return None
 
     def example(self, count: int, *, device: str | torch.device = "cpu", view: Any = None) -> Any:
-        """A mini-batch like any other, for measuring memory and time and for tracing."""
+        """Returns a mini-batch of `count` training examples, to measure memory and time and to trace networks."""
         stream = self.stream("train")
         where = next(iter(stream.sweep(min(count, len(stream)))))
         return self.batch(where, split=stream.split, device=device, view=view)
 
     def size(self, batch: Any) -> int:
-        """How much is in a mini-batch: its weight in every mean."""
+        """Returns the number of `units` in a mini-batch, which is its weight in every mean."""
         from naslab.trees import tensors
 
         return len(tensors(batch)[0])
 
     def nominal_size(self, batch_size: int) -> int:
-        """The `size` of an ordinary mini-batch; a learning rate may be scaled by what a shorter one lacks."""
+        """Returns the `size` of a full mini-batch, by which the learning rate of a shorter one may be scaled."""
         return batch_size
 
     def regularisation(self, outputs: Any, batch: Any) -> Tensor | None:
-        """What the step of the weights alone goes down by beside the loss; None for nothing."""
+        """Returns a term that is added to the loss in steps of the weights only; None for no term."""
         return None
 
     def predict(self, network: nn.Module, batch: Any) -> Any:
-        """What people want to see of a network: boxes, sentences. By default its outputs."""
+        """Returns the outputs in a form to show to people, such as boxes or sentences; by default the outputs."""
         return network(self.inputs(batch))
 
     def distance(self, outputs: Any, teacher: Any, batch: Any) -> Tensor:
-        """How far outputs are from those of a teacher, for distillation."""
-        raise SpecError(f"the task {self.name!r} has no distance between outputs, and so no distillation")
+        """Returns the loss of outputs against those of a teacher, for distillation: a tensor without axes.
+
+        Raises:
+            SpecError: the task defines none; the default.
+        """
+        raise SpecError(f"the task {self.name!r} defines no distance between outputs, so that it cannot be distilled")
 
     def check_outputs(self, outputs: Any, batch: Any) -> None:
-        """`SpecError` if a network's outputs cannot be judged; it says what was expected. By default nothing is."""
+        """Raises `SpecError`, which says what was expected, if outputs do not fit this task; by default never."""
         return None
 
     def with_auxiliary(self, outputs: Any) -> tuple[Any, Any]:
-        """Outputs, and those of an auxiliary head that a network may give in training; None where there is none."""
+        """Returns the outputs, and those of an auxiliary head that a network may have in training, or None."""
         return outputs, None
 
     def augmented(self, **changes: Any) -> Self:
-        """The same data, augmented in another way."""
+        """Returns the same data with another augmentation."""
         raise SpecError(f"the task {self.name!r} has no augmentation to change")
 
     def reduced(self, data: float = 1.0, size: int | None = None) -> Self:
-        """The same task with less to do, for a training of low fidelity that does not look at the test data.
+        """Returns the task with less or smaller data, for training at low fidelity; the test data is not used there.
 
         Args:
-            data: share of the training data, its own validation data included.
-            size: of each example, such as the side of an image; None: as it is.
+            data: share of the training data to keep, in (0, 1]; validation data of its own is included.
+            size: size of each example, such as the side of an image in pixels; None keeps it.
+
+        Raises:
+            SpecError: the task cannot be reduced; the default.
         """
         if share_of(data) != 1 or size is not None:
             raise SpecError(
@@ -255,7 +298,7 @@ class Task(ABC):
             )
         return self
 
-    # --- what follows --------------------------------------------------------------------------------
+    # --- derived -----------------------------------------------------------------------------------
 
     @property
     def quantities(self) -> dict[str, Quantity]:
@@ -263,10 +306,12 @@ class Task(ABC):
         return {name: metric.quantity for name, metric in self.metrics().items()}
 
     def measured(self, outputs: Any, batch: Any, *, loss: float | None = None) -> dict[str, float]:
-        """The metrics that make sense of one mini-batch.
+        """Returns the value of each metric that is defined for a single mini-batch.
 
         Args:
-            loss: that of the mini-batch, if it is known; it is not computed again then.
+            outputs: what the network returned.
+            batch: the mini-batch.
+            loss: its loss, if known, which is then not computed again.
         """
         found = {} if loss is None else {LOSS: loss}
         for name, metric in self.metrics().items():
@@ -275,7 +320,7 @@ class Task(ABC):
         return found
 
     def _number(self, name: str, metric: Metric, outputs: Any, batch: Any) -> float:
-        """A metric of one mini-batch."""
+        """Returns the value of a metric for one mini-batch; errors name the metric and the task."""
         try:
             return float(metric.of(outputs, batch))
         except (NaslabError, torch.OutOfMemoryError):
@@ -284,17 +329,31 @@ class Task(ABC):
             raise _not_judged(self, f"the metric {name!r}", outputs, error) from error
 
     def reward_of(self, outputs: Any, batch: Any) -> float:
-        """What a controller is paid for a mini-batch; more is better."""
+        """Returns the reward of a controller for one mini-batch; more is better."""
         sign, name = (-1.0, self.reward[1:]) if self.reward.startswith("-") else (1.0, self.reward)
         return sign * self._number(name, self.metrics()[name], outputs, batch)
 
     def fitness_of(self, value: float) -> float:
-        """The objective's value as a fitness: more is better."""
+        """Returns a value of the objective as a fitness, of which more is better: negated if it is minimised."""
         return value if self.metrics()[self.objective].direction == "max" else -value
+
+    def __repr__(self) -> str:
+        """Returns one line: name, size of each split, inputs and outputs of a network, and the objective.
+
+        It never raises, because error messages show tasks that are not implemented completely.
+        """
+        name = getattr(self, "name", type(self).__name__)
+        with suppress(Exception):
+            counts = ", ".join(f"{count:,} {split}" for split, count in self.splits.items())
+            direction = {"max": "more", "min": "less"}[self.metrics()[self.objective].direction]
+            return (
+                f"<{name}: {counts} {self.units}; {self.signature}; objective {self.objective}, {direction} is better>"
+            )
+        return f"<{name}: a task of class {type(self).__name__}>"
 
 
 def share_of(data: Any) -> float:
-    """The share of the training data that a reduced task keeps, if it is one."""
+    """Returns `data` as a float; `SpecError` unless it is a share of the training data, in (0, 1]."""
     if not 0 < (share := real("data", data)) <= 1:
         raise SpecError(f"data is the share of the training data, above 0 and up to 1, not {data!r:.100}")
     return share

@@ -56,21 +56,21 @@ class Directionless(Metric):
 WRONG = {
     "signature": (
         {"signature": Signature(Field((3, 8, 8)), {"ink": Head("vector", 1)})},
-        r"the signature of the task 'changed' promises an input of \[3, 8, 8\] float32.*the first one is \[1, 8, 8\]",
+        r"task 'changed' says that the input of an example is \[3, 8, 8\] float32.*the first one is \[1, 8, 8\]",
     ),
     "names of inputs": (
         {"signature": Signature({"left": Field((1, 8, 8)), "right": Field((1, 8, 8))}, {"ink": Head("vector", 1)})},
-        "takes one tensor, and the task gives several: left, right|promises the inputs left, right",
+        "takes one tensor, and the task has several: left, right|has the inputs left, right",
     ),
     "objective": ({"objective": "median_eror"}, "the objective of the task 'changed'.*did you mean 'median_error'"),
-    "reward": ({"reward": "-median_error"}, "'-median_error', which makes no sense of one mini-batch; take '-loss'"),
+    "reward": ({"reward": "-median_error"}, "'-median_error', which is not defined for one mini-batch; take '-loss'"),
     "no loss": (
         {"metrics": lambda self: {"median_error": Mean(lambda o, b: 0.0, len, direction="min")}},
         "the metrics of the task 'changed' lack the loss; it has median_error",
     ),
     "no metric": (
         {"metrics": lambda self: {**self.__class__.__mro__[1].metrics(self), "ease": lambda o, b: 1.0}},
-        "the metric 'ease' of the task 'changed' is no naslab.tasks.metrics.Metric, which has a direction",
+        "the metric 'ease' of the task 'changed' must be a naslab.tasks.metrics.Metric, which has a direction",
     ),
     "no direction": (
         {"metrics": lambda self: {**self.__class__.__mro__[1].metrics(self), "ease": Directionless()}},
@@ -88,7 +88,7 @@ def test_a_task_that_contradicts_itself_is_refused_when_something_is_made_of_it(
 
 
 def test_a_direction_is_asked_for_when_a_metric_is_made():
-    with pytest.raises(SpecError, match="say direction='max' if more is better, 'min' if less is"):
+    with pytest.raises(SpecError, match="give direction='max' if more is better, 'min' if less is"):
         Mean(lambda outputs, batch: 0.0, len, direction=None)
 
 
@@ -194,20 +194,20 @@ def test_what_a_stranger_s_supernet_cannot_do(guest):
 OUTPUTS = {
     "a name that is not there": (
         lambda self, outputs, batch, smoothing=0.0: outputs["inc"].mean(),
-        r"the loss of the task 'changed' cannot be computed of what the network gives, a tensor \[\d+, 1\]: "
-        r"\w+Error: .*By the task's signature a network of a space gives the numbers of its only head",
+        r"the loss of the task 'changed' cannot be computed from the outputs of the network, a tensor \[\d+, 1\]: "
+        r"\w+Error: .*By the task's signature a network of a space returns the numbers of its only head",
     ),
     "not a scalar": (
         lambda self, outputs, batch, smoothing=0.0: (outputs - batch[1]).square(),
-        r"the loss of the task 'changed' is to be a tensor without axes.*it is a tensor \[\d+, 1\]",
+        r"the loss of the task 'changed' must be a tensor without axes.*it is a tensor \[\d+, 1\]",
     ),
     "a float": (
         lambda self, outputs, batch, smoothing=0.0: float((outputs.detach() - batch[1]).square().mean()),
-        "is to be a tensor without axes.*it is ",
+        "must be a tensor without axes.*it is ",
     ),
     "another shape": (
         lambda self, outputs, batch, smoothing=0.0: (outputs - torch.zeros(7, 7)).mean(),
-        r"cannot be computed of what the network gives, a tensor \[\d+, 1\]: RuntimeError",
+        r"cannot be computed from the outputs of the network, a tensor \[\d+, 1\]: RuntimeError",
     ),
 }
 
@@ -227,7 +227,7 @@ def test_outputs_that_the_task_cannot_judge(guests, makes, space, where, what):
 
 def test_a_network_without_the_heads_of_the_task(guests):
     task = guests.DigitAndInk()
-    with pytest.raises(SpecError, match=r"what the network gives, a tensor \[16, 10\].*a dictionary with digit, ink"):
+    with pytest.raises(SpecError, match=r"outputs of the network, a tensor \[16, 10\].*a dictionary with digit, ink"):
         nl.trainers.fit(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), task, **SMALL)
 
 
@@ -321,7 +321,7 @@ def test_a_task_that_a_run_cannot_make_again_is_handed_over(guests, space, tmp_p
 
     with nl.Search(nl.searchers.Darts(space, Bare(), **SMALL), run=tmp_path / "run") as search:
         next(search)
-    with pytest.raises(DataError, match=r"make the task again and hand it over, Search.open\(path, task=...\)"):
+    with pytest.raises(DataError, match=r"make the task again and pass it, Search.open\(path, task=...\)"):
         nl.Search.open(tmp_path / "run")
     with nl.Search.open(tmp_path / "run", task=Bare()) as search:
         next(search)

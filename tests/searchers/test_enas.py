@@ -94,7 +94,7 @@ def test_a_reward_is_the_accuracy_of_the_child_alone(digits):
     whole = searcher(digits, batch_size=len(digits.train) // 2, controller_steps=1, children=1)
     whole.advance()
     event = whole.advance()
-    _, valid = digits.halves(0, 0.5)
+    _, valid = digits.split_train_valid(0, 0.5)
     images, labels = digits.batch(valid[: len(digits.train) // 2])
     alone = whole.weights.network.alone(SPACE.layers_of(event.architecture)).train()
     with torch.no_grad():

@@ -58,18 +58,18 @@ def test_of_three_parts_a_search_learns_its_architecture_from_the_validation_dat
         fill(tmp_path / part, count)
     task = Images.from_folder(tmp_path)
     assert (len(task.train), len(task.test), task.validation) == (16, 4, 6)
-    weights, architecture = task.halves(0, 0.2)
+    weights, architecture = task.split_train_valid(0, 0.2)
     held = {np.asarray(Image.open(path)).tobytes() for path in (tmp_path / "val").rglob("*.png")}
     assert {task.train.images[index].permute(1, 2, 0).numpy().tobytes() for index in architecture} == held
     assert sorted(torch.cat([weights, architecture]).tolist()) == list(range(16))
     assert "the last 6 training images are for validation" in repr(task)
     small = task.subset(8, 2, seed=1)
-    assert (len(small.train), small.validation, len(small.halves(0)[1])) == (8, 3, 3)
+    assert (len(small.train), small.validation, len(small.split_train_valid(0)[1])) == (8, 3, 3)
     assert {1, 0} == set(small.train.labels[:5].tolist()) == set(small.train.labels[5:].tolist())
     for some in (task, small, small.augmented(flip=True)):
         again = tasks.from_spec(some.spec())
         assert (again.spec(), again.validation) == (some.spec(), some.validation)
-    assert [len(task.subset(count).halves(0)[1]) for count in (2, 3, 16)] == [1, 1, 6]
+    assert [len(task.subset(count).split_train_valid(0)[1]) for count in (2, 3, 16)] == [1, 1, 6]
     with pytest.raises(DataError, match="2 training images at least"):
         task.subset(1)
     without = Images.from_folder(tmp_path, validation=False)
@@ -222,7 +222,7 @@ def test_all_unreadable_pictures_are_named(tmp_path):
         assert "gone.png (there is no such file, or a link leads nowhere)" in said
     for number in range(9):
         (tmp_path / "ants" / f"{number}.png").write_bytes(whole[:-40])
-    with pytest.raises(DataError, match=r"15 of 24 pictures cannot be read.*, and 5 more; mend them"):
+    with pytest.raises(DataError, match=r"15 of 24 pictures cannot be read.*, and 5 more; repair them"):
         Images.from_folder(tmp_path)
 
 
@@ -356,7 +356,7 @@ def test_a_folder_of_an_earlier_run_is_read_and_split_as_it_was_then(tmp_path):
     }
     task = tasks.from_spec(spec)
     assert task.spec() == spec
-    assert [half[:5].tolist() for half in task.halves(2)] == [[28, 11, 12, 6, 30], [0, 27, 24, 14, 29]]
+    assert [half[:5].tolist() for half in task.split_train_valid(2)] == [[28, 11, 12, 6, 30], [0, 27, 24, 14, 29]]
     assert tasks.from_spec(spec, Images.from_folder(tmp_path, seed=5)).spec()["fingerprint"] == spec["fingerprint"]
     parts = {"path": f"{tmp_path}-p", "seed": 0, "fingerprint": "8106edb4a29facc245e623973ff0e6f5"}
     assert tasks.from_spec({**spec, **parts}).spec() == {**spec, **parts}

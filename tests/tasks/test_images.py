@@ -173,15 +173,15 @@ def test_an_unknown_split_is_refused():
 
 def test_halves_are_disjoint_seeded_and_whole():
     task = Images.from_arrays(X, Y)
-    weights, architecture = task.halves(0)
+    weights, architecture = task.split_train_valid(0)
     assert (len(weights), len(architecture)) == (24, 24)
     assert sorted(torch.cat([weights, architecture]).tolist()) == list(range(48))
-    assert torch.equal(weights, task.halves(0)[0])
-    assert not torch.equal(weights, task.halves(1)[0])
-    assert len(task.halves(0, 0.75)[0]) == 36
+    assert torch.equal(weights, task.split_train_valid(0)[0])
+    assert not torch.equal(weights, task.split_train_valid(1)[0])
+    assert len(task.split_train_valid(0, 0.75)[0]) == 36
     for fraction in (0, 1, -0.5, 0.001):
-        with pytest.raises(DataError, match="cannot be parted"):
-            task.halves(0, fraction)
+        with pytest.raises(DataError, match="cannot be split"):
+            task.split_train_valid(0, fraction)
 
 
 def test_loss_and_accuracy_of_known_logits():

@@ -50,15 +50,15 @@ def test_a_rare_class_is_trained_tested_and_searched_with_whatever_the_seed(way)
         for fraction in (0.05, 0.2, 0.5):
             task = made(way, Y, seed=seed, test_fraction=fraction)
             assert set(task.train.labels.tolist()) == set(task.test.labels.tolist()) == {0, 1, 2, 7}
-            for half in task.halves(seed, 0.1):
+            for half in task.split_train_valid(seed, 0.1):
                 assert {0, 1, 2} <= set(task.train.labels[half].tolist())
 
 
 def test_the_split_is_drawn_from_the_seed():
     one, same, other = (made("arrays", Y, seed=seed) for seed in (0, 0, 1))
     assert one.fingerprint() == same.fingerprint() != other.fingerprint()
-    assert torch.equal(one.halves(3)[0], same.halves(3)[0])
-    assert not torch.equal(one.halves(3)[0], one.halves(4)[0])
+    assert torch.equal(one.split_train_valid(3)[0], same.split_train_valid(3)[0])
+    assert not torch.equal(one.split_train_valid(3)[0], one.split_train_valid(4)[0])
 
 
 @pytest.mark.parametrize("way", ["arrays", "dataset"])
@@ -114,7 +114,7 @@ def test_a_run_that_was_recorded_before_splits_were_stratified_gets_the_data_of_
     assert task.fingerprint() != OLD["fingerprint"]
     again = tasks.from_spec(OLD, task)
     assert again.spec() == OLD
-    assert [half[:5].tolist() for half in again.halves(2)] == [[28, 11, 12, 6, 30], [0, 27, 24, 14, 29]]
+    assert [half[:5].tolist() for half in again.split_train_valid(2)] == [[28, 11, 12, 6, 30], [0, 27, 24, 14, 29]]
     assert tasks.from_spec(OLD_SUBSET, task.subset(20, 5, seed=1)).spec() == OLD_SUBSET
     assert tasks.from_spec(task.spec(), task).spec() == task.spec()
     same = Images.from_arrays(OLD_X, np.arange(40) % 3, seed=5, stratified=False)
@@ -127,7 +127,10 @@ def test_bundled_data_is_halved_as_ever():
     task = tasks.Digits()
     assert "stratified" not in task.spec()
     assert task.fingerprint() == "a8470a71309b3ecee2d757ed73344ea5"
-    assert [half[:5].tolist() for half in task.halves(0)] == [[996, 832, 829, 534, 112], [235, 287, 471, 1011, 536]]
+    assert [half[:5].tolist() for half in task.split_train_valid(0)] == [
+        [996, 832, 829, 534, 112],
+        [235, 287, 471, 1011, 536],
+    ]
 
 
 def test_a_senseless_word_about_the_split_is_refused():

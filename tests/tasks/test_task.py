@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -238,13 +239,13 @@ def test_a_task_of_ones_own_is_searched_for(tmp_path):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"name": None}, "the name of a task is a text"),
+        ({"name": None}, "the name of a task is a string"),
         ({"signature": (1, 8, 8)}, r"is a nl.tasks.Signature\(inputs=..., heads=...\), not"),
         ({"metrics": {}}, r"metrics\(\) of the task 'own' is a method"),
-        ({"metrics": lambda self: None}, r"metrics\(\) of the task 'own' is a method that gives a dictionary"),
-        ({"batch": lambda self, where, **_: {"x": 1}}, r"a dictionary of x: 1: .* has a method `inputs"),
-        ({"batch": lambda self, where, **_: (np.ones((len(where), 1, 8, 8)), 1)}, "is ndarray, and no tensor"),
-        ({"batch": lambda self, where, **_: None}, "is None: .* has a method `inputs"),
+        ({"metrics": lambda self: None}, r"metrics\(\) of the task 'own' is a method that returns a dictionary"),
+        ({"batch": lambda self, where, **_: {"x": 1}}, r"a dictionary of x: 1; .* overrides the method `inputs"),
+        ({"batch": lambda self, where, **_: (np.ones((len(where), 1, 8, 8)), 1)}, "must be a tensor, not ndarray"),
+        ({"batch": lambda self, where, **_: None}, "is None; .* overrides the method `inputs"),
         ({"size": lambda self, batch: -1}, "size of a mini-batch .* must be a whole number from 0"),
         ({"size": lambda self, batch: "many"}, "size of a mini-batch .* must be a whole number from 0"),
         ({"loss": lambda self, outputs, batch: outputs.detach().mean()}, "has no gradient"),
@@ -272,7 +273,9 @@ def test_a_task_that_breaks_its_promise_is_named(digits):
             return Signature(Field((3, 8, 8)), {"logits": Head("vector", 10)})
 
     liar = Liar("liar", digits.train, digits.test, digits.class_names)
-    with pytest.raises(SpecError, match=r"promises an input of \[3, 8, 8\] float32.*first one is \[1, 8, 8\]"):
+    with pytest.raises(
+        SpecError, match=r"says that the input of an example is \[3, 8, 8\] float32.*first one is \[1, 8, 8\]"
+    ):
         check_example(liar)
     with pytest.raises(SpecError, match="needs a task"):
         check_task(digits.train, "a search")
@@ -305,3 +308,42 @@ def test_a_random_mini_batch_is_of_different_examples():
     assert {Uneven().sample(1, generator) for _ in range(20)} == {(0, 0), (0, 1)}
     with pytest.raises(DataError, match="batch of 21 cannot be filled from 20"):
         Exchangeable(torch.arange(20)).sample(21, generator)
+
+
+def test_a_task_says_in_one_line_what_it_is(digits):
+    def delegated(name):
+        if name in ("signature", "objective"):
+            return property(lambda self: getattr(digits, name))
+        return lambda self, *args, **kwargs: getattr(digits, name)(*args, **kwargs)
+
+    abstract = nl.tasks.Task.__abstractmethods__
+    task = type("Ages", (nl.tasks.Task,), {"name": "ages"} | {name: delegated(name) for name in abstract})()
+    said = "1,438 train, 359 test examples; [1, 8, 8] float32 -> logits: vector of 10"
+    assert repr(task) == str(task) == f"<ages: {said}; objective accuracy, more is better>"
+    unfinished = type("Unfinished", (type(task),), {"splits": property(lambda self: 1 / 0)})()
+    assert repr(unfinished) == "<ages: a task of class Unfinished>"
+    both = Signature({"left": Field((3,)), "right": Field((None,), "int64", 9)}, {"a": Head("sequence", 9)})
+    assert str(both) == "left: [3] float32, right: [?] int64 below 9 -> a: sequence of 9"
+
+
+def test_a_share_of_the_data_that_a_task_ignores_is_warned_of_once(digits):
+    fields = {field.name: getattr(digits, field.name) for field in dataclasses.fields(digits)}
+    own = nl.tasks.Images(**{**fields, "name": "digits with validation data", "validation": 300})
+    cell = nl.spaces.DartsCell(nodes=1, channels=2, cells=3)
+    message = "train_portion=0.7 has no effect: .* 'digits with validation data' .* 300 images"
+    with pytest.warns(UserWarning, match=message) as caught:
+        searcher = nl.searchers.Darts(cell, own, train_portion=0.7, batch_size=8, epochs=1)
+    assert caught[0].filename == __file__
+    nl.searchers.Darts(cell, own, train_portion=0.7, batch_size=8, epochs=1)  # the second time nothing is said
+    nl.searchers.from_spec(searcher.spec(), task=own)
+    nl.searchers.Darts(cell, own, batch_size=8, epochs=1)  # the default is nobody's choice
+    nl.searchers.Darts(cell, digits, train_portion=0.7, batch_size=8, epochs=1)  # has an effect
+    macro = nl.spaces.EnasMacro(layers=2, channels=2)
+    with pytest.warns(UserWarning, match="train_portion=0.6 has no effect"):
+        nl.searchers.Enas(macro, own, train_portion=0.6, batch_size=8)
+
+
+def test_the_earlier_name_of_the_split_warns(digits):
+    with pytest.warns(nl.errors.NaslabDeprecationWarning, match="split_train_valid"):
+        earlier = digits.halves(3, 0.7)
+    assert all(map(torch.equal, earlier, digits.split_train_valid(3, 0.7)))

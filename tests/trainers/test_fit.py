@@ -159,7 +159,7 @@ def test_the_best_held_out_epoch_is_kept_and_patience_ends_the_training(digits, 
     assert report.epochs < 40
     assert report.best_epoch == accuracies.index(max(accuracies)) + 1
     assert report.epochs == report.best_epoch + 3
-    _, held_out = task.halves(0, 0.8)
+    _, held_out = task.split_train_valid(0, 0.8)
     x, y = task.batch(held_out)
     with torch.no_grad():
         loss = float(task.loss(trained(x), y))
@@ -169,7 +169,7 @@ def test_the_best_held_out_epoch_is_kept_and_patience_ends_the_training(digits, 
 
 
 def test_held_out_images_are_not_trained_on(digits, network):
-    _, held_out = digits.halves(0, 0.7)
+    _, held_out = digits.split_train_valid(0, 0.7)
     task = digits.subset()  # the same data, its own copy
     scrambled = task.train.labels.clone()
     scrambled[held_out] = (scrambled[held_out] + 1) % 10

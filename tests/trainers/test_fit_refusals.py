@@ -69,7 +69,7 @@ def test_a_gradient_that_is_not_finite_is_divergence_too(digits):
         ({"device": 1.5}, SpecError, "there is no device 1.5"),
         ({"recipe": {"epochs": 1}}, SpecError, "must be a Recipe, not dict"),
         ({"processes": 7}, SpecError, "96 cannot be shared evenly by 7 processes; take batch_size=91"),
-        ({"held_out": 0.9999999}, DataError, "cannot be parted"),
+        ({"held_out": 0.9999999}, DataError, "cannot be split"),
     ],
 )
 def test_what_cannot_be_done_is_said(digits, network, options, error, message):

@@ -42,7 +42,7 @@ from naslab.searchers.stretch import Stretch
 from naslab.snapshot import State
 from naslab.spaces.space import Space
 from naslab.spaces.weight_sharing import SupernetSpace
-from naslab.tasks.checks import check_example, check_task, parts_of
+from naslab.tasks.checks import check_example, check_task, parts_of, warn_of_unused_portion
 from naslab.tasks.task import Task
 
 
@@ -112,6 +112,8 @@ class GradientSearcherBase(Adjustable):
         # single level: one stream of all training data, read by weights and architecture alike
         if isinstance(self.parts.level, SingleLevel):
             streams = (streams[0].joined(streams[1]),) * 2
+        elif hyper.train_portion != self.Hyperparameters.train_portion:  # the user's choice, not the default
+            warn_of_unused_portion(task, "train_portion", hyper.train_portion)
         self._feeds = {
             name: Feed(task, stream, hyper.batch_size, seed, name, device=self.device)
             for name, stream in zip(("weights", "architecture"), streams, strict=True)

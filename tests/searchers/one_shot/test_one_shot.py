@@ -174,7 +174,7 @@ def test_recalibration_is_that_of_the_network_alone(digits, name, space):
     """Its own network with a copy of the weights, statistics as the plain mean over mini-batches, evaluation mode."""
     search = searcher(digits, name, space, batch_size=100)
     event = judged(search)
-    train, valid = digits.halves(0, 0.5)
+    train, valid = digits.split_train_valid(0, 0.5)
     alone = search.weights.network.alone(space.layers_of(event.architecture)).train()
     norms = [module for module in alone.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
