@@ -76,7 +76,7 @@ class Merge(nn.Module):
         return torch.cat(terms, dim=1) if self.merge == "concat" else total(terms)
 
 
-def unread(layers: Sequence[Layer]) -> tuple[int, ...]:
+def unused_states(layers: Sequence[Layer]) -> tuple[int, ...]:
     """The states of the layers that no other layer reads: the output of the network, never empty."""
     read = {source for layer in layers for source in layer.sources}
     return tuple(state for state in range(1, len(layers) + 1) if state not in read)
@@ -99,7 +99,7 @@ class ChainNetwork(nn.Module):
         sizes.one_of("merge", merge, MERGES)
         channels, _, _ = sizes.image(input_shape, reductions=0)
         self.sources = tuple(layer.sources for layer in layers)
-        self.output = unread(layers)
+        self.output = unused_states(layers)
         widths = [channels]
         self.merges, self.layers = nn.ModuleList(), nn.ModuleList()
         for layer in layers:

@@ -41,7 +41,7 @@ class Node(NamedTuple):
 MicroCell = Sequence[Node]
 
 
-def unread(nodes: MicroCell) -> list[int]:
+def unused_states(nodes: MicroCell) -> list[int]:
     """The states that no node reads, what the cell itself reads among them: the output of the cell, never empty."""
     read = {source for node in nodes for source in node.inputs}
     return [state for state in range(2 + len(nodes)) if state not in read]
@@ -105,7 +105,7 @@ class Cell(nn.Module):
 
     def __init__(self, nodes: MicroCell, at: MicroPlan) -> None:
         super().__init__()
-        self.nodes, self.output = tuple(nodes), unread(nodes)
+        self.nodes, self.output = tuple(nodes), unused_states(nodes)
         self.entrance = Entrance(at)
         self.operations = nn.ModuleList(operation(name, at.channels) for node in nodes for name in node.operations)
         self.merge = ReLUConvBN(len(self.output) * at.channels, at.channels, 1)

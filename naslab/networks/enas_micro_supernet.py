@@ -26,7 +26,7 @@ from naslab.networks.enas_micro import (
     MicroPlan,
     operation,
     plan,
-    unread,
+    unused_states,
 )
 from naslab.networks.heads import Outputs, fit_to, head_for
 
@@ -63,7 +63,7 @@ class SharedCell(nn.Module):
 
     def merging(self, child: MicroCell) -> Tensor:
         """[C, U C, 1, 1], of the U states that are left unread."""
-        return torch.cat([self.pieces[state] for state in unread(child)], dim=1)
+        return torch.cat([self.pieces[state] for state in unused_states(child)], dim=1)
 
     def forward(self, before_last: Tensor, last: Tensor, child: MicroCell) -> tuple[Tensor, Tensor]:
         """The two outputs that the next cell finds."""
@@ -71,7 +71,7 @@ class SharedCell(nn.Module):
         chosen = [(module, source) for module, source in self.chosen(child)]
         for (first, one), (second, other) in zip(chosen[::2], chosen[1::2], strict=True):
             states.append(first(states[one]) + second(states[other]))
-        beside = torch.cat([states[state] for state in unread(child)], dim=1)
+        beside = torch.cat([states[state] for state in unused_states(child)], dim=1)
         return last, self.norm(F.conv2d(F.relu(beside), self.merging(child)))
 
 

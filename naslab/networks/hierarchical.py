@@ -33,7 +33,7 @@ MERGES = ("concat", "sum")
 GROUPS = 3
 
 
-def leading(edges: Edges, nodes: int) -> dict[tuple[int, int], str]:
+def edges_on_paths(edges: Edges, nodes: int) -> dict[tuple[int, int], str]:
     """The edges that lie on a path from node 0 to the last."""
     forward, backward = {0}, {nodes - 1}
     for source, target in sorted(edges, key=lambda edge: edge[1]):

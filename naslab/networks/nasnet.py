@@ -33,7 +33,7 @@ class Block(NamedTuple):
     combination: str
 
 
-def unread(blocks: Sequence[Block]) -> list[int]:
+def unused_states(blocks: Sequence[Block]) -> list[int]:
     """The states of the blocks that no other block reads: the output of the cell, never empty."""
     read = {source for block in blocks for source in block.inputs}
     return [state for state in range(2, 2 + len(blocks)) if state not in read]
@@ -46,7 +46,7 @@ class Cell(nn.Module):
         super().__init__()
         self.preprocess = Preprocess(cell, affine=True)
         self.blocks = tuple(blocks)
-        self.output = unread(blocks)
+        self.output = unused_states(blocks)
         self.operations = nn.ModuleList(
             NASNET_OPERATIONS[operation](cell.channels, 2 if cell.reduction and source < 2 else 1, True)
             for block in blocks
@@ -97,7 +97,7 @@ class NASNetNetwork(nn.Module):
             sizes.positive(name, value)
         image_channels, _, _ = sizes.image(input_shape, len(reductions(cells)))
         self.stem = Stem(image_channels, channels)
-        out = {part: len(unread(blocks[part])) for part in blocks}
+        out = {part: len(unused_states(blocks[part])) for part in blocks}
         plans = list(plan(channels, cells, out))
         self.cells = nn.ModuleList(Cell(blocks[cell.part], cell) for cell in plans)
         self.classifier = Classifier(out[plans[-1].part] * plans[-1].channels, classes)

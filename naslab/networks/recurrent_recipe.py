@@ -45,7 +45,7 @@ ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
 """Operations without weights; the other one is "linear", the sum of a matrix of each input and a bias."""
 
 
-def in_order(recipe: Recipe) -> list[str]:
+def topological_order(recipe: Recipe) -> list[str]:
     """The nodes of a recipe, each after what it reads. `SpecError` if they read each other in a circle."""
     before = {name: [source for source in step["input"] if source in recipe] for name, step in recipe.items()}
     try:
@@ -59,7 +59,7 @@ class RecipeCell(nn.Module):
 
     def __init__(self, recipe: Recipe, inputs: int, hidden: int) -> None:
         super().__init__()
-        self.steps = [(name, recipe[name]["op"], list(recipe[name]["input"])) for name in in_order(recipe)]
+        self.steps = [(name, recipe[name]["op"], list(recipe[name]["input"])) for name in topological_order(recipe)]
         self.states = sum(name.startswith("h_new_") and name.removeprefix("h_new_").isdigit() for name in recipe)
         self.linear = nn.ModuleDict(
             {

@@ -1,4 +1,4 @@
-"""What can be built: one file, one search space."""
+"""Search spaces, one per file, and their registry by name."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ __all__ = [
 
 
 def class_of(name: object) -> type[Space]:
-    """The class of spaces that is called so, naslab's or the user's own; `SpecError` if there is none."""
+    """Returns the class of spaces of this name, naslab's or the user's. Raises `SpecError` if there is none."""
     from naslab.spaces.space import Space
 
     return named("space", name, ChainMap(_OF_OTHERS, SPACES), Space)
@@ -123,9 +123,10 @@ def class_of(name: object) -> type[Space]:
 
 @described("a space")
 def from_spec(spec: Mapping[str, Any]) -> Space:
-    """The space that `space.spec()` describes, one of naslab's or of the user's own; what is left out has its default.
+    """Returns the space that `space.spec()` describes. Parameters that are left out have their defaults.
 
-    Raises `SpecError`, and nothing else, on anything else.
+    Raises:
+        SpecError: if the spec describes no space, whatever it is.
     """
     from naslab.spaces.without import Without
 

@@ -1,4 +1,4 @@
-"""The graph of cells that read the two outputs before them: what NASNet's cells and ENAS's have in common."""
+"""Graphs of cells whose two inputs are the outputs of the two preceding cells, as in NASNet and ENAS."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ if TYPE_CHECKING:
 
 
 OUTPUT = "c_{k}"
+"""Label of the output of cell k, in the notation of DARTS; the inputs are c_{k-2} and c_{k-1}."""
 
 Reads = Iterable[tuple[int, str]]
-"""Of a node: (state, operation) of each input; states 0 and 1 are what the cell reads, state 2 is node 0."""
+"""(state, operation) of each input of a node. States 0 and 1 are the inputs of the cell, state 2 is node 0."""
 
 
 def state_names(part: str, nodes: int) -> list[str]:
-    """Names of the states of a cell: its two inputs, then its nodes."""
+    """Returns the names of the states of a cell: its two inputs, then its nodes."""
     return [f"{part}/c_{{k-2}}", f"{part}/c_{{k-1}}", *(f"{part}/{node}" for node in range(nodes))]
 
 
 def cell_graph(cells: Mapping[str, tuple[Sequence[Reads], Iterable[int]]]) -> nx.DiGraph:
-    """Operations stand on the edges; two from one state to the same node are named together, `a + b`.
+    """Returns the graph of all cells, with the operations as attribute `op` of the edges.
+
+    A graph has one edge from a state to a node, so two operations between them are joined as `a + b`.
 
     Args:
-        cells: part -> (what its nodes read, the states that are its output).
+        cells: part -> (inputs of each node, states that the output of the cell concatenates).
     """
     import networkx as nx
 

@@ -2,11 +2,12 @@
 
     for each layer: another one, or stop?
         height and width of the kernel, filters, stride
-        from each layer before: does it lead here? (the anchor points)
+        from each earlier layer: is it an input of this one? (the anchor points)
 
-A layer reads all that leads to it, and the image if nothing does; what leads nowhere is the output. Merging is by
-concatenation, as in the paper, or by summation. Differences: depth is a choice (there, it grows by two every 1,600
-networks); strides are the space's parameter (there, all 1, or a choice of 1, 2 and 3); no pooling at fixed depths.
+A layer reads all of its inputs, and the image if it has none; layers that no other reads are concatenated as the
+output. Inputs are merged by concatenation, as in the paper, or by summation. Differences: depth is a choice (in the
+paper it grows by two every 1,600 networks); the set of strides is a parameter of the space (in the paper all are 1, or
+1, 2 and 3 are offered); there is no pooling at fixed depths.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.chain import MERGES, ChainNetwork, Layer
-from naslab.spaces.metaqnn import MAX_LAYERS, PART, STOP, check_lists, layer_place, layers_graph
-from naslab.spaces.requirements import asked
+from naslab.spaces.metaqnn import MAX_LAYERS, PART, STOP, check_lists, layer_position, layers_graph
+from naslab.spaces.requirements import requirements_of
 from naslab.spaces.space import Space
 from naslab.tasks.signature import TaskLike
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 QUESTIONS = ("kind", "kernel_height", "kernel_width", "filters", "stride")
-"""Of each layer, before those for its inputs."""
+"""Names of the first choices of each layer; its inputs follow."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,17 @@ class ChainSkips(Space):
     name: ClassVar[str] = "chain_skips"
 
     layers: int = 15
-    """At most."""
+    """Maximal number of layers."""
     channels: int = 4
-    """What filters are counted in."""
+    """Unit of `filters`."""
     kernels: tuple[int, ...] = (1, 3, 5, 7)
-    """Heights, and widths, of a convolution."""
+    """Heights, and widths, of a kernel."""
     filters: tuple[int, ...] = (6, 9, 12, 16)
-    """Of a convolution, in units of `channels`: 24, 36, 48 or 64."""
+    """Numbers of filters of a convolution, in units of `channels`: 24, 36, 48 or 64 filters."""
     strides: tuple[int, ...] = (1,)
+    """Strides of a convolution."""
     merge: str = "concat"
-    """How a layer puts its inputs together: "concat" or "sum"."""
+    """Operation that merges the inputs of a layer: "concat" or "sum"."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,59 +63,59 @@ class ChainSkips(Space):
 
     @classmethod
     def paper(cls) -> ChainSkips:
-        """The sizes of the paper on CIFAR-10, with strides predicted."""
+        """Returns the space of the paper on CIFAR-10, with predicted strides."""
         return cls(strides=(1, 2, 3))
 
     @classmethod
     def laptop(cls) -> ChainSkips:
-        """Shallow and narrow."""
+        """Returns a shallow and narrow space."""
         return cls(layers=6, channels=8, kernels=(1, 3, 5), filters=(1, 2, 4), strides=(1, 2))
 
     # --- choices ---------------------------------------------------------------------------------
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
-        number, asked = _place(len(prefix))
+        number, answered = _position(len(prefix))
         if prefix[-1:] == (STOP,) or number > self.layers:
             return None
-        if asked >= len(QUESTIONS):
-            return Choice(f"{PART}/{number}/from_{asked - len(QUESTIONS) + 1}", (0, 1))
+        if answered >= len(QUESTIONS):
+            return Choice(f"{PART}/{number}/from_{answered - len(QUESTIONS) + 1}", (0, 1))
         options = (
             ("conv", STOP) if number > 1 else ("conv",),
             self.kernels,
             self.kernels,
             self.filters,
             self.strides,
-        )[asked]
-        return Choice(f"{PART}/{number}/{QUESTIONS[asked]}", options)
+        )[answered]
+        return Choice(f"{PART}/{number}/{QUESTIONS[answered]}", options)
 
     def future(self, prefix: Prefix) -> Hashable:
-        """Only the place: no answer but the stop has any influence on the later questions."""
+        """Returns the position: no answer but the stop influences later choices."""
         return len(prefix), prefix[-1:] == (STOP,)
 
     def layers_of(self, architecture: Architecture, channels: int | None = None) -> list[Layer]:
-        """What is to be built, with filters counted in so many channels."""
+        """Returns the layers to build; `channels` replaces the unit of the numbers of filters."""
         architecture = self.check(architecture)
         unit = self.channels if channels is None else sizes.positive("channels", channels)
         layers, rest = [], architecture.choices
         while rest and rest[0] != STOP:
-            length = len(QUESTIONS) + len(layers)
+            length = len(QUESTIONS) + len(layers)  # answers of this layer: one more for each layer before it
             _, height, width, filters, stride = rest[: len(QUESTIONS)]
-            leading = tuple(source for source, bit in enumerate(rest[len(QUESTIONS) : length], start=1) if bit)
+            sources = tuple(source for source, bit in enumerate(rest[len(QUESTIONS) : length], start=1) if bit)
             kernel = (int(height), int(width))
-            layers.append(Layer("conv", kernel, int(stride), int(filters) * unit, leading or (0,)))
+            layers.append(Layer("conv", kernel, int(stride), int(filters) * unit, sources or (0,)))  # 0 is the image
             rest = rest[length:]
         return layers
 
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """The layers stand at the nodes."""
+        """Returns the graph, with the layers at its nodes."""
         return layers_graph(self.layers_of(architecture))
 
     def build(self, architecture: Architecture, task: TaskLike, *, channels: int | None = None) -> ChainNetwork:
-        return ChainNetwork(self.layers_of(architecture, channels), *asked(task), merge=self.merge)
+        return ChainNetwork(self.layers_of(architecture, channels), *requirements_of(task), merge=self.merge)
 
 
-def _place(answered: int) -> tuple[int, int]:
-    """(number of the layer, how many of its questions are answered): layer n has five, and n - 1 for its inputs."""
-    return layer_place(answered, lambda number: len(QUESTIONS) + number - 1)
+def _position(answered: int) -> tuple[int, int]:
+    """Returns (number of the layer, number of its choices made); layer n has 5 choices and n - 1 for its inputs."""
+    return layer_position(answered, lambda number: len(QUESTIONS) + number - 1)

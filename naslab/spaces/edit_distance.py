@@ -1,10 +1,14 @@
-"""How far apart two chains of layers with skips are (Jin, Song & Hu 2019, https://arxiv.org/abs/1806.10282, Sec. 3.1).
+"""Edit distance of two chains of layers with skips, as in Auto-Keras (Jin, Song & Hu 2019,
+https://arxiv.org/abs/1806.10282, Sec. 3.1).
 
-d(a, b)     =  D_layers(a, b)  +  lambda D_skips(a, b)
-D_layers    :  cheapest way to match layers in their order; one without a partner costs 1, a pair of widths w, v
-               |w - v| / max(w, v)
-D_skips     :  cheapest way to match skips in any order; one without a partner costs 1, a pair that begins at u, u'
-               and passes over l, l' layers (|u - u'| + |l - l'|) / (max(u, u') + max(l, l'))
+    d(a, b)  =  D_layers(a, b)  +  lambda D_skips(a, b)
+
+- D_layers is the cost of the cheapest matching of layers that keeps their order. A layer without a partner costs 1; a
+  pair of layers with w and v channels costs |w - v| / max(w, v).
+- D_skips is the cost of the cheapest matching of skips in any order. A skip without a partner costs 1; a pair of skips
+  that begin at states u and u' and pass over l and l' layers costs (|u - u'| + |l - l'|) / (max(u, u') + max(l, l')).
+
+The kernel of the search's Gaussian process is computed from these distances (`naslab.searchers.auto_keras`).
 """
 
 from __future__ import annotations
@@ -25,16 +29,23 @@ def edit_distance(
     *,
     skips: float = 0.1,
 ) -> float:
-    """The distance of two networks, given by the widths of their layers and by their skips.
+    """Returns the distance of two networks.
 
     Args:
-        skips: the lambda; 0.1 in the authors' code.
+        one: number of channels of each layer.
+        other: number of channels of each layer.
+        skips_of_one: skips of the first network.
+        skips_of_other: skips of the second network.
+        skips: the lambda of the equation; 0.1 in the authors' code.
     """
     return layers_distance(one, other) + skips * skips_distance(skips_of_one, skips_of_other)
 
 
 def layers_distance(one: Sequence[float], other: Sequence[float]) -> float:
-    """D_layers (Eq. 6 and 7), row by row of the table of prefixes."""
+    """Returns D_layers (Eq. 6 and 7) by dynamic programming over prefixes, as in the Levenshtein distance.
+
+    `row[j]` is the distance of the first i layers of `one` and the first j of `other`; only two rows are kept.
+    """
     row = [float(length) for length in range(len(other) + 1)]
     for length, width in enumerate(one, start=1):
         above, row = row, [float(length)]
@@ -45,11 +56,11 @@ def layers_distance(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def skips_distance(one: Sequence[Skip], other: Sequence[Skip]) -> float:
-    """D_skips (Eq. 8 and 9), an assignment problem."""
-    alone = abs(len(one) - len(other))
+    """Returns D_skips (Eq. 8 and 9), solved exactly as a linear assignment problem."""
+    alone = abs(len(one) - len(other))  # skips that find no partner, at a cost of 1 each
     if not one or not other:
         return float(alone)
-    from scipy.optimize import linear_sum_assignment  # here, for it takes its time
+    from scipy.optimize import linear_sum_assignment  # here, because the import is slow
 
     (begin, end), (begin_, end_) = np.array(one).T[:, :, None], np.array(other).T[:, None, :]
     length, length_ = end - begin, end_ - begin_

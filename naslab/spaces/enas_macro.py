@@ -1,8 +1,8 @@
 """The macro space of ENAS (Pham et al. 2018, https://arxiv.org/abs/1802.03268, Sec. 2.3).
 
-A network is a chain of layers with one of six operations each, and any earlier layer may skip to any later one:
-6^L 2^(L (L - 1) / 2) networks, 1.6 10^29 of the twelve layers of the paper. One is written as in the authors' code: for
-each layer the number of its operation, then a 0 or 1 for each state that may skip to it,
+A network is a chain of L layers with one of six operations each, and any earlier layer may skip to any later one:
+6^L 2^(L (L - 1) / 2) networks, 1.6e29 with the paper's twelve layers. The published form is that of the authors' code:
+for each layer the number of its operation, then a 0 or 1 for each earlier state that may skip to it,
 
     1  0 1  3 0 1  ...   (layer 1: operation 1; layer 2: operation 0, state 0 skips to it; layer 3: ...)
 """
@@ -21,7 +21,7 @@ from naslab.networks.enas_supernet import EnasMacroSupernet
 from naslab.operations.enas import ENAS_OPERATIONS
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.numbers import read_numbers
-from naslab.spaces.requirements import asked
+from naslab.spaces.requirements import requirements_of
 from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
@@ -34,13 +34,14 @@ MAX_LAYERS = 64
 
 @dataclass(frozen=True)
 class EnasMacro(FixedSpace):
-    """A chain of layers, an operation each, with skips between them."""
+    """A chain of layers with one operation each and skips between them."""
 
     name: ClassVar[str] = "enas_macro"
 
     layers: int = 12
+    """Number of layers, the stem not counted."""
     channels: int = 36
-    """Of the stem and the first third of the layers; doubled after each third."""
+    """Channels of the stem and the first third of the layers; doubled after each third."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,12 +51,12 @@ class EnasMacro(FixedSpace):
 
     @classmethod
     def paper(cls) -> EnasMacro:
-        """The sizes of the paper's search on CIFAR-10."""
+        """Returns the space of the paper's search on CIFAR-10."""
         return cls()
 
     @classmethod
     def laptop(cls) -> EnasMacro:
-        """Half as deep and a quarter as wide."""
+        """Returns a space half as deep and a quarter as wide."""
         return cls(layers=6, channels=8)
 
     # --- choices ---------------------------------------------------------------------------------
@@ -68,11 +69,14 @@ class EnasMacro(FixedSpace):
         return choices
 
     def layers_of(self, architecture: Architecture) -> list[Layer]:
-        """For each layer its operation and the states that skip to it: 0 is the stem's, l that of layer l."""
+        """Returns for each layer its operation and the states that skip to it: state 0 is the stem, l is layer l.
+
+        The preceding state, which every layer reads, is not among them.
+        """
         architecture = self.check(architecture)
         layers, rest = [], list(architecture.choices)
         for layer in range(self.layers):
-            operation, *bits = rest[: layer + 1]
+            operation, *bits = rest[: layer + 1]  # layer l (from 0) has l states that may skip to it
             layers.append((str(operation), tuple(state for state, bit in enumerate(bits) if bit)))
             rest = rest[layer + 1 :]
         return layers
@@ -80,18 +84,18 @@ class EnasMacro(FixedSpace):
     # --- the published form ----------------------------------------------------------------------
 
     def parse(self, text: str) -> Architecture:
-        """Read the published numbers. Raises `SpecError`, and nothing else, on anything else."""
+        """Reads the published numbers. Raises `SpecError` on anything else."""
         what = f"a network of {self.layers} layers", "for each layer its operation and a 0 or 1 for each possible skip"
         return self.architecture(read_numbers(self.name, text, self.fixed_choices, *what))
 
     def format(self, architecture: Architecture) -> str:
-        """The published numbers."""
+        """Returns the published numbers."""
         return " ".join(str(choice.options.index(value)) for choice, value in self.walk(architecture.choices))
 
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """The operations stand at the nodes, of which the first is the stem."""
+        """Returns the graph, with the operations at its nodes; the first node is the stem."""
         import networkx as nx
 
         graph = nx.DiGraph()
@@ -103,7 +107,8 @@ class EnasMacro(FixedSpace):
         return graph
 
     def supergraph(self) -> nx.DiGraph:
-        """Every layer reads every state before it, and has its candidates in `ops`."""
+        """Returns the graph in which every layer reads every earlier state and has its candidates in `ops`."""
+        # The last option of a skip is 1: this is the architecture with all skips.
         graph = self.graph(Architecture(self.name, tuple(choice.options[-1] for choice in self._choices)))
         for number in range(1, self.layers + 1):
             node = graph.nodes[f"{PART}/{number}"]
@@ -114,10 +119,12 @@ class EnasMacro(FixedSpace):
     def build(self, architecture: Architecture, task: TaskLike, *, channels: int | None = None) -> EnasMacroNetwork:
         return EnasMacroNetwork(
             self.layers_of(architecture),
-            *asked(task),
+            *requirements_of(task),
             channels=self.channels if channels is None else channels,
         )
 
     def shared_weights(self, task: TaskLike, *, channels: int | None = None) -> EnasMacroSupernet:
-        """The weights of all networks at once; `layers_of` says what of them an architecture is made of."""
-        return EnasMacroSupernet(self.layers, *asked(task), channels=self.channels if channels is None else channels)
+        """Returns the shared weights of all architectures; the argument `layers_of(architecture)` selects one."""
+        return EnasMacroSupernet(
+            self.layers, *requirements_of(task), channels=self.channels if channels is None else channels
+        )

@@ -1,8 +1,8 @@
-"""FlexiBERT: encoders whose layers differ (Tuli et al. 2023, https://arxiv.org/abs/2205.11656).
+"""FlexiBERT: transformer encoders whose layers differ (Tuli et al. 2023, https://arxiv.org/abs/2205.11656).
 
 The choices are the fields of the published configurations: the hidden size, the number of layers, and for each layer
-how it mixes positions (`operation_type` and its `operation_parameter`), in how many heads, and its feed-forward
-network: 10,621,440 encoders.
+the operation that mixes positions (`operation_type` and its `operation_parameter`), its number of heads, and its
+feed-forward network: 2 * (48^2 + 48^4) = 10,621,440 encoders.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.flexibert import FlexiBERTNetwork, Layer
-from naslab.spaces.requirements import asked, vocabulary_of
+from naslab.spaces.requirements import requirements_of, vocabulary_of
 from naslab.spaces.space import Space
 from naslab.tasks.signature import TaskLike
 
@@ -26,7 +26,8 @@ PART = "encoder"
 HIDDEN = (128, 256)
 LAYERS = (2, 4)
 PARAMETERS: dict[str, tuple[Option, ...]] = {"SA": ("SDP", "WMA"), "LT": ("DFT", "DCT"), "DSC": (5, 9)}
-"""Operation -> its parameters."""
+"""Operation -> its parameters: the similarity of self-attention (scaled dot product, weighted multiplicative), the
+linear transform (discrete Fourier, discrete cosine), the kernel size of the span-based dynamic convolution."""
 FIELDS: dict[str, tuple[Option, ...]] = {
     "operation_type": tuple(PARAMETERS),
     "operation_parameter": (),
@@ -34,7 +35,7 @@ FIELDS: dict[str, tuple[Option, ...]] = {
     "feed_forward_dimension": (512, 1024),
     "num_feed_forward": (1, 3),
 }
-"""Field of a layer -> its options; those of the parameter depend on the operation."""
+"""Field of a layer -> its options; those of `operation_parameter` depend on the operation (`PARAMETERS`)."""
 assert tuple(FIELDS) == Layer._fields
 
 
@@ -46,7 +47,7 @@ class FlexiBERT(Space):
     reads = frozenset({"image", "tokens", "row"})
 
     shrink: int = 1
-    """A built network has so many times smaller hidden sizes and feed-forward networks than its choices say."""
+    """Divisor of the hidden size and the feed-forward sizes when a network is built; the choices stay as published."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,12 +55,12 @@ class FlexiBERT(Space):
 
     @classmethod
     def paper(cls) -> FlexiBERT:
-        """The sizes of the benchmark."""
+        """Returns the space of the paper."""
         return cls()
 
     @classmethod
     def laptop(cls) -> FlexiBERT:
-        """Small enough to train an encoder in seconds."""
+        """Returns a space whose encoders can be trained in seconds."""
         return cls(shrink=8)
 
     # --- choices ---------------------------------------------------------------------------------
@@ -72,21 +73,21 @@ class FlexiBERT(Space):
             return None
         field = tuple(FIELDS)[place]
         options = PARAMETERS[str(prefix[-1])] if field == "operation_parameter" else FIELDS[field]
-        # the parameters of another operation are another choice: "5" is no neighbour of "DFT"
+        # The parameter of each operation is a choice of its own name, so that "5" is never compared with "DFT".
         name = f"{field}_of_{prefix[-1]}" if field == "operation_parameter" else field
         return Choice(f"layer_{number + 1}/{name}", options)
 
     def future(self, prefix: Prefix) -> Hashable:
-        """How many layers there are, and where in one the prefix stops."""
-        asked = len(prefix)
-        return asked, prefix[1:2], prefix[-1] if asked > 2 and (asked - 2) % len(FIELDS) == 1 else None
+        """Returns the position, the number of layers, and the operation whose parameter is next, if it is."""
+        length = len(prefix)
+        return length, prefix[1:2], prefix[-1] if length > 2 and (length - 2) % len(FIELDS) == 1 else None
 
     # --- the published form ----------------------------------------------------------------------
 
     def from_config(self, config: Any) -> Architecture:
-        """Read `{"hidden_size": ..., "nas_config": {"encoder_layers": [{field: value, ...}, ...]}}`.
+        """Reads `{"hidden_size": ..., "nas_config": {"encoder_layers": [{field: value, ...}, ...]}}`.
 
-        Raises `SpecError`, and nothing else, on anything else.
+        Raises `SpecError` on anything else.
         """
         try:
             layers = config["nas_config"]["encoder_layers"]
@@ -99,19 +100,20 @@ class FlexiBERT(Space):
         return self.architecture(choices)
 
     def layers(self, architecture: Architecture) -> list[Layer]:
-        """The layers, from the first to the last."""
+        """Returns the layers, first to last."""
         fields: Iterator[Any] = iter(self.check(architecture).choices[2:])
+        # The same iterator five times: zip takes five values in a row for each layer.
         return [Layer(*values) for values in zip(*[fields] * len(FIELDS), strict=True)]
 
     def config(self, architecture: Architecture) -> Mapping[str, Any]:
-        """The published form."""
+        """Returns the published form."""
         layers = [layer._asdict() for layer in self.layers(architecture)]
         return {"hidden_size": self.check(architecture).choices[0], "nas_config": {"encoder_layers": layers}}
 
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """A chain: in each layer a node that mixes positions and one for the feed-forward network."""
+        """Returns a chain with two nodes a layer: the operation that mixes positions, and the feed-forward network."""
         import networkx as nx
 
         architecture = self.check(architecture)
@@ -134,11 +136,11 @@ class FlexiBERT(Space):
         return graph
 
     def build(self, architecture: Architecture, task: TaskLike, *, shrink: int | None = None) -> FlexiBERTNetwork:
-        """An encoder for tokens (a task with a `vocabulary`) or the rows of images, to be trained from nothing."""
-        by = sizes.positive("shrink", self.shrink if shrink is None else shrink)
+        """Returns an encoder for tokens (a task with a `vocabulary`) or the rows of images, with random weights."""
+        divisor = sizes.positive("shrink", self.shrink if shrink is None else shrink)
         layers = [
-            layer._replace(feed_forward_dimension=max(layer.feed_forward_dimension // by, 1))
+            layer._replace(feed_forward_dimension=max(layer.feed_forward_dimension // divisor, 1))
             for layer in self.layers(architecture)
         ]
-        size = int(architecture.choices[0]) // by
-        return FlexiBERTNetwork(layers, size, *asked(task), vocabulary_of(task))
+        size = int(architecture.choices[0]) // divisor
+        return FlexiBERTNetwork(layers, size, *requirements_of(task), vocabulary_of(task))

@@ -1,4 +1,4 @@
-"""What is forbidden, checked, and the kind of space that obeys it."""
+"""Implements `Space.without`: checks the forbidden options and selects the class of the restricted space."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.offered import nothing_left
 from naslab.spaces.space import Space
 from naslab.spaces.subset import Subset
-from naslab.spaces.without import Forbidden, Without, WithoutFixed, WithoutSubset
+from naslab.spaces.without import Forbidden, Without
+from naslab.spaces.without_fast import WithoutFixed, WithoutSubset
 
 
 def without(space: Space, forbidden: Mapping[str, Sequence[Option]]) -> Space:
-    """See `Space.without`."""
+    """Returns the restricted space; see `Space.without`."""
     if isinstance(space, Without):
+        # Restricting twice gives one restriction of the whole space, so that specs do not nest.
         both: dict[str, tuple[Option, ...]] = dict(space.forbidden)
         for name, options in _checked(space.of, forbidden):
             both[name] = tuple(dict.fromkeys((*both.get(name, ()), *options)))
         return without(space.of, both)
-    if not (asked := _checked(space, forbidden)):
+    if not (checked := _checked(space, forbidden)):
         return space
     kind = WithoutSubset if isinstance(space, Subset) else WithoutFixed if isinstance(space, FixedSpace) else Without
-    fewer = kind(space, asked)
-    fewer.sample(0)  # `SpecError` where nothing is left
+    fewer = kind(space, checked)
+    fewer.sample(0)  # raises `SpecError` if no architecture is left; the seed does not matter
     return fewer
 
 
 def _checked(space: Space, forbidden: Any) -> Forbidden:
-    """What is forbidden, with the space's own options; choices at which nothing is are left out."""
+    """Returns what is forbidden, as the space's own options, sorted by choice; choices that keep all are left out.
+
+    Sorted, because two restrictions that forbid the same are then equal and have equal specs.
+    """
     if not isinstance(forbidden, Mapping):
         raise SpecError(
             f"what is forbidden is a dictionary from the name of a choice to options of it, not {forbidden!r:.200}"

@@ -1,17 +1,17 @@
-"""Networks of convolutions that evolve (Real et al. 2017, "Large-Scale Evolution of Image Classifiers",
-https://arxiv.org/abs/1703.01041, Sec. 3.2).
+"""The space of "Large-Scale Evolution of Image Classifiers" (Real et al. 2017, https://arxiv.org/abs/1703.01041,
+Sec. 3.2): chains of convolutions with skips, and a learning rate that evolves with them.
 
     the learning rate
     for each layer: a convolution, or stop?
         height and width of its filters, channels, stride; nonlinear (batch normalisation and ReLU) or not
         from each state before the last: does it skip to this layer?
 
-Evolution begins with a linear model, `start`, and goes on by the mutations of the paper, `moves`. The learning rate
-belongs to the architecture, and whoever trains it goes by that (`recipe`).
+Evolution begins with a linear model (`start`) and continues by the mutations of the paper (`moves`). The learning rate
+is part of the architecture, and overrides the trainer's (`recipe`).
 
-Differences: channels and the learning rate come from a list (there, any number), and are mutated to a value on it
-between half and twice their own, as there; where there is none, to the next one. The identity and resetting the weights
-change nothing of an architecture: they are the searcher's.
+Differences: channels and the learning rate come from a list (in the paper they are any number). As in the paper, a
+mutation draws a value between half and twice the old one; if the list has none, it takes the nearest. The paper's
+mutations "identity" and "reset weights" do not change an architecture, and are therefore implemented by the searcher.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from naslab.networks import sizes
 from naslab.networks.evolving import Evolved, EvolvedNetwork, renamed
 from naslab.networks.inherit import inherit
 from naslab.randomness import generator_of
-from naslab.spaces.metaqnn import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
-from naslab.spaces.requirements import asked
+from naslab.spaces.metaqnn import MAX_LAYERS, PART, STOP, check_lists, layer_position, line_graph
+from naslab.spaces.requirements import requirements_of
 from naslab.spaces.space import Space
 from naslab.tasks.signature import TaskLike
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 QUESTIONS = ("kind", "filter_height", "filter_width", "channels", "stride", "nonlinear")
-"""Of each layer, before those for its skips."""
+"""Names of the first choices of each layer; its skips follow."""
 MOVES = (
     "insert_convolution",
     "remove_convolution",
@@ -56,19 +56,21 @@ MOVES = (
 
 @dataclass(frozen=True)
 class LargeScaleEvolutionSpace(Space):
-    """Convolutions of any number, with skips over them, and a learning rate."""
+    """Chains of convolutions with skips over them, and a learning rate."""
 
     name: ClassVar[str] = "evolving"
 
     layers: int = 24
-    """At most."""
+    """Maximal number of layers."""
     filters: tuple[int, ...] = (1, 3, 5, 7)
     """Heights, and widths, of a filter."""
     channels: tuple[int, ...] = (8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256)
-    """Of a convolution: in steps of the square root of two."""
+    """Numbers of output channels of a convolution, in steps of the square root of two: a mutation has several values
+    between half and twice the old one to choose from."""
     strides: tuple[int, ...] = (1, 2)
+    """Strides of a convolution."""
     learning_rates: tuple[float, ...] = (0.00625, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)
-    """In ascending order. Evolution begins with the one that is nearest to 0.1, as in the paper."""
+    """Learning rates in ascending order. Evolution begins with the one nearest to 0.1, the paper's initial value."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,7 +90,7 @@ class LargeScaleEvolutionSpace(Space):
 
     @classmethod
     def laptop(cls) -> LargeScaleEvolutionSpace:
-        """Shallow and narrow."""
+        """Returns a shallow and narrow space."""
         return cls(layers=6, filters=(1, 3, 5), channels=(4, 6, 8, 11, 16, 23, 32))
 
     # --- choices ---------------------------------------------------------------------------------
@@ -96,26 +98,26 @@ class LargeScaleEvolutionSpace(Space):
     def next_choice(self, prefix: Prefix) -> Choice | None:
         if not prefix:
             return Choice("learning_rate", self.learning_rates)
-        number, asked = _place(len(prefix) - 1)
+        number, answered = _position(len(prefix) - 1)
         if prefix[-1] == STOP or number > self.layers:
             return None
-        if asked >= len(QUESTIONS):
-            return Choice(f"{PART}/{number}/skip_{asked - len(QUESTIONS)}", (0, 1))
+        if answered >= len(QUESTIONS):
+            return Choice(f"{PART}/{number}/skip_{answered - len(QUESTIONS)}", (0, 1))
         answers: tuple[tuple[Option, ...], ...] = (
             ("conv", STOP), self.filters, self.filters, self.channels, self.strides, (0, 1)
         )  # fmt: skip
-        return Choice(f"{PART}/{number}/{QUESTIONS[asked]}", answers[asked])
+        return Choice(f"{PART}/{number}/{QUESTIONS[answered]}", answers[answered])
 
     def future(self, prefix: Prefix) -> Hashable:
-        """Only the place: no answer but the stop has any influence on the later questions."""
+        """Returns the position: no answer but the stop influences later choices."""
         return len(prefix), prefix[-1:] == (STOP,)
 
     def layers_of(self, architecture: Architecture) -> list[Evolved]:
-        """What is to be built."""
+        """Returns the layers to build."""
         architecture = self.check(architecture)
-        layers, rest = [], architecture.choices[1:]
+        layers, rest = [], architecture.choices[1:]  # the first choice is the learning rate
         while rest and rest[0] != STOP:
-            length = len(QUESTIONS) + len(layers)
+            length = len(QUESTIONS) + len(layers)  # answers of this layer: one more for each layer before it
             _, height, width, channels, stride, nonlinear = rest[: len(QUESTIONS)]
             skips = tuple(state for state, bit in enumerate(rest[len(QUESTIONS) : length]) if bit)
             layers.append(Evolved((int(height), int(width)), int(channels), int(stride), bool(nonlinear), skips))
@@ -123,29 +125,29 @@ class LargeScaleEvolutionSpace(Space):
         return layers
 
     def of_layers(self, learning_rate: Option, layers: Sequence[Evolved]) -> Architecture:
-        """The architecture with these layers."""
+        """Returns the architecture with this learning rate and these layers, the inverse of `layers_of`."""
         choices: list[Option] = [learning_rate]
         for before, (kernel, channels, stride, nonlinear, skips) in enumerate(layers):
             choices += ["conv", *kernel, channels, stride, int(nonlinear), *(int(s in skips) for s in range(before))]
         return self.architecture(choices if len(layers) == self.layers else [*choices, STOP])
 
     def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
-        """The learning rate."""
+        """Returns the learning rate."""
         return {"learning_rate": float(self.check(architecture).choices[0])}
 
     # --- moves -----------------------------------------------------------------------------------
 
     @property
     def moves(self) -> tuple[str, ...]:
-        """The mutations of the paper that change an architecture."""
+        """Names of the paper's mutations that change an architecture."""
         return MOVES
 
     def start(self) -> Architecture:
-        """A linear model."""
+        """Returns the linear model: no layer but the classifier."""
         return self.of_layers(min(self.learning_rates, key=lambda rate: abs(rate - 0.1)), ())
 
     def move(self, architecture: Architecture, name: str, rng: np.random.Generator | int) -> Architecture | None:
-        """The architecture after the mutation, at a place drawn at random; None where there is no place for it."""
+        """Returns the architecture after this mutation at a random layer; None if it is possible at none."""
         rng, architecture = generator_of(rng), self.check(architecture)
         layers = self.layers_of(architecture)
         rate = architecture.choices[0]
@@ -162,7 +164,7 @@ class LargeScaleEvolutionSpace(Space):
         return None if changed is None else self.of_layers(rate, changed)
 
     def _inserted(self, layers: list[Evolved], rng: np.random.Generator) -> list[Evolved] | None:
-        """A 3 x 3 convolution with as many channels as come in, of stride 1 or 2, linear or not."""
+        """Returns the layers with a new one: 3 x 3, as many channels as its input, random stride and nonlinearity."""
         if len(layers) == self.layers:
             return None
         place = int(rng.integers(len(layers) + 1))
@@ -172,8 +174,8 @@ class LargeScaleEvolutionSpace(Space):
         return inserted(layers, place, Evolved((size, size), channels, stride, bool(rng.integers(2)), ()))
 
     def _altered(self, layers: list[Evolved], name: str, rng: np.random.Generator) -> list[Evolved] | None:
-        """One layer changed: a random one of those that can be."""
-        ways: list[tuple[int, Evolved]] = []
+        """Returns the layers with one changed, drawn uniformly from all possible changes; None if there is none."""
+        ways: list[tuple[int, Evolved]] = []  # (position, the changed layer)
         for place, layer in enumerate(layers):
             height, width = layer.kernel
             if name in ("insert_nonlinearity", "remove_nonlinearity"):
@@ -192,7 +194,7 @@ class LargeScaleEvolutionSpace(Space):
                 ways += [(place, layer._replace(kernel=(s, width))) for s in self.filters if s != height]
             elif name == "alter_filter_width":
                 ways += [(place, layer._replace(kernel=(height, s))) for s in self.filters if s != width]
-            elif len(self.channels) > 1:
+            elif len(self.channels) > 1:  # alter_channels: the new number is drawn below
                 ways.append((place, layer))
         if not ways:
             return None
@@ -204,7 +206,7 @@ class LargeScaleEvolutionSpace(Space):
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """The convolutions stand at the nodes."""
+        """Returns the graph, with the convolutions at its nodes."""
         operations, layers = [], self.layers_of(architecture)
         for layer in layers:
             height, width = layer.kernel
@@ -213,17 +215,17 @@ class LargeScaleEvolutionSpace(Space):
         return line_graph(operations, [{state: {} for state in layer.skips} for layer in layers])
 
     def build(self, architecture: Architecture, task: TaskLike) -> EvolvedNetwork:
-        return EvolvedNetwork(self.layers_of(architecture), *asked(task))
+        return EvolvedNetwork(self.layers_of(architecture), *requirements_of(task))
 
     def inherit(
         self, network: nn.Module, architecture: Architecture, parent: Architecture, state: Mapping[str, Tensor]
     ) -> None:
-        """A layer inherits from the one that it comes from, although it may stand elsewhere by now."""
+        """Copy to each layer the weights of the parent's layer that it stems from, wherever that stood in the chain."""
         inherit(network, renamed(state, self.layers_of(architecture), self.layers_of(parent)))
 
 
 def inserted(layers: Sequence[Evolved], place: int, layer: Evolved) -> list[Evolved]:
-    """The layers with another at that place. What skipped to a layer still does."""
+    """Returns the layers with another one at that position; existing skips keep their ends."""
     later = [
         old._replace(skips=tuple(state + (state > place) for state in old.skips)) for old in layers[place:]
     ]  # state n is the output of layers[n - 1]
@@ -231,8 +233,8 @@ def inserted(layers: Sequence[Evolved], place: int, layer: Evolved) -> list[Evol
 
 
 def removed(layers: Sequence[Evolved], place: int) -> list[Evolved]:
-    """The layers without the one at that place, and without the skips that came from it or have nothing to skip."""
-    gone = place + 1
+    """Returns the layers without the one at that position, its skips, and skips that no longer pass over a layer."""
+    gone = place + 1  # the state that the removed layer made
     later = []
     for before, old in enumerate(layers[gone:], start=place):
         kept = (state - (state > gone) for state in old.skips if state != gone)
@@ -241,7 +243,7 @@ def removed(layers: Sequence[Evolved], place: int) -> list[Evolved]:
 
 
 def _near(value: Option, options: Sequence[Option], rng: np.random.Generator) -> Option | None:
-    """Another value between half and twice as much; without one, the nearest. None if there is no other."""
+    """Returns a random other option between half and twice the value, else the nearest; None if there is no other."""
     others = [float(option) for option in options if option != value]
     if not others:
         return None
@@ -251,6 +253,6 @@ def _near(value: Option, options: Sequence[Option], rng: np.random.Generator) ->
     return next(option for option in options if option == drawn)
 
 
-def _place(answered: int) -> tuple[int, int]:
-    """(number of the layer, how many of its questions are answered): layer n has six, and n - 1 for its skips."""
-    return layer_place(answered, lambda number: len(QUESTIONS) + number - 1)
+def _position(answered: int) -> tuple[int, int]:
+    """Returns (number of the layer, number of its choices made); layer n has 6 choices and n - 1 for its skips."""
+    return layer_position(answered, lambda number: len(QUESTIONS) + number - 1)

@@ -5,9 +5,9 @@
         pooling: window and stride
 
 The first layer is a convolution, and no pooling follows another, as in the paper. Differences: convolutions may have
-strides and pooling may average; no stride is offered that would shrink the image more than `shrink` times in all (in
-the paper, windows that are larger than the image are not); no fully connected layers but the classifier, behind the
-average over the image; batch normalisation.
+strides and pooling may average; no stride is offered that would shrink the image more than `shrink` times in total (the
+paper excludes windows larger than the image instead); there are no fully connected layers but the classifier, behind a
+global average; batch normalisation is added.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, ClassVar
 from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError
 from naslab.networks import sizes
-from naslab.networks.chain import ChainNetwork, Layer, unread
-from naslab.spaces.requirements import asked
+from naslab.networks.chain import ChainNetwork, Layer, unused_states
+from naslab.spaces.requirements import requirements_of
 from naslab.spaces.space import Space
 from naslab.tasks.signature import TaskLike
 
@@ -32,12 +32,12 @@ PART = "chain"
 STOP = "stop"
 POOLS = ("max_pool", "avg_pool")
 WINDOWS = {"2x2/2": (2, 2), "3x3/2": (3, 2), "5x5/3": (5, 3)}
-"""(window, stride)."""
+"""Option -> (side of the window, stride)."""
 MAX_LAYERS = 64
 
 
 def check_lists(space: Space, *names: str) -> None:
-    """Make these fields tuples of different positive numbers, or say what is wrong with one."""
+    """Convert these fields of a space to tuples. Raises `SpecError` unless each holds distinct positive integers."""
     for name in names:
         object.__setattr__(space, name, sizes.several(name, getattr(space, name)))
 
@@ -49,16 +49,17 @@ class MetaQNN(Space):
     name: ClassVar[str] = "chain"
 
     layers: int = 18
-    """At most."""
+    """Maximal number of layers."""
     channels: int = 64
-    """What filters are counted in."""
+    """Unit of `filters`."""
     kernels: tuple[int, ...] = (1, 3, 5)
+    """Sides of the kernel of a convolution."""
     filters: tuple[int, ...] = (1, 2, 4, 8)
-    """Of a convolution, in units of `channels`."""
+    """Numbers of filters of a convolution, in units of `channels`."""
     strides: tuple[int, ...] = (1, 2)
-    """Of a convolution."""
+    """Strides of a convolution."""
     shrink: int = 8
-    """The most that all strides together may divide the height and width of the image by."""
+    """Maximal product of all strides: the factor by which height and width of the image may shrink."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,19 +74,20 @@ class MetaQNN(Space):
 
     @classmethod
     def paper(cls) -> MetaQNN:
-        """The sizes of MetaQNN on CIFAR-10, where only pooling has strides."""
+        """Returns the space of MetaQNN on CIFAR-10, where only pooling has strides."""
         return cls(strides=(1,))
 
     @classmethod
     def laptop(cls) -> MetaQNN:
-        """For images of 4 x 4 and more."""
+        """Returns a small space, for images of 4 x 4 and more."""
         return cls(layers=6, channels=8, filters=(1, 2, 4), shrink=4)
 
     # --- choices ---------------------------------------------------------------------------------
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
-        complete, begun = _layers(prefix)
-        number, room = len(complete) + 1, self.shrink // _shrunk(complete)
+        complete, begun = _split_layers(prefix)
+        number = len(complete) + 1
+        room = self.shrink // _total_stride(complete)  # the largest stride that is still allowed
         if STOP in begun or number > self.layers:
             return None
         name = f"{PART}/{number}"
@@ -102,17 +104,17 @@ class MetaQNN(Space):
         ][len(begun) - 1]
 
     def future(self, prefix: Prefix) -> Hashable:
-        """How many layers there are, how far they shrink the image, whether a pooling may follow, which question."""
-        complete, begun = _layers(prefix)
+        """Returns what later choices depend on: depth, total stride, whether pooling may follow, and the position."""
+        complete, begun = _split_layers(prefix)
         after_convolution = bool(complete) and complete[-1][0] == "conv"
-        return len(complete), _shrunk(complete), after_convolution, begun[:1], len(begun)
+        return len(complete), _total_stride(complete), after_convolution, begun[:1], len(begun)
 
     def layers_of(self, architecture: Architecture, channels: int | None = None) -> list[Layer]:
         """What is to be built, with filters counted in so many channels."""
         architecture = self.check(architecture)
         unit = self.channels if channels is None else sizes.positive("channels", channels)
         layers = []
-        for number, (kind, *answers) in enumerate(_layers(architecture.choices)[0]):
+        for number, (kind, *answers) in enumerate(_split_layers(architecture.choices)[0]):
             if kind == "conv":
                 kernel, filters, stride = (int(answer) for answer in answers)
                 layers.append(Layer("conv", (kernel, kernel), stride, filters * unit, (number,)))
@@ -129,26 +131,36 @@ class MetaQNN(Space):
 
     def build(self, architecture: Architecture, task: TaskLike, *, channels: int | None = None) -> ChainNetwork:
         layers = self.layers_of(architecture, channels)
-        _, height, width = sizes.image(asked(task).shape, reductions=0)
+        _, height, width = sizes.image(requirements_of(task).shape, reductions=0)
         if min(height, width) < (shrunk := math.prod(layer.stride for layer in layers)):
             raise SpecError(
                 f"an image of {height} x {width} is too small to be shrunk {shrunk} times; "
                 f"use larger images, or a space with a smaller shrink"
             )
-        return ChainNetwork(layers, *asked(task))
+        return ChainNetwork(layers, *requirements_of(task))
 
 
-def layer_place(answered: int, questions: Callable[[int], int]) -> tuple[int, int]:
-    """(number of the layer, how many of its questions are answered), where layer n has `questions(n)`."""
+def layer_position(answered: int, questions: Callable[[int], int]) -> tuple[int, int]:
+    """Returns (number of the layer, number of its choices made) behind a prefix of answers.
+
+    Args:
+        answered: length of the prefix.
+        questions: number of a layer, from 1 -> number of its choices.
+    """
     number = 1
-    while answered >= (asked := questions(number)):
-        answered -= asked
+    while answered >= (count := questions(number)):
+        answered -= count
         number += 1
     return number, answered
 
 
 def line_graph(operations: Sequence[str], skips: Sequence[Mapping[int, Mapping[str, str]]]) -> nx.DiGraph:
-    """Layers one after the other; and of each the states that skip to it, with the attributes of that edge."""
+    """Returns the graph of a chain of layers with skips.
+
+    Args:
+        operations: operation of each layer.
+        skips: for each layer, state that skips to it -> attributes of that edge; state 0 is the image.
+    """
     import networkx as nx
 
     graph = nx.DiGraph()
@@ -163,7 +175,7 @@ def line_graph(operations: Sequence[str], skips: Sequence[Mapping[int, Mapping[s
 
 
 def layers_graph(layers: list[Layer]) -> nx.DiGraph:
-    """The states as nodes, with the operation that makes them; the output reads what nothing else does."""
+    """Returns the graph of layers, each of which reads its own sources; the output reads the unused states."""
     import networkx as nx
 
     graph = nx.DiGraph()
@@ -174,15 +186,15 @@ def layers_graph(layers: list[Layer]) -> nx.DiGraph:
         graph.add_node(f"{PART}/{number}", part=PART, label=str(number), role="node", op=operation)
         graph.add_edges_from((f"{PART}/{source}", f"{PART}/{number}") for source in layer.sources)
     graph.add_node(f"{PART}/out", part=PART, label="out", role="output")
-    graph.add_edges_from((f"{PART}/{state}", f"{PART}/out") for state in unread(layers))
+    graph.add_edges_from((f"{PART}/{state}", f"{PART}/out") for state in unused_states(layers))
     return graph
 
 
-def _layers(prefix: Prefix) -> tuple[list[Prefix], Prefix]:
-    """The answers of each complete layer, and those of the one that is begun (or of the stop)."""
+def _split_layers(prefix: Prefix) -> tuple[list[Prefix], Prefix]:
+    """Returns the answers of each complete layer, and those of the incomplete last one (or the stop)."""
     complete, start = [], 0
     while start < len(prefix) and prefix[start] != STOP:
-        end = start + (4 if prefix[start] == "conv" else 2)
+        end = start + (4 if prefix[start] == "conv" else 2)  # kind, kernel, filters, stride; or kind, window
         if end > len(prefix):
             break
         complete.append(prefix[start:end])
@@ -190,6 +202,6 @@ def _layers(prefix: Prefix) -> tuple[list[Prefix], Prefix]:
     return complete, prefix[start:]
 
 
-def _shrunk(complete: list[tuple[Option, ...]]) -> int:
-    """The product of the strides."""
+def _total_stride(complete: list[tuple[Option, ...]]) -> int:
+    """Returns the product of the strides of the layers."""
     return math.prod(int(layer[3]) if layer[0] == "conv" else WINDOWS[str(layer[1])][1] for layer in complete)

@@ -1,10 +1,10 @@
 """MnasNet's factorized hierarchical space (Tan et al. 2019, https://arxiv.org/abs/1807.11626, Sec. 4.1, Fig. 4).
 
-MobileNetV2 gives the skeleton: seven segments of equal blocks. For each segment it is open which convolution its
-blocks are made of, with which kernel, with squeeze-and-excitation or not, with which skip, how wide the segment is (as
-a factor of MobileNetV2's width) and how many blocks it has (one less, as many or one more): 432 options a segment, as
-in the paper. Difference: a segment has one block at least, so that the first and the last, which have one in
-MobileNetV2, are not shortened.
+MobileNetV2 gives the skeleton: seven segments of equal blocks. The choices of a segment are the convolution that its
+blocks are made of, its kernel, squeeze-and-excitation or not, the kind of skip, the width (as a factor of
+MobileNetV2's) and the number of blocks (one less, as many or one more): 4 * 2 * 2 * 3 * 3 * 3 = 432 options for a
+segment, as in the paper. Difference: a segment has at least one block, so that the first and the last, which have one
+in MobileNetV2, have 288 options: 432^5 * 288^2 = 1.2e18 networks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.mnasnet import EXPANSIONS, KERNELS, SKIPS, MnasNetNetwork, Segment
 from naslab.spaces.fixed_space import FixedSpace
-from naslab.spaces.requirements import asked
+from naslab.spaces.requirements import requirements_of
 from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 PART = "segments"
 SKELETON = ((0.5, 1, 1), (0.75, 2, 2), (1, 3, 2), (2, 4, 2), (3, 3, 1), (5, 3, 2), (10, 1, 1))
-"""(width in units of the stem's, blocks, stride) of MobileNetV2's segments."""
+"""(width in units of the stem's 32 channels, blocks, stride) of MobileNetV2's segments."""
 HEAD = 40
-"""Width of the last convolution, in the same units."""
+"""Width of the last convolution, in the same units: 1280 channels."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class MnasNet(FixedSpace):
     name: ClassVar[str] = "segments"
 
     channels: int = 32
-    """Of the first convolution."""
+    """Channels of the first convolution; all other widths are multiples of it."""
     segments: int = 7
-    """How many of the skeleton's segments, from the first."""
+    """Number of the skeleton's segments that are used, from the first."""
     stem_stride: int = 2
-    """Of the first convolution: 2 for ImageNet, 1 for small images."""
+    """Stride of the first convolution: 2 for ImageNet, 1 for small images."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,12 +54,12 @@ class MnasNet(FixedSpace):
 
     @classmethod
     def paper(cls) -> MnasNet:
-        """The sizes of the paper, for images of 224 x 224."""
+        """Returns the space of the paper, for images of 224 x 224."""
         return cls()
 
     @classmethod
     def laptop(cls) -> MnasNet:
-        """Three segments for images of 8 x 8 and more."""
+        """Returns a space with three segments, for images of 8 x 8 and more."""
         return cls(channels=8, segments=3, stem_stride=1)
 
     # --- choices ---------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ class MnasNet(FixedSpace):
             options = {
                 "op": tuple(EXPANSIONS),
                 "kernel": KERNELS,
-                "excitation": (0.0, 0.25),
+                "excitation": (0.0, 0.25),  # ratio of squeeze-and-excitation, 0 for none
                 "skip": SKIPS,
                 "width": (0.75, 1.0, 1.25),
                 "layers": tuple(change for change in (-1, 0, 1) if layers + change > 0),
@@ -79,7 +79,7 @@ class MnasNet(FixedSpace):
         return choices
 
     def segments_of(self, architecture: Architecture, channels: int | None = None) -> list[Segment]:
-        """What is to be built, with so many channels in the first convolution; widths are whole numbers, 1 at least."""
+        """Returns the segments to build. `channels` replaces the space's; widths are rounded, and at least 1."""
         architecture = self.check(architecture)
         unit = self.channels if channels is None else sizes.positive("channels", channels)
         segments = []
@@ -94,7 +94,7 @@ class MnasNet(FixedSpace):
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """A chain of states with the segments between them."""
+        """Returns a chain of states, with the segments on its edges."""
         import networkx as nx
 
         graph = nx.DiGraph()
@@ -110,7 +110,7 @@ class MnasNet(FixedSpace):
         unit = self.channels if channels is None else channels
         return MnasNetNetwork(
             self.segments_of(architecture, channels),
-            *asked(task),
+            *requirements_of(task),
             stem=unit,
             stem_stride=self.stem_stride,
             head=HEAD * unit,

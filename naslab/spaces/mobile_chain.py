@@ -1,8 +1,9 @@
-"""Chains of inverted residual blocks, the space of the one-shot papers on ImageNet.
+"""Chains of inverted residual blocks, the space of one-shot methods on ImageNet.
 
-As in ProxylessNAS (Cai et al. 2019, https://arxiv.org/abs/1812.00332, Sec. 4.2): in each of 21 layers a block of kernel
-3, 5 or 7 and expansion 3 or 6; a layer that is not the first of its stage may also be left out. FairNAS (Chu et al.
-2021, https://arxiv.org/abs/1907.01845) has the same blocks without the identity: `MobileChain.fair()`.
+As in ProxylessNAS (Cai et al. 2019, https://arxiv.org/abs/1812.00332, Sec. 4.2), each of 21 layers is a block of kernel
+3, 5 or 7 and expansion 3 or 6; a layer that is not the first of its stage may also be the identity, which shortens the
+network: 6^6 * 7^15 = 2.2e17 chains. FairNAS (Chu et al. 2021, https://arxiv.org/abs/1907.01845) has the same blocks
+without the identity, 6^21 = 2.2e16 chains: `MobileChain.fair()`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from naslab.networks import sizes
 from naslab.networks.mobile_chain import BLOCKS, IDENTITY, STAGES, MobileChainNetwork, places, single_path_chain
 from naslab.networks.single_path import SinglePathChain
 from naslab.spaces.fixed_space import FixedSpace
-from naslab.spaces.requirements import asked
+from naslab.spaces.requirements import requirements_of
 from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
@@ -34,15 +35,15 @@ class MobileChain(FixedSpace):
     name: ClassVar[str] = "mobile_chain"
 
     channels: int = 32
-    """Of the first convolution; all other widths keep their proportion to it."""
+    """Channels of the first convolution; all other widths are proportional to it."""
     stages: int = 6
-    """How many of the skeleton's stages, from the first."""
+    """Number of the skeleton's stages that are used, from the first."""
     layers: int = 4
-    """Of each stage, at most; the last of six has one."""
+    """Maximal number of layers of each stage; the last of six has one."""
     stem_stride: int = 2
-    """Of the first convolution: 2 for ImageNet, 1 for small images."""
+    """Stride of the first convolution: 2 for ImageNet, 1 for small images."""
     operations: tuple[str, ...] = OPERATIONS
-    """What a layer may be; the first of a stage is never the identity."""
+    """Candidate operations of a layer; the first layer of a stage, which has the stride, is never the identity."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,17 +60,17 @@ class MobileChain(FixedSpace):
 
     @classmethod
     def paper(cls) -> MobileChain:
-        """The sizes of ProxylessNAS, for images of 224 x 224."""
+        """Returns the space of ProxylessNAS, for images of 224 x 224."""
         return cls()
 
     @classmethod
     def fair(cls) -> MobileChain:
-        """The same without the identity, so that all layers have as many options, which strict fairness asks for."""
+        """Returns the space of FairNAS: no identity, because strict fairness needs equally many options everywhere."""
         return cls(operations=tuple(BLOCKS))
 
     @classmethod
     def laptop(cls) -> MobileChain:
-        """Six narrow layers for images of 8 x 8 and more."""
+        """Returns a space with six narrow layers, for images of 8 x 8 and more."""
         return cls(channels=8, stages=3, layers=2, stem_stride=1)
 
     # --- choices ---------------------------------------------------------------------------------
@@ -83,13 +84,13 @@ class MobileChain(FixedSpace):
         )
 
     def layers_of(self, architecture: Architecture) -> list[str]:
-        """The option of each layer, first to last."""
+        """Returns the operation of each layer, first to last."""
         return [str(option) for option in self.check(architecture).choices]
 
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """A chain of states with the layers between them."""
+        """Returns a chain of states, with the layers on its edges."""
         import networkx as nx
 
         graph = nx.DiGraph()
@@ -102,7 +103,7 @@ class MobileChain(FixedSpace):
         return graph
 
     def supergraph(self) -> nx.DiGraph:
-        """The chain, with the candidates of each layer in `ops`."""
+        """Returns the chain with the candidates of each layer in the attribute `ops` of its edge."""
         graph = self.graph(Architecture(self.name, tuple(choice.options[0] for choice in self._choices)))
         for (_, _, data), choice in zip(graph.edges(data=True), self._choices, strict=True):
             del data["op"]
@@ -110,12 +111,12 @@ class MobileChain(FixedSpace):
         return graph
 
     def build(self, architecture: Architecture, task: TaskLike, *, channels: int | None = None) -> MobileChainNetwork:
-        return MobileChainNetwork(self.layers_of(architecture), *asked(task), **self._sizes(channels))
+        return MobileChainNetwork(self.layers_of(architecture), *requirements_of(task), **self._sizes(channels))
 
     def shared_weights(self, task: TaskLike, *, channels: int | None = None) -> SinglePathChain:
-        """The weights of all chains at once; `layers_of` says what of them an architecture is made of."""
+        """Returns the shared weights of all architectures; the argument `layers_of(architecture)` selects one."""
         offered = [tuple(map(str, choice.options)) for choice in self._choices]
-        return single_path_chain(offered, *asked(task), **self._sizes(channels))
+        return single_path_chain(offered, *requirements_of(task), **self._sizes(channels))
 
     def _sizes(self, channels: int | None) -> dict[str, int]:
         return {

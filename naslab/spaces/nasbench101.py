@@ -1,15 +1,16 @@
 """NAS-Bench-101: 423,624 cells whose training is tabulated (Ying et al. 2019, https://arxiv.org/abs/1902.09635).
 
-A cell is a graph of at most seven vertices and nine edges. The first vertex is the input, the last the output, and one
-of three operations stands at each vertex between them; every vertex lies on a path from the input to the output. The
-choices are asked so that this cannot fail: how many vertices; then for each of them which earlier ones it reads (one at
-least, and not so many that the later ones cannot be joined) and its operation; the output reads every vertex that
-nothing else reads, and any others.
+A cell is a directed acyclic graph of at most seven vertices and nine edges. The first vertex is the input, the last the
+output, and each vertex between them has one of three operations; every vertex lies on a path from the input to the
+output. The choices are ordered so that only such cells can arise: the number of vertices; then for each vertex the
+earlier ones that it reads (at least one, and not so many that too few edges are left to connect the later vertices) and
+its operation; the output reads every vertex that no other reads, and possibly more.
 
-Differences from the paper: it draws 21 edges and five operations at random, until there is a path and are few enough
-edges, and prunes what leads nowhere; here nothing is rejected or pruned, and a draw is uniform choice by choice, so
-that cells with few vertices are much more frequent (every sixth has none but input and output). A cell can be written
-in several ways in either form, on average in three; `canonical` says which ones are the same.
+Differences from the paper: the authors draw 21 edges and five operations at random, reject cells without a path or with
+too many edges, and prune vertices that lie on no path. Here nothing is rejected or pruned, and sampling is uniform for
+each choice, so that cells with few vertices are much more frequent (one in six has only input and output). A cell has
+several descriptions in either form, three on average: 1,293,208 sequences of choices for 423,624 cells. `canonical`
+identifies them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.nasbench101 import NASBENCH101_OPERATIONS, NASBench101Network
-from naslab.spaces.requirements import asked
+from naslab.spaces.requirements import requirements_of
 from naslab.spaces.space import Space
 from naslab.tasks.signature import TaskLike
 
@@ -38,55 +39,58 @@ PART = "cell"
 OPERATIONS = tuple(NASBENCH101_OPERATIONS)
 INPUT, OUTPUT = "input", "output"
 MAX_VERTICES = 10
-"""A vertex with nine before it has 511 sets of inputs to choose from; the benchmark stops at seven vertices."""
+"""Limit of `vertices`: a vertex behind nine others has 511 sets of inputs. The benchmark stops at seven vertices."""
 
 
-class Grown(NamedTuple):
-    """What of a cell without its last vertices matters for the vertices to come."""
+class PartialCell(NamedTuple):
+    """The part of an incomplete cell that the choices of later vertices depend on."""
 
     vertices: int
-    """How many the cell is to have."""
+    """Number of vertices of the complete cell."""
     vertex: int
-    """The one that is to choose its inputs next."""
+    """Vertex whose inputs are chosen next."""
     edges: int
-    """So far."""
-    loose: frozenset[int]
+    """Number of edges so far."""
+    loose_ends: frozenset[int]
     """Vertices that nothing reads yet."""
 
-    def least(self) -> int:
-        """The fewest edges of any cell that this can become: one into each vertex to come, and a further one into the
-        output for each loose vertex but one."""
-        return self.edges + self.vertices - self.vertex + max(len(self.loose) - 1, 0)
+    def fewest_edges(self) -> int:
+        """Returns the smallest number of edges of any completion.
 
-    def reading(self, inputs: Sequence[int]) -> Grown:
-        """After the next vertex has chosen these inputs."""
-        return Grown(
-            self.vertices, self.vertex + 1, self.edges + len(inputs), self.loose.difference(inputs) | {self.vertex}
+        Each later vertex needs an edge into it. The last loose end is read by the next vertex at no extra cost; each
+        other one needs a further edge.
+        """
+        return self.edges + self.vertices - self.vertex + max(len(self.loose_ends) - 1, 0)
+
+    def with_vertex(self, inputs: Sequence[int]) -> PartialCell:
+        """Returns the partial cell after the next vertex has chosen these inputs."""
+        return PartialCell(
+            self.vertices, self.vertex + 1, self.edges + len(inputs), self.loose_ends.difference(inputs) | {self.vertex}
         )
 
 
 @lru_cache(maxsize=4096)
-def _inputs(grown: Grown, most: int) -> Choice:
-    """Which earlier vertices the next one reads, in a cell of so many edges at most."""
-    earlier = range(grown.vertex)
-    sets = itertools.chain.from_iterable(itertools.combinations(earlier, n) for n in range(1, grown.vertex + 1))
-    if grown.vertex < grown.vertices - 1:
+def _inputs(partial: PartialCell, max_edges: int) -> Choice:
+    """Returns the choice of the earlier vertices that the next one reads, in a cell of at most `max_edges` edges."""
+    earlier = range(partial.vertex)
+    sets = itertools.chain.from_iterable(itertools.combinations(earlier, n) for n in range(1, partial.vertex + 1))
+    if partial.vertex < partial.vertices - 1:
         return Choice(
-            f"{PART}/{grown.vertex}/inputs",
-            tuple(_written(inputs) for inputs in sets if grown.reading(inputs).least() <= most),
+            f"{PART}/{partial.vertex}/inputs",
+            tuple(_format_inputs(inputs) for inputs in sets if partial.with_vertex(inputs).fewest_edges() <= max_edges),
         )
-    room = most - grown.edges
+    room = max_edges - partial.edges  # the output: it must read all loose ends
     return Choice(
         f"{PART}/{OUTPUT}/inputs",
-        tuple(_written(inputs) for inputs in sets if len(inputs) <= room and grown.loose.issubset(inputs)),
+        tuple(_format_inputs(inputs) for inputs in sets if len(inputs) <= room and partial.loose_ends.issubset(inputs)),
     )
 
 
-def _written(inputs: Sequence[int]) -> str:
+def _format_inputs(inputs: Sequence[int]) -> str:
     return ",".join(map(str, inputs))
 
 
-def _read(inputs: Any) -> list[int]:
+def _parse_inputs(inputs: Any) -> list[int]:
     return [int(source) for source in str(inputs).split(",")]
 
 
@@ -97,13 +101,13 @@ class NASBench101(Space):
     name: ClassVar[str] = "nasbench101"
 
     vertices: int = 7
-    """At most, with the input and the output."""
+    """Maximal number of vertices, input and output included."""
     edges: int = 9
-    """At most."""
+    """Maximal number of edges."""
     channels: int = 128
-    """Of the first of three stages; the later ones have 2 and 4 times as many."""
+    """Channels of the first of three stages; the later ones have 2 and 4 times as many."""
     cells: int = 3
-    """Of each stage."""
+    """Number of cells in each stage."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,55 +117,64 @@ class NASBench101(Space):
 
     @classmethod
     def paper(cls) -> NASBench101:
-        """The sizes of the benchmark."""
+        """Returns the space of the benchmark."""
         return cls()
 
     @classmethod
     def laptop(cls) -> NASBench101:
-        """Small enough to train a cell in seconds."""
+        """Returns a space whose cells can be trained in seconds."""
         return cls(channels=16, cells=1)
 
     # --- choices ---------------------------------------------------------------------------------
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
         if not prefix:
+            # n vertices on paths need at least n - 1 edges
             return Choice(f"{PART}/vertices", tuple(range(2, min(self.vertices, self.edges + 1) + 1)))
-        grown = self._grown(prefix)
-        if grown.vertex == grown.vertices:
+        partial = self._partial_cell(prefix)
+        if partial.vertex == partial.vertices:
             return None
+        # After the number of vertices, inputs (odd positions) and operations (even positions) alternate.
         if len(prefix) > 1 and len(prefix) % 2 == 0:
-            return Choice(f"{PART}/{grown.vertex - 1}/op", OPERATIONS)
-        return _inputs(grown, self.edges)
+            return Choice(f"{PART}/{partial.vertex - 1}/op", OPERATIONS)
+        return _inputs(partial, self.edges)
 
     def future(self, prefix: Prefix) -> Hashable:
-        """Which of the vertices are loose does not matter, only how many."""
+        """Returns the state of the partial cell: which vertices are loose ends does not matter, only how many."""
         if not prefix:
             return None
-        vertices, vertex, edges, loose = self._grown(prefix)
-        return vertices, vertex, edges, len(loose), len(prefix) % 2
+        vertices, vertex, edges, loose_ends = self._partial_cell(prefix)
+        return vertices, vertex, edges, len(loose_ends), len(prefix) % 2
 
     @staticmethod
-    def _grown(prefix: Prefix) -> Grown:
-        grown = Grown(int(prefix[0]), 1, 0, frozenset())
+    def _partial_cell(prefix: Prefix) -> PartialCell:
+        partial = PartialCell(int(prefix[0]), 1, 0, frozenset())
         for inputs in prefix[1::2]:
-            grown = grown.reading(_read(inputs))
-        return grown
+            partial = partial.with_vertex(_parse_inputs(inputs))
+        return partial
 
     # --- the published form ----------------------------------------------------------------------
 
     def cell(self, architecture: Architecture) -> tuple[np.ndarray, tuple[str, ...]]:
-        """The adjacency matrix, [V, V] int8 with 1 at (source, target), and an operation for each vertex, the first
-        of which is "input" and the last "output"."""
+        """Returns the adjacency matrix, [V, V] int8 with 1 at (source, target), and the operation of each vertex.
+
+        The first operation is "input", the last "output".
+        """
         architecture = self.check(architecture)
         matrix = np.zeros((int(architecture.choices[0]),) * 2, dtype=np.int8)
         for vertex, inputs in enumerate(architecture.choices[1::2], start=1):
-            matrix[_read(inputs), vertex] = 1
+            matrix[_parse_inputs(inputs), vertex] = 1
         return matrix, (INPUT, *(str(operation) for operation in architecture.choices[2::2]), OUTPUT)
 
     def from_cell(self, matrix: Any, operations: Sequence[str]) -> Architecture:
-        """The architecture of a published cell; what lies on no path from the input to the output is pruned.
+        """Returns the architecture of a published cell; vertices on no path from input to output are pruned.
 
-        Raises `SpecError`, and nothing else, on anything that is no cell of this space.
+        Args:
+            matrix: [V, V] of 0 and 1 above the diagonal, 1 at (source, target).
+            operations: V operations; the first and the last are not read.
+
+        Raises:
+            SpecError: on anything that is no cell of this space.
         """
         edges = _adjacency(matrix, operations)
         kept = _on_a_path(edges)
@@ -170,7 +183,7 @@ class NASBench101(Space):
         edges = edges[np.ix_(kept, kept)]
         choices: list[str | int] = [len(kept)]
         for vertex in range(1, len(kept)):
-            choices.append(_written(np.flatnonzero(edges[:, vertex]).tolist()))
+            choices.append(_format_inputs(np.flatnonzero(edges[:, vertex]).tolist()))
             if vertex < len(kept) - 1:
                 choices.append(str(operations[kept[vertex]]))
         if (count := int(edges.sum())) > self.edges or len(kept) > self.vertices:
@@ -181,14 +194,15 @@ class NASBench101(Space):
         return self.architecture(choices)
 
     def canonical(self, architecture: Architecture) -> str:
-        """The benchmark's key of the cell: 32 hexadecimal digits, the same for all ways to write it."""
+        """Returns the benchmark's key of the cell: 32 hexadecimal digits that are equal for isomorphic cells."""
         matrix, operations = self.cell(architecture)
+        # The labels -1 and -2 of input and output are the benchmark's, without which the hashes would differ from its.
         return cell_hash(matrix, [-1, *(OPERATIONS.index(operation) for operation in operations[1:-1]), -2])
 
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """The operations stand at the nodes."""
+        """Returns the graph, with the operations at its nodes."""
         import networkx as nx
 
         matrix, operations = self.cell(architecture)
@@ -204,19 +218,19 @@ class NASBench101(Space):
     def build(
         self, architecture: Architecture, task: TaskLike, *, channels: int | None = None, cells: int | None = None
     ) -> NASBench101Network:
-        """The benchmark's network; `cells` is the number in each of the three stages."""
+        """Returns the benchmark's network; `cells` is the number in each of the three stages."""
         matrix, operations = self.cell(architecture)
         return NASBench101Network(
             matrix,
             operations[1:-1],
-            *asked(task),
+            *requirements_of(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
         )
 
 
 def _adjacency(matrix: Any, operations: Sequence[str]) -> np.ndarray:
-    """The matrix as an array, if the two describe a graph."""
+    """Returns the matrix as int8. Raises `SpecError` unless both together describe a graph."""
     try:
         edges = np.asarray(matrix)
         square = edges.shape == (len(operations),) * 2 and len(edges) > 1
@@ -231,7 +245,8 @@ def _adjacency(matrix: Any, operations: Sequence[str]) -> np.ndarray:
 
 
 def _on_a_path(matrix: np.ndarray) -> list[int]:
-    """The vertices on a path from the first to the last, in order; none if there is no path."""
+    """Returns the vertices on a path from the first to the last, in order; empty if there is no path."""
+    # reachable from the input, and vertices from which the output is reachable; the order of vertices is topological
     forward, backward = {0}, {len(matrix) - 1}
     for vertex in range(1, len(matrix)):
         if forward.intersection(np.flatnonzero(matrix[:, vertex]).tolist()):
@@ -244,10 +259,15 @@ def _on_a_path(matrix: np.ndarray) -> list[int]:
 
 
 def cell_hash(matrix: np.ndarray, labels: Sequence[int]) -> str:
-    """The isomorphism-invariant hash of a graph [V, V] with labelled vertices, digit for digit the benchmark's.
+    """Returns an isomorphism-invariant hash of a graph with labelled vertices, digit for digit the benchmark's.
 
-    A vertex begins as the hash of (edges out of it, edges into it, its label); V times it becomes the hash of its
-    predecessors' hashes, its successors' (both sorted) and its own; the graph is the hash of all of them, sorted.
+    This is the Weisfeiler-Lehman refinement: the hash of a vertex begins as that of (out-degree, in-degree, label); in
+    each of V rounds it is replaced by the hash of its predecessors' hashes, its successors' (both sorted) and itself.
+    The graph is the hash of all vertex hashes, sorted.
+
+    Args:
+        matrix: [V, V], not 0 at (source, target) of an edge.
+        labels: label of each vertex.
     """
     vertices = range(len(labels))
     before = [[source for source in vertices if matrix[source, vertex]] for vertex in vertices]
@@ -266,4 +286,5 @@ def cell_hash(matrix: np.ndarray, labels: Sequence[int]) -> str:
 
 
 def _digest(value: object) -> str:
+    # The text of Python's tuples and lists is part of the published hash.
     return md5(str(value).encode(), usedforsecurity=False).hexdigest()

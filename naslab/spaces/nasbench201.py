@@ -1,10 +1,11 @@
 """NAS-Bench-201: 15,625 cells whose training is tabulated (Dong & Yang 2020, https://arxiv.org/abs/2001.00326).
 
-A cell has four nodes and one of five operations on each of its six edges. It is written, node after node, as
+A cell has four nodes and one of five operations on each of its six edges, 5^6 = 15,625 cells. The published form gives
+for each node but the first its operations and the nodes that they read,
 
     |nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|
 
-and numbered in the order of the benchmark's table, which follows no rule and is therefore bundled.
+Cells are numbered as in the benchmark's table. That order follows no rule, so that the list of cells is bundled.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from naslab.networks.nasbench201 import EDGES, NODES, NASBench201Network, NASBen
 from naslab.networks.single_path import SinglePathNASBench201
 from naslab.operations.images import NASBENCH201_OPERATIONS
 from naslab.spaces.fixed_space import FixedSpace
-from naslab.spaces.requirements import asked
+from naslab.spaces.requirements import requirements_of
 from naslab.spaces.weight_sharing import weight_matrices
 from naslab.tasks.signature import TaskLike
 
@@ -44,7 +45,7 @@ CHOICES = tuple(Choice(f"{PART}/{node}/from_{source}", OPERATIONS) for source, n
 
 @cache
 def official_order() -> tuple[str, ...]:
-    """All cells as strings, in the order of the benchmark."""
+    """Returns all cells as strings, in the order of the benchmark."""
     table = io.StringIO(gzip.decompress(naslab.data.read("nasbench201.csv.gz")).decode("ascii"))
     return tuple(row["arch_str"] for row in csv.DictReader(table))
 
@@ -61,9 +62,9 @@ class NASBench201(FixedSpace):
     name: ClassVar[str] = "nasbench201"
 
     channels: int = 16
-    """Of the first of three stages, in the supernet and, unless said otherwise, in a built network."""
+    """Channels of the first of three stages, in the supernet and by default in a built network."""
     cells: int = 5
-    """Of each stage."""
+    """Number of cells in each stage."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,20 +72,21 @@ class NASBench201(FixedSpace):
 
     @classmethod
     def paper(cls) -> NASBench201:
-        """The sizes of the benchmark."""
+        """Returns the space of the benchmark."""
         return cls()
 
     @classmethod
     def laptop(cls) -> NASBench201:
-        """Small enough to search on two cores while one watches."""
+        """Returns a space that can be searched interactively on two CPU cores."""
         return cls(channels=8, cells=1)
 
     @property
     def operations(self) -> tuple[str, ...]:
+        """The five operations, in the order of the columns of the mixture weights."""
         return OPERATIONS
 
     def all_edges(self) -> NASBench201:
-        """The space itself, which keeps every edge."""
+        """Returns the space itself: its architectures keep every edge."""
         return self
 
     # --- choices ---------------------------------------------------------------------------------
@@ -95,7 +97,7 @@ class NASBench201(FixedSpace):
     # --- the published form ----------------------------------------------------------------------
 
     def parse(self, text: str) -> Architecture:
-        """Read the published string. Raises `SpecError`, and nothing else, on anything else."""
+        """Reads the published string. Raises `SpecError` on anything else."""
         if not isinstance(text, str) or len(text) > 1024:
             raise SpecError(f"a cell is a text of the form {FORM}")
         nodes = "".join(text.split()).split("+")  # a log or a page may have broken it into lines
@@ -111,7 +113,7 @@ class NASBench201(FixedSpace):
         return self.architecture(choices)
 
     def format(self, architecture: Architecture) -> str:
-        """The published string."""
+        """Returns the published string."""
         architecture = self.check(architecture)
         nodes = [[] for _ in range(NODES)]
         for (source, node), operation in zip(EDGES, architecture.choices, strict=True):
@@ -119,11 +121,11 @@ class NASBench201(FixedSpace):
         return "+".join(f"|{'|'.join(entries)}|" for entries in nodes[1:])
 
     def index(self, architecture: Architecture) -> int:
-        """Its number in the benchmark."""
+        """Returns the number of the architecture in the benchmark."""
         return _official_index()[self.format(architecture)]
 
     def at(self, index: int) -> Architecture:
-        """The architecture of that number in the benchmark."""
+        """Returns the architecture with this number in the benchmark."""
         number = -1
         with suppress(SpecError):
             number = whole("index", index)
@@ -132,12 +134,12 @@ class NASBench201(FixedSpace):
         return self.parse(official_order()[number])
 
     def canonical(self, architecture: Architecture) -> str:
-        """An expression that is the same for all cells of a class of isomorphic ones: 6,466 classes, as published.
+        """Returns an expression that isomorphic cells share: 6,466 classes, as published.
 
-        A node is written as the sorted sum of its terms: a skip connection stands for its source's expression, any
-        other operation for `(source)@operation`, and `none` for `#`; so does every operation on node 1 if that node
-        is `#`. That is the authors' rule, and coarser rules are just as true: a node 2 that adds nothing but zeros
-        is not seen to be zero (which would leave 5,390 classes).
+        A node is the sorted sum of its terms. A skip connection contributes the expression of its source, any other
+        operation `(source)@operation`, and `none` the zero `#`, as does every operation on a node 1 that is `#`. This
+        is the authors' rule. It is not the coarsest one: a node 2 that sums nothing but zeros is not recognised as
+        zero, which would reduce the number of classes to 5,390.
         """
         architecture = self.check(architecture)
         terms: list[list[str]] = [["0"], [], [], []]
@@ -157,10 +159,14 @@ class NASBench201(FixedSpace):
     # --- the supernet ----------------------------------------------------------------------------
 
     def edges(self) -> dict[str, int]:
+        """Returns the number of edges of the cell, 6."""
         return {PART: len(EDGES)}
 
     def discretize(self, weights: Mapping[str, np.ndarray]) -> Architecture:
-        """The strongest operation of each edge, `none` included, as in the benchmark; the earlier wins a tie."""
+        """Returns the cell with the strongest operation of each edge, `none` included, as in the benchmark's code.
+
+        The earlier operation wins a tie.
+        """
         matrix = weight_matrices(weights, self.edges(), len(OPERATIONS))[PART]
         return self.architecture([OPERATIONS[column] for column in matrix.argmax(axis=1)])
 
@@ -171,7 +177,7 @@ class NASBench201(FixedSpace):
     # --- graphs ----------------------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """An edge whose operation is `none` is not there."""
+        """Returns the graph; an edge whose operation is `none` is left out."""
         architecture = self.check(architecture)
         graph = self._nodes()
         for row, ((source, node), operation) in enumerate(zip(EDGES, architecture.choices, strict=True)):
@@ -200,10 +206,10 @@ class NASBench201(FixedSpace):
     def build(
         self, architecture: Architecture, task: TaskLike, *, channels: int | None = None, cells: int | None = None
     ) -> NASBench201Network:
-        """The benchmark's network; `cells` is the number in each of the three stages."""
+        """Returns the benchmark's network; `cells` is the number in each of the three stages."""
         return NASBench201Network(
             self.layers_of(architecture),
-            *asked(task),
+            *requirements_of(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
         )
@@ -211,26 +217,30 @@ class NASBench201(FixedSpace):
     def supernet(
         self, task: TaskLike, *, channels: int | None = None, cells: int | None = None, one_in: int = 1
     ) -> NASBench201Supernet:
-        """Operations on one channel in `one_in` (`naslab.networks.partial_channels`)."""
+        """Returns the supernet of all cells.
+
+        Args:
+            one_in: operations see one channel in this many (PC-DARTS, `naslab.networks.partial_channels`).
+        """
         return NASBench201Supernet(
             OPERATIONS,
-            *asked(task),
+            *requirements_of(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
             one_in=one_in,
         )
 
     def layers_of(self, architecture: Architecture) -> list[str]:
-        """The operation of each edge, in the order of `EDGES`."""
+        """Returns the operation of each edge, in the order of `EDGES`."""
         return [str(operation) for operation in self.check(architecture).choices]
 
     def shared_weights(
         self, task: TaskLike, *, channels: int | None = None, cells: int | None = None
     ) -> SinglePathNASBench201:
-        """The weights of all networks at once, of which one path is computed; `layers_of` says which."""
+        """Returns the shared weights of all architectures; the argument `layers_of(architecture)` selects one."""
         return SinglePathNASBench201(
             OPERATIONS,
-            *asked(task),
+            *requirements_of(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
         )

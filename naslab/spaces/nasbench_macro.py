@@ -1,7 +1,8 @@
 """NAS-Bench-Macro: 6,561 chains whose training is tabulated (Su et al. 2021, https://arxiv.org/abs/2103.11922).
 
-Eight layers, each an inverted residual block of one of two kinds, or left out. A chain is written as eight digits, one
-a layer: 0 for the identity, 1 for expansion 3 and kernel 3, 2 for expansion 6 and kernel 5.
+A chain has eight layers, each the identity or an inverted residual block of one of two kinds: 3^8 = 6,561 chains. The
+published form is eight digits, one for each layer: 0 for the identity, 1 for expansion 3 and kernel 3, 2 for expansion
+6 and kernel 5.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from naslab.networks import sizes
 from naslab.networks.nasbench_macro import BLOCKS, LAYERS, NASBenchMacroNetwork, single_path_nasbench_macro
 from naslab.networks.single_path import SinglePathChain
 from naslab.spaces.fixed_space import FixedSpace
-from naslab.spaces.requirements import asked
+from naslab.spaces.requirements import requirements_of
 from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class NASBenchMacro(FixedSpace):
     name: ClassVar[str] = "nasbench_macro"
 
     channels: int = 32
-    """Of the first convolution; the stages have 2, 4 and 8 times as many."""
+    """Channels of the first convolution; the three stages have 2, 4 and 8 times as many."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,12 +43,12 @@ class NASBenchMacro(FixedSpace):
 
     @classmethod
     def paper(cls) -> NASBenchMacro:
-        """The sizes of the benchmark."""
+        """Returns the space of the benchmark."""
         return cls()
 
     @classmethod
     def laptop(cls) -> NASBenchMacro:
-        """A quarter of the width, a tenth of the work."""
+        """Returns the space with a quarter of the width, whose networks take a tenth of the time to train."""
         return cls(channels=8)
 
     # --- choices ---------------------------------------------------------------------------------
@@ -58,7 +59,7 @@ class NASBenchMacro(FixedSpace):
     # --- the published form ----------------------------------------------------------------------
 
     def parse(self, text: str) -> Architecture:
-        """Read the published digits. Raises `SpecError`, and nothing else, on anything else."""
+        """Reads the published digits. Raises `SpecError` on anything else."""
         if not isinstance(text, str) or not re.fullmatch(f"[0-{len(OPTIONS) - 1}]{{{LAYERS}}}", text.strip()):
             raise SpecError(
                 f"a chain is {LAYERS} digits from 0 to {len(OPTIONS) - 1}, as in 22212220; got {text!r:.80}"
@@ -66,14 +67,14 @@ class NASBenchMacro(FixedSpace):
         return self.architecture([OPTIONS[int(digit)] for digit in text.strip()])
 
     def format(self, architecture: Architecture) -> str:
-        """The published digits."""
+        """Returns the published digits."""
         architecture = self.check(architecture)
         return "".join(str(OPTIONS.index(str(option))) for option in architecture.choices)
 
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """A chain of states with the layers between them."""
+        """Returns a chain of states, with the layers on its edges."""
         import networkx as nx
 
         architecture = self.check(architecture)
@@ -86,18 +87,18 @@ class NASBenchMacro(FixedSpace):
         return graph
 
     def build(self, architecture: Architecture, task: TaskLike, *, channels: int | None = None) -> NASBenchMacroNetwork:
-        """The benchmark's network."""
+        """Returns the benchmark's network."""
         return NASBenchMacroNetwork(
             self.layers_of(architecture),
-            *asked(task),
+            *requirements_of(task),
             channels=self.channels if channels is None else channels,
         )
 
     def layers_of(self, architecture: Architecture) -> list[str]:
-        """The option of each layer, first to last."""
+        """Returns the operation of each layer, first to last."""
         return [str(option) for option in self.check(architecture).choices]
 
     def shared_weights(self, task: TaskLike, *, channels: int | None = None) -> SinglePathChain:
-        """The weights of all networks at once, of which one path is computed; `layers_of` says which."""
+        """Returns the shared weights of all architectures; the argument `layers_of(architecture)` selects one."""
         channels = self.channels if channels is None else channels
-        return single_path_nasbench_macro(*asked(task), channels=channels)
+        return single_path_nasbench_macro(*requirements_of(task), channels=channels)

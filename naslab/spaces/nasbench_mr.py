@@ -1,8 +1,9 @@
 """The multi-resolution networks of NAS-Bench-MR (Ding et al. 2022, https://arxiv.org/abs/2103.13253).
 
-A network is written as 27 numbers, which are its choices: channels of the two convolutions of the stem; for each of
-four stages the number of its modules, of the residual blocks on each of its branches (one branch in the first stage,
-four in the last), and of the channels of each branch; channels of the head.
+A network is HRNet-like: stage s of four has s parallel branches, each at half the resolution of the one before. The
+published form is 27 numbers, which are the choices: the channels of the two convolutions of the stem; for each stage
+the number of its modules, the number of residual blocks on each branch, and the channels of each branch; the channels
+of the head. That is 4^14 * 16^13 = 1.2e24 networks.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from naslab.architecture import Architecture, Choice
 from naslab.errors import SpecError
 from naslab.networks.nasbench_mr import STAGES, Module, NASBenchMRNetwork
 from naslab.spaces.fixed_space import FixedSpace
-from naslab.spaces.requirements import asked
+from naslab.spaces.requirements import requirements_of
 from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
@@ -43,13 +44,13 @@ FORM = re.compile(rf"\d{{1,3}}((\s+|[_-])\d{{1,3}}){{{len(CHOICES) - 1}}}", re.A
 
 @dataclass(frozen=True)
 class NASBenchMR(FixedSpace):
-    """Four stages of parallel branches."""
+    """Networks of four stages with parallel branches of different resolution."""
 
     name: ClassVar[str] = "nasbench_mr"
 
     @classmethod
     def paper(cls) -> NASBenchMR:
-        """The space of the benchmark."""
+        """Returns the space of the benchmark."""
         return cls()
 
     # --- choices ---------------------------------------------------------------------------------
@@ -60,17 +61,17 @@ class NASBenchMR(FixedSpace):
     # --- the published form ----------------------------------------------------------------------
 
     def parse(self, text: str) -> Architecture:
-        """Read the published numbers. Raises `SpecError`, and nothing else, on anything else."""
+        """Reads the published numbers. Raises `SpecError` on anything else."""
         if not isinstance(text, str) or not FORM.fullmatch(text.strip()):
             raise SpecError(f"a network is {len(CHOICES)} numbers with spaces, _ or - between them; got {text!r:.200}")
         return self.architecture([int(number) for number in re.findall(r"\d+", text)])
 
     def format(self, architecture: Architecture) -> str:
-        """The published numbers."""
+        """Returns the published numbers."""
         return " ".join(map(str, self.check(architecture).choices))
 
     def modules(self, architecture: Architecture) -> list[Module]:
-        """What the stages are made of, one after the other."""
+        """Returns the modules of all stages, one after the other; the modules of a stage are equal."""
         numbers = [int(number) for number in self.check(architecture).choices][2:-1]
         modules = []
         for branches in range(1, STAGES + 1):
@@ -81,7 +82,7 @@ class NASBenchMR(FixedSpace):
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """A node for the blocks on each branch of each module; edges where one hears another."""
+        """Returns the graph: a node for the blocks of each branch of each module, and edges where branches fuse."""
         import networkx as nx
 
         architecture = self.check(architecture)
@@ -95,6 +96,7 @@ class NASBenchMR(FixedSpace):
             for branch, (units, channels) in enumerate(zip(module.units, module.channels, strict=True)):
                 node = f"{PART}/{number}/{branch + 1}"
                 graph.add_node(node, part=PART, label=f"{units} x {channels}", role="node", op=f"{units}x{channels}")
+                # A branch reads itself and its neighbours in resolution, as far as the module before has them.
                 for source in range(max(branch - 1, 0), min(branch + 2, len(before))):
                     graph.add_edge(before[source], node)
                 here.append(node)
@@ -104,7 +106,7 @@ class NASBenchMR(FixedSpace):
         return graph
 
     def build(self, architecture: Architecture, task: TaskLike) -> NASBenchMRNetwork:
-        """The benchmark's network with its head for classification; there is nothing to scale."""
+        """Returns the benchmark's network with its classification head. All sizes are choices, so it takes none."""
         modules = self.modules(architecture)
         first, second, *_, head = (int(number) for number in architecture.choices)
-        return NASBenchMRNetwork((first, second), modules, head, *asked(task))
+        return NASBenchMRNetwork((first, second), modules, head, *requirements_of(task))

@@ -1,15 +1,16 @@
 """Recurrent cells of NAS-Bench-NLP (Klyuchnikov et al. 2020, https://arxiv.org/abs/2006.07116).
 
-A cell has one to three states and at most 24 nodes. It is published as a recipe, a mapping from the name of each node
-to its operation and inputs:
+A cell has one to three hidden states and at most 24 nodes. It is published as a recipe, a mapping from the name of each
+node to its operation and inputs:
 
     {"f": {"op": "linear", "input": ["x", "h_prev_0"]}, "h_new_0": {"op": "activation_tanh", "input": ["f"]}}
 
-The choices are: how many states; how many nodes; for each node its operation, for "linear" how many inputs, and the
-inputs, among x, the states and the nodes before; for each state the node that is its new value. Only "linear" reads x,
-whose size may differ. Where the order of inputs does not matter they are asked in order, so that nothing comes twice.
+The choices are: the number of states; the number of nodes; for each node its operation, for "linear" the number of
+inputs, and the inputs, among x, the states and the earlier nodes; for each state the node that becomes its new value.
+Only "linear" reads x, whose size may differ from that of a state. Where the order of inputs does not matter they are
+chosen in ascending order, so that no node has two descriptions.
 
-Difference from the benchmark: a node may be read by nothing; it then does nothing.
+Difference from the benchmark: a node that no other node reads is allowed; it has no effect.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError, unknown
 from naslab.networks import sizes
-from naslab.networks.recurrent_recipe import ELEMENTWISE, Recipe, RecurrentRecipeNetwork, Step, in_order
-from naslab.spaces.requirements import asked, vocabulary_of
+from naslab.networks.recurrent_recipe import ELEMENTWISE, Recipe, RecurrentRecipeNetwork, Step, topological_order
+from naslab.spaces.requirements import requirements_of, vocabulary_of
 from naslab.spaces.space import Space
 from naslab.tasks.signature import TaskLike
 
@@ -45,34 +46,36 @@ INPUTS: dict[str, tuple[int, ...]] = {
     "elementwise_prod": (2,),
     "blend": (3,),
 }
-"""Operation -> how many inputs it may have."""
+"""Operation -> the numbers of inputs that it may have. "blend" is gate * a + (1 - gate) * b, so its order matters."""
 assert INPUTS.keys() == {"linear", *ELEMENTWISE}
 
 
 def sources(op: str, states: int, node: int) -> list[str]:
-    """What a node may read."""
+    """Returns the names that a node may read, in the order in which inputs ascend."""
     first = ["x"] if op == "linear" else []
     return first + [f"h_prev_{state}" for state in range(states)] + [f"node_{earlier}" for earlier in range(node)]
 
 
-class Written(NamedTuple):
-    """How far a cell is written."""
+class PartialRecipe(NamedTuple):
+    """An incomplete cell: a state machine that says which choice follows a prefix. 0 and "" mean "not chosen yet"."""
 
     states: int = 0
+    """Number of hidden states."""
     nodes: int = 0
+    """Number of nodes."""
     node: int = 0
-    """The one that is being written."""
+    """Number of the node whose choices are being made."""
     op: str = ""
-    """Of that node; empty if it is to be chosen next."""
+    """Operation of that node."""
     inputs: int = 0
-    """How many that node has; 0 if that is to be chosen next."""
+    """Number of inputs of that node."""
     read: tuple[str, ...] = ()
-    """The inputs of that node so far."""
+    """Inputs of that node so far."""
     new: tuple[str, ...] = ()
-    """The nodes that are new states so far."""
+    """Nodes chosen as new states so far."""
 
-    def then(self, answer: Any) -> Written:
-        """After one more answer."""
+    def extended(self, answer: Any) -> PartialRecipe:
+        """Returns the cell after one more answer."""
         if not self.states:
             return self._replace(states=answer)
         if not self.nodes:
@@ -87,12 +90,12 @@ class Written(NamedTuple):
             return self._replace(read=(*self.read, answer))
         return self._replace(node=self.node + 1, op="", inputs=0, read=())
 
-    def choice(self, most: int) -> Choice | None:
-        """What is to be answered next, in a space of so many nodes."""
+    def choice(self, max_nodes: int) -> Choice | None:
+        """Returns the next choice in a space of at most `max_nodes` nodes; None if the cell is complete."""
         if not self.states:
-            return Choice("states", tuple(range(1, min(STATES, most) + 1)))
+            return Choice("states", tuple(range(1, min(STATES, max_nodes) + 1)))
         if not self.nodes:
-            return Choice("nodes", tuple(range(self.states, most + 1)))
+            return Choice("nodes", tuple(range(self.states, max_nodes + 1)))
         if self.node == self.nodes:
             if len(self.new) == self.states:
                 return None
@@ -106,38 +109,38 @@ class Written(NamedTuple):
         if not self.inputs:
             return Choice(f"{name}/inputs", tuple(count for count in INPUTS[self.op] if count <= len(known)))
         offered = [source for source in known if source not in self.read]
-        if self.op != "blend" and self.read:
+        if self.op != "blend" and self.read:  # inputs ascend
             offered = known[known.index(self.read[-1]) + 1 :]
-        if self.op != "blend":
+        if self.op != "blend":  # and leave enough larger ones for the inputs that follow
             offered = offered[: len(offered) - (self.inputs - len(self.read) - 1)]
         return Choice(f"{name}/input_{len(self.read) + 1}", tuple(offered))
 
 
-@lru_cache(maxsize=65536)
-def _written(prefix: Prefix) -> Written:
-    return _written(prefix[:-1]).then(prefix[-1]) if prefix else Written()
+@lru_cache(maxsize=65536)  # recursive over prefixes, so that each further choice costs one step
+def _partial(prefix: Prefix) -> PartialRecipe:
+    return _partial(prefix[:-1]).extended(prefix[-1]) if prefix else PartialRecipe()
 
 
 @lru_cache(maxsize=65536)
-def _choice(written: Written, most: int) -> Choice | None:
-    return written.choice(most)
+def _choice(partial: PartialRecipe, max_nodes: int) -> Choice | None:
+    return partial.choice(max_nodes)
 
 
 @dataclass(frozen=True)
 class NASBenchNLP(Space):
-    """Recipes of recurrent cells."""
+    """Recurrent cells, each described by a recipe."""
 
     name: ClassVar[str] = "nasbench_nlp"
     reads = frozenset({"image", "tokens", "row"})
 
     nodes: int = NODES
-    """At most."""
+    """Maximal number of nodes."""
     embedding: int = 400
-    """Size of what the network reads and gives."""
+    """Size of the embedding and of the states of the last layer."""
     hidden: int = 600
-    """Size of the states of the layers between."""
+    """Size of the states of all other layers."""
     layers: int = 3
-    """How many cells a step in time passes."""
+    """Number of stacked recurrent layers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -147,31 +150,35 @@ class NASBenchNLP(Space):
 
     @classmethod
     def paper(cls) -> NASBenchNLP:
-        """The sizes of the benchmark."""
+        """Returns the space of the benchmark."""
         return cls()
 
     @classmethod
     def laptop(cls) -> NASBenchNLP:
-        """Small enough to train a cell in seconds."""
+        """Returns a space whose cells can be trained in seconds."""
         return cls(nodes=10, embedding=32, hidden=32, layers=1)
 
     # --- choices ---------------------------------------------------------------------------------
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
-        return _choice(_written(prefix), self.nodes)
+        return _choice(_partial(prefix), self.nodes)
 
     def future(self, prefix: Prefix) -> Hashable:
-        """Of the inputs so far only the last matters, or how many there are; of the new states only how many."""
-        written = _written(prefix)
-        read = (len(written.read), written.read[-1] if written.read and written.op != "blend" else "")
-        return (*written[:5], read, len(written.new))
+        """Returns the partial cell without what no later choice depends on.
+
+        Of the inputs so far only the last one matters, or for "blend" their number; of the new states only the number.
+        """
+        partial = _partial(prefix)
+        read = (len(partial.read), partial.read[-1] if partial.read and partial.op != "blend" else "")
+        return (*partial[:5], read, len(partial.new))
 
     @cached_property
     def size(self) -> int:
-        """How many architectures there are, exactly: the product over the nodes of what each may be."""
+        """Exact number of architectures, 6.8e83 with 24 nodes: a product over the nodes, in closed form."""
 
         def node(h: int) -> int:
-            """The ways to write a node that has h states and nodes before it."""
+            """Returns the number of possible nodes behind h states and nodes."""
+            # linear: 2 or 3 of x and the h others; then 3 functions of one, sum and product of two, blend of three
             linear = math.comb(h + 1, 2) + math.comb(h + 1, 3)
             return linear + 3 * h + 2 * math.comb(h, 2) + math.perm(h, 3)
 
@@ -184,16 +191,16 @@ class NASBenchNLP(Space):
     # --- the published form ----------------------------------------------------------------------
 
     def from_recipe(self, recipe: Any) -> Architecture:
-        """Read a published recipe; recipes that differ only in the names or the order of nodes are the same.
+        """Reads a published recipe. Recipes that differ only in names or order of nodes give the same architecture.
 
-        Raises `SpecError`, and nothing else, on anything that is no recipe.
+        Raises `SpecError` on anything that is no recipe of this space.
         """
         steps = _checked(recipe)
         states = sorted(name for name in steps if _state(name, "h_new_") is not None)
         if states != [f"h_new_{number}" for number in range(len(states))] or not states:
             raise SpecError(f"a recipe has the nodes h_new_0, h_new_1, ...; this one has {', '.join(states) or 'none'}")
         order = _canonical_order(steps)
-        called = {name: f"node_{number}" for number, name in enumerate(order)}
+        called = {name: f"node_{number}" for number, name in enumerate(order)}  # name in the recipe -> name here
         choices: list[Option] = [len(states), len(order)]
         for node, name in enumerate(order):
             op = steps[name]["op"]
@@ -205,15 +212,15 @@ class NASBenchNLP(Space):
         return self.architecture([*choices, *(called[name] for name in states)])
 
     def to_recipe(self, architecture: Architecture) -> dict[str, Step]:
-        """The recipe, its nodes named `node_0`, `node_1`, ... and `h_new_0`, ..."""
+        """Returns the recipe, with nodes named `node_0`, `node_1`, ... and `h_new_0`, ..."""
         architecture = self.check(architecture)
-        written = _written(())
+        partial = _partial(())
         steps: dict[str, Step] = {}
         for answer in architecture.choices:
-            before, written = written, written.then(answer)
-            if written.node > before.node:
+            before, partial = partial, partial.extended(answer)
+            if partial.node > before.node:
                 steps[f"node_{before.node}"] = {"op": before.op, "input": [*before.read, str(answer)]}
-        called = {node: f"h_new_{number}" for number, node in enumerate(written.new)}
+        called = {node: f"h_new_{number}" for number, node in enumerate(partial.new)}
         return {
             called.get(name, name): {
                 "op": step["op"],
@@ -225,7 +232,7 @@ class NASBenchNLP(Space):
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """The operations stand at the nodes; the new states lead to the output."""
+        """Returns the graph, with the operations at its nodes; the new states lead to the output."""
         import networkx as nx
 
         recipe = self.to_recipe(architecture)
@@ -250,10 +257,10 @@ class NASBenchNLP(Space):
         hidden: int | None = None,
         layers: int | None = None,
     ) -> RecurrentRecipeNetwork:
-        """A network of layers of the cell, for tokens (a task with a `vocabulary`) or the rows of images."""
+        """Returns a network of stacked layers of the cell, for tokens (a task with a `vocabulary`) or image rows."""
         return RecurrentRecipeNetwork(
             self.to_recipe(architecture),
-            *asked(task),
+            *requirements_of(task),
             vocabulary=vocabulary_of(task),
             embedding=self.embedding if embedding is None else embedding,
             hidden=self.hidden if hidden is None else hidden,
@@ -262,7 +269,7 @@ class NASBenchNLP(Space):
 
 
 def _state(name: str, prefix: str) -> int | None:
-    """The number of the state that a name means, if it means one."""
+    """Returns the number of the state in a name such as "h_new_0"; None if the name is of another form."""
     number = name.removeprefix(prefix)
     return (
         int(number) if name.startswith(prefix) and number.isascii() and number.isdigit() and len(number) < 3 else None
@@ -270,6 +277,7 @@ def _state(name: str, prefix: str) -> int | None:
 
 
 def _checked(recipe: Any) -> Recipe:
+    """Returns the recipe if its form, operations and numbers of inputs are right. Raises `SpecError` otherwise."""
     if not isinstance(recipe, Mapping) or not 0 < len(recipe) <= NODES or not all(isinstance(n, str) for n in recipe):
         raise SpecError(f"a recipe is an object of at most {NODES} nodes by name, got {recipe!r:.200}")
     known = {"x", *recipe, *(f"h_prev_{state}" for state in range(STATES))}
@@ -288,9 +296,12 @@ def _checked(recipe: Any) -> Recipe:
 
 
 def _canonical_order(recipe: Recipe) -> list[str]:
-    """Each node after what it reads; among several that could come next, by what they compute and who reads it, and
-    only then by their names."""
-    order = in_order(recipe)
+    """Returns a topological order of the nodes that depends on names as little as possible.
+
+    Among nodes that could come next, the order is that of a digest of what they compute (the expression of their
+    inputs) and of what reads them, and only for equal digests that of their names.
+    """
+    order = topological_order(recipe)
     computes: dict[str, str] = {}
     for name in order:
         step = recipe[name]
@@ -299,12 +310,13 @@ def _canonical_order(recipe: Recipe) -> list[str]:
         computes[name] = _digest(step["op"], state, *(read if step["op"] == "blend" else sorted(read)))
     readers: dict[str, list[str]] = {name: [] for name in order}
     keys = {}
-    for name in reversed(order):  # all that read a node come before it
+    for name in reversed(order):  # so that all readers of a node are finished before it
         keys[name] = (_digest(computes[name], *sorted(readers[name])), len(name), name)
         step = recipe[name]
         for place, source in enumerate(step["input"]):
             if source in readers:
                 readers[source].append(_digest(keys[name][0], str(place) if step["op"] == "blend" else ""))
+    # Kahn's algorithm, with a heap in place of the queue.
     waiting = {name: {source for source in step["input"] if source in recipe} for name, step in recipe.items()}
     ready = [keys[name] for name, read in waiting.items() if not read]
     heapq.heapify(ready)

@@ -1,8 +1,9 @@
-"""The cells of NASNet (Zoph et al. 2018, https://arxiv.org/abs/1707.07012, Sec. 3.1), and so of AmoebaNet.
+"""The cells of NASNet (Zoph et al. 2018, https://arxiv.org/abs/1707.07012, Sec. 3.1), also those of AmoebaNet.
 
-An architecture is two cells, normal and reduction, of five blocks each. A block picks two states (the outputs of the
-two cells before, and the earlier blocks; twice the same, if it likes), one of thirteen operations for either, and
-whether to add the results or to concatenate them. What no block reads is the output of the cell.
+An architecture is two cells, normal and reduction, of five blocks each. A block reads two states (the outputs of the
+two preceding cells, and the earlier blocks; possibly one of them twice), each through one of thirteen operations, and
+adds or concatenates the results. The output of the cell is the concatenation of the states that no block reads. That is
+(prod over b of (2 + b)^2 * 13^2 * 2)^2 = 5.2e36 pairs of cells with five blocks.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from naslab.architecture import Architecture, Choice, Option
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.genotype import Genotype
-from naslab.networks.nasnet import COMBINATIONS, Block, NASNetNetwork, unread
+from naslab.networks.nasnet import COMBINATIONS, Block, NASNetNetwork, unused_states
 from naslab.operations.nasnet import NASNET_OPERATIONS
 from naslab.spaces.cell_graph import cell_graph, state_names
 from naslab.spaces.fixed_space import FixedSpace
-from naslab.spaces.requirements import asked
+from naslab.spaces.requirements import requirements_of
 from naslab.tasks.signature import TaskLike
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ class NASNetCell(FixedSpace):
     name: ClassVar[str] = "nasnet_cell"
 
     blocks: int = 5
-    """Of a cell."""
+    """Number of blocks of a cell."""
     channels: int = 32
-    """Of the blocks of the first cells."""
+    """Channels of the blocks of the first cells."""
     cells: int = 20
-    """How many are stacked; those at 1/3 and 2/3 of the depth are reduction cells."""
+    """Number of stacked cells; those at 1/3 and 2/3 of the depth are reduction cells."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,12 +53,12 @@ class NASNetCell(FixedSpace):
 
     @classmethod
     def paper(cls) -> NASNetCell:
-        """The sizes of the paper on CIFAR-10: 6 normal cells before, between and after the reduction cells."""
+        """Returns the space of the paper on CIFAR-10: 6 normal cells before, between and after the reduction cells."""
         return cls()
 
     @classmethod
     def laptop(cls) -> NASNetCell:
-        """Three blocks in three cells."""
+        """Returns a space with three blocks in three cells."""
         return cls(blocks=3, channels=8, cells=3)
 
     # --- choices ---------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ class NASNetCell(FixedSpace):
         return choices
 
     def blocks_of(self, architecture: Architecture) -> dict[str, list[Block]]:
-        """Part -> its blocks."""
+        """Returns part -> its blocks."""
         architecture = self.check(architecture)
         blocks: dict[str, list[Block]] = {part: [] for part in PARTS}
         answers = iter(architecture.choices)
@@ -85,8 +86,11 @@ class NASNetCell(FixedSpace):
     # --- the published form ----------------------------------------------------------------------
 
     def from_genotype(self, genotype: Any) -> Architecture:
-        """The architecture of a genotype in the form that DARTS made common (anything that `Genotype.parse` reads); its
-        nodes are sums, and its output must be what no node reads, as in NASNet and AmoebaNet."""
+        """Returns the architecture of a genotype in the form of DARTS (anything that `Genotype.parse` reads).
+
+        Its nodes are sums. Raises `SpecError` unless its output is the states that no node reads, as in NASNet and
+        AmoebaNet.
+        """
         genotype = Genotype.parse(genotype)
         choices: list[Option] = []
         for part in PARTS:
@@ -99,15 +103,15 @@ class NASNetCell(FixedSpace):
             for (first_op, first), (second_op, second) in nodes:
                 blocks.append(Block((first, second), (first_op, second_op), "add"))
                 choices += [first, second, first_op, second_op, "add"]
-            if sorted(set(getattr(genotype, f"{part}_concat"))) != unread(blocks):
+            if sorted(set(getattr(genotype, f"{part}_concat"))) != unused_states(blocks):
                 raise SpecError(
-                    f"{self.name}: the output of {part!r} must be what no other node reads, {unread(blocks)}; "
+                    f"{self.name}: the output of {part!r} must be what no other node reads, {unused_states(blocks)}; "
                     f"got {list(getattr(genotype, f'{part}_concat'))}"
                 )
         return self.architecture(choices)
 
     def parse(self, text: Any, *, which: str | int | None = None) -> Architecture:
-        """Read the published text `Genotype(normal=[...], ...)`, in any of its forms (`Genotype.parse`).
+        """Reads the published text `Genotype(normal=[...], ...)`, in any of its forms (`Genotype.parse`).
 
         Args:
             text: for instance "NASNet = Genotype(normal=[('sep_conv_5x5', 1), ...], ...)".
@@ -118,11 +122,11 @@ class NASNetCell(FixedSpace):
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """The operations stand on the edges; two from one state are named together."""
+        """Returns the graph, with the operations on its edges; two from one state to one node are joined by "+"."""
         cells = self.blocks_of(architecture)
         graph = cell_graph(
             {
-                part: ([zip(block.inputs, block.operations, strict=True) for block in blocks], unread(blocks))
+                part: ([zip(block.inputs, block.operations, strict=True) for block in blocks], unused_states(blocks))
                 for part, blocks in cells.items()
             }
         )
@@ -136,7 +140,7 @@ class NASNetCell(FixedSpace):
     ) -> NASNetNetwork:
         return NASNetNetwork(
             dict(self.blocks_of(architecture)),
-            *asked(task),
+            *requirements_of(task),
             channels=self.channels if channels is None else channels,
             cells=self.cells if cells is None else cells,
         )

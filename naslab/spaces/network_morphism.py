@@ -1,13 +1,14 @@
-"""Networks that are searched by morphing them, as in Auto-Keras (Jin, Song & Hu 2019,
+"""Networks that are searched by network morphism, as in Auto-Keras (Jin, Song & Hu 2019,
 https://arxiv.org/abs/1806.10282, Sec. 3.2 and 3.3).
 
     for each layer: a convolution, or stop?
         kernel, filters, stride
-        from each layer but the last: is it added, concatenated, or neither?
+        from each earlier layer but the preceding one: is it added, concatenated, or neither?
 
-A search begins with three convolutions, `start`, and goes on by morphisms, `moves`, each of which preserves the
-function of the network; a child inherits what its parent has learnt as a whole. Differences: images are made smaller by
-strides, which no move changes (there, by pooling); a skip is averaged to the size of where it leads to.
+A search begins with three convolutions (`start`) and continues by morphisms (`moves`). A morphism changes the network
+but not the function that it computes, so that a child starts from everything that its parent has learnt. Differences:
+images are downsampled by strides, which no move changes (in Auto-Keras by pooling); a skip is average-pooled to the
+size of the layer that it leads to.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from naslab.networks.inherit import inherit
 from naslab.networks.morphism import ADD, CONCAT, Morphable, MorphableNetwork
 from naslab.randomness import generator_of
 from naslab.spaces.edit_distance import edit_distance
-from naslab.spaces.metaqnn import MAX_LAYERS, PART, STOP, check_lists, layer_place, line_graph
-from naslab.spaces.requirements import asked
+from naslab.spaces.metaqnn import MAX_LAYERS, PART, STOP, check_lists, layer_position, line_graph
+from naslab.spaces.requirements import requirements_of
 from naslab.spaces.space import Space
 from naslab.tasks.signature import TaskLike
 
@@ -36,23 +37,25 @@ if TYPE_CHECKING:
     import networkx as nx
 
 QUESTIONS = ("kind", "kernel", "filters", "stride")
-"""Of each layer, before those for its skips."""
+"""Names of the first choices of each layer; its skips follow."""
 SKIPS = ("none", ADD, CONCAT)
 MOVES = ("deepen", "widen", "add", "concat")
 
 
 @dataclass(frozen=True)
 class NetworkMorphism(Space):
-    """Convolutions of any number, with skips that are added or concatenated."""
+    """Chains of convolutions with skips that are added or concatenated."""
 
     name: ClassVar[str] = "morphing"
 
     layers: int = 12
-    """At most."""
+    """Maximal number of layers."""
     kernels: tuple[int, ...] = (1, 3, 5)
+    """Sides of the kernel of a convolution."""
     filters: tuple[int, ...] = (64, 128, 256, 512)
-    """Of a convolution, in ascending order: to widen is to go to the next."""
+    """Numbers of filters of a convolution, in ascending order; the move "widen" goes to the next one."""
     strides: tuple[int, ...] = (1, 2)
+    """Strides of a convolution; 1 is among them, since a new layer has it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,30 +72,32 @@ class NetworkMorphism(Space):
 
     @classmethod
     def laptop(cls) -> NetworkMorphism:
-        """Shallow and narrow."""
+        """Returns a shallow and narrow space."""
         return cls(layers=6, kernels=(1, 3), filters=(8, 12, 16, 24, 32))
 
     # --- choices ---------------------------------------------------------------------------------
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
-        number, asked = _place(len(prefix))
+        number, answered = _position(len(prefix))
         if prefix[-1:] == (STOP,) or number > self.layers:
             return None
-        if asked >= len(QUESTIONS):
-            return Choice(f"{PART}/{number}/skip_{asked - len(QUESTIONS) + 1}", SKIPS)
+        if answered >= len(QUESTIONS):
+            return Choice(f"{PART}/{number}/skip_{answered - len(QUESTIONS) + 1}", SKIPS)
         kinds = ("conv", STOP) if number > 1 else ("conv",)
-        return Choice(f"{PART}/{number}/{QUESTIONS[asked]}", (kinds, self.kernels, self.filters, self.strides)[asked])
+        return Choice(
+            f"{PART}/{number}/{QUESTIONS[answered]}", (kinds, self.kernels, self.filters, self.strides)[answered]
+        )
 
     def future(self, prefix: Prefix) -> Hashable:
-        """Only the place: no answer but the stop has any influence on the later questions."""
+        """Returns the position: no answer but the stop influences later choices."""
         return len(prefix), prefix[-1:] == (STOP,)
 
     def layers_of(self, architecture: Architecture) -> list[Morphable]:
-        """What is to be built."""
+        """Returns the layers to build."""
         return list(_layers_of(self, architecture))
 
     def of_layers(self, layers: Sequence[Morphable]) -> Architecture:
-        """The architecture with these layers."""
+        """Returns the architecture with these layers, the inverse of `layers_of`."""
         choices: list[Option] = []
         for place, (kernel, channels, stride, skips) in enumerate(layers):
             how = dict(skips)
@@ -100,11 +105,11 @@ class NetworkMorphism(Space):
         return self.architecture(choices if len(layers) == self.layers else [*choices, STOP])
 
     def weights(self, architecture: Architecture) -> int:
-        """How many weights the network has, for images with three channels and of ten classes."""
+        """Returns the number of weights of the network for images with 3 channels and 10 classes."""
         return morphism.weights(self.layers_of(architecture), 3, 10)
 
     def edit_distance(self, first: Architecture, second: Architecture, *, skips: float = 0.1) -> float:
-        """What it takes to morph one into the other (Jin et al. 2019, Eq. 5); `skips` is what one skip counts."""
+        """Returns the cost of morphing one into the other (Jin et al. 2019, Eq. 5); `skips` is the weight of a skip."""
         one, other = self.layers_of(first), self.layers_of(second)
         return edit_distance(
             [layer.channels for layer in one],
@@ -118,17 +123,17 @@ class NetworkMorphism(Space):
 
     @property
     def moves(self) -> tuple[str, ...]:
-        """The morphisms of the paper."""
+        """Names of the paper's morphisms."""
         return MOVES
 
     def start(self) -> Architecture:
-        """Three convolutions, the second and third of which halve the image if they may."""
+        """Returns three convolutions, the second and third of stride 2 if the space has that stride."""
         kernel = min(self.kernels, key=lambda size: abs(size - 3))
         half = 2 if 2 in self.strides else 1
         return self.of_layers([Morphable(kernel, self.filters[0], s) for s in (1, half, half)[: self.layers]])
 
     def move(self, architecture: Architecture, name: str, rng: np.random.Generator | int) -> Architecture | None:
-        """The architecture after a morphism at a place drawn at random; None where there is no place for it."""
+        """Returns the architecture after this morphism at a random layer; None if it is possible at none."""
         rng = generator_of(rng)
         layers = self.layers_of(architecture)
         if not among(name, MOVES):
@@ -138,12 +143,13 @@ class NetworkMorphism(Space):
                 return None
             place = int(rng.integers(1, len(layers) + 1))
             return self.of_layers(deepened(layers, place, self.kernels[rng.integers(len(self.kernels))]))
-        ways: list[tuple[int, Morphable]] = []
+        ways: list[tuple[int, Morphable]] = []  # (position, the changed layer)
         for place, layer in enumerate(layers):
             if name == "widen":
                 wider = [filters for filters in self.filters if filters > layer.channels]
                 ways += [(place, layer._replace(channels=filters)) for filters in wider[:1]]
             else:
+                # A skip passes over at least one layer and does not begin at the image (state 0).
                 free = set(range(1, place)) - {state for state, _ in layer.skips}
                 ways += [(place, layer._replace(skips=tuple(sorted((*layer.skips, (s, name)))))) for s in sorted(free)]
         if not ways:
@@ -154,7 +160,7 @@ class NetworkMorphism(Space):
     # --- graph and network -----------------------------------------------------------------------
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """The convolutions stand at the nodes."""
+        """Returns the graph, with the convolutions at its nodes."""
         operations, layers = [], self.layers_of(architecture)
         for layer in layers:
             stride = f" /{layer.stride}" * (layer.stride > 1)
@@ -162,12 +168,12 @@ class NetworkMorphism(Space):
         return line_graph(operations, [{state: {"op": how} for state, how in layer.skips} for layer in layers])
 
     def build(self, architecture: Architecture, task: TaskLike) -> MorphableNetwork:
-        return MorphableNetwork(self.layers_of(architecture), *asked(task))
+        return MorphableNetwork(self.layers_of(architecture), *requirements_of(task))
 
     def inherit(
         self, network: nn.Module, architecture: Architecture, parent: Architecture, state: Mapping[str, Tensor]
     ) -> None:
-        """The function of the parent, where the architecture comes from it by morphisms; else what fits."""
+        """Make the network compute its parent's function, if morphisms lead to it; else copy the tensors that fit."""
         old = self.layers_of(parent)
         places = morphism.embedding(old, self.layers_of(architecture))
         if places is None or not isinstance(network, MorphableNetwork):
@@ -176,7 +182,7 @@ class NetworkMorphism(Space):
             morphism.morph(network, old, state, places)
 
 
-@lru_cache(maxsize=4096)  # a search by distances asks for the same ones over and over
+@lru_cache(maxsize=4096)  # a Gaussian process over edit distances needs the same ones again and again
 def _layers_of(space: NetworkMorphism, architecture: Architecture) -> tuple[Morphable, ...]:
     architecture = space.check(architecture)
     layers: list[Morphable] = []
@@ -192,13 +198,13 @@ def _layers_of(space: NetworkMorphism, architecture: Architecture) -> tuple[Morp
 
 
 def deepened(layers: Sequence[Morphable], place: int, kernel: int) -> list[Morphable]:
-    """The layers with another behind the one before that place, as wide as that. What skipped to a layer still does."""
+    """Returns the layers with another one at that position, as wide as the one before; skips keep their ends."""
     later = [
         old._replace(skips=tuple((state + (state > place), how) for state, how in old.skips)) for old in layers[place:]
     ]  # state n is the output of layers[n - 1]
     return [*layers[:place], Morphable(kernel, layers[place - 1].channels, 1), *later]
 
 
-def _place(answered: int) -> tuple[int, int]:
-    """(number of the layer, how many of its questions are answered): layer n has four, and n - 2 for its skips."""
-    return layer_place(answered, lambda number: len(QUESTIONS) + max(0, number - 2))
+def _position(answered: int) -> tuple[int, int]:
+    """Returns (number of the layer, number of its choices made); layer n has 4 choices and n - 2 for its skips."""
+    return layer_position(answered, lambda number: len(QUESTIONS) + max(0, number - 2))

@@ -1,4 +1,4 @@
-"""Which options each choice of a space may come with, and what is said where none is left."""
+"""The options that each choice of a space can have, found by walking its tree; and the error if none is left."""
 
 from __future__ import annotations
 
@@ -13,40 +13,41 @@ from naslab.architecture import Option, Prefix
 from naslab.errors import SpecError
 from naslab.spaces.space import Space
 
-LOOKED_AT = 3000
-"""Beginnings of architectures that are looked at, one after the other, to learn which choices there are."""
-SAMPLED = 100
-"""Architectures that are drawn to learn more, where that was not all."""
+MAX_PREFIXES = 3000
+"""Maximal number of prefixes that are visited, breadth first, to find the choices of a space."""
+EXTRA_SAMPLES = 100
+"""Random architectures that are walked in addition if that limit was reached; they find choices deep in the tree."""
 
 
 def choices_of(space: Space) -> dict[str, tuple[Option, ...]]:
-    """Name of each choice -> every option that it is offered with, whatever was chosen before.
+    """Returns name of each choice -> the union of its options over all prefixes.
 
-    Exact where the choices are fixed, or are few; else those that `LOOKED_AT` beginnings and `SAMPLED` random
-    architectures have.
+    Exact for spaces with fixed choices and for small trees; otherwise the union over the `MAX_PREFIXES` shortest
+    prefixes and `EXTRA_SAMPLES` random architectures, which may miss a rare choice.
     """
     found: dict[str, dict[Option, None]] = {}
     if (fixed := space.fixed_choices) is not None:
         return {choice.name: choice.options for choice in fixed}
-    ahead, seen = deque[Prefix]([()]), set[Any]()
-    while ahead and len(seen) < LOOKED_AT:
-        prefix = ahead.popleft()
+    queue, seen = deque[Prefix]([()]), set[Any]()
+    while queue and len(seen) < MAX_PREFIXES:
+        prefix = queue.popleft()
         choice = space.next_choice(prefix)
+        # Prefixes with the same future lead to the same choices, so that one of them is enough.
         if choice is None or (key := (space.future(prefix), len(prefix), choice)) in seen:
             continue
         seen.add(key)
         found.setdefault(choice.name, {}).update(dict.fromkeys(choice.options))
-        ahead.extend((*prefix, option) for option in choice.options)
-    if ahead:
-        rng = np.random.default_rng(0)
-        for _ in range(SAMPLED):
+        queue.extend((*prefix, option) for option in choice.options)
+    if queue:
+        rng = np.random.default_rng(0)  # a fixed seed: the answer is a property of the space
+        for _ in range(EXTRA_SAMPLES):
             for choice, _ in space.walk(space.sample(rng).choices):
                 found.setdefault(choice.name, {}).update(dict.fromkeys(choice.options))
     return {name: tuple(options) for name, options in found.items()}
 
 
-class Offered(Mapping[str, tuple[Option, ...]]):
-    """`choices_of` a space, found out when it is first asked for."""
+class LazyOptions(Mapping[str, tuple[Option, ...]]):
+    """`choices_of(space)` as a mapping that is computed at the first access, since it can take a while."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -66,10 +67,11 @@ class Offered(Mapping[str, tuple[Option, ...]]):
 
 
 class DeadEnd(SpecError):
-    """What was chosen before has led to a choice all of whose options are forbidden."""
+    """Earlier answers led to a choice all of whose options are forbidden. Internal: whoever draws tries again."""
 
 
 def nothing_left(name: str, space: str, options: Sequence[Option], error: type[SpecError] = SpecError) -> SpecError:
+    """Returns the error that names the choice without options; it is for the caller to raise."""
     return error(
         f"nothing would be left of the choice {name!r} of {space!r}, all of whose options are forbidden "
         f"({', '.join(map(str, options))}); leave at least one"

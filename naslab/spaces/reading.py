@@ -1,4 +1,4 @@
-"""Architectures of a space, read from choices in order, from names or from JSON, and checked."""
+"""Reads architectures of a space from choices in order, from names or from JSON, and checks them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from naslab.errors import SpecError, listed, plain, unknown
 
 
 class ReadsArchitectures:
-    """The reading part of a `naslab.spaces.space.Space`: it asks `next_choice` and takes the answers that are given."""
+    """The reading half of `naslab.spaces.space.Space`: walks the tree of `next_choice` along given answers."""
 
     name: ClassVar[str]
 
@@ -19,8 +19,10 @@ class ReadsArchitectures:
         def next_choice(self, prefix: Prefix) -> Choice | None: ...
 
     def walk(self, choices: Sequence[Option]) -> Iterator[tuple[Choice, Option]]:
-        """Each choice with its answer, as the space itself offers it. `SpecError` where an answer is none of the
-        options.
+        """Yields each choice with its answer, which is the space's own option (5, where 5.0 was given).
+
+        Raises:
+            SpecError: if an answer is none of the options, or there are too few or too many answers.
         """
         taken: Prefix = ()
         names: set[str] = set()
@@ -37,12 +39,12 @@ class ReadsArchitectures:
             raise SpecError(f"{self.name}: {len(choices)} choices are too many; expected {len(taken)}")
 
     def architecture(self, choices: Sequence[Option] | Mapping[str, Option]) -> Architecture:
-        """The architecture with these answers, checked.
+        """Returns the architecture with these answers, checked.
 
         Args:
-            choices: the answers in the order in which the space asks for them; or the name of each choice with its
-                answer, as `answers` gives them, in any order. Numbers may be of any library: 5.0 is taken for 5 where
-                5 is offered. A choice that is not asked may be missing, None or NaN.
+            choices: the answers in the order of the choices; or the name of each choice with its answer, as `answers`
+                gives them, in any order. Numbers may be of any library, and 5.0 is read as 5 where 5 is an option. A
+                choice that the architecture does not have may be missing, None or NaN, as in a row of a table.
         """
         if isinstance(choices, Architecture):
             return self.check(choices)
@@ -51,7 +53,7 @@ class ReadsArchitectures:
         return Architecture(self.name, tuple([value for _, value in self.walk(self._in_order(choices))]))
 
     def check(self, architecture: Architecture) -> Architecture:
-        """The same architecture if it belongs here, with the space's own options; `SpecError` if not."""
+        """Returns the same architecture with the space's own options. Raises `SpecError` if it is none of the space."""
         self._check_family(architecture)
         return self.architecture(architecture.choices)
 
@@ -65,13 +67,13 @@ class ReadsArchitectures:
             return False
 
     def answers(self, architecture: Architecture) -> dict[str, Option]:
-        """Name of each choice -> what was chosen, in order."""
+        """Returns name of each choice -> the chosen option, in order."""
         self._check_family(architecture)
         return {choice.name: value for choice, value in self.walk(architecture.choices)}
 
     def _own(self, choice: Choice, value: Any) -> Option:
-        """The option of the choice that equals the value."""
-        if type(value) is str and value in choice.options:
+        """Returns the option of the choice that equals the value."""
+        if type(value) is str and value in choice.options:  # the common case, first
             return value
         try:
             return choice.own(value)
@@ -79,11 +81,11 @@ class ReadsArchitectures:
             raise SpecError(f"{self.name}: {error}") from None
 
     def _check_name(self, choice: Choice, names: set[str]) -> None:
-        """Add the name to those that were asked; `SpecError` if it is one of them."""
+        """Add the name to `names`. Raises `SpecError` if it is among them already."""
         if choice.name in names:
             raise SpecError(
-                f"{self.name} asks two choices named {choice.name!r}; each choice of an architecture needs a name of "
-                "its own, as answers are told by it"
+                f"{self.name} has two choices named {choice.name!r}; each choice of an architecture needs a different "
+                "name, because answers are looked up by it"
             )
         names.add(choice.name)
 
@@ -99,7 +101,7 @@ class ReadsArchitectures:
         return list(choices)
 
     def _from_names(self, named: Mapping[str, Any]) -> Architecture:
-        """The architecture with the answers to the choices of these names."""
+        """Returns the architecture with the answers to the choices of these names."""
         taken: Prefix = ()
         names: set[str] = set()
         while (choice := self.next_choice(taken)) is not None:
@@ -125,7 +127,7 @@ class ReadsArchitectures:
 
 
 def _by_name(choices: Any) -> dict[str, Any]:
-    """Name -> answer, of a mapping or of a row of a table (a Series of pandas); nothing if there are no names."""
+    """Returns name -> answer of a mapping or of a row of a table (a pandas Series); empty if `choices` has no names."""
     if isinstance(choices, Mapping):
         if not choices:
             raise SpecError("expected an answer for each choice, got an empty mapping")
@@ -139,7 +141,7 @@ def _by_name(choices: Any) -> dict[str, Any]:
 
 
 def _missing(value: Any) -> bool:
-    """Whether it says that there is no value: None, NaN, or what pandas writes for it."""
+    """Returns True for a missing value: None, NaN, or one of the markers of pandas."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
-    return isinstance(value := plain(value), float) and value != value
+    return isinstance(value := plain(value), float) and value != value  # only NaN differs from itself

@@ -1,8 +1,8 @@
 """The recurrent cells of DARTS (Liu, Simonyan and Yang 2019, "DARTS: Differentiable Architecture Search",
 https://arxiv.org/abs/1806.09055, Sec. 2.1, 2.4, 3.1.2 and A.1.2).
 
-A cell reads the input x_t and the last output h_{t-1}. State 0 mixes the two, gated; node i = 1 to N reads one of the
-states before it, j, by one function f:
+A cell reads the input x_t and the last output h_{t-1}. State 0 is a gated mixture of the two; node i = 1 to N reads one
+earlier state, j, through one function f:
 
     c_0, u_0 = [x_t ; h_{t-1}] W_0     s_0 = h_{t-1} + sigmoid(c_0) (tanh(u_0) - h_{t-1})
     c, u = s_j W_i                     s_i = s_j + sigmoid(c) (f(u) - s_j),   f: tanh, relu, sigmoid or identity
@@ -13,16 +13,16 @@ The search, as published:
 
     the supernet computes all functions on all N (N + 1) / 2 edges (`naslab.networks.recurrent_supernet`)
     each row of alphas is a softmax over none, tanh, relu, sigmoid, identity
-    for each step: the alphas go down the validation loss of a chunk of the validation text (Adam),
-                   then the weights down the training loss of a chunk of the training text (SGD)
-    each node keeps the edge whose best function, none aside, has the largest probability, with that function
+    for each step: the alphas descend the validation loss of a chunk of the validation text (Adam),
+                   then the weights descend the training loss of a chunk of the training text (SGD)
+    each node keeps the edge whose best function, none excluded, has the largest probability, with that function
 
-`none` takes its share of a softmax, but is never kept. Search with 300 units; the found cell is trained anew with 850
-(`space.build(architecture, task, hidden=850, dropout_e=0.1)`), without batch normalisation.
+`none` has its share of the softmax but is never kept. The search uses 300 units; the found cell is trained from scratch
+with 850 (`space.build(architecture, task, hidden=850, dropout_e=0.1)`), without batch normalisation.
 
-Differences from the authors' code: in second order the virtual step moves all weights. Theirs leaves the matrix that
-the embedding and the decoder share where it is, since a copy of the old one is loaded over the moved one. An edge
-that is told to be unused is not computed.
+Differences from the authors' code: in second order the virtual step moves all weights. In theirs the matrix that the
+embedding and the decoder share stays where it is, because a copy of the old one is loaded over the moved one. An edge
+that a mixture marks as unused (`naslab.networks.mixture`) is not computed.
 """
 
 from __future__ import annotations
@@ -58,21 +58,23 @@ BUILD_ANY = (
 
 @dataclass(frozen=True)
 class RecurrentCell(FixedSpace):
-    """Recurrent cells whose nodes read one state each. `"none"` takes part in the mixture of a supernet but is never
-    kept."""
+    """Recurrent cells whose nodes read one state each.
+
+    `"none"` takes part in the mixture of the supernet but is never kept.
+    """
 
     name: ClassVar[str] = "recurrent_cell"
     reads: ClassVar[frozenset[str] | None] = frozenset({"tokens"})
     gives: ClassVar[frozenset[str]] = frozenset({"sequence"})
 
     nodes: int = 8
-    """Nodes of a cell, beside state 0."""
+    """Number of nodes of a cell, state 0 not counted."""
     operations: tuple[str, ...] = RECURRENT_OPERATIONS
-    """Candidates, in the order of the columns of the weights."""
+    """Candidate functions, in the order of the columns of the mixture weights."""
     hidden: int = 300
-    """Units of the embedding and of all states, in the supernet and, unless said otherwise, in a built network."""
+    """Units of the embedding and of all states, in the supernet and by default in a built network."""
     dropouts: tuple[float, ...] = (0.75, 0.75, 0.25, 0.2, 0.0)
-    """Rates of dropout, unless said otherwise: of outputs, of x, of h, of embeddings, of words."""
+    """Default dropout rates, in the order of `Dropouts`: of outputs, of x, of h, of embeddings, of words."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,18 +90,21 @@ class RecurrentCell(FixedSpace):
 
     @classmethod
     def paper(cls) -> RecurrentCell:
-        """The sizes of the paper's search on Penn Treebank (build the found cell with hidden=850, dropout_e=0.1)."""
+        """Returns the space of the paper's search on Penn Treebank (build the cell with hidden=850, dropout_e=0.1)."""
         return cls()
 
     @classmethod
     def laptop(cls) -> RecurrentCell:
-        """Small enough to search on two cores while one watches, on a text of characters, which is learnt in so few
-        steps that nothing needs to be dropped: about a fifth of a second a step with 32 sequences of 32."""
+        """Returns a space that can be searched interactively on two CPU cores, on a text of characters.
+
+        A step with 32 sequences of 32 characters takes about a fifth of a second. There is no dropout, because a search
+        of that length does not overfit.
+        """
         return cls(hidden=64, dropouts=(0.0,) * len(RATES))
 
     @cached_property
     def kept_operations(self) -> tuple[str, ...]:
-        """The functions that an architecture may hold: all but `"none"`."""
+        """Functions that an architecture may hold: all but `"none"`."""
         return tuple(operation for operation in self.operations if operation != "none")
 
     # --- choices ---------------------------------------------------------------------------------
@@ -112,19 +117,21 @@ class RecurrentCell(FixedSpace):
         return choices
 
     def entries(self, architecture: Architecture) -> list[tuple[str, int]]:
-        """(function, state that it reads) of each node: those of a genotype."""
+        """Returns (function, state that it reads) of each node, as in a genotype."""
         choices = self.check(architecture).choices
         return [(str(function), int(source)) for source, function in zip(choices[::2], choices[1::2], strict=True)]
 
     # --- the published form ----------------------------------------------------------------------
 
     def genotype(self, architecture: Architecture) -> RecurrentGenotype:
-        """The published form; `str` of it is the text."""
+        """Returns the published form; its `str` is the published text."""
         return RecurrentGenotype(tuple(self.entries(architecture)), tuple(range(1, self.nodes + 1)))
 
     def from_genotype(self, genotype: Any) -> Architecture:
-        """The architecture of a genotype, if this space holds it: a `RecurrentGenotype`, or anything that its `parse`
-        reads."""
+        """Returns the architecture of a genotype, which is anything that `RecurrentGenotype.parse` reads.
+
+        Raises `SpecError` if this space does not hold it.
+        """
         genotype = RecurrentGenotype.parse(genotype)
         if len(genotype.recurrent) != self.nodes or set(genotype.concat) != set(range(1, self.nodes + 1)):
             raise self._not_here(
@@ -137,16 +144,16 @@ class RecurrentCell(FixedSpace):
         return self.architecture([choice for function, source in genotype.recurrent for choice in (source, function)])
 
     def parse(self, text: Any, *, which: str | int | None = None) -> Architecture:
-        """Read the published text `Genotype(recurrent=[('relu', 0), ...], concat=range(1, 9))`.
+        """Reads the published text `Genotype(recurrent=[('relu', 0), ...], concat=range(1, 9))`.
 
         Args:
-            text: or whatever else `RecurrentGenotype.parse` reads.
+            text: the text, or anything else that `RecurrentGenotype.parse` reads.
             which: where a text holds several, the name of one, "DARTS_V2", or its number (-1 the last).
         """
         return self.from_genotype(RecurrentGenotype.parse(text, which=which))
 
     def format(self, architecture: Architecture) -> str:
-        """The published text."""
+        """Returns the published text."""
         return str(self.genotype(architecture))
 
     def _not_here(self, why: str) -> SpecError:
@@ -155,11 +162,15 @@ class RecurrentCell(FixedSpace):
     # --- the supernet ----------------------------------------------------------------------------
 
     def edges(self) -> dict[str, int]:
+        """Returns the number of edges of the densest cell, N (N + 1) / 2."""
         return {PART: row(self.nodes + 1, 0)}
 
     def discretize(self, weights: Mapping[str, np.ndarray]) -> Architecture:
-        """Keep for each node the edge whose strongest function, `"none"` aside, is strongest, with that function. The
-        earlier edge and the earlier function win a tie."""
+        """Returns the cell that keeps for each node its strongest edge (Liu et al. 2019, Sec. 2.4).
+
+        The strength of an edge is the largest weight of its functions, `"none"` excluded; that function is kept. The
+        earlier edge and the earlier function win ties.
+        """
         columns = [self.operations.index(operation) for operation in self.kept_operations]
         matrix = weight_matrices(weights, self.edges(), len(self.operations))[PART]
         choices = []
@@ -191,7 +202,7 @@ class RecurrentCell(FixedSpace):
         return graph
 
     def _nodes_and_outputs(self) -> nx.DiGraph:
-        """All nodes, and the fixed edges: into state 0, and to the output."""
+        """Returns the graph of all nodes and of the fixed edges, into state 0 and to the output."""
         import networkx as nx
 
         graph = nx.DiGraph()
@@ -209,13 +220,13 @@ class RecurrentCell(FixedSpace):
     def build(
         self, architecture: Architecture, task: Any, *, hidden: int | None = None, **rates: float
     ) -> RecurrentCellNetwork:
-        """The language model of a cell, to be trained on its own.
+        """Returns the language model of a cell, with random weights.
 
         Args:
-            task: asks for the next word at each position, as `nl.tasks.LanguageModel` does.
-            hidden: units; 850 in the paper.
-            **rates: dropout, dropout_x, dropout_h, dropout_i, dropout_e, where they are to be others than the space's;
-                the paper's cells are trained with dropout_e=0.1.
+            task: predicts the next word at each position, as `nl.tasks.LanguageModel` does.
+            hidden: number of units; 850 in the paper.
+            **rates: dropout, dropout_x, dropout_h, dropout_i, dropout_e, which override the space's; the paper's cells
+                are trained with dropout_e=0.1.
         """
         return RecurrentCellNetwork(
             self.genotype(architecture),
@@ -225,7 +236,7 @@ class RecurrentCell(FixedSpace):
         )
 
     def supernet(self, task: Any, *, hidden: int | None = None, **rates: float) -> RecurrentSupernet:
-        """All cells at once; arguments as those of `build`."""
+        """Returns the supernet of all cells; arguments as for `build`."""
         return RecurrentSupernet(
             self.operations,
             self.nodes,
@@ -235,6 +246,7 @@ class RecurrentCell(FixedSpace):
         )
 
     def _rates(self, changed: Mapping[str, Any]) -> Dropouts:
+        """Returns the space's dropout rates, with some of them replaced."""
         if wrong := next((name for name in changed if name not in RATES), None):
             raise SpecError(f"{self.name}: {unknown('argument', wrong, ('hidden', *RATES))}")
         return Dropouts(**{**dict(zip(RATES, self.dropouts, strict=True)), **changed})

@@ -1,9 +1,9 @@
-"""What every search space is: a tree of choices, from which everything else follows.
+"""The abstract base class of search spaces: a space is a tree of categorical choices.
 
-A space says which choice comes next (`next_choice`). Sampling, mutation, crossover, neighbours, size,
-encoding, distance and JSON are then the same few lines for every space, and stand here once. A space adds
-what only it knows: the network (`build`), the graph (`graph`) and, where it has one, the supernet
-(`SupernetSpace`).
+A subclass says which choice follows a prefix of answers (`next_choice`). Sampling, mutation, crossover, neighbours,
+size, encoding, distance and JSON follow from that alone, so they are the same code for every space and are written
+once, here. A subclass adds what only it knows: the network (`build`), the graph (`graph`) and, where there is one, the
+supernet (`naslab.spaces.weight_sharing.Mixable`).
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
 
 def _for_a_task(make: Callable[..., nn.Module], position: int) -> Callable[..., nn.Module]:
-    """A method that makes a network for a task, which is its argument of that position: it says so at once where the
-    space cannot serve the task."""
+    """Returns `make`, preceded by `check_task` on its argument `task`, which stands at that position.
+
+    A task that does not fit is refused here by name, instead of deep inside a network by a mismatch of shapes.
+    """
 
     @functools.wraps(make)
     def checked(self: Space, *args: Any, **kwargs: Any) -> nn.Module:
@@ -50,13 +52,14 @@ def _for_a_task(make: Callable[..., nn.Module], position: int) -> Callable[..., 
 
 
 _MAKES_A_NETWORK = {"build": 1, "supernet": 0, "shared_weights": 0}
-"""Method -> the position of the task among its arguments."""
+"""Name of a method that makes a network -> position of the task among its arguments, `self` not counted."""
 
 
 class Space(ReadsArchitectures, InDefaultTorchState, ABC):
     """A search space. Subclasses are frozen dataclasses, whose fields are the space's parameters."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Wrapped here rather than in each space, so that a space outside naslab is checked, too.
         for name, position in _MAKES_A_NETWORK.items():
             make = vars(cls).get(name)
             if inspect.isfunction(make) and not getattr(make, "__isabstractmethod__", False):
@@ -75,84 +78,91 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
     """Family of the architectures; two sizes of one space share it."""
     reads: ClassVar[frozenset[str] | None] = None
     """Kinds of input that its networks can read: "image", "tokens", "row" (see `naslab.tasks.Field.kind`). None: the
-    networks say so themselves when they are built."""
+    kind is checked by the networks when they are built."""
     gives: ClassVar[frozenset[str]] = frozenset({"vector"})
-    """What the heads of its networks can read (see `naslab.tasks.signature.READS`)."""
+    """Kinds of features that its networks offer to a head (see `naslab.tasks.signature.READS`)."""
     has_inactive_choices: ClassVar[bool] = False
-    """Whether some choices change nothing in some architectures, so that `canonical` is asked which are the same."""
+    """True if some choices change nothing in some architectures, so that `canonical` decides which ones are equal."""
     in_default_torch_state = ("build", "supernet", "shared_weights", "inherit")
     keeps_local_device = True
 
     def __post_init__(self) -> None:
         settle(self)
 
-    # --- what a space must say -------------------------------------------------------------------
+    # --- what a subclass implements --------------------------------------------------------------
 
     @abstractmethod
     def next_choice(self, prefix: Prefix) -> Choice | None:
-        """The choice that follows the answers given so far; None when the architecture is complete.
+        """Returns the choice that follows the answers given so far; None when the architecture is complete.
 
-        `prefix` holds legal answers to the choices before.
+        Must be a pure function of the prefix: everything else in this class is computed from it, and runs are replayed
+        by it.
+
+        Args:
+            prefix: legal answers to all earlier choices, in order.
         """
 
     @abstractmethod
     def build(self, architecture: Architecture, task: TaskLike) -> nn.Module:
-        """The network to be trained on its own.
+        """Returns the network of one architecture, with freshly initialised weights, to be trained on its own.
 
-        A space takes sizes (channels, cells, ...) as further keyword arguments; they override its own.
+        A space takes sizes (channels, cells, ...) as further keyword arguments; they override its own fields.
         """
 
     @abstractmethod
     def graph(self, architecture: Architecture) -> nx.DiGraph:
-        """The DAG, for drawing and for edit distance.
+        """Returns the architecture as a directed acyclic graph, for pictures and for graph distances.
 
-        Nodes carry `part` (which cell they are in), `label` and `role` ("input", "node" or "output");
-        an operation is the attribute `op` of an edge or of a node.
+        Nodes carry `part` (the cell that they belong to), `label` and `role` ("input", "node" or "output"). An
+        operation is the attribute `op` of an edge or of a node.
         """
 
     def future(self, prefix: Prefix) -> Hashable:
-        """What of the prefix still matters for the choices to come.
+        """Returns a key of the subtree of choices behind a prefix: equal keys mean equally many completions.
 
-        The prefix itself is always right; a space that knows better makes its size quicker to count.
+        The prefix itself is always a correct key. A coarser one lets `size` count each kind of subtree once, which
+        turns an exponential walk into dynamic programming.
         """
         return prefix
 
     @property
     def fixed_choices(self) -> tuple[Choice, ...] | None:
-        """All choices, where none depends on earlier answers (`FixedSpace`); None where one does."""
+        """All choices, if none depends on earlier answers (`FixedSpace`); None otherwise."""
         return None
 
     def canonical(self, architecture: Architecture) -> Any:
-        """The architecture that stands for all that are the same network: with each inactive choice, which changes
-        nothing, set to one value. Duplicates, distances, `enumerate` and `size` go by it.
+        """Returns a value that is equal for architectures that are the same network. By default the architecture.
 
-        By default the architecture itself. A space with inactive choices says so (`has_inactive_choices`); one without
-        may give something else that is the same for equal networks, an expression, say, for whoever asks.
+        A space with inactive choices (`has_inactive_choices`) returns an architecture in which each inactive choice
+        has one fixed option; duplicates, distances, `enumerate` and `size` then use it. A space without them may
+        return any key that isomorphic networks share, for instance an expression or a hash of the graph.
         """
         return architecture
 
     def recipe(self, architecture: Architecture) -> Mapping[str, Any]:
-        """Hyperparameters of training that the architecture itself says, a learning rate for instance, by the names of
-        `naslab.trainers.Recipe`. They override those of whoever trains it.
+        """Returns training hyperparameters that are part of the architecture, for instance its learning rate.
+
+        Keys are fields of `naslab.trainers.Recipe`; their values override the trainer's.
         """
         return {}
 
     def inherit(
         self, network: nn.Module, architecture: Architecture, parent: Architecture, state: Mapping[str, Tensor]
     ) -> None:
-        """Put what fits of a parent's trained weights into the network of another architecture: what has the same name
-        and shape, unless the space knows better.
+        """Copy a parent's trained weights into the network of a child, in place.
+
+        By default every tensor whose name and shape agree is copied; a space whose layers move overrides this.
 
         Args:
-            network: built from `architecture`; what it does not inherit stays as it was drawn.
-            state: the `state_dict()` of the parent's network.
+            network: built from `architecture`, the child's; tensors that are not inherited keep their initial values.
+            state: the `state_dict()` of the network of `parent`.
         """
         inherit(network, state)
 
-    # --- what follows ----------------------------------------------------------------------------
+    # --- what follows from next_choice -----------------------------------------------------------
 
     def check_task(self, task: Any) -> Signature:
-        """The signature of the task, if networks of this space can serve it; else `SpecError` says what is missing."""
+        """Returns the signature of the task. Raises `SpecError` if networks of this space cannot serve the task."""
         signature = signature_of(task)
         for name, head in signature.heads.items():
             if head.reads not in self.gives:
@@ -171,19 +181,21 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
         return signature
 
     def spec(self) -> dict[str, Any]:
-        """JSON from which `naslab.spaces.from_spec` makes this space again."""
+        """Returns JSON from which `naslab.spaces.from_spec` makes an equal space."""
         return {"space": self.name, **dataclasses.asdict(self)}  # type: ignore[call-overload]
 
     def sample(self, rng: np.random.Generator | int) -> Architecture:
-        """Each choice drawn uniformly among its options.
+        """Returns a random architecture: each choice is drawn uniformly among its options.
+
+        Where the number of later choices depends on earlier ones, this is not uniform over architectures.
 
         Args:
-            rng: draws; a seed stands for `np.random.default_rng(seed)`, here and wherever a space draws.
+            rng: generator; a seed stands for `np.random.default_rng(seed)`, here and in every method of a space.
         """
         return self._complete((), {}, generator_of(rng))
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
-        """One choice changed to another option, never the same; the rest kept wherever it is still legal."""
+        """Returns a copy with one random choice changed; later answers stay wherever legal, else are drawn anew."""
         rng = generator_of(rng)
         self._check_family(architecture)
         walked = list(self.walk(architecture.choices))
@@ -195,16 +207,17 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
     def _changed(
         self, walked: Sequence[tuple[Choice, Option]], position: int, choice: Choice, rng: np.random.Generator
     ) -> Architecture:
-        """The architecture of the walk with another option at one position, and all else as it is where it is legal."""
+        """Returns the walked architecture with another option at one position; other answers stay where legal."""
         old = tuple(value for _, value in walked)
         others = [option for option in choice.options if option != old[position]]
         start = (*old[:position], others[rng.integers(len(others))])
         return self._complete(start, {choice.name: value for choice, value in walked}, rng)
 
     def mutate_node_first(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
-        """One choice changed to another option, as `mutate` does; but first a node is drawn, then one of its choices. A
-        node's choices are those whose names are alike up to the last "/" ("cell/2/from_0" and "cell/2/from_1"), so that
-        each of many is changed less often than a single one.
+        """Returns a copy with one choice changed, as `mutate` does, but draws a node first and then one of its choices.
+
+        The choices of a node share their name up to the last "/" ("cell/2/from_0" and "cell/2/from_1"). Every node is
+        changed equally often, however many choices it has.
         """
         rng = generator_of(rng)
         self._check_family(architecture)
@@ -219,8 +232,9 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
         return self._changed(walked, *of_node[rng.integers(len(of_node))], rng)
 
     def mutate_each(self, architecture: Architecture, rate: float, rng: np.random.Generator | int) -> Architecture:
-        """Each choice changed to another option with the probability `rate`; if none is, one of them. The rest is kept
-        wherever it is still legal.
+        """Returns a copy in which each choice changes to another option with probability `rate`; at least one does.
+
+        Other answers are kept wherever they are still legal, and drawn anew elsewhere.
         """
         rng = generator_of(rng)
         if not 0 <= (rate := real("rate", rate)) <= 1:
@@ -235,14 +249,19 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
                 others = [option for option in choice.options if option != value]
                 value = others[rng.integers(len(others))]
             taken = (*taken, value)
+        # A copy of the parent would be evaluated again for nothing, so at least one choice changes.
         return self.mutate(architecture, rng) if taken == architecture.choices else Architecture(self.name, taken)
 
     def crossover(self, first: Architecture, second: Architecture, rng: np.random.Generator | int) -> Architecture:
-        """Uniform crossover: each choice from either parent, where it is legal in the child."""
+        """Returns a child by uniform crossover: each choice comes from either parent with probability 1/2.
+
+        Where one parent's answer is not legal in the child, or was not asked, the other's is taken, else a random one.
+        """
         rng = generator_of(rng)
         parents = (self.answers(first), self.answers(second))
         taken: Prefix = ()
         while (choice := self.next_choice(taken)) is not None:
+            # Drawn for every choice, also where it decides nothing, so that the stream of random numbers stays aligned.
             drawn = int(rng.integers(2))
             wished = [parents[i].get(choice.name) for i in (drawn, 1 - drawn)]
             legal = [value for value in wished if value is not None and value in choice.options]
@@ -251,7 +270,7 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
         return Architecture(self.name, taken)
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """Every architecture that differs in one choice; what follows is kept, or else the first legal option."""
+        """Yields every architecture that differs in one choice; later answers stay, or become the first option."""
         self._check_family(architecture)
         walked = list(self.walk(architecture.choices))
         kept, old = {choice.name: value for choice, value in walked}, tuple(value for _, value in walked)
@@ -261,12 +280,14 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
                     yield self._complete((*old[:position], option), kept, None)
 
     def active(self, architecture: Architecture) -> Architecture:
-        """What stands for an architecture among all that are the same network: itself, if no choice is inactive."""
+        """Returns the representative of all architectures that are the same network; itself if none is inactive."""
         return self.canonical(architecture) if self.has_inactive_choices else architecture
 
     def enumerate(self) -> Iterator[Architecture]:
-        """Every architecture once, in the order of the choices, those that are the same network (`canonical`) once in
-        all. Look at `size` first."""
+        """Yields every architecture once, in the order of the choices; equal networks (`canonical`) count as one.
+
+        Look at `size` first: most spaces are far too large.
+        """
         if not self.has_inactive_choices:
             yield from self._all()
             return
@@ -277,22 +298,23 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
                 yield one
 
     def _all(self) -> Iterator[Architecture]:
-        """Every sequence of choices."""
-        open_prefixes: list[Prefix] = [()]
+        """Yields every sequence of choices, depth first."""
+        open_prefixes: list[Prefix] = [()]  # a stack
         while open_prefixes:
             prefix = open_prefixes.pop()
             choice = self.next_choice(prefix)
             if choice is None:
                 yield Architecture(self.name, prefix)
             else:
+                # reversed, because the last one pushed is the first one popped
                 open_prefixes.extend((*prefix, option) for option in reversed(choice.options))
 
     @cached_property
     def size(self) -> int:
-        """How many architectures there are, exactly; those that are the same network (`canonical`) count once."""
+        """Exact number of architectures; equal networks (`canonical`, if choices can be inactive) count once."""
         if self.has_inactive_choices:
             return sum(1 for _ in self.enumerate())
-        known: dict[Hashable, int] = {}
+        known: dict[Hashable, int] = {}  # key of a subtree (`future`) -> number of its leaves
 
         def count(prefix: Prefix) -> int:
             key = self.future(prefix)
@@ -307,7 +329,7 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
         return count(())
 
     def encode(self, architecture: Architecture) -> np.ndarray:
-        """[D] float32: the one-hot codes of the choices, one after the other (D varies if the choices do)."""
+        """Returns [D] float32: the one-hot codes of the choices, concatenated. D varies where the choices do."""
         self._check_family(architecture)
         codes = [
             np.array([option == value for option in choice.options], dtype=np.float32)
@@ -316,46 +338,51 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
         return np.concatenate(codes)
 
     def distance(self, first: Architecture, second: Architecture) -> int:
-        """How many choices differ; one that only one of the two was asked counts as different."""
+        """Returns the number of choices that differ; a choice that only one of the two has counts as different."""
         one, other = self.answers(self.active(first)), self.answers(self.active(second))
         return sum(one.get(name) != other.get(name) for name in one.keys() | other.keys())
 
-    # --- fewer options ---------------------------------------------------------------------------
+    # --- forbidden options -----------------------------------------------------------------------
 
     @property
     def offered(self) -> Mapping[str, tuple[Option, ...]]:
-        """Name of each choice -> every option that it may come with; found out when it is first looked at."""
-        from naslab.spaces.offered import Offered  # which knows this class
+        """Name of each choice -> every option that it may ever have; computed at the first access."""
+        from naslab.spaces.offered import LazyOptions  # here, since that module imports this one
 
         if (known := vars(self).get("_offers")) is None:
-            object.__setattr__(self, "_offers", known := Offered(self))
+            object.__setattr__(self, "_offers", known := LazyOptions(self))  # the dataclass is frozen
         return known
 
     def without(self, forbidden: Mapping[str, Sequence[Option]]) -> Space:
-        """The same space with fewer options: whatever draws an architecture, or derives one, takes none of the
-        forbidden ones. Names, codes, JSON, graphs and networks of architectures stay as they are, and those that hold a
-        forbidden option can still be read and built; as parents they are repaired at the choices in question.
+        """Returns the same space with fewer options: nothing that it samples or derives holds a forbidden option.
+
+        Names, encodings, JSON, graphs and networks of architectures stay the same. An architecture that holds a
+        forbidden option can still be read and built; as a parent it is repaired at the choices concerned.
 
         Args:
-            forbidden: name of a choice -> options that are not offered there. `SpecError` for a choice or an option
-                that is not there, and where nothing would be left.
+            forbidden: name of a choice -> options that it no longer has.
+
+        Raises:
+            SpecError: for a choice or an option that the space does not have, and if no option would be left.
         """
-        from naslab.spaces.forbidding import without  # which knows this class
+        from naslab.spaces.forbidding import without  # here, since that module imports this one
 
         return without(self, forbidden)
 
     def allows(self, architecture: Architecture) -> bool:
-        """Whether an architecture of the space holds nothing that is forbidden (`without`)."""
+        """Returns True if an architecture of the space holds no forbidden option (`without`)."""
         return True
 
     def repaired(self, architecture: Architecture, rng: np.random.Generator | int | None = None) -> Architecture:
-        """The same with something else at each choice where it holds what is forbidden (`without`), and all else kept
-        wherever it is still legal. Without rng the first option is taken.
+        """Returns the architecture with every forbidden option (`without`) replaced; other answers stay where legal.
+
+        Args:
+            rng: draws the replacements; None takes the first option that is allowed.
         """
         return architecture
 
     def _complete(self, start: Prefix, wished: Mapping[str, Option], rng: np.random.Generator | None) -> Architecture:
-        """Answer the choices after `start`: as wished where legal, else at random (without rng: the first)."""
+        """Returns `start` completed: each later answer as wished where legal, else at random (no rng: the first)."""
         taken = start
         names: set[str] = set()
         for _ in itertools.count():

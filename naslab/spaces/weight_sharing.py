@@ -1,7 +1,9 @@
-"""Spaces whose architectures share weights in one network: as a mixture of all of them (`Mixable`), or one at a time
-(`Shared`).
+"""Protocols of spaces whose architectures share the weights of one network.
 
-Letters in shapes: E edges of a part, O candidate operations.
+A `Mixable` space computes all architectures at once, as a weighted mixture of operations on each edge (DARTS and its
+descendants). A `Shared` space computes one architecture at a time (ENAS, single path one-shot). A space may be both.
+
+Letters in shapes: E edges of a part (a cell), O candidate operations.
 """
 
 from __future__ import annotations
@@ -21,38 +23,39 @@ if TYPE_CHECKING:
 
 
 class Supernet(Protocol):
-    """A network that holds all candidate operations at once and shares their weights."""
+    """A network that holds all candidate operations of all edges and computes their weighted sum."""
 
     def __call__(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        """Logits [B, classes] of the mixture.
+        """Returns the logits [B, classes] of the mixture.
 
         Args:
             x: [B, C, H, W].
-            weights: for each part [E, O], the weight of each candidate operation on each edge (a
-                softmax, a one-hot sample, ...). An operation whose weight is exactly 0 in a tensor
-                that needs no gradient is not computed.
+            weights: for each part [E, O], the weight of each candidate operation on each edge (a softmax, a one-hot
+                sample, ...). An operation whose weight is exactly 0 in a tensor that needs no gradient is not computed.
         """
         ...
 
 
 @runtime_checkable
 class DrawnSupernet(Protocol):
-    """A space whose architectures can all be drawn as one graph, and each of them inside it."""
+    """A space whose architectures are all subgraphs of one graph, so that a picture can show one inside the others."""
 
     def supergraph(self) -> nx.DiGraph:
-        """All architectures at once. `graph(architecture)` is a part of it: its nodes and edges are here, too, under
-        the same names, and their attribute `op` says which of the candidates was taken. Where `ops`, the candidates
-        in order, stands at every node but the first, or at every edge from one node to the next, the picture has them
-        all."""
+        """Returns the union of the graphs of all architectures.
+
+        The nodes and edges of `graph(architecture)` are here, too, under the same names; there their attribute `op` is
+        the chosen candidate. If the attribute `ops` (the candidates in order) stands at every node but the first, or at
+        every edge of a chain, pictures show all candidates.
+        """
         ...
 
 
 @runtime_checkable
 class Mixable(Protocol):
-    """A space whose architectures are an operation on each edge, and which can build them all at once as a mixture.
+    """A space whose architectures are an operation on each edge, and which can build all of them as one mixture.
 
-    One whose edges have different candidates says which by a method more, `edge_operations`: part -> for each row the
-    names of those of `operations` that it has (see `candidates`).
+    A space whose edges have different candidates also has a method `edge_operations()`: part -> for each row the names
+    of the operations on that edge, a subset of `operations` (see `candidates`).
     """
 
     @property
@@ -61,54 +64,57 @@ class Mixable(Protocol):
         ...
 
     def edges(self) -> dict[str, int]:
-        """Part -> number of edges E of the densest graph: the mixture of a part is [E, O]."""
+        """Returns part -> number of edges E of the densest graph: the mixture weights of a part are [E, O]."""
         ...
 
     def supergraph(self) -> nx.DiGraph:
-        """The densest graph. Node names, `part`, `label`, `role` as in `graph`; a searched edge carries `row`,
-        its row in the part's [E, O] matrix; a fixed edge (to the output) carries none."""
+        """Returns the densest graph, with node names, `part`, `label` and `role` as in `graph`.
+
+        A searched edge carries `row`, its row in the part's [E, O] matrix; a fixed edge (to the output) carries none.
+        """
         ...
 
     def supernet(self, task: TaskLike) -> nn.Module:
-        """A `Supernet` for the task. Sizes may be given as keyword arguments, as to `build`."""
+        """Returns a `Supernet` for the task. Sizes may be given as keyword arguments, as to `build`."""
         ...
 
     def discretize(self, weights: Mapping[str, np.ndarray]) -> Architecture:
-        """The published rule from the [E, O] weights of each part to one architecture."""
+        """Returns one architecture, derived from the [E, O] weights of each part by the published rule."""
         ...
 
     def one_hot(self, architecture: Architecture) -> dict[str, np.ndarray]:
-        """Part -> [E, O] float32 with a 1 for each operation that the architecture keeps, else 0."""
+        """Returns part -> [E, O] float32: 1 for each operation that the architecture keeps, else 0."""
         ...
 
 
 SupernetSpace = Mixable
-"""An earlier name."""
+"""Earlier name of `Mixable`."""
 
 
 @runtime_checkable
 class Shared(Protocol):
-    """A space whose networks can share their weights, and which computes one of them at a time."""
+    """A space whose architectures share the weights of one network that computes one of them at a time."""
 
     def shared_weights(self, task: Any) -> nn.Module:
-        """(inputs, child) -> outputs, where only the child is computed."""
+        """Returns a network called as network(inputs, child), which computes the operations of the child only."""
         ...
 
     def layers_of(self, architecture: Architecture) -> Any:
-        """The child, as the shared weights want it."""
+        """Returns the child, the second argument of the shared network; its type is a matter between the two."""
         ...
 
 
 def edge_operations(space: Mixable) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Part -> for each edge its candidates: what `space.edge_operations()` says, else all of them on every edge.
+    """Returns part -> the candidates of each edge: `space.edge_operations()`, or else all operations on every edge.
 
-    `SpecError` where that does not fit to `space.edges()` and `space.operations`, or leaves an edge with none.
+    Raises:
+        SpecError: if they do not fit to `space.edges()` and `space.operations`, or an edge has none.
     """
     edges, known = space.edges(), tuple(space.operations)
-    told = getattr(space, "edge_operations", None)
-    if told is None:
+    declared = getattr(space, "edge_operations", None)
+    if declared is None:
         return {part: (known,) * rows for part, rows in edges.items()}
-    found = {part: tuple(tuple(row) for row in rows) for part, rows in told().items()}
+    found = {part: tuple(tuple(row) for row in rows) for part, rows in declared().items()}
     if {part: len(rows) for part, rows in found.items()} != dict(edges):
         raise SpecError(f"edge_operations() must say the operations of the edges {edges}, not of {found!r:.300}")
     for part, rows in found.items():
@@ -122,7 +128,7 @@ def edge_operations(space: Mixable) -> dict[str, tuple[tuple[str, ...], ...]]:
 
 
 def candidates(space: Mixable) -> dict[str, np.ndarray]:
-    """Part -> [E, O] bool: whether the edge has that operation; False where the row of the mixture is only padded."""
+    """Returns part -> [E, O] bool: True where the edge has the operation, False where its row is padded."""
     known = tuple(space.operations)
     return {
         part: np.array([[operation in row for operation in known] for row in rows], dtype=bool).reshape(-1, len(known))
@@ -133,7 +139,12 @@ def candidates(space: Mixable) -> dict[str, np.ndarray]:
 def weight_matrices(
     weights: Mapping[str, np.ndarray], edges: Mapping[str, int], operations: int
 ) -> dict[str, np.ndarray]:
-    """The [E, O] weights of each part, if there is one for each, of the right shape and finite; else `SpecError`."""
+    """Returns the [E, O] weights of each part as arrays.
+
+    Raises:
+        SpecError: if a part is missing, or a matrix has another shape or a value that is not finite (an argmax over
+            NaN would silently take the first operation).
+    """
     if set(weights) != set(edges):
         raise SpecError(f"expected the weights of the parts {', '.join(edges)}; got {', '.join(map(str, weights))}")
     matrices = {part: np.asarray(weights[part]) for part in edges}

@@ -1,17 +1,20 @@
-"""A space with fewer options: what is forbidden at a choice is not offered there.
+"""A space with forbidden options, which none of its choices offers.
 
     Without(of, forbidden).next_choice(prefix)  =  of.next_choice(prefix), less the options forbidden at that choice
 
-Everything that draws goes by `next_choice`, and so obeys: sampling, mutation, crossover, neighbours, enumeration, size,
-and controllers. Everything that reads, builds or draws a picture is the whole space's: names, JSON, codes, graphs and
-networks of an architecture are what they were, also of one that holds a forbidden option. As a parent such a one is
-repaired: at the choices in question something else is taken, and all else kept wherever it is still legal.
+Everything that samples architectures uses `next_choice` and therefore respects the restriction: sampling, mutation,
+crossover, neighbours, enumeration, size, and controllers. Everything that reads or builds them is delegated to the
+whole space: names, JSON, encodings, graphs and networks stay the same, also of an architecture that holds a forbidden
+option. Such an architecture is repaired when it becomes a parent: another option is taken at the choices concerned, and
+all other answers are kept wherever they are still legal.
+
+Where later choices depend on earlier ones, a prefix of allowed options may lead to a choice with none left (`DeadEnd`).
+No look-ahead avoids that; whoever draws tries again, with fewer and fewer of the wished answers (`_retried`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -25,88 +28,96 @@ from naslab.randomness import generator_of
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.offered import DeadEnd, nothing_left
 from naslab.spaces.space import Space
-from naslab.spaces.subset import Subset
 from naslab.spaces.wrapping import Wrapping
 
 Forbidden = tuple[tuple[str, tuple[Option, ...]], ...]
-"""(name of a choice, what is forbidden there), in the order of the names."""
-TRIES = 20
-"""Draws of a mutation of a space's own, until one is allowed."""
-AGAIN = 200
-"""Draws of an architecture whose beginning leads to a choice with no option left, until one does not."""
+"""(name of a choice, the options that are forbidden there), sorted by name."""
+MAX_MUTATIONS = 20
+"""Attempts with the mutation operator of the whole space before the general one, which always succeeds, is used."""
+MAX_REDRAWS = 200
+"""Attempts to draw an architecture that runs into no dead end; after the last one the error is raised."""
 
 
 @dataclass(frozen=True)
 class Without(Wrapping):
-    """A space with fewer options. Made by `space.without(...)`, which checks what is forbidden."""
+    """A space with fewer options. Made by `space.without(...)`, which checks the forbidden ones."""
 
     name: ClassVar[str] = "without"
-    """In a spec. The architectures are of the family of `of`, and so is the name of an instance."""
+    """Name in a spec. An instance has the name of `of`, whose family its architectures belong to."""
 
     of: Space
     """The whole space."""
     forbidden: Forbidden
+    """The forbidden options of each choice."""
 
     def __post_init__(self) -> None:
+        # The fields have been checked already; what is a class attribute elsewhere is here one of the instance.
         for each in ("name", "reads", "gives", "has_inactive_choices"):
             object.__setattr__(self, each, getattr(self.of, each))
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever the whole space has besides: a supernet, a published form, moves. What makes architectures of its
-        own accord, by derivation or by moves, obeys."""
-        if name.startswith("_") or name in ("of", "forbidden"):
+        """Returns any other attribute of the whole space: its supernet, published form, moves, ...
+
+        Methods that make architectures otherwise than by `next_choice` are replaced by restricted ones (`_RESTRICTED`).
+        """
+        if name.startswith("_") or name in ("of", "forbidden"):  # not set yet while unpickling: no endless recursion
             raise AttributeError(name)
         found = getattr(self.of, name)
-        return partial(_OBEYING[name], self) if name in _OBEYING else found
+        return partial(_RESTRICTED[name], self) if name in _RESTRICTED else found
 
     def spec(self) -> dict[str, Any]:
         forbidden = {name: list(options) for name, options in self.forbidden}
         return {"space": Without.name, "of": self.of.spec(), "forbidden": forbidden}
 
-    # --- what is offered -------------------------------------------------------------------------
+    # --- choices ---------------------------------------------------------------------------------
 
     @cached_property
-    def _not(self) -> dict[str, frozenset[Option]]:
+    def _forbidden_options(self) -> dict[str, frozenset[Option]]:
         return {name: frozenset(options) for name, options in self.forbidden}
 
     @cached_property
-    def _fewer(self) -> dict[Choice, Choice]:
-        """A choice of the whole space -> the same with fewer options, of those met so far."""
+    def _reduced_choices(self) -> dict[Choice, Choice]:
+        """Cache: choice of the whole space -> the same choice with fewer options."""
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_fewer", "_kept")}
+        """Returns what is pickled for a worker process: all but the caches."""
+        return {name: value for name, value in vars(self).items() if name not in ("_reduced_choices", "_cache")}
 
-    def _less(self, choice: Choice) -> Choice:
-        if (forbidden := self._not.get(choice.name)) is None:
+    def _reduced(self, choice: Choice) -> Choice:
+        """Returns the choice without its forbidden options. Raises `DeadEnd` if none is left."""
+        if (forbidden := self._forbidden_options.get(choice.name)) is None:
             return choice
-        if (fewer := self._fewer.get(choice)) is None:
+        if (fewer := self._reduced_choices.get(choice)) is None:
             left = tuple(option for option in choice.options if option not in forbidden)
             if not left:
                 raise nothing_left(choice.name, self.of.name, choice.options, DeadEnd)
-            self._fewer[choice] = fewer = Choice(choice.name, left)
+            self._reduced_choices[choice] = fewer = Choice(choice.name, left)
         return fewer
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
         choice = self.of.next_choice(prefix)
-        return None if choice is None else self._less(choice)
+        return None if choice is None else self._reduced(choice)
 
     def future(self, prefix: Prefix) -> Any:
-        """All of the prefix: two beginnings that the whole space goes on from alike may do so by choices of other
-        names, and by its name an option is forbidden."""
+        """Returns the whole prefix.
+
+        The key of the whole space will not do: two prefixes may continue alike through choices of different names, and
+        options are forbidden by name.
+        """
         return prefix
 
     @property
     def fixed_choices(self) -> Any:
-        """Those of the whole space, with fewer options; None where it has none."""
+        """The fixed choices of the whole space with fewer options; None if its choices are not fixed."""
         fixed = self.of.fixed_choices
-        return None if fixed is None else tuple(map(self._less, fixed))
+        return None if fixed is None else tuple(map(self._reduced, fixed))
 
     def allows(self, architecture: Architecture) -> bool:
         return not any(
-            value in self._not[choice.name]
+            value in self._forbidden_options[choice.name]
             for choice, value in self.of.walk(architecture.choices)
-            if choice.name in self._not
+            if choice.name in self._forbidden_options
         )
 
     def repaired(self, architecture: Architecture, rng: np.random.Generator | int | None = None) -> Architecture:
@@ -121,27 +132,34 @@ class Without(Wrapping):
     def __contains__(self, architecture: object) -> bool:
         return architecture in self.of and self.allows(architecture)  # type: ignore[arg-type]
 
-    # --- ways about it ---------------------------------------------------------------------------
+    # --- sampling, mutation and neighbours -------------------------------------------------------
 
-    def _again(
+    def _retried(
         self,
         draw: Callable[[Mapping[str, Option]], Architecture],
         wished: Mapping[str, Option],
         rng: np.random.Generator,
         unlike: Architecture | None = None,
     ) -> Architecture:
-        """What is drawn with the wished answers; where they lead to a dead end, with ever fewer of them."""
+        """Returns `draw(wished)`, repeated with fewer of the wished answers while it runs into dead ends.
+
+        Args:
+            draw: makes an architecture from wished answers; may raise `DeadEnd`.
+            wished: name of a choice -> preferred answer.
+            rng: selects the wished answers that are dropped: attempt t drops each with probability t / `MAX_REDRAWS`.
+            unlike: an architecture that is not accepted as the result.
+        """
         kept = wished
-        for tried in range(AGAIN):
+        for tried in range(MAX_REDRAWS):
             with suppress(DeadEnd):
                 if (drawn := draw(kept)) != unlike:
                     return drawn
-            kept = {name: value for name, value in wished.items() if rng.random() * AGAIN > tried}
-        return draw(kept)
+            kept = {name: value for name, value in wished.items() if rng.random() * MAX_REDRAWS > tried}
+        return draw(kept)  # now a dead end is the caller's to see
 
     def sample(self, rng: np.random.Generator | int) -> Architecture:
         rng = generator_of(rng)
-        return self._again(lambda _: super(Without, self).sample(rng), {}, rng)
+        return self._retried(lambda _: super(Without, self).sample(rng), {}, rng)
 
     def mutate_each(self, architecture: Architecture, rate: float, rng: np.random.Generator | int) -> Architecture:
         rng = generator_of(rng)
@@ -155,17 +173,20 @@ class Without(Wrapping):
         try:
             return super().crossover(first, second, rng)
         except DeadEnd:
+            # of a choice that both parents answered, the first parent's answer is wished
             return self._redrawn(self.of.answers(second) | self.of.answers(first), rng)
 
     def _redrawn(
         self, wished: Mapping[str, Option], rng: np.random.Generator, unlike: Architecture | None = None
     ) -> Architecture:
-        """As wished wherever that is allowed, else at random."""
-        return self._again(lambda kept: self._complete((), kept, rng), wished, rng, unlike)
+        """Returns an architecture with the wished answers where they are allowed, and random ones elsewhere."""
+        return self._retried(lambda kept: self._complete((), kept, rng), wished, rng, unlike)
 
     def enumerate(self) -> Iterator[Architecture]:
-        """Every architecture that is allowed, once. Of those that are the same network the first: what stands for them
-        all (`canonical`) may hold what is forbidden."""
+        """Yields every allowed architecture once, and of equal networks the first allowed one.
+
+        Their representative (`canonical`) is not yielded, because it may itself hold a forbidden option.
+        """
         if not self.has_inactive_choices:
             yield from filter(self.allows, self.of.enumerate())
             return
@@ -177,46 +198,48 @@ class Without(Wrapping):
 
     @property
     def size(self) -> int:  # type: ignore[override]
-        """How many there are, counted one by one."""
+        """Number of allowed architectures, counted one by one."""
         return sum(1 for _ in self.enumerate())
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
-        """As the whole space mutates, if that is soon allowed; else one choice changed."""
+        """Returns a mutation by the whole space's operator, if it soon gives an allowed one, else by a general one."""
         rng = generator_of(rng)
         self._check_family(architecture)
+        # A space with its own operator (Hierarchical, for instance) keeps the distribution of the paper where possible.
         if type(self.of).mutate not in (Space.mutate, FixedSpace.mutate) and self.allows(architecture):
-            for _ in range(TRIES):
+            for _ in range(MAX_MUTATIONS):
                 if self.allows(child := self.of.mutate(architecture, rng)):
                     return child
-        places = self._open(architecture)
-        if not places:
+        alternatives = self._alternatives(architecture)
+        if not alternatives:
             raise self._single()
-        return self._with_another(architecture, places[rng.integers(len(places))], rng)
+        return self._with_another(architecture, alternatives[rng.integers(len(alternatives))], rng)
 
     def mutate_node_first(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
         rng = generator_of(rng)
         self._check_family(architecture)
         nodes: dict[str, list[tuple[str, list[Option]]]] = {}
-        for place in self._open(architecture):
-            nodes.setdefault(place[0].rpartition("/")[0], []).append(place)
+        for alternative in self._alternatives(architecture):
+            nodes.setdefault(alternative[0].rpartition("/")[0], []).append(alternative)
         if not nodes:
             raise self._single()
         of_node = list(nodes.values())[rng.integers(len(nodes))]
         return self._with_another(architecture, of_node[rng.integers(len(of_node))], rng)
 
-    def _open(self, architecture: Architecture) -> list[tuple[str, list[Option]]]:
-        """Each choice of an architecture for which something else is offered, by name, and that."""
+    def _alternatives(self, architecture: Architecture) -> list[tuple[str, list[Option]]]:
+        """Returns (name of a choice, its other allowed options) for each choice that has any."""
         found = []
         for choice, value in self.of.walk(architecture.choices):
-            forbidden = self._not.get(choice.name, ())
+            forbidden = self._forbidden_options.get(choice.name, ())
             if others := [option for option in choice.options if option != value and option not in forbidden]:
                 found.append((choice.name, others))
         return found
 
     def _with_another(
-        self, architecture: Architecture, place: tuple[str, list[Option]], rng: np.random.Generator
+        self, architecture: Architecture, alternative: tuple[str, list[Option]], rng: np.random.Generator
     ) -> Architecture:
-        name, options = place
+        """Returns the architecture with a random one of the alternatives at one choice, and repaired elsewhere."""
+        name, options = alternative
         wished = {**self.of.answers(architecture), name: options[rng.integers(len(options))]}
         return self._redrawn(wished, rng, architecture)
 
@@ -224,12 +247,12 @@ class Without(Wrapping):
         return SpecError(f"{self.of.name} holds a single architecture that is allowed: there is nothing to mutate")
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """Those of the architecture; of one that holds a forbidden option, the repaired one and its neighbours."""
+        """Yields the allowed neighbours; of a parent with a forbidden option, the repaired one and its neighbours."""
         self._check_family(architecture)
         here = self.repaired(architecture)
         if here != architecture:
             yield here
-        walked = [(self._less(choice), value) for choice, value in self.of.walk(here.choices)]
+        walked = [(self._reduced(choice), value) for choice, value in self.of.walk(here.choices)]
         kept, old = {choice.name: value for choice, value in walked}, tuple(value for _, value in walked)
         for position, (choice, value) in enumerate(walked):
             for option in choice.options:
@@ -237,7 +260,7 @@ class Without(Wrapping):
                     with suppress(DeadEnd):
                         yield self._complete((*old[:position], option), kept, None)
 
-    # --- what the whole space knows --------------------------------------------------------------
+    # --- delegated to the whole space ------------------------------------------------------------
 
     def walk(self, choices: Sequence[Option]) -> Iterator[tuple[Choice, Option]]:
         return self.of.walk(choices)
@@ -249,11 +272,15 @@ class Without(Wrapping):
         return self.of.canonical(architecture)
 
 
-# --- what else makes architectures -------------------------------------------------------------------
+# --- restricted versions of methods that a space may have --------------------------------------------
 
 
 def _discretize(space: Without, weights: Mapping[str, np.ndarray]) -> Architecture:
-    """What the whole space derives; where that is forbidden, the allowed option with the largest weights instead."""
+    """Returns the architecture that the whole space derives, with forbidden options replaced greedily.
+
+    One forbidden choice after the other gets the allowed option for which the resulting architecture has the largest
+    sum of weights on its edges.
+    """
     whole: Any = space.of
     derived: Architecture = whole.discretize(weights)
     if space.allows(derived):
@@ -264,7 +291,7 @@ def _discretize(space: Without, weights: Mapping[str, np.ndarray]) -> Architectu
 
     answers = space.of.answers(derived)
     for name in list(answers):
-        if answers.get(name) not in space._not.get(name, ()):
+        if answers.get(name) not in space._forbidden_options.get(name, ()):
             continue
         tried = [space._complete((), {**answers, name: option}, None) for option in space.offered[name]]
         answers = space.of.answers(max(tried, key=strength))
@@ -277,7 +304,7 @@ def _start(space: Without) -> Architecture:
 
 
 def _move(space: Without, architecture: Architecture, name: str, rng: np.random.Generator | int) -> Architecture | None:
-    """The move of the whole space, repaired; None where that leads nowhere else."""
+    """Returns the move of the whole space, repaired; None if the repair leads back to the same architecture."""
     whole: Any = space.of
     rng = generator_of(rng)
     moved = whole.move(architecture, name, rng)
@@ -286,112 +313,5 @@ def _move(space: Without, architecture: Architecture, name: str, rng: np.random.
     return None if moved == architecture else moved
 
 
-_OBEYING: dict[str, Any] = {"discretize": _discretize, "start": _start, "move": _move}
-"""What a space may have besides, and what takes its place."""
-
-
-# --- spaces with quick ways of their own -------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class WithoutFixed(Without, FixedSpace):
-    """Where no choice depends on earlier answers, with the quick ways of such spaces."""
-
-    def each_choice(self) -> Iterable[Choice]:
-        return map(self._less, self.of.fixed_choices or ())
-
-    def sample(self, rng: np.random.Generator | int) -> Architecture:
-        return FixedSpace.sample(self, rng)
-
-    @cached_property
-    def size(self) -> int:  # type: ignore[override]
-        if self.has_inactive_choices:
-            return sum(1 for _ in self.enumerate())
-        return math.prod(len(choice.options) for choice in self._choices)
-
-    @property
-    def fixed_choices(self) -> tuple[Choice, ...]:
-        return self._choices
-
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return FixedSpace.next_choice(self, prefix)
-
-    def future(self, prefix: Prefix) -> int:
-        return FixedSpace.future(self, prefix)
-
-    @cached_property
-    def _places(self) -> tuple[tuple[int, frozenset[Option]], ...]:
-        """Where something is forbidden, and what."""
-        names = [choice.name for choice in self.of.fixed_choices or ()]
-        return tuple((place, self._not[name]) for place, name in enumerate(names) if name in self._not)
-
-    def allows(self, architecture: Architecture) -> bool:
-        choices = architecture.choices
-        return not any(choices[place] in forbidden for place, forbidden in self._places if place < len(choices))
-
-    def mutate(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
-        if type(self.of).mutate is not FixedSpace.mutate:
-            return super().mutate(architecture, rng)
-        self._check_family(architecture)
-        if self.allows(architecture):
-            return FixedSpace.mutate(self, architecture, rng)
-        return super().mutate(architecture, rng)
-
-
-@dataclass(frozen=True)
-class WithoutSubset(Without):
-    """What is listed and holds nothing forbidden; in place of one that does stands the nearest of those."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self._rows:
-            raise SpecError(f"nothing would be left of the {self._list.size} architectures that are listed")
-
-    @property
-    def _list(self) -> Subset:
-        return self.of  # type: ignore[return-value]
-
-    @cached_property
-    def _rows(self) -> tuple[Prefix, ...]:
-        return tuple(row.choices for row in self._list.enumerate() if self.allows(row))
-
-    @cached_property
-    def _left(self) -> Subset:
-        """What is left, as a list of its own."""
-        return Subset(self._list.of, self._rows, self._list.nearest)
-
-    def next_choice(self, prefix: Prefix) -> Choice | None:
-        return self._left.next_choice(prefix)
-
-    @property
-    def size(self) -> int:  # type: ignore[override]  # what is counted elsewhere is known here
-        return len(self._rows)
-
-    def enumerate(self) -> Iterator[Architecture]:
-        return self._left.enumerate()
-
-    def sample(self, rng: np.random.Generator | int) -> Architecture:
-        return self._left.sample(rng)
-
-    def repaired(self, architecture: Architecture, rng: np.random.Generator | int | None = None) -> Architecture:
-        """The nearest that is allowed; of equally near ones the first."""
-        return architecture if self.allows(architecture) else self._left.nearest_to(self.of.check(architecture))
-
-    def mutate(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
-        here = self.repaired(self.of.check(architecture))
-        return here if here != architecture else self._left.mutate(here, rng)
-
-    def mutate_node_first(self, architecture: Architecture, rng: np.random.Generator | int) -> Architecture:
-        return self.mutate(architecture, rng)
-
-    def mutate_each(self, architecture: Architecture, rate: float, rng: np.random.Generator | int) -> Architecture:
-        return self._left.mutate_each(self.repaired(self.of.check(architecture)), rate, rng)
-
-    def crossover(self, first: Architecture, second: Architecture, rng: np.random.Generator | int) -> Architecture:
-        return self._left.nearest_to(self._list.of.crossover(self.of.check(first), self.of.check(second), rng))
-
-    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        here = self.repaired(self.of.check(architecture))
-        if here != architecture:
-            yield here
-        yield from self._left.neighbours(here)
+_RESTRICTED: dict[str, Any] = {"discretize": _discretize, "start": _start, "move": _move}
+"""Method of the whole space -> the function that replaces it in the restricted space."""

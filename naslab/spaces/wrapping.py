@@ -1,4 +1,4 @@
-"""What a space that offers fewer architectures than another has in common with it: networks, codes and pictures."""
+"""Base class of spaces that hold a part of another space and delegate networks, encodings and graphs to it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 
 class Wrapping(Space):
-    """A space of some of the architectures of another, `of`, which knows all that is not about choosing."""
+    """A space of some of the architectures of another one, to which everything but the choosing is delegated."""
 
     of: Space
+    """The whole space."""
 
     def encode(self, architecture: Architecture) -> np.ndarray:
-        """[D] float32, as in the whole space."""
+        """Returns [D] float32, the encoding in the whole space; predictors can so be shared with it."""
         return self.of.encode(architecture)
 
     def distance(self, first: Architecture, second: Architecture) -> int:
-        """How many choices differ, as in the whole space."""
+        """Returns the number of choices that differ, as in the whole space."""
         return self.of.distance(first, second)
 
     def graph(self, architecture: Architecture) -> nx.DiGraph:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from naslab.errors import SpecError
-from naslab.networks.chain import ChainNetwork, Layer, Merge, unread
+from naslab.networks.chain import ChainNetwork, Layer, Merge, unused_states
 from naslab.randomness import numpy_generator
 from naslab.spaces import ChainSkips, MetaQNN
 
@@ -140,7 +140,7 @@ def test_zoph_and_le_s_layers():
 
 def test_all_that_nothing_reads_is_the_output():
     layers = [conv(2, 0), conv(3, 1), conv(4, 1), conv(5, 2)]
-    assert unread(layers) == (3, 4)
+    assert unused_states(layers) == (3, 4)
     network = ChainNetwork(layers, (1, 6, 6), 2, merge="concat")
     assert network.classifier.in_features == 9
     assert ChainNetwork(layers, (1, 6, 6), 2, merge="sum").classifier.in_features == 5

@@ -11,7 +11,7 @@ from torch import nn
 from naslab.errors import SpecError
 from naslab.networks.cost import parameters
 from naslab.networks.darts import reductions
-from naslab.networks.enas_micro import Cell, EnasMicroNetwork, Entrance, MicroPlan, Node, plan, unread
+from naslab.networks.enas_micro import Cell, EnasMicroNetwork, Entrance, MicroPlan, Node, plan, unused_states
 from naslab.randomness import numpy_generator
 from naslab.spaces import EnasMicro
 
@@ -98,9 +98,9 @@ def test_what_no_node_reads_is_the_output():
     def node(first, second):
         return Node((first, second), ("skip_connect", "skip_connect"))
 
-    assert unread([node(0, 1)]) == [2]
-    assert unread([node(1, 1)]) == [0, 2]
-    assert unread([node(0, 0), node(2, 2), node(0, 3)]) == [1, 4]
+    assert unused_states([node(0, 1)]) == [2]
+    assert unused_states([node(1, 1)]) == [0, 2]
+    assert unused_states([node(0, 0), node(2, 2), node(0, 3)]) == [1, 4]
 
 
 def test_a_cell_by_hand():

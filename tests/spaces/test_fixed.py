@@ -13,7 +13,7 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.randomness import numpy_generator
 from naslab.spaces import SPACES
-from naslab.spaces.fixed_space import MOST_KEPT, FixedSpace
+from naslab.spaces.fixed_space import CACHE_SIZE, FixedSpace
 from naslab.spaces.space import Space
 
 
@@ -54,9 +54,9 @@ def test_of_a_small_space_each_architecture_is_made_once():
 def test_of_a_large_space_few_are_kept_and_none_travels():
     space, rng = SPACES["darts_cell"](), numpy_generator("few")
     unused = len(pickle.dumps(space))
-    for _ in range(MOST_KEPT + 50):
+    for _ in range(CACHE_SIZE + 50):
         assert space.mutate(space.sample(rng), rng).space == "darts_cell"
-    assert len(space._kept) == MOST_KEPT
+    assert len(space._cache) == CACHE_SIZE
     assert len(pickle.dumps(space)) < unused + 20_000
     for copied in (copy.deepcopy(space), pickle.loads(pickle.dumps(space))):
         assert copied == space

@@ -9,7 +9,7 @@ from torch import nn
 
 from naslab.errors import SpecError
 from naslab.networks.cost import parameters
-from naslab.networks.hierarchical import Motif, leading
+from naslab.networks.hierarchical import Motif, edges_on_paths
 from naslab.operations.hierarchical import PRIMITIVES
 from naslab.randomness import numpy_generator
 from naslab.spaces import Hierarchical
@@ -63,16 +63,16 @@ def test_concatenations_are_narrowed():
 
 def test_dead_ends_are_left_out():
     edges = {(0, 1): "a", (1, 3): "b", (0, 2): "c", (2, 4): "d", (3, 5): "e"}
-    assert leading(edges, 5) == {(0, 2): "c", (2, 4): "d"}
-    assert leading({(0, 1): "a", (1, 2): "b"}, 4) == {}
-    assert leading({(1, 2): "a", (2, 3): "b"}, 4) == {}
+    assert edges_on_paths(edges, 5) == {(0, 2): "c", (2, 4): "d"}
+    assert edges_on_paths({(0, 1): "a", (1, 2): "b"}, 4) == {}
+    assert edges_on_paths({(1, 2): "a", (2, 3): "b"}, 4) == {}
     rng = numpy_generator("ends")
     for _ in range(200):
         some = {(s, t): "x" for t in range(1, 5) for s in range(t) if rng.random() < 0.4}
         graph = nx.DiGraph(list(some))
         graph.add_nodes_from(range(5))
         used = {edge for path in nx.all_simple_paths(graph, 0, 4) for edge in itertools.pairwise(path)}
-        assert set(leading(some, 5)) == used
+        assert set(edges_on_paths(some, 5)) == used
 
 
 def test_a_motif_without_a_way_through_is_none():

@@ -7,7 +7,7 @@ from torch import nn
 from naslab.errors import SpecError
 from naslab.networks.darts import CellPlan, DartsNetwork
 from naslab.networks.genotype import Genotype
-from naslab.networks.nasnet import Block, Cell, unread
+from naslab.networks.nasnet import Block, Cell, unused_states
 from naslab.operations.images import FactorizedReduce
 from naslab.operations.nasnet import NASNET_OPERATIONS
 from naslab.randomness import numpy_generator
@@ -71,9 +71,9 @@ def test_what_no_block_reads_is_the_output():
     def block(first, second):
         return Block((first, second), ("skip_connect", "skip_connect"), "add")
 
-    assert unread([block(0, 1)]) == [2]
-    assert unread([block(0, 0), block(2, 2), block(0, 3)]) == [4]
-    assert unread([block(0, 0), block(1, 0), block(2, 0)]) == [3, 4]
+    assert unused_states([block(0, 1)]) == [2]
+    assert unused_states([block(0, 0), block(2, 2), block(0, 3)]) == [4]
+    assert unused_states([block(0, 0), block(1, 0), block(2, 0)]) == [3, 4]
 
 
 def test_a_cell_by_hand():
