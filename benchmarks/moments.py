@@ -25,7 +25,7 @@ from naslab.runs import ring as rings
 
 STEPS = {"laptop": 12, "paper": 2, "table": 4000}
 """Of a phase."""
-ALWAYS, NEVER = rings.APART, float("inf")
+ALWAYS, NEVER = rings.SECONDS_APART, float("inf")
 
 
 def laptop() -> nl.Search:
@@ -60,7 +60,7 @@ def cost_of_copies(search: nl.Search, rounds: int, steps: int) -> dict[str, Any]
     for number in range(rounds):
         found = {}
         for apart in (ALWAYS, NEVER) if number % 2 else (NEVER, ALWAYS):
-            rings.APART = apart
+            rings.SECONDS_APART = apart
             before, begun, clock = set(search._ring.steps), time.process_time(), time.perf_counter()
             for _ in range(steps):
                 next(search)
@@ -69,7 +69,7 @@ def cost_of_copies(search: nl.Search, rounds: int, steps: int) -> dict[str, Any]
                 taken += len(set(search._ring.steps) - before)
                 wall += time.perf_counter() - clock
         ratios.append(found[ALWAYS] / found[NEVER])
-    rings.APART = ALWAYS
+    rings.SECONDS_APART = ALWAYS
     low, middle, high = statistics.quantiles(ratios, n=4)
     return {
         "CPU ratio": middle,

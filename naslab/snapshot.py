@@ -131,8 +131,8 @@ def disk(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunPaused(
-            f"{what} failed: {error}. No candidate is to blame, and nothing is lost: make room (or mend the disk) and "
-            "call next again"
+            f"{what} failed: {error}. No candidate is to blame, and nothing is lost: make room (or repair the disk) "
+            "and call next again"
         ) from error
 
 

@@ -1,8 +1,9 @@
-"""What `run.json` says, and may say. Anybody can write one, with the right checksum; so it is checked before use.
+"""Reading, checking and writing `run.json`, the description of a run.
 
-Here is checked what is the same for every run: that it is no longer, deeper or larger than a run of any use could be,
-and of the right kinds. What a space, a task, an estimator or a searcher makes of its own part, each of them checks
-(`naslab.registry.described`).
+A run folder may come from a stranger, and a checksum only guards against accidents: anyone can compute the right one.
+So the content is checked before it is used. This module checks what all runs have in common: length, nesting depth,
+number of items and the JSON types of the top-level keys. The parts that describe a space, a task, an estimator or a
+searcher are checked by these classes when they are rebuilt (`naslab.registry.described`).
 """
 
 from __future__ import annotations
@@ -22,20 +23,21 @@ from naslab.quantities import Quantity
 from naslab.runs.shown import IMAGES, Shown
 
 FORMAT = 2
-"""Of what is written. Format 1 had no `metrics`, and nothing of what is `shown`."""
+"""Format that is written. Format 1 had neither `metrics` nor `shown`."""
 READ = (1, 2)
-"""Formats of what is read."""
+"""Formats that can be read."""
 LONGEST_ABOUT = 2**26
-"""Bytes of `run.json`, at most."""
+"""Largest size of `run.json`, in bytes."""
 DEEPEST = 32
-"""Objects and lists within each other."""
+"""Largest nesting depth of objects and lists."""
 MOST = 2**22
-"""Items in all."""
+"""Largest number of JSON items."""
 LARGEST = 2**130
-"""Whole numbers: seeds may have 128 bits."""
+"""Bound on the absolute value of an integer; seeds may have 128 bits."""
 LONGEST = 2**20
-"""Characters of a text."""
+"""Largest number of characters of a string."""
 
+# Key -> the JSON types that its value may have: of `run.json`, of its "spec", and of the "race" in that.
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "run": str,
     "spec": dict,
@@ -67,16 +69,20 @@ _RACE_KINDS: dict[str, type | tuple[type, ...]] = {
 
 
 def read_about(path: Path, begin: str = "Search(searcher, run=...)") -> dict[str, Any]:
-    """What `run.json` says, checked.
+    """Returns the checked content of `run.json`, without its checksum and in the terms of the current format.
 
     Args:
-        path: of the run.
-        begin: what makes one, for who finds none.
+        path: the run folder.
+        begin: the call that makes such a run, for the error if there is none.
+
+    Raises:
+        RunError: there is no run, its description is damaged or makes no sense, or it has another format.
     """
     file = path / "run.json"
     try:
         about = parsed(files.read(file, LONGEST_ABOUT))
-        told, version = about.pop("blake2b"), about["format"]
+        # The checksum covers everything but itself.
+        recorded, version = about.pop("blake2b"), about["format"]
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             raise RunError(f"{file} cannot be read: {error.strerror}; nothing was changed") from error
@@ -84,12 +90,13 @@ def read_about(path: Path, begin: str = "Search(searcher, run=...)") -> dict[str
         raise RunError(f"there is no run at {path}{known}. Begin one with {begin}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"{file} is damaged ({error!s:.200}); restore it from a copy; nothing was changed") from error
+    # The format is compared before the checksum: a later version may compute that in another way.
     if type(version) is not int or version not in READ:
         raise RunError(
             f"the run at {path} has format {version!r:.50}, this naslab reads formats {' and '.join(map(str, READ))}; "
             f"open it with the version of naslab that wrote it ({_written_by(about)}); it was left as it is"
         )
-    if told != checksum(about):
+    if recorded != checksum(about):
         raise RunError(f"{file} is damaged: its checksum does not match; restore it from a copy; nothing was changed")
     if version == 1 and isinstance(about.get("spec"), Mapping):
         about["metrics"] = _metrics_of_format_1(about["spec"])
@@ -99,26 +106,27 @@ def read_about(path: Path, begin: str = "Search(searcher, run=...)") -> dict[str
 
 
 def sealed(about: Mapping[str, Any]) -> bytes:
-    """What is written of it."""
+    """Returns the bytes of `run.json`: the description with its checksum."""
     return json.dumps({**about, "blake2b": checksum(about)}, indent=1).encode()
 
 
 def checksum(about: Mapping[str, Any]) -> str:
+    """Returns the BLAKE2b checksum of a description, which does not depend on the order of its keys."""
     return blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=32).hexdigest()
 
 
 def metrics_of(about: Mapping[str, Any]) -> dict[str, Quantity]:
-    """What is known of the numbers in the events, by name, in the order in which they are shown."""
-    return {name: Quantity.from_json(told) for name, told in about["metrics"].items()}
+    """Returns name -> direction and unit of the metrics in the events, in the order in which they are displayed."""
+    return {name: Quantity.from_json(given) for name, given in about["metrics"].items()}
 
 
 def shown_of(about: Mapping[str, Any]) -> Shown:
-    """What of the task stands beside the numbers."""
+    """Returns what the task says to be displayed beside the metrics."""
     return Shown.from_json(about.get("shown", {}))
 
 
 def _metrics_of_format_1(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Of runs that said nothing of it: all were of images, or of a fitness."""
+    """Returns the metrics of a run of format 1, which lists none: those of image classification, or a fitness."""
     nats, share = Quantity("min", "nats"), Quantity("max", "%")
     trained = {
         "train/loss": nats,
@@ -146,18 +154,19 @@ def _runs_beside(path: Path) -> list[str]:
 
 
 def parsed(content: bytes) -> Any:
-    """The JSON, if reading it cannot take much memory; else `ValueError`."""
+    """Returns the parsed JSON; `ValueError` if it is invalid or has more than `MOST` items."""
+    # Counted before parsing: a short file of "[[],[],..." becomes Python objects of a hundred times its size.
     if content.count(b",") + content.count(b"[") + content.count(b"{") > MOST:
         raise ValueError(f"it has more than {MOST} items")
     return json.loads(content)
 
 
 def check_about(about: Mapping[str, Any], where: str) -> None:
-    """`RunError` unless that is what a run can say of itself.
+    """Raises `RunError` unless the description is one that naslab could have written.
 
     Args:
-        about: what stands in `run.json`, without its checksum.
-        where: the file, for messages.
+        about: content of `run.json`, without its checksum.
+        where: path of the file, for the error.
     """
     try:
         _check_sizes(about, 0)
@@ -171,8 +180,8 @@ def check_about(about: Mapping[str, Any], where: str) -> None:
             raise ValueError("'every' must be at least 1, and 'total' at least 0")
         if any(not isinstance(value, str | int | float | None) for value in about["environment"].values()):
             raise ValueError("its environment holds more than numbers and texts")
-        for name, told in about["metrics"].items():
-            _check_metric(name, told)
+        for name, given in about["metrics"].items():
+            _check_metric(name, given)
         _check_kinds(about, {"shown": dict}, "it", required=False)
         _check_shown(about)
         if about["parent"] is not None:
@@ -186,11 +195,11 @@ def check_about(about: Mapping[str, Any], where: str) -> None:
         ) from None
 
 
-def _check_metric(name: str, told: Any) -> None:
-    if not isinstance(told, Mapping) or not told.keys() <= {"direction", "unit"}:
-        raise ValueError(f"of the metric {name!r:.50} it says {told!r:.50}")
+def _check_metric(name: str, given: Any) -> None:
+    if not isinstance(given, Mapping) or not given.keys() <= {"direction", "unit"}:
+        raise ValueError(f"of the metric {name!r:.50} it says {given!r:.50}")
     try:
-        Quantity.from_json(told)
+        Quantity.from_json(given)
     except SpecError as error:
         raise ValueError(f"of the metric {name!r:.50}: {error!s:.200}") from None
 
@@ -216,29 +225,29 @@ def _check_race(race: Mapping[str, Any]) -> None:
 
 
 def _check_kinds(
-    told: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]], what: str, *, required: bool
+    given: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]], what: str, *, required: bool
 ) -> None:
     for name, kind in kinds.items():
-        if name not in told:
+        if name not in given:
             if required:
                 raise ValueError(f"{what} says nothing of {name!r}")
-        elif not isinstance(told[name], kind) or isinstance(told[name], bool):
-            raise ValueError(f"{name!r} is {told[name]!r:.50}")
+        elif not isinstance(given[name], kind) or isinstance(given[name], bool):
+            raise ValueError(f"{name!r} is {given[name]!r:.50}")
 
 
-def _check_sizes(told: Any, depth: int) -> None:
+def _check_sizes(given: Any, depth: int) -> None:
     if depth > DEEPEST:
         raise ValueError(f"objects lie in each other more than {DEEPEST} deep")
-    if isinstance(told, str):
-        if len(told) > LONGEST:
-            raise ValueError(f"a text has {len(told)} characters")
-    elif isinstance(told, int):
-        if abs(told) >= LARGEST:
-            raise ValueError(f"a number has {int(math.log10(abs(told))) + 1} digits")
-    elif isinstance(told, Mapping):
-        for name, value in told.items():
+    if isinstance(given, str):
+        if len(given) > LONGEST:
+            raise ValueError(f"a text has {len(given)} characters")
+    elif isinstance(given, int):
+        if abs(given) >= LARGEST:
+            raise ValueError(f"a number has {int(math.log10(abs(given))) + 1} digits")
+    elif isinstance(given, Mapping):
+        for name, value in given.items():
             _check_sizes(name, depth)
             _check_sizes(value, depth + 1)
-    elif isinstance(told, list):
-        for value in told:
+    elif isinstance(given, list):
+        for value in given:
             _check_sizes(value, depth + 1)

@@ -1,9 +1,13 @@
-"""How many events of a run were acknowledged, in a file of its own beside them.
+"""The number of events that were committed, in a file of its own beside the database.
 
-SQLite drops what follows a damaged place in its log, or stands behind the end of a file that was cut short, without a
-word: what is left is whole, only shorter. So each time that events stand durably their number is written here, after
-them and therefore never ahead of them. The file is forced to the disk by nobody: it outlives the process, and where
-the power fails it says too little, never too much.
+If the write-ahead log of SQLite is damaged or cut short, SQLite silently drops everything from that place on: the
+database that remains is consistent, only shorter, and nothing in it tells that events are missing. So after each commit
+the number of the last row is written to this file.
+
+The order matters: commit (SQLite calls fsync), then this number. It is therefore never ahead of the durable events, and
+a number above the last row proves a loss. The file itself is not forced to the disk, which would double the cost of a
+step: after a kill of the process the operating system still has it, and after a power failure it may be too low, in
+which case a loss is missed but none is invented.
 """
 
 from __future__ import annotations
@@ -17,12 +21,15 @@ from pathlib import Path
 
 NAME = "acknowledged"
 LENGTH = 30
-"""Bytes of the file."""
+"""Size of the file in bytes: 20 digits, a space, 8 hexadecimal digits of a CRC-32, a newline."""
 _LINE = re.compile(rb"(\d{20}) ([0-9a-f]{8})\n")
 
 
 class Acknowledged:
-    """The number for one run folder, written by the process that writes its events; a disk error is ignored."""
+    """Number of the last committed event of a run folder, written by the process that writes the events.
+
+    Disk errors are ignored: the file is a check on the events, and a run must not fail because of it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._file: int | None = None
@@ -34,7 +41,7 @@ class Acknowledged:
 
     @classmethod
     def read(cls, folder: Path) -> Acknowledged:
-        """What stands in a folder now; nothing, where there is no such file, or it says nothing."""
+        """Returns the number that stands in a folder; 0 if the file is missing or invalid."""
         found = object.__new__(cls)
         found._file, found._number = None, 0
         with suppress(OSError):
@@ -43,12 +50,13 @@ class Acknowledged:
                 line = _LINE.fullmatch(os.read(file, 100))
             finally:
                 os.close(file)
+            # A write that a kill broke off leaves a wrong CRC: it counts as no number.
             if line is not None and _line(int(line[1])) == line[0]:
                 found._number = int(line[1])
         return found
 
     def note(self, number: int) -> None:
-        """Record that this many rows stand durably."""
+        """Record the number of the last row, once that is committed."""
         self._number = number
         if self._file is not None:
             with suppress(OSError):
@@ -56,7 +64,7 @@ class Acknowledged:
                 os.write(self._file, _line(number))
 
     def missing(self, last: int) -> str:
-        """The sentence for events whose last has this number; "" if none is missing."""
+        """Returns a sentence about lost events if the last row that is there has this number; "" if none is lost."""
         if last >= self._number:
             return ""
         return (
@@ -72,7 +80,7 @@ class Acknowledged:
 
 
 def _open(folder: Path, flags: int) -> int:
-    """The file, if it is one: no link, no pipe, whatever a foreign folder has there."""
+    """Opens the file; `OSError` unless it is a regular file: in a foreign folder it may be a link or a pipe."""
     quiet = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     file = os.open(folder / NAME, flags | quiet, 0o600)
     if not stat.S_ISREG(os.fstat(file).st_mode):

@@ -1,4 +1,4 @@
-"""What a search can say of itself before its steps are done."""
+"""Forecasts of a search: time, memory and learning rates, measured on a copy before its steps are done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from naslab.searchers.rates import Rates, finding_rates
 
 
 class Before(Restoring):
-    """Tries steps on a copy: whatever is asked here, the search is bit for bit what it would have been."""
+    """Forecasts from steps of a copy, which leave the search itself bit for bit as it was."""
 
     def forecast(
         self,
@@ -21,17 +21,18 @@ class Before(Restoring):
         call: bool = False,
         going: Callable[[], object] = lambda: None,
     ) -> Forecast:
-        """The time and the memory that the steps which are left will take, from a few steps of a copy, with the
-        settings that the next step is to have.
+        """Returns the time and memory that the remaining steps will need, measured on a few steps of a copy.
+
+        The copy has the settings that the next step will have.
 
         Args:
-            steps: that are timed, of each kind.
-            threads: whether another number of threads is tried, too.
-            call: whether a function of the user's own, which evaluates candidates, may be called once more.
-            going: called before each step of the copy; what it raises ends the forecast.
+            steps: number of steps of each kind that are timed.
+            threads: also try other numbers of threads.
+            call: allow one more call of the user's own evaluation function.
+            going: called before each step of the copy; an exception that it raises ends the forecast.
 
         Raises:
-            SpecError: nothing can be said, and why; or there is not the memory for a step.
+            SpecError: no forecast is possible, with the reason; or there is not enough memory for a step.
         """
         with self._mine():
             self._restore()
@@ -39,15 +40,15 @@ class Before(Restoring):
             return forecast(self.searcher, steps=steps, threads=threads, call=call, **trying)
 
     def finding_rates(self, name: str = "w_lr", **options: Any) -> Iterator[Rates]:
-        """The losses at growing learning rates, as far as they are known after each step of a copy (the range test of
-        Smith 2017, `naslab.searchers.rates`). `nl.searchers.lr_find(search, name)` gives the last of them.
+        """Yields the losses at growing learning rates after each step of a copy: the learning-rate range test of
+        Smith 2017 (`naslab.searchers.rates`). `nl.searchers.lr_find(search, name)` returns the last of them.
 
         Args:
-            name: "w_lr"; or "alpha_lr" of a search by gradients.
-            **options: of `naslab.searchers.finding_rates`.
+            name: "w_lr"; or "alpha_lr" of a gradient-based search.
+            **options: those of `naslab.searchers.finding_rates`.
 
         Raises:
-            SpecError: there is no such rate, or no loss that it makes fall.
+            SpecError: the search has no such learning rate, or no loss that it decreases.
         """
         with self._mine():
             self._restore()

@@ -1,12 +1,14 @@
-"""Which rows of a journal are the run, and which were left behind.
+"""Separates the rows of a journal into the living branch, which is the run, and abandoned rows.
 
-    a step's row            the living branch grows
-    a row `REWOUND`         its step is the last again; what came after it is abandoned
-    a step that is not next another process has gone on from an earlier step: there are two branches now
-    a row `UNTANGLED`       of several branches the longest goes on, the others are abandoned
+Rows are only ever appended, so the branches follow from replaying the rows in their order:
 
-Nothing here reads or writes. Two branches come about when two processes drive one run; a row then belongs to the branch
-whose last step is the one before it.
+    the row of the next step  is appended to the living branch
+    a row `REWOUND`           makes its step the last one again; the living rows of later steps become abandoned
+    a step that is not next   shows that another process has gone on from an earlier step: now there are two branches
+    a row `UNTANGLED`         keeps the longest of several branches; the others become abandoned
+
+This module neither reads nor writes files. Several branches exist only if two processes have driven one run, in spite
+of the lock; a row then belongs to the branch whose last step precedes it.
 """
 
 from __future__ import annotations
@@ -19,19 +21,19 @@ from naslab.errors import RunError, SpecError, unknown
 from naslab.events import EVENTS, Acted, Changed, Event, Measured, Phase, Ranked, Recovered, Saved, from_record
 
 ASIDE = (Changed, Acted, Phase, Measured, Ranked, Saved, Recovered)
-"""Events that are said beside the steps; every other event *is* a step, one each."""
+"""Events beside the steps; each event of any other class *is* one step."""
 ASIDE_KINDS = frozenset(event.kind for event in ASIDE)
 AHEAD_KINDS = frozenset(event.kind for event in (Changed, Acted, Phase))
-"""Those that are said before the step whose number they have."""
+"""Kinds of events that precede the step whose number they have. The others follow it."""
 
 REWOUND = "rewound"
-"""Kind of the row that says that the run has gone back to its step."""
+"""Kind of the row that records a rewind to its step. It is no event."""
 UNTANGLED = "untangled"
-"""Kind of the row that says that the longest branch goes on."""
+"""Kind of the row that records that the longest branch was kept. It is no event."""
 
 
 class Row(NamedTuple):
-    """An event with its number in the journal and the moment it was written."""
+    """An event with its number in the journal and the time at which it was written."""
 
     id: int
     time: float
@@ -48,7 +50,7 @@ class Row(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A row as it stands in a journal."""
+    """A row of a journal, whose event is not decoded yet."""
 
     id: int
     time: float
@@ -59,16 +61,16 @@ class Record(NamedTuple):
     blob: bytes
     digest: str
     earlier: str
-    """The digest that it had in an earlier format, if it was written in one; else empty."""
+    """Digest that the row had in an earlier format, before conversion; else empty."""
 
     @property
     def is_step(self) -> bool:
-        """Whether it is a step, and not something beside the steps, or about the rows themselves."""
+        """True for a step; False for an event beside the steps, and for rows about other rows."""
         return self.kind in EVENTS and self.kind not in ASIDE_KINDS
 
     @property
     def event(self) -> Event:
-        """What the row tells, made anew each time."""
+        """The event that the row holds, decoded anew at each call."""
         try:
             return from_record(self.kind, self.text, self.blob)
         except SpecError as error:
@@ -80,53 +82,52 @@ class Record(NamedTuple):
 
 
 class DeadEnd(NamedTuple):
-    """Steps that were left behind when a run went back."""
+    """Steps that a rewind has abandoned: those after `parted`, up to `step`."""
 
     parted: int
-    """The step that it went back to."""
+    """The step that the run was rewound to."""
     step: int
-    """The last of them."""
+    """The last abandoned step."""
 
     @classmethod
     def left(cls, rows: Iterable[Row | Record], step: int) -> list[DeadEnd]:
-        """What going back to a step leaves behind of the living rows: one dead end, or none."""
+        """Returns the dead end that a rewind of the living rows to `step` leaves, in a list; [] if it abandons none."""
         end = max((row.step for row in rows), default=step)
         return [cls(step, end)] if end > step else []
 
 
 class Branched(NamedTuple):
-    """Rows in their order, told apart."""
+    """The rows of a journal, separated by branch, each part in the order of writing."""
 
     living: list[Record]
     abandoned: list[Record]
     last: tuple[int, str]
     """Number and checksum of the last row."""
     tangled: bool
-    """Whether two processes have written in turn, and none has cleared that up since."""
+    """True if two processes have written in turn, and no row `UNTANGLED` has settled that yet."""
     ends: Sequence[DeadEnd] = ()
-    """What was left behind each time that the run has gone back."""
+    """The steps that each rewind has abandoned."""
 
 
 def branched(rows: Sequence[Record], before: tuple[int, str], *, since: int = 0) -> Branched:
-    """Tell rows apart that follow each other without a gap.
+    """Separates rows, whose numbers have no gap, by branch.
 
     Args:
-        rows: all of a journal, or those from number `since` on. Of a part, what it goes back on is not known: it is
-            left to the reader, who sees that the steps go back.
+        rows: all rows of a journal, or those from number `since` on. If a part is rewound to a step before it, the
+            abandoned rows outside the part are left to the reader, who sees that the step numbers decrease.
         before: number and checksum of the row before the first.
-        since: number of a row that has been seen.
+        since: number of the last row that the reader has seen already.
 
     Raises:
         ValueError: the steps have a gap.
-        RunError: a row was not written by this naslab.
+        RunError: this version of naslab does not know the kind of a row, or cannot decode it.
     """
     _check(rows)
     last = (rows[-1].id, rows[-1].digest) if rows else before
     living: list[Record] = []
     abandoned: list[Record] = []
     ends: list[DeadEnd] = []
-    count = _count(rows[0]) if since and rows else 0
-    """Steps that are done."""
+    count = _count(rows[0]) if since and rows else 0  # steps done on the living branch
     for row in rows:
         if row.id == since:
             continue
@@ -138,6 +139,7 @@ def branched(rows: Sequence[Record], before: tuple[int, str], *, since: int = 0)
             living = [old for old in living if old.step <= row.step]
             count = min(count, row.step)
         elif row.kind == UNTANGLED or (row.step != count + 1 and 0 < row.step <= count):
+            # A part of the rows does not show which branch each belongs to: the caller reads all of them then.
             if since:
                 return Branched(living, abandoned, last, tangled=True)
             return _untangled(rows, last)
@@ -150,12 +152,16 @@ def branched(rows: Sequence[Record], before: tuple[int, str], *, since: int = 0)
 
 
 def _count(row: Record) -> int:
-    """Steps done once a row is written."""
+    """Returns the number of steps done once a row is written."""
     return row.step - 1 if row.kind in AHEAD_KINDS else row.step
 
 
 def _check(rows: Iterable[Record]) -> None:
-    """Raise `RunError` unless this naslab can tell what each row says: the last of each kind for all of its kind."""
+    """Raises `RunError` unless this version of naslab can decode the rows.
+
+    Only the last row of each kind is decoded: a newer version would have changed them all, and decoding every row of a
+    long run takes seconds.
+    """
     kinds: dict[str, Record] = {}
     for row in rows:
         if type(row.step) is not int or type(row.kind) is not str:
@@ -169,15 +175,15 @@ def _check(rows: Iterable[Record]) -> None:
 
 
 def strange(row: Record, why: object) -> RunError:
-    """The error for a row that says nothing to this naslab."""
+    """Returns the error for a row that this version of naslab cannot decode."""
     return RunError(f"row {row.id} of the events cannot be understood ({why}); was it written by a newer naslab?")
 
 
-# --- two that wrote in turn -------------------------------------------------------------------------
+# --- two processes that wrote in turn ---------------------------------------------------------------
 
 
 class _Branch:
-    """Rows that follow from each other, from the first step on."""
+    """A sequence of rows with the steps 1, 2, 3, ..."""
 
     def __init__(self, rows: Iterable[Record] = ()) -> None:
         self.rows = list(rows)
@@ -192,11 +198,12 @@ class _Branch:
 
     @property
     def knobs(self) -> object:
-        """Those in force at its last step."""
+        """The settings that were in force at its last step."""
         return next((_knobs(row) for row in reversed(self.rows) if row.kind not in ASIDE_KINDS), None)
 
 
 def _untangled(rows: Sequence[Record], last: tuple[int, str]) -> Branched:
+    """Separates the rows of a journal that several processes have written to."""
     branches = [_Branch()]  # the one that was written to last stands last
     for group in _transactions(rows):
         for row in group:
@@ -218,22 +225,27 @@ def _untangled(rows: Sequence[Record], last: tuple[int, str]) -> Branched:
 
 
 def _transactions(rows: Sequence[Record]) -> Iterator[list[Record]]:
-    """Rows that were written together: they have the same time."""
+    """Yields the rows of each transaction, which all have the same time."""
     for _, group in groupby(rows, key=lambda row: row.time):
         yield list(group)
 
 
 def _continued(branches: Sequence[_Branch], row: Record, group: Sequence[Record]) -> _Branch:
-    """The branch that a row goes on with, perhaps a new one."""
+    """Returns the branch that a row continues, perhaps a new one.
+
+    An event beside the steps belongs to the branch of the step that its transaction ends with.
+    """
     step = next((each for each in group if each.id >= row.id and each.kind not in ASIDE_KINDS), None)
-    if step is None:  # said beside the steps, and alone
+    if step is None:  # a transaction without a step, for instance one measurement
         return next((each for each in reversed(branches) if each.count == row.step), branches[-1])
     if next_one := [each for each in branches if each.count == step.step - 1]:
-        # Where both are as far, it is the one with the same knobs; if both have them, they are the same so far.
+        # If several branches are as far, the settings decide. If these agree too, the branches have been equal so far:
+        # a searcher is a function of its seed and its settings, so that either choice is right.
         return next((each for each in next_one if each.knobs == _knobs(step)), next_one[0])
     further = [each for each in branches if each.count >= step.step]
     if not further or step.step < 1:
         raise ValueError("its steps are not 1, 2, 3, ... without a gap")
+    # No branch ends just before the step: another process has begun again from an earlier snapshot.
     return further[-1].back(step.step - 1)
 
 
@@ -243,5 +255,5 @@ def _knobs(row: Record) -> object:
 
 
 def _longest(branches: Sequence[_Branch]) -> _Branch:
-    """Among branches of equal length, the one that was written to last."""
+    """Returns the branch with the most steps; of several, the one that was written to last."""
     return max(reversed(branches), key=lambda each: each.count)

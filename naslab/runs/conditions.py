@@ -1,11 +1,11 @@
-"""Until when a search is to go on: conditions that are looked at after every step.
+"""Stopping conditions of a search, tested after every step.
 
-    search.until(conditions.entropy_below(1.2))         steps until then, and returns the event of the last
+    search.until(conditions.entropy_below(1.2))         does steps until then, and returns the event of the last
     search.until(lambda event: event.step % 7 == 0)     or any function of an event
-    lab.until("entropy", 1.2)                           the same in a `Lab`, by the name that its menu has
+    lab.until("entropy", 1.2)                           the same in a `Lab`, by the name in its menu
 
-A condition looks at events alone, and changes nothing: the search stands exactly after the step that met it. What
-"changes" or "falls" does so against the moment at which the condition was set.
+A condition reads events and changes nothing: the search stops exactly after the step that met it. A condition on a
+change or a decrease compares with the moment at which it was set.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ Test = Callable[[Event], str | None]
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that may be the case after a step."""
+    """A stopping condition."""
 
     name: str
-    """In menus, and in `until`."""
+    """Identifier in menus and in `Lab.until`."""
     label: str
-    """What is waited for, in words."""
+    """The condition in words."""
     begin: Callable[[Any], Test] = field(repr=False)
-    """From a search, as it stands, to the test of an event: why it is met, in words; None while it is not.
-    `SpecError` where it makes no sense of this search."""
+    """Takes the search as it is when the condition is set, and returns the test of an event: the reason in words if the
+    condition is met, else None. Raises `SpecError` if the condition does not apply to this search."""
 
 
 def as_condition(given: Any) -> Condition:
-    """A condition, or a function of an event that is true when it is time to stand still; `SpecError` for others."""
+    """Returns a `Condition` as it is, and makes one of a predicate of events; `SpecError` for anything else."""
     if isinstance(given, Condition):
         return given
     if not callable(given):
@@ -55,11 +55,11 @@ def as_condition(given: Any) -> Condition:
     return Condition("own", label, lambda search: test)
 
 
-# --- those with a name -------------------------------------------------------------------------------
+# --- named conditions --------------------------------------------------------------------------------
 
 
 def entropy_below(nats: float) -> Condition:
-    """The mean entropy of the edges, or of a controller's policy, is below so many nats."""
+    """The mean entropy of the edges, or of a controller's policy, is below `nats`."""
     limit = real("nats", nats)
 
     def test(event: Event) -> str | None:
@@ -70,7 +70,7 @@ def entropy_below(nats: float) -> Condition:
 
 
 def skips_at_least(count: int) -> Condition:
-    """What would be derived has so many skip connections."""
+    """The derived architecture has at least `count` skip connections, a sign of collapse in DARTS."""
     least = whole("count", count, 1)
 
     def test(event: Event) -> str | None:
@@ -82,7 +82,7 @@ def skips_at_least(count: int) -> Condition:
 
 
 def derived_changes() -> Condition:
-    """What would be derived, or the best candidate so far, becomes another."""
+    """The derived architecture, or the best candidate so far, changes."""
 
     def begin(search: Any) -> Test:
         before = _best(search)
@@ -97,7 +97,7 @@ def derived_changes() -> Condition:
 
 
 def kept_edge_changes() -> Condition:
-    """Another edge is kept in the cell that would be derived, whatever its operation."""
+    """The derived cell keeps another set of edges, whatever their operations."""
 
     def begin(search: Any) -> Test:
         space = search.space
@@ -119,11 +119,11 @@ def kept_edge_changes() -> Condition:
 
 
 def truth_falls(table: Any = None, *, by: float = 0.0) -> Condition:
-    """What would be derived is truly worth less than before, as a table knows.
+    """The true value of the derived architecture, according to a table, falls below the best one seen since the start.
 
     Args:
-        table: a benchmark; that of the search's ranking, or its estimator, if left out.
-        by: how much less, in the unit of the table.
+        table: a benchmark; if left out, that of the search's ranking, or its estimator.
+        by: smallest decrease that counts, in the unit of the table.
     """
     least = real("by", by)
 
@@ -131,7 +131,7 @@ def truth_falls(table: Any = None, *, by: float = 0.0) -> Condition:
         known = _truth(search, table)
         start = _best(search)
         before = None if start is None else known(start)
-        best: list[float | None] = [before]
+        best: list[float | None] = [before]  # a list, so that the closure can replace its entry
 
         def test(event: Event) -> str | None:
             derived = getattr(event, "best", None)
@@ -139,7 +139,7 @@ def truth_falls(table: Any = None, *, by: float = 0.0) -> Condition:
             if now is None:
                 return None
             if best[0] is not None and now < best[0] - least:
-                return f"what would be derived is worth {now:.4g}, after {best[0]:.4g}"
+                return f"the derived architecture is truly worth {now:.4g}, after {best[0]:.4g}"
             best[0] = now if best[0] is None else max(best[0], now)
             return None
 
@@ -149,7 +149,7 @@ def truth_falls(table: Any = None, *, by: float = 0.0) -> Condition:
 
 
 def fitness_above(value: float) -> Condition:
-    """The best fitness so far is above a value."""
+    """The best fitness so far exceeds a value."""
     limit = real("value", value)
 
     def test(event: Event) -> str | None:
@@ -160,14 +160,14 @@ def fitness_above(value: float) -> Condition:
 
 
 def epoch_ends() -> Condition:
-    """The epoch ends that the next step is in; of an evolution on shared weights, the generation."""
+    """The epoch of the next step ends; in an evolution on shared weights, the generation."""
 
     def begin(search: Any) -> Test:
-        search.searcher.end_of_epoch  # noqa: B018  # refuses where there are none
+        search.searcher.end_of_epoch  # noqa: B018  # raises `SpecError` if the searcher has no epochs
 
         def test(event: Event) -> str | None:
             ended = event.step >= end[0]
-            if not ended:  # a size of mini-batches that was changed meanwhile acts from the end on alone
+            if not ended:  # read again, for a change of the batch size moves the end of the epoch
                 end[0] = search.searcher.end_of_epoch
             return "the epoch has ended" if ended else None
 
@@ -186,13 +186,13 @@ NAMED: Mapping[str, Callable[..., Condition]] = {
     "truth": truth_falls,
     "fitness": fitness_above,
 }
-"""Name -> what makes the condition, perhaps of a number."""
+"""Name -> function that returns the condition."""
 WITH_NUMBER = ("entropy", "skips", "fitness")
-"""Names of those that need one."""
+"""Names of the conditions that need a number."""
 
 
 def named(name: Any, *given: Any) -> Condition:
-    """The condition of that name; `SpecError` if there is none, or a number is missing or too much."""
+    """Returns the condition of that name; `SpecError` if there is none, or if a number is missing or superfluous."""
     if not isinstance(name, str) or name not in NAMED:
         raise SpecError(unknown("condition", name, NAMED))
     if len(given) != (name in WITH_NUMBER):
@@ -202,8 +202,8 @@ def named(name: Any, *given: Any) -> Condition:
 
 
 def offered(search: Any) -> list[dict[str, Any]]:
-    """Those that make sense of a search, for a menu: each with its `name`, its `label`, and `number`, a first guess at
-    the number that it takes, None if it takes none.
+    """Returns the conditions that apply to a search, for a menu: `name`, `label`, and `number`, the initial value of
+    the number that the condition takes, or None.
     """
     found: list[dict[str, Any]] = []
     guesses = {"entropy": 1.0, "skips": 4, "fitness": 0.9}
@@ -223,7 +223,7 @@ def offered(search: Any) -> list[dict[str, Any]]:
 
 
 def _makes_sense(search: Any, name: str, last: Event | None) -> bool:
-    """Whether anything that such a search tells could meet it."""
+    """True if events of such a search could meet the condition."""
     if name == "fitness":
         return "fitness" in search.metrics or isinstance(last, Evaluated)
     if name == "entropy":
@@ -235,11 +235,11 @@ def _makes_sense(search: Any, name: str, last: Event | None) -> bool:
     return True
 
 
-# --- what they look at ---------------------------------------------------------------------------
+# --- values that the conditions read ---------------------------------------------------------------
 
 
 def _figure(event: Event, name: str) -> float | None:
-    """A number of an event: of a step of a supernet, or what a searcher tells of itself."""
+    """Returns a metric of an event, or one of the searcher's diagnostics; None if the event has neither."""
     for found in (getattr(event, "metrics", {}), getattr(event, "details", {})):
         if isinstance(value := found.get(name), int | float):
             return float(value)
@@ -247,13 +247,13 @@ def _figure(event: Event, name: str) -> float | None:
 
 
 def _best(search: Any) -> Architecture | None:
-    """What would be derived now; None before anything could be."""
+    """Returns the architecture that would be derived now; None before the first step."""
     last = next((event for event in reversed(search.events) if hasattr(event, "best")), None)
     return None if last is None else last.best
 
 
 def _kept(space: Any, best: Architecture | None) -> set[tuple[str, int]] | None:
-    """Part and row of the edges that an architecture has."""
+    """Returns (part, row) of the edges that an architecture keeps: those with an operation other than "none"."""
     if best is None:
         return None
     operations = list(space.operations)
@@ -268,7 +268,7 @@ def _kept(space: Any, best: Architecture | None) -> set[tuple[str, int]] | None:
 
 
 def _truth(search: Any, table: Any) -> Callable[[Architecture], float | None]:
-    """Architecture -> what it is truly worth, more is better; None where the table does not know it."""
+    """Returns a function from an architecture to its true value, more being better; None for an unknown one."""
     if table is None and getattr(search, "ranking", None) is not None:
         ranked = search.ranking.known
 

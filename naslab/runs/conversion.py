@@ -1,17 +1,16 @@
-"""A run folder of an earlier format is brought into this one, when it is opened to be gone on with. To look at it
-changes nothing.
+"""Conversion of a run folder of an earlier format, when the run is opened to be continued. Reading it changes nothing.
 
-    all events are read and checked       whatever is damaged is told, and nothing is changed
-    .events.sqlite.new.tmp                the events in the new format, forced to the disk
-    events.1.sqlite                       a copy of what stands there: the way back
-    events.sqlite                         one rename: the moment at which the new events replace the old
-    run.1.json, run.json                  likewise
+    1. all events are read and checked    damage is an error, and nothing is changed
+    2. .events.sqlite.new.tmp             the events in the current format, forced to the disk
+    3. events.1.sqlite                    a copy of the old events, forced to the disk: the way back
+    4. events.sqlite                      one rename, at which the new events replace the old
+    5. run.1.json, then run.json          likewise
 
-A process that is killed on the way leaves the old events or the new, whole, and under their name; either goes with
-either `run.json`. Whoever opens the folder next does what is left.
+The order makes each moment safe: a process that is killed on the way leaves either the old events or the new ones,
+complete and under their name, and either goes with either `run.json`. The next one to open the folder does the rest.
 
-Each row keeps its number, and as `earlier` the checksum that it had. So the checksums chain anew, and snapshots that
-were taken then still belong to the moment that they were taken at.
+Each row keeps its number, and its old checksum in the column `earlier`. The checksums are chained anew, and snapshots
+that carry an old checksum can still be matched with their rows.
 """
 
 from __future__ import annotations
@@ -31,34 +30,35 @@ from naslab.progress import SOON
 from naslab.runs import about as run_json
 from naslab.runs import database
 from naslab.runs.branches import Record, strange
-from naslab.runs.database import damage_told
+from naslab.runs.database import damage_reported
 
 LONG = 5000
-"""Events from which on a progress bar shows how they are converted."""
+"""Smallest number of events whose conversion shows a progress bar."""
 PATIENCE = 30.0
-"""Seconds that others may take to read the events to their end."""
+"""Seconds to wait for other processes that are reading the events."""
 ASIDE = ".events.sqlite.new.tmp"
+"""Name of the new database until it is complete. `Folder` removes one that a killed process has left."""
 
 
 def convert(folder: Path) -> str:
-    """Bring the run in the folder into this format, if it is of an earlier one. The caller holds its lock.
+    """Convert the run in the folder to the current format, if it has an earlier one. The caller holds its lock.
 
     Returns:
-        A sentence that says so; "" if nothing was to be done.
+        A sentence that says so; "" if the run was in the current format.
 
     Raises:
         EventsDamaged: the events are damaged; nothing was changed.
-        RunError: they cannot be understood, or somebody else has them open; nothing was changed.
+        RunError: the events cannot be decoded, or another process has them open; nothing was changed.
         OSError: the disk is full or out of reach; the run is as it was.
     """
     about = run_json.read_about(folder)
-    events, told = folder / "events.sqlite", folder / "run.json"
+    events, about_file = folder / "events.sqlite", folder / "run.json"
     rows = _earlier_rows(events, database.identity(about["run"]))
     if rows is not None:
         _replace(events, _chained(rows, database.identity(about["run"])), folder / "events.1.sqlite")
     if about["format"] != run_json.FORMAT:
-        _keep(told, folder / "run.1.json")
-        snapshot.write_bytes(told, run_json.sealed({**about, "format": run_json.FORMAT}))
+        _keep(about_file, folder / "run.1.json")
+        snapshot.write_bytes(about_file, run_json.sealed({**about, "format": run_json.FORMAT}))
     elif rows is None:
         return ""
     return (
@@ -68,32 +68,35 @@ def convert(folder: Path) -> str:
 
 
 def _earlier_rows(path: Path, first: str) -> list[Record] | None:
-    """All rows of a journal of an earlier format, checked; None for one of this."""
+    """Returns all rows of a journal of an earlier format, checked; None for the current format."""
     database.check_there(path)
     connection = database.connect(path)
     try:
-        with damage_told(path):
+        with damage_reported(path):
             if database.check_format(connection, path) == database.FORMAT:
                 return None
         database.check_pages(connection, path)
         rows = database.rows_of(connection, path, first)
-        database.told_apart(rows, path, first)
+        database.by_branch(rows, path, first)
         return rows
     finally:
         connection.close()
 
 
 def _without_a_log(path: Path) -> None:
-    """Have everything in the file itself: SQLite would put an old log into a new file of the same name."""
+    """Merge the write-ahead log into the database and remove it.
+
+    A log that remained would be applied to the new database: SQLite finds it by its name alone.
+    """
     until = time.monotonic() + PATIENCE
     connection = database.connect(path)
     try:
-        with damage_told(path):
+        with damage_reported(path):
             connection.execute("PRAGMA busy_timeout=100")
             while not _is_without_a_log(connection):
                 if time.monotonic() > until:
                     raise RunError(
-                        f"another process reads {path}, and the run cannot be brought into this format meanwhile; "
+                        f"another process reads {path}, and the run cannot be converted to this format meanwhile; "
                         "stop whatever watches it, and open it again. Nothing was changed"
                     )
                 time.sleep(0.05)
@@ -102,6 +105,7 @@ def _without_a_log(path: Path) -> None:
 
 
 def _is_without_a_log(connection: sqlite3.Connection) -> bool:
+    """Switches to SQLite's rollback journal, which merges and deletes the log; False while others have it open."""
     try:
         return connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] == "delete"
     except sqlite3.OperationalError as error:
@@ -115,29 +119,27 @@ def _keep(path: Path, copy: Path) -> None:
 
 
 def _replace(path: Path, rows: Iterable[Record], kept: Path) -> None:
-    """Put a journal with these rows in the place of the one that is there, of which a copy is kept: whole, durably, or
-    not at all.
-    """
+    """Replace a journal by one with these rows, durably or not at all, and keep a copy of the old one at `kept`."""
     aside = path.with_name(ASIDE)
     try:
         files.remove(aside)
         _write(aside, rows)
-        _force(aside)
+        _force(aside)  # before the rename: else a power failure could leave the new name with no content
         _without_a_log(path)
-        _keep(path, kept)
+        _keep(path, kept)  # after the log was merged: the file alone has all events now
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    snapshot.sync_folder(path.parent)
+    snapshot.sync_folder(path.parent)  # the rename itself is durable only after this
 
 
 def _write(path: Path, rows: Iterable[Record]) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     connection = database.connect(path)
     try:
-        with damage_told(path):
-            connection.execute("PRAGMA journal_mode=OFF")  # it is no journal yet: half of one is thrown away
+        with damage_reported(path):
+            connection.execute("PRAGMA journal_mode=OFF")  # half a file is thrown away: no rollback
             connection.execute("PRAGMA synchronous=OFF")
             database.begin(connection)
             connection.execute("BEGIN")
@@ -157,17 +159,17 @@ def _force(path: Path) -> None:
 
 
 def _chained(rows: Sequence[Record], first: str) -> Iterator[Record]:
-    """The rows as they are written now, each with a checksum over the one before."""
+    """Yields the rows in the current format, each with a checksum that covers the one before."""
     before = first
-    bar = tqdm(rows, desc="events brought into this format", unit="", disable=len(rows) < LONG, leave=False, delay=SOON)
+    bar = tqdm(rows, desc="events converted", unit="", disable=len(rows) < LONG, leave=False, delay=SOON)
     for row in bar:
-        text = _told_now(row)
+        text = _text_now(row)
         before = database.checksum(before, row.id, row.time, row.kind, row.step, text, row.blob, row.digest)
         yield Record(row.id, row.time, row.kind, row.step, text, row.blob, before, row.digest)
 
 
-def _told_now(row: Record) -> str:
-    """The text of a row in this format."""
+def _text_now(row: Record) -> str:
+    """Returns the JSON of a row in the current format."""
     try:
         return in_this_format(row.kind, row.text)
     except SpecError as error:

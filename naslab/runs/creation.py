@@ -1,4 +1,16 @@
-"""A run folder made, whole or not at all: built aside under a hidden name, and renamed into place."""
+"""Creation of a run folder, complete or not at all: it is built under a hidden name and renamed into place.
+
+The order of the steps makes that safe, whenever the process is killed:
+
+    1. .NAME.PID.new/making      locked as long as this process builds the folder; `naslab.runs.half_made` removes
+                                 folders whose lock is free and whose process is gone
+    2. events.sqlite             created and committed
+    3. snapshots/                each forced to the disk; it carries the checksum of its row in the journal
+    4. run.json                  last, for a folder is a run only with it; its own write also forces the names in the
+                                 folder to the disk
+    5. rename to NAME            atomic; fails if something else has appeared there
+    6. fsync of the parent       after which the new name is durable
+"""
 
 from __future__ import annotations
 
@@ -45,22 +57,25 @@ def create(
     rows: Iterable[Row | Record] = (),
     parent: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Make a run folder at `path`, where nothing or an empty folder is.
+    """Make a run folder at `path`, where there is nothing or an empty folder.
 
     Args:
-        path: the folder to be.
-        spec: of the searcher.
-        total: steps of the whole search.
+        path: the new folder.
+        spec: JSON from which the searcher is rebuilt.
+        total: number of steps of the whole search.
         task: fingerprint of the data.
         every: steps from one snapshot to the next.
-        states: step -> state; step 0 at least.
-        metrics: what is known of the numbers in its events, by name.
-        shown: what of the task stands beside them.
-        rows: the events to begin with.
-        parent: what this is a fork of.
+        states: step -> state; a search has at least that of step 0.
+        metrics: name -> direction and unit of the metrics in its events.
+        shown: what the task says to be displayed beside them.
+        rows: events to begin with, those of a fork for instance.
+        parent: run, step and path that this is a fork of.
 
     Returns:
-        The folders above it that had to be made, the innermost first.
+        The parent folders that had to be made, the innermost first.
+
+    Raises:
+        RunError: the path is in use, or nothing can be written there; what was begun is removed again.
     """
     check_free(path)
     made = [above for above in path.parents if not os.path.lexists(above)]
@@ -85,7 +100,7 @@ def create(
         "parent": None if parent is None else dict(parent),
     }
     making = FileLock(aside / MAKING, timeout=0, thread_local=False)
-    there = False
+    there = False  # True once the folder has its final name
     try:
         (aside / "snapshots").mkdir(mode=0o700, parents=True)
         aside.chmod(0o700)
@@ -98,11 +113,12 @@ def create(
         finally:
             journal.close()
         snapshot.write_bytes(aside / "run.json", run_json.sealed(about))
-        os.rename(aside, path)
+        os.rename(aside, path)  # replaces an empty folder; any other is an error
         there = True
         snapshot.sync_folder(path.parent)
     except BaseException as error:
         shutil.rmtree(path if there else aside, ignore_errors=True)
+        # Two processes may make a run at the same path: the rename of the second finds the folder of the first.
         taken = not there and isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST)
         if not taken:
             _unmake(made)
@@ -120,11 +136,11 @@ def create(
 
 
 def unmake(path: Path, above: Iterable[Path]) -> None:
-    """Take away a run that was made a moment ago and that nobody has driven yet, and the folders made for it."""
+    """Remove a run that was just made and that nobody has driven yet, and the parent folders made for it."""
     try:
         with FileLock(path / "lock", timeout=0):
             shutil.rmtree(path, ignore_errors=True)
-    except Timeout:  # somebody was quick
+    except Timeout:  # another process has opened it already
         return
     except OSError:  # there is not even room for a lock
         shutil.rmtree(path, ignore_errors=True)
@@ -132,7 +148,7 @@ def unmake(path: Path, above: Iterable[Path]) -> None:
 
 
 def entered(path: Path, above: Sequence[Path]) -> Folder:
-    """A run that was made a moment ago. Where it cannot be driven, on a full disk, say, nothing of it is left."""
+    """Returns the opened folder of a run that was just made. If that fails, on a full disk say, the run is removed."""
     try:
         return Folder(path)
     except BaseException:
@@ -141,14 +157,14 @@ def entered(path: Path, above: Sequence[Path]) -> Folder:
 
 
 def undone(store: Store, above: Sequence[Path]) -> None:
-    """Let go of a run that was made a moment ago, and leave nothing of it."""
+    """Close the store of a run that was just made, and remove its folder."""
     store.close()
     if isinstance(store, Folder):
         unmake(store.path, above)
 
 
 def check_free(path: Path) -> None:
-    """`RunError` if a run cannot be made there, for something is there already."""
+    """Raises `RunError` if a run cannot be made there because the path is in use."""
     try:
         _check_nothing_there(path)
     except OSError as error:
@@ -167,13 +183,14 @@ def _check_nothing_there(path: Path) -> None:
         )
     if os.path.lexists(path) and not (is_folder(path) and not any(path.iterdir())):
         raise RunError(f"{path} is in use for something else; take a folder that is new or empty")
+    # A run inside another would be removed, copied and swept with it.
     for above in resolved(path).parents:
         if os.path.isfile(above / "run.json") and os.path.lexists(above / "events.sqlite"):
             raise RunError(f"{path} is inside the run at {above}; take a folder outside it")
 
 
 def _unmake(folders: Iterable[Path]) -> None:
-    """Remove folders again, the innermost first, that were made for nothing."""
+    """Remove the given folders, the innermost first; one that is in use by now stays."""
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()

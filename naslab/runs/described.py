@@ -1,4 +1,4 @@
-"""What a search tells of itself at any time, from any thread."""
+"""Properties of a search that any thread may read at any time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from naslab.spaces.space import Space
 
 
 class Described(Restoring):
-    """The events so far, and what follows from them."""
+    """The read-only part of `naslab.Search`: its events so far, and what follows from them."""
 
     if TYPE_CHECKING:
 
@@ -34,19 +34,19 @@ class Described(Restoring):
 
     @property
     def identity(self) -> str | None:
-        """What tells the run from all others, wherever its folder is; None in memory."""
+        """Unique identifier of the run, which does not depend on the place of its folder; None in memory."""
         return self._store.run if isinstance(self._store, Folder) else None
 
     @property
     def name(self) -> str:
-        """What it is called among its forks: as its folder, or as a fork in memory was called."""
+        """Name among its forks: that of the folder, or the one that was given to a fork in memory."""
         if self.run is not None:
             return self.run.name
         return self._name or ("search" if self._store.parent is None else f"fork at {self._store.parent['step']}")
 
     @property
     def kept_steps(self) -> list[int]:
-        """Steps whose state lies on disk or in memory, in order: the search is back at one of them at once."""
+        """Steps whose state is stored on disk or in memory, in order; a rewind to one of them recomputes nothing."""
         return sorted({*self._store.snapshots(), *self._ring.steps})
 
     @property
@@ -63,27 +63,25 @@ class Described(Restoring):
         return EventLog(self._events)
 
     def table(self) -> list[dict[str, Scalar]]:
-        """The events as flat dictionaries of plain scalars, one an event: `pandas.DataFrame(search.table())`.
+        """Returns one flat dictionary of plain scalars for each event: `pandas.DataFrame(search.table())`.
 
-        Arrays stand under the names of their axes, as `alpha/normal/3/skip_connect` (`naslab.runs.table`).
+        Entries of arrays are named by their axes, as `alpha/normal/3/skip_connect` (`naslab.runs.table`).
         """
         return flat(self.events, self.space)
 
     @property
     def shown(self) -> Shown:
-        """What of its task stands beside the numbers."""
+        """What the task says to be displayed beside the metrics: objective, unit of the data, notes."""
         return Shown.of(self.searcher)
 
     @property
     def metrics(self) -> Mapping[str, Quantity]:
-        """What is known of the numbers in its events, by name, in the order in which they are shown: whether more of
-        each is better, and its unit.
-        """
+        """Name -> direction and unit of the metrics in its events, in the order in which they are displayed."""
         return self.searcher.metrics
 
     @property
     def best(self) -> Architecture:
-        """What would be derived now."""
+        """The architecture that would be derived now; of a black-box search, the fittest so far."""
         if self._lost and self._left is None:
             with self._mine():
                 self._restore()
@@ -91,22 +89,20 @@ class Described(Restoring):
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """What the evaluations are compared by, the first of them the fitness; none for a searcher that evaluates by
-        shared weights.
-        """
+        """The objectives of the evaluations, the first of which is the fitness; empty for a supernet searcher."""
         named = (event.objectives for event in self.events if isinstance(event, Evaluated) and event.objectives)
         return tuple(next(named, getattr(self.searcher, "objectives", ())))
 
     @property
     def front(self) -> list[Evaluated]:
-        """The evaluations so far that none beats in all objectives, the best by the first objective first; with one
-        objective the best alone. See `naslab.analysis.pareto.front`.
+        """The Pareto front of the evaluations so far, the best by the first objective first; with one objective the
+        best alone. See `naslab.analysis.pareto.front`.
         """
         return front(self.events, self.objectives)
 
 
 def _shown(path: Path) -> str:
-    """A path as short as it can be told here."""
+    """Returns the path relative to the working directory, if it is inside; else the whole path."""
     with suppress(OSError, ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)

@@ -1,4 +1,13 @@
-"""What a search holds while it drives a run, and how it writes: one thread at a time, and never beside the store."""
+"""The state of a search that drives a run, and how it writes to the store: one thread at a time.
+
+Order of locks, outermost first, which is the same everywhere, so that no two threads can wait for each other:
+
+    1. the file `lock` of the run folder    between processes; held from opening to closing (`naslab.runs.folder`)
+    2. `_turn`, the searcher's own lock     between threads; held during a step, a rewind, a fork or a measurement
+    3. locks of single data structures      wishes, rings of states, lineage: held for a few lines that take no other
+
+`events`, `step`, `settings` and `set` take no `_turn`, and so answer during a long step.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +35,11 @@ from naslab.searchers import BlackBoxSearch, Sampler, Stepper
 
 
 class Driving:
-    """The searcher, the store and the events, which agree after each method however it ends."""
+    """The part of `naslab.Search` that writes.
+
+    Invariant: after each method, however it ends, the searcher, the store and the list of events agree, or `_lost` or
+    `_sure` says that they may not, and the next method restores the agreement first.
+    """
 
     searcher: Stepper
     ranking: LiveRanking | None
@@ -35,21 +48,21 @@ class Driving:
     _store: Store
     _every: int
     _events: list[Any]
-    """All of them, rows in part; `EventLog` makes events of those that are rows yet."""
+    """All events so far. Those read from disk are undecoded rows, which `EventLog` decodes on access."""
     _ring: Ring
-    """States that are in memory, besides those of the store."""
+    """Copies of states in memory, in addition to the snapshots of the store."""
     _pace: Pace
     _wishes: Wishes
     _turn: AbstractContextManager[Any]
-    """Held while the searcher or the store is in use."""
+    """Lock that is held while the searcher or the store is in use. It is the searcher's, and reentrant."""
     _pending: list[Event]
-    """A finished step whose event has not been returned yet, with the changes before it."""
+    """Events of a finished step that `next` has not returned yet: the changes before it, and the step last."""
     _lost: bool
-    """Whether the searcher may not be in the state after `step`: an advance was broken off."""
+    """True if the searcher may not be in the state after `step`, because an advance was interrupted."""
     _sure: bool
-    """Whether `_events` are what the store holds: a write was broken off, perhaps after it was done."""
+    """False if `_events` may differ from the store, because a write was interrupted, perhaps after its commit."""
     _left: str | None
-    """Why this object does not drive its run any more."""
+    """Why this object does not drive its run any more; None while it does."""
     _process: int
     _name: str | None
 
@@ -67,7 +80,7 @@ class Driving:
         return 0
 
     def close(self) -> None:
-        """Write what is left, take a snapshot, and let others drive the run."""
+        """Write the pending step, take a snapshot, and release the run."""
         if self._left is not None:
             return
         with self._mine():
@@ -75,7 +88,7 @@ class Driving:
             if not self._lost and self.step not in self._store.snapshots():
                 try:
                     self._store.save(self.step, self.searcher.state_dict())
-                except Superseded as error:  # nothing is missing of what was done here
+                except Superseded as error:  # every step of this search was written before
                     warnings.warn(str(error), stacklevel=2)
                 except OSError as error:
                     warnings.warn(
@@ -91,7 +104,11 @@ class Driving:
         self.close()
 
     def _write(self) -> None:
-        """Make the pending step durable. May be done again after it failed half-way."""
+        """Make the pending step durable. It may be repeated after a failure on the way: each part is idempotent.
+
+        The events are committed before the snapshot is written: a snapshot carries the checksum of its row, and a row
+        without a snapshot can be recomputed, but not a snapshot without its row.
+        """
         if not self._pending:
             return
         step = self._pending[-1].step
@@ -103,7 +120,7 @@ class Driving:
                 self._store.save(step, self.searcher.state_dict())
 
     def _settle(self) -> None:
-        """After a write that was broken off, wherever that was: hear from the store whether it stands."""
+        """After an interrupted write: read from the store whether it was committed."""
         if self._sure:
             return
         with self._disk("what was broken off"):
@@ -112,22 +129,25 @@ class Driving:
                 self._events = events_of(rows)
 
     def _say(self, event: Event) -> None:
+        """Append one event beside the steps."""
         with self._disk(f"the event {event.kind!r}"):
             self._store.append([event])
             self._events.append(event)
 
     def _warn(self, note: str) -> None:
+        """Warn the user, and log the warning as a `Recovered` event."""
         warnings.warn(f"{self.run or 'search'}: {note}", stacklevel=4)
         self._say(Recovered(step=self.step, message=note))
 
     def _leave(self, why: str) -> None:
+        """Stop driving the run: release its memory, its workers, its files and at last its lock."""
         self._left = why
         self._ring.clear()
         self.searcher.close()
         self._store.close()
 
     def _check_step(self, step: int, end: int | None = None) -> int:
-        """The step as an int of Python's; `RunError` if it is none that is done."""
+        """Returns the step as a Python int; `RunError` unless it is from 0 to `end`, the last one done by default."""
         end = self.step if end is None else end
         try:
             number = whole("step", step)
@@ -146,7 +166,7 @@ class Driving:
 
     @contextmanager
     def _mine(self, *, settled: bool = True) -> Iterator[None]:
-        """Take the turn, if the run is still this object's to drive."""
+        """Holds the lock; `RunError` if this object does not drive the run any more."""
         with self._turn:
             self._check_mine()
             if settled:
@@ -155,7 +175,11 @@ class Driving:
 
     @contextmanager
     def _disk(self, what: str) -> Iterator[None]:
-        """For what is done with the store and with `_events`, which must not disagree."""
+        """Wraps writes to the store and to `_events`, which must agree.
+
+        The flag is lowered first and raised only at the end of a success: an interrupt at any line in between leaves it
+        down, and `_settle` then reads what was committed.
+        """
         self._sure = False
         try:
             yield
@@ -165,7 +189,7 @@ class Driving:
 
 
 def stepper_of(searcher: Any, estimator: Any, budget: int | None, workers: int, executor: Executor | None) -> Stepper:
-    """What moves by steps: the searcher itself, or the trials of a sampler."""
+    """Returns the object that a search advances: the searcher itself, or a `BlackBoxSearch` around a sampler."""
     if isinstance(searcher, Sampler):
         return BlackBoxSearch(searcher, estimator, budget, workers=workers, executor=executor)
     if isinstance(searcher, type) or not hasattr(searcher, "advance"):

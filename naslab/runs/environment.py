@@ -1,4 +1,8 @@
-"""What a computation's last bits depend on besides its seed: the builds, the processor, the number of threads."""
+"""The environment that the last bits of a result depend on, in addition to the seed.
+
+Floating-point addition is not associative, so that the order of a sum decides the last bits. It depends on the number
+of threads, on the vector instructions of the processor, and on the version of each library.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,18 @@ from naslab._version import __version__
 from naslab.operations import kernels
 
 ARITHMETIC = 2
-"""Version of naslab's own arithmetic: one more whenever the numbers of a seeded computation change, if only in their
-last bits. Environments recorded without it are of version 1.
+"""Version of naslab's own arithmetic, increased whenever the results of a seeded computation change, if only in their
+last bits. Environments recorded without it have version 1.
 
 2: batch normalisation of the supernets adds up in double precision in channels-last layout.
 """
 
 
 def fingerprint(threads: int | None = None) -> dict[str, str | int]:
-    """The environment as JSON: where it is the same, so are the results, bit for bit.
+    """Returns the environment as JSON. Where two environments are equal, so are the results, bit for bit.
 
-    `threads` is how many the computation uses; torch's own choice if left out.
+    Args:
+        threads: number of CPU threads that the computation uses; torch's own choice if left out.
     """
     return {
         "naslab": __version__,
@@ -38,7 +43,7 @@ def fingerprint(threads: int | None = None) -> dict[str, str | int]:
 
 
 def differences(then: Mapping[str, str | int], now: Mapping[str, str | int]) -> list[str]:
-    """What has changed, for people: `["threads was 4, is 1"]`."""
+    """Returns the changes in words: `["threads was 4, is 1"]`."""
     then = {"arithmetic": 1, **then}
     return [f"{name} was {then.get(name)}, is {value}" for name, value in now.items() if then.get(name) != value]
 

@@ -12,9 +12,9 @@ from naslab.runs.branches import ASIDE_KINDS, Record, Row
 
 
 class EventLog(Sequence[Event]):
-    """Every event so far, in order; it grows as the search goes on.
+    """A sequence of every event so far, which grows as the search goes on.
 
-    What stood on disk when the run was opened becomes an event when it is asked for.
+    Rows that were on disk when the run was opened are decoded on access, so that opening a long run stays quick.
     """
 
     def __init__(self, events: list[Event | Record]) -> None:
@@ -27,7 +27,7 @@ class EventLog(Sequence[Event]):
     def __getitem__(self, index: int | slice) -> Event | list[Event]:
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self._events)))]
-        place = range(len(self._events))[index]  # counted from the beginning, for the end may move meanwhile
+        place = range(len(self._events))[index]  # from the beginning: another thread may append
         event = self._events[place]
         if isinstance(event, Record):
             self._events[place] = event = event.event
@@ -45,7 +45,7 @@ class EventLog(Sequence[Event]):
         return f"<{len(self)} events>"
 
     def between(self, start: int, step: int) -> list[Event]:
-        """What came after a step, up to a later one and with it."""
+        """Returns the events after step `start`, up to and including those of step `step`."""
         first, last = 0, len(self._events)
         for place in range(last - 1, -1, -1):
             event = self._events[place]
@@ -58,8 +58,9 @@ class EventLog(Sequence[Event]):
 
 
 def within(events: Sequence[Event], first: int, last: int) -> Sequence[Event]:
-    """The events of the steps from `first` to `last`, found by bisection. Any thread: what a search that goes back
-    takes away meanwhile is missing.
+    """Returns the events of the steps from `first` to `last`, found by bisection.
+
+    Any thread may call this: events that a rewind removes meanwhile are missing from the result.
     """
     step = operator.attrgetter("step")
     try:
@@ -70,5 +71,5 @@ def within(events: Sequence[Event], first: int, last: int) -> Sequence[Event]:
 
 
 def events_of(rows: Sequence[Row | Record]) -> list[Event | Record]:
-    """What an `EventLog` is made of, from the rows of a store."""
+    """Returns the list behind an `EventLog` from the rows of a store."""
     return [row if isinstance(row, Record) else row.event for row in rows]

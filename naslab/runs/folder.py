@@ -1,21 +1,27 @@
-"""A run on disk.
+"""A run folder that this process drives.
 
     runs/darts-1/
-        run.json          what is searched, by whom, on what, with which seed; what is known of each number in the
-                          events; where a fork comes from; a checksum (naslab.runs.about)
+        run.json          space, task, searcher, settings and seed; direction and unit of each metric in the events;
+                          origin of a fork; a checksum (naslab.runs.about)
         events.sqlite     every event (naslab.runs.journal); while it is driven, and after a kill, with a log beside it
-        acknowledged      how many there are (naslab.runs.acknowledged)
-        snapshots/        step-00000050.snapshot, ... (naslab.snapshot): shortcuts, all can be computed again
-        candidates/       trainings of candidates (naslab.searchers.kept_trainings): can be trained again
+        acknowledged      number of committed events (naslab.runs.acknowledged)
+        snapshots/        step-00000050.snapshot, ... (naslab.snapshot): shortcuts, all of which can be recomputed
+        candidates/       trainings of candidates (naslab.searchers.kept_trainings), which can be trained again
         blobs/            states that were kept by `search.keep` or by the searcher (naslab.blobs)
-        lock              held by the process that drives the run; the system lets go of it when that dies
-        driver.json       who that is
-        events.1.sqlite, run.1.json     what stood there in an earlier format (naslab.runs.conversion)
+        lock              held by the process that drives the run; the system releases it when that process dies
+        driver.json       process id and host of that process
+        events.1.sqlite, run.1.json     the run in an earlier format, before conversion (naslab.runs.conversion)
 
-A folder is built aside under a hidden name and renamed into place, so that a run is there whole or not at all.
+What makes a folder safe:
 
-A folder may be a stranger's. So nothing in it is a link, a pipe or a device, or is read before it is known how long it
-is; nothing is written to that stands in another place, too; and what `run.json` says is checked before it is used.
+- It is built under a hidden name and renamed into place, so that it is there complete or not at all.
+- The events are the truth. A step counts once its transaction is committed; everything else can be recomputed.
+- A file that is not the database is never written in place, but replaced by a rename (`naslab.snapshot.write_bytes`).
+- Every file has a checksum, and each snapshot carries that of its row: it cannot be used with another run or branch.
+- Only the owner of the lock writes; a second writer would be noticed by its rows (`naslab.runs.journal.Superseded`).
+
+A folder may come from a stranger. So links, pipes and devices in it are refused, the length of a file is checked before
+it is read, a file with a second hard link is not written to, and `run.json` is checked before it is used.
 """
 
 from __future__ import annotations
@@ -51,22 +57,26 @@ from naslab.runs.store import kept
 from naslab.snapshot import State
 
 MOMENT = "run/moment"
-"""Name under which a snapshot carries the checksum of the journal's row that it belongs to."""
+"""Key in a snapshot for the checksum of the journal's row that it belongs to."""
 
 BLOBS = "blobs"
-"""Name of the folder for states that are kept by their checksum."""
+"""Subfolder for states that are kept by their checksum."""
 CANDIDATES = "candidates"
-"""Name of the folder for trainings of candidates."""
+"""Subfolder for trainings of candidates."""
 WRITTEN = ("lock", acknowledged.NAME, *(f"events.sqlite{more}" for more in ("", "-wal", "-shm", "-journal")))
-"""What is written to while a run is driven. Everything else is replaced as a whole."""
+"""Files that are written in place while a run is driven. All others are replaced as a whole."""
 
 
 class Folder:
     """A run folder that this process drives. A `naslab.runs.store.Store`.
 
     Args:
-        path: of the run.
-        begin: what makes one, for who finds none.
+        path: the folder.
+        begin: the call that makes such a run, for the error if there is none.
+
+    Raises:
+        RunError: there is no run, another process drives it, or it cannot be read or written.
+        EventsDamaged: its events are damaged; the error names the newest intact snapshot.
     """
 
     def __init__(self, path: Path, begin: str = "Search(searcher, run=...)") -> None:
@@ -76,7 +86,7 @@ class Folder:
         self.task: str = about["task"]
         self.every: int = about["every"]
         self.metrics = run_json.metrics_of(about)
-        """What is known of the numbers in the events, by name."""
+        """Name -> direction and unit of the metrics in the events."""
         self.run: str = about["run"]
         self.parent: Mapping[str, Any] | None = about["parent"]
         self.notes = [
@@ -85,12 +95,12 @@ class Folder:
                 about["environment"], environment.fingerprint(self.spec.get("threads"))
             )
         ]
-        """What whoever opens the run should know."""
+        """Warnings to report when the run is opened."""
         self.candidates = path / CANDIDATES
-        """Where candidates' trainings are kept, if there are any."""
+        """Folder for trainings of candidates; it need not exist."""
         self.blobs = Blobs(path / BLOBS)
         _check_regular(path)
-        # Any thread may drive, so the lock belongs to none.
+        # The lock belongs to the process and not to a thread, for any thread may call `next`.
         self._lock = FileLock(path / "lock", timeout=0, thread_local=False)
         try:
             self._lock.acquire()
@@ -113,10 +123,11 @@ class Folder:
                 "it there"
             ) from error
         try:
-            with suppress(OSError):  # a courtesy to others; a full disk must not keep one from opening
+            with suppress(OSError):  # information for others only; a full disk must not keep a run from being opened
                 me = {"pid": os.getpid(), "host": socket.gethostname()}
                 snapshot.write_bytes(path / "driver.json", json.dumps(me).encode())
             (path / "snapshots").mkdir(exist_ok=True)
+            # Half-written files of a killed process. They are safe to remove, for this process holds the lock.
             for leftover in (
                 path / MAKING,
                 *path.glob(".*.tmp"),
@@ -128,7 +139,7 @@ class Folder:
             with suppress(OSError):
                 sweep(path.parent)
             self.converted = convert(path)
-            """A sentence, if the folder was of an earlier format until now; else empty."""
+            """Sentence that reports a conversion from an earlier format; empty if there was none."""
             self._inode = (path / "events.sqlite").stat().st_ino
             self._journal = Journal(path / "events.sqlite", self.run, wal=not warn_of_network(path))
         except OSError as error:
@@ -157,6 +168,7 @@ class Folder:
 
     def abandon(self, step: int) -> None:
         self._must_be_there()
+        # The journal first: a snapshot of an abandoned step that a kill leaves behind is recognised by its checksum.
         self._journal.abandon(step)
         for later in self.snapshots():
             if later > step:
@@ -167,8 +179,9 @@ class Folder:
 
     def save(self, step: int, state: State) -> None:
         self._must_be_there()
-        self._journal.check_alone()
+        self._journal.check_alone()  # before a snapshot of another writer is replaced
         snapshot.write(snapshot_path(self.path, step), {**state, MOMENT: self._journal.digest(step)})
+        # Old ones are deleted only after the new one is durable, so that there is always one to begin with.
         standing = self.snapshots()
         for old in set(standing) - kept(standing, self.every):
             snapshot_path(self.path, old).unlink(missing_ok=True)
@@ -189,24 +202,27 @@ class Folder:
             path.replace(path.with_suffix(".damaged"))
 
     def close(self) -> None:
-        if self._closed:  # by now the folder may be another's
+        if self._closed:  # by now another process may drive the folder
             return
         self._closed = True
         self._journal.close()
         me = {"pid": os.getpid(), "host": socket.gethostname()}
         with suppress(OSError):
-            if driver(self.path) == me:  # not another that drives although it should not
+            if driver(self.path) == me:  # False if a second process drives it in spite of the lock
                 (self.path / "driver.json").unlink(missing_ok=True)
         self._lock.release()
 
     def _must_be_there(self) -> None:
-        """A file that was deleted or replaced still takes what is written to it, and keeps none of it."""
+        """Raises `OSError` if the database is not the one that was opened.
+
+        Writes to a file that was deleted or replaced succeed, and are lost when the process ends.
+        """
         file = self.path / "events.sqlite"
         if file.stat().st_ino != self._inode:
             raise OSError(errno.ESTALE, "it has been replaced by another file", str(file))
 
     def _rescue(self) -> str:
-        """What can still be had of a run without its events."""
+        """Returns a sentence that names the newest intact snapshot of a run whose events are damaged; "" for none."""
         for step in reversed(self.snapshots()):
             newest = snapshot_path(self.path, step)
             with suppress(SnapshotDamaged, FileNotFoundError):
@@ -218,34 +234,35 @@ class Folder:
         return ""
 
     def _lost_events(self) -> list[str]:
-        """A sentence if the end of the journal is gone, as the acknowledged count or a later snapshot shows."""
+        """Returns a sentence if the end of the journal is lost, as the acknowledged count or a later snapshot shows."""
         end = self._journal.last_step()
         lost = []
         for step in self.snapshots():
             if step > end:
                 with suppress(SnapshotDamaged):
+                    # A later snapshot whose row is known belongs to an abandoned branch: nothing is lost.
                     if not self._journal.knows(str(_read(snapshot_path(self.path, step)).get(MOMENT))):
                         lost.append(step)
-        told = [self._journal.missing] if self._journal.missing else []
+        sentences = [self._journal.missing] if self._journal.missing else []
         if lost:
-            told.insert(0, f"the events end at step {end}, although there is a snapshot of step {lost[-1]}")
-        return [f"{'; '.join(told)}; what is gone is done again"] if told else []
+            sentences.insert(0, f"the events end at step {end}, although there is a snapshot of step {lost[-1]}")
+        return [f"{'; '.join(sentences)}; what is gone is done again"] if sentences else []
 
 
 _SNAPSHOT = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,15})\.snapshot")
 
 
 def snapshots_in(run: Path) -> list[int]:
-    """Steps of the snapshots in the folder of a run, in order."""
+    """Returns the steps of the snapshots in a run folder, in order."""
     try:
         found = [path.name for path in (run / "snapshots").glob("step-*.snapshot")]
-    except OSError:  # the disk is out of reach, and all of them can be computed again
+    except OSError:  # the disk is out of reach; all of them can be recomputed
         return []
     return sorted(int(step[1]) for name in found if (step := _SNAPSHOT.fullmatch(name)))
 
 
 def _read(path: Path) -> State:
-    """A snapshot, if it can be in memory."""
+    """Returns the content of a snapshot; `SnapshotDamaged` if it is larger than the free memory."""
     return snapshot.read(path, most=available() or files.LARGEST, links=False)
 
 
@@ -254,7 +271,7 @@ def snapshot_path(folder: Path, step: int) -> Path:
 
 
 def _check_regular(path: Path) -> None:
-    """`RunError` if what is to be written to is a link, a pipe or a device, or stands in another place, too."""
+    """Raises `RunError` if a file to be written is a link, a pipe or a device, or has a second hard link."""
     try:
         for name in WRITTEN:
             files.check_own(path / name)

@@ -1,4 +1,8 @@
-"""How a search is forked: a second one that begins as an exact copy of a moment of the first."""
+"""Forking: a second search that begins as an exact copy of the first after one of its steps.
+
+A fork is computed on a rebuilt searcher, so that the first search keeps its state. It is made from what is in memory as
+far as possible, so that it works, as a rescue, when the folder of the first search is gone or its disk is full.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +34,16 @@ def fork(
     name: str | None,
     follow: Follow,
 ) -> Search:
-    """See `Search.fork`."""
+    """Implements `Search.fork`."""
     path = None if run is None else _outside(located(run), search.run)
     with search._mine(settled=False):
-        with suppress(RunPaused, RunError):
+        with suppress(RunPaused, RunError):  # a full disk must not prevent the fork that would save everything
             search._settle()
             search._write()
         end = search._pending[-1].step if search._pending else search.step
         step = search._check_step(end if step is None else step, end)
         wishes = _checked(search, change or {}, step)
-        twin = search._again()
+        twin = search._rebuild()
         start = twin.state_dict()
         if 0 in search._store.snapshots():
             with suppress(SnapshotDamaged):
@@ -47,7 +51,7 @@ def fork(
         if step == end and (search._pending or not search._lost):
             twin.load_state_dict(search.searcher.state_dict())
         else:
-            search._bring(twin, step, follow)
+            search._restore_to(twin, step, follow)
         states = {0: start, step: twin.state_dict()}
         rows = [row for row in search._rows() if row.step <= step]
         parent = {"path": None if search.run is None else str(search.run), "step": step, "run": search._store.run}
@@ -71,7 +75,7 @@ def fork(
                 parent=parent,
             )
             store = entered(path, above)
-    made = object.__new__(type(search))  # __init__ makes a new run
+    made = object.__new__(type(search))  # __init__ would make a new run
     try:
         made._begin(twin, store, search._every, search.ranking, name)
         made._ring.share(search._ring, step)
@@ -89,7 +93,7 @@ def fork(
 
 
 def _outside(path: Path, run: Path | None) -> Path:
-    """The folder of the fork, if it can be one: told before any work is done."""
+    """Returns the folder of the fork; `RunError`, before any work is done, if a run cannot be made there."""
     if run is not None and resolved(path).is_relative_to(resolved(run)):
         raise RunError(f"{path} is inside the run that is forked; take a folder outside {run}")
     check_free(path)
@@ -97,9 +101,9 @@ def _outside(path: Path, run: Path | None) -> Path:
 
 
 def _checked(search: Search, change: Mapping[str, Any], step: int) -> dict[str, Any]:
-    """What is to be done before the first step of the fork; an error, before any work, if that makes no sense.
+    """Returns the changes before the first step of the fork; raises an error, before any work, if one is invalid.
 
-    What depends on where the search is, is checked once more when the fork is there.
+    Checks that depend on the state of the search are repeated once the fork is in that state.
     """
     if not isinstance(change, Mapping):
         raise SpecError(f"change is a dictionary, setting -> value or act -> its arguments, not {change!r:.100}")

@@ -1,4 +1,4 @@
-"""What many runs have found, read from their folders: for `naslab.analysis.motifs`, say."""
+"""The best architectures of many runs, read from their folders, for `naslab.analysis.motifs` for instance."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from naslab.runs.reader import RunReader, read
 
 
 def found(runs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Architecture]:
-    """The best architecture of each run as it stands on disk now. All must be of one space. One path is one run.
+    """Returns the best architecture of each run, as it is on disk now. All runs must search one space.
+
+    Args:
+        runs: paths of run folders, or a single path.
 
     Raises:
-        RunError: a folder is no run, a run has found nothing yet, or two are of different spaces.
+        RunError: a folder is no run, a run has found nothing yet, or two runs search different spaces.
     """
     if isinstance(runs, str | bytes | os.PathLike):
         runs = [runs]

@@ -1,4 +1,4 @@
-"""Run folders that a killed process has left half made."""
+"""Removal of half-made run folders that a killed process has left (see `naslab.runs.creation`)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from naslab.runs.places import NETWORK_FILE_SYSTEMS, file_system
 from naslab.runs.processes import begun_at, is_living
 
 PARTS = ("run.json", "snapshots", "lock", "making", acknowledged.NAME)
-"""What else than the journal is in a folder while it is made."""
+"""Names that may be in a half-made folder, besides those of the journal."""
 SAME_TIME = 5.0
-"""Seconds by which two clocks may differ."""
+"""Tolerance in seconds between the clock of the system and that of the file system."""
 MAKING = "making"
-"""Held by the process that is making a run, in the folder that it has put aside."""
+"""Name of the lock file that the process holds while it builds a folder."""
 
 
 def sweep(place: Path) -> None:
-    """Remove what creations of runs that were killed have left in a folder, whatever the runs were to be called."""
+    """Remove all abandoned half-made run folders in `place`, whatever the names of the runs would have been."""
     with os.scandir(place) as entries:
         left = [entry.name for entry in entries if _ASIDE.fullmatch(entry.name)]
     for name in left:
@@ -32,27 +32,28 @@ def sweep(place: Path) -> None:
             shutil.rmtree(place / name, ignore_errors=True)
 
 
-_ASIDE = re.compile(r"\..+\.[0-9]{1,10}\.new")
+_ASIDE = re.compile(r"\..+\.[0-9]{1,10}\.new")  # .NAME.PID.new
 
 
 def _abandoned(aside: Path, pid: int) -> bool:
-    """Whether a folder is a run half made, and nobody makes it any more.
+    """True if the folder is a half-made run that no process is building any more. In doubt, False.
 
-    Who makes one holds a lock in it, from an instant after it is there. Besides, the process of that number counts, and
-    whether it had begun when the folder was last changed: numbers are given again.
+    The process that builds it holds a lock in it, but only from an instant after the folder appears. So the process id
+    in its name must be gone as well, or belong to a process that began after the last change of the folder: the system
+    reuses ids.
     """
     try:
         files.check_folder(aside)
         found, names = aside.lstat(), set(os.listdir(aside))
         if not all(name in PARTS or name.startswith(("events.sqlite", ".run.json.")) for name in names):
-            return False  # whatever it is, it is none of ours
+            return False  # it holds something that naslab does not write
         if hasattr(os, "getuid") and found.st_uid != os.getuid():
             return False
         if MAKING in names and os.name != "nt":
             files.check_own(aside / MAKING)
             FileLock(aside / MAKING, timeout=0).acquire().lock.release()
         elif file_system(aside) in NETWORK_FILE_SYSTEMS and time.time() < found.st_mtime + 86400:
-            return False  # the number may be that of a process on another host
+            return False  # the id may be that of a process on another host: wait for a day
         return not is_living(pid) or begun_at(pid) > found.st_mtime + SAME_TIME
     except (OSError, Timeout):
         return False

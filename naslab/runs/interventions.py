@@ -1,7 +1,7 @@
-"""The interventions of a search: what was changed and done in it, step by step, in sentences, and how each is undone.
+"""The interventions in a search, meaning changed settings and acts: their list, their sentences, and their undoing.
 
-They follow from the events of a run (`Changed`, `Acted`) and from the wishes that its next step will fulfil, and are
-numbered from 1. An undo is an intervention, too, which knows the number of the one that it undoes.
+The list follows from the events of a run (`Changed`, `Acted`) and from the wishes that its next step will fulfil. It is
+numbered from 1. An undo is an intervention, too, which refers to the number of the one that it undoes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from naslab.searchers import Act, Mask, Setting, Several, Stepper
 
 @dataclass(frozen=True, kw_only=True)
 class Intervention:
-    """Something that somebody did to a search."""
+    """A change of a setting, or an act, in a search."""
 
     number: int
-    """From 1, in the order in which they act."""
+    """Number from 1, in the order in which the interventions take effect."""
     step: int
     """The first step on which it acts."""
     kind: str
@@ -30,29 +30,29 @@ class Intervention:
     name: str
     """The name of the setting or of the act."""
     sentence: str
-    """What it is, in words."""
+    """The intervention in words."""
     who: str
-    """"hand", "cure", or who else said so."""
+    """Its author: "hand" for the user, "cure" for a regulariser, or another name."""
     undoes: int | None
-    """Number of the intervention that this one undoes."""
+    """Number of the intervention that this one undoes; None if it is no undo."""
     undone: int | None
-    """Number of the intervention by which this one is undone; None while it stands."""
+    """Number of the intervention that undoes this one; None while it is in force."""
     pending: bool
-    """Whether it is a wish yet: its step is not done."""
+    """True while it is a wish: its step is not done yet."""
     told: Any
-    """The value of the setting from then on; what the act was told."""
+    """New value of the setting; the arguments of the act."""
     before: Any
-    """The value of the setting until then; what the act changed, as it was before. None for an act that is pending."""
+    """Old value of the setting; what the act changed, as it was before. None for an act that is pending."""
     why_not: str = ""
     """Why it cannot be undone now; empty if it can."""
 
     @property
     def undoable(self) -> bool:
-        """Whether it can be undone now."""
+        """True if it can be undone now."""
         return not self.why_not
 
     def to_json(self) -> dict[str, Any]:
-        """What a page shows of it."""
+        """Returns the fields that a page shows."""
         shown = ("number", "step", "name", "sentence", "who", "undoes", "undone", "pending", "undoable", "why_not")
         return {name: getattr(self, name) for name in shown}
 
@@ -60,13 +60,13 @@ class Intervention:
 def interventions(
     events: Iterable[Event], wishes: Sequence[Wish], stepper: Stepper, next_step: int
 ) -> list[Intervention]:
-    """All of them, in order; `why_not` is left empty.
+    """Returns all interventions in order; their `why_not` is left empty.
 
     Args:
-        events: of the run.
-        wishes: in the order in which the next step will fulfil them.
-        driven: what is searched by.
-        next_step: the number of the next step.
+        events: events of the run.
+        wishes: wishes, in the order in which the next step will fulfil them.
+        stepper: the searcher, which has the settings as they are now.
+        next_step: number of the next step.
     """
     settings = stepper.settings
     rows: list[tuple[int, str, str, Any, Any, str, int | None, bool]] = []
@@ -81,6 +81,7 @@ def interventions(
         if wish.act or wish.given != before:
             kind = "acted" if wish.act else "changed"
             rows.append((next_step, kind, wish.name, before, wish.given, wish.who, wish.undoes, True))
+    # From the last to the first: an undo that was itself undone, which is a redo, does not count.
     undone: dict[int, int] = {}
     for number in range(len(rows), 0, -1):
         if (undoes := rows[number - 1][6]) is not None and number not in undone:
@@ -106,20 +107,23 @@ def interventions(
     return found
 
 
-# --- how one is undone -------------------------------------------------------------------------------
+# --- undoing -----------------------------------------------------------------------------------------
 
 
 def undoing(one: Intervention, all_: Sequence[Intervention], stepper: Stepper, wished: Mapping[str, Any]) -> Wish:
-    """What undoes an intervention that is no wish any more, from the next step on.
+    """Returns the wish that undoes an intervention from the next step on. For a pending one, forget its wish instead.
+
+    A mask, or a set of options, is undone option by option, so that later changes to it stay. A single value can only
+    be undone if nothing has changed it since.
 
     Args:
-        one: what is to be undone.
-        all_: the interventions.
-        driven: what is searched by.
-        wished: setting -> the value that the next step will put into force.
+        one: the intervention to undo.
+        all_: all interventions.
+        stepper: the searcher.
+        wished: setting -> value that the next step will put into force.
 
     Raises:
-        SpecError: says why it cannot be undone, or not now.
+        SpecError: why it cannot be undone, or not now.
     """
     if one.undone is not None:
         raise SpecError(f"intervention {one.number} is undone already, by {one.undone}; undo that one to have it again")
@@ -135,10 +139,10 @@ def undoing(one: Intervention, all_: Sequence[Intervention], stepper: Stepper, w
         if value == now:
             raise SpecError(f"nothing of intervention {one.number} is in force any more")
     else:
-        if again := [each for each in later if each.kind == "changed" and each.name == one.name]:
+        if changes := [each for each in later if each.kind == "changed" and each.name == one.name]:
             raise SpecError(
-                f"{one.name} was changed again at step {again[-1].step}, by intervention {again[-1].number}; undo that "
-                "one first"
+                f"{one.name} was changed again at step {changes[-1].step}, by intervention {changes[-1].number}; undo "
+                "that one first"
             )
         value = stepper.aged(one.name, one.before, one.step)
     return Wish(name=one.name, given=stepper.check_setting(one.name, value), act=False, undoes=one.number)
@@ -163,15 +167,16 @@ def _undoing_an_act(one: Intervention, later: Sequence[Intervention], acts: Mapp
 
 
 def _same_numbers(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two acts move the same alphas."""
+    """True if two acts change the same alphas. An act without a row or operation changes all rows or operations."""
     if "part" not in one or one["part"] != other.get("part"):
         return False
     return all(one[key] == other[key] for key in ("row", "operation") if key in one and key in other)
 
 
 def without(now: Any, old: Any, new: Any) -> Any:
-    """The value now in force, had a change from old to new not been: what it added is left out, what it took away is
-    there again, and what others have done stays.
+    """Returns the value in force as if a change from `old` to `new` had not been made.
+
+    The options that the change added are removed, those that it removed are added, and other changes stay.
     """
     if isinstance(now, Mapping):
         rows = {row: without(now.get(row, []), old.get(row, []), new.get(row, [])) for row in {**now, **old}}
@@ -182,7 +187,7 @@ def without(now: Any, old: Any, new: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Plain dictionaries and lists, in which events keep frozen ones."""
+    """Returns the value with plain dictionaries and lists in the place of the frozen ones of events."""
     if isinstance(value, Mapping):
         return {key: plain(one) for key, one in value.items()}
     return [plain(one) for one in value] if isinstance(value, list | tuple) else value
@@ -192,7 +197,7 @@ def plain(value: Any) -> Any:
 
 
 def changed(name: str, old: Any, new: Any, setting: Setting | None = None) -> str:
-    """A change of a setting in a sentence."""
+    """Returns a sentence for a change of a setting."""
     what, _, part = name.partition("/")
     old, new = frozen_json("old", old), frozen_json("new", new)
     if isinstance(new, Mapping) and isinstance(old, Mapping):
@@ -211,7 +216,7 @@ def changed(name: str, old: Any, new: Any, setting: Setting | None = None) -> st
 
 
 def _masked(old: Mapping[str, Any], new: Mapping[str, Any], part: str, setting: Setting | None) -> str:
-    """What a mask forbids more, and fewer."""
+    """Returns the options that a changed mask forbids and frees, in words; "" if it did not change."""
     offered = setting.options if isinstance(setting, Mask) else {}
     on = (lambda row: f"edge {row} of {part}") if part else str
     said, more, fewer = [], {}, {}
@@ -237,26 +242,26 @@ def _masked(old: Mapping[str, Any], new: Mapping[str, Any], part: str, setting: 
     return "; ".join(said)
 
 
-def acted(name: str, told: Mapping[str, Any], before: Any) -> str:
-    """An act in a sentence."""
-    part, number = told.get("part"), told.get("candidate")
-    alpha = f"alpha of {told.get('operation')} on edge {told.get('row')} of {part}"
+def acted(name: str, arguments: Mapping[str, Any], before: Any) -> str:
+    """Returns a sentence for an act."""
+    part, number = arguments.get("part"), arguments.get("candidate")
+    alpha = f"alpha of {arguments.get('operation')} on edge {arguments.get('row')} of {part}"
     known = {
-        "nudge": lambda: f"{alpha} moved by {_short(told['by'])}",
-        "put": lambda: f"{alpha} set to {_short(told['to'])}",
+        "nudge": lambda: f"{alpha} moved by {_short(arguments['by'])}",
+        "put": lambda: f"{alpha} set to {_short(arguments['to'])}",
         "reset": lambda: f"alphas of {part} back at their start",
         "restore": lambda: f"alphas of {part} as they were before",
         "kill": lambda: f"candidate {number} taken out",
         "revive": lambda: f"candidate {number} brought back",
         "protect": lambda: f"candidate {number} protected",
         "release": lambda: f"candidate {number} protected no more",
-        "add": lambda: f"to be proposed next: {_short(told['architecture'])}",
-        "withdraw": lambda: f"not to be proposed after all: {_short(told['architecture'])}",
+        "add": lambda: f"to be proposed next: {_short(arguments['architecture'])}",
+        "withdraw": lambda: f"not to be proposed after all: {_short(arguments['architecture'])}",
     }
     try:
-        said = known[name]() if name in known else f"{name} {_short(dict(told))}"
+        said = known[name]() if name in known else f"{name} {_short(dict(arguments))}"
     except KeyError:  # an act of the same name with other arguments
-        said = f"{name} {_short(dict(told))}"
+        said = f"{name} {_short(dict(arguments))}"
     if name in ("nudge", "put") and isinstance(before, float):
         said += f" (it was {_short(before)})"
     return said

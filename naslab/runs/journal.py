@@ -1,15 +1,15 @@
-"""The journal of a run: every event, in SQLite, one transaction a step.
+"""The journal of a run: every event, in SQLite, one transaction for each step.
 
-Rows are only ever added. Going back to a step is a row too (`REWOUND`), after which the living rows of later steps
-are abandoned. Each row carries a checksum over itself and the row before, from the run's own identity on: a flipped
-bit, a foreign row, or the journal of another run does not go unseen. Rows that are missing at the end leave no trace
-in it; how many there were stands in a file beside it (`naslab.runs.acknowledged`).
+Rows are only appended. A rewind is a row, too (`REWOUND`), after which the living rows of later steps are abandoned.
+Each row has a checksum over itself and the row before, starting with the identity of the run, so that a flipped bit, a
+foreign row, or the journal of another run is detected. Rows that are missing at the end leave no trace in this chain;
+their number is in a file beside it (`naslab.runs.acknowledged`).
 
-One process writes. Should a second one get at it all the same, the first finds a last row that is not its own, and
-writes no more (`Superseded`). A journal that two have written to, row by row, is untangled: its longest branch is the
-living one (`naslab.runs.branches`).
+One process writes. If a second one writes in spite of the lock, the first finds a last row that it does not know, and
+writes no more (`Superseded`). A journal to which two processes have written in turn is untangled: its longest branch
+becomes the living one (`naslab.runs.branches`).
 
-Rows are checked when they are read, and become events when somebody asks for these.
+Rows are checked when they are read, and decoded into events on access.
 """
 
 from __future__ import annotations
@@ -33,45 +33,52 @@ from naslab.runs.database import (
     check_there,
     checksum,
     connect,
-    damage_told,
+    damage_reported,
     identity,
     read,
 )
 
 
 class Superseded(RunError):
-    """Another process has written to a journal that this one thought its own."""
+    """Another process has written to the journal that this process has open for writing."""
 
 
 class _Attempt(NamedTuple):
-    """What a transaction changes, in case it is broken off and nobody knows whether it stands."""
+    """The effect of a transaction, kept in case it is interrupted and its outcome has to be looked up."""
 
     last: tuple[int, str]
-    """Number and checksum of the last row, if it stands."""
+    """Number and checksum of the last row, once it is committed."""
     keep: int
-    """Living steps before it that stay."""
+    """Number of the living steps before it that stay."""
     moments: list[str]
     """Checksums of the living steps that it adds."""
 
 
 class Journal:
-    """The events of one run, open for writing by one process. Errors of the disk come out as `OSError`."""
+    """The events of one run, open for writing by one process. Errors of the disk are raised as `OSError`."""
 
     def __init__(self, path: Path, run: str, *, wal: bool = True) -> None:
-        """Open what `create` made and check all of it; `run` is the run's identity."""
+        """Open a journal that `create` made, and check all of it.
+
+        Args:
+            path: of the database.
+            run: identity of the run.
+            wal: use a write-ahead log, which needs shared memory and so no network file system.
+        """
         self.path = path
         self._first = identity(run)
         check_there(path)
         self._acknowledged = Acknowledged(path.parent)
         self._connection = connect(path)
         self._sure = True
-        """Whether what is remembered of the database is what stands there: a write may be broken off after its end."""
+        """False if a transaction was interrupted, so that it may be committed although this object does not know it."""
         self._attempt: _Attempt | None = None
         try:
-            with damage_told(path):
+            with damage_reported(path):
                 if (version := check_format(self._connection, path)) != database.FORMAT:
                     raise RunError(f"{path} has format {version}; Search.open(folder) brings it into this one first")
                 self._connection.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}")
+                # fsync at each commit: a step that `next` has returned survives a power failure.
                 self._connection.execute("PRAGMA synchronous=FULL")
             check_pages(self._connection, path)
             found = read(self._connection, path, self._first)
@@ -79,24 +86,24 @@ class Journal:
             self.close()
             raise
         self._moments = [row.digest for row in found.living if row.kind not in ASIDE_KINDS]
-        """Checksum of each living step. It is changed in place, for it may be long."""
+        """Checksum of each living step. Changed in place, for it may be long."""
         self._last = found.last
         """Number and checksum of the last row."""
         self._found: list[Record] | None = found.living
-        """What was read here, until it is asked for."""
+        """The rows that were read here, until the first call of `rows`."""
         self._dead_ends = found.ends
         self._tangled = found.tangled
         self.missing = self._acknowledged.missing(self._last[0])
-        """The sentence for events that were acknowledged and are gone; "" if there are none."""
+        """A sentence about events that were acknowledged and are lost; "" if there are none."""
         self.left = len(found.abandoned) if found.tangled else 0
-        """Events of other branches, if two processes have written in turn, and that was not known before."""
+        """Number of events of other branches, if two processes have written in turn and that is noticed now."""
 
     @classmethod
     def create(cls, path: Path, run: str, rows: Iterable[Row | Record] = (), *, wal: bool = True) -> Journal:
-        """A new journal, which begins with copies of `rows` (numbered anew)."""
+        """Returns a new journal, which begins with copies of `rows` (numbered anew)."""
         connection = connect(path)
         try:
-            with damage_told(path):
+            with damage_reported(path):
                 database.begin(connection)
         finally:
             connection.close()
@@ -105,9 +112,9 @@ class Journal:
         return journal
 
     def append(self, events: Sequence[Event]) -> None:
-        """Write the events in one transaction; all of them stand, durably, when this returns, or none.
+        """Write the events in one transaction: when this returns they are all durable, and on an error none is.
 
-        A step that already stands is not written twice, so that a write may be tried again.
+        A step that is committed already is not written twice, so that a write may be tried again.
 
         Raises:
             Superseded: another process has written to the run. What it wrote stays, and nothing is added.
@@ -118,61 +125,61 @@ class Journal:
         self._insert([(now, event.kind, event.step, *event.to_record()) for event in events])
 
     def abandon(self, step: int) -> None:
-        """Leave all that came after a step as a dead branch."""
+        """Rewind to a step: the rows after it become a dead branch."""
         end = self.last_step()
         self._insert([(time.time(), REWOUND, step, "", b"")])
         if end > step:
             self._dead_ends = [*self._dead_ends, DeadEnd(step, end)]
 
     def dead_ends(self) -> Sequence[DeadEnd]:
-        """What was left so, each time."""
+        """Returns the steps that each rewind has abandoned."""
         return self._dead_ends
 
     def rows(self) -> list[Record]:
-        """Every event of the living branch."""
+        """Returns every row of the living branch."""
         self._settle()
         found, self._found = self._found, None
         if found is None:
-            again = read(self._connection, self.path, self._first)
-            self._check_alone(again.last)
-            found = again.living
+            whole = read(self._connection, self.path, self._first)
+            self._check_alone(whole.last)
+            found = whole.living
         return found
 
     def last_step(self) -> int:
-        """Steps finished on the living branch."""
+        """Returns the number of finished steps on the living branch."""
         self._settle()
         return len(self._moments)
 
     def digest(self, step: int) -> str:
-        """The checksum that ties a snapshot to this moment of this run, and to no other."""
+        """Returns the checksum that ties a snapshot to this step of this run: it depends on all rows before."""
         self._settle()
         return self._moments[step - 1] if step else self._first
 
     def is_of(self, step: int, digest: str) -> bool:
-        """Whether that is the checksum of this moment, as it is now or was in an earlier format."""
+        """True if that is the checksum of this living step, in the current or an earlier format."""
         now = self.digest(step)
         return digest == now or self._has("digest = ? AND earlier = ?", now, digest)
 
     def knows(self, digest: str) -> bool:
-        """Whether a moment, living or abandoned, has this checksum, or had it in an earlier format."""
+        """True if a row, living or abandoned, has this checksum, or had it in an earlier format."""
         return self._has("digest = ? OR earlier = ?", digest, digest)
 
     def _has(self, condition: str, *digests: str) -> bool:
-        if not all(digests):  # an empty one stands for none
+        if not all(digests):  # "" is no checksum, and would match every row without an earlier one
             return False
-        with damage_told(self.path):
+        with damage_reported(self.path):
             found = self._connection.execute(f"SELECT 1 FROM events WHERE {condition}", digests).fetchone()
         return found is not None
 
     def close(self) -> None:
         self._acknowledged.close()
-        with suppress(sqlite3.Error):  # what was committed is safe without a tidy end
+        with suppress(sqlite3.Error):  # what is committed is safe without an orderly close
             self._connection.close()
 
     def _insert(self, records: Sequence[tuple[float, str, int, str, bytes]]) -> None:
-        """Add rows (time, kind, step, text, blob) in one transaction; what stands already costs nothing."""
+        """Append rows (time, kind, step, text, blob) in one transaction. The cost does not grow with the journal."""
         self._settle()
-        if self._tangled:
+        if self._tangled:  # before the first row of this process, record which branch goes on
             records = [(time.time(), UNTANGLED, len(self._moments), "", b""), *records]
         rows: list[Record] = []
         number, digest = self._last
@@ -186,8 +193,11 @@ class Journal:
             elif kind not in ASIDE_KINDS and kind != UNTANGLED:
                 moments.append(digest)
         self._found = None
+        # An interrupt may arrive between the commit and the next line. So the effect is noted before, and `_settle`
+        # looks up afterwards whether the transaction was committed.
         self._attempt, self._sure = _Attempt((number, digest), keep, moments), False
         with self._transaction():
+            # Under the write lock of SQLite: no other process can write between this check and the insertion.
             self._check_alone(self._end())
             for row in rows:
                 database.insert(self._connection, row)
@@ -195,10 +205,10 @@ class Journal:
         self._sure = True
 
     def _settle(self) -> None:
-        """After a write that was broken off, wherever that was: learn from the database whether it stands."""
+        """After an interrupted write: look up in the database whether it was committed."""
         if self._sure:
             return
-        with damage_told(self.path):
+        with damage_reported(self.path):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             attempt = self._attempt
@@ -210,15 +220,15 @@ class Journal:
         self._sure = True
 
     def _stands(self, attempt: _Attempt) -> None:
-        """Remember what a transaction has changed. It may be done again when it was broken off."""
+        """Take over the effect of a committed transaction. It may be repeated after an interrupt."""
         self._moments[attempt.keep :] = attempt.moments
         self._last = attempt.last
         self._tangled = False
-        self._acknowledged.note(attempt.last[0])
+        self._acknowledged.note(attempt.last[0])  # after the commit: it must never be ahead of the durable rows
 
     def _end(self) -> tuple[int, str]:
-        """Number and checksum of the last row as it stands."""
-        with damage_told(self.path):
+        """Returns number and checksum of the last row in the database now."""
+        with damage_reported(self.path):
             last = self._connection.execute("SELECT id, digest FROM events ORDER BY id DESC LIMIT 1").fetchone()
         return last or (0, self._first)
 
@@ -238,9 +248,9 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with damage_told(self.path):
+        with damage_reported(self.path):
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.execute("BEGIN IMMEDIATE")  # takes the write lock at once, not at the first insertion
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -251,11 +261,16 @@ class Journal:
 
 
 def peek(path: Path, run: str, *, since: int = 0) -> tuple[list[Record], list[Record], str]:
-    """The rows numbered above `since`, while another process may be writing: those of the living branch, the abandoned
-    ones, and what is known to be missing ("" for nothing). Nothing is changed.
+    """Returns the rows numbered above `since`, also while another process is writing. Nothing is changed.
+
+    Returns:
+        Rows of the living branch, abandoned rows, and a sentence about lost events ("" for none).
+
+    Raises:
+        RunError: the events are damaged, or cannot be read now.
     """
     check_there(path)
-    # Before the rows, for it may be written meanwhile: then there are more of them, never fewer.
+    # Read before the rows: if another process writes in between, there are more rows than this number, never fewer.
     acknowledged = Acknowledged.read(path.parent)
     try:
         before = _stamp(path)
@@ -264,16 +279,15 @@ def peek(path: Path, run: str, *, since: int = 0) -> tuple[list[Record], list[Re
         except EventsDamaged:
             if _stamp(path) == before:
                 raise
-            living, abandoned, last = _peeked(path, run, since)  # somebody has begun to write meanwhile
+            # The file has changed in between: a process has begun to write to it, and the mode of the log changed.
+            living, abandoned, last = _peeked(path, run, since)
     except OSError as error:
         raise RunError(f"the events of the run cannot be read now: {error}") from error
     return living, abandoned, acknowledged.missing(last)
 
 
 def written(path: Path, run: str, first: int, last: int) -> list[Record]:
-    """The rows numbered from `first` to `last`, as they were written, be they abandoned or not; also while another
-    process is writing.
-    """
+    """Returns the rows numbered from `first` to `last`, abandoned or not, also while another process is writing."""
     check_there(path)
     try:
         with database.reading(path) as connection:
@@ -283,6 +297,7 @@ def written(path: Path, run: str, first: int, last: int) -> list[Record]:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
+    """Returns time of modification and inode, which differ if the file was changed or replaced."""
     found = path.stat()
     return found.st_mtime_ns, found.st_ino
 
@@ -290,11 +305,11 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _peeked(path: Path, run: str, since: int) -> tuple[list[Record], list[Record], int]:
     with database.reading(path) as connection:
         if not since:
-            with damage_told(path):
+            with damage_reported(path):
                 check_format(connection, path)
             check_pages(connection, path)
         found = read(connection, path, identity(run), since=since)
-        if found.tangled and since:
+        if found.tangled and since:  # the branches follow from all rows only
             found = read(connection, path, identity(run))
     living, abandoned = ([row for row in rows if row.id > since] for rows in (found.living, found.abandoned))
     return living, abandoned, found.last[0]

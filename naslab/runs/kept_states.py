@@ -11,11 +11,11 @@ from naslab.snapshot import State
 
 
 def kept_state(name: str, events: Iterable[Event], blobs: Blobs) -> State:
-    """The latest state that is kept under a name, or the one with that checksum.
+    """Returns the latest state that is kept under a name, or the one with that checksum.
 
     Raises:
-        RunError: nothing is kept so.
-        SnapshotDamaged: it is not what was kept.
+        RunError: there is no state of that name or checksum.
+        SnapshotDamaged: the file does not hold what was kept.
     """
     if is_digest(name):
         return blobs.get(name)

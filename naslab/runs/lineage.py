@@ -1,8 +1,8 @@
-"""Which search was forked from which, and where: the tree of those that live here and of the runs they come from.
+"""The tree of forks: which search was forked from which, and after which step.
 
-A fork says in its store where it comes from: the identity of the search, the step, the folder if there is one. From
-there the tree is put together: searches that live in this process; above them, folders that nobody drives here; and
-searches that are gone, of which only that is known.
+The store of a fork records its origin: identity of the search, step, and folder if there is one. The tree is assembled
+from these records. Its nodes are searches in this process; above them run folders that are not driven here; and
+searches in memory that are gone, of which only the record of the fork is left.
 """
 
 from __future__ import annotations
@@ -22,34 +22,35 @@ if TYPE_CHECKING:
     from naslab.runs.search import Search
 
 DEEPEST = 1000
-"""Forks of forks that are followed upwards."""
+"""Largest number of ancestors that are followed. A stranger's folders may name each other in a circle."""
 
 _living: weakref.WeakSet[Search] = weakref.WeakSet()
 """The searches of this process."""
 _lock = threading.Lock()
-"""Held while one is added, and while they are gone through: each in whichever thread."""
+"""Held while `_living` is changed or copied, in any thread."""
 _gone: dict[str, tuple[str, Mapping[str, Any]]] = {}
-"""Identity -> name and origin of each fork in memory that this process has made, for what is forked from it later."""
+"""Identity -> name and origin of each fork in memory that this process has made. It outlives the fork, so that the
+forks of that fork still find their way up."""
 
 
 class Branch(NamedTuple):
-    """A search, or the steps that one has left behind."""
+    """A search, or steps that a rewind of one has abandoned."""
 
     run: str
-    """The identity of the search."""
+    """Identity of the search."""
     name: str
     parent: int | None
-    """Place of the branch that it parted from, in the list that it stands in; None for the root."""
+    """Index of the branch that it was forked from, in the list of `lineage`; None for the root."""
     parted: int
-    """The step after which it parted; 0 for the root."""
+    """The last common step with the parent; 0 for the root."""
     step: int
-    """How far it is, as far as is known here."""
+    """Its last step, as far as is known here."""
     search: Search | None = None
-    """That lives in this process, if one does."""
+    """The search, if it lives in this process."""
     path: Path | None = None
     """Its folder, if it has one."""
     abandoned: bool = False
-    """Whether these are steps that were left behind by going back."""
+    """True for steps that a rewind has abandoned."""
 
 
 class _Node(NamedTuple):
@@ -60,8 +61,8 @@ class _Node(NamedTuple):
     path: Path | None
 
 
-def born(search: Search) -> None:
-    """From here on the search is a part of its tree."""
+def register(search: Search) -> None:
+    """Add a search to its tree."""
     with _lock:
         _living.add(search)
     store = search._store
@@ -75,7 +76,7 @@ def _alive() -> list[Search]:
 
 
 def lineage(search: Search) -> list[Branch]:
-    """The tree that a search belongs to: each branch after the one that it parted from, the root first."""
+    """Returns the tree that a search belongs to: the root first, each branch after its parent."""
     nodes: dict[str, _Node] = {}
     for one in [each for each in _alive() if each._left is None or each is search]:
         for node in _upwards(one):
@@ -85,7 +86,7 @@ def lineage(search: Search) -> list[Branch]:
 
 
 def _upwards(search: Search) -> Iterator[_Node]:
-    """The search, what it was forked from, and so on."""
+    """Yields the search, its parent, its grandparent, and so on."""
     node = _Node(search._store.run, search.name, search._store.parent, search, search.run)
     for _ in range(DEEPEST):
         yield node
@@ -95,17 +96,17 @@ def _upwards(search: Search) -> Iterator[_Node]:
 
 
 def _of(parent: Mapping[str, Any]) -> _Node:
-    """What a fork says that it comes from, as far as that can be found."""
-    run, told = str(parent.get("run", "")), parent.get("path")
+    """Returns the node that the record of a fork refers to: a living search, a lost one, or a folder."""
+    run, recorded = str(parent.get("run", "")), parent.get("path")
     for search in _alive():
         if search._store.run == run and search._left is None:
             return _Node(run, search.name, search._store.parent, search, search.run)
     if run in _gone:
         name, origin = _gone[run]
         return _Node(run, name, origin, None, None)
-    if told is None:
+    if recorded is None:
         return _Node(run, "a search that is gone", None, None, None)
-    path = Path(told)
+    path = Path(recorded)
     with suppress(RunError, OSError):
         about = read_about(path)
         if about["run"] == run:
@@ -114,7 +115,7 @@ def _of(parent: Mapping[str, Any]) -> _Node:
 
 
 def _root(nodes: Mapping[str, _Node], run: str) -> str:
-    seen = {run}  # a folder may be a stranger's, and come from itself
+    seen = {run}  # a stranger's folder may name itself as its origin
     while (parent := nodes[run].parent) is not None and (above := str(parent.get("run", ""))) in nodes:
         if above in seen:
             return run
@@ -123,6 +124,7 @@ def _root(nodes: Mapping[str, _Node], run: str) -> str:
 
 
 def _downwards(root: str, nodes: Mapping[str, _Node]) -> Iterator[Branch]:
+    """Yields the branches of the tree in depth-first order, the children of a branch by step and name."""
     children: dict[str, list[tuple[int, _Node]]] = {}
     for node in nodes.values():
         if node.parent is not None and node.run != root:
@@ -143,7 +145,7 @@ def _downwards(root: str, nodes: Mapping[str, _Node]) -> Iterator[Branch]:
 
 
 def _unlock() -> None:
-    """In a forked process: another thread of the parent's may have held the lock."""
+    """Replaces the lock in a forked child: a thread of the parent may have held it, which the child does not have."""
     global _lock
     _lock = threading.Lock()
 

@@ -1,8 +1,11 @@
-"""What a supernet's ranking is worth, while it trains.
+"""Quality of a supernet's ranking while it trains: how well shared weights order architectures of a known table.
 
-Every so many steps, some architectures of a table are scored with the shared weights as they are, and their order is
-held against the true one. That is a part of the run: its settings stand in `run.json`, what is found in the journal,
-in one transaction with the step before. It only looks, so that the search is the same with it and without.
+Every `every` steps, some architectures of a table are scored with the current shared weights, and their order is
+compared with the true one by rank correlation (Kendall's tau, Spearman's rho), overlap and regret of the top k. See Yu
+et al. 2020, "Evaluating the Search Phase of Neural Architecture Search", https://arxiv.org/abs/1902.08142.
+
+The settings are part of the run (`run.json`), and the results events, in one transaction with their step. The ranking
+changes nothing in the search.
 """
 
 from __future__ import annotations
@@ -27,14 +30,14 @@ class LiveRanking:
     """Scores a fixed sample of a table's architectures after the first step, every so many steps, and the last.
 
     Args:
-        table: knows the truth: a benchmark, or `nl.estimators.Table(benchmark, metric, epochs=...)`.
-        sample: how many architectures, drawn at random; or which, by their numbers in the table.
+        table: the true values: a benchmark, or `nl.estimators.Table(benchmark, metric, epochs=...)`.
+        sample: number of architectures, drawn at random; or the architectures, or their numbers in the table.
         every: steps from one ranking to the next.
-        batch_norm: what children are normalised by: "batch", "kept" or "recalibrated" (`searcher.score`).
-        images: validation examples that each is scored on.
-        top: k, of the overlap and the regret of the k best by score.
-        resamples: of the bootstrap that the intervals are from.
-        seed: of the sample and the bootstrap.
+        batch_norm: statistics that normalise a child: "batch", "kept" or "recalibrated" (`searcher.score`).
+        images: number of validation examples that each architecture is scored on.
+        top: k of the overlap and the regret, which look at the k best by score.
+        resamples: number of bootstrap resamples behind the intervals.
+        seed: seed of the sample and the bootstrap.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class LiveRanking:
         self.seed = whole("seed", seed)
 
     def check(self, searcher: Any) -> None:
-        """`SpecError` if what the searcher makes cannot be held against the table."""
+        """Raises `SpecError` if the searcher has no shared weights, or cannot score the table's architectures."""
         if not isinstance(searcher, SupernetSearcher):
             raise SpecError(
                 "ranking=... scores architectures with shared weights, and a sampler has none; for an estimator take "
@@ -67,11 +70,11 @@ class LiveRanking:
         self._score(searcher, self.known.architectures[0])
 
     def due(self, step: int, total: int) -> bool:
-        """Whether there is a ranking after this step."""
+        """True if there is a ranking after this step: the first, every `every`, and the last."""
         return step == 1 or step % self.every == 0 or step == total
 
     def rank(self, searcher: SupernetSearcher) -> Ranked:
-        """The ranking of the moment."""
+        """Returns the event of a ranking with the current weights."""
         known, best = self.known, searcher.best
         scores = [self._score(searcher, architecture) for architecture in known.architectures]
         place = known.place(best)
@@ -94,7 +97,7 @@ class LiveRanking:
         )
 
     def _figures(self, scores: list[float]) -> dict[str, Figure | None]:
-        """Each with its interval; None where there is none: what is equal is in no order."""
+        """Returns each statistic with its bootstrap interval; None if it is undefined, as for equal scores."""
         names = ("kendall", "spearman", "overlap", "regret")
         truth = self.known.truth
         if len(set(scores)) == 1 or len(set(truth)) == 1:
@@ -104,12 +107,12 @@ class LiveRanking:
         return {name: figure if all(map(math.isfinite, figure)) else None for name, figure in figures.items()}
 
     def _score(self, searcher: SupernetSearcher, architecture: Architecture) -> float:
-        """The task's objective, or its negative where less is better."""
+        """Returns the task's objective of a child, negated if less is better."""
         score = searcher.score(architecture, batch_norm=self.batch_norm, examples=self.images)
         return searcher.task.fitness_of(score)
 
     def spec(self) -> dict[str, Any]:
-        """JSON from which `from_spec` makes it again."""
+        """Returns JSON from which `from_spec` rebuilds the ranking."""
         return {
             "table": self.known.table.spec(),
             "fingerprint": self.known.table.fingerprint(),
@@ -125,7 +128,7 @@ class LiveRanking:
     @classmethod
     @described("a ranking")
     def from_spec(cls, spec: Mapping[str, Any]) -> LiveRanking:
-        """What `spec` described. `SpecError` if the table now says something else."""
+        """Rebuilds a ranking from its spec; `SpecError` if the table has changed since."""
         settings = dict(spec)
         table, fingerprint = estimators.from_spec(settings.pop("table")), settings.pop("fingerprint")
         if table.fingerprint() != fingerprint:

@@ -1,4 +1,4 @@
-"""Where a run is, and what is known of the file system there."""
+"""Paths of run folders, and the file systems that they are on."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NETWORK_FILE_SYSTEMS = {
 
 
 def located(run: str | os.PathLike[str]) -> Path:
-    """Where a run is, whatever the working directory becomes; `~` is the home folder."""
+    """Returns the absolute path of a run, with `~` expanded; a later change of the working directory has no effect."""
     return _path(run).absolute()
 
 
 def fresh(base: str | os.PathLike[str]) -> Path:
-    """The first of `base-1`, `base-2`, ... that does not exist yet."""
+    """Returns the first of `base-1`, `base-2`, ... that does not exist yet."""
     base = _path(base)
     if not base.name:
         raise RunError(f"{str(base)!r} is no name for a run; give one, for instance 'runs/darts'")
@@ -56,7 +56,10 @@ def _path(run: str | os.PathLike[str]) -> Path:
 
 
 def warn_of_network(path: Path) -> bool:
-    """Whether the folder is on a network file system, where SQLite's fast journal does not work."""
+    """Returns True, and warns, if the folder is on a network file system.
+
+    SQLite's write-ahead log does not work there: it needs memory that all processes share.
+    """
     kind = file_system(path)
     if kind not in NETWORK_FILE_SYSTEMS and not kind.startswith("fuse."):
         return False
@@ -69,15 +72,16 @@ def warn_of_network(path: Path) -> bool:
 
 
 def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
-    """Type of the file system that holds the path, as Linux names it; empty elsewhere."""
+    """Returns the type of the file system that holds the path, as Linux names it; "" on other systems."""
     if not mounts.exists():
         return ""
     best, kind = "", ""
     place = str(resolved(path))
     for line in mounts.read_text(errors="replace").splitlines():
         _, mount, found, *_ = line.split(" ")
-        mount = mount.replace("\\040", " ")
+        mount = mount.replace("\\040", " ")  # a space, which the kernel writes in octal
         inside = mount == "/" or place == mount or place.startswith(mount + "/")
+        # The longest mount point wins; of equal ones the last, which covers the others.
         if inside and len(mount) >= len(best):
             best, kind = mount, found
     return kind

@@ -1,12 +1,13 @@
-"""A race: several searchers, many seeds each, on one axis of budget, as an iterator of frozen records.
+"""A race: several searchers with many seeds each, compared over one budget axis, as an iterator of frozen records.
 
-    repeat: whoever has spent least does one evaluation
+    repeat: the runner that has spent least does one evaluation
 
-Nothing is shared between the runners but the estimator, so the curve of a searcher with a seed is the same in any
-company. On a table a runner costs microseconds an evaluation; with an estimator that trains, it is the same class.
+So at any moment all runners have spent about the same, and the curves can be compared while they grow. The runners
+share nothing but the estimator: the curve of a searcher with a seed does not depend on the others in the race. A table
+and an estimator that trains are used in the same way; on a table an evaluation takes microseconds.
 
-A race with a folder can be killed and opened again. What was evaluated stands there; a runner that has to go on is told
-it once more, with the answers of then, and one that has ended is left alone.
+A race with a folder can be killed and opened again. Its evaluations are logged there; a runner that goes on proposes
+them again and observes the logged results, without a new evaluation. A runner that has ended is not replayed.
 """
 
 from __future__ import annotations
@@ -30,47 +31,51 @@ from naslab.estimators import Table, as_estimator
 from naslab.events import Raced
 from naslab.runs.ending import Ending
 from naslab.runs.folder import CANDIDATES
-from naslab.runs.lanes import Move, OnTable, lanes_of
-from naslab.runs.ledger import Ledger
 from naslab.runs.places import located
 from naslab.runs.race_card import card_of, seeds_of
 from naslab.runs.race_curves import EVALUATIONS, RaceCurves
-from naslab.runs.race_folder import RaceFolder, as_described_now, runners
+from naslab.runs.race_folder import RaceFolder, as_described_now, runner_factory
+from naslab.runs.race_results import RaceResults
+from naslab.runs.runners import RaceEvaluation, TableRunner, runners_of
 
-FREE = 1000
-"""Evaluations in a row that may cost nothing; a race on such an axis would never end."""
+MOST_FREE_IN_A_ROW = 1000
+"""Largest number of evaluations in a row that may cost nothing: a race with such a cost would never end."""
 
 
-class Lap(NamedTuple):
+class RaceRound(NamedTuple):
     """One evaluation of one runner."""
 
     searcher: str
     seed: int
     query: int
-    """Of this runner, from 1."""
+    """Number of the evaluation of this runner, from 1."""
     architecture: Architecture
     fitness: float | None
-    """As the searcher saw it; None for a candidate that failed."""
+    """Fitness that the searcher observed; None for a candidate that failed."""
     spent: float
-    """By this runner, this evaluation included, on the axis of the budget."""
+    """Budget that this runner has spent, this evaluation included."""
 
 
 class Race(RaceCurves):
-    """Searchers against each other. `next(race)` is one evaluation; to pause is to stop iterating.
+    """A comparison of searchers. `next(race)` does one evaluation; to pause is to stop iterating.
 
     Args:
         searchers: name -> a class of `naslab.searchers`, or a function from a seed to a sampler or a `naslab.Search`,
             for instance `lambda seed: RegularizedEvolution(table.space, population=10, sample=3, seed=seed)`.
-        estimator: what scores an architecture; not needed by searches that bring their own.
-        seeds: whole numbers; each searcher runs once with each.
-        budget: what each runner may spend. An evaluation that would end beyond it does not count.
-        cost: "evaluations", or a figure of an evaluation, for instance "seconds": from the estimator's figures, or
-            from the column of that name of a table, after as long a training as was asked for. One that
-            fails before anybody says what it cost has cost nothing.
-        truth: by what the architecture that a runner would give is judged, a benchmark or a `Table`. If left out, the
-            objective of the table that is searched; without a table the fitness itself.
+        estimator: scores the architectures; not needed for searches that have their own.
+        seeds: non-negative integers; each searcher runs once with each.
+        budget: budget of each runner. An evaluation that ends beyond it does not count.
+        cost: unit of the budget: "evaluations", or a value of each evaluation, for instance "seconds", from the
+            estimator's figures, or from the column of that name in a table, for the training length that was asked for.
+            An evaluation that fails before its cost is known costs nothing.
+        truth: benchmark or `Table` that values the incumbent of each runner. If left out, the objective of the table
+            that is searched; without a table the fitness itself.
         run: folder to keep every evaluation in, which must not exist yet; `Race.open` goes on with it. None keeps
             them in memory.
+
+    Raises:
+        SpecError: the arguments contradict each other or are of the wrong kind.
+        RunError: the folder is in use.
     """
 
     def __init__(
@@ -106,21 +111,23 @@ class Race(RaceCurves):
         self.estimator = None if estimator is None else as_estimator(estimator)
         if isinstance(self.estimator, Table) and cost in self.estimator.benchmark.metrics:
             self.estimator = self.estimator.with_figure(cost)
-        self._lanes = [lanes_of(str(name), factory, self.estimator, self.seeds) for name, factory in searchers.items()]
+        self._runners = [
+            runners_of(str(name), factory, self.estimator, self.seeds) for name, factory in searchers.items()
+        ]
         self._check_cost()
         self.table = self._truth(truth)
         table = self.table
         utility = None if table is None else table.benchmark.utility(table.metric, epochs=table.epochs)
         longest = int(self.budget) if cost == EVALUATIONS else 64
-        self._ledger = Ledger((len(self.searchers), len(self.seeds), longest), utility)
+        self._results = RaceResults((len(self.searchers), len(self.seeds), longest), utility)
         self._step = 0
-        self._free = np.zeros((len(self.searchers), len(self.seeds)), dtype=np.int64)
+        self._free_in_a_row = np.zeros((len(self.searchers), len(self.seeds)), dtype=np.int64)
         self._best: dict[tuple[int, int], tuple[float, Architecture]] = {}
         self._next = [(0.0, s, n) for s in range(len(self.searchers)) for n in range(len(self.seeds))]
         heapq.heapify(self._next)
-        self._behind: dict[tuple[int, int], deque[Raced]] = {}
-        """Place of a runner -> what it has to be told once more before it goes on."""
-        self._moves = 0
+        self._to_replay: dict[tuple[int, int], deque[Raced]] = {}
+        """(searcher, seed) indices of a runner -> logged evaluations that it has to replay before it goes on."""
+        self._evaluations = 0
         self._folder: RaceFolder | None = None
         if run is not None:
             path = located(run)
@@ -131,35 +138,39 @@ class Race(RaceCurves):
     def open(
         cls, run: str | os.PathLike[str], searchers: Mapping[str, Any] | None = None, *, estimator: Any = None
     ) -> Self:
-        """Go on with a race where it stopped, however it stopped.
+        """Go on with a race where it stopped, even after a kill.
 
         Args:
             run: the folder.
-            searchers: as at the beginning, where JSON cannot bring them back (searchers of the user's own).
-            estimator: what scores the candidates, where JSON cannot bring it back (the user's own function).
+            searchers: as at the beginning; needed if JSON cannot describe them (functions or classes of the user).
+            estimator: as at the beginning; needed if JSON cannot describe it (a function of the user).
+
+        Raises:
+            RunError: there is no race, another process drives it, or the searchers or the estimator differ from those
+                that it was begun with.
         """
         folder = RaceFolder(located(run))
         try:
-            told = folder.spec
-            seeds = tuple(told["seeds"])
-            if estimator is None and told["estimator"] is not None:
-                estimator = _again(told["estimator"])
+            spec = folder.spec
+            seeds = tuple(spec["seeds"])
+            if estimator is None and spec["estimator"] is not None:
+                estimator = _rebuilt_estimator(spec["estimator"])
             if searchers is None:
                 logged = folder.events()
                 searchers = {
-                    name: runners(specs, seeds, estimator, [event for event in logged if event.searcher == name])
-                    for name, specs in told["searchers"].items()
+                    name: runner_factory(specs, seeds, estimator, [event for event in logged if event.searcher == name])
+                    for name, specs in spec["searchers"].items()
                 }
-            truth = None if told["truth"] is None else estimators.from_spec(told["truth"])
-            race = cls(searchers, estimator, seeds=seeds, budget=told["budget"], cost=told["cost"], truth=truth)
+            truth = None if spec["truth"] is None else estimators.from_spec(spec["truth"])
+            race = cls(searchers, estimator, seeds=seeds, budget=spec["budget"], cost=spec["cost"], truth=truth)
             if race._fingerprint != folder.estimator:
                 raise RunError(
                     f"the estimator is not that of the race at {folder.path}; pass the same as estimator=..."
                 )
-            described = json.loads(json.dumps(race.spec()["searchers"]))  # as the folder tells it: lists for tuples
-            begun = {name: told["searchers"].get(name) for name in described}
+            described = json.loads(json.dumps(race.spec()["searchers"]))  # as JSON gives it back: lists for tuples
+            begun = {name: spec["searchers"].get(name) for name in described}
             for name, specs in begun.items():
-                if specs and any("run" in spec and "id" not in spec for spec in specs):  # told by an older naslab
+                if specs and any("run" in spec and "id" not in spec for spec in specs):  # written by an older naslab
                     described[name] = [
                         {key: value for key, value in one.items() if key != "id"} for one in described[name]
                     ]
@@ -167,45 +178,45 @@ class Race(RaceCurves):
                 n for n in described if described[n] != begun[n] and described[n] != as_described_now(begun[n])
             ]:
                 raise RunError(f"the race at {folder.path} was begun with another {others[0]!r}; pass the same ones")
-            race._catch_up(folder)
+            race._restore(folder)
         except BaseException:
             folder.close()
             raise
         return race
 
     def _check_cost(self) -> None:
-        """`SpecError` if it is known beforehand that a runner could not say what an evaluation costs."""
-        for row in self._lanes:
-            if isinstance(row[0], OnTable):
+        """Raises `SpecError` if a table, which is known before the first evaluation, has no such cost."""
+        for row in self._runners:
+            if isinstance(row[0], TableRunner):
                 known = (EVALUATIONS, *row[0].table.benchmark.metrics)
                 if self.cost not in known:
                     raise SpecError(unknown("cost", self.cost, known))
 
-    def _catch_up(self, folder: RaceFolder) -> None:
-        """Take over what stands in a folder."""
+    def _restore(self, folder: RaceFolder) -> None:
+        """Take over the evaluations that are logged in a folder. Runners replay theirs only when their turn comes."""
         self._folder = folder
         self._keep_candidates(folder.candidates)
         at = {(s, n): 0.0 for _, s, n in self._next}
         for event in folder.events():
             s, n = self.searchers.index(event.searcher), self.seeds.index(event.seed)
-            self._behind.setdefault((s, n), deque()).append(event)
+            self._to_replay.setdefault((s, n), deque()).append(event)
             at[s, n] = event.spent
-            self._moves = event.step
+            self._evaluations = event.step
             if event.spent <= self.budget:
                 self._note(s, n, event.architecture, event.fitness, event.spent)
-        self._next = [(spent, s, n) for (s, n), spent in at.items() if not self._enough(spent)]
+        self._next = [(spent, s, n) for (s, n), spent in at.items() if not self._exhausted(spent)]
         heapq.heapify(self._next)
 
     def _keep_candidates(self, folder: Path) -> None:
-        for s, row in enumerate(self._lanes):
+        for s, row in enumerate(self._runners):
             for n, runner in enumerate(row):
                 runner.keep_in(folder / f"{s}-{n}")
 
     def spec(self) -> dict[str, Any]:
-        """JSON of all that `Race.open` needs."""
+        """Returns JSON from which `Race.open` rebuilds the race."""
         return {
             "searchers": {
-                name: [runner.spec() for runner in row] for name, row in zip(self.searchers, self._lanes, strict=True)
+                name: [runner.spec() for runner in row] for name, row in zip(self.searchers, self._runners, strict=True)
             },
             "estimator": None if self.estimator is None else self.estimator.spec(),
             "seeds": list(self.seeds),
@@ -219,7 +230,7 @@ class Race(RaceCurves):
         return "" if self.estimator is None else self.estimator.fingerprint()
 
     def close(self) -> None:
-        """Write what is left, and let others go on with the race."""
+        """Write the remaining evaluations and release the folder."""
         if self._folder is not None:
             self._folder.close()
 
@@ -234,70 +245,71 @@ class Race(RaceCurves):
     def __iter__(self) -> Race:
         return self
 
-    def __next__(self) -> Lap:
+    def __next__(self) -> RaceRound:
         with Ending(self.close):
-            return self._lap()
+            return self._round()
 
-    def _lap(self) -> Lap:
+    def _round(self) -> RaceRound:
+        """Does the next evaluation that counts. `_next` is a heap, so that its first entry has spent least."""
         if self._folder is not None and self._folder.stuck:
             self._folder.write()
         while self._next:
             before, s, n = self._next[0]
-            runner = self._lanes[s][n]
-            behind = self._behind.pop((s, n), None)
-            while behind:
-                runner.repeat(behind.popleft())
-            moved = runner.move()
-            if moved is None:  # a search of its own, that has ended
+            runner = self._runners[s][n]
+            replayed = self._to_replay.pop((s, n), None)
+            while replayed:
+                runner.repeat(replayed.popleft())
+            found = runner.evaluate_next()
+            if found is None:  # a `naslab.Search` that has ended by itself
                 heapq.heappop(self._next)
                 continue
-            architecture, fitness = moved[:2]
-            spent = before + self._price(s, n, moved)
-            if self._enough(spent):
+            architecture, fitness = found[:2]
+            spent = before + self._cost_of(s, n, found)
+            if self._exhausted(spent):
                 heapq.heappop(self._next)
             else:
                 heapq.heapreplace(self._next, (spent, s, n))
             if self._folder is not None:
-                self._keep(s, n, moved, spent)
+                self._keep(s, n, found, spent)
             if spent <= self.budget:
                 return self._note(s, n, architecture, fitness, spent)
         if self._folder is not None:
             self._folder.write()
         raise StopIteration
 
-    def _enough(self, spent: float) -> bool:
-        """Whether a runner can do no more."""
+    def _exhausted(self, spent: float) -> bool:
+        """True if a runner has spent its budget."""
         return spent > self.budget or (self.cost == EVALUATIONS and spent >= self.budget)
 
-    def _keep(self, s: int, n: int, moved: Move, spent: float) -> None:
+    def _keep(self, s: int, n: int, found: RaceEvaluation, spent: float) -> None:
         assert self._folder is not None
-        self._moves += 1
+        self._evaluations += 1
         self._folder.take(
             Raced(
-                step=self._moves,
+                step=self._evaluations,
                 searcher=self.searchers[s],
                 seed=self.seeds[n],
-                number=moved.number,
-                architecture=moved.architecture,
-                status=moved.status,
-                fitness=moved.fitness,
-                message=moved.message,
-                figures=moved.figures,
+                number=found.number,
+                architecture=found.architecture,
+                status=found.status,
+                fitness=found.fitness,
+                message=found.message,
+                figures=found.figures,
                 spent=spent,
-                values=moved.values,
-                objectives=moved.objectives,
+                values=found.values,
+                objectives=found.objectives,
             )
         )
 
     def run(self) -> Race:
-        """To the end."""
+        """Do all evaluations that are left."""
         for _ in self:
             pass
         return self
 
     @property
     def folder(self) -> Path | None:
-        """Where every evaluation is kept; None in memory."""
+        """Folder of the race; None in memory."""
         return None if self._folder is None else self._folder.path
 
     @property
@@ -306,38 +318,38 @@ class Race(RaceCurves):
 
     @property
     def step(self) -> int:
-        """Evaluations so far, of all runners."""
+        """Number of evaluations so far, of all runners."""
         return self._step
 
     @property
     def total(self) -> int:
-        """Evaluations in all; where the budget is none of evaluations, what it will be if it goes on as so far."""
+        """Number of evaluations at the end of the race; extrapolated if the budget is not counted in evaluations."""
         if self.finished:
             return self._step
         if self.cost == EVALUATIONS:
-            return int(self.budget) * self._free.size
+            return int(self.budget) * self._free_in_a_row.size
         return max(self._step + 1, round(self._step / max(self.progress, 1e-3)))
 
     @property
     def progress(self) -> float:
-        """Where the last runner is, as a part of the budget, in [0, 1]."""
+        """Share of the budget that the runner which has spent least has spent, in [0, 1]."""
         return min(1.0, self._next[0][0] / self.budget) if self._next else 1.0
 
-    def _note(self, s: int, n: int, architecture: Architecture, fitness: float | None, spent: float) -> Lap:
+    def _note(self, s: int, n: int, architecture: Architecture, fitness: float | None, spent: float) -> RaceRound:
         number = -1 if fitness is None or self.table is None else self.table.benchmark.index(architecture)
-        query = self._ledger.note(s, n, fitness, number, spent)
+        query = self._results.note(s, n, fitness, number, spent)
         self._step += 1
         if fitness is not None and ((s, n) not in self._best or fitness > self._best[s, n][0]):
             self._best[s, n] = fitness, architecture
-        return Lap(self.searchers[s], self.seeds[n], query + 1, architecture, fitness, spent)
+        return RaceRound(self.searchers[s], self.seeds[n], query + 1, architecture, fitness, spent)
 
-    def _price(self, s: int, n: int, moved: Move) -> float:
+    def _cost_of(self, s: int, n: int, found: RaceEvaluation) -> float:
         if self.cost == EVALUATIONS:
             return 1.0
-        figures = moved.figures
+        figures = found.figures
         price = figures.get(self.cost)
-        if price is None and moved.fitness is None:
-            price = 0.0  # it failed before anything could be measured
+        if price is None and found.fitness is None:
+            price = 0.0  # it failed before its cost could be measured
         if price is None:
             raise SpecError(
                 f"no evaluation says what it cost in {self.cost!r}; its figures are: {', '.join(figures) or 'none'}. "
@@ -345,15 +357,17 @@ class Race(RaceCurves):
             )
         if not 0 <= price < math.inf:
             raise SpecError(f"a cost must be finite and not negative; {self.cost!r} is {price!r}")
-        self._free[s, n] = 0 if price else self._free[s, n] + 1
-        if self._free[s, n] > FREE:
-            why = "" if moved.fitness is not None else f"; the last one failed, {moved.message}"
-            raise RunError(f"{FREE} evaluations of {self.searchers[s]!r} in a row cost nothing in {self.cost!r}{why}")
+        self._free_in_a_row[s, n] = 0 if price else self._free_in_a_row[s, n] + 1
+        if self._free_in_a_row[s, n] > MOST_FREE_IN_A_ROW:
+            why = "" if found.fitness is not None else f"; the last one failed, {found.message}"
+            raise RunError(
+                f"{MOST_FREE_IN_A_ROW} evaluations of {self.searchers[s]!r} in a row cost nothing in {self.cost!r}{why}"
+            )
         return price
 
     @property
     def card(self) -> Card:
-        """What may be claimed from this race."""
+        """The card of the race: results with intervals, tests, and warnings about what may not be claimed."""
         return card_of(self)
 
     def __repr__(self) -> str:
@@ -366,7 +380,7 @@ class Race(RaceCurves):
     def _repr_html_(self) -> str:
         return self.card._repr_html_() if self.step else markup.html_of(markup.element("pre", repr(self)))
 
-    # --- within ----------------------------------------------------------------------------------
+    # --- the truth -------------------------------------------------------------------------------
 
     def _truth(self, given: Any) -> Table | None:
         if given is None:
@@ -374,7 +388,7 @@ class Race(RaceCurves):
         found = as_estimator(given)
         if not isinstance(found, Table):
             raise SpecError(f"truth is a benchmark or a Table, which knows every architecture; got {given!r:.200}")
-        for searcher, row in zip(self.searchers, self._lanes, strict=True):
+        for searcher, row in zip(self.searchers, self._runners, strict=True):
             if row[0].space.name != found.space.name:
                 raise SpecError(
                     f"truth={found.benchmark.name!r} knows architectures of {found.space.name!r}, and "
@@ -383,8 +397,8 @@ class Race(RaceCurves):
         return found
 
 
-def _again(described: dict[str, Any]) -> Any:
-    """The estimator of a race that is opened."""
+def _rebuilt_estimator(described: dict[str, Any]) -> Any:
+    """Returns the estimator of a race that is opened; `SpecError` if it is a function, which only the user has."""
     try:
         return estimators.from_spec(described)
     except SpecError as error:

@@ -1,4 +1,4 @@
-"""What may be claimed from a race."""
+"""The card of a race: what may be claimed from it (`naslab.card`)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def card_of(race: Race) -> Card:
-    """The card of a race: each searcher's results over the seeds, and what speaks against them."""
+    """Returns the card of a race: results of each searcher over the seeds, tests, and warnings."""
     table, seeds = race.table, len(race.seeds)
     objective = race.objective
     what = f"{objective.name} of the architecture found{objective.unit and f', {objective.unit}'}"
-    means = [float(ends.mean()) if len(ends) else 0.0 for ends in map(race._ledger.ends, range(len(race.searchers)))]
+    means = [float(ends.mean()) if len(ends) else 0.0 for ends in map(race._results.ends, range(len(race.searchers)))]
     estimator = race.estimator
     waiting = [] if race.finished else [f"the race has not ended: {100 * race.progress:.0f} % of the budget is spent"]
     if not race.step:
         waiting = ["the race has not begun"]
-    begun = race._ledger.count > 0
+    begun = race._results.count > 0
     samples = {
         name: [_shown(end, objective) for end, there in zip(ends, begun[s], strict=True) if there]
         for s, (name, ends) in enumerate(race.final().items())
@@ -34,7 +34,7 @@ def card_of(race: Race) -> Card:
     if table is not None and isinstance(estimator, Table) and estimator.metric != table.metric:
         epochs = f" after {estimator.epochs} epochs" if estimator.epochs else ""
         notes.append(f"selected by {estimator.metric}{epochs}, judged by {table.metric}")
-    baseline = next((name for name, row in zip(race.searchers, race._lanes, strict=True) if row[0].random), None)
+    baseline = next((name for name, row in zip(race.searchers, race._runners, strict=True) if row[0].random), None)
     return card(
         samples,
         what=what,
@@ -42,7 +42,7 @@ def card_of(race: Race) -> Card:
         budget_unit=race.cost,
         baseline=baseline,
         chose_by_test_data=any(
-            row[0].table is not None and row[0].table.metric.startswith("test") for row in race._lanes
+            row[0].table is not None and row[0].table.metric.startswith("test") for row in race._runners
         ),
         warnings=waiting,
         notes=[
@@ -55,7 +55,7 @@ def card_of(race: Race) -> Card:
 
 
 def _shown(worth: float, objective: Objective) -> float:
-    """What is worth so much, more being better, as it is read with its unit."""
+    """Returns a value, more being better, as the objective is displayed: in its own direction and unit."""
     return objective.sign * objective.scale * worth
 
 

@@ -1,6 +1,6 @@
-"""The curves of a race: what the best architecture so far is worth, over what was spent.
+"""The curves of a race: value of the best architecture so far over the budget spent.
 
-Letters in shapes: S searchers, N seeds, Q queries, P points of a grid.
+Letters in shapes: S searchers, N seeds, Q queries (evaluations of one runner), P points of a grid.
 """
 
 from __future__ import annotations
@@ -15,97 +15,102 @@ from naslab.architecture import Architecture
 from naslab.errors import RunError, SpecError, unknown
 from naslab.estimators import Table
 from naslab.quantities import FITNESS, Objective
-from naslab.runs.lanes import Lane
-from naslab.runs.ledger import Ledger
+from naslab.runs.race_results import RaceResults
+from naslab.runs.runners import RaceRunner
 from naslab.runs.table import Scalar, architecture_text, known
 
 EVALUATIONS = "evaluations"
-"""The cost of a race in which each evaluation costs as much as any other."""
+"""The cost of a race in which each evaluation counts as 1."""
 
 
 class RaceCurves:
-    """The part of a `naslab.runs.race.Race` that reads its results."""
+    """The read-only part of `naslab.runs.race.Race`: its results."""
 
     searchers: tuple[str, ...]
     seeds: tuple[int, ...]
     budget: float
     cost: str
     table: Table | None
-    _lanes: Sequence[Sequence[Lane]]
-    """[S][N]: the runners."""
-    _ledger: Ledger
+    _runners: Sequence[Sequence[RaceRunner]]
+    """[S][N] runners."""
+    _results: RaceResults
     _best: dict[tuple[int, int], tuple[float, Architecture]]
-    """Place of a runner -> the fittest that it has seen, with its fitness."""
+    """(searcher, seed) indices of a runner -> its incumbent, with the fitness."""
     _next: list[tuple[float, int, int]]
-    """Heap of what was spent and the place of each runner that goes on."""
+    """Heap of (budget spent, searcher index, seed index) of each runner that goes on."""
 
     @property
     def fitness(self) -> np.ndarray:
-        """[S, N, Q]: searcher, seed, query; as the searchers saw it. NaN for what failed or was not evaluated."""
-        return self._ledger.fitness[:, :, : self._ledger.longest].copy()
+        """[S, N, Q]: fitness that the searchers observed; NaN for what failed or was not evaluated."""
+        return self._results.fitness[:, :, : self._results.longest].copy()
 
     @property
     def spent(self) -> np.ndarray:
-        """[S, N, Q]: on the axis of the budget, after each query; NaN for what was not evaluated."""
-        return self._ledger.spent[:, :, : self._ledger.longest].copy()
+        """[S, N, Q]: budget spent after each query; NaN for what was not evaluated."""
+        return self._results.spent[:, :, : self._results.longest].copy()
 
     @property
     def numbers(self) -> np.ndarray:
-        """[S, N, Q]: of the architectures in the table; -1 for none."""
-        return self._ledger.number[:, :, : self._ledger.longest].copy()
+        """[S, N, Q]: numbers of the architectures in the table; -1 for none."""
+        return self._results.number[:, :, : self._results.longest].copy()
 
     @property
     def queries(self) -> np.ndarray:
-        """[S, N]: how many evaluations each runner has made."""
-        return self._ledger.count.copy()
+        """[S, N]: number of evaluations of each runner."""
+        return self._results.count.copy()
 
     def curves(self, kind: str = "best") -> np.ndarray:
-        """[S, N, Q]: what the fittest architecture so far is truly worth, after each query.
+        """Returns [S, N, Q]: true value, regret or rank of the incumbent, the fittest so far, after each query.
 
-        "best" is that worth, "regret" what it falls short of the best of all (in the table; without one, of the best
-        that any runner has found so far), "rank" its place in the table, 1 for the best. NaN before the first success.
+        Args:
+            kind: "best" for the true value; "regret" for the difference to the best of the table (without a table, to
+                the best that any runner has found so far); "rank" for the rank in the table, 1 being the best.
+
+        NaN stands before the first successful evaluation.
         """
-        self._ledger.check(kind)
-        columns = np.arange(self._ledger.longest)
-        return np.stack([self._ledger.curves(kind, s, columns) for s in range(len(self.searchers))])
+        self._results.check(kind)
+        columns = np.arange(self._results.longest)
+        return np.stack([self._results.curves(kind, s, columns) for s in range(len(self.searchers))])
 
     @property
     def optimum(self) -> float:
-        """The worth of the best of all: of the table, or of what has been found."""
-        return self._ledger.optimum
+        """Best value of the table; without a table, of all evaluations so far."""
+        return self._results.optimum
 
     @property
     def objective(self) -> Objective:
-        """What the architectures found are judged by; where less of it is better, `curves` have its negative."""
+        """The objective that the architectures found are judged by. If less of it is better, `curves` are negated."""
         return self._seen if self.table is None else self.table.objectives[0]
 
     @property
     def _seen(self) -> Objective:
-        """The objective of the fitness that the searchers see; the bare fitness where they do not see the same."""
-        seen = {row[0].objective for row in self._lanes}
+        """The objective that the searchers observe; plain fitness if they do not all observe the same."""
+        seen = {row[0].objective for row in self._runners}
         return seen.pop() if len(seen) == 1 else FITNESS
 
     def bands(self, kind: str = "best", points: int = 120, *, even: bool = False) -> Mapping[str, Band]:
-        """Searcher -> its curves over the seeds, summed up on a grid of the budget, as far as all seeds have come.
+        """Returns searcher -> summary of its curves over the seeds on a grid of the budget, as far as all seeds are.
 
         Args:
-            points: of the grid, at most.
-            even: whether the grid is even; if not, it is finer where the budget is small, as curves are.
+            kind: as of `curves`.
+            points: largest number of grid points.
+            even: use an even grid; otherwise a logarithmic one, as curves change fastest while the budget is small.
         """
-        ledger = self._ledger
-        ledger.check(kind)
+        results = self._results
+        results.check(kind)
         bands = {}
         for s, name in enumerate(self.searchers):
             grid = self._grid(s, points, even)
+            # If each evaluation costs 1, query q is at budget q: the columns can be read off without a search.
             if self.cost == EVALUATIONS and len(grid):
-                bands[name] = summed_up(grid, ledger.curves(kind, s, grid.astype(np.int64) - 1))
+                bands[name] = summed_up(grid, results.curves(kind, s, grid.astype(np.int64) - 1))
             else:
-                columns = np.arange(ledger.longest)
-                bands[name] = band(ledger.curves(kind, s, columns), ledger.spent[s][:, columns], grid)
+                columns = np.arange(results.longest)
+                bands[name] = band(results.curves(kind, s, columns), results.spent[s][:, columns], grid)
         return bands
 
     def final(self, kind: str = "best") -> dict[str, list[float]]:
-        """Searcher -> what each seed has come to, in the order of the seeds; NaN for one that found nothing."""
+        """Returns searcher -> last value of each seed, in the order of the seeds; NaN for one without a success."""
         curves, last = self.curves(kind), np.maximum(self.queries - 1, 0)[:, :, None]
         if not curves.shape[2]:
             return {name: [math.nan] * len(self.seeds) for name in self.searchers}
@@ -113,7 +118,12 @@ class RaceCurves:
         return {name: ends[s].tolist() for s, name in enumerate(self.searchers)}
 
     def best(self, searcher: str, seed: int) -> Architecture:
-        """What a runner would give now: the fittest that it has seen."""
+        """Returns the incumbent of a runner: the fittest architecture that it has evaluated.
+
+        Raises:
+            SpecError: the race has no such searcher or seed.
+            RunError: none of its evaluations has succeeded yet.
+        """
         if searcher not in self.searchers:
             raise SpecError(unknown("searcher", searcher, self.searchers))
         if seed not in self.seeds:
@@ -124,12 +134,12 @@ class RaceCurves:
         return self._best[place][1]
 
     def rows(self) -> list[dict[str, Scalar]]:
-        """The evaluations as flat dictionaries, runner after runner: `pandas.DataFrame(race.rows())`.
+        """Returns one flat dictionary for each evaluation, runner after runner: `pandas.DataFrame(race.rows())`.
 
-        Each holds the searcher, the seed, the query (from 1), its fitness and what the runner had spent; with a table
-        the architecture and its number; and what the fittest so far is truly worth, its regret and, with a table, its
-        rank (`curves`). `value` and `best_value` are `fitness` and `best` as they are measured, of a loss the loss
-        itself. None stands for what is not there.
+        Each has the searcher, the seed, the query (from 1), the fitness and the budget spent; with a table the
+        architecture and its number; and `best`, `regret` and, with a table, `rank` of the incumbent (`curves`). `value`
+        and `best_value` are `fitness` and `best` in the objective's own direction: of a loss, the loss itself. None
+        stands for missing values.
         """
         fitness, spent, numbers, table = self.fitness, self.spent, self.numbers, self.table
         curves = {kind: self.curves(kind) for kind in ("best", "regret", *(("rank",) if table is not None else ()))}
@@ -150,16 +160,16 @@ class RaceCurves:
         return found
 
     def _grid(self, s: int, points: int, even: bool) -> np.ndarray:
-        """[P]: where a searcher's curves are looked at, up to where its slowest seed is."""
-        ledger = self._ledger
-        if not ledger.count[s].all():
+        """Returns [P]: grid points for a searcher's curves, from where all seeds have begun to where its slowest is."""
+        results = self._results
+        if not results.count[s].all():
             return np.zeros(0)
-        first = np.nanmax(ledger.spent[s, :, 0])
-        last = self.budget if self._ended(s) and self.cost != EVALUATIONS else ledger.ends(s).min()
+        first = np.nanmax(results.spent[s, :, 0])
+        last = self.budget if self._ended(s) and self.cost != EVALUATIONS else results.ends(s).min()
         if last <= first:
             return np.array([first]) if last == first else np.zeros(0)
-        if not first and not even:  # what has cost nothing is nowhere on a logarithmic axis
-            first = min(ledger.spent[s][ledger.spent[s] > 0], default=last)
+        if not first and not even:  # a logarithmic axis has no 0
+            first = min(results.spent[s][results.spent[s] > 0], default=last)
         grid = np.linspace(first, last, points) if even else np.geomspace(first, last, points)
         if self.cost == EVALUATIONS:
             grid = np.unique(np.round(grid))
@@ -167,4 +177,5 @@ class RaceCurves:
         return grid
 
     def _ended(self, s: int) -> bool:
+        """True if all runners of a searcher have ended."""
         return all(place != s for _, place, _ in self._next)

@@ -1,6 +1,9 @@
-"""A race on disk: a run folder (`naslab.runs.folder`) whose spec tells the runners, whose journal every evaluation.
+"""A race on disk: a run folder (`naslab.runs.folder`) whose spec describes the runners and whose journal has every
+evaluation.
 
-What is quick to do again is written together, a few times a second; what took longer at once.
+A transaction takes milliseconds, for it waits for the disk, and a look-up in a table microseconds. So evaluations are
+collected for `TOGETHER` seconds and written in one transaction; one that took longer is written at once. A kill loses
+at most that much work, which is done again.
 """
 
 from __future__ import annotations
@@ -25,14 +28,17 @@ from naslab.runs.search import Search
 from naslab.searchers import from_spec
 
 TOGETHER = 0.2
-"""Seconds of evaluations that are written together, and may have to be done again after a crash."""
+"""Seconds of evaluations that are written in one transaction, and may have to be done again after a crash."""
 
 
 class RaceFolder:
-    """What a race writes to.
+    """The store of a race.
 
     Args:
-        path: of a race's folder.
+        path: the folder of a race.
+
+    Raises:
+        RunError: there is no race, or another process drives it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +48,7 @@ class RaceFolder:
             raise RunError(f"the run at {path} is a search, and no race; go on with it by Search.open({str(path)!r})")
         self.spec: dict[str, Any] = self._folder.spec["race"]
         self.estimator: str = self._folder.task
-        """Fingerprint."""
+        """Fingerprint of the estimator."""
         self.path, self.candidates = path, self._folder.candidates
         self._unwritten: list[Raced] = []
         self._written_at = time.monotonic()
@@ -52,13 +58,13 @@ class RaceFolder:
 
     @classmethod
     def create(cls, path: Path, spec: Mapping[str, Any], *, total: int, estimator: str) -> RaceFolder:
-        """A new one.
+        """Returns a new folder.
 
         Args:
-            path: the folder to be.
+            path: the new folder.
             spec: JSON of the race.
-            total: evaluations that it will have, more or less.
-            estimator: fingerprint.
+            total: expected number of evaluations.
+            estimator: fingerprint of the estimator.
         """
         if os.path.lexists(path / "run.json"):
             raise RunError(f"there is a run at {path} already; if it is this race, go on with Race.open({str(path)!r})")
@@ -66,17 +72,17 @@ class RaceFolder:
         above = create(path, {"race": dict(spec)}, total=total, task=estimator, every=1, states={}, metrics=metrics)
         try:
             return cls(path)
-        except BaseException:  # where it cannot be driven, nothing of it is left
+        except BaseException:  # a folder that cannot be driven is removed again
             unmake(path, above)
             raise
 
     def events(self) -> list[Raced]:
-        """Every evaluation so far, in order."""
+        """Returns every evaluation so far, in order."""
         events = [row.event for row in self._folder.rows()]
         return [event for event in events if isinstance(event, Raced)]
 
     def take(self, event: Raced) -> None:
-        """Keep an evaluation, on disk if it is time. What the disk does not take is kept until `write`."""
+        """Keep an evaluation, and write if it is time. If the disk refuses it, it stays in memory until `write`."""
         self._unwritten.append(event)
         if time.monotonic() - self._written_at > TOGETHER:
             try:
@@ -85,7 +91,7 @@ class RaceFolder:
                 return
 
     def write(self) -> None:
-        """Have everything on disk, or raise `RunPaused`."""
+        """Write everything that is in memory; `RunPaused` if the disk refuses it."""
         if not self._unwritten:
             return
         try:
@@ -93,14 +99,14 @@ class RaceFolder:
         except OSError as error:
             raise RunPaused(
                 f"{len(self._unwritten)} evaluations could not be written to {self.path}: {error}; "
-                f"{free_space(self.path)}. Nothing is lost: make room (or mend the disk) and call next again"
+                f"{free_space(self.path)}. Nothing is lost: make room (or repair the disk) and call next again"
             ) from error
         self._unwritten = []
         self._written_at = time.monotonic()
 
     @property
     def stuck(self) -> bool:
-        """Whether the disk did not take what it should have."""
+        """True if the last write that was due has failed."""
         return bool(self._unwritten) and time.monotonic() - self._written_at > TOGETHER
 
     def close(self) -> None:
@@ -108,29 +114,33 @@ class RaceFolder:
         self._folder.close()
 
 
-def as_described_now(told: list[dict[str, Any]] | None) -> Any:
-    """The runners that a folder tells, as this version describes them: with the hyperparameters that have come since,
-    which are then at their defaults."""
-    return told and json.loads(json.dumps([spec if "run" in spec else _described_now(spec) for spec in told]))
+def as_described_now(recorded: list[dict[str, Any]] | None) -> Any:
+    """Returns recorded specs of runners in the terms of this version: hyperparameters that were added since have their
+    default values.
+    """
+    return recorded and json.loads(json.dumps([spec if "run" in spec else _described_now(spec) for spec in recorded]))
 
 
 def _described_now(spec: dict[str, Any]) -> dict[str, Any]:
-    """The spec of the sampler alone, for trials: an estimator may be a function, which only the user can supply."""
+    """Returns the spec of a runner with that of its sampler renewed. An estimator in it may be a function, which only
+    the user has, and is left as it is.
+    """
     if "estimator" not in spec:
         return from_spec(spec).spec()
     sampler = {key: value for key, value in spec.items() if key not in ("estimator", "budget", "workers")}
     return {**spec, **from_spec(sampler).spec()}
 
 
-def runners(
+def runner_factory(
     described: list[dict[str, Any]], seeds: tuple[int, ...], estimator: Any, logged: Sequence[Raced]
 ) -> Callable[[int], Any]:
-    """From a seed to the sampler, trials or search that a race was begun with.
+    """Returns a function from a seed to the sampler, `BlackBoxSearch` or `Search` that a race was begun with.
 
     Args:
-        described: each runner, in the order of the seeds.
+        described: specs of the runners, in the order of the seeds.
+        seeds: seeds of the race.
         estimator: of the race, if it has one.
-        logged: what the runners have evaluated in the race.
+        logged: evaluations of these runners in the race.
     """
     by_seed = dict(zip(seeds, described, strict=True))
 
@@ -145,17 +155,18 @@ def runners(
 
 
 def _check_its_own(spec: Mapping[str, Any], logged: Sequence[Raced]) -> None:
-    """`RunError` unless a run that a race names was begun with it: a stranger's race could name any other.
+    """Raises `RunError` unless a run that a race names was begun with it: a stranger's race could name any other run.
 
-    Its identity says so; where an older naslab has not written that down, what it has evaluated.
+    The identity of the run decides; if an older naslab has not recorded it, the run must have made the same
+    evaluations.
     """
     run = read(spec["run"])
     if "id" in spec:
         own = spec["id"] == run.identity
     else:
         found = [(e.number, e.architecture, e.fitness) for _, _, e in run.events() if isinstance(e, Evaluated)]
-        told = [(event.number, event.architecture, event.fitness) for event in logged]
-        own = bool(told) and found[: len(told)] == told
+        logged_ones = [(event.number, event.architecture, event.fitness) for event in logged]
+        own = bool(logged_ones) and found[: len(logged_ones)] == logged_ones
     if not own:
         raise RunError(
             f"the race names the run at {run.path}, which is not known to have been begun with it, and was not opened. "

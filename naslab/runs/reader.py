@@ -1,4 +1,4 @@
-"""Look into a run from outside: while another process drives it, or a year later. Nothing is changed or locked."""
+"""Reading a run from outside, while another process drives it or a year later. Nothing is changed or locked."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from naslab.spaces.space import Space
 
 
 class RunReader:
-    """A run as it stands on disk now. Ask again for what has come since."""
+    """A run on disk, read-only. Each call of a method reads what is there at that moment."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = located(path)
         about = read_about(self.path)
         self.spec: dict[str, Any] = about["spec"]
-        """Of the searcher: `naslab.searchers.from_spec` makes it again."""
+        """JSON from which `naslab.searchers.from_spec` rebuilds the searcher."""
         self.total: int = about["total"]
-        """Steps of the whole search, as far as is known: one that has looked at all there is ends early."""
+        """Number of steps of the whole search, as far as is known: one that has exhausted its space ends early."""
         self._planned = self.total
         self.parent: dict[str, Any] | None = about["parent"]
-        """For a fork: `{"run": ..., "path": ..., "step": ...}` of where it comes from."""
+        """Origin of a fork: `{"run": ..., "path": ..., "step": ...}`; None otherwise."""
         self.identity: str = about["run"]
-        """What tells the run from all others, wherever its folder is."""
+        """Unique identifier of the run, which does not depend on the place of its folder."""
         self.shown = shown_of(about)
-        """What of its task stands beside the numbers."""
+        """What the task says to be displayed beside the metrics."""
         self.metrics = metrics_of(about)
-        """What is known of the numbers in its events, by name, in the order in which they are shown."""
+        """Name -> direction and unit of the metrics in its events, in the order in which they are displayed."""
         self.trouble = ""
-        """What was wrong when it was last read: events that were acknowledged and are gone. "" for nothing."""
+        """Sentence about committed events that were lost, as of the last reading; "" for none."""
 
     @property
     def space(self) -> Space:
@@ -53,21 +53,21 @@ class RunReader:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """What the evaluations are compared by, with direction and unit; in a run of an earlier naslab the fitness.
+        """The objectives of the evaluations, with direction and unit; in a run of an earlier naslab, the fitness.
 
-        An event in which the score named objectives of its own has these.
+        An event whose score named objectives of its own has these instead.
         """
         return as_objectives(self.spec["objectives"]) if "objectives" in self.spec else (FITNESS,)
 
     @property
     def ranking(self) -> LiveRanking | None:
-        """What scores a table's architectures with the shared weights as the search goes on, if anything does."""
+        """The live ranking of the search, if it has one."""
         return LiveRanking.from_spec(self.spec["ranking"]) if "ranking" in self.spec else None
 
     def events(self, since: int = 0) -> Sequence[tuple[int, float, Event]]:
-        """(number, seconds since 1970, event) of every event numbered above `since`, without abandoned ones.
+        """Returns (number, seconds since 1970, event) of every event numbered above `since`, without abandoned ones.
 
-        When the search has gone back, the next event's step is below that of the one before.
+        After a rewind of the search, the step of the next event is below that of the one before.
         """
         rows = _rows(self._peek(since)[0])
         if rows:
@@ -80,31 +80,29 @@ class RunReader:
         return rows
 
     def abandoned(self, since: int = 0) -> list[tuple[int, float, Event]]:
-        """The same for the events that going back has left behind."""
+        """Returns the same for the events that rewinds have abandoned."""
         return list(_rows(self._peek(since)[1]))
 
     @property
     def snapshots(self) -> list[int]:
-        """Steps whose state lies in the folder, in order."""
+        """Steps whose state is in the folder, in order."""
         return snapshots_in(self.path)
 
     def written(self, first: int, last: int) -> list[Record]:
-        """The rows numbered from `first` to `last`, abandoned ones, too, and not yet made into events: a few of a long
-        run, without reading all of it.
-        """
+        """Returns the undecoded rows numbered from `first` to `last`, abandoned ones included, without reading all."""
         return journal.written(self.path / "events.sqlite", self.identity, first, last)
 
     def table(self) -> list[dict[str, Scalar]]:
-        """The events so far as flat dictionaries, as `Search.table` gives them."""
+        """Returns the events so far as flat dictionaries, like `Search.table`."""
         return flat([event for _, _, event in self.events()], self.space)
 
     def kept(self, name: str) -> State:
-        """A state that `search.keep`, or the searcher, has kept: by its name or its checksum."""
+        """Returns a state that `search.keep` or the searcher has kept, by its name or its checksum."""
         return kept_state(name, [event for _, _, event in self.events()], Blobs(self.path / BLOBS))
 
     @property
     def closed(self) -> bool:
-        """Whether no living process drives the run."""
+        """True if no living process drives the run."""
         return driver(self.path) is None
 
     def _peek(self, since: int) -> tuple[list[Record], list[Record]]:
@@ -121,5 +119,5 @@ def _rows(records: Sequence[Record]) -> list[Row]:
 
 
 def read(path: str | os.PathLike[str]) -> RunReader:
-    """Open a run to look at it."""
+    """Opens a run for reading; see `RunReader`."""
     return RunReader(path)

@@ -1,4 +1,4 @@
-"""Whether what a search is made of can be made again from its run, told when the run is begun."""
+"""Check, when a run is begun, that its space, searcher, task and estimator can be rebuilt when it is opened again."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from naslab.tasks import Task
 
 
 def check_reopens(stepper: Any) -> None:
-    """See to it that classes of the user's own are found again by their names.
+    """Checks that the spec is JSON and that classes of the user are found again by their names.
 
     Raises:
         SpecError: another class would be taken in the place of a space or a searcher, or a setting is no JSON.
 
     Warns:
-        UserWarning: the estimator cannot be made again, and must be passed when the run is opened.
+        UserWarning: the estimator cannot be rebuilt, and must be passed when the run is opened.
     """
     try:
         json.dumps(spec := stepper.spec())
@@ -53,13 +53,13 @@ def _check(what: str, mine: type, found: type) -> None:
 
 
 def _check_task(task: Task) -> None:
-    told = task.spec()
-    if not isinstance(told, dict) or not all(isinstance(told.get(key), str) for key in ("task", "fingerprint")):
+    spec = task.spec()
+    if not isinstance(spec, dict) or not all(isinstance(spec.get(key), str) for key in ("task", "fingerprint")):
         raise SpecError(
             f"a run could not find the task {task.name!r} again: its spec() is a dictionary with its name under 'task' "
-            f"and a text under 'fingerprint', not {told!r:.200}"
+            f"and a text under 'fingerprint', not {spec!r:.200}"
         )
-    if not isinstance(fingerprint := task.fingerprint(), str) or fingerprint != told["fingerprint"]:
+    if not isinstance(fingerprint := task.fingerprint(), str) or fingerprint != spec["fingerprint"]:
         raise SpecError(
             f"fingerprint() of the task {task.name!r} is a text, the same as in its spec(); it is {fingerprint!r:.100}"
         )

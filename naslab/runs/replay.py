@@ -1,6 +1,13 @@
-"""How the state after a step is brought back: the newest state before it that was kept, and the steps from there again.
+"""Restoring the state after a step: load the newest stored state that is not later, and repeat the steps from there.
 
-States are kept by the store (`naslab.runs.store`) and in memory (`naslab.runs.ring`).
+    state <- newest of the snapshots (`naslab.runs.store`) and the copies in memory (`naslab.runs.ring`)
+    for each logged step after it:
+        apply the logged changes and acts of that step
+        repeat the step; it must equal the logged event bit for bit, else `Differs`
+
+That works because a searcher is a function of its seed, its state and these changes: its random numbers are drawn from
+(seed, purpose, step), never from a generator that would have to be wound on (`naslab.randomness`). A step that is
+repeated by a black-box search observes the logged result, and evaluates nothing.
 """
 
 from __future__ import annotations
@@ -29,15 +36,15 @@ from naslab.searchers import Stepper
 from naslab.snapshot import State
 
 LONG_REPLAY = 20
-"""Steps done again from which on a progress bar shows them."""
+"""Smallest number of repeated steps that shows a progress bar."""
 
 
 class Differs(RunError):
-    """A step that was done again came out differently."""
+    """A repeated step did not equal the logged one."""
 
     def __init__(self, logged: Event, again: Event, start: int, run: Path | None) -> None:
         self.start = start
-        before, now = _told(logged), _told(again)
+        before, now = _as_texts(logged), _as_texts(again)
         fields = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         self.what = f"step {logged.step} was done again and came out differently ({', '.join(fields)})"
         way = f"Search.open({str(run)!r}, strict=False)" if run else f"rewind({start})"
@@ -49,11 +56,11 @@ class Differs(RunError):
 
 
 class Follow:
-    """Somebody who wants to know how far the steps are that are done again, and may end them.
+    """Reports the progress of repeated steps, and cancels them on request.
 
     Args:
-        progress: is told the steps that are done again so far, and how many there are in all. What it raises ends them.
-        cancel: once it is set, from whichever thread, `Cancelled` is raised after the step under way.
+        progress: called with the number of steps repeated so far and their total; an exception of it ends them.
+        cancel: once it is set, from any thread, `Cancelled` is raised after the current step.
     """
 
     def __init__(
@@ -62,8 +69,8 @@ class Follow:
         self._progress, self._cancel = progress, cancel
 
     @property
-    def told(self) -> bool:
-        """Whether somebody else shows how far it is."""
+    def shown(self) -> bool:
+        """True if the caller shows the progress, so that no progress bar is needed."""
         return self._progress is not None
 
     def at(self, done: int, total: int) -> None:
@@ -74,11 +81,12 @@ class Follow:
 
 
 class Pace:
-    """How long a step takes that is done again: the median of the last that were, or that were done, if that is more.
+    """Estimate of the time that repeating a step takes: the larger of two medians, over the last 15 steps that were
+    done, and over the last 15 that were repeated. A median ignores the steps during which the machine was busy.
 
     Args:
-        rows: of steps that were done elsewhere. They say when each was written; not how long it takes to tell a
-            candidate's fitness again, which was evaluated then.
+        rows: rows of a run that is opened. The times between them stand for the durations of steps, except for
+            evaluations, whose results are not computed again when they are repeated.
     """
 
     def __init__(self, rows: Sequence[Row | Record]) -> None:
@@ -88,39 +96,40 @@ class Pace:
         self._last.extend(later - earlier for later, earlier in pairwise(written) if later > earlier)
         self._again: deque[float] = deque(maxlen=15)
         self.last = 0.0
-        """Seconds of the last step that was done here."""
+        """Duration in seconds of the last step that was done here."""
 
-    def note(self, seconds: float, *, again: bool = False) -> None:
-        """A step was done; `again`, and compared with what it was."""
+    def record(self, seconds: float, *, again: bool = False) -> None:
+        """Record the duration of a step; `again` for a repeated one."""
         self.last = seconds
         (self._again if again else self._last).append(seconds)
 
     @property
     def seconds(self) -> float | None:
-        """None while nothing is known."""
+        """Estimated seconds per repeated step; None while no step has been timed."""
         known = [statistics.median(one) for one in (self._last.copy(), self._again.copy()) if one]
         return max(known, default=None)
 
 
 class Cost(NamedTuple):
-    """What it takes to go to a moment of a search, told before."""
+    """The expected cost of restoring the state after a step."""
 
     step: int
+    """The step to restore."""
     start: int
-    """The step of the state that is there: in memory, on disk, or that of the beginning."""
+    """The step of the stored state to begin from: in memory, on disk, or the beginning."""
     seconds: float | None
-    """That it will take, about; None while no step has been done here."""
+    """Expected seconds; None while no step has been timed here."""
     end: int
-    """The step that the search is at now. Going back leaves those from `step` to it."""
+    """The current step of the search. A rewind abandons those after `step` up to it."""
 
     @property
     def again(self) -> int:
-        """Steps that are done again."""
+        """Number of steps that are repeated."""
         return self.step - self.start
 
     @property
     def sentence(self) -> str:
-        """For people."""
+        """The cost in words."""
         if not self.again:
             return "at once"
         first, several = self.start + 1, self.again > 1
@@ -131,7 +140,7 @@ class Cost(NamedTuple):
 
     @property
     def left(self) -> str:
-        """What going back leaves behind, for people; empty if nothing."""
+        """The steps that a rewind would abandon, in words; empty if there are none."""
         if self.step == self.end:
             return ""
         first, several = self.step + 1, self.end > self.step + 1
@@ -142,17 +151,18 @@ class Cost(NamedTuple):
 
 
 def cost(step: int, *, end: int, store: Store, ring: Ring, pace: Pace) -> Cost:
-    """What `bring` would take."""
+    """Returns the expected cost of `restore_to`."""
     copy = ring.before(step)
     start = max([at for at in store.snapshots() if at <= step], default=0)
     if copy is not None:
         start = max(start, copy.step)
     each = pace.seconds
+    # Twice the time of a copy: the state is cloned out of the ring, and the current one is copied first as a way back.
     seconds = None if each is None and step > start else (step - start) * (each or 0.0) + 2 * ring.seconds
     return Cost(step, start, seconds, end)
 
 
-def bring(
+def restore_to(
     searcher: Stepper,
     step: int,
     *,
@@ -167,38 +177,43 @@ def bring(
     """Put a searcher into the state after a step.
 
     Args:
-        searcher: what to move.
-        step: one that is done.
-        store: has the snapshots.
-        ring: has some in memory, and keeps some of the states that are passed.
-        events: all up to the step, and perhaps later ones.
-        begin: gives what is driven, as it was before its first step.
-        run: the folder, for messages.
-        pace: is told how long each step took.
-        follow: is told how far it is.
+        searcher: the searcher to change. After an error its state is that of some step in between.
+        step: a step that is done.
+        store: the snapshots.
+        ring: the copies in memory; it keeps copies of some of the states that are passed.
+        events: all events up to the step, and perhaps later ones.
+        begin: rebuilds the searcher as it was before its first step.
+        run: the run folder, for messages.
+        pace: records the duration of each step.
+        follow: reports progress, and cancels.
 
     Returns:
-        The step of the snapshot that was taken, and what was damaged.
+        The step of the stored state that was used, and notes about damaged snapshots.
+
+    Raises:
+        Differs: a repeated step does not equal the logged one.
+        Cancelled: `follow` was cancelled.
     """
     start, notes = _start(searcher, step, store, ring, begin)
-    again = events.between(start, step)
+    logged_events = events.between(start, step)
+    # A change or an act has the number of the step before which it was made.
     done: dict[int, list[Changed | Acted]] = {}
-    for event in again:
+    for event in logged_events:
         if isinstance(event, Changed | Acted):
             done.setdefault(event.step, []).append(event)
-    steps = [event for event in again if not isinstance(event, ASIDE)]
-    quiet = follow.told or len(steps) < LONG_REPLAY
+    steps = [event for event in logged_events if not isinstance(event, ASIDE)]
+    quiet = follow.shown or len(steps) < LONG_REPLAY
     follow.at(0, len(steps))
     bar = tqdm(steps, desc="steps done again", disable=quiet, leave=False, delay=SOON)
     for number, logged in enumerate(bar, start=1):
         begun = time.perf_counter()
         for event in done.get(logged.step, []):
             _do(searcher, event, start, run)
-        again = searcher.repeat(logged)
-        if again != logged:
-            raise Differs(logged, again, start, run)
+        repeated = searcher.repeat(logged)
+        if repeated != logged:
+            raise Differs(logged, repeated, start, run)
         seconds = time.perf_counter() - begun
-        pace.note(seconds, again=True)
+        pace.record(seconds, again=True)
         ring.passed(logged.step, seconds, searcher.state_dict)
         follow.at(number, len(steps))
     return start, notes
@@ -207,11 +222,11 @@ def bring(
 def _start(
     searcher: Stepper, step: int, store: Store, ring: Ring, begin: Callable[[], Stepper]
 ) -> tuple[int, list[str]]:
-    """Load the newest state that is not later than the step; its own step, and what was damaged."""
+    """Load the newest stored state that is not later than the step; returns its step and notes about damaged ones."""
     notes: list[str] = []
     copy = ring.before(step)
     for at in reversed([at for at in store.snapshots() if at <= step]):
-        if copy is not None and copy.step >= at:
+        if copy is not None and copy.step >= at:  # the copy in memory is as new, and needs no reading
             break
         try:
             _load(searcher, store.load(at), at)
@@ -220,16 +235,16 @@ def _start(
             store.set_aside(at)
             notes.append(f"{error}; it was set aside, and an earlier one used")
     if copy is not None:
-        _load(searcher, copy.again(), copy.step)
+        _load(searcher, copy.cloned(), copy.step)
         return copy.step, notes
     searcher.load_state_dict(begin().state_dict())
     return 0, notes
 
 
 def _do(searcher: Stepper, event: Changed | Acted, start: int, run: Path | None) -> None:
-    """What a hand did, once more."""
+    """Repeat a change of a setting or an act."""
     if isinstance(event, Changed):
-        searcher.apply_setting(event.name, event.new)  # was checked then
+        searcher.apply_setting(event.name, event.new)  # without a check: it was checked when it was made
         return
     before = searcher.act(event.name, event.arguments)
     if (again := dataclasses.replace(event, before=before)) != event:
@@ -237,7 +252,7 @@ def _do(searcher: Stepper, event: Changed | Acted, start: int, run: Path | None)
 
 
 def _load(searcher: Stepper, state: State, step: int) -> None:
-    """Take a snapshot's state. Its checksum is right; whether it is a state of this searcher is seen here."""
+    """Load a state whose checksum is right; `SnapshotDamaged` if it is no state of this searcher and step."""
     try:
         searcher.load_state_dict(state)
         found = searcher.step
@@ -253,8 +268,8 @@ def _kind(row: Row | Record) -> str:
     return row.kind if isinstance(row, Record) else row.event.kind
 
 
-def _told(event: Event) -> dict[str, str]:
-    """Every field, and every entry of those that are mappings, as a text that is another for another value."""
+def _as_texts(event: Event) -> dict[str, str]:
+    """Returns every field of an event, and every entry of its mappings, as a text that differs for different values."""
     found = {"kind": event.kind}
     for field in dataclasses.fields(event):
         value = getattr(event, field.name)

@@ -1,9 +1,9 @@
-"""How the state of a search is brought back: after a step that was broken off, when a run is opened, on going back.
+"""Restoring the state of a search: after an interrupted step, when a run is opened, and on a rewind.
 
-The state after any step is the newest snapshot before it, and the steps from there done again: a searcher is a
-function of its spec and of what a hand did to it (settings, acts), so that nothing is lost with a process that is
-killed. What is computed again is compared with the journal bit for bit. So that little has to be, there are copies of
-the state in memory, too (`naslab.runs.ring`), about one a second.
+The state after any step is that of the newest snapshot before it, with the steps from there repeated: a searcher is a
+function of its spec and of the changes that were made to it (settings, acts), so that a killed process loses nothing.
+Repeated steps are compared with the journal bit for bit (`naslab.runs.replay`). Copies of the state in memory, about
+one for each second of work, keep the number of repeated steps small (`naslab.runs.ring`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from naslab.events import Recovered
 from naslab.runs.driving import Driving
 from naslab.runs.event_log import EventLog
-from naslab.runs.replay import Cost, Differs, Follow, bring, cost
+from naslab.runs.replay import Cost, Differs, Follow, cost, restore_to
 from naslab.runs.ring import Copy
 from naslab.searchers import Stepper, from_spec
 
 
 class Restoring(Driving):
-    """Brings the searcher to any step that is done: the newest snapshot before it, and the steps from there again."""
+    """The part of `naslab.Search` that restores the state after any step that is done."""
 
     if TYPE_CHECKING:
 
@@ -32,8 +32,8 @@ class Restoring(Driving):
         def task(self) -> Any: ...
 
     def cost_of_going_back(self, step: int) -> Cost:
-        """What `rewind` to a step, or a fork of it, would take, told before: the steps that are done again, about how
-        many seconds, and what would be left behind.
+        """Returns the expected cost of `rewind` to a step, or of a fork from it: steps that are repeated, seconds, and
+        the steps that a rewind would abandon.
         """
         step = self._check_step(step)
         return cost(step, end=self.step, store=self._store, ring=self._ring, pace=self._pace)
@@ -45,23 +45,25 @@ class Restoring(Driving):
         progress: Callable[[int, int], object] | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
-        """Back to the moment after `step`, exactly. What came later stays in the run as abandoned.
+        """Go back to the state after `step`, exactly. Later steps stay in the run as abandoned.
 
         Args:
-            step: one that is done.
-            progress: called with the steps done again so far, and how many there are, in the thread that rewinds.
+            step: a step that is done.
+            progress: called with the number of steps repeated so far and their total, in the thread that rewinds.
             cancel: once it is set, from any thread, the search stays where it is.
 
         Raises:
             Cancelled: `cancel` was set. As after any other error on the way, also one of `progress`, the search is
-                where it was, bit for bit, and nothing is lost.
+                in the state that it was in, bit for bit, and nothing is lost.
         """
         with self._mine():
             self._write()
             step = self._check_step(step)
             self._go(step, Follow(progress, cancel))
             self._pending = []
-            self._ring.cut(step)  # first, for if the rest is broken off, other steps come than those that were there
+            # Before the store: if the rest is interrupted, copies of later steps must not be used, for other steps
+            # may follow now.
+            self._ring.cut(step)
             with self._disk(f"going back to step {step}"):
                 self._store.abandon(step)
                 self._events = [event for event in self._events if event.step <= step]
@@ -70,11 +72,13 @@ class Restoring(Driving):
         self.moved()
 
     def _go(self, step: int, follow: Follow) -> None:
-        """Bring the searcher to a step, or leave it where it is. It counts as lost until the events agree."""
+        """Restore the state after a step, or keep the current one on an error. `_lost` stays set until `rewind` has
+        made the events agree with the new state.
+        """
         here = None if self._lost else Copy.of(self.step, self.searcher.state_dict())
         self._lost = True
         try:
-            self._bring(self.searcher, step, follow)
+            self._restore_to(self.searcher, step, follow)
         except BaseException:
             if here is not None:
                 self.searcher.load_state_dict(here.state)
@@ -82,21 +86,26 @@ class Restoring(Driving):
             raise
 
     def _restore(self) -> None:
-        """Undo an advance that was broken off."""
+        """After an interrupted advance, restore the state after the last finished step."""
         if self._lost:
-            _, notes = self._bring(self.searcher, self.step)
+            _, notes = self._restore_to(self.searcher, self.step)
             self._lost = False
             for note in notes:
                 self._warn(note)
 
     def _recover(self, notes: Sequence[str], *, strict: bool) -> None:
-        """Bring a run that was opened to its last step, and say what was not as it should be."""
+        """Restore the last step of a run that was opened, and report what was damaged.
+
+        Args:
+            notes: warnings from opening the folder.
+            strict: raise `Differs` if a repeated step differs; False goes on from the snapshot before it instead.
+        """
         self._lost = True
         try:
-            start, found = self._bring(self.searcher, self.step)
+            start, found = self._restore_to(self.searcher, self.step)
         except Differs as error:
             if strict:
-                error.args = ("; ".join([str(error), *notes]),)  # perhaps they say why
+                error.args = ("; ".join([str(error), *notes]),)  # they may give the reason
                 raise
             start, found = error.start, [f"{error.what}; the run goes on from the snapshot of step {error.start}"]
             self.rewind(error.start)
@@ -106,21 +115,21 @@ class Restoring(Driving):
         if done := self.step - start:
             self._say(Recovered(step=self.step, message=f"broken off at step {self.step}; {done} steps done again"))
 
-    def _bring(self, searcher: Stepper, step: int, follow: Follow | None = None) -> tuple[int, list[str]]:
-        """See `naslab.runs.replay.bring`."""
-        return bring(
+    def _restore_to(self, searcher: Stepper, step: int, follow: Follow | None = None) -> tuple[int, list[str]]:
+        """See `naslab.runs.replay.restore_to`."""
+        return restore_to(
             searcher,
             step,
             store=self._store,
             ring=self._ring,
             events=self.events,
-            begin=self._again,
+            begin=self._rebuild,
             run=self.run,
             pace=self._pace,
             follow=follow or Follow(),
         )
 
-    def _again(self) -> Stepper:
-        """What is driven, as it was before its first step."""
+    def _rebuild(self) -> Stepper:
+        """Returns a new searcher from the spec, in the state before its first step."""
         given = (getattr(self.searcher, name, None) for name in ("estimator", "executor"))
         return from_spec(self.spec, self.task, *given)

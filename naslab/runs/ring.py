@@ -1,13 +1,12 @@
-"""States of a search that lie in memory, so that a moment is back at once: about one a second, thinner with age.
+"""A cache of recent states of a search in memory, for quick rewinds: about one for each second of work, fewer with age.
 
-After a step a copy of the state is taken if there is a second of work since the last one that would have to be done
-again, or more where a copy is dear: copies take at most `SHARE` of the time. What all rings of the process hold is at
-most `OF_FREE` of the memory that would be free without them, and never more than `MOST_BYTES`. When there is no more
-room, the copy goes from the largest ring whose loss is felt least: that which leaves the smallest gap for its age. So
-the gaps grow with the age.
+After a step the state is copied if the steps since the last copy would take a second to repeat, or longer if copies are
+slow: copying takes at most `SHARE_OF_TIME` of the time. All caches of the process together hold at most
+`CACHE_SHARE_OF_FREE` of the memory that would be free without them, and at most `CACHE_BYTES`. When that is exceeded,
+the largest cache evicts the copy that leaves the smallest gap relative to its age, so that the gaps grow with age.
 
-A copy never changes once it is taken, so that a fork shares those of the search that it comes from. What tensors share
-is counted once.
+A copy never changes, so that a fork shares the copies of the search that it comes from. Memory that several tensors
+share is counted once.
 """
 
 from __future__ import annotations
@@ -27,139 +26,140 @@ from naslab.device import available
 from naslab.snapshot import State
 from naslab.torch_state import default_torch_state
 
-APART = 1.0
-"""Seconds of work from one copy to the next, at least."""
-SHARE = 0.01
-"""Of the time of a search, what copies may take."""
-MOST_BYTES = 512_000_000
-"""That all rings of a process hold."""
-OF_FREE = 0.1
-"""Of the memory that would be free without them, what they hold at most."""
-MOST_COPIES = 1000
-"""In one ring."""
-OVERHEAD = 1_000
-"""Bytes of each value of a state that Python and torch take beside its numbers (700 for a tensor), about."""
+SECONDS_APART = 1.0
+"""Least number of seconds of work from one copy to the next."""
+SHARE_OF_TIME = 0.01
+"""Largest share of the time of a search that copying may take."""
+CACHE_BYTES = 512_000_000
+"""Largest number of bytes that all rings of a process may hold."""
+CACHE_SHARE_OF_FREE = 0.1
+"""Largest share that they may hold of the memory that would be free without them."""
+CACHE_COPIES = 1000
+"""Largest number of copies in one ring."""
+BYTES_PER_VALUE = 1_000
+"""Approximate bytes that Python and torch take for each value of a state, besides its numbers (700 for a tensor)."""
 
 
 class Copy(NamedTuple):
-    """The state after a step."""
+    """A copy of the state after a step."""
 
     step: int
     state: State
     parts: dict[int, int]
-    """Address of what its values lie in -> bytes there."""
+    """Address of the memory block behind each value -> its size in bytes."""
 
     @classmethod
     @default_torch_state()
     def of(cls, step: int, state: State) -> Copy:
-        """Of a state that nobody changes any more. What lies on a GPU is brought into memory."""
+        """Returns the copy for a state that is not changed any more. Tensors on a GPU are copied to main memory."""
         here = {name: value.cpu() if isinstance(value, torch.Tensor) else value for name, value in state.items()}
         parts = {}
         for value in here.values():
             if isinstance(value, torch.Tensor):
-                storage = value.untyped_storage()  # all of it stays, also where the tensor is a part of it
+                storage = value.untyped_storage()  # a view keeps the whole block alive, not only its part
                 parts[storage.data_ptr()] = storage.nbytes()
             elif isinstance(value, str):
                 parts[id(value)] = sys.getsizeof(value)
         return cls(step, here, parts)
 
     def bytes(self, before: Copy | None = None) -> int:
-        """What it holds, without what another holds already."""
+        """Returns the bytes that it holds, without those that another copy holds already."""
         held = {} if before is None else before.parts
-        return OVERHEAD * len(self.state) + sum(size for part, size in self.parts.items() if part not in held)
+        return BYTES_PER_VALUE * len(self.state) + sum(size for part, size in self.parts.items() if part not in held)
 
     @default_torch_state()
-    def again(self) -> State:
-        """The state, copied, so that it stays what it was whoever moves on from it."""
+    def cloned(self) -> State:
+        """Returns the state in memory of its own, which a searcher may change without changing the copy."""
         return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in self.state.items()}
 
 
 class Ring:
-    """The copies of one search. One thread adds to it; any may look into it."""
+    """The copies of one search. One thread adds copies; any thread may read."""
 
     def __init__(self) -> None:
         self._copies: tuple[tuple[Copy, int], ...] = ()
-        """Each with the bytes that it holds beyond those of the one before it. Replaced as a whole, so that an
-        interrupt leaves the old ones or the new ones."""
+        """Copies in the order of their steps, each with the bytes that it holds beyond those of the copy before it. The
+        tuple is replaced as a whole, so that an interrupt leaves the old ones or the new ones, and readers need no
+        lock."""
         self.seconds = 0.0
-        """That the last copy took."""
+        """Duration of the last copy in seconds."""
         self._work = 0.0
-        """Seconds of work since then."""
+        """Seconds of work since the last copy."""
         self._size = 0
         """Bytes of the last copy."""
         with _lock:
             _rings.add(self)
 
     def passed(self, step: int, seconds: float, state: Callable[[], State]) -> None:
-        """A step was done, in so many seconds: keep a copy of the state after it, if it is time for one.
+        """Called after each step: keeps a copy of the state, if it is time for one.
 
         Args:
-            step: its number.
-            seconds: that it would take to do it again.
-            state: gives the state, copied.
+            step: number of the step.
+            seconds: time that repeating it would take.
+            state: returns the state in memory of its own; called only if a copy is due.
         """
         self._work += seconds
-        if self._work < APART or self._work < self.seconds / SHARE:
+        if self._work < SECONDS_APART or self._work < self.seconds / SHARE_OF_TIME:
             return
         self._work = 0.0
         with _lock:
-            if self._size > most_bytes():
+            if self._size > cache_limit():
                 return
         begun = time.perf_counter()
         copy = Copy.of(step, state())
         self._size = copy.bytes()
         with _lock:
-            place = self._place(step)
-            there = place > 0 and self._copies[place - 1][0].step == step
+            place = self._count_until(step)
+            there = place > 0 and self._copies[place - 1][0].step == step  # a repeated step replaces its copy
             self._splice(place - there, place, [copy])
-            if len(self._copies) > MOST_COPIES:
-                self._drop()
-            _make_room()
+            if len(self._copies) > CACHE_COPIES:
+                self._evict_one()
+            _evict()
         self.seconds = time.perf_counter() - begun
 
     @property
     def steps(self) -> list[int]:
-        """Whose state lies here, in their order."""
+        """Steps whose state is held, in order."""
         return [copy.step for copy, _ in self._copies]
 
     @property
     def bytes(self) -> int:
-        """What its copies hold."""
+        """Bytes that its copies hold."""
         return sum(more for _, more in self._copies)
 
     def before(self, step: int) -> Copy | None:
-        """The last copy of a moment that is not later."""
+        """Returns the latest copy that is not later than a step; None if there is none."""
         copies = self._copies
         place = bisect_right(copies, step, key=_step)
         return copies[place - 1][0] if place else None
 
     def share(self, other: Ring, step: int) -> None:
-        """Hold what another holds up to a step, which is the same here."""
+        """Share the copies of another ring up to a step, until which both searches are the same."""
         with _lock:
-            self._copies = other._copies[: other._place(step)]
+            self._copies = other._copies[: other._count_until(step)]
 
     def cut(self, step: int) -> None:
-        """Forget what is later than the step: it is not what will come now."""
+        """Drop the copies after a step, which a rewind has abandoned."""
         with _lock:
-            self._copies = self._copies[: self._place(step)]
+            self._copies = self._copies[: self._count_until(step)]
         self._work = 0.0
 
     def clear(self) -> None:
-        """Hold nothing."""
+        """Drop all copies."""
         with _lock:
             self._copies = ()
 
-    def _place(self, step: int) -> int:
-        """How many copies are not later than a step."""
+    def _count_until(self, step: int) -> int:
+        """Returns the number of copies that are not later than a step."""
         return bisect_right(self._copies, step, key=_step)
 
-    def _drop(self) -> None:
-        """Forget the copy whose loss is felt least."""
+    def _evict_one(self) -> None:
+        """Drop the copy that is missed least. The caller holds the lock."""
         place = _least_missed(self.steps)
         self._splice(place, place + 1, [])
 
     def _splice(self, start: int, stop: int, copies: Sequence[Copy]) -> None:
-        """Put copies in the place of others."""
+        """Replace the copies from index `start` to `stop`, and recompute the shared bytes at both ends."""
         before = self._copies[start - 1][0] if start else None
         new, after = [], list(self._copies[stop:])
         for copy in copies:
@@ -171,32 +171,35 @@ class Ring:
 
 
 _lock = threading.Lock()
-"""Held while copies come or go, in whichever ring."""
+"""Held while copies are added or dropped, in any ring. No other lock is taken under it."""
 _rings: weakref.WeakSet[Ring] = weakref.WeakSet()
-"""All of this process."""
+"""All rings of this process."""
 
 
-def held_bytes() -> int:
-    """What all rings of this process hold; what several share, once."""
+def cached_bytes() -> int:
+    """Returns the bytes that all rings of this process hold; a copy that several share counts once."""
     found = {id(copy): more for ring in _rings for copy, more in ring._copies}
     return sum(found.values())
 
 
-def most_bytes() -> int:
-    """What they may hold now."""
+def cache_limit() -> int:
+    """Returns the bytes that all rings may hold now."""
     free = available()
-    return MOST_BYTES if free is None else min(MOST_BYTES, int(OF_FREE * (free + held_bytes())))
+    return CACHE_BYTES if free is None else min(CACHE_BYTES, int(CACHE_SHARE_OF_FREE * (free + cached_bytes())))
 
 
-def _make_room() -> None:
-    most = most_bytes()
-    while held_bytes() > most:
-        max(_rings, key=lambda ring: ring.bytes)._drop()
+def _evict() -> None:
+    """Drop copies until the limit is kept. The caller holds the lock."""
+    most = cache_limit()
+    while cached_bytes() > most:
+        max(_rings, key=lambda ring: ring.bytes)._evict_one()
 
 
 def _least_missed(steps: Sequence[int]) -> int:
-    """The place of the copy without which the gap is the smallest for its age. The beginning is kept elsewhere, and the
-    newest copy goes last.
+    """Returns the index of the copy to evict.
+
+    It minimises (gap left by its removal) / (age + 1), both in steps, so that copies end up at roughly exponentially
+    growing distances. The state of step 0 is stored elsewhere, and the newest copy is evicted last.
     """
     if len(steps) == 1:
         return 0
@@ -211,7 +214,7 @@ def _step(held: tuple[Copy, int]) -> int:
 
 
 def _unlock() -> None:
-    """In a forked process: another thread of the parent's may have held the lock."""
+    """Replaces the lock in a forked child: a thread of the parent may have held it, which the child does not have."""
     global _lock
     _lock = threading.Lock()
 

@@ -1,8 +1,9 @@
-"""A search as a Python program that does it again: made anew from its spec, with every intervention at its step.
+"""Export of a search as a Python program that repeats it: built from its spec, with every intervention at its step.
 
-With one evaluation at a time a search is a function of its spec and its interventions, so that the program finds the
-same answers again, bit for bit. With several at once, who was first depended on the machine: such a program brings the
-answers along, each with the number of its proposal, and they are told in the order in which they came.
+With one evaluation at a time, a search is a function of its spec and its interventions, and the program computes the
+same events bit for bit. With several evaluations at once, the order in which they finish depends on the machine. Such a
+program therefore contains the results, each with the number of its proposal, and the searcher observes them in the
+recorded order.
 """
 
 from __future__ import annotations
@@ -49,15 +50,15 @@ def to(step):
 _ESTIMATOR = "ESTIMATOR = None  # put the estimator here, if it is a function or class of your own\n"
 _ALONE = """The same torch, processor and number of threads give the same events bit for bit. What was measured or kept
 on request changes nothing in a search, and is left out."""
-_TOLD = """Candidates were evaluated {most} at a time, so that it depended on the machine which of them was done first.
-So nothing is evaluated here: ANSWERS holds what each proposal came to, in the order in which the answers were told, and
-the searcher is told them in that order again. Without it, the search would go its own way."""
+_REPLAYED = """Candidates were evaluated {most} at a time, so that the order in which they finished depended on the
+machine. So nothing is evaluated here: ANSWERS holds the result of each proposal, in the order in which the searcher
+observed them, and it observes them in that order again. Without them, the search would take another course."""
 
 
 def script(search: Search, run: str | None = None) -> str:
     """See `naslab.Search.script`."""
-    events, ledger = search.events, [one for one in search.ledger if not one.pending]
-    many = _at_once(search, ledger)
+    events, performed = search.events, [one for one in search.ledger if not one.pending]
+    many = _at_once(search, performed)
     trials = isinstance(search.searcher, BlackBoxSearch)
     spec = {name: value for name, value in search.spec.items() if name != "ranking"}
     ranking = search.spec.get("ranking")
@@ -66,10 +67,10 @@ def script(search: Search, run: str | None = None) -> str:
     steps = sum(event.kind not in ASIDE_KINDS for event in search._events)
     answers = ""
     if many > 1:
-        told = [_answer(event) for event in events if isinstance(event, Evaluated)]
-        lines = "".join(f"    {one!r},\n" for one in told)
+        collected = [_answer(event) for event in events if isinstance(event, Evaluated)]
+        lines = "".join(f"    {one!r},\n" for one in collected)
         answers = f"\nANSWERS = [\n{lines}]\nsearch.searcher.foretell(nl.runs.script.answers(ANSWERS))\n"
-    count, described = len(ledger), pprint.pformat(spec, width=WIDTH, sort_dicts=False)
+    count, described = len(performed), pprint.pformat(spec, width=WIDTH, sort_dicts=False)
     strange = [word for word in ("inf", "nan") if re.search(rf"\b{word}\b", described + answers)]
     head = _HEAD.format(
         name=search.spec["searcher"],
@@ -77,7 +78,7 @@ def script(search: Search, run: str | None = None) -> str:
         total=search.searcher.total,
         interventions="1 intervention" if count == 1 else f"{count or 'no'} interventions",
         how=" as it went" if many > 1 else "",
-        note=(_TOLD.format(most=many) if many > 1 else _ALONE),
+        note=(_REPLAYED.format(most=many) if many > 1 else _ALONE),
         imports=f"from math import {', '.join(strange)}\n\n" if strange else "",
         spec=described.replace("\n", "\n" + " " * len("SPEC = ")),
         estimator=_ESTIMATOR if trials else "",
@@ -85,53 +86,55 @@ def script(search: Search, run: str | None = None) -> str:
         more=more,
         answers=answers,
     )
-    return head + "".join(_lines(ledger, steps))
+    return head + "".join(_lines(performed, steps))
 
 
-def _at_once(search: Search, ledger: Sequence[Intervention]) -> int:
-    """The most candidates that were ever evaluated at once."""
-    changed = [one.told for one in ledger if one.kind == "changed" and one.name == WORKERS]
+def _at_once(search: Search, performed: Sequence[Intervention]) -> int:
+    """Returns the largest number of candidates that were evaluated at once."""
+    changed = [one.told for one in performed if one.kind == "changed" and one.name == WORKERS]
     return max([int(search.spec.get("workers", 1)), *changed])
 
 
-def _lines(ledger: Sequence[Intervention], steps: int) -> Iterator[str]:
-    """What is done, and at which step."""
+def _lines(performed: Sequence[Intervention], steps: int) -> Iterator[str]:
+    """Yields the lines of the program: go to a step, make the interventions there, and so on to the last step."""
     last = None
-    for one in ledger:
+    for one in performed:
         if one.step != last:
             yield f"to({one.step - 1})\n"
             last = one.step
         by = f", who={one.who!r}" if one.who != HAND else ""
         by += "" if one.undoes is None else f", undoes={one.undoes}"
-        if sum(other.step == one.step for other in ledger) > 1:  # one may be possible only after another
+        if sum(other.step == one.step for other in performed) > 1:  # one may be valid only after another
             by += ", check=False"
         if one.kind == "changed":
             call = f"search.set({one.name!r}, {plain(one.told)!r}{by})"
         else:
-            told = plain(one.told)
-            named = all(name.isidentifier() and not keyword.iskeyword(name) for name in told)
-            given = "".join(f", {name}={value!r}" for name, value in told.items()) if named else f", **{told!r}"
+            arguments = plain(one.told)
+            named = all(name.isidentifier() and not keyword.iskeyword(name) for name in arguments)
+            given = (
+                "".join(f", {name}={value!r}" for name, value in arguments.items()) if named else f", **{arguments!r}"
+            )
             call = f"search.act({one.name!r}{given}{by})"
         yield f"# step {one.step}: {_comment(one.sentence)}\n{call}\n"
     yield f"to({steps})\n"
 
 
 def _comment(text: str) -> str:
-    """A text that stays in its line."""
+    """Returns a text on a single line, without control characters that could end the comment."""
     return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
-# --- answers -------------------------------------------------------------------------------------
+# --- results in the program ----------------------------------------------------------------------
 
 
 def _answer(event: Evaluated) -> list[Any]:
-    """Of an evaluation what `answers` takes: plain Python."""
+    """Returns an evaluation as plain Python values, which `answers` reads."""
     status, fitness, figures, message, values, objectives = outcome_of(event)
     return [event.number, status, fitness, figures, message, dict(values), [list(one) for one in objectives]]
 
 
-def answers(told: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Outcome]]:
-    """What `BlackBoxSearch.foretell` takes, from the ANSWERS of a program."""
-    for number, status, fitness, figures, message, values, objectives in told:
+def answers(recorded: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Outcome]]:
+    """Yields (number of the proposal, result) for `BlackBoxSearch.foretell`, from the ANSWERS of a program."""
+    for number, status, fitness, figures, message, values, objectives in recorded:
         named = as_objectives(objectives) if objectives else ()
         yield number, Outcome(status, fitness, figures, message, values, named)

@@ -1,8 +1,11 @@
-"""A search under way: an iterator of events that can be steered, stopped, resumed, rewound and forked.
+"""The search: an iterator of events that can be steered, stopped, resumed, rewound and forked.
 
-    next(search)    change the settings that were set, do one step, write it down, return its event
+    next(search)    apply the changes of settings, do one step, write it, return its event
 
-Whatever is `naslab.searchers.Stepper` can be driven: a supernet searcher, or the trials of a sampler.
+It drives any `naslab.searchers.Stepper`: a supernet searcher, or a `BlackBoxSearch` around a sampler. The class is
+assembled from its base classes, one for each concern, which lie in a line above each other:
+
+    Driving < Restoring < Described, Before     Steering
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Any, Self
 from naslab.blobs import is_digest
 from naslab.errors import RunError, SpecError, whole
 from naslab.events import Evaluated, Event, Measured, Recovered, Saved
-from naslab.runs import claims, forking, lineage
+from naslab.runs import forking, lineage, owners
 from naslab.runs.before import Before
 from naslab.runs.branches import Record, Row
 from naslab.runs.conditions import as_condition
@@ -45,25 +48,28 @@ from naslab.snapshot import State
 
 
 class Search(Described, Before, Steering, Iterator[Event]):
-    """Drives a searcher, step by step, and keeps what happens.
+    """Drives a searcher step by step, and keeps its events and states.
 
     Args:
-        searcher: a new one; from here on the search moves it, and no other search may. (One that has not moved is
-            free again when its search is closed.)
-        estimator: what scores the candidates of a sampler: a benchmark, one of `naslab.estimators`, or a function
-            from an architecture to a number, more is better. A supernet searcher has its own task instead.
-        budget: candidates that a sampler may have evaluated; failed ones count. One step each.
-        workers: candidates of a sampler that are evaluated at once; each in a process of its own, if several.
-        executor: who evaluates them instead, for instance `naslab.estimators.Workers(2, timeout=60)`, or any
-            `concurrent.futures.Executor`. It is not a part of the run, and whoever made it ends it.
+        searcher: a new searcher, which belongs to this search from now on. (If it has not done a step, it is free
+            again when the search is closed.)
+        estimator: scores the candidates of a sampler: a benchmark, one of `naslab.estimators`, or a function from an
+            architecture to a number, more being better. A supernet searcher has its own task instead.
+        budget: number of candidates that a sampler has evaluated, one step each; failed ones count.
+        workers: number of candidates that are evaluated at once; if several, each in a process of its own.
+        executor: evaluates the candidates instead, for instance `naslab.estimators.Workers(2, timeout=60)`, or any
+            `concurrent.futures.Executor`. It is not part of the run, and its maker shuts it down.
         run: folder to keep everything in, which must not exist yet; None keeps it in memory. `~` is the home folder,
-            and changing the working directory later changes nothing.
-        snapshot_every: steps from one snapshot to the next. After a crash about half as many are done again.
-        ranking: scores architectures of a table with the shared weights every so many steps, which changes nothing in
-            the search; see `LiveRanking`. What it finds are `Ranked` events.
+            and changing the working directory later has no effect.
+        snapshot_every: steps from one snapshot to the next. After a crash about half as many are repeated.
+        ranking: scores architectures of a table with the shared weights at intervals, and logs `Ranked` events; it
+            changes nothing in the search. See `LiveRanking`.
 
-    One thread calls `next`; `set`, `act`, `events`, `step` and `settings` may be used from any other
-    meanwhile.
+    One thread calls `next`; `set`, `act`, `events`, `step` and `settings` may be used from any other thread meanwhile.
+
+    Raises:
+        SpecError: the arguments do not fit together.
+        RunError: the searcher has done steps already, or belongs to another search; or the folder is in use.
     """
 
     def __init__(
@@ -80,7 +86,7 @@ class Search(Described, Before, Steering, Iterator[Event]):
     ) -> None:
         snapshot_every = whole("snapshot_every", snapshot_every, 1, error=RunError)
         stepper = stepper_of(searcher, estimator, budget, workers, executor)
-        claims.check_free(searcher)
+        owners.check_free(searcher)
         if stepper.step:
             raise RunError(
                 f"a search begins with a searcher that has not moved; this one has done {stepper.step} steps. "
@@ -108,14 +114,14 @@ class Search(Described, Before, Steering, Iterator[Event]):
                 metrics=stepper.metrics,
                 shown=Shown.of(stepper),
             )
-            claims.removed(path)
+            owners.release_removed(path)
             store = entered(path, above)
         try:
             self._begin(stepper, store, snapshot_every, ranking)
         except BaseException:
             undone(store, above)
             raise
-        claims.moves(self, searcher)
+        owners.acquire_searcher(self, searcher)
 
     @classmethod
     def open(
@@ -128,20 +134,23 @@ class Search(Described, Before, Steering, Iterator[Event]):
         executor: Executor | None = None,
         strict: bool = True,
     ) -> Self:
-        """Go on with a run where it stopped, bit for bit, however it stopped.
+        """Go on with a run where it stopped, bit for bit, even after a kill.
 
         Args:
             run: the folder.
-            task: the data, where JSON cannot bring it back (the user's own arrays).
-            estimator: what scores the candidates, where JSON cannot bring it back (the user's own function).
-            workers: candidates that are evaluated at once from the next step on; as many as before, if left out.
-            executor: who evaluates them, if not processes that are started here.
-            strict: refuse when the steps since the last snapshot come out differently here (another processor,
-                torch or number of threads). False goes on from that snapshot instead; the steps after it stay in
-                the journal as abandoned.
+            task: the data; needed if JSON cannot describe it (arrays of the user).
+            estimator: scores the candidates; needed if JSON cannot describe it (a function of the user).
+            workers: number of candidates that are evaluated at once from the next step on; unchanged if left out.
+            executor: evaluates the candidates, instead of processes that are started here.
+            strict: raise an error if the steps since the last snapshot differ when they are repeated here (another
+                processor, torch or number of threads). False goes on from that snapshot instead; the steps after it
+                stay in the journal as abandoned.
+
+        Raises:
+            RunError: there is no run, another process drives it, it is damaged, or its task or estimator has changed.
         """
         path = located(run)
-        claims.take_over(path)
+        owners.release_older(path)  # before the lock: an older search of this process holds it
         folder = Folder(path)
         try:
             if "race" in folder.spec:
@@ -153,7 +162,7 @@ class Search(Described, Before, Steering, Iterator[Event]):
                     f"the {what} is not the {what} of the run at {path}: its fingerprint is "
                     f"{searcher.fingerprint()[:12]}, expected {folder.task[:12]}. Pass the same {what} as {name}=..."
                 )
-            search = object.__new__(cls)  # __init__ makes a new run
+            search = object.__new__(cls)  # __init__ would make a new run
             described = folder.spec.get("ranking")
             ranking = None if described is None else LiveRanking.from_spec(described)
             search._begin(searcher, folder, folder.every, ranking)
@@ -165,7 +174,7 @@ class Search(Described, Before, Steering, Iterator[Event]):
             if folder.converted:
                 search._say(Recovered(step=search.step, message=folder.converted))
             if workers is not None:
-                search._hire(workers)
+                search._set_workers(workers)
         except BaseException:
             search._leave("it could not be opened")
             raise
@@ -177,7 +186,7 @@ class Search(Described, Before, Steering, Iterator[Event]):
         self.searcher, self.ranking = searcher, ranking
         self.spec = _spec(searcher, ranking)
         self._measured = frozenset(searcher.metrics)
-        """Names that the metrics of a step may have."""
+        """Names of the metrics that the task has declared."""
         self._store = store
         self._every = every
         rows = store.rows()
@@ -192,32 +201,34 @@ class Search(Described, Before, Steering, Iterator[Event]):
         self._left = None
         self._process = os.getpid()
         self._name = name
-        claims.moves(self, searcher)
-        lineage.born(self)
-        # Without a tidy close the lock goes with the object; not at exit, when the system does it.
+        owners.acquire_searcher(self, searcher)
+        lineage.register(self)
+        # A search that is garbage-collected without `close` releases its lock. At exit the system does that itself.
         weakref.finalize(self, store.close).atexit = False
         if isinstance(store, Folder):
-            claims.drives(self, store.path)
+            owners.acquire_folder(self, store.path)
             searcher.keep_in(store.candidates)
         searcher.keep_states_in(store.blobs)
 
     # --- the loop ----------------------------------------------------------------------------------
 
     def __next__(self) -> Event:
-        """One step. `StopIteration` after the last. SIGTERM lets it finish, for 4 s: see `naslab.runs.ending`.
+        """Does one step. After SIGTERM it is still finished, within 4 s: see `naslab.runs.ending`.
 
         Raises:
-            Diverged: the step was not kept; lower a knob with `set` and go on, or `rewind`.
-            RunPaused: the step is kept in memory, but the disk took no more; mend that and go on. Or the executor takes
+            StopIteration: all steps are done.
+            Diverged: the step was not kept; lower a setting with `set` and go on, or `rewind`.
+            RunPaused: the step is kept in memory, but the disk refused it; repair that and go on. Or the executor takes
                 no more candidates: open the run again with another.
         """
         with Ending(self.close):
             with self._mine():
+                # A step that an earlier call finished but could not write is only written now, not done again.
                 if not self._pending:
                     self._restore()
                     if (step := self.step) >= self.total:
                         raise StopIteration
-                    self._lost = True
+                    self._lost = True  # until the step is complete: an interrupt may leave the searcher half-way
                     self._pending = self._advance(step + 1)
                     self._lost = False
                 self._write()
@@ -228,12 +239,12 @@ class Search(Described, Before, Steering, Iterator[Event]):
             return event
 
     def _advance(self, step: int) -> list[Event]:
-        """The event of the next step, which has this number, after those of what a hand did before it."""
+        """Do a step; returns its event last, after those of the changes and acts before it."""
         done, wished = self._wishes.fulfil(self.searcher, step)
         try:
             begun = time.perf_counter()
             event = self.searcher.advance()
-            self._pace.note(time.perf_counter() - begun - self.searcher.waited)
+            self._pace.record(time.perf_counter() - begun - self.searcher.waited)
             self._check_metrics(event)
             events = [*done, *self.searcher.beside(), *self._ranked(event.step), event]
         except BaseException:
@@ -243,29 +254,29 @@ class Search(Described, Before, Steering, Iterator[Event]):
         return events
 
     def _check_metrics(self, event: Event) -> None:
-        """`SpecError` if the task measured in a step what it did not name: nobody would know its direction."""
+        """Raises `SpecError` if the step has metrics that the task has not declared: their direction is unknown."""
         if isinstance(event, Evaluated):
             return
         of_task = {name for name in getattr(event, "metrics", ()) if name.startswith(("train/", "valid/"))}
         if strange := sorted(of_task - self._measured):
             raise SpecError(
                 f"step {event.step} has the metrics {', '.join(map(repr, strange))}, which are not among those that "
-                "the task named when the search was made; the step was not kept. Mend the task, so "
+                "the task named when the search was made; the step was not kept. Change the task, so "
                 "that metrics() always gives the same names, and go on"
             )
 
     def _ranked(self, step: int) -> list[Event]:
-        """What the shared weights' ranking is worth after a step, where it is asked for."""
+        """Returns the event of the live ranking after a step, in a list; [] if none is due."""
         if self.ranking is None or not self.ranking.due(step, self.searcher.total):
             return []
         return [self.ranking.rank(self.searcher)]  # type: ignore[arg-type]
 
     def until(self, condition: Any, *, most: int | None = None) -> Event | None:
-        """Steps until a condition is met, or all are done; the event of the last, None if there was none left.
+        """Do steps until a condition is met or all are done; returns the last event, or None if no step was left.
 
         Args:
-            condition: one of `naslab.runs.conditions`, or a function of an event.
-            most: so many steps, at most.
+            condition: one of `naslab.runs.conditions`, or a predicate of events.
+            most: largest number of steps.
         """
         test, event = as_condition(condition).begin(self), None
         while (most is None or most > 0) and (event := next(self, event)) is not None:
@@ -276,15 +287,15 @@ class Search(Described, Before, Steering, Iterator[Event]):
 
     @property
     def lineage(self) -> list[lineage.Branch]:
-        """The tree that it belongs to: what it was forked from, and all that lives in this process of what was forked
-        from there, each after the branch that it parted from, with the steps that going back has left behind.
+        """The tree of forks that it belongs to: its ancestors, their forks that live in this process, and the steps
+        that rewinds have abandoned; each branch after its parent.
         """
         return lineage.lineage(self)
 
-    # --- what is measured and kept on request --------------------------------------------------------
+    # --- measurements and kept states ----------------------------------------------------------------
 
     def measure(self, name: str) -> float:
-        """A figure of the moment, logged as a `Measured` event."""
+        """Returns a diagnostic of the current state that the searcher names, and logs it as a `Measured` event."""
         with self._mine():
             self._restore()
             self._write()
@@ -297,11 +308,11 @@ class Search(Described, Before, Steering, Iterator[Event]):
         """Keep a state beside the events, in the run folder if there is one, logged as a `Saved` event.
 
         Args:
-            name: `kept(name)` gives back the latest.
+            name: `kept(name)` returns the latest state of this name.
             state: name -> tensor, number or string.
 
         Returns:
-            Its checksum, which finds it whatever is kept under the name later.
+            Its checksum, which identifies it even after another state was kept under the name.
         """
         if not isinstance(name, str) or not name or is_digest(name):
             raise SpecError(f"the name of what is kept is a text, and no checksum, not {name!r:.100}")
@@ -315,11 +326,11 @@ class Search(Described, Before, Steering, Iterator[Event]):
         return digest
 
     def kept(self, name: str) -> State:
-        """A state that was kept, by its name or its checksum.
+        """Returns a state that was kept, by its name or its checksum.
 
         Raises:
-            RunError: nothing is kept so.
-            SnapshotDamaged: it is not what was kept.
+            RunError: there is no state of that name or checksum.
+            SnapshotDamaged: the file does not hold what was kept.
         """
         return kept_state(name, self.events, self._store.blobs)
 
@@ -333,26 +344,26 @@ class Search(Described, Before, Steering, Iterator[Event]):
         progress: Callable[[int, int], object] | None = None,
         cancel: threading.Event | None = None,
     ) -> Search:
-        """A second search, which begins as an exact copy of the moment after `step` (now).
+        """Returns a second search, which begins as an exact copy of this one after `step`, by default the last.
 
         Args:
             run: its folder, a new one outside this run's; None keeps it in memory.
-            step: 0 to the last that is done.
-            change: what it does otherwise from its first step on: setting -> value, or act -> its arguments. Until that
-                step these are wishes, as with `set` and `act`.
-            name: what it is called in `lineage`, if it has no folder.
-            progress: called with the steps done again so far, and how many there are, in the thread that forks.
-            cancel: once it is set, from any thread, there is no fork.
+            step: 0 to the last step that is done.
+            change: changes from its first step on: setting -> value, or act -> its arguments. Until that step these are
+                wishes, as with `set` and `act`.
+            name: its name in `lineage`, if it has no folder.
+            progress: called with the number of steps repeated so far and their total, in the thread that forks.
+            cancel: once it is set, from any thread, the fork is given up.
 
         Raises:
-            Cancelled: `cancel` was set; nothing is left of the fork, and this search is as it was.
+            Cancelled: `cancel` was set; nothing is left of the fork, and this search is unchanged.
 
-        It needs nothing of this run's folder: with that gone, or its disk full, it saves all that is in memory.
+        A fork needs nothing of this run's folder: if that is gone or its disk full, it saves all that is in memory.
         """
         return forking.fork(self, run, step, change=change, name=name, follow=Follow(progress, cancel))
 
     def _rows(self) -> list[Row | Record]:
-        """Every event with its time; those that the disk has not taken, or gives no more, have the time of now."""
+        """Returns every event with its time; events that are not on disk, or cannot be read, get the current time."""
         rows: list[Row | Record] = []
         with suppress(OSError, RunError):
             rows = list(self._store.rows())
@@ -364,5 +375,5 @@ class Search(Described, Before, Steering, Iterator[Event]):
 
 
 def _spec(stepper: Stepper, ranking: LiveRanking | None) -> dict[str, Any]:
-    """What `run.json` says of a search: of the searcher, and of the ranking beside it."""
+    """Returns the spec of a search for `run.json`: that of the searcher, and that of the ranking if there is one."""
     return stepper.spec() if ranking is None else {**stepper.spec(), "ranking": ranking.spec()}

@@ -1,4 +1,4 @@
-"""What of a task stands beside the numbers of a search wherever they are shown, also by those who only have the run."""
+"""What a task says to be displayed beside the metrics of a search, kept in the run for those without the task."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from naslab.tasks.task import Task
 
 
 class Shown(NamedTuple):
-    """Said by a task, for people."""
+    """Information from a task for display."""
 
     objective: Objective | None = None
-    """What shared weights are judged by; None where there is no task, or a candidate is judged by an estimator."""
+    """Objective of the shared weights; None without a task, or if an estimator scores the candidates."""
     units: str = "examples"
-    """What the data are counted in, in the plural: "images", "tokens"."""
+    """Unit in which the data are counted, in the plural: "images", "tokens"."""
     notes: tuple[str, ...] = ()
-    """What should be said wherever a result is shown."""
+    """Remarks that belong beside every result."""
 
     @classmethod
     def of(cls, stepper: Any) -> Self:
-        """What a search algorithm learns, or its estimator trains candidates on; nothing if neither says."""
+        """Returns that of the searcher's task, or of the task that its estimator trains on; empty without a task."""
         for judge in (stepper, getattr(stepper, "estimator", None)):
             if isinstance(task := getattr(judge, "task", None), Task):
                 quantity = task.quantities[task.objective]
@@ -35,14 +35,14 @@ class Shown(NamedTuple):
         return {"objective": objective, "units": self.units, "notes": list(self.notes)}
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Self:
-        """What `to_json` gave; `SpecError` for anything else."""
-        given = told.get("objective")
-        units, notes = told.get("units", "examples"), told.get("notes", [])
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Rebuilds what `to_json` returned; `SpecError` for anything else."""
+        given = record.get("objective")
+        units, notes = record.get("units", "examples"), record.get("notes", [])
         if not isinstance(units, str) or not isinstance(notes, list) or not all(isinstance(n, str) for n in notes):
             raise SpecError(f"units are a text and notes a list of texts, not {units!r:.50} and {notes!r:.100}")
         return cls(None if given is None else as_objectives([given])[0], units, tuple(notes))
 
 
 IMAGES = Shown(Objective("accuracy", "max", "%"), "images")
-"""Of runs that said nothing, all of whose shared weights were of image classification."""
+"""For runs of format 1, which do not record it; their shared weights were all of image classification."""

@@ -1,10 +1,10 @@
-"""How a search is steered: settings and acts, their undoing, and the interventions so far.
+"""Steering a search: changes of settings, acts, their undoing, and the list of interventions so far.
 
-    set, act                      what the next step is to begin with
-    forbid, allow, lock, drop, nudge, freeze, ...     the same, in the words of who looks at a cell
-    ledger, undo, redo, script    what was done, taken back, and done again
+    set, act                                          change a setting, or act once, at the next step
+    forbid, allow, lock, drop, nudge, freeze, ...     shorthands for these, in terms of edges and operations
+    ledger, undo, redo, without, script               list, revert, repeat and export interventions
 
-Whatever is asked for is an event once the next step is done, and no part of the run before.
+A request is a wish until the next step is done, and then an event of the run.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ MASK, FORBIDDEN = "mask", "forbidden"
 
 
 class Steering(ABC):
-    """What a search can be told. A `naslab.Search` is one."""
+    """The part of `naslab.Search` by which the user steers it."""
 
     searcher: Stepper
     spec: dict[str, Any]
     _wishes: Wishes
     _events: list[Any]
     moved: Callable[[], None] = staticmethod(lambda: None)
-    """Called after each step, measurement, rewind and wish, in the thread that did it: the open view's way to hear of
-    what was done by hand. It must take no time, and do nothing to the search."""
+    """Callback after each step, measurement, rewind and wish, in the thread that made it: it lets an open view follow
+    changes made from code. It must return quickly, and not use the search."""
     _scanned: tuple[list[Any], int, list[int]] = ([], 0, [])
-    """The events, how many of them were looked at, and the places of those that are interventions."""
+    """The list of events, the number of them that were examined, and the indices of those that are interventions. It
+    saves a pass over all events whenever the ledger is read."""
 
     @property
     @abstractmethod
     def step(self) -> int:
-        """Steps finished."""
+        """Number of finished steps."""
 
     @property
     @abstractmethod
@@ -52,19 +53,19 @@ class Steering(ABC):
 
     @abstractmethod
     def _check_mine(self) -> None:
-        """`RunError` if this object does not drive its run any more."""
+        """Raises `RunError` if this object does not drive its run any more."""
 
     # --- settings and acts -------------------------------------------------------------------------
 
     @property
     def total(self) -> int:
-        """Steps in the whole search, as its settings will have it from the next step on."""
+        """Number of steps of the whole search, with the settings of the next step."""
         wished = self._wishes.values
         return self.searcher.planned(wished) if wished else self.searcher.total
 
     @property
     def settings(self) -> dict[str, Setting]:
-        """What may be changed, with the values that the next step will use."""
+        """Name -> setting that may be changed, with the value that the next step will use."""
         wished = self._wishes.values
         return {
             name: as_wished(setting, wished[name]) if name in wished else setting
@@ -78,25 +79,31 @@ class Steering(ABC):
 
     @property
     def wished(self) -> list[Wish]:
-        """What the next step will begin with: values of settings, then acts."""
+        """The wishes that the next step will fulfil: values of settings, then acts."""
         return self._wishes.all
 
     @property
     def acts(self) -> Mapping[str, Act]:
-        """What can be done once, with the arguments that it takes."""
+        """Name -> act, with the arguments that it takes."""
         return self.searcher.acts
 
     def set(self, name: str, value: Any, *, who: str = HAND, undoes: int | None = None, check: bool = True) -> None:
-        """Give a setting another value from the next step on, which logs it as a `Changed` event.
+        """Change a setting from the next step on, which logs a `Changed` event.
 
-        The value is JSON and replaces the one before: for a mask `{"2": ["skip_connect"]}` forbids that and nothing
-        else, and `{}` nothing at all. Until the next step it is a wish, and no part of the run: `rewind` and `close`
-        forget it, and a fork does not have it.
+        The value is JSON and replaces the old one: for a mask `{"2": ["skip_connect"]}` forbids that operation and
+        nothing else, and `{}` nothing at all. Until the next step it is a wish and not part of the run: `rewind` and
+        `close` drop it, and a fork does not have it.
 
         Args:
-            who: whom the ledger names for it, if not a hand: "cure", for instance.
+            name: one of `settings`.
+            value: new value.
+            who: author in the ledger, if it is not the user: "cure", for instance.
             undoes: number of the intervention that this undoes; `undo` finds the value itself.
-            check: False leaves the check to the next step, when all else that it begins with has been done.
+            check: False leaves the check to the next step, after the wishes before this one are fulfilled.
+
+        Raises:
+            SpecError: there is no such setting, or it cannot have this value.
+            RunError: no step is left, or this object does not drive its run any more.
         """
         self._check_mine()
         value = self.searcher.check_setting(name, value) if check else value
@@ -105,20 +112,25 @@ class Steering(ABC):
     def act(
         self, name: str, *, who: str = HAND, undoes: int | None = None, check: bool = True, **arguments: Any
     ) -> None:
-        """Do something once, before the next step, which logs it as an `Acted` event with what it changed as it was
-        before. `acts` has what there is; only its own inverse undoes it. Until the next step it is a wish, as with
-        `set`, with the same arguments. An architecture of the space is given as such, or by its choices.
+        """Do one of `acts` once, before the next step, which logs an `Acted` event with the old values.
+
+        Only its own inverse undoes an act. Until the next step it is a wish, as with `set`, and `who`, `undoes` and
+        `check` are those of `set`. An architecture of the space is given as such, or by its choices.
+
+        Raises:
+            SpecError: there is no such act, or it cannot be done with these arguments now.
+            RunError: no step is left, or this object does not drive its run any more.
         """
         self._check_mine()
-        arguments = self._checked_act(name, arguments) if check else self._told(arguments)
+        arguments = self._checked_act(name, arguments) if check else self._as_json(arguments)
         self._wish(Wish(name=name, given=arguments, act=True, who=who_of(who), undoes=self._undoes(undoes)))
 
     def _checked_act(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments as JSON, if the act could be done with them now."""
-        return self.searcher.check_act(name, self._told(arguments))
+        """Returns the arguments as JSON; `SpecError` if the act cannot be done with them now."""
+        return self.searcher.check_act(name, self._as_json(arguments))
 
-    def _told(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments of an act, architectures by their choices."""
+    def _as_json(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of an act, with architectures as lists of their choices."""
         return {
             key: list(self.searcher.space.check(value).choices) if isinstance(value, Architecture) else value
             for key, value in arguments.items()
@@ -128,7 +140,7 @@ class Steering(ABC):
         return None if number is None else self._numbered(number, self._interventions()).number
 
     def _wish(self, wish: Wish) -> None:
-        """`RunError` if no step would be left for it."""
+        """Add a wish; `RunError` if no step would be left to fulfil it."""
         values = self._wishes.values if wish.act else {**self._wishes.values, wish.name: wish.given}
         if self.step >= self.searcher.planned(values):
             raise RunError(
@@ -138,46 +150,46 @@ class Steering(ABC):
         self._wishes.add(wish)
         self.moved()
 
-    def _hire(self, workers: int) -> None:
-        """From the next step on, so many at once."""
-        workers = self.searcher.check_workers(workers)  # also where there is no step left
+    def _set_workers(self, workers: int) -> None:
+        """Evaluate this many candidates at once from the next step on."""
+        workers = self.searcher.check_workers(workers)  # an invalid number is an error even if no step is left
         if self.step < self.total:
             self.set(WORKERS, workers)
 
-    # --- the same in other words -----------------------------------------------------------------------
+    # --- shorthands ------------------------------------------------------------------------------------
 
     def forbid(self, *where: Any, who: str = HAND) -> None:
         """Forbid an option from the next step on: `forbid("normal", 2, "skip_connect")` on an edge of a mixture, by
         part and row; `forbid("cell/1/from_0", "skip_connect")` at a choice, where a search draws architectures.
         """
-        name, row, option = self._place(where)
+        name, row, option = self._mask_entry(where)
         self._mask(name, {row: [*self._forbidden(name).get(row, []), option]}, who)
 
     def allow(self, *where: Any, who: str = HAND) -> None:
         """Take `forbid` back, for one option."""
-        name, row, option = self._place(where)
+        name, row, option = self._mask_entry(where)
         self._mask(name, {row: [one for one in self._forbidden(name).get(row, []) if one != option]}, who)
 
     def lock(self, *where: Any, who: str = HAND) -> None:
-        """Forbid all but this option; arguments as of `forbid`."""
-        name, row, option = self._place(where)
+        """Forbid all options but this one; arguments as of `forbid`."""
+        name, row, option = self._mask_entry(where)
         self._mask(name, {row: [one for one in self._offered(name)[row] if one != option]}, who)
 
     def unlock(self, *where: Any, who: str = HAND) -> None:
-        """Forbid nothing on an edge, or at a choice: `unlock("normal", 2)`, `unlock("cell/1/from_0")`."""
-        name, row, _ = self._place((*where, None))
+        """Allow all options on an edge or at a choice: `unlock("normal", 2)`, `unlock("cell/1/from_0")`."""
+        name, row, _ = self._mask_entry((*where, None))
         self._mask(name, {row: []}, who)
 
     def forbid_everywhere(self, option: Any, *, who: str = HAND) -> None:
-        """Forbid an option wherever it is offered, as one change."""
+        """Forbid an option wherever it is offered, as one intervention."""
         self._everywhere(option, True, who)
 
     def allow_everywhere(self, option: Any, *, who: str = HAND) -> None:
-        """Forbid an option nowhere."""
+        """Allow an option everywhere."""
         self._everywhere(option, False, who)
 
     def drop(self, part: str, edge: int | str, *, who: str = HAND) -> None:
-        """Leave an edge of a mixture out, from the next step on."""
+        """Remove an edge of a mixture from the next step on."""
         name = self._edges(part)
         self.set(name, [*(one for one in self.settings[name].value if one != str(edge)), str(edge)], who=who)
 
@@ -187,11 +199,11 @@ class Steering(ABC):
         self.set(name, [one for one in self.settings[name].value if one != str(edge)], who=who)
 
     def freeze(self, what: str, *, who: str = HAND) -> None:
-        """Have "weights", "alphas" or a "controller" stand still, with all that their optimizer keeps."""
+        """Stop the updates of "weights", "alphas" or a "controller", and of the state of their optimizer."""
         self.set(self._frozen(what), True, who=who)
 
     def thaw(self, what: str, *, who: str = HAND) -> None:
-        """Have them move again."""
+        """Take `freeze` back."""
         self.set(self._frozen(what), False, who=who)
 
     def nudge(self, part: str, edge: int | str, operation: str, by: float, *, who: str = HAND) -> None:
@@ -199,8 +211,8 @@ class Steering(ABC):
         self.act("nudge", part=part, row=int(edge), operation=operation, by=by, who=who)
 
     def unset(self, name: str, *, who: str = HAND) -> None:
-        """Give a setting the value that it would have now, had nobody changed it: a learning rate is on its schedule
-        again.
+        """Reset a setting to the value that it would have now if it had never been changed: a learning rate returns to
+        its schedule.
         """
         first = next((one for one in self.ledger if one.kind == "changed" and one.name == name), None)
         if first is not None and first.pending:
@@ -209,10 +221,10 @@ class Steering(ABC):
             value = self.searcher.aged(name, interventions.plain(first.before), first.step)
             self.set(name, value, who=who)
         else:
-            self.searcher.in_force(name)  # `SpecError` if there is none
+            self.searcher.in_force(name)  # raises `SpecError` if there is no such setting
 
-    def _place(self, where: Sequence[Any]) -> tuple[str, str, Any]:
-        """The mask, its row or choice, and the option."""
+    def _mask_entry(self, where: Sequence[Any]) -> tuple[str, str, Any]:
+        """Returns the name of the mask, its row or choice, and the option."""
         if len(where) not in (2, 3):
             raise SpecError(
                 'say where: ("normal", 2, "skip_connect") is an operation on an edge, by part and row; '
@@ -228,7 +240,7 @@ class Steering(ABC):
         return name, str(row), option
 
     def _offered(self, name: str) -> Mapping[str, Sequence[Any]]:
-        """Row or choice -> the options of a mask."""
+        """Returns row or choice -> options of a mask."""
         settings = self.searcher.settings
         masks = [one for one, setting in settings.items() if isinstance(setting, Mask)]
         if name not in masks:
@@ -237,11 +249,11 @@ class Steering(ABC):
         return settings[name].options  # type: ignore[attr-defined, no-any-return]
 
     def _forbidden(self, name: str) -> dict[str, list[Any]]:
-        """Row or choice -> what the next step will not have there."""
+        """Returns row or choice -> options that are forbidden at the next step."""
         return {row: list(options) for row, options in self.settings[name].value.items()}
 
     def _mask(self, name: str, rows: Mapping[str, list[Any]], who: str) -> None:
-        """Forbid exactly this in some rows, and in the others what is forbidden there."""
+        """Replace the forbidden options of some rows, and leave the other rows as they are."""
         value = {**self._forbidden(name), **{row: list(dict.fromkeys(options)) for row, options in rows.items()}}
         self.set(name, value, who=who)
 
@@ -279,12 +291,12 @@ class Steering(ABC):
             )
         return f"freeze/{what}"
 
-    # --- what was done -----------------------------------------------------------------------------
+    # --- interventions -----------------------------------------------------------------------------
 
     @property
     def ledger(self) -> list[Intervention]:
-        """All that was changed and done, in order, and what the next step will begin with: each in a sentence, with
-        its step, by whom, and whether it can be undone.
+        """All interventions in order, those of the next step included: each with its sentence, step and author, and
+        whether it can be undone.
         """
         found = self._interventions()
         wished = self._wishes.values
@@ -294,21 +306,21 @@ class Steering(ABC):
 
     def _interventions(self) -> list[Intervention]:
         events, rows = self.events, self._events
-        if self._scanned[0] is not rows:  # another list: the search has gone back
+        if self._scanned[0] is not rows:  # another list: the search was rewound
             self._scanned = rows, 0, []
         _, seen, places = self._scanned
         count = len(rows)
         places += [place for place in range(seen, count) if rows[place].kind in ("changed", "acted")]
         self._scanned = rows, count, places
-        told = [events[place] for place in places]
-        return interventions.interventions(told, self._wishes.all, self.searcher, self.step + 1)
+        acted = [events[place] for place in places]
+        return interventions.interventions(acted, self._wishes.all, self.searcher, self.step + 1)
 
     def _why_not(self, one: Intervention, found: Sequence[Intervention], wished: Mapping[str, Any]) -> str:
         try:
             interventions.undoing(one, found, self.searcher, wished)
         except SpecError as error:
             return str(error)
-        except RuntimeError:  # the population moved meanwhile; whoever undoes it is told
+        except RuntimeError:  # the population changed in another thread; `undo` itself reports it
             return ""
         return ""
 
@@ -316,10 +328,10 @@ class Steering(ABC):
         """Undo an intervention of the `ledger` from the next step on, which logs it as an event, or take a wish back.
 
         Args:
-            number: of the intervention; the last that stands, if left out.
+            number: number of the intervention; if left out, the last one in force.
 
         Raises:
-            SpecError: it cannot be undone, and why.
+            SpecError: why it cannot be undone.
         """
         self._check_mine()
         found = self._interventions()
@@ -345,14 +357,15 @@ class Steering(ABC):
     def without(
         self, number: int | Intervention, run: str | None = None, *, name: str | None = None, **how: Any
     ) -> Any:
-        """A fork as if an intervention had not been: it begins before its step, with what else was done at that step.
+        """Returns a counterfactual fork without an intervention: it begins before its step, with the other
+        interventions of that step.
 
-        What was done later is left out, too: it may have been an answer.
+        Later interventions are left out, too: they may have been reactions to this one.
 
         Args:
-            number: of the intervention in the `ledger`.
+            number: number of the intervention in the `ledger`.
             run: folder of the fork; None keeps it in memory.
-            name: what the fork is called, if it has no folder.
+            name: name of the fork, if it has no folder.
             **how: `progress` and `cancel` of `fork`.
         """
         found = self._interventions()
@@ -374,21 +387,21 @@ class Steering(ABC):
         return found[wanted - 1]
 
     def _take_back(self, number: int) -> None:
-        """Forget a wish."""
+        """Drop the wish behind a pending intervention."""
         done = sum(not one.pending for one in self._interventions())
         wishes = [
             wish for wish in self._wishes.all if wish.act or wish.given != self.searcher.in_force(wish.name)
-        ]  # those that the ledger tells of
+        ]  # the ledger does not list wishes that change nothing
         self._wishes.take_back(wishes[number - done - 1])
         self.moved()
 
     def script(self, run: str | None = None) -> str:
-        """A Python program that makes this search anew, with every intervention at its step, bit for bit.
+        """Returns a Python program that repeats this search, with every intervention at its step, bit for bit.
 
-        With one evaluation at a time the answers are found again. Where several were evaluated at once, nobody could
-        say who will be first, and the program brings the answers along, in the order in which they came.
+        With one evaluation at a time the program evaluates the candidates again. With several at once the order in
+        which they finish is not reproducible, and the program contains the results in the recorded order.
 
         Args:
-            run: the folder that it writes; None keeps its search in memory.
+            run: folder that the program writes; None keeps its search in memory.
         """
         return script(cast(Any, self), run)

@@ -16,45 +16,45 @@ from naslab.snapshot import State
 from naslab.torch_state import default_torch_state
 
 OLDER_KEPT = 8
-"""Snapshots that are kept besides the first and the last two."""
+"""Largest number of snapshots that are kept in addition to the first and the last two."""
 
 
 class Store(Protocol):
-    """What `naslab.Search` writes to. Errors of the disk come out as `OSError`, and then nothing was changed."""
+    """Storage of a `naslab.Search`. Errors of the disk are raised as `OSError`, and then nothing was changed."""
 
     blobs: Blobs
     """States that are kept by their checksum."""
     run: str
-    """What tells the run from all others."""
+    """Unique identifier of the run."""
     parent: Mapping[str, Any] | None
-    """For a fork: the `run` that it comes from, its "path" if it is in a folder, and the "step"."""
+    """Origin of a fork: "run" (identifier), "path" (None in memory) and "step"; None otherwise."""
 
     def append(self, events: Sequence[Event]) -> None:
-        """Keep the events of one step, all or none; a step that stands already is not kept twice."""
+        """Keep the events of one step, all or none; a step that is stored already is not stored twice."""
         ...
 
     def rows(self) -> Sequence[Row | Record]:
-        """Every event of the living branch."""
+        """Returns every row of the living branch."""
         ...
 
     def abandon(self, step: int) -> None:
-        """Leave what came after the step: its events as a dead branch, its snapshots not at all."""
+        """Rewind to a step: later events become a dead branch, later snapshots are deleted."""
         ...
 
     def dead_ends(self) -> Sequence[DeadEnd]:
-        """What was left so, each time."""
+        """Returns the steps that each rewind has abandoned."""
         ...
 
     def save(self, step: int, state: State) -> None:
-        """Keep a snapshot of the moment after the step, and drop those that the policy no longer keeps."""
+        """Keep a snapshot of the state after a step, and delete those that `kept` no longer lists."""
         ...
 
     def load(self, step: int) -> State:
-        """The snapshot again, or `SnapshotDamaged`."""
+        """Returns the state of a snapshot; `SnapshotDamaged` if it is not what was written."""
         ...
 
     def snapshots(self) -> list[int]:
-        """Steps of the snapshots that stand, in order."""
+        """Returns the steps of the snapshots, in order."""
         ...
 
     def set_aside(self, step: int) -> None:
@@ -65,11 +65,15 @@ class Store(Protocol):
 
 
 def kept(steps: Iterable[int], every: int) -> set[int]:
-    """Which snapshots stay, so that their number stays bounded while every step can still be reached.
+    """Returns the steps of the snapshots to keep. Their number is bounded, and every step can still be restored.
 
-    The first and the last two; of the others those at multiples of `every`, or of 2, 4, 8, ... times `every`, as
-    few as leaves at most `OLDER_KEPT`. From any step the next snapshot before it is then at most about an eighth of
-    the run away, and the way from there is computed again.
+    These are the first and the last two, and of the others those at multiples of a stride: `every`, doubled until at
+    most `OLDER_KEPT` are left. From any step, the nearest snapshot before it is then at most about an eighth of the run
+    away, and the steps from there are repeated.
+
+    Args:
+        steps: steps that have a snapshot.
+        every: steps from one snapshot to the next.
     """
     ordered = sorted(steps)
     older = [step for step in ordered[:-2] if step]
@@ -80,7 +84,7 @@ def kept(steps: Iterable[int], every: int) -> set[int]:
 
 
 class Memory:
-    """A store that is gone with the process; with it, too, a search can be rewound and forked."""
+    """A store in memory, which ends with the process. A search in it can be rewound and forked like any other."""
 
     def __init__(self, every: int, rows: Iterable[Row | Record] = (), parent: Mapping[str, Any] | None = None) -> None:
         self._every = every
@@ -101,7 +105,7 @@ class Memory:
         return list(self._rows)
 
     def abandon(self, step: int) -> None:
-        """Of the events that are left nothing is kept but how far they went."""
+        """Rewind to a step. Of the abandoned events only the range of their steps is kept."""
         self._dead_ends += DeadEnd.left(self._rows, step)
         self._rows = [row for row in self._rows if row.step <= step]
         self._states = {at: state for at, state in self._states.items() if at <= step}

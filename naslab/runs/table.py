@@ -1,4 +1,4 @@
-"""Events as a table: a flat dictionary an event, for pandas, a spreadsheet or a database."""
+"""Events as a table: one flat dictionary for each event, for pandas, a spreadsheet or a database."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ Scalar = str | int | float | bool | None
 
 
 def flat(events: Iterable[Event], space: Space) -> list[dict[str, Scalar]]:
-    """One dictionary an event, in order: its `kind`, its `step` and its other fields, each value a plain scalar.
+    """Returns one dictionary for each event, in order: its `kind`, `step` and other fields, each value a plain scalar.
 
-    The number of a mapping or a sequence stands under `field/key`, that of an array under the names of its axes:
+    Entries of mappings and sequences are named `field/key`, entries of arrays by their axes:
 
-    - `alpha/normal/3/skip_connect`: softmax(alpha) of an operation, on the edge of that row of the cell;
-    - `probabilities/<choice>/<option>`: with what probability a policy would take the option;
-    - `values/test_loss`: what was measured of an objective, in its own direction (`fitness` is the negative of what is
-      minimised);
+    - `alpha/normal/3/skip_connect`: softmax(alpha) of an operation on the edge of that row of the cell;
+    - `probabilities/<choice>/<option>`: probability with which a policy would take the option;
+    - `values/test_loss`: value of an objective in its own direction (`fitness` is negated if less is better);
     - `metrics/valid/loss`, `settings/w_lr`, `figures/parameters`, `parents/0`, ...
 
-    An architecture is the text that its space writes (`space.format`), or else its choices as a JSON list.
+    An architecture is written as its space writes it (`space.format`), or else as a JSON list of its choices.
     """
     listed = list(events)
     policies = [event for event in listed if isinstance(event, Evaluated) and event.probabilities]
@@ -40,7 +39,7 @@ def _row(event: Event, space: Space, options: Mapping[str, Sequence[Option]]) ->
     yield "kind", event.kind
     for field in dataclasses.fields(event):
         value = getattr(event, field.name)
-        if field.name == "objectives":  # no numbers; `Search.objectives` has them
+        if field.name == "objectives":  # names and not values; see `Search.objectives`
             continue
         if field.name == "probabilities" and isinstance(event, SupernetStep):
             operations = [str(name) for name in getattr(space, "operations", ())]
@@ -57,12 +56,13 @@ def _row(event: Event, space: Space, options: Mapping[str, Sequence[Option]]) ->
 
 
 def _named(name: str, row: np.ndarray, options: Sequence[Option]) -> Iterator[tuple[str, Scalar]]:
-    """The numbers [O] of the options of one choice; an option without a name is numbered."""
+    """Yields the values of one choice, `row` being [options]; an option without a name is numbered."""
     for number, value in enumerate(row.tolist()):
         yield f"{name}/{options[number] if number < len(options) else number}", value
 
 
 def _scalars(name: str, value: Any) -> Iterator[tuple[str, Scalar]]:
+    """Yields the scalars of nested mappings, sequences and arrays, with their paths."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -76,11 +76,11 @@ def _scalars(name: str, value: Any) -> Iterator[tuple[str, Scalar]]:
 
 
 def architecture_text(architecture: Architecture, space: Space) -> str:
-    """An architecture in one line, as `flat` tells it."""
+    """Returns an architecture in one line, as in the tables of `flat`."""
     written = getattr(space, "format", None)
     return str(written(architecture)) if written else json.dumps(list(architecture.choices))
 
 
 def known(value: float) -> float | None:
-    """A number of Python's; None for NaN, which says that there is none."""
+    """Returns a Python float; None for NaN, which stands for a missing value."""
     return None if value != value else float(value)

@@ -1,4 +1,4 @@
-"""What is said when the disk takes no more."""
+"""Errors for writes that the disk refuses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from naslab.runs.places import free_space
 
 
 def paused(what: str, where: Path, error: Superseded | OSError) -> RunPaused | Superseded:
-    """What an error of the store is to be raised as: `RunPaused` for one of the disk.
+    """Returns the exception to raise for an error of the store: `RunPaused`, with advice, for one of the disk.
 
     Args:
-        what: could not be written.
-        where: the run's folder.
-        error: why.
+        what: what could not be written, in words.
+        where: the run folder.
+        error: the error.
     """
     if isinstance(error, Superseded):
         return Superseded(f"{error}. search.fork(new folder) keeps what is only in memory here")
@@ -29,12 +29,12 @@ def paused(what: str, where: Path, error: Superseded | OSError) -> RunPaused | S
         )
     return RunPaused(
         f"{what} could not be written to {where}: {error.strerror or error}; {free_space(where)}. Nothing is "
-        "lost: what is not on disk is in memory. Make room (or mend the disk) and call next again"
+        "lost: what is not on disk is in memory. Make room (or repair the disk) and call next again"
     )
 
 
 def _gone(path: Path) -> bool:
-    """Whether there is nothing; not where the disk does not say."""
+    """True if there is nothing at the path; False if the disk does not answer."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,6 +1,7 @@
-"""What a hand has asked of a search, until its next step is done: values of settings, and acts.
+"""Wishes: changes of settings, and acts, that were requested of a search and wait for its next step.
 
-Any thread may wish. A wish is no part of the run before its step is.
+Any thread may add a wish at any time, also during a step. It becomes part of the run, as an event, in one transaction
+with the step that it was fulfilled for.
 """
 
 from __future__ import annotations
@@ -19,36 +20,37 @@ from naslab.searchers import Setting, Slider, Stepper
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Wish:
-    """One of them."""
+    """A requested change of a setting, or a requested act."""
 
     name: str
     """The name of the setting or of the act."""
     given: Any
-    """The value that the next step is to put into force; what the act is to be told."""
+    """New value of the setting, or arguments of the act."""
     act: bool
+    """True for an act, False for a setting."""
     who: str = HAND
+    """Its author."""
     undoes: int | None = None
-    """Number of the intervention that this is to undo."""
+    """Number of the intervention that this will undo."""
 
 
 class Wished(NamedTuple):
-    """The wishes of one moment."""
+    """The wishes at one moment."""
 
     values: dict[str, Wish]
-    """Setting -> what the next step is to put into force."""
+    """Setting -> latest wish for it."""
     acts: list[Wish]
-    """What is to be done before the next step."""
+    """Acts in the order in which they were requested."""
 
 
 class Wishes:
-    """Each setting's latest value, and the acts in their order."""
+    """The pending wishes of a search: for each setting the latest, and all acts in order."""
 
     def __init__(self) -> None:
+        # Held only while the collections are copied or changed, never while a wish is fulfilled: `set` answers at once.
         self._lock = threading.Lock()
         self._values: dict[str, Wish] = {}
-        """Setting -> the value that the next step is to put into force."""
         self._acts: list[Wish] = []
-        """What is to be done before the next step."""
 
     def add(self, wish: Wish) -> None:
         with self._lock:
@@ -59,13 +61,13 @@ class Wishes:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Setting -> the value that is wished."""
+        """Setting -> requested value."""
         with self._lock:
             return {name: wish.given for name, wish in self._values.items()}
 
     @property
     def all(self) -> list[Wish]:
-        """In the order in which they will be fulfilled."""
+        """All wishes in the order in which they will be fulfilled."""
         with self._lock:
             return [*self._values.values(), *self._acts]
 
@@ -75,11 +77,11 @@ class Wishes:
             self._acts.clear()
 
     def fulfil(self, searcher: Stepper, step: int) -> tuple[list[Event], Wished]:
-        """Fulfil the wishes of now, before a step.
+        """Fulfil the current wishes, before a step.
 
         Returns:
-            The events of what has changed by them, and the wishes, which `forget` is to be told once the step is done:
-            a step that fails is tried again with them.
+            The events of the changes and acts, and the wishes that were fulfilled. The caller passes these to `forget`
+            once the step is done: a step that fails is tried again with them.
         """
         done: list[Event] = []
         if not self._values and not self._acts:  # nearly always
@@ -94,47 +96,45 @@ class Wishes:
         return done, wished
 
     def _fulfil(self, searcher: Stepper, step: int, wished: Wished, done: list[Event]) -> None:
-        """Adds to `done` as it goes."""
+        """Appends each event to `done` at once, so that after an error the caller can revert what was done."""
         for name, wish in wished.values.items():
             with self._dropped_if_refused(wish):
                 old, total = searcher.in_force(name), searcher.total
                 if wish.given != old:
                     searcher.set(name, wish.given)
-                    told: dict[str, Any] = {"name": name, "old": old, "new": wish.given, **_by(wish)}
+                    fields: dict[str, Any] = {"name": name, "old": old, "new": wish.given, **_signed(wish)}
                     if searcher.total != total:
-                        told["total"] = searcher.total
-                    done.append(Changed(step=step, **told))
+                        fields["total"] = searcher.total
+                    done.append(Changed(step=step, **fields))
         for wish in wished.acts:
             with self._dropped_if_refused(wish):
                 before = searcher.act(wish.name, wish.given)
-                done.append(Acted(step=step, name=wish.name, arguments=wish.given, before=before, **_by(wish)))
+                done.append(Acted(step=step, name=wish.name, arguments=wish.given, before=before, **_signed(wish)))
 
     def try_on(self, copy: Stepper) -> None:
-        """Give a copy of what is driven the values that are wished, as far as it takes them."""
+        """Set the requested values on a copy of the searcher, as far as they are valid."""
         for name, value in self.values.items():
             with suppress(SpecError):
                 copy.set(name, value)
 
     def forget(self, wished: Wished) -> None:
-        """Forget wishes that are fulfilled, but not what was wished since."""
+        """Remove wishes that are fulfilled, but not those that were added since."""
         values, acts = wished
         if not values and not acts:
             return
         with self._lock:
             for name, wish in values.items():
-                if self._values.get(name) is wish:
+                if self._values.get(name) is wish:  # by identity: an equal wish may have been added during the step
                     del self._values[name]
             self._acts = [wish for wish in self._acts if not any(wish is one for one in acts)]
 
     def take_back(self, wish: Wish) -> None:
-        """Forget one that is not fulfilled yet."""
+        """Remove a wish that is not fulfilled yet."""
         self.forget(Wished({}, [wish]) if wish.act else Wished({wish.name: wish}, []))
 
     @contextmanager
     def _dropped_if_refused(self, wish: Wish) -> Iterator[None]:
-        """Forget a wish that fails, as one that another has made impossible meanwhile: else no step could be done any
-        more.
-        """
+        """Removes a wish that fails, because another made it impossible for instance: no step could be done with it."""
         try:
             yield
         except RunPaused:
@@ -145,25 +145,28 @@ class Wishes:
 
 
 def set_back(searcher: Stepper, done: Sequence[Event]) -> None:
-    """Give the settings the values from before a step that was not kept: until it is tried again, they are wishes."""
+    """Revert the settings after a step that was not kept: until it is tried again, the changes are wishes.
+
+    Acts are not reverted here; the state before the step is restored before the next one (`_lost`).
+    """
     for event in reversed(done):
         if isinstance(event, Changed):
-            with suppress(Exception):  # what failed is what is to be heard of
+            with suppress(Exception):  # the error of the step is the one to report
                 searcher.set(event.name, event.old)
 
 
-def _by(wish: Wish) -> dict[str, Any]:
+def _signed(wish: Wish) -> dict[str, Any]:
     return {"who": wish.who, "undoes": wish.undoes}
 
 
 def as_wished(setting: Setting, value: Any) -> Setting:
-    """The setting as the next step will have it."""
+    """Returns the setting as it will be at the next step."""
     led = isinstance(setting, Slider) and setting.base is not None
     return dataclasses.replace(setting, value=value, **({"base": value} if led else {}))
 
 
 def who_of(who: Any) -> str:
-    """The name of whoever wishes; `SpecError` if it is none."""
+    """Returns the author of a wish; `SpecError` unless it is a word."""
     if not isinstance(who, str) or not who:
         raise SpecError(f"who=... is a word, such as 'cure', not {who!r:.100}")
     return who

@@ -163,7 +163,7 @@ def test_many_events_are_shown_to_be_under_way(old, monkeypatch, capsys):
     monkeypatch.setattr(conversion, "LONG", 10)
     monkeypatch.setattr(conversion, "SOON", 0)
     Folder(old("table")).close()
-    assert "events brought into this format" in capsys.readouterr().err
+    assert "events converted" in capsys.readouterr().err
 
 
 # --- what may happen on the way --------------------------------------------------------------------------------------

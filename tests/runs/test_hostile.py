@@ -282,7 +282,7 @@ def test_a_race_opens_no_run_that_was_not_begun_with_it(table, tmp_path, keep):
     for _ in range(keep):
         next(race)
     race.close()
-    race._lanes[0][0]._search.close()
+    race._runners[0][0]._search.close()
     nl.Race.open(tmp_path / "race").close()
     nl.Search.open(tmp_path / "own-0").close()
     mine = search(5, "mine")

@@ -86,14 +86,14 @@ def test_a_change_may_be_an_act_or_a_mask(cells, state_of):
     ],
 )
 def test_a_change_that_makes_no_sense_is_refused_before_any_work(cells, tmp_path, change):
-    cells._again = lambda: pytest.fail("work was done")
+    cells._rebuild = lambda: pytest.fail("work was done")
     with pytest.raises(SpecError):
         cells.fork(tmp_path / "fork", 2, change=change)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_is_taken_or_a_step_that_is_not_done_is_refused_before_any_work(begun, tmp_path):
-    begun._again = lambda: pytest.fail("work was done")
+    begun._rebuild = lambda: pytest.fail("work was done")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.tex").touch()
     with pytest.raises(RunError, match="taken"):

@@ -101,8 +101,8 @@ def test_nothing_is_evaluated_twice_and_what_has_ended_is_left_alone(tmp_path):
     same(race, calm)
     race = Race.open(tmp_path / "race", searchers, estimator=score)
     told = []
-    for lane in race._lanes[0]:
-        lane.repeat = told.append
+    for runner in race._runners[0]:
+        runner.repeat = told.append
     assert list(race) == told == []
     same(race, calm)
     assert score.asked == expected
@@ -119,11 +119,11 @@ def test_searches_of_their_own_go_on_from_their_folders(tmp_path):
     race = Race({"one": kept}, score, seeds=(0, 1), budget=12, run=tmp_path / "race")
     for _ in range(9):
         next(race)
-    next(race._lanes[0][0]._search)  # as if killed before the race had heard of it
+    next(race._runners[0][0]._search)  # as if killed before the race had heard of it
     race.close()
-    for row in race._lanes:
-        for lane in row:
-            lane._search.close()
+    for row in race._runners:
+        for runner in row:
+            runner._search.close()
     race = Race.open(tmp_path / "race", estimator=score).run()
     same(race, calm)
     assert sorted(map(str, score.asked)) == sorted(map(str, expected))

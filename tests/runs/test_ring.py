@@ -18,14 +18,14 @@ from naslab.runs.ring import Copy, Ring
 @pytest.fixture(autouse=True)
 def however_slow(monkeypatch):
     """Copies may take any time, as on a machine that is busy with other things."""
-    monkeypatch.setattr(rings, "SHARE", 1e9)
+    monkeypatch.setattr(rings, "SHARE_OF_TIME", 1e9)
 
 
 @pytest.fixture
 def every_step(monkeypatch):
     """A copy of each step."""
-    monkeypatch.setattr(rings, "APART", 0.0)
-    monkeypatch.setattr(rings, "SHARE", 1e9)
+    monkeypatch.setattr(rings, "SECONDS_APART", 0.0)
+    monkeypatch.setattr(rings, "SHARE_OF_TIME", 1e9)
 
 
 @pytest.fixture(params=["memory", "folder"])
@@ -34,7 +34,7 @@ def begin(request, small, tmp_path, monkeypatch):
     slow machine a few steps are a second of work.
     """
     if "every_step" not in request.fixturenames:
-        monkeypatch.setattr(rings, "APART", float("inf"))
+        monkeypatch.setattr(rings, "SECONDS_APART", float("inf"))
 
     def begin(**sizes):
         run = None if request.param == "memory" else nl.runs.fresh(tmp_path / "run")
@@ -151,7 +151,7 @@ def _interrupted(use, line, places):
 def test_taking_copies_changes_no_bit(begin, state_of, every_step, monkeypatch):
     with_copies = begin()
     events = list(with_copies)
-    monkeypatch.setattr(rings, "APART", 1e9)
+    monkeypatch.setattr(rings, "SECONDS_APART", 1e9)
     without = begin()
     assert events == list(without)
     assert (len(with_copies._ring.steps), without._ring.steps) == (12, [])
@@ -189,7 +189,7 @@ def test_one_copy_a_second_of_work():
 
 
 def test_a_dear_copy_is_taken_seldom(monkeypatch):
-    monkeypatch.setattr(rings, "SHARE", 0.01)
+    monkeypatch.setattr(rings, "SHARE_OF_TIME", 0.01)
     ring = Ring()
 
     def dear():
@@ -203,7 +203,7 @@ def test_a_dear_copy_is_taken_seldom(monkeypatch):
 
 
 def test_gaps_grow_with_age(monkeypatch):
-    monkeypatch.setattr(rings, "MOST_COPIES", 40)
+    monkeypatch.setattr(rings, "CACHE_COPIES", 40)
     ring = filled(1000)
     steps = ring.steps
     assert len(steps) == 40
@@ -216,12 +216,12 @@ def test_gaps_grow_with_age(monkeypatch):
 
 def test_a_big_state_stays_within_the_limit_and_all_searches_share_it(monkeypatch):
     most, numbers = 10_000_000, 250_000  # a megabyte each
-    monkeypatch.setattr(rings, "MOST_BYTES", rings.held_bytes() + most)
-    before = rings.held_bytes()
+    monkeypatch.setattr(rings, "CACHE_BYTES", rings.cached_bytes() + most)
+    before = rings.cached_bytes()
     first = filled(40, numbers=numbers)
     assert 8_000_000 < first.bytes <= most
     second = filled(40, numbers=numbers)
-    assert rings.held_bytes() - before <= most
+    assert rings.cached_bytes() - before <= most
     assert min(first.bytes, second.bytes) > 3_000_000
     assert first.steps[-1] == second.steps[-1] == 40
     alive = sum(copy.state["weights"].nbytes for ring in (first, second) for copy, _ in ring._copies)
@@ -232,7 +232,7 @@ def test_a_big_state_stays_within_the_limit_and_all_searches_share_it(monkeypatc
 
 
 def test_a_state_larger_than_the_limit_is_tried_once(monkeypatch):
-    monkeypatch.setattr(rings, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(rings, "CACHE_BYTES", 1_000_000)
     asked = []
     ring = Ring()
     for step in range(1, 6):
@@ -241,9 +241,9 @@ def test_a_state_larger_than_the_limit_is_tried_once(monkeypatch):
 
 
 def test_a_tenth_of_what_is_free(monkeypatch):
-    monkeypatch.setattr(rings, "available", lambda: 30_000_000 - rings.held_bytes())
+    monkeypatch.setattr(rings, "available", lambda: 30_000_000 - rings.cached_bytes())
     ring = filled(20, numbers=250_000)
-    assert rings.held_bytes() <= 3_000_000
+    assert rings.cached_bytes() <= 3_000_000
     assert len(ring.steps) == 2
 
 
@@ -252,21 +252,21 @@ def test_what_tensors_share_is_counted_once_and_a_part_with_all_that_it_keeps():
     ring = Ring()
     for step in range(1, 6):
         ring.passed(step, 1.0, lambda: {"fixed": fixed, "again": fixed, "part": whole[:10].view(2, 5)})
-    assert ring.bytes == 5 * 3 * rings.OVERHEAD + 2 * 4000
+    assert ring.bytes == 5 * 3 * rings.BYTES_PER_VALUE + 2 * 4000
     ring._splice(0, 1, [])  # what it shared with the next is that one's now
-    assert ring.bytes == 4 * 3 * rings.OVERHEAD + 2 * 4000
-    before = rings.held_bytes()
+    assert ring.bytes == 4 * 3 * rings.BYTES_PER_VALUE + 2 * 4000
+    before = rings.cached_bytes()
     other = Ring()
     other.share(ring, 4)
-    assert (other.steps, rings.held_bytes()) == ([2, 3, 4], before)
+    assert (other.steps, rings.cached_bytes()) == ([2, 3, 4], before)
     ring.clear()
-    assert rings.held_bytes() == before - 3 * rings.OVERHEAD
+    assert rings.cached_bytes() == before - 3 * rings.BYTES_PER_VALUE
 
 
 def test_a_copy_is_not_what_was_taken_nor_what_is_given():
     copy = Copy.of(1, {"weights": torch.zeros(3), "name": "x"})
-    copy.again()["weights"].fill_(7)
-    assert copy.again()["weights"].tolist() == [0, 0, 0]
+    copy.cloned()["weights"].fill_(7)
+    assert copy.cloned()["weights"].tolist() == [0, 0, 0]
 
 
 def test_a_search_that_is_closed_holds_nothing(small, every_step):
@@ -291,7 +291,7 @@ def test_what_it_takes_is_said_before(begin, state_of, monkeypatch):
     assert re.fullmatch(
         r"steps 1 to 7 are done again, in about \d\.\d s; steps 8 to 9 stay in the run as abandoned", str(told)
     )
-    monkeypatch.setattr(rings, "APART", 0.0)
+    monkeypatch.setattr(rings, "SECONDS_APART", 0.0)
     next(search)
     next(search)
     told = search.cost_of_going_back(10)

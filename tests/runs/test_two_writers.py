@@ -13,7 +13,7 @@ import pytest
 
 import naslab as nl
 from naslab.errors import RunError
-from naslab.runs import claims, database
+from naslab.runs import database, owners
 from naslab.runs.database import EventsDamaged
 from naslab.runs.journal import Journal, Superseded
 
@@ -27,7 +27,7 @@ def killed(search, place):
 def opened_beside(path):
     """A second driver, as another process is one once the file `lock` has been removed."""
     (path / "lock").unlink()
-    claims._driving.clear()
+    owners._folder_owners.clear()
     search = nl.Search.open(path)
     (path / "driver.json").write_text(json.dumps({"pid": os.getppid(), "host": socket.gethostname()}))
     return search

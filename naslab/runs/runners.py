@@ -1,4 +1,4 @@
-"""What moves in a race: a sampler with an estimator, or a search that brings its own."""
+"""The runners of a race: a sampler with an estimator, or a whole search with an estimator of its own."""
 
 from __future__ import annotations
 
@@ -20,67 +20,67 @@ from naslab.searchers import BlackBoxSearch, RandomSearch, Sampler
 from naslab.spaces import Space
 
 ENDLESS = 2**62
-"""Evaluations; the race itself says when a runner has had enough."""
+"""Budget of evaluations that a runner never reaches: the race itself stops it."""
 
 
-class Move(NamedTuple):
-    """An evaluation."""
+class RaceEvaluation(NamedTuple):
+    """One evaluation of a candidate by a runner."""
 
     architecture: Architecture
     fitness: float | None
-    """None if it failed."""
+    """More is better; None if the evaluation failed."""
     figures: Mapping[str, float]
-    """What else was found."""
+    """Other values that the estimator found: "seconds", "parameters", ..."""
     number: int
-    """Of the proposal."""
+    """Number of the proposal, from 1."""
     status: str = "done"
     message: str = ""
     values: Mapping[str, float] = FrozenDict({})
-    """Of the objectives, each in its own direction."""
+    """Value of each objective, in its own direction."""
     objectives: Sequence[Objective] = ()
-    """Those that the score itself named."""
+    """Objectives that the score itself named; empty for those of the estimator."""
 
 
-class Lane(Protocol):
-    """One runner."""
+class RaceRunner(Protocol):
+    """One searcher with one seed."""
 
     random: bool
-    """Whether it is a random search."""
+    """True for random search, the baseline."""
 
     @property
     def space(self) -> Space:
-        """What it searches."""
+        """The search space."""
         ...
 
     @property
     def table(self) -> Table | None:
-        """The table that its fitness is from, if it is from one."""
+        """The table in which the fitness is looked up; None if it is not."""
         ...
 
     @property
     def objective(self) -> Objective:
-        """What the fitness is the value of."""
+        """The objective that the fitness measures."""
         ...
 
-    def move(self) -> Move | None:
-        """One evaluation; None when there are no more."""
+    def evaluate_next(self) -> RaceEvaluation | None:
+        """Evaluates the next candidate; None if the runner has ended."""
         ...
 
     def repeat(self, logged: Raced) -> None:
-        """The same move again, with what came of it then."""
+        """Propose again, and observe the logged result in the place of a new evaluation."""
         ...
 
     def keep_in(self, folder: Path) -> None:
-        """Leave what is trained in this folder."""
+        """Keep the trainings of candidates in this folder."""
         ...
 
     def spec(self) -> dict[str, Any]:
-        """JSON from which `again` makes it again, as it was at the beginning."""
+        """Returns JSON from which `Race.open` rebuilds the runner, as it was at the beginning."""
         ...
 
 
-class OnTable:
-    """A sampler on a table: asked, looked up, told, with nothing in between."""
+class TableRunner:
+    """A sampler on a table: ask, look up, tell, without a `BlackBoxSearch` in between, which costs more than both."""
 
     def __init__(self, sampler: Sampler, table: Table) -> None:
         self._sampler, self.space = sampler, sampler.space
@@ -88,11 +88,11 @@ class OnTable:
         self.objective = table.objectives[0]
         self.random = isinstance(sampler, RandomSearch)
 
-    def move(self) -> Move:
+    def evaluate_next(self) -> RaceEvaluation:
         trial = self._sampler.ask()
         found = evaluate(self.table, trial.architecture)
         self._sampler.tell(trial, found.fitness, found.figures)
-        return Move(
+        return RaceEvaluation(
             trial.architecture,
             found.fitness,
             found.figures,
@@ -106,18 +106,18 @@ class OnTable:
         self._sampler.tell(self._sampler.ask(), logged.fitness, logged.figures)
 
     def keep_in(self, folder: Path) -> None:
-        """There is nothing to be kept."""
+        """Does nothing: a table trains nothing."""
 
     def spec(self) -> dict[str, Any]:
         return self._sampler.spec()
 
 
-class OnTrials:
+class EstimatorRunner:
     """A sampler with any estimator.
 
     Args:
-        trials: new.
-        described: whether the race knows the estimator, so that the sampler alone describes the runner.
+        trials: a new search.
+        described: True if the race stores the estimator, so that the spec of the runner is that of the sampler.
     """
 
     def __init__(self, trials: BlackBoxSearch, *, described: bool) -> None:
@@ -126,10 +126,10 @@ class OnTrials:
         self.space, self.table = trials.space, _table(trials.estimator)
         self.objective = trials.objectives[0]
 
-    def move(self) -> Move | None:
+    def evaluate_next(self) -> RaceEvaluation | None:
         if self._trials.step >= self._trials.total:
             return None
-        return _move(self._trials.advance())
+        return _evaluation_of(self._trials.advance())
 
     def repeat(self, logged: Raced) -> None:
         self._trials.tell_again(logged.number, outcome_of(logged))
@@ -139,31 +139,31 @@ class OnTrials:
 
     def spec(self) -> dict[str, Any]:
         spec = self._trials.sampler.spec() if self._described else self._trials.spec()
-        return {name: value for name, value in spec.items() if name != "objectives"}  # which the estimator says
+        return {name: value for name, value in spec.items() if name != "objectives"}  # they follow from the estimator
 
 
-class OnSearch:
-    """A whole `naslab.Search`, which keeps its own events."""
+class SearchRunner:
+    """A whole `naslab.Search`, which keeps its own events, perhaps in a run folder of its own."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
         self._next = 0
-        """Place among its events of what comes next."""
+        """Index of the next event of the search to be read. After a kill the search may be ahead of the race."""
         assert isinstance(search.searcher, BlackBoxSearch)
         self.random = isinstance(search.searcher.sampler, RandomSearch)
         self.space, self.table = search.searcher.space, _table(search.searcher.estimator)
         self.objective = search.searcher.objectives[0]
 
-    def move(self) -> Move | None:
+    def evaluate_next(self) -> RaceEvaluation | None:
         while self._next < len(self._search.events) or next(self._search, None) is not None:
             event = self._search.events[self._next]
             self._next += 1
             if isinstance(event, Evaluated):
-                return _move(event)
+                return _evaluation_of(event)
         return None
 
     def repeat(self, logged: Raced) -> None:
-        self.move()
+        self.evaluate_next()
 
     def keep_in(self, folder: Path) -> None:
         if self._search.run is None:
@@ -176,14 +176,14 @@ class OnSearch:
 
 
 def _table(estimator: Any) -> Table | None:
-    """The table that an estimator looks into, others around it or not."""
+    """Returns the table inside an estimator, through any wrappers; None if there is none."""
     for layer in layers(estimator):
         estimator = layer.inside
     return estimator if isinstance(estimator, Table) else None
 
 
-def _move(event: Evaluated) -> Move:
-    return Move(
+def _evaluation_of(event: Evaluated) -> RaceEvaluation:
+    return RaceEvaluation(
         event.architecture,
         event.fitness,
         event.figures,
@@ -195,39 +195,44 @@ def _move(event: Evaluated) -> Move:
     )
 
 
-def lane(name: str, made: Any, estimator: Any, *, quick: bool) -> Lane:
-    """The runner for what a function of the seed gave.
+def runner_of(name: str, made: Any, estimator: Any, *, quick: bool) -> RaceRunner:
+    """Returns the runner for the result of a function of the seed.
 
     Args:
-        made: a sampler, trials, or a `naslab.Search`; new.
-        quick: whether it asks for no particular fidelity, so that a table can be looked up without more ado.
+        name: of the searcher, for errors.
+        made: a new sampler, `BlackBoxSearch` or `naslab.Search`.
+        estimator: of the race; None if the searches have their own.
+        quick: True if the sampler asks for no fidelity, so that a table can be looked up directly.
+
+    Raises:
+        SpecError: it evaluates no candidates, or no estimator is given.
     """
     if isinstance(made, Sampler):
         if estimator is None:
             raise SpecError(f"searcher {name!r} evaluates nothing: give the race an estimator, such as a benchmark")
-        trials = BlackBoxSearch(made, estimator, ENDLESS)  # which refuses what does not fit together
-        return OnTable(made, estimator) if quick else OnTrials(trials, described=True)
+        trials = BlackBoxSearch(made, estimator, ENDLESS)  # raises `SpecError` if they do not fit
+        return TableRunner(made, estimator) if quick else EstimatorRunner(trials, described=True)
     if isinstance(made, BlackBoxSearch):
-        return OnTrials(made, described=False)
+        return EstimatorRunner(made, described=False)
     if not isinstance(made, Search) or not isinstance(made.searcher, BlackBoxSearch):
         raise SpecError(
             f"searcher {name!r}: a race is among searches that evaluate candidates; the function of the seed gave "
             f"{made!r:.200}"
         )
-    return OnSearch(made)
+    return SearchRunner(made)
 
 
-def lanes_of(name: str, factory: Any, estimator: Any, seeds: Sequence[int]) -> list[Lane]:
-    """The runners of one searcher, in the order of the seeds.
+def runners_of(name: str, factory: Any, estimator: Any, seeds: Sequence[int]) -> list[RaceRunner]:
+    """Returns the runners of one searcher, in the order of the seeds.
 
     Args:
-        name: of the searcher, for messages.
-        factory: a class of `naslab.searchers`, or a function from a seed to a sampler, trials or a `naslab.Search`.
-        estimator: what scores an architecture, if not the searches themselves.
-        seeds: whole numbers.
+        name: of the searcher, for errors.
+        factory: a class of samplers, or a function from a seed to a sampler, a `BlackBoxSearch` or a `naslab.Search`.
+        estimator: scores the architectures; None if the searches have their own.
+        seeds: non-negative integers.
     """
     first = _make(name, factory, estimator, seeds[0])
-    if isinstance(first, Sampler):  # it is asked once, and is none of the runners
+    if isinstance(first, Sampler):  # a probe, which is asked for one candidate and then thrown away
         quick = isinstance(estimator, Table) and first.ask().fidelity is None
         made, spare = [_make(name, factory, estimator, seed) for seed in seeds], [first]
     else:
@@ -235,15 +240,17 @@ def lanes_of(name: str, factory: Any, estimator: Any, seeds: Sequence[int]) -> l
     if len({id(each) for each in [*spare, *made]}) < len(spare) + len(made):
         raise SpecError(f"searcher {name!r}: the function must make a new one for each seed, and gave one twice")
     _check_seeds(name, made, seeds)
-    return [lane(name, each, estimator, quick=quick) for each in made]
+    return [runner_of(name, each, estimator, quick=quick) for each in made]
 
 
 def _check_seeds(name: str, made: Sequence[Any], seeds: Sequence[int]) -> None:
-    """Runs that are the same count as many, and show a certainty that there is not."""
+    """Raises `SpecError` if two runners are equal: repeats of one run would look like independent ones, and shrink the
+    confidence intervals to nothing.
+    """
     first: dict[str, int] = {}
     for each, seed in zip(made, seeds, strict=True):
         if not isinstance(each, Sampler | BlackBoxSearch | Search):
-            continue  # `lane` refuses it
+            continue  # `runner_of` refuses it
         spec = each.spec if isinstance(each, Search) else each.spec()
         if (other := first.setdefault(json.dumps(spec, default=repr), seed)) != seed:
             given = f" (its own seed is {spec['seed']})" if "seed" in spec else ""
@@ -255,6 +262,7 @@ def _check_seeds(name: str, made: Sequence[Any], seeds: Sequence[int]) -> None:
 
 
 def _make(name: str, factory: Any, estimator: Any, seed: int) -> Any:
+    """Returns what the factory gives for a seed; a class of samplers is called with the estimator's space."""
     if isinstance(factory, type) and issubclass(factory, Sampler):
         space = None if estimator is None else estimator.space
         if space is None:
