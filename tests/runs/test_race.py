@@ -6,7 +6,7 @@ import pytest
 
 import naslab as nl
 from naslab.analysis.curves import incumbents
-from naslab.errors import RunError, SpecError
+from naslab.errors import NaslabDeprecationWarning, RunError, SpecError
 from naslab.estimators import Score, Table
 from naslab.runs import Race
 from naslab.searchers import BlackBoxSearch, LocalSearch, RandomSearch, RegularizedEvolution
@@ -21,12 +21,17 @@ def evolution(seed):
 SEARCHERS = {"random": RandomSearch, "REA": evolution, "local": LocalSearch}
 
 
+def test_a_round_goes_by_its_old_name_too():
+    with pytest.warns(NaslabDeprecationWarning, match=r"naslab.runs.Lap is now called naslab.runs.RaceRound"):
+        assert nl.runs.Lap is nl.runs.RaceRound
+
+
 def test_whoever_has_spent_least_is_next():
     race = Race(SEARCHERS, TABLE, seeds=(3, 1), budget=4)
-    laps = list(race)
-    assert [(lap.searcher, lap.seed) for lap in laps[:6]] == list(itertools.product(SEARCHERS, (3, 1)))
-    assert [lap.query for lap in laps] == [1] * 6 + [2] * 6 + [3] * 6 + [4] * 6
-    assert [lap.spent for lap in laps] == [lap.query for lap in laps]
+    rounds = list(race)
+    assert [(each.searcher, each.seed) for each in rounds[:6]] == list(itertools.product(SEARCHERS, (3, 1)))
+    assert [each.query for each in rounds] == [1] * 6 + [2] * 6 + [3] * 6 + [4] * 6
+    assert [each.spent for each in rounds] == [each.query for each in rounds]
     assert (race.step, race.total, race.finished, race.progress) == (24, 24, True, 1.0)
     assert next(race, None) is None
 
@@ -76,11 +81,11 @@ def test_seconds_are_the_axis_and_what_ends_too_late_does_not_count():
         sampler = RandomSearch(TABLE.space, seed=n)
         drawn = [TABLE.index(sampler.ask().architecture) for _ in range(known.sum() + 1)]
         assert seconds[drawn].sum() > 3000, "one more would have been too late"
-    laps = list(Race({"random": RandomSearch}, Table(TABLE, epochs=12), seeds=(0, 1), budget=3000, cost="seconds"))
+    rounds = list(Race({"random": RandomSearch}, Table(TABLE, epochs=12), seeds=(0, 1), budget=3000, cost="seconds"))
     before = {0: 0.0, 1: 0.0}
-    for lap in laps:
-        assert before[lap.seed] <= min(before.values()) + 1e-9 or lap.spent > 2500
-        before[lap.seed] = lap.spent
+    for each in rounds:
+        assert before[each.seed] <= min(before.values()) + 1e-9 or each.spent > 2500
+        before[each.seed] = each.spent
     assert race.bands()["random"].x[-1] == 3000
 
 
