@@ -1,4 +1,4 @@
-"""A controller, plainly: it writes an architecture decision by decision (Zoph & Le 2017, Sec. 3.1).
+"""A plain controller, which samples an architecture decision by decision (Zoph & Le 2017, Sec. 3.1).
 
     log P(architecture) = sum over t of log p(decision t | decisions before it)
 
@@ -11,10 +11,11 @@ from torch import nn
 
 
 def write(space, policy, rng):
-    """Draws an architecture: its decisions, their log-probability and the sum of their entropies in nats."""
+    """Samples an architecture; returns its decisions, their log-probability, and the sum of their entropies in nats."""
     decisions, log_probability, entropy = (), torch.zeros(()), torch.zeros(())
     while (choice := space.next_choice(decisions)) is not None:
         log = policy(decisions, choice).log_softmax(dim=-1)
+        # a sample by the inverse of the cumulative distribution, in float64, so that its last entry is about 1
         reached = np.cumsum(log.detach().exp().double().numpy())
         option = int(np.searchsorted(reached, rng.random() * reached[-1], side="right"))
         log_probability = log_probability + log[option]
@@ -24,7 +25,7 @@ def write(space, policy, rng):
 
 
 class Independent(nn.Module):
-    """Scores [O] of each choice, whatever was decided before (Dong & Yang 2020, the REINFORCE of NAS-Bench-201)."""
+    """Scores [O] of each choice, independent of earlier decisions (Dong & Yang 2020, REINFORCE on NAS-Bench-201)."""
 
     def __init__(self, choices):
         super().__init__()
@@ -47,7 +48,8 @@ class Recurrent(nn.Module):
             nn.init.uniform_(weight, -reach, reach)
 
     def forward(self, decisions, choice):
-        taken = zip(self.choices, decisions, strict=False)
+        taken = zip(self.choices, decisions, strict=False)  # the decisions so far, which are fewer than the choices
+        # [decisions + 1, H]: the whole sequence again for each decision, which is slow and simple
         read = [self.begin, *(self.embedding[c.name][c.options.index(option)] for c, option in taken)]
         states, _ = self.lstm(torch.stack(read))
         return self.head[choice.name] @ states[-1]

@@ -1,4 +1,4 @@
-"""DARTS, plainly: differentiable architecture search (Liu et al. 2019, https://arxiv.org/abs/1806.09055, Alg. 1).
+"""A plain DARTS: differentiable architecture search (Liu et al. 2019, https://arxiv.org/abs/1806.09055, Alg. 1).
 
     for each pair of mini-batches, one of training data and one of validation data:
         1. alpha <- alpha - Adam(grad_alpha L_valid(w - xi grad_w L_train(w, alpha), alpha))
@@ -15,7 +15,7 @@ from torch.autograd import grad
 
 
 def darts(loss, weights, alphas, batches, order=1, alpha_rate=3e-4, momentum=0.9, decay=3e-4, clip=5.0):
-    """Changes weights and alphas in place.
+    """Trains weights and alphas in place.
 
     Args:
         loss: (mini-batch, {cell: [E, O] weights of the operations}) -> loss of the supernet, at its present weights.
@@ -29,7 +29,7 @@ def darts(loss, weights, alphas, batches, order=1, alpha_rate=3e-4, momentum=0.9
     def relaxed(batch):
         return loss(batch, {cell: alpha.softmax(dim=-1) for cell, alpha in alphas.items()})
 
-    def put(values):
+    def assign(values):
         for w, value in zip(weights, values, strict=True):
             w.data.copy_(value)
 
@@ -40,15 +40,15 @@ def darts(loss, weights, alphas, batches, order=1, alpha_rate=3e-4, momentum=0.9
             own = [w.detach().clone() for w in weights]
             buffer = [momentum * sgd.state[w].get("momentum_buffer", torch.zeros_like(w)) for w in weights]
             slopes = grad(relaxed(train), weights)
-            put([w - xi * (g + decay * w + m) for w, g, m in zip(own, slopes, buffer, strict=True)])
-            both = grad(relaxed(valid), a + weights)  # at w'
+            assign([w - xi * (g + decay * w + m) for w, g, m in zip(own, slopes, buffer, strict=True)])
+            both = grad(relaxed(valid), a + weights)  # at w', the weights after a step of SGD
             direct, v = both[: len(a)], both[len(a) :]
             e = 0.01 / sum(x.pow(2).sum() for x in v) ** 0.5
-            put([w + e * x for w, x in zip(own, v, strict=True)])  # the Hessian times v, by finite differences
+            assign([w + e * x for w, x in zip(own, v, strict=True)])  # Eq. 8: second derivatives by differences
             plus = grad(relaxed(train), a)
-            put([w - e * x for w, x in zip(own, v, strict=True)])
+            assign([w - e * x for w, x in zip(own, v, strict=True)])
             minus = grad(relaxed(train), a)
-            put(own)  # to the last bit
+            assign(own)  # the saved copy: adding e v back would leave rounding errors
             found = [d - xi * ((p - m) / (2 * e)) for d, p, m in zip(direct, plus, minus, strict=True)]
         for alpha, gradient in zip(a, found, strict=True):
             alpha.grad = gradient

@@ -1,4 +1,4 @@
-"""Regularized evolution, plainly (Real, Aggarwal, Huang & Le 2019, https://arxiv.org/abs/1802.01548, Alg. 1).
+"""A plain regularized evolution (Real, Aggarwal, Huang & Le 2019, https://arxiv.org/abs/1802.01548, Alg. 1).
 
     population <- P random architectures
     until N architectures have been evaluated:
@@ -7,28 +7,29 @@
         the child joins the population, and the *oldest* member leaves it
     return the fittest architecture ever seen
 
-Age, not fitness, decides who dies: an architecture lives on only through children that turn out well again.
+Members are removed by age, not by fitness: an architecture persists only if its children are fit, too, when they are
+trained anew.
 """
 
 from collections import deque
 
 
 def evolution(space, fitness, rng, budget, population=100, sample=25):
-    """Gives the architectures in the order of their evaluation, each with its fitness.
+    """Returns all architectures in the order of evaluation, each with its fitness.
 
     Args:
         space: has `sample(rng)` and `mutate(architecture, rng)`, as `naslab.spaces.Space`.
         fitness: architecture -> number, more is better.
         rng: `numpy.random.Generator`; all randomness is drawn from it.
-        budget: N, evaluations in all.
-        population: P, members that are alive.
-        sample: S, members in a tournament.
+        budget: N, number of evaluations.
+        population: P, number of members.
+        sample: S, number of members in a tournament.
     """
     history = []
-    alive = deque(maxlen=population)  # numbers in the history; a full deque drops its oldest
+    alive = deque(maxlen=population)  # positions in the history; a full deque drops its oldest entry
 
     def utility(number):
-        return history[number][1], number  # of equals the younger
+        return history[number][1], number  # of equally fit members the younger
 
     while len(history) < budget:
         if len(alive) < population:
@@ -43,5 +44,5 @@ def evolution(space, fitness, rng, budget, population=100, sample=25):
 
 
 def fittest(history):
-    """The architecture that the search returns."""
+    """Returns the fittest architecture of a history."""
     return max(history, key=lambda member: member[1])[0]

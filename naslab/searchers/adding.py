@@ -1,4 +1,4 @@
-"""Candidates that a hand gives to a searcher: proposed next, judged and learnt from as its own are."""
+"""Acts that add architectures to a sampler: they are proposed next, and learnt from like its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from naslab.searchers.settings import Act, Undoing
 
 
 def acts(sampler: Any) -> dict[str, Act]:
-    """What can be done to a sampler with a queue `_added`."""
+    """Returns the acts `add` and `withdraw` of a sampler, on its queue `_added`."""
     queue = sampler._added
 
     def add(architecture: Any) -> Callable[[], Any]:
@@ -31,13 +31,14 @@ def acts(sampler: Any) -> dict[str, Act]:
             raise SpecError("this architecture is not waiting to be proposed: nobody has added it, or it was proposed")
 
         def do() -> Any:
-            place = len(queue) - 1 - queue[::-1].index(made)
+            place = len(queue) - 1 - queue[::-1].index(made)  # the one that was added last
             del queue[place]
             return place
 
         return do
 
     def undo_adding(told: Mapping[str, Any], before: Any) -> Undoing:
+        # while it waits, it is withdrawn; once proposed, the sampler knows how to remove it
         if sampler.whole.architecture(told["architecture"]) in queue:
             return "withdraw", {"architecture": told["architecture"]}
         return sampler.undo_added(sampler.whole.architecture(told["architecture"]))

@@ -13,12 +13,12 @@ search is A* that at first, while it is hot, also follows what looks worse. On `
 preserve the function, and a child begins with all that its parent has learnt. On a space without moves of its own,
 mutations are the moves, distance is the number of choices that differ, and what fits is inherited.
 
-A network that fails while it is larger than any that succeeded is taken to be too large for the memory: from then on
-none of its size is proposed. While networks train, others may be asked for: an open one counts as of mean fitness.
+A network that fails and is larger than any that succeeded is taken to be too large for the memory: no network of its
+size is proposed from then on. With several workers, an open trial counts as a network of mean fitness.
 
-Differences from the paper: the kernel's distance is not first embedded in a space (see `gaussian_process`, forty lines
-of our own: processes in libraries begin with a kernel that is positive by construction); its length and noise are
-fitted; the first few networks, before anything is told, are some moves away from the start.
+Differences from the paper: the distances of the kernel are not embedded in a Euclidean space first (see
+`gaussian_process`: library implementations need a kernel that is positive by construction); its length and noise are
+fitted; the first few networks, before any fitness is known, are a few moves away from the start.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ class AutoKeras(Sampler):
         limit = {} if self._limit is None else {"most_weights": self._limit}
         return {**limit, "largest": self._proven}
 
-    # --- knobs and memory --------------------------------------------------------------------------------
+    # --- settings and state ------------------------------------------------------------------------------
 
     @property
     def settings(self) -> Mapping[str, Setting]:

@@ -1,4 +1,4 @@
-"""What a population begins with, if that is given, for instance architectures known to be good. No searcher itself."""
+"""Reads the initial population of an evolutionary searcher, its hyperparameter `first`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from naslab.errors import SpecError
 
 
 def choices_of(first: Any, population: int) -> tuple[tuple[Option, ...], ...]:
-    """The choices of each of the first, which may be given as architectures or as their choices.
+    """Returns the choices of each architecture of an initial population.
+
+    Args:
+        first: architectures, or their choices.
+        population: size of the population.
 
     Raises:
-        SpecError: they are neither, or more than the population.
+        SpecError: an entry is neither, or there are more than the population holds.
     """
     if not isinstance(first, Sequence) or isinstance(first, str):
         raise SpecError(f"first are architectures, as a list, not {first!r:.200}")

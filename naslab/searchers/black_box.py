@@ -1,17 +1,17 @@
-"""A sampler and an estimator make a search: candidates asked, evaluated, told; one told, one step.
+"""Black-box search: a sampler proposes candidates, and an estimator evaluates them.
 
-    repeat: ask until `workers` trials are open, and have them evaluated
-            wait for the first that is done; tell
+    repeat: ask until `workers` trials are open, and evaluate them
+            wait for the first result; tell it to the sampler
 
-A candidate that cannot be evaluated, or has no finite fitness, counts as a step; its event says what happened, and the
-search goes on. A step that is done again is not evaluated again: which trial was done, and its fitness, stand in the
-journal. So a search is repeated exactly, although with several workers nobody knows beforehand who will be first.
+A step is one result. A candidate that cannot be evaluated, or has no finite fitness, counts as a step; its event says
+what happened, and the search goes on. When a run is replayed, nothing is evaluated again: the events hold which trial
+finished, and its fitness. So a search is repeated exactly, although the order in which several workers finish is not
+known beforehand.
 
-How many are open at once may change on the way (`set("workers", 4)`, `Search.open(run, workers=4)`). A step that is
-done again is done with as many open as then.
+The number of open trials may change during the search (`set("workers", 4)`, `Search.open(run, workers=4)`). A replay
+has as many open as there were then.
 
-Who evaluates is the matter of `naslab.searchers.evaluations`, where trainings are left that of
-`naslab.searchers.kept_trainings`.
+Processes and executors are in `naslab.searchers.evaluations`, kept weights in `naslab.searchers.kept_trainings`.
 """
 
 from __future__ import annotations
@@ -47,27 +47,27 @@ from naslab.snapshot import State
 from naslab.spaces.space import Space
 
 WORKERS, BUDGET = "workers", "budget"
-"""What `set` calls the number of trials that are open at once, and the number of evaluations in all. They are
-settings of the trials, not of the sampler."""
+"""Names of two settings that belong to the search and not to its sampler: the number of trials that are open at once,
+and the total number of evaluations."""
 
 
 MOST_ELSEWHERE = 100_000
-"""Trials that are open at once with an executor, which may have many machines."""
+"""Maximum number of open trials with an executor, which may have many machines."""
 
 
 class BlackBoxSearch(Steerable):
-    """Evaluates what a sampler asks for, until the budget is spent. A `naslab.searchers.searcher.Stepper`.
+    """Evaluates the trials of a sampler until the budget is spent. A `naslab.searchers.searcher.Stepper`.
 
     Args:
-        sampler: a new one; from here on it belongs to the trials.
-        estimator: scores an architecture, more is better: a benchmark, anything of `naslab.estimators`, or a
+        sampler: a new sampler, which nothing else uses from now on.
+        estimator: scores an architecture, more is better: a benchmark, an estimator of `naslab.estimators`, or a
             function from an architecture to a number.
-        budget: evaluations in all.
-        workers: trials that are open at once. With more than one, each is evaluated in a process of its own.
-        executor: who evaluates instead, any `concurrent.futures.Executor`, for instance
-            `naslab.estimators.Workers(2, timeout=60)`. Whoever made it ends it. One that breaks when a process of its
-            dies, as `ProcessPoolExecutor` does, does not say which candidate it was: of those that it had the first
-            counts as crashed, the others are still to be evaluated, and the search pauses.
+        budget: total number of evaluations.
+        workers: number of trials that are open at once. With more than one, each is evaluated in its own process.
+        executor: evaluates the trials instead: any `concurrent.futures.Executor`, for instance
+            `naslab.estimators.Workers(2, timeout=60)`. The caller shuts it down. An executor that breaks when one of
+            its processes dies, as `ProcessPoolExecutor` does, does not say which candidate was the cause: the first of
+            the open ones counts as crashed, the others remain to be evaluated, and the search pauses.
     """
 
     def __init__(
@@ -99,21 +99,21 @@ class BlackBoxSearch(Steerable):
             )
         agree_on_fidelities(sampler, self.estimator)
         self._begun_for = self._budget = whole("budget, the number of candidates to evaluate,", budget, 1)
-        """Evaluations in all: as planned at first, and now."""
+        """Total number of evaluations: as planned at the start, which the spec holds, and at present."""
         self._step = 0
         self._foretold: deque[tuple[int, Outcome]] = deque()
-        """Numbers of trials, with the answers to them that are to be taken instead of evaluating."""
+        """(number of a trial, outcome): results that are used instead of evaluating."""
         self.waited = 0.0
-        """Seconds that the last step waited for its evaluation, which is not done again."""
+        """Seconds that the last step waited for its evaluation, which a replay saves."""
         self._best: tuple[Architecture, float] | None = None
         self.alone: AbstractContextManager[Any] = threading.RLock()
-        """Held by the thread that moves the trials."""
+        """Lock that the thread which advances the search holds."""
         self._failures = Failures()
         self._most = MOST if executor is None else MOST_ELSEWHERE
         self._begun_with = self.workers = whole("workers", workers, 1, self._most)
-        """Trials that are open at once: at first, and now."""
+        """Number of trials that are open at once: at the start, which the spec holds, and at present."""
         self._open: dict[int, tuple[Trial, Mapping[str, Any]]] = {}
-        """Number -> a trial that is not told yet, and the settings with which it was asked."""
+        """Number -> an open trial, and the settings with which it was proposed."""
         self.trainings = KeptTrainings(bool(getattr(self.estimator, "keeps_weights", False)))
         self.evaluations = Evaluations(self.estimator, self.trainings, executor)
         self._learns = isinstance(self.estimator, Learning)
@@ -121,10 +121,10 @@ class BlackBoxSearch(Steerable):
             self._judge_by(self.estimator.remember(()))
 
     def advance(self) -> Evaluated:
-        """Ask, evaluate, tell the first that is done.
+        """Asks for trials, evaluates them, tells the first result and returns its event.
 
         Raises:
-            RunPaused: the executor is broken, and what came of the candidates that it had is told.
+            RunPaused: the executor is broken, and all results that it had were told.
         """
         if self._foretold:
             number, outcome = self._foretold[0]
@@ -141,36 +141,38 @@ class BlackBoxSearch(Steerable):
         else:
             trial, outcome = self.evaluations.first(wanted, self.workers)
         self.waited = time.perf_counter() - begun
-        self.trainings.make_room(wanted)
+        self.trainings.evict(wanted)
         event = self._tell(trial, outcome)
         if (said := self._failures.note(event.status, event.message)) is not None:
-            warnings.warn(said, stacklevel=4)  # whoever called `next(search)`
+            warnings.warn(said, stacklevel=4)  # points to the code that called `next(search)`
         return event
 
     def repeat(self, logged: Event) -> Event:
-        """The same with the fitness that was found then, for the trial that was first then."""
+        """Repeats a logged step: the same trial finishes first, with the fitness that it had."""
         if not isinstance(logged, Evaluated):
             return self.advance()
         return self.tell_again(logged.number, outcome_of(logged))
 
     def beside(self) -> tuple[()]:
-        """Nothing is said beside a step."""
+        """A step has no further events."""
         return ()
 
     def foretell(self, answers: Iterable[tuple[int, Outcome]]) -> None:
-        """For the next steps, take these answers instead of evaluating: number of a trial, and what came of it."""
+        """Uses these outcomes in the next steps instead of evaluating: (number of a trial, outcome)."""
         self._foretold.extend((number, outcome) for number, outcome in answers)
 
     def tell_again(self, number: int, outcome: Outcome) -> Evaluated:
-        """A step whose outcome is known: of the trial with that number."""
+        """Does a step with a known outcome of trial `number`."""
         self._ask()
+        # If the trial is not open, the search has taken another course than the logged one. Then the oldest trial gets
+        # the outcome, and its event differs from the logged one.
         trial, _ = self._open.get(number) or next(iter(self._open.values()))
         event = self._tell(trial, outcome)
-        self._failures.note(event.status, event.message)  # was said then
+        self._failures.note(event.status, event.message)  # counted, and not warned about a second time
         return event
 
     def _ask(self) -> None:
-        """Have as many trials open as there are workers, and the budget allows."""
+        """Asks for trials until as many are open as there are workers, within the budget."""
         while len(self._open) < self.workers and (self.sampler.asked < self._budget or not self._open):
             settings = values_of(self.sampler.settings)
             trial = self.sampler.ask()
@@ -211,16 +213,16 @@ class BlackBoxSearch(Steerable):
         )
 
     def _judge_by(self, estimator: Any) -> None:
-        """The next candidates are evaluated by what the estimator knows now."""
+        """Evaluates the next candidates by this estimator, which has learnt from the last one."""
         if estimator is not self.estimator:
             self.estimator = estimator
             self.evaluations.use(estimator)
 
-    # --- who evaluates, and where trainings are left ----------------------------------------------------
+    # --- executor and kept weights ----------------------------------------------------------------------
 
     @property
     def executor(self) -> Executor | None:
-        """Who evaluates, if not this process or workers of its own. Another can be set while nothing is under way."""
+        """Executor that evaluates; None: this process or its own workers. Can be set while no evaluation is running."""
         return self.evaluations.executor
 
     @executor.setter
@@ -228,31 +230,31 @@ class BlackBoxSearch(Steerable):
         self.evaluations.executor = executor
 
     def cancel(self, number: int) -> None:
-        """Give up the candidate of that number, which is being evaluated: it will be told as one that failed."""
+        """Cancels the evaluation of candidate `number`, which will count as failed."""
         self.evaluations.cancel(number)
 
     def keep_states_in(self, blobs: Blobs) -> None:
-        """Keep the states of the sampler there, from here on."""
+        """From now on, keeps the states of the sampler in `blobs`."""
         self.sampler.keep_states_in(blobs)
 
     def check_workers(self, workers: int) -> int:
-        """How many trials are to be open at once, if there can be so many."""
+        """Returns the number of trials to have open at once; `SpecError` if that many are not possible."""
         return int(self.check_setting(WORKERS, workers))
 
     def close(self) -> None:
-        """End what is being evaluated, and the workers that were started here. It can be asked for again."""
+        """Ends running evaluations and the workers that were started here. The next `advance` starts them again."""
         self.evaluations.close()
 
     def keep_in(self, store: WeightStore | Path) -> None:
-        """Leave trainings in a store, or in a folder, which need not exist yet."""
+        """Keeps trained weights in a store, or in a folder, which need not exist yet."""
         self.trainings.keep_in(store)
 
     def take_trainings(self, other: Stepper) -> None:
-        """Have what others have trained, as far as it can still be had."""
+        """Copies the trained weights that another search still has."""
         if isinstance(other, BlackBoxSearch):
             self.trainings.take(other.trainings)
 
-    # --- what the house asks -----------------------------------------------------------------------
+    # --- the interface of `Stepper` ----------------------------------------------------------------
 
     @property
     def space(self) -> Space:
@@ -260,12 +262,12 @@ class BlackBoxSearch(Steerable):
 
     @property
     def task(self) -> Any:
-        """What the estimator trains on; None for one that does not train."""
+        """Task that the estimator trains on; None for one that does not train."""
         return getattr(self.estimator, "task", None)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """What the estimator wants of its values, the first of them the fitness. A score may name others."""
+        """Objectives of the estimator; the first is the fitness. A single score may have others."""
         return objectives_of(self.estimator)
 
     def fingerprint(self) -> str:
@@ -284,12 +286,12 @@ class BlackBoxSearch(Steerable):
 
     @property
     def end_of_epoch(self) -> int:
-        """None: `SpecError`."""
+        """Raises `SpecError`: there are no epochs."""
         raise SpecError(f"{self.sampler.name} evaluates candidates and has no epochs; count its steps")
 
     @property
     def best(self) -> Architecture:
-        """The fittest so far; of equals the first."""
+        """The fittest architecture so far; of equally fit ones the first. `RunError` if there is none."""
         if self._best is None:
             what = "has been evaluated yet" if self._step == 0 else f"of {self._step} candidates could be evaluated"
             why = f" ({self._failures})" if self._step else ""
@@ -298,7 +300,7 @@ class BlackBoxSearch(Steerable):
 
     @property
     def metrics(self) -> Mapping[str, Quantity]:
-        """The fitness, and the values of the objectives."""
+        """Name -> direction and unit: the fitness, and the values of the objectives."""
         first = self.objectives[0]
         fitness = Quantity("max", first.unit if first.sign > 0 else "")
         return {"fitness": fitness, **{objective.name: objective.quantity for objective in self.objectives}}
@@ -325,7 +327,7 @@ class BlackBoxSearch(Steerable):
             self.sampler.apply_setting(name, value)
 
     def check_setting(self, name: str, value: Any) -> Any:
-        """`WORKERS` are trials that are asked from then on; a `BUDGET` is no less than what is done and one more."""
+        """Returns the checked value. A `BUDGET` below the finished steps and one more is refused."""
         mine = self._counts.get(name) if isinstance(name, str) else None
         return self.sampler.check_setting(name, value) if mine is None else mine.check(name, value)
 
@@ -341,11 +343,14 @@ class BlackBoxSearch(Steerable):
         return self.sampler.acts
 
     def measure(self, name: str) -> float:
-        """There is nothing to measure besides the fitness."""
+        """Raises `SpecError`: nothing can be measured besides the fitness."""
         raise SpecError(f"{self.sampler.name} cannot measure {name!r}")
 
     def spec(self) -> dict[str, Any]:
-        """The workers it began with are a part of it: on how many trials are open depends what is proposed next."""
+        """Returns JSON from which the search is made again.
+
+        The initial number of workers is part of it, because the next proposal depends on how many trials are open.
+        """
         several = {"workers": self._begun_with} if self._begun_with > 1 else {}
         return {
             **self.sampler.spec(),
@@ -372,7 +377,7 @@ class BlackBoxSearch(Steerable):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Evaluations that are under way go on; what is still wanted of them is used."""
+        """Restores what `state_dict` returned. Running evaluations go on; their results are used if still wanted."""
         self._step = int(state["step"])  # type: ignore[arg-type]
         self.workers = int(state["workers"])  # type: ignore[arg-type]
         self._budget = int(state.get("budget", self._begun_for))  # type: ignore[arg-type]

@@ -1,9 +1,10 @@
-"""A controller: a policy that proposes children and learns from what they are worth, whatever the gradient.
+"""A controller: a policy that samples children and is updated from their rewards, by any policy gradient.
 
-    repeat: draw m children from the policy; when m have been told, move its weights by Adam
+    repeat: sample m children from the policy; when m rewards are known, update its weights by Adam
 
-Children are drawn m at a time and handed out one by one; any number of them may be open, and be told in any order. One
-that is told late was drawn by older weights, as with the parameter servers of Zoph & Le 2017 (section 3.2).
+Children are sampled m at a time and returned one by one; any number of them may be open, and their rewards may come in
+any order. A late reward belongs to a child that older weights sampled, as with the parameter servers of Zoph & Le 2017
+(section 3.2).
 
 A step whose objective or gradient is not finite is left out, and counted as `skipped`.
 """
@@ -25,88 +26,96 @@ from naslab.snapshot import State
 
 POLICIES = ("lstm", "independent")
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""What Adam keeps of each weight."""
+"""Names of Adam's state of each weight."""
 COLLAPSED = 0.1
-"""Nats: with less entropy, the likeliest architecture is drawn nine times of ten and more, for H >= -log max P."""
+"""Entropy in nats below which the policy counts as collapsed. As H >= -log max P, the most probable architecture then
+has a probability of at least e^-0.1 = 0.90."""
 
 
 def make_policy(kind: str, *, seed: int, units: int, layers: int, reach: float) -> Policy:
-    """One of `POLICIES`."""
+    """Returns one of `POLICIES`; see its class for the sizes."""
     weights = Weights(reach, seed)
     if kind == "independent":
         return Independent(weights)
     return Recurrent(weights, units=units, layers=layers)
 
 
-class Told(NamedTuple):
-    """A child, once its reward is known."""
+class Rewarded(NamedTuple):
+    """A child with its reward."""
 
     choices: Prefix
     log_probability: float
-    """When it was drawn."""
+    """Log-probability under the weights that sampled it."""
     reward: float
 
 
 class Controller:
-    """A policy, its optimizer, and the children on their way."""
+    """A policy, its optimizer, and the children whose rewards are not known yet."""
 
     def __init__(self, policy: Policy, next_choice: NextChoice, *, children: int, learning_rate: float) -> None:
         """
         Args:
-            policy: what draws.
-            next_choice: of the space, or with fewer options.
-            children: m, how many make a step.
-            learning_rate: of Adam.
+            policy: distribution over architectures.
+            next_choice: `next_choice` of the space, or a function with fewer options.
+            children: m, number of rewards for a step.
+            learning_rate: learning rate of Adam.
         """
         self.policy, self.next_choice = policy, next_choice
         self.learning_rate, self.children = learning_rate, children
         self.entropy, self.updates, self.skipped = 0.0, 0, 0
         self.forbidden: Forbidden | None = None
-        """What is not to be drawn."""
+        """Options that are not sampled."""
         self._adam: torch.optim.Adam | None = None
         self._waiting: list[tuple[Prefix, float]] = []
-        """Drawn and not handed out, the next one last, with its log-probability."""
+        """Sampled children that were not returned yet, the next one last, with their log-probabilities."""
         self._open: dict[int, float] = {}
-        """Number of a trial -> log-probability when it was drawn."""
-        self._told: list[Told] = []
+        """Number of an open trial -> log-probability when it was sampled."""
+        self._rewarded: list[Rewarded] = []
+        """Children with rewards, which await the next step."""
         self._greedy: dict[str, np.ndarray] | None = None
 
     # --- children ----------------------------------------------------------------------------------
 
     def child(self, number: int, rng: np.random.Generator) -> Prefix:
-        """The next one, which will be the trial of that number."""
+        """Returns the choices of the next child, which becomes trial `number`."""
         if not self._waiting:
             drawn = self.draw(self.children, rng)
             self.entropy = float(drawn.entropy.mean())
-            self._waiting = list(zip(drawn.answers, drawn.log_probability.tolist(), strict=True))[::-1]
+            self._waiting = list(zip(drawn.answers, drawn.log_probability.tolist(), strict=True))[::-1]  # for `pop`
         choices, self._open[number] = self._waiting.pop()
         return choices
 
     def forbid(self, forbidden: Forbidden | None) -> None:
-        """From now on draw nothing of this; what was drawn ahead is drawn again."""
+        """From now on, does not sample these options; children that were not returned yet are sampled anew."""
         self.forbidden, self._waiting, self._greedy = forbidden, [], None
 
     def expect(self, number: int, log_probability: float) -> None:
-        """A child that was drawn elsewhere will be the trial of that number."""
+        """Registers a child that was sampled elsewhere as trial `number`."""
         self._open[number] = log_probability
 
-    def tell(self, number: int, choices: Prefix, reward: float | None) -> list[Told] | None:
-        """Take in a reward, None for a child that is not learnt from; every m-th time the m that make a step."""
+    def tell(self, number: int, choices: Prefix, reward: float | None) -> list[Rewarded] | None:
+        """Records the reward of a trial; returns the m children of the next step once there are m, else None.
+
+        Args:
+            number: number of the trial.
+            choices: its architecture.
+            reward: None for a child that nothing is learnt from.
+        """
         log_probability = self._open.pop(number)
         if reward is not None:
-            self._told.append(Told(choices, log_probability, reward))
-        if len(self._told) < self.children:
+            self._rewarded.append(Rewarded(choices, log_probability, reward))
+        if len(self._rewarded) < self.children:
             return None
-        batch, self._told, self._greedy = self._told, [], None
+        batch, self._rewarded, self._greedy = self._rewarded, [], None
         return batch
 
     # --- the policy --------------------------------------------------------------------------------
 
     def draw(self, count: int, rng: np.random.Generator) -> Unrolled:
-        """Architectures drawn from the policy, by inverting its cumulative distributions."""
+        """Samples architectures from the policy, by inverting its cumulative distributions."""
 
         def decide(position: int, choice: Choice, rows: list[int], log: Tensor) -> list[int]:
-            reached = np.cumsum(log.exp().double().numpy(), axis=1)
+            reached = np.cumsum(log.exp().double().numpy(), axis=1)  # [R, O]; float32 sums may miss 1
             below = reached <= rng.random((len(rows), 1)) * reached[:, -1:]
             return np.minimum(below.sum(axis=1), len(choice.options) - 1).tolist()
 
@@ -114,7 +123,7 @@ class Controller:
             return unroll(self.policy, self.next_choice, count, decide, self.forbidden)
 
     def evaluate(self, architectures: Sequence[Prefix]) -> Unrolled:
-        """Log-probability [B] and entropy [B] of given architectures, with gradients."""
+        """Returns log-probability [B] and entropy [B] of architectures under the present weights, with gradients."""
 
         def decide(position: int, choice: Choice, rows: list[int], log: Tensor) -> list[int]:
             return [choice.options.index(architectures[row][position]) for row in rows]
@@ -137,7 +146,7 @@ class Controller:
         return self._greedy
 
     def ascend(self, objective: Tensor) -> bool:
-        """One step of Adam up the objective; nothing, and False, where something is not finite."""
+        """Does one step of Adam up the objective. Returns False, and does nothing, if a value is not finite."""
         names, weights = zip(*self.policy.weights.met.items(), strict=True)
         gradients = torch.autograd.grad(objective, weights, allow_unused=True)
         used = {name: slope for name, slope in zip(names, gradients, strict=True) if slope is not None}
@@ -145,14 +154,14 @@ class Controller:
             self.skipped += 1
             return False
         for name, weight in self.policy.weights.met.items():
-            weight.grad = None if name not in used else -used[name]
+            weight.grad = None if name not in used else -used[name]  # Adam minimizes
         self._optimiser(used).step()
         self.updates += 1
         self._greedy = None
         return True
 
     def _optimiser(self, learnt: Mapping[str, Any]) -> torch.optim.Adam:
-        """Adam, which has the named weights among its own."""
+        """Returns Adam, to whose parameters the named weights were added: the vocabulary grows during the search."""
         met = self.policy.weights.met
         if self._adam is None:
             self._adam = torch.optim.Adam([met[name] for name in learnt], lr=self.learning_rate, foreach=True)
@@ -166,7 +175,7 @@ class Controller:
 
     @property
     def diagnostics(self) -> dict[str, float]:
-        """The figures that every controller has."""
+        """Diagnostics of every controller: `entropy` in nats, `collapsed` (1 or 0), `updates`."""
         return {
             "entropy": self.entropy,
             "collapsed": float(self.updates > 0 and self.entropy < COLLAPSED),
@@ -174,19 +183,20 @@ class Controller:
         }
 
     def state_dict(self) -> Any:
-        """All but the tensors, as JSON."""
-        figures = [self.learning_rate, self.entropy, self.updates, self.skipped, self.policy.weights.seed]
-        return [figures, self._waiting, list(self._open.items()), self._told]
+        """Returns the state without tensors, as JSON; see `tensors`."""
+        numbers = [self.learning_rate, self.entropy, self.updates, self.skipped, self.policy.weights.seed]
+        return [numbers, self._waiting, list(self._open.items()), self._rewarded]
 
     def load_state_dict(self, state: Any) -> None:
-        figures, waiting, opened, told = state
-        self.learning_rate, self.entropy, self.updates, self.skipped, self.policy.weights.seed = figures
+        """Restores what `state_dict` returned."""
+        numbers, waiting, opened, rewarded = state
+        self.learning_rate, self.entropy, self.updates, self.skipped, self.policy.weights.seed = numbers
         self._waiting = [(tuple(choices), log_probability) for choices, log_probability in waiting]
         self._open = dict(opened)
-        self._told = [Told(tuple(choices), *rest) for choices, *rest in told]
+        self._rewarded = [Rewarded(tuple(choices), *rest) for choices, *rest in rewarded]
 
     def tensors(self) -> dict[str, Tensor]:
-        """What has been learnt, and Adam's moments and steps, copied; the other weights follow from the seed."""
+        """Returns copies of the learnt weights, with Adam's moments and steps. Other weights follow from the seed."""
         state: dict[str, Tensor] = {}
         for name, weight in self.policy.weights.met.items():
             if self._adam is not None and weight in self._adam.state:
@@ -196,7 +206,7 @@ class Controller:
         return state
 
     def load_tensors(self, state: State) -> None:
-        """Take back what `tensors` gave; every other weight is as it was first drawn."""
+        """Restores what `tensors` returned; every other weight gets its initial value."""
         self._adam, self._greedy = None, None
         met = self.policy.weights.met
         met.clear()

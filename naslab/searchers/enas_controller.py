@@ -1,13 +1,13 @@
-"""What ENAS adds to a policy and to REINFORCE (Pham et al. 2018, https://arxiv.org/abs/1802.03268).
+"""Extensions of policy and REINFORCE in ENAS (Pham et al. 2018, https://arxiv.org/abs/1802.03268).
 
-- Scores are flattened, so that no decision is ever certain: z becomes c tanh(z / T), which bounds the odds of two
-  options by e^(2c) (the tanh constant and the temperature of Bello et al. 2017, https://arxiv.org/abs/1611.09940).
-- Decisions between operations may have a smaller bound, c / r, as in the authors' search for cells: while the inputs
-  of the nodes are learnt, all operations go on being trained.
+- Scores are bounded, so that no decision becomes certain: z becomes c tanh(z / T), which bounds the odds of two options
+  by e^(2c) (the tanh constant and the temperature of Bello et al. 2017, https://arxiv.org/abs/1611.09940).
+- Decisions between operations may have a smaller bound, c / r, as in the authors' cell search: while the inputs of the
+  nodes are learnt, all operations continue to be trained.
 - A skip connection has the scores -q and q, as in the authors' code, instead of 0 and q.
-- Skip connections are pulled to a prior rho by KL(p || rho), summed over the states that may skip to a layer and
-  averaged over the layers, so that children are neither chains nor all densely connected (Sec. 3.2). p is the
-  distribution that skip connections are drawn from, sigmoid(2 q), or that of sigmoid(q), as in the authors' code.
+- Skip connections are regularized towards a prior rho by KL(p || rho), summed over the states that may skip to a layer
+  and averaged over the layers, so that children are neither chains nor densely connected (Sec. 3.2). p is the
+  distribution that skip connections are sampled from, sigmoid(2 q), or that of sigmoid(q), as in the authors' code.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Flattened:
     """A policy whose scores are bounded.
 
     Args:
-        policy: what gives the scores.
-        temperature: T; more makes all decisions more alike.
+        policy: gives the unbounded scores.
+        temperature: T; higher makes decisions more uniform.
         tanh_constant: c; 0 leaves the scores unbounded.
         op_tanh_reduce: r; between operations the scores are bounded by c / r.
     """
@@ -53,7 +53,7 @@ class Flattened:
         return FlattenedWalk(self, self.policy.begin(count))
 
     def flat(self, choice: Choice, scores: Tensor) -> Tensor:
-        """[R, O], from the scores [R, O]."""
+        """Returns bounded scores [R, O] from scores [R, O]."""
         if skip_ends(choice) is not None:
             query = scores[:, 1] - scores[:, 0]
             scores = torch.stack([-query, query], dim=1)
@@ -63,7 +63,7 @@ class Flattened:
 
 
 class FlattenedWalk:
-    """Where a flattened policy stands."""
+    """State of a flattened policy in its sequences."""
 
     def __init__(self, policy: Flattened, walk: Walk) -> None:
         self._policy, self._walk = policy, walk
@@ -76,14 +76,14 @@ class FlattenedWalk:
 
 
 class Judged(NamedTuple):
-    """B children under the policy as it is, with gradients."""
+    """B children under the present policy, with gradients."""
 
     log_probability: Tensor
-    """[B]"""
+    """[B] log-probabilities."""
     entropy: Tensor
-    """[B] nats, summed over the decisions."""
+    """[B] entropies in nats, summed over the decisions."""
     skip_divergence: Tensor
-    """[B] nats: for each layer the sum of KL(p || prior) over what may skip to it; their mean over the layers."""
+    """[B] KL(p || prior) in nats, summed over the states that may skip to a layer, averaged over the layers."""
 
 
 def judge(
@@ -94,10 +94,10 @@ def judge(
     penalty: str = "drawn",
     forbidden: Forbidden | None = None,
 ) -> Judged:
-    """How likely the children are, and how far from the prior the policy is along their way.
+    """Returns log-probability, entropy and skip divergence of given children.
 
     Args:
-        prior: rho, the probability of a skip connection that costs nothing.
+        prior: rho, probability of a skip connection without a penalty.
         penalty: "drawn", the KL is that of the distribution that skip connections are drawn from, sigmoid(2 q) of the
             scores -q and q; "score", it is that of sigmoid(q), as in the authors' code.
         forbidden: what the policy does not draw.
@@ -121,7 +121,7 @@ def judge(
 
 
 def _divergence(log: Tensor, log_prior: Tensor) -> Tensor:
-    """[R]: KL of distributions [R, 2] to the prior; what has no probability adds nothing."""
+    """Returns KL divergences [R] of distributions [R, 2] from the prior. An option with probability 0 adds 0."""
     if not bool((impossible := log.isneginf()).any()):
         return (log.exp() * (log - log_prior)).sum(dim=1)
     log = torch.where(impossible, torch.zeros_like(log), log)
@@ -129,6 +129,9 @@ def _divergence(log: Tensor, log_prior: Tensor) -> Tensor:
 
 
 def objective(judged: Judged, advantages: Tensor, *, entropy_weight: float, skip_weight: float) -> Tensor:
-    """What the controller goes up by; its gradient with respect to the first term is that of the expected reward."""
+    """Returns the objective that the controller maximizes.
+
+    The gradient of its first term is an unbiased estimate of the gradient of the expected reward (REINFORCE).
+    """
     reinforced = advantages * judged.log_probability
     return (reinforced + entropy_weight * judged.entropy - skip_weight * judged.skip_divergence).mean()

@@ -47,7 +47,7 @@ from torch import Tensor
 from naslab.analysis.ranking import spearman
 from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError
-from naslab.searchers.controller import Told
+from naslab.searchers.controller import Rewarded
 from naslab.searchers.masked import MASK
 from naslab.searchers.policies import unroll
 from naslab.searchers.policy_gradient import PolicyGradient, PolicyGradientHyperparameters
@@ -98,15 +98,15 @@ class EPNAS(PolicyGradient):
     """Policy search layer by layer, with a predictor of the reward, on any space."""
 
     name = "epnas"
-    adds = False  # what it learns from, it has grown layer by layer
+    adds = False  # it learns only from children whose layer it resampled
     Hyperparameters = EPNASHyperparameters
 
     def begin(self) -> None:
         super().begin()
         first = self.space.next_choice(())
         self._layer = 1 if first is None else layer_of(first, 0)
-        self._round, self._told, self._deepest = 1, 0, self._layer
-        """Passes over the layers, this one included; children evaluated for the present layer; deepest layer so far."""
+        self._round, self._reported, self._deepest = 1, 0, self._layer
+        """Passes over the layers, this one included; results of the present layer; deepest layer so far."""
         self._parents: list[Prefix] = []
         self._made: dict[Prefix, tuple[int, bool]] = {}
         """Proposed choices -> (layer, grows)."""
@@ -181,8 +181,8 @@ class EPNAS(PolicyGradient):
             self._predictor.update(choices, reward)
             if foreseen is not None:
                 self._seen.append((foreseen, reward))
-        self._told += 1
-        if self._told >= self.hyperparameters.per_layer and self._known:
+        self._reported += 1
+        if self._reported >= self.hyperparameters.per_layer and self._known:
             self._turn()
 
     def _turn(self) -> None:
@@ -191,15 +191,15 @@ class EPNAS(PolicyGradient):
         all_ = sorted(set().union(*layers.values()))
         later = [layer for layer in all_ if layer > self._layer]
         self._layer, self._round = (later[0], self._round) if later else (all_[0], self._round + 1)
-        self._deepest, self._told = max(self._deepest, self._layer), 0
+        self._deepest, self._reported = max(self._deepest, self._layer), 0
         asked = [choices for choices in self._known if self._layer in layers[choices]]
         self._parents = sorted(asked, key=lambda one: -self._known[one])[: self.hyperparameters.parents]
 
     def _layers(self, choices: Prefix) -> set[int]:
         return {layer_of(choice, position) for position, (choice, _) in enumerate(self.space.walk(choices))}
 
-    def improve(self, batch: list[Told], advantages: Tensor) -> float:
-        log_probability, entropy = self._evaluate([Child(told.choices, *self._made[told.choices]) for told in batch])
+    def improve(self, batch: list[Rewarded], advantages: Tensor) -> float:
+        log_probability, entropy = self._evaluate([Child(one.choices, *self._made[one.choices]) for one in batch])
         objective = (advantages * log_probability).mean() + self.entropy_weight * entropy.mean()
         if self._predictor.ready:
             imagined, _ = self._imagine(self.hyperparameters.imagined)
@@ -226,7 +226,7 @@ class EPNAS(PolicyGradient):
         unroll(self.controller.policy, self.space.next_choice, len(children), decide)
         return torch.stack(logs), torch.stack(entropies)
 
-    # --- what can be seen of it, and memory --------------------------------------------------------------
+    # --- settings, diagnostics, state ----------------------------------------------------------------------
 
     @property
     def settings(self) -> Mapping[str, Setting]:
@@ -261,7 +261,7 @@ class EPNAS(PolicyGradient):
     def algorithm_state(self) -> Any:
         return {
             "policy": super().algorithm_state(),
-            "turn": [self._layer, self._round, self._told, self._deepest],
+            "turn": [self._layer, self._round, self._reported, self._deepest],
             "parents": self._parents,
             "made": [[choices, *made] for choices, made in self._made.items()],
             "known": list(self._known.items()),
@@ -272,7 +272,7 @@ class EPNAS(PolicyGradient):
 
     def load_algorithm_state(self, state: Any) -> None:
         super().load_algorithm_state(state["policy"])
-        self._layer, self._round, self._told, self._deepest = state["turn"]
+        self._layer, self._round, self._reported, self._deepest = state["turn"]
         self._parents = [tuple(choices) for choices in state["parents"]]
         self._made = {tuple(choices): (layer, grows) for choices, layer, grows in state["made"]}
         self._known = {tuple(choices): reward for choices, reward in state["known"]}

@@ -1,12 +1,11 @@
-"""The evaluations of a search's candidates: in this process, in workers of this machine, or where an executor takes
-them.
+"""Evaluates the candidates of a search in this process, in workers on this machine, or by an executor.
 
-    workers of this machine   get the estimator once, as an object, whatever it is
-    any other executor        gets a `Job` with each candidate, a few kilobytes, if the estimator can be described so;
-                              else the estimator itself, each time
+    workers on this machine   receive the pickled estimator once
+    any other executor        receives a `Job` of a few kilobytes with each candidate, if the estimator can be described
+                              by its spec; else the pickled estimator with each candidate
 
-Whatever a future raises is a status of its candidate, has it evaluated again, or pauses the search. It never comes out
-raw.
+An exception of a future becomes the status of its candidate, leads to another attempt, or pauses the search. It never
+reaches the caller as it is.
 """
 
 from __future__ import annotations
@@ -25,56 +24,57 @@ from naslab.searchers.kept_trainings import KeptTrainings
 from naslab.searchers.sampler import Trial
 
 PATIENCE = 1.0
-"""Seconds after which candidates under way are looked at again."""
+"""Seconds between two looks at the running evaluations, for changes that `wait` does not report."""
 TRIES = 3
-"""How often a candidate is evaluated that the executor loses, before it counts as crashed."""
+"""Attempts to evaluate a candidate that the executor loses, before it counts as crashed."""
 
 
 class Evaluations:
-    """Has trials evaluated, several at once if need be.
+    """Evaluates trials, several at once if there are workers.
 
     Args:
-        estimator: what scores an architecture.
-        trainings: where trainings that lead to a candidate are left.
-        executor: who evaluates, if not this process or workers that are started here.
+        estimator: scores an architecture.
+        trainings: kept weights, which a continued or inherited training starts from.
+        executor: evaluates the trials; None: this process, or workers that are started here.
     """
 
     def __init__(self, estimator: Any, trainings: KeptTrainings, executor: Executor | None) -> None:
         self._trainings, self.executor = trainings, executor
         self.pool: Workers | None = None
-        """Workers that were started here."""
+        """Workers that this object started, if any."""
         self.under_way: dict[Trial, Future[Outcome]] = {}
         self._lost: dict[int, int] = {}
-        """Number of a trial -> how often the executor has lost it."""
+        """Number of a trial -> how often the executor lost it."""
         self._cancelled: set[int] = set()
-        """Numbers of trials that somebody has cancelled."""
+        """Numbers of the trials that `cancel` was called for."""
         self._broke: Executor | None = None
-        """An executor that is broken, as far as is known, and a candidate has been told as crashed for it."""
+        """Broken executor for which one candidate was already reported as crashed."""
         self._described: Described | None = None
-        """The estimator in words; None if it is sent as an object."""
+        """Description of the estimator by its spec; None if it is pickled instead."""
         self._asked = False
-        """Whether it is known if it can be described."""
+        """Whether `_described` was determined."""
         self.use(estimator)
 
     def use(self, estimator: Any) -> None:
-        """Evaluate the next candidates by this estimator: the first, or the same once it knows more."""
+        """Evaluates the next candidates by this estimator: the first one, or a later state of one that learns."""
         self.estimator = estimator
-        self.evaluate = partial(evaluate, estimator)  # one object, which goes to each worker once
+        # One object for all candidates: `Workers` pickles it for each worker once, by its identity.
+        self.evaluate = partial(evaluate, estimator)
 
     def here(self, trial: Trial) -> Outcome:
-        """The outcome of a trial, evaluated in this process."""
+        """Evaluates a trial in this process and returns its outcome."""
         lineage = self._trainings.lineage(trial)
         return evaluate_kept(self.estimator, trial.architecture, lineage, self._trainings.store)
 
     def first(self, wanted: Sequence[Trial], workers: int) -> tuple[Trial, Outcome]:
-        """Of some trials one that is done, with its outcome.
+        """Waits for the first of the trials to finish; returns it with its outcome.
 
         Args:
-            wanted: those that are open; whatever else is under way is stopped.
-            workers: processes that are started here, if there is no executor.
+            wanted: open trials; other running evaluations are stopped.
+            workers: number of processes to start if there is no executor.
 
         Raises:
-            RunPaused: the executor is broken, and the outcomes of the candidates that it had are told.
+            RunPaused: the executor is broken, and all outcomes that it had were returned.
         """
         if self.executor is None:
             self.pool = self.pool or Workers(workers)
@@ -84,7 +84,8 @@ class Evaluations:
             self._stop(self.under_way.pop(stale))
         while True:
             self.submit(executor, wanted)
-            # `wait` does not hear of one that is cancelled and that its executor never looks at again.
+            # `wait` is not notified of a future that was cancelled and that its executor never touches again. So it
+            # waits for a second at most, and `done` is asked of all futures.
             ready = False
             while not ready:
                 wait(self.under_way.values(), timeout=PATIENCE, return_when=FIRST_COMPLETED)
@@ -96,7 +97,7 @@ class Evaluations:
                 return trial, outcome
 
     def submit(self, executor: Any, wanted: Sequence[Trial]) -> None:
-        """Have those evaluated that are not yet. `RunPaused` if the executor takes none, and has none."""
+        """Submits the trials that are not running. `RunPaused` if the executor refuses them and none is running."""
         for trial in wanted:
             if trial in self.under_way:
                 continue
@@ -108,7 +109,7 @@ class Evaluations:
             except Exception as error:  # it is broken, was shut down, cannot be reached, ...
                 if not self.under_way:
                     raise self._paused(error) from error
-                return
+                return  # first the results of those that it has
             if not isinstance(future, Future):
                 raise SpecError(
                     f"executor=... is a concurrent.futures.Executor, whose submit gives a concurrent.futures.Future; "
@@ -118,10 +119,12 @@ class Evaluations:
             self._broke = None
 
     def _call(self, trial: Trial, executor: Any) -> tuple[Callable[..., Outcome], Any, *tuple[Any, ...]]:
-        """What an executor is given: a function and its arguments."""
+        """Returns what is submitted to the executor: a function and its arguments."""
         lineage, store = self._trainings.lineage(trial), self._trainings.store
         learns = isinstance(self.estimator, Learning)
-        if isinstance(executor, Workers) and not learns:  # one that learns is another object after each candidate
+        # An estimator that learns is a new object after each candidate, and workers would receive it each time. Its job
+        # is smaller.
+        if isinstance(executor, Workers) and not learns:
             return self.evaluate, trial.architecture, stages(lineage, store)
         if not self._asked:
             self._asked, self._described = True, describe(self.estimator)
@@ -132,10 +135,10 @@ class Evaluations:
         return run, Job(self._described, trial.architecture, lineage, where, memory).to_json()
 
     def _came(self, trial: Trial, future: Future[Outcome], executor: Any) -> Outcome | None:
-        """The outcome of a candidate; None if it is to be evaluated again.
+        """Returns the outcome of a finished future; None if the candidate must be evaluated again.
 
-        Whatever the evaluation itself raised is in the outcome. Any other exception is of the executor: a node that is
-        gone, a connection that was closed, a process that died.
+        An exception of the evaluation itself is part of its outcome. So any exception of the future comes from the
+        executor: a node that is gone, a connection that was closed, a process that died.
         """
         try:
             error = future.exception()
@@ -149,10 +152,10 @@ class Evaluations:
         if isinstance(error, CancelledError) and trial.number in self._cancelled:
             return failed("it was cancelled", "cancelled")
         if isinstance(error, NotMade):
-            self._described = None  # from now on the estimator is sent as an object
+            self._described = None  # its spec did not make it again there: from now on it is pickled
             return None
         if isinstance(error, NotStarted):
-            raise RunPaused(f"{error}. Nothing is lost: mend it, and call next again") from error
+            raise RunPaused(f"{error}. Nothing is lost: repair it, and call next again") from error
         if isinstance(error, TimedOut):
             return failed(str(error), "timed out")
         if isinstance(error, Crashed):
@@ -162,6 +165,8 @@ class Evaluations:
         ):
             raise error
         if isinstance(error, BrokenExecutor):
+            # All its futures fail with the same error. The first one counts as crashed, since its process may have
+            # died of it; the others get another attempt.
             if self._broke is executor:
                 return None
             self._broke = executor
@@ -183,7 +188,7 @@ class Evaluations:
         )
 
     def cancel(self, number: int) -> None:
-        """Give up the candidate of that number, which is being evaluated: it will be told as one that failed."""
+        """Cancels the evaluation of candidate `number`, which will count as failed; `RunError` if it is not running."""
         for trial, future in self.under_way.items():
             if trial.number == number:
                 self._cancelled.add(number)
@@ -192,7 +197,7 @@ class Evaluations:
         raise RunError(f"candidate {number} is not being evaluated; those that are: {evaluated}")
 
     def _stop(self, future: Future[Outcome]) -> None:
-        """Also one that runs, where the executor can; else its outcome is not looked at."""
+        """Stops an evaluation, even a running one where the executor can; else its outcome is ignored."""
         executor = self.executor or self.pool
         if isinstance(executor, Workers):
             executor.cancel(future)
@@ -200,7 +205,7 @@ class Evaluations:
             future.cancel()
 
     def close(self) -> None:
-        """End what is being evaluated, and the workers that were started here. It can be asked for again."""
+        """Ends running evaluations and the workers that were started here. The next `first` starts them again."""
         for future in self.under_way.values():
             self._stop(future)
         self.under_way.clear()

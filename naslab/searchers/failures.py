@@ -18,7 +18,7 @@ KINDS = 50
 
 
 ADVICE = (
-    "The search goes on, and each counts as a step; if it is a mistake in the estimator, stop here, mend it and begin "
+    "The search goes on, and each counts as a step; if it is a mistake in the estimator, stop here, fix it and begin "
     "again"
 )
 

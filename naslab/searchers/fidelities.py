@@ -1,4 +1,4 @@
-"""How long candidates are trained: what a sampler asks for, and what its estimator can do."""
+"""Matches the training lengths that a sampler asks for with those that its estimator offers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from naslab.searchers.sampler import Sampler
 
 
 def agree_on_fidelities(sampler: Sampler, estimator: Any) -> None:
-    """Have trainings asked for that are to be had; `UnknownFidelity` says what to write, if the user's are not."""
+    """Adapts the sampler to the training lengths of the estimator.
+
+    Raises:
+        UnknownFidelity: the user gave a length that the estimator does not offer; the message says what to write.
+    """
     known = getattr(estimator, "fidelities", None)
     if known:
         sampler.adapt_fidelities(known)
@@ -31,7 +35,7 @@ def agree_on_fidelities(sampler: Sampler, estimator: Any) -> None:
 
 
 def _trainable(estimator: Any, epochs: float) -> bool:
-    """Whether an estimator can be asked for a training of that length, as far as it says so."""
+    """Returns whether an estimator offers a training of that length; True if it does not say."""
     try:
         getattr(estimator, "check_fidelity", lambda _: None)(epochs)
     except UnknownFidelity:

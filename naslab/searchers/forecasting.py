@@ -1,6 +1,6 @@
-"""How long a search will take, and how much memory, from a few steps of a copy of it.
+"""Forecasts the time and memory of a search from a few steps of a copy.
 
-The search itself is not touched: afterwards it is bit for bit what it would have been.
+The search itself does not change: its later steps are the same bit for bit.
 """
 
 from __future__ import annotations
@@ -32,80 +32,82 @@ from naslab.searchers.twins import twin
 from naslab.threads import processors
 
 QUICK = 20
-"""Evaluations by a table that are tried."""
+"""Number of evaluations that are timed where a table answers."""
 MANY = 10_000
-"""So many steps are looked at one by one for whether a ranking is due."""
+"""Number of remaining steps up to which the due rankings are counted exactly."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Part(Record):
-    """Steps that are ahead and take about as long as each other."""
+    """Remaining steps of one kind, which take about equally long."""
 
     name: str
     """For instance "search", "children", "ranking"."""
     count: int
+    """Number of remaining steps of this kind."""
     seconds: tuple[float, ...]
-    """That one of them took, each time that it was tried."""
+    """Measured times of a step."""
     of_epochs: bool = True
-    """Whether they belong to the passes over the data."""
+    """Whether the steps belong to passes over the training data."""
 
     @property
     def mean(self) -> float:
+        """Mean seconds of a step."""
         return fmean(self.seconds)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Forecast(Record):
-    """What a search will take from where it stands, as far as a few steps can tell."""
+    """Expected time and memory of the rest of a search."""
 
     steps: int
-    """That are left."""
+    """Number of remaining steps."""
     unit: str
-    """What a step is called: "step", or "evaluation" in a search by trials."""
+    """Name of a step: "step", or "evaluation" in a black-box search."""
     parts: tuple[Part, ...]
-    """Of which kinds they are."""
+    """The remaining steps by kind."""
     together: int
-    """How many of them are done at once, by workers."""
+    """Number of steps that workers do at once."""
     epochs: float | None
-    """Passes over the data that are left; None where a search counts none."""
+    """Remaining passes over the training data; None for a search without epochs."""
     memory: int | None
-    """Bytes: weights, what optimizers and streams keep, and the most that was alive besides during a step; None where
-    it was not measured."""
+    """Bytes of the weights, of the states of optimizers and streams, and of the peak of a step; None if not
+    measured."""
     free: int | None
-    """Bytes that were free before; None where the system does not say."""
+    """Bytes that were free before; None if the system does not report them."""
     threads: int | None
-    """CPU threads of a step; None where they do not matter or are not the searcher's to choose."""
+    """CPU threads of a step; None on a GPU, or if the searcher does not set them."""
     gains: Mapping[int, float]
-    """Another number of threads -> how many times as fast a step is with it."""
+    """Other number of threads -> speed of a step with it, relative to `threads`."""
     note: str
-    """What a reader must know, a sentence without a full stop; empty for nothing."""
+    """A caveat for the reader, a sentence without a full stop; empty if there is none."""
 
     @property
     def total(self) -> float:
-        """Seconds."""
+        """Expected seconds of all remaining steps."""
         return sum(part.count * part.mean for part in self.parts) / self.together
 
     @property
     def spread(self) -> tuple[float, float]:
-        """Seconds, if all steps were like the quickest, and like the slowest that were tried."""
+        """Seconds if all steps took as long as the fastest, and as the slowest, that was timed."""
         ends = [sum(part.count * end(part.seconds) for part in self.parts) / self.together for end in (min, max)]
         return ends[0], ends[1]
 
     @property
     def step(self) -> float:
-        """Seconds of a step of the kind that most of the time goes to."""
+        """Mean seconds of a step of the kind that takes most of the time."""
         return max(self.parts, key=lambda part: part.count * part.mean).mean if self.parts else 0.0
 
     @property
     def epoch(self) -> float | None:
-        """Seconds of a pass over the data, with all that is done beside."""
+        """Seconds of a pass over the training data, with all its other steps; None without epochs."""
         if not self.epochs:
             return None
         return sum(part.count * part.mean for part in self.parts if part.of_epochs) / self.epochs
 
     @property
     def fits(self) -> bool | None:
-        """Whether there is the memory; None where it is not known."""
+        """Whether the memory suffices; None if it is not known."""
         return None if self.memory is None or self.free is None else self.memory <= self.free
 
     def __str__(self) -> str:
@@ -127,7 +129,7 @@ class Forecast(Record):
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: "0.21 s", "42 s", "2 min 40 s", "3 h 5 min", "2 d 4 h"."""
+    """Returns a time for reading: "0.21 s", "42 s", "2 min 40 s", "3 h 5 min", "2 d 4 h"."""
     if not math.isfinite(seconds):
         return "for ever"
     if seconds < 10:
@@ -147,7 +149,7 @@ def _number(count: int) -> str:
 
 
 def answers_at_once(search: Any) -> bool:
-    """Whether candidates are looked up in a table, so that a forecast takes no time."""
+    """Returns whether candidates are looked up in a table, so that a forecast takes hardly any time."""
     stepper = getattr(search, "searcher", search)
     return isinstance(stepper, BlackBoxSearch) and isinstance(_all_layers(stepper.estimator)[-1], Table)
 
@@ -163,23 +165,24 @@ def forecast(
     going: Callable[[], object] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Forecast:
-    """What a search will take from here on.
+    """Forecasts the rest of a search.
 
-    A copy does one step to warm up, in which its memory is measured, and then so many of each kind that is ahead, with
-    the clock. Of a search by trials one candidate is evaluated, in this process: where a table answers, a few are.
+    A copy does one step to warm up, whose memory is measured, and then `steps` of each remaining kind, which are timed.
+    Of a black-box search one candidate is evaluated in this process, or `QUICK` where a table answers.
 
     Args:
         search: a `naslab.Search`, a supernet searcher, or `BlackBoxSearch`.
-        steps: of each kind that are timed.
-        threads: whether another number of CPU threads is tried, too: twice as many, or half.
-        call: whether a function of the user's own may be called once more than it would have been.
-        ranking: a `naslab.LiveRanking` whose time counts, too.
-        prepare: called with the copy before it is tried.
-        going: called before each step of the copy; what it raises ends the forecast.
-        clock: in seconds.
+        steps: number of steps of each kind to time.
+        threads: whether to time another number of CPU threads, twice as many or half.
+        call: whether the user's own estimator may be called once in addition to the calls of the search.
+        ranking: a `naslab.LiveRanking` whose time is included.
+        prepare: called with the copy before its first step.
+        going: called before each step of the copy; an exception that it raises ends the forecast.
+        clock: returns seconds.
 
     Raises:
-        SpecError: nothing can be said, and why; or there is not the memory for a step, with the batch size that fits.
+        SpecError: no forecast is possible, and why; or the memory does not suffice for a step, with a batch size that
+            would fit.
     """
     steps = whole("steps", steps, 1)
     stepper = getattr(search, "searcher", search)
@@ -211,17 +214,19 @@ def _of_supernet(
         return Forecast(steps=0, unit="step", free=free, threads=number, **nothing)
     copy = twin(stepper)
     prepare(copy)
+    # read before the warm-up, which moves the copy a step on
     stretches, epochs, left, total = copy.ahead(), copy.epochs_ahead(), copy.total - copy.step, copy.total
     lasting = sum(value.nbytes for value in copy.state_dict().values() if isinstance(value, Tensor))
     going()
     memory = lasting + peak(copy.advance, device)
     tried = partial(_tried, copy, steps=steps, going=going, clock=clock, device=device)
+    # The first kind was warmed up by the step whose memory was measured.
     parts = [tried(one, warm=place == 0) for place, one in enumerate(stretches)]
     gains: dict[int, float] = {}
     if threads and number is not None and (other := _other(number)) is not None:
         most = max(range(len(parts)), key=lambda place: parts[place].count * parts[place].mean)
         copy.threads = other
-        quickest = min(tried(stretches[most]).seconds)  # what disturbed the others says nothing of the threads
+        quickest = min(tried(stretches[most]).seconds)  # the minimum: other processes only make steps slower
         gains[other] = min(parts[most].seconds) / quickest
         copy.threads = number
     if ranking is not None and (due := _due(ranking, stepper.step, total)):
@@ -252,7 +257,7 @@ def _tried(
     device: torch.device,
     warm: bool = False,
 ) -> Part:
-    """So many times the steps of a round, and the mean of each time; before that once to warm up, if it is cold."""
+    """Times `steps` rounds of a kind of steps, after one to warm up unless it is warm; returns seconds per step."""
     rounds = max(1, min(stretch.together, stretch.run))
 
     def one() -> None:
@@ -269,7 +274,8 @@ def _tried(
 
 
 def _timed(job: Callable[[], object], clock: Callable[[], float], device: torch.device) -> float:
-    if device.type == "cuda":
+    """Returns the seconds of a job."""
+    if device.type == "cuda":  # kernels run asynchronously
         torch.cuda.synchronize(device)
     start = clock()
     job()
@@ -279,20 +285,20 @@ def _timed(job: Callable[[], object], clock: Callable[[], float], device: torch.
 
 
 def _other(number: int) -> int | None:
-    """Another number of threads that is worth trying."""
+    """Returns another number of threads that is worth timing: twice as many if there are, else half."""
     if 2 * number <= processors():
         return 2 * number
     return number // 2 if number > 1 else None
 
 
 def _due(ranking: Any, step: int, total: int) -> int:
-    """How many rankings are ahead."""
+    """Returns the number of remaining rankings."""
     if total - step > MANY:
         return round((total - step) / ranking.every)
     return sum(ranking.due(number, total) for number in range(step + 1, total + 1))
 
 
-# --- trials ---------------------------------------------------------------------------------------
+# --- black-box searches ---------------------------------------------------------------------------
 
 
 def _of_trials(
@@ -303,7 +309,7 @@ def _of_trials(
     clock: Callable[[], float],
 ) -> Forecast:
     left = trials.total - trials.step
-    told: dict[str, Any] = {
+    common: dict[str, Any] = {
         "steps": left,
         "unit": "evaluation",
         "epochs": None,
@@ -311,18 +317,19 @@ def _of_trials(
         "free": available(),
         "threads": None,
     }
-    told["gains"] = FrozenDict({})
+    common["gains"] = FrozenDict({})
     if left <= 0:
-        return Forecast(**{**told, "steps": 0}, parts=(), together=1, note="")
+        return Forecast(**{**common, "steps": 0}, parts=(), together=1, note="")
     if answers_at_once(trials):
         copy = twin(trials)
         prepare(copy)
         copy.workers = 1
         seconds = tuple(_timed(copy.advance, clock, CPU) for _ in range(min(left, QUICK)))
         part = Part(name="evaluations", count=left, seconds=seconds)
-        return Forecast(**told, parts=(part,), together=1, note="a table answers")
+        return Forecast(**common, parts=(part,), together=1, note="a table answers")
     _must_be_callable(trials, call)
     going()
+    # the first candidate of a new search, which needs no trained weights of an earlier one
     beginning = BlackBoxSearch(type(trials.sampler).from_spec(trials.sampler.spec()), trials.estimator, trials.total)
     try:
         trial, outcome, seconds = _first_evaluation(beginning, clock)
@@ -336,7 +343,7 @@ def _of_trials(
     length = "" if epochs is None else f" (of {epochs:g} epoch{'' if epochs == 1 else 's'})"
     differ = ", and trainings differ in length" if len(set(trials.sampler.fidelities)) > 1 else ""
     return Forecast(
-        **told,
+        **common,
         parts=(Part(name="evaluations", count=left, seconds=(seconds,)),),
         together=max(1, min(trials.workers, left)),
         note=f"one candidate{length} was evaluated; no other is quite like it{differ}",
@@ -344,7 +351,7 @@ def _of_trials(
 
 
 def _must_be_callable(trials: BlackBoxSearch, call: bool) -> None:
-    """`SpecError` if the estimator is not to be asked, or would not be asked here."""
+    """Raises `SpecError` if the estimator must not be called, or would be called on other machines."""
     if trials.executor is not None and not isinstance(trials.executor, Workers):
         raise SpecError(
             f"how long a candidate takes where {type(trials.executor).__name__} has it evaluated cannot be found out "
@@ -359,13 +366,13 @@ def _must_be_callable(trials: BlackBoxSearch, call: bool) -> None:
 
 
 def _all_layers(estimator: Any) -> list[Any]:
-    """From the outside in, the one that others go around last."""
+    """Returns an estimator and those that it wraps, the innermost last."""
     around = list(layers(estimator))
     return [*around, around[-1].inside if around else estimator]
 
 
 def _first_evaluation(trials: BlackBoxSearch, clock: Callable[[], float]) -> tuple[Any, Any, float]:
-    """The first trial of trials that have not begun, what came of it, and the seconds that it took."""
+    """Evaluates the first trial of a new search; returns it with its outcome and its seconds."""
     trial = trials.sampler.ask()
     trials.trainings.note(trial)
     found: list[Any] = []
@@ -374,4 +381,4 @@ def _first_evaluation(trials: BlackBoxSearch, clock: Callable[[], float]) -> tup
 
 
 CPU = torch.device("cpu")
-"""Evaluations begin and end there."""
+"""Device whose time counts for evaluations: they begin and end in this process."""

@@ -15,7 +15,7 @@ is; as the paper argues, that is what selection should favour.
 
 Differences from the paper:
 - An architecture whose training fails, the first or a later one, does not join the population. While nobody in it has
-  had the longest training, a hurdle that is due waits (`details["waiting"]`), and the search goes on.
+  had the longest training, a hurdle that is due waits (`diagnostics["waiting"]`), and the search goes on.
 - By default a child differs from its parent in one choice, and the first population is random. The paper changes each
   field with a probability of 2.5 %, `mutation_rate=0.025`, and begins with the Transformer, `first=[...]`. Where the
   draw would change nothing, one choice is changed.
@@ -205,7 +205,7 @@ class Hurdles(Tended, OfKnownLengths):
             "waiting": max(0, self._children - self.hyperparameters.per_hurdle) if due else 0,
         }
 
-    # --- knobs and memory --------------------------------------------------------------------------------
+    # --- settings and state ------------------------------------------------------------------------------
 
     @property
     def settings(self) -> Mapping[str, Setting]:
@@ -221,7 +221,7 @@ class Hurdles(Tended, OfKnownLengths):
             super().apply_setting(name, value)
 
     def algorithm_state(self) -> Any:
-        by_hand = self._by_hand()
+        by_hand = self._interventions()
         return {
             "sample": self._sample,
             "hurdles": list(self._hurdles),
@@ -235,6 +235,6 @@ class Hurdles(Tended, OfKnownLengths):
     def load_algorithm_state(self, state: Any) -> None:
         self._sample, self._hurdles, self._children = state["sample"], list(state["hurdles"]), state["children"]
         self._alive = [self._member(record) for record in state["alive"]]
-        self._remember_hand(state.get("by_hand"))
+        self._load_interventions(state.get("by_hand"))
         self._going_on = [(Trial.from_record(self.space, record), cleared) for record, cleared in state["going_on"]]
         self._stopped = Counter(dict(state["stopped"]))

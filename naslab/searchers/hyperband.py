@@ -1,5 +1,5 @@
 """Hyperband (Li, Jamieson, DeSalvo, Rostamizadeh & Talwalkar 2018, https://jmlr.org/papers/v18/16-558.html, Alg. 1):
-successive halving that does not have to know how soon a candidate shows what it is worth.
+successive halving without having to know after how many epochs good candidates can be told from bad ones.
 
     s_max <- floor(log_eta R);  B <- (s_max + 1) R
     for s = s_max, ..., 0:
@@ -10,9 +10,9 @@ A bracket with a large s begins with many candidates and little training; the la
 
 Differences from the paper:
 - Epochs are rounded to whole ones, at least 1.
-- Where an estimator knows trainings of some lengths only, such as a table, `most`, `eta` and `least` are chosen such
-  that it is asked for no others, and for the longest; those that are given by hand stay.
-- When all brackets have ended, the first begins again, until the search's budget is spent.
+- Where an estimator offers only some training lengths, as a table does, `most`, `eta` and `least` are chosen such that
+  it is asked for no others, and for the longest; those that are given are kept.
+- When all brackets have ended, the first begins again, until the budget of the search is spent.
 """
 
 from __future__ import annotations
@@ -28,15 +28,14 @@ from naslab.searchers.rungs import Halving, Rung, fitting, hyperband
 
 @dataclass(frozen=True, kw_only=True)
 class HyperbandHyperparameters:
-    """The paper's experiments have eta = 4; 3 is its recommendation for theory's and practice's sake, and R = 81 its
-    example."""
+    """For a laptop. The paper's experiments have eta = 4, its recommendation is 3 or 4, and its example has R = 81."""
 
     most: int = 9
     """Epochs of the longest training, the paper's R."""
     eta: int = 3
-    """One in so many goes on to the next rung."""
+    """One in `eta` candidates goes on to the next rung."""
     least: int = 1
-    """Epochs of the shortest training: 1 in the paper, whose R counts in units of it."""
+    """Epochs of the shortest training; the paper measures R in units of it."""
 
     def __post_init__(self) -> None:
         settle(self)

@@ -1,4 +1,4 @@
-"""What shared weights, as they are, make of one child: its metrics, by one of three kinds of normalisation."""
+"""Metrics of one child with shared weights, with one of three kinds of batch-normalization statistics."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from naslab.tasks.streams import Stream
 from naslab.tasks.task import Task
 
 EXAMPLES = 512
-"""To judge a child on, if nothing else is said and there are as many."""
+"""Default number of validation examples that a child is scored on; fewer if there are fewer."""
 
 
 def example_size(task: Task, batch_size: int) -> int:
-    """What one example counts in the `size` of the task: 1 image; the tokens of one row of a mini-batch of text."""
+    """Returns the size of one example in the units of the task: 1 image; the tokens of one row of a batch of text."""
     return max(1, task.nominal_size(batch_size) // batch_size)
 
 
@@ -37,22 +37,25 @@ def inherited_metrics(
     device: torch.device,
     names: Iterable[str] | None = None,
 ) -> dict[str, float]:
-    """Metrics of a child, each over all examples that it is judged on. Changes nothing, and is the same whenever it is
-    asked for: nothing is augmented, and nothing in the network is random.
+    """Returns the metrics of a child, each over all examples that it is scored on.
 
-    A network that carries a state begins with none, and carries it on from each mini-batch to the next.
+    Changes nothing, and is deterministic: without augmentation, dropout or drop-path. A network that carries a state
+    starts without one, and carries it from each mini-batch to the next.
 
     Args:
-        network: with the shared weights.
-        forward: of the child: inputs -> outputs.
-        task: what the streams are of.
-        train: what the weights see; as much of its beginning as is judged on recalibrates.
-        valid: what the weights do not see; its beginning judges.
+        network: supernet with the shared weights.
+        forward: inputs -> outputs of the child.
+        task: task of the streams.
+        train: training data of the weights, whose beginning recalibrates batch normalization.
+        valid: data that the weights are not trained on, whose beginning scores the child.
         batch_norm: see `naslab.networks.batch_norm.BATCH_NORM`.
-        examples: how many of each.
-        batch_size: at most so many at once, in parts as equal as can be.
-        device: of the network.
-        names: of the metrics; None: all of them.
+        examples: number of examples of either; None: `EXAMPLES`.
+        batch_size: maximum size of a mini-batch; all are of about equal size.
+        device: device of the network.
+        names: names of the metrics; None: all of them.
+
+    Raises:
+        SpecError: a metric is unknown, or there are too few examples.
     """
     called = "images" if task.units == "images" else "examples"
     advice = f"judge by 2 {called} or more, in mini-batches of 2 or more (batch_size), or by batch_norm='kept'"
@@ -77,7 +80,7 @@ def inherited_metrics(
     found = Measurement({name: metrics[name] for name in wanted})
     looked_at = first_batches(task, train, min(many * each, len(train)), batch_size, device)
     with enough_to_normalise(1, advice, task.units), normalised(network, batch_norm, run, looked_at):
-        carry = None
+        carry = None  # the recalibration left the state of the training data
         for batch in first_batches(task, valid, min(many * each, len(valid)), batch_size, device):
             found.update(run(batch), batch)
     return found.compute()

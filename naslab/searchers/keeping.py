@@ -1,4 +1,4 @@
-"""What a searcher may keep besides its events: states that are too large for them, each referred to by its checksum."""
+"""States that are too large for events; an event refers to each by its checksum."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from naslab.snapshot import State
 
 
 class KeepsStates:
-    """Base of searchers."""
+    """Base class of searchers that keep such states."""
 
     @functools.cached_property
     def blobs(self) -> Blobs:
-        """Where states are kept: in memory, and in the run folder once a `naslab.Search` drives the searcher."""
+        """Store of the states: in memory, or in the run folder once a `naslab.Search` drives the searcher."""
         return Blobs()
 
     def keep_states_in(self, blobs: Blobs) -> None:
-        """Keep states there, from here on."""
+        """From now on, keeps states in `blobs`."""
         self.blobs = blobs
 
     def keep(self, state: Mapping[str, Tensor | int | float | str]) -> str:
-        """Keep a state of tensors, numbers and strings. Its checksum, for an event, gives it back (`kept`).
+        """Keeps a state of tensors, numbers and strings; returns its checksum for an event. `kept` loads it.
 
-        A step that is done again keeps the same, and nothing twice.
+        Equal states are stored once, so that a replayed step adds nothing.
         """
         with snapshot.disk("keeping a state of the searcher"):
             return self.blobs.put(state)
 
     def kept(self, digest: str) -> State:
-        """The state with that checksum; `RunError` if there is none."""
+        """Returns the state with that checksum; `RunError` if there is none."""
         return self.blobs.get(digest)

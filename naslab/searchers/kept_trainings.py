@@ -1,7 +1,7 @@
-"""The trainings of a search's candidates that are left in a store, to go on with and to inherit from.
+"""Trained weights of a search's candidates, kept in a store, to continue trainings and to inherit weights.
 
-Each is left before its fitness is told, named after all that it depends on: the architecture, how long it was trained,
-and the training that it began with. What is not there any more is trained again.
+The weights of a training are stored before its fitness is reported. Their key is a checksum of what they depend on: the
+architecture, the training length, and the training that they started from. Weights that were removed are trained again.
 """
 
 from __future__ import annotations
@@ -23,43 +23,44 @@ from naslab.estimators.job import Link
 from naslab.estimators.store import FolderStore, WeightStore
 from naslab.searchers.sampler import Trial
 
-ROOM = 2 * 2**30
-"""Bytes of kept trainings from which on the oldest are removed. What is missed later is trained again."""
+STORE_BYTES = 2 * 2**30
+"""Total size of the kept weights above which the oldest are removed; they are trained again if needed later."""
 
 
 class Trained(NamedTuple):
-    """What has to be known of a trial to train it again."""
+    """What is needed to train a trial again."""
 
     architecture: Architecture
     fidelity: float | None
     begins_from: int | None
     key: str
-    """Checksum of all that its weights depend on, but for the estimator."""
+    """Checksum of everything that the weights depend on, except the estimator."""
 
 
 class KeptTrainings:
-    """Knows of each trial how it is trained, and where its training is left.
+    """Records how each trial is trained, and in which store its weights are kept.
 
     Args:
-        keeps: whether the estimator leaves any weights. If not, a lineage says only how long to train.
+        keeps: whether the estimator keeps weights. If not, a lineage only says how long to train.
     """
 
     def __init__(self, keeps: bool) -> None:
         self.keeps = keeps
         self.store: WeightStore | None = None
-        """Where they are; a temporary folder from the first training on, if nothing else was said."""
+        """Store of the weights; by default a temporary folder, which is made before the first training."""
         self._trained: dict[int, Trained] = {}
 
     def note(self, trial: Trial) -> None:
-        """Know of a trial, before any that begins from it."""
+        """Records a trial; must be called before any trial that starts from it."""
         if self.keeps or trial.fidelity is not None:
             before = None if trial.begins_from is None else self._trained[trial.begins_from].key
-            told = json.dumps([trial.architecture.choices, trial.fidelity, before])
-            key = blake2b(told.encode(), digest_size=6).hexdigest()
+            # `before` is the key of the earlier training, so that the key covers the whole lineage
+            record = json.dumps([trial.architecture.choices, trial.fidelity, before])
+            key = blake2b(record.encode(), digest_size=6).hexdigest()
             self._trained[trial.number] = Trained(trial.architecture, trial.fidelity, trial.begins_from, key)
 
     def lineage(self, trial: Trial) -> tuple[Link, ...]:
-        """The trainings that lead to a trial, its own last; none where the estimator is to do as it sees fit."""
+        """Returns the trainings that lead to a trial, its own last; () if the estimator decides how to train."""
         if trial.number not in self._trained:
             return ()
         links: list[Link] = []
@@ -72,22 +73,22 @@ class KeptTrainings:
             number = before
         return tuple(reversed(links))
 
-    def make_room(self, wanted: Iterable[Trial]) -> None:
-        """Remove the oldest trainings that none of the trials begins with, if there are too many."""
+    def evict(self, wanted: Iterable[Trial]) -> None:
+        """Removes the oldest weights that none of the trials starts from, down to `STORE_BYTES`."""
         if not self.keeps or self.store is None:
             return
         there = self.store.entries()
         used = sum(entry.size for entry in there)
         needed = {link.key for trial in wanted for link in self.lineage(trial)[-2:]}
         for entry in sorted(there):
-            if used <= ROOM:
+            if used <= STORE_BYTES:
                 return
             if entry.key not in needed:
                 self.store.remove(entry.key)
                 used -= entry.size
 
     def keep_in(self, store: WeightStore | Path) -> None:
-        """Leave trainings in a store, or in a folder, which need not exist yet."""
+        """Keeps weights in a store, or in a folder, which need not exist yet; `RunError` if it cannot be used."""
         if isinstance(store, Path):
             try:
                 files.check_folder(store)
@@ -97,10 +98,10 @@ class KeptTrainings:
         self.store = store
 
     def take(self, other: KeptTrainings) -> None:
-        """Have what others have trained, as far as it can still be had."""
+        """Copies the weights that another search still has."""
         if other.store is None or not (there := other.store.entries()):
             return
-        with suppress(OSError, RunPaused):  # what cannot be had is trained again
+        with suppress(OSError, RunPaused):  # what cannot be copied is trained again
             if self.store is None:
                 self.store = self._temporary()
             for entry in there:
@@ -116,11 +117,16 @@ class KeptTrainings:
         return FolderStore(Path(folder))
 
     def state_dict(self) -> list[Any]:
-        """What is known of the trials, as JSON but for their space."""
+        """Returns the records of the trials as JSON, without their space."""
         return [[number, list(one.architecture.choices), *one[1:]] for number, one in self._trained.items()]
 
     def load_state_dict(self, space: str, state: Iterable[Any]) -> None:
-        """Take back what `state_dict` returned, of architectures of that space."""
+        """Restores what `state_dict` returned.
+
+        Args:
+            space: name of the space of the architectures.
+            state: records of the trials.
+        """
         known: Mapping[int, Trained] = {
             number: Trained(Architecture(space, tuple(choices)), *rest) for number, choices, *rest in state
         }

@@ -3,21 +3,21 @@ https://arxiv.org/abs/1703.01041, Sec. 3.1, 3.2 and 3.6).
 
     population <- P copies of the simplest network
     each worker, at its own pace:
-        two drawn at random from the population: the less fit is killed, the fitter reproduces
+        draw two at random from the population: the less fit is killed, the fitter reproduces
         child <- a copy of the fitter, changed by one mutation drawn at random
-        train the child, beginning with the weights of its parent where they fit;  add it
+        train the child, starting from the weights of its parent where they fit;  add it
 
-Workers wait for nobody: a tournament is held whenever one of them is free, between those that are alive at that moment.
+Workers do not wait for each other: a tournament is held whenever one is free, between the members at that moment.
 The mutations are those of the space (`nl.spaces.LargeScaleEvolutionSpace` has the paper's: insert and remove a
 convolution, a nonlinearity, a skip; alter stride, channels, height and width of a filter, the learning rate), and two
-that leave the architecture as it is: `identity`, to train on, and `reset_weights`, to begin anew.
+that keep the architecture: `identity`, which continues its training, and `reset_weights`, which trains it from scratch.
 
 Differences from the paper:
-- Identity and reset are drawn only where `epochs` are given: else it is the estimator's to say how long to train, and
-  there is nothing to train on for.
-- A mutation that is not possible is not drawn (the paper tries again, and so changes nothing in the end).
+- Identity and reset are drawn only if `epochs` is given: otherwise the estimator decides how long to train, and no
+  training can be continued.
+- An impossible mutation is not drawn (the paper draws again, which is the same in effect).
 - An architecture that could not be evaluated does not join the population. Its place is taken by a child whose
-  tournament killed nobody.
+  tournament killed no member.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class LargeScaleEvolutionHyperparameters:
     """For a laptop; the paper has P = 1,000, 250 workers, and 25,600 steps of training for each individual."""
 
     population: int = 20
-    """How many individuals are alive, or on their way to be."""
+    """Number of individuals that are alive or being evaluated."""
     epochs: int | None = None
-    """Of training for each individual, after what it inherits. The identity trains on for as many again, as long as the
-    estimator has such a training: one with `schedule="constant"` always has. None: as the estimator sees fit, without
+    """Epochs of training of each individual, after the inherited training. The identity trains for as many again, if
+    the estimator offers that length: one with `schedule="constant"` offers any. None: the estimator decides, without
     identity and reset."""
 
     def __post_init__(self) -> None:
@@ -55,18 +55,18 @@ class LargeScaleEvolutionHyperparameters:
 
 
 class Individual(NamedTuple):
-    """One that is alive; the fitter of two is the greater, of equals the younger."""
+    """A member of the population. Members are ordered by fitness, equal ones by age: the younger is the greater."""
 
     fitness: float
     number: int
-    """Of its trial."""
+    """Number of its trial."""
     epochs: int
-    """Of training since its architecture came up: 0 where the estimator says how many."""
+    """Epochs of training since its last mutation; 0 if the estimator decides how many."""
     architecture: Architecture
 
 
 class LargeScaleEvolution(Tended):
-    """Pairwise tournaments and inherited weights, on any space, and on one that grows from next to nothing."""
+    """Pairwise tournaments and inherited weights, on any space, and on spaces that grow from a minimal network."""
 
     name = "large_scale_evolution"
     Hyperparameters = LargeScaleEvolutionHyperparameters
@@ -77,8 +77,9 @@ class LargeScaleEvolution(Tended):
         super().begin()
         self._alive: list[Individual] = []
         self._founded = 0
-        """Individuals of the first population that were proposed."""
+        """Number of individuals of the initial population that were proposed."""
         self._killed = 0
+        """Number of individuals that lost a tournament."""
 
     # --- what to evaluate ------------------------------------------------------------------------------
 
@@ -92,12 +93,13 @@ class LargeScaleEvolution(Tended):
 
     @property
     def _full(self) -> bool:
-        """Whether those that are alive, or on their way to be, are as many as may be."""
+        """Whether the members and the open trials fill the population."""
         return len(self._alive) + len(self.open) >= self.hyperparameters.population
 
     def _tournament(self) -> Individual:
-        """The fitter of two; the other is killed where there is no room for a child. One that is protected does not
-        lose, and where fewer than two are not, nobody does.
+        """Returns the fitter of two random members; the other is removed if the population is full.
+
+        A protected member is never removed. If fewer than two are unprotected, no member is.
         """
         alive, protected = self._alive, self._protected
         must = self._full and sum(one.number not in protected for one in alive) >= self.mortal
@@ -113,7 +115,7 @@ class LargeScaleEvolution(Tended):
     def _child(self, parent: Individual) -> Suggestion:
         epochs, number = self.hyperparameters.epochs, parent.number
         mutations = [*growing.moves(self.space), *((IDENTITY, RESET) if epochs else ())]
-        while mutations:
+        while mutations:  # one that is impossible is not drawn again
             mutation = mutations.pop(int(self.rng.integers(len(mutations))))
             if epochs and mutation == IDENTITY:
                 longer = parent.epochs + epochs
@@ -127,7 +129,7 @@ class LargeScaleEvolution(Tended):
                 return Suggestion(child, mutation, (number,), epochs, begins_from=number)
         return Suggestion(parent.architecture, RESET, (number,), epochs)  # it is the only architecture
 
-    # --- what came of it -------------------------------------------------------------------------------
+    # --- results ---------------------------------------------------------------------------------------
 
     def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
         if fitness is not None:
@@ -136,27 +138,27 @@ class LargeScaleEvolution(Tended):
 
     @property
     def fidelities(self) -> Sequence[float]:
-        """Those of a new individual."""
+        """Training length of a new individual; the identity may ask for more."""
         return (self.hyperparameters.epochs,) if self.hyperparameters.epochs else ()
 
     @property
     def population(self) -> tuple[Individual, ...]:
-        """Who is alive, in the order in which they came."""
+        """The population, the oldest member first."""
         return tuple(self._alive)
 
     @property
     def diagnostics(self) -> Mapping[str, float]:
-        """How many are alive, and how many were killed so far."""
+        """`alive`, the size of the population; `killed`, the number of tournaments lost so far."""
         return {"alive": len(self._alive), "killed": self._killed}
 
-    # --- memory ------------------------------------------------------------------------------------------
+    # --- state -------------------------------------------------------------------------------------------
 
     def algorithm_state(self) -> Any:
-        by_hand, alive = self._by_hand(), [self._record(individual) for individual in self._alive]
-        hand = {"by_hand": by_hand} if by_hand else {}
+        interventions, alive = self._interventions(), [self._record(individual) for individual in self._alive]
+        hand = {"by_hand": interventions} if interventions else {}
         return {"alive": alive, "founded": self._founded, "killed": self._killed, **hand}
 
     def load_algorithm_state(self, state: Any) -> None:
         self._founded, self._killed = state["founded"], state["killed"]
         self._alive = [self._member(record) for record in state["alive"]]
-        self._remember_hand(state.get("by_hand"))
+        self._load_interventions(state.get("by_hand"))

@@ -29,8 +29,8 @@ class LocalSearchHyperparameters:
     """Local search has no hyperparameters."""
 
 
-class Place(NamedTuple):
-    """An evaluated architecture, as the search remembers it."""
+class Visited(NamedTuple):
+    """Result of an evaluated architecture."""
 
     fitness: float
     number: int
@@ -44,9 +44,9 @@ class LocalSearch(Sampler):
     Hyperparameters = LocalSearchHyperparameters
 
     def begin(self) -> None:
-        self._known: dict[tuple[Option, ...], Place | None] = {}
+        self._known: dict[tuple[Option, ...], Visited | None] = {}
         """Choices of each evaluated architecture -> its fitness and number; None for one that failed."""
-        self._here: Place | None = None
+        self._here: Visited | None = None
         self._ahead: list[Architecture] = []
         """Neighbours of the present architecture that are still to be visited, the next one last."""
 
@@ -65,28 +65,28 @@ class LocalSearch(Sampler):
         return Suggestion(start, "random")
 
     def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
-        place = None if fitness is None else Place(fitness, trial.number)
-        self._known[self._key(trial.architecture)] = place
+        visited = None if fitness is None else Visited(fitness, trial.number)
+        self._known[self._key(trial.architecture)] = visited
         self._look(trial.architecture)
 
     def _key(self, architecture: Architecture) -> tuple[Option, ...]:
-        """What is the same for architectures that are the same network."""
+        """Returns the choices without inactive ones, which are equal for architectures that are the same network."""
         return self.space.active(architecture).choices
 
     def _look(self, architecture: Architecture) -> None:
         """Moves to an evaluated architecture if it is fitter than the present one."""
-        place = self._known[self._key(architecture)]
-        if place is not None and (self._here is None or place.fitness > self._here.fitness):
+        visited = self._known[self._key(architecture)]
+        if visited is not None and (self._here is None or visited.fitness > self._here.fitness):
             neighbours = list(self.space.neighbours(architecture))
-            self._here = place
+            self._here = visited
             self._ahead = [neighbours[position] for position in self.rng.permutation(len(neighbours)).tolist()]
 
     def algorithm_state(self) -> Any:
-        known = [[choices, place] for choices, place in self._known.items()]
+        known = [[choices, visited] for choices, visited in self._known.items()]
         return [known, self._here, [architecture.choices for architecture in self._ahead]]
 
     def load_algorithm_state(self, state: Any) -> None:
         known, here, ahead = state
-        self._known = {tuple(choices): place and Place(*place) for choices, place in known}
-        self._here = here and Place(*here)
+        self._known = {tuple(choices): visited and Visited(*visited) for choices, visited in known}
+        self._here = here and Visited(*here)
         self._ahead = [Architecture(self.space.name, tuple(choices)) for choices in ahead]

@@ -1,4 +1,4 @@
-"""A search algorithm that draws architectures, in which options can be forbidden while it runs."""
+"""Base class of search algorithms that sample architectures, in which options can be forbidden during the search."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from naslab.snapshot import State
 from naslab.spaces.space import Space
 
 MASK = "mask"
-"""Name of the setting: {"name of a choice": [options that are not to be taken there]}."""
+"""Name of the setting, whose value is {"name of a choice": [forbidden options]}."""
 
 
 class Masked(Steerable):
-    """Draws from `self.space`, which is the whole space or, under a mask, the same with fewer options."""
+    """Samples from `self.space`: the whole space or, under a mask, the same space with fewer options."""
 
     space: Any
 
     @functools.cached_property
     def whole(self) -> Space:
-        """The space that the search was made with, whatever is forbidden now."""
+        """The space that the search was made with, without the mask."""
         return self.space
 
     @property
@@ -58,12 +58,11 @@ class Masked(Steerable):
         self.remasked()
 
     def remasked(self) -> None:
-        """Called when `self.space` has become another: what was drawn ahead, and may hold what is forbidden now, is to
-        be drawn again."""
+        """Hook after a change of `self.space`: samples drawn ahead may hold forbidden options, and are drawn again."""
 
     @property
     def _in_force(self) -> dict[str, Any]:
-        """What an event says of the mask: nothing, if it forbids nothing."""
+        """Entry of the mask in the settings of an event; empty if nothing is forbidden."""
         return {MASK: self._mask.value} if self._mask.active else {}
 
     def _mask_state(self) -> State:
@@ -75,13 +74,15 @@ class Masked(Steerable):
             self._forbid(value)
 
     def obeying(self, architecture: Architecture, rng: Any) -> Architecture:
-        """The architecture, or what it is repaired to if it holds what is forbidden."""
+        """Returns the architecture; if it holds forbidden options, with other options drawn in their place."""
         return self.space.repaired(architecture, rng) if self._mask.active else architecture
 
     @property
     def forbidden(self) -> Callable[[Choice], Tensor | None] | None:
-        """Choice of the whole space -> [O] bool, True where an option is forbidden, None where none is. For policies
-        (`naslab.searchers.policies.unroll`), whose weights are those of the whole space."""
+        """Choice of the whole space -> [O] bool, True for forbidden options, or None if none is; None without a mask.
+
+        For policies (`naslab.searchers.policies.unroll`), which have weights for all options of the whole space.
+        """
         if not self._mask.active:
             return None
         return functools.partial(_forbidden, self._mask.value)

@@ -4,16 +4,16 @@ An architecture is a sequence of decisions, so that its probability is a product
 
     log P(a) = sum over t of log p(a_t | a_1 ... a_(t-1)),
 
-and a policy is whatever gives scores to the options of the next decision: `Recurrent` reads the decisions so far (Zoph
+and a policy gives scores to the options of the next decision: `Recurrent` reads the decisions so far (Zoph
 & Le 2017, https://arxiv.org/abs/1611.01578, section 3), `Independent` does not (Dong & Yang 2020,
-https://arxiv.org/abs/2001.00326, the REINFORCE of their benchmark). `unroll` goes through the decisions of many
-architectures at once, to draw them, to weigh given ones, or to find the likeliest.
+https://arxiv.org/abs/2001.00326, the REINFORCE of their benchmark). `unroll` makes the decisions of many
+architectures in parallel, to sample them, to evaluate given ones, or to find the most probable one.
 
-The vocabulary is that of the space, (name of a choice, option), and is met on the way: spaces may ask different choices
-along different branches. A weight that has not been learnt yet is a pure function of the seed and of its name, so that
-it does not matter when it is met, and only learnt weights have to be kept.
+The vocabulary consists of pairs (name of a choice, option), and grows as choices are met: a space may ask different
+choices on different branches. A weight that was never updated is a pure function of the seed and its name. So its value
+does not depend on when it is first used, and only updated weights have to be stored.
 
-Letters: B architectures side by side, R of them at the same choice, O options, H units.
+Letters: B architectures in parallel, R of them at the same choice, O options, H hidden units.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from naslab.architecture import Choice, Prefix
 from naslab.randomness import torch_generator
 
 NextChoice = Callable[[Prefix], Choice | None]
-"""Which choice follows the answers so far, as `Space.next_choice`."""
+"""Answers so far -> next choice, or None at the end; as `Space.next_choice`."""
 Decide = Callable[[int, Choice, list[int], Tensor], list[int]]
-"""(position in the sequence, choice, rows, log-probabilities [R, O]) -> which option each row takes."""
+"""(position in the sequence, choice, rows, log-probabilities [R, O]) -> index of the option that each row takes."""
 
 
 _SKIP = re.compile(r"(.*/)?(\d+)/from_(\d+)")
@@ -42,8 +42,9 @@ _SKIP = re.compile(r"(.*/)?(\d+)/from_(\d+)")
 
 @lru_cache(maxsize=4096)
 def skip_ends(choice: Choice) -> tuple[str, str] | None:
-    """For a choice `chain/5/from_2` between 0 and 1, whether layer 5 reads layer 2, the layers that it would join,
-    ("chain/2", "chain/5"); None for any other choice.
+    """Returns the two layers that a skip connection would join; None for any other choice.
+
+    The choice `chain/5/from_2`, between 0 and 1, decides whether layer 5 reads layer 2: ("chain/2", "chain/5").
     """
     found = _SKIP.fullmatch(choice.name) if choice.options == (0, 1) else None
     if found is None:
@@ -53,7 +54,7 @@ def skip_ends(choice: Choice) -> tuple[str, str] | None:
 
 
 class Weights:
-    """Weights by name, each drawn from U(-reach, reach) by the seed and its name when first asked for."""
+    """Weights by name. Each is initialized from U(-reach, reach) by the seed and its name when it is first used."""
 
     def __init__(self, reach: float, seed: int) -> None:
         self.seed, self._reach = seed, reach
@@ -67,7 +68,7 @@ class Weights:
         return found
 
     def rows(self, kind: str, choice: Choice, units: int) -> Tensor:
-        """[O, units]: the weights of the choice's options."""
+        """Returns [O, units]: one row of weights for each option of the choice."""
         return torch.stack([self(name, units) for name in _names(kind, choice)])
 
 
@@ -82,48 +83,48 @@ def _logits_name(choice: Choice) -> str:
 
 
 class Walk(Protocol):
-    """Where a policy stands in B sequences."""
+    """State of a policy in B sequences of decisions."""
 
     def scores(self, asked: Mapping[Choice, list[int]]) -> dict[Choice, Tensor]:
-        """Choice -> [R, O] logits, for the rows that are asked it next."""
+        """Returns choice -> logits [R, O] of the rows whose next choice it is."""
         ...
 
     def feed(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
-        """Which options those rows took."""
+        """Feeds the options that these rows took back to the policy."""
         ...
 
 
 class Policy(Protocol):
-    """Gives scores to the options of each decision."""
+    """A distribution over architectures, as scores of the options of each decision."""
 
     weights: Weights
 
     def begin(self, count: int) -> Walk:
-        """`count` architectures, no decision made yet."""
+        """Begins `count` architectures, without a decision yet."""
         ...
 
 
 class Unrolled(NamedTuple):
-    """B architectures and how likely they are."""
+    """B architectures with their probabilities."""
 
     answers: list[Prefix]
     log_probability: Tensor
-    """[B], of the whole architecture."""
+    """[B] log-probabilities of the whole architectures."""
     entropy: Tensor
-    """[B] nats: the entropies of the distributions met on the way, summed."""
+    """[B] sums of the entropies of the distributions along each sequence, in nats."""
 
 
 Forbidden = Callable[[Choice], Tensor | None]
-"""Choice -> [O] bool, True where an option is not to be taken; None where all may be."""
+"""Choice -> [O] bool, True for forbidden options; None if all are allowed."""
 
 
 def unroll(
     policy: Policy, next_choice: NextChoice, count: int, decide: Decide, forbidden: Forbidden | None = None
 ) -> Unrolled:
-    """Go through all decisions of `count` architectures side by side, with what `decide` takes.
+    """Makes all decisions of `count` architectures in parallel, by `decide`.
 
-    What is forbidden has no probability, and the others share it. A decision for it, which was made before it was
-    forbidden, says nothing now: it adds nothing to the log-probability.
+    Forbidden options have probability 0, and the others are renormalized. A replayed decision for an option that was
+    forbidden later adds nothing to the log-probability, so that its gradient is finite.
     """
     walk = policy.begin(count)
     answers: list[Prefix] = [()] * count
@@ -145,6 +146,7 @@ def unroll(
             for row, option in zip(rows, taken, strict=True):
                 answers[row] = (*answers[row], choice.options[option])
             if mask is not None:
+                # log 0 = -inf would make the entropy and the gradients NaN
                 log = torch.where(mask, torch.zeros_like(log), log)
             chosen = log.gather(1, torch.tensor(taken)[:, None])[:, 0]
             log_probability = _added(log_probability, rows, chosen)
@@ -153,17 +155,18 @@ def unroll(
 
 
 def _entropies(log: Tensor, mask: Tensor | None) -> Tensor:
-    """[R] nats, of log-probabilities [R, O]; those of masked options are 0 and do not count."""
+    """Returns entropies [R] in nats of log-probabilities [R, O], in which masked options are 0 and do not count."""
     share = log.exp() if mask is None else log.exp().masked_fill(mask, 0.0)
     return -(share * log).sum(dim=-1)
 
 
 def _added(totals: Tensor, rows: list[int], values: Tensor) -> Tensor:
+    """Returns totals [B] with values [R] added in some rows."""
     return totals + values if len(rows) == len(totals) else totals.index_add(0, torch.tensor(rows), values)
 
 
 class Independent:
-    """One softmax a choice, whatever was chosen before (one for each set of options that it comes with)."""
+    """One softmax for each choice, whatever was chosen before; one for each set of options that a choice has."""
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
@@ -178,21 +181,21 @@ class Independent:
         return self.weights(_logits_name(choice), len(choice.options))
 
     def feed(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
-        """It does not listen."""
+        """Does nothing: its scores do not depend on earlier decisions."""
 
 
 class Recurrent:
     """An LSTM that reads each decision and scores the options of the next.
 
     Args:
-        weights: its weights, of every kind.
-        units: H, of each layer, and the size of the embeddings.
-        layers: of the LSTM.
+        weights: all its weights, by name.
+        units: H, the number of units of each layer, and the size of the embeddings.
+        layers: number of layers of the LSTM.
 
     Skip connections (`skip_ends`) are decided by pairs of hidden states (section 3.3): layer i reads layer j with
     probability sigmoid(v . tanh(W_there h_j + W_here h_i)), where h is the state at each layer's anchor, the last step
-    of the layer. All skip connections into a layer are decided at one step. What the LSTM reads after it is the sum of
-    the states that were joined; the paper does not say.
+    of the layer. All skip connections into a layer are decided at one step of the LSTM. Its next input is the sum of
+    the hidden states of the joined layers; the paper does not specify it.
     """
 
     def __init__(self, weights: Weights, *, units: int, layers: int) -> None:
@@ -202,17 +205,17 @@ class Recurrent:
         return RecurrentWalk(self, count)
 
     def cell(self, layer: int) -> tuple[Tensor, ...]:
-        """w_ih [4H, H], w_hh [4H, H], b_ih [4H], b_hh [4H]."""
+        """Returns w_ih [4H, H], w_hh [4H, H], b_ih [4H], b_hh [4H] of a layer, as `torch.lstm_cell` takes them."""
         size = self.units
         shapes = {"w_ih": (4 * size, size), "w_hh": (4 * size, size), "b_ih": (4 * size,), "b_hh": (4 * size,)}
         return tuple(self.weights(f"lstm/{layer}/{name}", *shape) for name, shape in shapes.items())
 
     def head(self, choice: Choice, hidden: Tensor) -> Tensor:
-        """[R, O] from [R, H]."""
+        """Returns logits [R, O] from hidden states [R, H]."""
         return hidden @ self.weights.rows("head", choice, self.units).T
 
     def join(self, there: Tensor, here: Tensor) -> Tensor:
-        """[R, 2]: scores of no and yes for joining the anchors there [R, H] and here [R, H]."""
+        """Returns logits [R, 2] of no and yes for joining anchors `there` [R, H] and `here` [R, H]."""
         size = self.units
         mixed = there @ self.weights("skip/there", size, size).T + here @ self.weights("skip/here", size, size).T
         yes = torch.tanh(mixed) @ self.weights("skip/v", size)
@@ -220,7 +223,7 @@ class Recurrent:
 
 
 class RecurrentWalk:
-    """The state of the LSTM in B sequences, and where their anchors are."""
+    """State of the LSTM in B sequences, and the positions of their anchors."""
 
     def __init__(self, policy: Recurrent, count: int) -> None:
         self._policy, self._size = policy, (count, policy.units)
@@ -228,11 +231,11 @@ class RecurrentWalk:
         self._cells = [policy.cell(layer) for layer in range(policy.layers)]
         self._states = [(torch.zeros(self._size), torch.zeros(self._size)) for _ in self._cells]
         self._trail: list[Tensor] = []
-        """[B, H], the top state after each step."""
+        """[B, H] hidden state of the top layer after each step."""
         self._anchors: list[dict[str, int]] = [{} for _ in range(count)]
-        """For each row, layer -> its last step in the trail."""
+        """For each row: layer -> index of its last step in the trail."""
         self._standing: list[str | None] = [None] * count
-        """For each row, the layer whose skip connections are being decided."""
+        """For each row: the layer whose skip connections are being decided, if any."""
 
     def scores(self, asked: Mapping[Choice, list[int]]) -> dict[Choice, Tensor]:
         policy, scores = self._policy, {}
@@ -249,9 +252,11 @@ class RecurrentWalk:
     def feed(self, choice: Choice, rows: list[int], taken: list[int]) -> None:
         policy, ends = self._policy, skip_ends(choice)
         if ends is None:
+            # the next input is the embedding of the option, [R, H]
             layer, read = choice.name.rpartition("/")[0], policy.weights.rows("embedding", choice, policy.units)[taken]
         else:
             layer = ends[1]
+            # the next input is the sum over the joined layers: the first decision of a layer begins it at 0
             joined = torch.tensor(taken)[:, None] * torch.stack([self._anchor(row, ends[0]) for row in rows])
             first = [self._standing[row] != layer for row in rows]
             before = torch.where(torch.tensor(first)[:, None], 0.0, _take(self._input, rows))
@@ -265,7 +270,7 @@ class RecurrentWalk:
             self._standing[row] = None if ends is None else layer
 
     def _step(self, asked: Mapping[Choice, list[int]]) -> None:
-        """Move the LSTM on, but not in rows that stand at an anchor and go on deciding about it."""
+        """Advances the LSTM by a step, except in rows with further skip connections of the same layer to decide."""
         stay = [
             row
             for choice, rows in asked.items()
@@ -289,7 +294,7 @@ class RecurrentWalk:
         self._trail.append(read)
 
     def _anchor(self, row: int, layer: str) -> Tensor:
-        """[H]: the state at the anchor of a layer; zero for what is no layer, such as the image."""
+        """Returns the hidden state [H] at the anchor of a layer; zeros for what is no layer, such as the image."""
         step = self._anchors[row].get(layer)
         return torch.zeros(self._size[1]) if step is None else self._trail[step][row]
 

@@ -1,11 +1,11 @@
-"""What the searchers have in common that move a controller along the gradient of the expected reward.
+"""Base class of the searchers that train a controller by a policy gradient.
 
-    repeat: m children from the policy; their rewards R; the baseline b, an average of the rewards before
-            one step, which only the searcher knows, with the advantages R - b
-            b <- with these R too
+    repeat: m children from the policy; their rewards R; the baseline b, an average of the earlier rewards
+            one update with the advantages R - b, which the subclass defines (REINFORCE, PPO)
+            b <- updated by these R
 
-The first m children only make the baseline: against none, every one of them would look good. A plain version of this
-loop, with the step of REINFORCE: `naslab.reference.reinforce`.
+The first m children only set the baseline: without one, each of them would be reinforced. A plain version of this loop,
+with the update of REINFORCE: `naslab.reference.reinforce`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 from naslab.architecture import Architecture, Choice, Prefix
 from naslab.errors import SpecError, unknown, whole
 from naslab.fields import settle
-from naslab.searchers.controller import POLICIES, Controller, Told, make_policy
+from naslab.searchers.controller import POLICIES, Controller, Rewarded, make_policy
 from naslab.searchers.overrides import CONTROLLER, freezing
 from naslab.searchers.rewards import REWARDS, Baseline, Rewards, between
 from naslab.searchers.sampler import Sampler, Suggestion, Trial
@@ -36,24 +36,24 @@ from naslab.torch_state import InDefaultTorchState
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyGradientHyperparameters:
-    """What every controller has; defaults are those of Zoph & Le 2017 (section 4.1)."""
+    """Hyperparameters of every controller; defaults are those of Zoph & Le 2017 (section 4.1)."""
 
     policy: str = "lstm"
-    """"lstm", which reads the decisions so far, or "independent", one softmax a choice."""
+    """"lstm", which reads the decisions so far, or "independent", one softmax for each choice."""
     units: int = 35
-    """Hidden units of each layer of the LSTM."""
+    """Number of hidden units of each layer of the LSTM."""
     layers: int = 2
-    """Layers of the LSTM."""
+    """Number of layers of the LSTM."""
     reach: float = 0.08
-    """Weights start uniformly between minus and plus this."""
+    """Bound of the uniform initialization: weights start between minus and plus this."""
     children: int = 8
-    """How many children make a step of the controller (m)."""
+    """Number of rewards for a step of the controller (m)."""
     learning_rate: float = 6e-4
-    """How far each step moves the controller's weights (Adam)."""
+    """Learning rate of the controller (Adam)."""
     entropy_weight: float = 0.0
-    """What a nat of the policy's entropy is worth; more keeps it exploring."""
+    """Bonus in the objective for each nat of the policy's entropy; more keeps it exploring."""
     baseline_momentum: float = 0.95
-    """How slowly the baseline, a moving average of the rewards, forgets."""
+    """Momentum of the baseline, an exponential moving average of the rewards."""
     reward: str = "fitness"
     """"fitness" as it is, or "cubed": the cube of the best accuracy of the last five epochs (of another objective its
     value, negative where less is better), where the estimator finds it, else of the fitness."""
@@ -76,12 +76,12 @@ class PolicyGradientHyperparameters:
             object.__setattr__(self, name, value)
 
 
-KNOBS = {"learning_rate": (1e-6, 1.0, True), "entropy_weight": (0.0, 1.0, False)}
-"""Name -> lowest, highest, logarithmic."""
+SLIDERS = {"learning_rate": (1e-6, 1.0, True), "entropy_weight": (0.0, 1.0, False)}
+"""Name of a setting -> lowest and highest value, and whether its slider is logarithmic."""
 
 
 class PolicyGradient(InDefaultTorchState, Sampler):
-    """A sampler with a controller; a searcher adds the step."""
+    """A sampler with a controller. A subclass writes the update, `improve`."""
 
     Hyperparameters: ClassVar[type] = PolicyGradientHyperparameters
     in_default_torch_state = (
@@ -97,11 +97,11 @@ class PolicyGradient(InDefaultTorchState, Sampler):
     )
 
     @abstractmethod
-    def improve(self, batch: list[Told], advantages: Tensor) -> float:
-        """Move the controller, knowing what m children are worth; [m] advantages. Gives the loss, before the step."""
+    def improve(self, batch: list[Rewarded], advantages: Tensor) -> float:
+        """Updates the controller from m children and their advantages [m]; returns the loss before the update."""
 
     def next_choice(self, prefix: Prefix) -> Choice | None:
-        """What the controller is asked next."""
+        """Returns the choice that follows `prefix` for the controller; of the whole space, whatever is masked."""
         return self.whole.next_choice(prefix)
 
     def remasked(self) -> None:
@@ -117,10 +117,10 @@ class PolicyGradient(InDefaultTorchState, Sampler):
         self.baseline = Baseline(given.baseline_momentum)
         self.entropy_weight: float = given.entropy_weight
         self.rewarded = 0
-        """Children in the batches so far."""
+        """Number of children in the batches so far."""
         self._loss: float | None = None
         self._frozen = False
-        """Whether the controller stands still; the baseline hears on."""
+        """Whether the controller is frozen; the baseline is still updated."""
         self.rewards = Rewards(given.reward)
 
     def propose(self) -> Suggestion:
@@ -135,7 +135,7 @@ class PolicyGradient(InDefaultTorchState, Sampler):
             raise SpecError("the controller does not build networks as deep as this one yet") from None
 
     def added(self, architecture: Architecture) -> Suggestion:
-        """The controller learns from it as if it had drawn it."""
+        """Returns the suggestion; the controller will learn from it as if it had sampled it."""
         with torch.no_grad():
             log_probability = float(self.controller.evaluate([architecture.choices]).log_probability[0])
         self.controller.expect(self.asked + 1, log_probability)
@@ -147,11 +147,12 @@ class PolicyGradient(InDefaultTorchState, Sampler):
         if batch is None:
             return
         if self.baseline.value is not None and not self._frozen:
-            advantages = torch.tensor([told.reward - self.baseline.value for told in batch], dtype=torch.float32)
+            rewards = [child.reward - self.baseline.value for child in batch]
+            advantages = torch.tensor(rewards, dtype=torch.float32)  # [m]
             loss = self.improve(batch, advantages)
             self._loss = loss if math.isfinite(loss) else None
-        for told in batch:
-            self.baseline.update(told.reward)
+        for child in batch:
+            self.baseline.update(child.reward)
         self.rewarded += len(batch)
 
     @property
@@ -160,7 +161,7 @@ class PolicyGradient(InDefaultTorchState, Sampler):
         values = {"learning_rate": self.controller.learning_rate, "entropy_weight": self.entropy_weight}
         sliders = {
             name: Slider(value=values[name], low=low, high=high, log=log, description=about[name])
-            for name, (low, high, log) in KNOBS.items()
+            for name, (low, high, log) in SLIDERS.items()
         }
         frozen = replace(freezing("weights of the controller"), value=self._frozen, silent=False)
         return {**sliders, CONTROLLER: frozen, **super().settings}
@@ -168,14 +169,14 @@ class PolicyGradient(InDefaultTorchState, Sampler):
     def apply_setting(self, name: str, value: Any) -> None:
         if name == CONTROLLER:
             self._frozen = value
-        elif name in KNOBS:
+        elif name in SLIDERS:
             setattr(self.controller if name == "learning_rate" else self, name, value)
         else:
             super().apply_setting(name, value)
 
     @property
     def diagnostics(self) -> Mapping[str, float]:
-        """`reward` of the last child, `baseline`, `loss` of the last step, and the controller's figures."""
+        """`reward` of the last child, `baseline`, `loss` of the last update, and the controller's diagnostics."""
         known = {"reward": self.rewards.last, "baseline": self.baseline.value, "loss": self._loss}
         skipped = {"skipped": float(self.rewards.skipped + self.controller.skipped)}
         found = {name: value for name, value in known.items() if value is not None}
@@ -183,18 +184,18 @@ class PolicyGradient(InDefaultTorchState, Sampler):
 
     @property
     def probabilities(self) -> Mapping[str, np.ndarray]:
-        """Of each decision, along the path that always takes the likeliest option."""
+        """Name of a choice -> [O] distribution, along the path that always takes the most probable option."""
         return self.controller.greedy
 
     def algorithm_state(self) -> Any:
-        figures = [self.baseline.total, self.baseline.weight, self.entropy_weight, self.rewarded]
-        frozen = [True] if self._frozen else []
-        return [figures, self._loss, self.rewards.state_dict(), self.controller.state_dict(), *frozen]
+        numbers = [self.baseline.total, self.baseline.weight, self.entropy_weight, self.rewarded]
+        frozen = [True] if self._frozen else []  # left out as in runs from before there was the switch
+        return [numbers, self._loss, self.rewards.state_dict(), self.controller.state_dict(), *frozen]
 
     def load_algorithm_state(self, state: Any) -> None:
-        figures, self._loss, rewards, controller, *frozen = state
+        numbers, self._loss, rewards, controller, *frozen = state
         self._frozen = bool(frozen)
-        self.baseline.total, self.baseline.weight, self.entropy_weight, self.rewarded = figures
+        self.baseline.total, self.baseline.weight, self.entropy_weight, self.rewarded = numbers
         self.rewards.load_state_dict(rewards)
         self.controller.load_state_dict(controller)
 

@@ -2,15 +2,15 @@
 appendix A.1; Schulman et al. 2017, https://arxiv.org/abs/1707.06347, Eq. 7).
 
     repeat: 20 children from the controller; their rewards R; advantages A = R - b
-            some times: ratio <- P(a; theta) / P(a; theta when it was drawn)
+            several times: ratio <- P(a; theta) / P(a; theta when it was drawn)
                         theta <- Adam, up  mean of min(ratio A, clip(ratio, 0.8, 1.2) A) + 1e-5 entropy
             b <- an exponential moving average of the rewards
 
-The probability is that of the whole architecture, the product over its decisions.
+P is the probability of the whole architecture, the product over its decisions.
 
 Differences from the paper:
-- How often a batch is gone through is not said there; here `passes`.
-- The first batch only makes the baseline.
+- The number of passes over a batch is not given there; here it is `passes`.
+- The first batch only sets the baseline.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from naslab.searchers.controller import Told
+from naslab.searchers.controller import Rewarded
 from naslab.searchers.policy_gradient import PolicyGradient, PolicyGradientHyperparameters
 from naslab.searchers.rewards import between
 
@@ -30,21 +30,21 @@ class PPOHyperparameters(PolicyGradientHyperparameters):
     """Defaults are the paper's (appendix A.1)."""
 
     units: int = 100
-    """Hidden units of the LSTM."""
+    """Number of hidden units of the LSTM."""
     layers: int = 1
-    """Layers of the LSTM."""
+    """Number of layers of the LSTM."""
     reach: float = 0.1
-    """Weights start uniformly between minus and plus this."""
+    """Bound of the uniform initialization: weights start between minus and plus this."""
     children: int = 20
-    """How many children make a step of the controller."""
+    """Number of rewards for a step of the controller."""
     learning_rate: float = 3.5e-4
-    """How far each step moves the controller's weights (Adam)."""
+    """Learning rate of the controller (Adam)."""
     entropy_weight: float = 1e-5
-    """What a nat of the policy's entropy is worth; more keeps it exploring."""
+    """Bonus in the objective for each nat of the policy's entropy; more keeps it exploring."""
     clip: float = 0.2
-    """How far from 1 the ratio of the probabilities, new to old, still counts."""
+    """Clipping range: the ratio of new to old probability counts between 1 - clip and 1 + clip."""
     passes: int = 10
-    """How often the controller goes through a batch; a choice of ours."""
+    """Number of passes over a batch; the paper gives none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,7 +52,10 @@ class PPOHyperparameters(PolicyGradientHyperparameters):
 
 
 def clipped(log_probability: Tensor, before: Tensor, advantages: Tensor, clip: float) -> Tensor:
-    """The surrogate that is to be maximised: mean of min(ratio A, clip(ratio, 1 - clip, 1 + clip) A); all [B]."""
+    """Returns the surrogate objective of PPO (Schulman et al., Eq. 7), to be maximized; all arguments [B].
+
+    mean of min(ratio A, clip(ratio, 1 - clip, 1 + clip) A), where ratio = exp(log_probability - before)
+    """
     ratio = (log_probability - before).exp()
     return torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
 
@@ -63,14 +66,14 @@ class PPO(PolicyGradient):
     name = "ppo"
     Hyperparameters = PPOHyperparameters
 
-    def improve(self, batch: list[Told], advantages: Tensor) -> float:
-        before = torch.tensor([told.log_probability for told in batch])
+    def improve(self, batch: list[Rewarded], advantages: Tensor) -> float:
+        before = torch.tensor([child.log_probability for child in batch])  # [B]
         losses = []
         for _ in range(self.hyperparameters.passes):
-            children = self.controller.evaluate([told.choices for told in batch])
+            children = self.controller.evaluate([child.choices for child in batch])
             objective = clipped(children.log_probability, before, advantages, self.hyperparameters.clip)
             objective = objective + self.entropy_weight * children.entropy.mean()
             losses.append(-float(objective.detach()))
-            if not self.controller.ascend(objective):
+            if not self.controller.ascend(objective):  # not finite, and it would not be in the next pass
                 break
         return losses[0]

@@ -1,6 +1,6 @@
-"""Random search (Bergstra & Bengio 2012, https://jmlr.org/papers/v13/bergstra12a.html): what others are compared with.
+"""Random search (Bergstra & Bengio 2012, https://jmlr.org/papers/v13/bergstra12a.html), the baseline of others.
 
-    repeat: an architecture, each choice drawn uniformly among its options
+    repeat: sample an architecture, each choice uniformly among its options
 
 Differences from the paper: none; architectures are drawn with replacement.
 """
@@ -16,7 +16,7 @@ from naslab.searchers.sampler import Sampler, Suggestion, Trial
 
 @dataclass(frozen=True, kw_only=True)
 class RandomSearchHyperparameters:
-    """There are none."""
+    """Random search has no hyperparameters."""
 
 
 class RandomSearch(Sampler):
@@ -26,16 +26,16 @@ class RandomSearch(Sampler):
     Hyperparameters = RandomSearchHyperparameters
 
     def begin(self) -> None:
-        """It has no state but the generator's."""
+        """Does nothing: the only state is that of `rng`."""
 
     def propose(self) -> Suggestion:
         return Suggestion(self.space.sample(self.rng), "random")
 
     def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
-        """It learns nothing."""
+        """Does nothing: proposals do not depend on results."""
 
     def algorithm_state(self) -> Any:
         return None
 
     def load_algorithm_state(self, state: Any) -> None:
-        """There is nothing to remember."""
+        """Does nothing: there is no state besides `rng`."""

@@ -1,8 +1,8 @@
-"""What a child is worth to the searchers that learn a policy or values, from what was found out about it.
+"""Rewards of children, and the baseline, for searchers that learn a policy or Q-values.
 
-- A child that could not be evaluated gets the least reward that any has had so far: what fails is to be avoided,
-  whatever the scale of the fitness. Before there is one, nothing is learnt from it.
-- A reward beyond +-1e30, which no sum or square in single precision survives, is left out and counted as `skipped`.
+- A child that could not be evaluated gets the lowest reward so far, so that failures are avoided whatever the scale of
+  the fitness. Before any reward is known, nothing is learnt from it.
+- A reward beyond +-1e30 is left out and counted as `skipped`: its square would overflow in single precision.
 """
 
 from __future__ import annotations
@@ -17,13 +17,18 @@ from naslab.quantities import FITNESS, Objective
 
 REWARDS = ("fitness", "cubed")
 LAST_EPOCHS = "best_valid_"
-"""Before the name of the objective: the figure of an estimator that a cubed reward prefers to the fitness, the best
-value of the last five epochs."""
+"""Prefix of the metric that a cubed reward uses instead of the fitness where an estimator reports it: the best value of
+the objective in the last five epochs."""
 MOST = 1e30
+"""Largest absolute value of a reward."""
 
 
 def between(name: str, value: object, low: float, high: float, *, low_too: bool = True) -> float:
-    """The number, if it is from `low`, itself included or not, up to `high`."""
+    """Returns the number if low <= value <= high, or low < value <= high; `SpecError` otherwise.
+
+    Args:
+        low_too: whether `low` itself is allowed.
+    """
     number = real(name, value)
     if not low <= number <= high or (number == low and not low_too):
         start = "from" if low_too else "above"
@@ -32,20 +37,22 @@ def between(name: str, value: object, low: float, high: float, *, low_too: bool 
 
 
 class Rewards:
-    """Makes rewards of fitness and figures.
+    """Computes rewards from fitness and metrics.
 
     Args:
-        kind: "fitness" as it is, or "cubed": the cube of the best validation accuracy of the last five epochs (Zoph &
-            Le 2017, section 4.1), where the estimator finds it, else of the fitness. Of another objective its value,
-            with its sign turned where less is better.
+        kind: "fitness", unchanged, or "cubed": the cube of the best validation accuracy of the last five epochs (Zoph &
+            Le 2017, section 4.1), if the estimator reports it, else of the fitness. For another objective, the cube of
+            its best value, negated if lower is better.
     """
 
     def __init__(self, kind: str = "fitness") -> None:
         self._kind = kind
         self.last: float | None = None
-        """Of the last child that was evaluated."""
+        """Reward of the last child that was evaluated."""
         self.least: float | None = None
+        """Lowest reward so far."""
         self.skipped = 0
+        """Number of rewards beyond the limit."""
 
     def update(
         self, fitness: float | None, metrics: Mapping[str, float], objective: Objective = FITNESS
@@ -61,9 +68,9 @@ class Rewards:
             return self.least
         reward = float(fitness)
         if self._kind == "cubed":
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore"):  # the cube may overflow to infinity, which is skipped below
                 reward = float(np.float64(_lately(fitness, metrics, objective)) ** 3)
-        if not abs(reward) <= MOST:
+        if not abs(reward) <= MOST:  # true for NaN as well
             self.skipped += 1
             return None
         self.last = reward
@@ -71,24 +78,28 @@ class Rewards:
         return reward
 
     def state_dict(self) -> Any:
+        """Returns the state as JSON."""
         return [self.last, self.least, self.skipped]
 
     def load_state_dict(self, state: Any) -> None:
+        """Restores what `state_dict` returned."""
         self.last, self.least, self.skipped = state
 
 
 def _lately(fitness: float, metrics: Mapping[str, float], objective: Objective) -> float:
-    """The best of the last epochs, more of which is better; the fitness where it is not known."""
+    """Returns the best value of the last epochs, more is better; the fitness if it is not reported."""
     if (value := metrics.get(LAST_EPOCHS + objective.name)) is not None:
         return objective.sign * value
-    # an estimator that names no objective may give an accuracy all the same
+    # an estimator without declared objectives may still report an accuracy
     return metrics.get(f"{LAST_EPOCHS}accuracy", fitness) if objective.direction == "max" else fitness
 
 
 class Baseline:
-    """Exponential moving average of the rewards r_1 ... r_n, without a bias towards a first value:
+    """Exponential moving average of the rewards r_1 ... r_n, without a bias towards an initial value:
 
-    b_n = sum over i of momentum^(n-i) r_i / sum over i of momentum^(n-i)
+        b_n = sum over i of momentum^(n-i) r_i / sum over i of momentum^(n-i)
+
+    The denominator is the bias correction of Adam (Kingma & Ba 2015, section 3).
     """
 
     def __init__(self, momentum: float) -> None:
@@ -100,5 +111,6 @@ class Baseline:
         return self.total / self.weight if self.weight else None
 
     def update(self, reward: float) -> None:
+        """Adds a reward."""
         self.total = self.momentum * self.total + reward
         self.weight = self.momentum * self.weight + 1

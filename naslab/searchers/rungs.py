@@ -1,11 +1,11 @@
-"""Rungs: what successive halving and all that is built on it share. No searcher itself.
+"""Brackets of rungs, which successive halving, Hyperband and BOHB share.
 
     a bracket of rungs (n_0, r_0), (n_1, r_1), ...:
         train n_0 new candidates for r_0 epochs
         keep the n_1 fittest, train these on until they have had r_1 epochs;  keep the n_2 fittest of them, ...
 
-A bracket goes on when its whole rung is told. While it waits for the last of them, with several workers, the next
-bracket begins. A candidate that could not be evaluated goes no further.
+A bracket continues when all results of its rung are known. While it waits for the last ones, with several workers, the
+next bracket begins. A candidate that could not be evaluated is not promoted.
 """
 
 from __future__ import annotations
@@ -21,26 +21,28 @@ from naslab.searchers.sampler import Sampler, Suggestion, Trial
 
 NOTHING: Mapping[str, Any] = {}
 DIFFERENT = 64
-"""Brackets after which none has lengths of training that another did not have."""
+"""Number of the first brackets that contain all training lengths of later ones: their sequence repeats earlier."""
 
 
 class Rung(NamedTuple):
-    """How many candidates are trained, and for how long in all."""
+    """A number of candidates, and how long they are trained."""
 
     size: int
+    """Number of candidates."""
     epochs: float
+    """Total epochs of training, those of earlier rungs included."""
 
 
 def hyperband(most: int, eta: int, least: int = 1) -> tuple[tuple[Rung, ...], ...]:
-    """The rungs of each bracket of Hyperband (Li et al. 2018, Alg. 1), the one with most rungs first.
+    """Returns the rungs of each bracket of Hyperband (Li et al. 2018, Alg. 1), the one with most rungs first.
 
     Args:
         most: epochs of the longest training, R.
-        eta: one in so many goes on to the next rung.
-        least: epochs of the shortest training; R is so many epochs in units of it.
+        eta: one in `eta` candidates goes on to the next rung.
+        least: epochs of the shortest training, the unit in which the paper measures R.
     """
     s_max = 0
-    while least * eta ** (s_max + 1) <= most:  # the logarithm, without its rounding
+    while least * eta ** (s_max + 1) <= most:  # floor(log_eta(most / least)) without rounding errors
         s_max += 1
     brackets = []
     for s in range(s_max, -1, -1):
@@ -50,13 +52,13 @@ def hyperband(most: int, eta: int, least: int = 1) -> tuple[tuple[Rung, ...], ..
 
 
 def fitting(known: Collection[float], eta: int, given: Mapping[str, Any] = NOTHING) -> dict[str, int]:
-    """Hyperband's `most`, `eta` and `least`, such that each of its trainings has one of the known lengths.
+    """Returns Hyperband's `most`, `eta` and `least`, such that each of its trainings has one of the known lengths.
 
     Args:
-        known: epochs, at least one; whole numbers.
-        eta: taken if it will do; else that which makes the most of the known lengths.
-        given: what the user has said of the three; kept as far as it will do. Else the longest training is the longest
-            known.
+        known: training lengths in epochs, at least one; whole numbers.
+        eta: kept if possible; else the one that uses most of the known lengths.
+        given: values of the three that the user gave; kept as far as possible. By default the longest training has the
+            longest known length.
     """
     longest = int(max(known))
     found = [((0, 0, 0, 0), {"most": longest, "eta": eta, "least": longest})]
@@ -66,16 +68,18 @@ def fitting(known: Collection[float], eta: int, given: Mapping[str, Any] = NOTHI
                 lengths = {rung.epochs for rungs in hyperband(most, other, least) for rung in rungs}
                 if lengths <= set(known):
                     one = {"most": most, "eta": other, "least": least}
+                    # first criterion: as many given values as possible; second: the given eta, or many lengths; then
+                    # the smallest eta, and the shortest training
                     kept = 1 + sum(one.get(name) == value for name, value in given.items())
                     found.append(((kept, most + 1 if other == eta else len(lengths), -other, -least), one))
     return max(found, key=lambda one: one[0])[1]
 
 
 class OfKnownLengths(Sampler):
-    """A sampler that is suited to the trainings that an estimator knows, in all that the user has not said."""
+    """A sampler whose default training lengths are adapted to those of the estimator."""
 
     def adapt_fidelities(self, known: Collection[float]) -> None:
-        """Before the first trial: have trainings as long as the longest known, and the others among those known."""
+        """Before the first trial, sets the longest training to the longest known length, the others to known ones."""
         adapted_hyperparameters = self.adapted_hyperparameters(known)
         said = self.said
         if all(said.get(name, value) == value for name, value in adapted_hyperparameters.items()):
@@ -84,38 +88,41 @@ class OfKnownLengths(Sampler):
 
     @property
     def said(self) -> dict[str, Any]:
-        """The hyperparameters that were given, not left to their defaults."""
+        """Name -> value of the hyperparameters that the user gave."""
         return {name: getattr(self.hyperparameters, name) for name in self._given}
 
 
 class _Bracket:
-    """One run of successive halving under way."""
+    """A run of successive halving in progress."""
 
     def __init__(self, number: int, rungs: Sequence[Rung]) -> None:
         self.number, self.rungs = number, rungs
         self.rung = 0
         self.fresh = rungs[0].size
-        """New candidates that are still to be drawn."""
+        """Number of new candidates that are still to be drawn."""
         self.open = 0
-        """Candidates of this rung that were asked for and are not told."""
+        """Number of open trials of this rung."""
         self.going_on: list[Trial] = []
-        """Those that are to be trained on."""
-        self.told: list[tuple[float, Trial]] = []
+        """Last trials of the promoted candidates whose training is to be continued."""
+        self.finished: list[tuple[float, Trial]] = []
+        """(fitness, trial) of the candidates of this rung."""
         self.passed: list[float] = []
-        """The lowest fitness with which one came from each rung to the next."""
+        """Lowest promoted fitness of each rung so far."""
 
     @property
     def done(self) -> bool:
+        """Whether nothing is left to ask or to wait for: of this rung, and after `learn` of the whole bracket."""
         return not (self.fresh or self.open or self.going_on)
 
     def learn(self, trial: Trial, fitness: float | None) -> None:
+        """Records a result; the last one of a rung promotes the fittest candidates."""
         self.open -= 1
         if fitness is not None:
-            self.told.append((fitness, trial))
+            self.finished.append((fitness, trial))
         if not self.done:
             return
-        ranked = sorted(self.told, key=lambda one: (-one[0], one[1].number))
-        self.told = []
+        ranked = sorted(self.finished, key=lambda one: (-one[0], one[1].number))  # of equally fit ones the older
+        self.finished = []
         if ranked and self.rung + 1 < len(self.rungs):
             self.rung += 1
             kept = ranked[: self.rungs[self.rung].size]
@@ -124,18 +131,18 @@ class _Bracket:
 
 
 class Halving(OfKnownLengths):
-    """Brackets one after the other. An algorithm says which rungs they have, and how new candidates are drawn."""
+    """Base class: one bracket after another. A subclass defines their rungs, and how new candidates are drawn."""
 
     @abstractmethod
     def rungs(self, bracket: int) -> Sequence[Rung]:
-        """The rungs of a bracket, which are numbered from 0."""
+        """Returns the rungs of bracket number `bracket`, counted from 0."""
 
     @property
     def fidelities(self) -> Sequence[float]:
         return sorted({rung.epochs for bracket in range(DIFFERENT) for rung in self.rungs(bracket)})
 
     def draw(self) -> tuple[Architecture, str]:
-        """A new candidate, and how it came about."""
+        """Returns a new candidate, and its origin."""
         return self.space.sample(self.rng), "random"
 
     def begin(self) -> None:
@@ -154,24 +161,24 @@ class Halving(OfKnownLengths):
         return Suggestion(last.architecture, "promotion", last.parents, epochs, last.candidate, last.number)
 
     def added(self, architecture: Architecture) -> Suggestion:
-        """In the place of a new candidate of the present bracket, or of the next one."""
+        """Returns the suggestion; it takes the place of a new candidate of this bracket, or of the next one."""
         bracket = next((each for each in self._under_way if each.fresh), None) or self._another()
         return self._fresh(bracket, architecture, "added")
 
     def _another(self) -> _Bracket:
-        """The next bracket, begun."""
+        """Begins the next bracket and returns it."""
         bracket = _Bracket(self._begun, self.rungs(self._begun))
         self._begun += 1
         self._under_way.append(bracket)
         return bracket
 
     def _fresh(self, bracket: _Bracket, architecture: Architecture, origin: str) -> Suggestion:
-        """A new candidate of a bracket."""
+        """Returns the suggestion for a new candidate of a bracket."""
         bracket.fresh -= 1
         return Suggestion(architecture, origin, (), self._asked_in(bracket))
 
     def _asked_in(self, bracket: _Bracket) -> float:
-        """The next trial is of this bracket; epochs that it is to be trained for in all."""
+        """Assigns the next trial to a bracket; returns the total epochs of its training."""
         self._where[self.asked + 1] = bracket.number
         bracket.open += 1
         return bracket.rungs[bracket.rung].epochs
@@ -193,8 +200,8 @@ class Halving(OfKnownLengths):
 
     @property
     def diagnostics(self) -> Mapping[str, float | Sequence[float]]:
-        """Of the last candidate: its bracket and rung (from 0), the rungs of that bracket, and the lowest fitness that
-        came from each rung to the next.
+        """Bracket and rung of the last candidate, both from 0; `sizes` and `epochs` of the rungs of its bracket; and
+        `passed`, the lowest promoted fitness of each rung so far.
         """
         return self._last
 
@@ -206,7 +213,7 @@ class Halving(OfKnownLengths):
                 each.fresh,
                 each.open,
                 [trial.to_record() for trial in each.going_on],
-                [[fitness, trial.to_record()] for fitness, trial in each.told],
+                [[fitness, trial.to_record()] for fitness, trial in each.finished],
                 list(each.passed),
             ]
             for each in self._under_way
@@ -217,9 +224,9 @@ class Halving(OfKnownLengths):
         self._begun, brackets, where, self._last = state
         self._where = dict(where)
         self._under_way = []
-        for number, rung, fresh, open_, going_on, told, passed in brackets:
+        for number, rung, fresh, open_, going_on, finished, passed in brackets:
             bracket = _Bracket(number, self.rungs(number))
             bracket.rung, bracket.fresh, bracket.open, bracket.passed = rung, fresh, open_, list(passed)
             bracket.going_on = [Trial.from_record(self.space, record) for record in going_on]
-            bracket.told = [(fitness, Trial.from_record(self.space, record)) for fitness, record in told]
+            bracket.finished = [(fitness, Trial.from_record(self.space, record)) for fitness, record in finished]
             self._under_way.append(bracket)

@@ -1,4 +1,10 @@
-"""The base class of searchers that propose architectures and evaluate nothing: ask and tell."""
+"""Base class of searchers that propose architectures and evaluate nothing: `ask` for a trial, `tell` its fitness.
+
+    trial = sampler.ask()
+    sampler.tell(trial, estimator(trial.architecture))
+
+`naslab.searchers.black_box` does that in a loop, with workers, settings and resuming.
+"""
 
 from __future__ import annotations
 
@@ -34,27 +40,27 @@ from naslab.spaces.space import Space
 
 
 class Suggestion(NamedTuple):
-    """What a sampler wants to have evaluated next."""
+    """The architecture that a sampler proposes next, before it has a number."""
 
     architecture: Architecture
     origin: str
-    """How it came about: "random", "mutation", "promotion", ..."""
+    """Operator that produced it: "random", "mutation", "promotion", ..."""
     parents: tuple[int, ...] = ()
-    """Numbers of the trials that it was made from."""
+    """Numbers of the trials whose architectures it was derived from."""
     fidelity: float | None = None
-    """How much training the candidate is to have had in all, in epochs; None: as the estimator sees fit."""
+    """Total epochs of training, earlier trainings of the same candidate included; None: the estimator's own length."""
     candidate: int | None = None
-    """Number of the first trial of the same candidate, when its training goes on; None for a new candidate."""
+    """Number of the candidate's first trial, if its training is continued; None for a new candidate."""
     begins_from: int | None = None
-    """Number of the trial whose trained weights it begins with: of the same candidate, to train on; of another, to
-    inherit what fits. None: from new weights."""
+    """Number of the trial whose trained weights the training starts from: of the same candidate, to continue it; of
+    another candidate, to inherit the weights that fit. None: new weights."""
 
 
 class Trial(NamedTuple):
-    """An architecture that a sampler wants to know the fitness of: a `Suggestion` with its number."""
+    """A `Suggestion` with its number: what `ask` returns and `tell` takes."""
 
     number: int
-    """Counts what the sampler has asked, from 1."""
+    """Position among the trials of this sampler, from 1."""
     architecture: Architecture
     origin: str
     parents: tuple[int, ...] = ()
@@ -63,7 +69,7 @@ class Trial(NamedTuple):
     begins_from: int | None = None
 
     def to_record(self) -> list[Any]:
-        """JSON, but for the space of the architecture."""
+        """Returns the trial as JSON, without the space of its architecture."""
         choices = list(self.architecture.choices)
         training = (self.fidelity, self.candidate, self.begins_from)
         return [self.number, choices, self.origin, list(self.parents), *training]
@@ -79,8 +85,8 @@ def _always(epochs: float) -> bool:
 
 
 def _fitness(value: Any) -> float | None:
-    """A fitness as a number of Python's; `SpecError` if it is none."""
-    value = plain(value)
+    """Returns a fitness as a number of Python's, or None; `SpecError` for anything else."""
+    value = plain(value)  # a number of NumPy or PyTorch
     if not isinstance(value, float | int):
         with suppress(SpecError):
             value = real("a fitness", value)
@@ -104,16 +110,18 @@ HOOKS = {
 
 
 class Sampler(Masked, KeepsStates, ABC):
-    """Proposes architectures (`ask`) and hears what they are worth (`tell`); evaluates nothing itself.
+    """Proposes architectures (`ask`) and learns from their fitness (`tell`); evaluates nothing itself.
 
-    Several trials may be open at once, and be told in any order. The same seed, space, knobs and answers give the
-    same trials. `rng` is the one source of randomness, and its state a part of `state_dict`.
+    Several trials may be open at once, and be told in any order. The same seed, space, settings and results give the
+    same trials: `rng` is the only source of randomness, and its state is part of `state_dict`.
+
+    A subclass writes `begin`, `propose`, `learn`, `algorithm_state` and `load_algorithm_state`.
     """
 
     name: ClassVar[str]
     """Key in `naslab.searchers.SEARCHERS`."""
     Hyperparameters: ClassVar[type]
-    """Frozen dataclass of what the algorithm can be given by keyword."""
+    """Frozen dataclass of the algorithm's keyword arguments."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -123,119 +131,134 @@ class Sampler(Masked, KeepsStates, ABC):
     def __init__(self, space: Space, *, seed: int = 0, **hyperparameters: Any) -> None:
         """
         Args:
-            space: what to search.
-            seed: of everything random.
-            **hyperparameters: see the module's dataclass.
+            space: search space.
+            seed: seed of `rng`.
+            **hyperparameters: fields of `Hyperparameters`.
         """
         if not isinstance(space, Space):
             raise SpecError(f"{self.name} needs a space, for instance nl.spaces.NASBench201(), not {space!r:.200}")
         self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
         self._given = frozenset(hyperparameters)
-        self.space = self.whole = space  # set, for a cached property makes every look-up in its object slower
+        # `whole` is a cached property of `Masked`. Setting it here keeps attribute look-ups of this object fast.
+        self.space = self.whole = space
         self.seed = whole("seed", seed)
         self.rng: np.random.Generator = BlockGenerator(numpy_generator(self.seed, self.name).bit_generator)
         self.trainable: Callable[[float], bool] = _always
-        """Whether a candidate can be trained for so many epochs in all: the estimator's to say, if there is one."""
+        """Epochs -> whether the estimator offers a training of that total length. Any, while there is no estimator."""
         self.objective: Objective = FITNESS
-        """What the fitness that is told is of: the estimator's to say, if there is one."""
+        """Metric that the fitness measures; set by the search, from the estimator."""
         self.asked = 0
-        """Trials so far."""
+        """Number of trials so far."""
         self._open: dict[int, Trial] = {}
         self._added: list[Architecture] = []
-        """What is to be proposed next, given by hand."""
+        """Architectures that the user has added, to be proposed next."""
         self.begin()
 
-    # --- what an algorithm must say --------------------------------------------------------------
+    # --- hooks that an algorithm overrides -------------------------------------------------------
 
     @abstractmethod
     def begin(self) -> None:
-        """Set up the algorithm's own state; `space`, `rng` and `hyperparameters` are there."""
+        """Sets up the algorithm's own state, from `space`, `rng` and `hyperparameters`."""
 
     @abstractmethod
     def propose(self) -> Suggestion:
-        """What to evaluate next."""
+        """Returns the architecture to evaluate next."""
 
     @abstractmethod
     def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
-        """Take in what a trial is worth, None for one that failed; and what else the estimator found."""
+        """Updates the algorithm with the result of a trial.
+
+        Args:
+            trial: what `ask` returned.
+            fitness: more is better; None if the trial could not be evaluated.
+            metrics: other values that the estimator measured.
+        """
 
     @abstractmethod
     def algorithm_state(self) -> Any:
-        """The algorithm's own state as JSON, copied; without `rng`."""
+        """Returns a copy of the algorithm's own state as JSON, without `rng` and the open trials.
+
+        It must hold everything that the next `propose` depends on, or a resumed search differs.
+        """
 
     @abstractmethod
     def load_algorithm_state(self, state: Any) -> None:
-        """Take back what `algorithm_state` returned."""
+        """Restores what `algorithm_state` returned."""
 
     @property
     def diagnostics(self) -> Mapping[str, float | Sequence[float]]:
-        """The algorithm's own figures of the moment, for its events: a baseline, an entropy, hurdles."""
+        """Name -> present value of an internal quantity, for the events: a baseline, an entropy, hurdles."""
         return {}
 
     @property
     def probabilities(self) -> Mapping[str, np.ndarray]:
-        """Name of a choice -> [options] float32: what the algorithm would now draw it with, if it has such a policy."""
+        """Name of a choice -> [options] float32: its present distribution, of algorithms that have a policy."""
         return {}
 
     @property
     def fidelities(self) -> Sequence[float]:
-        """Epochs that it will ask candidates to be trained for, as far as it knows them before."""
+        """Total training lengths in epochs that it will ask for, as far as they are known beforehand."""
         return ()
 
     def adapted_hyperparameters(self, known: Collection[float]) -> Mapping[str, Any]:
-        """Hyperparameters with which it would ask for trainings of these lengths only, in epochs; none if it cannot."""
+        """Returns hyperparameters with which it asks only for these training lengths, in epochs; {} if none do."""
         return {}
 
     adds: ClassVar[bool] = True
-    """Whether it can propose an architecture that a hand gives, and learn from it."""
+    """Whether it can propose architectures that the user adds, and learn from them."""
 
     def added(self, architecture: Architecture) -> Suggestion:
-        """The suggestion of what a hand has given; a searcher that keeps account of its suggestions notes it."""
+        """Returns the suggestion for an architecture that the user added; a hook for the algorithm's bookkeeping."""
         return Suggestion(architecture, "added")
 
     def check_added(self, architecture: Architecture) -> None:
-        """`SpecError` if it could not learn from this one."""
+        """Raises `SpecError` if the algorithm could not learn from this architecture."""
 
     def undo_added(self, architecture: Architecture) -> tuple[str, dict[str, Any]]:
-        """The act that undoes what was added and proposed since; `SpecError` where none does."""
+        """Returns the act that undoes an addition which was proposed meanwhile; `SpecError` if there is none."""
         raise SpecError(
             "it was proposed, and cannot be taken back; search.rewind(step) goes back to before it was added"
         )
 
     @property
     def waiting(self) -> tuple[Architecture, ...]:
-        """What a hand has added and is not proposed yet, in the order of its turns."""
+        """Architectures that the user added and that are not proposed yet, in the order of proposal."""
         return tuple(self._added)
 
     @property
     def ask_proposes_added(self) -> bool:
-        """Whether what was added is proposed by `ask`, before whatever `propose` would; else `propose` does so."""
+        """True if `ask` proposes added architectures before it calls `propose`; False if `propose` does so itself."""
         return True
 
-    # --- what follows ----------------------------------------------------------------------------
+    # --- ask and tell ----------------------------------------------------------------------------
 
     @property
     def acts(self) -> Mapping[str, Act]:
-        """What a hand can do: have an architecture proposed next."""
+        """Acts of every sampler: adding an architecture, which is proposed next."""
         return {**super().acts, **adding.acts(self)} if self.adds else super().acts
 
     @property
     def open(self) -> tuple[Trial, ...]:
-        """What was asked and is not told yet, in the order of asking."""
+        """Trials that were asked and not told yet, in the order of asking."""
         return tuple(self._open.values())
 
     def adapt_fidelities(self, known: Collection[float]) -> None:
-        """Before the first trial: ask for trainings of these lengths only, if the user has said nothing of them."""
+        """Adapts the training lengths to those that the estimator offers, before the first trial.
+
+        Hyperparameters that the user gave are not changed.
+        """
         adapted = {} if set(self.fidelities) <= set(known) else self.adapted_hyperparameters(known)
         if adapted and not adapted.keys() & self._given:
             self.hyperparameters = dataclasses.replace(self.hyperparameters, **adapted)
             self.begin()
 
     def ask(self) -> Trial:
-        """The next architecture to be evaluated."""
+        """Returns the next trial to evaluate."""
         suggestion = self.added(self._added.pop(0)) if self._added and self.ask_proposes_added else self.propose()
         architecture, origin, parents, fidelity, candidate, begins_from = suggestion
-        if candidate is None and self.space is not self.whole:  # a mask is in force
+        # Under a mask, a parent may still hold a forbidden option, and so may its child. A candidate whose training is
+        # continued stays as it is.
+        if candidate is None and self.space is not self.whole:
             architecture = self.obeying(architecture, self.rng)
         self.asked = number = self.asked + 1
         first = number if candidate is None else candidate
@@ -267,10 +290,10 @@ class Sampler(Masked, KeepsStates, ABC):
             metrics = figures
         if not isinstance(trial, Trial):
             raise SpecError(f"tell takes what ask() gave, a trial, and its fitness; got {trial!r:.200}")
-        if type(fitness) is not float or not -MOST_FITNESS <= fitness <= MOST_FITNESS:
+        if type(fitness) is not float or not -MOST_FITNESS <= fitness <= MOST_FITNESS:  # NaN fails the comparison, too
             fitness = _fitness(fitness)
         known = self._open.get(trial.number)
-        if known is not trial and known != trial:
+        if known is not trial and known != trial:  # equal, not identical, after a state was loaded
             raise SpecError(
                 f"trial {trial.number} is not open: it was told already, or another sampler made it; "
                 f"tell each trial that ask() gave once"
@@ -279,7 +302,7 @@ class Sampler(Masked, KeepsStates, ABC):
         self.learn(trial, fitness, metrics)
 
     def spec(self) -> dict[str, Any]:
-        """JSON from which `naslab.searchers.from_spec` makes this sampler again, as it was at the beginning."""
+        """Returns JSON from which `naslab.searchers.from_spec` makes this sampler again, in its initial state."""
         return {
             "searcher": self.name,
             "space": self.whole.spec(),
@@ -289,12 +312,12 @@ class Sampler(Masked, KeepsStates, ABC):
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Sampler:
-        """What `spec` described."""
+        """Returns the sampler that `spec` described, in its initial state."""
         given = hyperparameters_from_spec(cls.Hyperparameters, spec["hyperparameters"])
         return cls(spaces.from_spec(spec["space"]), seed=spec["seed"], **given)
 
     def state_dict(self) -> State:
-        """Everything that the next trial depends on, copied."""
+        """Returns a copy of everything that the next trial depends on. Its keys are those of run folders."""
         return {
             "asked": self.asked,
             "open": json.dumps([trial.to_record() for trial in self._open.values()]),
@@ -305,14 +328,15 @@ class Sampler(Masked, KeepsStates, ABC):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Go on bit for bit from where `state_dict` was taken."""
+        """Restores what `state_dict` returned; the next trials are the same bit for bit."""
         self.asked = int(state["asked"])  # type: ignore[arg-type]
         opened = [Trial.from_record(self.space, record) for record in json.loads(str(state["open"]))]
         self._open = {trial.number: trial for trial in opened}
         self.rng.bit_generator.state = json.loads(str(state["random"]))
         added = json.loads(str(state.get("added", "[]")))
         self._added = [Architecture(self.whole.name, tuple(choices)) for choices in added]
-        self._load_mask(state)  # first, for it may draw again what was drawn ahead
+        # The mask comes first: `remasked` discards what was drawn ahead, and the algorithm's state then restores it.
+        self._load_mask(state)
         self.load_algorithm_state(json.loads(str(state["memory"])))
 
 

@@ -1,9 +1,8 @@
-"""The interface that `naslab.Search` drives.
+"""The interface between search algorithms and `naslab.Search`.
 
-A *supernet searcher* owns shared weights and moves by mini-batches (`SupernetSearcher`). A *sampler*, which evaluates
-nothing and speaks ask and tell, is its sibling (`Sampler`); with an estimator it makes steps
-(`naslab.searchers.black_box`). `naslab.Search` drives whatever is `Stepper`, and knows of runs, snapshots and steering,
-so that a searcher knows of none of them.
+Two kinds of searchers implement it. A `SupernetSearcher` owns shared weights, and a step is a mini-batch. A `Sampler`
+proposes architectures and evaluates none; `BlackBoxSearch` joins it with an estimator, and a step is an evaluation.
+`naslab.Search` adds run folders, snapshots and steering, so that no searcher has to know of them.
 """
 
 from __future__ import annotations
@@ -22,43 +21,43 @@ from naslab.spaces.space import Space
 
 
 class Stepper(Protocol):
-    """What `naslab.Search` drives: moves by steps, one event each, and has a state that is the whole truth."""
+    """A search algorithm that advances by steps, with one event each. Its `state_dict` determines all later steps."""
 
     @property
     def space(self) -> Space: ...
 
     @property
     def step(self) -> int:
-        """Steps finished so far."""
+        """Number of steps finished so far."""
         ...
 
     @property
     def total(self) -> int:
-        """Steps in the whole search."""
+        """Number of steps in the whole search."""
         ...
 
     @property
     def task(self) -> Any:
-        """What is trained on, if anything."""
+        """Task that networks are trained on; None if nothing is trained."""
         ...
 
     def fingerprint(self) -> str:
-        """Hex checksum of what the steps are judged by (data, an estimator); it must be the same when a run goes on."""
+        """Returns a hex checksum of the data or the estimator; a run is only resumed with the same one."""
         ...
 
     def advance(self) -> Event:
-        """Do one step."""
+        """Does one step and returns its event."""
         ...
 
     def repeat(self, logged: Event) -> Event:
-        """Do the step again that the event tells of; the event that comes of it is to be the same."""
+        """Repeats the step of a logged event, with its measured values; returns an equal event."""
         ...
 
     waited: float
-    """Seconds of the last step that doing it again does without."""
+    """Seconds of the last step that `repeat` saves, such as an evaluation."""
 
     def beside(self) -> Sequence[Event]:
-        """What is to be said beside the last step: `Phase`s that began with it, what was measured after it."""
+        """Returns further events of the last step: a `Phase` that began with it, measurements after it."""
         ...
 
     @property
@@ -66,7 +65,7 @@ class Stepper(Protocol):
 
     @property
     def metrics(self) -> Mapping[str, Quantity]:
-        """What is known of the numbers in its events, by name, in the order in which they are shown."""
+        """Name -> direction and unit of each metric in the events, in the order of display."""
         ...
 
     @property
@@ -81,16 +80,16 @@ class Stepper(Protocol):
     def apply_setting(self, name: str, value: Any) -> None: ...
 
     def aged(self, name: str, value: Any, step: int) -> Any:
-        """What a value of a setting would be by now that was put into force before this step."""
+        """Returns what a value that was set before step `step` has become by now, where a schedule changes it."""
         ...
 
     def planned(self, values: Mapping[str, Any]) -> int:
-        """Steps in the whole search, were these values of settings put into force now."""
+        """Returns the number of steps in the whole search if these settings had these values now."""
         ...
 
     @property
     def end_of_epoch(self) -> int:
-        """The step with which the epoch ends that the next step is in; `SpecError` where there are none."""
+        """Last step of the epoch that the next step belongs to; `SpecError` if there are no epochs."""
         ...
 
     @property
@@ -110,25 +109,25 @@ class Stepper(Protocol):
 
     @property
     def alone(self) -> Any:
-        """A context manager, to be held by whoever moves it."""
+        """Lock that the thread which advances the search holds."""
         ...
 
     def keep_states_in(self, blobs: Blobs) -> None:
-        """Keep states besides the events there, from here on."""
+        """From now on, keeps large states that events refer to in `blobs`."""
         ...
 
     def keep_in(self, store: Path) -> None:
-        """Keep what is dear to do again in this folder, from here on."""
+        """From now on, keeps results that are expensive to recompute, such as trained weights, in this folder."""
         ...
 
     def take_trainings(self, other: Stepper) -> None:
-        """Take along what another has kept so, which this goes on from."""
+        """Copies what another search kept by `keep_in`; this one is its continuation or its fork."""
         ...
 
     def check_workers(self, workers: int) -> int:
-        """The number of candidates to be evaluated at once, if there can be so many."""
+        """Returns the number of candidates to evaluate at once; `SpecError` if that many are not possible."""
         ...
 
     def close(self) -> None:
-        """Let go of what it holds besides memory."""
+        """Releases resources other than memory, such as worker processes."""
         ...

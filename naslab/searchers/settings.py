@@ -1,4 +1,4 @@
-"""What a hand does to a search: settings, which are in force until they are changed, and acts, which happen once.
+"""Interventions in a search: settings, which stay in force until they are changed, and acts, which happen once.
 
 A value of a setting is JSON, and a new value replaces the old one as a whole, so that a change can be logged, replayed
 bit for bit and taken back:
@@ -7,10 +7,10 @@ bit for bit and taken back:
     Count     a whole number, typed rather than slid
     Switch    True or False
     Select    one of several words or numbers
-    Several   some of several words, in the order in which they are offered; none of them at first
+    Several   a subset of several words, in the order in which they are offered; empty at first
     Mask      {"row or choice": [options that are forbidden there]}; {} forbids nothing
 
-An act tells what it changed as it was before, so that its inverse can put it back.
+An act returns what it changed as it was before, so that its inverse can restore it.
 """
 
 from __future__ import annotations
@@ -31,38 +31,38 @@ from naslab.lazy import class_level, keep_old_hooks, warn_of_old_name
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(ABC):
-    """A value that may be changed while the search runs. `check` refuses what it cannot be."""
+    """A value that may be changed while the search runs. `check` refuses invalid values."""
 
     kind: ClassVar[str]
     """Name of the kind in JSON."""
     value: Any
-    """The value now in force, as JSON."""
+    """Present value, as JSON."""
     description: str = ""
 
     @abstractmethod
     def check(self, name: str, value: Any) -> Any:
-        """The value as JSON in its usual form; `SpecError`, in which the setting is called `name`, if it cannot be."""
+        """Returns the value as JSON in its normal form; a `SpecError` for an invalid one calls the setting `name`."""
 
     @property
     def active(self) -> bool:
-        """Whether the value says anything: an empty mask, say, does not."""
+        """False for a value that is left out of events, such as an empty mask."""
         return True
 
     def to_json(self) -> dict[str, Any]:
-        """JSON from which `from_json` makes the setting again."""
-        told = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        return {"kind": self.kind, **{name: _thawed(value) for name, value in told.items()}}
+        """Returns JSON from which `from_json` makes the setting again."""
+        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return {"kind": self.kind, **{name: _thawed(value) for name, value in fields.items()}}
 
 
 def _thawed(value: Any) -> Any:
-    """Plain dictionaries and lists."""
+    """Returns plain dictionaries and lists for frozen ones."""
     if isinstance(value, Mapping):
         return {key: _thawed(one) for key, one in value.items()}
     return [_thawed(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def from_json(record: Mapping[str, Any]) -> Setting:
-    """The setting that `to_json` took apart. Raises `SpecError`, and nothing else, on anything else."""
+    """Returns the setting of a record of `to_json`. Raises `SpecError`, and nothing else, for an invalid record."""
     given = dict(record) if isinstance(record, Mapping) else {}
     kind = given.pop("kind", None)
     if not among(kind, KINDS):
@@ -84,13 +84,13 @@ class Slider(Setting):
     low: float
     high: float
     log: bool = True
-    """Whether a slider for it should be logarithmic."""
+    """Whether the slider's scale is logarithmic."""
     whole: bool = False
-    """Whether only whole numbers make sense; others are rounded."""
+    """Whether values are rounded to whole numbers."""
     base: float | None = None
-    """What was set, from where a schedule has led to `value`; None where no schedule leads anywhere."""
+    """Value that was set, and which a schedule has since changed to `value`; None without a schedule."""
     schedule: str = ""
-    """How it is led: "cosine", "linear", "exponential", ..."""
+    """Kind of schedule: "cosine", "linear", "exponential", ..."""
 
     def check(self, name: str, value: Any) -> float:
         number = math.nan
@@ -109,9 +109,9 @@ class Count(Setting):
     value: int
     low: int = 1
     high: int | None = None
-    """None: any."""
+    """Largest value; None: no limit."""
     now: int | None = None
-    """What acts as yet, where the value waits for something, the next epoch for instance."""
+    """Value that still acts, if `value` takes effect later, for instance in the next epoch."""
 
     def check(self, name: str, value: Any) -> int:
         return whole(name, value, self.low, self.high)
@@ -119,12 +119,12 @@ class Count(Setting):
 
 @dataclass(frozen=True, kw_only=True)
 class Switch(Setting):
-    """Yes or no."""
+    """True or False."""
 
     kind: ClassVar[str] = "switch"
     value: bool
     silent: bool | None = None
-    """The value of which events say nothing, as searches had it before anybody could turn it."""
+    """Value that events leave out, so that events of runs from before the setting existed are unchanged."""
 
     def check(self, name: str, value: Any) -> bool:
         if not isinstance(value := plain(value), bool):
@@ -138,7 +138,7 @@ class Switch(Setting):
 
 @dataclass(frozen=True, kw_only=True)
 class Select(Setting):
-    """One of several."""
+    """One of several options."""
 
     kind: ClassVar[str] = "select"
     value: Option
@@ -154,7 +154,7 @@ class Select(Setting):
 
 @dataclass(frozen=True, kw_only=True)
 class Several(Setting):
-    """Some of several, none at first."""
+    """A subset of several options, empty at first."""
 
     kind: ClassVar[str] = "several"
     value: Sequence[str] = ()
@@ -165,7 +165,7 @@ class Several(Setting):
         object.__setattr__(self, "value", self.check("value", self.value))
 
     def check(self, name: str, value: Any) -> list[Option]:
-        """The chosen ones in the order of the options."""
+        """Returns the chosen options in the order in which they are offered."""
         return _several(name, value, self.options)
 
     @property
@@ -175,14 +175,14 @@ class Several(Setting):
 
 @dataclass(frozen=True, kw_only=True)
 class Mask(Setting):
-    """Options that are forbidden, by the row or choice that has them."""
+    """Forbidden options of each row of a supernet, or of each choice of a space."""
 
     kind: ClassVar[str] = "mask"
     value: Mapping[str, Sequence[Option]] = field(default_factory=dict)
     options: Mapping[str, Sequence[Option]]
-    """Row or choice -> all that it offers."""
+    """Row or choice -> all its options."""
     what: str = "choice"
-    """What the rows are, in words."""
+    """What a row is called in messages."""
 
     def __post_init__(self) -> None:
         offered = {name: _options(f"{self.what} {name!r}", options) for name, options in self.options.items()}
@@ -190,7 +190,7 @@ class Mask(Setting):
         object.__setattr__(self, "value", frozen_json("value", self.check("value", self.value)))
 
     def check(self, name: str, value: Any) -> dict[str, list[Option]]:
-        """Rows and options in the order in which they are offered; a row that forbids nothing is left out."""
+        """Returns the mask with rows and options in the order of `options`; a row that forbids nothing is left out."""
         if not isinstance(value, Mapping):
             raise SpecError(
                 f"{name} is a dictionary from the {self.what} to what is forbidden there, as {self._example()}, or "
@@ -221,16 +221,16 @@ class Mask(Setting):
 
 
 KINDS: dict[str, type[Setting]] = {kind.kind: kind for kind in (Slider, Count, Switch, Select, Several, Mask)}
-"""Name in JSON -> the kind of setting."""
+"""Name in JSON -> class of the setting."""
 
 
 def values_of(settings: Mapping[str, Setting]) -> dict[str, Any]:
-    """Name -> the value of each setting that says anything: what an event keeps of them."""
+    """Returns name -> value of the active settings, as events keep them."""
     return {name: setting.value for name, setting in settings.items() if setting.active}
 
 
 def known(name: Any, settings: Mapping[str, Setting]) -> Setting:
-    """The setting of that name; `SpecError` if there is none."""
+    """Returns the setting of that name; `SpecError` if there is none."""
     if not among(name, settings):
         raise SpecError(
             unknown("setting", name, settings) if settings else f"there is no setting {name!r}: nothing can be turned"
@@ -239,7 +239,7 @@ def known(name: Any, settings: Mapping[str, Setting]) -> Setting:
 
 
 def _options(what: str, options: Any) -> FrozenList[Any]:
-    """A list of at least one word or number, all different."""
+    """Returns a list of at least one word or number, all different; `SpecError` for anything else."""
     if not listed(options) or not (given := [plain(option) for option in options]):
         raise SpecError(f"{what} needs a list of at least one option, not {options!r:.200}")
     if strange := [one for one in given if isinstance(one, bool) or not isinstance(one, str | int | float)]:
@@ -250,15 +250,16 @@ def _options(what: str, options: Any) -> FrozenList[Any]:
 
 
 def _one_of(name: str, value: Any, options: Sequence[Option]) -> Option:
-    """The option that equals the value; `SpecError` if none does."""
+    """Returns the option that equals the value; `SpecError` if none does."""
     given = plain(value)
+    # True == 1 in Python, but True is no answer to a choice between numbers
     if isinstance(given, bool) or not among(given, options):
         raise SpecError(f"{name}: {unknown('option', value, options)}")
     return next(option for option in options if option == given)
 
 
 def _several(name: str, value: Any, options: Sequence[Option]) -> list[Option]:
-    """Those of the options that the value lists, in the order of the options; `SpecError` for others, or one twice."""
+    """Returns the listed options in the order of `options`; `SpecError` for others, or for one that is listed twice."""
     if not isinstance(value, list | tuple):
         raise SpecError(f"{name}: expected a list of options, such as [{options[0]!r}], not {value!r:.200}")
     chosen = [_one_of(name, one, options) for one in value]
@@ -272,22 +273,22 @@ Undoing = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """Something that can be done to a search once."""
+    """An intervention that happens once, between two steps."""
 
     description: str
     arguments: Mapping[str, str]
-    """Name -> what it is, in words."""
+    """Name -> description of each argument."""
     inverse: str
-    """How it is undone, in words: the act, and what it is to be told."""
+    """Description of the inverse act and its arguments."""
     undo: Callable[[Mapping[str, Any], Any], Undoing] | None = field(default=None, repr=False, compare=False)
-    """(arguments, what it told as before) -> the act that undoes it now, and what that is to be told. `SpecError`
-    where it cannot be undone, or not now. None: never."""
+    """(arguments, returned state before) -> name and arguments of the act that undoes it now. Raises `SpecError` if it
+    cannot be undone, or not now. None: it can never be undone."""
     prepare: Callable[..., Callable[[], Any]] = field(repr=False, compare=False)
-    """(**arguments) -> what does it, and gives what it changed as it was before, as JSON. `SpecError` at once, and
-    nothing changed, for arguments that do not make sense."""
+    """(**arguments) -> function that does the act and returns what it changed, as it was before, as JSON. Raises
+    `SpecError` for invalid arguments, before anything is changed."""
 
     def ready(self, name: str, arguments: Mapping[str, Any]) -> Callable[[], Any]:
-        """What does it; `SpecError` if it cannot be done with these arguments, which are JSON."""
+        """Returns the function that does the act; `SpecError` if these arguments, which are JSON, are invalid."""
         for given in arguments:
             if given not in self.arguments:
                 raise SpecError(f"{name}: {unknown('argument', given, self.arguments)}")
@@ -302,7 +303,7 @@ HOOKS = {"put": "apply_setting"}
 
 
 class Steerable:
-    """Base of search algorithms whose settings can be changed, and on which acts can be done, between two steps.
+    """Base class of search algorithms whose settings can be changed, and on which acts can be done, between two steps.
 
     A subclass overrides `settings` (adding to `super().settings`), `apply_setting` (leaving names that it does not know
     to `super().apply_setting`) and `acts`. A subclass written for an earlier version may define `put`, or `knobs` and
@@ -322,7 +323,7 @@ class Steerable:
         return dict(self.knobs) if type(self).knobs is not Steerable.knobs else {}
 
     def check_setting(self, name: str, value: Any) -> Any:
-        """The value as JSON, in its usual form; `SpecError` if there is no such setting, or it cannot have it."""
+        """Returns the value as JSON in its normal form; `SpecError` for an unknown setting or an invalid value."""
         return known(name, self.settings).check(name, value)
 
     def set(self, name: str, value: Any) -> None:
@@ -339,32 +340,33 @@ class Steerable:
             self.turn(name, value)
 
     def in_force(self, name: str) -> Any:
-        """The value of a setting now, as JSON; `SpecError` if there is no such setting."""
+        """Returns the present value of a setting, as JSON; `SpecError` if there is no such setting."""
         return known(name, self.settings).value
 
     def aged(self, name: str, value: Any, step: int) -> Any:
-        """What a value would be by now that was put into force before this step and left alone since: another one
-        where a schedule leads it on.
+        """Returns what a value that was set before step `step`, and not changed since, has become by now.
+
+        The same value, unless a schedule changes it.
         """
         return value
 
     def planned(self, values: Mapping[str, Any]) -> int:
-        """Steps in the whole search, were these values put into force now."""
+        """Returns the number of steps in the whole search if these values were set now."""
         return self.total  # type: ignore[attr-defined]
 
     @property
     def acts(self) -> Mapping[str, Act]:
-        """What can be done once."""
+        """Name -> act that can be done to the search."""
         return {}
 
     def check_act(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments as JSON; `SpecError` if there is no such act, or it cannot be done with them now."""
-        told = _thawed(frozen_json("arguments", dict(arguments)))
-        self._act(name).ready(name, told)
-        return told
+        """Returns the arguments as JSON; `SpecError` if there is no such act, or it cannot be done with them now."""
+        given = _thawed(frozen_json("arguments", dict(arguments)))
+        self._act(name).ready(name, given)
+        return given
 
     def act(self, name: str, arguments: Mapping[str, Any]) -> Any:
-        """Do it, before the next step. Gives what it changed, as it was before, as JSON."""
+        """Does the act, before the next step. Returns what it changed, as it was before, as JSON."""
         return self._act(name).ready(name, _thawed(frozen_json("arguments", dict(arguments))))()
 
     def _act(self, name: str) -> Act:

@@ -1,7 +1,7 @@
-"""Signature and help of a searcher: its hyperparameters, each with its default and what it means.
+"""Signature and help text of a searcher, which list its hyperparameters with defaults and descriptions.
 
 A searcher takes them as `**hyperparameters`, and their names, defaults and docstrings stand in its frozen dataclass
-`Hyperparameters`. Here both are told of the class, so that `help`, `inspect.signature` and completion list them.
+`Hyperparameters`. `document` copies both to the class, so that `help`, `inspect.signature` and completion show them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 @functools.cache
 def attribute_docstrings(cls: type) -> dict[str, str]:
-    """Field of a dataclass -> the string that stands below it in the source."""
+    """Returns field -> docstring below it in the source of a dataclass."""
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
     return {
         field.target.id: text.value.value
@@ -32,14 +32,14 @@ def attribute_docstrings(cls: type) -> dict[str, str]:
 
 
 def document(cls: type) -> None:
-    """Give a class of searchers the signature and the help that list its hyperparameters, if it has any."""
+    """Gives a class of searchers the signature and the docstring that list its hyperparameters, if it has any."""
     if dataclasses.is_dataclass(getattr(cls, "Hyperparameters", None)):
         cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]
         cls.__doc__ = _help(cls, vars(cls).get("__doc__") or cls.__name__)
 
 
 def _signature(cls: Any) -> inspect.Signature:
-    """That of `__init__`, with a keyword for each hyperparameter in the place of `**hyperparameters`."""
+    """Returns the signature of `__init__`, with a keyword for each hyperparameter instead of `**hyperparameters`."""
     _, *given = inspect.signature(cls.__init__).parameters.values()
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in given):
         return inspect.Signature(given)
@@ -68,7 +68,7 @@ def _help(cls: Any, own: str) -> str:
 
 
 def _lines(hyperparameters: Any) -> Iterator[str]:
-    """A hyperparameter each: name, default and docstring."""
+    """Yields a line for each hyperparameter: name, default and docstring."""
     said: dict[str, str] = {}
     for cls in reversed(hyperparameters.__mro__):
         if dataclasses.is_dataclass(cls):
@@ -82,5 +82,5 @@ def _lines(hyperparameters: Any) -> Iterator[str]:
         default = _default(field)
         value = "required" if default is inspect.Parameter.empty else repr(default)
         text = " ".join(said.get(field.name, "").split())
-        told = f"{field.name} = {value}" + (f": {text}" if text else "")
-        yield textwrap.fill(told, 112, initial_indent="    ", subsequent_indent="        ")
+        line = f"{field.name} = {value}" + (f": {text}" if text else "")
+        yield textwrap.fill(line, 112, initial_indent="    ", subsequent_indent="        ")

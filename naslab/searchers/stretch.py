@@ -1,4 +1,4 @@
-"""The steps ahead of a search, by kinds."""
+"""The remaining steps of a search, grouped by kind, for forecasts and learning-rate range tests."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import NamedTuple
 
 
 class Stretch(NamedTuple):
-    """The steps ahead that take about as long as each other: those that train weights, those that judge children."""
+    """Remaining steps of one kind, which take about equally long: training weights, or evaluating children."""
 
     name: str
     count: int  # pyright: ignore[reportIncompatibleMethodOverride]
-    """How many of them are ahead."""
+    """Number of remaining steps of this kind."""
     at: int
-    """The first of some that come one after the other: a step, counted from 0."""
+    """First step, counted from 0, of a contiguous sequence of them."""
     run: int
-    """So many come one after the other there."""
+    """Length of that sequence."""
     together: int = 1
-    """So many of them are one round of an algorithm, with one update at its end."""
+    """Number of steps in one round of the algorithm, which ends with an update."""
     moves: tuple[str, ...] = ()
-    """Learning rates by which these steps move something, by the names of their settings."""
+    """Settings that are the learning rates of these steps."""
     of_epochs: bool = True
-    """Whether they belong to the passes over the data that moves the weights."""
+    """Whether the steps belong to passes over the training data of the weights."""

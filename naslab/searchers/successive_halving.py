@@ -1,6 +1,6 @@
 """Successive halving (Karnin, Koren & Somekh 2013, https://proceedings.mlr.press/v28/karnin13.html, for best arms;
-Jamieson & Talwalkar 2016, https://arxiv.org/abs/1502.07943, Fig. 3, for hyperparameters): random search that spends
-little on what looks bad.
+Jamieson & Talwalkar 2016, https://arxiv.org/abs/1502.07943, Fig. 3, for hyperparameters): random search that stops
+the training of unpromising candidates early.
 
     draw n candidates, train each for r_0 epochs
     for i = 1, 2, ...: keep the best n / eta^i, rounded down;  train these on until they have had r_i epochs
@@ -8,9 +8,9 @@ little on what looks bad.
 Differences from the paper:
 - The epochs of each rung are given, where the paper spreads a budget evenly over the rungs: with eta = 2 and epochs
   that double, each rung costs the same, as there.
-- Where an estimator knows trainings of some lengths only, such as a table, the rungs are chosen among them, the last
-  one the longest; what is given by hand stays.
-- When a bracket has ended, another one begins, until the search's budget is spent.
+- Where an estimator offers only some training lengths, as a table does, the rungs are chosen among them, the last one
+  the longest; hyperparameters that are given are kept.
+- When a bracket has ended, another one begins, until the budget of the search is spent.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class SuccessiveHalvingHyperparameters:
     """For a laptop."""
 
     candidates: int = 16
-    """How many begin, the paper's n."""
+    """Number of candidates on the first rung, the paper's n."""
     epochs: tuple[float, ...] = (1, 2, 4)
-    """Epochs in all at each rung, r_0, r_1, ..."""
+    """Total epochs of training at each rung, r_0, r_1, ..."""
     eta: float = 2.0
-    """One in so many goes on to the next rung; the paper's title says 2."""
+    """One in `eta` candidates goes on to the next rung; "halving" in the paper's title is 2."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -53,7 +53,7 @@ class SuccessiveHalvingHyperparameters:
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
-        """As many as have a candidate left."""
+        """The rungs that have at least one candidate."""
         sizes = [int(self.candidates / self.eta**i) for i in range(len(self.epochs))]
         return tuple(Rung(size, epochs) for size, epochs in zip(sizes, self.epochs, strict=True) if size)
 
@@ -68,9 +68,9 @@ class SuccessiveHalving(Halving):
         return self.hyperparameters.rungs
 
     def adapted_hyperparameters(self, known: Collection[float]) -> dict[str, Any]:
-        """As the first bracket of Hyperband, with which each rung costs about the same.
+        """Returns the rungs of the first bracket of Hyperband, each of which costs about the same.
 
-        Where something was given, the rest is changed as little as will do.
+        Hyperparameters that were given are kept, and the others are changed as little as possible.
         """
         own, said = self.hyperparameters, self.said
         fitted = fitting(known, max(2, round(own.eta)))

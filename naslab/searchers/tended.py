@@ -1,7 +1,6 @@
-"""A population that is tended by hand while it evolves: members killed and brought back, protected, and added. No
-searcher itself.
+"""Acts of the user on an evolving population: kill and revive members, protect and release them, add architectures.
 
-Without a hand nothing of this draws a random number, and nothing of it is in the memory of the search.
+Without such acts, nothing here draws a random number, and nothing of it is in the state of the search.
 """
 
 from __future__ import annotations
@@ -16,44 +15,46 @@ from naslab.searchers.settings import Act, Undoing
 
 
 class Tended(Sampler):
-    """Has its members in `self._alive`. They are tuples with a `number`, a `fitness`, and the `architecture` last.
+    """Base class of evolutionary samplers, whose members in `self._alive` the user can act on.
 
-    A subclass proposes what was added (`_next_added`), spares whom `_protected` names, and puts `_by_hand` into its
-    memory.
+    A member is a tuple with a `number`, a `fitness`, and the `architecture` last. A subclass proposes added
+    architectures (`_next_added`), never removes a member in `_protected`, and stores `_interventions` in its state.
     """
 
     Member: ClassVar[Callable[..., Any]]
-    """The tuple that a member is."""
+    """Named tuple of a member."""
     mortal: ClassVar[int] = 1
-    """So many members at least must be left unprotected, to make room for a child."""
+    """Minimum number of unprotected members, so that one can make room for a child."""
     _alive: Any
-    """A list, or a deque."""
+    """The population, a list or a deque."""
 
     def begin(self) -> None:
         self._protected: set[int] = set()
-        """Numbers of members that neither die of age nor lose."""
+        """Numbers of the members that are never removed, by age or by fitness."""
         self._taken_out: dict[int, tuple[int, Any]] = {}
-        """Number of a member that was killed by hand -> its place, and the member."""
+        """Number of a member that the user killed -> its position, and the member."""
 
     def _next_added(self, *about: Any) -> Suggestion | None:
-        """The suggestion of what was added first and is not yet proposed, with what more it says; None if there is
-        none.
+        """Returns the suggestion of the oldest added architecture that is not proposed yet; None if there is none.
+
+        Args:
+            about: further fields of the suggestion, `parents` and `fidelity`.
         """
         return Suggestion(self._added.pop(0), "added", *about) if self._added else None
 
     @property
     def protected(self) -> frozenset[int]:
-        """Numbers of the members that need not make room for a child."""
+        """Numbers of the members that are protected from removal."""
         return frozenset(self._protected)
 
     @property
     def killed(self) -> tuple[int, ...]:
-        """Numbers of the members that were killed by hand, and can be brought back."""
+        """Numbers of the members that the user killed, and that can be revived."""
         return tuple(self._taken_out)
 
     @property
     def _full(self) -> bool:
-        """Whether there is no room for another member."""
+        """Whether the population is full."""
         return len(self._alive) >= self.hyperparameters.population
 
     # --- acts ----------------------------------------------------------------------------------------
@@ -94,7 +95,7 @@ class Tended(Sampler):
         }
 
     def _place(self, candidate: Any) -> int:
-        """Where in the population a member is."""
+        """Returns the position of a member in the population; `SpecError` if it is no member."""
         number = whole("candidate", candidate, 1)
         numbers = [member.number for member in self._alive]
         if number not in numbers:
@@ -153,11 +154,11 @@ class Tended(Sampler):
 
     @property
     def ask_proposes_added(self) -> bool:
-        """It has a turn in `propose`."""
+        """False: `propose` takes added architectures itself, when the population is ready for a child."""
         return False
 
     def undo_added(self, architecture: Architecture) -> Undoing:
-        """Take it out of the population."""
+        """Returns the act that removes it from the population."""
         for member in reversed(self._alive):
             if member.architecture == architecture:
                 return "kill", {"candidate": member.number}
@@ -165,35 +166,35 @@ class Tended(Sampler):
             "it was proposed, and is no member of the population: it is being evaluated, or it has failed, or died"
         )
 
-    # --- memory --------------------------------------------------------------------------------------
+    # --- state ---------------------------------------------------------------------------------------
 
     def _record(self, member: Any) -> list[Any]:
-        """A member as JSON."""
+        """Returns a member as JSON."""
         return [*member[:-1], member.architecture.choices]
 
     def _member(self, record: Any) -> Any:
-        """The member of a record."""
-        *told, choices = record
-        return self.Member(*told, Architecture(self.space.name, tuple(choices)))
+        """Returns the member of a record."""
+        *fields, choices = record
+        return self.Member(*fields, Architecture(self.space.name, tuple(choices)))
 
-    def _by_hand(self) -> list[Any]:
-        """JSON of what a hand has done that is still of use; empty if it is nothing."""
+    def _interventions(self) -> list[Any]:
+        """Returns the effects of the user's acts as JSON; [] if there are none."""
         if not (self._protected or self._taken_out):
             return []
         killed = [[place, self._record(member)] for place, member in self._taken_out.values()]
-        return [sorted(self._protected), killed, []]
+        return [sorted(self._protected), killed, []]  # the third held added architectures in an earlier version
 
-    def _remember_hand(self, told: Any) -> None:
-        """Take back what `_by_hand` gave."""
-        protected, killed, added = told or ([], [], [])
+    def _load_interventions(self, record: Any) -> None:
+        """Restores what `_interventions` returned."""
+        protected, killed, added = record or ([], [], [])
         self._protected = set(protected)
         members = [(place, self._member(record)) for place, record in killed]
         self._taken_out = {member.number: (place, member) for place, member in members}
-        self._added.extend(Architecture(self.space.name, tuple(choices)) for choices in added)  # of an earlier version
+        self._added.extend(Architecture(self.space.name, tuple(choices)) for choices in added)
 
 
 def _changed(told: Mapping[str, Any], changed: bool) -> dict[str, Any]:
-    """What the inverse is to be told; `SpecError` if there is nothing to undo."""
+    """Returns the arguments of the inverse act; `SpecError` if there is nothing to undo."""
     if not changed:
         raise SpecError(f"candidate {told['candidate']} was so before; there is nothing to undo")
     return dict(told)

@@ -1,4 +1,4 @@
-"""A copy of a search, to try something on."""
+"""Copies of a search, for experiments such as a forecast."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from naslab.searchers.black_box import BlackBoxSearch
 
 
 def twin(stepper: Any) -> Any:
-    """The same once more, in the state in which it is: to try something on and to throw away.
+    """Returns a copy of a search in its present state, which is independent of the original, bit for bit.
 
-    Whatever is done to it, the original is as it was, to the last bit. Trials are evaluated in this process, whoever
-    evaluates those of the original.
+    A copy of a `BlackBoxSearch` evaluates in this process, even if the original has workers or an executor.
 
     Raises:
-        SpecError: it cannot be made again from what it says of itself.
+        SpecError: it cannot be made again from its `spec()` and `state_dict()`.
     """
     try:
         if isinstance(stepper, BlackBoxSearch):

@@ -1,13 +1,14 @@
-"""Assisted regularized evolution, AREA (Mellor, Turner, Storkey & Crowley 2021, https://arxiv.org/abs/2006.04647).
+"""Warm start of an evolutionary search by a zero-cost score: assisted regularized evolution, AREA (Mellor, Turner,
+Storkey & Crowley 2021, https://arxiv.org/abs/2006.04647).
 
-    sampled <- n random architectures;  population <- those P of them that score best without training (NASWOT)
-    regularized evolution goes on from there
+    sample n random architectures;  population <- the P with the best score without training (NASWOT)
+    continue with regularized evolution
 
-    first = assisted(space, ZeroCost(space, task, "naswot"), population=10)
+    first = zero_cost_warm_start(space, ZeroCost(space, task, "naswot"), population=10)
     search = nl.Search(RegularizedEvolution(space, population=10, sample=3, first=first), estimator=..., budget=300)
 
-The scores are had before the search begins, so that a run needs neither them nor what they were made of to go on: which
-architectures came first is a hyperparameter of it.
+The scores are computed before the search begins. The initial population is a hyperparameter of the search, so that a
+run can be resumed without the scores and the data that they were computed from.
 
 Differences from the paper: no architecture is sampled twice, as long as the space has others.
 """
@@ -25,7 +26,7 @@ from naslab.randomness import numpy_generator
 from naslab.spaces.space import Space
 
 TRIES = 100
-"""Draws for each of the sampled; then the space is taken to have no others."""
+"""Draws per sampled architecture, after which the space is taken to have no others."""
 
 
 def zero_cost_warm_start(
@@ -36,15 +37,18 @@ def zero_cost_warm_start(
     sampled: int | None = None,
     seed: int = 0,
 ) -> tuple[Architecture, ...]:
-    """The best of a random sample, in the order in which they were drawn.
+    """Returns the best architectures of a random sample, in the order in which they were drawn.
 
     Args:
-        space: what to sample.
-        assistant: what scores an architecture, more is better: usually `naslab.estimators.ZeroCost`. One that it cannot
-            score is left out.
-        population: how many are wanted, P.
-        sampled: how many are scored, n; twice the population if left out, as in the paper.
-        seed: of the sample.
+        space: space to sample from.
+        assistant: scores an architecture, more is better: usually `naslab.estimators.ZeroCost`. Architectures that it
+            cannot score are left out.
+        population: P, number of architectures to return.
+        sampled: n, number of architectures to score; by default twice the population, as in the paper.
+        seed: seed of the sample.
+
+    Raises:
+        SpecError: no architecture could be scored.
     """
     estimator = as_estimator(assistant)
     population = whole("population", population, 1)

@@ -138,14 +138,14 @@ def test_after_another_turn_the_trainings_of_the_old_branch_are_not_taken(begin,
 
 @pytest.mark.slow
 def test_there_is_room_for_so_much_only(begin, calm, tmp_path, monkeypatch):
-    monkeypatch.setattr(kept_trainings, "ROOM", 0)
+    monkeypatch.setattr(kept_trainings, "STORE_BYTES", 0)
     search = begin(tmp_path / "run")
     assert timeless(search) == calm
     assert len(list((tmp_path / "run" / "candidates").iterdir())) <= 2
 
 
 def test_what_a_worker_is_still_writing_is_left_alone(begin, tmp_path, monkeypatch):
-    monkeypatch.setattr(kept_trainings, "ROOM", 0)
+    monkeypatch.setattr(kept_trainings, "STORE_BYTES", 0)
     search = begin(tmp_path / "run")
     next(search)
     beside = tmp_path / "run" / "candidates" / ".000099-0123456789ab.snapshot.tmp"
@@ -158,7 +158,7 @@ def test_what_a_worker_is_still_writing_is_left_alone(begin, tmp_path, monkeypat
 
 
 def test_a_training_that_a_worker_removes_meanwhile_takes_no_room(begin, tmp_path, monkeypatch):
-    monkeypatch.setattr(kept_trainings, "ROOM", 0)
+    monkeypatch.setattr(kept_trainings, "STORE_BYTES", 0)
     search = begin(tmp_path / "run")
     next(search)
     folder = tmp_path / "run" / "candidates"

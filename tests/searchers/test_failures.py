@@ -89,7 +89,7 @@ def begin(benchmark):
 def test_a_search_warns_and_goes_on(begin, tmp_path):
     search = begin(wrong, run=tmp_path / "run", snapshot_every=5)
     next(search), next(search)
-    with pytest.warns(UserWarning, match=r"first 3 candidates failed alike: AttributeError.*mend it") as caught:
+    with pytest.warns(UserWarning, match=r"first 3 candidates failed alike: AttributeError.*fix it") as caught:
         events = list(search)
     assert len(caught) == 1
     assert caught[0].filename == __file__, "where `next(search)` stands"

@@ -6,7 +6,7 @@ import torch
 
 import naslab as nl
 from naslab.searchers import NasRL
-from naslab.searchers.controller import COLLAPSED, Told
+from naslab.searchers.controller import COLLAPSED, Rewarded
 from naslab.searchers.nas_rl import DONG_AND_YANG
 
 
@@ -38,7 +38,7 @@ def test_the_expected_step_is_the_gradient_of_the_expected_reward(tree, policy, 
     monkeypatch.setattr(controller, "ascend", seen.append)
     for choices, chance, reward in zip(all_, p.tolist(), rewards.tolist(), strict=True):
         baseline = 2.5
-        loss = searcher.improve([Told(choices, 0.0, reward)], torch.tensor([reward - baseline]))
+        loss = searcher.improve([Rewarded(choices, 0.0, reward)], torch.tensor([reward - baseline]))
         assert loss == pytest.approx(-(reward - baseline) * np.log(chance), rel=1e-4, abs=1e-5)
         slopes = torch.autograd.grad(seen.pop(), weights, allow_unused=True)
         for total, slope in zip(expected, slopes, strict=True):

@@ -6,7 +6,7 @@ import torch
 
 import naslab as nl
 from naslab.searchers import PPO, NasRL
-from naslab.searchers.controller import Told
+from naslab.searchers.controller import Rewarded
 from naslab.searchers.ppo import clipped
 
 
@@ -34,7 +34,7 @@ def test_the_first_pass_is_reinforce(tree, monkeypatch):
     given = dict(units=4, layers=1, reach=1.0, entropy_weight=0.0, seed=2)
     ppo, reinforce = PPO(tree, **given), NasRL(tree, **given)
     drawn = ppo.controller.draw(6, np.random.default_rng(1))
-    batch = [Told(*pair, 0.0) for pair in zip(drawn.answers, drawn.log_probability.tolist(), strict=True)]
+    batch = [Rewarded(*pair, 0.0) for pair in zip(drawn.answers, drawn.log_probability.tolist(), strict=True)]
     advantages = torch.tensor([1.0, -2.0, 0.5, 3.0, -1.0, 0.0])
     for one, other in zip(
         gradients(ppo, monkeypatch, batch, advantages),
@@ -51,7 +51,7 @@ def test_the_clip_holds_the_policy_back(tree):
     def moved(clip):
         ppo = PPO(tree, seed=2, units=4, passes=60, learning_rate=0.02, clip=clip)
         drawn = ppo.controller.draw(6, np.random.default_rng(1))
-        batch = [Told(*pair, 0.0) for pair in zip(drawn.answers, drawn.log_probability.tolist(), strict=True)]
+        batch = [Rewarded(*pair, 0.0) for pair in zip(drawn.answers, drawn.log_probability.tolist(), strict=True)]
         ppo.improve(batch, torch.tensor([2.0, -1.0, -1.0, 2.0, -1.0, -1.0]))
         assert ppo.controller.updates == 60
         again = ppo.controller.evaluate(drawn.answers).log_probability.detach()
@@ -63,7 +63,7 @@ def test_the_clip_holds_the_policy_back(tree):
 def test_its_loss_is_that_of_the_first_pass(tree):
     ppo = PPO(tree, seed=2, units=4, entropy_weight=0.0)
     drawn = ppo.controller.draw(3, np.random.default_rng(1))
-    batch = [Told(*pair, 0.0) for pair in zip(drawn.answers, drawn.log_probability.tolist(), strict=True)]
+    batch = [Rewarded(*pair, 0.0) for pair in zip(drawn.answers, drawn.log_probability.tolist(), strict=True)]
     assert ppo.improve(batch, torch.tensor([1.0, 2.0, -6.0])) == pytest.approx(1.0, rel=1e-4)
 
 
