@@ -1,7 +1,7 @@
-"""The value that everyone passes: an architecture is a sequence of choices.
+"""Architectures: an architecture is a sequence of choices, the value that all parts of naslab pass to each other.
 
-A space asks one `Choice` after the other (`space.next_choice(prefix)`); the answers, in order, *are*
-the architecture. It is frozen, hashable and JSON, and it says to which family of spaces it belongs.
+A space asks for one `Choice` after the other (`space.next_choice(prefix)`); the answers, in order, *are* the
+architecture. It is frozen, hashable and serialisable as JSON, and it names the family of spaces that it belongs to.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 from naslab.errors import SpecError, listed, plain, unknown
 
 Option = str | int | float
-"""What can be chosen: a JSON scalar, so that an architecture reads the same on disk and on screen."""
+"""An option of a choice: a JSON scalar, so that an architecture reads the same on disk and on screen."""
 
 Prefix = tuple[Option, ...]
 """The answers to the first choices of a space, in order."""
 
 _QUICK = frozenset((str, int))
-"""Types of options that are what they should be, and made by the million."""
+"""Types of options that need no check. Architectures are made by the million, so this path is quick."""
 
 MAX_JSON_BYTES = 64 * 1024
 MAX_CHOICES = 4096
@@ -28,17 +28,17 @@ MAX_CHOICES = 4096
 def _check_option(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise SpecError(f"a choice is a string or a number, not {value!r:.200} ({type(value).__name__})")
-    if isinstance(value, float) and value - value != 0:
+    if isinstance(value, float) and value - value != 0:  # NaN for NaN and infinities
         raise SpecError(f"a choice must be finite, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One decision: its name, unique within an architecture (`normal/3/op_0`), and what may be chosen."""
+    """One decision of a space: its name, unique within an architecture (`normal/3/op_0`), and its options."""
 
     name: str
     options: tuple[Option, ...]
-    """All different: no two are equal, as 1 and 1.0 are."""
+    """Options, no two of which are equal, as 1 and 1.0 would be."""
 
     def __post_init__(self) -> None:
         if type(self.options) is not tuple or not _QUICK.issuperset(map(type, self.options)):
@@ -53,7 +53,7 @@ class Choice:
             )
 
     def _read(self) -> tuple[Option, ...]:
-        """The options in a tuple, numbers of other libraries as Python's; `SpecError` for what is no option."""
+        """Returns the options as a tuple of Python's own types; `SpecError` for anything but scalars."""
         if not listed(self.options):
             raise SpecError(f"the options of choice {self.name!r} are a tuple, not {self.options!r:.200}")
         options = tuple(map(plain, self.options))
@@ -62,7 +62,7 @@ class Choice:
         return options
 
     def own(self, value: object) -> Option:
-        """The option that equals the value: 5, not 5.0, where 5 is offered. `SpecError` if none does."""
+        """Returns the option that equals the value: 5 for 5.0, if 5 is offered. `SpecError` if there is none."""
         if type(value) is str:
             if value in self.options:
                 return value
@@ -78,7 +78,7 @@ class Architecture:
     """The answers to a space's choices, in the order in which the space asks them.
 
     Make one with `space.architecture(...)`, `space.sample(...)` or `space.parse(...)`, which check it
-    against the space; the constructor checks only its own shape.
+    against the space; the constructor checks only the types.
     """
 
     space: str
@@ -107,7 +107,7 @@ class Architecture:
 
     @classmethod
     def from_json(cls, text: str) -> Architecture:
-        """Read what `to_json` wrote. Raises `SpecError`, and nothing else, on anything else."""
+        """Reads what `to_json` wrote. Raises `SpecError`, and no other error, for anything else."""
         if not isinstance(text, str | bytes):
             raise SpecError(f"expected the JSON of an architecture as a string, got {text!r:.200}")
         if len(text) > MAX_JSON_BYTES:

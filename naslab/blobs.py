@@ -1,6 +1,6 @@
-"""States that are kept by their checksum: in a folder, a file each (`naslab.snapshot`), or in memory.
+"""Content-addressed storage of states: each is found by its checksum, in a folder (`naslab.snapshot`) or in memory.
 
-What is equal is kept once, and what is given back is what was put in, bit for bit, or an error.
+Equal states are stored once. A state that is read back equals the stored one bit for bit, or an error is raised.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Blobs:
     """States by checksum.
 
     Args:
-        folder: where they are, which need not exist yet; None keeps them in memory.
+        folder: folder of the files, which need not exist yet; None keeps the states in memory.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -34,11 +34,11 @@ class Blobs:
 
     @default_torch_state()
     def put(self, state: Mapping[str, Tensor | int | float | str]) -> str:
-        """Keep a state of tensors, numbers and strings; its checksum, 64 hexadecimal digits.
+        """Store a state of tensors, numbers and strings; returns its checksum, 64 hexadecimal digits.
 
         Raises:
-            SpecError: a value is nothing of that kind.
-            OSError: the disk does not take it.
+            SpecError: a value is of another kind.
+            OSError: it could not be written.
         """
         digest = snapshot.digest(state)
         if self._folder is None:
@@ -47,7 +47,7 @@ class Blobs:
                 for name, value in state.items()
             }
             return digest
-        with suppress(SnapshotDamaged, RunError):
+        with suppress(SnapshotDamaged, RunError):  # a damaged file of this name is replaced below
             self.get(digest)
             return digest
         self._folder.mkdir(exist_ok=True)
@@ -56,11 +56,11 @@ class Blobs:
 
     @default_torch_state()
     def get(self, digest: str) -> State:
-        """The state with that checksum.
+        """Returns the state with that checksum.
 
         Raises:
             RunError: there is none.
-            SnapshotDamaged: it is not what was put in.
+            SnapshotDamaged: the file does not hold what was stored.
         """
         if self._folder is None:
             if digest not in self._states:
@@ -78,7 +78,7 @@ class Blobs:
         return state
 
     def digests(self) -> list[str]:
-        """The checksums of all that is there."""
+        """Returns the checksums of all stored states."""
         if self._folder is None:
             return list(self._states)
         with suppress(OSError):
@@ -87,7 +87,7 @@ class Blobs:
         return []
 
     def take(self, other: Blobs) -> None:
-        """Have all that another has, as far as it can still be read."""
+        """Copy all states of another store, as far as they can be read."""
         for digest in other.digests():
             try:
                 state = other.get(digest)
@@ -97,13 +97,13 @@ class Blobs:
 
     def _file(self, digest: str) -> Path:
         assert self._folder is not None
-        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):  # it may be a stranger's, and name any file
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):  # it could be the path of any file
             raise _missing(digest)
         return self._folder / f"{digest}.snapshot"
 
 
 def is_digest(text: object) -> bool:
-    """Whether a text may be the checksum of a state."""
+    """True if the text has the form of a checksum."""
     return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
 
 

@@ -9,5 +9,5 @@ Size = TypeVar("Size")
 
 
 def budget(full: Size, *, smoke: Size) -> Size:
-    """`full`, or `smoke` when the environment says NASLAB_SMOKE=1."""
+    """Returns `full`, or `smoke` if the environment variable NASLAB_SMOKE is 1."""
     return smoke if os.environ.get("NASLAB_SMOKE", "0") not in ("", "0") else full

@@ -1,8 +1,9 @@
-"""The honest-reporting card: what must stand beside any claim that one method beats another.
+"""The honest-reporting card: the evidence that belongs to any claim that one method is better than another.
 
-Seeds, means with 95 % intervals, the budget of each, the random-search baseline, a test of each pair corrected for how
-many there are, the size of the effect; and in plain words whatever of this is missing (Lindauer & Hutter 2020,
-https://arxiv.org/abs/1909.02453; Li & Talwalkar 2020, https://arxiv.org/abs/1902.07638).
+It has the number of seeds, means with 95 % confidence intervals, the budget of each method, the random-search baseline,
+a test of each pair corrected for multiple testing, and the effect size; and warnings, in plain words, about whatever of
+this is missing (Lindauer & Hutter 2020, https://arxiv.org/abs/1909.02453; Li & Talwalkar 2020,
+https://arxiv.org/abs/1902.07638).
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from naslab.errors import SpecError, among, unknown
 from naslab.immutable import Record
 
 FEWEST = 3
-"""Seeds below which a mean is an anecdote."""
+"""Number of seeds below which a card warns."""
 LEVEL = 0.05
+"""Significance level of the verdicts, after the correction."""
 TESTS = {"mann-whitney": statistics.mann_whitney, "welch": statistics.welch}
 
 
@@ -31,29 +33,31 @@ class Entry(Record):
 
     name: str
     samples: int
-    """Independent ones, most often seeds."""
+    """Number of independent samples, most often seeds."""
     mean: float
     low: float
-    """Of the 95 % interval of the mean; NaN where the samples say nothing of their spread."""
+    """Lower end of the 95 % interval of the mean; NaN with fewer than two samples, or if all are equal."""
     high: float
+    """Upper end of the same interval."""
     budget: str
-    """What a sample cost; empty if not known."""
+    """Cost of a sample, with its unit; empty if not known."""
     alone: bool = False
-    """Whether the samples are trainings of one architecture, of which alone the mean and its interval then speak."""
+    """True if the samples are trainings of one architecture: then they say nothing about others."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pair(Record):
-    """Two groups against each other."""
+    """A comparison of two groups."""
 
     first: str
     second: str
     difference: float
-    """Of the means, first less second."""
+    """Difference of the means, first minus second."""
     superiority: float
-    """Probability that a sample of the first is the better, ties counting half."""
+    """Probability that a sample of the first is better than one of the second, ties counting half: the effect size A of
+    Vargha & Delaney 2000."""
     p: float
-    """Two-sided, Holm-corrected over all pairs that are tested; NaN if the samples cannot tell, or were not tested."""
+    """Two-sided p-value, Holm-corrected over all tested pairs; NaN if it is undefined, or the pair was not tested."""
     untested: str = ""
     """Why there is no test of this pair; empty where there is one."""
 
@@ -68,14 +72,14 @@ class Pair(Record):
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Card(Record):
-    """What a comparison may claim. Text and, in a notebook, a table."""
+    """The evidence for a comparison, shown as text and, in a notebook, as a table."""
 
     what: str
-    """What the numbers are, unit included."""
+    """The quantity that is compared, with its unit."""
     entries: tuple[Entry, ...]
     pairs: tuple[Pair, ...]
     baseline: str | None
-    """The random search among the groups."""
+    """Name of the group that is random search; None if there is none."""
     test: str
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
@@ -154,12 +158,12 @@ class Card(Record):
 
     @property
     def _priced(self) -> bool:
-        """Whether it is known of any group what a sample cost."""
+        """True if the cost of a sample is known for any group."""
         return any(entry.budget for entry in self.entries)
 
     def _label(self, entry: Entry) -> str:
-        told = [*(["this one cell"] if entry.alone else []), *(["baseline"] if entry.name == self.baseline else [])]
-        return f"{entry.name} ({', '.join(told)})" if told else entry.name
+        marks = [*(["this one cell"] if entry.alone else []), *(["baseline"] if entry.name == self.baseline else [])]
+        return f"{entry.name} ({', '.join(marks)})" if marks else entry.name
 
     def _number(self, value: float) -> str:
         return "-" if math.isnan(value) else format(value, self._form(value))
@@ -171,7 +175,7 @@ class Card(Record):
         return "-" if math.isnan(entry.low) else f"{self._number(entry.low)}..{self._number(entry.high)}"
 
     def _form(self, value: float) -> str:
-        """The number with this many digits after the point; very small and large ones with as many significant ones."""
+        """Returns a format with `digits` decimals; for tiny or huge numbers, with `digits` + 1 significant digits."""
         plain = value == 0 or 0.5 * 10**-self.digits <= abs(value) < 1e7
         return f".{self.digits}f" if plain else f".{self.digits + 1}g"
 
@@ -191,21 +195,22 @@ def card(
     digits: int = 2,
     direction: Direction = "max",
 ) -> Card:
-    """The card of a comparison.
+    """Returns the card of a comparison.
 
     Args:
-        samples: group -> independent outcomes, as they were measured; one that is not finite counts as one that found
-            nothing.
-        what: the numbers and their unit, for instance "test accuracy, %".
-        budgets: group -> what a sample cost, in `budget_unit`; None where it is the same by construction.
-        baseline: the group that is random search; if left out, one whose name says so.
-        test: of each pair.
-        alone: groups whose samples are trainings of one architecture. They say nothing of others that the same search
-            would find, so that they are not tested against a group whose samples are architectures.
-        chose_by_test_data: whether the searches saw the very numbers that they are judged by.
-        warnings: further ones.
-        notes: what else a reader should know.
-        digits: after the point.
+        samples: group -> independent results, as they were measured; one that is not finite counts as a search that
+            found nothing, and is left out with a warning.
+        what: quantity and unit, for instance "test accuracy, %".
+        budgets: group -> cost of a sample, in `budget_unit`; None if it is the same by construction.
+        budget_unit: unit of the budgets.
+        baseline: the group that is random search; if left out, one whose name contains "random".
+        test: test of each pair: "mann-whitney" compares ranks, "welch" compares means.
+        alone: groups whose samples are trainings of one architecture. They say nothing about other architectures that
+            the same search would find, so that they are not tested against groups whose samples are architectures.
+        chose_by_test_data: True if the searches selected by the same numbers that they are judged by.
+        warnings: further warnings.
+        notes: further remarks.
+        digits: decimals of the numbers.
         direction: "max" if more is better, "min" if less is.
     """
     if not among(direction, DIRECTIONS):
@@ -253,12 +258,13 @@ def card(
 def _pairs(
     samples: Mapping[str, list[float]], baseline: str | None, test: str, alone: Collection[str], sign: int
 ) -> tuple[Pair, ...]:
-    """Every pair of groups that have samples, the baseline second."""
+    """Returns every pair of groups that have samples, with the baseline second."""
     names = sorted((name for name in samples if samples[name]), key=lambda name: name == baseline)
     both = list(itertools.combinations(names, 2))
     worth = {name: [sign * value for value in values] for name, values in samples.items()}
     found = [TESTS[test](worth[first], worth[second]) for first, second in both]
     why = [_why_untested(first, second, alone) for first, second in both]
+    # Only the pairs that are tested count for the correction: Holm's factor is the number of tests.
     raised = iter(statistics.holm([result.p for result, untested in zip(found, why, strict=True) if not untested]))
     return tuple(
         Pair(
@@ -274,7 +280,9 @@ def _pairs(
 
 
 def _why_untested(first: str, second: str, alone: Collection[str]) -> str:
-    """Trainings of one architecture cannot be tested against architectures: they vary by something else."""
+    """Returns why a pair is not tested; "" if it is. The variance over trainings of one architecture is another
+    quantity than the variance over architectures, so that a test between them has no meaning.
+    """
     if (first in alone) == (second in alone):
         return ""
     one, several = (first, second) if first in alone else (second, first)
@@ -304,6 +312,7 @@ def _warnings(
     if budgets is not None and len({round(value, 9) for value in budgets.values()}) > 1:
         spent = ", ".join(f"{name!r} {value:,.10g}" for name, value in budgets.items())
         found.append(f"the budgets differ ({spent} {budget_unit}): who was given more may have won by that")
+    # With 3 and 3 samples a rank test has only 20 orders, so that its p-value is never below 2 / 20.
     counts = sorted(len(values) for name, values in finite.items() if values and name in tested)
     if test == "mann-whitney" and len(counts) > 1 and (least := statistics.least_p(*counts[:2])) >= LEVEL:
         found.append(f"with {counts[0]} and {counts[1]} samples a test of ranks cannot go below p = {least:.2g}")
@@ -319,7 +328,7 @@ def _table(root: markup.Element, head: Sequence[str], rows: Sequence[Sequence[st
 
 
 def _better(pair: Pair) -> str:
-    """Nothing where a sample of the one is something else than a sample of the other."""
+    """Returns the effect size in words; "" for an untested pair, whose samples are of different kinds."""
     return "" if pair.untested else f"better with probability {pair.superiority:.2f}, "
 
 

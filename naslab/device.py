@@ -1,4 +1,4 @@
-"""Where to compute: the device that was asked for, if it is there."""
+"""Devices: the one to compute on, and the memory that is free on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from naslab.errors import SpecError
 
 
 def usable_device(wished: str | torch.device | None = None) -> torch.device:
-    """The device; without a wish the GPU where there is one, else the CPU. `SpecError` for one that is not here."""
+    """Returns the device; by default the GPU if there is one, else the CPU. `SpecError` if it is not available here."""
     if wished is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = named_device(wished)
@@ -28,7 +28,7 @@ def usable_device(wished: str | torch.device | None = None) -> torch.device:
 
 
 def named_device(wished: str | torch.device) -> torch.device:
-    """The device, here or elsewhere; `SpecError` for a name that there is not."""
+    """Returns the device, which need not be available here; `SpecError` for a name that no device has."""
     try:
         if not isinstance(wished, str | torch.device):
             raise TypeError
@@ -40,20 +40,20 @@ def named_device(wished: str | torch.device) -> torch.device:
 
 
 def device_name(wished: str | torch.device) -> str:
-    """The name of a device that exists somewhere: a kept search may be opened on a machine without it."""
+    """Returns the name of a device, which need not be available here: a run may be opened on another machine."""
     return str(named_device(wished))
 
 
 def kept_device(name: str) -> str:
-    """That of a search which was kept: the CPU, if it was a GPU and none is here."""
+    """Returns the device for a run that recorded `name`: the CPU, if it was a GPU and there is none here."""
     return "cpu" if name.startswith("cuda") and not torch.cuda.is_available() else name
 
 
 def available(device: torch.device | str = "cpu") -> int | None:
-    """Bytes that are free for more tensors; None where the system does not say."""
+    """Returns the bytes that are free for new tensors; None if the system does not say."""
     if torch.device(device).type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch holds the rest
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # and torch's cache
     try:
         with open("/proc/meminfo") as lines:
             found = dict(line.split(":", 1) for line in lines)

@@ -1,8 +1,8 @@
-"""Whether much or little of a metric is wanted: its name says so if everybody knows the name, else the user does.
+"""Direction of a metric, "max" or "min": from its name if that is a standard one, else from the user.
 
-A name is known by its words, which are whole: "test_loss", "latency/fpga", "valid-accuracy" and "WordErrorRate" are,
-"mapped" is no "map". A name whose words contradict each other ("accuracy_loss"), or that turns one round
-("neg_error", "perplexity_reduction"), is not.
+A name is recognised by whole words: "test_loss", "latency/fpga", "valid-accuracy" and "WordErrorRate" are recognised,
+"mapped" is not taken for "map". A name whose words contradict each other ("accuracy_loss"), or that inverts one
+("neg_error", "perplexity_reduction"), is not recognised: the user must say its direction.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ TURNING = frozenset(
     {"neg", "negative", "negated", "minus", "inverse", "inverted", "reciprocal"}
     | {"reduction", "reduced", "drop", "decrease", "increase", "gain", "improvement", "change", "delta", "gap", "no"}
 )
-"""Words that leave open what is meant, or turn it round."""
+"""Words that invert the direction of a metric, or leave it open."""
 
 
 def known_direction(metric: str) -> Direction | None:
-    """ "max" or "min" for a metric that everybody knows; None for others."""
+    """Returns "max" or "min" for the name of a standard metric; None for others."""
     found = {
         direction
         for direction, names in (("max", MAXIMISED), ("min", MINIMISED))
@@ -43,14 +43,15 @@ def known_direction(metric: str) -> Direction | None:
 
 
 def direction_of(metric: str, given: Mapping[str, str] | None = None, *, example: str = "direction") -> Direction:
-    """The direction that was given for the metric, else that of its name.
+    """Returns the direction that was given for the metric, else that of its name.
 
     Args:
+        metric: name of the metric.
         given: metric -> "min" or "max".
         example: name of the argument that takes the directions, for the error.
 
     Raises:
-        SpecError: none was given, and nobody knows the name; or what was given is no direction.
+        SpecError: none was given and the name is not recognised; or what was given is no direction.
     """
     if given is not None and metric in given:
         if not isinstance(given[metric], str) or given[metric] not in DIRECTIONS:
@@ -65,8 +66,8 @@ def direction_of(metric: str, given: Mapping[str, str] | None = None, *, example
 
 
 def _words(metric: str) -> tuple[str, str]:
-    """The words of a name in lower case, with a space before and behind each: as they are parted by signs, and as they
-    are by capitals, too.
+    """Returns the words of a name in lower case, with a space before and after each: split at punctuation alone, and at
+    capitals as well.
     """
     by_capitals = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", metric)
     first, second = (re.sub(r"[\W_]+", " ", text.lower()).split() for text in (metric, by_capitals))

@@ -1,4 +1,4 @@
-"""What went wrong, told so that one can act on it: what was expected, what came, what to do."""
+"""Exceptions, and checks of arguments. A message says what was expected, what was given, and what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, TypeGuard
 
 MOST_NAMES = 200
-"""Names that a message lists."""
+"""Largest number of names that a message lists."""
 
 
 class NaslabError(Exception):
@@ -27,7 +27,7 @@ class DataError(NaslabError, ValueError):
 
 
 class MetricMissing(NaslabError, AttributeError):
-    """A step does not have the metric that was asked for: its task has no accuracy, say."""
+    """A step does not have the requested metric: its task may have no accuracy, for instance."""
 
 
 class Diverged(NaslabError, ArithmeticError):
@@ -43,13 +43,13 @@ class SnapshotDamaged(RunError):
 
 
 class RunPaused(NaslabError, RuntimeError):
-    """The run could not be written (disk full, say), or nobody is left to evaluate candidates. Nothing is lost: mend it
-    and go on with `next`.
+    """The run could not be written (the disk is full, say), or no worker is left to evaluate candidates. Nothing is
+    lost: remove the cause and go on with `next`.
     """
 
 
 class Cancelled(NaslabError, RuntimeError):
-    """What was under way was given up, as somebody has asked; everything is as it was before."""
+    """An operation was cancelled on request; everything is as it was before."""
 
 
 class NaslabDeprecationWarning(FutureWarning):
@@ -60,7 +60,7 @@ class NaslabDeprecationWarning(FutureWarning):
 
 
 def unknown(what: str, came: object, known: Iterable[object]) -> str:
-    """The sentence for a name that does not exist, with the nearest one that does."""
+    """Returns a sentence about an unknown name, with the nearest known one and the list of all."""
     names = [_brief(str(name)) for name in known]
     said = _brief(repr(came))
     if not names:
@@ -72,12 +72,12 @@ def unknown(what: str, came: object, known: Iterable[object]) -> str:
 
 
 def _brief(text: str) -> str:
-    """A name as it stands in a sentence: the header of somebody's table may be longer than anybody reads."""
+    """Returns a name, shortened in the middle if it is long: it may be the header of a user's table."""
     return text if len(text) <= 120 else f"{text[:80]}…{text[-39:]}"
 
 
 def among(value: object, known: Container[Any]) -> bool:
-    """Whether the value is one of the known ones. What has no hash, or no equality, as a list or an array, is none."""
+    """True if the value is one of the known ones; False for values without a hash or equality, as lists and arrays."""
     try:
         hash(value)
         return value in known
@@ -86,7 +86,7 @@ def among(value: object, known: Container[Any]) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """The scalar as Python's own: one of NumPy's, pandas' or torch's, also as an array without axes; else the value."""
+    """Returns a scalar of NumPy, pandas or torch, or an array without axes, as a Python scalar; others unchanged."""
     if getattr(value, "ndim", None) == 0 and callable(item := getattr(value, "item", None)):
         with suppress(TypeError, ValueError, RuntimeError, NotImplementedError):
             return item()
@@ -94,8 +94,8 @@ def plain(value: Any) -> Any:
 
 
 def listed(value: Any) -> TypeGuard[Any]:
-    """Whether there are several in it: a list, a generator, an array with axes. A text is one thing, and so is an array
-    without axes, whose class says that it can be gone through.
+    """True for a collection: a list, a generator, an array with axes. False for a string, and for an array without
+    axes, which is a scalar although its class is iterable.
     """
     return isinstance(value, Iterable) and not isinstance(value, str | bytes) and getattr(value, "ndim", 1) != 0
 
@@ -103,9 +103,9 @@ def listed(value: Any) -> TypeGuard[Any]:
 def whole(
     name: str, value: Any, low: int | None = 0, high: int | None = None, *, error: type[NaslabError] = SpecError
 ) -> int:
-    """The value as an `int`, if it is a whole number of Python's, NumPy's or torch's in [low, high]; else the error.
+    """Returns the value as an `int` if it is an integer of Python, NumPy or torch in [low, high]; else raises `error`.
 
-    True and 3.0 are none.
+    True and 3.0 are not accepted.
     """
     number, given = None, plain(value)
     if not isinstance(given, bool):
@@ -118,9 +118,9 @@ def whole(
 
 
 def real(name: str, value: Any, *, error: type[NaslabError] = SpecError) -> float:
-    """The value as a `float`, if it is a number of Python's, NumPy's or torch's; else the error.
+    """Returns the value as a `float` if it is a number of Python, NumPy or torch; else raises `error`.
 
-    True and NaN are none.
+    True and NaN are not accepted.
     """
     number = None
     if isinstance(given := plain(value), numbers.Real | decimal.Decimal) and not isinstance(given, bool):

@@ -1,4 +1,4 @@
-"""Numbers in the fields of a frozen dataclass: whatever library they come from, Python's own stand there afterwards."""
+"""Conversion of the numbers in a frozen dataclass, of whichever library, to Python's own types."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ NUMBERS = {"int", "float", "None"}
 
 
 def settle(one: Any) -> None:
-    """To begin a `__post_init__` with: each number in the fields becomes an `int`, `float` or `bool` of Python's.
+    """Converts each number in the fields to a Python `int`, `float` or `bool`; the first line of a `__post_init__`.
 
-    What a field is annotated with says which of them it may hold: "int", "float", "bool", also with "| None". Fields of
-    other kinds keep their value; in tuples and lists, and in arrays of one axis, each number becomes one of Python's.
+    The annotation of a field says which it may hold: "int", "float", "bool", also with "| None". Fields of other types
+    keep their value, but the numbers in tuples, lists and one-dimensional arrays are converted.
 
     Raises:
         SpecError: a field that is annotated as a number holds something else (True and NaN are no numbers), or one
@@ -24,7 +24,7 @@ def settle(one: Any) -> None:
         given = getattr(one, field.name)
         settled = _settled(field.name, str(getattr(field.type, "__name__", field.type)), given)
         if settled is not given:
-            object.__setattr__(one, field.name, settled)
+            object.__setattr__(one, field.name, settled)  # the dataclass is frozen
 
 
 def _settled(name: str, annotation: str, given: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Files in folders that may be a stranger's: a link, a pipe, a device or something endless may stand where a file is
-expected.
+"""Safe access to files in folders that may come from a stranger.
 
-Only regular files are read, never through a link, and only as far as they may be long. Nothing here waits.
+Where a file is expected there may be a link to a file outside the folder, a pipe that blocks for ever, a device, or a
+file that fills the memory. So only regular files are read, never through a link and only up to a given length.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 LARGEST = 2**36
-"""Bytes of the largest file that is read whole."""
+"""Largest size in bytes of a file that is read."""
 
 
 class NotRegular(OSError):
-    """Something else stands where a file or a folder of one's own is expected, or more than there may be."""
+    """A path is not a regular file or a plain folder, has a second hard link, or is too large."""
 
     def __init__(self, path: str | os.PathLike[str], what: str) -> None:
         super().__init__(errno.EPERM, what, str(path))
@@ -27,19 +27,21 @@ class NotRegular(OSError):
 
 @contextmanager
 def opened(path: str | os.PathLike[str], most: int = LARGEST, *, links: bool = False) -> Iterator[BinaryIO]:
-    """A regular file, to be read.
+    """Opens a regular file for reading.
 
     Args:
         path: of the file; its folder may be reached through links.
-        most: bytes that it may have.
-        links: whether it may be a link to one, as what a user names may be.
+        most: largest size in bytes.
+        links: allow the path itself to be a link, as for a path that the user gave.
 
     Raises:
         FileNotFoundError: there is nothing.
         NotRegular: it is a link, a pipe, a device, a folder, or too long.
         OSError: the disk is out of reach, or the file may not be read.
     """
-    _check(path, os.stat(path) if links else os.lstat(path), links)  # to open a device may do something already
+    _check(path, os.stat(path) if links else os.lstat(path), links)  # first: opening a device may have effects
+    # The file may be replaced between this check and the opening. O_NOFOLLOW then refuses a link, O_NONBLOCK keeps a
+    # pipe from blocking, and the check is repeated on what was opened.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     number = os.open(path, flags if links else flags | getattr(os, "O_NOFOLLOW", 0))
     with open(number, "rb") as file:
@@ -51,25 +53,25 @@ def opened(path: str | os.PathLike[str], most: int = LARGEST, *, links: bool = F
 
 
 def read(path: str | os.PathLike[str], most: int = LARGEST, *, links: bool = False) -> bytes:
-    """The whole of a regular file; see `opened`."""
+    """Returns the content of a regular file; see `opened`."""
     with opened(path, most, links=links) as file:
         return rest(file)
 
 
 def rest(file: BinaryIO) -> bytes:
-    """What is left of a file, as long as it is now: one that has no end is cut there."""
+    """Returns the rest of a file up to its current length, even if another process keeps appending to it."""
     return file.read(max(0, os.fstat(file.fileno()).st_size - file.tell()))
 
 
 def check_file(path: str | os.PathLike[str]) -> os.stat_result:
-    """What the system says of a regular file; else the errors of `read`."""
+    """Returns the status of a regular file; raises the errors of `opened` for anything else."""
     found = os.lstat(path)
     _check(path, found, links=False)
     return found
 
 
 def is_file(path: str | os.PathLike[str]) -> bool:
-    """Whether it is a regular file, and no link to one."""
+    """True for a regular file that is no link."""
     try:
         check_file(path)
     except (OSError, ValueError):
@@ -78,8 +80,8 @@ def is_file(path: str | os.PathLike[str]) -> bool:
 
 
 def check_own(path: str | os.PathLike[str]) -> None:
-    """`NotRegular` if a file that is to be written to is something else, or stands in another place too, where it would
-    be changed as well. There may be nothing.
+    """Raises `NotRegular` unless the path, if it exists, is a regular file with a single hard link: a write to it would
+    otherwise change a file in another place.
     """
     try:
         found = check_file(path)
@@ -90,7 +92,7 @@ def check_own(path: str | os.PathLike[str]) -> None:
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """`NotRegular` if something else than a folder is there, a link to one, say. There may be nothing."""
+    """Raises `NotRegular` unless the path, if it exists, is a folder and no link to one."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -100,7 +102,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
 
 
 def remove(path: Path) -> None:
-    """Take a file away, or a link itself; nothing if there is nothing, or something else."""
+    """Remove a file, or a link itself. Does nothing for a folder, or if there is nothing."""
     try:
         if not stat.S_ISDIR(os.lstat(path).st_mode):
             os.unlink(path)
@@ -115,7 +117,7 @@ def _check(path: str | os.PathLike[str], found: os.stat_result, links: bool) -> 
 
 
 def _is_junction(found: os.stat_result) -> bool:
-    """Whether it is Windows' other kind of link."""
+    """True for a junction, a second kind of link on Windows."""
     return bool(getattr(found, "st_reparse_tag", 0))
 
 

@@ -1,7 +1,7 @@
-"""Dictionaries and lists that cannot be changed: what frozen records hold.
+"""Immutable dictionaries and lists, for the fields of frozen records.
 
-They are a `dict` and a `list` to everyone who reads them: `json`, `pickle`, `copy.deepcopy`, `dataclasses.asdict` and
-pandas take them as such, which a `types.MappingProxyType` none of them does.
+They are subclasses of `dict` and `list`, so that `json`, `pickle`, `copy.deepcopy`, `dataclasses.asdict` and pandas
+accept them. None of these accepts a `types.MappingProxyType`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from naslab.errors import SpecError, plain
 K = TypeVar("K")
 V = TypeVar("V")
 SCALARS = (float, int, str)
-"""By far the most common, and events are made by the million."""
+"""Types that need no freezing. They are tested first, for events are made by the million."""
 
 
 def _refuse(self: Any, *_: Any, **__: Any) -> NoReturn:
@@ -42,7 +42,7 @@ class FrozenDict(dict[K, V]):
         return _equal(dict(self), dict(other)) if isinstance(other, dict) else NotImplemented
 
     def __ne__(self, other: object) -> bool:
-        """A dictionary has its own, which would compare arrays."""
+        """Needed because `dict` defines its own, which fails on arrays."""
         return not self == other
 
     __hash__ = None  # type: ignore[assignment]
@@ -77,9 +77,9 @@ class FrozenList(list[V]):
 
 
 class Record:
-    """Base of frozen dataclasses that hold results, declared with `eq=False`: equality by value, arrays included.
+    """Base of frozen dataclasses that hold results: equality by value, arrays included. Declare them with `eq=False`.
 
-    NaN stands for what was not measured, and equals NaN, so that a record equals its copies.
+    NaN stands for a missing value and equals NaN, so that a record equals its copies.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -95,7 +95,7 @@ class Record:
 
 
 def frozen(value: Any) -> Any:
-    """The value, if it cannot be changed; else a frozen one that equals it. An array is shared, and read-only here."""
+    """Returns the value if it is immutable, else an equal frozen one; of an array, a read-only view."""
     if isinstance(value, np.ndarray):
         view = value.view()
         view.setflags(write=False)
@@ -108,11 +108,11 @@ def frozen(value: Any) -> Any:
 
 
 def frozen_json(name: str, value: Any) -> Any:
-    """The value as JSON would give it back, and frozen to the bottom: a tuple is a list, a number Python's own.
+    """Returns the value as it would come back from JSON, deeply frozen: a tuple is a list, a number Python's own.
 
-    `SpecError` for what JSON does not know.
+    Raises `SpecError` for what JSON cannot hold.
     """
-    if isinstance(value, dict):  # by far the most common: the settings of an event
+    if isinstance(value, dict):  # the common case, the settings of an event, first
         if all(map(_scalar_entry, value.items())):
             return FrozenDict(value)
         return FrozenDict({_word(name, key): frozen_json(key, part) for key, part in value.items()})
@@ -141,7 +141,7 @@ def _word(name: str, key: Any) -> str:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether the values are the same; NaN stands for "not measured" and equals itself."""
+    """True if the values are equal; NaN, which stands for "not measured", equals itself."""
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return _same_array(np.asarray(one), np.asarray(other))
     if isinstance(one, float) and isinstance(other, float):

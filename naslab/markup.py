@@ -1,8 +1,8 @@
-"""The one place in which text becomes HTML or SVG: a document is a tree of elements, and a name in it is always text.
+"""The only module that turns text into HTML or SVG: a document is a tree of elements, in which a name is always text.
 
-What is shown may come from a stranger: the name of an operation, a column of a table, an error message, a path. It is
-cleaned here of what cannot be seen but changes what is read (control characters, and the marks that turn the direction
-of text), and shortened if it is longer than anybody reads.
+Displayed text may come from a stranger: the name of an operation, a column of a table, an error message, a path. So it
+is escaped; invisible characters that change how it is read (control characters, marks that change the direction of
+writing) are replaced; and long texts are shortened.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from xml.etree import ElementTree
 Element = ElementTree.Element
 
 LONGEST = 1000
-"""Characters of a text that is shown; what goes beyond ends in an ellipsis."""
+"""Largest number of characters of a displayed text; a longer one is cut and ends in an ellipsis."""
 BREAK = "<br>"
-"""A new line in the few tags that Plotly knows."""
+"""Line break in the subset of HTML that Plotly knows."""
 _TAG = re.compile(r"<[^>]*>")
 _UNSEEN = re.compile(
     # What XML cannot hold: control characters, halves of surrogate pairs and non-characters. Then delete and the C1
@@ -28,7 +28,7 @@ _UNSEEN = re.compile(
 
 
 def clean(text: object, most: int = LONGEST) -> str:
-    """The text, with U+FFFD for every character that must not be shown, and at most `most` characters long."""
+    """Returns the text with U+FFFD for every character that must not be shown, cut to `most` characters."""
     written = str(text)
     if len(written) > most:
         written = written[: most - 1] + "…"
@@ -36,33 +36,33 @@ def clean(text: object, most: int = LONGEST) -> str:
 
 
 def printable(text: str) -> str:
-    """A text of any length as a terminal and a notebook can show it: half a surrogate pair, say, could not be sent."""
+    """Returns the text as a terminal and a notebook can display it; half a surrogate pair could not even be sent."""
     return _UNSEEN.sub("\ufffd", text)
 
 
 def esc(text: object, most: int = LONGEST) -> str:
-    """The text in HTML, where nothing in it is a tag, an attribute or an entity."""
+    """Returns the text escaped for HTML, so that nothing in it is a tag, an attribute or an entity."""
     return html.escape(clean(text, most))
 
 
 def plotly(text: object, most: int = LONGEST) -> str:
-    """The same for Plotly, which reads tags (`<b>`, `<a href=...>`), templates (`%{x}`) and formulas (`$x$`)."""
+    """Returns the text escaped for Plotly, which interprets tags (`<b>`), templates (`%{x}`) and formulas (`$x$`)."""
     return html.escape(clean(text, most), quote=False).replace("%{", "&#37;{").replace("$", "&#36;")
 
 
 def unplotted(text: str) -> str:
-    """The text that a label of Plotly's shows: without its tags, and with what was escaped as it was."""
+    """Returns the text that a label of Plotly displays: without tags, and unescaped."""
     return html.unescape(_TAG.sub(" ", text))
 
 
 def hover(*lines: str) -> str:
-    """Plotly's template of a hover text: a line each, in which foreign names went through `plotly`; no second box."""
+    """Returns Plotly's template of a hover text, without a second box. Pass foreign names through `plotly` before."""
     return BREAK.join(lines) + "<extra></extra>"
 
 
 def element(tag: str, text: object = None, *, most: int = LONGEST, **attributes: object) -> Element:
-    """An element with a text. `class_="x"` becomes `class="x"`, `stroke_width=2` `stroke-width="2"`; numbers lose
-    their noise.
+    """Returns an element with a text. `class_="x"` becomes `class="x"`, `stroke_width=2` becomes `stroke-width="2"`;
+    floats are written with five significant digits.
     """
     made = ElementTree.Element(tag, {name.rstrip("_").replace("_", "-"): _value(v) for name, v in attributes.items()})
     made.text = None if text is None else clean(text, most)
@@ -70,36 +70,36 @@ def element(tag: str, text: object = None, *, most: int = LONGEST, **attributes:
 
 
 def add(parent: Element, tag: str, text: object = None, **attributes: Any) -> Element:
-    """The same, as the last child of another."""
+    """Returns the same, appended to the children of another element."""
     child = element(tag, text, **attributes)
     parent.append(child)
     return child
 
 
 def tail(parent: Element, text: object) -> None:
-    """Text behind the last child of an element."""
+    """Set the text after the last child of an element."""
     parent[-1].tail = clean(text)
 
 
 def html_of(*roots: Element) -> str:
-    """The elements as HTML, one after the other; a notebook reads no formula in them, which could hold links."""
+    """Returns the elements as HTML. A class keeps a notebook from reading formulas in them, which could hold links."""
     for root in roots:
         root.set("class", " ".join(filter(None, [root.get("class"), "mathjax_ignore"])))
     return "".join(ElementTree.tostring(root, encoding="unicode", method="html") for root in roots)
 
 
 def around(parts: Iterable[str], class_: str) -> str:
-    """HTML that is made already, one after the other in a block of its own."""
+    """Returns pieces of finished HTML in one block."""
     return "".join([f'<div class="{esc(class_)} mathjax_ignore">', *parts, "</div>"])
 
 
 def svg_of(root: Element) -> str:
-    """The element as XML."""
+    """Returns the element as XML."""
     return ElementTree.tostring(root, encoding="unicode")
 
 
 def parsed(drawing: str) -> Element:
-    """The tree of an SVG drawing of the house's own, its names without their namespace."""
+    """Returns the tree of an SVG drawing that naslab made, with the namespace removed from the names."""
     root = ElementTree.fromstring(drawing)
     for each in root.iter():
         each.tag = each.tag.rpartition("}")[2]
@@ -107,9 +107,9 @@ def parsed(drawing: str) -> Element:
 
 
 def page(value: Any) -> Any:
-    """What a widget may tell the page: JSON with finite numbers and clean texts, keys included.
+    """Returns a value as a widget may send it to the page: JSON with finite numbers and cleaned texts, keys included.
 
-    A number that is not finite becomes None, one of NumPy's one of Python's. A `Markup` passes as it is.
+    A number that is not finite becomes None, a NumPy number a Python one. A `Markup` is not changed.
     """
     if isinstance(value, Markup) or value is None or isinstance(value, bool):
         return value
@@ -118,7 +118,7 @@ def page(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return page(value.tolist())
     if isinstance(value, int | float):
-        return value if abs(value) <= MOST else None  # NaN is not, either
+        return value if abs(value) <= MOST else None  # None for NaN, too
     if isinstance(value, dict):
         return {key if isinstance(key, int) else clean(key): page(part) for key, part in value.items()}
     parts = [page(part) for part in value]
@@ -126,11 +126,11 @@ def page(value: Any) -> Any:
 
 
 MOST = 1e300
-"""Numbers beyond are told to no page: their sums and differences would be infinite there."""
+"""Largest number that is sent to a page: sums and differences of larger ones would be infinite there."""
 
 
 class Markup(str):
-    """A document that was made here, and is no text of anybody's."""
+    """A document that this module made, which needs no escaping."""
 
 
 def _value(value: object) -> str:

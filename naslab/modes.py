@@ -1,4 +1,4 @@
-"""Training and evaluation mode of a network that somebody else goes on to use."""
+"""Temporary changes of the training and evaluation mode of a network."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 RANDOM = "random"
-"""Attribute by which a module of one's own says that it draws random numbers when it trains."""
+"""Attribute by which a user's module declares that it draws random numbers in training mode."""
 
 
 def random_layers(network: nn.Module) -> list[nn.Module]:
-    """The modules that draw random numbers when they train: dropout, torch's recurrent and attention modules that have
-    some, and modules whose attribute `random` is True.
+    """Returns the modules that draw random numbers in training mode: dropout, torch's recurrent and attention modules
+    with dropout, and modules whose attribute `random` is True.
     """
 
     def draws(module: nn.Module) -> bool:
@@ -29,7 +29,7 @@ def random_layers(network: nn.Module) -> list[nn.Module]:
 
 @contextmanager
 def restored_modes(network: nn.Module) -> Iterator[None]:
-    """Inside, modules may change between training and evaluation; afterwards each is in the mode that it was in."""
+    """Inside, modules may change their mode; afterwards each is in the mode that it was in."""
     before = [(module, module.training) for module in network.modules()]
     try:
         yield

@@ -1,10 +1,10 @@
-"""Functions and classes of a notebook on their way to a child process of this machine.
+"""Serialisation of functions and classes of a notebook for a child process on this machine.
 
-What is defined in an importable module travels by its name. What is defined in a notebook, in a script's `__main__`, or
-inside a function has no name that another process could import, and travels as code, by cloudpickle. Code that is read
-is code that is run, so this is the one module that does so, and it is given bytes only: those that this process has
-made for a child process of its own, or that the child has made for it, through the pipe between them. Nothing here
-reads a file or a socket.
+A function of an importable module is sent by its name. One that is defined in a notebook, in a script's `__main__` or
+inside another function has no name that another process could import, and is sent as code, by cloudpickle.
+
+Unpickling runs code. So this is the only module that does it, and only on bytes that this process has made for a child
+of its own, or that the child has made for it, through the pipe between them. Nothing here reads a file or a socket.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import cloudpickle
 from naslab.errors import SpecError
 
 DEEPEST = 6
-"""Levels that are gone down to name what cannot be sent."""
+"""Largest depth of the search for the part of an object that cannot be sent."""
 
 
 class Unsendable(SpecError):
@@ -31,7 +31,7 @@ class Unsendable(SpecError):
 
 
 class _Pickler(cloudpickle.Pickler):
-    """That of cloudpickle, but for open files, of which it would send a copy of what is in them."""
+    """cloudpickle's pickler, except that it refuses open files, whose content cloudpickle would copy."""
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, io.TextIOWrapper) and obj not in (sys.stdin, sys.stdout, sys.stderr):
@@ -46,7 +46,7 @@ def _dumps(value: Any) -> bytes:
 
 
 def packed(value: Any) -> bytes:
-    """The object as bytes for `unpacked` in another process; `Unsendable` names the part of it that cannot be sent."""
+    """Returns the object as bytes for `unpacked` in another process; `Unsendable` names a part that cannot be sent."""
     try:
         return _dumps(value)
     except MemoryError:
@@ -59,7 +59,7 @@ def packed(value: Any) -> bytes:
 
 
 def unpacked(data: bytes) -> Any:
-    """The object again. Only for bytes that `packed` has made in the parent or in a child of this process."""
+    """Returns the object. Only for bytes that `packed` has made in the parent or in a child of this process."""
     return pickle.loads(data)
 
 
@@ -79,7 +79,7 @@ def _kind(value: Any) -> str:
 
 
 def _culprit(value: Any, name: str, levels: int) -> tuple[str, Any]:
-    """The name and the value of the innermost part that cannot be sent."""
+    """Returns name and value of the innermost part that cannot be sent."""
     for part, held in _parts(value) if levels else ():
         try:
             _dumps(held)
@@ -89,7 +89,7 @@ def _culprit(value: Any, name: str, levels: int) -> tuple[str, Any]:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """What an object is sent with, by name."""
+    """Yields name and value of each part that an object is sent with."""
     if isinstance(value, functools.partial):
         called = getattr(value.func, "__name__", "the function")
         yield called, value.func

@@ -1,4 +1,4 @@
-"""Paths that a user gives, read in one way everywhere: `~` is the home folder, and a place is tried before use."""
+"""Paths that a user gives: `~` is expanded, and a place to write to is tried before a long computation."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pathlib import Path
 from naslab.errors import NaslabError, RunError, SpecError
 
 Given = str | os.PathLike[str]
-"""What a path may be given as."""
+"""Types of a path argument."""
 
 
 def path_of(what: str, given: Given, *, error: type[NaslabError] = SpecError) -> Path:
-    """The path, with `~` and `~user` expanded; the error for what is no path.
+    """Returns the path with `~` and `~user` expanded; raises `error` for anything that is no path.
 
     Args:
-        what: is to be found there, in words, for instance "the checkpoint".
+        what: name of the thing at the path, for instance "the checkpoint".
+        given: the path.
+        error: class of the exception.
     """
     text = given
     if isinstance(given, os.PathLike):
@@ -42,15 +44,13 @@ def path_of(what: str, given: Given, *, error: type[NaslabError] = SpecError) ->
 
 
 def is_folder(path: Given) -> bool:
-    """Whether a folder is there, or a link to one, that can be reached: `Path.is_dir` has an `OSError` for many a place
-    that cannot be looked at.
-    """
+    """True for an accessible folder, or a link to one. `Path.is_dir` raises `OSError` for some inaccessible paths."""
     return os.path.isdir(path)
 
 
 def resolved(path: Given) -> Path:
-    """The path without links, as far as it can be followed; `Path.resolve` stops at a ring of links, with
-    `RuntimeError`, and at a link that may not be read.
+    """Returns the path with links resolved as far as possible. `Path.resolve` raises an error for a circle of links,
+    and for a link that may not be read.
     """
     try:
         return Path(os.path.realpath(path))
@@ -59,7 +59,7 @@ def resolved(path: Given) -> Path:
 
 
 def check_writable(what: str, path: Path) -> None:
-    """Make the folders above a file, and try to write beside it, so that a long computation need not fail at its end.
+    """Make the parent folders of a file and try to write there, so that a long computation does not fail at its end.
 
     Raises:
         RunError: nothing can be written there.
@@ -77,9 +77,11 @@ def check_writable(what: str, path: Path) -> None:
 
 
 def with_suffix(what: str, path: Path, known: tuple[str, ...], advice: str) -> Path:
-    """The path, if its suffix says one of the known formats; else `SpecError`.
+    """Returns the path if it has the suffix of a known format; else raises `SpecError`.
 
     Args:
+        what: name of the thing to be written.
+        path: of the file.
         known: suffixes in lower case, with the dot.
         advice: what to do for other formats, in words.
     """

@@ -1,6 +1,6 @@
-"""What is known of a number by its name: whether more of it is better, and its unit.
+"""Direction and unit of a measured quantity.
 
-A chart, a table and a card follow from it. It is said by whoever measures the number, never guessed from the name.
+Charts, tables and cards follow from them. They are declared by the code that measures the quantity, and never guessed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from naslab.directions import DIRECTIONS, Direction
 from naslab.errors import SpecError, among, listed, unknown
 
 UNITS = ("", "%", "nats", "bits", "s", "ms")
-"""Units that charts know how to write. Any other text is written behind the number as it is."""
+"""Units that charts format in a special way. Any other unit is written after the number as it is."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """Direction and unit of a number that is measured."""
+    """Direction and unit of a measured quantity."""
 
     direction: Direction | None = None
     """"max" if more is better, "min" if less is; None for what is neither good nor bad, such as an entropy."""
@@ -32,13 +32,13 @@ class Quantity:
             raise SpecError(f"a unit is a text, such as 'nats', '%' or '', not {self.unit!r}")
 
     def text(self, value: float) -> str:
-        """The number as people read it: "93.4 %", "1.52 nats"."""
+        """Returns the value with its unit: "93.4 %", "1.52 nats"."""
         if self.unit == "%":
             return f"{100 * value:.1f} %"
         return f"{value:.4g} {self.unit}".rstrip()
 
     def better(self, one: float, other: float) -> bool:
-        """Whether `one` is strictly better than `other`; of what has no direction nothing is."""
+        """True if `one` is strictly better than `other`; always False for a quantity without a direction."""
         if self.direction is None:
             return False
         return one > other if self.direction == "max" else one < other
@@ -58,11 +58,11 @@ class Objective(NamedTuple):
     direction: Direction
     """ "max" or "min"."""
     unit: str = ""
-    """As of a `Quantity`: "%" for a share in [0, 1], "per cent" for a number that counts per cents."""
+    """Unit, as in `Quantity`: "%" for a share in [0, 1], "per cent" for a value in [0, 100]."""
 
     @property
     def sign(self) -> int:
-        """1, or -1 where less is better: a fitness is the value times this."""
+        """1, or -1 if less is better: the fitness is the value times this sign."""
         return -1 if self.direction == "min" else 1
 
     @property
@@ -77,7 +77,7 @@ class Objective(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """What a value is multiplied by to be read with its unit: 100 for a share."""
+        """Factor between a value and its display with the unit: 100 for "%", else 1."""
         return 100.0 if self.unit == "%" else 1.0
 
 
@@ -86,10 +86,10 @@ FITNESS = Objective("fitness", "max")
 
 
 def as_objectives(given: Any) -> tuple[Objective, ...]:
-    """Objectives from a list of them, or of lists `[name, direction, unit]`, as JSON keeps them.
+    """Returns objectives from a list of them, or from lists `[name, direction, unit]`, their JSON form.
 
     Raises:
-        SpecError: there is none, two have one name, or a direction is neither "max" nor "min".
+        SpecError: the list is empty, two have the same name, or a direction is neither "max" nor "min".
     """
     if isinstance(given, Objective):
         given = [given]

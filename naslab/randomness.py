@@ -1,7 +1,8 @@
-"""Randomness by counter: a generator is a pure function of what it is for.
+"""Counter-based randomness: a generator is a pure function of a key, which says what the numbers are for.
 
-`torch_generator(seed, "augment", step)` gives the same numbers whenever it is asked, so that no generator's
-state has to be saved, and no result depends on which process, thread or attempt came to it.
+`torch_generator(seed, "augment", step)` gives the same numbers at every call. So no generator's state has to be saved
+or wound on when a run is resumed or rewound, and no result depends on the process, thread or attempt that computed it.
+The words of a key are part of the results: another word gives other numbers, and they must not be changed.
 """
 
 from __future__ import annotations
@@ -19,21 +20,25 @@ import torch
 from naslab.errors import SpecError, whole
 
 _GLOBAL_GENERATOR = threading.RLock()
+"""Held while torch's global generator is seeded for a block; reentrant, for such blocks may be nested."""
 
 
 def _seed_sequence(words: tuple[int | str, ...]) -> np.random.SeedSequence:
+    """Returns NumPy's seed sequence of a key, which mixes its integers into a well-distributed seed, so that keys which
+    differ in one bit have independent streams. Strings become integers by CRC-32: `hash` differs between processes.
+    """
     return np.random.SeedSequence(
         [zlib.crc32(word.encode()) if isinstance(word, str) else whole("a seed", word) for word in words]
     )
 
 
 def numpy_generator(*words: int | str) -> np.random.Generator:
-    """NumPy generator named by the words (strings and non-negative integers)."""
+    """Returns the NumPy generator of a key of strings and non-negative integers."""
     return np.random.Generator(np.random.PCG64(_seed_sequence(words)))
 
 
 def generator_of(rng: np.random.Generator | int) -> np.random.Generator:
-    """The generator; from a seed, a whole number, that of `np.random.default_rng(seed)`. `SpecError` for others."""
+    """Returns a generator as it is, and `np.random.default_rng(seed)` for a seed; `SpecError` for anything else."""
     if isinstance(rng, np.random.Generator):
         return rng
     try:
@@ -46,11 +51,12 @@ def generator_of(rng: np.random.Generator | int) -> np.random.Generator:
 
 
 class BlockGenerator(np.random.Generator):
-    """A NumPy generator that is quick at a few uniform numbers at a time, `uniforms(2)`.
+    """A NumPy generator that is fast at drawing a few uniform numbers at a time, by `uniforms`.
 
-    `random(2)` costs NumPy a microsecond, nearly all of it not for the numbers. Here one call of it draws a block, from
-    which `uniforms` takes. Everything comes out as without blocks, bit for bit: whatever else is asked for in between,
-    and the state of the `bit_generator`, is as if the rest of the block had never been drawn. One thread at a time.
+    `random(2)` takes NumPy a microsecond, nearly all of it overhead of the call. Here one call draws a block of `BLOCK`
+    numbers, from which `uniforms` takes. All results are the same as without blocks, bit for bit: before any other
+    method, and before the state of the `bit_generator` is read, the generator goes back to the state in which only the
+    numbers that were used had been drawn. Not thread-safe.
     """
 
     BLOCK = 512
@@ -59,11 +65,12 @@ class BlockGenerator(np.random.Generator):
         super().__init__(bit_generator)
         self._block: list[float] = []
         self._taken = self.BLOCK
-        """How many of the block are given away."""
+        """Number of the block's values that were used; `BLOCK` if there is no block."""
         self._before: Any = None
-        """State of the bit generator from which the block was drawn."""
+        """State of the bit generator before the block was drawn."""
         self._in_a_row = False
-        """Whether `uniforms` was called last: a block that something else would cut short is not worth drawing."""
+        """True if `uniforms` was the last method called. A block is drawn at the second call in a row only, because
+        another method in between would throw it away."""
 
     def uniforms(self, count: int) -> list[float]:
         """The same as `random(count).tolist()`."""
@@ -83,7 +90,7 @@ class BlockGenerator(np.random.Generator):
         return self._block[:count]
 
     def _settle(self) -> None:
-        """Back to behind the last number that was given away."""
+        """Go back to the state after the last number that was used: restore the old state and draw these again."""
         if self._taken < self.BLOCK:
             super().bit_generator.state = self._before
             super().random(self._taken)
@@ -102,6 +109,8 @@ class BlockGenerator(np.random.Generator):
 
 
 def _settled(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a method of `np.random.Generator` that first gives back the unused part of a block."""
+
     @functools.wraps(method)
     def call(self: BlockGenerator, *args: Any, **kwargs: Any) -> Any:
         self._settle()
@@ -116,24 +125,24 @@ for _name in vars(np.random.Generator).keys() - vars(BlockGenerator).keys():
 
 
 def uniforms(generator: np.random.Generator, count: int) -> list[float]:
-    """The same as `generator.random(count).tolist()`; from a `BlockGenerator` in a third of the time."""
+    """Returns `generator.random(count).tolist()`; from a `BlockGenerator` in a third of the time."""
     if isinstance(generator, BlockGenerator):
         return generator.uniforms(count)
     return generator.random(count).tolist()
 
 
 def torch_generator(*words: int | str) -> torch.Generator:
-    """CPU torch generator named by the words."""
+    """Returns the CPU torch generator of a key of strings and non-negative integers."""
     state = int(_seed_sequence(words).generate_state(1, np.uint64)[0])
-    return torch.Generator().manual_seed(state & (2**63 - 1))
+    return torch.Generator().manual_seed(state & (2**63 - 1))  # torch takes a signed 64-bit seed
 
 
 @contextmanager
 def seeded(*words: int | str) -> Iterator[None]:
-    """Inside, torch's global generator is seeded by the words; outside, it is left as it was.
+    """Inside, torch's global generator is seeded by the key; afterwards, it has the state that it had before.
 
-    For what takes no generator: the initialisation of torch's own modules, and dropout. One thread at a time: the
-    generator belongs to the whole process.
+    For code that takes no generator: the initialisation of torch's modules, and dropout. Only one thread at a time is
+    inside, because the generator belongs to the whole process.
     """
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=devices):

@@ -1,12 +1,18 @@
-"""A snapshot: the state of a computation in one file, there whole or not at all.
+"""Snapshots: the state of a computation in one file, which is complete or not there.
 
     naslab snapshot <format> <blake2b> <bytes of JSON>\\n     one line of ASCII
     {"step": 120, "name": "darts", ...}                      JSON: the numbers and strings
     safetensors                                              the tensors
 
-The checksum covers everything but itself; safetensors has none of its own, and would hand over a flipped bit
-without a word. The file is made in memory, written beside the old one, forced to the disk, and renamed over it:
-the rename is the one moment at which the new state replaces the old. Nothing in it can run code when read.
+The checksum covers everything but itself; safetensors has none, and would return a flipped bit without an error.
+Reading a snapshot runs no code, unlike a pickle.
+
+A file is replaced in four steps, whose order makes it safe against a kill and a power failure at any moment:
+
+    1. write the new content beside the old file, in the same folder, so that the rename stays on one file system
+    2. fsync the new file         before the rename, or a power failure could leave the name with no content
+    3. rename it over the old     atomic: readers see the old content or the new
+    4. fsync the folder           after which the rename itself is durable
 """
 
 from __future__ import annotations
@@ -32,7 +38,7 @@ from naslab.torch_state import default_torch_state
 FORMAT = 1
 
 State = dict[str, Tensor | int | float | str]
-"""Flat name -> tensor or JSON scalar."""
+"""A state as a flat dictionary: name -> tensor or JSON scalar."""
 
 _HEADER = re.compile(rb"naslab snapshot (\d{1,9}) ([0-9a-f]{64}) (\d{1,12})\n")
 _LONGEST_HEADER = 128
@@ -40,7 +46,7 @@ _LONGEST_HEADER = 128
 
 @default_torch_state()
 def write(path: str | os.PathLike[str], state: Mapping[str, Tensor | int | float | str]) -> None:
-    """Put the state at `path`, in place of what was there. On any error, what was there stays.
+    """Write the state to `path`, and replace a file there. On any error, the old file stays.
 
     Raises `OSError` when the disk is full or out of reach, `SpecError` for a value that is neither a tensor, a
     number nor a string.
@@ -50,23 +56,23 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Tensor | int | float
 
 @default_torch_state()
 def read(path: str | os.PathLike[str], *, most: int = files.LARGEST, links: bool = True) -> State:
-    """The state that `write` put there, its tensors on the CPU.
+    """Returns the state that `write` wrote, its tensors on the CPU.
 
     Args:
         path: of the file.
-        most: bytes that it may have.
-        links: whether it may be a link to one: not in a folder that may be a stranger's.
+        most: largest size in bytes.
+        links: allow the path to be a link; False for folders that may come from a stranger.
 
     Raises:
-        SnapshotDamaged: it is not exactly what was written.
-        FileNotFoundError: there is nothing.
+        SnapshotDamaged: the file is not exactly what was written.
+        FileNotFoundError: there is no file.
     """
     path = Path(path)
     try:
         with files.opened(path, most, links=links) as file:
             data = file.read(_LONGEST_HEADER)
             header = _HEADER.match(data)
-            if header is not None:  # or it may be anything, and long
+            if header is not None:  # a file of another kind is not read to its end, for it may be long
                 data += files.rest(file)
     except FileNotFoundError:
         raise
@@ -96,37 +102,37 @@ def read(path: str | os.PathLike[str], *, most: int = files.LARGEST, links: bool
 
 @default_torch_state()
 def digest(state: Mapping[str, Tensor | int | float | str]) -> str:
-    """Hex checksum of a state: equal for states that are equal bit for bit."""
+    """Returns the checksum of a state in hexadecimal: the same for states that are equal bit for bit."""
     _, plain, tensors = _parts(state)
     return _checksum(plain, tensors)
 
 
 def write_bytes(path: str | os.PathLike[str], *parts: bytes) -> None:
-    """Put the parts, one after the other, at `path`: all of them, durably, or none."""
+    """Write the concatenated parts to `path`, durably and completely, or not at all. See the steps above."""
     path = Path(path)
-    # In the same folder, so that the rename is atomic; its own, as another process may be writing the same.
+    # The process id is in the name, because another process may be writing the same file.
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        files.remove(beside)  # left by a process of that number, or put there by a stranger: a link, say
+        files.remove(beside)  # left by a killed process with this id, or a stranger's link
         file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         try:
             for part in parts:
                 rest = memoryview(part)
-                while rest:
+                while rest:  # `os.write` may write less than it is given
                     rest = rest[os.write(file, rest) :]
             os.fsync(file)
         finally:
             os.close(file)
         os.replace(beside, path)
     except BaseException:
-        beside.unlink(missing_ok=True)  # half a file would only take the space that is missing
+        beside.unlink(missing_ok=True)  # half a file only takes space, which may be what is missing
         raise
     sync_folder(path.parent)
 
 
 @contextmanager
 def disk(what: str) -> Iterator[None]:
-    """Wraps the handling of naslab's own files: an error of the disk becomes `RunPaused`."""
+    """Turns `OSError` into `RunPaused` inside, for operations on naslab's own files."""
     try:
         yield
     except OSError as error:
@@ -137,7 +143,7 @@ def disk(what: str) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk: a rename is durable only after this."""
+    """Force the names in a folder to the disk; only then is a rename durable."""
     if os.name == "nt":  # Windows opens no folders, and writes names through
         return
     file = os.open(folder, os.O_RDONLY)
@@ -148,7 +154,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def _parts(state: Mapping[str, Tensor | int | float | str]) -> tuple[bytes, bytes, bytes]:
-    """Header, JSON and safetensors: what stands in the file."""
+    """Returns header, JSON and safetensors, the three parts of the file. Names are sorted, so that equal states have
+    equal bytes.
+    """
     plain: dict[str, int | float | str] = {}
     tensors: dict[str, Tensor] = {}
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):

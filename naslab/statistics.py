@@ -1,6 +1,6 @@
-"""How sure one can be of a difference: intervals, tests, and what many tests at once do to them.
+"""Confidence intervals, tests of a difference, and the correction for multiple testing.
 
-A sample is one independent outcome, a seed for instance; all functions want finite numbers.
+A sample is one independent result, of one seed for instance. All functions expect finite numbers.
 """
 
 from __future__ import annotations
@@ -14,16 +14,21 @@ from naslab.errors import SpecError
 
 
 class Outcome(NamedTuple):
-    """Two groups against each other."""
+    """Result of a test between two groups."""
 
     p: float
-    """Two-sided; NaN where the samples cannot tell."""
+    """Two-sided p-value; NaN if it is undefined."""
     superiority: float
-    """Probability that a sample of the first group is the greater, ties counting half (Vargha & Delaney 2000)."""
+    """Probability that a sample of the first group is greater than one of the second, ties counting half: the effect
+    size A of Vargha & Delaney 2000."""
 
 
 def interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of the mean by Student's t, mean -+ t s / sqrt(n); NaN where the samples say nothing of their spread."""
+    """Returns the confidence interval of the mean by Student's t distribution, mean -+ t s / sqrt(n).
+
+    t is the quantile of n - 1 degrees of freedom, s the standard deviation with n - 1 in the denominator. NaN with
+    fewer than two samples, or if all are equal: a deterministic method shows no spread, which is no certainty.
+    """
     from scipy.special import stdtrit
 
     if len(samples) < 2 or agree(samples):
@@ -35,12 +40,16 @@ def interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float,
 
 
 def agree(samples: Sequence[float]) -> bool:
-    """Whether all are the same number, up to rounding."""
+    """True if all samples are equal up to rounding."""
     return max(samples) - min(samples) <= 1e-9 * max(1.0, abs(max(samples)))
 
 
 def superiority(first: Sequence[float], second: Sequence[float]) -> float:
-    """P(x > y) + P(x = y) / 2 for x of the first and y of the second, over all pairs."""
+    """Returns A = P(x > y) + P(x = y) / 2 over all pairs of x of the first and y of the second group.
+
+    By ranks, A = (R1 / n1 - (n1 + 1) / 2) / n2, with R1 the sum of the ranks of the first group, ties having mean ranks
+    (Vargha & Delaney 2000).
+    """
     from scipy.stats import rankdata
 
     ranks = rankdata([*first, *second])
@@ -49,7 +58,9 @@ def superiority(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def mann_whitney(first: Sequence[float], second: Sequence[float]) -> Outcome:
-    """Mann and Whitney's test of ranks (1947): no assumption on the shape. Exact for small groups without ties."""
+    """Mann-Whitney U test (Mann & Whitney 1947), two-sided. It uses ranks only, and so assumes no distribution. SciPy
+    computes the p-value exactly for small groups without ties, and by the normal approximation otherwise.
+    """
     from scipy.stats import mannwhitneyu
 
     _need(first, second)
@@ -59,7 +70,9 @@ def mann_whitney(first: Sequence[float], second: Sequence[float]) -> Outcome:
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> Outcome:
-    """Welch's t-test (1947) of the means; NaN with fewer than two samples in a group, or no spread in either."""
+    """Welch's t-test of the means (Welch 1947), two-sided, p = 2 F(-|t|); NaN with fewer than two samples in a group,
+    or if neither has any spread.
+    """
     from scipy.special import stdtr
 
     _need(first, second)
@@ -70,7 +83,9 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Outcome:
 
 
 def welch_t(first: Sequence[float], second: Sequence[float]) -> tuple[float, float, float]:
-    """Difference of the means, its standard error and the degrees of freedom (Satterthwaite 1946); two samples or more.
+    """Returns the difference of the means, its standard error and the degrees of freedom (Satterthwaite 1946).
+
+    Each group needs at least two samples. With n samples of mean m and variance s^2 in a group,
 
     t = (m1 - m2) / sqrt(v1 + v2),   freedom = (v1 + v2)^2 / (v1^2 / (n1 - 1) + v2^2 / (n2 - 1)),
     v = s^2 / n
@@ -81,14 +96,18 @@ def welch_t(first: Sequence[float], second: Sequence[float]) -> tuple[float, flo
 
 
 def least_p(first: int, second: int) -> float:
-    """The smallest two-sided p that a test of ranks can give with so many samples."""
+    """Returns the smallest two-sided p-value of a rank test with groups of these sizes: 2 / binomial(n + m, n), for one
+    of the equally likely orders has the whole first group above the second, and one has it below.
+    """
     return min(1.0, 2 / math.comb(first + second, first))
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """The p of several tests, raised so that the chance of any false alarm among them stays what it says (Holm 1979).
+    """Returns p-values corrected for multiple testing by Holm's step-down method (Holm 1979).
 
-    NaN stays NaN and is not counted.
+    The probability of one or more false rejections among all tests stays below the level (the family-wise error rate).
+    With k tests in the order of their p, p'_(i) = max over j <= i of min(1, (k - j + 1) p_(j)). NaN stays NaN and is
+    not counted.
     """
     order = sorted((i for i in range(len(p)) if not math.isnan(p[i])), key=lambda i: p[i])
     raised, highest = [math.nan] * len(p), 0.0

@@ -1,9 +1,9 @@
-"""CPU threads, chosen deliberately: torch's own choice suits large networks on idle machines only.
+"""The number of CPU threads: torch's default, one for each core, suits only large networks on idle machines.
 
-A step of small operations meets the end of a parallel region thousands of times. Threads that wait there by spinning,
-as OpenMP's do by default, take the processor from those they wait for as soon as anything else runs: two threads on
-two busy cores made a step of 0.6 s last 2 to 25 s. Threads that sleep while they wait do not; `import naslab` asks for
-that (`naslab.waiting`), and `probe` finds out whether more than one thread pays at all.
+A step of small operations reaches the end of a parallel region thousands of times. OpenMP's threads wait there by
+spinning, which takes the processor from the threads that they wait for as soon as anything else runs: with two threads
+on two busy cores, a step of 0.6 s took 2 to 25 s. Threads that sleep while they wait do not have this problem;
+`import naslab` requests them (`naslab.waiting`), and `probe` measures whether more than one thread is faster at all.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ import torch
 from naslab.errors import whole
 
 GAIN = 1.1
-"""So many times faster has a step to be for twice the threads to be worth it."""
+"""Least speedup by which doubling the number of threads is worth it."""
 
 
 MOST = 1024
-"""Threads that can be asked for: with very many, the process dies of the memory for their stacks."""
+"""Largest number of threads that is accepted: with very many, their stacks exhaust the memory."""
 
 
 def number_of_threads(given: Any) -> int:
-    """The number as an `int`; `SpecError` for one that cannot be."""
+    """Returns the number as an `int`; `SpecError` if it is not from 1 to `MOST`."""
     return whole("threads", given, 1, MOST)
 
 
@@ -49,33 +49,33 @@ def torch_threads(number: int | None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Probe:
-    """What was found out about a step."""
+    """Timings of a step with several numbers of threads."""
 
     threads: int
-    """The number chosen."""
+    """The number that was chosen."""
     seconds: Mapping[int, float]
-    """Number of threads -> the seconds that the step took with them."""
+    """Number of threads -> seconds of the step."""
 
     def __str__(self) -> str:
-        told = ", ".join(f"{seconds:.3g} s with {number}" for number, seconds in self.seconds.items())
-        return f"{self.threads} thread{'s' if self.threads > 1 else ''} (a step takes {told})"
+        timings = ", ".join(f"{seconds:.3g} s with {number}" for number, seconds in self.seconds.items())
+        return f"{self.threads} thread{'s' if self.threads > 1 else ''} (a step takes {timings})"
 
 
 def processors() -> int:
-    """Processors that this process may use."""
+    """Returns the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def probe(
     step: Callable[[], object], *, most: int | None = None, clock: Callable[[], float] = time.perf_counter
 ) -> Probe:
-    """How many threads suit a step, found by doing it: with 1, 2, 4, ... threads, as long as that pays.
+    """Returns the best number of threads for a step, measured with 1, 2, 4, ... threads as long as that is faster.
 
     Args:
-        step: what is to be done often; it is done once to warm up, and twice with each number, of which the quicker
-            counts.
-        most: threads; as many as there are processors if left out.
-        clock: in seconds.
+        step: function to be timed. It is called once to warm up, and twice with each number, of which the shorter time
+            counts: disturbances only ever add time.
+        most: largest number of threads; by default the number of processors.
+        clock: returns the time in seconds.
     """
     most = processors() if most is None else most
     found: dict[int, float] = {}

@@ -1,9 +1,9 @@
-"""The state of torch that naslab computes in, whatever the caller's is.
+"""The global settings of torch under which naslab computes, independent of those of the caller.
 
-torch keeps settings that change what a line of code computes: whether gradients are recorded, the dtype and the device
-of new tensors, automatic mixed precision. A notebook that leaves one of them changed in one cell, or an interrupt that
-arrives while one is being put back, would change or break whatever is computed next. So every entrance to naslab's
-computations begins by setting them, and ends by giving the caller's settings back:
+torch has global settings that change what a line of code computes: whether gradients are recorded, the dtype and the
+device of new tensors, automatic mixed precision. A notebook cell that leaves one of them changed, or an interrupt while
+one is being restored, would change or break later computations. So every entry point of naslab's computations sets them
+first, and restores the caller's settings at the end:
 
     gradients recorded, inference mode off, new tensors float32 and on the CPU, autocast off
 
@@ -38,14 +38,14 @@ _callers_dtype = torch.float32
 
 
 class default_torch_state(ContextDecorator):
-    """Inside, torch's settings are those of a fresh process; afterwards the caller's, also after an interrupt.
+    """Inside, torch's settings are those of a new process; afterwards the caller's, also after an interrupt.
 
-    A context manager for one use, or a decorator. The settings belong to the thread, but for the default dtype, which
-    belongs to the process: while a computation relies on float32, other threads see float32 too.
+    A context manager for one use, or a decorator. The settings belong to the thread, except for the default dtype,
+    which belongs to the process: while a computation relies on float32, other threads see float32, too.
 
     Args:
-        local_device: keep the device of a `with torch.device(...)` block, which the caller wrote around this call;
-            the default of `torch.set_default_device` is replaced by the CPU all the same.
+        local_device: keep the device of a `with torch.device(...)` block around the call; the default of
+            `torch.set_default_device` is replaced by the CPU all the same.
     """
 
     def __init__(self, *, local_device: bool = False) -> None:
@@ -64,7 +64,7 @@ class default_torch_state(ContextDecorator):
         inference = torch.is_inference_mode_enabled()
         float32 = torch.get_default_dtype() is torch.float32 and not _dtype_holders
         if self._gradients and on_cpu and float32 and not inference and not any(self._autocast):
-            return
+            return  # the common case: nothing to change, and nothing to restore
         with ExitStack() as stack:
             if inference:
                 stack.enter_context(torch.inference_mode(False))
@@ -92,12 +92,15 @@ class default_torch_state(ContextDecorator):
 
 
 def _device_of_a_block() -> bool:
-    """Whether the default device is that of a `with torch.device(...)` block, not of `torch.set_default_device`."""
+    """True if the default device comes from a `with torch.device(...)` block, not from `torch.set_default_device`."""
     own = getattr(getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None), "device_context", None)
     return own is None or own.device.type != torch.empty(0).device.type
 
 
 def _hold_float32() -> None:
+    """Set the default dtype to float32. Holders are counted, for the dtype belongs to the whole process: the first one
+    saves the caller's dtype, and the last one restores it.
+    """
     global _dtype_holders, _callers_dtype
     with _DTYPE:
         if not _dtype_holders:
@@ -110,12 +113,12 @@ def _release_float32() -> None:
     global _dtype_holders
     with _DTYPE:
         _dtype_holders -= 1
-        if not _dtype_holders and torch.get_default_dtype() is torch.float32:  # else somebody has set it meanwhile
+        if not _dtype_holders and torch.get_default_dtype() is torch.float32:  # otherwise the user has set it meanwhile
             torch.set_default_dtype(_callers_dtype)
 
 
 def each_in_default_torch_state(generator: Function) -> Function:
-    """Decorate a generator function: it computes in torch's default state, and its caller has his own in between."""
+    """Decorates a generator function: it computes in torch's default state, and its caller has its own in between."""
 
     @functools.wraps(generator)
     def run(*args: Any, **kwargs: Any) -> Iterator[Any]:
@@ -136,12 +139,12 @@ def each_in_default_torch_state(generator: Function) -> Function:
 
 
 class InDefaultTorchState:
-    """Base of classes whose methods compute in torch's default state, also those that a subclass writes anew."""
+    """Base of classes whose named methods compute in torch's default state, also where a subclass overrides them."""
 
     in_default_torch_state: ClassVar[tuple[str, ...]] = ()
     """Names of these methods and properties."""
     keeps_local_device: ClassVar[bool] = False
-    """Whether they heed a `with torch.device(...)` block around the call."""
+    """True if they respect a `with torch.device(...)` block around the call."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,6 +1,6 @@
-"""Tensors in tuples, lists, dictionaries and named tuples, whatever the structure: what tasks call batch and outputs.
+"""Trees: tensors nested in tuples, lists, dictionaries and named tuples, as the batches and outputs of tasks.
 
-The library carries such trees from a task to a network and back, and looks into neither.
+naslab passes such trees from a task to a network and back, and does not depend on their structure.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from naslab.errors import SpecError
 
 
 def tree_map(change: Callable[[Tensor], Any], tree: Any) -> Any:
-    """The same structure with each tensor changed; all other leaves stay as they are."""
-    if isinstance(tree, Tensor):  # the common case, at a fiftieth of the time
+    """Returns the same structure with `change` applied to each tensor; other leaves stay as they are."""
+    if isinstance(tree, Tensor):  # the common case, fifty times faster
         return change(tree)
     return _pytree.tree_map(lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def tensors(tree: Any) -> list[Tensor]:
-    """The tensors in a tree, from left to right."""
+    """Returns the tensors in a tree, from left to right."""
     if isinstance(tree, Tensor):
         return [tree]
     return [leaf for leaf in _pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def detached(tree: Any) -> Any:
-    """The same numbers without a history of how they were computed."""
+    """Returns the tree with each tensor detached from the graph of its computation."""
     return tree_map(Tensor.detach, tree)
 
 
 def copied(tree: Any) -> Any:
-    """The same numbers in memory of their own, without a history."""
+    """Returns the tree with a detached copy of each tensor."""
     return tree_map(lambda tensor: tensor.detach().clone(), tree)
 
 
 def floated(tree: Any) -> Any:
-    """Floating-point tensors as float32: what a network in half precision gives is judged in full precision."""
+    """Returns the tree with floating-point tensors as float32, so that losses are computed in full precision."""
     return tree_map(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, tree)
 
 
 def moved(tree: Any, device: str | torch.device) -> Any:
-    """The tree on a device."""
+    """Returns the tree with its tensors on a device."""
     return tree_map(lambda tensor: tensor.to(device), tree)
 
 
 def alike(one: Any, other: Any, *, tolerance: float) -> bool:
-    """Whether two trees have one structure, and tensors that agree up to `tolerance` times the largest number."""
+    """True if two trees have the same structure, and tensors that agree up to `tolerance` times the largest value."""
     left, right = tensors(one), tensors(other)
     if _pytree.tree_structure(one) != _pytree.tree_structure(other) or len(left) != len(right):
         return False
@@ -67,7 +67,7 @@ def alike(one: Any, other: Any, *, tolerance: float) -> bool:
 
 
 def described(tree: Any) -> str:
-    """The structure of a tree in a few words, for an error."""
+    """Returns the structure of a tree in words, for an error."""
     if isinstance(tree, Tensor):
         return f"a tensor {list(tree.shape)}"
     if isinstance(tree, Mapping):
@@ -80,7 +80,7 @@ def described(tree: Any) -> str:
 
 
 def packed(tree: Any) -> tuple[str, dict[str, Tensor]]:
-    """A tree as JSON of its structure and copies of its tensors by number, for a snapshot.
+    """Returns a tree as JSON of its structure and copies of its tensors by number, for a snapshot.
 
     Raises:
         SpecError: it holds anything but tensors and None in tuples, lists and dictionaries with text keys.
@@ -106,7 +106,7 @@ def packed(tree: Any) -> tuple[str, dict[str, Tensor]]:
 
 
 def unpacked(structure: str, leaves: Mapping[str, Tensor], device: str | torch.device = "cpu") -> Any:
-    """The tree that `packed` took apart, on a device."""
+    """Returns the tree that `packed` took apart, on a device."""
 
     def build(part: Any) -> Any:
         if part is None:

@@ -1,7 +1,7 @@
-"""What a search tells the world: frozen records, one a step, equal when the search is repeated.
+"""Events of a search: frozen records, one for each step, which are equal if the search is repeated.
 
-Nothing here depends on the clock, so that two runs of the same search give equal events bit for bit;
-when an event was written is a column of the run folder, not a part of the event.
+No event depends on the clock, so that two runs of the same search have equal events bit for bit; the time at which an
+event was written is a column of the run folder and not part of the event.
 """
 
 from naslab.events.asides import HAND, Acted, Changed, Figure, Measured, Phase, Ranked, Recovered, Saved

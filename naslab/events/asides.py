@@ -1,4 +1,4 @@
-"""Events beside the steps: what somebody changed, what was measured, kept, or recovered from."""
+"""Events beside the steps: changes, acts, measurements, kept states, recoveries."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from naslab.events.event import Event
 from naslab.immutable import frozen_json
 
 HAND = "hand"
-"""Who changes a setting, unless somebody else says so."""
+"""Default author of a change: the user."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Changed(Event):
-    """Someone changed a setting. `step` is the first step on which the new value acts."""
+    """A setting was changed. `step` is the first step on which the new value acts."""
 
     kind = "changed"
     name: str
     old: Any
-    """The whole value until then, as JSON: a number, a word, for a mask a dictionary of lists."""
+    """The whole old value as JSON: a number, a word, for a mask a dictionary of lists."""
     new: Any
-    """The whole value from then on. It replaces the old one, and is never merged with it."""
+    """The whole new value. It replaces the old one, and is never merged with it."""
     who: str = HAND
-    """Who did it: a hand, a cure that somebody chose, ..."""
+    """Author of the change: "hand" for the user, "cure" for a regulariser, ..."""
     undoes: int | None = None
     """Number of the intervention that this one undoes (`naslab.runs.interventions`)."""
     total: int | None = None
-    """Steps in the whole search from then on, where they have become others by it."""
+    """New number of steps of the whole search, if the change altered it."""
 
     def __post_init__(self) -> None:
         for name in ("old", "new"):
@@ -38,19 +38,19 @@ class Changed(Event):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Acted(Event):
-    """Someone did something that happens once, for instance nudged an alpha. `step` is the first step after it."""
+    """An act, which happens once, was done: an alpha was nudged, for instance. `step` is the first step after it."""
 
     kind = "acted"
     name: str
     """Name of the act."""
     arguments: Mapping[str, Any]
-    """What it was told, as JSON."""
+    """Arguments of the act, as JSON."""
     before: Any
-    """What it changed, as it was before, as JSON: what its inverse needs."""
+    """The values that it changed, as they were before, as JSON: its inverse needs them."""
     who: str = HAND
-    """As of `Changed`."""
+    """Author, as in `Changed`."""
     undoes: int | None = None
-    """As of `Changed`."""
+    """Number of the intervention that this one undoes, as in `Changed`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arguments", frozen_json("arguments", dict(self.arguments)))
@@ -59,15 +59,12 @@ class Acted(Event):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Phase(Event):
-    """A part of a search begins that is unlike the one before: the end of a warm-up, a space that has shrunk.
-
-    `step` is its first step.
-    """
+    """A new phase of a search begins: a warm-up has ended, or the space has shrunk. `step` is its first step."""
 
     kind = "phase"
     name: str
     settings: Mapping[str, Any]
-    """What it is searched with from now on, as JSON."""
+    """Settings of the phase, as JSON."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", frozen_json("settings", dict(self.settings)))
@@ -75,7 +72,7 @@ class Phase(Event):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Measured(Event):
-    """A figure that was asked for, for instance the dominant eigenvalue of the alpha Hessian."""
+    """A value that was measured on request, for instance the dominant eigenvalue of the alpha Hessian."""
 
     kind = "measured"
     name: str
@@ -83,47 +80,47 @@ class Measured(Event):
 
 
 Figure = tuple[float, float, float]
-"""A value, and the ends of its interval."""
+"""A value, and the lower and upper end of its confidence interval."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranked(Event):
-    """Some architectures scored with the shared weights after a step, and what that ranking is worth.
+    """Architectures of a table scored with the shared weights after a step, and the quality of that ranking.
 
-    More is better in scores and truth. A figure is None where there is none: all scores are equal.
+    N architectures; more is better in scores and truth. A statistic is None if it is undefined, as for equal scores.
     """
 
     kind = "ranked"
     table: str
-    """Benchmark and column that the truth is from."""
+    """Benchmark and column of the truth."""
     size: int
-    """How many architectures that table holds."""
+    """Number of architectures in the table."""
     batch_norm: str
-    """What the children were normalised by: "batch", "kept" or "recalibrated"."""
+    """Statistics that normalised the children: "batch", "kept" or "recalibrated"."""
     images: int
-    """Validation images that each score is of."""
+    """Number of validation images that each score is computed on."""
     numbers: tuple[int, ...]
-    """[N], in the table."""
+    """[N]: numbers of the architectures in the table."""
     scores: tuple[float, ...]
     """[N]: accuracy with the shared weights, in [0, 1]."""
     truth: tuple[float, ...]
-    """[N]"""
+    """[N]: true values, in the unit of the table."""
     top: int
-    """k, of the overlap and the regret of the k best by score."""
+    """k of the overlap and the regret, which look at the k best by score."""
     kendall: Figure | None
     spearman: Figure | None
     overlap: Figure | None
     regret: Figure | None
     best: Architecture
-    """What would be derived after the step."""
+    """The architecture that would be derived after the step."""
     best_score: float
     """Its accuracy with the shared weights."""
     best_truth: float | None
-    """None, like its rank and regret, if the table does not know it."""
+    """Its true value; None, like its rank and regret, if it is not in the table."""
     best_rank: int | None
-    """Among all of the table; 1 is the best."""
+    """Its rank in the whole table; 1 is the best."""
     best_regret: float | None
-    """What it lacks to the best of the table."""
+    """Difference between the best true value of the table and its own."""
 
     def __post_init__(self) -> None:
         for name in ("numbers", "scores", "truth", "kendall", "spearman", "overlap", "regret"):
@@ -137,9 +134,9 @@ class Saved(Event):
 
     kind = "saved"
     name: str
-    """The latest of a name is found by it."""
+    """Name of the state; the latest state of a name is found by it."""
     digest: str
-    """Checksum of the state, by which it is found and compared (`naslab.blobs`)."""
+    """Checksum of the state, which identifies it (`naslab.blobs`)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,4 +1,4 @@
-"""The base class of events, and how an event is written."""
+"""The base class of events, and their serialisation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from naslab.architecture import Architecture
 from naslab.immutable import SCALARS, FrozenDict
 
 _JSON = json.JSONEncoder(sort_keys=True)
-"""Made once: `json.dumps` would make one for each event."""
+"""Encoder with sorted keys, made once: `json.dumps` would make one for each event."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,12 +27,12 @@ class Event:
     """Number of search steps finished once this has happened; the first step is 1."""
 
     def to_record(self) -> tuple[str, bytes]:
-        """JSON of the plain fields and safetensors bytes of the arrays (empty without arrays)."""
+        """Returns JSON of the plain fields, and safetensors bytes of the arrays (empty without arrays)."""
         plain: dict[str, Any] = {}
         arrays: dict[str, np.ndarray] = {}
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
-            if value is None or type(value) in SCALARS:  # first, for events are written by the million
+            if value is None or type(value) in SCALARS:  # the common case first: events are written by the million
                 plain[each.name] = value
             elif isinstance(value, Architecture):
                 plain[each.name] = {"space": value.space, "choices": list(value.choices)}
@@ -59,7 +59,7 @@ def frozen_dict(items: Mapping[str, Any]) -> FrozenDict[str, Any]:
 
 
 def read_only(arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Copies in float32 that nobody can write to."""
+    """Returns read-only copies in float32."""
     if not arrays:
         return _NOTHING
     frozen = {}

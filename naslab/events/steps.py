@@ -1,4 +1,4 @@
-"""Events of which each is a step: of shared weights, or an evaluation."""
+"""Events that are steps: a step of shared weights, or an evaluation of a candidate."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Trained(Steered):
     epoch: int
     """Epoch that the step belongs to, from 0."""
     metrics: Mapping[str, float]
-    """What was computed on the way, in the order of the names: the metrics of the task under `train/` and `valid/`
-    (`train/loss`, `valid/accuracy`, each before the step), and the searcher's own. What each is measured in, and
-    whether more or less of it is better, the searcher says (`Stepper.metrics`), and the run folder keeps."""
+    """Metrics of the step, sorted by name: those of the task under `train/` and `valid/` (`train/loss`,
+    `valid/accuracy`, each computed before the weights moved), and the searcher's own. Direction and unit of each are in
+    `Stepper.metrics` and in the run folder."""
     best: Architecture
-    """What would be derived now."""
+    """The architecture that would be derived now."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,39 +64,39 @@ class Trained(Steered):
 
     @property
     def train_loss(self) -> float:
-        """On the mini-batch that moved the weights, before the step. Like each of these, `MetricMissing` (which is an
-        `AttributeError`) where the step has no such metric.
+        """Loss on the mini-batch that moved the weights, before the step. This property and the following raise
+        `MetricMissing` (which is an `AttributeError`) if the step has no such metric.
         """
         return self._metric("train/loss")
 
     @property
     def train_accuracy(self) -> float:
-        """On the same mini-batch, in [0, 1]."""
+        """Accuracy on the same mini-batch, in [0, 1]."""
         return self._metric("train/accuracy")
 
     @property
     def valid_loss(self) -> float:
-        """On the mini-batch that moved the architecture, before the step."""
+        """Loss on the mini-batch that moved the architecture, before the step."""
         return self._metric("valid/loss")
 
     @property
     def valid_accuracy(self) -> float:
-        """On the same mini-batch, in [0, 1]."""
+        """Accuracy on the same mini-batch, in [0, 1]."""
         return self._metric("valid/accuracy")
 
     @property
     def entropy(self) -> float:
-        """Mean over edges of the entropy of the distribution, in nats; log(O) when nothing is chosen yet."""
+        """Mean entropy of the distributions over operations, in nats; log(O) at the start, 0 once all is decided."""
         return self._metric("entropy")
 
     @property
     def skip_count(self) -> int:
-        """Skip connections in `best`, over all parts."""
+        """Number of skip connections in `best`, over all parts."""
         return int(self._metric("count/skip_connect"))
 
     @property
     def discretisation_gap(self) -> float:
-        """Validation loss of `best` with the shared weights, less that of the mixture, on the same mini-batch."""
+        """Validation loss of `best` with the shared weights minus that of the mixture, on the same mini-batch."""
         return self._metric("discretisation_gap")
 
 
@@ -115,15 +115,15 @@ class SupernetStep(Trained):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChildTrained(Trained):
-    """One step of the shared weights by a single sampled child: a training mini-batch. Nothing was judged."""
+    """One step of the shared weights with a single sampled child, on a training mini-batch, without an evaluation."""
 
     kind = "child_trained"
     architecture: Architecture
-    """The child, whose weights alone were moved."""
+    """The child; only its weights were updated."""
 
 
 def _measure(event: Evaluated | Raced) -> None:
-    """Complete the values of an evaluation: of an earlier event only the fitness is known."""
+    """Complete the values of an evaluation: events of earlier versions only have the fitness."""
     values = event.values
     if not values and event.fitness is not None:
         values = {FITNESS.name: event.fitness}
@@ -134,44 +134,44 @@ def _measure(event: Evaluated | Raced) -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluated(Steered):
-    """One step of a search that evaluates a candidate a step."""
+    """One step of a black-box search: the evaluation of a candidate."""
 
     kind = "evaluated"
     number: int
-    """Of the proposal, from 1; differs from `step` when several are evaluated at once."""
+    """Number of the proposal, from 1; it differs from `step` if several are evaluated at once."""
     architecture: Architecture
     origin: str
     """How it came about: "random", "mutation", "neighbour", ..."""
     parents: tuple[int, ...]
-    """Numbers of the proposals that it was made from."""
+    """Numbers of the proposals that it was made from, by mutation or crossover."""
     status: str
-    """Either "done", or why there is no fitness: "failed" (it said so), "crashed" (its process died), "timed out",
-    "cancelled". The search went on."""
+    """Either "done", or the reason for a missing fitness: "failed" (the estimator raised an error), "crashed" (its
+    process died), "timed out", "cancelled". The search went on."""
     fitness: float | None
-    """More is better; None for one that failed."""
+    """More is better; None if the evaluation failed."""
     message: str
-    """Why it failed; empty for one that did not."""
+    """Reason of a failure; empty otherwise."""
     best: Architecture | None
     """The fittest so far, this one included; None while all have failed."""
     best_fitness: float | None
     fidelity: float | None = None
-    """How much training the candidate has had in all, in epochs; None: as the estimator saw fit."""
+    """Total training of the candidate in epochs; None if the estimator decides it."""
     candidate: int | None = None
-    """Number of the first proposal of this candidate: its own, unless the training of an earlier one went on."""
+    """Number of the first proposal of this candidate: its own, unless it continues the training of an earlier one."""
     begins_from: int | None = None
-    """Number of the proposal whose trained weights it began with; None for new ones."""
+    """Number of the proposal whose trained weights it started from; None for new weights."""
     figures: Mapping[str, float] = field(default_factory=dict)
-    """What else the estimator found: "parameters", "flops", "latency", "seconds", ..."""
+    """Other values that the estimator found: "parameters", "flops", "latency", "seconds", ..."""
     details: Mapping[str, float | Sequence[float]] = field(default_factory=dict)
-    """The searcher's own figures once it had learnt of this: a baseline, an entropy, hurdles."""
+    """Diagnostics of the searcher after it has observed this result: a baseline, an entropy, hurdles."""
     probabilities: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Name of a choice -> [options] float32: what the searcher would then have drawn it with, if it has a policy."""
+    """Name of a choice -> [options] float32: probabilities of the searcher's policy after this result."""
     values: Mapping[str, float] = field(default_factory=dict)
-    """Name of each objective -> its value as it was measured, in its own direction, and what else the estimator gave
-    among its values. Empty for one that failed; where only a fitness is known, that is the one value, "fitness"."""
+    """Name of each objective -> its measured value, in its own direction, and further values of the estimator. Empty
+    for a failure; if only a fitness is known, it is the single value "fitness"."""
     objectives: Sequence[Objective] = ()
-    """The objectives that the score itself named, the first that of the fitness; empty where they are those of the
-    estimator, which stand in the spec of the search."""
+    """Objectives that the score itself named, the first being the fitness; empty if they are those of the estimator,
+    which are in the spec of the search."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -190,19 +190,19 @@ class Raced(Event):
     searcher: str
     seed: int
     number: int
-    """Of this runner's proposal, from 1."""
+    """Number of this runner's proposal, from 1."""
     architecture: Architecture
     status: str
-    """As of `Evaluated`."""
+    """As in `Evaluated`."""
     fitness: float | None
     message: str
     figures: Mapping[str, float]
     spent: float
-    """By this runner, this evaluation included; above the budget for one that came too late to count."""
+    """Budget spent by this runner, this evaluation included; above the budget for one that ended too late to count."""
     values: Mapping[str, float] = field(default_factory=dict)
-    """As of `Evaluated`."""
+    """As in `Evaluated`."""
     objectives: Sequence[Objective] = ()
-    """As of `Evaluated`."""
+    """As in `Evaluated`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "figures", FrozenDict(self.figures))

@@ -181,7 +181,7 @@ def test_what_a_refused_step_began_with_is_still_a_wish(digits):
     next(calm)
     search.nudge("normal", 0, "skip_connect", 0.5)
     search.forbid("normal", 0, "skip_connect")
-    with pytest.raises(SpecError, match="stands still"):
+    with pytest.raises(SpecError, match="cannot change"):
         next(search)
     assert search.searcher.settings["mask/normal"].value == {}
     assert [one.pending for one in search.ledger] == [True]
