@@ -1,6 +1,6 @@
-"""The size of the mini-batches that a search moves by, which may change from one epoch to the next.
+"""The batch size of a search, which may change from one epoch to the next.
 
-Whatever follows from it (how many steps there are, where a schedule stands) is counted in epochs, and so follows.
+The number of steps and the position in a schedule depend on it. Both are computed from epochs, so that they stay right.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from naslab.searchers.settings import Count
 from naslab.tasks.streams import Timetable
 
 BATCH_SIZE = "batch_size"
-"""What `set` calls it."""
+"""Name of the setting."""
 ABOUT = "Examples in a mini-batch, from the next epoch on."
 
 
 class BatchSize:
-    """The sizes of several streams, which change together.
+    """The common batch size of several streams.
 
     Args:
-        feeds: the first counts the epochs.
-        epochs: of the whole search.
-        begin: (feed, an epoch) -> the first mini-batch of that feed in this epoch.
+        feeds: the streams; the first one counts the epochs.
+        epochs: epochs of the whole search.
+        begin: (feed, epoch) -> number of the first mini-batch of that feed in this epoch.
     """
 
     def __init__(self, feeds: list[Feed], epochs: int, begin: Callable[[Feed, int], int]) -> None:
@@ -33,7 +33,7 @@ class BatchSize:
 
     @property
     def changed(self) -> bool:
-        """Whether it has ever changed."""
+        """True if the size has ever changed."""
         return any(len(feed.timetable.sizes) > 1 for feed in self._feeds)
 
     @property
@@ -41,22 +41,22 @@ class BatchSize:
         return self._feeds[0].timetable
 
     def now(self, step: int) -> int:
-        """Examples in the mini-batch of a step of the first feed."""
+        """Returns the examples in the mini-batch of a step of the first feed."""
         return self.timetable.size(min(step, self.timetable.total(self._epochs) - 1))
 
     def setting(self, step: int) -> Count:
-        """What is set; it is of the next epoch, if another size acts in a step of the first feed yet."""
+        """Returns the setting. Its `now` is the size in force at a step of the first feed, if a new one acts later."""
         value, now = self.timetable.batch_size, self.now(step)
         most = min(len(feed.timetable.stream) for feed in self._feeds)
         return Count(value=value, high=max(value, most), now=None if now == value else now, description=ABOUT)
 
     def _epoch(self, step: int) -> int:
-        """The first epoch that has not begun when so many steps of the first feed are done."""
+        """Returns the first epoch that has not begun after `step` steps of the first feed."""
         epoch, position = self.timetable.locate(step)
         return epoch + bool(position)
 
     def _resized(self, value: int, step: int) -> list[Timetable]:
-        """The timetables with another size."""
+        """Returns copies of the timetables with another size from the next epoch on."""
         epoch, found = self._epoch(step), []
         for feed in self._feeds:
             timetable = copy.copy(feed.timetable)
@@ -65,7 +65,7 @@ class BatchSize:
         return found
 
     def check(self, value: int, step: int) -> int:
-        """The value; `SpecError` where it can act on no step, or the data has no mini-batch of that size."""
+        """Returns the value. Raises `SpecError` if no step is left to use it, or the data has too few examples."""
         if value == self.timetable.batch_size:
             return value
         if self._epoch(step) >= self._epochs:
@@ -80,11 +80,11 @@ class BatchSize:
         return value
 
     def put(self, value: int, step: int) -> None:
-        """From the next epoch on, mini-batches have so many examples."""
+        """Set the examples in a mini-batch from the next epoch on."""
         for feed, timetable in zip(self._feeds, self._resized(value, step), strict=True):
             feed.resize(timetable.sizes)
 
     def epochs_of(self, values: Mapping[str, Any], step: int) -> Timetable:
-        """The timetable of the first feed, were these settings put into force."""
+        """Returns the timetable that the first feed would have under these values of settings."""
         value = values.get(BATCH_SIZE, self.timetable.batch_size)
         return self.timetable if value == self.timetable.batch_size else self._resized(value, step)[0]

@@ -7,42 +7,42 @@
         2. w <- w - SGD(grad_w L_train(w, alpha))
     derive: on each edge the strongest operation, on each node the two strongest edges
 
-A plain version of this loop: `naslab.reference.darts`. Here a step calls these functions of
+A plain version of this loop is `naslab.reference.darts`. Here a step calls these functions of
 `naslab.searchers.gradient` and `naslab.searchers.feed`, in this order:
 
-    GradientSearcher.advance                   one step; returns its event
-      Feed.take                        a mini-batch of each half of the training data:
-        Feed.batch                     taken from the task, in the order of the epoch
-      GradientSearcher._alpha_step             1. the architecture
-        Bilevel.gradients              gradient of the alphas: of the loss below (order 1), or
-          unrolled_gradients           order 2: of that loss at w', and a correction
-            GradientSearcher._draw             weights of the operations:
-              FullMixture.draw         softmax of the alphas
-            GradientSearcher._forward          outputs of the supernet with these weights
-            GradientSearcher._objective        loss of the outputs
-            InnerStep.move             order 2: w', the weights one step of SGD later
-            finite_difference_product  order 2: the correction, from the losses at w + e v and w - e v
-        GradientSearcher._discretisation_gap   loss of the derived architecture less that of the mixture
-        Optimizers.move_alphas         step of Adam
-      GradientSearcher._weight_step            2. the weights
-        GradientSearcher._draw                 weights of the operations, by the new alphas
-        GradientSearcher._forward              outputs of the supernet
-        Optimizers.move_weights        step of SGD, after clipping of the gradient
-      Frame._derived                   the architecture as it would be derived now
+    GradientSearcher.advance                      one step; returns its event
+      Feed.take                                   a mini-batch of each half of the training data:
+        Feed.batch                                taken from the task, in the order of the epoch
+      GradientSearcher._alpha_step                1. the architecture
+        Bilevel.gradients                         gradient of the alphas: of the loss below (order 1), or
+          unrolled_gradients                      order 2: of that loss at w', and a correction
+            GradientSearcher._draw                weights of the operations:
+              FullMixture.draw                    softmax of the alphas
+            GradientSearcher._forward             outputs of the supernet with these weights
+            GradientSearcher._objective           loss of the outputs
+            InnerStep.move                        order 2: w', the weights after one step of SGD
+            finite_difference_product             order 2: the correction, from the losses at w + e v and w - e v
+        GradientSearcher._discretisation_gap      loss of the derived architecture minus that of the mixture
+        Optimizers.move_alphas                    step of Adam
+      GradientSearcher._weight_step               2. the weights
+        GradientSearcher._draw                    weights of the operations, from the new alphas
+        GradientSearcher._forward                 outputs of the supernet
+        Optimizers.move_weights                   step of SGD, after clipping of the gradient
+      GradientSearcher._derived                   the architecture that would be derived now
 
 Differences from the paper and its code:
-- The mixed product of second order comes in two kinds, `hessian_product="finite_difference"` (the paper's)
+- The Hessian product of second order can be computed in two ways, `hessian_product="finite_difference"` (the paper's)
   and `"exact"`; `bilevel` says how far apart they are.
-- After looking through w', the weights get their own values back to the last bit; adding and subtracting a
-  step, as the authors' code does, leaves rounding behind.
-- Batch-normalisation statistics move with the step of the weights alone, not with the looks of the alpha step.
-- Validation batches run through the shuffled half once an epoch; the authors' code draws each from a fresh shuffle.
+- After the evaluation at w', the weights get their own values back to the last bit; adding and subtracting a step, as
+  the authors' code does, leaves rounding errors.
+- Running statistics of batch normalisation are updated in the step of the weights alone, not in the alpha step.
+- Validation mini-batches run through the shuffled half once an epoch; the authors' code shuffles anew for each.
 
 On texts, for recurrent cells (`RECURRENT`; Sec. 3.2 and A.1.2; quark0/darts, rnn/train_search.py and rnn/architect.py):
-- Each of the two texts has a state of its own, which is carried from chunk to chunk and begins anew with each pass over
-  that text. In the authors' code both begin anew with each pass over the training text. There a validation chunk begins
-  at the same place as the training chunk, modulo the length of the validation text, and the state goes on from one end
-  of that text to its beginning.
+- Each of the two texts has a hidden state of its own, which is carried from chunk to chunk and begins at zero with each
+  pass over that text. In the authors' code both begin anew with each pass over the training text. There a validation
+  chunk begins at the same position as the training chunk, modulo the length of the validation text, and the state goes
+  on from the end of that text to its beginning.
 - In second order the matrix that is embedding and decoder at once moves with the other weights, in the inner step and
   in the finite differences. In the authors' code it stays where it is: the decoder's copy, not moved, overwrites it.
 - The inner gradient and that of the unrolled validation loss are clipped, and the mixed product is scaled by as much as
@@ -68,7 +68,7 @@ RECURRENT: Mapping[str, Any] = MappingProxyType(
         "scale_rate": True,
         "w_momentum": 0.0,
         "w_weight_decay": 5e-7,
-        "w_clip": 0.25,
+        "gradient_clipping": 0.25,
         "alpha_lr": 3e-3,
         "alpha_beta1": 0.9,
         "inner_clip": True,
@@ -83,13 +83,13 @@ class DartsHyperparameters(Training):
     """Defaults are those of the paper's search on CIFAR-10 (section A.1.1)."""
 
     order: int = 1
-    """1 takes the weights as they are (xi = 0); 2 looks through one step of them."""
+    """Order of the gradient. 1: the weights are constants (xi = 0); 2: it goes through one step of them."""
     hessian_product: str = "finite_difference"
     """Second order only: "finite_difference", the paper's Eq. 8, or "exact", double backward."""
     radius: float = 0.01
     """Length of the finite-difference step in weight space (the paper's epsilon is radius / |v|)."""
     inner_clip: bool = False
-    """Second order only: whether the gradients of the weights in it are scaled down to `w_clip`, too."""
+    """Second order only: whether the gradients of the weights inside it are clipped to `gradient_clipping` too."""
 
 
 class Darts(GradientSearcher):

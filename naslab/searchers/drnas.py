@@ -1,10 +1,10 @@
 """DrNAS: Dirichlet neural architecture search (Chen, Wang, Cheng, Tang & Hsieh 2021, https://arxiv.org/abs/2006.10355).
 
     on each edge: theta <- Dirichlet(elu(alpha) + 1), the weights of the operations
-    alpha <- alpha - Adam(grad_alpha L_val(w, theta)), along the path of the draw (Eq. 4); decay pulls elu(alpha) + 1
-        to one, where no weights are likelier than others (the paper's distance regulariser, as the authors' code has
-        it by default: `--reg_type l2 --reg_scale 1e-3`, not the divergence from that Dirichlet)
-    w <- w - SGD(grad_w L_train(w, theta)), with a draw of its own
+    alpha <- alpha - Adam(grad_alpha L_val(w, theta)), with the pathwise gradient of the sample (Eq. 4); weight decay
+        pulls elu(alpha) + 1 to one, the uniform distribution on the simplex (the paper's distance regulariser, as the
+        authors' code has it by default: `--reg_type l2 --reg_scale 1e-3`, not the divergence from that Dirichlet)
+    w <- w - SGD(grad_w L_train(w, theta)), with a sample of its own
     derive from the mean of the Dirichlet, or from softmax(alpha), as `derivation` says
 
 The two derivations keep the same operation on each edge, but may keep other edges. "mean" is what the network was
@@ -37,9 +37,10 @@ class DrNASHyperparameters(Training):
     alpha_lr: float = 6e-4
     """Learning rate of the architecture (Adam)."""
     one_in: int = 1
-    """Operations work on one channel in so many."""
+    """PC-DARTS' K: operations see one channel in `one_in`; 1: all of them."""
     derivation: str = "mean"
-    """What the cell is derived from: "mean", of the Dirichlet, or "softmax", of the alphas (the authors' code)."""
+    """Strengths from which the cell is derived: "mean", of the Dirichlet, or "softmax", of the alphas (as in the
+    authors' code)."""
 
 
 class DrNAS(GradientSearcher):

@@ -7,8 +7,8 @@ https://arxiv.org/abs/1907.09109).
       the most novel of them takes its place;  its weights <- SGD on the mini-batch
     then selection on the shared weights: evolution
 
-The novelty of an architecture is its mean distance to the k members of the archive that are nearest to it. What is
-trained so stays spread out over the space, while uniform paths leave and repeat some of it by chance.
+The novelty of an architecture is its mean distance to its k nearest members of the archive. So the trained paths stay
+spread out over the space, while uniform paths repeat some regions and miss others by chance.
 
 Differences from the authors' code (https://github.com/MiaoZhang0525/ENNAS_MASTER):
 - It writes a cell as numbers, moves the member by 0.01 times the mean of normal perturbations, each weighted with its
@@ -48,45 +48,45 @@ class EN2ASHyperparameters(OneShotHyperparameters):
     batch_size: int = 64
     """Images in a mini-batch of either part."""
     train_portion: float = 0.5
-    """Share of the training data that moves the weights; the rest judges the children."""
+    """Share of the training data that trains the weights; the rest evaluates the children."""
     w_lr: float = 0.025
     """Learning rate of the shared weights at the start."""
     w_lr_min: float = 0.001
     """Learning rate of the shared weights at the end."""
     schedule: str = "cosine"
-    """How it falls, update by update: "linear" or "cosine"."""
+    """Schedule of the learning rate, update by update: "linear" or "cosine"."""
     w_weight_decay: float = 3e-4
     """Weight decay of the shared weights."""
-    w_clip: float = 5.0
-    """Gradients are scaled down to this norm; 0: not at all."""
+    gradient_clipping: float = 5.0
+    """Largest Euclidean norm of the gradient; 0: no clipping."""
     label_smoothing: float = 0.0
     """Share of each label that is spread over all classes."""
     archive: int = 1000
-    """A: architectures that novelty is measured against; the first A paths, drawn at random, fill the archive."""
+    """A: size of the archive that novelty is measured against; the first A paths, drawn at random, fill it."""
     nearest: int = 10
-    """k: so many of the archive, the nearest ones, say how novel an architecture is."""
+    """k: nearest members of the archive in the novelty."""
     perturbations: int = 10
-    """n: so many are tried, of which the most novel is trained."""
+    """n: perturbations of a member, of which the most novel is trained."""
     perturbation_rate: float = 0.2
-    """Probability that a perturbation draws a choice anew (ours: the authors' mutation rate)."""
+    """Probability that a perturbation redraws a choice (ours: the authors' mutation rate)."""
     population: int = 100
     """Children in a generation, at most."""
     generations: int = 61
     """Generations of the evolution: a random one and 60 that are bred."""
     parents: int = 60
-    """So many of the best children so far are mutated and crossed."""
+    """Number of the best children so far that are mutated and crossed."""
     crossovers: int = 60
     """Children of two parents in a generation, each choice from either."""
     mutations: int = 40
-    """Children of one parent in a generation. What crossovers and mutations leave of it is drawn at random."""
+    """Mutated children in a generation. The rest of the generation, if any, is drawn at random."""
     mutation_rate: float = 0.2
-    """Probability that a choice of a parent is drawn anew, from the next generation on."""
+    """Probability that a mutation redraws a choice; a change acts from the next generation on."""
     valid_images: int = 320
-    """Validation images that judge a child, or as many as there are."""
+    """Validation images on which a child is evaluated, or as many as there are."""
     recalibration_images: int = 320
-    """Training images that measure a child's batch normalisation anew; not more than judge it."""
+    """Training images that recalibrate a child's batch normalisation; at most as many as evaluate it."""
     batch_norm: str = "kept"
-    """What a child is normalised by when it is judged: "recalibrated", "batch" or "kept"."""
+    """Batch normalisation of a child in its evaluation: "recalibrated", "batch" or "kept"."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,7 +102,7 @@ class EN2ASHyperparameters(OneShotHyperparameters):
 
 
 class EN2AS(OneShot):
-    """Novel paths, then evolution."""
+    """Training of novel paths, then evolution, on any space with shared weights."""
 
     name = "en2as"
     Hyperparameters = EN2ASHyperparameters

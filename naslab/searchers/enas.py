@@ -1,36 +1,37 @@
 """Efficient neural architecture search (ENAS, Pham et al. 2018, https://arxiv.org/abs/1802.03268, Sec. 2.2).
 
     each epoch:
-      for each training mini-batch:           a child from the controller;  its weights <- SGD on the mini-batch
-      for each of so many controller steps:
+      for each training mini-batch:     a child from the controller;  its weights <- SGD on the mini-batch
+      for each update of the controller:
         m children, each with its reward: the accuracy on one validation mini-batch, with the shared weights
-        the controller <- Adam, up  mean of (R - b) log P + entropy - KL(skips || prior);  b <- moving average of R
+        the controller <- Adam, ascending  mean of (R - b) log P + entropy - KL(skips || prior)
+        b <- moving average of R
       several children from the controller; the one with the best validation accuracy is the result so far
 
-A plain version of this loop: `naslab.reference.enas`.
+A plain version of this loop is `naslab.reference.enas`.
 
-Children of all steps share their weights (`naslab.networks.enas_supernet` for whole networks, `enas_micro_supernet` for
-cells), so that none is trained from scratch, and one step costs what a step of the child alone would. A step is one
-mini-batch, of either phase.
+All children share their weights (`naslab.networks.enas_supernet` for whole networks, `enas_micro_supernet` for cells),
+so that none is trained from scratch, and a step costs as much as a step of one child. A step is one mini-batch, of
+either phase.
 
 Defaults are those of the authors' search on CIFAR-10 for whole networks (`enas_hyperparameters`), `MICRO` has those of
 their search for cells, `LAPTOP` smaller ones for either.
 
 Differences from the authors' code:
-- What of the weights a child does not have stays as it is: no decay, no momentum.
+- Weights that a child does not have do not change: no decay, no momentum.
 - The bonus for entropy is its exact gradient, not a part of the reward.
 - The KL is that of the distribution that skip connections are drawn from, as in the paper. Theirs is that of sigmoid(q)
   while sigmoid(2 q) is drawn from, so that their prior of 0.4 and weight of 0.8 act as 0.308 and about 0.2 would here:
   `skip_penalty="score"` does as their code does.
-- The baseline is without the bias towards its first value.
+- The baseline is corrected for its start, as Adam's moments are.
 - Operations of different layers have embeddings and scores of their own; what the LSTM reads after a layer is the sum
   of the states that were joined (see `policies`). The inputs of a node of a cell are options like any other, not found
   by attention over the nodes before, and the convolutions have no head start over the other operations of a cell (a
   bias of 10 inside the tanh, and in the normal cell 0.5 outside).
 - Adam has its usual constants, not beta_1 = 0 and epsilon = 1e-3.
-- The gradient of the shared weights is scaled down, as a whole. In their utils.py each tensor's is, to the same norm,
-  but it then goes on with the gradients as they were.
-- Batch normalisation takes the statistics of the mini-batch for rewards, too; those that it keeps belong to no child.
+- The gradient of the shared weights is clipped by its whole norm. Their utils.py clips that of each tensor, to the same
+  norm, but then uses the gradients as they were before.
+- Batch normalisation uses the statistics of the mini-batch for rewards, too; the running ones are those of no child.
 - The result is the best of ten children on 512 validation images, not on a mini-batch; no dropout, no auxiliary heads.
 """
 
@@ -70,14 +71,14 @@ from naslab.trees import detached
 
 
 class Enas(WeightSharing):
-    """Shared weights and a controller, in turns.
+    """ENAS: updates of the shared weights and of a controller in turn, on any space with shared weights.
 
     Args:
         space: a space whose networks share weights, for instance `naslab.spaces.EnasMacro.laptop()`.
         task: for instance `naslab.tasks.FashionMNIST()`.
-        seed: of the weights, the controller, the parts of the data, its order and augmentation, and every child.
-        device: of the shared weights, for instance "cuda"; CUDA where there is one if left out, else the CPU.
-        threads: CPU threads of each step; a part of what makes a search repeatable.
+        seed: seed of the weights, the controller, the split of the data, its order and augmentation, and all children.
+        device: device of the shared weights, for instance "cuda". If left out, CUDA if there is a GPU, else the CPU.
+        threads: CPU threads of each step; a search is repeatable with the same number.
         **hyperparameters: see `EnasHyperparameters`.
     """
 
@@ -88,16 +89,16 @@ class Enas(WeightSharing):
         given, seed, space = self.hyperparameters, self.seed, self.space
         self._controller_steps = given.controller_steps * given.children
         self._ends = self._ends_of(self._feed.timetable)
-        """Steps until the end of each epoch."""
+        """Number of steps at the end of each epoch."""
         self._rewards = Feed(
             self.task, self._valid, given.batch_size, seed, "controller", device=self.device, augmented=False
         )
-        """Of the mini-batches that give the rewards."""
+        """Validation mini-batches that give the rewards."""
         self.weights = SharedWeights(
             network,
             rate=given.w_lr,
             momentum=given.w_momentum,
-            clip=given.w_clip,
+            clip=given.gradient_clipping,
             weight_decay=2 * given.w_l2,  # the gradient of w_l2 |w|^2
             nesterov=True,
         )
@@ -119,12 +120,13 @@ class Enas(WeightSharing):
         self.baseline = Baseline(given.baseline_momentum)
         self.entropy_weight, self.skip_weight, self._w_factor = given.entropy_weight, given.skip_weight, 1.0
         self._told: list[tuple[Prefix, float]] = []
-        """Children of the controller's step under way, each with its advantage."""
+        """Children since the controller's last update, each with its advantage R - b."""
         self._found: dict[str, float] = {}
-        """What the controller's last step was like."""
+        """Diagnostics of the controller's last update."""
         self._best: tuple[Prefix, float] | None = None
+        """The child derived at the end of the last epoch, and its score."""
         self._drawn: tuple[int, list[Prefix]] | None = None
-        """The step of the first of some children, and the children; what the policy as it is would give again."""
+        """Step of the first child of a group, and the group. A cache: the current policy would draw the same again."""
 
     def _ends_of(self, timetable: Timetable) -> list[int]:
         ends = [timetable.total(epoch) for epoch in range(1, self.hyperparameters.epochs + 1)]
@@ -145,17 +147,17 @@ class Enas(WeightSharing):
     # --- a step ------------------------------------------------------------------------------------
 
     def advance(self) -> ChildTrained | Evaluated:
-        """A training mini-batch for a child's weights, or a validation mini-batch for the controller."""
+        """Train a child on a training mini-batch, or reward one on a validation mini-batch."""
         epoch, position, weight_steps = self._stands(self._step)
         with torch_threads(self.threads):
             if not self.weights.network.training:
-                self.weights.network.train()  # which asks every module, of which a child has few
+                self.weights.network.train()  # only if needed: it visits all modules, and a child uses few of them
             if position < weight_steps:
                 return self._train_child(epoch, position, weight_steps)
             return self._reward_child(epoch, position - weight_steps)
 
     def _stands(self, step: int) -> tuple[int, int, int]:
-        """The epoch of a step, its position there, and how many of the epoch's steps are for the weights."""
+        """Returns the epoch of a step, its position there, and how many of the epoch's steps train the weights."""
         epoch = bisect_right(self._ends, step)
         begin = self._ends[epoch - 1] if epoch else 0
         return epoch, step - begin, self._ends[epoch] - begin - self._controller_steps
@@ -222,7 +224,7 @@ class Enas(WeightSharing):
         )
 
     def _improve(self) -> None:
-        """Move the controller by the children that were told."""
+        """Update the controller with the rewarded children (REINFORCE, Sec. 2.2)."""
         children, advantages = zip(*self._told, strict=True)
         self._told = []
         if self.overrides[CONTROLLER]:
@@ -241,12 +243,10 @@ class Enas(WeightSharing):
         if self.controller.ascend(goal):
             divergence = float(judged.skip_divergence.detach().mean())
             self._found = {"loss": -float(goal.detach()), "skip_divergence": divergence}
-        self._drawn = None
+        self._drawn = None  # the policy has changed, so the rest of a group would be another
 
     def _derive(self) -> tuple[Prefix, float]:
-        """Of some children of the controller the best, with what it would be paid on all examples of `measure_child`;
-        of equals the first.
-        """
+        """Returns the best of `derived` sampled children, of equals the first, and its reward on `derived_images`."""
         given = self.hyperparameters
         drawn = self.controller.draw(given.derived, numpy_generator(self.seed, "derived", self._step))
         children = [Architecture(self.space.name, choices) for choices in dict.fromkeys(drawn.answers)]
@@ -263,12 +263,12 @@ class Enas(WeightSharing):
         examples: int | None = None,
         metrics: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        """By default, on the examples on which children are derived."""
+        """Returns metrics of a child; by default on the examples on which children are compared (`derived_images`)."""
         few = min(self.hyperparameters.derived_images, self._examples) if examples is None else examples
         return self._inherited(self.space.check(child), batch_norm, few, metrics)
 
     def _judged(self, child: Architecture, batch: Any) -> tuple[float, float]:
-        """Reward and loss of a child on a mini-batch: without dropout, and with no state carried into it."""
+        """Returns reward and loss of a child on a mini-batch, without dropout and without a carry."""
         frozen = frozen_statistics(self.weights.network)
         few = enough_to_normalise(self._batch_size, units=self.task.units)
         with torch.no_grad(), frozen, few, self._layer_noise.off():
@@ -280,11 +280,11 @@ class Enas(WeightSharing):
         return reward, float(loss)
 
     def beside(self) -> list[Event]:
-        """At the end of an epoch, what needs all of the data."""
+        """Returns, at the end of an epoch, the metrics that need all of the data."""
         return self._after_a_pass() if self._step in self._ends else []
 
     def _child(self, position: int, phase: int) -> Architecture:
-        """The child of this step: drawn with its neighbours, as many as make a step of the controller."""
+        """Returns the child of this step; children are drawn in groups, as many as one update of the controller has."""
         many = self.hyperparameters.children
         place = position % many
         first = self._step - place
@@ -357,15 +357,15 @@ class Enas(WeightSharing):
         self.controller.forbid(self.forbidden)
         self._drawn = None
 
-    # --- where it stands, spec and state -----------------------------------------------------------
+    # --- progress, spec and state ------------------------------------------------------------------
 
     @property
     def total(self) -> int:
         return self._ends[-1]
 
     def ahead(self) -> list[Stretch]:
-        """Mini-batches for the weights, those for the controller, and the last of each epoch, when children are
-        derived."""
+        """Returns the remaining steps by kind: for the weights, for the controller, and the last of each epoch, which
+        also compares children."""
         children = self.hyperparameters.children
         kinds = {"weights": {"moves": ("w_lr",)}, "controller": {"together": children}, "derivation": {}}
         found: dict[str, Stretch] = {}
@@ -387,7 +387,7 @@ class Enas(WeightSharing):
 
     @property
     def best(self) -> Architecture:
-        """The child that was derived at the end of the last epoch; in the first, the policy's likeliest decisions."""
+        """The child derived at the end of the last epoch; in the first epoch, the policy's most likely decisions."""
         if self._best is not None and self.space.allows(Architecture(self.space.name, self._best[0])):
             return Architecture(self.space.name, self._best[0])
         choices: Prefix = ()

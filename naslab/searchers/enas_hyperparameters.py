@@ -1,8 +1,8 @@
-"""What ENAS can be told, and what may be turned on the way (Pham et al. 2018, https://arxiv.org/abs/1802.03268).
+"""Hyperparameters and settings of ENAS (Pham et al. 2018, https://arxiv.org/abs/1802.03268).
 
 Defaults are those of the authors' search for whole networks on CIFAR-10 (https://github.com/melodyguan/enas,
-scripts/cifar10_macro_search.sh), `MICRO` has those of their search for cells; where they come from elsewhere, or the
-paper says otherwise, the attribute does.
+scripts/cifar10_macro_search.sh), `MICRO` has those of their search for cells. Where a value comes from elsewhere, or
+the paper has another, the docstring of the attribute says so.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from naslab.errors import SpecError, whole
 from naslab.fields import settle
@@ -63,14 +63,16 @@ is worth something, so that they do not become so in the first epoch, when the w
 
 @dataclass(frozen=True, kw_only=True)
 class EnasHyperparameters:
-    """Defaults as in the authors' `cifar10_macro_search.sh`, or in its `main.py` (said so)."""
+    """Defaults are those of the authors' `cifar10_macro_search.sh`, or of its `main.py` where said so."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"w_clip": "gradient_clipping"}
 
     epochs: int = 310
     """Passes over the training part, each followed by the controller's steps."""
     batch_size: int = 128
     """Images in a mini-batch of either part."""
     train_portion: float = 0.9
-    """Share of the training data that moves the weights (45,000 of 50,000); the rest gives the rewards."""
+    """Share of the training data that trains the weights (45,000 of 50,000); the rest gives the rewards."""
     w_lr: float = 0.05
     """Learning rate of the shared weights at the start of each cosine."""
     w_lr_min: float = 0.0005
@@ -78,47 +80,47 @@ class EnasHyperparameters:
     restart: int = 10
     """Epochs of the first cosine."""
     restart_growth: int = 2
-    """Each cosine lasts so many times as long as the one before."""
+    """Length of each cosine as a multiple of the one before."""
     w_momentum: float = 0.9
     """Nesterov momentum of the shared weights (paper, Sec. 3.2)."""
     w_l2: float = 2.5e-4
-    """What a unit of the squared norm of a child's weights costs (paper: 1e-4)."""
-    w_clip: float = 5.0
-    """The gradient of the shared weights is scaled down to this norm (main.py; see `enas`)."""
+    """L2 penalty: weight of the squared norm of a child's weights in the loss (paper: 1e-4). Half the weight decay."""
+    gradient_clipping: float = 5.0
+    """Largest Euclidean norm of the gradient of the shared weights (main.py; see `enas`)."""
     controller_steps: int = 50
-    """Steps of the controller in an epoch."""
+    """Updates of the controller in an epoch."""
     children: int = 20
-    """Children that make a step of the controller, a validation mini-batch each."""
+    """Children for each update of the controller, each with a validation mini-batch of its own."""
     controller_lr: float = 1e-3
-    """How far each step moves the controller (Adam; paper: 3.5e-4)."""
+    """Learning rate of the controller (Adam; paper: 3.5e-4)."""
     entropy_weight: float = 1e-4
-    """What a nat of the policy's entropy is worth; more keeps it exploring."""
+    """Weight of the policy's entropy, in nats; a larger one keeps it exploring."""
     skip_weight: float = 0.8
-    """What a nat costs by which the skip connections leave their prior."""
+    """Weight of the divergence, in nats, of the skip connections from their prior."""
     skip_prior: float = 0.4
-    """The probability of a skip connection to which they are pulled; see `skip_penalty`."""
+    """Prior probability of a skip connection; see `skip_penalty`."""
     skip_penalty: str = "drawn"
-    """Whose divergence from the prior is penalised: "drawn", that of the distribution of the skip connections, so that
-    0.4 is the probability of one; "score", that of sigmoid(score) where they are drawn from sigmoid(2 score), as in the
-    authors' code: the penalty with 0.4 is then least at a probability of 0.308, and pulls a quarter as hard."""
+    """Distribution whose divergence from the prior is penalised: "drawn", that from which skip connections are drawn,
+    so that 0.4 is the probability of one; "score", that of sigmoid(score) where they are drawn from sigmoid(2 score),
+    as in the authors' code: the penalty with 0.4 is then least at a probability of 0.308, and a quarter as strong."""
     baseline_momentum: float = 0.99
-    """How slowly the baseline, a moving average of the rewards, forgets (main.py)."""
+    """Decay of the baseline, a moving average of the rewards (main.py)."""
     tanh_constant: float = 1.5
-    """Scores of the options stay within plus and minus this; 0: no bound (paper: 2.5)."""
+    """Bound of the scores of options, tanh_constant * tanh(score); 0: no bound (paper: 2.5)."""
     op_tanh_reduce: float = 1.0
-    """Between operations they stay within so many times less (micro_controller.py; 2.5 in the search for cells)."""
+    """Divisor of that bound for the scores of operations (micro_controller.py; 2.5 in the search for cells)."""
     temperature: float = 1.0
-    """Scores are first divided by this (main.py: not at all; paper: 5)."""
+    """Divisor of the scores before the bound (main.py: none; paper: 5)."""
     units: int = 64
     """Hidden units of the LSTM (main.py)."""
     layers: int = 1
     """Layers of the LSTM (main.py)."""
     reach: float = 0.1
-    """The controller's weights start uniformly between minus and plus this (general_controller.py)."""
+    """Bound of the controller's initial weights, uniform between minus and plus this (general_controller.py)."""
     derived: int = 10
-    """Children of which the best is the result so far (main.py)."""
+    """Children drawn at the end of an epoch, of which the best is the result so far (main.py)."""
     derived_images: int = 512
-    """Validation images that they are compared on, or as many as there are."""
+    """Validation images on which they are compared, or as many as there are."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -132,7 +134,7 @@ class EnasHyperparameters:
             ("w_lr_min", 0, 1, True),
             ("w_momentum", 0, below_one, True),
             ("w_l2", 0, 1, True),
-            ("w_clip", 0, 1e9, False),
+            ("gradient_clipping", 0, 1e9, False),
             ("controller_lr", 0, 0.1, False),
             ("entropy_weight", 0, 1, True),
             ("skip_weight", 0, 10, True),
@@ -149,9 +151,10 @@ class EnasHyperparameters:
 
 
 def restarted_cosine(epoch: int, *, high: float, low: float, first: int, growth: int) -> float:
-    """From `high` towards `low` along half a cosine, over `first` epochs, then again over `growth` times as many, ...
+    """Returns the learning rate of an epoch under warm restarts.
 
-    (SGDR, Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983, Eq. 5, epoch by epoch.)
+    It goes from `high` towards `low` along half a cosine, over `first` epochs, then again over `growth` times as many,
+    and so on (SGDR, Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983, Eq. 5, epoch by epoch).
     """
     since, cycle = epoch, first
     while since >= cycle:

@@ -1,7 +1,7 @@
-"""How a supernet is computed: device, threads, number format, memory for time, compilation.
+"""Execution of a supernet: device, threads, precision, gradient checkpointing, compilation.
 
-None of it changes what is searched for, and all of it changes the last bits, so that it is a part of what makes a
-search repeatable.
+None of these change the algorithm, but all of them change rounding errors. So they belong to the spec of a search,
+which has to be repeatable bit for bit.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import torch
 from torch import nn
 
 from naslab.errors import SpecError, among, unknown
+from naslab.precision import full_name
 from naslab.threads import Probe, number_of_threads, probe
 from naslab.trees import floated
 
 PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
-"""Format of the activations and of what is multiplied; weights, gradients and losses are float32 in both.
+"""Name -> dtype of activations and products, None for float32; weights, gradients and losses are float32 with either.
 
 float16 is not among them: its gradients need scaling, and every GPU whose float16 is fast but for a few old ones has
 bfloat16, which needs none.
@@ -28,15 +29,16 @@ bfloat16, which needs none.
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Settings of a supernet searcher, as its arguments of the same names."""
+    """The arguments of a supernet searcher that say how it computes."""
 
     device: torch.device
     threads: int | str = 1
-    """CPU threads of each step; "probe" finds out what pays here and now."""
+    """CPU threads of each step; "probe" measures and picks the fastest number."""
     precision: str = "float32"
+    """Precision of the activations: "float32" or "bfloat16" (also accepted: "no", "bf16")."""
     checkpointing: bool = False
-    """Whether the backward pass computes each cell again: less memory, about a third more time."""
-    compiled: bool = False
+    """Whether the backward pass recomputes each cell: less memory, about a third more time."""
+    compile: bool = False
     """On a GPU: `torch.compile`, with CUDA graphs, which spare the launching of thousands of small operations."""
 
     def __post_init__(self) -> None:
@@ -44,19 +46,20 @@ class Execution:
             if isinstance(self.threads, str):
                 raise SpecError(f"threads must be a whole number or 'probe', not {self.threads!r}")
             object.__setattr__(self, "threads", number_of_threads(self.threads))
-        for name in ("checkpointing", "compiled"):
+        object.__setattr__(self, "precision", full_name(self.precision))
+        for name in ("checkpointing", "compile"):
             if not isinstance(getattr(self, name), bool):
                 raise SpecError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if not among(self.precision, PRECISIONS):
             raise SpecError(unknown("precision", self.precision, PRECISIONS))
-        if self.compiled and self.device.type == "cpu":
+        if self.compile and self.device.type == "cpu":
             raise SpecError(
-                "compiled=True is for GPUs: on a CPU the compiled supernet was measured to be slower (0.74x), after "
+                "compile=True is for GPUs: on a CPU the compiled supernet was measured to be slower (0.74x), after "
                 "minutes of compiling; leave it out"
             )
 
     def prepare(self, network: nn.Module) -> nn.Module:
-        """The supernet, ready: on its device, and computing as the settings say."""
+        """Returns the supernet on its device, set up as these arguments say; the module itself is changed."""
         network.to(self.device)
         if self.device.type == "cuda":
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -65,14 +68,18 @@ class Execution:
                 raise SpecError(f"checkpointing=True: a {type(network).__name__} cannot compute its cells again")
             network.checkpointing = True  # type: ignore[assignment]
         if (dtype := PRECISIONS[self.precision]) is not None:
-            # a partial, whose bound method goes over to a copy of the network, as a closure's does not
+            # A partial of a bound method, which `copy.deepcopy` binds to the copy; a closure would call the original.
             network.forward = partial(_in, dtype, self.device.type, network.forward)
-        if self.compiled:
+        if self.compile:
             network.compile(mode="reduce-overhead")
         return network
 
     def threads_for(self, step: Callable[[], object]) -> tuple[int, Probe | None]:
-        """The number of threads for steps like this one, and what the probe found, if there was one."""
+        """Returns the number of threads, and the measurements of the probe if `threads` is "probe".
+
+        Args:
+            step: runs one step, to be timed.
+        """
         if isinstance(self.threads, int):
             return self.threads, None
         if self.device.type != "cpu":
@@ -82,5 +89,6 @@ class Execution:
 
 
 def _in(dtype: torch.dtype, device: str, forward: Callable[..., Any], inputs: Any, weights: Mapping[str, Any]) -> Any:
+    """Returns the outputs of `forward` under automatic mixed precision, converted to float32 for the loss."""
     with torch.autocast(device, dtype):
         return floated(forward(inputs, weights))

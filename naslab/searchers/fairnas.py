@@ -6,8 +6,8 @@
       the weights <- SGD with the sum
     then evolution on the shared weights
 
-An option so never learns more than another, nor earlier, as it may with one path an update. A step is one path; the
-weights move with the last of the m. `MobileChain.fair()` has the paper's blocks.
+So no option is trained more than another, nor earlier, as may happen with one path for each update. A step is one path;
+the weights are updated after the last of the m. `MobileChain.fair()` has the paper's blocks.
 
 Differences from the paper:
 - Choices may have fewer options than m (`Fair`); `search.paths.strict` says whether the fairness is strict.
@@ -35,13 +35,13 @@ class FairNASHyperparameters(OneShotHyperparameters):
     """Defaults are for ImageNet; what is not given here is as for SPOS."""
 
     epochs: int = 150
-    """Passes over the training part, m paths a mini-batch."""
+    """Passes over the training part, with m paths for each mini-batch."""
     batch_size: int = 256
     """Images in a mini-batch of either part (ours)."""
     w_lr: float = 0.045
     """Learning rate of the shared weights at the start (ours)."""
     schedule: str = "cosine"
-    """How it falls, update by update: "linear" or "cosine"."""
+    """Schedule of the learning rate, update by update: "linear" or "cosine"."""
     label_smoothing: float = 0.0
     """Share of each label that is spread over all classes (ours)."""
 

@@ -1,8 +1,8 @@
-"""The mini-batches of a search: which ones, what is carried from each to the next, and what is random about them.
+"""The mini-batches of a search: their order, the state carried from each to the next, and the randomness of layers.
 
 A search reads two streams of data, for the weights and for the architecture (`Task.parts`). Where a stream has an
-order, as a text has, a network begins a mini-batch with the state that it ended the one before with. That state, the
-*carry*, belongs to the stream and is a part of the state of the search: a step reads it once, for everything that it
+order, as a text has, a network begins a mini-batch with the hidden state with which it ended the one before. This
+state, the *carry*, belongs to the stream and is saved with the search. A step reads it once, for everything that it
 computes on the mini-batch, and writes it once.
 """
 
@@ -28,22 +28,22 @@ class Taken(NamedTuple):
     """The mini-batch of a step."""
 
     batch: Any
-    """As the task knows it."""
+    """The mini-batch in the task's own format."""
     inputs: Any
-    """What the network is called with."""
+    """Argument of the network, carry included."""
 
 
 class Feed:
     """The mini-batches of one stream, and its carry.
 
     Args:
-        task: what the stream is of.
-        stream: one of its parts.
-        batch_size: B.
-        seed: of the order and of the augmentation.
-        name: of what the stream is for, which names the order, too.
-        device: where the mini-batches go.
-        augmented: whether there are random changes to them, if the task has such.
+        task: the task that reads the examples.
+        stream: one part of its data.
+        batch_size: examples in a mini-batch.
+        seed: seed of the order and of the augmentation.
+        name: purpose of the stream, such as "weights"; a part of the seed, so that streams have different orders.
+        device: device of the mini-batches.
+        augmented: whether the task's augmentation, if any, is applied.
     """
 
     def __init__(
@@ -63,28 +63,28 @@ class Feed:
         self._carry: Any = None
 
     def batch(self, step: int) -> Any:
-        """The mini-batch of a step of the stream, counted from 0."""
+        """Returns the mini-batch of a step, counted from 0. A function of (seed, name, step): nothing is consumed."""
         augment = torch_generator(self.seed, "augment", self.name, step) if self._augmented else None
         where = self.timetable.where(step)
         return self.task.batch(where, split=self.stream.split, augment=augment, device=self.device)
 
     def take(self, step: int) -> Taken:
-        """The mini-batch of a step, with what is carried into it."""
+        """Returns the mini-batch of a step with its carry; without, at the start of a pass over the data."""
         batch = self.batch(step)
         begins = not self.stream.carries or self.timetable.resets(step)
         return Taken(batch, self.task.inputs(batch, None if begins else self._carry))
 
     def resize(self, sizes: Iterable[tuple[int, int]]) -> None:
-        """Take other `sizes` of the timetable; a pass of another size begins with nothing carried."""
+        """Set the batch sizes of the timetable. A pass over the data with a new size begins without a carry."""
         self.timetable.resize(sizes)
 
     def keep(self, outputs: Any) -> None:
-        """The mini-batch that was taken is done with: its outputs say what is carried into the next."""
+        """Keep the carry in the outputs for the mini-batch that was taken, for the next one."""
         if self.stream.carries:
             self._carry = self.task.carry(outputs)
 
     def state(self) -> State:
-        """Copies; empty where nothing is carried, and all mini-batches are of one size."""
+        """Returns copies of carry and batch sizes; empty if nothing is carried and the size has never changed."""
         sizes = self.timetable.sizes
         state: State = {f"sizes/{self.name}": json.dumps(sizes)} if len(sizes) > 1 else {}
         if self._carry is None:
@@ -108,26 +108,27 @@ class Feed:
 
 
 def first_batches(task: Task, stream: Stream, count: int, batch_size: int, device: torch.device) -> Iterator[Any]:
-    """The mini-batches that a stream begins with, in a fixed order and as they are, in parts as equal as can be."""
+    """Yields the first `count` examples of a stream in a fixed order, without augmentation, in nearly equal batches."""
     for where in stream.first(count).evenly(batch_size):
         yield task.batch(where, split=stream.split, device=device)
 
 
 class LayerNoise:
-    """What the layers of a network draw when they train, dropout above all, as a function of (seed, what for, step).
+    """Randomness of the layers of a network in training, such as dropout, as a function of (seed, purpose, step).
 
-    A network without such layers costs nothing, and takes nothing from torch's generator.
+    Layers draw from torch's global generator; so it is seeded around each forward pass, and restored afterwards. For a
+    network without such layers nothing is done.
     """
 
     def __init__(self, network: nn.Module, seed: int) -> None:
         self._seed, self._layers = seed, random_layers(network)
 
     def seeded_by(self, *words: int | str) -> AbstractContextManager[None]:
-        """Inside, the layers draw what these words name."""
+        """Inside the `with` block, the layers' draws are a function of the seed and these words."""
         return self._seeded(*words) if self._layers else nullcontext()
 
     def off(self) -> AbstractContextManager[None]:
-        """Inside, nothing is random."""
+        """Inside the `with` block, the random layers are in evaluation mode."""
         return self._off() if self._layers else nullcontext()
 
     @contextmanager

@@ -2,8 +2,8 @@
 
     repeat, a mini-batch of each half of the training data at a time:
         on each edge: s <- softmax((log p + Gumbel numbers) / t), p = softmax(alpha); compute its largest operation only
-        alpha <- alpha - Adam(grad_alpha L_val), taking the one-hot choice for s in the backward pass
-        w <- w - SGD(grad_w L_train), with a choice of its own
+        alpha <- alpha - Adam(grad_alpha L_val): forward with the one-hot of s, backward with the gradient of s (Eq. 7)
+        w <- w - SGD(grad_w L_train), with a sample of its own
     t falls in equal steps from 10 in the first epoch to 0.1 in the last
 
 The temperatures are those of the authors' code (https://github.com/D-X-Y/AutoDL-Projects, scripts-search/algos/GDAS.sh:
@@ -28,15 +28,15 @@ class GDASHyperparameters(Training):
     """Defaults are those of the authors' search on CIFAR-10."""
 
     epochs: int = 250
-    """Passes over the half of the training data that moves the weights."""
+    """Passes over the half of the training data that trains the weights."""
     batch_size: int = 256
     """Images in a mini-batch of either half."""
     w_weight_decay: float = 5e-4
     """Weight decay of the weights."""
     temperature: float = 10.0
-    """Of the samples at the start; falls in equal steps."""
+    """Temperature of the samples in the first epoch; falls in equal steps, epoch by epoch."""
     temperature_end: float = 0.1
-    """In the last epoch."""
+    """Temperature in the last epoch."""
 
 
 class GDAS(GradientSearcher):

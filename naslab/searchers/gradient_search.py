@@ -1,4 +1,4 @@
-"""A search by gradients of one's own making: any parts that go together.
+"""Gradient-based search from any combination of components.
 
     from naslab.searchers import gradient as g
 
@@ -6,7 +6,7 @@
                                 channels=g.PartialChannels(one_in=2), level=g.MixedLevel(),
                                 regularizers=(g.Resource(weight=0.1), g.SkipDropout()), epochs=20)
 
-Parts that do not go together raise `SpecError`, which says why.
+Components that cannot be combined raise `SpecError`, which says why.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from naslab.searchers.gradient.sampling import FullMixture, Sampling
 
 @dataclass(frozen=True, kw_only=True)
 class GradientSearchHyperparameters(Training):
-    """Defaults are those of DARTS. A part may also be given as the JSON of a run folder."""
+    """Defaults are those of DARTS. A component may also be given as the JSON of a run folder."""
 
-    RENAMED: ClassVar[Mapping[str, str]] = {"cures": "regularizers"}
+    RENAMED: ClassVar[Mapping[str, str]] = {**Training.RENAMED, "cures": "regularizers"}
 
     mixing: Mixing = field(default_factory=Softmax)
-    """From alphas to the weights of the operations."""
+    """Rule from alphas to the weights of the operations."""
     sampling: Sampling = field(default_factory=FullMixture)
-    """What of the mixture a step computes."""
+    """Choice of the operations that a step computes."""
     channels: PartialChannels = field(default_factory=lambda: PartialChannels(one_in=1))
-    """How many channels the operations work on."""
+    """Channels that the operations see."""
     level: SearchObjective = field(default_factory=Bilevel)
-    """Whose loss moves the architecture."""
+    """Loss that updates the architecture: bilevel, mixed-level or single-level."""
     regularizers: tuple[Regularizer, ...] = ()
-    """Penalties, perturbation, dropout, early stopping."""
+    """Penalties, perturbation, dropout, stopping criteria."""
     warmup: float = 0.0
-    """Share of the epochs, at the start, in which only the weights move."""
+    """Share of the epochs, at the start, in which only the weights are trained."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,7 +51,7 @@ class GradientSearchHyperparameters(Training):
 
 
 class GradientSearch(GradientSearcher):
-    """Any parts that go together."""
+    """Gradient-based search with the given components."""
 
     name = "gradient"
     Hyperparameters = GradientSearchHyperparameters

@@ -9,8 +9,8 @@ so that edges compete, and "the strongest edge" compares numbers of one distribu
 In an event the rows of `probabilities` are an edge's part of its node's distribution: the rows of a node sum to one
 together. `entropy` is that of the nodes' distributions, summed and divided by the number of edges.
 
-Difference from the paper: it searches recurrent cells, which keep whatever weighs most, several operations between two
-nodes or none; here the space derives the cell by its own rule.
+Difference from the paper: the paper searches recurrent cells, which keep the operations of largest weight, several
+between two nodes or none; here the space derives the cell by its own rule.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class IDartsHyperparameters(Training):
 
 
 class IDarts(GradientSearcher):
-    """DARTS with one softmax a node."""
+    """DARTS with one softmax for all edges into a node, on any space with a supernet."""
 
     name = "idarts"
     Hyperparameters = IDartsHyperparameters

@@ -31,15 +31,15 @@ class MiLeNASHyperparameters(Training):
     """Defaults are those of the paper, which takes over those of DARTS."""
 
     order: int = 1
-    """1 takes the weights as they are; 2 looks through one step of them."""
+    """Order of the gradient. 1: the weights are constants; 2: it goes through one step of them."""
     hessian_product: str = "finite_difference"
     """Second order only: "finite_difference", or "exact", double backward."""
     radius: float = 0.01
     """Length of the finite-difference step in weight space."""
     valid_weight: float = 1.0
-    """The paper's lambda: the weight of the validation loss beside the training loss."""
+    """The paper's lambda: weight of the validation loss, where the training loss weighs 1."""
     patience: int = 0
-    """Stop after so many epochs without a better value of the task's objective on validation data; 0: never."""
+    """Epochs without a better validation objective after which the search stops; 0: never."""
 
 
 class MiLeNAS(GradientSearcher):

@@ -1,10 +1,11 @@
-"""What of a search by mini-batches may be changed on the way, though earlier searches could not.
+"""Settings of supernet searchers that override a hyperparameter or freeze parameters.
 
     batch_size          examples in a mini-batch, from the next epoch on
-    freeze/weights      these do not move, and neither does anything that their optimizer keeps; so with alphas
-    ...                 and whatever else a searcher names
+    freeze/weights      neither the weights nor the state of their optimizer change; "freeze/alphas" likewise
+    ...                 and others that a searcher adds, such as weight decays
 
-Nothing of this is in the events or in the state of a search in which nobody has changed it.
+Events and state name such a setting only once it has been changed, so that those of other searches are what they were
+before the settings existed.
 """
 
 from __future__ import annotations
@@ -22,28 +23,30 @@ ALPHAS, WEIGHTS, CONTROLLER = "freeze/alphas", "freeze/weights", "freeze/control
 
 
 def decay(value: float, description: str) -> Slider:
-    """The slider of a weight decay, which may be 0."""
+    """Returns the slider of a weight decay, which may be 0 and so is not logarithmic."""
     return Slider(value=value, low=0.0, high=max(10 * value, 0.01), log=False, description=description)
 
 
 def freezing(what: str) -> Switch:
-    """The switch that has something stand still."""
-    return Switch(value=False, description=f"Whether the {what} stand still, and with them all that Adam or SGD keeps.")
+    """Returns the switch that freezes parameters, named `what` in its description."""
+    return Switch(
+        value=False, description=f"Whether the {what} are frozen, and with them the state of their optimizer."
+    )
 
 
 class Overrides:
-    """The values of such settings.
+    """The values of these settings.
 
     Args:
-        batches: the size of the mini-batches.
-        settings: name -> each of the others, as it is at the beginning.
+        batches: the batch size.
+        settings: name -> initial setting, for all others.
     """
 
     def __init__(self, batches: BatchSize, settings: Mapping[str, Setting]) -> None:
         self.batches = batches
         self._start = dict(settings)
         self._values: dict[str, Any] = {}
-        """The settings that were ever put into force."""
+        """Values of the settings that were ever changed."""
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name] if name in self._values else self._start[name].value
@@ -52,12 +55,12 @@ class Overrides:
         return name == BATCH_SIZE or name in self._start
 
     def settings(self, done: int) -> dict[str, Setting]:
-        """All of them, when so many mini-batches are done."""
+        """Returns all settings after `done` mini-batches."""
         others = {name: dataclasses.replace(one, value=self[name]) for name, one in self._start.items()}
         return {BATCH_SIZE: self.batches.setting(done), **others}
 
     def check(self, name: str, value: Any, done: int) -> Any:
-        """The value as JSON; `SpecError` for one that it cannot have now."""
+        """Returns the value as JSON. Raises `SpecError` for one that the setting cannot have now."""
         value = self.settings(done)[name].check(name, value)
         return self.batches.check(value, done) if name == BATCH_SIZE else value
 
@@ -68,12 +71,13 @@ class Overrides:
             self._values[name] = value
 
     def in_force(self, place: int) -> dict[str, Any]:
-        """What an event of a mini-batch, counted from 0, says of them: those that were ever changed."""
+        """Returns the values for the event of a mini-batch, counted from 0: those that were ever changed."""
         size = {BATCH_SIZE: self.batches.now(place)} if self.batches.changed else {}
         return {**size, **self._values}
 
     def state(self) -> State:
-        """Without the sizes of the mini-batches, which their feeds keep."""
+        """Returns the changed values; not the batch size, which the feeds keep."""
+        # "turned" is the key in the run folders of earlier versions
         return {"turned": json.dumps(self._values)} if self._values else {}
 
     def load(self, state: Mapping[str, Any]) -> None:

@@ -1,10 +1,10 @@
 """PC-DARTS: partial channels (Xu, Xie, Zhang et al. 2020, https://arxiv.org/abs/1907.05737, Eq. 3 and 4).
 
     DARTS of first order, but
-    - operations work on one channel in K, the others go past them (`naslab.networks.partial_channels`)
-    - the edges into a node are weighed by a softmax of their own (edge normalisation), and a cell is derived from the
-      product of the two softmaxes
-    - for the first 15 of 50 epochs only the weights move
+    - operations see one channel in K, and the other channels bypass them (`naslab.networks.partial_channels`)
+    - the edges into a node are weighed by a softmax over logits of their own (edge normalisation), and a cell is
+      derived from the product of the two softmaxes
+    - for the first 15 of 50 epochs only the weights are trained
 
 Sizes and rates are those of the authors' code (https://github.com/yuhuixu1993/PC-DARTS, train_search.py and
 model_search.py).
@@ -30,11 +30,11 @@ class PCDartsHyperparameters(Training):
     alpha_lr: float = 6e-4
     """Learning rate of the architecture (Adam)."""
     one_in: int = 4
-    """The paper's K: operations work on one channel in so many."""
+    """The paper's K: operations see one channel in K."""
     edge_normalisation: bool = True
-    """Whether edges have a softmax of their own."""
+    """Whether the edges into a node have a softmax of their own (Eq. 4)."""
     warmup: float = 0.3
-    """Share of the epochs, at the start, in which only the weights move."""
+    """Share of the epochs, at the start, in which only the weights are trained."""
 
 
 class PCDarts(GradientSearcher):

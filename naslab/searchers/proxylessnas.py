@@ -1,12 +1,12 @@
 """ProxylessNAS: binarised paths (Cai, Zhu & Han 2019, https://arxiv.org/abs/1812.00332, Eq. 3 to 7).
 
-    for a share of the epochs: w alone, on one path an edge drawn from p = softmax(alpha)
+    for a share of the epochs: w alone, on one path for each edge drawn from p = softmax(alpha)
     then, a mini-batch of each half of the training data at a time:
-        "gradient":  draw two paths an edge, open one of them; dL/dalpha_i = sum over the two of
-                     dL/dg_j p_j (d_ij - p_i), with g the gates; then shift the two alphas so that all others keep
-                     their probability
-        "reinforce": draw one path an edge; alpha goes up (accuracy - baseline) grad log p(paths)
-        w <- w - SGD(grad_w L_train), on one path an edge
+        "gradient":  draw two paths for each edge, open one of them; dL/dalpha_i = sum over the two of
+                     dL/dg_j p_j (d_ij - p_i), with g the gates (Eq. 4); then shift the two alphas so that all others
+                     keep their probability
+        "reinforce": draw one path for each edge; alpha <- alpha + Adam((accuracy - baseline) grad log p(paths))
+        w <- w - SGD(grad_w L_train), on one path for each edge
 
 Only the paths that were drawn are in memory: two of O in the step of the architecture, one in that of the weights.
 
@@ -36,7 +36,7 @@ class ProxylessNASHyperparameters(Training):
     """Defaults are those of the authors' search on ImageNet; what is not given here is as for DARTS."""
 
     epochs: int = 160
-    """Passes over the half of the training data that moves the weights."""
+    """Passes over the half of the training data that trains the weights."""
     batch_size: int = 256
     """Images in a mini-batch of either half."""
     w_lr_min: float = 0.0
@@ -46,19 +46,19 @@ class ProxylessNASHyperparameters(Training):
     alpha_lr: float = 1e-3
     """Learning rate of the architecture (Adam)."""
     alpha_beta1: float = 0.0
-    """Adam's memory of the gradient of the architecture: none, so that a path that was not drawn stays."""
+    """Adam's decay of the mean gradient of the architecture. 0: a path that was not drawn in a step keeps its alpha."""
     alpha_weight_decay: float = 0.0
     """Weight decay of the architecture."""
     rule: str = "gradient"
-    """Or "reinforce"."""
+    """Gradient estimator of the architecture: "gradient" (Sec. 3.2) or "reinforce" (Sec. 3.3.2)."""
     warmup: float = 0.25
-    """Share of the epochs, at the start, in which only the weights move."""
+    """Share of the epochs, at the start, in which only the weights are trained."""
     baseline_decay: float = 0.99
-    """REINFORCE only: memory of the moving average of the reward (ours, for one path a step)."""
+    """REINFORCE only: decay of the moving average of the reward (ours, for one path a step)."""
     resource_weight: float = 0.1
-    """Loss that the dearest cell is worth; 0: cost does not matter, until it is turned up."""
+    """Weight of the resource penalty: the most expensive cell adds this much to the loss. 0 disables it."""
     resource: str = "multiply_adds"
-    """Or "parameters"."""
+    """Cost that is penalised: "multiply_adds" or "parameters"."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

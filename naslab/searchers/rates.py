@@ -1,18 +1,18 @@
-"""Finding a learning rate: the range test (Smith 2017, "Cyclical learning rates for training neural networks",
+"""Learning-rate range test (Smith 2017, "Cyclical learning rates for training neural networks",
 https://arxiv.org/abs/1506.01186, Sec. 3.3).
 
     the rate <- a very small one
     repeat: one step at that rate, and the loss of its mini-batch;  the rate <- a little larger
 
-The loss falls once the rate is large enough to learn by, and explodes once it is too large. That the rate grows by a
-factor (in the paper by a summand), that losses are smoothed, when it stops, and the two suggestions, are those of
-fastai (Howard & Gugger 2020, https://arxiv.org/abs/2002.04688, Sec. 4.1):
+The loss falls once the rate is large enough to learn by, and explodes once it is too large. In the paper the rate grows
+linearly. The exponential growth, the smoothing, the stopping rule and the two suggestions are those of fastai (Howard &
+Gugger 2020, https://arxiv.org/abs/2002.04688, Sec. 4.1):
 
     steepest    where the smoothed loss falls most steeply along the logarithm of the rate
     tenth       a tenth of the rate at which the smoothed loss is least; this is what is suggested
 
-The rate of the weights is tried with an architecture that stands still, that of the architecture with weights that do,
-each on a copy: the search itself is bit for bit what it would have been.
+The rate of the weights is tested with a frozen architecture, that of the architecture with frozen weights, each on a
+copy of the searcher: the search itself goes on bit for bit as it would have.
 """
 
 from __future__ import annotations
@@ -35,46 +35,46 @@ from naslab.tasks.task import LOSS
 from naslab.torch_state import each_in_default_torch_state
 
 MEMORY = 0.9
-"""The weight of the past in the smoothed loss, a step; fastai has 0.98 and many more steps."""
+"""Decay of the exponential mean of the losses; fastai has 0.98, with many more steps."""
 EXPLODED = 4
-"""The smoothed loss has exploded at so many times its least."""
+"""The loss has exploded if the smoothed loss is this many times its minimum."""
 FIRST = 5
-"""Smoothed losses that are hardly smoothed yet: the least is not among them."""
+"""Number of the first losses, hardly smoothed yet, that are ignored in the search for the minimum."""
 CLEAR = 4
-"""A loss has fallen if it is so many standard deviations lower."""
+"""Standard deviations by which a loss has to be lower to count as fallen."""
 MEDIAN = 0.954
-"""Median of the distance of two numbers from one normal distribution, in its standard deviations: 0.6745 sqrt(2)."""
+"""Median distance of two numbers drawn from one normal distribution, in standard deviations: 0.6745 sqrt(2)."""
 ROUNDING = 1e-9
-"""Share of a loss that a difference is more than, if it is one."""
+"""Relative differences of losses below this are rounding errors."""
 PATIENCE = 10
-"""Steps before that is looked at."""
+"""Steps before the test for an explosion begins."""
 HALVES = {"w_lr": "train", "alpha_lr": "valid"}
-"""Learning rate -> the mini-batch whose loss it makes fall."""
+"""Learning rate -> the half of the data whose loss it reduces."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rates(Record):
-    """The losses at growing learning rates, as far as they were tried."""
+    """The losses at growing learning rates, as far as these have been tried."""
 
     name: str
     """The name of the setting: "w_lr" or "alpha_lr"."""
     metric: str
-    """What was watched, for instance "train/loss": before each step, on its mini-batch."""
+    """Name of the loss, for instance "train/loss": that of each step's mini-batch, before the step."""
     unit: str
     rates: np.ndarray
-    """[T] float64, growing by a factor."""
+    """Rates tried, [T] float64, in geometric progression."""
     losses: np.ndarray
-    """[T] float64."""
+    """Loss at each rate, [T] float64."""
     now: float
-    """The rate in force."""
+    """The learning rate of the search at present."""
     steps: int
-    """That were to be tried."""
+    """Number of rates to try."""
     ended: str
-    """Why it ended: "exploded", "diverged" or "tried"; empty while it goes on."""
+    """Why the test ended: "exploded", "diverged" or "tried" (all rates were); empty while it goes on."""
 
     @property
     def smoothed(self) -> np.ndarray:
-        """[T] float64: the exponential mean, without its bias towards the beginning."""
+        """Exponential mean of the losses, [T] float64, corrected for its start at 0 as Adam's moments are."""
         mean, found = 0.0, []
         for number, loss in enumerate(self.losses.tolist(), start=1):
             mean = MEMORY * mean + (1 - MEMORY) * loss
@@ -83,16 +83,18 @@ class Rates(Record):
 
     @property
     def least(self) -> int | None:
-        """Place of the least smoothed loss; None if it did not fall by more than mini-batches differ anyway.
+        """Index of the minimum of the smoothed losses; None if the loss did not fall by more than random variation.
 
-        One loss differs from another by chance as much as it does from the next; a smoothed one less. Of 60 losses that
-        are nothing but chance, one course in eighty falls by `CLEAR` standard deviations.
+        The variation of single losses is estimated from the differences of successive ones, that of smoothed ones
+        follows from it. If 60 losses vary at random, they fall by `CLEAR` standard deviations in one test of eighty.
         """
         smoothed, numbers = self.smoothed, np.arange(1, len(self.losses) + 1)
         if len(smoothed) <= FIRST + 1:
             return None
         place = FIRST + int(smoothed[FIRST:].argmin())
         apart = float(np.median(np.abs(np.diff(self.losses)))) / MEDIAN
+        # standard deviation of the bias-corrected exponential mean of n independent losses, relative to that of one:
+        # sqrt((1 - m) / (1 + m) (1 - m^2n)) / (1 - m^n), with m = MEMORY
         share = np.sqrt((1 - MEMORY) / (1 + MEMORY) * (1 - MEMORY ** (2 * numbers))) / (1 - MEMORY**numbers)
         fell = smoothed[: place + 1] - smoothed[place]
         least = CLEAR * apart * np.hypot(share[: place + 1], share[place]) + ROUNDING * abs(smoothed[place])
@@ -100,12 +102,12 @@ class Rates(Record):
 
     @property
     def tenth(self) -> float | None:
-        """A tenth of the rate at which the smoothed loss is least; None if it never fell."""
+        """A tenth of the rate at which the smoothed loss is lowest; None if the loss never fell."""
         return None if self.least is None else float(self.rates[self.least]) / 10
 
     @property
     def steepest(self) -> float | None:
-        """The rate at which the smoothed loss falls most steeply, before it is least; None if it never fell."""
+        """The rate, below that of the minimum, at which the smoothed loss falls most steeply; None if it never fell."""
         if self.least is None:
             return None
         slopes = np.gradient(self.smoothed, np.log(self.rates))[: self.least + 1]
@@ -113,8 +115,7 @@ class Rates(Record):
 
     @property
     def suggestion(self) -> float | None:
-        """`tenth`: the largest rate that may be expected to do. Of the architecture smaller ones are usual, for the
-        weights have to follow it."""
+        """Suggested rate, `tenth`. For the architecture smaller ones are usual, since the weights have to follow it."""
         return self.tenth
 
     def __str__(self) -> str:
@@ -129,7 +130,7 @@ class Rates(Record):
 
 
 def movable(search: Any) -> list[str]:
-    """The learning rates that a range test can be made of, from where a search stands."""
+    """Returns the names of the learning rates for which a range test is possible at the current step of a search."""
     stepper = getattr(search, "searcher", search)
     if not isinstance(stepper, SupernetSearcher):
         return []
@@ -137,7 +138,7 @@ def movable(search: Any) -> list[str]:
 
 
 def lr_find(search: Any, name: str = "w_lr", **options: Any) -> Rates:
-    """The whole range test; `finding_rates` tells the options, and gives it step by step."""
+    """Returns the result of a whole range test; `finding_rates` documents the options, and yields it step by step."""
     *_, last = finding_rates(search, name, **options)
     return last
 
@@ -151,18 +152,18 @@ def finding_rates(
     high: float | None = None,
     prepare: Callable[[Any], object] = lambda stepper: None,
 ) -> Iterator[Rates]:
-    """The range test so far, after each of its steps. It begins where the search stands.
+    """Yields the range test so far, after each of its steps. It begins at the current step of the search.
 
     Args:
         search: a `naslab.Search` with a supernet searcher, or that searcher.
-        name: "w_lr", or, of a search by gradients, "alpha_lr".
-        steps: from the lowest to the highest rate. Each is an update: several steps where paths share one.
-        low: the lowest rate; of the setting, if left out.
-        high: the highest.
-        prepare: called with the copy before it is tried.
+        name: "w_lr", or "alpha_lr" in gradient-based search.
+        steps: number of rates. Each is tried for one update, which is several steps where paths share one.
+        low: the lowest rate; that of the setting's slider if left out.
+        high: the highest rate; likewise.
+        prepare: called with the copy of the searcher before the test.
 
     Raises:
-        SpecError: there is no such rate, or no loss that it makes fall.
+        SpecError: there is no such rate, or no loss that it reduces.
     """
     stepper = getattr(search, "searcher", search)
     if not isinstance(stepper, SupernetSearcher):
@@ -227,7 +228,7 @@ def _find(
 
 
 def _update(copy: Any, stretch: Stretch, name: str, rate: float, metric: str, still: Callable[[], object]) -> float:
-    """One update of the copy at a rate; the mean of the losses of its steps, before it."""
+    """Make one update of the copy at a rate. Returns the mean of the losses of its steps, before the update."""
     if copy.step + stretch.together > stretch.at + stretch.run:
         copy.stand_before(stretch.at)
     found = []
@@ -240,7 +241,7 @@ def _update(copy: Any, stretch: Stretch, name: str, rate: float, metric: str, st
 
 
 def _standing_still(copy: Any, name: str) -> Callable[[], object]:
-    """See to it that what the rate does not move stands still. What is returned is called after every step."""
+    """Freeze what the tested rate does not train. Returns a function to call after every step."""
     if name == "w_lr":
         if "alpha_lr" in copy.settings:
             copy.apply_setting("alpha_lr", 0.0)
@@ -248,7 +249,7 @@ def _standing_still(copy: Any, name: str) -> Callable[[], object]:
     kept = {key: value for key, value in copy.state_dict().items() if key.startswith(OF_WEIGHTS)}
 
     def put_back() -> None:
-        """The rate of the weights stays what it is, for a step of second order looks ahead by it."""
+        """Restore the weights. A zero learning rate would not do: the inner step of second order uses the rate."""
         state = {key: value for key, value in copy.state_dict().items() if not key.startswith(OF_WEIGHTS)}
         copy.load_state_dict({**state, **kept})
 
@@ -256,4 +257,4 @@ def _standing_still(copy: Any, name: str) -> Callable[[], object]:
 
 
 OF_WEIGHTS = ("network/", "momentum/")
-"""What the names in a state begin with that are of the weights."""
+"""Prefixes of the names of the weights and their momentum in a state."""

@@ -1,8 +1,8 @@
 """RobustDARTS with early stopping (Zela, Elsken, Saikia et al. 2020, https://arxiv.org/abs/1909.09656, Sec. 4.3).
 
     DARTS; after each epoch: the dominant eigenvalue of grad^2_alpha L_val, averaged over the last 5 epochs
-    stop when the average of 5 epochs ago is less than 0.75 of the average now: the loss turns sharp, and skip
-    connections are about to take over; the result is the cell of 5 epochs ago
+    stop when the average of 5 epochs ago is less than 0.75 of the average now: the minimum becomes sharp, and skip
+    connections are about to dominate; the result is the cell of 5 epochs ago
 
 Of the paper's other regularizers, stronger decay of the weights is `w_weight_decay`. Its drop path, which grows
 linearly to a rate of 0.2 to 0.6, with cutout, is not here; `skip_dropout` is that of P-DARTS instead (behind skip
@@ -34,17 +34,17 @@ class RobustDartsHyperparameters(Training):
     """Window and ratio are ours, near those of the authors' code; all else is as for DARTS."""
 
     order: int = 1
-    """1 takes the weights as they are; 2, the authors' choice, looks through one step of them."""
+    """Order of the gradient. 1: the weights are constants; 2, the authors' choice: it goes through one step of them."""
     window: int = 5
-    """Epochs that are averaged, and epochs that are looked back."""
+    """Epochs in the average, and also the number of epochs between the two averages."""
     ratio: float = 0.75
-    """It is time to stop when the average then is less than this share of the average now."""
+    """Stop when the earlier window's mean is below `ratio` times the latest window's mean."""
     skip_dropout: float = 0.0
-    """Rate of dropout behind skip connections at the start; falls by equal ratios to a hundredth. 0: none."""
+    """Dropout rate behind skip connections in the first epoch; falls by equal ratios to a hundredth. 0: none."""
 
 
 class RobustDarts(GradientSearcher):
-    """DARTS that stops in time, on any space with a supernet."""
+    """DARTS with early stopping by the Hessian's eigenvalue, on any space with a supernet."""
 
     name = "robust_darts"
     Hyperparameters = RobustDartsHyperparameters

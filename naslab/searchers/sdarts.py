@@ -1,7 +1,7 @@
 """SmoothDARTS: search under perturbation (Chen & Hsieh 2020, https://arxiv.org/abs/2002.05283, Eq. 3 and 4).
 
-    DARTS of first order, but w goes down L_train at weights of the operations that are off by up to a radius:
-    "random": drawn uniformly (SDARTS-RS); "adversarial": the worst found by projected gradient ascent (SDARTS-ADV)
+    DARTS of first order, but w minimises L_train at weights of the operations that are perturbed by up to a radius:
+    "random": uniformly (SDARTS-RS); "adversarial": by projected gradient ascent on L_train (SDARTS-ADV)
 
 The radius grows from 0.03 to 0.3 as in the authors' code (https://github.com/xiangning-chen/SmoothDARTS,
 sota/cnn/train_search.py: `0.03 + (epsilon_alpha - 0.03) * epoch / epochs`, so that 0.3 would be reached after the last
@@ -9,7 +9,7 @@ epoch; attacker/perturb.py: 7 steps of 2 radius / 7 from a random start, each cl
 the weights back to distributions). Differences: there the adversary looks at the network in evaluation mode, here at
 the statistics of the mini-batch; there it gives up where it has not raised the loss.
 
-A smooth landscape around the mixture loses less when one operation an edge is kept.
+Where the loss is smooth around the mixture, keeping one operation for each edge costs less accuracy.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class SmoothDartsHyperparameters(Training):
     """Defaults are those of the authors' code."""
 
     perturbation: str = "random"
-    """Or "adversarial"."""
+    """Kind of the perturbation: "random" or "adversarial"."""
     radius: float = 0.03
-    """Of the perturbation at the start; it grows in equal steps."""
+    """Radius of the perturbation in the first epoch; it grows in equal steps, epoch by epoch."""
     radius_end: float = 0.3
-    """Where it would be after the last epoch."""
+    """Radius in the epoch after the last."""
     ascent_steps: int = 7
-    """Adversarial only: gradients a step of the weights."""
+    """Adversarial only: ascent steps in each update of the weights."""
 
 
 class SmoothDarts(GradientSearcher):

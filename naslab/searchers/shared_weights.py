@@ -1,5 +1,5 @@
-"""What searches have in common whose children share their weights, one child at a time: the data, the weights with the
-optimizer that moves them, and the accuracy that they give to a child.
+"""Base of the searchers that train one child of shared weights at a time (ENAS, SPOS and their kind): the data, the
+weights with their optimizer, and the metrics of a child with these weights.
 """
 
 from __future__ import annotations
@@ -38,21 +38,24 @@ from naslab.tasks.task import Task
 from naslab.threads import number_of_threads, torch_threads
 
 DECAY = "w_weight_decay"
-"""What `set` calls the weight decay of the shared weights."""
+"""Name of the setting of the shared weights' weight decay."""
 SharedSpace = Shared
-"""An earlier name."""
+"""Earlier name of `naslab.spaces.weight_sharing.Shared`."""
 
 
 class SharedWeights:
-    """A network with the weights of all children, and SGD, whose state names every tensor.
+    """A network with the weights of all children, and SGD with a state in which every tensor has a name.
 
-    A weight without a gradient, of what a child does not have, is left alone, its momentum too.
+    Weights that a child does not use have no gradient, so that neither they nor their momentum change, and they do not
+    decay.
 
     Args:
+        network: the shared weights.
         rate: learning rate at the start.
-        clip: gradients are scaled down to this norm; 0: not at all.
-        weight_decay: what is added of each weight to its gradient.
-        nesterov: whether the momentum looks ahead.
+        momentum: momentum of SGD.
+        clip: largest Euclidean norm of the gradient; 0: no clipping.
+        weight_decay: weight decay.
+        nesterov: whether the momentum is Nesterov's.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class SharedWeights:
     ) -> None:
         self.network, self._clip = network, clip or math.inf
         self.weight_decay = weight_decay
-        """In force."""
+        """Weight decay of the next update."""
         self._named = dict(network.named_parameters())
         self._sgd = torch.optim.SGD(
             list(self._named.values()),
@@ -71,13 +74,13 @@ class SharedWeights:
         )
 
     def descend(self, loss: Tensor, rate: float) -> Tensor:
-        """One step down the loss. The norm of its gradient; where that is not finite, there was no step."""
+        """Make one SGD step on the loss. Returns the norm of its gradient; if that is not finite, no step was made."""
         self._sgd.zero_grad()
         loss.backward()
         return self.step(rate)
 
     def step(self, rate: float) -> Tensor:
-        """One step down the gradients that have been gathered (by `loss.backward()`), which are then forgotten."""
+        """Make one SGD step with the gradients that `loss.backward()` accumulated; clear them. Returns their norm."""
         norm = nn.utils.clip_grad_norm_(self._named.values(), self._clip)
         if bool(torch.isfinite(norm)):
             self._sgd.param_groups[0]["lr"], self._sgd.param_groups[0]["weight_decay"] = rate, self.weight_decay
@@ -86,11 +89,11 @@ class SharedWeights:
         return norm
 
     def forget(self) -> None:
-        """Make no step of the gradients that have been gathered."""
+        """Clear the accumulated gradients without a step."""
         self._sgd.zero_grad()
 
     def state(self) -> State:
-        """Of the network, of the optimizer and of gradients gathered so far: copies."""
+        """Returns copies of the network's tensors, the momentum, and the gradients accumulated so far, by name."""
         state: State = {
             f"network/{name}": tensor.detach().clone() for name, tensor in self.network.state_dict().items()
         }
@@ -115,7 +118,7 @@ class SharedWeights:
 
 
 def below(prefix: str, state: State) -> dict[str, Tensor]:
-    """The tensors of a state whose names begin so, by the rest of the name."""
+    """Returns the tensors of a state whose names begin with `prefix`, by the rest of the name."""
     return {
         name.removeprefix(prefix): value
         for name, value in state.items()
@@ -195,11 +198,11 @@ class WeightSharing(Masked, SupernetSearcher):
     # --- settings that all have ------------------------------------------------------------------
 
     def _done(self, step: int) -> int:
-        """Mini-batches of the training data that are done, or under way, after so many steps."""
+        """Returns the number of training mini-batches that are done, or under way, after `step` steps."""
         raise NotImplementedError
 
     def _place(self, step: int) -> int:
-        """The training mini-batch of a step, counted from 0; of one without, the last before it."""
+        """Returns the training mini-batch of a step, counted from 0; for a step without one, the last before it."""
         raise NotImplementedError
 
     @property
@@ -209,7 +212,7 @@ class WeightSharing(Masked, SupernetSearcher):
 
     @property
     def _in_force(self) -> dict[str, Any]:
-        """Of the step that was just done."""
+        """Values of changed settings in the last step."""
         return {**self.overrides.in_force(self._place(self._step - 1)), **super()._in_force}
 
     @property
@@ -230,7 +233,8 @@ class WeightSharing(Masked, SupernetSearcher):
 
     @contextmanager
     def _weights_or_still(self) -> Iterator[None]:
-        """Inside, a network is called as it trains; or, where the weights are frozen, without a trace in it."""
+        """Inside the `with` block, a forward pass trains; if the weights are frozen, it leaves no gradients and no new
+        statistics of batch normalisation."""
         if not self.overrides[WEIGHTS]:
             yield
             return
@@ -238,11 +242,15 @@ class WeightSharing(Masked, SupernetSearcher):
             yield
 
     def obey(self) -> None:
-        """Have what is turned obeyed."""
+        """Copy the overrides to the objects that they control."""
         self.weights.weight_decay = self.overrides[DECAY]
 
     def _scheduled(self, step: int | None = None) -> float:
-        """The learning rate of the shared weights in this step, if nobody has turned it; of the next, if left out."""
+        """Returns the scheduled learning rate of the shared weights in a step, without the user's changes.
+
+        Args:
+            step: the step, counted from 0; the next one if left out.
+        """
         raise NotImplementedError
 
     def aged(self, name: str, value: Any, step: int) -> Any:
@@ -263,7 +271,7 @@ class WeightSharing(Masked, SupernetSearcher):
             )
 
     def _with_regularisation(self, loss: Tensor, outputs: Any, batch: Any) -> Tensor:
-        """What the weights go down by: the loss, and what the task adds to it for the weights alone."""
+        """Returns the loss of the weights: the task's loss plus its regularisation, if it has one."""
         extra = self.task.regularisation(outputs, batch)
         return loss if extra is None else loss + extra
 
@@ -275,7 +283,15 @@ class WeightSharing(Masked, SupernetSearcher):
         metrics: Sequence[str] | None,
         recalibrating: int | None = None,
     ) -> dict[str, float]:
-        """Metrics of a child; if it is recalibrated, then on at most so many examples."""
+        """Returns metrics of a child.
+
+        Args:
+            child: the architecture.
+            batch_norm: statistics of batch normalisation, as of `measure_child`.
+            examples: validation examples, as of `measure_child`.
+            metrics: names of the metrics, as of `measure_child`.
+            recalibrating: largest number of training examples on which it is recalibrated; all if left out.
+        """
         layers, size = self._layers(child), self.hyperparameters.batch_size
         train = self._train
         if recalibrating is not None:
@@ -296,15 +312,15 @@ class WeightSharing(Masked, SupernetSearcher):
 
     @property
     def _examples(self) -> int:
-        """To judge children on: images, rows of a text."""
+        """Number of validation examples, such as images or rows of a text."""
         return max(1, len(self._valid) // example_size(self.task, self.hyperparameters.batch_size))
 
     def _worth(self, reward: str, fitness: float) -> dict[str, Any]:
-        """Fields of an event that say what was measured, where a fitness, of which more is better, is its negative.
+        """Returns the fields of an event that give the metric behind a fitness which is its negative; else none.
 
         Args:
-            reward: the metric that the fitness is, with a "-" before it if it is the negative.
-            fitness: what it came to.
+            reward: name of the metric that is the fitness, with a "-" before it if the fitness is its negative.
+            fitness: the fitness.
         """
         if not reward.startswith("-"):
             return {}

@@ -6,8 +6,8 @@
     the temperature falls in equal steps, and Z with it towards one operation an edge
     derive two edges a node, as DARTS does, or keep all edges, as `edges` says
 
-All training data is for both: there is no validation half, so that the validation figures of an event are those of the
-training batch.
+All training data is for both weights and architecture: there is no validation half, so that the validation metrics of
+an event are those of the training mini-batch.
 
 Temperatures, epochs, learning rates and the alphas at the start are those of the authors' code
 (https://github.com/SNAS-Series/SNAS-Series, SNAS/README.md, train_search.py, and `Temp_Scheduler` in utils.py: 1 to
@@ -42,13 +42,13 @@ class SNASHyperparameters(Training):
     alpha_scale: float = 0.01
     """Standard deviation of the alphas at the start."""
     temperature: float = 1.0
-    """Of the samples at the start; falls in equal steps."""
+    """Temperature of the samples in the first epoch; falls in equal steps, epoch by epoch."""
     temperature_end: float = 0.03
-    """Where it would be after the last epoch."""
+    """Temperature in the epoch after the last."""
     resource_weight: float = 0.0
-    """Loss that the dearest cell is worth; 0: cost does not matter, until it is turned up."""
+    """Weight of the resource penalty: the most expensive cell adds this much to the loss. 0 disables it."""
     resource: str = "multiply_adds"
-    """Or "parameters"."""
+    """Cost that is penalised: "multiply_adds" or "parameters"."""
     edges: str = "strongest"
     """Edges that the derived cell keeps: "strongest", what the space derives (two a node in a DARTS cell), or "all"."""
 
@@ -66,7 +66,7 @@ class SNAS(GradientSearcher):
 
     @classmethod
     def searched(cls, space: Space, hyper: SNASHyperparameters) -> Space:
-        """The space of derived cells: with `edges="all"`, the one whose architectures keep every edge."""
+        """Returns the space of derived cells; with `edges="all"`, the variant whose architectures keep every edge."""
         if hyper.edges != "all":
             return space
         if not hasattr(space, "all_edges"):

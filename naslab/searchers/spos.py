@@ -2,17 +2,17 @@
 
     for each training mini-batch:  a path, each choice drawn uniformly;  its weights <- SGD on the mini-batch
     then evolution (`one_shot/evolution.py`): the fitness of a child is its accuracy on validation images, with the
-    shared weights as they are and its own statistics of batch normalisation, measured anew on training images
+    shared weights and its own statistics of batch normalisation, recalibrated on training images
 
-The two phases have nothing to do with each other: the weights are trained before it is known what is looked for, and
-any number of evolutions, each within other limits, could follow.
+The two phases are independent: the weights are trained before any limits on children are known, and any number of
+evolutions within different limits could follow.
 
 Differences from the authors' code (https://github.com/megvii-model/SinglePathOneShot):
 - Paths are uniform over the space; the code first draws a range of multiply-adds, ten million wide between 290 and 360
   million, then a path within it.
 - Weight decay moves scales and shifts, too.
 - Batch normalisation of the shared weights has a scale and a shift, so that a child inherits all that it has.
-- The last generation is judged as well; a random child is not looked for without an end.
+- The last generation is evaluated as well; the number of tries to find a new random child is bounded.
 """
 
 from __future__ import annotations

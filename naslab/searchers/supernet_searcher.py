@@ -1,4 +1,4 @@
-"""The base class of searchers that own shared weights and move by mini-batches."""
+"""The base class of searchers that train a supernet, one mini-batch at a time."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ ACCURACY = "accuracy"
 
 
 OF_PICTURES = {"loss": Quantity("min", "nats"), "accuracy": Quantity("max", "%")}
-"""What is measured where a task does not say: all were of pictures, before one could."""
+"""Metrics of a task that does not name its own: such tasks, of earlier versions, are image classification."""
 
 
 class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
-    """Owns shared weights and moves by mini-batches: one `advance`, one step, one event.
+    """A searcher that owns shared weights: each `advance` is one step on mini-batches and returns one event.
 
-    The same seed, space, task and knobs give the same events bit for bit, on one machine with one
-    thread count. Randomness is derived from (seed, step), never kept in a generator, so that
-    `state_dict` is the whole truth.
+    The same seed, space, task and settings give the same events bit for bit, on one machine with one number of threads.
+    Randomness is a function of (seed, purpose, step) and never kept in a generator, so that `state_dict` holds all that
+    the next step depends on.
     """
 
     name: ClassVar[str]
     """Key in `naslab.searchers.SEARCHERS`."""
     measurable: ClassVar[tuple[str, ...]] = ()
-    """Names of what `measure` knows."""
+    """Names of the measurements that `measure` offers."""
     space: Space
     task: Any
     waited = 0.0
-    """Seconds of the last step that doing it again does without: none, for the weights are in no event."""
+    """Seconds of the last step that a replay would save: none, since events do not hold the weights."""
     in_default_torch_state = (
         "__init__",
         "advance",
@@ -70,7 +70,7 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
 
     @functools.cached_property
     def alone(self) -> AbstractContextManager[Any]:
-        """To be held by whoever uses the shared weights, so that no other thread moves them meanwhile."""
+        """Lock to hold while using the shared weights, so that no other thread changes them meanwhile."""
         return threading.RLock()
 
     @property
@@ -85,38 +85,45 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
 
     @abstractmethod
     def advance(self) -> Event:
-        """Do one step. Raises `Diverged` when something is no longer finite; the state is then not to be kept."""
+        """Do one step and return its event.
+
+        Raises:
+            Diverged: a loss, gradient or parameter is NaN or infinite. The state is then not to be kept.
+        """
 
     def ahead(self) -> list[Stretch]:
-        """The steps that are left, by kinds that take about as long as each other."""
+        """Returns the remaining steps, grouped into kinds whose steps take about the same time."""
         left = self.total - self.step
         return [Stretch("steps", left, self.step, left)] if left > 0 else []
 
     def epochs_ahead(self) -> float | None:
-        """Passes over the data that moves the weights that are left; None where they are not counted."""
+        """Returns the remaining passes over the data that trains the weights; None if they are not counted."""
         return None
 
     def stand_before(self, step: int) -> None:
-        """Stand before a step, counted from 0, without having done those between: for a copy that is only to show how
-        long a step takes, and is thrown away.
+        """Jump to just before a step, counted from 0, without doing those between.
+
+        Only for a copy that measures how long such a step takes, and is then discarded: its state is inconsistent.
         """
         self._step = step
 
     @property
     def end_of_epoch(self) -> int:
-        """The step with which the epoch ends that the next step is in; `SpecError` where there are none."""
-        raise SpecError(f"{self.name} tells of no epochs; count its steps")
+        """Last step of the epoch that the next step is in. Raises `SpecError` if the searcher has no epochs."""
+        raise SpecError(f"{self.name} has no epochs; count its steps")
 
     @property
     @abstractmethod
     def best(self) -> Architecture:
-        """What would be derived now."""
+        """The architecture that would be derived now."""
 
     @property
     def metrics(self) -> Mapping[str, Quantity]:
-        """What is known of the numbers in its events, by name, in the order in which they are shown: those of the task,
-        on the mini-batches that move the weights ("train/...") and on those that move or judge the architecture; and,
-        where a metric needs all of the data, of the architecture that would be derived ("child/...").
+        """Direction and unit of each metric in the events, by name, in the order in which they are shown.
+
+        Metrics of the task on the mini-batches that train the weights ("train/...") and on those that train or evaluate
+        the architecture ("valid/..."); a metric that needs all of the data is one of the derived architecture
+        ("child/...").
         """
         metrics = self.task.metrics() if isinstance(self.task, Task) else {}
         measured = {name: metric.quantity for name, metric in metrics.items() if metric.every == "batch"} or OF_PICTURES
@@ -125,33 +132,34 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
         return {**found, **{f"child/{name}": quantity for name, quantity in over_a_pass.items()}}
 
     def keep_in(self, store: Path) -> None:
-        """Nothing: all that it has learnt is in its state."""
+        """Does nothing: the state holds all that was learnt."""
 
     def take_trainings(self, other: Stepper) -> None:
-        """Nothing, likewise."""
+        """Does nothing, for the same reason."""
 
     def check_workers(self, workers: int) -> int:
-        """None: `SpecError`."""
+        """Raises `SpecError`: a supernet has no candidates to train in parallel."""
         raise SpecError(f"workers=... is for samplers; {self.name!r} does one step at a time")
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Does nothing: only memory is held."""
 
     def fingerprint(self) -> str:
-        """Of the data."""
+        """Returns the fingerprint of the data."""
         return self.task.fingerprint()
 
     def repeat(self, logged: Event) -> Event:
-        """All over again: the weights are in no event."""
+        """Do a logged step again, in full, since events do not hold the weights."""
         return self.advance()
 
     def beside(self) -> list[Event]:
-        """What is to be said beside the last step: `Phase`s that began with it, what was measured after it."""
+        """Returns further events of the last step: phases that began with it, and measurements made after it."""
         return []
 
     def _after_a_pass(self) -> list[Event]:
-        """Metrics that need all of the data (`every="pass"`), of the architecture that would be derived now, by
-        `measure_child` with the shared weights and the statistics of mini-batches: `child/<name>`.
+        """Returns events `child/<name>` for the metrics that need all of the data (`every="pass"`).
+
+        They are measured by `measure_child` on the architecture that would be derived now.
         """
         names = [name for name, metric in self.task.metrics().items() if metric.every == "pass"]
         if not names:
@@ -160,8 +168,9 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
         return [Measured(step=self.step, name=f"child/{name}", value=value) for name, value in found.items()]
 
     def measure(self, name: str) -> float:
-        """A figure too dear for every step, on request; which ones there are is the searcher's to say."""
-        raise SpecError(f"{self.name} cannot measure {name!r}")
+        """Returns a measurement that is too expensive for every step; `measurable` lists the names."""
+        offered = f"it measures {', '.join(self.measurable)}" if self.measurable else "it measures nothing on request"
+        raise SpecError(f"{self.name} cannot measure {name!r}; {offered}")
 
     def measure_child(
         self,
@@ -171,24 +180,25 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
         examples: int | None = None,
         metrics: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        """What the shared weights, as they are, make of an architecture: the task's metrics of it, by name.
+        """Returns the task's metrics of an architecture with the current shared weights, by name.
 
-        Changes nothing, and draws no random numbers: the next step is what it would have been. Dropout is off, and a
+        Changes nothing and draws no random numbers: the next step is what it would have been. Dropout is off, and a
         network that carries a state from one mini-batch to the next begins with none.
 
         Args:
             child: any architecture of the space.
-            batch_norm: what it is normalised by: "batch", the statistics of each mini-batch; "kept", the running
-                ones; "recalibrated", running ones measured anew for this child on training data.
-            examples: how many it is judged on, the first of the stream that the architecture is chosen by (images,
-                rows of a text), in a fixed order; a few hundred if left out.
-            metrics: which; all if left out.
+            batch_norm: statistics that normalise it: "batch", those of each mini-batch; "kept", the running ones;
+                "recalibrated", running ones measured anew for this child on training data.
+            examples: number of examples (images, rows of a text): the first of the validation stream, in a fixed order;
+                a few hundred if left out.
+            metrics: names of the metrics; all if left out.
         """
-        raise SpecError(f"{self.name} shares no weights that could be ranked")
+        raise SpecError(f"{self.name} has no shared weights with which a child could be evaluated")
 
     def score(self, child: Architecture, *, batch_norm: str = "batch", examples: int | None = None) -> float:
-        """The task's objective of an architecture with the shared weights as they are; arguments as of
-        `measure_child`. Whether more of it is better, `task.quantities` says.
+        """Returns the task's objective of an architecture with the current shared weights.
+
+        Arguments are those of `measure_child`; `task.quantities` has the direction of the objective.
         """
         objective = self.task.objective
         if objective == ACCURACY:
@@ -196,24 +206,25 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
         return self.measure_child(child, batch_norm=batch_norm, examples=examples, metrics=[objective])[objective]
 
     def accuracy(self, child: Architecture, *, batch_norm: str = "batch", images: int | None = None) -> float:
-        """The accuracy, in [0, 1], of an architecture with the shared weights as they are, for tasks that have one;
-        arguments as of `measure_child`.
+        """Returns the accuracy, in [0, 1], of an architecture with the current shared weights, for tasks that have it.
+
+        Arguments are those of `measure_child`.
         """
         return self.measure_child(child, batch_norm=batch_norm, examples=images, metrics=[ACCURACY])[ACCURACY]
 
     @classmethod
     @abstractmethod
     def from_spec(cls, spec: dict[str, Any], task: Any = None) -> SupernetSearcher:
-        """What `spec` described; `task` stands in for one that JSON cannot bring back."""
+        """Returns the searcher that `spec` described; `task` replaces one that cannot be made from JSON."""
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
-        """JSON from which `naslab.searchers.from_spec` makes this searcher again, as it was before its first step."""
+        """Returns JSON from which `naslab.searchers.from_spec` makes this searcher, as it was before its first step."""
 
     @abstractmethod
     def state_dict(self) -> State:
-        """Everything that the next step depends on, copied."""
+        """Returns a copy of everything that the next step depends on."""
 
     @abstractmethod
     def load_state_dict(self, state: State) -> None:
-        """Go on bit for bit from where `state_dict` was taken."""
+        """Restore what `state_dict` returned; the search then goes on from there bit for bit."""

@@ -56,8 +56,10 @@ class TrainingLoop:
         *,
         test: bool = True,
     ) -> None:
-        if recipe.precision == "fp16" and device.type != "cuda":
-            raise SpecError(f"fp16 needs CUDA, and this training runs on {device}; use precision='bf16' or 'no'")
+        if recipe.precision == "float16" and device.type != "cuda":
+            raise SpecError(
+                f"float16 needs CUDA, and this training runs on {device}; use precision='bfloat16' or 'float32'"
+            )
         if recipe.sync_batch_norm and group.size > 1:
             if device.type != "cuda":
                 raise SpecError(f"sync_batch_norm works on several GPUs only, and this training runs on {device}")
@@ -79,7 +81,7 @@ class TrainingLoop:
         self.carry: Any = None
         """What the next mini-batch of this process's columns begins with."""
         self.optimizer = recipe.make_optimizer(self.network)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
         weights, self._valid = parts(task, recipe, seed)
         self._test = task.stream("test") if test and "test" in task.splits else None
         self._timetable = Timetable(weights, recipe.batch_size, seed, "fit")
@@ -220,8 +222,8 @@ class TrainingLoop:
         task, inputs = self.task, self.task.inputs(batch, carry)
         if self.recipe.channels_last:
             inputs = trees.tree_map(_channels_last, inputs)
-        dtype = torch.float16 if self.recipe.precision == "fp16" else torch.bfloat16
-        automatic = torch.autocast(self.device.type, dtype, enabled=self.recipe.precision != "no")
+        dtype = torch.float16 if self.recipe.precision == "float16" else torch.bfloat16
+        automatic = torch.autocast(self.device.type, dtype, enabled=self.recipe.precision != "float32")
         advice = SHARED if self.network.training else UNEVEN
         with automatic, enough_to_normalise(task.size(batch), advice, task.units):
             try:
@@ -233,8 +235,8 @@ class TrainingLoop:
                     raise
                 raise SpecError(
                     f"the network has weights of {' and '.join(map(str, kinds))}, and {task.units} are "
-                    f"{' and '.join(map(str, given))}; call network.float() before it is trained (precision='bf16' is "
-                    "for a faster training)"
+                    f"{' and '.join(map(str, given))}; call network.float() before it is trained (precision='bfloat16' "
+                    "is for a faster training)"
                 ) from error
         outputs, auxiliary = task.with_auxiliary(output)
         for found in (outputs, auxiliary) if auxiliary is not None else (outputs,):

@@ -14,10 +14,11 @@ from torch import nn
 
 from naslab.errors import SpecError, among, listed, real, unknown, whole
 from naslab.fields import settle
+from naslab.precision import SHORT_NAMES, full_name
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "linear", "constant")
-PRECISIONS = ("no", "bf16", "fp16")
+PRECISIONS = ("float32", "bfloat16", "float16")
 LATER = ("evaluation_batch_size", "scale_rate", "betas", "nonmonotone_interval")
 """Fields that recipes once did not have. At their defaults they are not written, so that the fingerprint of a training
 is what it was."""
@@ -82,8 +83,8 @@ class Recipe:
     counts, unless the task has a validation split apart from it, such as a text has."""
     patience: int = 0
     """Epochs without a better held-out accuracy after which the training stops; 0: never. Needs `held_out`."""
-    precision: str = "no"
-    """"no" (float32), "bf16", or "fp16" with loss scaling (CUDA only)."""
+    precision: str = "float32"
+    """"float32", "bfloat16", or "float16" with loss scaling (CUDA only); also accepted: "no", "bf16", "fp16"."""
     channels_last: bool = False
     """Whether the weights of convolutions, and images, lie in memory with the channels last, which is faster on most
     GPUs."""
@@ -94,6 +95,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         settle(self)
+        object.__setattr__(self, "precision", full_name(self.precision))
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise SpecError(unknown(name, getattr(self, name), known))
@@ -198,6 +200,7 @@ class Recipe:
             value = getattr(self, field.name)
             if field.name not in LATER or value != field.default:
                 found[field.name] = list(value) if isinstance(value, tuple) else value
+        found["precision"] = SHORT_NAMES[self.precision]  # as in the run folders and fingerprints of earlier versions
         return found
 
     def but(self, **changes: Any) -> Recipe:

@@ -20,7 +20,7 @@ STEPS = 3
 @pytest.mark.parametrize("space", [CELL, TABLE], ids=["darts cell", "nasbench201"])
 def test_the_same_alphas_and_weights(space, order, digits, batches):
     """To the last bit, after steps with momentum, a gradient that is clipped, and a learning rate that is changed."""
-    given = dict(w_lr=0.1, w_momentum=0.8, w_weight_decay=0.01, w_clip=0.5, alpha_lr=0.05)
+    given = dict(w_lr=0.1, w_momentum=0.8, w_weight_decay=0.01, gradient_clipping=0.5, alpha_lr=0.05)
     searcher = nl.searchers.Darts(space, digits, seed=1, batch_size=8, epochs=1, order=order, **given)
     network = copy.deepcopy(searcher.network).train()
     alphas = {part: alpha.detach().clone().requires_grad_() for part, alpha in searcher.alphas.items()}

@@ -24,7 +24,7 @@ def make(task, space=CELL, **hyperparameters):
 
 def test_three_steps_of_first_order_equal_the_algorithm_written_out(digits):
     """Alternating torch.optim steps on a second copy of the supernet, from the paper's Algorithm 1 with xi = 0."""
-    ours, plain = make(digits, alpha_lr=0.01, w_clip=0.5), make(digits)
+    ours, plain = make(digits, alpha_lr=0.01, gradient_clipping=0.5), make(digits)
     network, alphas = plain.network, list(plain.alphas.values())
     w_optimizer = torch.optim.SGD(network.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
     a_optimizer = torch.optim.Adam(alphas, lr=0.01, betas=(0.5, 0.999), weight_decay=1e-3)

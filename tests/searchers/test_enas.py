@@ -35,7 +35,7 @@ def test_the_constants_are_those_of_the_authors_scripts():
     for each in (macro, micro):
         assert (each.w_lr, each.w_lr_min, each.restart, each.restart_growth) == (0.05, 5e-4, 10, 2)
         assert (each.entropy_weight, each.baseline_momentum, each.units, each.layers) == (1e-4, 0.99, 64, 1)
-        assert (each.temperature, each.reach, each.w_clip, each.w_momentum) == (1.0, 0.1, 5.0, 0.9)
+        assert (each.temperature, each.reach, each.gradient_clipping, each.w_momentum) == (1.0, 0.1, 5.0, 0.9)
     space = nl.spaces.EnasMicro.paper()
     assert (space.nodes, space.cells, space.channels) == (5, 6 + 2, 20)
 

@@ -88,13 +88,49 @@ def test_threads_by_probe_are_a_number_from_then_on(digits):
         ({"threads": "many"}, "'probe'"),
         ({"threads": 1.5}, "threads"),
         ({"precision": "float61"}, "did you mean 'float16'|unknown precision"),
-        ({"compiled": True, "device": "cpu"}, "for GPUs"),
+        ({"compile": True, "device": "cpu"}, "for GPUs"),
         ({"checkpointing": "yes"}, "True or False"),
     ],
 )
 def test_nonsense_is_refused(digits, given, message):
     with pytest.raises(SpecError, match=message):
         darts(digits, **given)
+
+
+def test_precision_and_compilation_have_the_names_that_trainers_use(digits):
+    """One keyword for one thing; names of another kind, or of the version before, go on."""
+    from naslab.errors import NaslabDeprecationWarning
+
+    for short, full in (("no", "float32"), ("bf16", "bfloat16")):
+        search = darts(digits, precision=short)
+        assert search.execution == darts(digits, precision=full).execution
+        assert search.spec()["precision"] == full
+    with pytest.raises(SpecError, match="unknown precision 'float16'"):
+        darts(digits, precision="fp16")
+    with pytest.warns(NaslabDeprecationWarning, match="compiled= of Darts is now called compile="):
+        old = darts(digits, compiled=False)
+    assert old.spec() == darts(digits, compile=False).spec()
+    with pytest.raises(SpecError, match="give compile= alone"):
+        darts(digits, compile=True, compiled=True)
+
+
+@pytest.mark.parametrize("searcher", ["Darts", "GradientSearch", "SPOS", "EN2AS", "Enas"])
+def test_clipping_has_one_name_and_run_folders_keep_theirs(searcher):
+    from naslab.errors import NaslabDeprecationWarning
+    from naslab.searchers.hyperparameters import (
+        hyperparameters_from_spec,
+        hyperparameters_to_spec,
+        read_hyperparameters,
+    )
+
+    hyperparameters = getattr(nl.searchers, searcher).Hyperparameters
+    with pytest.warns(NaslabDeprecationWarning, match="w_clip is now called gradient_clipping"):
+        old = read_hyperparameters(hyperparameters, {"w_clip": 0.5})
+    assert old == hyperparameters(gradient_clipping=0.5)
+    written = hyperparameters_to_spec(old)
+    assert written["w_clip"] == 0.5
+    assert "gradient_clipping" not in written
+    assert read_hyperparameters(hyperparameters, hyperparameters_from_spec(hyperparameters, written)) == old
 
 
 def test_a_network_that_cannot_compute_its_cells_again_says_so():
@@ -143,7 +179,7 @@ def test_a_compiler_can_follow_the_supernet(digits):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-@pytest.mark.parametrize("given", [{}, {"precision": "bfloat16"}, {"compiled": True}, {"checkpointing": True}])
+@pytest.mark.parametrize("given", [{}, {"precision": "bfloat16"}, {"compile": True}, {"checkpointing": True}])
 def test_on_a_gpu_it_is_the_same_search_but_for_rounding(digits, given):
     there, here = darts(digits, device="cuda", **given), darts(digits)
     for _ in range(3):

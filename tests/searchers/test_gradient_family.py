@@ -54,7 +54,7 @@ def test_the_constants_are_those_of_the_authors_code():
     """Where they are not those of DARTS: the scripts that the modules name."""
     of = {name: nl.searchers.SEARCHERS[name].Hyperparameters() for name in PRESETS}
     darts = {"batch_size": 64, "w_lr": 0.025, "w_lr_min": 0.001, "w_weight_decay": 3e-4, "alpha_lr": 3e-4}
-    darts |= {"epochs": 50, "w_momentum": 0.9, "w_clip": 5.0, "train_portion": 0.5, "alpha_scale": 1e-3}
+    darts |= {"epochs": 50, "w_momentum": 0.9, "gradient_clipping": 5.0, "train_portion": 0.5, "alpha_scale": 1e-3}
     darts |= {"alpha_beta1": 0.5, "alpha_beta2": 0.999, "alpha_weight_decay": 1e-3}
     other = {
         "snas": {"epochs": 150, "alpha_scale": 0.01, "temperature": 1.0, "temperature_end": 0.03},

@@ -28,7 +28,7 @@ ONE_SHOT |= dict(recalibration_images=4, batch_norm="recalibrated")
 ENAS = dict(epochs=2, train_portion=0.5, controller_steps=2, children=2, derived=2, derived_images=8, units=4)
 SEARCHES = {
     "darts": ("darts", dict(order=1)),
-    "second order": ("darts", dict(order=2, inner_clip=True, scale_rate=True, w_clip=0.05)),
+    "second order": ("darts", dict(order=2, inner_clip=True, scale_rate=True, gradient_clipping=0.05)),
     "gdas": ("gdas", {}),
     "single level": ("gradient", dict(level=g.SingleLevel())),
     "reinforce": ("gradient", dict(sampling=g.Reinforce())),

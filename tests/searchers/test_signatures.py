@@ -30,7 +30,8 @@ def test_every_hyperparameter_is_listed_with_its_default(searcher: Any):
 
 def test_help_says_what_a_hyperparameter_means():
     text = " ".join(inspect.getdoc(nl.searchers.Darts).split())
-    assert "order = 1: 1 takes the weights as they are (xi = 0); 2 looks through one step of them." in text
+    described = "Order of the gradient. 1: the weights are constants (xi = 0); 2: it goes through one step of them."
+    assert f"order = 1: {described}" in text
     assert "batch_size = 64: Examples in a mini-batch of either half" in text, "of the class above, too"
     assert text.startswith("DARTS of first or second order on any space with a supernet. Hyperparameters:")
 

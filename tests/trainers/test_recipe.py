@@ -51,6 +51,15 @@ def test_what_is_written_is_what_was_written_before():
     assert recipe.to_json()["betas"] == [0.5, 0.9]
 
 
+@pytest.mark.parametrize(("short", "full"), [("no", "float32"), ("bf16", "bfloat16"), ("fp16", "float16")])
+def test_a_precision_has_two_names_and_is_written_by_the_short_one(short, full):
+    assert Recipe(precision=short) == Recipe(precision=full)
+    assert Recipe(precision=short).precision == full
+    written = Recipe(precision=full).to_json()
+    assert written["precision"] == short
+    assert Recipe(**written) == Recipe(precision=full)
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
 )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from naslab.device import kept_device, usable_device
 from naslab.errors import Diverged, SpecError, whole
 from naslab.events import Phase
+from naslab.lazy import warn_of_old_name
 from naslab.networks.batch_norm import KeptBuffers, enough_to_normalise
 from naslab.networks.mixture import takes_mixtures
 from naslab.networks.step_memory import gradients_at_the_start, must_fit
@@ -56,10 +57,11 @@ class GradientSearcherBase(Adjustable):
         device: for instance "cuda". If left out, CUDA if there is a GPU, else the CPU.
         threads: CPU threads of each step. One by default, which is repeatable; a small supernet gains little from a
             second one. "probe" measures and picks the fastest number; `probed` has the measurements.
-        precision: "float32", or "bfloat16" for activations, which is faster and takes half the memory on recent GPUs.
+        precision: "float32", or "bfloat16" for activations, which is faster and takes half the memory on recent GPUs
+            (also accepted: "no", "bf16").
         checkpointing: whether to use gradient checkpointing: the backward pass recomputes each cell, which takes less
             memory and about a third more time.
-        compiled: on a GPU, `torch.compile` with CUDA graphs.
+        compile: whether to run the supernet through `torch.compile` with CUDA graphs; GPUs only.
         **hyperparameters: see the dataclass `Hyperparameters` of the class.
     """
 
@@ -85,11 +87,16 @@ class GradientSearcherBase(Adjustable):
         threads: int | str = 1,
         precision: str = "float32",
         checkpointing: bool = False,
-        compiled: bool = False,
+        compile: bool = False,
         **hyperparameters: Any,
     ) -> None:
         if not isinstance(space, Space):
             raise SpecError(f"{self.name} needs a space, such as nl.spaces.DartsCell.laptop(), not {space!r:.100}")
+        if "compiled" in hyperparameters:
+            if compile:
+                raise SpecError("compiled= and compile= are the same argument; give compile= alone")
+            warn_of_old_name(f"compiled= of {type(self).__name__}", "compile=")
+            compile = hyperparameters.pop("compiled")
         self.hyperparameters = read_hyperparameters(self.Hyperparameters, hyperparameters)
         space = self.searched(space, self.hyperparameters)
         if not isinstance(space, SupernetSpace):
@@ -104,7 +111,7 @@ class GradientSearcherBase(Adjustable):
             threads=threads,
             precision=precision,
             checkpointing=checkpointing,
-            compiled=compiled,
+            compile=compile,
         )
         hyper = self.hyperparameters
         self.parts = self.compose(hyper)
@@ -291,7 +298,7 @@ class GradientSearcherBase(Adjustable):
             hyperparameters_to_spec(self.hyperparameters, to_json),
             precision=self.execution.precision,
             checkpointing=self.execution.checkpointing,
-            compiled=self.execution.compiled,
+            compiled=self.execution.compile,
         )
 
     @classmethod
@@ -304,7 +311,7 @@ class GradientSearcherBase(Adjustable):
             device=device,
             precision=spec.get("precision", "float32"),
             checkpointing=spec.get("checkpointing", False),
-            compiled=spec.get("compiled", False) and device != "cpu",
+            compile=spec.get("compiled", False) and device != "cpu",
         )
 
     def state_dict(self) -> State:

@@ -74,7 +74,7 @@ class Optimizers:
 
     def move_weights(self, rate: float) -> None:
         """Update the weights by SGD with the gradients in their `.grad`, clipped by norm; then clear the gradients."""
-        norm = nn.utils.clip_grad_norm_(self.weights, self.hyper.w_clip)
+        norm = nn.utils.clip_grad_norm_(self.weights, self.hyper.gradient_clipping)
         must_be_finite("gradient of the weights", norm)
         for group in self.sgd.param_groups:
             group["lr"], group["weight_decay"] = rate, self.weight_decay
@@ -94,7 +94,7 @@ class Optimizers:
             xi=rate,
             weight_decay=self.weight_decay,
             momentum=[None if b is None else self.hyper.w_momentum * b for b in buffers],
-            clip=self.hyper.w_clip if clipped else math.inf,
+            clip=self.hyper.gradient_clipping if clipped else math.inf,
         )
 
     def state(self) -> State:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from naslab.errors import SpecError, real, whole
 from naslab.fields import settle
@@ -16,6 +18,8 @@ MOST_RATE = 1e6
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """Defaults are those of the DARTS search on CIFAR-10 (Liu et al. 2019, Sec. A.1.1)."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"w_clip": "gradient_clipping"}
 
     epochs: int = 50
     """Passes over the half of the training data that trains the weights."""
@@ -32,7 +36,7 @@ class Training:
     """Momentum of the weights."""
     w_weight_decay: float = 3e-4
     """Weight decay of the weights."""
-    w_clip: float = 5.0
+    gradient_clipping: float = 5.0
     """Largest Euclidean norm of the gradient of the weights; a longer one is scaled down."""
     scale_rate: bool = False
     """Whether the learning rate of the weights is multiplied by the size of the mini-batch over its nominal size, which
@@ -60,7 +64,7 @@ class Training:
         for field in dataclasses.fields(self):
             if isinstance(field.default, float):
                 object.__setattr__(self, field.name, real(field.name, getattr(self, field.name)))
-        check(("w_lr", "alpha_lr", "w_clip"), positive)
+        check(("w_lr", "alpha_lr", "gradient_clipping"), positive)
         for name in ("w_lr", "w_lr_min", "alpha_lr"):
             if getattr(self, name) > MOST_RATE:
                 raise SpecError(f"{name} is a learning rate, up to {MOST_RATE:g}, not {getattr(self, name)!r}")

@@ -1,6 +1,6 @@
-"""A one-shot search: first paths are trained, all with the same weights, then children are judged by those weights.
+"""One-shot search: paths are trained with shared weights, then evolution evaluates children with these weights.
 
-A step is one mini-batch for one path in the first phase, one child in the second.
+A step is one mini-batch for one path in the first phase, and the evaluation of one child in the second.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ KNOBS = {"w_lr": (1e-5, 10.0), "mutation_rate": (1e-3, 1.0)}
 
 
 class OneShot(WeightSharing):
-    """What the papers make their steps in; they say which paths are trained."""
+    """Base of the one-shot searchers. A subclass is one method: its `sampled` returns the paths that are trained."""
 
     Hyperparameters: ClassVar[type[OneShotHyperparameters]]
 
     @abstractmethod
     def sampled(self) -> Paths:
-        """The paths, from `space`, `seed` and `hyperparameters`."""
+        """Returns the sampler of paths, made from `space`, `seed` and `hyperparameters`."""
 
     def begin(self, network: nn.Module) -> None:
         given = self.hyperparameters
@@ -62,7 +62,7 @@ class OneShot(WeightSharing):
             network,
             rate=given.w_lr,
             momentum=given.w_momentum,
-            clip=given.w_clip,
+            clip=given.gradient_clipping,
             weight_decay=given.w_weight_decay,
             nesterov=False,
         )
@@ -85,7 +85,7 @@ class OneShot(WeightSharing):
         return self._updates * self.paths.together
 
     def advance(self) -> ChildTrained | Evaluated:
-        """A mini-batch for the weights of a path, or the judgement of a child."""
+        """Train a path on a mini-batch, or evaluate a child."""
         with torch_threads(self.threads):
             return self._train_path() if self._step < self.training_steps else self._judge_child()
 
@@ -101,11 +101,12 @@ class OneShot(WeightSharing):
         loss = self.task.loss(outputs, batch, smoothing=given.label_smoothing)
         self._must_be_finite("training loss", loss)
         frozen: bool = self.overrides[WEIGHTS]
+        # Gradients of the paths of one update add up in `.grad`, and SGD moves by their sum (FairNAS, Alg. 1).
         if not frozen:
             self._with_regularisation(loss, outputs, batch).backward()
         last = position + 1 == self.paths.together
         if last and frozen:
-            self.weights.forget()
+            self.weights.forget()  # gradients from before the weights were frozen
         elif last:
             self._must_be_finite("gradient of the shared weights", self.weights.step(knobs["w_lr"]))
         outputs = detached(outputs)
@@ -169,13 +170,13 @@ class OneShot(WeightSharing):
         examples: int | None = None,
         metrics: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        """Recalibrated on at most `recalibration_images`."""
+        """Returns metrics of a child; recalibration, if asked for, uses at most `recalibration_images`."""
         few = self.hyperparameters.recalibration_images
         return self._inherited(self.space.check(child), batch_norm, examples, metrics, few)
 
     def beside(self) -> list[Event]:
-        """With the first child that is judged a `Phase`; at the end of an epoch of training, what needs all of the
-        data."""
+        """Returns a `Phase` with the first child of the evolution, and at the end of an epoch of training the metrics
+        that need all of the data."""
         if self._step == self.training_steps + 1:
             given = self.hyperparameters
             settings = {"weights": "held", "population": given.population, "generations": given.generations}
@@ -184,7 +185,7 @@ class OneShot(WeightSharing):
         ended = 0 < self._step <= self.training_steps and position == 0 and self._feed.timetable.ends_epoch(update - 1)
         return self._after_a_pass() if ended else []
 
-    # --- what a child costs --------------------------------------------------------------------------
+    # --- costs of children ---------------------------------------------------------------------------
 
     @cached_property
     def _limits(self) -> dict[str, float]:
@@ -193,13 +194,13 @@ class OneShot(WeightSharing):
 
     def _cost(self, architecture: Architecture) -> Cost:
         if architecture not in self._costs:
-            with torch.device("meta"):
+            with torch.device("meta"):  # shapes without memory are enough to count
                 network = self.space.build(architecture, self.task)  # type: ignore[arg-type]
             self._costs[architecture] = cost(network, self.task)
         return self._costs[architecture]
 
     def _excess(self, architecture: Architecture) -> Excess:
-        """The limit that it comes nearest to, or is furthest beyond."""
+        """Returns (cost / limit, explanation) for the limit of which the architecture uses the largest share."""
         shares = [(0.0, "")]
         for name, limit in self._limits.items():
             found = getattr(self._cost(architecture), name)
@@ -207,7 +208,7 @@ class OneShot(WeightSharing):
         return max(shares)
 
     def _figures(self, architecture: Architecture) -> Mapping[str, float]:
-        """What a child costs, where that matters."""
+        """Returns parameters and multiply-adds of a child if there is a limit; counting takes time, so else nothing."""
         if not self._limits:
             return {}
         found = self._cost(architecture)
@@ -216,7 +217,10 @@ class OneShot(WeightSharing):
     # --- knobs -------------------------------------------------------------------------------------
 
     def _scheduled(self, step: int | None = None) -> float:
-        """Of the update that a step is in. Where the size of the mini-batches changes, shares of an epoch count."""
+        """Returns the learning rate of the update that a step is in, without the user's factor.
+
+        Progress is counted in updates. Once the batch size has changed, it is counted in epochs, which it keeps.
+        """
         updates, timetable = self._updates, self._feed.timetable
         update = min((self._step if step is None else step) // self.paths.together, updates - 1)
         if not self.overrides.batches.changed:
@@ -270,15 +274,15 @@ class OneShot(WeightSharing):
         self.paths.offer(self.space)
         self.evolution.offer(self.space)
 
-    # --- where it stands, and state ------------------------------------------------------------------
+    # --- progress and state --------------------------------------------------------------------------
 
     @property
     def total(self) -> int:
-        """Steps in the whole search; fewer once it is known that there are no more children to be found."""
+        """Steps in the whole search; fewer once no further new child can be found."""
         return self.training_steps + len(self.evolution.judged) + self.evolution.left
 
     def ahead(self) -> list[Stretch]:
-        """Paths to be trained, and children to be judged."""
+        """Returns the remaining steps by kind: paths to train, and children to evaluate."""
         paths, children = max(0, self.training_steps - self._step), self.evolution.left
         found = []
         if paths:
@@ -293,7 +297,7 @@ class OneShot(WeightSharing):
 
     @property
     def best(self) -> Architecture:
-        """The best child so far; before one is judged, the first that will be."""
+        """The best child so far; before any is evaluated, the first that will be."""
         best = self.evolution.best
         return Architecture(self.space.name, self.evolution.next.choices if best is None else best.choices)
 

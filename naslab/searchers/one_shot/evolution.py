@@ -3,10 +3,10 @@
     generation 1: random children
     each further one:  n children of two of the k best so far (each choice from either),
                        m of one of the k best (each choice drawn anew with a small probability), the rest random
-    no child twice; none that costs too much
+    no child twice; none that exceeds a limit
 
-A child is looked for so many times only (`TRIES` a child); where the space holds too few, a generation is smaller, and
-when one would be empty the evolution ends.
+Each child has a bounded number of tries to be new and within the limits (`TRIES`). Where the space holds too few, a
+generation is smaller, and when one would be empty the evolution ends.
 """
 
 from __future__ import annotations
@@ -25,35 +25,40 @@ from naslab.searchers.one_shot.training import OneShotHyperparameters
 from naslab.spaces.space import Space
 
 TRIES = 10
-"""So many times a child is looked for, as in the authors' code."""
+"""Tries to find a child of a generation, for each that is missing, as in the authors' code."""
 FIRST_TRIES = 100
-"""So many times the first child is looked for."""
+"""Tries to find the first child; there must be one, so they are more."""
 Excess = tuple[float, str]
+"""(cost / limit, explanation); above 1 the child is over the limit."""
 
 
 class Child(NamedTuple):
-    """What is to be judged."""
+    """A child to be evaluated."""
 
     choices: Prefix
     origin: str
     parents: tuple[int, ...]
-    """Numbers of those that it was made from."""
+    """Numbers of the children that it was made from."""
 
 
 class Judged(NamedTuple):
-    """A child with its fitness; the better of two is the smaller, of equals the earlier."""
+    """An evaluated child. The better of two compares as smaller, and of equals the earlier, so `sorted` ranks them."""
 
     loss: float
-    """Less the fitness."""
+    """The negative fitness."""
     number: int
+    """Number by which other children name it as a parent."""
     choices: Prefix
 
 
 class Evolution:
-    """Says which child is to be judged next.
+    """Evolution by ask and tell: `next` is the child to evaluate, `update` takes its fitness.
 
     Args:
-        excess: what a child costs, as a share of the limit (above 1 it costs too much), and that in words.
+        space: the space of the children.
+        seed: seed of all randomness.
+        given: sizes and rates.
+        excess: returns (cost / limit, explanation) of an architecture; above 1 it is over the limit.
     """
 
     def __init__(
@@ -64,31 +69,36 @@ class Evolution:
         self.generation = 1
         self.judged: list[Judged] = []
         self.ended = False
-        """Whether no further child is to be found."""
+        """True if no further new child can be found."""
         self._known: set[Prefix] = set()
         first, rng = self._first(), numpy_generator(seed, "evolution", 1)
         self._next = [first, *self._random(given.population - 1, {self._key(first.choices)}, rng)]
 
-    # --- asked and told --------------------------------------------------------------------------
+    # --- ask and tell ----------------------------------------------------------------------------
 
     @property
     def next(self) -> Child:
-        """The child that is to be judged next."""
+        """The child to evaluate next."""
         return self._next[0]
 
     @property
     def coming(self) -> int:
-        """How many children of this generation are still to be judged."""
+        """Number of children of this generation that are not evaluated yet."""
         return len(self._next)
 
     @property
     def best(self) -> Judged | None:
-        """The best of those that hold nothing forbidden."""
+        """The best evaluated child that has no forbidden option; None if there is none."""
         return min(filter(self._allows, self.judged), default=None)
 
     def offer(self, space: Space) -> None:
-        """Take the next children from this space: the same, with more or fewer options. Children who wait and hold what
-        is forbidden now are drawn anew."""
+        """Take the next children from this space: the same, with more or fewer options.
+
+        Waiting children with an option that is forbidden now are replaced by random ones.
+
+        Raises:
+            SpecError: no new architecture within the limits can be found.
+        """
         self._space = space
         left = [child for child in self._next if self._allows(child)]
         if missing := len(self._next) - len(left):
@@ -104,12 +114,12 @@ class Evolution:
 
     @property
     def left(self) -> int:
-        """How many children there are still to be judged, at most."""
+        """Largest number of children still to be evaluated."""
         given = self._given
         return len(self._next) + (0 if self.ended else (given.generations - self.generation) * given.population)
 
     def update(self, number: int, fitness: float) -> None:
-        """What the next child is worth, and by which number it is to be called."""
+        """Record the fitness of `next`, under a number that names it as a parent; breed if the generation ends."""
         child = self._next.pop(0)
         self._known.add(self._key(child.choices))
         self.judged.append(Judged(-fitness, number, child.choices))
@@ -121,7 +131,7 @@ class Evolution:
     # --- children --------------------------------------------------------------------------------
 
     def _first(self) -> Child:
-        """A random one that does not cost too much."""
+        """Returns a random child within the limits. Raises `SpecError` if none of `FIRST_TRIES` is."""
         rng, least = numpy_generator(self._seed, "evolution", 0), (math.inf, "")
         for _ in range(FIRST_TRIES):
             drawn = self._space.sample(rng)
@@ -134,7 +144,7 @@ class Evolution:
         )
 
     def _breed(self) -> list[Child]:
-        """The next generation."""
+        """Returns the next generation: mutants, then children of two parents, then random ones (Alg. 1)."""
         given, rng = self._given, numpy_generator(self._seed, "evolution", self.generation)
         parents = sorted(self.judged)[: given.parents]
         taken: set[Prefix] = set()
@@ -158,7 +168,7 @@ class Evolution:
         return bred + self._random(given.population - len(bred), taken, rng)
 
     def _key(self, choices: Prefix) -> Prefix:
-        """What is the same for children that are the same network."""
+        """Returns a key that is equal for children that are the same network, whatever their inactive choices."""
         return self._space.active(Architecture(self._space.name, choices)).choices
 
     def _random(self, count: int, taken: set[Prefix], rng: np.random.Generator) -> list[Child]:
@@ -166,7 +176,7 @@ class Evolution:
         return self._new(drawn, count, taken)
 
     def _new(self, drawn: Iterator[Child], count: int, taken: set[Prefix]) -> list[Child]:
-        """Up to so many of those drawn that are new and do not cost too much; they are then taken."""
+        """Returns up to `count` of the drawn children that are new and within the limits; `taken` gets their keys."""
         found: list[Child] = []
         for child in islice(drawn, TRIES * count):
             if (key := self._key(child.choices)) in taken or key in self._known:
@@ -193,7 +203,7 @@ class Evolution:
 
 
 def redrawn(space: Space, architecture: Architecture, rate: float, rng: np.random.Generator) -> Architecture:
-    """Each choice drawn anew with this probability, and where it is no longer legal."""
+    """Returns a mutant: each choice is redrawn with probability `rate`, or if its old option is not offered."""
     old = space.answers(architecture)
     taken: Prefix = ()
     while (choice := space.next_choice(taken)) is not None:

@@ -14,31 +14,31 @@ from naslab.spaces.space import Space
 
 
 class Fair(Paths):
-    """m paths an update, so that every option of every choice gets as many gradients as any other of that choice.
+    """m paths for each update, so that all options of a choice get the same number of gradients.
 
     m is the largest number of options that a choice has. Each choice goes through its options in a random order, then
-    in another one, and so on, without a break; with m options it so takes each exactly once an update. A choice with
-    fewer takes them equally often over time: at no moment has one been taken twice more often than another.
+    in another one, and so on; a choice with m options so takes each exactly once in an update. One with fewer takes
+    them equally often over time: the numbers of times that two of them were taken never differ by more than one.
     """
 
     def __init__(self, space: Space, seed: int) -> None:
         super().__init__(space, seed)
         if space.fixed_choices is None:
             raise SpecError(
-                f"strict fairness needs a space where the same is chosen in every architecture; in {space.name!r} "
+                f"strict fairness needs a space whose architectures all have the same choices; in {space.name!r} "
                 "later choices depend on earlier ones. Take another space, or SPOS"
             )
         self.offer(space)
         self.together = max(map(len, self._options))
 
     def offer(self, space: Space) -> None:
-        """With fewer options those left come oftener; an update has as many paths as before."""
+        """Take the next paths from this space; the number of paths for each update stays."""
         super().offer(space)
         self._options = [choice.options for choice in space.fixed_choices or ()]
 
     @property
     def strict(self) -> bool:
-        """Whether every option gets exactly as many gradients in each update as any other of its choice."""
+        """True if all options of a choice get the same number of gradients in each update."""
         return all(self.together % len(options) == 0 for options in self._options)
 
     def path(self, number: int) -> Architecture:
@@ -57,4 +57,5 @@ class Fair(Paths):
 
 @lru_cache(maxsize=1024)  # the paths of an update share them
 def _order(seed: int, place: int, order: int, options: int) -> np.ndarray:
+    """Returns the order in which a choice takes its options for the `order`-th time, a permutation [options]."""
     return numpy_generator(seed, "fair", place, order).permutation(options)

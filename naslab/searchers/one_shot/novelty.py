@@ -1,4 +1,4 @@
-"""Novelty: how far an architecture is from those that were trained (Zhang et al. 2020, Sec. 3.2)."""
+"""Novelty: the distance of an architecture from an archive of trained ones (Zhang et al. 2020, Sec. 3.2)."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ from naslab.spaces.space import Space
 
 
 class Archive:
-    """Some architectures, and how far others are from them, in choices that differ (`Space.distance`)."""
+    """A collection of architectures, with distances to them in numbers of different choices (`Space.distance`).
+
+    Architectures are kept as rows of integer codes, one column for each choice met so far, so that the distances to all
+    members are one comparison of arrays.
+    """
 
     def __init__(self, space: Space) -> None:
         self._space = space
         self._columns: dict[str, int] = {}
         self._numbers: dict[tuple[str, Option], int] = {}
-        self._codes = np.zeros((0, 0), dtype=np.int32)  # [A, names of choices met]; 0 where it was not asked
+        self._codes = np.zeros((0, 0), dtype=np.int32)  # [members, choices met]; 0: the architecture lacks the choice
         self.members: list[Architecture] = []
 
     def __len__(self) -> int:
         return len(self.members)
 
     def put(self, architecture: Architecture, place: int | None = None) -> None:
-        """Add it, or put it in the place of another."""
+        """Add an architecture, or replace the member at the index `place` by it."""
         code = self._code(architecture)
         if place is None:
             self.members.append(architecture)
@@ -39,12 +43,16 @@ class Archive:
             self.members[place], self._codes[place] = architecture, code
 
     def distances(self, architecture: Architecture) -> np.ndarray:
-        """[A]: to each member."""
+        """Returns the distance to each member, [members] int."""
         code = self._code(architecture)
         return (self._codes != code).sum(axis=1)
 
     def novelty(self, architecture: Architecture, nearest: int) -> float:
-        """The mean distance to the `nearest` members that are closest."""
+        """Returns the mean distance to the `nearest` closest members.
+
+        Raises:
+            SpecError: the archive is empty, or has fewer members.
+        """
         if not self.members:
             raise SpecError("the archive is empty: nothing is near or far from it; put an architecture into it first")
         if nearest > len(self):
@@ -52,7 +60,7 @@ class Archive:
         return float(np.sort(self.distances(architecture))[:nearest].mean())
 
     def _code(self, architecture: Architecture) -> np.ndarray:
-        """[names of choices met]"""
+        """Returns the code of an architecture, [choices met]; choices that are new get a column in all codes."""
         pairs = [(choice.name, value) for choice, value in self._space.walk(architecture.choices)]
         for name, _ in pairs:
             self._columns.setdefault(name, len(self._columns))
@@ -65,13 +73,15 @@ class Archive:
 
 
 class Novel(Paths):
-    """Paths that are far from those before.
+    """Paths far from those trained before: the most novel of n perturbations of a random member of the archive.
 
     Args:
-        size: A, architectures in the archive; the first A paths, drawn at random, fill it.
-        nearest: k, of the novelty.
-        perturbations: n, from which the most novel is taken.
-        rate: probability that a perturbation draws a choice anew.
+        space: the space of the paths.
+        seed: seed of all randomness.
+        size: A, members of the archive; the first A paths, drawn at random, fill it.
+        nearest: k, the members that count for the novelty.
+        perturbations: n, the perturbations of which the most novel is taken.
+        rate: probability that a perturbation redraws a choice.
     """
 
     def __init__(self, space: Space, seed: int, *, size: int, nearest: int, perturbations: int, rate: float) -> None:

@@ -1,4 +1,4 @@
-"""Which paths the shared weights are trained on."""
+"""Samplers of the paths on which the shared weights are trained."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ HOOKS = {"memory": "state_dict", "remember": "load_state_dict"}
 
 
 class Paths(Steerable, ABC):
-    """A sequence of paths, all of them functions of their number unless there is a memory.
+    """A sequence of paths. A path is a function of its number and, for some samplers, of the paths before it.
 
     Args:
-        space: what they are from.
-        seed: of all of them.
+        space: the space of the paths.
+        seed: seed of all randomness.
     """
 
     together: int = 1
-    """Paths whose gradients make one update of the weights; they see the same mini-batch."""
+    """Number of paths whose gradients are summed for one update of the weights, all on the same mini-batch."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -39,7 +39,7 @@ class Paths(Steerable, ABC):
 
     @abstractmethod
     def path(self, number: int) -> Architecture:
-        """The path of a step, counted from 0; asked for one after the other."""
+        """Returns the path of a step, counted from 0; called for one step after the other."""
 
     @abstractmethod
     def state_dict(self) -> Any:
@@ -51,7 +51,7 @@ class Paths(Steerable, ABC):
 
 
 class Uniform(Paths):
-    """Each choice drawn uniformly among its options, anew for each path."""
+    """Independent paths, each choice drawn uniformly from its options (SPOS, Guo et al. 2020, Sec. 3.2)."""
 
     def path(self, number: int) -> Architecture:
         return self.space.sample(numpy_generator(self.seed, "path", number))

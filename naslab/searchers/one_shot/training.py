@@ -1,4 +1,4 @@
-"""What every one-shot search must be told: how the shared weights learn, and how the children evolve on them."""
+"""Hyperparameters that all one-shot searches have: training of the shared weights, and evolution on them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from naslab.errors import SpecError, among, real, whole
 from naslab.fields import settle
@@ -28,7 +28,7 @@ SMALL: Mapping[str, Any] = MappingProxyType(
         "recalibration_images": 192,
     }
 )
-"""For a few thousand images: what all have in common."""
+"""Sizes for a few thousand images, common to the `LAPTOP` settings of the one-shot searchers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,24 +36,26 @@ class OneShotHyperparameters:
     """Defaults are those of the authors of SPOS on ImageNet (https://github.com/megvii-model/SinglePathOneShot,
     src/Supernet/train.py and src/Search/search.py); the numbers of images are ours."""
 
+    RENAMED: ClassVar[Mapping[str, str]] = {"w_clip": "gradient_clipping"}
+
     epochs: int = 120
     """Passes over the training part (150,000 mini-batches of ImageNet)."""
     batch_size: int = 1024
     """Images in a mini-batch of either part."""
     train_portion: float = 0.96
-    """Share of the training data that moves the weights; the rest judges the children (50,000 images of ImageNet)."""
+    """Share of the training data that trains the weights; the rest evaluates children (50,000 images of ImageNet)."""
     w_lr: float = 0.5
     """Learning rate of the shared weights at the start."""
     w_lr_min: float = 0.0
     """Learning rate of the shared weights at the end."""
     schedule: str = "linear"
-    """How it falls, update by update: "linear" or "cosine"."""
+    """Schedule of the learning rate, update by update: "linear" or "cosine"."""
     w_momentum: float = 0.9
     """Momentum of the shared weights."""
     w_weight_decay: float = 4e-5
     """Weight decay of the shared weights."""
-    w_clip: float = 0.0
-    """Gradients are scaled down to this norm; 0: not at all."""
+    gradient_clipping: float = 0.0
+    """Largest Euclidean norm of the gradient; 0: no clipping."""
     label_smoothing: float = 0.1
     """Share of each label that is spread over all classes."""
     population: int = 50
@@ -61,23 +63,24 @@ class OneShotHyperparameters:
     generations: int = 20
     """Generations of the evolution."""
     parents: int = 10
-    """So many of the best children so far are mutated and crossed."""
+    """Number of the best children so far that are mutated and crossed."""
     crossovers: int = 25
     """Children of two parents in a generation, each choice from either."""
     mutations: int = 25
-    """Children of one parent in a generation. What crossovers and mutations leave of it is drawn at random."""
+    """Mutated children in a generation. The rest of the generation, if any, is drawn at random."""
     mutation_rate: float = 0.1
-    """Probability that a choice of a parent is drawn anew, from the next generation on."""
+    """Probability that a mutation redraws a choice; a change acts from the next generation on."""
     valid_images: int = 50_000
-    """Validation images that judge a child, or as many as there are (theirs: 8,000)."""
+    """Validation images on which a child is evaluated, or as many as there are (theirs: 8,000)."""
     recalibration_images: int = 20_000
-    """Training images that measure a child's batch normalisation anew; not more than judge it (theirs: 25,600)."""
+    """Training images that recalibrate a child's batch normalisation; at most as many as evaluate it (theirs:
+    25,600)."""
     batch_norm: str = "recalibrated"
-    """What a child is normalised by when it is judged: "recalibrated", "batch" or "kept"."""
+    """Batch normalisation of a child in its evaluation: "recalibrated", "batch" or "kept"."""
     max_flops: float | None = None
-    """Multiply-adds that a child may have, for one image; None: any number."""
+    """Largest number of multiply-adds of a child, for one image; None: no limit."""
     max_parameters: float | None = None
-    """Parameters that a child may have; None: any number."""
+    """Largest number of parameters of a child; None: no limit."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -92,7 +95,7 @@ class OneShotHyperparameters:
             ("w_lr_min", 0, 10, True),
             ("w_momentum", 0, below_one, True),
             ("w_weight_decay", 0, 1, True),
-            ("w_clip", 0, 1e9, True),
+            ("gradient_clipping", 0, 1e9, True),
             ("label_smoothing", 0, below_one, True),
             ("mutation_rate", 1e-3, 1, True),
         ):
@@ -115,6 +118,6 @@ class OneShotHyperparameters:
         object.__setattr__(self, name, value)
 
     def rate(self, share: float) -> float:
-        """The learning rate after this share of the updates, in [0, 1]."""
+        """Returns the learning rate after a share of the updates, in [0, 1]."""
         left = 1 - share if self.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * share))
         return self.w_lr_min + (self.w_lr - self.w_lr_min) * left

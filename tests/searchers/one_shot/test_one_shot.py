@@ -42,14 +42,19 @@ def test_the_constants_are_those_of_the_authors_code():
     """The scripts that the modules name; the numbers of images of SPOS are ours, as are the rates of FairNAS."""
     given = nl.searchers.SPOS.Hyperparameters()
     assert (given.batch_size, given.w_lr, given.w_lr_min, given.schedule) == (1024, 0.5, 0.0, "linear")
-    assert (given.w_momentum, given.w_weight_decay, given.w_clip, given.label_smoothing) == (0.9, 4e-5, 0.0, 0.1)
+    assert (given.w_momentum, given.w_weight_decay, given.gradient_clipping, given.label_smoothing) == (
+        0.9,
+        4e-5,
+        0.0,
+        0.1,
+    )
     assert (given.population, given.generations, given.parents) == (50, 20, 10)
     assert (given.crossovers, given.mutations, given.mutation_rate) == (25, 25, 0.1)
     assert given.epochs * 1_281_167 // given.batch_size == pytest.approx(150_000, rel=1e-3)
     given = nl.searchers.EN2AS.Hyperparameters()
     assert (given.epochs, given.batch_size, given.train_portion, given.label_smoothing) == (100, 64, 0.5, 0.0)
     assert (given.w_lr, given.w_lr_min, given.schedule) == (0.025, 0.001, "cosine")
-    assert (given.w_momentum, given.w_weight_decay, given.w_clip) == (0.9, 3e-4, 5.0)
+    assert (given.w_momentum, given.w_weight_decay, given.gradient_clipping) == (0.9, 3e-4, 5.0)
     assert (given.archive, given.nearest, given.perturbations) == (1000, 10, 10)
     assert (given.population, given.generations, given.crossovers, given.mutations) == (100, 1 + 60, 60, 40)
     assert (given.mutation_rate, given.valid_images, given.batch_norm) == (0.2, 10 * 32, "kept")
@@ -73,7 +78,7 @@ def test_both_phases_are_one_run(digits):
 @pytest.mark.parametrize("name", ["spos", "en2as"])
 def test_a_step_is_sgd_on_the_path_alone(digits, name):
     """By hand: a network of the path's own, one step of plain SGD with the same mini-batch."""
-    search = searcher(digits, name, w_momentum=0.0, w_weight_decay=0.01, label_smoothing=0.1, w_clip=0.0)
+    search = searcher(digits, name, w_momentum=0.0, w_weight_decay=0.01, label_smoothing=0.1, gradient_clipping=0.0)
     before = weights(search)
     images = []
     search._feed.task = Watched(digits, images)

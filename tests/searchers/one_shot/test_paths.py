@@ -74,7 +74,7 @@ def test_fewer_options_are_as_fair_as_can_be_at_every_moment(space):
 
 
 def test_fairness_needs_the_same_choices_everywhere():
-    with pytest.raises(SpecError, match="strict fairness needs a space where the same"):
+    with pytest.raises(SpecError, match="strict fairness needs a space whose architectures all have the same"):
         Fair(Conditional(), 0)
 
 
