@@ -4,11 +4,11 @@ import re
 import time
 
 import pytest
+from naslab_widgets.figures.trial_table import COLUMNS
 
 import naslab as nl
 from naslab_widgets import Compare, Lab, scripts
 from naslab_widgets.composer import Compose
-from naslab_widgets.figures.ledger import COLUMNS
 from naslab_widgets.page import PageWidget
 from naslab_widgets.race import RaceView
 
@@ -53,7 +53,7 @@ def said(monkeypatch):
 def asked(widget, said, question, kind=None):
     """The answer of a widget to a page: the next message of this type; the publisher of its panel sends it."""
     before = len(said)
-    widget._hear(None, question, [])
+    widget._receive(None, question, [])
     until = time.monotonic() + 20
     while time.monotonic() < until:
         for sender, message in said[before:]:

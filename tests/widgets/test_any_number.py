@@ -59,7 +59,7 @@ def numbers_of(picture):
 def catch(view):
     sent = []
     view.send = lambda content, buffers=(): sent.append((json.loads(json.dumps(content, allow_nan=False)), buffers))
-    view._hear(view, {"type": "hello"}, [])
+    view._receive(view, {"type": "hello"}, [])
     return sent
 
 

@@ -29,7 +29,7 @@ def darts(digits):
 
 def said(lab, **message):
     """Do something on the page, and wait for what comes of it."""
-    lab.deck._hear(lab.deck, {"type": "section", "section": "before", **message}, [])
+    lab.deck._receive(lab.deck, {"type": "section", "section": "before", **message}, [])
     lab.join()
     return lab.deck.sections["before"].state()
 
@@ -90,7 +90,7 @@ def test_who_plays_does_not_wait_for_what_is_tried(digits):
                 pass
 
     lab.search.finding_rates = slowly
-    section.hear({"do": "rates"})
+    section.on_message({"do": "rates"})
     assert section.state()["busy"] == "rates"
     begun.wait(60)
     lab.step(1)
@@ -105,9 +105,9 @@ def test_it_can_be_stopped_and_trouble_is_told(digits, table):
     section = lab.deck.sections["before"]
     begun, first = threading.Event(), next(lab.search.finding_rates())
     lab.search.finding_rates = lambda name: (begun.set() or one for one in itertools.repeat(first))
-    section.hear({"do": "rates"})
+    section.on_message({"do": "rates"})
     begun.wait(60)
-    section.hear({"do": "stop"})
+    section.on_message({"do": "stop"})
     lab.join()
     assert lab.state == "idle"
     assert section.state()["busy"] == ""

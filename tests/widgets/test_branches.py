@@ -29,7 +29,7 @@ def lab(digits):
 
 
 def hear(lab, **message):
-    lab.deck._hear(lab.deck, {"type": "section", "section": "branches", **message}, [])
+    lab.deck._receive(lab.deck, {"type": "section", "section": "branches", **message}, [])
 
 
 def settled(lab, until, seconds=30.0):
@@ -72,7 +72,7 @@ def test_side_by_side_in_step_and_back_to_one(lab):
     compare.run(3)  # six steps, all of them of the one that is behind
     assert (lab.search.step, fork.step) == (10, 10)
     run = fork._store.run
-    compare.deck._hear(compare.deck, {"type": "section", "section": "branches", "do": "show", "runs": [run]}, [])
+    compare.deck._receive(compare.deck, {"type": "section", "section": "branches", "do": "show", "runs": [run]}, [])
     settled(lab, lambda: lab.stage.compare is None)
     assert (lab.stage.shown, compare.state) == ((fork,), "stopped")
     other = lab.stage.lab_of(fork)

@@ -26,11 +26,11 @@ def made(table):
     section = lab.view._sections.all["candidate"]
 
     def ask(**message):
-        lab.view._hear(lab.view, {"type": "section", "section": "candidate", **message}, [])
+        lab.view._receive(lab.view, {"type": "section", "section": "candidate", **message}, [])
         return section.state()
 
     def select(number):
-        lab.view._hear(lab.view, {"type": "select", "number": number, "chosen": True}, [])
+        lab.view._receive(lab.view, {"type": "select", "number": number, "chosen": True}, [])
         return section.state()
 
     yield search, lab, ask, select
@@ -201,9 +201,9 @@ def test_over_a_run_folder_it_tells_and_has_no_buttons(table, tmp_path):
     try:
         section = watch.view._sections.all["candidate"]
         assert section.about() == {"acts": []}
-        watch.view._hear(watch.view, {"type": "select", "number": 2, "chosen": True}, [])
+        watch.view._receive(watch.view, {"type": "select", "number": 2, "chosen": True}, [])
         assert section.state()["told"]["candidate"] == 2
-        watch.view._hear(watch.view, {"type": "section", "section": "candidate", "do": "kill", "candidate": 2}, [])
+        watch.view._receive(watch.view, {"type": "section", "section": "candidate", "do": "kill", "candidate": 2}, [])
         assert section.state()["refused"] == ""
     finally:
         watch.stop()

@@ -73,10 +73,10 @@ def test_before_and_after_a_warning(line):
 
 def test_what_a_click_asks_for(line):
     line.take(step(1, 0.2), step(2, 0.3))
-    line.hear({"do": "measure"})
-    line.hear({"do": "remedy", "name": "stop early"})
-    line.hear({"do": "remedy", "name": "no such thing"})
-    line.hear({"do": "anything"})
+    line.on_message({"do": "measure"})
+    line.on_message({"do": "remedy", "name": "stop early"})
+    line.on_message({"do": "remedy", "name": "no such thing"})
+    line.on_message({"do": "anything"})
     measure, remedy = line.asked
     assert measure == "alpha_hessian_eigenvalue"
     assert (remedy.step, remedy.change) == (1, {"freeze/alphas": True})
@@ -107,12 +107,12 @@ def test_a_lab_forks_with_a_remedy_and_watching_changes_nothing():
     push(search)
     lab.run(5)
     assert (lab.collapse.standing.level, lab.collapse.standing.since) == ("red", 21)
-    lab.collapse.hear({"do": "remedy", "name": "fewer skips"})
+    lab.collapse.on_message({"do": "remedy", "name": "fewer skips"})
     until(lambda: lab.forks and len(lab.stage.shown) == 2)
     (fork,) = lab.forks
     assert (fork.step, fork.name) == (20, "fewer skips")
     assert list(next(fork).settings["mask/cell"].values()) == [["skip_connect"]] * 4
-    lab.collapse.hear({"do": "measure"})
+    lab.collapse.on_message({"do": "measure"})
     lab.wait(60)
     assert "eigenvalue" in lab.collapse.standing.figures
     search.rewind(4)

@@ -42,7 +42,7 @@ class Line:
         self.compare.view.send = lambda content, buffers=(): self.sent.append((content, list(buffers)))
 
     def hear(self, **message):
-        self.compare.view._hear(self.compare.view, message, [])
+        self.compare.view._receive(self.compare.view, message, [])
 
     def publish(self):
         self.clock.now += 1
@@ -101,7 +101,7 @@ def test_a_job_does_not_follow_a_failure(tiny):
         asyncio.run(compare.on_finish(lambda: done.append(1)))
     time.sleep(0.1)
     assert not done
-    compare.view._hear(compare.view, {"type": "hello"}, [])
+    compare.view._receive(compare.view, {"type": "hello"}, [])
     later = asyncio.run(compare.on_finish(lambda: compare.searches["broken"].step))
     assert not later.done, "with somebody looking it waits for the next play"
     compare.searches["broken"].before_step = None
@@ -129,7 +129,7 @@ def test_what_is_done_by_hand_is_shown_at_once(show, tmp_path):
     view.run(1)
     search.set("sample", 1)
     view.run(3)
-    view.view._hear(view.view, {"type": "hello"}, [])
+    view.view._receive(view.view, {"type": "hello"}, [])
     view._publisher.join(10)
     settings = view.deck.sections["settings"]
     place = [one["name"] for one in settings.about()["settings"]].index("sample")
@@ -140,7 +140,7 @@ def test_what_is_done_by_hand_is_shown_at_once(show, tmp_path):
         view._publisher.join(10)
         if isinstance(view, Compare):
             return sent[-1]["tracks"][0]["step"], view.view.tracks[0].history.rows()[:, 0].tolist()
-        return sent[-1]["step"], view.view._ledger.column("step").tolist()
+        return sent[-1]["step"], view.view._table.column("step").tolist()
 
     assert steps() == (4, [1, 2, 3, 4])
     search.rewind(1)
@@ -223,7 +223,7 @@ def test_too_many_rows_become_a_snapshot(tiny, monkeypatch):
 
 def test_buttons_and_axis(line):
     compare = line.compare
-    compare.deck._hear(compare.deck, {"type": "section", "section": "strip", "do": "step"}, [])
+    compare.deck._receive(compare.deck, {"type": "section", "section": "strip", "do": "step"}, [])
     compare.wait(20)
     assert [search.step for search in compare.searches.values()] == [1, 1]
     compare.axis = "share"
@@ -242,7 +242,7 @@ def test_a_slider_turns_the_knob_of_its_search_alone(line):
     first, second = compare.searches.values()
     settings = compare.deck.sections["settings"]
     turned = {"type": "section", "section": "settings", "group": "a", "set": "w_lr", "value": 0.5}
-    compare.deck._hear(compare.deck, turned, [])
+    compare.deck._receive(compare.deck, turned, [])
     assert first.queued == {"w_lr": 0.5}
     assert second.queued == {}
     compare.run(1)

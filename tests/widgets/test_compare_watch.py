@@ -91,9 +91,9 @@ def test_bad_input_to_watch(tiny, tmp_path):
 
 
 def test_a_pause_is_not_counted(monkeypatch):
-    from naslab_widgets.compare_watch import Followed
+    from naslab_widgets.compare_watch import FollowedRun
 
-    followed = Followed.__new__(Followed)
+    followed = FollowedRun.__new__(FollowedRun)
     followed._gaps, followed._when, followed.seconds = [], None, 0.0
     moments = [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 3612.0, 3614.0]
     assert sum(followed._gap(when) for when in moments) == pytest.approx(16.0)

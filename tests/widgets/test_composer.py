@@ -87,11 +87,11 @@ def test_the_same_cell_again_costs_nothing(you):
 
 
 def test_clicks_of_a_page_are_checked(you):
-    you._hear(you, {"type": "choose", "edge": 2, "operation": 3}, [])
+    you._receive(you, {"type": "choose", "edge": 2, "operation": 3}, [])
     assert you.architecture.choices[2] == TABLE.space.operations[3]
-    you._hear(you, {"type": "submit"}, [])
-    you._hear(you, {"type": "choose", "edge": 2, "operation": 0}, [])
-    you._hear(you, {"type": "take", "number": 1}, [])
+    you._receive(you, {"type": "submit"}, [])
+    you._receive(you, {"type": "choose", "edge": 2, "operation": 0}, [])
+    you._receive(you, {"type": "take", "number": 1}, [])
     assert you.architecture == you.attempts[0].architecture
     for odd in (
         {"type": "choose", "edge": 9, "operation": 0},
@@ -104,7 +104,7 @@ def test_clicks_of_a_page_are_checked(you):
         None,
     ):
         you.message = ""
-        you._hear(you, odd, [])
+        you._receive(you, odd, [])
         assert "could not be done" in you.message, odd
     assert len(you.attempts) == 1
 

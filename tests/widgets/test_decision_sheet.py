@@ -25,7 +25,7 @@ def searching(budget=40, searcher=nl.searchers.NasRL, space=SPACE, **given):
 def opened(events, name):
     sheet = DecisionSheet(lambda: events)
     assert sheet.state() is None
-    sheet.hear({"do": "open", "name": name})
+    sheet.on_message({"do": "open", "name": name})
     json.dumps(sheet.state(), allow_nan=False)
     return sheet.state()
 
@@ -68,7 +68,7 @@ def test_what_there_is_not_is_refused_in_words():
     assert "no decisions" in told["refused"]
     sheet = DecisionSheet(lambda: ())
     for message in ({"do": "open"}, {"do": "open", "name": 7}, {"name": "cell/1/from_0"}):
-        sheet.hear(message)
+        sheet.on_message(message)
         assert sheet.state() is None
 
 
@@ -76,16 +76,16 @@ def test_the_view_tells_it_once_and_the_search_goes_on_as_it_would():
     search, sent = searching(units=4, children=2), []
     view = TrialsView(SPACE, poke=lambda: None, sections=[DecisionSheet(lambda: search.events)], hz=1e9)
     view.send = lambda message, buffers=None: sent.append(message)
-    view._hear(None, {"type": "hello"}, [])
+    view._receive(None, {"type": "hello"}, [])
     for event in search:
         view.take(event)
         if event.step in (10, 20, 40):
-            view._hear(None, {"type": "section", "section": "decision", "do": "open", "name": "cell/1/from_0"}, [])
+            view._receive(None, {"type": "section", "section": "decision", "do": "open", "name": "cell/1/from_0"}, [])
         view.publish({"state": "running", "step": event.step, "total": 40})
-        view._hear(None, {"type": "ack", "number": event.step}, [])
+        view._receive(None, {"type": "ack", "number": event.step}, [])
     told = [message["sections"]["decision"] for message in sent if message["sections"].get("decision")]
     assert [one["steps"][-1] for one in told] == [10, 20, 40]
-    view._hear(None, {"type": "hello"}, [])
+    view._receive(None, {"type": "hello"}, [])
     view.publish({"state": "running", "step": 40, "total": 40})
     assert sent[-1]["sections"]["decision"] == told[-1], "a page that is loaded anew knows it, too"
     assert list(search.events) == list(searching(units=4, children=2))
@@ -95,6 +95,6 @@ def test_a_lab_of_a_policy_has_one():
     lab = Lab(searching(3, units=4, children=2))
     assert "decision" in lab.view.description["sections"]
     lab.run()
-    lab.view._hear(None, {"type": "section", "section": "decision", "do": "open", "name": "cell/1/from_0"}, [])
+    lab.view._receive(None, {"type": "section", "section": "decision", "do": "open", "name": "cell/1/from_0"}, [])
     assert lab.view._sections.states()["decision"]["steps"] == [1, 2, 3]
     lab.stop()

@@ -64,7 +64,7 @@ def test_then_waits_without_a_front_end(tiny):
 
 def test_then_leaves_the_kernel_free_when_somebody_looks(tiny):
     lab = Lab(tiny.Search(total=5))
-    lab.view._hear(lab.view, {"type": "hello"}, [])
+    lab.view._receive(lab.view, {"type": "hello"}, [])
     later = asyncio.run(lab.on_finish(lambda: lab.search.step))
     assert not later.done, "the search has not even begun"
     lab.step(2)
@@ -76,7 +76,7 @@ def test_then_leaves_the_kernel_free_when_somebody_looks(tiny):
 
 def test_jobs_come_one_after_the_other(tiny):
     lab, order = Lab(tiny.Search(total=1)), []
-    lab.view._hear(lab.view, {"type": "hello"}, [])
+    lab.view._receive(lab.view, {"type": "hello"}, [])
 
     def first():
         time.sleep(0.2)

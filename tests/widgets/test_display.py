@@ -7,7 +7,7 @@ import pytest
 from naslab.markup import Markup
 from naslab_widgets import Compare, Lab
 from naslab_widgets import display as module
-from naslab_widgets.display import again, needs_views, still
+from naslab_widgets.display import needs_views, restore_hint, still
 from naslab_widgets.figures import Drawing
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -84,13 +84,13 @@ def test_on_the_way_it_is_drawn_from_time_to_time_for_somebody_who_looks(outputs
     lab = Lab(tiny.Search(total=20))
     lab._ipython_display_()
     next(lab.search)
-    lab._display.keep(rests=False)
+    lab._display.update_still(rests=False)
     assert len(outputs) == 2, "nobody looks, and it is too early"
     monkeypatch.setattr(module.PULSE, "reaches", lambda listener: True)
-    lab._display.keep(rests=False)
+    lab._display.update_still(rests=False)
     assert len(outputs) == 2, "it is too early"
     lab._display._at -= module.EVERY
-    lab._display.keep(rests=False)
+    lab._display.update_still(rests=False)
     assert len(outputs) == 3
 
 
@@ -119,14 +119,14 @@ def test_a_page_that_comes_later_gets_the_picture_by_word_of_mouth(outputs, tiny
     monkeypatch.setattr(module.PULSE, "heard", heard.append)
     monkeypatch.setattr(lab._display, "tell", told.append)
     next(lab.search)  # by hand
-    lab._display._hear(None, {"type": "mounted"}, [])
+    lab._display._receive(None, {"type": "mounted"}, [])
     assert heard == [lab._display]
     assert told[-1] == {"type": "still", "number": 2}
-    lab._display._hear(None, {"type": "missing"}, [])
+    lab._display._receive(None, {"type": "missing"}, [])
     assert told[-1]["bundle"]["text/plain"] == repr(lab)
     assert len(told[-1]["bundle"]["image/svg+xml"]) > 2000
     for rubbish in (None, "here", {}, {"type": ["mounted"]}):
-        lab._display._hear(None, rubbish, [])
+        lab._display._receive(None, rubbish, [])
 
 
 def test_where_only_a_view_makes_widgets_there_is_one(outputs, tiny, monkeypatch):
@@ -144,11 +144,11 @@ def test_the_words_for_a_kernel_that_is_gone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kept = SimpleNamespace(run=tmp_path / "runs" / 'a"b')
     other = SimpleNamespace(run=tmp_path.parent / "far")
-    assert again([kept], "Lab(search)").line == 'search = nl.Search.open("runs/a\\"b"); Lab(search)'
-    assert again([kept, other], "Compare([{}])").line == (
+    assert restore_hint([kept], "Lab(search)").line == 'search = nl.Search.open("runs/a\\"b"); Lab(search)'
+    assert restore_hint([kept, other], "Compare([{}])").line == (
         f'Compare([nl.Search.open("runs/a\\"b"), nl.Search.open("{other.run}")])'
     )
-    lost = again([kept, SimpleNamespace(run=None)], "Lab(search)")
+    lost = restore_hint([kept, SimpleNamespace(run=None)], "Lab(search)")
     assert lost.line == ""
     assert "lost" in lost.words
 

@@ -22,7 +22,7 @@ def searching(run):
 
 def check(view):
     assert isinstance(view, TrialsView)
-    assert (len(view._ledger), view._ledger.failed) == (8, 0)
+    assert (len(view._table), view._table.failed) == (8, 0)
     figures = dict(view._details.kept)
     assert list(figures) == list(range(1, 13))
     assert all(set(figures[step]) == {"train/loss", "train/accuracy"} for step in (1, 2, 7, 8))
@@ -117,7 +117,7 @@ class Page:
         told = {"metrics": {"train/loss": Quantity("min", "nats")}, "objective": Objective("accuracy", "max", "%")}
         self.view = TrialsView(space, poke=lambda: None, clock=lambda: self.now, **told)
         self.view.send = lambda message, buffers=None: self.sent.append(message)
-        self.view._hear(None, {"type": "hello"}, [])
+        self.view._receive(None, {"type": "hello"}, [])
 
     def publish(self, later=1.0):
         self.now += later
@@ -150,7 +150,7 @@ def test_every_child_is_lit_in_a_supernet_that_is_sent_once(space):
     assert (child["step"], child["said"]) == (2, "judged with shared weights, accuracy 25.0 %")
     assert child["lit"] not in whole
     assert child["lit"] in picture.drawing(judged.architecture)
-    page.view._hear(None, {"type": "hello"}, [])  # another page
+    page.view._receive(None, {"type": "hello"}, [])  # another page
     assert "supernet" in page.publish()[0][0]
     assert "naslab-lit" in page.view.picture()
 

@@ -46,11 +46,11 @@ def test_headless_steps_and_waits(tiny):
 
 def press(lab, name):
     """What the page sends when the button of that name is clicked."""
-    lab.deck._hear(lab.deck, {"type": "section", "section": "strip", "do": name}, [])
+    lab.deck._receive(lab.deck, {"type": "section", "section": "strip", "do": name}, [])
 
 
 def turn(lab, name, value):
-    lab.deck._hear(lab.deck, {"type": "section", "section": "settings", "set": name, "value": value}, [])
+    lab.deck._receive(lab.deck, {"type": "section", "section": "settings", "set": name, "value": value}, [])
 
 
 def shown(lab, name):
@@ -85,7 +85,7 @@ def test_what_is_refused_stands_right_under_the_buttons_until_something_else_is_
     lab = Lab(tiny.Search())
     told = []
     monkeypatch.setattr(lab.deck, "tell", lambda content, tables: told.append(content))
-    lab.deck._hear(lab.deck, {"type": "hello"}, [])
+    lab.deck._receive(lab.deck, {"type": "hello"}, [])
     turn(lab, "w_lr", "<b>fast</b>")
     lab.deck._wire._sent_at = float("-inf")
     lab._publish()
@@ -103,7 +103,7 @@ def test_the_strip_steps_further_and_freezes():
     strip = lab.deck.sections["strip"]
 
     def ask(**message):
-        lab.deck._hear(lab.deck, {"type": "section", "section": "strip", **message}, [])
+        lab.deck._receive(lab.deck, {"type": "section", "section": "strip", **message}, [])
         lab.wait(60)
         return search.step
 

@@ -30,26 +30,26 @@ def test_the_section_tells_undoes_and_writes_down(lab):
     lab.search.set("sample", 1)
     lab.search.act("protect", candidate=6)
     assert [row["pending"] for row in section.state()["rows"]] == [True, True]
-    section.hear({"do": "undo", "number": 2})
+    section.on_message({"do": "undo", "number": 2})
     lab.run(1)
     (row,) = section.state()["rows"]
     assert (row["step"], row["sentence"], row["who"], row["undoable"]) == (7, "sample 2 → 1", "hand", True)
-    section.hear({"do": "undo"})
+    section.on_message({"do": "undo"})
     lab.run(1)
-    section.hear({"do": "redo"})
+    section.on_message({"do": "redo"})
     lab.run(1)
     assert [row["undone"] for row in section.state()["rows"]] == [None, 3, None]
     assert section.state()["count"] == 3
     with pytest.raises(SpecError, match="numbered from 1"):
-        section.hear({"do": "undo", "number": "<b>"})
-    section.hear({"do": "script"})
+        section.on_message({"do": "undo", "number": "<b>"})
+    section.on_message({"do": "script"})
     told = section.state()["script"]
     assert told["asked"] == 1
     assert "\n".join("".join(pieces) for pieces in told["lines"]) + "\n" == lab.search.script()
     assert max(len(piece) for pieces in told["lines"] for piece in pieces) <= 500
-    section.hear({"do": "shut"})
+    section.on_message({"do": "shut"})
     assert section.state()["script"]["lines"] == []
-    section.hear({"do": "nothing"})
+    section.on_message({"do": "nothing"})
 
 
 def test_what_is_thought_away_is_a_fork_before_it(lab):
@@ -57,7 +57,7 @@ def test_what_is_thought_away_is_a_fork_before_it(lab):
     lab.search.set("budget", 40, who="cure")
     lab.run(3)
     begun = threading.active_count()
-    lab.deck.sections["ledger"].hear({"do": "without", "number": 1})
+    lab.deck.sections["ledger"].on_message({"do": "without", "number": 1})
     for _ in range(600):
         if lab.forks and threading.active_count() <= begun:
             break

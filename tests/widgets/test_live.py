@@ -24,7 +24,7 @@ class Wire:
         self.pokes += 1
 
     def hear(self, **message):
-        self.view._hear(self.view, message, [])
+        self.view._receive(self.view, message, [])
 
     def steps(self, n):
         for _ in range(n):
@@ -135,7 +135,7 @@ def test_a_lost_message_is_mended_by_another_hello(wire):
 def test_nonsense_from_the_browser_is_ignored(wire):
     for message in ({}, {"type": "ack"}, {"type": "no such thing"}):
         wire.hear(**message)
-    wire.view._hear(wire.view, "not even an object", [])
+    wire.view._receive(wire.view, "not even an object", [])
     wire.publish()
     assert wire.sent == []
 

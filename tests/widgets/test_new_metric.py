@@ -50,7 +50,7 @@ def search(tiny):
 def catch(view):
     sent = []
     view.send = lambda content, buffers=(): sent.append((json.loads(json.dumps(content, allow_nan=False)), buffers))
-    view._hear(view, {"type": "hello"}, [])
+    view._receive(view, {"type": "hello"}, [])
     return sent
 
 

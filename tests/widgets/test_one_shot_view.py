@@ -26,15 +26,15 @@ SPACES = {
 
 def check(view):
     assert isinstance(view, TrialsView)
-    assert (len(view._ledger), view._ledger.failed) == (8, 0)
-    assert set(view._ledger.origins) == {"random", "mutation", "crossover"}
+    assert (len(view._table), view._table.failed) == (8, 0)
+    assert set(view._table.origins) == {"random", "mutation", "crossover"}
     figures = dict(view._details.kept)
     assert all(set(figures[step]) == {"train/loss", "train/accuracy"} for step in (1, 2))
     assert all(set(figures[step]) == {"generation", "exhausted"} for step in range(3, 11))
     told = view._status({})
     assert (told["unit"], told["since"]) == ("step", 3)
     assert set(told["rates"]) == {"w_lr", "mutation_rate"}
-    assert view._ledger.column("generation").max() >= 1  # the family tree
+    assert view._table.column("generation").max() >= 1  # the family tree
     assert "<svg" in str(view.picture())
 
 

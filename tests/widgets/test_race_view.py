@@ -26,7 +26,7 @@ class Line:
         self.canvas.send = lambda content, buffers: self.sent.append((content, buffers[0]))
 
     def hear(self, **message):
-        self.canvas._hear(self.canvas, message, [])
+        self.canvas._receive(self.canvas, message, [])
 
     def publish(self, kind="regret"):
         return self.canvas.publish({"step": self.race.step, "kind": kind})
@@ -155,7 +155,7 @@ def test_scripts_speak_no_html(module):
 
 
 def looked_at(view):
-    view.canvas._hear(view.canvas, {"type": "hello"}, [])
+    view.canvas._receive(view.canvas, {"type": "hello"}, [])
     return view
 
 

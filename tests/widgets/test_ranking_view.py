@@ -93,7 +93,7 @@ def told(ranking, monkeypatch):
 
 
 def test_rows_are_what_the_events_say(told, ranking, events):
-    told.view._hear(told.view, {"type": "hello"}, [])
+    told.view._receive(told.view, {"type": "hello"}, [])
     told.view.take(*events)
     told.publish()
     message, _ = told.sent[0]
@@ -115,7 +115,7 @@ def test_rows_are_what_the_events_say(told, ranking, events):
 
 
 def test_the_path_of_what_would_be_derived_and_its_turn(told, ranking, events):
-    told.view._hear(told.view, {"type": "hello"}, [])
+    told.view._receive(told.view, {"type": "hello"}, [])
     told.view.take(*events)
     told.publish()
     table = ranking.known.table.benchmark
@@ -135,7 +135,7 @@ def test_only_news_are_sent(told, events):
     told.view.take(*events[:12])
     assert told.publish() is False
     assert told.sent == []  # nobody looks
-    told.view._hear(told.view, {"type": "hello"}, [])
+    told.view._receive(told.view, {"type": "hello"}, [])
     for fresh, news in ((True, []), (None, []), (False, events[12:15]), (True, events[15:25])):
         told.view.take(*news)
         before = len(told.sent)

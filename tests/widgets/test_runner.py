@@ -190,7 +190,7 @@ def test_a_pause_in_the_page_lets_no_later_cell_begin(tiny):
     for steps in (None, 3):
         gate = Gate()
         lab = Lab(tiny.Search(total=6, before_step=gate))
-        lab.view._hear(lab.view, {"type": "hello"}, [])
+        lab.view._receive(lab.view, {"type": "hello"}, [])
         cell = threading.Thread(target=lab.run, args=(steps,))
         cell.start()
         gate.inside.wait(5)

@@ -64,17 +64,17 @@ def test_each_kind_has_a_control_of_its_own(made):
 
 def test_a_control_sets_and_follows(made):
     search, section, _ = made
-    section.hear({"set": "replay", "value": True})
-    section.hear({"set": "rule", "value": 3})
-    section.hear({"set": "share", "value": 0.25})
-    section.hear({"set": "rate", "value": 1e9})  # beyond the end: the slider's own end counts
-    section.hear({"set": "mask", "value": {"x": ["a"]}})  # has no control here
-    section.hear({"set": "of a stranger", "value": 1})
+    section.on_message({"set": "replay", "value": True})
+    section.on_message({"set": "rule", "value": 3})
+    section.on_message({"set": "share", "value": 0.25})
+    section.on_message({"set": "rate", "value": 1e9})  # beyond the end: the slider's own end counts
+    section.on_message({"set": "mask", "value": {"x": ["a"]}})  # has no control here
+    section.on_message({"set": "of a stranger", "value": 1})
     assert search.told == [("replay", True), ("rule", 3), ("share", 0.25), ("rate", 1.0)]
     search.settings["rule"] = Select(value=3, options=("a", "b", 3))
     assert value_of(section, "rule") == 3
     with pytest.raises(SpecError, match="not now"):
-        section.hear({"set": "rule", "value": "a"})
+        section.on_message({"set": "rule", "value": "a"})
 
 
 @pytest.mark.parametrize("name", ["w_lr", "alpha_lr"])
@@ -84,11 +84,11 @@ def test_a_setting_goes_back_to_its_schedule(name):
     assert "order" not in [one["name"] for one in section.about()["settings"]]
     assert all(section.about()["back"])
     before = value_of(section, name)
-    section.hear({"set": name, "value": before / 2})
+    section.on_message({"set": name, "value": before / 2})
     assert value_of(section, name) == pytest.approx(before / 2)
-    section.hear({"set": name, "back": True})
+    section.on_message({"set": name, "back": True})
     assert value_of(section, name) == before
-    section.hear({"set": "order", "back": True})
+    section.on_message({"set": "order", "back": True})
     assert search.wished == []
 
 
@@ -96,7 +96,7 @@ def test_several_searches_have_their_settings_side_by_side():
     first, second = Fake(), Fake()
     section = Settings({"a": first, "b": second}, lambda: False)
     assert [one["group"] for one in section.about()["settings"]] == ["a"] * 4 + ["b"] * 4
-    section.hear({"set": "share", "value": 0.75, "group": "b"})
+    section.on_message({"set": "share", "value": 0.75, "group": "b"})
     assert (first.told, second.told) == ([], [("share", 0.75)])
 
 
@@ -129,8 +129,8 @@ def test_candidates_are_shown_on_over_an_act_live_and_from_the_folder(tmp_path):
     search.close()
     view = Lab.watch(tmp_path / "run", period=3600)
     try:
-        np.testing.assert_array_equal(view.view._ledger.rows, lab.view._ledger.rows)
-        assert view.view._ledger.column("step").tolist() == list(range(1, 13))
+        np.testing.assert_array_equal(view.view._table.rows, lab.view._table.rows)
+        assert view.view._table.column("step").tolist() == list(range(1, 13))
         assert view.picture().startswith("<svg")
     finally:
         view.stop()

@@ -25,7 +25,7 @@ def made(task):
     section = lab.view._sections.all["sheet"]
 
     def ask(**message):
-        lab.view._hear(lab.view, {"type": "section", "section": "sheet", **message}, [])
+        lab.view._receive(lab.view, {"type": "section", "section": "sheet", **message}, [])
         lab.wait(60)
         return section.state()
 
@@ -139,7 +139,7 @@ def test_the_page_is_told_when_it_changes_and_a_stopped_lab_says_so(made):
     sent = []
     lab.view.send = lambda content, buffers: sent.append(content)
     assert lab.view.description["sections"]["sheet"]["has"][0][0] == list(range(8))
-    lab.view._hear(lab.view, {"type": "hello"}, [])
+    lab.view._receive(lab.view, {"type": "hello"}, [])
     lab._publish()
     assert sent[-1]["sections"]["sheet"]["next"]["everywhere"] == []
     lab.run(1)
@@ -151,7 +151,7 @@ def test_the_page_is_told_when_it_changes_and_a_stopped_lab_says_so(made):
     lab._publish()
     assert sent[-1]["sections"]["sheet"]["next"]["everywhere"] == [3]
     lab.stop()
-    section.hear({"do": "anatomy"})
+    section.on_message({"do": "anatomy"})
     assert "was stopped" in section.state()["refused"]
     assert section.state()["busy"] == []
 

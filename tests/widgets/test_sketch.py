@@ -67,9 +67,9 @@ def test_a_study_leaves_its_figure_and_its_cell_in_the_notebook():
     figure.add_scatter(x=[0, 1], y=[1, 0], mode="markers", customdata=[[3], [4]])
     study = FigureExplorer(figure, table)
     assert len(study._still()) == 3
-    before = study._moment()
+    before = study._still_key()
     study.open(4)
     bundle = still(study._still(), repr(study))
-    assert study._moment() != before
+    assert study._still_key() != before
     assert bundle["text/html"].count("<img") == 2
     assert "number 4" in bundle["text/html"]

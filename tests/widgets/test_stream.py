@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
+from naslab.errors import NaslabDeprecationWarning
 from naslab_widgets import stream
-from naslab_widgets.sections import Section
+from naslab_widgets.sections import Section, Sections
 from naslab_widgets.stream import StreamView
 from naslab_widgets.wire import WINDOW
 
@@ -50,7 +51,7 @@ class Button(Section):
     def due(self):
         return self.held
 
-    def hear(self, message):
+    def on_message(self, message):
         self.pressed += message["times"]
 
 
@@ -71,7 +72,7 @@ class Page:
         self.sent.append((content, [np.frombuffer(buffer, "<f8").tolist() for buffer in buffers]))
 
     def say(self, content):
-        self.view._hear(self.view, content, [])
+        self.view._receive(self.view, content, [])
 
     def publish(self, later=0.125, **status):
         self.clock.now += later
@@ -283,7 +284,7 @@ def test_a_message_that_cannot_be_made_is_tried_again(tiny):
 
 def test_without_a_message_there_is_no_view():
     view = StreamView({}, poke=lambda: None)
-    view._hear(view, {"type": "hello"}, [])
+    view._receive(view, {"type": "hello"}, [])
     with pytest.raises(NotImplementedError):
         view.publish({})
 
@@ -354,3 +355,58 @@ def test_no_number_is_lost_or_sent_twice_between_threads(tiny):
         assert content["number"] == number
         seen = rows if content["type"] == "snapshot" else seen + rows
     assert seen == list(range(count))
+
+
+def test_a_section_written_for_the_old_name_of_its_method_still_works(monkeypatch):
+    monkeypatch.setattr("naslab.lazy._warned", set())
+    seen = []
+
+    class Base(Section):
+        name = "base"
+
+        def state(self):
+            return None
+
+        def on_message(self, message):
+            seen.append(("base", message["value"]))
+
+    with pytest.warns(NaslabDeprecationWarning, match=r"Section\.hear is now called Section\.on_message"):
+
+        class Old(Base):
+            name = "old"
+
+            def hear(self, message):
+                seen.append(("old", message["value"]))
+                super().hear(message)
+
+    class Newer(Old):
+        def on_message(self, message):
+            seen.append(("newer", message["value"]))
+            super().on_message(message)
+
+    for section, expected in ((Base(), ["base"]), (Old(), ["old", "base"]), (Newer(), ["newer", "old", "base"])):
+        Sections([section]).on_message(
+            {"section": section.name, "value": 1}, complain=lambda error: pytest.fail(str(error))
+        )
+        assert [who for who, _ in seen] == expected
+        seen.clear()
+    Base().hear({"value": 2})
+    assert seen == [("base", 2)]
+
+
+def test_a_view_written_for_the_old_name_of_its_method_still_works(monkeypatch):
+    monkeypatch.setattr("naslab.lazy._warned", set())
+    with pytest.warns(NaslabDeprecationWarning, match=r"StreamView\._asked is now called StreamView\._on_request"):
+
+        class Old(StreamView):
+            seen = ()
+
+            def _message(self, fresh, status):
+                return {"type": "rows"}, []
+
+            def _asked(self, kind, message):
+                self.seen = (*self.seen, (kind, message.get("value")))
+
+    view = Old({}, poke=lambda: None)
+    view._receive(view, {"type": "portrait", "value": 3}, [])
+    assert view.seen == (("portrait", 3),)

@@ -10,7 +10,7 @@ import pytest
 import naslab as nl
 from naslab.events import Acted, Changed, Measured, Phase, Recovered, SupernetStep
 from naslab.runs.event_log import EventLog, within
-from naslab_widgets.figures.ledger import COLUMNS
+from naslab_widgets.figures.trial_table import COLUMNS
 from naslab_widgets.lab import Lab
 from naslab_widgets.moments import AROUND, Reread
 from naslab_widgets.timebar import MOST_MARKS, MOST_SNAPSHOTS, TimeBar, spread
@@ -101,12 +101,12 @@ def test_a_moment_among_a_million_steps_is_found_in_few_looks_and_told_with_thos
     lab._recall = lab.view._recall = lambda first, last: within(events, first, last)
     told = []
     lab.view.send = lambda content, buffers: told.append((content, buffers[0]))
-    lab.view._hear(lab.view, {"type": "moment", "step": 500_000}, [])
+    lab.view._receive(lab.view, {"type": "moment", "step": 500_000}, [])
     rows = np.frombuffer(told[0][1], "<f8").reshape(-1, lab.view._format.width)
     assert rows[:, 0].tolist() == list(range(500_000 - AROUND, 500_001 + AROUND))
     assert np.array_equal(rows[AROUND], lab.view._format.row(search.event(500_000)))
     for nonsense in (None, "4", 4.5, True):
-        lab.view._hear(lab.view, {"type": "moment", "step": nonsense}, [])
+        lab.view._receive(lab.view, {"type": "moment", "step": nonsense}, [])
     assert len(told) == 1
     lab.stop()
 
@@ -176,9 +176,9 @@ def test_a_view_of_trials_tells_the_best_until_a_moment_and_those_around_it(tiny
     view.take(*events)
     told = []
     view.send = lambda content, buffers: told.append((content, buffers[0]))
-    view._hear(view, {"type": "moment", "step": 200}, [])
-    view._hear(view, {"type": "moment", "step": 450}, [])
-    view._hear(view, {"type": "moment", "step": "450"}, [])
+    view._receive(view, {"type": "moment", "step": 200}, [])
+    view._receive(view, {"type": "moment", "step": 450}, [])
+    view._receive(view, {"type": "moment", "step": "450"}, [])
     assert [(content["step"], content["best"], content["child"]) for content, _ in told] == [
         (200, 200, None),
         (450, 300, None),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from naslab_widgets.figures.ledger import Ledger
+from naslab_widgets.figures.trial_table import TrialTable
 from naslab_widgets.rows import Sampled
 from naslab_widgets.trial_blocks import NamedValues, TrialRows
 
@@ -28,7 +28,7 @@ class Page:
 @pytest.mark.parametrize("limit", [8, 50, 4000])
 def test_a_page_that_gets_only_the_news_has_every_stride_th_trial(evaluated, limit):
     rng = np.random.default_rng(limit)
-    ledger, page = Ledger(), Page()
+    ledger, page = TrialTable(), Page()
     rows = TrialRows(ledger, limit)
     step, sent = 0, 0
     while step < 3000:

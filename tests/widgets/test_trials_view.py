@@ -7,7 +7,7 @@ import pytest
 
 import naslab as nl
 from naslab_widgets import Lab
-from naslab_widgets.figures.ledger import AT
+from naslab_widgets.figures.trial_table import AT
 from naslab_widgets.trials_view import LISTED, TrialsView
 
 STATUS = {"state": "running", "step": 0, "total": None, "message": ""}
@@ -31,7 +31,7 @@ class Wire:
         (self.sent if "number" in content else self.answers).append((content, buffers))
 
     def hear(self, **message):
-        self.view._hear(self.view, message, [])
+        self.view._receive(self.view, message, [])
 
     def publish(self, **status):
         return self.view.publish({**STATUS, **status})
@@ -154,7 +154,7 @@ def test_what_is_no_trial_selects_nothing(wire, evaluated, number):
     wire.hear(type="select", number=4)
     wire.hear(type="select", number=number)
     assert wire.answers[-1][0] == {"type": "candidate", "selected": None, "chosen": False}
-    wire.view._hear(wire.view, "not even an object", [])
+    wire.view._receive(wire.view, "not even an object", [])
     wire.hear(type="no such thing")
 
 
@@ -197,13 +197,13 @@ def test_a_lab_shows_a_search_of_trials_and_follows_it_back(trials, tmp_path):
     lab = Lab(search)
     assert lab.view._truth.candidates == 15_625
     lab.run(60)
-    assert len(lab.view._ledger) == 60
+    assert len(lab.view._table) == 60
     before = lab.picture()
     assert before.count("<circle") > 50
     search.rewind(40)
     lab.run(1)
-    assert len(lab.view._ledger) == 41
-    assert lab.view._ledger.column("step").tolist() == list(range(1, 42))
+    assert len(lab.view._table) == 41
+    assert lab.view._table.column("step").tolist() == list(range(1, 42))
     lab.run()
     assert repr(lab) == "<Lab: finished, step 80 of 80>"
     assert "image/svg+xml" in lab._repr_mimebundle_()
@@ -225,8 +225,8 @@ def test_a_lab_turns_the_knobs_of_a_proposer(tmp_path):
     try:
         assert isinstance(view.view, TrialsView)
         assert (view.state, view._step) == ("finished", 60)
-        np.testing.assert_array_equal(view.view._ledger.rows, lab.view._ledger.rows)
-        assert np.isfinite(view.view._ledger.column("regret")).all(), "the table is found again by its name"
+        np.testing.assert_array_equal(view.view._table.rows, lab.view._table.rows)
+        assert np.isfinite(view.view._table.column("regret")).all(), "the table is found again by its name"
         assert view.view._population == 10
         assert view.picture().startswith("<svg")
     finally:
@@ -246,13 +246,13 @@ def test_a_function_of_ones_own_has_no_truth_and_its_failures_are_said(tmp_path)
     lab = Lab(search)
     lab.run()
     assert lab.view._truth is None
-    assert lab.view._ledger.failed > 0
-    assert np.isnan(lab.view._ledger.column("rank")).all()
+    assert lab.view._table.failed > 0
+    assert np.isnan(lab.view._table.column("rank")).all()
     search.close()
     view = Lab.watch(tmp_path / "run", period=3600)
     view.stop()
     view._thread.join(5)
-    assert len(view.view._ledger) == 30
+    assert len(view.view._table) == 30
 
 
 def test_scripts_speak_no_html():

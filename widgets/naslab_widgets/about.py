@@ -48,7 +48,7 @@ def notes_of(search: Any) -> list[str]:
     return list(shown_of(search).notes)
 
 
-def what(search: Any) -> str:
+def summary(search: Any) -> str:
     """What is searched, in a line: searcher, space, task, seed, and where it is kept."""
     searcher = getattr(search, "searcher", None)
     sampler = getattr(searcher, "sampler", searcher)
@@ -60,12 +60,12 @@ def what(search: Any) -> str:
         type(getattr(search, "space", None)).__name__,
         "" if task is None else type(task).__name__,
         f"seed {seed}" if isinstance(seed, int) else "",
-        "in memory" if run is None else near(run),
+        "in memory" if run is None else short_path(run),
     ]
     return " · ".join(filter(None, parts))
 
 
-def near(path: str | os.PathLike[str]) -> str:
+def short_path(path: str | os.PathLike[str]) -> str:
     """A path as short as it can be typed from here."""
     place = os.path.abspath(path)
     relative = os.path.relpath(place)

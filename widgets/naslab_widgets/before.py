@@ -18,7 +18,7 @@ from naslab_widgets.figures.rates import shown
 from naslab_widgets.sections import Section
 
 
-class Played(Exception):
+class Interrupted(Exception):
     """Somebody has played meanwhile, or pressed stop."""
 
 
@@ -37,7 +37,7 @@ class Before(Section):
         self._lab, self._call, self._poke = lab, call, poke
         self._busy = self._line = self._trouble = ""
         self._found: dict[str, Rates] = {}
-        self._asked = self._stopped = False
+        self._forecast_requested = self._stopped = False
 
     # --- for the page ----------------------------------------------------------------------------
 
@@ -56,7 +56,7 @@ class Before(Section):
             "busy": self._busy,
             "quick": self._quick,
             "findable": movable(self._lab.search),
-            "rates": [self._told(one) for one in list(self._found.values())],
+            "rates": [self._rates_json(one) for one in list(self._found.values())],
         }
 
     @property
@@ -65,7 +65,7 @@ class Before(Section):
         search = self._lab.search
         return not isinstance(search.searcher, BlackBoxSearch) or answers_at_once(search)
 
-    def _told(self, one: Rates) -> dict[str, Any]:
+    def _rates_json(self, one: Rates) -> dict[str, Any]:
         low, high = shown(one)
         setting = self._lab.search.settings.get(one.name)
         return {
@@ -83,7 +83,7 @@ class Before(Section):
             "told": str(one) if one.ended else "",
         }
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: Mapping[str, Any]) -> None:
         what = message.get("do")
         if what == "stop":
             self._stopped = True
@@ -91,8 +91,8 @@ class Before(Section):
             self._take(message.get("name"), message.get("rate"))
         elif not self._shown or self._busy:
             return
-        elif what == "look" and not self._asked and self._quick:
-            self._asked = True  # once a panel, whoever looks at it
+        elif what == "look" and not self._forecast_requested and self._quick:
+            self._forecast_requested = True  # once a panel, whoever looks at it
             self._begin("forecast", lambda: self._forecast(False))
         elif what in ("forecast", "call"):
             self._begin("forecast", lambda: self._forecast(what == "call"))
@@ -112,7 +112,7 @@ class Before(Section):
         def do() -> None:
             try:
                 job()
-            except Played:
+            except Interrupted:
                 pass
             except NaslabError as error:  # it says why there is nothing to be said
                 self._trouble = str(error)
@@ -129,18 +129,18 @@ class Before(Section):
             self._busy = ""
             raise
 
-    def _going(self) -> None:
+    def _raise_if_interrupted(self) -> None:
         if self._stopped or self._lab.state != "idle":
-            raise Played
+            raise Interrupted
 
     def _forecast(self, call: bool) -> None:
-        self._line = str(self._lab.search.forecast(call=call, going=self._going))
+        self._line = str(self._lab.search.forecast(call=call, going=self._raise_if_interrupted))
 
     def _find(self) -> None:
         self._found = {}
         for name in movable(self._lab.search):
             for found in self._lab.search.finding_rates(name):
-                self._going()
+                self._raise_if_interrupted()
                 self._found = {**self._found, name: found}
                 self._poke()
 

@@ -46,12 +46,12 @@ class Branches(Section):
         poke: Callable[[], None],
         made: Callable[[Any], object] = lambda fork: None,
     ) -> None:
-        self._made_one = made
+        self._on_fork = made
         self._search, self._stage, self._of, self._rest, self._poke = search, stage, of, rest, poke
         self._cancel: threading.Event | None = None
         self._working = threading.Lock()
         self._busy: dict[str, Any] | None = None
-        self._told: dict[str, Any] | None = None
+        self._cost: dict[str, Any] | None = None
         self._error = ""
         self._made = 0
         self._rows: list[dict[str, Any]] = []
@@ -74,11 +74,11 @@ class Branches(Section):
         with _Work(self, "fork", at) as work:
             self._rest()
             fork = self._search.fork(run, step, change=change, name=name or self._fresh_name(), **work.follow)
-        return self._beside(fork)
+        return self._show_with(fork)
 
     def begin_fork(self, step: int, *, change: Mapping[str, Any], name: str) -> None:
         """The same in a thread of its own; what goes wrong is shown."""
-        self._aside(lambda: self.fork(step, change=change, name=name))
+        self._in_background(lambda: self.fork(step, change=change, name=name))
 
     def without(self, number: int) -> Any:
         """Fork the search as if an intervention had not been, and show both side by side; see `Search.without`."""
@@ -86,15 +86,15 @@ class Branches(Section):
         with _Work(self, "fork", self._search.step if one is None else one.step - 1) as work:
             self._rest()
             fork = self._search.without(number, name=self._fresh_name(), **work.follow)
-        return self._beside(fork)
+        return self._show_with(fork)
 
     def begin_without(self, number: int) -> None:
         """The same in a thread of its own; what goes wrong is shown."""
-        self._aside(lambda: self.without(number))
+        self._in_background(lambda: self.without(number))
 
-    def _beside(self, fork: Any) -> Any:
+    def _show_with(self, fork: Any) -> Any:
         """Show a fork with what is shown."""
-        self._made_one(fork)
+        self._on_fork(fork)
         shown = [search for search in self._stage.shown if search is not self._search][: MOST - 2]
         self._stage.show([self._search, *shown, fork])
         return fork
@@ -136,33 +136,33 @@ class Branches(Section):
         return {
             "rows": self._rows,
             "busy": self._busy,
-            "told": self._told,
+            "told": self._cost,
             "error": self._error,
             "name": "" if self._search is None else self._fresh_name(),
         }
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: Mapping[str, Any]) -> None:
         what, step = message.get("do"), message.get("step")
         if what == "show" and isinstance(runs := message.get("runs"), list):
-            self._aside(lambda: self.show([str(run) for run in runs[:MOST]]))
+            self._in_background(lambda: self.show([str(run) for run in runs[:MOST]]))
         elif what == "cancel" and self._cancel is not None:
             self._cancel.set()
         elif self._search is None or not isinstance(step, int):
             return
         elif what == "ask":
             cost = self._search.cost_of_going_back(min(step, self._search.step))
-            self._told = {"step": cost.step, "again": cost.sentence, "left": cost.left}
+            self._cost = {"step": cost.step, "again": cost.sentence, "left": cost.left}
         elif what == "back":
-            self._aside(lambda: self.go_back(step))
+            self._in_background(lambda: self.go_back(step))
         elif what == "fork":
-            self._aside(lambda: self._fork_as_told(step, message))
+            self._in_background(lambda: self._fork_by_message(step, message))
 
-    def _fork_as_told(self, step: int, message: Mapping[str, Any]) -> None:
+    def _fork_by_message(self, step: int, message: Mapping[str, Any]) -> None:
         name = str(message.get("name") or "")[:80]
         run = self._folder(name) if message.get("keep") else None
         self.fork(step, change=self._changed(message.get("change"), step), name=name, run=run)
 
-    def _aside(self, work: Callable[[], Any]) -> None:
+    def _in_background(self, work: Callable[[], Any]) -> None:
         """Do it in a thread of its own, and say what went wrong."""
 
         def attempt() -> None:

@@ -63,9 +63,9 @@ class CandidateSheet(Section):
     def clear(self) -> None:
         """Forget all evaluations."""
         self._trials: list[Evaluated] = []
-        self._told: dict[str, Any] | None = None
-        self._told_of: tuple[int | None, int] = (None, 0)
-        self._told_at, self._took = -SELDOM, 0.0
+        self._shown: dict[str, Any] | None = None
+        self._shown_of: tuple[int | None, int] = (None, 0)
+        self._shown_at, self._look_up_seconds = -SELDOM, 0.0
 
     def take(self, *events: Event) -> None:
         self._trials += [event for event in events if isinstance(event, Evaluated)]
@@ -73,7 +73,7 @@ class CandidateSheet(Section):
     @property
     def due(self) -> bool:
         number = self._selected()
-        return number is not None and self._told_of != (number, len(self._trials))
+        return number is not None and self._shown_of != (number, len(self._trials))
 
     # --- what it is like ---------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ class CandidateSheet(Section):
 
     def state(self) -> dict[str, Any]:
         number = self._selected()
-        told = self._look(number)
+        told = self._look_up(number)
         return {
             "number": number,
             "told": told,
@@ -94,23 +94,23 @@ class CandidateSheet(Section):
             "done": self._done,
         }
 
-    def _look(self, number: int | None) -> dict[str, Any] | None:
+    def _look_up(self, number: int | None) -> dict[str, Any] | None:
         """Another candidate is looked up at once, what became of this one now and then."""
         trials = self._trials
         now, wanted = self._clock(), (number, len(trials))
-        early = now - self._told_at < max(SELDOM, self._took / SHARE)
-        if wanted == self._told_of or (number == self._told_of[0] and early):
-            return self._told
+        early = now - self._shown_at < max(SELDOM, self._look_up_seconds / SHARE)
+        if wanted == self._shown_of or (number == self._shown_of[0] and early):
+            return self._shown
         began = time.perf_counter()
         try:
-            told = None if number is None else self._drawn(candidate(list(trials), number))
+            told = None if number is None else self._described(candidate(list(trials), number))
         except SpecError:  # the search has gone back to before it
             told = None
-        self._took = time.perf_counter() - began
-        self._told, self._told_of, self._told_at = told, wanted, now
+        self._look_up_seconds = time.perf_counter() - began
+        self._shown, self._shown_of, self._shown_at = told, wanted, now
         return told
 
-    def _drawn(self, found: Candidate) -> dict[str, Any]:
+    def _described(self, found: Candidate) -> dict[str, Any]:
         stride = -(-len(found.curve) // POINTS) or 1
         return {
             "candidate": found.number,
@@ -165,7 +165,7 @@ class CandidateSheet(Section):
 
     # --- what is done ------------------------------------------------------------------------------
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: Mapping[str, Any]) -> None:
         self._refused = ""
         try:
             if self._do(message):

@@ -81,7 +81,7 @@ class CollapseLine(Section):
             "measures": self._measures and bool(standing.why),
         }
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: Mapping[str, Any]) -> None:
         if message.get("do") == "measure" and self._measures:
             self._measure(EIGENVALUE)
         elif message.get("do") == "remedy":

@@ -18,14 +18,14 @@ from naslab.errors import SpecError, among, unknown, whole
 from naslab.lazy import warn_of_old_name
 from naslab.markup import printable
 from naslab.searchers import BlackBoxSearch
-from naslab_widgets.about import metrics_of, notes_of, objective_of, what
+from naslab_widgets.about import metrics_of, notes_of, objective_of, summary
 from naslab_widgets.compare_view import CompareView, axis_choice, frames
 from naslab_widgets.compare_watch import CompareWatch
 from naslab_widgets.deck import Deck
 from naslab_widgets.deferred import Deferred, after
-from naslab_widgets.display import Again, again
+from naslab_widgets.display import RestoreHint, restore_hint
 from naslab_widgets.figures.svg import Drawing, short
-from naslab_widgets.lab import claim, drivable, sentence
+from naslab_widgets.lab import claim, drivable, error_text
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
 from naslab_widgets.sections import Section
@@ -35,7 +35,7 @@ from naslab_widgets.strip import Strip
 from naslab_widgets.tracks import AXES, Track, named, several
 
 
-class Together(Iterator[Any]):
+class Interleaved(Iterator[Any]):
     """Searches that are moved in turns: each step is of the one that is furthest behind on the axis.
 
     A search that fails stands still, with its error in `failed`; the others go on.
@@ -93,27 +93,29 @@ class Together(Iterator[Any]):
         return sum(s.step if place in self.failed else s.total for place, s in enumerate(self.searches))
 
 
-class Turns(Runner):
+class CompareRunner(Runner):
     """The worker of a comparison: one in which a search has failed stands still, but has not ended."""
 
-    def __init__(self, together: Together, **options: Any) -> None:
-        super().__init__(together, **options)
-        self._together = together
+    def __init__(self, interleaved: Interleaved, **options: Any) -> None:
+        super().__init__(interleaved, **options)
+        self._interleaved = interleaved
 
     @property
     def ended(self) -> bool:
-        return super().ended and (self._stopped or not self._together.failed)
+        return super().ended and (self._stopped or not self._interleaved.failed)
 
     @property
     def standing(self) -> str:
-        together = self._together
-        failed = [f"{together.names[place]} failed ({sentence(error)})" for place, error in together.failed.items()]
+        interleaved = self._interleaved
+        failed = [
+            f"{interleaved.names[place]} failed ({error_text(error)})" for place, error in interleaved.failed.items()
+        ]
         return ", ".join([super().standing, *failed])
 
-    def _go(self, budget: float) -> None:
+    def _grant_steps(self, budget: float) -> None:
         self._refuse_if_stopped()
-        self._together.failed.clear()
-        super()._go(budget)
+        self._interleaved.failed.clear()
+        super()._grant_steps(budget)
 
     def _refuse_if_stopped(self) -> None:
         if self._stopped:
@@ -148,17 +150,17 @@ class Compare(Steered):
             sections: makes what stands above the pictures besides, given what is to be called when that is another.
         """
         found, hz = _checked(searches), frames(hz)
-        self._axis = axis_choice(axis, self._turn)
+        self._axis = axis_choice(axis, self._set_axis)
         self.searches, self._clock, self._later = found, clock, None
         self._observing = threading.Lock()
         self._in_a_round = len(found)
         tracks = [_track(name, search) for name, search in found.items()]
-        self._together = Together(found, tracks, clock)
+        self._interleaved = Interleaved(found, tracks, clock)
         self._publisher = Publisher(self._publish, period=1 / hz)
-        self._runner = Turns(self._together, observe=self._observe, rested=self._publisher.poke, clock=clock)
+        self._runner = CompareRunner(self._interleaved, observe=self._observe, rested=self._publisher.poke, clock=clock)
         notes = [note for search in found.values() for note in notes_of(search)]
         self.view = CompareView(tracks, poke=self._publisher.poke, notes=notes, hz=hz, clock=clock)
-        self._together.axis = axis
+        self._interleaved.axis = axis
         over = lambda: self.state in ("stopped", "finished")  # noqa: E731
         above: list[Section] = [Strip(self), self._axis, Settings(found, over)]
         if sections is not None:
@@ -187,7 +189,7 @@ class Compare(Steered):
         While a search stands still for an error, they have not ended: `play()` tries it again.
         """
         self._later = await after(job, self._later, self.view, self._runner, self._clock)
-        self._keep(not self._runner.busy)
+        self._update_still(not self._runner.busy)
         return self._later
 
     def then(self, job: Callable[[], Any]) -> Awaitable[Deferred]:
@@ -197,7 +199,7 @@ class Compare(Steered):
 
     @property
     def axis(self) -> str:
-        return self._together.axis
+        return self._interleaved.axis
 
     @axis.setter
     def axis(self, name: str) -> None:
@@ -208,73 +210,73 @@ class Compare(Steered):
     @property
     def errors(self) -> dict[str, BaseException]:
         """Name of a search that failed -> its error."""
-        return {self._together.names[place]: error for place, error in self._together.failed.items()}
+        return {self._interleaved.names[place]: error for place, error in self._interleaved.failed.items()}
 
     @property
     def state(self) -> State | Literal["failed"]:
         """As of a `Lab`; "failed" while they stand still and `errors` has one."""
         state = self._runner.state
-        return "failed" if self._together.failed and state in ("paused", "finished") else state
+        return "failed" if self._interleaved.failed and state in ("paused", "finished") else state
 
     # --- showing ---------------------------------------------------------------------------------
 
     def picture(self) -> Drawing:
         """A static SVG of the moment: the cells, one search below the other."""
-        self._look()
+        self._observe_if_idle()
         return self.view.picture()
 
     def _about(self) -> str:
-        return "; ".join(f"{short(name)}: {what(search)}" for name, search in self.searches.items())
+        return "; ".join(f"{short(name)}: {summary(search)}" for name, search in self.searches.items())
 
-    def _again(self) -> Again:
-        return again(self.searches.values(), "Compare([{}])")
+    def _restore_hint(self) -> RestoreHint:
+        return restore_hint(self.searches.values(), "Compare([{}])")
 
     def __repr__(self) -> str:
         stand = ", ".join(f"{name} {search.step:,}/{search.total:,}" for name, search in self.searches.items())
         return printable(f"<Compare: {self.state}, {stand}>")
 
-    def _turn(self, axis: str) -> None:
-        self._together.axis = axis
+    def _set_axis(self, axis: str) -> None:
+        self._interleaved.axis = axis
         self._publisher.poke()
 
     def _complain(self, error: Exception) -> None:
         """A knob that could not be turned."""
-        self._knob_error = sentence(error)
+        self._setting_error = error_text(error)
         self._publisher.poke()
 
-    _knob_error = ""
+    _setting_error = ""
 
     def _observe(self) -> None:
         with self._observing:
             for place, search in enumerate(self.searches.values()):
-                self.view.follow(place, search.events, self._together.spent[place])
+                self.view.follow(place, search.events, self._interleaved.spent[place])
 
     def _states(self) -> list[dict[str, Any]]:
-        together, running = self._together, self.state == "running"
+        interleaved, running = self._interleaved, self.state == "running"
         found = []
         for place, search in enumerate(self.searches.values()):
-            error = together.failed.get(place)
+            error = interleaved.failed.get(place)
             over = search.step >= search.total
             state = "failed" if error else "finished" if over else "running" if running else "paused"
-            found.append({"state": state, "message": sentence(error) if error else ""})
+            found.append({"state": state, "message": error_text(error) if error else ""})
         return found
 
     def _publish(self) -> bool:
-        self._look()
+        self._observe_if_idle()
         state = self.state
-        error, rate, together = self._runner.error, self._runner.rate, self._together
+        error, rate, interleaved = self._runner.error, self._runner.rate, self._interleaved
         running = state == "running"
         status = {
             "state": state,
-            "step": together.step,
-            "total": together.total,
+            "step": interleaved.step,
+            "total": interleaved.total,
             "rate": rate if running else 0.0,
-            "left": (together.total - together.step) / rate if rate and running else None,
-            "message": sentence(error) if error else self._runner.why or self._knob_error,
-            "axis": together.axis,
+            "left": (interleaved.total - interleaved.step) / rate if rate and running else None,
+            "message": error_text(error) if error else self._runner.why or self._setting_error,
+            "axis": interleaved.axis,
         }
         more = [self.deck.publish(status), self.view.publish({**status, "tracks": self._states()})]
-        return self._looked(together.step, self._runner.busy) or any(more)
+        return self._update_still_at_rest(interleaved.step, self._runner.busy) or any(more)
 
 
 def _checked(searches: Any) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class CompareView(StreamView):
             return {"type": "snapshot"}, [track.history.rows() for track in self.tracks]
         return {"type": "rows"}, [np.array(self._queued[place]) for place in range(len(self.tracks))]
 
-    def _asked(self, kind: str, message: Mapping[str, Any]) -> None:
+    def _on_request(self, kind: str, message: Mapping[str, Any]) -> None:
         """The picture of a cell."""
         place, number = message.get("track"), message.get("cell")
         if kind != "portrait" or type(place) is not int or type(number) is not int:

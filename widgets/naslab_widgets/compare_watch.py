@@ -17,10 +17,10 @@ from naslab import runs
 from naslab.errors import SpecError, real
 from naslab.runs.branches import ASIDE
 from naslab.runs.places import located
-from naslab_widgets.about import metrics_of, near, notes_of, objective_of
+from naslab_widgets.about import metrics_of, notes_of, objective_of, short_path
 from naslab_widgets.compare_view import CompareView, axis_choice, frames
 from naslab_widgets.deck import Deck
-from naslab_widgets.display import Again, Displayed
+from naslab_widgets.display import Displayed, RestoreHint
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.tracks import Track, several
@@ -29,7 +29,7 @@ PAUSE = 10
 """So many times as long as the usual gap between two steps is a pause, and counts as one usual gap."""
 
 
-class Followed:
+class FollowedRun:
     """One folder, as far as it has been read."""
 
     def __init__(self, path: str | Path) -> None:
@@ -94,10 +94,10 @@ class CompareWatch(Displayed):
         if not 0.01 <= (period := real("period", period)) <= 86_400:
             raise SpecError(f"period must be 0.01 to 86,400 seconds between two looks, not {period!r}")
         self._axis = axis_choice(axis, lambda _: self._publisher.poke())
-        self._followed = {name: Followed(path) for name, path in _paths(folders).items()}
+        self._runs = {name: FollowedRun(path) for name, path in _paths(folders).items()}
         self._publisher = Publisher(self._publish, period=1 / hz)
-        tracks = [_track(name, one.reader) for name, one in self._followed.items()]
-        notes = [note for one in self._followed.values() for note in notes_of(one.reader)]
+        tracks = [_track(name, one.reader) for name, one in self._runs.items()]
+        notes = [note for one in self._runs.values() for note in notes_of(one.reader)]
         self.view = CompareView(tracks, poke=self._publisher.poke, notes=notes, hz=hz, clock=clock)
         self.deck = Deck([self._axis], poke=self._publisher.poke, hz=hz, clock=clock)
         self.panel = ipywidgets.VBox([self.deck, self.view]).add_class("naslab-lab")
@@ -108,8 +108,8 @@ class CompareWatch(Displayed):
 
     def look(self) -> bool:
         """Take what is new in the folders; whether there was anything."""
-        before, news = [*self._messages, *self._told()], False
-        for place, one in enumerate(self._followed.values()):
+        before, news = [*self._messages, *self._states()], False
+        for place, one in enumerate(self._runs.values()):
             try:
                 found, back = one.news()
                 self._messages[place] = one.reader.trouble
@@ -119,17 +119,17 @@ class CompareWatch(Displayed):
                 self.view.forget(place)
             self.view.take(*((place, event, seconds) for event, seconds in found))
             news = news or bool(found) or back
-        return news or before != [*self._messages, *self._told()]
+        return news or before != [*self._messages, *self._states()]
 
-    def _told(self) -> list[str]:
-        return [one.state for one in self._followed.values()]
+    def _states(self) -> list[str]:
+        return [one.state for one in self._runs.values()]
 
     @property
     def state(self) -> str:
         """ "running" while one of the runs is, else "paused" or "finished"; "stopped" (we look no more)."""
         if self._end.is_set():
             return "stopped"
-        told = self._told()
+        told = self._states()
         return next((state for state in ("running", "paused") if state in told), "finished")
 
     def stop(self) -> None:
@@ -144,18 +144,18 @@ class CompareWatch(Displayed):
     def _still(self) -> tuple[Any, ...]:
         return (self.picture(), repr(self))
 
-    def _moment(self) -> Hashable:
+    def _still_key(self) -> Hashable:
         return (tuple(track.step for track in self.view.tracks), self.state)
 
     def _about(self) -> str:
-        return f"watching {', '.join(map(near, self._folders()))}"
+        return f"watching {', '.join(map(short_path, self._folders()))}"
 
-    def _again(self) -> Again:
-        lines = ", ".join(json.dumps(near(path), ensure_ascii=False) for path in self._folders())
-        return Again("The runs go on without this kernel; look again with", f"Compare.watch([{lines}])")
+    def _restore_hint(self) -> RestoreHint:
+        lines = ", ".join(json.dumps(short_path(path), ensure_ascii=False) for path in self._folders())
+        return RestoreHint("The runs go on without this kernel; look again with", f"Compare.watch([{lines}])")
 
     def _folders(self) -> list[Path]:
-        return [one.reader.path for one in self._followed.values()]
+        return [one.reader.path for one in self._runs.values()]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         bundle = self.panel._repr_mimebundle_(**kwargs)
@@ -179,9 +179,9 @@ class CompareWatch(Displayed):
             "message": "",
             "axis": self._axis.value,
         }
-        states = [{"state": s, "message": m} for s, m in zip(self._told(), self._messages, strict=True)]
+        states = [{"state": s, "message": m} for s, m in zip(self._states(), self._messages, strict=True)]
         more = [self.deck.publish(status), self.view.publish({**status, "tracks": states})]
-        self._keep(self.state != "running")
+        self._update_still(self.state != "running")
         return any(more)
 
 

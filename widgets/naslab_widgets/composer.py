@@ -24,10 +24,10 @@ from naslab.runs.race import Race
 from naslab.searchers import RegularizedEvolution
 from naslab.spaces.weight_sharing import SupernetSpace
 from naslab_widgets.display import Displayed
-from naslab_widgets.figures.cell import CELL_WIDTH, cell, edge_label, node_label, place, pretty
+from naslab_widgets.figures.cell import CELL_WIDTH, cell, cell_layout, edge_label, node_label, pretty
 from naslab_widgets.figures.palette import colours
 from naslab_widgets.figures.svg import Drawing, sentences, short, stacked
-from naslab_widgets.page import PageWidget, shown
+from naslab_widgets.page import PageWidget, synced
 from naslab_widgets.scripts import bundle, styles
 
 QUERIES, SEEDS = 50, 500
@@ -62,13 +62,13 @@ class Compose(Displayed, PageWidget):
 
     _esm = bundle("compose.js")
     _css = styles("live.css", "compose.css")
-    chosen = shown(traitlets.List())
+    chosen = synced(traitlets.List())
     """For each edge the number of its operation."""
-    scores = shown(traitlets.List())
+    scores = synced(traitlets.List())
     """One object an attempt."""
-    machine = shown(traitlets.Dict())
+    machine = synced(traitlets.Dict())
     """Regret of the machine's best after 1, 2, ... queries: quartiles and median; empty while it is at work."""
-    message = shown(traitlets.Unicode())
+    message = synced(traitlets.Unicode())
 
     def __init__(self, table: Benchmark, *, queries: int = QUERIES, seeds: int = SEEDS) -> None:
         if not isinstance(table, Benchmark) or not isinstance(table.space, SupernetSpace):
@@ -86,7 +86,7 @@ class Compose(Displayed, PageWidget):
         self.attempts: tuple[Attempt, ...] = ()
         self._regret_after: np.ndarray | None = None  # [seeds, queries]
         super().__init__(self._describe(), chosen=[0] * len(choices))
-        self.observe(lambda _: self._keep(), ["chosen", "scores", "message"])
+        self.observe(lambda _: self._update_still(), ["chosen", "scores", "message"])
         self._ended = False
         self._thread = threading.Thread(target=self._race, daemon=True, name="naslab-compose")
         self._thread.start()
@@ -197,7 +197,7 @@ class Compose(Displayed, PageWidget):
     def _numbers(self, architecture: Architecture) -> list[int]:
         return [self._operations.index(str(value)) for value in architecture.choices]
 
-    def _heard(self, kind: str, message: Mapping[str, Any]) -> None:
+    def _on_message(self, kind: str, message: Mapping[str, Any]) -> None:
         """A click in the page: what it says is checked as if a stranger had said it."""
         try:
             if kind == "choose":
@@ -214,7 +214,7 @@ class Compose(Displayed, PageWidget):
     def _describe(self) -> dict[str, Any]:
         space: Any = self.table.space
         graph = space.supergraph()
-        layout = place(graph, longest=max(map(len, self._operations)))
+        layout = cell_layout(graph, longest=max(map(len, self._operations)))
         hues = colours(self._operations)
         rows = {data["row"]: (u, v) for u, v, data in graph.edges(data=True) if "row" in data}
         return {
@@ -259,7 +259,7 @@ class Compose(Displayed, PageWidget):
     def panel(self) -> Compose:
         return self
 
-    def _moment(self) -> Hashable:
+    def _still_key(self) -> Hashable:
         return (tuple(self.chosen), len(self.attempts), self.message)
 
     def _still(self) -> tuple[Any, ...]:

@@ -28,24 +28,24 @@ class DecisionSheet(Section):
 
     def __init__(self, events: Callable[[], Iterable[Event]]) -> None:
         self._events = events
-        self._told: dict[str, Any] | None = None
+        self._shown: dict[str, Any] | None = None
 
     def state(self) -> dict[str, Any] | None:
         """None until a sheet was opened."""
-        return self._told
+        return self._shown
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: Mapping[str, Any]) -> None:
         """{do: "open", name}: the page asks for it again as the search goes on."""
         name = message.get("name")
         if message.get("do") != "open" or not isinstance(name, str):
             return
         try:
-            self._told = _drawn(_learnt(self._events(), name))
+            self._shown = _described(_decision(self._events(), name))
         except NaslabError as error:
-            self._told = {"name": name, "refused": str(error)}
+            self._shown = {"name": name, "refused": str(error)}
 
 
-def _learnt(events: Iterable[Event], name: str) -> Decision:
+def _decision(events: Iterable[Event], name: str) -> Decision:
     """From as few events as are drawn: a search may have any number of them."""
     trials = [event for event in events if isinstance(event, Evaluated)]
     met = [trial for trial in trials if name in trial.probabilities]
@@ -53,7 +53,7 @@ def _learnt(events: Iterable[Event], name: str) -> Decision:
     return decision([met[place] for place in places] or trials, name, points=POINTS)
 
 
-def _drawn(found: Decision) -> dict[str, Any]:
+def _described(found: Decision) -> dict[str, Any]:
     return {
         "name": found.name,
         "refused": "",

@@ -42,7 +42,7 @@ class Deck(StreamView):
 
     def _act(self, message: Mapping[str, Any]) -> None:
         self._refused = ""
-        self._sections.hear(message, self._refuse)
+        self._sections.on_message(message, self._refuse)
 
     def _refuse(self, error: Exception) -> None:
         """The log below the pictures shows it, too, but may be out of sight."""

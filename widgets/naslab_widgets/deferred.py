@@ -16,7 +16,7 @@ from typing import Any
 import ipywidgets
 
 from naslab import markup
-from naslab_widgets.display import Again, Displayed, html_of, text_of
+from naslab_widgets.display import Displayed, RestoreHint, html_of, text_of
 
 PATIENCE = 10
 """Seconds that a page may take to load."""
@@ -85,14 +85,14 @@ class Deferred(Displayed):
         told = [] if self._state == "done" else [markup.element("p", f"{self._state} …", class_="naslab-later-state")]
         self.panel.value = markup.html_of(*told) + "".join(map(html_of, _parts(self._value)))
         self._changes += 1
-        self._keep(self.settled)
+        self._update_still(self.settled)
 
     @property
     def settled(self) -> bool:
         """Whether nothing more will come."""
         return self._state == "done" or self._error is not None
 
-    def _moment(self) -> Hashable:
+    def _still_key(self) -> Hashable:
         return self._changes
 
     def _still(self) -> tuple[Any, ...]:
@@ -102,10 +102,10 @@ class Deferred(Displayed):
     def _about(self) -> str:
         return ""
 
-    def _again(self) -> Again:
+    def _restore_hint(self) -> RestoreHint:
         if self.settled:
-            return Again("")
-        return Again("This result was still to come: run its cell again, after those that it needs.")
+            return RestoreHint("")
+        return RestoreHint("This result was still to come: run its cell again, after those that it needs.")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         bundle = dict(self.panel._repr_mimebundle_(**kwargs) or {})

@@ -24,7 +24,7 @@ from IPython.display import display
 
 from naslab import markup
 from naslab.markup import Markup
-from naslab_widgets.about import near
+from naslab_widgets.about import short_path
 from naslab_widgets.page import PageWidget
 from naslab_widgets.pulse import PULSE
 from naslab_widgets.scripts import bundle, styles
@@ -35,7 +35,7 @@ LONGEST = 50_000
 """Characters of a result that is shown as text."""
 
 
-class Again(NamedTuple):
+class RestoreHint(NamedTuple):
     """What is left when the kernel is gone."""
 
     words: str
@@ -48,11 +48,11 @@ class Displayed:
 
     panel: Any
     _display: Display | None = None
-    _looked_at = -1
+    _steps_at_last_look = -1
     """Steps that were done at the last look."""
 
     @abstractmethod
-    def _moment(self) -> Hashable:
+    def _still_key(self) -> Hashable:
         """Equal while nothing has changed that the still shows."""
 
     @abstractmethod
@@ -63,9 +63,9 @@ class Displayed:
         """What it shows, for the line above the panel."""
         return ""
 
-    def _again(self) -> Again:
+    def _restore_hint(self) -> RestoreHint:
         """What is said when the kernel is gone."""
-        return Again("What it showed was in the memory of the kernel only: run the cells again.")
+        return RestoreHint("What it showed was in the memory of the kernel only: run the cells again.")
 
     def _ipython_display_(self) -> None:
         if (display := self._display) is None:
@@ -73,12 +73,12 @@ class Displayed:
             _SHOWN.append(weakref.ref(self))
         display.show()
 
-    def _keep(self, rests: bool = True) -> None:
+    def _update_still(self, rests: bool = True) -> None:
         """Have the notebook hold the picture of now, if it shows this at all. Any thread."""
         if self._display is not None:
-            self._display.keep(rests)
+            self._display.update_still(rests)
 
-    def _looked(self, at: int, busy: bool) -> bool:
+    def _update_still_at_rest(self, at: int, busy: bool) -> bool:
         """At each look of somebody: keep the picture, at rest only; whether it is to be looked at once more.
 
         What is stepped in a loop of one's own stands still between any two steps. So it rests only once nothing has
@@ -88,8 +88,8 @@ class Displayed:
             at: steps done.
             busy: whether this view moves it.
         """
-        moved, self._looked_at = at != self._looked_at, at
-        self._keep(not busy and not moved)
+        moved, self._steps_at_last_look = at != self._steps_at_last_look, at
+        self._update_still(not busy and not moved)
         return busy or moved
 
 
@@ -118,7 +118,7 @@ class Display(PageWidget):
     _css = styles("display.css")
 
     def __init__(self, owner: Displayed) -> None:
-        again = owner._again()
+        again = owner._restore_hint()
         self._name = secrets.token_hex(8)
         super().__init__(
             {
@@ -131,7 +131,7 @@ class Display(PageWidget):
         )
         self._owner = weakref.ref(owner)
         self._drawing = threading.Lock()
-        self._moment: Hashable = None
+        self._still_key: Hashable = None
         self._bundle: dict[str, str] = {}
         self._number, self._at = 0, 0.0
         self._views = False
@@ -155,7 +155,7 @@ class Display(PageWidget):
         display({"text/html": markup.html_of(place)}, raw=True)
         display(self._bundle, raw=True, display_id=f"naslab-{self._name}")
 
-    def keep(self, rests: bool = True) -> None:
+    def update_still(self, rests: bool = True) -> None:
         """Replace the picture by that of now: at rest always, on the way from time to time, for somebody who looks."""
         owner = self._owner()
         if owner is None or not self._number or self._views:
@@ -169,21 +169,21 @@ class Display(PageWidget):
     def _draw(self, owner: Displayed) -> bool:
         """Whether it is another than before."""
         with self._drawing:
-            moment = owner._moment()
-            if self._number and moment == self._moment:
+            moment = owner._still_key()
+            if self._number and moment == self._still_key:
                 return False
-            self._number, self._moment, self._at = self._number + 1, moment, time.monotonic()
+            self._number, self._still_key, self._at = self._number + 1, moment, time.monotonic()
             names = f"naslab-still-{self._name} naslab-still-{self._name}-{self._number}"
             self._bundle = still(owner._still(), repr(owner), names)
             return True
 
     # --- from the page ---------------------------------------------------------------------------
 
-    def _heard(self, kind: str, message: Mapping[str, Any]) -> None:
+    def _on_message(self, kind: str, message: Mapping[str, Any]) -> None:
         if kind in ("here", "mounted"):
             PULSE.heard(self)
         if kind in ("mounted", "leaving"):  # a page that is new has heard of no picture; one that goes may be saved
-            self.keep()
+            self.update_still()
             self.tell({"type": "still", "number": self._number})
         elif kind == "missing":
             bundle = {name: Markup(part) for name, part in self._bundle.items()}
@@ -240,10 +240,10 @@ def needs_views(shell: Any) -> bool:
 
 def opens(call: str, path: str | os.PathLike[str]) -> str:
     """The line that opens a run folder again."""
-    return f"{call}({json.dumps(near(path), ensure_ascii=False)})"
+    return f"{call}({json.dumps(short_path(path), ensure_ascii=False)})"
 
 
-def again(searches: Iterable[Any], view: str) -> Again:
+def restore_hint(searches: Iterable[Any], view: str) -> RestoreHint:
     """How these searches are shown again by another kernel.
 
     Args:
@@ -251,7 +251,7 @@ def again(searches: Iterable[Any], view: str) -> Again:
     """
     runs: list[Any] = [getattr(search, "run", None) for search in searches]
     if any(run is None for run in runs):
-        return Again('It was in memory only, and is lost; Search(searcher, run="runs/name") keeps every step.')
+        return RestoreHint('It was in memory only, and is lost; Search(searcher, run="runs/name") keeps every step.')
     lines = [opens("nl.Search.open", run) for run in runs]
     told = view.format(", ".join(lines)) if "{}" in view else f"search = {lines[0]}; {view}"
-    return Again("Nothing is lost but the step under way; go on with", told)
+    return RestoreHint("Nothing is lost but the step under way; go on with", told)

@@ -14,7 +14,7 @@ from naslab.errors import NaslabError, SpecError
 from naslab.markup import Markup
 from naslab_widgets.display import Displayed
 from naslab_widgets.drawing import draw
-from naslab_widgets.figures.oracle import written
+from naslab_widgets.figures.oracle import architecture_lines
 from naslab_widgets.figures.sketch import sketch
 from naslab_widgets.figures.svg import Drawing
 
@@ -65,7 +65,7 @@ class FigureExplorer(Displayed):
             if number != int(number) or number < 0:
                 raise ValueError("numbers of architectures are whole and begin at 0")
             architecture = self._at(int(number))
-            text, drawing = written(architecture, self._space), draw(architecture, self._space)
+            text, drawing = architecture_lines(architecture, self._space), draw(architecture, self._space)
         except (NaslabError, LookupError, TypeError, ValueError, AttributeError) as error:
             self._tell(f"number {number} cannot be drawn: {error}")
             return None
@@ -83,7 +83,7 @@ class FigureExplorer(Displayed):
     def _say(self, told: str, drawing: Drawing | None = None) -> None:
         self._words, self._drawing = told, drawing
         self.picture.value = told + (drawing or "")
-        self._keep()
+        self._update_still()
 
     def _clicked(self, trace: Any, points: Any, state: Any) -> None:
         if not points.point_inds:
@@ -99,7 +99,7 @@ class FigureExplorer(Displayed):
         else:
             self.open(at[0])
 
-    def _moment(self) -> Hashable:
+    def _still_key(self) -> Hashable:
         return self.picture.value
 
     def _still(self) -> tuple[Any, ...]:

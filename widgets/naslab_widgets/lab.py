@@ -23,7 +23,7 @@ from naslab.lazy import warn_of_old_name
 from naslab.runs import conditions
 from naslab.runs.event_log import within
 from naslab.searchers import BlackBoxSearch
-from naslab_widgets.about import metrics_of, notes_of, objective_of, what
+from naslab_widgets.about import metrics_of, notes_of, objective_of, summary
 from naslab_widgets.before import Before
 from naslab_widgets.branches import Branches
 from naslab_widgets.candidate_sheet import CandidateSheet
@@ -31,7 +31,7 @@ from naslab_widgets.collapse import CollapseLine
 from naslab_widgets.decision_sheet import DecisionSheet
 from naslab_widgets.deck import Deck
 from naslab_widgets.deferred import Deferred, after
-from naslab_widgets.display import Again, Gallery, again, shown
+from naslab_widgets.display import Gallery, RestoreHint, restore_hint, shown
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.ledger import Ledger
 from naslab_widgets.live import LiveView
@@ -45,7 +45,7 @@ from naslab_widgets.stage import Stage
 from naslab_widgets.steered import Steered
 from naslab_widgets.strip import Strip
 from naslab_widgets.timebar import TimeBar
-from naslab_widgets.trials_view import TrialsView, by_trials
+from naslab_widgets.trials_view import TrialsView, shows_trials
 from naslab_widgets.watch import Watch
 
 _LABS: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
@@ -86,11 +86,11 @@ class Lab(Steered):
         self._observing = threading.Lock()
         self._seen = 0
         self._last_seen: Event | None = None
-        self._told: BaseException | None = None
+        self._reported_error: BaseException | None = None
         self.forks: list[Any] = []
         """Searches that were forked from this one here, in memory."""
         self._reached: tuple[int, str] | None = None
-        """The step at which it stood still for a condition that was told, and why."""
+        """The step at which it stood still for a condition that was options, and why."""
         self._publisher = Publisher(self._publish, period=1 / hz)
         self._runner = Runner(search, observe=self._observe, rested=self._publisher.poke, clock=clock)
         looks: dict[str, Any] = {
@@ -99,23 +99,23 @@ class Lab(Steered):
             "clock": clock,
             "panel": secrets.token_hex(8),
         }
-        told: dict[str, Any] = {"metrics": metrics_of(search), "notes": notes_of(search)}
+        options: dict[str, Any] = {"metrics": metrics_of(search), "notes": notes_of(search)}
         if isinstance(trials := search.searcher, BlackBoxSearch):
-            told["benchmark"] = getattr(trials.estimator, "benchmark", None)
-            told["population"] = getattr(trials.sampler.hyperparameters, "population", None)
-        told |= {"recall": self._recall, "complain": self._complain}
+            options["benchmark"] = getattr(trials.estimator, "benchmark", None)
+            options["population"] = getattr(trials.sampler.hyperparameters, "population", None)
+        options |= {"recall": self._recall, "complain": self._complain}
         sheets: list[CandidateSheet] = []
-        if by_trials(type(trials)):
+        if shows_trials(type(trials)):
             sheets = [CandidateSheet(search.space, lambda: self.view.selected, search, clock=clock)]
-            told["sections"] = [DecisionSheet(lambda: search.events), *sheets]
-            self.view = TrialsView(search.space, objective=objective_of(search), **told, **looks)
+            options["sections"] = [DecisionSheet(lambda: search.events), *sheets]
+            self.view = TrialsView(search.space, objective=objective_of(search), **options, **looks)
         else:
             inside = EdgeSheet.of(search, self._runner.call)
-            self.view = LiveView(search.space, sections=inside, **told, **looks)
+            self.view = LiveView(search.space, sections=inside, **options, **looks)
         self.views = [self.view, *RankingView.of(search, **looks)]
         self.collapse = CollapseLine(search, self.measure, self._try) if isinstance(self.view, LiveView) else None
         self.timebar = TimeBar(snapshots=lambda: getattr(search, "kept_steps", ()), forks=self._forks, clock=clock)
-        self._takers: list[Any] = [*self.views, self.timebar, *sheets, *([self.collapse] if self.collapse else [])]
+        self._consumers: list[Any] = [*self.views, self.timebar, *sheets, *([self.collapse] if self.collapse else [])]
         self.panel = ipywidgets.VBox().add_class("naslab-lab") if stage is None else stage.box
         self.stage = stage or self._stage(hz, clock)
         self.branches = self._branches()
@@ -220,7 +220,7 @@ class Lab(Steered):
             job: a function, or a generator whose every value replaces the one before in the panel.
         """
         self._later = await after(job, self._later, self.view, self._runner, self._clock)
-        self._keep(not self._runner.busy)
+        self._update_still(not self._runner.busy)
         return self._later
 
     def then(self, job: Callable[[], Any]) -> Awaitable[Deferred]:
@@ -284,17 +284,17 @@ class Lab(Steered):
 
         `lab.picture().save("lab.svg")` keeps it.
         """
-        self._look()
+        self._observe_if_idle()
         return stacked(*(view.picture() for view in self.views))
 
     def _changes(self) -> int:
         return len(self.search.events)
 
     def _about(self) -> str:
-        return what(self.search)
+        return summary(self.search)
 
-    def _again(self) -> Again:
-        return again([self.search], "Lab(search)")
+    def _restore_hint(self) -> RestoreHint:
+        return restore_hint([self.search], "Lab(search)")
 
     def __repr__(self) -> str:
         return f"<Lab: {self.state}, step {self.search.step:,} of {self.search.total:,}>"
@@ -303,23 +303,23 @@ class Lab(Steered):
         with self._observing:
             events = self.search.events
             if self._seen and (self._seen > len(events) or events[self._seen - 1] is not self._last_seen):
-                for taker in self._takers:
+                for taker in self._consumers:
                     taker.clear()  # the search has gone back
                 self._seen = 0
             if news := events[self._seen :]:
-                for taker in self._takers:
+                for taker in self._consumers:
                     taker.take(*news)
                 self._seen, self._last_seen = self._seen + len(news), news[-1]
             if (reached := self._runner.reached) and (at := (self.search.step, reached)) != self._reached:
                 self._reached = at
                 self.view.note(self.search.step, f"paused: {reached}")
             error = self._runner.error
-            if error is not None and error is not self._told:
-                self._told = error
-                self.view.note(self.search.step, sentence(error), error=True)
+            if error is not None and error is not self._reported_error:
+                self._reported_error = error
+                self.view.note(self.search.step, error_text(error), error=True)
 
     def _publish(self) -> bool:
-        self._look()
+        self._observe_if_idle()
         state = self.state
         error, rate = self._runner.error, self._runner.rate
         remaining = self.search.total - self.search.step
@@ -329,10 +329,10 @@ class Lab(Steered):
             "total": self.search.total,
             "rate": rate if state == "running" else 0.0,
             "left": remaining / rate if rate and state == "running" else None,
-            "message": sentence(error) if error else self._runner.why,
+            "message": error_text(error) if error else self._runner.why,
         }
         more = [self.deck.publish({**status, **self.view.standing()}), *(view.publish(status) for view in self.views)]
-        return self._looked(self.search.step, self._runner.busy) or any(more)
+        return self._update_still_at_rest(self.search.step, self._runner.busy) or any(more)
 
     def _recall(self, first: int, last: int) -> Sequence[Event]:
         return within(self.search.events, first, last)
@@ -345,7 +345,7 @@ class Lab(Steered):
 
     def _complain(self, error: Exception) -> None:
         """What was asked on the page could not be done."""
-        self.view.note(self.search.step, sentence(error), error=True)
+        self.view.note(self.search.step, error_text(error), error=True)
 
 
 def drivable(search: Any) -> bool:
@@ -363,11 +363,11 @@ def claim(search: Any, driver: Any) -> None:
 
     def moved() -> None:
         if (lab := reference()) is not None:
-            lab.look()
+            lab.refresh()
 
     search.moved = moved
 
 
-def sentence(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """An error as it is shown, to somebody who has buttons."""
     return f"{type(error).__name__}: {error}".replace("call next again", "press Play")

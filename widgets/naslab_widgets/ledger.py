@@ -25,7 +25,7 @@ class Ledger(Section):
 
     def __init__(self, search: Any, begin_again: Callable[[int], None]) -> None:
         self._search, self._begin_again = search, begin_again
-        self._asked = 0
+        self._script_requests = 0
         """How often the program was asked for."""
         self._program: list[list[str]] = []
         """Its lines, each in pieces."""
@@ -34,9 +34,9 @@ class Ledger(Section):
         ledger = self._search.ledger
         rows = [one.to_json() for one in ledger[-MOST:]]
         standing = sum(not one.pending for one in ledger)
-        return {"rows": rows, "count": standing, "script": {"asked": self._asked, "lines": self._program}}
+        return {"rows": rows, "count": standing, "script": {"asked": self._script_requests, "lines": self._program}}
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: Mapping[str, Any]) -> None:
         done, number = message.get("do"), message.get("number")
         if done == "undo":
             self._search.undo(number)
@@ -47,6 +47,6 @@ class Ledger(Section):
         elif done == "script":
             lines = self._search.script().splitlines()
             self._program = [[line[at : at + PIECE] for at in range(0, len(line), PIECE)] for line in lines]
-            self._asked += 1
+            self._script_requests += 1
         elif done == "shut":
             self._program = []

@@ -12,7 +12,7 @@ from naslab.quantities import FITNESS, Objective, Quantity
 from naslab.spaces import DrawnSupernet
 from naslab_widgets.about import objective_among
 from naslab_widgets.figures import svg
-from naslab_widgets.figures.charts import UNKNOWN, parted, told, words
+from naslab_widgets.figures.charts import UNKNOWN, format_value, parted, words
 from naslab_widgets.figures.supernet import SupernetPicture
 
 EVERY = 0.2
@@ -38,8 +38,8 @@ class LitChild:
     def clear(self) -> None:
         """Forget the child."""
         self._latest: ChildTrained | Evaluated | None = None
-        self._told: dict[str, Any] | None = None
-        self._told_at = -math.inf
+        self._shown: dict[str, Any] | None = None
+        self._shown_at = -math.inf
         self._shared = False
 
     def take(self, *events: ChildTrained | Evaluated) -> None:
@@ -50,7 +50,7 @@ class LitChild:
     @property
     def due(self) -> bool:
         """Whether another child waits to be shown."""
-        shown = None if self._told is None else self._told["step"]
+        shown = None if self._shown is None else self._shown["step"]
         return self._drawable and self._latest is not None and self._latest.step != shown
 
     @property
@@ -65,7 +65,7 @@ class LitChild:
             self._failed = True
             return ""
 
-    def told(self, now: float) -> dict[str, Any] | None:
+    def message(self, now: float) -> dict[str, Any] | None:
         """Of the latest child: `step`, `said` (what it went through) and `lit` (SVG to lay over the supernet); of the
         one before, if that was shown less than `EVERY` ago.
 
@@ -73,14 +73,14 @@ class LitChild:
             now: seconds.
         """
         latest = self._latest
-        if latest is not None and self.due and now - self._told_at >= EVERY:
+        if latest is not None and self.due and now - self._shown_at >= EVERY:
             try:
                 lit = svg.drawing(self._drawn().lit(latest.architecture))
             except Exception:
                 self._failed = True
                 return None
-            self._told, self._told_at = {"step": latest.step, "said": self._said(latest), "lit": lit}, now
-        return self._told if self._drawable else None
+            self._shown, self._shown_at = {"step": latest.step, "said": self._caption(latest), "lit": lit}, now
+        return self._shown if self._drawable else None
 
     def at(self, event: Event) -> dict[str, Any] | None:
         """The same of a child of an earlier step."""
@@ -88,7 +88,7 @@ class LitChild:
             return None
         try:
             lit = svg.drawing(self._drawn().lit(event.architecture))
-            return {"step": event.step, "said": self._said(event), "lit": lit}
+            return {"step": event.step, "said": self._caption(event), "lit": lit}
         except Exception:  # a space of the user's own that cannot draw
             return None
 
@@ -106,15 +106,15 @@ class LitChild:
             self._picture = SupernetPicture(self._space)
         return self._picture
 
-    def _said(self, event: ChildTrained | Evaluated) -> str:
+    def _caption(self, event: ChildTrained | Evaluated) -> str:
         if isinstance(event, ChildTrained):
             metric = "train/loss" if "train/loss" in event.metrics else next(iter(event.metrics), None)
             if metric is None:
                 return "its weights are trained"
             unit = self._metrics.get(metric, UNKNOWN).unit
-            return f"its weights are trained, {words(parted(metric)[1])} {told(event.metrics[metric], unit)}"
+            return f"its weights are trained, {words(parted(metric)[1])} {format_value(event.metrics[metric], unit)}"
         if event.fitness is None:
             return "judged with shared weights, without a result"
         own = objective_among([event], self._objective)
-        value = told(own.sign * event.fitness, own.unit)
+        value = format_value(own.sign * event.fitness, own.unit)
         return f"judged with shared weights, {words(own.name)} {value}"

@@ -14,34 +14,34 @@ from naslab import markup
 T = TypeVar("T", bound=traitlets.TraitType)
 
 
-def shown(trait: T) -> T:
+def synced(trait: T) -> T:
     """A trait that the page sees, cleaned on the way there (`naslab.markup.page`)."""
     return trait.tag(sync=True, to_json=lambda value, _: markup.page(value))
 
 
 class PageWidget(anywidget.AnyWidget):
     """A view with JavaScript of the house's own. It calls `tell`, and never `send`; what the page sends arrives in
-    `_heard`.
+    `_on_message`.
     """
 
-    description = shown(traitlets.Dict())
+    description = synced(traitlets.Dict())
     """What the page must know from the beginning."""
 
     def __init__(self, description: dict[str, Any], **traits: Any) -> None:
         super().__init__(description=description, **traits)
-        self.on_msg(self._hear)
+        self.on_msg(self._receive)
 
     def tell(self, content: dict[str, Any], tables: Sequence[Any] = ()) -> None:
         """A message, and tables of numbers behind it."""
         self.send(markup.page(content), buffers=[packed(table) for table in tables])
 
-    def _hear(self, _: Any, content: Any, buffers: Any) -> None:
+    def _receive(self, _: Any, content: Any, buffers: Any) -> None:
         """The page may send any JSON: what is no object, or has no type in words, arrives as a message of type ""."""
         message = content if isinstance(content, dict) else {}
         kind = message.get("type")
-        self._heard(kind if isinstance(kind, str) else "", message)
+        self._on_message(kind if isinstance(kind, str) else "", message)
 
-    def _heard(self, kind: str, message: Mapping[str, Any]) -> None:
+    def _on_message(self, kind: str, message: Mapping[str, Any]) -> None:
         """A message of the page, of this type. Nothing else in it has been checked."""
 
 

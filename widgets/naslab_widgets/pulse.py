@@ -39,7 +39,7 @@ class Pulse:
     ) -> None:
         self._clock, self._work, self._wait = clock, work, wait
         self._lock = threading.Lock()
-        self._heard: dict[Any, float] = {}
+        self._heard_at: dict[Any, float] = {}
         self._thread: threading.Thread | None = None
         self._shell: Any = None
         self._cell_runs = False
@@ -48,7 +48,7 @@ class Pulse:
     def heard(self, listener: Any) -> None:
         """A page looks at this listener, whose `tell` reaches it."""
         with self._lock:
-            self._heard[listener] = self._clock()
+            self._heard_at[listener] = self._clock()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, daemon=True, name="naslab-pulse")
                 self._thread.start()
@@ -56,7 +56,7 @@ class Pulse:
     def reaches(self, listener: Any) -> bool:
         """Whether a page looks at it."""
         with self._lock:
-            return listener in self._heard
+            return listener in self._heard_at
 
     def follow_cells(self, shell: Any) -> None:
         """Know from now on when a cell of this shell runs; called from within one."""
@@ -70,18 +70,18 @@ class Pulse:
     def _cell(self, runs: bool) -> None:
         with self._lock:
             self._cell_runs = runs
-            for listener in self._heard:  # what was said meanwhile is heard only now
-                self._heard[listener] = self._clock()
+            for listener in self._heard_at:  # what was said meanwhile is heard only now
+                self._heard_at[listener] = self._clock()
 
     def _listeners(self) -> list[Any]:
         """Those to be told; with nobody there the thread ends."""
         with self._lock:
             now = self._clock()
             if not self._cell_runs:
-                self._heard = {each: at for each, at in self._heard.items() if now - at < GRACE}
-            if not self._heard:
+                self._heard_at = {each: at for each, at in self._heard_at.items() if now - at < GRACE}
+            if not self._heard_at:
                 self._thread = None
-            return list(self._heard)
+            return list(self._heard_at)
 
     def _run(self) -> None:
         while listeners := self._listeners():
@@ -90,7 +90,7 @@ class Pulse:
                     listener.tell({"type": "beat", "held": self.held})
                 except Exception:  # its widget was closed
                     with self._lock:
-                        self._heard.pop(listener, None)
+                        self._heard_at.pop(listener, None)
             began, worked = self._clock(), self._work()
             self._wait(PERIOD)
             late = self._clock() - began - PERIOD

@@ -15,12 +15,12 @@ from naslab.runs.race_curves import EVALUATIONS
 from naslab_widgets.about import notes_of
 from naslab_widgets.deck import Deck
 from naslab_widgets.deferred import to_the_end
-from naslab_widgets.display import Again, opens
+from naslab_widgets.display import RestoreHint, opens
 from naslab_widgets.figures import Drawing, race_picture
 from naslab_widgets.figures.race import as_measured, title_of
 from naslab_widgets.figures.svg import short
 from naslab_widgets.figures.themes import line_colours
-from naslab_widgets.lab import sentence
+from naslab_widgets.lab import error_text
 from naslab_widgets.publisher import Publisher
 from naslab_widgets.runner import Runner, State
 from naslab_widgets.scripts import bundle, styles
@@ -143,7 +143,7 @@ class RaceView(Steered):
         try:
             await to_the_end(self.canvas, self._runner, self._clock)
         finally:
-            self._keep(not self._runner.busy)
+            self._update_still(not self._runner.busy)
 
     @property
     def state(self) -> State:
@@ -162,14 +162,14 @@ class RaceView(Steered):
             "total": race.total if race.cost == EVALUATIONS or race.finished else None,
             "rate": rate if running else 0.0,
             "left": (race.total - race.step) / rate if rate and running else None,
-            "message": sentence(error) if error else self._runner.why,
+            "message": error_text(error) if error else self._runner.why,
             "unit": "evaluation",
             "kind": self._kind.value,
             "title": title_of(self._kind.value, race.objective),
             "sign": race.objective.sign,
         }
         more = [self.deck.publish(status), self.canvas.publish(status)]
-        return self._looked(race.step, self._runner.busy) or any(more)
+        return self._update_still_at_rest(race.step, self._runner.busy) or any(more)
 
     def _show(self, state: State) -> None:
         """While the race stands still, the card."""
@@ -189,8 +189,8 @@ class RaceView(Steered):
         race = self.race
         return race_picture(race.bands(kind, POINTS), kind=kind, x=race.cost, objective=race.objective)
 
-    def _moment(self) -> Hashable:
-        return (super()._moment(), self._kind.value)
+    def _still_key(self) -> Hashable:
+        return (super()._still_key(), self._kind.value)
 
     def _still(self) -> tuple[Any, ...]:
         card = (Markup(self.race.card._repr_html_()),) if self.race.step else ()
@@ -199,11 +199,11 @@ class RaceView(Steered):
     def _about(self) -> str:
         return f"race of {', '.join(map(short, self.race.searchers))}"
 
-    def _again(self) -> Again:
+    def _restore_hint(self) -> RestoreHint:
         if self.race.folder is not None:
             line = opens("race = nl.runs.Race.open", self.race.folder)
-            return Again("What was evaluated is kept:", f"{line}; RaceView(race)")
-        return Again('This race was in memory only, and is lost; Race(..., run="runs/race-1") keeps one.')
+            return RestoreHint("What was evaluated is kept:", f"{line}; RaceView(race)")
+        return RestoreHint('This race was in memory only, and is lost; Race(..., run="runs/race-1") keeps one.')
 
     def __repr__(self) -> str:
         return f"<RaceView: {self.state}, {100 * self.race.progress:.0f} % of the budget>"

@@ -15,7 +15,7 @@ from naslab.markup import Markup
 from naslab.quantities import Quantity
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.alphas import edge_labels
-from naslab_widgets.figures.cell import node_label, place, pretty
+from naslab_widgets.figures.cell import cell_layout, node_label, pretty
 from naslab_widgets.figures.charts import charts_of
 from naslab_widgets.figures.palette import colours
 from naslab_widgets.figures.sampled import Sampled
@@ -80,7 +80,7 @@ class RowFormat:
         longest = max(map(len, self.operations)) + len("≠ ")
         graphs = parts(self.space.supergraph())
         for part, edges in self.edges.items():
-            layout = place(graphs[part], longest)
+            layout = cell_layout(graphs[part], longest)
             described.append(
                 {
                     "name": part,

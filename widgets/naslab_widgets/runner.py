@@ -78,19 +78,19 @@ class Runner:
 
     def play(self) -> None:
         self._test = None
-        self._go(math.inf)
+        self._grant_steps(math.inf)
 
     def step(self, n: int = 1) -> None:
         """Exactly n more steps, then pause."""
         self._test = None
-        self._go(whole("the number of steps", n, 1))
+        self._grant_steps(whole("the number of steps", n, 1))
 
     def until(self, test: Callable[[Any], str | None]) -> None:
         """Steps until the test of an event, the last step's, says that it is time to stand still, and why."""
         with self._changed:
             self._refuse_if_stopped()
             self._test, self.reached = test, ""
-        self._go(math.inf)
+        self._grant_steps(math.inf)
 
     def pause(self) -> None:
         with self._changed:
@@ -192,7 +192,7 @@ class Runner:
 
     # --- the worker ------------------------------------------------------------------------------
 
-    def _go(self, budget: float) -> None:
+    def _grant_steps(self, budget: float) -> None:
         with self._changed:
             self._refuse_if_stopped()
             self._begun, self.error, self.reached = True, None, ""

@@ -1,8 +1,12 @@
-"""Sections: parts of a page that are no stream of rows, such as buttons, a form, or what is known of one candidate.
+"""Sections: parts of a page with a state of their own, such as buttons, a form, or the details of one candidate.
 
-A section is a Python object that says what the page shows of it (`state`) and hears what was done there (`hear`); a
-JavaScript function of its name draws the one and sends the other. Sections know nothing of one another. All sections of
-a view travel in its messages, each when it has changed.
+A section has two halves. The Python object returns the state that the page shows (`state`) and handles what the user
+does there (`on_message`). The JavaScript function of the same name (`static/deck.js` and its neighbours) draws that
+state and sends those messages. Sections are independent of one another. A view sends the states of its sections along
+with its other messages, each only when it has changed.
+
+Threads: `state` is called by the publisher's thread, without the view's lock; `on_message` by the kernel's main thread.
+A section that the search's thread changes as well needs a lock of its own.
 """
 
 from __future__ import annotations
@@ -11,67 +15,87 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from naslab.lazy import warn_of_old_name
+
 
 class Section(ABC):
     """A part of a page with a state of its own."""
 
     name: ClassVar[str]
-    """By which the page knows it."""
+    """Name under which the page knows the section."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "hear" in vars(cls) and "on_message" not in vars(cls):  # written before the method was renamed
+            warn_of_old_name("Section.hear", "Section.on_message")
+            cls.on_message = vars(cls)["hear"]
 
     def about(self) -> dict[str, Any]:
-        """What the page must know from the beginning, which never changes."""
+        """Returns the constant description of the section, as JSON; sent once, when a page opens."""
         return {}
 
     @abstractmethod
     def state(self) -> Any:
-        """What the page shows now, as JSON; sent when it is another than before. Any thread."""
+        """Returns what the page shows now, as JSON; sent when it differs from the last one. Called in any thread."""
 
     @property
     def due(self) -> bool:
-        """True if `state` holds something back that it will show soon, also if nothing more happens."""
+        """True if `state` will change soon even if nothing more happens, for example because it is rate-limited."""
         return False
 
-    def hear(self, message: Mapping[str, Any]) -> None:  # noqa: B027 - most sections only show
-        """Something was done on the page. It must not take long; what it raises is shown there."""
+    def on_message(self, message: Mapping[str, Any]) -> None:  # noqa: B027 - most sections only show
+        """Handle what the user did on the page. Must return quickly; an exception is shown on the page.
+
+        Args:
+            message: JSON from the page. Nothing in it has been checked.
+        """
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """`on_message` by its old name."""
+        warn_of_old_name("Section.hear", "Section.on_message")
+        # A class that still overrides `hear` reaches this by `super().hear(message)`: go on above the last such class.
+        order = type(self).__mro__[: type(self).__mro__.index(Section) + 1]
+        begin = max((place + 1 for place, cls in enumerate(order[:-1]) if "hear" in vars(cls)), default=0)
+        next(vars(cls)["on_message"] for cls in order[begin:] if "on_message" in vars(cls))(self, message)
 
 
 class Sections:
-    """The sections of one view, and what the page already knows of them."""
+    """The sections of one view, and the states that the page has of them."""
 
     def __init__(self, sections: Sequence[Section]) -> None:
         self.all = {section.name: section for section in sections}
         self._sent: dict[str, Any] = {}
 
     def about(self) -> dict[str, Any]:
-        """What the page must know of each from the beginning."""
+        """Returns the constant description of each section."""
         return {name: section.about() for name, section in self.all.items()}
 
     def states(self) -> dict[str, Any]:
-        """The present state of each; the view need not hold its lock."""
+        """Returns the current state of each section. Called without the view's lock: a state may ask the view."""
         return {name: section.state() for name, section in self.all.items()}
 
     @property
     def due(self) -> bool:
-        """True if one of them has more to show soon."""
+        """True if the state of a section will change soon by itself."""
         return any(section.due for section in self.all.values())
 
     def news(self, states: Mapping[str, Any], fresh: bool) -> dict[str, Any]:
-        """The states that the page does not know yet; a fresh page knows none."""
+        """Returns the states that the page does not have yet: all of them if `fresh`."""
         return {name: state for name, state in states.items() if fresh or state != self._sent.get(name)}
 
     def sent(self, news: Mapping[str, Any]) -> None:
-        """Note that these states were sent."""
+        """Record that these states were sent."""
         self._sent |= news
 
-    def hear(self, message: Mapping[str, Any], complain: Callable[[Exception], None]) -> None:
-        """Pass a message on to the section that it names; one that names none is ignored.
+    def on_message(self, message: Mapping[str, Any], complain: Callable[[Exception], None]) -> None:
+        """Pass a message to the section that it names; a message without a known name is ignored.
 
         Args:
-            complain: called with what the section raised.
+            complain: called with the exception that the section raised.
         """
         if not isinstance(name := message.get("section"), str) or (section := self.all.get(name)) is None:
             return
         try:
-            section.hear(message)
+            section.on_message(message)
         except Exception as error:
             complain(error)

@@ -48,7 +48,7 @@ class Settings(Section):
         values = {group: _values(search) for group, search in self._searches.items()}
         return {"values": [values[group].get(name) for group, name in self._turned], "over": self._over()}
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: Mapping[str, Any]) -> None:
         group = message.get("group") or next(iter(self._searches))
         name, value = message.get("set"), message.get("value")
         if (group, name) not in self._turned:

@@ -140,7 +140,7 @@ class EdgeSheet(Section):
 
     # --- what is done ------------------------------------------------------------------------------
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: Mapping[str, Any]) -> None:
         self._refused = ""
         try:
             self._do(message)

@@ -74,7 +74,7 @@ class Stage:
             self.shown = tuple(searches)
             if len(labs) == 1:
                 self.box.children = [labs[0].deck, *labs[0].views]
-                labs[0].look()
+                labs[0].refresh()
                 return
             for lab in labs:
                 lab.pause()

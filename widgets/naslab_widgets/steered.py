@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from typing import Any
 
+from naslab.lazy import warn_of_old_name
 from naslab_widgets.display import Displayed
 from naslab_widgets.figures.svg import Drawing
 from naslab_widgets.publisher import Publisher
@@ -30,12 +31,17 @@ class Steered(Displayed, ABC):
     def _observe(self) -> None:
         """Hand what is new to the views; in any thread, holding `_observing`."""
 
-    def look(self) -> None:
-        """Something was done to a search. If it was done by hand, a rewind, say, somebody who looks sees it now."""
+    def refresh(self) -> None:
+        """Refresh the open pages after the search was changed from code, for example by `rewind`."""
         if self.view.listening and self._stands:
             self._publisher.poke()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """`refresh` by its old name."""
+        warn_of_old_name(f"{type(self).__name__}.look", f"{type(self).__name__}.refresh")
+        self.refresh()
+
+    def _observe_if_idle(self) -> None:
         """See what was done by hand while all stands still."""
         if self._stands:
             self._observe()
@@ -79,7 +85,7 @@ class Steered(Displayed, ABC):
         try:
             self._runner.wait(timeout)
         finally:
-            self._keep(not self._runner.busy)
+            self._update_still(not self._runner.busy)
 
     def run(self, n: int | None = None) -> None:
         """Do n steps (rounds of a comparison), or all that remain, and return when they are done.
@@ -97,7 +103,7 @@ class Steered(Displayed, ABC):
             self.pause()
             raise
         finally:
-            self._keep(not self._runner.busy)
+            self._update_still(not self._runner.busy)
 
     @abstractmethod
     def picture(self) -> Drawing:
@@ -106,7 +112,7 @@ class Steered(Displayed, ABC):
     def _still(self) -> tuple[Any, ...]:
         return (self.picture(), repr(self))
 
-    def _moment(self) -> Hashable:
+    def _still_key(self) -> Hashable:
         return (self._runner.at, self._runner.state, self._runner.busy, repr(self._runner.error), self._changes())
 
     def _changes(self) -> int:

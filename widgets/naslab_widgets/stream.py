@@ -28,10 +28,11 @@ from typing import Any
 
 import numpy as np
 
+from naslab.lazy import warn_of_old_name
 from naslab_widgets.moments import Recall
 from naslab_widgets.page import PageWidget
 from naslab_widgets.sections import Section, Sections
-from naslab_widgets.wire import Wire
+from naslab_widgets.wire import FlowControl
 
 MOST_QUEUED = 2000
 """Rows of a table that may wait for the next message. A snapshot has no more, so beyond that it is the smaller one."""
@@ -51,8 +52,14 @@ class StreamView(PageWidget):
     - `_news`, `_more`: whether there is something to send, and whether more will follow by itself.
 
     And in methods that are called without it, in the kernel's main thread: `_look_back`, which answers for an earlier
-    step, and `_asked`, for messages of the page that only this view knows.
+    step, and `_on_request`, for messages of the page that only this view knows.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "_asked" in vars(cls) and "_on_request" not in vars(cls):  # written before the method was renamed
+            warn_of_old_name("StreamView._asked", "StreamView._on_request")
+            cls._on_request = vars(cls)["_asked"]
 
     def __init__(
         self,
@@ -84,7 +91,7 @@ class StreamView(PageWidget):
         if self._sectioned:
             described["sections"] = self._sections.about()
         self._poke, self._recall, self._complain = poke, recall, complain
-        self._clock, self._wire = clock, Wire(hz, clock)
+        self._clock, self._flow = clock, FlowControl(hz, clock)
         self._lock = threading.Lock()
         self._fresh = True
         """Whether the next message is a snapshot."""
@@ -96,7 +103,7 @@ class StreamView(PageWidget):
     @property
     def listening(self) -> bool:
         """True once a page has asked for the view."""
-        return self._wire.listening
+        return self._flow.listening
 
     # --- what happened ---------------------------------------------------------------------------
 
@@ -138,17 +145,17 @@ class StreamView(PageWidget):
         Returns:
             True if something waits for the next call.
         """
-        if not self._wire.open:
+        if not self._flow.open:
             return False
         states = self._sections.states()  # without the lock: a section has its own, and may ask this view
         with self._lock:
-            if not self._wire.open:
+            if not self._flow.open:
                 return False
             status = self._status(status)
             changed = self._sections.news(states, self._fresh)
-            if not (self._fresh or changed or self._news or self._wire.changed(status)):
+            if not (self._fresh or changed or self._news or self._flow.changed(status)):
                 return self._more
-            if self._wire.early:
+            if self._flow.early:
                 return True
             content, tables = self._message(self._fresh, status)
             if self._sectioned:
@@ -156,20 +163,20 @@ class StreamView(PageWidget):
             self._sections.sent(changed)
             self._fresh = False
             self._queued.clear()
-            self.tell({**content, **self._wire.next(status)}, tables)
+            self.tell({**content, **self._flow.next(status)}, tables)
             return self._more
 
     # --- from the page ---------------------------------------------------------------------------
 
-    def _heard(self, kind: str, message: Mapping[str, Any]) -> None:
+    def _on_message(self, kind: str, message: Mapping[str, Any]) -> None:
         with self._lock:
-            self._wire.hear(kind, message)
+            self._flow.on_message(kind, message)
             if kind == "hello":
                 self._begin_anew()
         if kind == "section":
             self._act(message)
         elif kind != "moment":
-            self._asked(kind, message)
+            self._on_request(kind, message)
         elif type(step := message.get("step")) is int and (answer := self._look_back(step)) is not None:
             content, tables = answer
             self.tell({"type": "moment", "step": step, **content}, tables)
@@ -177,7 +184,7 @@ class StreamView(PageWidget):
 
     def _act(self, message: Mapping[str, Any]) -> None:
         """Something was done in a section. Errors are shown, and never reach the kernel."""
-        self._sections.hear(message, self._complain)
+        self._sections.on_message(message, self._complain)
 
     # --- what a view says ------------------------------------------------------------------------
 
@@ -215,5 +222,5 @@ class StreamView(PageWidget):
         """What the page needs to show an earlier step; None where there is no looking back."""
         return None
 
-    def _asked(self, kind: str, message: Mapping[str, Any]) -> None:
+    def _on_request(self, kind: str, message: Mapping[str, Any]) -> None:
         """Another message of the page, which may hold anything. "hello" and "ack" come here, too, when heard."""

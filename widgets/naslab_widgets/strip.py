@@ -41,7 +41,7 @@ class Strip(Section):
         settings = self._search.settings if self.frozen else {}
         return {"can": possible(self._driven.state), "frozen": [settings[name].value for name in self.frozen]}
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: Mapping[str, Any]) -> None:
         do = message.get("do")
         if do in ("play", "pause"):
             getattr(self._driven, do)()
@@ -97,6 +97,6 @@ class Choice(Section):
     def state(self) -> str:
         return self._value
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: Mapping[str, Any]) -> None:
         if isinstance(value := message.get("value"), str) and value in self._options:
             self.value = value

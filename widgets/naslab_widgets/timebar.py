@@ -12,7 +12,7 @@ from naslab import markup
 from naslab.events import HAND, Acted, Changed, Event, Measured, Phase, Ranked, Recovered
 from naslab_widgets.figures.sampled import Sampled
 from naslab_widgets.sections import Section
-from naslab_widgets.wire import said
+from naslab_widgets.wire import describe
 
 MOST_MARKS = 200
 """Of what was said at steps, of each kind."""
@@ -29,7 +29,7 @@ KINDS: Mapping[type[Event], str] = {
 }
 """Event -> kind of its mark; also "snapshot" and "fork"."""
 
-Place = tuple[int, str]
+LabelledStep = tuple[int, str]
 """A step, and what is to be said of it."""
 
 
@@ -50,7 +50,7 @@ class TimeBar(Section):
         self,
         *,
         snapshots: Callable[[], Iterable[int]] = lambda: (),
-        forks: Callable[[], Iterable[Place]] = lambda: (),
+        forks: Callable[[], Iterable[LabelledStep]] = lambda: (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._snapshots, self._forks, self._clock = snapshots, forks, clock
@@ -61,9 +61,9 @@ class TimeBar(Section):
         """Forget all marks: the search has gone back."""
         with self._lock:
             self._said = {kind: Sampled(MOST_MARKS) for kind in dict.fromkeys(KINDS.values())}
-            self._asked_at = -math.inf
+            self._found_at = -math.inf
             self._found: list[list[Any]] = []
-            self._told: list[list[Any]] | None = None
+            self._marks: list[list[Any]] | None = None
 
     def take(self, *events: Event) -> None:
         """Events in their order; of those beside the steps there are marks."""
@@ -71,21 +71,21 @@ class TimeBar(Section):
         with self._lock:
             for kind, mark in marks:
                 self._said[kind].extend([mark])
-                self._told = None
+                self._marks = None
 
     def state(self) -> dict[str, Any]:
         """`marks`: [step, kind, sentence] each, in the order of the steps."""
         with self._lock:
-            if self._clock() - self._asked_at >= SELDOM:
-                self._asked_at, found = self._clock(), self._look()
+            if self._clock() - self._found_at >= SELDOM:
+                self._found_at, found = self._clock(), self._find_marks()
                 if found != self._found:
-                    self._found, self._told = found, None
-            if self._told is None:
+                    self._found, self._marks = found, None
+            if self._marks is None:
                 said = [[step, kind, text] for kind, some in self._said.items() for step, text in some.kept]
-                self._told = sorted(said + self._found, key=lambda mark: mark[0])
-            return {"marks": self._told}
+                self._marks = sorted(said + self._found, key=lambda mark: mark[0])
+            return {"marks": self._marks}
 
-    def _look(self) -> list[list[Any]]:
+    def _find_marks(self) -> list[list[Any]]:
         """The marks of what is no event."""
         kept = [
             [step, "snapshot", f"step {step:,}: a snapshot, which the search is back at at once"]
@@ -111,4 +111,4 @@ def spread(steps: Iterable[int], most: int) -> list[int]:
 def _mark(event: Event) -> tuple[int, str]:
     who = getattr(event, "who", "")
     by = f", by {'hand' if who == HAND else markup.clean(who)}" if who else ""
-    return event.step, f"step {event.step:,}: {said(event)}{by}"
+    return event.step, f"step {event.step:,}: {describe(event)}{by}"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from naslab_widgets.figures.ledger import Ledger
+from naslab_widgets.figures.trial_table import TrialTable
 from naslab_widgets.rows import Sampled
 
 
@@ -35,19 +35,19 @@ class Packet(NamedTuple):
 
 
 class TrialRows:
-    """Every stride-th trial of a ledger."""
+    """Every stride-th trial of a table."""
 
-    def __init__(self, ledger: Ledger, limit: int = 4000) -> None:
-        self._ledger, self._sampled, self._sent = ledger, Sampled(limit), 0
+    def __init__(self, table: TrialTable, limit: int = 4000) -> None:
+        self._table, self._sampled, self._sent = table, Sampled(limit), 0
 
     def grow(self) -> None:
-        """Take in what the ledger has got since."""
-        self._sampled.extend(range(self._sampled.seen, len(self._ledger)))
+        """Take in what the table has got since."""
+        self._sampled.extend(range(self._sampled.seen, len(self._table)))
 
     def packet(self, fresh: bool) -> Packet:
         places = self._sampled.kept if fresh else self._sampled.since(self._sent)
         self._sent = self._sampled.seen
-        return Packet("trials", self._ledger.rows[places], fresh, self._sampled.stride)
+        return Packet("trials", self._table.rows[places], fresh, self._sampled.stride)
 
     def missing(self, places: Sequence[int]) -> list[int]:
         """Those of the rows that are not among the sampled ones."""

@@ -23,9 +23,9 @@ from naslab_widgets.about import objective_among
 from naslab_widgets.figures import svg
 from naslab_widgets.figures.charts import charts_of, objective_json, parted
 from naslab_widgets.figures.families import SLOTS, leading, shares
-from naslab_widgets.figures.ledger import COLUMNS, Ledger
 from naslab_widgets.figures.palette import GREY, HUES, of_runs
 from naslab_widgets.figures.themes import SCALE
+from naslab_widgets.figures.trial_table import COLUMNS, TrialTable
 from naslab_widgets.figures.trials import draw_family_tree, draw_trials, hurdles_of, why_empty
 from naslab_widgets.figures.truth import Truth
 from naslab_widgets.figures.wording import answers, question
@@ -44,7 +44,7 @@ SELDOM = 0.5
 """Seconds between two messages with what is expensive: the table, the population."""
 
 
-def by_trials(searcher: type) -> bool:
+def shows_trials(searcher: type) -> bool:
     """Whether a search is shown by its trials, or by the children that it has judged; others have a mixture to show."""
     return issubclass(searcher, BlackBoxSearch | Sampler | WeightSharing)
 
@@ -112,8 +112,8 @@ class TrialsView(StreamView):
             self._show_selected()
 
     def _forget(self) -> None:
-        self._ledger = Ledger(self._truth)
-        self._rows = TrialRows(self._ledger)
+        self._table = TrialTable(self._truth)
+        self._rows = TrialRows(self._table)
         self._details = NamedValues("details", limit=500, most=256)
         self._policy = NamedValues("policy", limit=250, most=1024)
         self._options: dict[str, list[str]] = {}
@@ -139,7 +139,7 @@ class TrialsView(StreamView):
             return
         if len(trials) < len(steps):
             self._unit = "step"
-        self._ledger.take(trials)
+        self._table.take(trials)
         if self._own is None:
             named = objective_among(trials, FITNESS)
             self._own = None if named is FITNESS else named
@@ -164,28 +164,28 @@ class TrialsView(StreamView):
             return self._standing()
 
     def _standing(self) -> dict[str, Any]:
-        best = self._ledger.best
+        best = self._table.best
         return {
             "unit": self._unit,
             "derived": self._derived(),
             "objective": objective_json(self.objective),
             "rates": in_force(self._latest.settings) if self._latest else {},
-            "failed": self._ledger.failed,
+            "failed": self._table.failed,
             "best": None if best is None else {name: float(v) for name, v in self._of(best).items() if v == v},
         }
 
     # --- to the browser --------------------------------------------------------------------------
 
     def _status(self, status: dict[str, Any]) -> dict[str, Any]:
-        ledger = self._ledger
+        table = self._table
         return {
             **status,
             **self._standing(),
             **self._log.status,
-            "since": ledger.since,
-            "origins": [[name, *pair] for name, pair in of_runs(list(ledger.origins)).items()],
-            "empty": why_empty(ledger),
-            "child": self._lit.told(self._clock()),
+            "since": table.since,
+            "origins": [[name, *pair] for name, pair in of_runs(list(table.origins)).items()],
+            "empty": why_empty(table),
+            "child": self._lit.message(self._clock()),
         }
 
     @property
@@ -220,7 +220,7 @@ class TrialsView(StreamView):
         """The fitness of what would be derived now, where that need not be the child that was judged best: a search
         with shared weights judges a child once, on few examples, and what it derives again, on more.
         """
-        if self._unit != "step" or (best := self._ledger.best) is None:
+        if self._unit != "step" or (best := self._table.best) is None:
             return None
         derived, once = (float(self._of(place)[name]) for place, name in ((-1, "best"), (best, "fitness")))
         return None if derived == once else {"fitness": derived if derived == derived else None}
@@ -231,21 +231,21 @@ class TrialsView(StreamView):
         return self._own or self._objective
 
     def _of(self, place: int) -> dict[str, float]:
-        return dict(zip(COLUMNS, map(float, self._ledger.rows[place]), strict=True))
+        return dict(zip(COLUMNS, map(float, self._table.rows[place]), strict=True))
 
     def _seldom_packets(self, content: dict[str, Any]) -> list[Packet]:
         """The trials that the table lists, and who makes up the population; into the content, what is no number."""
-        ledger, families = self._ledger, self._ledger.column("family")
-        listed = [*ledger.fittest(LISTED), *range(max(0, len(ledger) - LISTED), len(ledger))]
-        packets = [Packet("listed", ledger.rows[self._rows.missing(listed)], True)]
+        table, families = self._table, self._table.column("family")
+        listed = [*table.fittest(LISTED), *range(max(0, len(table) - LISTED), len(table))]
+        packets = [Packet("listed", table.rows[self._rows.missing(listed)], True)]
         content["notes"] = {}
         for place in listed:
-            told, number = ledger.told[place], int(ledger.rows[place, 1])
+            told, number = table.completed[place], int(table.rows[place, 1])
             if number not in self._noted and (told.figures or told.status != "done"):
                 note = {"figures": dict(told.figures), "message": told.message, "status": told.status}
                 content["notes"][number] = note
-        self._noted = {int(ledger.rows[place, 1]) for place in listed}
-        if len(ledger) and ledger.column("generation").any():
+        self._noted = {int(table.rows[place, 1]) for place in listed}
+        if len(table) and table.column("generation").any():
             self._slots = leading(families, self._population, self._slots)
             packets.append(Packet("population", shares(families, self._population, self._slots), True))
         content["families"] = self._slots
@@ -270,15 +270,15 @@ class TrialsView(StreamView):
         """The best until that step, the trials around it, and the child of that step."""
         events = [event for event in self._recall(step, step) if isinstance(event, Evaluated | ChildTrained)]
         with self._lock:
-            best = self._ledger.best_until(step)
-            rows = self._ledger.around(step, AROUND).copy()
+            best = self._table.best_until(step)
+            rows = self._table.around(step, AROUND).copy()
             told = {
-                "best": None if best is None else int(self._ledger.rows[best, 1]),
+                "best": None if best is None else int(self._table.rows[best, 1]),
                 "child": self._lit.at(events[-1]) if events else None,
             }
         return told, [rows]
 
-    def _asked(self, kind: str, message: Mapping[str, Any]) -> None:
+    def _on_request(self, kind: str, message: Mapping[str, Any]) -> None:
         """A candidate was selected; a page that is new knows of none."""
         if kind == "select":
             number = message.get("number")
@@ -291,13 +291,13 @@ class TrialsView(StreamView):
     def _show_selected(self) -> None:
         """Send the selected candidate; nothing is selected if it is unknown."""
         with self._lock:
-            number, chosen, ledger = self._selected, self._chosen, self._ledger
-            place = None if number is None else ledger.place(number)
+            number, chosen, table = self._selected, self._chosen, self._table
+            place = None if number is None else table.place(number)
             if number is None or place is None:
                 self._selected = None
                 self.tell({"type": "candidate", "selected": None, "chosen": False})
                 return
-            told, rows = ledger.told[place], ledger.rows[ledger.ancestry(number)]
+            told, rows = table.completed[place], table.rows[table.ancestry(number)]
         portrait = self._portraits.of(told.architecture)
         self.tell(
             {
@@ -319,11 +319,11 @@ class TrialsView(StreamView):
     def picture(self) -> svg.Drawing:
         """The best cell, the trials and the family tree as they stand, as a static SVG."""
         with self._lock:
-            ledger = self._ledger
-            drawings = [draw_trials(ledger, hurdles_of(self._details.kept), self.objective)]
-            if len(ledger) and ledger.column("generation").any():
-                drawings.append(draw_family_tree(ledger))
-            best = None if ledger.best is None else ledger.told[ledger.best].architecture
+            table = self._table
+            drawings = [draw_trials(table, hurdles_of(self._details.kept), self.objective)]
+            if len(table) and table.column("generation").any():
+                drawings.append(draw_family_tree(table))
+            best = None if table.best is None else table.completed[table.best].architecture
             lit = self._lit.picture()
         if best is not None and (portrait := self._portraits.of(best).picture):
             drawings.insert(0, svg.Drawing(portrait))

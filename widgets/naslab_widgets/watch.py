@@ -17,10 +17,10 @@ from naslab.benchmarks import Benchmark
 from naslab.errors import NaslabError
 from naslab.runs.branches import ASIDE
 from naslab.searchers import by_name
-from naslab_widgets.about import metrics_of, near, notes_of, objective_of
+from naslab_widgets.about import metrics_of, notes_of, objective_of, short_path
 from naslab_widgets.candidate_sheet import CandidateSheet
 from naslab_widgets.deck import Deck
-from naslab_widgets.display import Again, Displayed, opens
+from naslab_widgets.display import Displayed, RestoreHint, opens
 from naslab_widgets.figures.svg import Drawing, stacked
 from naslab_widgets.live import LiveView
 from naslab_widgets.moments import Reread
@@ -28,7 +28,7 @@ from naslab_widgets.publisher import Publisher
 from naslab_widgets.ranking_view import RankingView
 from naslab_widgets.runner import pace
 from naslab_widgets.timebar import TimeBar
-from naslab_widgets.trials_view import TrialsView, by_trials
+from naslab_widgets.trials_view import TrialsView, shows_trials
 
 
 class Watch(Displayed):
@@ -60,25 +60,25 @@ class Watch(Displayed):
         }
         self._reread = Reread(self._reader)
         self.timebar = TimeBar(snapshots=lambda: self._reader.snapshots, clock=clock)
-        told: dict[str, Any] = {"metrics": metrics_of(self._reader), "notes": notes_of(self._reader)}
-        told["recall"] = self._reread
+        options: dict[str, Any] = {"metrics": metrics_of(self._reader), "notes": notes_of(self._reader)}
+        options["recall"] = self._reread
         trials = "estimator" in self._reader.spec
         if trials:
-            told["benchmark"] = _benchmark(self._reader.spec["estimator"])
-            told["population"] = self._reader.spec["hyperparameters"].get("population")
+            options["benchmark"] = _benchmark(self._reader.spec["estimator"])
+            options["population"] = self._reader.spec["hyperparameters"].get("population")
         sheets: list[CandidateSheet] = []
-        if by_trials(by_name(self._reader.spec["searcher"])):
+        if shows_trials(by_name(self._reader.spec["searcher"])):
             sheets = [CandidateSheet(self._reader.space, lambda: self.view.selected, clock=clock)]
-            told |= {"objective": objective_of(self._reader), "sections": sheets}
-            self.view = TrialsView(self._reader.space, **told, **looks)
+            options |= {"objective": objective_of(self._reader), "sections": sheets}
+            self.view = TrialsView(self._reader.space, **options, **looks)
         else:
-            self.view = LiveView(self._reader.space, **told, **looks)
+            self.view = LiveView(self._reader.space, **options, **looks)
         self.views = [self.view]
         try:
             self.views += RankingView.of(self._reader, **looks)
         except NaslabError as error:  # the table that the ranking is held against is not here
             self.view.note(0, f"no ranking: {error}", error=True)
-        self._takers: list[Any] = [*self.views, self.timebar, *sheets]
+        self._consumers: list[Any] = [*self.views, self.timebar, *sheets]
         self.deck = Deck([self.timebar], **looks)
         self.panel = ipywidgets.VBox([self.deck, *self.views]).add_class("naslab-lab")
         self._message, self._state = "", "running"
@@ -93,10 +93,10 @@ class Watch(Displayed):
         records = self._reader.events(since=self._row)
         if any(event.step <= self._step for _, _, event in records if not isinstance(event, ASIDE)):
             records = self._reader.events()  # the search went back: what came after that moment is abandoned
-            for taker in (*self._takers, self._reread):
+            for taker in (*self._consumers, self._reread):
                 taker.clear()
             self._times.clear()
-        for taker in self._takers:
+        for taker in self._consumers:
             taker.take(*(event for _, _, event in records))
         self._reread.take(records)
         for number, when, event in records:
@@ -104,7 +104,7 @@ class Watch(Displayed):
             if not isinstance(event, ASIDE):
                 self._step = event.step
                 self._times.append((when, event.step))
-        state, self._state = self._state, self._told_state()
+        state, self._state = self._state, self._read_state()
         return bool(records) or state != self._state
 
     @property
@@ -112,7 +112,7 @@ class Watch(Displayed):
         """ "running", "paused" (no process drives the run), "finished" or "stopped" (we look no more)."""
         return "stopped" if self._end.is_set() else self._state
 
-    def _told_state(self) -> str:
+    def _read_state(self) -> str:
         if self._step >= self._reader.total:
             return "finished"
         return "paused" if self._reader.closed else "running"
@@ -129,14 +129,14 @@ class Watch(Displayed):
     def _still(self) -> tuple[Any, ...]:
         return (self.picture(), repr(self))
 
-    def _moment(self) -> Hashable:
+    def _still_key(self) -> Hashable:
         return (self._row, self._step, self.state)
 
     def _about(self) -> str:
-        return f"watching {near(self.path)}"
+        return f"watching {short_path(self.path)}"
 
-    def _again(self) -> Again:
-        return Again("The run goes on without this kernel; look again with", opens("Lab.watch", self.path))
+    def _restore_hint(self) -> RestoreHint:
+        return RestoreHint("The run goes on without this kernel; look again with", opens("Lab.watch", self.path))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         bundle = self.panel._repr_mimebundle_(**kwargs)
@@ -167,7 +167,7 @@ class Watch(Displayed):
             "message": self._message,
         }
         more = [self.deck.publish({**status, **self.view.standing()}), *(view.publish(status) for view in self.views)]
-        self._keep(self.state != "running")
+        self._update_still(self.state != "running")
         return any(more)
 
 

@@ -26,7 +26,7 @@ BRIEF = 120
 """Characters of a setting in a line."""
 
 
-class Wire:
+class FlowControl:
     """Numbers and times of the messages of one view. The view holds its lock around every call."""
 
     def __init__(self, hz: float, clock: Callable[[], float]) -> None:
@@ -36,7 +36,7 @@ class Wire:
         self._number = self._acknowledged = 0
         self._sent_at, self._sent_status = -math.inf, None
 
-    def hear(self, kind: str, message: Mapping[str, Any]) -> None:
+    def on_message(self, kind: str, message: Mapping[str, Any]) -> None:
         """A message of this type has come from the browser. Other than "hello" and "ack" say nothing here."""
         if kind == "hello":
             self.listening, self._acknowledged = True, self._number
@@ -80,14 +80,14 @@ class Log:
     def take(self, event: Event) -> None:
         """An event beside the steps; others say nothing here."""
         if isinstance(event, Changed | Acted | Phase):
-            self._mark(event.step, said(event))
+            self._mark(event.step, describe(event))
         elif isinstance(event, Measured):
             if event.name in self._charted:
                 self._measured.setdefault(event.name, Sampled(MOST_MEASURED)).extend([[event.step, event.value]])
             else:
-                self.note(event.step, said(event))
+                self.note(event.step, describe(event))
         elif isinstance(event, Recovered):
-            self.note(event.step, said(event))
+            self.note(event.step, describe(event))
 
     @property
     def measured(self) -> dict[str, list[list[float]]]:
@@ -108,7 +108,7 @@ class Log:
         self.lines = [*self.lines[1 - LOG_LINES :], {"step": step, "text": text[:500], "error": error}]
 
 
-def said(event: Event) -> str:
+def describe(event: Event) -> str:
     """What happened beside the steps, in a few words."""
     if isinstance(event, Changed):
         return f"{event.name}: {brief(event.old)} → {brief(event.new)}"

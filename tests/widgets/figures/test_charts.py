@@ -3,7 +3,7 @@
 import pytest
 
 from naslab.quantities import Objective, Quantity
-from naslab_widgets.figures.charts import charts_apart, charts_of, objective_json, said, told
+from naslab_widgets.figures.charts import charts_apart, charts_of, format_value, metric_words, objective_json
 
 NATS, SHARE = Quantity("min", "nats"), Quantity("max", "%")
 IMAGES = {
@@ -79,13 +79,13 @@ def test_what_differs_in_unit_or_direction_is_no_one_chart():
 def test_any_name_is_a_title(name):
     (chart,) = charts_of({name: Quantity()})
     assert chart.lines[0].metric == name
-    assert isinstance(said(name, split=True), str)
+    assert isinstance(metric_words(name, split=True), str)
 
 
 def test_values_are_told_with_their_units():
-    assert told(0.9344, "%") == "93.4 %"
-    assert told(2.5, "nats") == "2.500 nats"
-    assert told(31.25) == "31.250"
-    assert told(1e61) == "1e+61"
+    assert format_value(0.9344, "%") == "93.4 %"
+    assert format_value(2.5, "nats") == "2.500 nats"
+    assert format_value(31.25) == "31.250"
+    assert format_value(1e61) == "1e+61"
     shown = objective_json(Objective("bits_per_character", "min", "bits"))
     assert (shown["title"], shown["sign"]) == ("bits per character", -1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import naslab as nl
 from naslab.analysis.cell_shape import parts
-from naslab_widgets.figures.cell import place, text_width
+from naslab_widgets.figures.cell import cell_layout, text_width
 from naslab_widgets.figures.layout import LABEL_HEIGHT, RADIUS, layered, overlap
 
 
@@ -49,7 +49,7 @@ def test_edges_go_from_left_to_right_rim_to_rim(graph):
 @pytest.mark.parametrize("nodes", [1, 2, 3, 4, 5])
 def test_labels_of_a_full_cell_do_not_touch(tiny, nodes):
     part = parts(tiny.Space(nodes=nodes).supergraph())["normal"]
-    layout, half = place(part, longest=12), text_width(12) / 2
+    layout, half = cell_layout(part, longest=12), text_width(12) / 2
     boxes = [
         (x - half, y - LABEL_HEIGHT / 2, x + half, y + LABEL_HEIGHT / 2)
         for edge, route in layout.routes.items()
@@ -63,7 +63,7 @@ def test_labels_of_a_full_cell_do_not_touch(tiny, nodes):
 @pytest.mark.parametrize("nodes", [2, 3, 4])
 def test_no_searched_edge_runs_through_a_node(tiny, nodes):
     part = parts(tiny.Space(nodes=nodes).supergraph())["normal"]
-    layout = place(part, longest=12)
+    layout = cell_layout(part, longest=12)
     for edge, route in layout.routes.items():
         for name, centre in layout.nodes.items():
             if name not in edge:
@@ -75,7 +75,7 @@ def test_layout_does_not_depend_on_the_order_of_edges(tiny):
     shuffled = nx.DiGraph()
     shuffled.add_nodes_from(graph.nodes(data=True))
     shuffled.add_edges_from(reversed(list(graph.edges(data=True))))
-    assert place(graph, 12) == place(shuffled, 12)
+    assert cell_layout(graph, 12) == cell_layout(shuffled, 12)
 
 
 def test_overlap_is_the_area_in_common():
@@ -87,7 +87,7 @@ def test_overlap_is_the_area_in_common():
 def test_no_label_of_a_full_nasbench201_cell_lies_on_another_edge_or_touches_another(characters):
     """Edges 1-2 and 0-3 cross in the middle, where both would like to have their labels."""
     part = parts(nl.spaces.NASBench201().supergraph())["cell"]
-    layout, half = place(part, longest=characters), text_width(characters) / 2
+    layout, half = cell_layout(part, longest=characters), text_width(characters) / 2
     assert len(layout.routes) == 6
     for one, other in itertools.combinations([route.label for route in layout.routes.values()], 2):
         assert abs(one[0] - other[0]) > 2 * half + 3 or abs(one[1] - other[1]) > LABEL_HEIGHT + 1.5

@@ -11,7 +11,7 @@ import naslab as nl
 import naslab_widgets
 from naslab.searchers import Hurdles
 from naslab_widgets.figures import trials
-from naslab_widgets.figures.ledger import AT, Ledger
+from naslab_widgets.figures.trial_table import AT, TrialTable
 
 STATIC = Path(naslab_widgets.__file__).parent / "static"
 TABLE = nl.benchmarks.NASBench201()
@@ -73,11 +73,11 @@ def test_the_searches_stop_many_or_train_many_on(told):
 
 def page(javascript, events, stride):
     """What the page's own script says of every stride-th trial."""
-    ledger = Ledger()
+    ledger = TrialTable()
     ledger.take(events)
     rows = np.ascontiguousarray(ledger.rows[::stride], "<f8")
     head = {"name": "trials", "width": rows.shape[1], "reset": True, "stride": 1}
-    message = {"number": 1, "fresh": True, "status": {}, "tables": [head]}
+    message = {"type": "trials", "number": 1, "fresh": True, "status": {}, "tables": [head]}
     script = f"""
         const C = {json.dumps(AT)};
         let hear;

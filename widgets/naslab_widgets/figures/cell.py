@@ -58,7 +58,9 @@ def frame_of(space: Any) -> nx.DiGraph | None:
     return space.supergraph() if hasattr(space, "supergraph") else None
 
 
-def place(part: nx.DiGraph, longest: int = 0, width: float = CELL_WIDTH, frame: nx.DiGraph | None = None) -> Layout:
+def cell_layout(
+    part: nx.DiGraph, longest: int = 0, width: float = CELL_WIDTH, frame: nx.DiGraph | None = None
+) -> Layout:
     """The layout of one part; each named edge gets room for its label, or for `longest` characters."""
 
     def room(u: Hashable, v: Hashable) -> float:
@@ -131,7 +133,7 @@ def _draw(group: svg.Element, name: str, part: nx.DiGraph, width: float, frame: 
     title = name if name == "cell" else f"{svg.short(name)} cell"
     svg.add(group, "text", title, x=8, y=17, font_size=13, font_weight=600, fill=svg.INK)
     body = svg.add(group, "g", transform=f"translate(0 {TITLE:g})")
-    layout = place(part, width=width, frame=frame)
+    layout = cell_layout(part, width=width, frame=frame)
     hues = colours(sorted({str(data["op"]) for _, _, data in part.edges(data=True) if "op" in data}))
     for (u, v), route in sorted(layout.routes.items(), key=lambda item: bool(part.edges[item[0]].get("kept", True))):
         data = part.edges[u, v]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from naslab.analysis.cell_shape import CellShape
 from naslab.errors import SpecError
 from naslab.markup import hover
-from naslab_widgets.figures.themes import dressed, line_colours, plain, translucent
+from naslab_widgets.figures.themes import line_colours, plain, styled, translucent
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -46,7 +46,7 @@ def cell_shapes(groups: Mapping[str, Sequence[CellShape]]) -> Figure:
             customdata=[(None, 100 * many / len(shapes)) for many in counts.values()],  # no architecture
             hovertemplate=hover(f"{plain(name)}: %{{x:g}}c wide, %{{y}} deep", "%{customdata[1]:.1f} % of them"),
         )
-    dressed(figure, height=380)
+    styled(figure, height=380)
     figure.update_layout(legend={"itemsizing": "constant"})
     figure.update_xaxes(title_text="width, in widths of a node")
     return figure.update_yaxes(title_text="depth, in connections", dtick=1)

@@ -85,7 +85,7 @@ def charts_apart(metrics: Mapping[str, Quantity]) -> list[Chart]:
         return split != "train" or name == "loss" or f"valid/{name}" not in metrics
 
     charts = [
-        Chart(said(metric, split=True), quantity, (Line(metric, said(metric)),))
+        Chart(metric_words(metric, split=True), quantity, (Line(metric, metric_words(metric)),))
         for metric, quantity in _drawn(metrics)
         if belongs(metric)
     ]
@@ -104,8 +104,8 @@ def rank(metric: str) -> int:
 
 def _chart(name: str, quantity: Quantity, metrics: Sequence[str]) -> Chart:
     if len(metrics) == 1:
-        return Chart(said(metrics[0], split=True), quantity, (Line(metrics[0], said(metrics[0])),))
-    title = "operations kept" if name == COUNT else said(name)
+        return Chart(metric_words(metrics[0], split=True), quantity, (Line(metrics[0], metric_words(metrics[0])),))
+    title = "operations kept" if name == COUNT else metric_words(name)
     return Chart(title, quantity, tuple(Line(metric, _label(metric)) for metric in metrics))
 
 
@@ -127,7 +127,7 @@ def operation_of(metric: str) -> str:
     return name if split == COUNT else ""
 
 
-def said(metric: str, *, split: bool = False) -> str:
+def metric_words(metric: str, *, split: bool = False) -> str:
     """A metric in words: "bits per character" of "valid/bits_per_character".
 
     Args:
@@ -151,7 +151,7 @@ def with_unit(name: str, unit: str) -> str:
     return name if not unit or unit in name.split() else f"{name} ({unit})"
 
 
-def told(value: float, unit: str = "") -> str:
+def format_value(value: float, unit: str = "") -> str:
     """A value with its unit: "93.4 %" of a share, "2.500 nats"."""
     number = value * scale_of(unit)
     digits = ".4g" if abs(number) >= 1e5 else ".1f" if unit == "%" else ".3f"

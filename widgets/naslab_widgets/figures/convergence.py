@@ -11,7 +11,7 @@ from naslab.analysis.generalisation import generalisation_gap
 from naslab.analysis.gradient_variance import Watched
 from naslab.errors import SpecError
 from naslab.markup import hover
-from naslab_widgets.figures.themes import INK, dressed, line_colours, plain
+from naslab_widgets.figures.themes import INK, line_colours, plain, styled
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -42,7 +42,7 @@ def convergence(groups: Mapping[str, Sequence[Watched]]) -> Figure:
                 shortest = min(len(curve[column][0]) for curve in curves)
                 mean = np.mean([curve[column][1][:shortest] for curve in curves], axis=0)
                 _line(figure, column, curves[0][column][0][:shortest], mean, plain(name), colours[name], thick=True)
-    dressed(figure, height=370)
+    styled(figure, height=370)
     figure.update_annotations(font={"color": INK, "size": 13}, y=1.0)
     figure.update_layout(legend={"y": -0.2, "yanchor": "top"})
     return figure.update_xaxes(title_text="epoch", dtick=1)

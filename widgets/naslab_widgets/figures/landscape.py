@@ -12,7 +12,7 @@ from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.markup import hover
 from naslab_widgets.figures.oracle import architecture_text
-from naslab_widgets.figures.themes import SCALE, dressed, gaps, line_colours, plain
+from naslab_widgets.figures.themes import SCALE, gaps, line_colours, plain, styled
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -70,7 +70,7 @@ def landscape(
         customdata=np.array([[top, architecture_text(found.benchmark.at(top), space)]], dtype=object),
         hovertemplate=hover("the best of all", "%{customdata[1]}"),
     )
-    dressed(figure, height=480)
+    styled(figure, height=480)
     figure.update_xaxes(title_text="first discriminant: bad to good", showgrid=False, range=_ends(across))
     return figure.update_yaxes(title_text="second discriminant", showgrid=False, range=_ends(down))
 

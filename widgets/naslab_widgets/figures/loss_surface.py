@@ -10,7 +10,7 @@ import numpy as np
 from naslab.analysis.loss_surface import LossSurface
 from naslab.errors import SpecError
 from naslab.markup import hover
-from naslab_widgets.figures.themes import INK, SCALE, dressed, gaps, plain
+from naslab_widgets.figures.themes import INK, SCALE, gaps, plain, styled
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -73,7 +73,7 @@ def loss_surface(found: LossSurface | Mapping[str, LossSurface], *, ceiling: flo
         figure.add_surface(
             x=surface.x, y=surface.y, z=heights, coloraxis="coloraxis", hovertemplate=SEEN, row=2, col=column
         )
-    dressed(figure, height=HEIGHT, legend=False)
+    styled(figure, height=HEIGHT, legend=False)
     figure.update_xaxes(title_text="first direction", showgrid=False, constrain="domain")
     figure.update_yaxes(showgrid=False).update_yaxes(title_text="second direction", col=1)
     axis = {"color": INK, "gridcolor": "rgba(128, 138, 150, 0.3)", "showbackground": False, "title": {"text": ""}}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from naslab.events import Acted, Changed, ChildTrained, Event, Measured, Phase, SupernetStep
 from naslab.quantities import Quantity
 from naslab_widgets.figures.charts import COUNT, Chart, charts_of, parted, scale_of
-from naslab_widgets.figures.themes import nothing, plain
+from naslab_widgets.figures.themes import empty_figure, plain
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -35,7 +35,7 @@ def losses(events: Iterable[Event], metrics: Mapping[str, Quantity] | None = Non
     if not charts:
         from plotly.graph_objects import Figure
 
-        return nothing(Figure(), "nothing of a task has been measured yet")
+        return empty_figure(Figure(), "nothing of a task has been measured yet")
     figure = make_subplots(rows=len(charts), cols=1, shared_xaxes=True, vertical_spacing=0.12 / len(charts))
     for row, chart in enumerate(charts, start=1):
         scale = scale_of(chart.quantity.unit)

@@ -8,7 +8,7 @@ import numpy as np
 
 from naslab.analysis.oracle import Oracle
 from naslab.markup import BREAK, hover
-from naslab_widgets.figures.themes import INK, LINES, dressed, plain
+from naslab_widgets.figures.themes import INK, LINES, plain, styled
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -65,7 +65,7 @@ def oracle(found: Oracle, *, space: Any = None) -> Figure:
             col=1,
         )
         figure.update_yaxes(title_text=title, row=row, col=1)
-    dressed(figure, height=460)
+    styled(figure, height=460)
     ticks = [tick for tick in (1, 10, 100, 1000, 10_000, 100_000) if tick <= found.size]
     figure.update_yaxes(type="log", autorange="reversed", tickvals=ticks, row=1, col=1)
     figure.update_yaxes(ticktext=[f"{tick:,}" for tick in ticks], row=1, col=1)
@@ -73,7 +73,7 @@ def oracle(found: Oracle, *, space: Any = None) -> Figure:
     return figure.update_xaxes(title_text="query", row=2, col=1)
 
 
-def written(architecture: Any, space: Any = None) -> list[str]:
+def architecture_lines(architecture: Any, space: Any = None) -> list[str]:
     """As the field writes it, where the space knows how; else the choices. Broken into lines, at most twelve."""
     form = getattr(space, "format", None)
     text = str(form(architecture)) if form else ", ".join(map(str, architecture.choices))
@@ -83,4 +83,4 @@ def written(architecture: Any, space: Any = None) -> list[str]:
 
 def architecture_text(architecture: Any, space: Any = None) -> str:
     """The same for a text of Plotly's."""
-    return BREAK.join(map(plain, written(architecture, space)))
+    return BREAK.join(map(plain, architecture_lines(architecture, space)))

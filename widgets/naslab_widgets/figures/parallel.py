@@ -11,7 +11,7 @@ from naslab.architecture import Architecture
 from naslab.errors import SpecError, unknown
 from naslab_widgets.figures.pareto import thinned
 from naslab_widgets.figures.svg import INK as DARK
-from naslab_widgets.figures.themes import SCALE, dressed, nothing, plain
+from naslab_widgets.figures.themes import SCALE, empty_figure, plain, styled
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -48,7 +48,7 @@ def parallel(
     known = np.all([np.isfinite(column) for column in columns.values()], axis=0)
     numbers = thinned(np.flatnonzero(known), MOST_LINES)
     if not len(numbers):
-        return nothing(dressed(Figure(), legend=False), "no candidate has all of the figures")
+        return empty_figure(styled(Figure(), legend=False), "no candidate has all of the figures")
     answers = [space.answers(architectures[number]) for number in numbers]
     dimensions = [_choice(name, answers) for name in dict.fromkeys(name for row in answers for name in row)]
     dimensions += [{"label": plain(name), "values": column[numbers]} for name, column in columns.items()]
@@ -65,7 +65,7 @@ def parallel(
         labelside="top",
         unselected={"line": {"opacity": 0.04}},
     )
-    dressed(figure, height=430, legend=False)  # on paper: Plotly gives the labels of these axes a white rim
+    styled(figure, height=430, legend=False)  # on paper: Plotly gives the labels of these axes a white rim
     return figure.update_layout(margin={"t": 70, "r": 70, "b": 30, "l": 90}, paper_bgcolor="#ffffff")
 
 

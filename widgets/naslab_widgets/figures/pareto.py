@@ -10,7 +10,7 @@ import numpy as np
 from naslab.analysis.pareto import Pareto
 from naslab.errors import SpecError, unknown
 from naslab.markup import hover
-from naslab_widgets.figures.themes import INK, LINES, dressed, nothing, plain
+from naslab_widgets.figures.themes import INK, LINES, empty_figure, plain, styled
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -70,9 +70,9 @@ def pareto(
             name=f"Pareto front, {len(order)}",
         )
     figure.update_traces(hovertemplate=told, unselected={"marker": {"opacity": 0.12}})
-    dressed(figure, height=430).update_layout(dragmode="select")
+    styled(figure, height=430).update_layout(dragmode="select")
     if not figure.data:
-        return nothing(figure, found.status or "there is no candidate")
+        return empty_figure(figure, found.status or "there is no candidate")
     if found.status:
         figure.add_annotation(
             text=plain(found.status),

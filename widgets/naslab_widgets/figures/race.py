@@ -14,7 +14,7 @@ from naslab.markup import hover
 from naslab.quantities import FITNESS, Objective
 from naslab_widgets.figures.axis import powers, widened
 from naslab_widgets.figures.charts import with_unit, words
-from naslab_widgets.figures.themes import dressed, gaps, line_colours, nothing, plain, translucent
+from naslab_widgets.figures.themes import empty_figure, gaps, line_colours, plain, styled, translucent
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -106,9 +106,9 @@ def race(
                 "%{customdata[4]} seeds)"
             ),
         )
-    dressed(figure).update_layout(hovermode="x unified")
+    styled(figure).update_layout(hovermode="x unified")
     if why := why_empty(bands):
-        return nothing(figure, why)
+        return empty_figure(figure, why)
     figure.update_xaxes(title_text=plain(x), type="log" if log_budget else "linear")
     y = title_of("best", objective or FITNESS) if y is None else y
     figure.update_yaxes(title_text=plain(y), type="log" if log else "linear")

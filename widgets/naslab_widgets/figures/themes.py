@@ -53,7 +53,7 @@ def gaps(values: np.ndarray) -> np.ndarray:
     return blank
 
 
-def dressed(figure: Figure, *, height: int = 380, legend: bool = True) -> Figure:
+def styled(figure: Figure, *, height: int = 380, legend: bool = True) -> Figure:
     """The figure in the house's look: no ground of its own, grey text and grid."""
     axes = {"gridcolor": GRID, "zeroline": False, "linecolor": INK, "ticks": "outside", "tickcolor": GRID}
     figure.update_layout(
@@ -71,7 +71,7 @@ def dressed(figure: Figure, *, height: int = 380, legend: bool = True) -> Figure
     return figure.update_xaxes(**axes).update_yaxes(**axes)
 
 
-def nothing(figure: Figure, text: str) -> Figure:
+def empty_figure(figure: Figure, text: str) -> Figure:
     """An empty figure that says why it is empty."""
     figure.add_annotation(text=plain(text), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
     figure.update_xaxes(visible=False).update_yaxes(visible=False)

@@ -16,8 +16,8 @@ from naslab_widgets.figures.alphas import thinned
 from naslab_widgets.figures.axis import DECADES, powers, widened
 from naslab_widgets.figures.charts import with_unit, words
 from naslab_widgets.figures.families import SLOTS, leading
-from naslab_widgets.figures.ledger import Ledger
 from naslab_widgets.figures.palette import GREY, HUES, of_runs
+from naslab_widgets.figures.trial_table import TrialTable
 from naslab_widgets.figures.truth import Truth
 
 WIDTH, HEIGHT, TREE, LEFT, RIGHT, TOP, BOTTOM = 900.0, 320.0, 240.0, 64.0, 16.0, 34.0, 40.0
@@ -35,17 +35,17 @@ def trials(events: Iterable[Event], benchmark: Benchmark | None = None, objectiv
         objective: what they are judged by (`search.objectives[0]`), where their scores do not name it.
     """
     events = [event for event in events if isinstance(event, Evaluated)]
-    ledger = Ledger(Truth(benchmark) if benchmark is not None else None)
-    ledger.take(events)
+    table = TrialTable(Truth(benchmark) if benchmark is not None else None)
+    table.take(events)
     own = next((event.objectives[0] for event in events if event.objectives), objective)
-    return draw_trials(ledger, hurdles_of([(event.step, event.details) for event in events]), own)
+    return draw_trials(table, hurdles_of([(event.step, event.details) for event in events]), own)
 
 
 def family_tree(events: Iterable[Event]) -> svg.Drawing:
     """Who descends from whom: generations downwards, the larger families in colour, the descent of the best bold."""
-    ledger = Ledger()
-    ledger.take(events)
-    return draw_family_tree(ledger)
+    table = TrialTable()
+    table.take(events)
+    return draw_family_tree(table)
 
 
 def hurdles_of(details: Iterable[tuple[int, Mapping[str, Any]]]) -> Hurdles:
@@ -53,32 +53,32 @@ def hurdles_of(details: Iterable[tuple[int, Mapping[str, Any]]]) -> Hurdles:
     return [(step, figures["hurdles"]) for step, figures in details if np.ndim(figures.get("hurdles", 0)) == 1]
 
 
-def draw_trials(ledger: Ledger, hurdles: Hurdles = (), objective: Objective = FITNESS) -> svg.Drawing:
+def draw_trials(table: TrialTable, hurdles: Hurdles = (), objective: Objective = FITNESS) -> svg.Drawing:
     """The same from numbers."""
-    if why := why_empty(ledger):
+    if why := why_empty(table):
         return svg.sentences(why, width=WIDTH)
     root = svg.document(WIDTH, HEIGHT)
-    regret = ledger.truth is not None
+    regret = table.truth is not None
     own = objective.sign * objective.scale
-    values, best = ledger.column("regret"), ledger.column("best_regret")
+    values, best = table.column("regret"), table.column("best_regret")
     if not regret:
-        values, best = own * ledger.column("fitness"), own * ledger.column("best")
-    steps, stopped = ledger.column("step"), _stopped(ledger)
+        values, best = own * table.column("fitness"), own * table.column("best")
+    steps, stopped = table.column("step"), _stopped(table)
     axis = _LogAxis(values) if regret else _own_axis(values, objective)
-    hues = [pair[0] for pair in of_runs(list(ledger.origins)).values()]
-    _frame(root, HEIGHT, ledger.since, steps[-1], axis)
+    hues = [pair[0] for pair in of_runs(list(table.origins)).values()]
+    _frame(root, HEIGHT, table.since, steps[-1], axis)
     _legend(
-        root, list(ledger.origins), hues, axis.name, lines=["hurdle"] * bool(hurdles and not regret) + ["best so far"]
+        root, list(table.origins), hues, axis.name, lines=["hurdle"] * bool(hurdles and not regret) + ["best so far"]
     )
-    x, bottom = _across(ledger.since, steps[-1]), HEIGHT - BOTTOM
+    x, bottom = _across(table.since, steps[-1]), HEIGHT - BOTTOM
     if not regret:
         for line in _hurdle_lines(hurdles, int(steps[-1])):
             points = " ".join(f"{x(step):.1f},{axis.y(own * value):.1f}" for step, value in line)
             svg.add(root, "polyline", points=points, fill="none", stroke=svg.INK, stroke_width=1.6, class_="hurdle")
-        _promotions(root, ledger, values, axis, x)
-    for place in thinned(list(range(len(ledger))), POINTS):
-        at, hue = x(steps[place]), hues[int(ledger.column("origin")[place])]
-        if not np.isfinite(ledger.column("fitness")[place]):
+        _promotions(root, table, values, axis, x)
+    for place in thinned(list(range(len(table))), POINTS):
+        at, hue = x(steps[place]), hues[int(table.column("origin")[place])]
+        if not np.isfinite(table.column("fitness")[place]):
             path = f"M{at - 3:.1f} {bottom - 7:.1f}l6 6m0 -6l-6 6"
             svg.add(root, "path", d=path, stroke="#b3261e", stroke_width=1.3, fill="none", class_="failed")
         elif np.isfinite(values[place]):
@@ -93,47 +93,47 @@ def draw_trials(ledger: Ledger, hurdles: Hurdles = (), objective: Objective = FI
     return svg.drawing(root)
 
 
-def why_empty(ledger: Ledger) -> str:
+def why_empty(table: TrialTable) -> str:
     """Why there is no fitness to draw, if so."""
-    if not len(ledger):
+    if not len(table):
         return "No candidate has been evaluated yet."
-    if ledger.best is not None:
+    if table.best is not None:
         return ""
-    last = ledger.told[-1]
+    last = table.completed[-1]
     why = textwrap.shorten(last.message or last.status, 300, placeholder=" …")
     return (
         f"The one candidate failed: {why}"
-        if len(ledger) == 1
-        else f"All {len(ledger):,} candidates failed; the last: {why}"
+        if len(table) == 1
+        else f"All {len(table):,} candidates failed; the last: {why}"
     )
 
 
-def draw_family_tree(ledger: Ledger) -> svg.Drawing:
+def draw_family_tree(table: TrialTable) -> svg.Drawing:
     """The same from numbers."""
-    if not len(ledger):
-        return svg.sentences(why_empty(ledger), width=WIDTH)
+    if not len(table):
+        return svg.sentences(why_empty(table), width=WIDTH)
     root = svg.document(WIDTH, TREE)
-    steps, generations, families = (ledger.column(name) for name in ("step", "generation", "family"))
-    slots = leading(families, len(ledger), [None] * SLOTS)
+    steps, generations, families = (table.column(name) for name in ("step", "generation", "family"))
+    slots = leading(families, len(table), [None] * SLOTS)
     hue = {family: HUES[slot][0] for slot, family in enumerate(slots) if family is not None}
-    x, deepest = _across(ledger.since, steps[-1]), max(1.0, float(generations.max()))
+    x, deepest = _across(table.since, steps[-1]), max(1.0, float(generations.max()))
 
     def y(generation: float) -> float:
         return TOP + (TREE - TOP - BOTTOM) * generation / deepest
 
     title = "family tree: one generation a line, downwards; bold: the descent of the best"
     svg.add(root, "text", title, x=LEFT, y=18, font_size=12, fill=svg.INK)
-    _order_axis(root, TREE, ledger.since, steps[-1])
+    _order_axis(root, TREE, table.since, steps[-1])
     for value in sorted({0, int(deepest / 2), int(deepest)}):
         svg.add(root, "text", str(value), x=LEFT - 8, y=y(value) + 4, font_size=11, fill=svg.INK, text_anchor="end")
-    line = [] if ledger.best is None else ledger.ancestry(int(ledger.column("number")[ledger.best]))
-    for bold, places in ((False, thinned(list(range(len(ledger))), POINTS)), (True, line)):
+    line = [] if table.best is None else table.ancestry(int(table.column("number")[table.best]))
+    for bold, places in ((False, thinned(list(range(len(table))), POINTS)), (True, line)):
         look = {"stroke_width": 2.4 if bold else 0.8, "stroke_opacity": 1 if bold else 0.45}
         for place in places:
             colour = svg.INK if bold else hue.get(int(families[place]), GREY[0])
-            at, before = (x(steps[place]), y(generations[place])), ledger.column("parent_step")[place]
+            at, before = (x(steps[place]), y(generations[place])), table.column("parent_step")[place]
             if np.isfinite(before):
-                rise = ledger.column("stage")[place] == 0
+                rise = table.column("stage")[place] == 0
                 start = x(before), y(generations[place] - rise)
                 svg.add(root, "line", x1=start[0], y1=start[1], x2=at[0], y2=at[1], stroke=colour, **look)
             svg.add(root, "circle", cx=at[0], cy=at[1], r=2.6 if bold else 1.6, fill=colour)
@@ -231,13 +231,13 @@ def _legend(root: svg.Element, origins: Sequence[str], hues: Sequence[str], titl
         x += 38 + 6.3 * len(name)
 
 
-def _stopped(ledger: Ledger) -> np.ndarray:
+def _stopped(table: TrialTable) -> np.ndarray:
     """[n] bool: had less training than another, and was not trained on; with hurdles, because it missed its own."""
-    candidates, stage, fidelity = (ledger.column(name) for name in ("candidate", "stage", "fidelity"))
-    last = np.zeros(len(ledger), dtype=bool)
+    candidates, stage, fidelity = (table.column(name) for name in ("candidate", "stage", "fidelity"))
+    last = np.zeros(len(table), dtype=bool)
     last[list({int(candidate): place for place, candidate in enumerate(candidates)}.values())] = True
-    if np.isfinite(ledger.column("hurdle")).any():
-        return last & (ledger.column("missed") == 1)
+    if np.isfinite(table.column("hurdle")).any():
+        return last & (table.column("missed") == 1)
     longest = np.nanmax(fidelity) if np.isfinite(fidelity).any() else np.inf
     return last & ((fidelity < longest) | ((stage < stage.max()) & ~np.isfinite(fidelity)))
 
@@ -252,14 +252,14 @@ def _hurdle_lines(hurdles: Hurdles, last: int) -> list[list[tuple[int, float]]]:
 
 
 def _promotions(
-    root: svg.Element, ledger: Ledger, values: np.ndarray, axis: _Axis | _PowersAxis | _LogAxis, x: Any
+    root: svg.Element, table: TrialTable, values: np.ndarray, axis: _Axis | _PowersAxis | _LogAxis, x: Any
 ) -> None:
     """A thin line from each evaluation of a candidate to the next of the same."""
     latest: dict[int, int] = {}
-    steps = ledger.column("step")
-    for place in np.flatnonzero(ledger.column("stage") > 0)[-POINTS:]:
-        candidate = int(ledger.column("candidate")[place])
-        before = latest.get(candidate, ledger.place(candidate))
+    steps = table.column("step")
+    for place in np.flatnonzero(table.column("stage") > 0)[-POINTS:]:
+        candidate = int(table.column("candidate")[place])
+        before = latest.get(candidate, table.place(candidate))
         latest[candidate] = int(place)
         if before is not None and np.isfinite([values[before], values[place]]).all():
             ends = {"x1": x(steps[before]), "y1": axis.y(values[before])}

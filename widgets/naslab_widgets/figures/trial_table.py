@@ -21,7 +21,7 @@ COLUMNS = (
     "number",
     "fitness",  # NaN for one that failed
     "best",  # fitness of the best so far
-    "origin",  # position in `Ledger.origins`
+    "origin",  # position in `TrialTable.origins`
     "candidate",  # number of its first evaluation
     "stage",  # evaluations of the same candidate before this one
     "fidelity",  # NaN where nothing was said
@@ -42,7 +42,7 @@ WORDS = {"hurdle": "trained on"}
 """Origin -> what it is called in a picture that has lines of that name."""
 
 
-class Told(NamedTuple):
+class CompletedTrial(NamedTuple):
     """What of an evaluation is no number."""
 
     architecture: Architecture
@@ -52,19 +52,19 @@ class Told(NamedTuple):
     message: str
 
 
-class Ledger:
+class TrialTable:
     """Grows by whole batches, at a few microseconds an evaluation and 144 bytes a row."""
 
     def __init__(self, truth: Truth | None = None) -> None:
         self.truth = truth
         self.origins: dict[str, int] = {}
         """Origin -> its position, in the order of appearance."""
-        self.told: list[Told] = []
+        self.completed: list[CompletedTrial] = []
         """One for each row."""
         self.failed = 0
         self.best: int | None = None
         """Row of the fittest; of equals the first."""
-        self._table = np.empty((256, len(COLUMNS)))
+        self._rows = np.empty((256, len(COLUMNS)))
         self._places: dict[int, int] = {}
         self._steps, self._families, self._generations = array("q"), array("q"), array("i")
         self._trained: dict[int, tuple[int, int]] = {}
@@ -75,23 +75,23 @@ class Ledger:
 
     def take(self, events: Iterable[Event]) -> None:
         """Add the evaluations among the events."""
-        rows = [self._row(event) for event in events if isinstance(event, Evaluated)]
+        rows = [self._row_of(event) for event in events if isinstance(event, Evaluated)]
         if not rows:
             return
-        end = len(self.told)
-        if end > len(self._table):
-            grown = np.empty((max(end, 2 * len(self._table)), len(COLUMNS)))
-            grown[: end - len(rows)] = self._table[: end - len(rows)]
-            self._table = grown
-        self._table[end - len(rows) : end] = rows
+        end = len(self.completed)
+        if end > len(self._rows):
+            grown = np.empty((max(end, 2 * len(self._rows)), len(COLUMNS)))
+            grown[: end - len(rows)] = self._rows[: end - len(rows)]
+            self._rows = grown
+        self._rows[end - len(rows) : end] = rows
 
     def __len__(self) -> int:
-        return len(self.told)
+        return len(self.completed)
 
     @property
     def rows(self) -> np.ndarray:
         """[n, COLUMNS] float64, a view."""
-        return self._table[: len(self.told)]
+        return self._rows[: len(self.completed)]
 
     @property
     def since(self) -> int:
@@ -131,7 +131,7 @@ class Ledger:
     def before(self, place: int) -> tuple[int, ...]:
         """Numbers of the evaluations that a row comes from: its parents, and its own earlier training."""
         first = self.rows[place, AT["parent"]]
-        return tuple(dict.fromkeys((*([int(first)] if first == first else []), *self.told[place].parents)))
+        return tuple(dict.fromkeys((*([int(first)] if first == first else []), *self.completed[place].parents)))
 
     def ancestry(self, number: int, most: int = 1000) -> list[int]:
         """Rows that the evaluation descends from, itself first, the nearest before the farther; at most `most`."""
@@ -146,12 +146,12 @@ class Ledger:
                     queue.append(at)
         return list(found)
 
-    def _row(self, event: Evaluated) -> tuple[float, ...]:
+    def _row_of(self, event: Evaluated) -> tuple[float, ...]:
         number, parents, fitness = event.number, event.parents, event.fitness
         candidate = number if event.candidate is None else event.candidate
-        again, stage, place = candidate != number, 0, len(self.told)
+        continued, stage, place = candidate != number, 0, len(self.completed)
         before = parents[0] if parents else event.begins_from
-        if again:
+        if continued:
             before, stage = self._trained.get(candidate, (candidate, 1))
             self._trained[candidate] = number, stage + 1
         at = None if before is None else self._places.get(before)
@@ -159,7 +159,7 @@ class Ledger:
             family, generation, parent, parent_step = number, 0, NAN, NAN
         else:
             parent, family, parent_step = before, self._families[at], self._steps[at]
-            generation = self._generations[at] + (not again)
+            generation = self._generations[at] + (not continued)
         hurdle = self._hurdles[stage] if stage < len(self._hurdles) else NAN
         hurdles = event.details.get("hurdles", ())
         self._hurdles = hurdles if isinstance(hurdles, Sequence) else ()
@@ -172,7 +172,7 @@ class Ledger:
         self._steps.append(event.step)
         self._families.append(family)
         self._generations.append(generation)
-        self.told.append(Told(event.architecture, event.status, parents, event.figures, event.message))
+        self.completed.append(CompletedTrial(event.architecture, event.status, parents, event.figures, event.message))
         return (
             event.step,
             number,

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from naslab_widgets.compare import Together
+from naslab_widgets.compare import Interleaved
 
 
 def together(*paces, totals=(30, 30), clock=None, epochs=(None, None)):
@@ -31,7 +31,7 @@ def together(*paces, totals=(30, 30), clock=None, epochs=(None, None)):
             return self
 
     searches = {str(place): Slow(place) for place in range(2)}
-    return Together(searches, tracks, lambda: clock.now)
+    return Interleaved(searches, tracks, lambda: clock.now)
 
 
 def test_in_line_by_steps():

@@ -5,7 +5,7 @@ import pytest
 
 import naslab as nl
 from naslab.architecture import Architecture
-from naslab_widgets.figures.ledger import Ledger
+from naslab_widgets.figures.trial_table import TrialTable
 from naslab_widgets.figures.truth import Truth
 
 
@@ -26,7 +26,7 @@ def forest(evaluated, n=400, seed=0):
 
 def test_families_generations_and_ancestors_are_those_of_a_plain_walk(evaluated):
     events = forest(evaluated)
-    ledger = Ledger()
+    ledger = TrialTable()
     for at in range(0, len(events), 37):  # in batches
         ledger.take(events[at : at + 37])
     by_number = {event.number: event for event in events}
@@ -51,7 +51,7 @@ def test_families_generations_and_ancestors_are_those_of_a_plain_walk(evaluated)
 
 def test_the_fittest_are_the_first_of_a_stable_sort_however_they_came(evaluated):
     events = forest(evaluated, n=1000, seed=1)
-    ledger = Ledger()
+    ledger = TrialTable()
     for at in range(0, len(events), 90):
         ledger.take(events[at : at + 90])
         known = [(-event.fitness, row) for row, event in enumerate(events[: at + 90]) if event.fitness is not None]
@@ -62,7 +62,7 @@ def test_the_fittest_are_the_first_of_a_stable_sort_however_they_came(evaluated)
 
 def test_training_that_goes_on_is_one_candidate(evaluated):
     hurdles = {"hurdles": [0.4, 0.6]}
-    ledger = Ledger()
+    ledger = TrialTable()
     ledger.take(
         [
             evaluated(1, 0.5, fidelity=1.0, details=hurdles),
@@ -81,7 +81,7 @@ def test_training_that_goes_on_is_one_candidate(evaluated):
 
 
 def test_a_candidate_is_held_against_the_hurdles_before_it_was_told(evaluated):
-    ledger = Ledger()
+    ledger = TrialTable()
     for step, (fitness, hurdles) in enumerate([(0.3, []), (0.5, [0.4]), (0.4, [0.4]), (None, [0.45]), (0.45, [])], 1):
         ledger.take([evaluated(step, fitness, details={"hurdles": hurdles})])  # in batches of one
     ledger.take([evaluated(6, 0.1)])
@@ -93,7 +93,7 @@ def test_the_truth_is_that_of_the_table(evaluated):
     table = nl.benchmarks.NASBench201("cifar10")
     truth = Truth(table)
     events = [evaluated(step, float(step % 3), number=7 * step) for step in range(1, 30)]
-    ledger = Ledger(truth)
+    ledger = TrialTable(truth)
     ledger.take(events)
     for row, event in enumerate(events):
         assert ledger.column("rank")[row] == table.rank(event.architecture)
