@@ -64,7 +64,7 @@ from naslab_widgets import Lab
 lab = Lab(search, hz=10)
 
 def phase(watched, steps):
-    frames, wall, cpu = lab.view._wire._number, time.perf_counter(), time.process_time()
+    frames, wall, cpu = lab.view._flow._number, time.perf_counter(), time.process_time()
     if watched:
         lab.step(steps)
         lab.wait()
@@ -74,7 +74,7 @@ def phase(watched, steps):
     wall = time.perf_counter() - wall
     time.sleep(0.7)  # the last messages are a part of the cost
     cpu = time.process_time() - cpu
-    frames = lab.view._wire._number - frames
+    frames = lab.view._flow._number - frames
     if not watched:
         lab._observe()  # what it has not seen is not to be charged to the next phase
         lab._publisher.poke()

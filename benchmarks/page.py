@@ -78,11 +78,11 @@ def spent(session: Any) -> float:
 
 def phase(book: Any, session: Any, seconds: float) -> dict[str, float]:
     """Plays for so long: processor seconds of the page a frame, and its share of a core."""
-    before, _ = book.ask("(lab.play(), lab.view._wire._number)[1]")
+    before, _ = book.ask("(lab.play(), lab.view._flow._number)[1]")
     begun, clock = spent(session), time.monotonic()
     time.sleep(seconds)
     cpu, wall = spent(session) - begun, time.monotonic() - clock
-    after, _ = book.ask("(lab.pause(), lab.view._wire._number)[1]")
+    after, _ = book.ask("(lab.pause(), lab.view._flow._number)[1]")
     frames = max(1, after - before)
     return {
         "milliseconds a frame": 1000 * cpu / frames,

@@ -4,11 +4,11 @@ import re
 import time
 
 import pytest
-from naslab_widgets.figures.trial_table import COLUMNS
 
 import naslab as nl
 from naslab_widgets import Compare, Lab, scripts
 from naslab_widgets.composer import Compose
+from naslab_widgets.figures.trial_table import COLUMNS
 from naslab_widgets.page import PageWidget
 from naslab_widgets.race import RaceView
 

@@ -97,7 +97,7 @@ def test_a_job_does_not_follow_a_failure(tiny):
     done, clock = [], itertools.count(0, 3).__next__
     compare = Compare({"broken": tiny.Search(total=4, before_step=breaks), "sound": tiny.Search(total=4)}, clock=clock)
     compare.run()
-    with pytest.raises(RuntimeError, match=r"step 6 of 6, broken failed \(ValueError: no more\): play\(\) it first"):
+    with pytest.raises(RuntimeError, match=r"step 6 of 6, broken failed \(ValueError: no more\): call play\(\) first"):
         asyncio.run(compare.on_finish(lambda: done.append(1)))
     time.sleep(0.1)
     assert not done

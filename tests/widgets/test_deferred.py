@@ -91,7 +91,7 @@ def test_jobs_come_one_after_the_other(tiny):
 
 def test_then_says_that_nobody_plays(tiny, clock):
     lab = Lab(tiny.Search(total=5), clock=clock)
-    with pytest.raises(RuntimeError, match="stands still at step 0 of 5: play"):
+    with pytest.raises(RuntimeError, match="paused at step 0 of 5: call play"):
         asyncio.run(lab.on_finish(lambda: 1))
     lab.stop()
 

@@ -165,7 +165,7 @@ def test_everything_that_can_be_driven_is_shown_again(outputs, tiny):
     module.Gallery([alive, pair])._ipython_display_()
     assert len(outputs) == 4
     module.Gallery()._ipython_display_()
-    assert "nothing lives" in outputs[-1][0]["text/plain"]
+    assert "no panel is active" in outputs[-1][0]["text/plain"]
 
 
 def test_a_still_is_text_but_for_what_was_made_here():

@@ -87,11 +87,11 @@ def test_what_is_refused_stands_right_under_the_buttons_until_something_else_is_
     monkeypatch.setattr(lab.deck, "tell", lambda content, tables: told.append(content))
     lab.deck._receive(lab.deck, {"type": "hello"}, [])
     turn(lab, "w_lr", "<b>fast</b>")
-    lab.deck._wire._sent_at = float("-inf")
+    lab.deck._flow._sent_at = float("-inf")
     lab._publish()
     assert "w_lr" in told[-1]["status"]["message"]
     press(lab, "pause")
-    lab.deck._wire._sent_at = float("-inf")
+    lab.deck._flow._sent_at = float("-inf")
     lab._publish()
     assert not told[-1]["status"]["message"]
 

@@ -143,11 +143,11 @@ def test_the_page_is_told_when_it_changes_and_a_stopped_lab_says_so(made):
     lab._publish()
     assert sent[-1]["sections"]["sheet"]["next"]["everywhere"] == []
     lab.run(1)
-    lab.view._wire._sent_at = -math.inf
+    lab.view._flow._sent_at = -math.inf
     lab._publish()
     assert sent[-1]["sections"] == {}, "the sheet says what it said"
     ask(do="forbid_everywhere", operation=3)
-    lab.view._wire._sent_at = -math.inf
+    lab.view._flow._sent_at = -math.inf
     lab._publish()
     assert sent[-1]["sections"]["sheet"]["next"]["everywhere"] == [3]
     lab.stop()

@@ -1,6 +1,7 @@
-"""What a search, or a run that is looked at, says of its numbers: metrics, objective, unit of its data, notes.
+"""Metrics, objective, data unit and notes of a search or of a run reader, as the views need them.
 
-A stand-in for a search, in a test or a notebook, need not say any of it; nothing is then guessed.
+An object that only stands in for a search, in a test or a notebook, may lack any of them. Nothing is guessed then:
+there are no metrics, and the objective is the fitness without a unit.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from naslab.runs.shown import Shown
 
 
 def metrics_of(search: Any) -> dict[str, Quantity]:
-    """Name -> direction and unit, in the order in which they are shown."""
+    """Returns name -> direction and unit, in display order."""
     return dict(getattr(search, "metrics", None) or {})
 
 
 def shown_of(search: Any) -> Shown:
-    """What of the task stands beside the numbers; of a race, of what its estimator trains candidates on."""
+    """Returns what the views show of the task; for a race, of the task that its estimator trains candidates on."""
     said = getattr(search, "shown", None)
     return said if isinstance(said, Shown) else Shown.of(search)
 
 
 def objective_of(search: Any) -> Objective:
-    """What an evaluation of this search is judged by."""
+    """Returns the objective by which this search compares its candidates."""
     named = tuple(getattr(search, "objectives", None) or ())
     if named and named != (FITNESS,):
         return named[0]
@@ -38,18 +39,18 @@ def objective_of(search: Any) -> Objective:
 
 
 def objective_among(events: Iterable[Event], otherwise: Objective) -> Objective:
-    """That which the scores of the events name themselves, if they do."""
+    """Returns the objective that the scores of the events name, else `otherwise`."""
     named = (event.objectives[0] for event in events if isinstance(event, Evaluated) and event.objectives)
     return next(named, otherwise)
 
 
 def notes_of(search: Any) -> list[str]:
-    """What should be said wherever a result is shown."""
+    """Returns the caveats of the task that are shown beside every result."""
     return list(shown_of(search).notes)
 
 
 def summary(search: Any) -> str:
-    """What is searched, in a line: searcher, space, task, seed, and where it is kept."""
+    """Returns one line about a search: searcher, space, task, seed, run folder."""
     searcher = getattr(search, "searcher", None)
     sampler = getattr(searcher, "sampler", searcher)
     seed = getattr(sampler, "seed", getattr(searcher, "seed", None))
@@ -66,7 +67,7 @@ def summary(search: Any) -> str:
 
 
 def short_path(path: str | os.PathLike[str]) -> str:
-    """A path as short as it can be typed from here."""
+    """Returns the path relative to the working directory if it lies inside it, else the absolute path."""
     place = os.path.abspath(path)
     relative = os.path.relpath(place)
     return (place if relative.startswith(os.pardir) else relative).replace(os.sep, "/")

@@ -1,7 +1,8 @@
-"""What stands in an idle panel before the run: how long it will take, and the learning rates to be found.
+"""The section of an idle panel that forecasts the duration of a search and runs learning rate range tests.
 
-All of it is tried on copies (`naslab.searchers.forecasting`, `naslab.searchers.rates`), in the thread that moves the
-search, and ends at once when somebody plays: the search is bit for bit what it would have been.
+Both work on copies of the search (`naslab.searchers.forecasting`, `naslab.searchers.rates`) in the runner's thread, so
+that they never overlap with a step, and stop as soon as the user presses Play. The search itself is not changed: its
+later steps are bit for bit the same.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from naslab_widgets.sections import Section
 
 
 class Interrupted(Exception):
-    """Somebody has played meanwhile, or pressed stop."""
+    """Ends a forecast or range test: the user pressed Play or Stop."""
 
 
 class Before(Section):
@@ -27,8 +28,8 @@ class Before(Section):
 
     Args:
         lab: has a `search` and a `state`.
-        call: has the thread that moves the search do something.
-        poke: called when there is news.
+        call: runs a function in the runner's thread.
+        poke: called when the state has changed.
     """
 
     name = "before"
@@ -61,7 +62,7 @@ class Before(Section):
 
     @property
     def _quick(self) -> bool:
-        """Whether a forecast is made without being asked for: a candidate's training may be long."""
+        """True if the forecast is cheap enough to run unasked; the training of a candidate may be long."""
         search = self._lab.search
         return not isinstance(search.searcher, BlackBoxSearch) or answers_at_once(search)
 
@@ -92,7 +93,7 @@ class Before(Section):
         elif not self._shown or self._busy:
             return
         elif what == "look" and not self._forecast_requested and self._quick:
-            self._forecast_requested = True  # once a panel, whoever looks at it
+            self._forecast_requested = True  # once for all pages that show this panel
             self._begin("forecast", lambda: self._forecast(False))
         elif what in ("forecast", "call"):
             self._begin("forecast", lambda: self._forecast(what == "call"))
@@ -100,7 +101,7 @@ class Before(Section):
             self._begin("rates", self._find)
 
     def _take(self, name: Any, rate: Any) -> None:
-        """Give the search a rate that was clicked, within what its setting takes."""
+        """Set the learning rate that was clicked, clipped to the range of its setting."""
         setting = self._lab.search.settings.get(name) if isinstance(name, str) else None
         if not isinstance(setting, Slider) or name not in self._found or not isinstance(rate, int | float):
             return
@@ -114,9 +115,9 @@ class Before(Section):
                 job()
             except Interrupted:
                 pass
-            except NaslabError as error:  # it says why there is nothing to be said
+            except NaslabError as error:  # its text explains why no forecast is possible
                 self._trouble = str(error)
-            except Exception as error:  # of a space or an estimator of somebody's own: the search itself can be tried
+            except Exception as error:  # a user's own space or estimator failed; the search itself can still be started
                 self._trouble = f"{type(error).__name__}: {error}"
             finally:
                 self._busy = ""

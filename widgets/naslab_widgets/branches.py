@@ -1,4 +1,8 @@
-"""The branches of a search: forked here, gone back here, and the tree of what came of it."""
+"""The section that forks a search, rewinds it, and shows the tree of its forks.
+
+Each fork or rewind runs in a thread of its own (`naslab-branches`), because it may repeat many steps. `_working` is
+held meanwhile, so that there is one at a time.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +23,19 @@ from naslab_widgets.sections import Section
 from naslab_widgets.stage import MOST, Stage
 
 FRESH = 1.0
-"""Seconds for which the tree is not put together again."""
+"""Seconds for which a tree is reused: reading the lineage may touch many run folders."""
 
 
 class Branches(Section):
-    """Forks a search, takes it back, and shows the tree of its forks.
+    """Forks and rewinds a search, and shows the tree of its forks.
 
     Args:
-        search: None in a comparison, where only the tree is shown.
-        stage: where its branches are shown.
-        of: one of the searches of the tree.
-        rest: makes the search stand still, and returns when it does.
-        poke: called when there is something new to be shown.
-        made: told each fork.
+        search: the search to fork; None in a comparison, where only the tree is shown.
+        stage: shows the branches that are selected.
+        of: any search of the tree.
+        rest: pauses the search, and returns when its step is done.
+        poke: called when the state has changed.
+        made: called with each new fork.
     """
 
     name = "branches"
@@ -57,9 +61,9 @@ class Branches(Section):
         self._rows: list[dict[str, Any]] = []
         self._read = float("-inf")
         self._shown: tuple[Any, ...] = ()
-        """What was shown when the tree was put together."""
+        """The searches that were shown when the tree was built."""
 
-    # --- what is done -----------------------------------------------------------------------------
+    # --- forking and rewinding --------------------------------------------------------------------
 
     def fork(
         self,
@@ -69,7 +73,7 @@ class Branches(Section):
         name: str | None = None,
         run: Any = None,
     ) -> Any:
-        """Fork the search, and show both side by side. Arguments as of `naslab.Search.fork`."""
+        """Fork the search and show both side by side. Takes the arguments of `naslab.Search.fork`."""
         at = self._search.step if step is None else step
         with _Work(self, "fork", at) as work:
             self._rest()
@@ -81,7 +85,7 @@ class Branches(Section):
         self._in_background(lambda: self.fork(step, change=change, name=name))
 
     def without(self, number: int) -> Any:
-        """Fork the search as if an intervention had not been, and show both side by side; see `Search.without`."""
+        """Fork the search as if one intervention had not happened, and show both; see `Search.without`."""
         one = self._search.ledger[number - 1] if 0 < number <= len(self._search.ledger) else None
         with _Work(self, "fork", self._search.step if one is None else one.step - 1) as work:
             self._rest()
@@ -93,20 +97,20 @@ class Branches(Section):
         self._in_background(lambda: self.without(number))
 
     def _show_with(self, fork: Any) -> Any:
-        """Show a fork with what is shown."""
+        """Show a fork beside the searches that are on the stage already."""
         self._on_fork(fork)
         shown = [search for search in self._stage.shown if search is not self._search][: MOST - 2]
         self._stage.show([self._search, *shown, fork])
         return fork
 
     def go_back(self, step: int) -> None:
-        """Take the search back to the moment after a step, where it stands still."""
+        """Rewind the search to the state after a step, and leave it paused there."""
         with _Work(self, "back", step) as work:
             self._rest()
             self._search.rewind(step, **work.follow)
 
     def show(self, names: list[str]) -> None:
-        """Show the branches with these identities."""
+        """Show the branches with these run identifiers."""
         living = {branch.run: branch.search for branch in self._of.lineage if branch.search is not None}
         self._stage.show([living[name] for name in names if name in living])
 
@@ -116,7 +120,7 @@ class Branches(Section):
             self._made += 1
         return name
 
-    # --- what the page shows and says ----------------------------------------------------------------
+    # --- to and from the page ------------------------------------------------------------------------
 
     def about(self) -> dict[str, Any]:
         if self._search is None:
@@ -163,7 +167,7 @@ class Branches(Section):
         self.fork(step, change=self._changed(message.get("change"), step), name=name, run=run)
 
     def _in_background(self, work: Callable[[], Any]) -> None:
-        """Do it in a thread of its own, and say what went wrong."""
+        """Run a function in a thread of its own; an error is shown in the panel."""
 
         def attempt() -> None:
             self._error = ""
@@ -178,14 +182,21 @@ class Branches(Section):
         threading.Thread(target=attempt, daemon=True, name="naslab-branches").start()
 
     def _folder(self, name: str) -> Path:
-        """Beside the run that is forked."""
+        """Returns the folder for a fork, next to the run that is forked.
+
+        Raises:
+            SpecError: the name is not one path component.
+        """
         name = name or self._fresh_name()
         if Path(name).name != name or name.startswith("."):
-            raise SpecError(f"{name!r:.100} is no name for a folder; take letters, digits, - and _")
+            raise SpecError(f"expected a folder name of letters, digits, - and _, got {name!r:.100}")
         return (Path("runs") if self._search.run is None else self._search.run.parent) / name
 
     def _changed(self, told: Any, step: int) -> dict[str, Any]:
-        """A change as the page tells it, as `fork` takes it: of a mask it says what is forbidden besides."""
+        """Returns the `change` argument of `fork` for a change that the page asks for.
+
+        For a mask or a list the page sends one option to add, while `fork` takes the whole new value.
+        """
         if not isinstance(told, Mapping):
             return {}
         name, value = str(told.get("name")), told.get("value")
@@ -200,14 +211,16 @@ class Branches(Section):
         return {name: {**before, row: [*forbidden, value]}}
 
     def _in_force(self, name: str, step: int) -> Any:
-        """The value of a setting at the moment after a step."""
+        """Returns the value of a setting after a step, read from the logged changes."""
         turned = [event for event in self._search.events if isinstance(event, Changed) and event.name == name]
         if before := [event.new for event in turned if event.step <= step]:
             return before[-1]
         return turned[0].old if turned else self._search.searcher.in_force(name)
 
     def _tree(self) -> list[dict[str, Any]]:
-        """A row a branch. How far the search is that is driven here, the status says."""
+        """Returns one row per branch. The step of the search in this panel is left out: the status has it at each
+        frame.
+        """
         rows, shown = [], self._stage.shown
         for branch in self._of.lineage:
             here = branch.search is not None and branch.search is self._search
@@ -228,7 +241,7 @@ class Branches(Section):
 
 
 class _Work:
-    """One piece of work at a time, that can be followed and cancelled."""
+    """Context of one fork or rewind: holds `_working`, reports progress, can be cancelled."""
 
     def __init__(self, section: Branches, what: str, step: int) -> None:
         self._section, self._what, self._step = section, what, step
@@ -237,7 +250,7 @@ class _Work:
 
     def __enter__(self) -> _Work:
         if not self._section._working.acquire(blocking=False):
-            raise RunError("a fork or a way back is under way already; wait for it, or cancel it")
+            raise RunError("another fork or rewind is still running; wait for it, or cancel it")
         self._section._cancel = self._cancel
         _cancels.add(self._cancel)
         self._progress(0, 0)
@@ -245,7 +258,7 @@ class _Work:
 
     def __exit__(self, *_: object) -> None:
         self._section._busy = self._section._cancel = None
-        self._section._read = float("-inf")  # before it is published: nothing may publish it again
+        self._section._read = float("-inf")  # first, so that the publish that the poke below causes rebuilds the tree
         self._section._working.release()
         self._section._poke()
 
@@ -259,13 +272,13 @@ _cancels: weakref.WeakSet[threading.Event] = weakref.WeakSet()
 
 @atexit.register
 def _cancel_all() -> None:
-    """Nobody is left who waits for it, and a thread inside torch while Python goes down can crash it."""
+    """Cancel at exit: a thread that is inside torch while the interpreter shuts down can crash it."""
     for cancel in list(_cancels):
         cancel.set()
 
 
 def _change(name: str, setting: Setting) -> dict[str, Any] | None:
-    """A control for one change of a setting; None where there is none."""
+    """Returns the form by which the page changes a setting in a fork; None if that kind of setting has none."""
     if isinstance(setting, Slider | Count):
         return {"name": name, "kind": "number", "value": setting.value, "low": setting.low, "high": setting.high}
     if isinstance(setting, Switch):

@@ -1,6 +1,7 @@
-"""The sheet of a candidate: why its training ended, whose child it is and whose parent, and what a hand does to it.
+"""The sheet of one candidate: why its training ended, its parents and children, and the acts on it (kill, protect,
+...).
 
-Hosted by a `TrialsView`, which knows the candidate that is selected. Over a run folder it only tells.
+It is a section of a `TrialsView`, which knows the selected candidate. Over a run folder there are no acts.
 """
 
 from __future__ import annotations
@@ -19,26 +20,27 @@ from naslab.runs.steering import Steering
 from naslab_widgets.sections import Section
 
 RELATIVES = 100
-"""Children that are told one by one; of more, only how many they are."""
+"""Children that are listed; if there are more, only their number is shown as well."""
 POINTS = 200
-"""Of a training curve."""
+"""Points of a training curve, at most."""
 LONGEST = 20_000
-"""Characters of an architecture that somebody writes."""
+"""Characters of an architecture that a user types, at most."""
 SELDOM = 0.5
-"""Seconds between two looks through all evaluations, at least."""
+"""Minimum seconds between two passes over all evaluations."""
 SHARE = 0.02
-"""Of the time, at most, is spent looking through them while the search runs."""
+"""Maximum share of the time spent in these passes: after one that took t seconds, the next waits t / SHARE."""
 TENDING = ("kill", "revive", "protect", "release")
-"""Acts on a member of a population."""
+"""Acts on a member of the population."""
 
 
 class CandidateSheet(Section):
-    """What the events tell of the candidate that is selected, and what can be done to it and beside it.
+    """Details of the selected candidate from the events, and acts on it and on the queue of candidates.
 
     Args:
-        space: in which architectures are written.
-        selected: the number of the evaluation that is shown; None if there is none.
-        search: that is steered here; None where one only looks on.
+        space: the search space, to read and write architectures.
+        selected: returns the number of the selected evaluation; None if nothing is selected.
+        search: the search to act on; None over a run folder, which is read-only.
+        clock: seconds; for tests.
     """
 
     name = "candidate"
@@ -55,7 +57,9 @@ class CandidateSheet(Section):
         self._search = search if isinstance(search, Steering) else None
         self._refused, self._done = "", 0
         self._waiting: dict[Architecture, int] = {}
-        """What has waited to be proposed -> the number by which the page knows it."""
+        """Queued architecture -> the number by which the page refers to it. Entries stay, so that numbers are never
+        reused.
+        """
         self.clear()
 
     # --- what happened -----------------------------------------------------------------------------
@@ -75,10 +79,10 @@ class CandidateSheet(Section):
         number = self._selected()
         return number is not None and self._shown_of != (number, len(self._trials))
 
-    # --- what it is like ---------------------------------------------------------------------------
+    # --- to the page -------------------------------------------------------------------------------
 
     def about(self) -> dict[str, Any]:
-        """Which acts there are: none where one only looks on."""
+        """Returns the names of the acts: none if there is no search to act on."""
         acts = self._search.acts if self._search is not None else {}
         return {"acts": [name for name in (*TENDING, "add", "withdraw") if name in acts]}
 
@@ -95,7 +99,7 @@ class CandidateSheet(Section):
         }
 
     def _look_up(self, number: int | None) -> dict[str, Any] | None:
-        """Another candidate is looked up at once, what became of this one now and then."""
+        """Returns the details of a candidate: at once if another is selected, else at most every `SELDOM` seconds."""
         trials = self._trials
         now, wanted = self._clock(), (number, len(trials))
         early = now - self._shown_at < max(SELDOM, self._look_up_seconds / SHARE)
@@ -104,7 +108,7 @@ class CandidateSheet(Section):
         began = time.perf_counter()
         try:
             told = None if number is None else self._described(candidate(list(trials), number))
-        except SpecError:  # the search has gone back to before it
+        except SpecError:  # the search was rewound to before this candidate
             told = None
         self._look_up_seconds = time.perf_counter() - began
         self._shown, self._shown_of, self._shown_at = told, wanted, now
@@ -123,14 +127,14 @@ class CandidateSheet(Section):
         }
 
     def _written(self, architecture: Architecture) -> str:
-        """As somebody can change it by hand: the answers by name, a line each."""
+        """Returns the choices by name as JSON, one per line, for the user to edit."""
         try:
             return json.dumps(self._space.answers(architecture), indent=1, ensure_ascii=False)
-        except Exception:  # a space of the user's own that has changed since
+        except Exception:  # a user's own space, whose class has changed since the run began
             return json.dumps(list(architecture.choices))
 
     def _hand(self, told: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Whether it lives, is protected or was killed by hand; and what the next step will do to it."""
+        """Returns whether it is alive, protected or was killed by the user, and which acts the next step will apply."""
         if told is None or self._search is None or "kill" not in self._search.acts:
             return {"alive": False, "protected": False, "killed": False, "wished": []}
         number, sampler = told["candidate"], cast(Any, self._search.searcher).sampler
@@ -143,7 +147,7 @@ class CandidateSheet(Section):
         }
 
     def _queue(self) -> list[dict[str, Any]]:
-        """What was added by hand and is not proposed yet; `pending` is what the next step will begin with."""
+        """Returns the architectures added by the user and not proposed yet; `pending`: taken up by the next step."""
         if self._search is None or "add" not in self._search.acts:
             return []
         wished: dict[str, list[Architecture]] = {"add": [], "withdraw": []}
@@ -163,7 +167,7 @@ class CandidateSheet(Section):
     def _short(self, architecture: Architecture) -> str:
         return ", ".join(map(str, architecture.choices))
 
-    # --- what is done ------------------------------------------------------------------------------
+    # --- from the page -----------------------------------------------------------------------------
 
     def on_message(self, message: Mapping[str, Any]) -> None:
         self._refused = ""
@@ -172,11 +176,11 @@ class CandidateSheet(Section):
                 self._done += 1
         except NaslabError as error:
             self._refused = str(error)
-        except Exception as error:  # of a space of the user's own
+        except Exception as error:  # raised by a user's own space
             self._refused = f"{type(error).__name__}: {error}"
 
     def _do(self, message: Mapping[str, Any]) -> bool:
-        """True once an architecture that somebody wrote is to be proposed: the page may forget the text."""
+        """Returns True if a typed architecture was accepted: the page may then clear its text field."""
         do, search = message.get("do"), self._search
         if search is None or not isinstance(do, str) or do not in {*TENDING, "add", "again", "withdraw", "back"}:
             return False
@@ -199,11 +203,13 @@ class CandidateSheet(Section):
     def _waiting_one(self, key: Any) -> Architecture:
         found = [each for each, number in self._waiting.items() if type(key) is int and number == key]
         if not found:
-            raise SpecError(f"nothing of that number waits to be proposed: {key!r:.100}")
+            raise SpecError(
+                f"expected the number of a queued architecture, got {key!r:.100}; it may be proposed by now"
+            )
         return found[0]
 
     def _take_back(self, search: Steering, message: Mapping[str, Any]) -> None:
-        """A wish that the next step has not fulfilled yet."""
+        """Withdraw an act that the next step has not applied yet."""
         name = message.get("act")
         if name in ("add", "withdraw"):
             given = {"architecture": list(self._waiting_one(message.get("key")).choices)}
@@ -211,23 +217,23 @@ class CandidateSheet(Section):
             given = {"candidate": message.get("candidate")}
         pending = [one for one in search.ledger if one.pending and (one.name, one.told) == (name, given)]
         if not pending:
-            raise SpecError("that is done already, or nobody has asked for it: the ledger has what can be undone")
+            raise SpecError("this act is not pending; the ledger lists the acts that can be undone")
         search.undo(pending[-1].number)
 
 
 def read(space: Any, text: Any) -> Architecture:
-    """The architecture that somebody wrote, checked.
+    """Returns the architecture that a user typed, checked.
 
     Args:
-        text: JSON, the answers by name (`{"cell/1/from_0": "none", ...}`), in order, or as `Architecture.to_json`
-            writes them; or the published form, where the space has one (`space.parse`).
+        text: JSON with the choices by name (`{"cell/1/from_0": "none", ...}`), in order, or as written by
+            `Architecture.to_json`; or the published notation, if the space reads one (`space.parse`).
 
     Raises:
-        SpecError: it is none of these, or no architecture of the space.
+        SpecError: the text has none of these forms, or is not an architecture of the space.
     """
-    forms = 'JSON, the answers by name, {"name": answer, ...}, or in order, [answer, ...]'
+    forms = 'JSON, the choices by name, {"name": choice, ...}, or in order, [choice, ...]'
     parse = getattr(space, "parse", None)
-    expected = f"expected an architecture as {forms}{', or the published form' if parse else ''}"
+    expected = f"expected an architecture as {forms}{', or the published notation' if parse else ''}"
     if not isinstance(text, str) or not (text := text.strip()):
         raise SpecError(f"{expected}; nothing was written")
     if len(text) > LONGEST:
@@ -239,7 +245,7 @@ def read(space: Any, text: Any) -> Architecture:
     try:
         choices = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise SpecError(f"{expected}; this is no JSON: {error}") from None
+        raise SpecError(f"{expected}; this is not valid JSON: {error}") from None
     if isinstance(choices, dict) and choices.keys() == {"space", "choices"}:
         return space.check(Architecture.from_record(choices))
     return space.architecture(choices)

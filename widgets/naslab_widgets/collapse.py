@@ -1,4 +1,8 @@
-"""The line that says whether a search collapses to skip connections, why, and what can be done about it."""
+"""The line that warns when a search collapses to skip connections, explains why, and offers remedies.
+
+The search's thread calls `take`, the publisher's thread `state`; `_lock` guards the watch and the count of
+interventions.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,16 @@ from naslab.events import Acted, Changed, Event
 from naslab_widgets.sections import Section
 
 MOST_TURNS = 100
-"""Changes of the level that the page is told of, the last ones."""
+"""Changes of the level that the page gets: the last ones."""
 
 
 class CollapseLine(Section):
     """Shows a `CollapseWatch` over one search. `take` may be called from any thread.
 
     Args:
-        search: whose events it is given.
-        measure: asked for the figure of that name; what it finds comes as an event.
-        fork: asked for a fork with a remedy.
+        search: the search whose events it takes.
+        measure: starts the measurement of that name; its result comes as an event.
+        fork: starts a fork with a remedy.
     """
 
     name = "watch"
@@ -33,41 +37,41 @@ class CollapseLine(Section):
         self._lock = threading.Lock()
         self._measures = EIGENVALUE in getattr(search.searcher, "measurable", ())
         self._remedies: tuple[Any, Sequence[Remedy]] = (None, ())
-        """What they were found for, and those that were."""
-        self._hands = 0
-        """How often something was set or done by hand."""
+        """(what the remedies depend on, the remedies): computed again only when the first part changes."""
+        self._interventions = 0
+        """Interventions of the user so far: each may change which remedies apply."""
 
     def clear(self) -> None:
-        """The search has gone back."""
+        """Forget all events: the search was rewound."""
         with self._lock:
             self._watch.clear()
-            self._hands += 1
+            self._interventions += 1
 
     def take(self, *events: Event) -> None:
         """Events in their order."""
         with self._lock:
             self._watch.take(*events)
-            self._hands += sum(isinstance(event, Changed | Acted) for event in events)
+            self._interventions += sum(isinstance(event, Changed | Acted) for event in events)
 
     @property
     def standing(self) -> Standing:
-        """How the search stands now."""
+        """The current diagnosis."""
         with self._lock:
             return self._watch.standing
 
     @property
     def turns(self) -> Sequence[Standing]:
-        """How it stood whenever the level had become another."""
+        """The diagnosis at each change of level."""
         with self._lock:
             return list(self._watch.turns)
 
     @property
     def remedies(self) -> Sequence[Remedy]:
-        """What can be done about it now."""
+        """The remedies that apply now."""
         standing = self.standing
-        told = (standing.level == "grey", standing.calm, self._hands)
-        if self._remedies[0] != told:
-            self._remedies = told, remedies(standing, self._search.settings)
+        depends_on = (standing.level == "grey", standing.calm, self._interventions)
+        if self._remedies[0] != depends_on:
+            self._remedies = depends_on, remedies(standing, self._search.settings)
         return self._remedies[1]
 
     def state(self) -> dict[str, Any]:

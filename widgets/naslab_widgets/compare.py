@@ -105,12 +105,12 @@ class CompareRunner(Runner):
         return super().ended and (self._stopped or not self._interleaved.failed)
 
     @property
-    def standing(self) -> str:
+    def progress(self) -> str:
         interleaved = self._interleaved
         failed = [
             f"{interleaved.names[place]} failed ({error_text(error)})" for place, error in interleaved.failed.items()
         ]
-        return ", ".join([super().standing, *failed])
+        return ", ".join([super().progress, *failed])
 
     def _grant_steps(self, budget: float) -> None:
         self._refuse_if_stopped()

@@ -1,4 +1,4 @@
-"""The sheet of a decision of a learning sampler: how sure it has become of each option, over time."""
+"""The sheet of one decision of a learning sampler: the probability of each option over the search."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from naslab.events import Evaluated, Event
 from naslab_widgets.sections import Section
 
 POINTS = 200
-"""Of a curve; the sheet is narrower than that."""
+"""Points of a curve, at most; the sheet is fewer pixels wide."""
 
 
 class DecisionSheet(Section):
-    """What the page is told of the decision that it asked for last.
+    """Curves of the decision that the page opened last.
 
     Args:
-        events: all of the search until now.
+        events: returns all events of the search so far.
     """
 
     name = "decision"
@@ -31,11 +31,11 @@ class DecisionSheet(Section):
         self._shown: dict[str, Any] | None = None
 
     def state(self) -> dict[str, Any] | None:
-        """None until a sheet was opened."""
+        """Returns the curves of the opened decision; None before the first is opened."""
         return self._shown
 
     def on_message(self, message: Mapping[str, Any]) -> None:
-        """{do: "open", name}: the page asks for it again as the search goes on."""
+        """{do: "open", name}. The page sends it again while the search goes on, to refresh the curves."""
         name = message.get("name")
         if message.get("do") != "open" or not isinstance(name, str):
             return
@@ -46,7 +46,7 @@ class DecisionSheet(Section):
 
 
 def _decision(events: Iterable[Event], name: str) -> Decision:
-    """From as few events as are drawn: a search may have any number of them."""
+    """Returns the decision from at most `POINTS` events: a search may have any number of them."""
     trials = [event for event in events if isinstance(event, Evaluated)]
     met = [trial for trial in trials if name in trial.probabilities]
     places = np.unique(np.linspace(0, len(met) - 1, min(POINTS, len(met))).round().astype(int)).tolist()
@@ -67,7 +67,7 @@ def _described(found: Decision) -> dict[str, Any]:
 
 
 def _rounded(values: np.ndarray) -> Any:
-    """Nested lists, with the five digits that can be seen; None for what is not there."""
+    """Returns nested lists with five significant digits, enough for a curve; None for NaN, which JSON lacks."""
     if values.ndim > 1:
         return [_rounded(row) for row in values]
     return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values.tolist()]

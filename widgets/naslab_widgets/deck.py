@@ -1,7 +1,7 @@
-"""What stands above the pictures: the controls of a panel, in sections that know nothing of one another.
+"""The controls above the pictures of a panel: independent sections in one widget.
 
-Each is drawn by the function of its name in `static/deck.js`. All of them share one widget, and so one message at most
-`hz` times a second, with those that have changed.
+Each section is drawn by the function of its name in `static/deck.js`. Because they share one widget, the page gets at
+most `hz` messages a second for all of them, each with the sections that have changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from naslab_widgets.stream import Message, StreamView
 
 
 class Deck(StreamView):
-    """Shows its sections, and how far the search is."""
+    """Shows its sections and the progress of the search."""
 
     _esm = bundle("deck.js")
     _css = styles("live.css", "deck.css", "before.css", "branches.css", "ledger.css")
@@ -27,7 +27,7 @@ class Deck(StreamView):
             options: of a `StreamView`.
         """
         self._refused = ""
-        """Why what the page asked for last was not done."""
+        """Error of the last message from the page; empty if it succeeded."""
         super().__init__({}, sections=sections, **options)
 
     @property
@@ -45,6 +45,6 @@ class Deck(StreamView):
         self._sections.on_message(message, self._refuse)
 
     def _refuse(self, error: Exception) -> None:
-        """The log below the pictures shows it, too, but may be out of sight."""
+        """Show an error in the status line, since the log below the pictures may be out of sight."""
         self._refused = str(error) if isinstance(error, NaslabError) else f"{type(error).__name__}: {error}"
         self._complain(error)

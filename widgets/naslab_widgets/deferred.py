@@ -1,9 +1,11 @@
-"""Work that waits for a search to end, shown in place, while the kernel stays free.
+"""Jobs that start when a search ends and show their result in place, while the kernel stays free.
 
     await lab.on_finish(job)     # as the last line of a cell
 
-With somebody looking, the cell is done at once and its panel fills when the search has ended and as the job goes
-on. Without a front end (a test, a converted notebook) the cell waits and shows the result.
+If a page shows the lab, the cell returns at once; its panel fills in when the search has ended, and with each value
+that the job yields. Without a front end (a test, a converted notebook) the cell waits for the result.
+
+Each job has a thread of its own (`naslab-later`), which alone writes its state and value.
 """
 
 from __future__ import annotations
@@ -19,17 +21,17 @@ from naslab import markup
 from naslab_widgets.display import Displayed, RestoreHint, html_of, text_of
 
 PATIENCE = 10
-"""Seconds that a page may take to load."""
+"""Seconds to wait for a page to load before a paused search counts as an error."""
 
 
 class Deferred(Displayed):
     """A job, its state and its newest result.
 
     Args:
-        job: called without arguments in a thread of its own. It may be a generator: each value it yields replaces
-            the one before in the panel, and the last one is the result.
-        ready: called in that thread first; returns when the job may begin. It may be a generator, which says what it
-            waits for.
+        job: called without arguments in a thread of its own. It may be a generator: each value that it yields replaces
+            the previous one in the panel, and the last one is the result.
+        ready: called in that thread first; returns when the job may start. It may be a generator that yields what it
+            is waiting for.
     """
 
     def __init__(self, job: Callable[[], Any], ready: Callable[[], object]) -> None:
@@ -44,7 +46,14 @@ class Deferred(Displayed):
         self._thread.start()
 
     def result(self, timeout: float | None = None) -> Any:
-        """Wait for the job, and give its (last) value or raise its error."""
+        """Wait for the job; returns its (last) value or raises its error.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: the job is not done by then.
+        """
         self.join(timeout)
         if not self.done:
             raise TimeoutError(f"not done after {timeout} s: {self._state}")
@@ -53,7 +62,7 @@ class Deferred(Displayed):
         return self._value
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait for the job, whatever comes of it."""
+        """Wait for the job to end, successfully or not."""
         self._thread.join(timeout)
 
     @property
@@ -65,11 +74,11 @@ class Deferred(Displayed):
             if isinstance(waits := self._ready(), Iterator):
                 for words in waits:
                     self._tell(f"waiting for {words}", None)
-            self._tell("at work", None)
+            self._tell("running", None)
             outcome = self._job()
             if isinstance(outcome, Iterator):
                 for value in outcome:
-                    self._tell("at work", value)
+                    self._tell("running", value)
             else:
                 self._value = outcome
             self._tell("done", self._value)
@@ -82,14 +91,14 @@ class Deferred(Displayed):
         self._show()
 
     def _show(self) -> None:
-        told = [] if self._state == "done" else [markup.element("p", f"{self._state} …", class_="naslab-later-state")]
-        self.panel.value = markup.html_of(*told) + "".join(map(html_of, _parts(self._value)))
+        state = [] if self._state == "done" else [markup.element("p", f"{self._state} …", class_="naslab-later-state")]
+        self.panel.value = markup.html_of(*state) + "".join(map(html_of, _parts(self._value)))
         self._changes += 1
         self._update_still(self.settled)
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more will come."""
+        """True if the job is done or has failed."""
         return self._state == "done" or self._error is not None
 
     def _still_key(self) -> Hashable:
@@ -105,7 +114,7 @@ class Deferred(Displayed):
     def _restore_hint(self) -> RestoreHint:
         if self.settled:
             return RestoreHint("")
-        return RestoreHint("This result was still to come: run its cell again, after those that it needs.")
+        return RestoreHint("This result was not finished: run its cell again, after the cells that it depends on.")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
         bundle = dict(self.panel._repr_mimebundle_(**kwargs) or {})
@@ -123,25 +132,30 @@ class Deferred(Displayed):
 async def after(
     job: Callable[[], Any], before: Deferred | None, view: Any, runner: Any, clock: Callable[[], float]
 ) -> Deferred:
-    """The job, to be done when what a runner drives has ended; with nobody looking, when it is done.
+    """Returns the deferred job; without a page, only when it is done.
 
     Args:
-        before: a job that is to be done first.
-        view: what somebody may look at; says so by `listening`.
+        job: starts when the search of the runner has ended, and `before` as well.
+        before: the previous job of the same search, if there is one.
+        view: its `listening` tells whether a page is open.
+        clock: seconds.
+
+    Raises:
+        RuntimeError: no page is open, and the search is paused, so that nobody would ever resume it.
     """
 
     def ready() -> Iterator[str]:
         yield "the search to end"
         runner.wait_for_the_end()
         if before is not None and not before.done:
-            yield "the result above it, which is still at work"
+            yield "the result above, which is still running"
             before.join()
 
     later = Deferred(job, ready)
     patience = clock() + PATIENCE
     while not later.done and not view.listening:
         if not runner.busy and not runner.ended and clock() > patience:
-            raise runner.error or RuntimeError(f"it stands still at {runner.standing}: play() it first")
+            raise runner.error or RuntimeError(f"the search is paused at {runner.progress}: call play() first")
         await asyncio.sleep(0.05)
     if later.done:
         later.result()
@@ -149,9 +163,10 @@ async def after(
 
 
 async def to_the_end(view: Any, runner: Any, clock: Callable[[], float]) -> None:
-    """Until what a runner drives has ended or was stopped, through pauses, while somebody looks who can end them.
+    """Wait until the search of a runner has ended or was stopped; through pauses, too, if a page is open to end them.
 
-    Raises the error that it stands still for.
+    Raises:
+        RuntimeError: the search is paused and no page is open. If an error paused it, that error is raised.
     """
     patience = clock() + PATIENCE
     while not runner.ended:
@@ -159,10 +174,10 @@ async def to_the_end(view: Any, runner: Any, clock: Callable[[], float]) -> None
             if runner.error is not None:
                 raise runner.error
             if not view.listening and clock() > patience:
-                raise RuntimeError(f"it stands still at {runner.standing}: play() it first")
+                raise RuntimeError(f"the search is paused at {runner.progress}: call play() first")
         await asyncio.sleep(0.05)
 
 
 def _parts(value: Any) -> tuple[Any, ...]:
-    """What a job gave, one below the other: a tuple is several things."""
+    """Returns the parts of a result, top to bottom: a tuple counts as several results."""
     return value if isinstance(value, tuple) else () if value is None else (value,)

@@ -1,9 +1,12 @@
-"""What a notebook shows of a panel: the panel itself while its kernel lives, and a picture of it everywhere else.
+"""How a notebook shows a panel: live while its kernel runs, and as a static picture everywhere else.
 
-A cell gets two outputs. The first is an empty place, into which a page puts the live panel (`static/display.js`). The
-second is a picture with a line of words: that of now, whenever the panel comes to rest; the page hides it while the
-panel is there. The file that is saved so holds no view of a widget, and what opens it without the kernel, or knows no
-widgets (a viewer, `nbconvert`), shows the last picture and needs nothing from anywhere.
+A cell gets two outputs. The first is an empty `div`, into which the page puts the live panel (`static/display.js`). The
+second is a picture with a line of text, replaced whenever the panel comes to rest; the page hides it while the live
+panel is there. The saved notebook therefore holds no widget view: a program that opens it without the kernel, or
+without widgets (a viewer, `nbconvert`), shows the last picture and needs no other file.
+
+Threads: `update_still` is called by the publisher's threads and by the kernel's main thread; `_drawing` guards the
+picture.
 """
 
 from __future__ import annotations
@@ -30,42 +33,42 @@ from naslab_widgets.pulse import PULSE
 from naslab_widgets.scripts import bundle, styles
 
 EVERY = 30.0
-"""Seconds from picture to picture while it moves and somebody looks: they may save, and close, at any moment."""
+"""Seconds between two pictures while the search runs and a page shows it: the user may save and close at any time."""
 LONGEST = 50_000
-"""Characters of a result that is shown as text."""
+"""Characters of a result shown as text, at most."""
 
 
 class RestoreHint(NamedTuple):
-    """What is left when the kernel is gone."""
+    """What the page shows when the kernel is gone."""
 
     words: str
     line: str = ""
-    """To be typed; empty where nothing can be brought back."""
+    """Code that brings the panel back; empty if nothing can."""
 
 
 class Displayed:
-    """Has a panel, which a cell shows, and a picture of it."""
+    """Base of everything that a cell shows as a live panel and as a static picture."""
 
     panel: Any
     _display: Display | None = None
     _steps_at_last_look = -1
-    """Steps that were done at the last look."""
+    """Steps done at the previous call of `_update_still_at_rest`."""
 
     @abstractmethod
     def _still_key(self) -> Hashable:
-        """Equal while nothing has changed that the still shows."""
+        """Returns a value that changes whenever the static picture would."""
 
     @abstractmethod
     def _still(self) -> tuple[Any, ...]:
-        """What stands in the notebook without a kernel, one below the other: drawings, `Markup` and texts."""
+        """Returns the parts of the static output, top to bottom: drawings, `Markup` and text."""
 
     def _about(self) -> str:
-        """What it shows, for the line above the panel."""
+        """Returns the text of the line above the panel."""
         return ""
 
     def _restore_hint(self) -> RestoreHint:
-        """What is said when the kernel is gone."""
-        return RestoreHint("What it showed was in the memory of the kernel only: run the cells again.")
+        """Returns what the page shows when the kernel is gone."""
+        return RestoreHint("This result was only in the memory of the kernel: run the cells again.")
 
     def _ipython_display_(self) -> None:
         if (display := self._display) is None:
@@ -74,19 +77,22 @@ class Displayed:
         display.show()
 
     def _update_still(self, rests: bool = True) -> None:
-        """Have the notebook hold the picture of now, if it shows this at all. Any thread."""
+        """Replace the static picture in the notebook, if a cell shows this object. Any thread."""
         if self._display is not None:
             self._display.update_still(rests)
 
     def _update_still_at_rest(self, at: int, busy: bool) -> bool:
-        """At each look of somebody: keep the picture, at rest only; whether it is to be looked at once more.
+        """Update the static picture if the search is at rest. Called at each publish.
 
-        What is stepped in a loop of one's own stands still between any two steps. So it rests only once nothing has
-        moved since the last look.
+        A search that the user steps in a loop of their own is idle between any two steps. So it counts as at rest only
+        if no step was done since the previous call.
 
         Args:
-            at: steps done.
-            busy: whether this view moves it.
+            at: steps done so far.
+            busy: whether this view is running the search.
+
+        Returns:
+            True if it must be called once more, because the search is not at rest yet.
         """
         moved, self._steps_at_last_look = at != self._steps_at_last_look, at
         self._update_still(not busy and not moved)
@@ -97,7 +103,7 @@ _SHOWN: list[weakref.ref[Displayed]] = []
 
 
 def shown() -> list[Displayed]:
-    """All that was shown in this kernel, oldest first."""
+    """Returns the panels shown by this kernel that still exist, oldest first."""
     return [each for reference in _SHOWN if (each := reference()) is not None]
 
 
@@ -106,13 +112,13 @@ class Gallery(tuple[Any, ...]):
 
     def _ipython_display_(self) -> None:
         if not self:
-            display({"text/plain": "nothing lives in this kernel: Lab(search) makes a laboratory"}, raw=True)
+            display({"text/plain": "no panel is active in this kernel; Lab(search) creates one"}, raw=True)
         for each in self:
             each._ipython_display_()
 
 
 class Display(PageWidget):
-    """The two outputs of a panel, and the talk with the page about whether the kernel lives."""
+    """The two outputs of a panel, and the messages by which a page knows that the kernel is alive."""
 
     _esm = bundle("display.js")
     _css = styles("display.css")
@@ -139,7 +145,7 @@ class Display(PageWidget):
     # --- to the notebook -------------------------------------------------------------------------
 
     def show(self) -> None:
-        """The outputs, in the cell that is running."""
+        """Write both outputs to the running cell."""
         owner = self._owner()
         if owner is None:
             return
@@ -156,7 +162,7 @@ class Display(PageWidget):
         display(self._bundle, raw=True, display_id=f"naslab-{self._name}")
 
     def update_still(self, rests: bool = True) -> None:
-        """Replace the picture by that of now: at rest always, on the way from time to time, for somebody who looks."""
+        """Replace the static picture: at rest always; while running every `EVERY` seconds, if a page is open."""
         owner = self._owner()
         if owner is None or not self._number or self._views:
             return
@@ -167,7 +173,7 @@ class Display(PageWidget):
             self.tell({"type": "still", "number": self._number})
 
     def _draw(self, owner: Displayed) -> bool:
-        """Whether it is another than before."""
+        """Draw the static picture; returns False if nothing has changed since the last one."""
         with self._drawing:
             moment = owner._still_key()
             if self._number and moment == self._still_key:
@@ -182,7 +188,7 @@ class Display(PageWidget):
     def _on_message(self, kind: str, message: Mapping[str, Any]) -> None:
         if kind in ("here", "mounted"):
             PULSE.heard(self)
-        if kind in ("mounted", "leaving"):  # a page that is new has heard of no picture; one that goes may be saved
+        if kind in ("mounted", "leaving"):  # a new page knows no picture yet; one that closes may be saved
             self.update_still()
             self.tell({"type": "still", "number": self._number})
         elif kind == "missing":
@@ -191,9 +197,9 @@ class Display(PageWidget):
 
 
 def still(parts: Sequence[Any], text: str, name: str = "") -> dict[str, str]:
-    """The parts, one below the other, as the output of a cell that needs nothing else.
+    """Returns the MIME bundle of a self-contained output with the parts, top to bottom.
 
-    A drawing is an image with its own data, since JupyterLab shows no other SVG in a notebook that it does not trust.
+    A drawing becomes an image with a data URL: JupyterLab does not render inline SVG in a notebook that is not trusted.
     """
     made = [_image(part) if _is_drawing(part) else html_of(part) for part in parts]
     bundle = {"text/html": markup.around(made, class_=f"naslab-still {name}".rstrip()), "text/plain": text}
@@ -203,17 +209,17 @@ def still(parts: Sequence[Any], text: str, name: str = "") -> dict[str, str]:
 
 
 def html_of(part: Any) -> str:
-    """HTML that only the value itself can have made, its own SVG or HTML, or its text."""
+    """Returns the SVG of a drawing, `Markup` as it is, and any other value as escaped text."""
     if _is_drawing(part):
         return str(part._repr_svg_())
     if isinstance(part, Markup):
         return str(part)
-    look = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"  # JupyterLab breaks words
+    look = "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"  # undoes JupyterLab's word-break
     return markup.html_of(markup.element("pre", text_of(part), most=LONGEST, style=look))
 
 
 def text_of(part: Any) -> str:
-    """A value as a terminal shows it."""
+    """Returns a value as a terminal shows it."""
     return markup.printable(str(part) if isinstance(part, str) and not _is_drawing(part) else repr(part))
 
 
@@ -233,25 +239,25 @@ def _image(drawing: Any) -> str:
 
 
 def needs_views(shell: Any) -> bool:
-    """Whether the front end makes widgets only where an output says so: Visual Studio Code and Colab."""
+    """True if the front end creates widgets only for outputs with a widget view: Visual Studio Code and Colab."""
     space = getattr(shell, "user_ns", {})
     return "__vsc_ipynb_file__" in space or "google.colab" in str(getattr(shell, "__module__", ""))
 
 
 def opens(call: str, path: str | os.PathLike[str]) -> str:
-    """The line that opens a run folder again."""
+    """Returns the code that opens a run folder."""
     return f"{call}({json.dumps(short_path(path), ensure_ascii=False)})"
 
 
 def restore_hint(searches: Iterable[Any], view: str) -> RestoreHint:
-    """How these searches are shown again by another kernel.
+    """Returns the hint how another kernel shows these searches again.
 
     Args:
-        view: of one search, called `search`, or with a place, {}, for several.
+        view: code that shows one search, called `search`; with a placeholder, {}, code that shows several.
     """
     runs: list[Any] = [getattr(search, "run", None) for search in searches]
     if any(run is None for run in runs):
-        return RestoreHint('It was in memory only, and is lost; Search(searcher, run="runs/name") keeps every step.')
+        return RestoreHint('The search was in memory only, and is lost; Search(searcher, run="runs/name") keeps all.')
     lines = [opens("nl.Search.open", run) for run in runs]
-    told = view.format(", ".join(lines)) if "{}" in view else f"search = {lines[0]}; {view}"
-    return RestoreHint("Nothing is lost but the step under way; go on with", told)
+    code = view.format(", ".join(lines)) if "{}" in view else f"search = {lines[0]}; {view}"
+    return RestoreHint("Only the step in progress is lost; continue with", code)

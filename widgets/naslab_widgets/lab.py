@@ -1,6 +1,11 @@
-"""The live view of a search: play, pause and steer it, and see what it does.
+"""`Lab`: the live panel of one search, to run, pause and steer it.
 
-`Lab(search)` as the last line of a cell shows the panel; `lab.run(20)` needs no panel: twenty steps, then back.
+`Lab(search)` as the last line of a cell shows the panel. `lab.run(20)` does twenty steps and returns, without a panel.
+
+Three threads meet here. The runner's thread calls `next(search)` and, after each burst of steps, `_observe`. The
+publisher's thread calls `_publish`, and `_observe` as well while the search is idle, since the user may step it in a
+loop of their own. The kernel's main thread handles messages from the page. `_observing` guards `_observe`, which hands
+each event to the views exactly once; each view has a lock of its own.
 """
 
 from __future__ import annotations
@@ -49,13 +54,13 @@ from naslab_widgets.trials_view import TrialsView, shows_trials
 from naslab_widgets.watch import Watch
 
 _LABS: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
-"""Search -> its lab, or the comparison that it is in: a search has one driver at a time."""
+"""Search -> its lab or comparison: a search has one driver at a time."""
 
 
 class Lab(Steered):
-    """Drives a `naslab.Search` in a worker thread, so that the kernel stays free, and shows it as it moves.
+    """Runs a `naslab.Search` in a worker thread, so that the kernel stays free, and shows it live.
 
-    Buttons and methods of one name do the same. Everything works without a front end, too.
+    Buttons and methods of the same name do the same. Everything works without a front end as well.
     """
 
     def __init__(
@@ -71,11 +76,11 @@ class Lab(Steered):
             search: a `naslab.Search`; a lab made earlier for the same search is stopped.
             hz: frames a second, at most.
             clock: seconds; for tests.
-            stage: of another lab, in whose panel this one is shown; left out, it has a panel of its own.
+            stage: the stage of another lab, in whose panel this one is shown; by default it has a panel of its own.
         """
         if not drivable(search):
             raise TypeError(
-                f"Lab shows a naslab.Search, as nl.Search(searcher) makes it, not {search!r:.80}; "
+                f"Lab expects a naslab.Search, as nl.Search(searcher) makes it, got {search!r:.80}; "
                 "Lab.watch(path) follows a run folder"
             )
         if not (hz := real("hz", hz)) > 0:
@@ -88,9 +93,9 @@ class Lab(Steered):
         self._last_seen: Event | None = None
         self._reported_error: BaseException | None = None
         self.forks: list[Any] = []
-        """Searches that were forked from this one here, in memory."""
+        """Forks that were made in this panel, in order."""
         self._reached: tuple[int, str] | None = None
-        """The step at which it stood still for a condition that was options, and why."""
+        """(step, condition) of the last pause by a condition, so that the log has one line for it."""
         self._publisher = Publisher(self._publish, period=1 / hz)
         self._runner = Runner(search, observe=self._observe, rested=self._publisher.poke, clock=clock)
         looks: dict[str, Any] = {
@@ -125,7 +130,7 @@ class Lab(Steered):
         self._observe()
 
     def _stage(self, hz: float, clock: Callable[[], float]) -> Stage:
-        from naslab_widgets.compare import Compare  # which is made of labs
+        from naslab_widgets.compare import Compare  # here, because that module imports this one
 
         def beside(searches: Mapping[str, Any], stage: Stage) -> Compare:
             def branches(poke: Callable[[], None]) -> Branches:
@@ -142,7 +147,7 @@ class Lab(Steered):
         )
 
     def _branches(self) -> Branches | None:
-        """None for what only stands in for a search."""
+        """Returns the section of forks; None for an object that only stands in for a search."""
         if not hasattr(self.search, "lineage"):
             return None
 
@@ -154,10 +159,10 @@ class Lab(Steered):
         return Branches(self.search, self.stage, of=self.search, **how)
 
     def _sections(self) -> list[Section]:
-        """What stands above the pictures."""
+        """Returns the sections above the pictures, top to bottom."""
         over = lambda: self.state in ("stopped", "finished")  # noqa: E731
         before = Before(self, self._runner.call, self._publisher.poke)
-        branches = self.branches  # without it, what is shown only stands in for a search
+        branches = self.branches  # None if the object is not a `naslab.Search`
         ledger = None if branches is None else Ledger(self.search, branches.begin_without)
         below = [self.timebar, branches, self.collapse, ledger, before]
         strip = Strip(self, self.search)
@@ -166,13 +171,13 @@ class Lab(Steered):
 
     @classmethod
     def watch(cls, path: str | Path, **options: Any) -> Watch:
-        """Follow a run folder that another process is writing; the view, without the controls."""
+        """Returns a read-only view of a run folder, which another process may be writing."""
         return Watch(path, **options)
 
     @staticmethod
     def all() -> Gallery:
-        """Every laboratory, comparison and race of this kernel that can still be driven; as the last line of a cell it
-        shows them: after a page was loaded anew before the notebook had been saved, say.
+        """Returns every lab, comparison and race of this kernel that is not stopped; as the last line of a cell it
+        shows them, for example after the page was reloaded before the notebook was saved.
         """
         drivers = [lab for reference in _LABS.values() if (lab := reference()) is not None]
         stepper = [each for each in (*drivers, *shown()) if getattr(each, "state", "stopped") != "stopped"]
@@ -180,7 +185,7 @@ class Lab(Steered):
 
     @staticmethod
     def stop_all() -> None:
-        """Stop every lab there is, also those whose names and panels are gone."""
+        """Stop every lab of this kernel, including those without a variable or panel."""
         for reference in list(_LABS.values()):
             if (lab := reference()) is not None:
                 lab.stop()
@@ -188,17 +193,17 @@ class Lab(Steered):
     # --- driving ---------------------------------------------------------------------------------
 
     def step(self, n: int = 1) -> None:
-        """Do n more steps, then stand still. Returns at once; `wait` waits for them."""
+        """Do n more steps, then pause. Returns at once; `wait` waits for them."""
         self._runner.step(n)
         self._publisher.poke()
 
     def until(self, condition: Any, *number: float) -> None:
-        """Go on until a condition is met, then stand still. Returns at once; `wait` waits for it.
+        """Run until a condition is met, then pause. Returns at once; `wait` waits for it.
 
         Args:
-            condition: its name ("epoch", "entropy", "skips", "derived", "kept", "truth", "fitness"), one of
+            condition: the name of one ("epoch", "entropy", "skips", "derived", "kept", "truth", "fitness"), one of
                 `naslab.runs.conditions`, or a function of the event of a step.
-            number: of a name that needs one: `lab.until("entropy", 1.2)`.
+            number: the threshold, for a name that needs one: `lab.until("entropy", 1.2)`.
         """
         if isinstance(condition, str):
             condition = conditions.named(condition, *number)
@@ -206,18 +211,18 @@ class Lab(Steered):
         self._publisher.poke()
 
     def step_epoch(self) -> None:
-        """Go on to the end of the epoch, then stand still. Returns at once."""
+        """Run to the end of the epoch, then pause. Returns at once."""
         self.until("epoch")
 
     async def on_finish(self, job: Callable[[], Any]) -> Deferred:
-        """Do the job when the search has ended, or was stopped, and the jobs before it are done; `await
-        lab.on_finish(job)` as the last line of a cell.
+        """Run a job when the search has ended or was stopped, and all earlier jobs are done.
 
-        With somebody looking, the cell is done at once and its panel fills later, so that the kernel stays free.
-        Without a front end the cell waits for the result.
+        Write `await lab.on_finish(job)` as the last line of a cell. If a page is open, the cell returns at once and its
+        panel fills in later, so that the kernel stays free. Without a front end the cell waits for the result.
 
         Args:
-            job: a function, or a generator whose every value replaces the one before in the panel.
+            job: a function without arguments, or a generator, each of whose values replaces the previous one in the
+                panel.
         """
         self._later = await after(job, self._later, self.view, self._runner, self._clock)
         self._update_still(not self._runner.busy)
@@ -236,40 +241,45 @@ class Lab(Steered):
         name: str | None = None,
         run: str | os.PathLike[str] | None = None,
     ) -> Any:
-        """Fork the search at a step (now), and show both side by side in this panel, where they stand still.
+        """Fork the search after a step (by default the current one) and show both side by side, paused, in this panel.
+
+        Takes the arguments of `naslab.Search.fork`.
 
         Returns:
-            The fork, a `naslab.Search`, which is the last of `forks` then; arguments as of its `fork`.
+            The fork, a `naslab.Search`; it is also the last of `forks`.
+
+        Raises:
+            SpecError: the object of this lab only stands in for a search.
         """
         if self.branches is None:
-            raise SpecError("what this lab shows is no naslab.Search, and cannot be forked")
+            raise SpecError("this lab does not show a naslab.Search, so it cannot be forked")
         return self.branches.fork(step, change=change, name=name, run=run)
 
     def go_back(self, step: int) -> None:
-        """Take the search back to the moment after a step, where it stands still."""
+        """Rewind the search to the state after a step, and leave it paused there."""
         if self.branches is None:
-            raise SpecError("what this lab shows is no naslab.Search, and cannot go back")
+            raise SpecError("this lab does not show a naslab.Search, so it cannot be rewound")
         self.branches.go_back(step)
 
     def set(self, name: str, value: float) -> None:
-        """Turn a knob: acts on the next step, and is then an event of the search."""
+        """Change a setting from the next step on; the change is logged as an event of the search."""
         self.search.set(name, value)
 
     def without(self, number: int) -> Any:
-        """Fork the search as if an intervention of its ledger had not been, and show both side by side; see
+        """Fork the search as if one intervention of its ledger had not happened, and show both side by side; see
         `Search.without`.
         """
         if self.branches is None:
-            raise SpecError("what this lab shows is no naslab.Search, and cannot be forked")
+            raise SpecError("this lab does not show a naslab.Search, so it cannot be forked")
         return self.branches.without(number)
 
     def measure(self, name: str) -> None:
-        """Ask for a figure that is too dear for every step; it appears in the log, and in `search.events`."""
+        """Compute a metric that is too expensive for every step; it appears in the log and in `search.events`."""
         self._runner.call(lambda: self.search.measure(name))
         self._publisher.poke()
 
     def _try(self, remedy: Remedy) -> None:
-        """Fork with a remedy, and show both side by side. Returns at once."""
+        """Fork with a remedy and show both side by side. Returns at once."""
         if self.branches is not None:
             self.branches.begin_fork(remedy.step, change=remedy.change, name=remedy.name)
 
@@ -280,9 +290,10 @@ class Lab(Steered):
     # --- showing ---------------------------------------------------------------------------------
 
     def picture(self) -> Drawing:
-        """A static SVG of the moment: the cells and the curves, or the best cell and the trials; and the ranking.
+        """Returns a static SVG of the current state: cells and curves, or the best cell and the trials; and the
+        ranking.
 
-        `lab.picture().save("lab.svg")` keeps it.
+        `lab.picture().save("lab.svg")` writes it to a file.
         """
         self._observe_if_idle()
         return stacked(*(view.picture() for view in self.views))
@@ -303,12 +314,12 @@ class Lab(Steered):
         with self._observing:
             events = self.search.events
             if self._seen and (self._seen > len(events) or events[self._seen - 1] is not self._last_seen):
-                for taker in self._consumers:
-                    taker.clear()  # the search has gone back
+                for consumer in self._consumers:
+                    consumer.clear()  # the search was rewound
                 self._seen = 0
             if news := events[self._seen :]:
-                for taker in self._consumers:
-                    taker.take(*news)
+                for consumer in self._consumers:
+                    consumer.take(*news)
                 self._seen, self._last_seen = self._seen + len(news), news[-1]
             if (reached := self._runner.reached) and (at := (self.search.step, reached)) != self._reached:
                 self._reached = at
@@ -338,23 +349,23 @@ class Lab(Steered):
         return within(self.search.events, first, last)
 
     def _forks(self) -> list[tuple[int, str]]:
-        """Where others parted from this search, and what they are called."""
+        """Returns (step, name) of each fork of this search."""
         tree = getattr(self.search, "lineage", ())
         own = [place for place, branch in enumerate(tree) if branch.search is self.search]
         return [(one.parted, one.name) for one in tree if one.parent in own and not one.abandoned]
 
     def _complain(self, error: Exception) -> None:
-        """What was asked on the page could not be done."""
+        """Log an error of a request from the page."""
         self.view.note(self.search.step, error_text(error), error=True)
 
 
 def drivable(search: Any) -> bool:
-    """Whether it is a `naslab.Search`, or can stand in for one; a searcher alone cannot."""
-    return not isinstance(search, type) and all(hasattr(search, name) for name in ("knobs", "searcher", "events"))
+    """True for a `naslab.Search` or an object that stands in for one; a searcher alone cannot."""
+    return not isinstance(search, type) and all(hasattr(search, name) for name in ("settings", "searcher", "events"))
 
 
 def claim(search: Any, driver: Any) -> None:
-    """Make a lab, or what else drives it, the one driver of a search: an earlier one is stopped."""
+    """Make a lab or a comparison the only driver of a search: an earlier driver is stopped, after its step."""
     older = _LABS.get(search)
     if older is not None and (lab := older()) is not None and lab is not driver:
         lab.stop(f"another {type(driver).__name__} drives this search now")
@@ -369,5 +380,5 @@ def claim(search: Any, driver: Any) -> None:
 
 
 def error_text(error: BaseException) -> str:
-    """An error as it is shown, to somebody who has buttons."""
+    """Returns an error as the panel shows it: its advice names the button instead of the call."""
     return f"{type(error).__name__}: {error}".replace("call next again", "press Play")

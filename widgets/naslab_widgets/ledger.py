@@ -1,4 +1,4 @@
-"""The interventions of a search, on its panel: what was done, by whom, and buttons that undo it."""
+"""The section that lists the interventions in a search, with buttons that undo them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from naslab_widgets.sections import Section
 
 MOST = 200
-"""Interventions that are shown: the last ones."""
+"""Interventions that are shown, the last ones."""
 PIECE = 500
-"""Characters of a text that are told at a time: longer ones are cut on their way to the page."""
+"""Characters of one string in a message: `naslab.markup.page` truncates longer ones, so long lines go in pieces."""
 
 
 class Ledger(Section):
-    """Shows `search.ledger`, newest first, undoes what is asked for, and writes the search down as a program.
+    """Shows `search.ledger`, newest first, undoes entries, and shows the search as a program.
 
     Args:
-        search: whose interventions they are.
-        begin_again: told the number of an intervention that is to be thought away: the search is to be forked.
+        search: the search.
+        begin_again: called with the number of an intervention, to fork the search as if it had not happened.
     """
 
     name = "ledger"
@@ -26,9 +26,9 @@ class Ledger(Section):
     def __init__(self, search: Any, begin_again: Callable[[int], None]) -> None:
         self._search, self._begin_again = search, begin_again
         self._script_requests = 0
-        """How often the program was asked for."""
+        """Requests for the program so far: the page opens the dialog when this number grows."""
         self._program: list[list[str]] = []
-        """Its lines, each in pieces."""
+        """Lines of the program, each split into pieces of `PIECE` characters."""
 
     def state(self) -> dict[str, Any]:
         ledger = self._search.ledger

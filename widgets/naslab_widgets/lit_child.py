@@ -1,4 +1,4 @@
-"""The child of the latest step, lit inside the supernet: what the page is told of it."""
+"""The child of the latest step, highlighted inside the supernet: the SVG and caption that the page shows."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from naslab_widgets.figures.charts import UNKNOWN, format_value, parted, words
 from naslab_widgets.figures.supernet import SupernetPicture
 
 EVERY = 0.2
-"""Seconds between two children; more of them nobody sees."""
+"""Seconds between two children: nobody could follow more of them."""
 
 
 class LitChild:
-    """A space's supernet, drawn once, and a child on it. Nothing is drawn before the first child trains it.
+    """The picture of a supernet, drawn once, and the latest child on it. Nothing is drawn before the first child.
 
     Args:
-        objective: what children are judged by, unless their scores name another.
-        metrics: of the search: name -> direction and unit.
+        space: the search space; without a drawable supernet there is no picture.
+        objective: objective of the children, unless their scores name another.
+        metrics: metrics of the search: name -> direction and unit.
     """
 
     def __init__(
@@ -43,13 +44,13 @@ class LitChild:
         self._shared = False
 
     def take(self, *events: ChildTrained | Evaluated) -> None:
-        """What happened, the latest last."""
+        """Add events in their order; only the last one is shown."""
         self._latest = events[-1]
         self._shared = self._shared or any(isinstance(event, ChildTrained) for event in events)
 
     @property
     def due(self) -> bool:
-        """Whether another child waits to be shown."""
+        """True if the latest child is not shown yet."""
         shown = None if self._shown is None else self._shown["step"]
         return self._drawable and self._latest is not None and self._latest.step != shown
 
@@ -58,19 +59,20 @@ class LitChild:
         return self._shared and not self._failed
 
     def supernet(self) -> str:
-        """The SVG that children are lit in; empty where there is none."""
+        """Returns the SVG of the whole supernet; "" if there is none."""
         try:
             return svg.drawing(self._drawn().document()) if self._drawable else ""
-        except Exception:  # a space of the user's own that cannot draw
+        except Exception:  # a user's own space failed to draw it
             self._failed = True
             return ""
 
     def message(self, now: float) -> dict[str, Any] | None:
-        """Of the latest child: `step`, `said` (what it went through) and `lit` (SVG to lay over the supernet); of the
-        one before, if that was shown less than `EVERY` ago.
+        """Returns `step`, `said` (the caption) and `lit` (SVG to lay over the supernet) of the latest child.
+
+        If another was shown less than `EVERY` seconds ago, that one is returned again.
 
         Args:
-            now: seconds.
+            now: seconds, of the view's clock.
         """
         latest = self._latest
         if latest is not None and self.due and now - self._shown_at >= EVERY:
@@ -83,17 +85,17 @@ class LitChild:
         return self._shown if self._drawable else None
 
     def at(self, event: Event) -> dict[str, Any] | None:
-        """The same of a child of an earlier step."""
+        """Returns the same for the child of an earlier step."""
         if not self._drawable or not isinstance(event, ChildTrained | Evaluated):
             return None
         try:
             lit = svg.drawing(self._drawn().lit(event.architecture))
             return {"step": event.step, "said": self._caption(event), "lit": lit}
-        except Exception:  # a space of the user's own that cannot draw
+        except Exception:  # a user's own space failed to draw it
             return None
 
     def picture(self) -> svg.Drawing | None:
-        """The latest child in the supernet, if there is one and it can be drawn."""
+        """Returns the latest child in the supernet; None if there is none or the space cannot draw it."""
         if not self._drawable or self._latest is None:
             return None
         try:

@@ -1,4 +1,7 @@
-"""The view of a search with a supernet: one canvas-and-SVG widget, fed with rows of float64 (`naslab_widgets.wire`)."""
+"""`LiveView`: the cells, curves and heat maps of a gradient-based search, live.
+
+The page gets one row of float64 per step (`naslab_widgets.rows`) and draws it as SVG and on canvases.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from naslab_widgets.wire import Log, in_force
 
 
 class LiveView(StreamView):
-    """Shows the supernet steps that it is given."""
+    """Shows the steps of a supernet."""
 
     _esm = bundle("live.js")
     _css = styles("live.css", "sheet.css")
@@ -37,10 +40,11 @@ class LiveView(StreamView):
     ) -> None:
         """
         Args:
-            metrics: of the search, from which its charts follow.
-            notes: what is to be said of the task.
-            sections: what else one can look at or do in the pictures.
-            options: of a `StreamView`.
+            space: the search space.
+            metrics: metrics of the search, which determine the charts.
+            notes: caveats of the task, shown beside the results.
+            sections: further parts of the page, such as the sheet of an edge.
+            options: as of `StreamView`.
         """
         self._format = RowFormat(space, metrics)
         described = {**self._format.description(), "notes": list(notes)}
@@ -64,12 +68,12 @@ class LiveView(StreamView):
                 self._log.take(event)
 
     def note(self, step: int, text: str, *, error: bool = False) -> None:
-        """A line for the log below the pictures."""
+        """Add a line to the log below the pictures. Any thread."""
         with self._lock:
             self._log.note(step, text, error=error)
 
     def standing(self) -> dict[str, Any]:
-        """What the line above the pictures says beside how far the search is."""
+        """Returns what the status line shows besides the progress: epoch and settings."""
         latest = self._latest
         return {"epoch": latest.epoch, "rates": in_force(latest.settings)} if latest else {"epoch": None, "rates": {}}
 
@@ -84,7 +88,7 @@ class LiveView(StreamView):
         return {"type": "rows"}, [np.array(self._queued[0])]
 
     def _look_back(self, step: int) -> Message:
-        """That step, and those around it."""
+        """Returns the rows of a step and of those around it."""
         events = self._recall(step - AROUND, step + AROUND)
         rows = [self._format.row(event) for event in events if isinstance(event, SupernetStep)]
         return {}, [np.array(rows).reshape(len(rows), self._format.width)]
@@ -92,7 +96,7 @@ class LiveView(StreamView):
     # --- without a browser -----------------------------------------------------------------------
 
     def picture(self) -> svg.Drawing:
-        """The curves and the cells as they stand, as a static SVG."""
+        """Returns the current cells and curves as a static SVG."""
         with self._lock:
             rows, latest = self._history.rows(), self._latest
         space, labels = self._format.space, edge_labels(self._format.space)

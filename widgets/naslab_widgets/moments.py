@@ -1,4 +1,4 @@
-"""Steps that a page wants to see again, and has not kept: they come from the search's own events, or its folder."""
+"""Earlier steps that a page asks for and no longer has: read from the events in memory, or from the run folder."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from naslab.runs.branches import ASIDE
 from naslab_widgets.figures.sampled import Sampled
 
 Recall = Callable[[int, int], Sequence[Event]]
-"""Gives the events of the steps from a first to a last."""
+"""Returns the events of the steps from a first to a last, both included."""
 AROUND = 100
-"""Steps before and after a moment that come with it."""
+"""Steps before and after the requested one that are sent along."""
 
 
 class Reread:
-    """Finds steps in a run folder again, without all that is between: it remembers where every so many lie.
+    """Reads single steps of a run folder again, without reading the whole log.
+
+    It remembers the row numbers of evenly spaced steps, between which the requested ones must lie.
 
     Args:
-        most: places that are remembered.
+        reader: the run folder.
+        most: row numbers that are remembered, at most.
     """
 
     def __init__(self, reader: RunReader, most: int = 2000) -> None:
@@ -28,24 +31,26 @@ class Reread:
         self.clear()
 
     def clear(self) -> None:
-        """The run has gone back."""
+        """Forget all row numbers: the run was rewound."""
         self._places = Sampled(self._most)
         self._last = 0
 
     def take(self, records: Iterable[tuple[int, float, Event]]) -> None:
-        """What `RunReader.events` gave."""
+        """Add records as `RunReader.events` returns them."""
         steps = [(event.step, number) for number, _, event in records if not isinstance(event, ASIDE)]
         self._places.extend(steps)
         if steps:
             self._last = steps[-1][1]
 
     def __call__(self, first: int, last: int) -> list[Event]:
-        """The steps from `first` to `last` as they are in the run now, without what was said beside them."""
+        """Returns the events of the steps from `first` to `last` in the current branch, without events beside the
+        steps.
+        """
         kept: list[tuple[int, int]] = self._places.kept
         begin = max((number for step, number in kept if step <= first), default=1)
         end = min((number for step, number in kept if step >= last), default=self._last)
         found: dict[int, Any] = {}
         for record in self._reader.written(begin, end):
             if first <= record.step <= last and record.is_step:
-                found[record.step] = record  # of several, all but the last were abandoned
+                found[record.step] = record  # the log is append-only: after a rewind, the last of several counts
         return [found[step].event for step in sorted(found)]

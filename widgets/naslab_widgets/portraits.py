@@ -1,4 +1,4 @@
-"""Portraits of candidates: the cell as SVG and its choices by name."""
+"""Portraits of candidates: the cell as SVG, and the choices by name."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from naslab_widgets.figures import cell, svg
 from naslab_widgets.figures.cell import CELL_WIDTH, frame_of
 
 KEPT = 64
-"""Pictures that are kept, so as not to draw them again."""
+"""Size of the cache of pictures."""
 
 
 class Portrait(NamedTuple):
     """What a page shows of an architecture."""
 
     picture: svg.Drawing | str
-    """SVG, or empty."""
+    """SVG; "" if the space cannot draw it."""
     choices: list[list[str]]
     """[name, value] of each choice."""
     why: str = ""
-    """Why there is no picture."""
+    """Reason for a missing picture."""
 
 
 class Portraits:
     """Draws the architectures of a space.
 
     Args:
-        space: of the search; if it cannot draw, portraits are empty and say why.
+        space: the search space; if it fails to draw an architecture, the portrait has the reason.
     """
 
     def __init__(self, space: Any) -> None:
@@ -36,7 +36,7 @@ class Portraits:
         self._pictures: OrderedDict[Architecture, svg.Drawing] = OrderedDict()
 
     def of(self, architecture: Architecture) -> Portrait:
-        """The portrait of an architecture."""
+        """Returns the portrait of an architecture, from the cache if possible."""
         try:
             if architecture not in self._pictures:
                 graph = self._space.graph(architecture)
@@ -46,5 +46,5 @@ class Portraits:
                     self._pictures.popitem(last=False)
             choices = [[choice.name, str(value)] for choice, value in self._space.walk(architecture.choices)]
             return Portrait(self._pictures[architecture], choices)
-        except Exception as error:  # a space of the user's own that cannot draw
+        except Exception as error:  # a user's own space failed to draw it
             return Portrait("", [], f"no picture: {type(error).__name__}: {error}")

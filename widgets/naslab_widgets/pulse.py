@@ -1,8 +1,9 @@
-"""A beat once a second from the kernel to every page that shows a panel, so that a page can tell a dead kernel from a
-slow search.
+"""A heartbeat, once a second, from the kernel to every page that shows a panel: it tells a dead kernel from a slow
+search.
 
-One thread for all panels, and only while a page is there: a page that is looked at says so every ten seconds. While a
-cell runs in the main thread that word cannot be heard, so the beats then go on without it.
+One thread serves all panels, and only while a page is open: a visible page reports every ten seconds. While a cell
+runs, the main thread cannot receive these reports, so that the beats go on without them. `_lock` guards everything that
+both threads use.
 """
 
 from __future__ import annotations
@@ -13,22 +14,22 @@ from collections.abc import Callable
 from typing import Any
 
 PERIOD = 1.0
-"""Seconds from beat to beat."""
+"""Seconds between two beats."""
 GRACE = 30.0
-"""Seconds for which a page counts as looking after it has said so."""
+"""Seconds for which a page counts as open after its last report: three missed ones."""
 
 
 class Pulse:
-    """Sends `{"type": "beat", "held": seconds}` to everyone who was heard of lately.
+    """Sends `{"type": "beat", "held": seconds}` to every listener that reported lately.
 
-    `held` is the longest time so far for which this process was at work and yet no thread of Python came to its turn:
-    an operation in C can hold the interpreter for seconds. A page is then patient for longer. A process that was
-    stopped does no work meanwhile, and is not excused.
+    `held` is the longest time so far for which no Python thread could run although this process was computing: an
+    operation in C can hold the interpreter lock for seconds. The page then waits longer before it declares the kernel
+    dead. A suspended process uses no processor time, so that its delay does not count.
 
     Args:
-        clock: seconds.
-        work: seconds of processor time that this process has used.
-        wait: sleeps so long.
+        clock: returns seconds.
+        work: returns seconds of processor time of this process.
+        wait: sleeps for a number of seconds.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Pulse:
         self.held = 0.0
 
     def heard(self, listener: Any) -> None:
-        """A page looks at this listener, whose `tell` reaches it."""
+        """Record that a page shows this listener, whose `tell` reaches the page."""
         with self._lock:
             self._heard_at[listener] = self._clock()
             if self._thread is None:
@@ -54,12 +55,12 @@ class Pulse:
                 self._thread.start()
 
     def reaches(self, listener: Any) -> bool:
-        """Whether a page looks at it."""
+        """True if a page shows this listener."""
         with self._lock:
             return listener in self._heard_at
 
     def follow_cells(self, shell: Any) -> None:
-        """Know from now on when a cell of this shell runs; called from within one."""
+        """Track from now on when a cell of this shell runs; called from within one."""
         with self._lock:
             if shell is None or self._shell is shell:
                 return
@@ -70,11 +71,11 @@ class Pulse:
     def _cell(self, runs: bool) -> None:
         with self._lock:
             self._cell_runs = runs
-            for listener in self._heard_at:  # what was said meanwhile is heard only now
+            for listener in self._heard_at:  # reports sent during the cell are handled only now
                 self._heard_at[listener] = self._clock()
 
     def _listeners(self) -> list[Any]:
-        """Those to be told; with nobody there the thread ends."""
+        """Returns the current listeners; without any, the thread ends."""
         with self._lock:
             now = self._clock()
             if not self._cell_runs:
@@ -94,9 +95,9 @@ class Pulse:
             began, worked = self._clock(), self._work()
             self._wait(PERIOD)
             late = self._clock() - began - PERIOD
-            if self._work() - worked > 0.5 * late:
+            if self._work() - worked > 0.5 * late:  # computing, not suspended
                 self.held = max(self.held, late)
 
 
 PULSE = Pulse()
-"""That of this kernel."""
+"""The heartbeat of this kernel."""

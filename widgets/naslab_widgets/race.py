@@ -1,4 +1,7 @@
-"""The live view of a race: the bands over the seeds grow while it runs, and it can be paused, stepped and stopped."""
+"""`RaceView`: a race, live: its bands over the seeds grow, and it can be paused, stepped and stopped.
+
+The runner's thread steps the race, the publisher's thread reads the bands for each message; `Race` guards its results.
+"""
 
 from __future__ import annotations
 
@@ -29,23 +32,21 @@ from naslab_widgets.stream import Message, StreamView
 from naslab_widgets.strip import Choice, Strip
 
 POINTS = 80
-"""Of a band, at most."""
+"""Points of a band, at most."""
 MEANS = {
-    "regret": "How far what was found is from the best of all",
-    "best": "What was found, as it was measured",
-    "rank": "The place of what was found among all",
+    "regret": "Distance between the best architecture found and the best of all",
+    "best": "Measured value of the best architecture found",
+    "rank": "True rank of the best architecture found, among all",
 }
 
 
 def kinds_of(race: Race) -> list[str]:
-    """What can be drawn of it."""
+    """Returns the kinds of curves that a race has: without a table only the best so far."""
     return ["regret", "best", "rank"] if race.table is not None else ["best"]
 
 
 class RaceCanvas(StreamView):
-    """Draws the bands that it is sent: every message is the whole picture, so that the next one makes up for a lost
-    one.
-    """
+    """Draws the bands of a race. Every message has the whole picture, so that a lost one does not matter."""
 
     _esm = bundle("race.js")
     _css = styles("live.css")
@@ -53,7 +54,8 @@ class RaceCanvas(StreamView):
     def __init__(self, race: Race, **options: Any) -> None:
         """
         Args:
-            options: of a `StreamView`.
+            race: the race.
+            options: as of `StreamView`.
         """
         self._race = race
         colours = line_colours(race.searchers)
@@ -69,13 +71,13 @@ class RaceCanvas(StreamView):
         )
 
     def _message(self, fresh: bool, status: dict[str, Any]) -> Message:
-        """The bands, those of the kind in `status["kind"]` first. The others go along, so that the page can turn to
+        """Returns the bands, those of `status["kind"]` first. The others are sent along, so that the page can switch to
         them while the kernel is busy.
         """
         kind, tables, kinds = status["kind"], [], []
         for each in [kind, *(other for other in kinds_of(self._race) if other != kind)]:
             bands = as_measured(self._race.bands(each, POINTS), each, self._race.objective)
-            rows = [np.stack(band, axis=1) for band in bands.values()]  # each [P, 8]
+            rows = [np.stack(band, axis=1) for band in bands.values()]  # each [P, 8]: budget, statistics, seeds
             tables.append(np.concatenate(rows))
             title = title_of(each, self._race.objective)
             kinds.append({"kind": each, "title": title, "points": [len(row) for row in rows]})
@@ -83,10 +85,10 @@ class RaceCanvas(StreamView):
 
 
 class RaceView(Steered):
-    """Drives a `naslab.runs.Race` in a worker thread, so that the kernel stays free, and shows it as it moves.
+    """Runs a `naslab.runs.Race` in a worker thread, so that the kernel stays free, and shows it live.
 
-    `RaceView(race)` as the last line of a cell shows the panel; `view.run()` needs no panel. Buttons and methods of
-    one name do the same.
+    `RaceView(race)` as the last line of a cell shows the panel; `view.run()` needs no panel. Buttons and methods of the
+    same name do the same.
     """
 
     def __init__(
@@ -99,20 +101,21 @@ class RaceView(Steered):
     ) -> None:
         """
         Args:
-            race: a new one, or one under way.
-            kind: "regret", "best" or "rank" to begin with; regret if the race knows the best of all.
+            race: a new race, or one that has begun.
+            kind: "regret", "best" or "rank", the first curves shown; by default regret if the race has a table, else
+                best.
             hz: frames a second, at most 10.
             clock: seconds; for tests.
         """
         if not isinstance(race, Race):
-            raise TypeError(f"RaceView shows a naslab.runs.Race, not {race!r:.80}")
+            raise TypeError(f"RaceView expects a naslab.runs.Race, got {race!r:.80}")
         if not 0 < hz <= 10:
-            raise ValueError(f"hz is above 0 and at most 10, not {hz!r}")
+            raise ValueError(f"hz, the frames a second, must be above 0 and at most 10, not {hz!r}")
         self.race, self._clock = race, clock
         self._in_a_round = len(race.searchers) * len(race.seeds)
         kinds = kinds_of(race)
         if kind is not None and kind not in kinds:
-            raise ValueError(f"this race can show {', '.join(kinds)}, not {kind!r}")
+            raise ValueError(f"kind must be one of {', '.join(kinds)} for this race, not {kind!r}")
         self._publisher = Publisher(self._publish, period=1 / hz)
         self._runner = Runner(race, observe=self._publisher.poke, rested=self._publisher.poke, clock=clock)
         self.view = self.canvas = RaceCanvas(race, poke=self._publisher.poke, hz=hz, clock=clock)
@@ -127,18 +130,21 @@ class RaceView(Steered):
     # --- driving ---------------------------------------------------------------------------------
 
     def step(self, n: int = 1) -> None:
-        """Do n evaluations of every runner, then stand still. Returns at once."""
+        """Do n evaluations for each searcher and seed, then pause. Returns at once."""
         self._runner.step(n * self._in_a_round)
         self._publisher.poke()
 
     def _observe(self) -> None:
-        """The canvas reads the race itself, at each message."""
+        """Do nothing: the canvas reads the race itself, at each message."""
 
     async def rest(self) -> None:
-        """`await view.rest()`: until the race has ended, or this view was stopped, with the kernel free meanwhile.
+        """Wait (`await view.rest()`) until the race has ended or this view was stopped; the kernel stays free.
 
-        While the race is paused the cell waits, so that no later cell is made of half a race. Raises the error that the
-        race stands still for, and says so if it does and nobody is there to play it.
+        While the race is paused the cell waits, so that no later cell works on half a race.
+
+        Raises:
+            RuntimeError: the race is paused and no page is open to resume it. If an error paused it, that error is
+                raised.
         """
         try:
             await to_the_end(self.canvas, self._runner, self._clock)
@@ -172,7 +178,7 @@ class RaceView(Steered):
         return self._update_still_at_rest(race.step, self._runner.busy) or any(more)
 
     def _show(self, state: State) -> None:
-        """While the race stands still, the card."""
+        """Update the card below the chart; only while the race is paused or over."""
         at = (state, self.race.step, self._runner.busy)
         if self._shown == at:
             return
@@ -181,9 +187,9 @@ class RaceView(Steered):
             self._card.value = self.race.card._repr_html_()
 
     def picture(self) -> Drawing:
-        """A static SVG of the moment: the bands of the kind that is chosen.
+        """Returns a static SVG of the current bands of the selected kind.
 
-        `view.picture().save("race.svg")` keeps it.
+        `view.picture().save("race.svg")` writes it to a file.
         """
         kind: Any = self._kind.value
         race = self.race
@@ -202,8 +208,8 @@ class RaceView(Steered):
     def _restore_hint(self) -> RestoreHint:
         if self.race.folder is not None:
             line = opens("race = nl.runs.Race.open", self.race.folder)
-            return RestoreHint("What was evaluated is kept:", f"{line}; RaceView(race)")
-        return RestoreHint('This race was in memory only, and is lost; Race(..., run="runs/race-1") keeps one.')
+            return RestoreHint("All evaluations are kept; show them again with", f"{line}; RaceView(race)")
+        return RestoreHint('This race was in memory only and is lost; Race(..., run="runs/race-1") keeps one.')
 
     def __repr__(self) -> str:
         return f"<RaceView: {self.state}, {100 * self.race.progress:.0f} % of the budget>"

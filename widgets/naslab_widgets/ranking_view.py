@@ -1,4 +1,4 @@
-"""The ranking panel: what the shared weights' ranking is worth, live, below the view of the search."""
+"""`RankingView`: how well the shared weights rank architectures, live, below the view of the search."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from naslab_widgets.stream import Message, StreamView
 
 
 class RankingView(StreamView):
-    """Shows the rankings among the events that it is given."""
+    """Shows the rankings (`Ranked` events) of a search."""
 
     _esm = bundle("ranking.js")
     _css = styles("live.css", "ranking.css")
@@ -35,17 +35,17 @@ class RankingView(StreamView):
     ) -> None:
         """
         Args:
-            ranking: what is ranked, and against which table.
-            objective: what the shared weights are judged by.
-            units: what the validation data are counted in, in words.
-            options: of a `StreamView`.
+            ranking: the architectures that are ranked, and the table with the ground truth.
+            objective: objective of the scores with shared weights.
+            units: what the validation data are counted in, for example "images".
+            options: as of `StreamView`.
         """
         self._known, self._objective, self._units = ranking.known, objective, units
         super().__init__(_description(ranking, objective), **options)
 
     @classmethod
     def of(cls, search: Any, **options: Any) -> list[RankingView]:
-        """One, if there is a ranking in the search or in the run that is watched."""
+        """Returns one view if the search or run has a live ranking, else none."""
         ranking = getattr(search, "ranking", None)
         if ranking is None:
             return []
@@ -71,14 +71,14 @@ class RankingView(StreamView):
         }
 
     def _message(self, fresh: bool, status: dict[str, Any]) -> Message:
-        """The path of the derived architecture always, the rankings only if there is another one."""
+        """Returns the path of the derived architecture, and the rankings if there is a new one."""
         rankings = self._rankings
         ranked = fresh or rankings.taken != self._sent
         self._sent = rankings.taken
         return {"type": "ranking", "rows": ranked}, [rankings.path, *([rankings.rows] if ranked else [])]
 
     def picture(self) -> Drawing:
-        """All of it as it stands, as a static SVG."""
+        """Returns the current rankings as a static SVG."""
         with self._lock:
             return draw_rankings(self._rankings)
 

@@ -1,4 +1,4 @@
-"""What travels to the browser: one row of float64 for each step, and how to read it."""
+"""The rows that the page gets, one of float64 per step, and the description by which it reads them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from naslab_widgets.figures.sampled import Sampled
 
 
 class RowFormat:
-    """A supernet step as a row: step, the metrics, then for each part softmax(alpha) [E, O] and the kept operation [E].
+    """Encodes a step as a row: step, metrics, then for each part softmax(alpha) [E, O] and the kept operation [E].
 
-    The kept operation is its number, or -1 for an edge that would be dropped.
+    E is the number of edges of the part, O that of operations. The kept operation is an index into the operations, or
+    -1 for an edge that would be dropped.
 
     Args:
-        space: of the search.
-        metrics: of the search (`search.metrics`): name -> direction and unit. A step that lacks one has NaN there.
+        space: the search space.
+        metrics: metrics of the search (`search.metrics`): name -> direction and unit. A missing value is NaN.
     """
 
     def __init__(self, space: Any, metrics: Mapping[str, Quantity]) -> None:
@@ -36,16 +37,16 @@ class RowFormat:
         self.operations = tuple(str(name) for name in space.operations)
         self.edges: dict[str, int] = dict(space.edges())
         self._alphas = 1 + len(self.metrics)
-        """Column at which the first part begins."""
+        """First column of the first part."""
         self.width = self._alphas + sum(edges * (len(self.operations) + 1) for edges in self.edges.values())
 
     def row(self, event: SupernetStep) -> np.ndarray:
-        """[width] float64."""
+        """Returns the row of a step, [width] float64."""
         figures = [event.metrics.get(name, math.nan) for name in self.metrics]
         return self._written(event.step, figures, event.best, event.probabilities)
 
     def plain(self, step: int, figures: Sequence[float], best: Architecture | None) -> np.ndarray:
-        """[width] float64 of a step that has no alphas: those of a cell that is certain, or of none."""
+        """Returns the row of a step without alphas, [width] float64: one-hot for the best cell, zeros without one."""
         return self._written(step, figures, best, None)
 
     def _written(
@@ -64,7 +65,7 @@ class RowFormat:
         return np.concatenate(pieces, dtype=np.float64)
 
     def curves(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Part -> softmax(alpha) [T, E, O] of rows [T, width]."""
+        """Returns part -> softmax(alpha) [T, E, O] from rows [T, width]."""
         found, start = {}, self._alphas
         for part, edges in self.edges.items():
             size = edges * len(self.operations)
@@ -73,7 +74,7 @@ class RowFormat:
         return found
 
     def description(self) -> dict[str, Any]:
-        """What the browser must know, once: names, colours, columns and the laid out cells, as JSON."""
+        """Returns the constant description as JSON: names, colours, columns, and the layout of the cells."""
         hues = colours(self.operations)
         start, described = self._alphas, []
         labels = edge_labels(self.space)
@@ -114,12 +115,17 @@ class RowFormat:
 
 
 def columns_of(metrics: Iterable[str]) -> dict[str, int]:
-    """Name of each metric -> its column, behind the step."""
+    """Returns metric -> column; column 0 is the step."""
     return {name: 1 + column for column, name in enumerate(metrics)}
 
 
 class History:
-    """The rows of a search of any length in bounded memory: every stride-th row, and always the last."""
+    """The rows of a search of any length in bounded memory: every stride-th row, and always the last one.
+
+    Args:
+        width: columns.
+        limit: rows, at most.
+    """
 
     def __init__(self, width: int, limit: int = 2000) -> None:
         self._width, self._sampled = width, Sampled(limit)
@@ -130,7 +136,7 @@ class History:
         self._last = row
 
     def rows(self) -> np.ndarray:
-        """[T, width] float64, T <= limit."""
+        """Returns the kept rows, [T, width] float64, T <= limit."""
         if self._last is None:
             return np.zeros((0, self._width))
         kept = self._sampled.kept

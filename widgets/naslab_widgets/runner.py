@@ -1,8 +1,8 @@
-"""The one thread that moves a search: played, paused and stepped from any other.
+"""`Runner`: the one thread that steps a search, controlled from any other thread.
 
-Callers only queue: a method takes microseconds, touches no tensor, and may be called from whatever thread a Jupyter
-front end happens to use for its callbacks. There is a thread only while there is something to do, so a
-paused search holds none. A step that has begun is finished before a pause takes hold.
+The methods only queue requests: they take microseconds, touch no tensor, and may be called in whatever thread a Jupyter
+front end uses for its callbacks. The thread exists only while there is work, so that a paused search holds none. A
+pause takes effect when the current step is done. `_changed` guards the queue and signals each change of it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from naslab.errors import whole
 State = Literal["idle", "running", "paused", "stopped", "finished"]
 
 BURST = 0.05
-"""Seconds of steps after which the worker lets others observe; a longer step is a burst of its own."""
-
+"""Seconds of steps between two calls of `observe`; a longer step is a burst of its own."""
 
 GAP = 10
-"""So many times as long as the usual time from look to look is no work: somebody paused, or the machine slept."""
+"""A gap longer than this many times the median gap counts as a pause (of the search or of the machine), not as work."""
 
 
 def pace(times: Sequence[tuple[float, float]]) -> float:
-    """Steps a second of (time, steps done) pairs, without the gaps; 0 if it is not known."""
+    """Returns steps per second from (seconds, steps done) pairs, without pauses; 0 if unknown."""
     spans = [(end - begin, after - before) for (begin, before), (end, after) in pairwise(times)]
+    # With fewer than three gaps a median says nothing yet: count them all.
     usual = statistics.median(seconds for seconds, _ in spans) if len(spans) > 2 else math.inf
     worked = [(seconds, steps) for seconds, steps in spans if seconds <= GAP * usual]
     seconds = sum(seconds for seconds, _ in worked)
@@ -40,12 +40,13 @@ def pace(times: Sequence[tuple[float, float]]) -> float:
 
 
 class Runner:
-    """Drives `next(search)`.
+    """Calls `next(search)` in a worker thread.
 
     Args:
         search: a `naslab.Search`.
-        observe: called by the worker after each burst of steps and each command, before the search counts as at rest.
-        rested: called by the worker when it has nothing more to do.
+        observe: called in the worker after each burst of steps and each command, before the search counts as idle.
+        rested: called in the worker when it has nothing more to do.
+        clock: seconds; for tests.
     """
 
     def __init__(
@@ -60,47 +61,49 @@ class Runner:
         self._observe, self._rested = observe, rested
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._budget: float = 0
+        self._budget: float = 0  # steps that are still requested; infinite while playing
         self._commands: list[Callable[[], object]] = []
         self._stepping = self._begun = self._stopped = False
         self._test: Callable[[Any], str | None] | None = None
-        """Of the event of each step: why it is time to stand still, or None."""
+        """Stop condition: takes the event of a step, returns the reason to pause, or None."""
         self.reached = ""
-        """Why it stands still, if a condition was met; the next step forgets it."""
+        """Reason of the last pause if a stop condition was met; cleared by the next step."""
         self._times: deque[tuple[float, int]] = deque(maxlen=32)
         self.error: BaseException | None = None
-        """Why the search stands still, if an error made it; playing or stepping tries again."""
+        """Error that paused the search; `play` and `step` try again."""
         self.why = ""
-        """What stopped it for good, where somebody said so."""
+        """Reason given to `stop`."""
         _RUNNERS.add(self)
 
     # --- for any thread --------------------------------------------------------------------------
 
     def play(self) -> None:
+        """Run to the end, or until `pause`. Returns at once."""
         self._test = None
         self._grant_steps(math.inf)
 
     def step(self, n: int = 1) -> None:
-        """Exactly n more steps, then pause."""
+        """Do exactly n more steps, then pause. Returns at once."""
         self._test = None
         self._grant_steps(whole("the number of steps", n, 1))
 
     def until(self, test: Callable[[Any], str | None]) -> None:
-        """Steps until the test of an event, the last step's, says that it is time to stand still, and why."""
+        """Run until `test`, called with the event of each step, returns a reason to pause. Returns at once."""
         with self._changed:
             self._refuse_if_stopped()
             self._test, self.reached = test, ""
         self._grant_steps(math.inf)
 
     def pause(self) -> None:
+        """Pause when the current step is done. Returns at once."""
         with self._changed:
             self._budget, self._test = 0, None
 
     def stop(self, why: str = "") -> None:
-        """End for good, after the step that is under way. The search itself stays usable.
+        """Stop for good when the current step is done. The search itself stays usable.
 
         Args:
-            why: is shown, and told to whoever asks it to go on.
+            why: reason, shown in the panel and part of the error of later requests.
         """
         with self._changed:
             if not self._stopped:
@@ -110,14 +113,26 @@ class Runner:
             self._changed.notify_all()
 
     def call(self, command: Callable[[], object]) -> None:
-        """Have the worker do this between two steps, or now if it rests."""
+        """Run a command in the worker: between two steps, or now if the search is idle.
+
+        Raises:
+            RuntimeError: the runner was stopped.
+        """
         with self._changed:
             self._refuse_if_stopped()
             self._commands.append(command)
             self._start()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Until the search rests. Raises the error that made it rest, or `TimeoutError`."""
+        """Wait until the search is idle.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: the search is still running by then.
+            BaseException: the error that paused the search.
+        """
         with self._changed:
             if not self._changed.wait_for(lambda: self._thread is None, timeout):
                 raise TimeoutError(f"the search is still running after {timeout} s; pause() it, or wait longer")
@@ -125,12 +140,15 @@ class Runner:
                 raise self.error
 
     def wait_for_step(self, step: float, watched: Callable[[], bool]) -> None:
-        """Until the search has come so far, or has ended; a pause ends the wait only where nobody can play on.
+        """Wait until the search has reached a step or has ended.
 
         Args:
-            watched: whether somebody looks, who paused it and can play it again.
+            step: the step.
+            watched: returns True if a page is open, where the user can resume a paused search. Otherwise a pause ends
+                the wait.
 
-        Raises the error that made the search rest.
+        Raises:
+            BaseException: the error that paused the search.
         """
 
         def over() -> bool:
@@ -145,23 +163,28 @@ class Runner:
                 raise self.error
 
     def wait_for_the_end(self) -> None:
-        """Until the search is finished or the runner stopped, through any number of pauses."""
+        """Wait until the search is finished or the runner is stopped, through any number of pauses."""
         with self._changed:
             self._changed.wait_for(lambda: self.ended)
 
     @property
     def ended(self) -> bool:
-        """Finished or stopped, and at rest: nothing moves the search any more."""
+        """True if the search is finished or stopped, and idle."""
         return self._thread is None and self.state in ("finished", "stopped")
 
     def join(self, timeout: float | None = None) -> None:
-        """Until the worker has ended, whatever it ended with."""
+        """Wait until the worker has ended, successfully or not.
+
+        Args:
+            timeout: seconds.
+        """
         thread = self._thread
         if thread is not None:
             thread.join(timeout)
 
     @property
     def state(self) -> State:
+        """One of `State`; "idle" before the first step, then "running", "paused", "stopped" or "finished"."""
         with self._changed:
             if self._stopped:
                 return "stopped"
@@ -173,21 +196,22 @@ class Runner:
 
     @property
     def at(self) -> int:
-        """Steps that the search has done."""
+        """Steps done so far."""
         return self._search.step
 
     @property
-    def standing(self) -> str:
-        """How far the search is, in words."""
+    def progress(self) -> str:
+        """The progress as text: "step 3 of 10"."""
         return f"step {self._search.step} of {self._search.total}"
 
     @property
     def busy(self) -> bool:
+        """True while the worker thread exists."""
         return self._thread is not None
 
     @property
     def rate(self) -> float:
-        """Steps a second over the last few dozen, or the last few bursts; 0 if not known."""
+        """Steps per second over the last 32 bursts; 0 if unknown."""
         return pace(list(self._times))
 
     # --- the worker ------------------------------------------------------------------------------
@@ -213,11 +237,12 @@ class Runner:
             self._thread.start()
 
     def _work(self) -> None:
-        self._times.clear()
+        """The worker thread: commands first, then a burst of steps, then `observe`; ends when nothing is requested."""
+        self._times.clear()  # the time between two runs of the thread is a pause
         while True:
             with self._changed:
                 commands, self._commands = self._commands, []
-                if not commands and not self._budget:
+                if not commands and not self._budget:  # under the lock, so that no request is lost in between
                     self._thread = None
                     self._changed.notify_all()
                     break
@@ -231,7 +256,7 @@ class Runner:
         self._rested()
 
     def _advance(self) -> None:
-        """Steps, until the budget is used up, a command waits, or the burst has lasted long enough."""
+        """Do steps until the budget is used up, a command waits, or `BURST` seconds are over."""
         end = self._clock() + BURST
         while True:
             with self._changed:
@@ -252,7 +277,7 @@ class Runner:
                 return
 
     def _attempt(self, action: Callable[[], object]) -> None:
-        """An error pauses the search and is kept for the panel and for `wait`."""
+        """Run an action; an error pauses the search and is kept for the panel and for `wait`."""
         try:
             action()
         except BaseException as error:
@@ -265,7 +290,7 @@ _RUNNERS: weakref.WeakSet[Runner] = weakref.WeakSet()
 
 @atexit.register
 def _stop_all() -> None:
-    """A worker inside torch while Python goes down can crash it: let each finish its step."""
+    """Stop all workers at exit: a thread that is inside torch while the interpreter shuts down can crash it."""
     for runner in list(_RUNNERS):
         runner.stop()
     for runner in list(_RUNNERS):

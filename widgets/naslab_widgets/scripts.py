@@ -1,9 +1,8 @@
-"""The page's scripts: ES modules that import one another, joined into the one that a widget needs.
+"""`bundle`: joins the ES modules of `static` into the one script that a widget needs.
 
-A widget brings its JavaScript as one text. So the modules of `static` are put one after the other, those that a module
-imports before it, without their `import` lines, the word `export` and their JSDoc comments, which would be a quarter of
-what a page loads. Joined, they share one scope: every top-level name is declared once in all of them, and nothing is
-imported under another name.
+anywidget takes the JavaScript of a widget as one text. So the modules are concatenated in the order of their imports,
+without `import` lines, the keyword `export`, and JSDoc comments (a quarter of the text). The joined modules share one
+scope: a top-level name may be declared only once in all of them, and nothing may be imported under another name.
 """
 
 from __future__ import annotations
@@ -17,17 +16,20 @@ STATIC = Path(__file__).parent / "static"
 _IMPORT = re.compile(r"^import\s*\{([^}]*)\}\s*from\s*\"\./([\w-]+\.js)\";[ \t]*\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async function|function|class|const|let)\b)", re.MULTILINE)
 _TYPES = re.compile(r"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*\n", re.MULTILINE | re.DOTALL)
-"""A JSDoc comment that fills its lines; a cast in the middle of one stays."""
+"""A JSDoc comment on lines of its own; a type cast inside a line stays, because its parentheses are code."""
 _DECLARED = re.compile(r"^(export )?(?:async function|function|class|const|let) (\w+)", re.MULTILINE)
 
 
 @functools.cache
 def bundle(entry: str) -> str:
-    """The module of that name, which exports what the widget asks for, with all that it imports.
+    """Returns the script of a module with all modules that it imports.
+
+    Args:
+        entry: file name of the module in `static`; it exports what anywidget calls.
 
     Raises:
-        ValueError: two of the modules declare one name, import in a form that cannot be joined, or import something
-            that is not declared there.
+        ValueError: two modules declare the same name, one imports in a form that cannot be joined, or imports a name
+            that the other does not export.
     """
     order: list[str] = []
     _visit(entry, order, ())
@@ -40,7 +42,7 @@ def bundle(entry: str) -> str:
 
 
 def _visit(name: str, order: list[str], above: tuple[str, ...]) -> None:
-    """Puts a module behind those that it imports."""
+    """Append a module to `order` after the modules that it imports (a depth-first topological sort)."""
     if name in order:
         return
     if name in above:
@@ -62,5 +64,5 @@ def _read(name: str) -> str:
 
 
 def styles(*names: str) -> str:
-    """Style sheets, one after the other."""
+    """Returns style sheets of `static`, concatenated."""
     return "\n".join(map(_read, names))

@@ -1,5 +1,5 @@
-"""Something to turn for each setting of a search, which turns with the search: a slider or a field for a number, a
-checkbox for yes or no, a dropdown for one of several. What says more than one thing, a mask for instance, has none.
+"""The section with a control for each setting of a search: a slider or a field for a number, a checkbox for yes or no,
+a dropdown for one of several options. Settings with several parts, such as a mask, have no control here.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ class Settings(Section):
     """The settings of one search, or of several.
 
     Args:
-        searches: name -> search; the name stands before each setting where there are several.
-        over: whether nothing can be turned any more.
-        without: names of those that are turned elsewhere.
+        searches: name -> search; with several, the name precedes each setting.
+        over: returns True when the settings can no longer be changed.
+        without: names of settings that have a control elsewhere.
     """
 
     name = "settings"
 
     def __init__(self, searches: Mapping[str, Any], over: Callable[[], bool], without: Collection[str] = ()) -> None:
         self._searches, self._over = dict(searches), over
-        self._turned = [
+        self._controls = [
             (group, name)
             for group, search in self._searches.items()
             for name, setting in search.settings.items()
@@ -36,22 +36,22 @@ class Settings(Section):
         settings = {group: search.settings for group, search in self._searches.items()}
         several = len(settings) > 1
         return {
-            "back": [hasattr(self._searches[group], "unset") for group, _ in self._turned],
+            "back": [hasattr(self._searches[group], "unset") for group, _ in self._controls],
             "settings": [
                 {**_about(name, settings[group][name]), "group": group if several else ""}
-                for group, name in self._turned
+                for group, name in self._controls
             ],
         }
 
     def state(self) -> dict[str, Any]:
-        """The value of each, in the order of `about`."""
+        """Returns the value of each setting, in the order of `about`."""
         values = {group: _values(search) for group, search in self._searches.items()}
-        return {"values": [values[group].get(name) for group, name in self._turned], "over": self._over()}
+        return {"values": [values[group].get(name) for group, name in self._controls], "over": self._over()}
 
     def on_message(self, message: Mapping[str, Any]) -> None:
         group = message.get("group") or next(iter(self._searches))
         name, value = message.get("set"), message.get("value")
-        if (group, name) not in self._turned:
+        if (group, name) not in self._controls:
             return None
         search = self._searches[group]
         if message.get("back") is True and hasattr(search, "unset"):
@@ -63,7 +63,7 @@ class Settings(Section):
 
 
 def _values(search: Any) -> dict[str, Any]:
-    """What was set; of a number that a schedule leads on, where from."""
+    """Returns the value of each setting; for a scheduled number, the base value that the schedule scales."""
     found = {}
     for name, setting in search.settings.items():
         base = setting.base if isinstance(setting, Slider) else None
@@ -87,4 +87,4 @@ def _about(name: str, setting: Setting) -> dict[str, Any]:
 
 
 KINDS: dict[type[Setting], str] = {Slider: "slider", Count: "count", Switch: "checkbox", Select: "dropdown"}
-"""Kind of setting -> what turns it."""
+"""Kind of setting -> its control."""

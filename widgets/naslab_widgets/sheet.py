@@ -1,7 +1,9 @@
-"""The sheet of an edge: what each of its operations costs, sees and learns by, and what a hand does to it.
+"""The sheet of one edge of a supernet: costs, receptive fields, gradients and feature maps of its operations, and the
+interventions on it (forbid, lock, nudge, drop).
 
-The page names a part, an edge and an operation by their numbers: names may be anything. What takes longer than a moment
-is done between two steps, and looks at a copy.
+The page refers to a part, an edge and an operation by index, because names may be any text. Slow computations run in
+the runner's thread between two steps, on copies (`naslab.analysis`); their results are written there and read by
+`state`.
 """
 
 from __future__ import annotations
@@ -22,20 +24,21 @@ from naslab.searchers import Mask
 from naslab_widgets.sections import Section
 
 CHANNELS = 8
-"""Feature maps of an operation that are shown."""
+"""Feature maps shown for each operation."""
 SIDE = 32
-"""Pixels of a map, at most: of a larger one every other, say."""
+"""Pixels of a side of a map, at most: larger maps are subsampled."""
 EXAMPLES = 256
-"""Training examples that can be looked at: all before one go through the supernet with it."""
+"""Training examples to choose from; a low limit, because an example goes through the supernet with all before it."""
 DONE = {"forbid", "allow", "lock", "unlock", "nudge", "drop", "undrop", "forbid_everywhere", "allow_everywhere"}
-"""What the page may ask to be done; methods of a search."""
+"""Interventions that the page may request; each is a method of the search."""
 
 
 class EdgeSheet(Section):
-    """What a search that mixes operations is told of its edges, and asked.
+    """Details of the edges of a mixed-operation search, and interventions on them.
 
     Args:
-        call: has something done between two steps, or now if the search rests.
+        search: the search.
+        call: runs a function in the runner's thread: between two steps, or now if the search is idle.
     """
 
     name = "sheet"
@@ -49,11 +52,11 @@ class EdgeSheet(Section):
         self._refused = ""
         self._busy: set[str] = set()
         self._seen: dict[str, Any] = {"anatomy": None, "gradients": None, "maps": None}
-        """What was looked at, as the page draws it."""
+        """Result of each computation, as JSON."""
 
     @classmethod
     def of(cls, search: Any, call: Callable[[Callable[[], object]], None]) -> list[EdgeSheet]:
-        """One, if the search has edges that can be told anything."""
+        """Returns one sheet if the search has masks on its edges, else none."""
         if not isinstance(search, Steering) or not hasattr(search.searcher.space, "edges"):
             return []
         settings, space = search.searcher.settings, cast(Any, search.searcher.space)
@@ -61,7 +64,7 @@ class EdgeSheet(Section):
         return [cls(search, call)] if there and all(there) else []
 
     def about(self) -> dict[str, Any]:
-        """Part after part, edge after edge, the operations that there are; and what can be done."""
+        """Returns for each part and edge the indices of its operations, and which interventions there are."""
         settings: Mapping[str, Any] = self._search.searcher.settings
         column = self._operations.index
         offered = {part: settings[f"{MASK}/{part}"].options for part in self._rows}
@@ -74,7 +77,7 @@ class EdgeSheet(Section):
             "everywhere": FORBIDDEN in settings,
         }
 
-    # --- what it is like ---------------------------------------------------------------------------
+    # --- to the page -------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         settings = self._search.searcher.settings
@@ -91,7 +94,7 @@ class EdgeSheet(Section):
         }
 
     def _ruled(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What is forbidden: everywhere; part after part, by row; and which edges are left out."""
+        """Returns what is forbidden everywhere, the masks of each part by row, and the dropped edges of each part."""
         column = self._operations.index
         masks = [values.get(f"{MASK}/{part}", {}) for part in self._parts]
         return {
@@ -138,7 +141,7 @@ class EdgeSheet(Section):
             "grey": Markup(base64.b64encode(sheet.tobytes()).decode()),
         }
 
-    # --- what is done ------------------------------------------------------------------------------
+    # --- from the page -----------------------------------------------------------------------------
 
     def on_message(self, message: Mapping[str, Any]) -> None:
         self._refused = ""
@@ -178,7 +181,7 @@ class EdgeSheet(Section):
         return self._operations[whole("the number of the operation", message.get("operation"), 0, most)]
 
     def _later(self, name: str, look: Callable[[], Any]) -> None:
-        """Look between two steps; what cannot be seen is said, and the search goes on."""
+        """Compute something in the runner's thread; an error is shown, and the search goes on."""
 
         def command() -> None:
             try:
@@ -193,7 +196,7 @@ class EdgeSheet(Section):
         self._busy.add(name)
         try:
             self._call(command)
-        except RuntimeError as error:  # the lab was stopped
+        except RuntimeError as error:  # the lab was stopped: nothing will run the command
             self._busy.discard(name)
             raise RunError(str(error)) from error
 
@@ -203,5 +206,5 @@ def _known(value: float) -> float | None:
 
 
 def _rounded(matrix: Any) -> list[list[float | None]] | None:
-    """[E, O] with four digits, which is what is shown."""
+    """Returns [E, O] as lists with the four digits that are shown; None for NaN."""
     return None if matrix is None else [[_known(float(f"{value:.4g}")) for value in row] for row in matrix]

@@ -1,6 +1,7 @@
-"""What one panel shows of a search and its forks: one of them with its lab, or up to three side by side.
+"""`Stage`: what one panel shows of a search and its forks: the lab of one of them, or up to three side by side.
 
-All of them keep their labs meanwhile. For a comparison they stand back, and go on where it ends.
+Each search keeps its lab. During a comparison the labs are suspended, because a search has one driver at a time; they
+take over again when it ends. `_changing` is held while the panel switches, which any thread may request.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from typing import Any
 from naslab.errors import SpecError
 
 MOST = 3
-"""Side by side."""
+"""Searches side by side, at most."""
 
 
 class Stage:
-    """The place of one panel.
+    """Switches the contents of one panel.
 
     Args:
-        box: holds what is shown.
-        enter: makes the lab of a search, for this stage.
-        lend: takes a search away from its lab, which is not stopped.
-        back: gives a search to its lab, and stops whoever has it.
-        compare: makes a comparison of searches by name, for this stage.
+        box: the container widget.
+        enter: creates the lab of a search on this stage.
+        lend: releases a search from its lab without stopping the lab.
+        back: makes a lab the driver of its search again, and stops the current driver.
+        compare: creates a comparison of named searches on this stage.
     """
 
     def __init__(
@@ -40,29 +41,32 @@ class Stage:
         self._labs: dict[int, Any] = {}
         self._changing = threading.Lock()
         self.compare: Any = None
-        """The comparison that is shown, if one is."""
+        """The comparison that is shown; None while one lab is."""
         self.shown: tuple[Any, ...] = ()
         """The searches that are shown."""
 
     def begin(self, lab: Any) -> None:
-        """A first lab, which is shown."""
+        """Show the first lab."""
         self._labs[id(lab.search)] = lab
         self.shown = (lab.search,)
         self.box.children = [lab.deck, *lab.views]
 
     def lab_of(self, search: Any) -> Any:
-        """The lab of a search; a new one, if it has none, or that was stopped."""
+        """Returns the lab of a search; a new one if it has none or its lab was stopped."""
         lab = self._labs.get(id(search))
         if lab is None or lab.state == "stopped":
             lab = self._labs[id(search)] = self._enter(search, self)
         return lab
 
     def show(self, searches: Sequence[Any]) -> None:
-        """Show one search with its lab, or two or three side by side. Each stands still afterwards. It returns when the
-        steps under way are done.
+        """Show one search with its lab, or two or three side by side, all paused. Returns when their current steps are
+        done.
+
+        Raises:
+            SpecError: no search, or more than `MOST`.
         """
         if not 1 <= len(searches) <= MOST:
-            raise SpecError(f"side by side are up to {MOST} searches, not {len(searches)}")
+            raise SpecError(f"expected 1 to {MOST} searches to show side by side, got {len(searches)}")
         with self._changing:
             labs = [self.lab_of(search) for search in searches]
             if self.compare is not None:

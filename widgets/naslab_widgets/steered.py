@@ -1,4 +1,4 @@
-"""What a lab, a comparison and the view of a race have in common: play, step, pause, stop, and waiting for them."""
+"""`Steered`: what a lab, a comparison and the view of a race share: play, step, pause, stop, and waiting for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from naslab_widgets.runner import Runner
 
 
 class Steered(Displayed, ABC):
-    """Drives by a runner, and pokes whoever shows it."""
+    """Runs a search by a `Runner` and shows it by a `Publisher`."""
 
     _runner: Runner
     _publisher: Publisher
@@ -25,11 +25,11 @@ class Steered(Displayed, ABC):
 
     @abstractmethod
     def step(self, n: int = 1) -> None:
-        """Do n more, then stand still. Returns at once."""
+        """Do n more steps, then pause. Returns at once."""
 
     @abstractmethod
     def _observe(self) -> None:
-        """Hand what is new to the views; in any thread, holding `_observing`."""
+        """Pass new events to the views. Any thread; holds `_observing` meanwhile."""
 
     def refresh(self) -> None:
         """Refresh the open pages after the search was changed from code, for example by `rewind`."""
@@ -42,55 +42,63 @@ class Steered(Displayed, ABC):
         self.refresh()
 
     def _observe_if_idle(self) -> None:
-        """See what was done by hand while all stands still."""
+        """Pass on events of steps that the user did in code. While the runner works, its thread does so."""
         if self._stands:
             self._observe()
 
     @property
     def _stands(self) -> bool:
-        """Whether all stands still, and may be moved by this view."""
+        """True if the runner is idle and not stopped."""
         return not self._runner.busy and self._runner.state != "stopped"
 
     def play(self) -> None:
-        """Go on to the end, or until `pause`; what failed is tried again. Returns at once."""
+        """Run to the end, or until `pause`; a step that failed is tried again. Returns at once."""
         self._runner.play()
         self._publisher.poke()
 
     def pause(self) -> None:
-        """Stand still once the step under way is done."""
+        """Pause when the current step is done. Returns at once."""
         self._runner.pause()
         self._publisher.poke()
 
     def stop(self, why: str = "") -> None:
-        """End this view's driving. A search can still be asked, forked, or given to a new view.
+        """Stop for good when the current step is done. The search can still be read, forked, or given to a new view.
 
         Args:
-            why: is shown in the panel.
+            why: reason, shown in the panel.
         """
         self._runner.stop(why)
         self._publisher.poke()
 
     _in_a_round = 1
-    """Steps of all searches in a round."""
+    """Steps of all searches together in one round of `step`."""
 
     def _is_watched(self) -> bool:
         return bool(self.view.listening)
 
     def join(self) -> None:
-        """Until the worker has ended."""
+        """Wait until the worker has ended. Raises no error of the search."""
         self._runner.join()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Until all stands still; raises the error that it stands still for (a comparison: if all have failed)."""
+        """Wait until the search is idle.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: it is still running by then.
+            BaseException: the error that paused it (in a comparison, only if all searches failed).
+        """
         try:
             self._runner.wait(timeout)
         finally:
             self._update_still(not self._runner.busy)
 
     def run(self, n: int | None = None) -> None:
-        """Do n steps (rounds of a comparison), or all that remain, and return when they are done.
+        """Do n steps (rounds of a comparison), by default all that remain, and return when they are done.
 
-        A pause in the page can be ended there; until then this does not return, and no later cell begins.
+        If the user pauses on the page, this returns only after they resume, so that no later cell begins too early.
         """
         begun = self._runner.at
         if n is None:
@@ -107,7 +115,7 @@ class Steered(Displayed, ABC):
 
     @abstractmethod
     def picture(self) -> Drawing:
-        """A static SVG of the moment."""
+        """Returns a static SVG of the current state."""
 
     def _still(self) -> tuple[Any, ...]:
         return (self.picture(), repr(self))
@@ -116,11 +124,11 @@ class Steered(Displayed, ABC):
         return (self._runner.at, self._runner.state, self._runner.busy, repr(self._runner.error), self._changes())
 
     def _changes(self) -> int:
-        """Events so far: some come while no step does."""
+        """Returns the number of events so far: some, such as measurements, come without a step."""
         return 0
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """The live panel; where widgets do not render, the picture."""
+        """Returns the live panel and, for front ends without widgets, the picture."""
         self._publisher.poke()
         bundle = self.panel._repr_mimebundle_(**kwargs)
         return {**bundle, "text/plain": repr(self), "image/svg+xml": str(self.picture())}

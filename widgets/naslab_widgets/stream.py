@@ -13,8 +13,9 @@ The life of a view:
 4. *Moment.* When the page looks back to a step whose rows it has not kept, it asks by
    `{"type": "moment", "step": step}` and gets the rows around that step, at once and without a number.
 
-Three threads meet here: that of the search calls `take`, a `Publisher` calls `publish`, and the kernel's main thread
-hears the page. One lock holds them apart. A view keeps no truth of its own: whatever it shows can be taken anew.
+Three threads meet here: the runner's thread calls `take`, a `Publisher`'s thread calls `publish`, and the kernel's main
+thread receives the messages from the page. `_lock` guards all state of the view. A view is only a cache: everything
+that it shows can be rebuilt from the events.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from naslab_widgets.sections import Section, Sections
 from naslab_widgets.wire import FlowControl
 
 MOST_QUEUED = 2000
-"""Rows of a table that may wait for the next message. A snapshot has no more, so beyond that it is the smaller one."""
+"""Rows of a table that may wait for the next message. A snapshot has no more, so that beyond this it is smaller."""
 
 Message = tuple[dict[str, Any], Sequence[Any]]
-"""The content of a message as JSON, and the tables of numbers behind it."""
+"""The content of a message as JSON, and its tables of numbers."""
 
 
 class StreamView(PageWidget):
@@ -46,13 +47,13 @@ class StreamView(PageWidget):
 
     A subclass says what it shows, in methods that are called with the lock held:
 
-    - `_message`: how a message is put together. The only one that must be written.
-    - `_take`, `_forget`: what it keeps of what happened, and how it begins anew.
-    - `_status`: what stands beside the rows; a message is sent whenever it is another.
-    - `_news`, `_more`: whether there is something to send, and whether more will follow by itself.
+    - `_message`: builds a message. The only required one.
+    - `_take`, `_forget`: keep what the events add to the view; drop all of it.
+    - `_status`: values shown beside the rows; a message is sent whenever they change.
+    - `_news`, `_more`: True if there is something to send; True if more will follow without further events.
 
-    And in methods that are called without it, in the kernel's main thread: `_look_back`, which answers for an earlier
-    step, and `_on_request`, for messages of the page that only this view knows.
+    And in methods that are called without the lock, in the kernel's main thread: `_look_back`, which returns the rows
+    around an earlier step, and `_on_request`, for messages of the page that only this view knows.
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -73,15 +74,15 @@ class StreamView(PageWidget):
         hz: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Calls `clear`, and with it `_forget`: a subclass sets what those need before it calls this.
+        """Calls `clear`, and so `_forget`: a subclass sets the attributes that those need before it calls this.
 
         Args:
-            description: what the page must know from the beginning, as JSON.
-            poke: called, at no cost, when the page has asked for something: `publish` is then due.
-            panel: the name under which the widgets of one panel find one another on the page.
-            sections: parts of the page that have a state of their own; None if the page has no room for any.
-            recall: gives the events from a first step to a last, for looking back.
-            complain: called with what a section raised.
+            description: constant description of the view, as JSON, which the page gets when it opens.
+            poke: requests a call of `publish`, after the page has asked for something; takes microseconds.
+            panel: the name by which the widgets of one panel find one another on the page.
+            sections: parts of the page with a state of their own; None if the page has no place for them.
+            recall: returns the events from a first step to a last, for earlier steps.
+            complain: called with the exception that a section raised.
             hz: messages a second, at most.
             clock: seconds; for tests.
         """
@@ -94,27 +95,27 @@ class StreamView(PageWidget):
         self._clock, self._flow = clock, FlowControl(hz, clock)
         self._lock = threading.Lock()
         self._fresh = True
-        """Whether the next message is a snapshot."""
+        """True if the next message is a snapshot."""
         self._queued: defaultdict[int, list[np.ndarray]] = defaultdict(list)
-        """Number of a table -> its rows for the next message, if that is no snapshot."""
+        """Number of a table -> its rows for the next message, unless that is a snapshot."""
         super().__init__(described)
         self.clear()
 
     @property
     def listening(self) -> bool:
-        """True once a page has asked for the view."""
+        """True once a page has shown the view."""
         return self._flow.listening
 
     # --- what happened ---------------------------------------------------------------------------
 
     def clear(self) -> None:
-        """Forget everything that was taken; the page gets a new snapshot."""
+        """Forget all events; the page gets a new snapshot."""
         with self._lock:
             self._begin_anew()
             self._forget()
 
     def take(self, *events: Any) -> None:
-        """Events, to be shown with the next message."""
+        """Add events, which the next message will show. Any thread."""
         with self._lock:
             self._take(events)
 
@@ -124,9 +125,9 @@ class StreamView(PageWidget):
         self._queued.clear()
 
     def _queue(self, rows: Sequence[np.ndarray], table: int = 0) -> None:
-        """Keep rows for the next message; of a view of several tables, those of one.
+        """Queue rows of one table for the next message.
 
-        Nothing is kept while no page listens or a snapshot is due, since snapshots come from the view's own history.
+        Nothing is queued while no page is open or a snapshot is due: snapshots come from the view's own history.
         """
         if self._fresh or not self.listening:
             return
@@ -137,19 +138,19 @@ class StreamView(PageWidget):
     # --- to the page -----------------------------------------------------------------------------
 
     def publish(self, status: dict[str, Any]) -> bool:
-        """Send what is new, unless it is too early or the page lags.
+        """Send what is new, unless the last message is too recent or the page lags. Any thread.
 
         Args:
-            status: how far the search is, as JSON: "state", "step", "total", ...
+            status: progress of the search as JSON: "state", "step", "total", ...
 
         Returns:
-            True if something waits for the next call.
+            True if it must be called again, because something waits to be sent.
         """
         if not self._flow.open:
             return False
-        states = self._sections.states()  # without the lock: a section has its own, and may ask this view
+        states = self._sections.states()  # without the lock: a section has its own, and may call this view
         with self._lock:
-            if not self._flow.open:
+            if not self._flow.open:  # the page may have left meanwhile
                 return False
             status = self._status(status)
             changed = self._sections.news(states, self._fresh)
@@ -183,44 +184,44 @@ class StreamView(PageWidget):
         self._poke()
 
     def _act(self, message: Mapping[str, Any]) -> None:
-        """Something was done in a section. Errors are shown, and never reach the kernel."""
+        """Pass a message to its section. Errors are shown on the page, and never reach the kernel."""
         self._sections.on_message(message, self._complain)
 
-    # --- what a view says ------------------------------------------------------------------------
+    # --- for subclasses --------------------------------------------------------------------------
 
     @abstractmethod
     def _message(self, fresh: bool, status: dict[str, Any]) -> Message:
-        """The content, with its "type", and the tables of the next message.
+        """Returns the content, with its "type", and the tables of the next message.
 
         Args:
-            fresh: True if it is a snapshot, which replaces all that the page has; otherwise only what is new is sent.
-            status: as it is sent.
+            fresh: True for a snapshot, which replaces everything that the page has; otherwise only what is new.
+            status: the status that is sent along.
         """
         raise NotImplementedError
 
     def _forget(self) -> None:
-        """Begin anew, without anything that was taken. Also called once when the view is made."""
+        """Drop everything kept of the events. Also called once when the view is created."""
 
     def _take(self, events: Sequence[Any]) -> None:
-        """Keep what is to be shown of these events. A view that reads its subject at each message needs none."""
+        """Keep what the view shows of these events. Not needed if each message is read from the subject."""
 
     def _status(self, status: dict[str, Any]) -> dict[str, Any]:
-        """The status that is sent, from the one that was published."""
+        """Returns the status to send, from the one that was published."""
         return status
 
     @property
     def _news(self) -> bool:
-        """True if there is something new beside status and sections."""
+        """True if there is something new besides status and sections."""
         return any(self._queued.values())
 
     @property
     def _more(self) -> bool:
-        """True if something is held back that will be sent soon, even if nothing more happens."""
+        """True if something rate-limited will be sent soon, even without further events."""
         return self._sections.due
 
     def _look_back(self, step: int) -> Message | None:
-        """What the page needs to show an earlier step; None where there is no looking back."""
+        """Returns the message that shows an earlier step; None if the view cannot show one."""
         return None
 
     def _on_request(self, kind: str, message: Mapping[str, Any]) -> None:
-        """Another message of the page, which may hold anything. "hello" and "ack" come here, too, when heard."""
+        """Handle a message that only this view knows; it may be any JSON. "hello" and "ack" arrive here as well."""

@@ -1,4 +1,4 @@
-"""The buttons of a panel."""
+"""The buttons of a panel (`Strip`), and a choice among several options (`Choice`)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from naslab.runs.steering import Steering
 from naslab_widgets.sections import Section
 
 FREEZE = "freeze/"
-"""What the names of the settings begin with by which something stands still."""
+"""Prefix of the settings that freeze something; they are buttons here instead of checkboxes."""
 
 
 class Strip(Section):
-    """Play, pause and step whatever has these methods, and a `state`.
+    """Play, pause and step buttons.
 
     Args:
-        search: the one that is driven, if it is one: its conditions and what of it can be frozen are offered, too.
+        stepper: object with the methods `play`, `pause` and `step`, and a `state`.
+        search: the search that it runs, if it is a single one: adds buttons for its stop conditions and freezes.
     """
 
     name = "strip"
@@ -58,19 +59,20 @@ class Strip(Section):
 
 
 def possible(state: str) -> list[str]:
-    """What does something in this state."""
+    """Returns the buttons that are enabled in a state."""
     if state in ("stopped", "finished"):
         return []
     return ["pause"] if state == "running" else ["play", "step"]
 
 
 class Choice(Section):
-    """One of several, of which the others can be taken at any time.
+    """A choice among several options, which the user can change at any time.
 
     Args:
-        title: what is chosen, in words.
-        options: each with what it means.
-        changed: told the new value.
+        title: name of the choice.
+        options: option -> its tooltip.
+        value: the initial option.
+        changed: called with the new option.
     """
 
     name = "choice"

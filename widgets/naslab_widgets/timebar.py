@@ -1,4 +1,4 @@
-"""The bar that a search's time runs along, with a mark for everything that one may want to go back to."""
+"""The time bar of a search, with a mark for every step that the user may want to go back to."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from naslab_widgets.sections import Section
 from naslab_widgets.wire import describe
 
 MOST_MARKS = 200
-"""Of what was said at steps, of each kind."""
+"""Marks of each kind, at most: beyond that they are thinned evenly."""
 MOST_SNAPSHOTS = 24
 SELDOM = 1.0
-"""Seconds between two looks for snapshots and forks."""
+"""Minimum seconds between two searches for snapshots and forks, which read the run folder."""
 KINDS: Mapping[type[Event], str] = {
     Changed: "changed",
     Acted: "changed",
@@ -30,17 +30,18 @@ KINDS: Mapping[type[Event], str] = {
 """Event -> kind of its mark; also "snapshot" and "fork"."""
 
 LabelledStep = tuple[int, str]
-"""A step, and what is to be said of it."""
+"""A step and its label."""
 
 
 class TimeBar(Section):
-    """Keeps the marks of one search, a bounded number however long it is. `take` may be called from any thread.
+    """Keeps the marks of one search, in bounded memory. `take` and `state` may be called in any thread; `_lock` guards
+    both.
 
-    The moment that one looks back to is a thing of the page alone (`static/bus.js`): the search knows nothing of it.
+    The earlier step that the user looks at is known to the page alone (`static/bus.js`); it does not touch the search.
 
     Args:
-        snapshots: gives the steps that the search can go back to at once, in order.
-        forks: gives the steps at which others were forked from it, and their names.
+        snapshots: returns the steps that have a snapshot, in order.
+        forks: returns the step and the name of each fork.
         clock: seconds; for tests.
     """
 
@@ -58,7 +59,7 @@ class TimeBar(Section):
         self.clear()
 
     def clear(self) -> None:
-        """Forget all marks: the search has gone back."""
+        """Forget all marks: the search was rewound."""
         with self._lock:
             self._said = {kind: Sampled(MOST_MARKS) for kind in dict.fromkeys(KINDS.values())}
             self._found_at = -math.inf
@@ -66,7 +67,7 @@ class TimeBar(Section):
             self._marks: list[list[Any]] | None = None
 
     def take(self, *events: Event) -> None:
-        """Events in their order; of those beside the steps there are marks."""
+        """Add events in their order; those beside the steps get marks."""
         marks = [(KINDS[type(event)], _mark(event)) for event in events if type(event) in KINDS]
         with self._lock:
             for kind, mark in marks:
@@ -74,7 +75,7 @@ class TimeBar(Section):
                 self._marks = None
 
     def state(self) -> dict[str, Any]:
-        """`marks`: [step, kind, sentence] each, in the order of the steps."""
+        """Returns `marks`: [step, kind, tooltip] each, ordered by step."""
         with self._lock:
             if self._clock() - self._found_at >= SELDOM:
                 self._found_at, found = self._clock(), self._find_marks()
@@ -86,9 +87,9 @@ class TimeBar(Section):
             return {"marks": self._marks}
 
     def _find_marks(self) -> list[list[Any]]:
-        """The marks of what is no event."""
+        """Returns the marks of snapshots and forks, which are not events."""
         kept = [
-            [step, "snapshot", f"step {step:,}: a snapshot, which the search is back at at once"]
+            [step, "snapshot", f"step {step:,}: a snapshot, so going back here takes no time"]
             for step in spread(self._snapshots(), MOST_SNAPSHOTS)
         ]
         forks = [[step, "fork", f"step {step:,}: {markup.clean(name)} was forked here"] for step, name in self._forks()]
@@ -96,8 +97,10 @@ class TimeBar(Section):
 
 
 def spread(steps: Iterable[int], most: int) -> list[int]:
-    """At most so many of the steps, which are in order: the first in each stretch of a power of two, so that those that
-    stay are the same ones for long while others come and go."""
+    """Returns at most `most` of the steps, which are in order: the first in each interval of a power of two.
+
+    So the same steps stay while snapshots come and go, and the marks do not jump.
+    """
     found = list(steps)
     width = 1
     while found and (found[-1] - found[0]) // width >= most:

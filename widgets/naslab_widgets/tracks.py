@@ -269,7 +269,7 @@ def several(given: Any, what: str, example: str) -> dict[str, Any] | list[Any]:
         what: is compared, in the plural.
         example: of how it is written.
     """
-    alone = isinstance(given, str | bytes | os.PathLike) or hasattr(given, "knobs") or hasattr(given, "total")
+    alone = isinstance(given, str | bytes | os.PathLike) or hasattr(given, "settings") or hasattr(given, "total")
     if alone or not listed(given):
         raise SpecError(f"a comparison needs a list or mapping of {what}, not {given!r:.80}; write {example}")
     if not isinstance(given, Mapping):
