@@ -147,12 +147,12 @@ class EncoderLayer(nn.Module):
 
 
 class FlexiBERTNetwork(nn.Module):
-    """Classifies a sequence of tokens, or an image as the sequence of its rows.
+    """Classifies a sequence of tokens or of measured values, or an image as the sequence of its rows.
 
     Args:
         size: D, the hidden size.
-        input_shape: (tokens,), or (channels, height, width) of an image.
-        vocabulary: how many tokens there are; None for images.
+        input_shape: (positions,) of tokens or values, or (channels, height, width) of an image.
+        vocabulary: number of different tokens; None for values and images.
     """
 
     def __init__(
@@ -161,12 +161,12 @@ class FlexiBERTNetwork(nn.Module):
         super().__init__()
         self.embedding = tokens(input_shape, vocabulary, sizes.positive("hidden size", size))
         length = input_shape[0] if len(input_shape) == 1 else input_shape[1]
-        self.position = nn.Parameter(torch.randn(length, size) * 0.02)
+        self.position = nn.Parameter(torch.randn(sizes.positive("the length of a sequence", length), size) * 0.02)
         self.norm = nn.LayerNorm(size)
         self.layers = nn.Sequential(*(EncoderLayer(layer, size) for layer in layers))
         self.classifier = head_for(size, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, T] tokens or [B, C, H, W] -> logits [B, classes]."""
+        """[B, T] tokens, [B, T] values or [B, C, H, W] -> logits [B, classes]."""
         x = self.embedding(x)
         return self.classifier(self.layers(self.norm(x + self.position[: x.shape[1]])).mean(dim=1))

@@ -81,11 +81,12 @@ class RecipeCell(nn.Module):
 
 
 class RecurrentRecipeNetwork(nn.Module):
-    """Reads tokens, or an image row by row, through layers of the same cell, and classifies.
+    """Reads tokens, measured values one by one, or an image row by row, through layers of the same cell, and
+    classifies.
 
     Args:
-        input_shape: (tokens,), or (channels, height, width) of an image.
-        vocabulary: how many tokens there are; None for images.
+        input_shape: (positions,) of tokens or values, or (channels, height, width) of an image.
+        vocabulary: number of different tokens; None for values and images.
         embedding: size of what the first layer reads and of what the last one gives.
         hidden: size of the states of the layers between.
         layers: how many cells a step passes.
@@ -109,7 +110,7 @@ class RecurrentRecipeNetwork(nn.Module):
         self.classifier = head_for(embedding, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, T] tokens or [B, C, H, W] -> logits [B, classes]."""
+        """[B, T] tokens, [B, T] values or [B, C, H, W] -> logits [B, classes]."""
         sequence = list(self.embedding(x).unbind(dim=1))  # T of [B, embedding]
         for layer in self.layers:
             assert isinstance(layer, RecipeCell)
@@ -133,11 +134,20 @@ class Rows(nn.Module):
         return self.linear(x.transpose(1, 2).flatten(2))
 
 
+class Values(nn.Module):
+    """A row of measured values as a sequence, one value a step: [B, T] -> [B, T, D]."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(1, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.unsqueeze(-1))
+
+
 def tokens(input_shape: tuple[int, ...], vocabulary: int | None, size: int) -> nn.Module:
     """From what a task gives to a sequence of vectors, [B, T, size]."""
-    if len(input_shape) == 1 and vocabulary is not None:
-        return nn.Embedding(sizes.positive("vocabulary", vocabulary), size)
     if len(input_shape) == 1:
-        raise SpecError("a network that reads tokens must know how many there are: the task has no `vocabulary`")
+        return Values(size) if vocabulary is None else nn.Embedding(sizes.positive("vocabulary", vocabulary), size)
     channels, _, width = sizes.image(input_shape, reductions=0)
     return Rows(channels, width, size)

@@ -37,6 +37,7 @@ class ChainSkips(Space):
     """A chain of convolutions of any depth, in which any layer may read any earlier one."""
 
     name: ClassVar[str] = "chain_skips"
+    reads = frozenset({"image"})
 
     layers: int = 15
     """Maximal number of layers."""

@@ -41,6 +41,7 @@ class DartsCell(DartsCells):
     """
 
     name: ClassVar[str] = "darts_cell"
+    reads = frozenset({"image"})
 
     def all_edges(self) -> DartsCellAllEdges:
         """Returns the space with the same supernet whose architectures keep every edge."""
@@ -160,6 +161,7 @@ class DartsCellAllEdges(DartsCells):
     """
 
     name: ClassVar[str] = "darts_cell_all_edges"
+    reads = frozenset({"image"})
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -37,6 +37,7 @@ class EnasMacro(FixedSpace):
     """A chain of layers with one operation each and skips between them."""
 
     name: ClassVar[str] = "enas_macro"
+    reads = frozenset({"image"})
 
     layers: int = 12
     """Number of layers, the stem not counted."""

@@ -55,6 +55,7 @@ class EnasMicro(FixedSpace):
     """A normal and a reduction cell of nodes that sum two operations."""
 
     name: ClassVar[str] = "enas_micro"
+    reads = frozenset({"image"})
 
     nodes: int = 5
     """Number of nodes of a cell, its two inputs not counted."""

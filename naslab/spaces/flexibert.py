@@ -136,7 +136,9 @@ class FlexiBERT(Space):
         return graph
 
     def build(self, architecture: Architecture, task: TaskLike, *, shrink: int | None = None) -> FlexiBERTNetwork:
-        """Returns an encoder for tokens (a task with a `vocabulary`) or the rows of images, with random weights."""
+        """Returns an encoder with random weights, of tokens (a task with a `vocabulary`), of measured values one by
+        one, or of the rows of images.
+        """
         divisor = sizes.positive("shrink", self.shrink if shrink is None else shrink)
         layers = [
             layer._replace(feed_forward_dimension=max(layer.feed_forward_dimension // divisor, 1))

@@ -44,6 +44,7 @@ class Hierarchical(FixedSpace):
     """A cell whose edges are motifs, which are small graphs of primitive operations."""
 
     name: ClassVar[str] = "hierarchical"
+    reads = frozenset({"image"})
 
     motifs: int = 6
     """Number of motifs of level 2."""

@@ -59,6 +59,7 @@ class LargeScaleEvolutionSpace(Space):
     """Chains of convolutions with skips over them, and a learning rate."""
 
     name: ClassVar[str] = "evolving"
+    reads = frozenset({"image"})
 
     layers: int = 24
     """Maximal number of layers."""

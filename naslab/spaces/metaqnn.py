@@ -47,6 +47,7 @@ class MetaQNN(Space):
     """A chain of convolutions and poolings of any depth."""
 
     name: ClassVar[str] = "chain"
+    reads = frozenset({"image"})
 
     layers: int = 18
     """Maximal number of layers."""

@@ -36,6 +36,7 @@ class MnasNet(FixedSpace):
     """Segments of equal blocks, one after the other."""
 
     name: ClassVar[str] = "segments"
+    reads = frozenset({"image"})
 
     channels: int = 32
     """Channels of the first convolution; all other widths are multiples of it."""

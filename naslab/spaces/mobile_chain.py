@@ -33,6 +33,7 @@ class MobileChain(FixedSpace):
     """One block in each layer of a chain."""
 
     name: ClassVar[str] = "mobile_chain"
+    reads = frozenset({"image"})
 
     channels: int = 32
     """Channels of the first convolution; all other widths are proportional to it."""

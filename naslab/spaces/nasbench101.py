@@ -99,6 +99,7 @@ class NASBench101(Space):
     """One cell: a small graph with an operation at each vertex."""
 
     name: ClassVar[str] = "nasbench101"
+    reads = frozenset({"image"})
 
     vertices: int = 7
     """Maximal number of vertices, input and output included."""

@@ -60,6 +60,7 @@ class NASBench201(FixedSpace):
     """One cell: an operation on every edge between four nodes."""
 
     name: ClassVar[str] = "nasbench201"
+    reads = frozenset({"image"})
 
     channels: int = 16
     """Channels of the first of three stages, in the supernet and by default in a built network."""

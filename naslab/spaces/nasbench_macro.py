@@ -33,6 +33,7 @@ class NASBenchMacro(FixedSpace):
     """A chain of eight layers."""
 
     name: ClassVar[str] = "nasbench_macro"
+    reads = frozenset({"image"})
 
     channels: int = 32
     """Channels of the first convolution; the three stages have 2, 4 and 8 times as many."""

@@ -47,6 +47,7 @@ class NASBenchMR(FixedSpace):
     """Networks of four stages with parallel branches of different resolution."""
 
     name: ClassVar[str] = "nasbench_mr"
+    reads = frozenset({"image"})
 
     @classmethod
     def paper(cls) -> NASBenchMR:

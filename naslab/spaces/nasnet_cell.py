@@ -37,6 +37,7 @@ class NASNetCell(FixedSpace):
     """A normal and a reduction cell of blocks of two operations."""
 
     name: ClassVar[str] = "nasnet_cell"
+    reads = frozenset({"image"})
 
     blocks: int = 5
     """Number of blocks of a cell."""

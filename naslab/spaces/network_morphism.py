@@ -47,6 +47,7 @@ class NetworkMorphism(Space):
     """Chains of convolutions with skips that are added or concatenated."""
 
     name: ClassVar[str] = "morphing"
+    reads = frozenset({"image"})
 
     layers: int = 12
     """Maximal number of layers."""

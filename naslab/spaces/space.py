@@ -27,7 +27,7 @@ from naslab.lazy import warn_of_old_name
 from naslab.networks.inherit import inherit
 from naslab.randomness import generator_of
 from naslab.spaces.reading import ReadsArchitectures
-from naslab.tasks.signature import Signature, TaskLike, signature_of
+from naslab.tasks.signature import Field, Signature, TaskLike, signature_of
 from naslab.torch_state import InDefaultTorchState
 
 if TYPE_CHECKING:
@@ -49,6 +49,23 @@ def _for_a_task(make: Callable[..., nn.Module], position: int) -> Callable[..., 
         return make(self, *args, **kwargs)
 
     return checked
+
+
+def _fields(signature: Signature) -> Mapping[str, Field]:
+    """Returns the inputs by name; a single one has the empty name."""
+    return signature.inputs if isinstance(signature.inputs, Mapping) else {"": signature.inputs}
+
+
+def _alternatives(signature: Signature) -> str:
+    """Returns advice for a task that a space cannot serve: spaces of naslab with other inputs or heads, if any."""
+    from naslab.spaces import SPACES
+
+    kinds = {field.kind for field in _fields(signature).values()}
+    heads = {head.reads for head in signature.heads.values()}
+    fit = [cls.__name__ for cls in SPACES.values() if kinds <= (cls.reads or set()) and heads <= cls.gives]
+    if not fit:
+        return "no space of naslab does: take another space of your own, or another task"
+    return f"take another space, such as {' or '.join(fit[:2])}, or another task"
 
 
 _MAKES_A_NETWORK = {"build": 1, "supernet": 0, "shared_weights": 0}
@@ -168,15 +185,14 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
             if head.reads not in self.gives:
                 raise SpecError(
                     f"the head {name!r} of the task reads a {head.reads}, and networks of the space {self.name!r} give "
-                    f"a {' or a '.join(sorted(self.gives))}; take another space, or another task"
+                    f"a {' or a '.join(sorted(self.gives))}; {_alternatives(signature)}"
                 )
-        fields = signature.inputs if isinstance(signature.inputs, Mapping) else {"": signature.inputs}
-        for name, field in fields.items():
+        for name, field in _fields(signature).items():
             if self.reads is not None and field.kind not in self.reads:
                 of = f" {name!r}" if name else ""
                 raise SpecError(
                     f"the input{of} of the task is {field} ({field.kind}), and networks of the space {self.name!r} "
-                    f"read {' or '.join(sorted(self.reads))}; take another space, or another task"
+                    f"read {' or '.join(sorted(self.reads))}; {_alternatives(signature)}"
                 )
         return signature
 

@@ -149,9 +149,31 @@ def test_an_input_that_the_space_cannot_read(guests):
         return batch[0].flatten(1)
 
     task = changed(guests, signature=Signature(Field((64,)), {"ink": Head("vector", 1)}), inputs=row)
+    refused = r"\[64\] float32 \(row\), and networks of the space .* read image; .* such as NASBenchNLP or FlexiBERT"
     for space in (nl.spaces.DartsCell.laptop(), nl.spaces.NASBench201.laptop()):
-        with pytest.raises(SpecError, match=r"(?i)\(C, H, W\)|image|\[64\]"):
-            nl.searchers.Darts(space, task, **SMALL)
+        for make in (nl.searchers.Darts, nl.estimators.Training):
+            with pytest.raises(SpecError, match=refused):
+                make(space, task, **SMALL)
+    training = nl.estimators.Training(nl.spaces.NASBenchNLP.laptop(), task, held_out=0.25, **SMALL)
+    (event,) = nl.Search(nl.searchers.RandomSearch(training.space, seed=0), estimator=training, budget=1)
+    assert event.fitness is not None, event.message
+
+
+@pytest.mark.parametrize("name", nl.spaces.SPACES)
+def test_a_space_reads_what_it_says(name):
+    """And nothing else: a kind that is missing in `reads` is refused, one in it is built for and computed."""
+    fields = {"image": Field((3, 32, 32)), "tokens": Field((12,), "int64", 20), "row": Field((12,))}
+    cls = nl.spaces.SPACES[name]
+    space = cls.laptop() if hasattr(cls, "laptop") else cls()
+    for kind, field in fields.items():
+        signature = Signature(field, {reads: Head(reads, 20) for reads in space.gives})
+        if kind not in space.reads:
+            with pytest.raises(SpecError, match=rf"\({kind}\), and networks of the space .* read .* another task"):
+                space.check_task(signature)
+            continue
+        batch = torch.randint(20, (2, 12)) if kind == "tokens" else torch.rand(2, *field.shape)
+        found = space.build(space.sample(0), signature).eval()(batch)
+        assert (found[0] if isinstance(found, tuple) else found).shape[-1] == 20
 
 
 def test_a_supernet_that_is_not_there(guest):

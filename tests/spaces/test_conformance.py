@@ -39,7 +39,7 @@ from naslab.spaces import (
     Space,
     from_spec,
 )
-from naslab.spaces.requirements import asked
+from naslab.spaces.requirements import requirements_of
 from naslab.tasks import Field, Head, Signature
 from naslab.testing import SpaceCase
 
@@ -63,7 +63,7 @@ class Grow(Space):
         return None
 
     def build(self, architecture, task):
-        shape, outputs = asked(task)
+        shape, outputs = requirements_of(task)
         widths = [math.prod(shape), *self.check(architecture).choices[1:]]
         layers = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
         return nn.Sequential(nn.Flatten(), *layers, head_for(widths[-1], outputs))

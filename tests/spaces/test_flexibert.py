@@ -10,6 +10,7 @@ from scipy.fft import dctn
 import naslab as nl
 from naslab.errors import SpecError
 from naslab.networks.flexibert import Layer, LinearTransform, SelfAttention, SpanConvolution, feed_forward
+from naslab.tasks import Field, Head, Signature
 
 LAYER = dict(
     operation_type="SA",
@@ -95,6 +96,10 @@ def test_tokens_or_rows(space):
     assert space.build(architecture, words, shrink=8)(torch.randint(20, (2, 6))).shape == (2, 3)
     images = SimpleNamespace(input_shape=(1, 8, 8), classes=3)
     assert space.build(architecture, images, shrink=8)(torch.randn(2, 1, 8, 8)).shape == (2, 3)
+    values = Signature(Field((6,)), {"level": Head("vector", 2)})
+    assert space.build(architecture, values, shrink=8)(torch.randn(3, 6)).shape == (3, 2)
+    with pytest.raises(SpecError, match="the length of a sequence must be a whole number of at least 1, not None"):
+        space.build(architecture, Signature(Field((None,)), {"level": Head("vector", 2)}))
     with pytest.raises(SpecError, match="heads"):
         space.build(architecture, images, shrink=128)
 

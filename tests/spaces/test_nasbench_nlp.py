@@ -13,6 +13,7 @@ from torch import nn
 import naslab as nl
 from naslab.errors import SpecError
 from naslab.networks.recurrent_recipe import RecipeCell, RecurrentRecipeNetwork
+from naslab.tasks import Field, Head, Signature
 
 RNN = {
     "f": {"op": "linear", "input": ["x", "h_prev_0"]},
@@ -96,8 +97,18 @@ def test_a_language_model_and_a_row_reader(space):
     words = SimpleNamespace(input_shape=(6,), classes=11, vocabulary=13)
     network = space.build(architecture, words, embedding=4, hidden=5, layers=2)
     assert network(torch.randint(13, (2, 6))).shape == (2, 11)
-    with pytest.raises(SpecError, match="vocabulary"):
-        space.build(architecture, SimpleNamespace(input_shape=(6,), classes=11))
+
+
+def test_measured_values_are_read_one_after_the_other(space):
+    """The first layer sees w x_t + b at step t, so that values and their embeddings give the same numbers."""
+    row = Signature(Field((6,)), {"level": Head("vector", 2)})
+    network = space.build(space.from_recipe(RNN), row, embedding=4, hidden=5, layers=2)
+    x = torch.randn(3, 6)
+    assert network(x).shape == (3, 2)
+    linear = network.embedding.linear
+    torch.testing.assert_close(network.embedding(x)[1, 4], linear.weight[:, 0] * x[1, 4] + linear.bias)
+    turned = network(x.flip(1))
+    assert not torch.allclose(turned, network(x)), "the order of the values counts"
 
 
 def test_sizes_in_closed_form():

@@ -161,8 +161,8 @@ def test_sizes_and_rates_of_a_network_may_be_said():
 def test_tasks_that_are_no_language_model_are_refused():
     space = RecurrentCell.laptop()
     for task, match in (
-        (SimpleNamespace(input_shape=(1, 8, 8), classes=3), "take another space, or another task"),
-        (Signature(Field((None,), "int64", 7), {"logits": Head("vector", 7)}), "take another space, or another task"),
+        (SimpleNamespace(input_shape=(1, 8, 8), classes=3), "take another space, such as DartsCell or"),
+        (Signature(Field((None,), "int64", 7), {"logits": Head("vector", 7)}), "such as NASBenchNLP or FlexiBERT"),
         (Signature(Field((None,), "int64", 7), {"logits": Head("sequence", 6)}), "scores of the 7 words"),
         (Signature(Field((3, None), "int64", 7), {"logits": Head("sequence", 7)}), "take"),
     ):

@@ -18,7 +18,7 @@ from naslab.networks.heads import head_for
 from naslab.randomness import seeded
 from naslab.searchers import Sampler, Slider, Suggestion
 from naslab.spaces import FixedSpace, from_spec
-from naslab.spaces.requirements import asked
+from naslab.spaces.requirements import requirements_of
 from naslab.tasks import Exchangeable, Field, Head, Mean, Metric, Signature, Task
 
 
@@ -109,7 +109,7 @@ class Stack(FixedSpace):
         return list(zip(choices[::2], choices[1::2], strict=True))
 
     def build(self, architecture, task):
-        (shape, outputs), modules = asked(task), [nn.Flatten()]
+        (shape, outputs), modules = requirements_of(task), [nn.Flatten()]
         size = math.prod(shape)
         for width, activation in self._layers(architecture):
             modules += [nn.Linear(size, width), nn.ReLU() if activation == "relu" else nn.Tanh()]
