@@ -53,7 +53,7 @@ class BatchSize:
     def _epoch(self, step: int) -> int:
         """Returns the first epoch that has not begun after `step` steps of the first feed."""
         epoch, position = self.timetable.locate(step)
-        return epoch + bool(position)
+        return epoch + bool(position)  # a step in the middle of an epoch: only the next one can begin with a new size
 
     def _resized(self, value: int, step: int) -> list[Timetable]:
         """Returns copies of the timetables with another size from the next epoch on."""

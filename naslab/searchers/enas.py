@@ -192,6 +192,7 @@ class Enas(WeightSharing):
         knobs = self._values()
         reward, loss = self._judged(child, self._rewards.batch(epoch * self._controller_steps + position))
         self.baseline.update(reward)
+        # the baseline has this reward in it already, as in the authors' code: the first advantage is 0
         self._told.append((child.choices, reward - float(self.baseline.value or 0.0)))
         if len(self._told) == self.hyperparameters.children:
             self._improve()
@@ -299,7 +300,7 @@ class Enas(WeightSharing):
     # --- knobs -------------------------------------------------------------------------------------
 
     def _scheduled(self, step: int | None = None) -> float:
-        """Of the epoch that a step is in."""
+        """Returns the learning rate of the epoch that a step is in, without the user's factor."""
         given = self.hyperparameters
         epoch, _, _ = self._stands(min(self._step if step is None else step, self.total - 1))
         ends = {"high": given.w_lr, "low": given.w_lr_min}

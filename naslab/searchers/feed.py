@@ -64,6 +64,7 @@ class Feed:
 
     def batch(self, step: int) -> Any:
         """Returns the mini-batch of a step, counted from 0. A function of (seed, name, step): nothing is consumed."""
+        # a generator for each step, so that a resumed or forked search draws the same without repeating earlier steps
         augment = torch_generator(self.seed, "augment", self.name, step) if self._augmented else None
         where = self.timetable.where(step)
         return self.task.batch(where, split=self.stream.split, augment=augment, device=self.device)
@@ -71,6 +72,7 @@ class Feed:
     def take(self, step: int) -> Taken:
         """Returns the mini-batch of a step with its carry; without, at the start of a pass over the data."""
         batch = self.batch(step)
+        # a pass begins in another order or at another place of the text, which the old hidden state says nothing about
         begins = not self.stream.carries or self.timetable.resets(step)
         return Taken(batch, self.task.inputs(batch, None if begins else self._carry))
 

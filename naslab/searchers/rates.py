@@ -230,7 +230,7 @@ def _find(
 def _update(copy: Any, stretch: Stretch, name: str, rate: float, metric: str, still: Callable[[], object]) -> float:
     """Make one update of the copy at a rate. Returns the mean of the losses of its steps, before the update."""
     if copy.step + stretch.together > stretch.at + stretch.run:
-        copy.stand_before(stretch.at)
+        copy.stand_before(stretch.at)  # few steps of this kind are left: begin at the first of them again
     found = []
     for _ in range(stretch.together):
         copy.apply_setting(name, rate)

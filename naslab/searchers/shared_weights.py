@@ -100,13 +100,14 @@ class SharedWeights:
         for name, weight in self._named.items():
             if (buffer := self._sgd.state.get(weight, {}).get("momentum_buffer")) is not None:
                 state[f"momentum/{name}"] = buffer.clone()
-            if weight.grad is not None:
+            if weight.grad is not None:  # between the paths of one update, which add up their gradients
                 state[f"gradient/{name}"] = weight.grad.clone()
         return state
 
     def load(self, state: State) -> None:
         """Take back what `state` gave."""
         self.network.load_state_dict(below("network/", state))
+        # Cleared first: a weight without momentum in the state had none, since no child with it was trained yet.
         self._sgd.state.clear()
         self._sgd.zero_grad()
         for name, buffer in below("momentum/", state).items():
@@ -127,14 +128,14 @@ def below(prefix: str, state: State) -> dict[str, Tensor]:
 
 
 class WeightSharing(Masked, SupernetSearcher):
-    """What the searchers of this kind are made in. Hyperparameters have a `batch_size` and a `train_portion`.
+    """Base of these searchers. Their hyperparameters include `batch_size` and `train_portion`.
 
     Args:
         space: a space whose networks share weights, for instance `naslab.spaces.NASBench201.laptop()`.
         task: for instance `naslab.tasks.FashionMNIST()`.
-        seed: of the weights, the parts of the data, its order and augmentation, and every child.
-        device: of the shared weights, for instance "cuda"; CUDA where there is one if left out, else the CPU.
-        threads: CPU threads of each step; a part of what makes a search repeatable.
+        seed: seed of the weights, the split of the data, its order and augmentation, and all children.
+        device: device of the shared weights, for instance "cuda". If left out, CUDA if there is a GPU, else the CPU.
+        threads: CPU threads of each step; a search is repeatable with the same number.
         **hyperparameters: see the dataclass `Hyperparameters` of the class.
     """
 
@@ -168,11 +169,12 @@ class WeightSharing(Masked, SupernetSearcher):
         if given.train_portion != self.Hyperparameters.train_portion:  # the user's choice, not the default
             warn_of_unused_portion(task, "train_portion", given.train_portion)
         self._step = 0
+        # layers take their initial weights from torch's global generator, so it is seeded for them alone
         with seeded(seed, "weights"):
             network = space.shared_weights(task)  # type: ignore[attr-defined]
         self._layer_noise = LayerNoise(network, seed)
         self._feed = Feed(task, self._train, given.batch_size, seed, "weights", device=self.device)
-        """Of the mini-batches that move the weights."""
+        """Training mini-batches for the weights."""
         self.begin(network.to(self.device))
 
     @abstractmethod
@@ -189,7 +191,7 @@ class WeightSharing(Masked, SupernetSearcher):
 
     @property
     def metrics(self) -> Mapping[str, Quantity]:
-        """Of the task, on the mini-batches of a child's training; and the fitness of a child that is judged."""
+        """Metrics of the task on the mini-batches of a child's training, and the fitness of an evaluated child."""
         objective = self.task.quantities[self.task.objective]
         fitness = Quantity("max", objective.unit if objective.direction == "max" else "")
         trained = {name: known for name, known in super().metrics.items() if not name.startswith("valid/")}

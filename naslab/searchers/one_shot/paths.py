@@ -43,7 +43,7 @@ class Paths(Steerable, ABC):
 
     @abstractmethod
     def state_dict(self) -> Any:
-        """What the next path depends on beside its number, as JSON."""
+        """Returns as JSON what the next path depends on besides its number."""
 
     @abstractmethod
     def load_state_dict(self, state: Any) -> None:
