@@ -24,7 +24,7 @@ from naslab.errors import SpecError
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.skip_dropout import SkipMasks
 from naslab.operations.optimizations import Optimizations
-from naslab.operations.stacked import STACKED, Rectified, average_pooled, blended, of_edges, one_pass
+from naslab.operations.stacked import STACKED, Rectified, average_pooled, blended, rows_of_edges, one_pass
 
 SKIP = "skip_connect"
 """The operation behind which `SkipMasks` drop."""
@@ -189,7 +189,7 @@ class MixedEdges(nn.Module):
         scales = mixture.weights.t().unsqueeze(2).expand(-1, -1, self.channels).contiguous().flatten(1)  # [O, D C]
         rectified = Rectified(x)
         for edges, group in self._groups(mixture, optimizations).items():
-            of_group = [of_edges(scales[self.columns[name]], self.edges, edges) for name in group]
+            of_group = [rows_of_edges(scales[self.columns[name]], self.edges, edges) for name in group]
             state = rectified if optimizations.shared else Rectified(x)
             dropped = drop if masks is not None and SKIP in group and not masks.identity_only else None
             if dropped or any(self.stacked[name]._forward_hooks for name in group):  # they want to see the outputs

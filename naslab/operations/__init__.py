@@ -1,1 +1,1 @@
-"""Candidate operations, one file a kind of data."""
+"""Candidate operations, one file for each kind, and the fast kernels that supernets compute them with."""

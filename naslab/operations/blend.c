@@ -2,15 +2,15 @@
 
        Y_d[i, c]  =  shift[w] + sum over k of scale[k, w] X_k[i, w] + sum over s of weight[s, d] Z_s[i, c],  w = d C + c
 
-   for pixels i, D edges d and C channels c, which lie side by side; and what its gradient takes. Every function goes
-   once over the pixels from `first` to `end`, so that memory is read in order. LANES channels at a time; LANES divides
-   C. */
+   for pixels i, D edges d and C channels c, which are adjacent in memory (channels last); and its gradient. Every
+   function makes one pass over the pixels from `first` to `end`, so that memory is read in order. LANES channels are
+   computed at a time; LANES divides C. */
 #include <math.h>
 #include <stdint.h>
 
 typedef int64_t n;
 typedef REAL lanes __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL))));
-#define CHUNK 32 /* pixels that are summed up in REAL, before the sums go on in double; at 256 rounding was seen */
+#define CHUNK 32 /* pixels accumulated in REAL before the sums are added in double; with 256 the rounding was measurable */
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE lanes at(const REAL *p) { return *(const lanes *)p; }
@@ -19,8 +19,8 @@ INLINE void move(double *to, REAL *from, n many) {
   for (n c = 0; c < many; c++) to[c] += from[c], from[c] = 0;
 }
 
-/* BODY(K, S), its loops over tensors unrolled for a normalisation alone, for NAS-Bench-201, and for the normal and the
-   reduction cell of DARTS */
+/* BODY(K, S) with constant K and S, whose loops over tensors the compiler unrolls, for the common cases: a normalisation
+   alone, NAS-Bench-201, and the normal and the reduction cell of DARTS */
 #define OF_COUNTS(BODY)                                                                                               \
   switch (10 * K + S) {                                                                                               \
     case 10: BODY(1, 0) break;                                                                                        \
@@ -30,8 +30,9 @@ INLINE void move(double *to, REAL *from, n many) {
     default: BODY(K, S)                                                                                               \
   }
 
-/* total[k, 0, w] = sum over i of X_k[i, w] - X_k[0, w];  total[k, 1, w]: of their squares; `own` has room for one k, both
-   are zeros */
+/* total[k, 0, w] = sum over i of X_k[i, w] - X_k[0, w];  total[k, 1, w]: sum of their squares. The first pixel is
+   subtracted because the variance, E[x^2] - E[x]^2, would cancel if the mean were large against the deviation. `own`,
+   [2, W], and `total` are zeros at the start. */
 void moments(n first, n end, n W, n K, const REAL *const *X, REAL *own, double *total) {
   for (n k = 0; k < K; k++, total += 2 * W) {
     const REAL *x = X[k];
@@ -45,8 +46,8 @@ void moments(n first, n end, n W, n K, const REAL *const *X, REAL *own, double *
   }
 }
 
-/* From the totals [P, K, 2, W] of P parts of N pixels: the mean, the variance as running statistics want it, and the
-   inverse deviation as a normalisation wants it, [K, W] each; scale and shift of the whole normalisation */
+/* From the totals [P, K, 2, W] of P threads over N pixels: the mean, the unbiased variance (for running statistics) and
+   the inverse of the biased deviation (for the normalisation), [K, W] each; scale and shift of the affine map */
 void deviations(n P, n K, n W, n N, double epsilon, const REAL *const *X, const double *total, const REAL *weight,
                 REAL *mean, REAL *variance, REAL *inverse, REAL *scale, REAL *shift) {
   for (n w = 0; w < W; w++) {
@@ -80,8 +81,9 @@ void blend(n first, n end, n D, n C, n K, n S, const REAL *const *X, const REAL 
   OF_COUNTS(BLEND)
 }
 
-/* total[0, w] = sum over i of G_d[i, c];  [1 + k, w]: of G_d[i, c] (X_k[i, w] - mean[k, w]);  [1 + K + s, w]: of
-   G_d[i, c] Z_s[i, c]; `own` has as much room, both are zeros */
+/* total[0, w] = sum over i of G_d[i, c];  total[1 + k, w]: of G_d[i, c] (X_k[i, w] - mean[k, w]);
+   total[1 + K + s, w]: of G_d[i, c] Z_s[i, c], where G_d is the gradient of Y_d. `own` has the same shape; both are
+   zeros at the start. */
 #define PRODUCTS(K, S)                                                                                                \
   for (n i = first; i < end; i++) {                                                                                   \
     for (n d = 0; d < D; d++)                                                                                         \
@@ -99,8 +101,9 @@ void products(n first, n end, n D, n C, n K, n S, const REAL *const *X, const RE
   OF_COUNTS(PRODUCTS)
 }
 
-/* From the totals [P, R, W] of `products`: the gradient [K, W] of the weights of the normalised tensors, and of
-   X'_k = weight r (g - mean of g - x mean of g x), x = r (X_k - mean), the factors of g, of X_k and of 1 */
+/* From the totals [P, R, W] of `products`: the gradient [K, W] of the scales of the normalised tensors, and the factors
+   of g, of X_k and of 1 in the gradient of batch normalisation,
+       X'_k = weight r (g - mean(g) - x mean(g x)),   x = r (X_k - mean) */
 void slopes(n P, n R, n K, n W, n N, const double *total, const REAL *weight, const REAL *mean, const REAL *inverse,
             REAL *of_weight, REAL *scale, REAL *slope, REAL *shift) {
   for (n w = 0; w < W; w++)

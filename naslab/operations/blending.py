@@ -1,14 +1,15 @@
-"""Batch normalisation and the weighted sum of operations, in one pass over memory (`blend.c`).
+"""Batch normalisation and the weighted sum of operations, fused into one pass over memory (`blend.c`).
 
     y_d  =  sum over k of  scale[k] * (X_k - mean of X_k) / deviation of X_k, the channels of edge d
           + sum over s of  weight[s, d] * Z_s  +  bias, the channels of edge d
 
-Written out, every normalisation, product and sum is a pass of its own, there and back, and with few channels these
-passes take as long as the convolutions between them. Together they are two passes there and two back. Where a gradient
-must be differentiable itself, the sum is written out all the same.
+In plain PyTorch every normalisation, product and sum is a pass of its own, forward and backward, and with few channels
+these passes take as long as the convolutions between them. Fused they are two passes forward (one for the statistics,
+one for the sum) and two backward. The sums are those of the plain code in another order, so that results agree to
+rounding. Where a gradient must itself be differentiable (second order), the plain code is used.
 
-Whatever is summed up over the pixels of a mini-batch is summed up in double precision. PyTorch's own normalisation adds
-in single precision where the channels of a pixel lie side by side, and its error grows with the number of pixels.
+All sums over the pixels of a mini-batch are accumulated in double precision. PyTorch's batch normalisation accumulates
+in single precision in the channels-last layout, and its error grows with the number of pixels.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from naslab.operations.kernels import Kernel, has_layout, in_parts, kernel
 
 
 def fits(stacked: Sequence[Tensor], shared: Sequence[Tensor] = (), edges: int = 1) -> bool:
-    """Whether the kernel can do it: tensors of one kind, channels side by side, and more than one pixel."""
+    """Returns True if the kernel applies: tensors of one format, channels last, and more than one pixel in all."""
     first = stacked[0]
     return (
         all(has_layout(x) and x.dtype == first.dtype for x in (*stacked, *shared))
         and not torch.is_autocast_enabled("cpu")
-        and first.numel() > first.shape[1]
+        and first.numel() > first.shape[1]  # one pixel has no variance; PyTorch then raises its error
         and kernel("blend", first.shape[1] // edges, first.dtype) is not None
     )
 
@@ -44,19 +45,19 @@ def blended(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
 ) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
-    """The sum above, for each of D edges; see `fits`.
+    """Returns the sum above for each of D edges; requires `fits`.
 
     Args:
-        epsilon: is added to a variance before the root.
+        epsilon: added to a variance before the square root.
         edges: D.
-        stacked: K of [B, D C, H, W], channels side by side.
-        scale: [K, D C].
-        shared: S of [B, C, H, W], channels side by side.
-        weight: [S, D].
+        stacked: K tensors [B, D C, H, W], channels last; each is normalised.
+        scale: [K, D C], factors of the normalised tensors.
+        shared: S tensors [B, C, H, W], channels last; every edge reads them.
+        weight: [S, D], weight of each shared tensor on each edge.
         bias: [D C].
 
     Returns:
-        D tensors [B, C, H, W]; the mean and the unbiased variance [K, D C] of the stacked tensors.
+        D tensors [B, C, H, W]; the mean and the unbiased variance, both [K, D C], of the stacked tensors.
     """
     weight = scale.new_empty(0, edges) if weight is None else weight.to(scale)
     given = scale, weight, bias, *stacked, *shared
@@ -65,6 +66,8 @@ def blended(
 
 
 class _Blend(Function):
+    """Y = sum of scale (X - mean) / deviation, sum of weight Z, bias; `blend.c` has the formulas of each function."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -84,9 +87,12 @@ class _Blend(Function):
         run = Kernel("blend", width // edges, example.dtype)
         ctx.save_for_backward(scale, weight, bias, *given)
         scale, weight = scale.contiguous(), weight.contiguous()
+        # Pass 1: sums and sums of squares, by each thread into a slice of its own, so that none waits for another and
+        # the order of additions is fixed. `own` accumulates a few pixels in the tensor's format, `totals` in double.
         totals = torch.zeros(torch.get_num_threads(), many, 2, width, dtype=torch.float64)
         own = torch.zeros(len(totals), 2, width, dtype=example.dtype)
         in_parts(pixels, width * many, lambda p, i, j: run.moments(i, j, width, many, stacked, own[p], totals[p]))
+        # Normalisation, scale and bias become one affine map of X: slope [K, D C] and shift [D C].
         mean, variance, inverse, slope = torch.empty(4, many, width, dtype=example.dtype)
         shift = torch.empty(width, dtype=example.dtype)
         about = len(totals), many, width, pixels, epsilon
@@ -94,6 +100,7 @@ class _Blend(Function):
         if bias is not None:
             shift += bias
 
+        # Pass 2: the sum itself, one tensor for each edge.
         form = {"dtype": example.dtype, "memory_format": torch.channels_last}
         found = tuple(torch.empty(batch, width // edges, height, breadth, **form) for _ in range(edges))
         in_parts(
@@ -108,7 +115,7 @@ class _Blend(Function):
         scale, weight, bias, *given = ctx.saved_tensors
         mean, inverse = ctx.mean, ctx.inverse
         edges, channels, many, others = ctx.sizes
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled():  # that is, create_graph=True
             return None, None, None, *_differentiable(ctx, above[:edges], scale, weight, bias, given)
         scale, weight = scale.contiguous(), weight.contiguous()
         stacked, shared = given[:many], given[many:]
@@ -116,6 +123,7 @@ class _Blend(Function):
         run = Kernel("blend", channels, mean.dtype)
         width, rows = edges * channels, 1 + many + others
 
+        # Pass 1: sums over pixels of g, of g (X - mean) for each stacked and of g Z for each shared tensor.
         totals = torch.zeros(torch.get_num_threads(), rows, width, dtype=torch.float64)
         own = torch.zeros_like(totals, dtype=mean.dtype)
         tensors = stacked, shared, mean, gradients
@@ -126,6 +134,7 @@ class _Blend(Function):
         of_weight = totals[:, 1 + many :].unflatten(2, (edges, channels)).sum((0, 3)).to(weight) if others else weight
         of_bias = None if bias is None else totals[:, 0].sum(0).to(bias)
 
+        # Pass 2: the gradient of each X is an affine map of g and X, that of each Z a weighted sum of the g.
         below = [torch.empty_like(x) for x in given]
         factors = stacked, gradients, factor, slope, shift, weight, below[:many], below[many:]
         in_parts(ctx.pixels, width * many, lambda _, i, j: run.gradients(i, j, *ctx.sizes, *factors))
@@ -135,15 +144,15 @@ class _Blend(Function):
 def _differentiable(
     ctx: Any, above: Sequence[Tensor], scale: Tensor, weight: Tensor, bias: Tensor | None, given: list[Tensor]
 ) -> list[Tensor | None]:
-    """The same gradients, of the sum written out; they can be differentiated again."""
-    # views, so that none is made of another
+    """Returns the same gradients by plain PyTorch, so that they can be differentiated again."""
+    # Views: autograd.grad must see each input as a tensor of its own, also where one was computed from another.
     scale, weight, *rest = (tensor.view_as(tensor) for tensor in (scale, weight, *given))
     bias = None if bias is None else bias.view_as(bias)
     inputs = [scale, weight, bias, *rest]
     many = ctx.sizes[2]
     stacked, shared = rest[:many], rest[many:]
     rows = zip(stacked, scale, [bias, *[None] * (many - 1)], strict=True)
-    sums = [F.batch_norm(x, None, None, s, b, True, 0.0, ctx.epsilon) for x, s, b in rows]
+    sums = [F.batch_norm(x, None, None, s, b, True, 0.0, ctx.epsilon) for x, s, b in rows]  # bias once, with the first
     outputs = list(sum(sums[1:], sums[0]).chunk(ctx.sizes[0], dim=1))
     for z, weights in zip(shared, weight, strict=True):
         outputs = [output + w * z for output, w in zip(outputs, weights, strict=True)]

@@ -1,10 +1,10 @@
-/* The weight gradient of a depthwise convolution on pixels whose channels lie side by side:
+/* The weight gradient of a depthwise convolution of tensors in channels-last layout:
 
        weight[i, j, c]  =  sum over b, h, w of  g[b, h, w, c] * x[b, h s + i d - p, w s + j d - p, c],     p = d (K / 2)
 
-   K x K kernel, of which the rows `from` to `to` are computed, stride s, dilation d; x: [B, H, W, C], g: [B, P, Q, C],
-   weight: [K, K, C]. LANES channels at a time stay in registers, a row of the kernel with them, and every pixel is read
-   from the cache once a row. LANES divides C. */
+   K x K kernel, of which the rows `from` to `to` are computed, stride s, dilation d; x: [B, H, W, C], g (the gradient of
+   the output): [B, P, Q, C], weight: [K, K, C]. The sums of one row of the kernel for LANES channels stay in registers,
+   and every pixel is read from the cache once for each row. LANES divides C. */
 #include <stdint.h>
 
 typedef int64_t n;

@@ -1,17 +1,17 @@
 """A depthwise convolution whose backward pass is as fast as its forward pass, on a CPU.
 
-PyTorch computes the gradients of many depthwise convolutions 5 to 30 times slower than the convolution itself: there
-are fast kernels for the gradient of the weights of kernels up to three wide and not dilated, and for the gradient of
-the input of kernels that are not dilated; all else is slow. Three rewritings stay on the fast ones, and change nothing
-but the order of additions. (Where there is a compiler, the gradient of the weights is compiled instead: `depthwise.c`.)
+PyTorch computes the gradients of many depthwise convolutions 5 to 30 times slower than the convolution itself. It has
+fast kernels for the weight gradient of undilated kernels up to three wide, and for the input gradient of undilated
+kernels; all others are slow. Three rewritings use only the fast ones. They compute the same sums, in another order, so
+that results agree to rounding. (Where there is a compiler, the weight gradient is compiled instead: `depthwise.c`.)
 
-- *turned kernels*: at stride 1 the gradient of the input is itself a depthwise convolution, of the gradient of the
-  output with the kernel turned by 180 degrees, and the forward pass is fast whatever the dilation;
-- *narrow strips*: a 5 x 5 kernel is a 5 x 3 and a 5 x 2 one side by side, each with a gradient of its own;
-- *separate grids*: at dilation 2 the even and the odd rows and columns never meet, so that the image is four images of
-  half the size that an ordinary kernel runs over. At stride 2 only one of the four is read.
+- *turned kernels*: at stride 1 the input gradient is itself a depthwise convolution, of the output gradient with the
+  kernel turned by 180 degrees, and the forward pass is fast for any dilation;
+- *narrow strips*: a 5 x 5 kernel is a 5 x 3 and a 5 x 2 kernel side by side, whose weight gradients are separate;
+- *separate grids*: at dilation 2 a kernel never combines even and odd rows or columns. The image is therefore four
+  images of half the size, which an undilated kernel convolves. At stride 2 only one of the four is read.
 
-Every backward pass here is made of differentiable operations, so that it can be differentiated again.
+Every backward pass consists of differentiable operations, so that it can be differentiated again (second-order DARTS).
 """
 
 from __future__ import annotations
@@ -31,7 +31,15 @@ STRIP = 3
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int, optimizations: Optimizations) -> Tensor:
-    """x [B, C, H, W] with weight [C, 1, k, l], k and l odd -> [B, C, ceil(H / stride), ceil(W / stride)]."""
+    """Returns the depthwise convolution [B, C, ceil(H / stride), ceil(W / stride)], padded to keep the size.
+
+    Args:
+        x: [B, C, H, W].
+        weight: [C, 1, k, l], k and l odd.
+        stride: of both axes.
+        dilation: of both axes.
+        optimizations: the rewritings to use.
+    """
     every = grid(stride, dilation, optimizations)
     if every > 1:
         x, stride, dilation = x[:, :, ::every, ::every].contiguous(memory_format=_layout(x)), 1, 1
@@ -43,17 +51,22 @@ def depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int, optimizatio
     )
     if x.device.type != "cpu" or not ours:
         return _convolution(x, weight, stride, dilation)
-    if torch.is_autocast_enabled("cpu"):  # which does not see into our own functions
+    if torch.is_autocast_enabled("cpu"):  # autocast does not reach inside a custom autograd function
         x, weight = (tensor.to(torch.get_autocast_dtype("cpu")) for tensor in (x, weight))
     return _Depthwise.apply(x, weight, stride, dilation, optimizations)  # type: ignore[return-value]
 
 
 def grid(stride: int, dilation: int, optimizations: Optimizations) -> int:
-    """Only every so many rows and columns of x matter: stride and dilation can be divided by it."""
+    """Returns 2 if the convolution reads every second row and column of x only, else 1.
+
+    Stride and dilation can be divided by it once the other rows and columns are left out.
+    """
     return 2 if stride == dilation == 2 and optimizations.separate_grids else 1
 
 
 class _Depthwise(Function):
+    """PyTorch's forward pass with the backward pass of this module."""
+
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, stride: int, dilation: int, optimizations: Optimizations
@@ -74,7 +87,7 @@ class _Depthwise(Function):
             else:
                 like_x = (
                     torch.empty(ctx.x_shape, dtype=weight.dtype, memory_format=ctx.layout) if x is None else x
-                )  # only its shape
+                )  # the input gradient does not depend on x, but PyTorch reads its shape
                 for_x = _backward(gradient, like_x, weight, stride, dilation, (True, False))[0]
         if ctx.needs_input_grad[1]:
             for_weight = _weight_gradient(gradient, x, weight, stride, dilation, optimizations)
@@ -84,6 +97,8 @@ class _Depthwise(Function):
 def _weight_gradient(
     gradient: Tensor, x: Any, weight: Tensor, stride: int, dilation: int, optimizations: Optimizations
 ) -> Tensor | None:
+    """Returns the gradient [C, 1, k, l] of the weight from that of the output, [B, C, P, Q]."""
+    # The compiled kernel is not differentiable; with create_graph=True the code below is used.
     if optimizations.compiled_kernel and not torch.is_grad_enabled() and compiled.fits(x, weight):
         return compiled.weight_gradient(gradient, x, weight, stride, dilation)
     if dilation == 2 and stride == 1 and optimizations.separate_grids:
@@ -94,7 +109,7 @@ def _weight_gradient(
     strips = []
     for first in range(0, width, STRIP):
         strip = weight[..., first : first + STRIP]
-        left = width // 2 - first
+        left = width // 2 - first  # padding so that column 0 of the strip reads what column `first` of the kernel reads
         needed = (gradient.shape[3] - 1) * stride + strip.shape[3]
         shifted = F.pad(x, (left, needed - x.shape[3] - left)).contiguous(memory_format=_layout(x))
         padding = (height // 2, 0)
@@ -103,7 +118,7 @@ def _weight_gradient(
 
 
 def _grids(x: Tensor) -> Tensor:
-    """[B, C, H, W] -> [4 B, C, ceil(H / 2), ceil(W / 2)]: the pixels of even and odd rows and columns, apart."""
+    """[B, C, H, W] -> [4 B, C, ceil(H / 2), ceil(W / 2)]: even and odd rows and columns as separate images."""
     height, width = x.shape[2:]
     if height % 2 or width % 2:
         x = F.pad(x, (0, width % 2, 0, height % 2))
@@ -130,7 +145,7 @@ def _backward(
     wanted: tuple[bool, bool],
     padding: tuple[int, int] | None = None,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """PyTorch's own gradients with respect to x and to the weight, as far as wanted."""
+    """Returns PyTorch's gradients with respect to x and to the weight; None for what is not wanted."""
     height, width = weight.shape[2:]
     padding = padding or (dilation * (height // 2), dilation * (width // 2))
     for_x, for_weight, _ = torch.ops.aten.convolution_backward(

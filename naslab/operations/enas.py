@@ -16,7 +16,7 @@ def _normalised(convolution: nn.Conv2d) -> nn.Sequential:
 
 
 class Convolution(nn.Sequential):
-    """1 x 1, then k x k: one convolution, or a depthwise and a pointwise one."""
+    """A 1 x 1 convolution, then one of k x k, or a depthwise one of k x k and a pointwise one."""
 
     def __init__(self, channels_in: int, channels: int, kernel: int, *, separable: bool = False) -> None:
         layers: list[nn.Module] = [_normalised(nn.Conv2d(channels_in, channels, 1, bias=False))]
@@ -28,7 +28,7 @@ class Convolution(nn.Sequential):
 
 
 class Pooling(nn.Sequential):
-    """1 x 1, then pooling over 3 x 3."""
+    """A 1 x 1 convolution, then pooling over 3 x 3 pixels."""
 
     def __init__(self, channels_in: int, channels: int, pool: nn.Module) -> None:
         super().__init__(_normalised(nn.Conv2d(channels_in, channels, 1, bias=False)), pool)

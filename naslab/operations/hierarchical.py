@@ -18,11 +18,12 @@ class Convolution(nn.Sequential):
 
 
 def depthwise(channels: int, stride: int = 1) -> nn.Conv2d:
-    """3 x 3, each channel for itself."""
+    """Returns a depthwise 3 x 3 convolution."""
     return nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
 
 
 def pointwise(channels_in: int, channels: int) -> nn.Conv2d:
+    """Returns a 1 x 1 convolution."""
     return nn.Conv2d(channels_in, channels, 1, bias=False)
 
 

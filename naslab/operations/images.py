@@ -23,7 +23,7 @@ Operation = Callable[[int, int, bool], nn.Module]
 
 
 class ReLUConvBN(nn.Sequential):
-    """ReLU, one k x k convolution, batch normalisation; same size at stride 1."""
+    """ReLU, one k x k convolution, batch normalisation; keeps the size at stride 1."""
 
     def __init__(self, channels_in: int, channels: int, kernel: int, stride: int = 1, affine: bool = True) -> None:
         super().__init__(
@@ -70,11 +70,11 @@ class FactorizedConv(nn.Sequential):
 
 
 class FactorizedReduce(nn.Module):
-    """Halve the size without losing pixels: two 1 x 1 convolutions of stride 2, the second one pixel further.
+    """Halves the size by two 1 x 1 convolutions of stride 2, the second shifted by one pixel down and to the right.
 
-    [B, channels_in, H, W] -> [B, channels, ceil(H / 2), ceil(W / 2)]; an odd size is first padded by a zero row
-    or column, an even size is treated as published. The stride is taken before the convolution, which is the same: the
-    backward pass of torch 2.14 for a 1 x 1 convolution of stride 2 writes past its memory in channels-last layout.
+    [B, channels_in, H, W] -> [B, channels, ceil(H / 2), ceil(W / 2)]. An odd size is first padded by a row or column of
+    zeros; an even one is treated as published. The input is sliced before a convolution of stride 1, which is the same:
+    the backward pass of torch 2.14 for a 1 x 1 convolution of stride 2 in channels-last layout writes out of bounds.
     """
 
     def __init__(self, channels_in: int, channels: int, affine: bool = True, *, relu: bool = True) -> None:
@@ -94,7 +94,7 @@ class FactorizedReduce(nn.Module):
 
 
 class Zero(nn.Module):
-    """No connection: zeros, whatever comes in."""
+    """No connection: zeros of the shape that an operation of this stride would have."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ DARTS_OPERATIONS: dict[str, Operation] = {
     "sep_conv_7x7": lambda channels, stride, affine: SeparableConv(channels, 7, stride, affine),
     "conv_7x1_1x7": lambda channels, stride, affine: FactorizedConv(channels, 7, stride, affine),
 }
-"""The first eight, in this order, are searched over in the paper; all of them occur in published cells."""
+"""DARTS's operations. The paper searches over the first eight, in this order; all of them occur in published cells."""
 
 DARTS_SEARCHED: tuple[str, ...] = tuple(DARTS_OPERATIONS)[:8]
 

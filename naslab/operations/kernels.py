@@ -1,12 +1,12 @@
-"""Compiled kernels for what PyTorch does slowest on a CPU: `depthwise.c`, `blend.c` and `recurrent.c` beside this file.
+"""Compiled kernels for what PyTorch does slowest on a CPU: `depthwise.c`, `blend.c` and `recurrent.c` in this folder.
 
-A hundred lines of C, which a compiler, where there is one, turns into machine code for this very processor in a second
-or two, once; where there is none, or it fails, the supernets do without. They go from channel to channel of a pixel
-fastest, so that they want the channels side by side in memory.
+Each is about a hundred lines of C, compiled for this processor at the first use, in a second or two. Without a
+compiler, or if it fails, supernets use the slower PyTorch code, which computes the same. The innermost loop of a kernel
+runs over the channels of a pixel, so tensors must have the channels-last layout.
 
-`NASLAB_KERNELS=0` in the environment does without in any case; `NASLAB_CACHE` says where the machine code is kept. What
-lies there is run: each file has the checksum of its own bytes in its name, and one that is cut short, or changed, is
-made again. A folder that others may write to is not used.
+`NASLAB_KERNELS=0` in the environment turns the kernels off; `NASLAB_CACHE` is the folder of the compiled libraries.
+Since a library is executed, each file has the checksum of its own bytes in its name, and is compiled again if it is
+truncated or changed. A folder that other users may write to is not used.
 """
 
 from __future__ import annotations
@@ -32,19 +32,21 @@ from torch import Tensor
 
 from naslab import files, snapshot
 
-OPTIONS = ("-O3", "-march=native", "-shared", "-fPIC")  # no -ffast-math: it changes numbers all over the process
+# No -ffast-math: loading a library that was linked with it turns on flush-to-zero outside the library, too.
+OPTIONS = ("-O3", "-march=native", "-shared", "-fPIC")
 LANES = (16, 8, 4)
-"""Channels at a time, from which the largest is taken that divides the number of channels."""
+"""Widths of a vector, in channels: the largest is used that divides the number of channels."""
 REALS = {torch.float32: "float", torch.float64: "double"}
-"""Types of numbers that there is code for."""
+"""Number formats that the kernels exist in -> their type in C."""
 LARGEST = 1 << 24
-"""Bytes of machine code; a file that is longer is none of ours."""
+"""Maximal size of a library in bytes; a longer file cannot be one of ours."""
 SMALLEST = 1 << 14
-"""Numbers that are worth a thread of their own."""
+"""Minimal number of values for a thread: fewer take less time than handing them over."""
 
 
 class Kernel:
-    """The functions of `<name>.c` for so many channels; they take integers, floats, tensors and lists of tensors."""
+    """The functions of `<name>.c` for a number of channels. Their arguments are ints, floats, tensors, and lists of
+    tensors, which become an array of pointers."""
 
     def __init__(self, name: str, channels: int, dtype: torch.dtype) -> None:
         compiled = kernel(name, channels, dtype)
@@ -61,14 +63,17 @@ def _argument(value: int | float | Tensor | Sequence[Tensor]) -> Any:
         return ctypes.c_int64(value)
     if isinstance(value, float):
         return ctypes.c_double(value)
+    # The caller holds the tensors until the call returns, so that the pointers stay valid.
     if isinstance(value, Tensor):
         return ctypes.c_void_p(value.data_ptr())
     return (ctypes.c_void_p * len(value))(*[tensor.data_ptr() for tensor in value])
 
 
 def has_layout(x: Tensor) -> bool:
-    """Whether it is of a type and layout that the kernels can read: on the CPU, channels side by side. Never for
-    `torch.compile`, which cannot look inside."""
+    """Returns True if the kernels can read x: on the CPU, float32 or float64, channels last.
+
+    Always False under `torch.compile`, which cannot trace a foreign function.
+    """
     return (
         not torch.compiler.is_compiling()
         and x.device.type == "cpu"
@@ -78,20 +83,27 @@ def has_layout(x: Tensor) -> bool:
 
 
 def kernel(name: str, channels: int, dtype: torch.dtype) -> ctypes.CDLL | None:
-    """The functions of `<name>.c` for so many channels, compiled if they are not there yet; None where they cannot be
-    had."""
+    """Returns the library of `<name>.c` for a number of channels, compiled if necessary; None if not available."""
     lanes = next((lanes for lanes in LANES if channels % lanes == 0), None)
     return None if lanes is None or dtype not in REALS else _library(name, lanes, REALS[dtype])
 
 
 def available() -> bool:
-    """Whether there are compiled kernels on this machine."""
+    """Returns True if kernels can be compiled on this machine."""
     return _library("depthwise", LANES[0], "float") is not None
 
 
 def in_parts(count: int, size: int, run: Callable[[int, int, int], None]) -> None:
-    """`run(part, first, end)` for the parts of range(count), as many as PyTorch has threads; of items that are `size`
-    numbers each, no fewer than are worth a thread."""
+    """Run a kernel in parallel over range(count).
+
+    The ranges depend on the number of threads, and with them the order in which a kernel adds up: results agree bit for
+    bit only between runs with equal numbers of threads.
+
+    Args:
+        count: number of items (pixels, rows, blocks of columns).
+        size: values of each item; decides how many threads are worth while (`SMALLEST`).
+        run: called as run(part, first, end), once for each part; part 0 runs in this thread.
+    """
     parts = max(1, min(torch.get_num_threads(), count * size // SMALLEST, count))
     ends = [count * part // parts for part in range(parts + 1)]
     others = [_pool(parts - 1).submit(run, part, ends[part], ends[part + 1]) for part in range(1, parts)]
@@ -102,11 +114,12 @@ def in_parts(count: int, size: int, run: Callable[[int, int, int], None]) -> Non
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
+    # ctypes releases the GIL during a call, so that threads of Python run kernels at the same time.
     return ThreadPoolExecutor(threads, thread_name_prefix="kernels")
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child process has none of the threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of its parent's threads
 
 
 @functools.cache
@@ -123,18 +136,19 @@ def _library(name: str, lanes: int, real: str) -> ctypes.CDLL | None:
 def _loaded(compiler: str, name: str, lanes: int, real: str) -> ctypes.CDLL:
     source = Path(__file__).with_name(f"{name}.c")
     options = [*OPTIONS, f"-DLANES={lanes}", f"-DREAL={real}"]
+    # -march=native is for one processor: a home folder shared by several machines needs a library for each.
     about = "\0".join([platform.node(), platform.machine(), compiler, *options]).encode()
     begin = f"{name}-{_checksum(source.read_bytes() + about)}"
     folder = _folder()
-    path = _whole(folder, begin) or _made(folder, begin, [compiler, *options, "-x", "c", str(source)])
+    path = _find(folder, begin) or _compile(folder, begin, [compiler, *options, "-x", "c", str(source)])
     return ctypes.CDLL(str(path))
 
 
-def _whole(folder: Path, begin: str) -> Path | None:
-    """The machine code that is there already. What is not what was written is removed: it would kill the process."""
+def _find(folder: Path, begin: str) -> Path | None:
+    """Returns the library if it has been compiled before. A damaged file is removed: to load it would crash Python."""
     for path in sorted(folder.glob(f"{begin}-*.so")):
         try:
-            if path.name == _named(begin, files.read(path, LARGEST)):
+            if path.name == _file_name(begin, files.read(path, LARGEST)):
                 return path
         except FileNotFoundError:  # another process has removed it
             continue
@@ -145,18 +159,18 @@ def _whole(folder: Path, begin: str) -> Path | None:
     return None
 
 
-def _made(folder: Path, begin: str, command: Sequence[str]) -> Path:
-    """The machine code, compiled."""
+def _compile(folder: Path, begin: str, command: Sequence[str]) -> Path:
+    """Returns the library, newly compiled."""
     with tempfile.TemporaryDirectory(dir=folder) as aside:
         made = Path(aside) / "made.so"
         subprocess.run([*command, "-o", str(made)], check=True, capture_output=True, timeout=60)
         compiled = made.read_bytes()
-    path = folder / _named(begin, compiled)
-    snapshot.write_bytes(path, compiled)  # forced to the disk, and there at once or not at all
+    path = folder / _file_name(begin, compiled)
+    snapshot.write_bytes(path, compiled)  # atomic and synced: another process sees all of the file or none
     return path
 
 
-def _named(begin: str, compiled: bytes) -> str:
+def _file_name(begin: str, compiled: bytes) -> str:
     return f"{begin}-{_checksum(compiled)}.so"
 
 
@@ -165,25 +179,25 @@ def _checksum(content: bytes) -> str:
 
 
 def _folder() -> Path:
-    """Where only this user may write: what lies there is run."""
-    told = os.environ.get("NASLAB_CACHE")
+    """Returns a folder that only this user may write to, because its files are executed."""
+    configured = os.environ.get("NASLAB_CACHE")
     usual = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "naslab")
-    for place in (told, usual, os.path.join(tempfile.gettempdir(), f"naslab-{os.getuid()}")):
+    for place in (configured, usual, os.path.join(tempfile.gettempdir(), f"naslab-{os.getuid()}")):
         if place and (folder := _private(Path(os.path.expanduser(place)))) is not None:
             return folder
-    return _for_now()
+    return _temporary_folder()
 
 
 @functools.cache
-def _for_now() -> Path:
-    """A folder that goes with this process."""
+def _temporary_folder() -> Path:
+    """Returns a temporary folder that is removed when this process ends."""
     folder = Path(tempfile.mkdtemp(prefix="naslab-"))
-    atexit.register(_forget, folder, os.getpid())
+    atexit.register(_remove, folder, os.getpid())
     return folder
 
 
 def _private(folder: Path) -> Path | None:
-    """The folder, made if need be, if it is this user's, and nobody else may write to it."""
+    """Returns the folder, created if necessary; None unless this user owns it and nobody else may write to it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
@@ -193,6 +207,6 @@ def _private(folder: Path) -> Path | None:
         return None
 
 
-def _forget(folder: Path, process: int) -> None:
-    if os.getpid() == process:  # and none that was forked
+def _remove(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # a forked process runs this, too, and must leave the folder
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,13 +1,14 @@
-/* One node of a gated recurrent cell at one step in time, and its gradient (`recurrent.py`).
+/* One node of a gated recurrent cell at one step in time, and its gradient (`recurrent.py`; the gradients are derived in
+   `recurrent_chunk.py`).
 
-   The node reads K states s_k [B, H] of the cell, each through a product of matrices whose result is u_k [B, 2, H], a gate
-   c and a candidate h:
+   The node reads K states s_k [B, H] of the cell. The matrix product of each is u_k [B, 2, H], a gate c and a candidate
+   h:
 
        v  =  sum over k of  sum over f of  p[k, f] (s_k + sigmoid(c_k) (f(h_k) - s_k)),   f: tanh, relu, sigmoid, identity
-       y  =  v, or v less its mean over its deviation, both over the batch, or both given
+       y  =  v, or (v - mean) / deviation, both of the batch or both given
 
-   Columns from `first` to `end` alone; LANES of them at a time, and LANES divides H. Nothing of v is kept but y: the
-   gradient computes sigmoid and tanh again. */
+   A call computes the units (columns) from `first` to `end`, LANES of them at a time; LANES divides H. Only y is kept:
+   the gradient computes sigmoid and tanh again, which is faster than reading them from memory. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -32,8 +33,11 @@ INLINE double sum_of(lanes v) {
   return sum;
 }
 
-/* exp(x) - 1, for x brought to +-25 (+-200 in double precision), beyond which sigmoid and tanh are what they are there.
-   x = k ln 2 + r; the sum of Taylor of exp(r) - 1 is exact to the last bits, also next to 0. */
+/* exp(x) - 1, with x clamped to +-25 (+-200 in double precision): beyond that, sigmoid and tanh no longer change.
+   With x = k ln 2 + r and |r| <= ln 2 / 2 it is 2^k (exp(r) - 1) + (2^k - 1); the Taylor polynomial of exp(r) - 1 has
+   relative accuracy also near 0, where exp(x) - 1 by itself would cancel. Adding `round`, 1.5 times 2^(mantissa bits),
+   rounds x / ln 2 to the integer k, and leaves k in the low bits of the sum, from which 2^k is built by a shift. ln 2 is
+   split into a high part, whose product with k is exact, and a low part (Cody & Waite). */
 INLINE lanes expm1_of(lanes x) {
   const REAL most = SINGLE ? 25 : 200, round = SINGLE ? 12582912. : 6755399441055744.;
   const REAL ln2_high = SINGLE ? 0.693145751953125 : 0.6931471803691238;
@@ -53,15 +57,16 @@ INLINE lanes expm1_of(lanes x) {
   return two_to_k * sum + (two_to_k - 1);
 }
 INLINE lanes sigmoid(lanes x) { return 1 / (2 + expm1_of(-x)); }
-/* tanh and sigmoid, of one exponential and one division */
+/* tanh and sigmoid by one exponential and one division. With m = exp(-x) - 1:
+       sigmoid = 1 / (2 + m),   tanh = -m (2 + m) / (2 + m (2 + m)) */
 INLINE void squashed(lanes x, lanes *tanh, lanes *sigmoid) {
   const lanes m = expm1_of(-x), below = 2 + m, product = m * below, inverse = 1 / (below * (2 + product));
   *tanh = -product * below * inverse, *sigmoid = (2 + product) * inverse;
 }
 
-/* State `number` of `states` [S, B, H], and times the mask of `masked`, if there is a mask; statistics [3, H]: mean, variance
-   (as running statistics want it) and inverse deviation. `smooth[k]`: whether tanh or sigmoid is among the functions of
-   source k, a state of `read`. */
+/* Computes state `number` of `states` [S, B, H] and, if there is a mask, the same times the mask in `masked`. statistics
+   [3, H]: mean, unbiased variance (for running statistics) and inverse of the biased deviation; written if norm is BATCH,
+   read if it is GIVEN. `smooth[k]`: tanh or sigmoid is among the functions of source k, which indexes `read`. */
 void node(n first, n end, n B, n H, n K, n norm, double epsilon, n number, const n *source, const n *smooth,
           const REAL *read, const REAL *U, const double *p, const REAL *mask, REAL *statistics, REAL *states,
           REAL *masked) {
@@ -104,9 +109,10 @@ void node(n first, n end, n B, n H, n K, n norm, double epsilon, n number, const
     for (n b = 0; b < B; b++) FOR_COLUMNS put(times + b * H + w, at(y + b * H + w) * at(mask + b * H + w));
 }
 
-/* From the gradients of state `number`, G [S, B, H], and of that times the mask, M [S, B, H]: dU [K, B, 2, H]; what goes
-   back to what was read beside the products, added to `back` [S, B, H]; and if `sums`, total [K, 5], the sums of
-   g (1 - c) s and g c f(h) for the four f, where g is the gradient of v. G is written over; room [2, H]. */
+/* From the gradients of state `number`, in G [S, B, H], and of the same times the mask, in M [S, B, H], computes the
+   gradient dU [K, B, 2, H] of the products; adds to `back` [S, B, H] the gradient of what was read, except through the
+   products; and if `sums`, adds to total [K, 5] the sums of g (1 - c) s and of g c f(h) for the four f, where g is the
+   gradient of v. G is overwritten; room [2, H] is scratch memory. */
 void node_gradient(n first, n end, n B, n H, n K, n norm, n sums, n number, const n *source, const n *smooth,
                    const REAL *read, const REAL *U, const double *p, const REAL *mask, const REAL *statistics,
                    const REAL *states, REAL *G, const REAL *M, REAL *back, REAL *dU, REAL *room, double *total) {

@@ -1,4 +1,16 @@
-"""The states of a recurrent cell over a chunk, step after step, and the way back; elementwise by PyTorch."""
+"""Forward and backward pass of a recurrent cell over a chunk of steps, with the elementwise part in PyTorch.
+
+The gradients of node i with sources j, for g = dL/ds_i before its normalisation, c = sigmoid(c_j), p_j = sum_f p[j, f]:
+
+    dL/dc_j     =  g c (1 - c) (sum_f p[j, f] f(u_j) - p_j s_j)
+    dL/du_j     =  g c sum_f p[j, f] f'(u_j)
+    dL/ds_j    +=  g (1 - c) p_j  +  [dL/dc_j, dL/du_j] W_i^T m_h
+    dL/dW_i    +=  (s_j m_h)^T [dL/dc_j, dL/du_j]
+    dL/dp[j,f] +=  sum over batch and units of  g ((1 - c) s_j + c f(u_j))
+
+The first two lines, the first term of the third and the last line are elementwise (`node_gradient`); the others are
+matrix products over all sources of a node at once (`backward`).
+"""
 
 from __future__ import annotations
 
@@ -12,10 +24,10 @@ from naslab.operations.recurrent_wiring import ACTIVATIONS, BATCH, GIVEN, Statis
 
 
 class UnrolledChunk:
-    """The states of a chunk, step after step, and the way back; elementwise by PyTorch.
+    """The forward pass over a chunk, and what the backward pass needs of it.
 
-    Args:
-        given: as those of `written_out`, detached; contiguous.
+    `recurrent_compiled.CompiledChunk` overrides the elementwise methods. The arguments are those of
+    `recurrent.written_out`; tensors are used without autograd.
     """
 
     def __init__(
@@ -44,33 +56,34 @@ class UnrolledChunk:
         self.products: list[list[Tensor]] = []
         """For each step and state [K B, 2 H]: gates and candidates of the K states that it reads."""
         self.states: list[Tensor] = []
-        """For each step [S, B, H]."""
+        """For each step [S, B, H]: the states."""
         self.masked: list[Tensor] = []
-        """The same times the mask."""
-        self.of_states = self.new(steps, wiring.states, 3, self.hidden).zero_()
-        """Mean, unbiased variance and inverse deviation of each state at each step."""
+        """For each step [S, B, H]: the states times the mask, the inputs of the matrix products."""
+        self.state_statistics = self.new(steps, wiring.states, 3, self.hidden).zero_()
+        """[T, S, 3, H]: mean, unbiased variance and inverse deviation of each state at each step."""
         if statistics.kind == GIVEN:
             assert statistics.mean is not None
             assert statistics.variance is not None
-            self.of_states[:, :, 0] = statistics.mean
-            self.of_states[:, :, 2] = (statistics.variance + statistics.epsilon).rsqrt()
+            self.state_statistics[:, :, 0] = statistics.mean
+            self.state_statistics[:, :, 2] = (statistics.variance + statistics.epsilon).rsqrt()
         self.projected = projected
         self.saved: dict[tuple[int, int], tuple[Tensor, Tensor, list[Tensor]]] = {}
-        """(step, state) -> what it read, gates, and the values of the functions, where PyTorch computes them."""
+        """(step, state) -> what it read, its gates, and the values of the functions; empty in a compiled chunk."""
         self.before: dict[tuple[int, int], Tensor] = {}
-        """(step, state) -> the state before it was normalised, where PyTorch does it."""
+        """(step, state) -> the state before its normalisation; empty in a compiled chunk."""
         self.begin()
 
     def forward(self, *, keep: bool) -> None:
         """Compute the outputs.
 
         Args:
-            keep: what the way back needs.
+            keep: keep what the backward pass needs.
         """
         shape = self.wiring.states, self.batch, self.hidden
         matrices = self.nodes.unbind()
         for step, projected in enumerate(self.projected):
-            # many small tensors: one large one would be new memory each time, which the system must clear
+            # Small tensors for each step, which the allocator reuses; one large tensor for all steps would be new
+            # memory each time, which the operating system must clear first.
             states = self.new(shape)
             masked = states if self.mask is None else self.new(shape)
             products = [torch.addmm(projected, self.masked_outputs[step], self.first)]
@@ -80,6 +93,7 @@ class UnrolledChunk:
             self.node(step, 0, self.outputs[step : step + 1], products[0])
             read = masked.view(-1, self.hidden)
             for number, (matrix, runs) in enumerate(zip(matrices, self.wiring.runs, strict=True), start=1):
+                # Adjacent sources are one matrix product; without a copy, since `masked` has the states in order.
                 if len(runs) == 1:
                     products.append(torch.mm(self._rows(read, *runs[0][1:]), matrix))
                 else:
@@ -96,43 +110,50 @@ class UnrolledChunk:
         self.finish()
 
     def _rows(self, x: Tensor, begin: int, end: int) -> Tensor:
-        """Those of the states from `begin` to `end` in x [S B, ...]."""
+        """Returns the rows of the states from `begin` to `end` in x [S B, ...]."""
         return x[begin * self.batch : end * self.batch]
 
     def backward(self, above: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
-        """The gradients of projected, state, first, nodes and weights, as far as they are needed, from those of the
-        outputs [T, B, H]."""
+        """Returns the gradients of projected, state, first, nodes and weights; None for those that are not needed.
+
+        Args:
+            above: gradients of the outputs, [T, B, H].
+            needed: which of the five gradients are needed.
+        """
         _, _, of_first, of_nodes, of_weights = needed
         states = self.wiring.states
+        # share of each state in the output, their mean: [S, 1, 1]
         shares = self.new(states, 1, 1).zero_()
         shares[[*self.wiring.output]] = 1 / len(self.wiring.output)
         projected = self.new(len(above), self.batch, 2 * self.hidden)
         nodes = torch.zeros_like(self.nodes) if of_nodes else None
         self.begin_backward(of_weights)
+        # Two gradients of every state: as it is carried past the products, and as the masked input of the products.
         direct, through = self.new(states, self.batch, self.hidden), self.new(states * self.batch, self.hidden)
         rooms = [self.new(len(sources) * self.batch, 2 * self.hidden) for sources in self.wiring.sources]
-        into = [  # for each node, of each run: the gradient of its products, of what was multiplied, and the matrices
+        into = [  # for each node and run: views of the gradients of its products and of what was multiplied, its states
             [
                 (self._rows(room, position, position + end - begin), self._rows(through, begin, end), begin, end)
                 for position, begin, end in runs
             ]
             for room, runs in zip(rooms, self.wiring.runs, strict=True)
         ]
-        turned = [matrix.t() for matrix in self.nodes.unbind()]
+        transposed = [matrix.t() for matrix in self.nodes.unbind()]
         of_matrices = [None] * len(rooms) if nodes is None else nodes.unbind()
-        carried = torch.zeros_like(above[0])
+        carried = torch.zeros_like(above[0])  # gradient of the output of this step that comes from the next step
         for step in reversed(range(len(above))):
             torch.mul(above[step] + carried, shares, out=direct)
             through.zero_()
             states, products = self.states[step], self.products[step]
             read = self.masked[step].view(-1, self.hidden)
+            # Backwards through the nodes: when a state is reached, all nodes that read it have added their part.
             for number in reversed(range(len(rooms))):
                 self.node_gradient(
                     step, number + 1, states, products[number + 1], direct, through, direct, rooms[number]
                 )
                 of_matrix = of_matrices[number]
                 for gradient, of_read, begin, end in into[number]:
-                    of_read.addmm_(gradient, turned[number])
+                    of_read.addmm_(gradient, transposed[number])
                     if of_matrix is not None:
                         of_matrix.addmm_(self._rows(read, begin, end).t(), gradient)
             before = torch.zeros_like(carried)
@@ -141,24 +162,27 @@ class UnrolledChunk:
             back = room @ self.first.t()
             carried = before + back if self.mask is None else torch.addcmul(before, back, self.mask)
         first = None
-        if of_first:
+        if of_first:  # one product over all steps: [H, T B] times [T B, 2 H]
             first = self.masked_outputs[:-1].flatten(0, 1).t() @ projected.flatten(0, 1)
         return [projected, carried, first, nodes, self.weight_gradient() if of_weights else None]
 
     def _edges(self, number: int) -> tuple[Sequence[int], Sequence[Sequence[bool]], Tensor]:
-        """Of a state: the sources, the functions of each, and their weights [K, 4]."""
+        """Returns the sources of a state, the functions used with each, and their weights [K, 4].
+
+        State 0 is computed as a node that reads the last output through tanh, with weight 1.
+        """
         if number == 0:
             return (0,), ((True, False, False, False),), self.weights.new_tensor([[1, 0, 0, 0]])
         node = number - 1
         return self.wiring.sources[node], self.wiring.used[node], self.weights[self.wiring.rows[node]]
 
-    # --- elementwise -----------------------------------------------------------------------------
+    # --- the elementwise part, overridden by `CompiledChunk` -------------------------------------
 
     def begin(self) -> None:
-        """Before the first step."""
+        """Prepare what does not change from step to step."""
         self.factors = []
-        """Of each state: the sources, the functions that any of them takes, the weights [K, 1, 1] of each, and the sum
-        of those."""
+        """For each state: its sources, the functions that any source uses, their weights [K, 1, 1], and the sum of all
+        weights of a source [K, 1, 1]."""
         for number in range(self.wiring.states):
             sources, used, weights = self._edges(number)
             names = {column: name for column, name in enumerate(ACTIVATIONS) if any(edge[column] for edge in used)}
@@ -166,17 +190,19 @@ class UnrolledChunk:
             self.factors.append((sources, list(names.values()), factors, weights.sum(dim=1)[:, None, None]))
 
     def finish(self) -> None:
-        """After the last step."""
-        if self.statistics.kind == BATCH:  # PyTorch gives the inverse deviation alone
-            variance = self.of_states[:, :, 2].pow(-2) - self.statistics.epsilon
-            self.of_states[:, :, 1] = variance * (self.batch / (self.batch - 1))
+        """Complete the statistics after the last step."""
+        if self.statistics.kind == BATCH:  # PyTorch returns only the inverse of the biased deviation
+            variance = self.state_statistics[:, :, 2].pow(-2) - self.statistics.epsilon
+            self.state_statistics[:, :, 1] = variance * (self.batch / (self.batch - 1))
 
     def node(self, step: int, number: int, read: Tensor, products: Tensor) -> None:
-        """Compute a state [B, H] and what is saved of it.
+        """Compute a state [B, H], and keep what its gradient needs.
 
         Args:
-            read: [S, B, H], of which the sources are numbers.
-            products: [K B, 2 H].
+            step: number of the step.
+            number: number of the state.
+            read: [S, B, H], indexed by the sources.
+            products: [K B, 2 H], gates and candidates.
         """
         sources, names, factors, share = self.factors[number]
         y = torch.zeros_like(self.outputs[0])
@@ -184,6 +210,7 @@ class UnrolledChunk:
             s = read[sources[0] : sources[-1] + 1] if len(sources) == sources[-1] + 1 - sources[0] else read[[*sources]]
             gates, candidates = products.view(-1, self.batch, 2 * self.hidden).chunk(2, dim=-1)
             gates = gates.sigmoid()
+            # sum_f p_f (s + gate (f - s))  =  share s + gate (sum_f p_f f - share s): one product with the gate
             old = share * s
             new, results = old.neg(), []
             for name, factor in zip(names, factors, strict=True):
@@ -191,7 +218,7 @@ class UnrolledChunk:
                 new.addcmul_(results[-1], factor)
             self.saved[step, number] = s, gates, results
             y = torch.addcmul(old, gates, new).sum(dim=0)
-        of_state = self.of_states[step, number]
+        of_state = self.state_statistics[step, number]
         if self.statistics.kind == BATCH:
             self.before[step, number] = y
             y, mean, inverse = torch.native_batch_norm(y, None, None, None, None, True, 0.0, self.statistics.epsilon)
@@ -210,12 +237,12 @@ class UnrolledChunk:
             torch.mul(output, self.mask, out=self.masked_outputs[step + 1])
 
     def begin_backward(self, of_weights: bool) -> None:
-        """Before the last step."""
+        """Prepare the backward pass; `of_weights`: whether the gradient of the weights is needed."""
         self.of_weights = of_weights
         self.totals = torch.zeros_like(self.weights)
 
     def weight_gradient(self) -> Tensor:
-        """[E, 4], after the first step."""
+        """Returns the gradient [E, 4] of the weights, at the end of the backward pass."""
         return self.totals * self.used
 
     def node_gradient(
@@ -229,22 +256,24 @@ class UnrolledChunk:
         back: Tensor,
         room: Tensor,
     ) -> None:
-        """From the gradient of a state to those of what it read.
+        """Propagate the gradient of a state to what it read, except through the matrix products.
 
         Args:
-            read: [S, B, H], of which the sources are numbers.
-            products: [K B, 2 H].
-            direct: [S, B, H], the gradients of the states themselves.
-            through: [S B, H], the gradients of what the products of matrices read.
-            back: [S, B, H], to which the gradient of what was read is added, but for that by the products.
-            room: [K B, 2 H], for the gradient of the products.
+            step: number of the step.
+            number: number of the state.
+            read: [S, B, H], indexed by the sources.
+            products: [K B, 2 H], gates and candidates.
+            direct: [S, B, H], gradients of the states themselves.
+            through: [S B, H], gradients of the masked states, which the matrix products read.
+            back: [S, B, H]; the gradient of what was read is added here.
+            room: [K B, 2 H]; the gradient of the products is written here.
         """
         sources, names, factors, share = self.factors[number]
         if not sources:
             return
         g = through.view_as(direct)[number]
         g = direct[number] + g if self.mask is None else torch.addcmul(direct[number], g, self.mask)
-        mean, _, inverse = self.of_states[step, number]
+        mean, _, inverse = self.state_statistics[step, number]
         if self.statistics.kind == BATCH:
             about = mean, inverse, True, self.statistics.epsilon, [True, False, False]
             y = self.before[step, number]
@@ -254,8 +283,8 @@ class UnrolledChunk:
         s, gates, results = self.saved[step, number]
         shape = len(sources), self.batch, 2 * self.hidden
         candidates = products.view(shape).chunk(2, dim=-1)[1]
-        passed = gates * g
-        kept = g - passed
+        passed = gates * g  # gradient of f(u)
+        kept = g - passed  # gradient of s where it is carried past
         new, slope = -share * s, torch.zeros_like(s)
         of_s = (kept * s).sum(dim=(1, 2)) if self.of_weights and number > 0 else None
         for name, factor, f in zip(names, factors, results, strict=True):
@@ -273,7 +302,7 @@ class UnrolledChunk:
 
 
 def _slope(name: str, x: Tensor, f: Tensor) -> Tensor:
-    """The derivative of a function at x, whose value is f."""
+    """Returns the derivative of a function at x, where its value is f."""
     if name == "tanh":
         return 1 - f * f
     if name == "relu":

@@ -1,4 +1,4 @@
-"""What describes a gated recurrent cell: its wiring, its activation functions, its normalisation."""
+"""Description of a gated recurrent cell: its wiring, its activation functions, its normalisation."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 """The functions f, in the order of the columns of the weights p."""
 SMOOTH = ("tanh", "sigmoid")
-"""Those that take an exponential."""
+"""Functions that need an exponential; a node without them has a faster branch in the kernel."""
 NONE, BATCH, GIVEN = range(3)
-"""How states are normalised: not at all, over the batch, by given statistics."""
+"""Kinds of normalisation: none, by statistics of the batch, by given statistics. `recurrent.c` has the same enum."""
 
 Normalise = Callable[[Tensor], Tensor]
 
@@ -29,8 +29,7 @@ Normalise = Callable[[Tensor], Tensor]
 class Wiring:
     """Which states the nodes of a cell read, by which functions, and which states are its output.
 
-    The edges are counted node after node, and for each in the order of its sources: their number E is that of the rows
-    of the weights p [E, 4].
+    Edges are numbered node after node, and for each node in the order of its sources; the weights p are [E, 4].
     """
 
     sources: tuple[tuple[int, ...], ...]
@@ -38,23 +37,23 @@ class Wiring:
     used: tuple[tuple[tuple[bool, ...], ...], ...]
     """For each node and each of its sources, which functions are computed, in the order of `ACTIVATIONS`."""
     output: tuple[int, ...]
-    """The states whose mean the cell gives."""
+    """States whose mean is the output of the cell."""
 
     @property
     def states(self) -> int:
-        """N + 1."""
+        """Number of states, N + 1."""
         return len(self.sources) + 1
 
     @cached_property
     def rows(self) -> list[slice]:
-        """For each node, its rows of the weights."""
+        """For each node, its rows of the weights [E, 4]."""
         ends = [sum(map(len, self.sources[: node + 1])) for node in range(len(self.sources))]
         return [slice(end - len(of_node), end) for end, of_node in zip(ends, self.sources, strict=True)]
 
     @cached_property
     def runs(self) -> list[list[tuple[int, int, int]]]:
-        """For each node, its sources as (position among them, first state, state after the last one) of those that
-        follow one another, which are one product of matrices."""
+        """For each node, its sources as runs of consecutive states: (position of the first among the sources, first
+        state, state after the last). A run is one matrix product."""
         found = []
         for of_node in self.sources:
             runs: list[tuple[int, int, int]] = []
@@ -67,14 +66,14 @@ class Wiring:
         return found
 
     def mask(self, like: Tensor) -> Tensor:
-        """[E, 4]: 1 where a function is computed, else 0."""
+        """Returns [E, 4]: 1 where a function is computed, else 0."""
         used = [edge for of_node in self.used for edge in of_node]
         return torch.tensor(used, dtype=like.dtype, device=like.device).reshape(-1, len(ACTIVATIONS))
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """How states are normalised, without scale and shift."""
+    """Normalisation of states, without scale and shift."""
 
     kind: int
     """`NONE`, `BATCH` or `GIVEN`."""
@@ -87,13 +86,16 @@ class Statistics:
 
     @classmethod
     def of(cls, norm: nn.BatchNorm1d) -> Statistics:
-        """Those that a normalisation without scale and shift uses, in the mode that it is in."""
+        """Returns the statistics that a module without scale and shift uses in its present mode."""
         if norm.training or norm.running_mean is None or norm.running_var is None:
             return cls(BATCH, norm.eps)
         return cls(GIVEN, norm.eps, norm.running_mean, norm.running_var)
 
     def move(self, norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics of a normalisation by those [T, S, H] of batches, as if they came one by one."""
+        """Update the running statistics of a module by those [T, S, H] of T S batches, as if they came one by one.
+
+        Each update is r <- (1 - share) r + share m; all of them are one weighted sum, whose factors are computed here.
+        """
         if self.kind != BATCH or not norm.track_running_stats:
             return
         assert norm.running_mean is not None
@@ -102,7 +104,7 @@ class Statistics:
         kept, factors = 1.0, []
         count = mean.shape[0] * mean.shape[1]
         moved = 0 if norm.momentum is not None else int(norm.num_batches_tracked)
-        for number in reversed(range(count)):  # the last one counts most
+        for number in reversed(range(count)):  # the last batch has the largest factor, earlier ones decay
             share = 1 / (moved + number + 1) if norm.momentum is None else norm.momentum
             factors.append(share * kept)
             kept *= 1 - share
@@ -112,14 +114,14 @@ class Statistics:
             norm.running_var.mul_(kept).add_(factor @ variance.flatten(0, 1))
             norm.num_batches_tracked.add_(count)
 
-    def filled_up(self, missing: int) -> Statistics:
-        """The same for so many more hidden units, which are zeros."""
+    def padded(self, missing: int) -> Statistics:
+        """Returns the statistics with `missing` more units, of mean 0 and variance 1."""
         if self.mean is None or self.variance is None:
             return self
         return replace(self, mean=F.pad(self.mean, (0, missing)), variance=F.pad(self.variance, (0, missing), value=1))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x [B, H], normalised."""
+        """Returns x [B, H] normalised."""
         if self.kind == NONE:
             return x
         return F.batch_norm(x, self.mean, self.variance, None, None, self.kind == BATCH, 0.0, self.epsilon)

@@ -1,12 +1,17 @@
 """Operations with parameters on D edges at once: those of all edges that leave one state.
 
-A stacked operation has the modules, and the names of parameters, of the operation on one edge (`images.py`), with the
-parameters of D edges one after the other along the first dimension: edge d owns rows d C to (d + 1) C, where C is the
-number of channels. It reads one state [B, C, H, W] and gives [B, D C, H', W'], the output of edge d in channels d C to
-(d + 1) C. Its first layer reads the state D times over, every other layer its own edge only (D groups).
+The D edges apply D copies of an operation, with different weights, to the same tensor. One grouped convolution with D
+times the channels computes all of them, in a fraction of the time of D small ones.
 
-`forward(state, edges, scale, optimizations)`: `state`, behind the leading ReLU, see `Rectified`; `edges`, the edges to
-compute, in order; `scale`, [len(edges) C], what to multiply the output with. No operation here has affine parameters.
+A stacked operation has the same modules and parameter names as the operation on one edge (`images.py`). Its parameters
+are those of the D edges concatenated along the first dimension: edge d owns rows d C to (d + 1) C, where C is the
+number of channels. It reads one state [B, C, H, W] and returns [B, D C, H', W'], with the output of edge d in channels
+d C to (d + 1) C. The first layer is an ordinary convolution from C to D C channels, since all edges read the same
+state; every later layer has D groups, one for each edge. So each output is the sum of the same products as on one edge.
+
+`forward(state, edges, scale, optimizations)`: `state` is the state behind the leading ReLU (`Rectified`); `edges` are
+the edges to compute, in order; `scale`, [len(edges) C], multiplies the output. No operation here has affine parameters,
+because a learnt scale could undo the weight of an operation in the mixture.
 """
 
 from __future__ import annotations
@@ -25,8 +30,8 @@ from naslab.operations.depthwise import depthwise, grid
 from naslab.operations.optimizations import Optimizations
 
 
-def of_edges(stack: Tensor, total: int, edges: Sequence[int]) -> Tensor:
-    """The rows of these edges in a tensor [total * R, ...]: a view if the edges are neighbours, a copy otherwise."""
+def rows_of_edges(stack: Tensor, total: int, edges: Sequence[int]) -> Tensor:
+    """Returns the rows of these edges in a tensor [total * R, ...]: a view if the edges are adjacent, else a copy."""
     if len(edges) == total:
         return stack
     by_edge = stack.unflatten(0, (total, -1))
@@ -36,21 +41,21 @@ def of_edges(stack: Tensor, total: int, edges: Sequence[int]) -> Tensor:
 
 
 class Rectified:
-    """max(state, 0), and what the operations on several edges need it for, made once."""
+    """A state behind the leading ReLU, with its repetitions for depthwise convolutions; each is computed once."""
 
     def __init__(self, state: Tensor) -> None:
         self.x = F.relu(state)  # [B, C, H, W]
         self._repeated: dict[tuple[int, int], Tensor] = {}
 
     def repeated(self, edges: int, every: int = 1) -> Tensor:
-        """Every so many rows and columns of x, one copy an edge: [B, edges C, ...]."""
+        """Returns [B, edges C, ...]: one copy for each edge of every row and column whose index `every` divides."""
         if (edges, every) not in self._repeated:
             self._repeated[edges, every] = torch.cat([self.x[:, :, ::every, ::every]] * edges, dim=1)
         return self._repeated[edges, every]
 
 
 class StackedConv(nn.Conv2d):
-    """D convolutions side by side, [channels_in -> channels] each; the first layer of an operation reads one state."""
+    """D convolutions side by side, each from channels_in to channels; the first of an operation reads one state."""
 
     def __init__(
         self,
@@ -68,7 +73,7 @@ class StackedConv(nn.Conv2d):
         self.edges, self.first = edges, first
 
     def forward(self, x: Tensor, edges: Sequence[int]) -> Tensor:  # type: ignore[override]
-        weight = of_edges(self.weight, self.edges, edges)
+        weight = rows_of_edges(self.weight, self.edges, edges)
         return F.conv2d(x, weight, None, self.stride, self.padding, 1, 1 if self.first else len(edges))
 
 
@@ -83,14 +88,14 @@ class StackedDepthwise(nn.Conv2d):
 
     def forward(self, x: Tensor | Rectified, edges: Sequence[int], optimizations: Optimizations) -> Tensor:  # type: ignore[override]
         (stride, _), (dilation, _) = self.stride, self.dilation
-        if isinstance(x, Rectified):
+        if isinstance(x, Rectified):  # depthwise, so that every edge needs a copy of the state
             every = grid(stride, dilation, optimizations)
             x, stride, dilation = x.repeated(len(edges), every), stride // every, dilation // every
-        return depthwise(x, of_edges(self.weight, self.edges, edges), stride, dilation, optimizations)
+        return depthwise(x, rows_of_edges(self.weight, self.edges, edges), stride, dilation, optimizations)
 
 
 class StackedNorm(nn.BatchNorm2d):
-    """D batch normalisations without affine parameters side by side; edges that are left out keep their statistics."""
+    """D batch normalisations without affine parameters side by side; edges left out keep their statistics."""
 
     def __init__(self, edges: int, channels: int) -> None:
         super().__init__(edges * channels, affine=False)
@@ -98,7 +103,7 @@ class StackedNorm(nn.BatchNorm2d):
         self.num_batches_tracked = torch.zeros(edges, dtype=torch.long)
 
     def forward(self, x: Tensor, edges: Sequence[int], scale: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        """x: [B, len(edges) C, H, W], normalised and multiplied by the scale [len(edges) C]."""
+        """Returns x [B, len(edges) C, H, W] normalised and multiplied by the scale [len(edges) C]."""
         assert self.running_mean is not None
         assert self.running_var is not None
         own = [self.running_mean, self.running_var]
@@ -106,18 +111,19 @@ class StackedNorm(nn.BatchNorm2d):
         mean, variance = [s.unflatten(0, (self.edges, -1))[list(edges)].flatten() for s in own] if some else own
         moving = self.training and self.track_running_stats
         statistics = (mean, variance) if moving or not self.training else (None, None)
-        scale = None if scale is None else scale.to(self.running_mean.dtype)  # x may be rounded more, see `autocast`
+        scale = None if scale is None else scale.to(self.running_mean.dtype)  # under autocast x has fewer bits
         y = F.batch_norm(x, *statistics, scale, None, self.training, self.momentum or 0.0, self.eps)
         if moving and not some:
             self.num_batches_tracked.add_(1)  # type: ignore[operator,union-attr]
         elif moving:
             self.num_batches_tracked[list(edges)] += 1  # type: ignore[index]
+            # batch_norm updated copies of the rows; write them back
             for buffer, moved in zip(own, (mean, variance), strict=True):
                 buffer.unflatten(0, (self.edges, -1))[list(edges)] = moved.unflatten(0, (len(edges), -1))
         return y
 
-    def hear(self, mean: Tensor, variance: Tensor, edges: Sequence[int]) -> None:
-        """Move the running statistics, if they move, by those [len(edges) C] of a batch; the variance is unbiased."""
+    def update_statistics(self, mean: Tensor, variance: Tensor, edges: Sequence[int]) -> None:
+        """Update the running statistics, if tracked, by those [len(edges) C] of a batch; the variance is unbiased."""
         if not self.track_running_stats:
             return
         momentum = self.momentum or 0.0
@@ -134,7 +140,7 @@ class StackedNorm(nn.BatchNorm2d):
             self.num_batches_tracked[list(edges)] += 1  # type: ignore[index]
 
     def scaled(self, x: Tensor, edges: Sequence[int], scale: Tensor | None, optimizations: Optimizations) -> Tensor:
-        """`forward`, the fastest way there is."""
+        """Returns what `forward` does, by the fastest available code."""
         if one_pass(optimizations, [self], [x]):
             scale = x.new_ones(x.shape[1]) if scale is None else scale
             return blended([self], [x], [scale], edges, 1)[0]
@@ -150,7 +156,7 @@ def one_pass(
     shared: Sequence[Tensor] = (),
     edges: int = 1,
 ) -> bool:
-    """Whether `blended` can do it."""
+    """Returns True if `blended` applies: switched on, all norms in training mode, and the kernel fits the tensors."""
     wanted = optimizations.one_pass and optimizations.weighted_norm and all(norm.training for norm in norms)
     return wanted and blending.fits(stacked, shared, edges)
 
@@ -164,24 +170,26 @@ def blended(
     shared: Sequence[Tensor] = (),
     weight: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
-    """The sum of K normalised tensors and of S others, in one pass over memory (`blending.py`).
+    """Returns the weighted sum of K normalised and S other tensors, in one pass over memory (`blending.py`).
+
+    Also updates the running statistics of the norms.
 
     Args:
-        norms: K.
-        stacked: K of [B, len(edges) C, H, W].
-        scales: K of [len(edges) C].
-        edges: that the stacked tensors belong to.
-        parts: D, 1 or len(edges): how many tensors the sum is taken apart into.
-        shared: S of [B, C, H, W].
-        weight: [S, D].
+        norms: K normalisations.
+        stacked: K tensors [B, len(edges) C, H, W].
+        scales: K tensors [len(edges) C].
+        edges: edges that the stacked tensors belong to.
+        parts: D, 1 or len(edges): number of tensors that the sum is split into.
+        shared: S tensors [B, C, H, W].
+        weight: [S, D], weights of the shared tensors.
 
     Returns:
-        D tensors, len(edges) C channels in all.
+        D tensors with len(edges) C channels in total.
     """
     scale = torch.stack([scale.to(stacked[0]) for scale in scales])
     found, means, variances = blending.blended(norms[0].eps, parts, stacked, scale, shared, weight)
     for norm, mean, variance in zip(norms, means.unbind(), variances.unbind(), strict=True):
-        norm.hear(mean, variance, edges)
+        norm.update_statistics(mean, variance, edges)
     return found
 
 
@@ -190,9 +198,12 @@ class Normed(nn.Sequential):
 
     @abstractmethod
     def convolved(self, state: Any, edges: Sequence[int], optimizations: Optimizations) -> tuple[Tensor, StackedNorm]:
-        """What the last normalisation is given, and that normalisation.
+        """Returns the input of the last normalisation, and that normalisation.
 
-        `state` is a `Rectified`, or for an operation behind another one what that gave.
+        The caller then normalises the outputs of several operations and sums them in one pass.
+
+        Args:
+            state: a `Rectified`, or for an operation behind another one the output of that.
         """
 
     def forward(  # type: ignore[override]
@@ -223,7 +234,7 @@ class StackedDilatedConv(Normed):
 
 
 class StackedSeparableConv(Normed):
-    """`SeparableConv`: twice depthwise separable."""
+    """`SeparableConv`: two depthwise separable convolutions."""
 
     def __init__(self, edges: int, channels: int, kernel: int, stride: int) -> None:
         super().__init__(
@@ -283,14 +294,15 @@ class StackedFactorizedReduce(Normed):
         if height % 2 or width % 2:
             x = F.pad(x, (0, width % 2, 0, height % 2))
         even, odd = self.even(x[:, :, ::2, ::2], edges), self.odd(x[:, :, 1::2, 1::2], edges)
-        if self.even.out_channels == 0:
+        if self.even.out_channels == 0:  # one channel: the odd half has it
             return odd, self.norm
+        # From the even halves of all edges and the odd halves of all edges to both halves of edge 0, of edge 1, ...
         halves = zip(even.chunk(len(edges), dim=1), odd.chunk(len(edges), dim=1), strict=True)
         return torch.cat([part for pair in halves for part in pair], dim=1), self.norm
 
 
 def average_pooled(pool: nn.AvgPool2d, x: Tensor) -> Tensor:
-    """`pool(x)`, which leaves the padding out of its averages, as a convolution: the sum over the number of pixels."""
+    """Returns `pool(x)` (padding not counted) by a convolution: the sum of each window over its number of pixels."""
     settings = int(pool.kernel_size), int(pool.stride), int(pool.padding)  # type: ignore[arg-type]
     ones, shares = _averaging(x.shape[1], (x.shape[2], x.shape[3]), settings, x.dtype)
     return F.conv2d(x, ones, None, *settings[1:], 1, x.shape[1]) * shares
@@ -300,8 +312,9 @@ def average_pooled(pool: nn.AvgPool2d, x: Tensor) -> Tensor:
 def _averaging(
     channels: int, sides: tuple[int, int], settings: tuple[int, int, int], dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """The kernel of a sum, and for each output pixel one over the number of pixels in it that are not padding."""
+    """Returns the kernel of a sum, and for each output pixel the reciprocal of its number of pixels without padding."""
     kernel, stride, padding = settings
+    # The result is cached, so it must not be an inference tensor, which later could not be saved for a backward pass.
     with torch.inference_mode(False):
         rows, columns = (
             F.avg_pool1d(torch.ones(1, side, dtype=torch.float64), kernel, stride, padding)[0] * kernel
@@ -321,4 +334,4 @@ STACKED: dict[str, Callable[[int, int, int], Normed]] = {
     "nor_conv_1x1": lambda edges, channels, stride: StackedReLUConvBN(edges, channels, 1),
     "nor_conv_3x3": lambda edges, channels, stride: StackedReLUConvBN(edges, channels, 3),
 }
-"""(edges, channels, stride) -> the module; the operations that are not here have no parameters at stride 1."""
+"""(edges, channels, stride) -> the module. Operations that are not here have no parameters at stride 1."""

@@ -89,19 +89,19 @@ def test_absent_without_loss(tmp_path):
 )
 def test_what_is_not_what_was_written_is_made_again(tmp_path, harm):
     command = ["sh", "-c", 'for last; do :; done; printf "%s" compiled > "$last"']  # a quick compiler
-    path = kernels._made(tmp_path, "blend-0", command)
+    path = kernels._compile(tmp_path, "blend-0", command)
     assert path.read_bytes() == b"compiled"
-    assert kernels._whole(tmp_path, "blend-0") == path
+    assert kernels._find(tmp_path, "blend-0") == path
     path.write_bytes(harm(b"compiled" * 1000))
-    assert kernels._whole(tmp_path, "blend-0") is None
+    assert kernels._find(tmp_path, "blend-0") is None
     assert list(tmp_path.iterdir()) == []  # it is gone, and makes nobody trouble
-    assert kernels._whole(tmp_path, "blend-0") is None
-    assert kernels._made(tmp_path, "blend-0", command) == path == kernels._whole(tmp_path, "blend-0")
+    assert kernels._find(tmp_path, "blend-0") is None
+    assert kernels._compile(tmp_path, "blend-0", command) == path == kernels._find(tmp_path, "blend-0")
 
 
 @pytest.mark.parametrize("what", ["a link", "a pipe", "a folder", "a device"])
 def test_what_is_no_file_is_not_loaded(tmp_path, what):
-    whole = kernels._made(tmp_path, "blend-0", ["sh", "-c", 'for last; do :; done; printf "%s" compiled > "$last"'])
+    whole = kernels._compile(tmp_path, "blend-0", ["sh", "-c", 'for last; do :; done; printf "%s" compiled > "$last"'])
     aside = tmp_path / "aside"
     whole.rename(aside)
     if what == "a link":
@@ -112,7 +112,7 @@ def test_what_is_no_file_is_not_loaded(tmp_path, what):
         whole.mkdir()
     else:
         whole.symlink_to("/dev/zero")
-    assert kernels._whole(tmp_path, "blend-0") is None
+    assert kernels._find(tmp_path, "blend-0") is None
     assert aside.read_bytes() == b"compiled"
 
 
@@ -129,7 +129,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path, monkeypatch):
     (usual / "naslab").chmod(0o720)
     assert kernels._folder() == own / f"naslab-{os.getuid()}"
     monkeypatch.setattr("os.getuid", lambda: 12345)  # all of them belong to somebody else
-    monkeypatch.setattr(kernels, "_for_now", lambda: tmp_path / "for now")
+    monkeypatch.setattr(kernels, "_temporary_folder", lambda: tmp_path / "for now")
     assert kernels._folder() == tmp_path / "for now"
     file = tmp_path / "file"
     file.write_text("")
