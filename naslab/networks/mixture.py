@@ -24,7 +24,7 @@ from naslab.errors import SpecError
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.skip_dropout import SkipMasks
 from naslab.operations.optimizations import Optimizations
-from naslab.operations.stacked import STACKED, Rectified, average_pooled, blended, rows_of_edges, one_pass
+from naslab.operations.stacked import STACKED, Rectified, average_pooled, blended, one_pass, rows_of_edges
 
 SKIP = "skip_connect"
 """The operation behind which `SkipMasks` drop."""
