@@ -1,4 +1,4 @@
-"""Networks built from an architecture, and supernets that share weights."""
+"""Networks built from an architecture, and supernets that share the weights of many."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,8 @@
-"""Forward passes that only look: running statistics stay as they are.
+"""Batch normalisation outside of training: forward passes that leave the running statistics unchanged.
 
-A child of shared weights can be normalised by three kinds of statistics (`BATCH_NORM`, `normalised`), which may order
-children quite differently: the kept ones are of whatever was trained, not of this child.
+A child of shared weights can be normalised by three kinds of statistics (`BATCH_NORM`, `normalised`). They can rank
+children very differently, since the running statistics are an average over all children that were trained, and do not
+fit any single one.
 """
 
 from __future__ import annotations
@@ -22,24 +23,24 @@ BATCH_NORM = {
     "kept": "the running statistics, as training left them",
     "recalibrated": "running statistics measured anew for this child, and then put back",
 }
-"""How a child of shared weights can be normalised."""
+"""Statistics by which a child of shared weights can be normalised -> description."""
 
 
 TAKE_MORE = "take batch_size=2 or more, or a network that shrinks the image less"
 TAKE_MORE_OF = "take batch_size=2 or more"
-"""What to do about a mini-batch that cannot be normalised: one of images, and one of anything else."""
+"""Advice for a mini-batch that cannot be normalised: of images, and of anything else."""
 
 
 @contextmanager
 def enough_to_normalise(count: int, advice: str | None = None, units: str = "images") -> Iterator[None]:
-    """Inside, `SpecError` in place of torch's bare ValueError where normalisation has a single value for a channel.
+    """Context in which a mini-batch with a single value for each channel raises `SpecError` instead of a ValueError.
 
-    That is a mini-batch of one image, where the image has shrunk to 1 x 1 pixel.
+    For images this is a mini-batch of one image, in a layer where the image has shrunk to 1 x 1 pixel.
 
     Args:
-        count: examples in the mini-batch.
-        advice: what to do, if that is not to take larger mini-batches.
-        units: what the task calls its examples.
+        count: number of examples in the mini-batch.
+        advice: replaces the advice to take larger mini-batches.
+        units: the task's word for its examples.
     """
     of_images = units == "images"
     try:
@@ -56,7 +57,7 @@ def enough_to_normalise(count: int, advice: str | None = None, units: str = "ima
 
 @contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
-    """Inside, batch normalisation in training mode does not update its running mean and variance."""
+    """Context in which batch normalisation in training mode does not update its running mean and variance."""
     tracking = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     for module in tracking:
         module.track_running_stats = False
@@ -68,10 +69,7 @@ def frozen_statistics(network: nn.Module) -> Iterator[None]:
 
 
 class KeptBuffers:
-    """Afterwards all buffers, running statistics among them, are what they were before, whatever moved them inside.
-
-    A context that may be entered again and again.
-    """
+    """Context that restores all buffers, running statistics among them, at its end. It may be entered repeatedly."""
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network
@@ -90,20 +88,20 @@ class KeptBuffers:
 def normalised(
     network: nn.Module, batch_norm: str, forward: Callable[[Any], object], images: Iterable[Any]
 ) -> Iterator[None]:
-    """Inside, without gradients, the network normalises in one of the ways of `BATCH_NORM`; outside it is as it was.
+    """Context for evaluating a child: no gradients, no dropout, and normalisation by one of `BATCH_NORM`.
 
-    What is random in training, such as dropout, is off.
+    At its end the network has its previous modes and statistics.
 
     Args:
-        network: with the shared weights.
+        network: the shared weights.
         batch_norm: "batch", "kept" or "recalibrated".
-        forward: of the child, for a mini-batch.
-        images: mini-batches of training data, looked at only to recalibrate: the running statistics are the mean over
+        forward: computes the child on a mini-batch.
+        images: mini-batches of training data, used only to recalibrate: the running statistics become the mean over
             mini-batches of the mean and of the unbiased variance.
     """
     known_batch_norm(batch_norm)
     with restored_modes(network), torch.no_grad(), KeptBuffers(network):
-        network.train(batch_norm != "kept")
+        network.train(batch_norm != "kept")  # training mode normalises by the mini-batch
         for module in random_layers(network):
             module.training = False
         if batch_norm == "recalibrated":
@@ -113,14 +111,17 @@ def normalised(
 
 
 def known_batch_norm(batch_norm: str) -> str:
-    """The same, if it is one; else `SpecError`."""
+    """Returns the argument if it is one of `BATCH_NORM`. Raises `SpecError` otherwise."""
     if not among(batch_norm, BATCH_NORM):
         raise SpecError(unknown("batch_norm", batch_norm, BATCH_NORM))
     return batch_norm
 
 
 def _measure_anew(network: nn.Module, forward: Callable[[Any], object], images: Iterable[Any]) -> None:
-    """The k-th mini-batch moves the statistics by 1 / k, which is their mean, whatever they were before."""
+    """Set the running statistics to their mean over the mini-batches.
+
+    Momentum 1 / k for mini-batch k makes the running average an exact mean; k = 1 erases the old value.
+    """
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     try:

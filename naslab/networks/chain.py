@@ -1,7 +1,7 @@
-"""Networks of layers one after the other, with or without skips between them.
+"""Networks of chains of layers, with or without skips between them (NAS-RL and MetaQNN).
 
-    state 0 <- the image;  state l <- layer l on the states that it reads, merged;
-    the states that nothing reads, merged; average over the image, linear
+    state 0 <- the image;  state l <- layer l on its merged inputs;
+    logits  <- linear map of the global average of the states that no layer reads, merged
 
 States are merged by concatenation, or by summation with a 1 x 1 convolution on those that are narrower than the widest;
 states of smaller size are first padded by zeros to the largest (Zoph & Le 2017, https://arxiv.org/abs/1611.01578,
@@ -32,12 +32,14 @@ class Layer(NamedTuple):
     kernel: tuple[int, int]
     """(height, width); odd for a convolution."""
     stride: int
+    """Stride of both axes."""
     channels: int
-    """Of a convolution; pooling keeps what comes in."""
+    """Output channels of a convolution; pooling keeps the channels of its input."""
     sources: tuple[int, ...]
-    """The states that it reads: 0 is the image, l the output of layer l."""
+    """States that it reads: 0 is the image, l the output of layer l."""
 
     def module(self, channels_in: int) -> nn.Module:
+        """Returns the module: [B, channels_in, H, W] -> [B, channels, ceil(H / stride), ceil(W / stride)]."""
         padding = (self.kernel[0] // 2, self.kernel[1] // 2)
         if self.kind == "conv":
             return nn.Sequential(
@@ -45,7 +47,7 @@ class Layer(NamedTuple):
                 nn.BatchNorm2d(self.channels),
                 nn.ReLU(inplace=True),
             )
-        if self.kernel[0] % 2 == 0:  # windows side by side; the last may stand out
+        if self.kernel[0] % 2 == 0:  # windows that do not overlap; the last one may reach beyond the image
             pool = nn.MaxPool2d if self.kind == "max_pool" else nn.AvgPool2d
             return pool(self.kernel, self.stride, ceil_mode=True)
         if self.kind == "max_pool":
@@ -54,7 +56,7 @@ class Layer(NamedTuple):
 
 
 class Merge(nn.Module):
-    """Several states into one."""
+    """Merges several states, [B, C_i, H_i, W_i] each, into one [B, C, max H_i, max W_i]."""
 
     def __init__(self, widths: Sequence[int], merge: str) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class Merge(nn.Module):
 
 
 def unused_states(layers: Sequence[Layer]) -> tuple[int, ...]:
-    """The states of the layers that no other layer reads: the output of the network, never empty."""
+    """Returns the states that no layer reads, which make the output of the network; never empty."""
     read = {source for layer in layers for source in layer.sources}
     return tuple(state for state in range(1, len(layers) + 1) if state not in read)
 
@@ -86,9 +88,9 @@ class ChainNetwork(nn.Module):
     """A network of layers.
 
     Args:
-        layers: first to last.
+        layers: the layers, first to last.
         input_shape: (C, H, W) of the images.
-        classes: how many; or the heads of a task (`naslab.networks.heads`).
+        classes: number of classes; or the heads of a task (`naslab.networks.heads`).
         merge: "concat" or "sum".
     """
 
@@ -111,7 +113,7 @@ class ChainNetwork(nn.Module):
         self.classifier = head_for(self.last.channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, classes] of images [B, C, H, W]."""
+        """Returns logits [B, classes] of images [B, C, H, W]."""
         states = [x]
         for layer, merge, sources in zip(self.layers, self.merges, self.sources, strict=True):
             states.append(layer(merge([states[source] for source in sources])))

@@ -1,7 +1,7 @@
-"""Gradient checkpointing (Chen et al. 2016, https://arxiv.org/abs/1604.06174): memory for time.
+"""Gradient checkpointing (Chen et al. 2016, https://arxiv.org/abs/1604.06174): less memory for more time.
 
-Only what goes into a cell is kept for the backward pass, which computes the inside of the cell once more: the memory of
-one cell instead of all, for about a third more time. Outputs, gradients and statistics stay the same.
+Only the inputs of a cell are kept; the backward pass computes the inside of the cell again. That needs the memory of
+one cell instead of all, and about a third more time. Outputs, gradients and statistics stay the same.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from naslab.networks.batch_norm import KeptBuffers
 
 
 def checkpointed(cell: nn.Module, *arguments: Any) -> Any:
-    """`cell(*arguments)`; where gradients are wanted, what is inside is computed again when they are asked for."""
+    """Returns `cell(*arguments)`; if gradients are enabled, the backward pass computes the cell again."""
     if not torch.is_grad_enabled():
         return cell(*arguments)
 
     def contexts() -> tuple[AbstractContextManager[None], KeptBuffers]:
-        return nullcontext(), KeptBuffers(cell)  # the second time the statistics have moved already
+        return nullcontext(), KeptBuffers(cell)  # the second computation must not update running statistics again
 
+    # preserve_rng_state=False: cells draw nothing from the global generator; `skip_dropout` repeats its masks itself
     return checkpoint(cell, *arguments, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)

@@ -1,7 +1,8 @@
-"""What a network costs: its parameters, and the multiply-adds of one example through it: of an image, or of a text.
+"""Costs of a network: its number of parameters, and the multiply-adds of a forward pass of one example.
 
-Multiply-adds (MACs) are what the field calls "FLOPs": those of convolutions, linear layers and other matrix products,
-without biases, normalisation, activations and pooling. Nothing is computed: the network is traced on the meta device.
+Multiply-adds (MACs) are what papers on NAS call "FLOPs": those of convolutions, linear layers and other matrix
+products, without biases, normalisation, activations and pooling. They are counted on the meta device, where tensors
+have shapes but no numbers, so that nothing is computed.
 """
 
 from __future__ import annotations
@@ -21,22 +22,24 @@ from naslab.trees import moved
 
 @dataclass(frozen=True)
 class Cost:
-    """Parameters of a network and multiply-adds for one input."""
+    """Costs of a network."""
 
     parameters: int
+    """Number of learnt scalars."""
     multiply_adds: int
+    """Multiply-adds of one example."""
 
 
 def parameters(network: nn.Module) -> int:
-    """Number of learnt scalars; what does not need a gradient counts too."""
+    """Returns the number of scalars in all parameters, also in those that need no gradient."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def one_input(data: Any) -> Any:
-    """What a network is called with for one example, on the meta device.
+    """Returns the inputs of a network for one example, on the meta device.
 
     Args:
-        data: a task; or the shape of an input that is one float32 tensor, for instance (C, H, W); or the inputs.
+        data: a task; or the shape of one float32 tensor, for instance (C, H, W); or the inputs themselves.
     """
     if isinstance(data, Task):
         return moved(data.inputs(data.example(1)), "meta")
@@ -47,12 +50,15 @@ def one_input(data: Any) -> Any:
 
 @default_torch_state()
 def cost(network: nn.Module, data: Any) -> Cost:
-    """Cost of one example of a task, of one input of a shape such as (C, H, W), or of inputs as they are given, in
-    evaluation mode. The network is left as it is.
+    """Returns the cost of a network for one example in evaluation mode, without changing the network.
+
+    Args:
+        network: the network.
+        data: see `one_input`.
     """
-    from torch.utils.flop_counter import FlopCounterMode  # loads triton where there is one
+    from torch.utils.flop_counter import FlopCounterMode  # here, because it imports triton where that is installed
 
     shadow = copy.deepcopy(network).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         shadow(one_input(data))
-    return Cost(parameters(network), counter.get_total_flops() // 2)
+    return Cost(parameters(network), counter.get_total_flops() // 2)  # torch counts a multiply-add as two operations

@@ -1,7 +1,7 @@
 """The network that DARTS evaluates its cells in (Liu et al. 2019, https://arxiv.org/abs/1806.09055, Sec. 3.1.2, A.2).
 
-    stem, then `cells` cells one after the other, each reading the two before it; the cells at 1/3 and 2/3 of the
-    depth are reduction cells, which halve the image and double the channels; average over the image; linear.
+    stem; a stack of `cells` cells, each reading the outputs of the two before it; the cells at 1/3 and 2/3 of the depth
+    are reduction cells, which halve the image and double the channels; global average; linear
 
 There are two stems: one 3 x 3 convolution for small images (the paper's network for CIFAR-10), and three of stride 2,
 which leave 28 x 28 pixels of 224 x 224 (its network for ImageNet, Sec. A.3: 48 channels, 14 cells).
@@ -28,39 +28,44 @@ from naslab.networks.mixture import total
 from naslab.operations.images import FactorizedReduce, ReLUConvBN
 
 STEM_MULTIPLIER = 3
+"""Channels of the stem's output in units of the cells' channels, as in the authors' code."""
 STEMS = {"cifar": 0, "imagenet": 3}
-"""Name of a stem -> how many times it halves the image."""
+"""Name of a stem -> number of times that it halves the image."""
 
 
 @dataclass(frozen=True)
 class CellPlan:
-    """Where a cell stands in the stack."""
+    """Position of a cell in the stack, and the sizes that follow from it."""
 
     channels_before_last: int
-    """Of the output of the cell before the last one (of the stem, for the first two cells)."""
+    """Channels of the first input, the output of the cell before the last one (at the beginning: of the stem)."""
     channels_last: int
+    """Channels of the second input, the output of the last cell (at the beginning: of the stem)."""
     channels: int
-    """Of each node inside the cell."""
+    """Channels of each node inside the cell."""
     reduction: bool
+    """True if the cell halves the image."""
     after_reduction: bool
+    """True if the last cell halved the image, so that the first input is twice as large as the second."""
 
     @property
     def part(self) -> str:
+        """The cell of the genotype that is built here, "normal" or "reduce"."""
         return "reduce" if self.reduction else "normal"
 
 
 def reductions(cells: int) -> tuple[int, ...]:
-    """Positions of the reduction cells: at 1/3 and 2/3 of the depth (one and the same when there is one cell)."""
+    """Returns the positions of the reduction cells, at 1/3 and 2/3 of the depth; they coincide for a single cell."""
     return tuple(sorted({cells // 3, 2 * cells // 3}))
 
 
 def plan(channels: int, cells: int, nodes_out: dict[str, int], stem: str = "cifar") -> Iterator[CellPlan]:
-    """The cells of the stack, first to last.
+    """Yields the plan of each cell of the stack, first to last.
 
     Args:
-        channels: of the nodes of the first cells; doubled at each reduction.
-        cells: how many.
-        nodes_out: part -> how many nodes a cell of that part concatenates.
+        channels: channels of the nodes of the first cells; doubled at each reduction.
+        cells: number of cells.
+        nodes_out: part -> number of nodes that a cell of that part concatenates.
         stem: "cifar", or "imagenet", whose second output is half as large as its first.
     """
     before_last = last = channels if stem == "imagenet" else STEM_MULTIPLIER * channels
@@ -104,7 +109,7 @@ class ImageNetStem(nn.Module):
 
 
 class Preprocess(nn.Module):
-    """Bring the outputs of the two cells before to the channels, and to the image size, of this one."""
+    """Converts the two inputs of a cell to its number of channels, and the first to the image size of the second."""
 
     def __init__(self, cell: CellPlan, affine: bool) -> None:
         super().__init__()
@@ -127,7 +132,7 @@ class Classifier(nn.Sequential):
 
 
 def drop_path(x: Tensor, probability: float) -> Tensor:
-    """Zero x [B, C, H, W] for each image of the batch with this probability, and scale up what is left
+    """Returns x [B, C, H, W] with whole images zeroed with this probability, and the others scaled by 1 / (1 - p)
     (Larsson et al. 2017, https://arxiv.org/abs/1605.07648)."""
     keep = 1 - probability
     mask = torch.empty(x.shape[0], 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(keep)
@@ -169,8 +174,8 @@ class AuxiliaryHead(nn.Sequential):
 
     Reads [B, channels, H, W] with H and W at least 2. The published head of the CIFAR-10 network is for 8 x 8 (windows
     of 5, stride 3, which leaves 2 x 2), that of the ImageNet network for 7 x 7 (windows of 5, stride 2, and no second
-    batch normalisation: the authors left it out by mistake, and keep it so); other sizes get the window and stride that
-    leave 2 x 2 too.
+    batch normalisation: the authors forgot it and kept it so for consistency). Other sizes have a window and a stride
+    that also leave 2 x 2.
     """
 
     def __init__(self, channels: int, classes: Outputs, height: int, width: int, stem: str = "cifar") -> None:
@@ -181,7 +186,7 @@ class AuxiliaryHead(nn.Sequential):
             )
         largest = 2 if stem == "imagenet" else 3
         stride = (min(largest, height - 1), min(largest, width - 1))
-        window = (height - stride[0], width - stride[1])
+        window = (height - stride[0], width - stride[1])  # two windows along each axis
         super().__init__(
             nn.ReLU(),
             nn.AvgPool2d(window, stride, count_include_pad=False),
@@ -202,12 +207,12 @@ class DartsNetwork(nn.Module):
     Args:
         genotype: the normal and the reduction cell.
         input_shape: (C, H, W) of the images.
-        classes: how many; or the heads of a task (`naslab.networks.heads`).
-        channels: of the nodes of the first cells (36 in the paper; 48 on ImageNet).
-        cells: how many (20 in the paper; 14 on ImageNet).
-        stem: "cifar", one convolution, or "imagenet", three of stride 2 for images of 224 x 224 pixels or so.
-        auxiliary: add the auxiliary head; in training, and only then, `forward` gives a pair.
-        drop_path: first value of `drop_path_probability`.
+        classes: number of classes; or the heads of a task (`naslab.networks.heads`).
+        channels: channels of the nodes of the first cells (36 in the paper; 48 on ImageNet).
+        cells: number of cells (20 in the paper; 14 on ImageNet).
+        stem: "cifar", one convolution, or "imagenet", three of stride 2 for images of about 224 x 224 pixels.
+        auxiliary: add the auxiliary head; in training, and only then, `forward` returns a pair.
+        drop_path: initial value of `drop_path_probability`.
     """
 
     drop_path_probability: float
@@ -252,7 +257,7 @@ class DartsNetwork(nn.Module):
         self.classifier = Classifier(nodes_out[plans[-1].part] * plans[-1].channels, classes)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits [B, classes] of images [B, C, H, W]; in training with an auxiliary head, the pair of the logits and
+        """Returns logits [B, classes] of images [B, C, H, W]; in training with an auxiliary head, the pair of them and
         the auxiliary logits."""
         auxiliary_logits = None
         before_last, last = states if isinstance(states := self.stem(x), tuple) else (states, states)

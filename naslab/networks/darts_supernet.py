@@ -1,10 +1,10 @@
 """The network that DARTS searches in: every candidate operation on every edge (Liu et al. 2019, Sec. 2.2 and A.1.1).
 
-Each edge of a cell is a mixed operation; batch normalisation has no learnt scale or shift, so that an operation
-cannot undo its weight; pooling is followed by batch normalisation, so that no candidate is louder than another. The
-stack of cells is that of the evaluation network (`darts.py`).
+Each edge of a cell is a mixed operation. Batch normalisation has no learnt scale or shift, with which an operation
+could undo its weight in the mixture; pooling is followed by batch normalisation, so that all candidates have outputs of
+the same variance. The stack of cells is that of the evaluation network (`darts.py`).
 
-The sum that the paper writes is computed by source rather than by edge, several times faster (`mixture.py`).
+The sum of the paper is computed by source state rather than by edge, which is several times faster (`mixture.py`).
 Differences from the paper: images of any number of channels and any size; an operation whose weight is exactly 0, in
 weights that need no gradient, is not computed.
 """
@@ -29,24 +29,25 @@ from naslab.operations.optimizations import Optimizations
 
 
 def row(node: int, source: int) -> int:
-    """Of the weights, for the edge from a state (0 and 1: the outputs of the cells before; 2 + i: node i) to a node."""
+    """Returns the row of the mixture weights for the edge from a state (0, 1: inputs; 2 + i: node i) to a node."""
     return node * (node + 3) // 2 + source
 
 
 def without_parameters(operation: str, channels: int, stride: int) -> nn.Module:
-    """Pooling, normalised, and the identity."""
+    """Returns an operation without parameters: the identity, or pooling followed by normalisation."""
     module = DARTS_OPERATIONS[operation](channels, stride, False)
     return nn.Sequential(module, BatchNorm2d(channels, affine=False)) if "pool" in operation else module
 
 
 class MixedCell(nn.Module):
-    """A cell whose every node reads every state before it through a mixed operation."""
+    """A cell in which every node reads every earlier state through a mixed operation."""
 
     def __init__(self, cell: CellPlan, nodes: int, operations: tuple[str, ...], one_in: int = 1) -> None:
         super().__init__()
         self.preprocess = Preprocess(cell, affine=False)
         self.stride = 2 if cell.reduction else 1
         self.leaving = nn.ModuleList()
+        # the nodes that each state leads to; state 2 + i is node i, which leads to nodes i + 1, i + 2, ...
         self.targets = [range(max(0, source - 1), nodes) for source in range(1 + nodes)]
         for source, targets in enumerate(self.targets):
             stride = self.stride if source < 2 else 1
@@ -62,13 +63,14 @@ class MixedCell(nn.Module):
             outputs = self.leaving[source](states[source], by_source[source], optimizations)
             for node, terms in zip(targets, outputs, strict=True):
                 incoming[node].extend(terms)
-            if source > 0:  # all edges into node `source - 1` have been seen
+            # Node i reads states 0 to i + 1, so that its terms are complete once state i + 1 has been processed.
+            if source > 0:
                 terms = incoming[source - 1]
                 states.append(total(terms) if terms else self._zeros(states[0]))
         return torch.cat(states[2:], dim=1)
 
     def _zeros(self, state: Tensor) -> Tensor:
-        """A node that nothing enters."""
+        """Returns the value of a node none of whose operations is computed."""
         return torch.zeros_like(state[:, :, :: self.stride, :: self.stride])
 
 
@@ -76,19 +78,19 @@ class DartsSupernet(nn.Module):
     """All cells of a DARTS space at once.
 
     Args:
-        operations: the candidates, in the order of the columns of the weights.
-        nodes: of a cell; node i has 2 + i edges, so that a cell has E = nodes (nodes + 3) / 2.
+        operations: the O candidates, in the order of the columns of the weights.
+        nodes: number of nodes of a cell; node i has 2 + i edges, so that a cell has E = nodes (nodes + 3) / 2.
         input_shape: (C, H, W) of the images.
-        classes: how many; or the heads of a task (`naslab.networks.heads`).
-        channels: of the nodes of the first cells (16 in the paper).
-        cells: how many (8 in the paper).
-        one_in: operations work on one channel in so many (`partial_channels.py`).
+        classes: number of classes; or the heads of a task (`naslab.networks.heads`).
+        channels: channels of the nodes of the first cells (16 in the paper).
+        cells: number of cells (8 in the paper).
+        one_in: operations see one channel in this many (`partial_channels.py`).
     """
 
     optimizations: Optimizations = Optimizations()
-    """What it does to be fast; may be set at any time."""
+    """Optimizations in use; may be set at any time."""
     checkpointing: bool = False
-    """Whether the backward pass computes each cell again instead of keeping it (`checkpointing.py`)."""
+    """True if the backward pass computes each cell again instead of keeping it (`checkpointing.py`)."""
 
     def __init__(
         self,
@@ -119,7 +121,7 @@ class DartsSupernet(nn.Module):
         self.classifier = Classifier(nodes * plans[-1].channels, classes)
 
     def forward(self, x: Tensor, weights: Mapping[str, Tensor | Mixture]) -> Tensor:
-        """Logits [B, classes] of images [B, C, H, W] under the weights {"normal": [E, O], "reduce": [E, O]}."""
+        """Returns logits [B, classes] of images [B, C, H, W] under weights {"normal": [E, O], "reduce": [E, O]}."""
         by_source = {part: mixture(weights, part, *self.shape).by_source(self.rows) for part in ("normal", "reduce")}
         x = self.stem(x)
         before_last = last = pixels_together(x) if self.optimizations.pixels_together else x

@@ -1,6 +1,6 @@
-"""What each edge of a supernet reads and gives, and how far each of its operations looks.
+"""Shapes at each edge of a supernet, and the receptive field of each of its operations.
 
-Nothing is computed: a copy of the supernet runs on the meta device, as for `operation_costs`.
+A copy of the supernet runs on the meta device, where tensors have shapes but no numbers.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _aten = torch.ops.aten
 
 
 class Place(NamedTuple):
-    """Where in a supernet an edge is: a part is built several times over, cell after cell."""
+    """One occurrence of an edge in a supernet: a part is built once for each cell of the stack."""
 
     module: str
-    """Name of the module with the operations, as of `supernet.get_submodule`."""
+    """Name of the module with the operations, for `supernet.get_submodule`."""
     reads: tuple[int, ...]
     """Shape of the state that the edge reads, for one example: (C, H, W) of images."""
     gives: tuple[int, ...]
-    """Shape of what it adds to the node that it enters."""
+    """Shape of its output, for one example."""
 
 
 @default_torch_state()
 def places(
     supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]]
 ) -> dict[str, list[tuple[Place, ...]]]:
-    """Part -> for each edge its places, from the first cell to the last.
+    """Returns part -> for each edge its occurrences, from the first cell to the last.
 
     Args:
-        supernet: made of `mixture.Operations`; of another nothing is known, and every edge has no place.
-        data: as of `naslab.networks.cost.cost`.
+        supernet: made of `mixture.Operations`; for any other supernet the occurrences are empty.
+        data: see `naslab.networks.cost.one_input`.
         shapes: part -> (E, O).
     """
     shadow = copy.deepcopy(supernet).to("meta").eval()
@@ -50,9 +50,10 @@ def places(
     found: dict[str, list[list[Place]]] = {part: [[] for _ in range(rows)] for part, (rows, _) in shapes.items()}
     one = one_input(data) if of_modules else None
     for part in shapes if of_modules else ():
-        with _Heard({shadow.get_submodule(name): name for name in of_modules}) as heard:
+        # One part at a time, so that a module belongs to the part for which it has outputs.
+        with _Recorder({shadow.get_submodule(name): name for name in of_modules}) as recorder:
             _run(shadow, one, shapes, lambda other, column, part=part: other == part)
-        for name, state, output in heard.calls:
+        for name, state, output in recorder.calls:
             for row, terms in zip(of_modules[name].rows, output, strict=False):
                 if len(terms):  # there are none where nothing of the part is computed
                     found[part][row].append(Place(name, tuple(state.shape[1:]), tuple(terms[0].shape[1:])))
@@ -63,15 +64,16 @@ def places(
 def receptive_fields(
     supernet: nn.Module, data: Task | Sequence[int], shapes: Mapping[str, tuple[int, int]]
 ) -> dict[str, Tensor]:
-    """Part -> [E, O, 2] int64: the height and the width, in pixels of the state that the edge reads, of what one pixel
-    of an operation's output depends on by its convolutions and poolings; 0 where nothing is read, or nothing is known.
-    (Batch normalisation by the mini-batch makes every pixel depend on all; that is not meant.)
+    """Returns part -> [E, O, 2] int64: height and width of the receptive field of each operation.
 
-    What an operation does is taken to be one layer after the other; layers side by side have to be of one pixel, as
-    those of a factorized reduction are. Arguments as of `places`.
+    It is measured in pixels of the state that the edge reads, through convolutions and poolings; 0 if nothing is read
+    or known. (Through the statistics of a mini-batch every pixel depends on all; this is not counted.)
+
+    The layers of an operation are assumed to be a sequence; layers side by side must be 1 x 1, as in a factorized
+    reduction. Arguments as for `places`.
     """
     shadow = copy.deepcopy(supernet).to("meta").eval()
-    if hasattr(shadow, "optimizations"):  # every second pixel of an image, apart, would be another image
+    if hasattr(shadow, "optimizations"):  # separate grids would turn a dilated kernel into an undilated one
         shadow.optimizations = Optimizations(separate_grids=False)  # type: ignore[assignment]
     found = {part: torch.zeros(*shape, 2, dtype=torch.int64) for part, shape in shapes.items()}
     where = places(shadow, data, shapes)
@@ -95,12 +97,19 @@ def receptive_fields(
 
 
 def _mixes(module: nn.Module) -> bool:
-    """Whether it computes the operations of edges."""
+    """Returns True if the module computes the operations of edges."""
     return isinstance(module, Operations)
 
 
 def _run(shadow: nn.Module, one: Any, shapes: Mapping[str, tuple[int, int]], used: Callable[[str, int], bool]) -> None:
-    """A forward pass of a copy on the meta device, with these operations on all edges."""
+    """Run the forward pass of a copy on the meta device.
+
+    Args:
+        shadow: the copy.
+        one: inputs for one example.
+        shapes: part -> (E, O).
+        used: (part, column) -> True if that operation is computed, on all edges of the part.
+    """
     mixtures = {
         part: Mixture(
             torch.empty(rows, columns, device="meta"),
@@ -112,8 +121,8 @@ def _run(shadow: nn.Module, one: Any, shapes: Mapping[str, tuple[int, int]], use
         shadow(one, mixtures)
 
 
-class _Heard:
-    """Hears what modules read and give.
+class _Recorder:
+    """Context that records inputs and outputs of modules.
 
     Args:
         names: module -> its name.
@@ -123,13 +132,13 @@ class _Heard:
         self._names = names
         self._hooks: list[RemovableHandle] = []
         self.calls: list[tuple[str, Tensor, Any]] = []
-        """Name of the module, what it read first, what it gave."""
+        """(name of the module, its first input, its output) of each call."""
 
     def __enter__(self) -> Self:
-        def hear(module: nn.Module, inputs: Any, output: Any) -> None:
+        def record(module: nn.Module, inputs: Any, output: Any) -> None:
             self.calls.append((self._names[module], inputs[0], output))
 
-        self._hooks = [module.register_forward_hook(hear) for module in self._names]
+        self._hooks = [module.register_forward_hook(record) for module in self._names]
         return self
 
     def __exit__(self, *about: Any) -> None:
@@ -138,12 +147,15 @@ class _Heard:
 
 
 class _Windows(InsideModules):
-    """Follows the convolutions and poolings that run inside each of some modules."""
+    """Dispatch mode that computes the receptive fields of modules from the convolutions and poolings inside them.
+
+    A window of size k, dilation d behind layers of total stride s adds (k - 1) d s pixels.
+    """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         super().__init__(modules)
         self.reach: dict[nn.Module, list[int]] = {}
-        """Module -> height and width, of those that gave something."""
+        """Module -> height and width of its receptive field, for modules with an output."""
         self._now, self._stride = [1, 1], [1, 1]
 
     def begins(self, module: nn.Module) -> None:
@@ -162,8 +174,9 @@ class _Windows(InsideModules):
 
 
 def _window(function: Any, args: Any) -> tuple[list[int], list[int], list[int]] | None:
-    """Kernel, stride and dilation, each along height and width; None of what looks at single pixels."""
+    """Returns kernel, stride and dilation of a layer, each along height and width; None for elementwise functions."""
 
+    # torch writes one number for a square, and leaves out a pooling's stride if it equals the kernel
     def argument(place: int, default: Any) -> list[int]:
         given = list(args[place]) if len(args) > place and args[place] is not None else []
         return (given * 2)[:2] if given else default

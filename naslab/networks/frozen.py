@@ -1,4 +1,4 @@
-"""Weights that stand still while a gradient with respect to something else is computed."""
+"""Freezes weights while a gradient with respect to something else (the alphas) is computed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @contextmanager
 def frozen(weights: Sequence[Tensor]) -> Iterator[None]:
-    """Inside, the weights need no gradient: none is computed for them, and nothing is kept for it."""
+    """Context in which the weights need no gradient, so that autograd neither computes one nor keeps tensors for it."""
     for w in weights:
         w.requires_grad_(False)
     try:

@@ -1,7 +1,7 @@
-"""The last layer of a network: from a vector of features to what the heads of a task want.
+"""The last layer of a network: from a vector of features to the outputs of a task.
 
-One head is a linear layer, and a network with it gives its numbers. A network for several heads gives a dictionary of
-them, by the names that the task's signature has.
+For a task with one head it is a linear layer. For several heads the network returns a dictionary of their outputs, by
+the names in the task's signature.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from naslab.networks import sizes
 from naslab.tasks.signature import Head, Signature
 
 Outputs = int | Mapping[str, Head]
-"""What a network is to give: so many numbers, or the heads by name."""
+"""Outputs of a network: their number, or the heads of a task by name."""
 
 
 class Heads(nn.Module):
@@ -35,11 +35,11 @@ class Heads(nn.Module):
 
 
 def head_for(features: int, outputs: Outputs) -> nn.Module:
-    """The last layer: `nn.Linear` for one head, `Heads` for several.
+    """Returns the last layer: `nn.Linear` for one head, `Heads` for several.
 
     Args:
-        features: D, the size of the vector that it reads.
-        outputs: how many numbers; or the heads by name.
+        features: D, the size of its input.
+        outputs: number of outputs; or the heads by name.
     """
     if not isinstance(outputs, Mapping):
         return nn.Linear(features, sizes.positive("classes", outputs))
@@ -51,15 +51,15 @@ def head_for(features: int, outputs: Outputs) -> nn.Module:
 
 
 def outputs_of(signature: Signature) -> Outputs:
-    """What a network for this signature is to give."""
+    """Returns the outputs of a network for this signature."""
     return signature.heads if len(signature.heads) > 1 else signature.head.outputs
 
 
 def count(outputs: Outputs) -> int:
-    """How many numbers, over all heads."""
+    """Returns the number of outputs of all heads together."""
     return sum(one.outputs for one in outputs.values()) if isinstance(outputs, Mapping) else outputs
 
 
 def fit_to(network: Any, other: nn.Module) -> Any:
-    """The network on the device and in the number format of another's weights."""
+    """Returns the network, moved to the device and the number format of another one's weights."""
     return network.to(next(other.parameters()))

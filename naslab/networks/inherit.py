@@ -1,5 +1,5 @@
-"""Weight inheritance (Real et al. 2017, https://arxiv.org/abs/1703.01041, Sec. 3.5): a child begins with those of its
-parent's weights that still fit, and so need not learn everything again.
+"""Weight inheritance (Real et al. 2017, https://arxiv.org/abs/1703.01041, Sec. 3.5): a child starts from those of its
+parent's trained weights that still fit.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def inherit(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
-    """Copy every tensor of `state` that the network has by the same name and shape; the others stay as they are.
+    """Copy every tensor of `state` whose name and shape the network has; all others keep their initial values.
 
     Args:
-        network: the child, its weights drawn.
+        network: the child.
         state: the parent's `state_dict()`.
 
     Returns:
-        Names of what was inherited.
+        Names of the tensors that were copied.
     """
     own = network.state_dict()
     fitting = [name for name, tensor in own.items() if name in state and state[name].shape == tensor.shape]

@@ -1,4 +1,4 @@
-"""A dispatch mode that knows in which of some modules an operation of torch runs."""
+"""A dispatch mode of torch that knows inside which module an operation runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from torch.utils.hooks import RemovableHandle
 
 
 class InsideModules(TorchDispatchMode):
-    """While it is entered, `running` is the module whose forward pass is under way, if it is one of these."""
+    """Dispatch mode in which `running` is the module whose forward pass is under way; None outside these modules.
+
+    The modules must not contain each other.
+    """
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -20,10 +23,10 @@ class InsideModules(TorchDispatchMode):
         self.running: nn.Module | None = None
 
     def begins(self, module: nn.Module) -> None:
-        """A forward pass of the module begins."""
+        """Called before each forward pass of one of the modules."""
 
     def ends(self, module: nn.Module, output: Any) -> None:
-        """A forward pass of the module has given its output."""
+        """Called after each forward pass of one of the modules."""
 
     def __enter__(self) -> Self:
         def enters(module: nn.Module, inputs: Any) -> None:

@@ -1,7 +1,7 @@
-"""How large a network may become while it is built from somebody's description: told before the memory is full.
+"""Limits on the size of networks that are built from an untrusted description, enforced before memory is exhausted.
 
-PyTorch gets the memory of a parameter from the system before it is written to, and it is counted when the parameter is
-given to its module, just before it is.
+PyTorch reserves the memory of a parameter before writing to it, and the operating system provides it only then. The
+parameter is counted in between, when it is registered in its module, so that the error comes in time.
 """
 
 from __future__ import annotations
@@ -20,12 +20,17 @@ from torch.nn.modules.module import (
 from naslab.errors import SpecError
 
 MOST_MODULES = 50_000
-"""Modules within each other, of all networks that a description makes."""
+"""Maximal number of modules, over all networks of a description."""
 
 
 @contextmanager
 def bounded(memory: int | None) -> Iterator[None]:
-    """Inside, `SpecError` as soon as this thread's new networks have too many modules, or parameters of more bytes."""
+    """Context that raises `SpecError` as soon as networks built in this thread have too many modules or parameters.
+
+    Args:
+        memory: maximal size of all parameters in bytes; None for no limit.
+    """
+    # torch's registration hooks are global; other threads may build networks meanwhile, which must not be counted.
     here, modules, used = threading.get_ident(), 0, 0
 
     def module(_: nn.Module, __: str, given: Any) -> None:

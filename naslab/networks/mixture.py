@@ -1,11 +1,14 @@
-"""Mixed operations: all candidates on every edge, blended by weights (Liu et al. 2019, Eq. 2).
+"""Mixed operations: the weighted sum of all candidates on every edge (Liu et al. 2019, Eq. 2).
 
-What is computed is the published mixture, edge by edge
+The published mixture is
 
     x_node  =  sum over the edges (state -> node)  sum over operations o  of  weight[edge, o] * o(x_state)
 
-but not edge by edge: `MixedEdges` holds all edges that leave one state, which all read the same pixels, and computes
-them together. `Optimizations` names what it does to be fast, and turns each of it off.
+It is not computed edge by edge: `MixedEdges` holds all edges that leave one state, which read the same tensor, and
+computes them together. The terms are the same, and only the order of additions differs, so that results agree with the
+plain sum to rounding. `Optimizations` lists what makes it fast, and turns each of it off.
+
+Letters in shapes: E edges of a part, D edges that leave one state, O operations, S operations without parameters.
 """
 
 from __future__ import annotations
@@ -27,15 +30,15 @@ from naslab.operations.optimizations import Optimizations
 from naslab.operations.stacked import STACKED, Rectified, average_pooled, blended, one_pass, rows_of_edges
 
 SKIP = "skip_connect"
-"""The operation behind which `SkipMasks` drop."""
+"""The operation whose output `SkipMasks` applies dropout to."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """The weights of the operations on some edges, and which operations are computed.
+    """Weights of the operations on some edges, and which of the operations are computed.
 
-    Who mixes knows what is to be computed and says it here, so that a supernet looks at no number: on the meta device
-    there are none, and on a GPU it would have to wait for them.
+    The searcher knows which weights are zero and passes `used` as Python bools. If the supernet read them out of the
+    tensor, it would fail on the meta device, which has no numbers, and wait for the GPU in every step.
     """
 
     weights: Tensor
@@ -43,28 +46,29 @@ class Mixture:
     used: Sequence[Sequence[bool]]
     """[E][O]: False where an operation is not to be computed: its weight is exactly 0, and needs no gradient."""
     masks: SkipMasks | None = None
-    """What is dropped behind skip connections; a supernet that cannot drop there refuses it."""
+    """Dropout behind skip connections; a supernet that cannot apply it refuses it."""
 
     @classmethod
     def of_all(cls, weights: Tensor) -> Mixture:
-        """The weights [E, O], with every operation computed."""
+        """Returns the mixture of weights [E, O] in which every operation is computed."""
         return cls(weights, [[True] * weights.shape[1]] * len(weights))
 
     @classmethod
     def one_hot(cls, kept: np.ndarray, device: torch.device | str = "cpu") -> Mixture:
-        """The mixture of one architecture: only the operations at which `kept` [E, O] is not 0 are computed."""
+        """Returns the mixture of one architecture: only operations at which `kept` [E, O] is not 0 are computed."""
         return cls(torch.from_numpy(kept).to(device), (kept != 0).tolist())
 
     def by_source(self, rows: Sequence[Sequence[int]]) -> list[Mixture]:
-        """The same weights, taken apart: one mixture for each list of rows."""
+        """Returns one mixture for each list of rows: for each source state, the edges that leave it."""
         return [Mixture(self.weights[list(some)], [self.used[row] for row in some], self.masks) for some in rows]
 
     def edges_that_use(self, column: int) -> list[int]:
+        """Returns the edges on which the operation of this column is computed."""
         return [edge for edge, used in enumerate(self.used) if used[column]]
 
 
 def mixture(weights: Mapping[str, Tensor | Mixture], part: str, edges: int, operations: int) -> Mixture:
-    """Of all edges of a part; a `Mixture` says by itself what is to be computed, and may need a gradient."""
+    """Returns the mixture of a part. Raises `SpecError` unless its weights have shape [edges, operations]."""
     given = weights.get(part)
     matrix = given.weights if isinstance(given, Mixture) else given
     if matrix is None or matrix.shape != (edges, operations):
@@ -74,8 +78,8 @@ def mixture(weights: Mapping[str, Tensor | Mixture], part: str, edges: int, oper
 
 
 def as_mixture(weights: Tensor | Mixture) -> Mixture:
-    """The weights [E, O] of a part with what is to be computed: as a `Mixture` says, and of bare weights all that is
-    not exactly 0, or needs a gradient."""
+    """Returns a mixture of weights [E, O]. For a bare tensor, operations with a weight of exactly 0 are not computed,
+    unless the tensor needs a gradient (which is not 0 there)."""
     if isinstance(weights, Mixture):
         return weights
     if weights.requires_grad or weights.is_meta:
@@ -87,9 +91,9 @@ def as_mixture(weights: Tensor | Mixture) -> Mixture:
 class Operations(Protocol):
     """A module with all candidate operations on some edges of a part, which computes what a `Mixture` says.
 
-    What is done to the operations of a supernet from outside is asked of these: dropout behind skip connections, what
-    each operation costs, weights edge by edge. A supernet of one's own that is made of them can have all of it; one
-    that is not is told so by name.
+    Features that need access to single operations use this protocol: dropout behind skip connections, costs of
+    operations, conversion of weights edge by edge. A supernet of the user's that consists of such modules has all of
+    them; any other gets an error that names what it lacks.
     """
 
     rows: Sequence[int]
@@ -98,18 +102,21 @@ class Operations(Protocol):
     """Operation -> column of the weights."""
 
     def drops_skips(self, *, identity_only: bool) -> bool:
-        """Whether there are skip connections here that it drops behind if the mixture has masks; only those that are
-        the identity count if so wished."""
+        """Returns True if the module has skip connections that the masks of a mixture apply to.
+
+        Args:
+            identity_only: count only those that are the identity, not the ones that halve the image.
+        """
         ...
 
     def tensors(self) -> Iterator[tuple[str, int, str, bool]]:
-        """For each tensor of its state: its name; the column of the operation that it belongs to; its name in that
-        operation alone; and whether it is D tensors, one an edge, along the first dimension, or one for all edges."""
+        """Yields for each tensor of the state: its name; the column of its operation; its name in that operation alone;
+        and True if it is D tensors, one for each edge, along the first dimension (False: one for all edges)."""
         ...
 
 
 def operations_of(supernet: nn.Module) -> dict[str, Operations]:
-    """Name of the module -> the operations that a supernet is made of, without those that are inside others."""
+    """Returns name of the module -> the `Operations` of a supernet, without those that are inside others."""
     found: dict[str, Operations] = {}
     outer: str | None = None
     for name, module in supernet.named_modules():
@@ -120,18 +127,18 @@ def operations_of(supernet: nn.Module) -> dict[str, Operations]:
 
 
 def takes_mixtures(supernet: nn.Module) -> bool:
-    """Whether a supernet takes a `Mixture` for the weights of a part: if it is made of `Operations`, as one of the
-    user's own may be, or has the attribute `takes_mixtures`; else it takes weights [E, O] alone."""
+    """Returns True if a supernet takes a `Mixture` for the weights of a part: if it is made of `Operations` or has the
+    attribute `takes_mixtures`. Any other takes bare weights [E, O]."""
     return bool(getattr(supernet, "takes_mixtures", False)) or bool(operations_of(supernet))
 
 
 def total(terms: Sequence[Tensor]) -> Tensor:
-    """The sum of one or more tensors, first to last."""
+    """Returns the sum of one or more tensors, added first to last, so that rounding is reproducible."""
     return reduce(torch.add, terms)
 
 
 def pixels_together(x: Tensor) -> Tensor:
-    """The same x [B, C, H, W], on the CPU with the channels of a pixel side by side in memory; it stays so."""
+    """Returns x [B, C, H, W], on the CPU in channels-last layout, which convolutions then keep."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
@@ -139,11 +146,11 @@ class MixedEdges(nn.Module):
     """All candidate operations on the D edges that leave one state.
 
     Args:
-        operations: the candidates, in the order of the columns of the weights; `none` adds nothing, and is not here.
-        rows: of the weights, one for each of the D edges.
-        channels: of every state.
-        stride: of these edges.
-        without_parameters: (operation, channels, stride) -> one module for all edges, for the operations that have no
+        operations: the candidates, in the order of the columns of the weights. `none` adds nothing and has no module.
+        rows: rows of the weights, one for each of the D edges.
+        channels: number of channels of every state.
+        stride: stride of these edges.
+        without_parameters: (operation, channels, stride) -> one module for all edges, for an operation without
             parameters.
     """
 
@@ -166,13 +173,17 @@ class MixedEdges(nn.Module):
                 self.shared[name] = without_parameters(name, channels, stride)
 
     def forward(self, x: Tensor, mixture: Mixture, optimizations: Optimizations) -> list[list[Tensor]]:
-        """x: [B, C, H, W]; for each edge, terms [B, C, ceil(H / stride), ceil(W / stride)] whose sum is its output."""
+        """Returns for each edge terms [B, C, ceil(H / stride), ceil(W / stride)] whose sum is its output.
+
+        x is [B, C, H, W]. The caller adds the terms of all edges into a node; here they would be added twice.
+        """
         terms: list[list[Tensor]] = [[] for _ in range(self.edges)]
 
         def add(edges: Sequence[int], outputs: Sequence[Tensor]) -> None:
             for edge, output in zip(edges, outputs, strict=True):
                 terms[edge].append(output)
 
+        # 1. Operations without parameters: one result serves all edges, weighted below.
         names = [name for name in self.shared if mixture.edges_that_use(self.columns[name])]
         masks = mixture.masks if SKIP in self.columns else None
         drop = None if masks is None else masks.of(self, x.device)
@@ -185,14 +196,16 @@ class MixedEdges(nn.Module):
                 )
         shared = [self._one_for_all(name, x, optimizations, drop) for name in names] if optimizations.shared else []
         weight = mixture.weights[:, [self.columns[name] for name in names]].t()  # [S, D]
-        # copied: PyTorch's batch normalisation gives wrong gradients for a weight that repeats one number in memory
+        # 2. Operations with parameters: the weight of an operation is the scale of its last normalisation. `contiguous`
+        # copies, because PyTorch's batch normalisation has wrong gradients for an expanded scale (stride 0).
         scales = mixture.weights.t().unsqueeze(2).expand(-1, -1, self.channels).contiguous().flatten(1)  # [O, D C]
         rectified = Rectified(x)
         for edges, group in self._groups(mixture, optimizations).items():
             of_group = [rows_of_edges(scales[self.columns[name]], self.edges, edges) for name in group]
             state = rectified if optimizations.shared else Rectified(x)
             dropped = drop if masks is not None and SKIP in group and not masks.identity_only else None
-            if dropped or any(self.stacked[name]._forward_hooks for name in group):  # they want to see the outputs
+            # Dropout and forward hooks need the output of each operation, which the fused sum below never makes.
+            if dropped or any(self.stacked[name]._forward_hooks for name in group):
                 outputs = [
                     self.stacked[n](state, edges, s, optimizations) for n, s in zip(group, of_group, strict=True)
                 ]
@@ -212,6 +225,7 @@ class MixedEdges(nn.Module):
                     n.scaled(x, edges, s, optimizations) for n, x, s in zip(norms, stacked, of_group, strict=True)
                 ]
                 add(edges, total(outputs).chunk(len(edges), dim=1))
+        # 3. Shared results that were not fused with stacked ones: a matrix product with the weights, [D, S] [S, ...].
         if shared:
             results = torch.stack([result.permute(0, 2, 3, 1) for result in shared])  # [S, B, H', W', C]
             mixed = (weight.t().to(results) @ results.flatten(1)).unflatten(1, results.shape[1:])
@@ -219,6 +233,7 @@ class MixedEdges(nn.Module):
         elif not optimizations.shared:
             for name in names:
                 for number, edge in enumerate(mixture.edges_that_use(self.columns[name])):
+                    # computed once for each edge, but the running statistics move once, as if computed once
                     with frozen_statistics(self.shared[name]) if number else nullcontext():
                         output = self._one_for_all(name, x, optimizations, drop)
                     add([edge], [mixture.weights[edge, self.columns[name]] * output])
@@ -233,7 +248,7 @@ class MixedEdges(nn.Module):
             yield name, self.columns[operation], own, kind == "stacked"
 
     def _groups(self, mixture: Mixture, optimizations: Optimizations) -> dict[tuple[int, ...], list[str]]:
-        """Edges -> the operations with parameters that are computed together on them."""
+        """Returns edges -> the operations with parameters that are computed on exactly these edges, as one group."""
         groups: dict[tuple[int, ...], list[str]] = {}
         for name in self.stacked:
             used = mixture.edges_that_use(self.columns[name])
@@ -244,7 +259,7 @@ class MixedEdges(nn.Module):
     def _one_for_all(
         self, name: str, x: Tensor, optimizations: Optimizations, drop: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
-        """The output of an operation without parameters: [B, C, H', W']; dropped, if it is a skip connection."""
+        """Returns the output [B, C, H', W'] of an operation without parameters, with dropout if it is a skip."""
         operation = self.shared[name]
         if name == SKIP and drop is not None:
             return drop(operation(x))

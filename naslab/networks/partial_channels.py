@@ -1,12 +1,12 @@
 """Operations on a part of the channels (PC-DARTS, Xu et al. 2020, https://arxiv.org/abs/1907.05737, Eq. 3).
 
-Of the C channels of a state, the first C / K go through the operations; the others go past them, and are halved by
-max-pooling where the operations halve. Then the channels are shuffled, so that the next edge works on others:
+Of the C channels of a state, the first C / K go through the operations; the others bypass them, and are halved by
+max-pooling where the operations halve. Then the channels are shuffled, so that the next edge operates on others:
 
-    operation_K(x) = shuffle(concatenate(operation(x[: C / K]), past(x[C / K :])))
+    operation_K(x) = shuffle(concatenate(operation(x[: C / K]), bypass(x[C / K :])))
 
-That is an operation like any other: the mixture of several is the sum of weight * operation_K(x), in which the
-channels that go past weigh what all operations on the edge weigh together.
+The mixture is the sum of weight * operation_K(x), in which the weight of the bypassed channels is the sum of the
+weights of all operations on the edge.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from naslab.operations.optimizations import Optimizations
 
 
 def shuffled(x: Tensor, groups: int) -> Tensor:
-    """[B, C, H, W]: channel j of group i becomes channel j * groups + i."""
+    """Returns x [B, C, H, W] with channel j of group i as channel j * groups + i."""
     return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
@@ -49,7 +49,10 @@ class PartialMixedEdges(nn.Module):
         self.rows, self.columns = self.part.rows, self.part.columns
 
     def forward(self, x: Tensor, mixture: Mixture, optimizations: Optimizations) -> list[list[Tensor]]:
-        """x: [B, C, H, W]; for each edge no or one term [B, C, ceil(H / stride), ceil(W / stride)]: its output."""
+        """Returns for each edge a list with its output [B, C, ceil(H / stride), ceil(W / stride)], or without any.
+
+        x is [B, C, H, W].
+        """
         worked, left = x.split((x.shape[1] // self.one_in, x.shape[1] - x.shape[1] // self.one_in), dim=1)
         past = self.past(left)
         shares = mixture.weights.sum(dim=1).to(x)  # [D]
@@ -80,7 +83,7 @@ def leaving(
     stride: int,
     without_parameters: Callable[[str, int, int], nn.Module],
 ) -> MixedEdges | PartialMixedEdges:
-    """All candidates on the edges that leave one state, on all channels (`one_in` = 1) or on some."""
+    """Returns all candidates on the edges that leave one state, on all channels (`one_in` = 1) or on some."""
     if one_in == 1:
         return MixedEdges(operations, rows, channels, stride, without_parameters)
     return PartialMixedEdges(one_in, operations, rows, channels, stride, without_parameters)

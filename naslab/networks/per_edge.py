@@ -1,8 +1,8 @@
-"""Weights of a supernet edge by edge, the form in which the published supernets keep them, and back.
+"""Converts the weights of a supernet to the form of the published supernets, edge by edge, and back.
 
-A supernet here keeps the weights of all edges that leave one state together (`mixture.Operations`). Edge by edge,
-operation `column` on edge `row` of a cell owns `<cell>.edges.<row>.operations.<column>.<name>`, with the names that
-the operation has by itself (`naslab.operations.images`); all other names are the same in both forms.
+A supernet here stores the weights of all edges that leave one state in the same tensors (`mixture.Operations`). In the
+published form, operation `column` on edge `row` of a cell owns `<cell>.edges.<row>.operations.<column>.<name>`, with
+the names that the operation has by itself (`naslab.operations.images`). All other names are the same in both forms.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from naslab.errors import SpecError
 from naslab.networks.mixture import operations_of
 
 COUNTER = "num_batches_tracked"
-"""A number an edge; alone, an edge has it without a dimension."""
+"""One number for each edge, [D]; in the published form a tensor without dimensions."""
 
 
 def to_per_edge(supernet: nn.Module) -> dict[str, Tensor]:
-    """The state of a supernet edge by edge: copies."""
+    """Returns a copy of the state of a supernet in the published form."""
     state = supernet.state_dict()
     found: dict[str, Tensor] = {}
     for name, edge_names, divided in _names(supernet):
@@ -32,9 +32,9 @@ def to_per_edge(supernet: nn.Module) -> dict[str, Tensor]:
 
 
 def from_per_edge(supernet: nn.Module, per_edge: Mapping[str, Tensor]) -> None:
-    """Give a supernet the state that `to_per_edge` gives, or that a supernet of mixed operations has.
+    """Load a state in the published form into a supernet.
 
-    Statistics of a pooling operation, which edges that leave one state have in common, are those of the first edge.
+    The statistics of a pooling operation, which all edges that leave one state share, are taken from the first edge.
     """
     state = dict(per_edge)
     for name, edge_names, divided in _names(supernet):
@@ -45,7 +45,7 @@ def from_per_edge(supernet: nn.Module, per_edge: Mapping[str, Tensor]) -> None:
 
 
 def _names(supernet: nn.Module) -> Iterator[tuple[str, list[str], bool]]:
-    """(name of a tensor of several edges, its names edge by edge, whether each edge has a part of its own)."""
+    """Yields (name of a tensor of several edges, its names edge by edge, whether each edge owns a part of it)."""
     if not (found := operations_of(supernet)):
         raise SpecError(
             f"a {type(supernet).__name__} has no weights edge by edge: it is not made of "

@@ -1,4 +1,4 @@
-"""What the sizes of a network must satisfy, checked before anything is built."""
+"""Checks of the sizes of networks, made before anything is built. All raise `SpecError`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LARGEST = 1_000_000
 
 
 def positive(name: str, value: object) -> int:
-    """The value if it is a whole number of at least 1, and no larger than a size of a network can be."""
+    """Returns the value as an int if it is a whole number from 1 to `LARGEST`."""
     try:
         number = whole(name, value, 1)
     except SpecError:
@@ -22,13 +22,13 @@ def positive(name: str, value: object) -> int:
 
 
 def positives(thing: object, *names: str) -> None:
-    """Refuse a thing with a field, among these, that is not a whole number of at least 1; they are ints afterwards."""
+    """Check that these fields of an object are whole numbers of at least 1, and replace them by ints."""
     for name in names:
         object.__setattr__(thing, name, positive(name, getattr(thing, name)))
 
 
 def probability(name: str, value: object) -> float:
-    """The value if it is in [0, 1)."""
+    """Returns the value if it is in [0, 1)."""
     try:
         number = real(name, value)
     except SpecError:
@@ -39,8 +39,7 @@ def probability(name: str, value: object) -> float:
 
 
 def image(input_shape: tuple[int, ...], reductions: int) -> tuple[int, int, int]:
-    """(C, H, W) if the shape is an image's and every one of the reductions, each of which halves it, has something
-    to halve."""
+    """Returns (C, H, W) if the shape is that of an image, large enough to be halved `reductions` times."""
     if len(input_shape) != 3:
         raise SpecError(f"this network reads images of shape (channels, height, width), not {tuple(input_shape)}")
     channels, height, width = (
@@ -55,7 +54,7 @@ def image(input_shape: tuple[int, ...], reductions: int) -> tuple[int, int, int]
 
 
 def several(name: str, values: object) -> tuple[int, ...]:
-    """The values if they are different whole numbers of at least 1, and there are any."""
+    """Returns the values if they are one or more different whole numbers of at least 1."""
     listed = values.tolist() if getattr(values, "ndim", None) == 1 else values  # type: ignore[attr-defined]
     if not isinstance(listed, list | tuple) or not listed:
         raise SpecError(f"{name} must be a list of different whole numbers of at least 1, not {values!r}")
@@ -66,7 +65,7 @@ def several(name: str, values: object) -> tuple[int, ...]:
 
 
 def operations(values: object, known: Collection[str]) -> tuple[str, ...]:
-    """The names if they are different operations that are known."""
+    """Returns the names if they are different and all known."""
     if not isinstance(values, list | tuple):
         raise SpecError(f"operations must be a list of names, not {values!r}")
     for value in values:
@@ -77,7 +76,7 @@ def operations(values: object, known: Collection[str]) -> tuple[str, ...]:
 
 
 def one_of(name: str, value: object, options: Collection[str]) -> str:
-    """The value if it is one of the options."""
+    """Returns the value if it is one of the options."""
     if not isinstance(value, str) or value not in options:
         raise SpecError(unknown(name, value, options))
     return value

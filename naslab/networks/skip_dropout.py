@@ -1,7 +1,7 @@
-"""Dropout behind the skip connections of a supernet: the masks of one forward pass.
+"""Dropout behind the skip connections of a supernet (P-DARTS, Chen et al. 2019): the masks of one forward pass.
 
-Masks are drawn by counter, from what names the pass, in the order in which modules ask. A module that is computed once
-more (`checkpointing.py`) gets the masks that it had the first time.
+Masks come from a generator that is seeded by the words that name the pass (seed, step, ...), so that a resumed search
+draws the same ones. A module that is computed twice (`checkpointing.py`) gets the same masks both times.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class SkipMasks:
     """The masks of one forward pass; a `Mixture` carries them to the operations.
 
     Args:
-        rate: share of the numbers that are dropped, in [0, 1); the others are divided by 1 - rate.
-        words: what the masks are drawn from.
-        identity_only: whether what halves the image (a factorized reduction) is left alone.
-        each_edge: whether edges that leave one state have masks of their own.
+        rate: probability that a value is dropped, in [0, 1); the others are divided by 1 - rate.
+        words: seed of the masks.
+        identity_only: do not drop behind skips that halve the image (factorized reductions).
+        each_edge: draw a mask for each edge; otherwise the edges that leave one state share a mask.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class SkipMasks:
         self._seed = torch_generator(*words).initial_seed()
         self._generator: torch.Generator | None = None
         self._begun: dict[int, Tensor] = {}
-        """id of a module -> the state of the generator when the module asked first."""
+        """id of a module -> state of the generator when its dropout was first requested."""
 
     def of(self, module: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
-        """The dropout of one run of a module: a function that draws a new mask at each call."""
+        """Returns the dropout for one run of a module: a function that draws a new mask at each call."""
         if self._generator is None:
             self._generator = torch.Generator(device).manual_seed(self._seed)
         generator = self._generator
-        if (state := self._begun.get(id(module))) is not None:
+        if (state := self._begun.get(id(module))) is not None:  # computed again by checkpointing: replay its draws
             generator = torch.Generator(device)
             generator.set_state(state)
         else:

@@ -1,7 +1,7 @@
-"""The memory of a search step: measured, and told before the run.
+"""Memory of a search step: measured, and predicted before the run.
 
-What is counted are the bytes of the tensors that are alive, as `torch.cuda.max_memory_allocated` counts them on a GPU.
-The process needs more: on a CPU about 0.1 GB for compiled kernels and scratch space.
+Counted are the bytes of live tensors, as `torch.cuda.max_memory_allocated` counts them on a GPU. The process needs
+more: on a CPU about 0.1 GB for compiled kernels and scratch space.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from naslab.torch_state import default_torch_state
 from naslab.trees import copied
 
 FEW = 2
-"""Examples of the smaller of the two steps that an estimate comes from."""
+"""Examples in the smaller of the two steps that an estimate is extrapolated from."""
 GENEROUS = 6
-"""A step of twice as many examples takes less than this many times what a forward pass of `FEW` keeps."""
+"""Upper bound: a step of twice `FEW` examples needs less than this many times what a forward pass of `FEW` keeps."""
 Data = Task | Sequence[int]
-"""A task, whose examples and loss a step is made of; or (C, H, W), for images and cross-entropy."""
+"""A task, which provides examples and a loss; or (C, H, W), for images and cross-entropy."""
 
 
 class Alive(TorchDispatchMode):
-    """Inside, counts the bytes of tensors that are made and not gone yet."""
+    """Dispatch mode that counts the bytes of tensors made inside and still alive; views share a storage."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Alive(TorchDispatchMode):
 
 
 def peak(step: Callable[[], object], device: torch.device | str = "cpu") -> int:
-    """The most bytes that were alive at once during a step, beyond those alive before; measured by doing the step."""
+    """Returns the peak of live bytes during a step, beyond those alive before; runs the step."""
     if torch.device(device).type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -80,24 +80,26 @@ def peak(step: Callable[[], object], device: torch.device | str = "cpu") -> int:
 
 @dataclass(frozen=True, eq=False)
 class StepMemory(Record):
-    """What a first-order step of a supernet needs, in bytes."""
+    """Memory of a first-order step of a supernet, in bytes."""
 
     batch_size: int
+    """Examples in a mini-batch."""
     lasting: int
-    """Weights, their momentum, buffers: there between the steps too."""
+    """Bytes that stay between steps: weights, their momentum, buffers."""
     step: int
-    """At most during the step, on top: what is kept for the backward pass, gradients, the mini-batch."""
+    """Peak of additional bytes during a step: activations for the backward pass, gradients, the mini-batch."""
     each_image: float
-    """What one example more adds."""
+    """Additional bytes for each further example."""
     units: str = "images"
-    """What examples are called."""
+    """The task's word for its examples."""
 
     @property
     def total(self) -> int:
+        """Peak of bytes in all."""
         return self.lasting + self.step
 
     def largest_batch(self, available: float) -> int:
-        """The largest batch whose step fits into so many bytes; 0 if not even one example does."""
+        """Returns the largest batch size whose step fits into the available bytes; 0 if not even one example does."""
         rest = self.step - self.each_image * self.batch_size
         return max(0, int((available - self.lasting - rest) / self.each_image))
 
@@ -110,7 +112,7 @@ def _units(data: Data) -> str:
 
 
 def _some(data: Data, count: int, device: torch.device) -> tuple[Any, Any]:
-    """A mini-batch for measuring, and the inputs that it gives to a network, which begins without a state."""
+    """Returns a mini-batch for measuring, and the inputs of a network for it, without a recurrent state."""
     if isinstance(data, Task):
         batch = data.example(count, device=device)
         return batch, data.inputs(batch)
@@ -132,17 +134,17 @@ def gradients_at_the_start(
     *,
     search: bool,
 ) -> None:
-    """Compute and forget the gradients of a step when all operations weigh the same: of the alphas, or of the weights.
+    """Compute and discard the gradients of a step in which all operations have equal weights.
 
-    Only the statistics of batch normalisation move.
+    Nothing changes but the running statistics of batch normalisation.
 
     Args:
         network: a `naslab.spaces.weight_sharing.Supernet`.
         edges: part -> number of edges E.
-        operations: how many candidates O an edge has.
-        inputs: of the network.
-        loss: of its outputs.
-        search: whether of the alphas.
+        operations: number of candidates O of an edge.
+        inputs: inputs of the network.
+        loss: loss of its outputs.
+        search: True for the gradients of the alphas, False for those of the weights.
     """
     device = next(network.parameters()).device
     alphas = {
@@ -155,7 +157,7 @@ def gradients_at_the_start(
 
 
 def _of_all(network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor | Mixture]:
-    """The weights, with every operation computed, in a form that the supernet takes."""
+    """Returns the weights, with every operation computed, in the form that the supernet takes."""
     return {part: Mixture.of_all(w) for part, w in weights.items()} if takes_mixtures(network) else weights
 
 
@@ -163,14 +165,15 @@ def _of_all(network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, T
 def step_memory(
     network: nn.Module, edges: Mapping[str, int], operations: int, data: Data, *, batch_size: int
 ) -> StepMemory:
-    """An estimate from two steps of very few examples, which leave the network as it is.
+    """Returns an estimate extrapolated from two steps of very few examples, which leave the network unchanged.
 
-    What is kept for the backward pass grows evenly with the examples; the rest (gradients) does not grow.
+    Activations grow linearly with the number of examples; the rest (gradients) does not grow. So two measurements
+    determine a line, separately for a step of the weights and one of the alphas.
 
     Args:
         network: a `naslab.spaces.weight_sharing.Supernet`, on its device.
-        edges: part -> number of edges E, as of a `naslab.spaces.weight_sharing.SupernetSpace`.
-        operations: how many candidates O an edge has.
+        edges: part -> number of edges E, as of a `naslab.spaces.weight_sharing.Mixable`.
+        operations: number of candidates O of an edge.
         data: a task; or (C, H, W), for images and cross-entropy.
         batch_size: examples in a mini-batch.
     """
@@ -179,15 +182,15 @@ def step_memory(
     device = weights[0].device
 
     def step(few: tuple[Any, Any], search: bool) -> None:
-        batch, inputs = (copied(tree) for tree in few)  # so that the mini-batch counts, and not how it came about
+        batch, inputs = (copied(tree) for tree in few)  # the copy counts as the mini-batch; loading it is not measured
         gradients_at_the_start(network, edges, operations, inputs, partial(_loss, data, batch=batch), search=search)
 
     examples = [_some(data, count, device) for count in (FEW, 2 * FEW)]
 
     def line(search: bool) -> tuple[int, float]:
-        """Bytes at the batch size, and for each example."""
+        """Returns the bytes at the batch size, and those of each example."""
         if device.type == "cuda":
-            step(examples[0], search)  # the first one also pays for workspaces, which stay
+            step(examples[0], search)  # warm-up: the first step allocates workspaces that stay
         smaller, larger = (peak(partial(step, few, search), device) for few in examples)
         each = max(1.0, (larger - smaller) / FEW)
         return int(smaller + each * (batch_size - FEW)), each
@@ -210,11 +213,15 @@ def must_fit(
     batch_size: int,
     free: int | None = None,
 ) -> None:
-    """`SpecError` if a first-order step does not fit into the memory that is free, with the largest batch that does.
+    """Raise `SpecError` if a first-order step does not fit into free memory; the error names the largest batch size.
 
-    Quick, for the common case that it fits by far: else the estimate is made that `step_memory` makes. Where there may
-    not be the memory even for that, nothing is computed, and the sizes of tensors are added up on the meta device.
-    Arguments as there; `free` bytes, what the system says if left out.
+    In the common case that it fits by far, one forward pass of `FEW` examples decides. Otherwise the estimate of
+    `step_memory` is made; if there may be too little memory even for that, it is made on the meta device.
+
+    The other arguments are those of `step_memory`.
+
+    Args:
+        free: free memory in bytes; None for what the system reports.
     """
     device = next(network.parameters()).device
     free = available(device) if free is None else free
@@ -239,11 +246,11 @@ def must_fit(
 
 
 class _Enough(Exception):
-    """More has been seen than was asked for."""
+    """Ends a forward pass early: the limit on bytes has been exceeded."""
 
 
 def _kept_for_backward(network: nn.Module, edges: Mapping[str, int], operations: int, data: Data, most: int) -> int:
-    """Bytes beside the weights that a forward pass of `FEW` examples keeps; it ends early where they exceed `most`."""
+    """Returns the bytes, weights excluded, that a forward pass of `FEW` examples keeps; stops early above `most`."""
     saved = {weight.untyped_storage().data_ptr(): weight.untyped_storage().nbytes() for weight in network.parameters()}
     total = 0
 
@@ -274,9 +281,9 @@ def _without_computing(
     batch_size: int,
     saved: int,
 ) -> StepMemory:
-    """`step_memory` of a copy on the meta device, whose tensors have a size and take no memory.
+    """Returns `step_memory` of a copy on the meta device, whose tensors have a size but take no memory.
 
-    A supernet of the user's own that cannot be computed there is judged by what `FEW` examples are known to keep.
+    For a supernet that cannot run there, the estimate is extrapolated from what `FEW` examples keep.
     """
     known: dict[int, Any] = {}
     for tensor in (*network.parameters(), *network.buffers()):
@@ -284,7 +291,7 @@ def _without_computing(
         weight = isinstance(tensor, nn.Parameter)
         known[id(tensor)] = nn.Parameter(shadow, tensor.requires_grad) if weight else shadow
     try:
-        shadow_network = copy.deepcopy(network, known)  # deepcopy takes what it is told is already copied
+        shadow_network = copy.deepcopy(network, known)  # the memo maps each tensor to its shadow, so none is copied
         return step_memory(shadow_network, edges, operations, data, batch_size=batch_size)
     except Exception:  # whatever a supernet does that cannot be done without numbers
         lasting = 2 * sum(weight.nbytes for weight in network.parameters())
@@ -293,7 +300,7 @@ def _without_computing(
 
 @contextmanager
 def _uncompiled(network: nn.Module) -> Iterator[None]:
-    """Inside, a network that was compiled is computed as it is written: a few examples are not worth compiling for."""
+    """Context in which a compiled network runs uncompiled: a few examples are not worth a compilation."""
     compiled = getattr(network, "_compiled_call_impl", None)
     network._compiled_call_impl = None  # type: ignore[assignment]
     try:
@@ -303,5 +310,5 @@ def _uncompiled(network: nn.Module) -> Iterator[None]:
 
 
 def bytes_shown(size: float) -> str:
-    """As people say it: "310 MB", "1.6 GB"."""
+    """Returns a size for people to read: "310 MB", "1.6 GB"."""
     return f"{size / 1e9:.2g} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
