@@ -28,7 +28,9 @@ def acts(sampler: Any) -> dict[str, Act]:
     def withdraw(architecture: Any) -> Callable[[], Any]:
         made = sampler.whole.architecture(architecture)
         if made not in queue:
-            raise SpecError("this architecture is not waiting to be proposed: nobody has added it, or it was proposed")
+            raise SpecError(
+                "this architecture is not waiting to be proposed: it was not added, or it was proposed already"
+            )
 
         def do() -> Any:
             place = len(queue) - 1 - queue[::-1].index(made)  # the one that was added last
@@ -37,11 +39,12 @@ def acts(sampler: Any) -> dict[str, Act]:
 
         return do
 
-    def undo_adding(told: Mapping[str, Any], before: Any) -> Undoing:
+    def undo_adding(arguments: Mapping[str, Any], before: Any) -> Undoing:
         # while it waits, it is withdrawn; once proposed, the sampler knows how to remove it
-        if sampler.whole.architecture(told["architecture"]) in queue:
-            return "withdraw", {"architecture": told["architecture"]}
-        return sampler.undo_added(sampler.whole.architecture(told["architecture"]))
+        added = arguments["architecture"]
+        if sampler.whole.architecture(added) in queue:
+            return "withdraw", {"architecture": added}
+        return sampler.undo_added(sampler.whole.architecture(added))
 
     choices = {"architecture": "its choices, in order or by name"}
     return {
@@ -57,6 +60,6 @@ def acts(sampler: Any) -> dict[str, Act]:
             arguments=choices,
             inverse="add(architecture)",
             prepare=withdraw,
-            undo=lambda told, before: ("add", {"architecture": told["architecture"]}),
+            undo=lambda arguments, before: ("add", {"architecture": arguments["architecture"]}),
         ),
     }

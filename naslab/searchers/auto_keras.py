@@ -115,6 +115,7 @@ class AutoKeras(Sampler):
         architectures, values = self._seen()
         process = GaussianProcess(self._between(architectures, architectures), np.array(values))
         best = self._search(process, architectures)
+        # keeps the caches to pairs of evaluated networks: the search meets thousands of others
         lasting = set(architectures)
         self._distances = {pair: apart for pair, apart in self._distances.items() if lasting.issuperset(pair)}
         self._answers = {one: answers for one, answers in self._answers.items() if one in lasting}
@@ -157,7 +158,7 @@ class AutoKeras(Sampler):
         queue = [Node(cost, next(order), *pair) for cost, pair in zip(costs, known, strict=True)]
         lowest = min(queue).cost
         heapq.heapify(queue)
-        met = {*architectures, *self._failed}
+        met = {*architectures, *self._failed}  # never proposed again
         while queue and temperature > self.hyperparameters.coldest:
             temperature *= self.hyperparameters.cooling
             node = heapq.heappop(queue)
@@ -166,6 +167,7 @@ class AutoKeras(Sampler):
             met.update(new)
             for child, cost in zip(new, self._costs(process, new, architectures), strict=True):
                 found = Node(cost, next(order), child, node.root)
+                # simulated annealing: a worse network stays in the queue with probability exp((lowest - cost) / T)
                 if cost < lowest or self.rng.random() < math.exp(min(0.0, (lowest - cost) / temperature)):
                     heapq.heappush(queue, found)
                 best = found if best is None else min(best, found)
@@ -207,6 +209,7 @@ class AutoKeras(Sampler):
             self._proven = max(self._proven, weights)
             return
         self._failed.append(trial.architecture)
+        # A failure of a network no larger than one that succeeded has another reason than its size.
         if self._known and weights > self._proven:
             self._limit = weights - 1 if self._limit is None else min(self._limit, weights - 1)
 

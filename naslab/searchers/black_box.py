@@ -118,7 +118,7 @@ class BlackBoxSearch(Steerable):
         self.evaluations = Evaluations(self.estimator, self.trainings, executor)
         self._learns = isinstance(self.estimator, Learning)
         if self._learns:
-            self._judge_by(self.estimator.remember(()))
+            self._use_estimator(self.estimator.remember(()))
 
     def advance(self) -> Evaluated:
         """Asks for trials, evaluates them, tells the first result and returns its event.
@@ -137,9 +137,9 @@ class BlackBoxSearch(Steerable):
         begun = time.perf_counter()
         if self.workers == 1 and self.evaluations.executor is None and not self.evaluations.under_way:
             trial = wanted[0]
-            outcome = self.evaluations.here(trial)
+            outcome = self.evaluations.evaluate_here(trial)
         else:
-            trial, outcome = self.evaluations.first(wanted, self.workers)
+            trial, outcome = self.evaluations.wait_for_first(wanted, self.workers)
         self.waited = time.perf_counter() - begun
         self.trainings.evict(wanted)
         event = self._tell(trial, outcome)
@@ -184,7 +184,7 @@ class BlackBoxSearch(Steerable):
         self.sampler.objective = (outcome.objectives or self.objectives)[0]
         self.sampler.tell(trial, fitness, outcome.figures)
         if self._learns:
-            self._judge_by(self.estimator.hear(outcome.figures))
+            self._use_estimator(self.estimator.hear(outcome.figures))
         _, inforce = self._open.pop(trial.number)
         self._step += 1
         if fitness is not None and (self._best is None or fitness > self._best[1]):
@@ -212,11 +212,11 @@ class BlackBoxSearch(Steerable):
             settings=inforce,
         )
 
-    def _judge_by(self, estimator: Any) -> None:
+    def _use_estimator(self, estimator: Any) -> None:
         """Evaluates the next candidates by this estimator, which has learnt from the last one."""
         if estimator is not self.estimator:
             self.estimator = estimator
-            self.evaluations.use(estimator)
+            self.evaluations.set_estimator(estimator)
 
     # --- executor and kept weights ----------------------------------------------------------------------
 
@@ -362,10 +362,11 @@ class BlackBoxSearch(Steerable):
 
     def state_dict(self) -> State:
         best = None if self._best is None else [list(self._best[0].choices), self._best[1]]
+        # "proposer/" and "knobs" are the names of earlier versions, which run folders keep
         sampler = {f"proposer/{name}": value for name, value in self.sampler.state_dict().items()}
-        knobs = {number: dict(knobs) for number, (_, knobs) in self._open.items()}
+        settings = {number: dict(values) for number, (_, values) in self._open.items()}
         failures, trained = self._failures.state_dict(), self.trainings.state_dict()
-        mine = {"best": best, "failures": failures, "knobs": knobs, "trained": trained}
+        mine = {"best": best, "failures": failures, "knobs": settings, "trained": trained}
         if self._learns:
             mine["estimator"] = self.estimator.memory()
         return {
@@ -382,16 +383,16 @@ class BlackBoxSearch(Steerable):
         self.workers = int(state["workers"])  # type: ignore[arg-type]
         self._budget = int(state.get("budget", self._begun_for))  # type: ignore[arg-type]
         self._foretold.clear()
-        best, failures, knobs, trained = (
+        best, failures, settings, trained = (
             json.loads(str(state[name])) for name in ("best", "failures", "knobs", "trained")
         )
         self._failures.load_state_dict(failures)
         if self._learns:
-            self._judge_by(self.estimator.remember(json.loads(str(state["estimator"]))))
+            self._use_estimator(self.estimator.remember(json.loads(str(state["estimator"]))))
         self._best = None if best is None else (Architecture(self.space.name, tuple(best[0])), best[1])
         prefix = "proposer/"
         self.sampler.load_state_dict(
             {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         )
-        self._open = {each.number: (each, knobs[str(each.number)]) for each in self.sampler.open}
+        self._open = {each.number: (each, settings[str(each.number)]) for each in self.sampler.open}
         self.trainings.load_state_dict(self.space.name, trained)

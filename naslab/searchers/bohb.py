@@ -94,7 +94,7 @@ class Density:
         """Bandwidth lambda of a choice."""
         if choice not in self._bandwidths:
             asked = [value for value in self._chosen.get(choice.name, ()) if value is not None]
-            flat = 1 - 1 / len(choice.options)
+            flat = 1 - 1 / len(choice.options)  # at this bandwidth, a kernel is the uniform distribution
             even = 1 - sum((asked.count(option) / len(asked)) ** 2 for option in choice.options) if asked else flat
             self._bandwidths[choice] = min(max(even * self._shrink, self._least), flat)
         return self._bandwidths[choice]
@@ -138,7 +138,7 @@ class BOHB(Halving):
         return self._brackets[bracket % len(self._brackets)]
 
     def adapted_hyperparameters(self, known: Collection[float]) -> dict[str, Any]:
-        return fitting(known, self.hyperparameters.eta, self.said)
+        return fitting(known, self.hyperparameters.eta, self.given_values)
 
     def draw(self) -> tuple[Architecture, str]:
         model = self.model
@@ -148,7 +148,7 @@ class BOHB(Halving):
         best, best_ratio = None, -math.inf
         for _ in range(self.hyperparameters.samples):
             drawn = self._draw_from(good)
-            ratio = good.log(drawn) - bad.log(drawn)
+            ratio = good.log(drawn) - bad.log(drawn)  # log(l / g), which rises with the expected improvement
             if best is None or ratio > best_ratio:
                 best, best_ratio = drawn, ratio
         assert best is not None
@@ -157,12 +157,13 @@ class BOHB(Halving):
     @property
     def model(self) -> tuple[Density, Density] | None:
         """Densities of the good and of the other candidates; None while too few have been evaluated."""
-        for epochs in sorted(self._known, reverse=True):
+        for epochs in sorted(self._known, reverse=True):  # the longest training with enough results
             known = self._known[epochs]
-            least = 1 + max(len(answers) for _, answers in known)
+            least = 1 + max(len(answers) for _, answers in known)  # N_min, one more than the number of choices
             if len(known) < least + 2:
                 continue
             ranked = [answers for _, answers in sorted(known, key=lambda one: -one[0])]
+            # the two may overlap while there are few candidates, as in the paper
             good = max(least, int(self.hyperparameters.good * len(known)))
             others = max(least, len(known) - good)
             width = self.hyperparameters.least_bandwidth

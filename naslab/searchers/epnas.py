@@ -1,34 +1,34 @@
 """Efficient progressive neural architecture search (Zhou et al. 2019, https://arxiv.org/abs/1907.04648; the name, and
-a predictor that says how likely a network is to be tried, are also those of Perez-Rua et al. 2018,
+a predictor that gives each candidate a probability of being evaluated, are also those of Perez-Rua et al. 2018,
 https://arxiv.org/abs/1808.00391).
 
     layer <- the first;  parents <- none
-    repeat: imagine K children: a parent, whose decisions on this layer the controller takes anew
-            try one of them, with probability ~ exp(predicted reward / temperature)
+    repeat: imagine K children: a parent each, whose decisions on this layer the controller resamples
+            evaluate one of them, with probability ~ exp(predicted reward / temperature)
             after every m rewards R:  theta <- Adam, up  mean of (R - b) grad log P(child | parent; theta)  (REINFORCE)
-                                                       + the same of K children that are only imagined, with the
-                                                         rewards that are predicted for them
-                                      predictor <- all that is known;  b <- an average of the rewards
-            after every n children:   layer <- the next, after the last one the first again
-                                      parents <- the best known that this layer is asked of
+                                                       + the same for K children that are only imagined, with their
+                                                         predicted rewards
+                                      predictor <- fit to all rewards;  b <- an average of the rewards
+            after every n children:   layer <- the next one, after the last one the first again
+                                      parents <- the best evaluated networks that have this layer
 
-In a space that asks layer by layer whether to stop, a network begins with one layer, and each turn to the next layer
-makes it a layer deeper; when all have grown as far as they may, their layers are decided anew, one after the other.
-Elsewhere a network has all its layers from the start, at first at random, and the layers are gone through. A layer is
-the number in the name of a choice (`chain/3/kernel`); without numbers each choice is one.
+In a space whose architectures end by a choice "stop", networks begin with one layer, and the step to the next layer
+makes them a layer deeper; when they have reached the maximum depth, their layers are resampled one after the other. In
+other spaces networks have all layers from the start, initially random ones. The layer of a choice is the number in its
+name (`chain/3/kernel`); without numbers each choice is a layer.
 
-Several resource constraints at once are a part of the reward, which is any estimator's:
+Several resource constraints at once are part of the reward, by an estimator that penalizes them:
 
     costs = WithMetrics(Training(space, task), Resources(space, task, ["parameters", "flops", "intensity"]))
     nl.Search(EPNAS(space), estimator=Penalised(costs, most={"parameters": 1e5, "flops": 1e7}, least={"intensity": 5}))
 
-The children of any number of workers are imagined and tried side by side.
+Several workers evaluate children in parallel.
 
-The papers' ideas are kept: progress from the small to the large, a policy learnt by REINFORCE together with a predictor
-of the performance, a predictor that gives chances instead of ranks, several constraints, candidates in parallel. How
-they go together here, and all constants, are this module's. Differences:
+The ideas are those of the papers: progress from small to large networks, a policy learnt by REINFORCE together with a
+performance predictor, a predictor that gives probabilities instead of ranks, several constraints, parallel candidates.
+Their combination and all constants are this module's. Differences from the papers:
 - The predictor is a Gaussian process on the choices (see `predictor`).
-- A child that was tried was chosen among K, for which its gradient is not corrected.
+- An evaluated child was chosen among K by its predicted reward; its gradient has no importance weight for that.
 - No weights are shared between networks (Perez-Rua et al. share them).
 """
 
@@ -122,11 +122,13 @@ class EPNAS(PolicyGradient):
 
     def propose(self) -> Suggestion:
         children, logs = self._imagine(self.hyperparameters.imagined)
+        # children that were proposed before only if all were
         new = [place for place, child in enumerate(children) if child.choices not in self._made]
         places = new or list(range(len(children)))
         place = places[0]
         if self._predictor.ready:
             means = self._predictor([children[each].choices for each in places])
+            # [children], unnormalized; the maximum is subtracted so that no exponential overflows
             chances = np.exp((means - means.max()) / (self.hyperparameters.temperature * self._predictor.scale))
             drawn = int(np.searchsorted(np.cumsum(chances), self.rng.random() * chances.sum(), side="right"))
             drawn = min(drawn, len(places) - 1)
@@ -204,6 +206,7 @@ class EPNAS(PolicyGradient):
         if self._predictor.ready:
             imagined, _ = self._imagine(self.hyperparameters.imagined)
             means = self._predictor([child.choices for child in imagined])
+            # the mean prediction is the baseline of the imagined children
             foreseen = torch.tensor(means - means.mean(), dtype=torch.float32)
             objective = objective + (foreseen * self._evaluate(imagined)[0]).mean()
         self.controller.ascend(objective)
@@ -259,6 +262,7 @@ class EPNAS(PolicyGradient):
         return found
 
     def algorithm_state(self) -> Any:
+        # the keys are those of run folders, and never change
         return {
             "policy": super().algorithm_state(),
             "turn": [self._layer, self._round, self._reported, self._deepest],

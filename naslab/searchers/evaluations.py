@@ -47,26 +47,26 @@ class Evaluations:
         """Number of a trial -> how often the executor lost it."""
         self._cancelled: set[int] = set()
         """Numbers of the trials that `cancel` was called for."""
-        self._broke: Executor | None = None
+        self._reported_broken: Executor | None = None
         """Broken executor for which one candidate was already reported as crashed."""
         self._described: Described | None = None
         """Description of the estimator by its spec; None if it is pickled instead."""
-        self._asked = False
+        self._description_tried = False
         """Whether `_described` was determined."""
-        self.use(estimator)
+        self.set_estimator(estimator)
 
-    def use(self, estimator: Any) -> None:
+    def set_estimator(self, estimator: Any) -> None:
         """Evaluates the next candidates by this estimator: the first one, or a later state of one that learns."""
         self.estimator = estimator
         # One object for all candidates: `Workers` pickles it for each worker once, by its identity.
         self.evaluate = partial(evaluate, estimator)
 
-    def here(self, trial: Trial) -> Outcome:
+    def evaluate_here(self, trial: Trial) -> Outcome:
         """Evaluates a trial in this process and returns its outcome."""
         lineage = self._trainings.lineage(trial)
         return evaluate_kept(self.estimator, trial.architecture, lineage, self._trainings.store)
 
-    def first(self, wanted: Sequence[Trial], workers: int) -> tuple[Trial, Outcome]:
+    def wait_for_first(self, wanted: Sequence[Trial], workers: int) -> tuple[Trial, Outcome]:
         """Waits for the first of the trials to finish; returns it with its outcome.
 
         Args:
@@ -91,7 +91,7 @@ class Evaluations:
                 wait(self.under_way.values(), timeout=PATIENCE, return_when=FIRST_COMPLETED)
                 ready = any(future.done() for future in self.under_way.values())
             trial = next(each for each in wanted if each in self.under_way and self.under_way[each].done())
-            outcome = self._came(trial, self.under_way.pop(trial), executor)
+            outcome = self._outcome_of(trial, self.under_way.pop(trial), executor)
             if outcome is not None:
                 self._lost.pop(trial.number, None)
                 return trial, outcome
@@ -116,7 +116,7 @@ class Evaluations:
                     f"that of {type(executor).__name__} gave {future!r:.200}. Dask's is client.get_executor()"
                 )
             self.under_way[trial] = future
-            self._broke = None
+            self._reported_broken = None
 
     def _call(self, trial: Trial, executor: Any) -> tuple[Callable[..., Outcome], Any, *tuple[Any, ...]]:
         """Returns what is submitted to the executor: a function and its arguments."""
@@ -126,15 +126,15 @@ class Evaluations:
         # is smaller.
         if isinstance(executor, Workers) and not learns:
             return self.evaluate, trial.architecture, stages(lineage, store)
-        if not self._asked:
-            self._asked, self._described = True, describe(self.estimator)
+        if not self._description_tried:
+            self._description_tried, self._described = True, describe(self.estimator)
         if self._described is None:
             return self.evaluate, trial.architecture, stages(lineage, store)
         where = None if store is None else store.spec()
         memory = self.estimator.memory() if learns else ()
         return run, Job(self._described, trial.architecture, lineage, where, memory).to_json()
 
-    def _came(self, trial: Trial, future: Future[Outcome], executor: Any) -> Outcome | None:
+    def _outcome_of(self, trial: Trial, future: Future[Outcome], executor: Any) -> Outcome | None:
         """Returns the outcome of a finished future; None if the candidate must be evaluated again.
 
         An exception of the evaluation itself is part of its outcome. So any exception of the future comes from the
@@ -167,9 +167,9 @@ class Evaluations:
         if isinstance(error, BrokenExecutor):
             # All its futures fail with the same error. The first one counts as crashed, since its process may have
             # died of it; the others get another attempt.
-            if self._broke is executor:
+            if self._reported_broken is executor:
                 return None
-            self._broke = executor
+            self._reported_broken = executor
             others = "; or another that was under way, which will be evaluated again" if self.under_way else ""
             return failed(str(error).rstrip(".") + others, "crashed")
         tries = self._lost[trial.number] = self._lost.get(trial.number, 0) + 1
@@ -181,10 +181,10 @@ class Evaluations:
         said = str(error) if isinstance(error, BrokenExecutor) else told(error)
         return RunPaused(
             f"{type(self.executor or self.pool).__name__}, the executor, is broken and takes no more candidates "
-            f"({said}). Nothing is lost: what is done is told, and what is open will be evaluated. Go on with another, "
-            "Search.open(run, executor=...), or leave it out, Search.open(run, workers=2): those workers are replaced "
-            "when they die, and find out which candidate it was. In memory, set search.searcher.executor to another "
-            "and call next again"
+            f"({said}). Nothing is lost: finished results are kept, and open candidates will be evaluated. Go on "
+            "with another, Search.open(run, executor=...), or without, Search.open(run, workers=2): those workers are "
+            "replaced when they die, and find out which candidate it was. In memory, set search.searcher.executor to "
+            "another and call next again"
         )
 
     def cancel(self, number: int) -> None:
@@ -205,7 +205,7 @@ class Evaluations:
             future.cancel()
 
     def close(self) -> None:
-        """Ends running evaluations and the workers that were started here. The next `first` starts them again."""
+        """Ends running evaluations and the workers that were started here; a later evaluation starts them again."""
         for future in self.under_way.values():
             self._stop(future)
         self.under_way.clear()

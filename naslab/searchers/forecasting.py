@@ -376,7 +376,7 @@ def _first_evaluation(trials: BlackBoxSearch, clock: Callable[[], float]) -> tup
     trial = trials.sampler.ask()
     trials.trainings.note(trial)
     found: list[Any] = []
-    seconds = _timed(lambda: found.append(trials.evaluations.here(trial)), clock, CPU)
+    seconds = _timed(lambda: found.append(trials.evaluations.evaluate_here(trial)), clock, CPU)
     return trial, found[0], seconds
 
 

@@ -153,6 +153,7 @@ class Hurdles(Tended, OfKnownLengths):
 
     def _loser(self) -> Member:
         """The least fit of S members; those that are protected do not count."""
+        # terminates, because at least one member is always unprotected
         while not (mortal := [member for member in self._drawn() if member.number not in self._protected]):
             pass
         return min(mortal)
@@ -162,6 +163,7 @@ class Hurdles(Tended, OfKnownLengths):
     def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
         cleared = self._epochs.index(trial.fidelity)  # type: ignore[arg-type]
         if fitness is not None:
+            # the hurdles that exist now, of which there may be more than when the training began
             if cleared < len(self._hurdles) and fitness > self._hurdles[cleared]:
                 self._going_on.append((trial, cleared + 1))
                 return

@@ -61,4 +61,4 @@ class Hyperband(Halving):
         return planned[bracket % len(planned)]
 
     def adapted_hyperparameters(self, known: Collection[float]) -> dict[str, Any]:
-        return fitting(known, self.hyperparameters.eta, self.said)
+        return fitting(known, self.hyperparameters.eta, self.given_values)

@@ -1,8 +1,7 @@
 """Hyperparameters of a searcher: read from keyword arguments, written to and read from a run folder.
 
 The dataclass may say which of its fields had another name once, as `RENAMED = {"old": "new"}`. A keyword with the old
-name goes on for one version, with a warning. Run folders have the old name for ever, because names in them never
-change.
+name works for one version, with a warning. Run folders keep the old name forever, because names in them never change.
 """
 
 from __future__ import annotations

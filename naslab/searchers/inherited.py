@@ -67,7 +67,7 @@ def inherited_metrics(
     there = max(1, len(valid) // each)
     many = min(EXAMPLES, there) if examples is None else whole(called, examples, 1)
     if many > there:
-        raise SpecError(f"{called}={many} is more than the {there} validation {called}; give at most so many")
+        raise SpecError(f"{called}={many} is more than the {there} validation {called}; give at most {there}")
 
     carry: Any = None
 

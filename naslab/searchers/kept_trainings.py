@@ -79,8 +79,9 @@ class KeptTrainings:
             return
         there = self.store.entries()
         used = sum(entry.size for entry in there)
+        # what a trial starts from, and its own weights, which its evaluation may just have written
         needed = {link.key for trial in wanted for link in self.lineage(trial)[-2:]}
-        for entry in sorted(there):
+        for entry in sorted(there):  # the oldest first
             if used <= STORE_BYTES:
                 return
             if entry.key not in needed:
@@ -113,6 +114,7 @@ class KeptTrainings:
     def _temporary(self) -> FolderStore:
         with snapshot.disk("making a temporary folder for trainings"):
             folder = mkdtemp(prefix="naslab-candidates-")
+        # removed with this object, or at the end of the process
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return FolderStore(Path(folder))
 

@@ -112,7 +112,7 @@ def epsilon_at(model: int, models: int) -> float:
     through = 0
     for epsilon, share in SCHEDULE:
         through += share
-        if (model - 1) * MODELS < through * models:
+        if (model - 1) * MODELS < through * models:  # in integers, so that no rounding moves the boundary
             return epsilon
     return SCHEDULE[-1][0]
 
@@ -143,7 +143,7 @@ class QLearning(Sampler):
         if answers == -1:
             return prefix
         choice = self.whole.next_choice(prefix)
-        # two branches with the same future and the same last answer may still ask different things
+        # The choice belongs to the state: two branches with the same future and the same last answers may differ in it.
         return self.whole.future(prefix), prefix[len(prefix) - min(answers, len(prefix)) :], choice
 
     def values(self, prefix: Prefix, choice: Choice) -> np.ndarray:
@@ -181,7 +181,7 @@ class QLearning(Sampler):
         prefix, epsilon, explored = (), self.epsilon, False
         while (choice := self.whole.next_choice(prefix)) is not None:
             allowed = self._open_to(choice)
-            among = np.flatnonzero(allowed)
+            among = np.flatnonzero(allowed)  # indices of the options that one is drawn from
             if self.rng.random() < epsilon:
                 explored = True
             else:
@@ -226,9 +226,9 @@ class QLearning(Sampler):
                 values = [value for value, one in zip(values, choice.options, strict=True) if one not in not_here]
                 if not values:
                     break
-            target = spread + given.discount * max(values)
+            target = spread + given.discount * max(values)  # for the step before: r_t + discount max Q(s_(t+1), .)
 
-    # --- what is shown, turned and kept --------------------------------------------------------------------
+    # --- diagnostics, settings, state ----------------------------------------------------------------------
 
     @property
     def diagnostics(self) -> Mapping[str, float | Sequence[float]]:
@@ -246,6 +246,7 @@ class QLearning(Sampler):
         for choice, values, _ in self.along():
             allowed = self._open_to(choice)
             best = allowed & (values == values[allowed].max())
+            # a random option with probability epsilon, else one of the best, with equal probability
             found[choice.name] = self.epsilon * allowed / allowed.sum() + (1 - self.epsilon) * best / best.sum()
         return found
 

@@ -81,13 +81,13 @@ class OfKnownLengths(Sampler):
     def adapt_fidelities(self, known: Collection[float]) -> None:
         """Before the first trial, sets the longest training to the longest known length, the others to known ones."""
         adapted_hyperparameters = self.adapted_hyperparameters(known)
-        said = self.said
-        if all(said.get(name, value) == value for name, value in adapted_hyperparameters.items()):
+        given_values = self.given_values
+        if all(given_values.get(name, value) == value for name, value in adapted_hyperparameters.items()):
             self.hyperparameters = dataclasses.replace(self.hyperparameters, **adapted_hyperparameters)
             self.begin()
 
     @property
-    def said(self) -> dict[str, Any]:
+    def given_values(self) -> dict[str, Any]:
         """Name -> value of the hyperparameters that the user gave."""
         return {name: getattr(self.hyperparameters, name) for name in self._given}
 
@@ -102,7 +102,7 @@ class _Bracket:
         """Number of new candidates that are still to be drawn."""
         self.open = 0
         """Number of open trials of this rung."""
-        self.going_on: list[Trial] = []
+        self.promoted: list[Trial] = []
         """Last trials of the promoted candidates whose training is to be continued."""
         self.finished: list[tuple[float, Trial]] = []
         """(fitness, trial) of the candidates of this rung."""
@@ -112,7 +112,7 @@ class _Bracket:
     @property
     def done(self) -> bool:
         """Whether nothing is left to ask or to wait for: of this rung, and after `learn` of the whole bracket."""
-        return not (self.fresh or self.open or self.going_on)
+        return not (self.fresh or self.open or self.promoted)
 
     def learn(self, trial: Trial, fitness: float | None) -> None:
         """Records a result; the last one of a rung promotes the fittest candidates."""
@@ -127,7 +127,7 @@ class _Bracket:
             self.rung += 1
             kept = ranked[: self.rungs[self.rung].size]
             self.passed.append(kept[-1][0])
-            self.going_on = [trial for _, trial in kept]
+            self.promoted = [trial for _, trial in kept]
 
 
 class Halving(OfKnownLengths):
@@ -148,16 +148,16 @@ class Halving(OfKnownLengths):
     def begin(self) -> None:
         self._begun = 0
         self._under_way: list[_Bracket] = []
-        self._where: dict[int, int] = {}
+        self._bracket_of: dict[int, int] = {}
         """Number of an open trial -> number of its bracket."""
         self._last: Mapping[str, Any] = {}
 
     def propose(self) -> Suggestion:
-        bracket = next((each for each in self._under_way if each.fresh or each.going_on), None) or self._another()
-        if not bracket.going_on:
+        bracket = next((each for each in self._under_way if each.fresh or each.promoted), None) or self._another()
+        if not bracket.promoted:
             return self._fresh(bracket, *self.draw())
-        epochs = self._asked_in(bracket)
-        last = bracket.going_on.pop(0)
+        epochs = self._assign(bracket)
+        last = bracket.promoted.pop(0)
         return Suggestion(last.architecture, "promotion", last.parents, epochs, last.candidate, last.number)
 
     def added(self, architecture: Architecture) -> Suggestion:
@@ -175,16 +175,16 @@ class Halving(OfKnownLengths):
     def _fresh(self, bracket: _Bracket, architecture: Architecture, origin: str) -> Suggestion:
         """Returns the suggestion for a new candidate of a bracket."""
         bracket.fresh -= 1
-        return Suggestion(architecture, origin, (), self._asked_in(bracket))
+        return Suggestion(architecture, origin, (), self._assign(bracket))
 
-    def _asked_in(self, bracket: _Bracket) -> float:
+    def _assign(self, bracket: _Bracket) -> float:
         """Assigns the next trial to a bracket; returns the total epochs of its training."""
-        self._where[self.asked + 1] = bracket.number
+        self._bracket_of[self.asked + 1] = bracket.number
         bracket.open += 1
         return bracket.rungs[bracket.rung].epochs
 
     def learn(self, trial: Trial, fitness: float | None, metrics: Mapping[str, float]) -> None:
-        number = self._where.pop(trial.number)
+        number = self._bracket_of.pop(trial.number)
         bracket = next(each for each in self._under_way if each.number == number)
         rung = bracket.rung
         bracket.learn(trial, fitness)
@@ -212,21 +212,21 @@ class Halving(OfKnownLengths):
                 each.rung,
                 each.fresh,
                 each.open,
-                [trial.to_record() for trial in each.going_on],
+                [trial.to_record() for trial in each.promoted],
                 [[fitness, trial.to_record()] for fitness, trial in each.finished],
                 list(each.passed),
             ]
             for each in self._under_way
         ]
-        return [self._begun, brackets, sorted(self._where.items()), dict(self._last)]
+        return [self._begun, brackets, sorted(self._bracket_of.items()), dict(self._last)]
 
     def load_algorithm_state(self, state: Any) -> None:
         self._begun, brackets, where, self._last = state
-        self._where = dict(where)
+        self._bracket_of = dict(where)
         self._under_way = []
-        for number, rung, fresh, open_, going_on, finished, passed in brackets:
+        for number, rung, fresh, open_, promoted, finished, passed in brackets:
             bracket = _Bracket(number, self.rungs(number))
             bracket.rung, bracket.fresh, bracket.open, bracket.passed = rung, fresh, open_, list(passed)
-            bracket.going_on = [Trial.from_record(self.space, record) for record in going_on]
+            bracket.promoted = [Trial.from_record(self.space, record) for record in promoted]
             bracket.finished = [(fitness, Trial.from_record(self.space, record)) for fitness, record in finished]
             self._under_way.append(bracket)

@@ -233,7 +233,9 @@ def known(name: Any, settings: Mapping[str, Setting]) -> Setting:
     """Returns the setting of that name; `SpecError` if there is none."""
     if not among(name, settings):
         raise SpecError(
-            unknown("setting", name, settings) if settings else f"there is no setting {name!r}: nothing can be turned"
+            unknown("setting", name, settings)
+            if settings
+            else f"there is no setting {name!r}: this search has no settings"
         )
     return settings[name]
 

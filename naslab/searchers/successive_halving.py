@@ -42,7 +42,7 @@ class SuccessiveHalvingHyperparameters:
         object.__setattr__(self, "candidates", whole("candidates", self.candidates, 1))
         object.__setattr__(self, "eta", real("eta", self.eta))
         if not 1 < self.eta < float("inf"):
-            raise SpecError(f"eta must be above 1, or nobody would ever be left out; not {self.eta!r}")
+            raise SpecError(f"eta must be above 1, or no candidate would ever be dropped; not {self.eta!r}")
         given = self.epochs
         if not isinstance(given, Sequence) or isinstance(given, str) or not given:
             raise SpecError(f"epochs are those of each rung in all, for instance (1, 2, 4), not {given!r}")
@@ -72,16 +72,16 @@ class SuccessiveHalving(Halving):
 
         Hyperparameters that were given are kept, and the others are changed as little as possible.
         """
-        own, said = self.hyperparameters, self.said
+        own, given_values = self.hyperparameters, self.given_values
         fitted = fitting(known, max(2, round(own.eta)))
         first = hyperband(**fitted)[0]
         epochs = tuple(rung.epochs for rung in first)
-        if not said:
+        if not given_values:
             return {"candidates": max(own.candidates, first[0].size), "epochs": epochs, "eta": fitted["eta"]}
-        if "epochs" in said and set(own.epochs) <= set(known):
+        if "epochs" in given_values and set(own.epochs) <= set(known):
             return {"candidates": own.candidates, "epochs": own.epochs, "eta": own.eta}
         candidates = own.candidates
-        if "candidates" not in said:
+        if "candidates" not in given_values:
             candidates = max(candidates, math.ceil(own.eta ** (len(epochs) - 1)))
         reached = sum(candidates >= own.eta**rung for rung in range(len(epochs)))
         return {"candidates": candidates, "epochs": epochs[-reached:], "eta": own.eta}

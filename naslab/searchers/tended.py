@@ -69,28 +69,28 @@ class Tended(Sampler):
                 arguments=candidate,
                 inverse="revive(candidate)",
                 prepare=self._kill,
-                undo=lambda told, before: ("revive", dict(told)),
+                undo=lambda arguments, before: ("revive", dict(arguments)),
             ),
             "revive": Act(
                 description="Bring back a member that was killed.",
                 arguments=candidate,
                 inverse="kill(candidate)",
                 prepare=self._revive,
-                undo=lambda told, before: ("kill", dict(told)),
+                undo=lambda arguments, before: ("kill", dict(arguments)),
             ),
             "protect": Act(
                 description="Keep a member from making room for a child.",
                 arguments=candidate,
                 inverse="release(candidate)",
                 prepare=self._protect,
-                undo=lambda told, before: ("release", _changed(told, not before)),
+                undo=lambda arguments, before: ("release", _changed(arguments, not before)),
             ),
             "release": Act(
                 description="Let a member make room for a child again.",
                 arguments=candidate,
                 inverse="protect(candidate)",
                 prepare=self._release,
-                undo=lambda told, before: ("protect", _changed(told, bool(before))),
+                undo=lambda arguments, before: ("protect", _changed(arguments, bool(before))),
             ),
         }
 
@@ -122,6 +122,7 @@ class Tended(Sampler):
             raise SpecError(f"the population has {len(self._alive)} members again, as many as it may; kill one first")
 
         def do() -> Any:
+            # back to its old position, for age is the order in the population
             place, member = self._taken_out.pop(number)
             self._alive.insert(min(place, len(self._alive)), member)
             return None
@@ -132,7 +133,7 @@ class Tended(Sampler):
         number = self._alive[self._place(candidate)].number
         if number not in self._protected and len(self._protected) + self.mortal >= self.hyperparameters.population:
             raise SpecError(
-                f"all but {self.mortal} are protected: somebody must make room for a child; release another first"
+                f"all but {self.mortal} are protected: one must be able to make room for a child; release another first"
             )
 
         def do() -> Any:
@@ -193,8 +194,8 @@ class Tended(Sampler):
         self._added.extend(Architecture(self.space.name, tuple(choices)) for choices in added)
 
 
-def _changed(told: Mapping[str, Any], changed: bool) -> dict[str, Any]:
+def _changed(arguments: Mapping[str, Any], changed: bool) -> dict[str, Any]:
     """Returns the arguments of the inverse act; `SpecError` if there is nothing to undo."""
     if not changed:
-        raise SpecError(f"candidate {told['candidate']} was so before; there is nothing to undo")
-    return dict(told)
+        raise SpecError(f"the act changed nothing about candidate {arguments['candidate']}; there is nothing to undo")
+    return dict(arguments)

@@ -87,7 +87,7 @@ def test_members_of_a_population_are_killed_protected_and_added_by_hand(table, n
         ("add", {"architecture": ["none"]}, "too few"),
         ("add", {"architecture": nl.spaces.DartsCell.laptop().sample(0)}, "darts_cell"),
         ("protect", {}, "'candidate' is missing"),
-        ("protect", {"candidate": before[-1].number}, "are protected: somebody must make room"),
+        ("protect", {"candidate": before[-1].number}, "are protected: one must be able to make room"),
     ):
         with pytest.raises(SpecError, match=said):
             back.act(act, **told)
