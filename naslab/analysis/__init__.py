@@ -1,4 +1,4 @@
-"""Numbers about searches and what they search."""
+"""Analysis of searches, search spaces, supernets and networks: functions from data to numbers, without pictures."""
 
 from typing import TYPE_CHECKING
 

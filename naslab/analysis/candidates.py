@@ -1,4 +1,4 @@
-"""One candidate of a search by trials: where it comes from, how it was trained, and why that ended."""
+"""One candidate of a black-box search: its origin, its trainings, and why they ended."""
 
 from __future__ import annotations
 
@@ -14,62 +14,62 @@ from naslab.immutable import Record
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Relative(Record):
-    """A candidate that another was made from, or that was made from it."""
+    """A parent or child of a candidate."""
 
     number: int
-    """The number of the evaluation by which it is called."""
+    """Number of its first evaluation, which identifies it."""
     origin: str
     fitness: float | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedPart(Record):
-    """One evaluation of a candidate: its training so far, or a part of it."""
+    """One evaluation of a candidate, which trained it from the beginning or continued its training."""
 
     number: int
-    """The number of the evaluation."""
+    """Number of the evaluation."""
     step: int
     epochs: float | None
-    """Epochs of training in all when it ended; None where the estimator trains as it sees fit."""
+    """Total epochs of training at its end; None if the estimator does not report them."""
     status: str
     fitness: float | None
     message: str
     seconds: float | None
-    """Seconds that the evaluation took, where the estimator says so."""
+    """Duration of the evaluation, if the estimator reports it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Candidate(Record):
-    """All that the events tell of one candidate."""
+    """All information that the events have about one candidate."""
 
     number: int
-    """The number of its first evaluation, by which it is called."""
+    """Number of its first evaluation, which identifies it."""
     architecture: Architecture
     origin: str
     parents: tuple[Relative, ...]
     children: tuple[Relative, ...]
     """In the order in which they were evaluated."""
     trainings: tuple[TrainedPart, ...]
-    """Its evaluations, first to last: several where its training went on."""
+    """Its evaluations from first to last; several if its training was continued."""
     curve: tuple[tuple[float, float], ...]
-    """(epochs in all, fitness), in the order of the epochs: as far as the training was looked at."""
+    """Learning curve: (total epochs, fitness) in the order of the epochs, where the fitness was measured."""
     fate: str
-    """Why its training is as long as it is, or why it has no fitness: a sentence without a full stop."""
+    """Why its training has this length, or why it has no fitness: a sentence without a full stop."""
     best: bool
-    """Whether it is the fittest of these events."""
+    """True if it is the fittest of these events."""
 
     @property
     def fitness(self) -> float | None:
-        """After the last of its trainings."""
+        """Fitness after its last training."""
         return self.trainings[-1].fitness
 
 
 def candidate(events: Iterable[Event], number: int) -> Candidate:
-    """The candidate that an evaluation was of.
+    """Returns the candidate of an evaluation.
 
     Args:
-        events: of one search, in order; only evaluations are looked at.
-        number: of any of its evaluations (`Evaluated.number`).
+        events: events of one search, in order; only evaluations are used.
+        number: number of any of its evaluations (`Evaluated.number`).
 
     Raises:
         SpecError: no evaluation has that number.
@@ -153,7 +153,10 @@ def _after(epochs: float | None) -> str:
 
 
 def _at_a_hurdle(last: Evaluated, trials: Sequence[Evaluated], after: str) -> str:
-    """The hurdles that it met are those that the event before it tells of: its own may have raised one."""
+    """Explains the end of a training in a search with hurdles (`naslab.searchers.hurdles`).
+
+    The hurdles in force were those in the event before: the event of the candidate itself may already have raised one.
+    """
     before = max((t for t in trials if t.step < last.step), key=lambda t: t.step, default=None)
     hurdles = [] if before is None else list(before.details.get("hurdles", ()))  # type: ignore[arg-type]
     lengths = list(last.details["epochs"])  # type: ignore[arg-type]
@@ -168,7 +171,11 @@ def _at_a_hurdle(last: Evaluated, trials: Sequence[Evaluated], after: str) -> st
 
 
 def _on_a_rung(last: Evaluated, trials: Sequence[Evaluated], after: str) -> str:
-    """A rung ends when all of it are told: what passed it stands in a later event of the same bracket."""
+    """Explains the end of a training on a rung of successive halving.
+
+    A rung is decided once all its candidates are evaluated, so that the threshold that passed it is in a later event of
+    the same bracket.
+    """
     bracket, sizes = last.details["bracket"], list(last.details["sizes"])  # type: ignore[arg-type]
     rung = int(last.details["rung"])  # type: ignore[arg-type]
     fitness: float = last.fitness  # type: ignore[assignment]

@@ -1,15 +1,15 @@
-"""How wide and how deep a cell is (Shu, Wang & Cai 2020, https://arxiv.org/abs/1909.09569, Sec. 3.1).
+"""Width and depth of a cell (Shu, Wang & Cai 2020, https://arxiv.org/abs/1909.09569, Sec. 3.1).
 
-    depth   connections on the longest path from an input to the output
-    width   sum over the nodes between of the part of a node's connections that come from inputs, in units of the
-            width c of a node: 1 for a node that reads nothing but inputs, 1/2 for one that reads an input and a node
+    depth   number of connections on the longest path from an input to the output
+    width   sum over the intermediate nodes of the share of a node's connections that come from inputs, in units of the
+            width c of a node: 1 for a node that reads only inputs, 1/2 for one that reads an input and a node
 
-The paper measures the published cells with it: NASNet 5c and 2, ENAS 5c and 2, SNAS 4c and 2, DARTS (second order)
-3.5c and 3, AmoebaNet 4c and 4: wide and shallow, all of them.
+Values of the paper for published cells (width and depth): NASNet 5c and 2, ENAS 5c and 2, SNAS 4c and 2, DARTS (second
+order) 3.5c and 3, AmoebaNet 4c and 4. All of them are wide and shallow.
 
-Here the graph of any space will do. An edge whose operation is "none" is no connection; a node that lies on no path
-from an input to the output counts for nothing, and a cell without any such path has width 0 and depth 0. Two
-connections between the same nodes count as one.
+The graph of any space can be measured. An edge with the operation "none" is no connection; a node on no path from an
+input to the output is ignored, and a cell without any such path has width 0 and depth 0. Two connections between the
+same nodes count as one.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ NO_CONNECTION = "none"
 
 
 class CellShape(NamedTuple):
-    """Of one cell."""
+    """Width and depth of one cell."""
 
     width: float
-    """In widths of a node."""
+    """Width in units of a node's width."""
     depth: int
-    """In connections."""
+    """Depth in connections."""
     nodes: int
-    """Between the inputs and the output, on a path: the width that the cell could have."""
+    """Number of intermediate nodes on a path from an input to the output, the largest possible width."""
     reach: int
-    """Sum over these nodes of the connections on the longest path to each: tells shapes of equal depth apart."""
+    """Sum over these nodes of the longest path to each, in connections. It distinguishes cells of equal depth."""
 
     def __str__(self) -> str:
         return f"{self.width:g}c wide, {self.depth} deep"
 
 
 def cell_shapes(space: Space, architecture: Architecture) -> dict[str, CellShape]:
-    """Part -> the shape of that cell, for instance of `"normal"` and `"reduce"`."""
+    """Returns part -> shape of that cell, the parts being `"normal"` and `"reduce"`, for instance."""
     return {name: cell_shape(part) for name, part in parts(space.graph(architecture)).items()}
 
 
 def genotype_shapes(genotype: Genotype) -> dict[str, CellShape]:
-    """The same of a published cell, whatever its nodes and its output may be."""
+    """Returns the same for a published cell."""
     return {part: cell_shape(genotype_graph(genotype, part)) for part in ("normal", "reduce")}
 
 
 def cell_shape(graph: nx.DiGraph) -> CellShape:
-    """The shape of one cell, its nodes with the attribute `role`: "input", "node" or "output"."""
+    """Returns the shape of one cell, whose nodes have the attribute `role`: "input", "node" or "output"."""
     roles = dict(graph.nodes(data="role", default="node"))
     if not {"input", "output"} <= set(roles.values()):
         raise SpecError(
@@ -76,8 +76,9 @@ def cell_shape(graph: nx.DiGraph) -> CellShape:
 
 
 def connections(graph: nx.DiGraph) -> dict[Hashable, list[Hashable]]:
-    """Each node on a path from an input to an output, in topological order -> the nodes that it reads. Edges that are
-    no connections are left out."""
+    """Returns each node on a path from an input to an output, in topological order -> the nodes that it reads. Edges
+    with the operation "none" are left out.
+    """
     edges = [(u, v) for u, v, op in graph.edges(data="op") if op != NO_CONNECTION]
     sources: dict[Hashable, list[Hashable]] = {node: [] for node in graph}
     for source, node in edges:
@@ -87,6 +88,7 @@ def connections(graph: nx.DiGraph) -> dict[Hashable, list[Hashable]]:
     except CycleError:
         raise SpecError("the graph of a cell has no cycles, and this one has") from None
     roles = graph.nodes(data="role")
+    # A node is on such a path if it is reachable from an input (forwards) and reaches an output (backwards).
     fed, read = set[Hashable](), set[Hashable]()
     for node in order:
         if roles[node] == "input" or fed.intersection(sources[node]):
@@ -100,7 +102,7 @@ def connections(graph: nx.DiGraph) -> dict[Hashable, list[Hashable]]:
 
 
 def parts(graph: nx.DiGraph) -> dict[str, nx.DiGraph]:
-    """Part -> its own graph, in the order of the nodes."""
+    """Returns part -> its subgraph, in the order of the nodes."""
     named = [(str(data.get("part", "cell")), node) for node, data in graph.nodes(data=True)]
     return {
         name: graph.subgraph([node for part, node in named if part == name])
@@ -109,8 +111,9 @@ def parts(graph: nx.DiGraph) -> dict[str, nx.DiGraph]:
 
 
 def genotype_graph(genotype: Genotype, part: str) -> nx.DiGraph:
-    """The cell as a graph: inputs 0 and 1, nodes 2, 3, ..., the output -1; two operations of one pair of nodes are
-    named together."""
+    """Returns the cell as a graph: inputs 0 and 1, nodes 2, 3, ..., output -1. Two operations between the same nodes
+    are one edge, named "first + second".
+    """
     import networkx as nx
 
     graph = nx.DiGraph()

@@ -1,4 +1,4 @@
-"""The moment a search turns: from when on what it would derive is truly worse than before."""
+"""Change point of a search: the step from which on the derived architecture is truly worse than before."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from naslab.errors import SpecError
 
 
 class ChangePoint(NamedTuple):
-    """Before and after."""
+    """A change point, with the mean true value on both sides."""
 
     step: int
-    """The first step with the worse architectures."""
+    """First step with the worse architectures."""
     before: float
-    """Mean truth of what would have been derived, over all steps before."""
+    """Mean true value of the derived architecture over all steps before."""
     after: float
-    """The same from that step on."""
+    """Mean true value from that step on."""
 
 
 def change_point(steps: Sequence[int], truth: Sequence[float] | np.ndarray, end: int) -> ChangePoint | None:
-    """Where the truth falls, by the cumulative sum of its deviations from the mean (Page 1954), which peaks there.
+    """Returns the most likely step of a decrease, by the cumulative sum (CUSUM) of Page 1954.
 
-    It is always somewhere, unless the truth never falls below what it was on average before: then None. Whether it
-    fell by much is in `before` and `after`.
+        S_k = sum over t <= k of (x_t - mean(x)),      change after argmax_k S_k
+
+    The sum grows while x is above its mean and falls afterwards, so that it peaks at a decrease. A maximum always
+    exists; whether the decrease is large is seen in `before` and `after`. None if there is no decrease.
 
     Args:
-        steps: [N], rising: the steps at which something else began to be derived.
-        truth: [N]: its true worth.
+        steps: [N], increasing: the steps at which the derived architecture changed.
+        truth: [N]: its true value from there on.
         end: the last step.
     """
     first, values = np.asarray(steps, dtype=np.int64), np.asarray(truth, dtype=np.float64)
@@ -37,7 +39,7 @@ def change_point(steps: Sequence[int], truth: Sequence[float] | np.ndarray, end:
         raise SpecError(f"a step for each truth, rising, and none after end={end}; got {steps!s:.100}")
     if len(values) < 2:
         return None
-    lengths = np.diff([*first.tolist(), end + 1])
+    lengths = np.diff([*first.tolist(), end + 1])  # [N] steps for which each architecture was derived: the weights
     deviation = np.cumsum(lengths * (values - np.average(values, weights=lengths)))[:-1]
     at = int(deviation.argmax()) + 1
     before = float(np.average(values[:at], weights=lengths[:at]))

@@ -1,8 +1,8 @@
-"""A watch over searches by gradients: do the skip connections take over?
+"""Early warning of collapse in gradient-based search: do the skip connections dominate?
 
-DARTS and its kin train a mixture of all operations on each edge, and keep one of them in the end. Now and then the
-mixture learns to lean on its skip connections; the cell that is derived then learns nothing in between, while all that
-the search itself sees, the losses of the mixture, goes on getting better (Zela et al. 2020,
+DARTS and its variants train a mixture of all operations on each edge, and keep one of them in the end. Sometimes the
+mixture comes to rely on its skip connections. The derived cell then has hardly any parameters and performs badly, while
+the losses of the mixture, all that the search itself observes, keep improving (Zela et al. 2020,
 https://arxiv.org/abs/1909.09656; Liang et al. 2019, https://arxiv.org/abs/1909.06035).
 
     share     of the skip connection on an edge, among its operations without "none"
@@ -15,12 +15,13 @@ https://arxiv.org/abs/1909.09656; Liang et al. 2019, https://arxiv.org/abs/1909.
               connections are on half of the edges that are kept, and growth >= 1.5
     grey      ten steps without that
 
-Growth, gap and the thresholds are ours. They were set by 23 searches on NAS-Bench-201 with known truth, which
-`tests/analysis/test_collapse.py` has. Of ten of DARTS, three came to derive cells that were worth ten points less than
-the best before, for five steps or more: amber came 7, 122 and 127 steps earlier. Before that, while the alphas hardly
-differ, what would be derived may be bad for a step or two by chance, and of that nothing warns. GDAS, DARTS with alphas
-that stand still and DARTS with alphas that walk at random stayed grey. Growth or gap alone is not enough: GDAS, which
-draws operations, has growth without a gap, and alphas that walk at random have a gap without growth on most edges.
+Growth, gap and the thresholds are ours. They were calibrated on 23 searches on NAS-Bench-201 with known true values,
+which `tests/analysis/test_collapse.py` repeats. Of ten DARTS searches, three derived cells that were ten points worse
+than the best before, for five steps or more: amber came 7, 122 and 127 steps earlier. At the very beginning, while the
+alphas hardly differ, the derived cell may be bad for a step or two by chance; there is no warning of that. GDAS, DARTS
+with frozen alphas and DARTS with a random walk of the alphas stayed grey. Neither criterion is enough alone: GDAS,
+which samples operations, has growth without a gap, and a random walk of the alphas has a gap without growth on most
+edges.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from naslab.analysis.ground_truth import GroundTruth, Place
+from naslab.analysis.ground_truth import GroundTruth, TrueRank
 from naslab.architecture import Architecture
 from naslab.events import Event, Measured, Ranked, SupernetStep
 from naslab.immutable import FrozenDict, Record
@@ -44,24 +45,24 @@ from naslab.spaces.weight_sharing import Mixable, candidates
 Level = Literal["grey", "amber", "red"]
 
 NONE = "none"
-"""The operation that stands for no edge, where a space has one."""
+"""Name of the operation that removes an edge, in spaces that have one."""
 GROWTH, GROWTH_ALONE, GAP = 1.1, 1.5, 0.07
-"""Thresholds of amber: the growth of the skip connections' share; that growth where no gap goes with it (also the
-threshold of red); the gap as a share of the mixture's loss."""
+"""Thresholds of amber: growth of the skip connections' share; growth if no gap is measured (also the threshold of red);
+gap as a share of the mixture's loss."""
 RISES, RISING = 1.05, 0.75
-"""When an edge counts as rising, and on which share of the edges the skip connection has to."""
+"""Growth from which on an edge counts as rising, and the share of edges that must be rising."""
 WINDOW = 10
-"""Steps over which a gap is averaged, and without a sign of it until amber ends."""
+"""Number of steps over which the gap is averaged, and of steps without a sign after which amber ends."""
 MASKS = ("mask/", "edges/", "forbidden")
-"""How the settings begin that forbid operations."""
+"""Prefixes of the settings that forbid operations."""
 WORST = 0.8
-"""The share of a table's ranks from which on a cell is among the worst."""
+"""Quantile of a table's ranks from which on a cell is among the worst."""
 EIGENVALUE = "alpha_hessian_eigenvalue"
-"""What a search calls the figure that is measured on request."""
+"""Name of the Hessian eigenvalue among `Measured` events."""
 
 
 class Reason(NamedTuple):
-    """One sentence of why, and where it is from."""
+    """One sentence of explanation, and its source."""
 
     sentence: str
     source: str
@@ -71,21 +72,21 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Standing(Record):
-    """How it stands after a step."""
+    """The warning level after a step, with its reasons."""
 
     step: int
     level: Level
     sentence: str
-    """What there is to say in one line; also where there is nothing to watch, which it then says."""
+    """One line for display; if the search cannot collapse in this way, it says so."""
     since: int | None = None
-    """The first step of amber or red; None while grey."""
+    """First step of amber or red; None while grey."""
     calm: int = 0
-    """The last step before the skip connections began to gain: where to fork, to do it otherwise."""
+    """Last step before the skip connections began to grow: the step to fork from for a remedy."""
     why: tuple[Reason, ...] = ()
     figures: Mapping[str, float] = field(default_factory=FrozenDict)
-    """What it is judged by, under the names of this module; and "skips" of "kept" edges, "rank" of "size", "truth"."""
+    """The criteria, under the names of this module; and "skips" of "kept" edges, "rank" of "size", "truth"."""
     gains: Mapping[str, np.ndarray] = field(default_factory=FrozenDict)
-    """Part -> [E] share of the skip connection on each edge, as a multiple of the first; NaN where it has none."""
+    """Part -> [E] share of the skip connection on each edge, as a multiple of the first; NaN if the edge has none."""
 
 
 class _Skips:
@@ -94,7 +95,8 @@ class _Skips:
     def __init__(self, operations: tuple[str, ...], has: np.ndarray) -> None:
         """
         Args:
-            has: [E, O] bool: which operations an edge has.
+            operations: names of the O operations.
+            has: [E, O] bool: the operations that each edge has.
         """
         self.column = operations.index(SKIP) if SKIP in operations else None
         self._real = np.array([name != NONE for name in operations], dtype=np.float64)
@@ -107,17 +109,23 @@ class _Skips:
         self.first: np.ndarray | None = None
         self._now = np.full(len(self._rivals), np.nan)
         self.gains = self._now
-        """[E], NaN where there is no skip connection, or nothing else."""
+        """[E]: share as a multiple of the first; NaN for an edge without a skip connection, or with nothing else."""
         self.growth, self.rising, self.edges = np.nan, 0, 0
-        """Growth; on how many edges it rises, of how many."""
+        """Growth; number of rising edges; number of edges with a skip connection."""
 
     @property
     def there(self) -> bool:
-        """Whether any edge has a skip connection and something else."""
+        """True if any edge has a skip connection and another operation."""
         return bool(self._rivals.any())
 
     def take(self, probabilities: np.ndarray, masked: bool) -> None:
-        """The distributions [E, O] after a step; `masked` if others are forbidden now than before, which is no gain."""
+        """Add a step.
+
+        Args:
+            probabilities: [E, O], the distributions after the step.
+            masked: True if other operations are forbidden than at the step before. The jump of the shares that this
+                causes is no growth: the reference is scaled by the same factor.
+        """
         real, skip = probabilities @ self._real, probabilities[:, self.column]
         there = self._rivals & (skip > 0)
         share = np.where(there, skip / np.where(there, real, 1.0), np.nan)
@@ -134,11 +142,12 @@ class _Skips:
 
 
 class CollapseWatch:
-    """Takes the events of a search as they come, and says how it stands. To go back, begin anew with fewer events.
+    """Computes the warning level from the events of a search, incrementally. After a rewind, `clear` it and add the
+    remaining events again.
 
     Args:
-        space: of the search.
-        known: a table that knows the truth of its architectures; without one, what `Ranked` events say, if any.
+        space: search space.
+        known: true values from a table; without them, those in `Ranked` events are used, if there are any.
     """
 
     def __init__(self, space: Space, known: GroundTruth | None = None) -> None:
@@ -148,12 +157,12 @@ class CollapseWatch:
             operations = tuple(space.operations)
             made = {part: _Skips(operations, has) for part, has in candidates(space).items()}
             self._parts = {part: skips for part, skips in made.items() if skips.there}
-        self._places: dict[Architecture, Place | None] = {}
+        self._places: dict[Architecture, TrueRank | None] = {}
         self._kept: dict[Architecture, Mapping[str, np.ndarray]] = {}
         self.clear()
 
     def clear(self) -> None:
-        """As it was before the first event."""
+        """Reset to the state before the first event."""
         for skips in self._parts.values():
             skips.clear()
         self._gaps: deque[float] = deque(maxlen=WINDOW)
@@ -167,12 +176,12 @@ class CollapseWatch:
         self._event: SupernetStep | None = None
         self._step = 0
         self._weighs: bool | None = None
-        """Whether the steps weigh operations; None before the first."""
+        """True if the steps are of a mixture of operations, False if of single architectures; None before the first."""
         self.turns: list[Standing] = []
-        """How it stood whenever the level had become another."""
+        """The standing after each change of the level."""
 
     def take(self, *events: Event) -> Standing:
-        """Events in their order; how it stands after them."""
+        """Add events in their order; returns the standing after them."""
         for event in events:
             if isinstance(event, SupernetStep):
                 self._weighs = True
@@ -206,11 +215,11 @@ class CollapseWatch:
             self._level = level
             self.turns.append(self.standing)
 
-    # --- what it is judged by ----------------------------------------------------------------------
+    # --- criteria ----------------------------------------------------------------------------------
 
     @property
     def _worst(self) -> tuple[str, _Skips] | None:
-        """The part whose skip connections have gained most."""
+        """The part whose skip connections have grown most."""
         grown = [(skips.growth, part) for part, skips in self._parts.items() if skips.edges]
         return (part := max(grown)[1], self._parts[part]) if grown else None
 
@@ -220,7 +229,7 @@ class CollapseWatch:
 
     @property
     def _relative_gap(self) -> float:
-        """The gap as a share of the mixture's loss; NaN where none is measured."""
+        """The gap as a share of the mixture's loss; NaN if it is not measured."""
         loss = abs(sum(self._losses)) / len(self._losses) if self._losses else 0.0
         return self._gap / loss if loss > 0 else np.nan
 
@@ -231,7 +240,7 @@ class CollapseWatch:
         if skips.growth < GROWTH or skips.rising < RISING * skips.edges:
             return "grey"
         gap = self._relative_gap
-        if gap < GAP or (gap != gap and skips.growth < GROWTH_ALONE):  # NaN where there is none
+        if gap < GAP or (gap != gap and skips.growth < GROWTH_ALONE):  # NaN if it is not measured
             return "grey"
         if (place := self._place()) is not None:
             return "red" if place[1] > WORST * place[2] else "amber"
@@ -239,7 +248,7 @@ class CollapseWatch:
         return "red" if taken >= kept / 2 and skips.growth >= GROWTH_ALONE else "amber"
 
     def _place(self) -> tuple[float, int, int] | None:
-        """Truth and rank of what would be derived, and of how many; None where no table tells."""
+        """Returns (true value, rank, size of the table) of the derived architecture; None without a table."""
         assert self._event is not None
         best = self._event.best
         if self._known is not None:
@@ -253,21 +262,21 @@ class CollapseWatch:
         return ranked.best_truth, ranked.best_rank, ranked.size
 
     def _counts(self, part: str) -> tuple[int, int]:
-        """Skip connections among the edges of a part that would be kept, "none" included, and how many those are."""
+        """Returns the number of skip connections among the kept edges of a part, and the number of kept edges."""
         assert self._event is not None
         best = self._event.best
         if best not in self._kept:
-            if len(self._kept) > 1000:
+            if len(self._kept) > 1000:  # a cache, for the derived architecture changes seldom
                 self._kept.clear()
             self._kept[best] = self._space.one_hot(best)  # type: ignore[attr-defined]
         kept = self._kept[best][part] > 0
         return int(kept[:, self._parts[part].column].sum()), int(kept.sum())
 
-    # --- what it says --------------------------------------------------------------------------------
+    # --- display -------------------------------------------------------------------------------------
 
     @property
     def standing(self) -> Standing:
-        """How it stands now."""
+        """The standing after the last event."""
         if (worst := self._worst) is None or self._event is None:
             return Standing(step=self._step, level="grey", sentence=self._nothing_to_watch())
         part, skips = worst
@@ -310,7 +319,7 @@ class CollapseWatch:
 
 
 def collapse(events: Iterable[Event], space: Space, known: GroundTruth | None = None) -> Standing:
-    """How a search stands after these events: `CollapseWatch`, at once."""
+    """Returns the standing of a search after these events (`CollapseWatch`)."""
     return CollapseWatch(space, known).take(*events)
 
 
@@ -324,7 +333,7 @@ def _placed(figures: Mapping[str, float]) -> str:
 
 
 def _sentence(level: Level, figures: Mapping[str, float], where: str, since: int | None) -> str:
-    """As short as it can be told, for it stands in one line."""
+    """Returns the standing in one line."""
     if level == "grey":
         if figures.get("rank", 0) > WORST * figures.get("size", 1):
             return f"no sign of a collapse, but what would be derived {_placed(figures)}"
@@ -340,7 +349,7 @@ def _sentence(level: Level, figures: Mapping[str, float], where: str, since: int
 
 
 def _reasons(figures: Mapping[str, float], eigenvalues: list[tuple[int, float]]) -> tuple[Reason, ...]:
-    """Three sentences, and one more if an eigenvalue was measured."""
+    """Returns three explanations, and a fourth if an eigenvalue was measured."""
     taken, kept = int(figures["skips"]), int(figures["kept"])
     found = [
         Reason(
@@ -363,11 +372,11 @@ def _reasons(figures: Mapping[str, float], eigenvalues: list[tuple[int, float]])
         ),
     ]
     if eigenvalues:
-        told = ", ".join(f"{value:.3g} at step {step}" for step, value in eigenvalues[-3:])
+        measured = ", ".join(f"{value:.3g} at step {step}" for step, value in eigenvalues[-3:])
         found.append(
             Reason(
-                f"The dominant eigenvalue of the Hessian of the alphas is {told}, each on one mini-batch; RobustDARTS "
-                "stops when its average over some epochs has grown by a third.",
+                f"The dominant eigenvalue of the Hessian of the alphas is {measured}, each on one mini-batch; "
+                "RobustDARTS stops when its average over some epochs has grown by a third.",
                 "Zela et al. 2020, RobustDARTS",
                 "https://arxiv.org/abs/1909.09656",
             )

@@ -1,6 +1,6 @@
-"""Curves of many seeds as one: the fittest so far, looked at on a common grid of the budget, and summed up.
+"""Summary of the curves of many seeds: incumbents over the budget, interpolated on a common grid.
 
-Shapes: N seeds, Q queries, P points of the grid.
+Shapes: N seeds, Q queries (evaluations), P points of the grid.
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ from naslab.errors import SpecError
 
 
 class Band(NamedTuple):
-    """What N curves have in common, each field [P]; NaN where no seed has a value."""
+    """Summary of N curves, each field [P]; NaN where no seed has a value."""
 
     x: np.ndarray
-    """The grid, in units of the budget."""
+    """Grid, in units of the budget."""
     mean: np.ndarray
     low: np.ndarray
-    """Of the 95 % interval of the mean, by Student's t; the mean itself with one seed."""
+    """Lower end of the 95 % confidence interval of the mean, by Student's t; with one seed, the mean itself."""
     high: np.ndarray
+    """Upper end of the same interval."""
     median: np.ndarray
     lower: np.ndarray
-    """The lower quartile over the seeds: a quarter of them is below."""
+    """Lower quartile over the seeds."""
     upper: np.ndarray
+    """Upper quartile over the seeds."""
     seeds: np.ndarray
-    """How many have a value."""
+    """Number of seeds with a value."""
 
 
 def incumbents(fitness: np.ndarray) -> np.ndarray:
-    """[..., Q] int: the query, from 0, that found the fittest so far, of equals the first; -1 before any success.
+    """Returns [..., Q] int: index of the fittest query so far, the first of equals; -1 before any success.
 
     Args:
-        fitness: [..., Q], NaN for what failed.
+        fitness: [..., Q], NaN for failures.
     """
     known = np.where(np.isnan(fitness), -np.inf, fitness)
     best = np.maximum.accumulate(known, axis=-1)
@@ -43,11 +45,12 @@ def incumbents(fitness: np.ndarray) -> np.ndarray:
 
 
 def at(curves: np.ndarray, spent: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """[N, P]: the value of each curve when so much had been spent; it stays until the next evaluation has ended.
+    """Returns [N, P]: value of each curve at each point of the budget. A curve is a step function: it keeps its value
+    until the next evaluation has ended.
 
     Args:
         curves: [N, Q].
-        spent: [N, Q], rising; NaN after the last query.
+        spent: [N, Q], increasing; NaN after the last query.
         grid: [P].
     """
     places = np.array([np.searchsorted(row, grid, side="right") for row in spent], dtype=np.int64) - 1
@@ -57,7 +60,7 @@ def at(curves: np.ndarray, spent: np.ndarray, grid: np.ndarray) -> np.ndarray:
 
 
 def band(curves: np.ndarray, spent: np.ndarray, grid: np.ndarray) -> Band:
-    """The curves [N, Q] on a grid [P], summed up over the seeds; a seed without a value there is not counted."""
+    """Returns the summary of curves [N, Q] on a grid [P]; seeds without a value at a point are not counted there."""
     if curves.shape != spent.shape or curves.ndim != 2:
         raise SpecError(f"curves and what they cost must both be [N, Q]; they are {curves.shape} and {spent.shape}")
     if not (curves.size and len(grid)):
@@ -67,7 +70,11 @@ def band(curves: np.ndarray, spent: np.ndarray, grid: np.ndarray) -> Band:
 
 
 def summed_up(grid: np.ndarray, values: np.ndarray) -> Band:
-    """The band of values [N, P]."""
+    """Returns the summary of values [N, P], which are NaN where a seed has none.
+
+    Mean -+ t s / sqrt(n), with n the number of seeds that have a value, s their standard deviation (n - 1 in the
+    denominator) and t the 97.5 % quantile of Student's t with n - 1 degrees of freedom.
+    """
     from scipy.special import stdtrit
 
     values = np.sort(values, axis=0)  # NaN last
@@ -81,7 +88,7 @@ def summed_up(grid: np.ndarray, values: np.ndarray) -> Band:
     reach = np.where(count > 1, stdtrit(np.maximum(count - 1, 1), 0.975) * error, 0)
 
     def quantile(part: float) -> np.ndarray:
-        """Linear between the two samples around it, as `np.quantile`."""
+        """Returns a quantile, linear between the two samples around it, as `np.quantile`, which is slow with NaN."""
         place = part * np.maximum(count - 1, 0)
         below = np.floor(place).astype(np.int64)
         above = np.minimum(below + 1, np.maximum(count - 1, 0))

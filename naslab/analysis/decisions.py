@@ -1,4 +1,4 @@
-"""The decisions of a learning sampler: what their options are called, and how each of them was learnt."""
+"""The decisions of a sampler with a policy: names of their options, and how their probabilities developed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from naslab.immutable import Record
 from naslab.spaces.space import Space
 
 Q = "q/"
-"""What the names of the details begin with that are values of the options of a choice."""
+"""Prefix of the diagnostics that are Q-values of the options of a choice."""
 SAMPLED = 150
-"""Events along whose policy the likeliest path is walked."""
+"""Number of events for which the most likely path through the space is followed, to find the names of options."""
 
 
 def option_names(trials: Sequence[Evaluated], space: Space | None = None) -> dict[str, tuple[Option, ...]]:
-    """Name of a choice -> its options, the longest list that was met, by a candidate or along the policy's own path."""
+    """Returns name of a choice -> its options. A choice may have other options after other prefixes: the longest list
+    on the paths of the candidates, and of the policy's most likely architectures, is taken.
+    """
     found: dict[str, tuple[Option, ...]] = {}
     if space is None:
         return found
@@ -41,7 +43,7 @@ def option_names(trials: Sequence[Evaluated], space: Space | None = None) -> dic
 
 
 def probabilities_over_time(trials: Sequence[Evaluated]) -> dict[str, np.ndarray]:
-    """Name of a choice -> [T, O]; NaN at the times when the policy's path did not come to it."""
+    """Returns name of a choice -> [T, O]; NaN at events where the policy's path did not reach the choice."""
     found: dict[str, np.ndarray] = {}
     for place, trial in enumerate(trials):
         for name, row in trial.probabilities.items():
@@ -56,43 +58,42 @@ def probabilities_over_time(trials: Sequence[Evaluated]) -> dict[str, np.ndarray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Decision(Record):
-    """How one decision was learnt, along the path that the policy thinks the best."""
+    """Development of one decision, on the path that the policy considered best at each time."""
 
     name: str
     options: tuple[Option, ...]
-    """O; numbers, where no space names them."""
+    """O options; numbers, if no space is given."""
     steps: np.ndarray
-    """[T] int64: steps of the search after which the policy's path came to this decision."""
+    """[T] int64: steps after which the policy's path reached this decision."""
     probabilities: np.ndarray
-    """[T, O] float64: what each option would have been drawn with then; 0 of one that there was not then."""
+    """[T, O] float64: probability of each option; 0 for one that was not offered."""
     entropy: np.ndarray
-    """[T] float64, in nats."""
+    """[T] float64: entropy of these probabilities, in nats."""
     values: np.ndarray
-    """[T, O] float64: what each option was thought to be worth, of a searcher that learns values; else [0, 0]. NaN
-    where there was no such value then."""
+    """[T, O] float64: Q-value of each option, for a searcher that learns values, NaN where missing; else [0, 0]."""
 
     @property
     def uniform(self) -> float:
-        """The probability of an option while nothing is learnt."""
+        """Probability of an option under a uniform policy."""
         return 1 / len(self.options)
 
     @property
     def most(self) -> float:
-        """The entropy while nothing is learnt, in nats."""
+        """Entropy of a uniform policy, the largest possible, in nats."""
         return math.log(len(self.options))
 
 
 def decision(events: Iterable[Event], name: str, space: Space | None = None, *, points: int = 400) -> Decision:
-    """How one decision of a controller was learnt.
+    """Returns the development of one decision of a controller.
 
     Args:
-        events: of one search, in order; only evaluations are looked at.
-        name: of the decision, as in `Evaluated.probabilities`.
-        space: names the options; without it they are numbered.
-        points: steps at most, the first and the last among them.
+        events: events of one search, in order; only evaluations are used.
+        name: name of the decision, as in `Evaluated.probabilities`.
+        space: search space, for the names of the options; without it they are numbered.
+        points: largest number of steps T; the first and the last are among them.
 
     Raises:
-        SpecError: the events know of no such decision.
+        SpecError: the events have no such decision.
     """
     points = whole("points", points, 2)
     trials = [event for event in events if isinstance(event, Evaluated)]
@@ -108,13 +109,13 @@ def decision(events: Iterable[Event], name: str, space: Space | None = None, *, 
     width = rows.shape[1]
     values = np.full((len(met), width), np.nan) if any(Q + name in trial.details for trial in met) else np.empty((0, 0))
     for place, trial in enumerate(met if len(values) else ()):
-        told = np.asarray(trial.details.get(Q + name, ()), dtype=np.float64)
-        values[place, : len(told)] = told
+        learnt = np.asarray(trial.details.get(Q + name, ()), dtype=np.float64)
+        values[place, : len(learnt)] = learnt
     return Decision(
         name=name,
         options=option_names(met, space).get(name, tuple(range(width)))[:width],
         steps=np.array([trial.step for trial in met], dtype=np.int64),
         probabilities=rows,
-        entropy=-(rows * np.log(np.where(rows > 0, rows, 1.0))).sum(axis=1),
+        entropy=-(rows * np.log(np.where(rows > 0, rows, 1.0))).sum(axis=1),  # with 0 log 0 = 0
         values=values,
     )

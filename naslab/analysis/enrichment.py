@@ -1,11 +1,12 @@
-"""Is something more frequent in one group than in another? An exact test of totals by permutation.
+"""Enrichment: an exact permutation test of whether counts are larger in one group than in another.
 
-With the counts of n found and m random samples in one urn, n of them are drawn without replacement. The p of
-enrichment is the probability that their total is at least the found one, that of depletion that it is at most that.
-For counts of 0 and 1 it is Fisher's exact test (1935). Two-sided is twice the smaller one, at most 1.
+Under the null hypothesis, the n found samples are drawn without replacement from all n + m samples, found and random.
+The p-value of enrichment is the probability that the total of their counts is at least the observed one, that of
+depletion that it is at most that. For counts of 0 and 1 this is Fisher's exact test (Fisher 1935). The two-sided p is
+twice the smaller one, at most 1.
 
-The distribution of the total is exact: value after value, how many of the samples that have it are drawn is
-hypergeometric.
+The distribution of the total is computed exactly, one distinct value of the counts after the other: given the number of
+samples still to draw, the number of drawn samples with that value is hypergeometric.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from naslab.errors import SpecError
 
 
 class Tails(NamedTuple):
-    """Of the total of the found samples."""
+    """One-sided p-values of the total of the found samples."""
 
     more: float
     """P(total >= found)."""
@@ -28,12 +29,17 @@ class Tails(NamedTuple):
 
     @property
     def p(self) -> float:
-        """Two-sided."""
+        """Two-sided p-value."""
         return min(1.0, 2 * min(self))
 
 
 def tails(found: Sequence[int] | np.ndarray, random: Sequence[int] | np.ndarray) -> Tails:
-    """Both tails for whole numbers from 0 up, of n and m samples."""
+    """Returns both tails.
+
+    Args:
+        found: [n] non-negative integers.
+        random: [m] non-negative integers.
+    """
     first, second = np.asarray(found, dtype=np.int64), np.asarray(random, dtype=np.int64)
     if not len(first) or not len(second) or min(first.min(), second.min()) < 0:
         raise SpecError("the test needs counts from 0 up, at least one in each group")
@@ -46,11 +52,12 @@ def _tails(total: int, drawn: int, urn: np.ndarray) -> Tails:
     values, copies = np.unique(urn, return_counts=True)
     if len(values) == 1:
         return Tails(1.0, 1.0)
-    if len(values) == 2 and values[0] == 0:
+    if len(values) == 2 and values[0] == 0:  # Fisher's exact test, in closed form
         many = total // int(values[1])
         urned = hypergeom(len(urn), int(copies[1]), drawn)
         return Tails(float(urned.sf(many - 1)), float(urned.cdf(many)))
-    left, chances = len(urn), np.zeros((drawn + 1, 1))  # [still to draw, total so far]
+    # chances[d, s]: probability that, after the values so far, d samples are still to draw and the total is s.
+    left, chances = len(urn), np.zeros((drawn + 1, 1))
     chances[drawn, 0] = 1
     for value, many in zip(values.tolist(), copies.tolist(), strict=True):
         most = min(drawn, many)

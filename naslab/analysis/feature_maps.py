@@ -1,4 +1,4 @@
-"""What each operation of an edge makes of one example.
+"""Feature maps of the operations of one edge, for one example.
 
 Letters in shapes: O operations, C channels, H height, W width.
 """
@@ -24,28 +24,29 @@ from naslab.torch_state import default_torch_state
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureMaps(Record):
-    """What each operation of an edge makes of one example."""
+    """The output of each operation of an edge for one example."""
 
     part: str
     row: int
     place: str
-    """Module of the cell that was looked into."""
+    """Name of the cell's module."""
     operations: tuple[str, ...]
-    """O, those that the edge has."""
+    """The O operations of the edge."""
     shares: np.ndarray
-    """[O] float32: how much of each goes into the mixture."""
+    """[O] float32: weight of each operation in the mixture."""
     reads: np.ndarray
-    """[C, H, W] float32: the state that the edge reads."""
+    """[C, H, W] float32: input of the edge."""
     maps: np.ndarray
-    """[O, C', H', W'] float32: the output of each operation, before its share."""
+    """[O, C', H', W'] float32: output of each operation, before it is weighted."""
 
     def sheet(self, channels: int = 8, *, gap: int = 1) -> np.ndarray:
-        """A contact sheet, [height, width] uint8: the state that is read in the first row, then a row an operation, a
-        column a channel. Each map runs from black, its lowest number, to white; one of equal numbers is grey. White
-        lines of so many pixels lie between them. Smaller maps stand in the middle of their field.
+        """Returns a contact sheet, [height, width] uint8: the input in the first row, then a row for each operation,
+        with a column for each channel. Each map is scaled from black, its minimum, to white; a constant one is grey.
+        Smaller maps are centred in their field.
 
         Args:
-            channels: the first so many.
+            channels: number of channels, the first ones.
+            gap: width of the white lines between the maps, in pixels.
         """
         channels, gap = whole("channels", channels, 1), whole("gap", gap, 0)
         rows = [self.reads[:channels], *(one[:channels] for one in self.maps)]
@@ -61,7 +62,7 @@ class FeatureMaps(Record):
 
 
 def _grey(values: np.ndarray) -> np.ndarray:
-    """[H, W] uint8 from the lowest number, black, to the highest; what is not finite is black."""
+    """Returns [H, W] uint8, scaled from the minimum, black, to the maximum; values that are not finite are black."""
     values = values.astype(np.float64)
     finite = np.isfinite(values)
     if not finite.any():
@@ -76,16 +77,17 @@ def _grey(values: np.ndarray) -> np.ndarray:
 def feature_maps(
     search: Any, part: str, row: int, *, example: int = 0, place: int = 0, examples: int | None = None
 ) -> FeatureMaps:
-    """What each operation of an edge makes of one example, which went through the mean mixture as far as the edge.
+    """Returns the feature maps of an edge for one example, which passes through the mixture up to the edge.
 
-    Normalised by a mini-batch of the first examples, without dropout.
+    Batch norm uses the statistics of a mini-batch of the first examples; dropout is off.
 
     Args:
-        part: for instance "normal".
-        row: of the part.
-        example: number of the training example.
-        place: number of the cell of that part: 0 is the first, -1 the last.
-        examples: in the mini-batch; as many as in one of the search if left out, and `example` at least.
+        search: a search or a searcher with a mixture.
+        part: part of the cell, for instance "normal".
+        row: row of the edge in the part.
+        example: index of the training example.
+        place: index of the cell among those of the part: 0 is the first, -1 the last.
+        examples: size of the mini-batch; by default that of the search, enlarged to include `example`.
 
     Raises:
         SpecError: the searcher has no mixture of operations, there is no such edge, or its activations are no images.
@@ -137,7 +139,7 @@ def feature_maps(
 
 
 def _alone(module: Any, inputs: tuple[Any, ...], row: int, column: int, columns: int) -> Tensor | None:
-    """[B, C, H, W]: one operation on one edge of a module; None of an operation that gives nothing."""
+    """Returns [B, C, H, W], the output of one operation on one edge of a module; None for an operation without one."""
     place, edges = list(module.rows).index(row), len(module.rows)
     weights = torch.zeros(edges, columns, device=inputs[0].device)
     weights[place, column] = 1

@@ -1,14 +1,13 @@
-"""How much worse a network does on data that it has not trained on, epoch after epoch.
+"""Generalisation gap of a network, epoch by epoch: how much worse it is on test data than on training data.
 
     gap of the loss       =  test loss - training loss
-    gap of the objective  =  how much worse it is on the test data than in training:
-                             training accuracy - test accuracy, test perplexity - training perplexity
+    gap of the objective  =  training accuracy - test accuracy, or test perplexity - training perplexity, ...
 
-Shu, Wang & Cai 2020 (https://arxiv.org/abs/1909.09569, Sec. 3.4) find that wide and shallow cells, which searches like,
-do not generalise better than others of their space.
+Shu, Wang & Cai 2020 (https://arxiv.org/abs/1909.09569, Sec. 3.4) find that wide and shallow cells, which searches
+prefer, do not generalise better than others of their space.
 
-The training figures are those of a report: means over the steps of an epoch, of augmented data and of weights that
-were still moving. A gap may therefore be negative, above all in the first epochs and where augmentation is strong.
+The training metrics are those of a report: means over the steps of an epoch, on augmented data and with weights that
+were still changing. A gap can therefore be negative, especially in the first epochs and with strong augmentation.
 """
 
 from __future__ import annotations
@@ -28,31 +27,34 @@ ACCURACY, LOSS = Objective("accuracy", "max", "%"), Objective("loss", "min")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GeneralisationGap(Record):
-    """Over E epochs; greater is worse."""
+    """The gaps over E epochs; larger is worse."""
 
     epochs: np.ndarray
-    """[E], from 1."""
+    """[E]: numbers of the epochs, from 1."""
     loss: np.ndarray
-    """[E], in the unit of the loss: nats, for images."""
+    """[E]: gap of the loss, in its unit (nats for cross-entropy)."""
     worse: np.ndarray
-    """[E], in the unit of the objective."""
+    """[E]: gap of the objective, in its unit."""
     objective: Objective = ACCURACY
-    """What that is of."""
+    """The objective of `worse`."""
 
     @property
     def accuracy(self) -> np.ndarray:
-        """[E], in [-1, 1]: the gap of the objective, where that is an accuracy."""
+        """[E], in [-1, 1]: gap of the accuracy; `SpecError` for another objective."""
         if self.objective.name != ACCURACY.name:
             raise SpecError(f"the gap is of the {self.objective.name}, not of an accuracy: read `worse`")
         return self.worse
 
 
 def generalisation_gap(training: Report | Sequence[Epoch], objective: Objective | None = None) -> GeneralisationGap:
-    """The gap over a training: of a report of `fit`, or of the epochs so far.
+    """Returns the gap over a training.
 
     Args:
-        training: with test data, epoch after epoch.
-        objective: a metric of the task; if left out that of the report, and of bare epochs the accuracy, or the loss.
+        training: report of `fit`, or the epochs so far, with test data at each epoch.
+        objective: a metric of the task; by default that of the report; for bare epochs the accuracy, or the loss.
+
+    Raises:
+        DataError: there is no epoch, a metric is missing, or the training diverged.
     """
     if isinstance(training, Report):
         name = training.objective

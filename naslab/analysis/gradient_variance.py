@@ -1,15 +1,15 @@
-"""How much the gradients of mini-batches differ (Shu, Wang & Cai 2020, https://arxiv.org/abs/1909.09569, Sec. 3.3).
+"""Variance of the gradient between mini-batches (Shu, Wang & Cai 2020, https://arxiv.org/abs/1909.09569, Sec. 3.3).
 
-At given weights, with g_b the gradient of the loss of mini-batch b of M, all weights as one vector,
+At given weights, with g_b the gradient of the loss of mini-batch b of M, as one vector over all weights,
 
     mean        g  =  1/M sum_b g_b
     variance       =  1/(M - 1) sum_b |g_b - g|^2          estimates  E |g_b - E g_b|^2
 
-The paper bounds the variance of the weights of wide and of narrow cells by different constants, and sees wide cells
-have the smaller one; the estimate is ours. `relative` is the variance over |g|^2, which does not change if the loss is
-multiplied by a number (Faghri et al. 2020, https://arxiv.org/abs/2007.04532).
+The paper bounds the gradient variance of wide and of narrow cells by different constants, the smaller being that of
+wide cells; this estimator is ours. `relative` is the variance divided by |g|^2, which does not change if the loss is
+multiplied by a constant (Faghri et al. 2020, https://arxiv.org/abs/2007.04532).
 
-    watching    the same after each epoch of a training, which it does not disturb
+    watching    the same after each epoch of a training, which is not disturbed
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ from naslab.trainers.report import Epoch
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GradientVariance(Record):
-    """Of a network, at the weights that it had."""
+    """The gradient variance of a network at its current weights."""
 
     variance: float
-    """Squared distance of a mini-batch's gradient from the mean one, in (nats per unit of the weights)^2."""
+    """Mean squared distance of a mini-batch's gradient from the mean, in (nats per unit of the weights)^2."""
     norm: float
-    """Euclidean length of the mean gradient."""
+    """Euclidean norm of the mean gradient."""
     loss: float
-    """Mean over the mini-batches."""
+    """Mean loss over the mini-batches."""
     batches: int
     batch_size: int
     weights: int
-    """Numbers that were differentiated by."""
+    """Number of weights."""
 
     @property
     def relative(self) -> float:
-        """Variance over squared length of the mean gradient; infinite where that is zero and the variance is not."""
+        """Variance divided by the squared norm of the mean gradient; infinite if only the latter is zero."""
         if self.norm == 0:
             return math.inf if self.variance else 0.0
         return self.variance / self.norm**2
@@ -68,15 +68,17 @@ class GradientVariance(Record):
 def gradient_variance(
     network: nn.Module, task: Task, *, batch_size: int = 96, batches: int = 16, seed: int = 0
 ) -> GradientVariance:
-    """Variance of the gradients of some mini-batches of training data, as they are (not augmented).
+    """Returns the variance of the gradients of some mini-batches of training data, without augmentation.
 
-    Batch norm uses the statistics of each mini-batch, as in training; dropout and drop path are off. A network that
-    carries a state begins each mini-batch without one. The network is left as it is.
+    Batch norm uses the statistics of each mini-batch, as in training; dropout and drop path are off. A recurrent
+    network begins each mini-batch without a state. The network is not changed.
 
     Args:
+        network: from inputs of the task to outputs.
+        task: gives the data and the loss.
         batch_size: examples in a mini-batch; 96 is the default of a training.
-        batches: M; they have no example in common as long as there are enough for that.
-        seed: which examples come together.
+        batches: number M of mini-batches; they share no example if there are enough examples.
+        seed: seed of the division into mini-batches.
 
     Raises:
         Diverged: a gradient is not finite.
@@ -102,7 +104,8 @@ def gradient_variance(
             )
             if not np.isfinite(gradient).all():
                 raise Diverged(f"the gradient of mini-batch {number + 1} is not finite (its loss is {value.item():g})")
-            step = gradient - mean  # Welford 1962
+            # Welford 1962: mean and sum of squared deviations in one pass, without storing the M gradients.
+            step = gradient - mean
             mean += step / (number + 1)
             apart += float(step @ (gradient - mean))
             loss += (value.item() - loss) / (number + 1)
@@ -118,11 +121,11 @@ def gradient_variance(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Watched(Record):
-    """A training as far as it has come."""
+    """A training so far, with its gradient variances."""
 
     history: tuple[Epoch, ...]
     variances: tuple[GradientVariance, ...]
-    """Before the first epoch, and after each: one more than there are epochs."""
+    """Variances before the first epoch and after each: one more than there are epochs."""
 
     @property
     def epochs(self) -> int:
@@ -139,12 +142,16 @@ def watching(
     device: str | torch.device | None = None,
     **hyperparameters: Any,
 ) -> Iterator[Watched]:
-    """Train the network as `naslab.trainers.fit` does, and look at its gradients before the first epoch and after each.
-
-    The first value has no epoch yet. The training is the same, bit for bit, as without looking.
+    """Trains the network as `naslab.trainers.fit` does; yields the gradient variances before the first epoch and after
+    each. The training is the same, bit for bit, as without the measurements.
 
     Args:
-        batches: mini-batches of the recipe's size that the variance is measured on, the same ones each time.
+        network: as of `fit`.
+        task: as of `fit`.
+        recipe: as of `fit`.
+        seed: of the training and of the mini-batches that are measured.
+        batches: number of mini-batches of the recipe's size, the same ones each time.
+        device: as of `fit`.
         hyperparameters: changes to the recipe, by name.
     """
     check_kinds(task, recipe)

@@ -1,10 +1,10 @@
-"""Architectures whose worth a table knows: what any scores can be held against.
+"""Ground truth from a table, to which the scores of any estimator can be compared.
 
-    known = Known.of(nl.benchmarks.NASBench201(), 300, seed=0)      300 architectures of the table, at random
-    held_against(known, nl.estimators.ZeroCost(...)).ranking        what an estimator's ranking of them is worth
+    known = GroundTruth.of(nl.benchmarks.NASBench201(), 300, seed=0)      300 random architectures of the table
+    rank_correlation(known, nl.estimators.ZeroCost(...)).ranking          quality of an estimator's ranking
 
-An estimator is whatever scores an architecture: a zero-cost proxy, little training, another table, or shared weights
-(`searcher.accuracy`).
+An estimator is any function that scores an architecture: a zero-cost proxy, a short training, another table, or shared
+weights (`searcher.accuracy`).
 """
 
 from __future__ import annotations
@@ -24,31 +24,33 @@ from naslab.estimators import Score, Table, as_estimator
 from naslab.randomness import numpy_generator
 
 
-class Place(NamedTuple):
-    """Where an architecture truly stands among all of a table."""
+class TrueRank(NamedTuple):
+    """True value and rank of an architecture in a table."""
 
     number: int
+    """Number in the table."""
     truth: float
-    """More is better."""
+    """True value; more is better."""
     rank: int
-    """1 is the best of all."""
+    """Rank in the whole table; 1 is the best."""
     regret: float
-    """What it lacks to the best of all; 0 is perfect."""
+    """Difference to the best of the table; 0 is perfect."""
 
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """N architectures of a table, and what they are truly worth."""
+    """N architectures of a table, with their true values."""
 
     table: Table
     numbers: np.ndarray
-    """[N] int, in the table."""
+    """[N] int: numbers in the table."""
     architectures: tuple[Architecture, ...]
     truth: np.ndarray
-    """[N], more is better."""
+    """[N]: true values; more is better."""
     _all: np.ndarray = field(repr=False)
-    """Of every architecture of the table: [size]."""
+    """[size]: true values of all architectures of the table."""
     _ranks: np.ndarray = field(repr=False)
+    """[size]: their ranks."""
 
     @classmethod
     def of(
@@ -56,10 +58,14 @@ class GroundTruth:
     ) -> GroundTruth:
         """
         Args:
-            table: a benchmark, of which the objective is the truth, or one column of it, for instance
+            table: a benchmark, whose objective is the truth, or one of its columns, for instance
                 `nl.estimators.Table(benchmark, "valid_accuracy", epochs=12)`.
-            sample: how many, drawn at random, each once; or which, by their numbers.
-            seed: of the draw.
+            sample: number of architectures, drawn at random without replacement; or the architectures, or their
+                numbers in the table.
+            seed: seed of the draw.
+
+        Raises:
+            SpecError: fewer than two architectures, one twice, or one that the table does not know.
         """
         if isinstance(table, Benchmark):
             table = Table(table)
@@ -90,29 +96,29 @@ class GroundTruth:
 
     @property
     def size(self) -> int:
-        """How many architectures the table holds."""
+        """Number of architectures in the table."""
         return len(self._all)
 
     @property
     def ranks(self) -> np.ndarray:
-        """[N] int: their true ranks among all of the table."""
+        """[N] int: their true ranks in the whole table."""
         return self._ranks[self.numbers]
 
     @property
     def optimum(self) -> float:
-        """The truth of the best of the table."""
+        """Best true value in the table."""
         return float(np.nanmax(self._all))
 
     @property
     def name(self) -> str:
-        """Of the table and its column."""
+        """Name of the table and its column."""
         benchmark = self.table.benchmark
         epochs = [] if self.table.epochs is None else [f"after {self.table.epochs} epochs"]
         words = [benchmark.name, *filter(None, [getattr(benchmark, "data_set", None)]), self.table.metric, *epochs]
         return " ".join(words)
 
-    def place(self, architecture: Architecture) -> Place | None:
-        """Where any architecture stands; None for one that the table does not know."""
+    def place(self, architecture: Architecture) -> TrueRank | None:
+        """Returns value and rank of any architecture; None if it is not in the table."""
         try:
             number = self.table.benchmark.index(architecture)
         except SpecError:
@@ -120,21 +126,21 @@ class GroundTruth:
         truth = float(self._all[number])
         if not np.isfinite(truth):
             return None
-        return Place(number, truth, int(self._ranks[number]), self.optimum - truth)
+        return TrueRank(number, truth, int(self._ranks[number]), self.optimum - truth)
 
 
 @dataclass(frozen=True, eq=False)
 class RankCorrelation:
-    """Scores of N architectures beside their truth."""
+    """Scores of N architectures, compared to their true values."""
 
     known: GroundTruth
-    """Those that could be scored."""
+    """The architectures that could be scored."""
     scores: np.ndarray
-    """[N], more is better."""
+    """[N]: scores; more is better."""
     ranking: Ranking | None
-    """None where all scores are equal: what is equal is in no order."""
+    """Statistics of the ranking; None if all scores are equal, so that there is none."""
     failed: tuple[tuple[int, str], ...] = ()
-    """(number in the table, why) of each that could not be scored."""
+    """(number in the table, reason) of each architecture that could not be scored."""
 
 
 def rank_correlation(
@@ -145,15 +151,15 @@ def rank_correlation(
     resamples: int = 1000,
     seen: Callable[[Sequence[Architecture]], Iterable[Architecture]] = iter,
 ) -> RankCorrelation:
-    """What a ranking by an estimator is worth.
+    """Returns the quality of an estimator's ranking.
 
     Args:
-        known: the architectures and their truth.
-        estimator: a benchmark, one of `nl.estimators`, or a function of an architecture; more is better. One that
-            fails for an architecture leaves it out.
-        top: k, of the overlap and the regret of the k best.
-        resamples: of the bootstrap; see `Ranking`.
-        seen: goes through the architectures, for instance `tqdm`.
+        known: the architectures and their true values.
+        estimator: a benchmark, one of `nl.estimators`, or a function of an architecture; more is better.
+            Architectures for which it fails are left out.
+        top: k of the overlap and the regret, which look at the k best.
+        resamples: number of bootstrap resamples; see `Ranking`.
+        seen: wraps the iteration over the architectures, for instance `tqdm`.
     """
     score = as_estimator(estimator)
     places, scores, failed = [], [], []
@@ -163,7 +169,7 @@ def rank_correlation(
             value = float(found.fitness if isinstance(found, Score) else found)
             why = "" if np.isfinite(value) else f"its score is {value}"
         except SpecError:
-            raise  # the question is wrong, and no candidate to blame
+            raise  # the estimator itself does not fit, whatever the architecture
         except Exception as error:
             value, why = np.nan, f"{type(error).__name__}: {error}"
         if why:

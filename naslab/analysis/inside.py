@@ -1,12 +1,12 @@
-"""Inside a supernet: what each operation on each edge is worth, costs, sees and learns by.
+"""Inside a supernet: weight, cost, receptive field and gradient of each operation on each edge.
 
     anatomy(search)          parameters, multiply-adds, shapes, receptive fields: fixed for the whole search
-    shares(search.events)    the share of every operation of an edge, step by step
-    gradients(search)        which way the loss pulls each of them now, and how strongly their parameters move
-    feature_maps(search)     what each operation of an edge makes of one example
+    shares(search.events)    weights of the operations of an edge, step by step
+    gradients(search)        gradient of the loss with respect to these weights, and norm of the parameters' gradients
+    feature_maps(search)     output of each operation of an edge for one example
 
-`search` is a `naslab.Search`, or the searcher itself. All of it looks at a copy: the search afterwards is bit for bit
-what it was, and draws the numbers that it would have drawn.
+`search` is a `naslab.Search`, or the searcher itself. Everything is computed on a copy: the search is bit for bit
+unchanged, and its next random numbers are the same.
 """
 
 from __future__ import annotations
@@ -34,41 +34,40 @@ from naslab.threads import torch_threads
 from naslab.torch_state import default_torch_state
 
 POINTS = 400
-"""Steps of a curve of shares, at most; the first and the last are among them."""
+"""Largest number of steps in a curve of shares; the first and the last are among them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Edge(Record):
-    """What is fixed about one edge, operation by operation: O in the order of `operations`."""
+    """The constant properties of one edge, for each of its O operations in the order of `operations`."""
 
     part: str
     row: int
     """The row of the edge in the part, as in `probabilities`."""
     operations: tuple[str, ...]
-    """Those that this edge has."""
+    """Names of the operations of this edge."""
     parameters: tuple[float, ...]
-    """[O]: in all cells of the part together; NaN where it is not known."""
+    """[O]: number of parameters, summed over all cells of the part; NaN if not known."""
     multiply_adds: tuple[float, ...]
-    """[O]: for one example, in all cells of the part together; NaN where it is not known."""
+    """[O]: multiply-adds for one example, summed over all cells of the part; NaN if not known."""
     receptive_fields: tuple[tuple[int, int], ...]
-    """[O]: height and width, in pixels of what the edge reads, that one pixel of the output depends on; (0, 0) where
-    nothing is read or nothing is known."""
+    """[O]: height and width of the receptive field, in pixels of the edge's input; (0, 0) if it reads nothing, or if
+    not known."""
     places: tuple[Place, ...]
-    """Where the edge is, cell after cell, with the shapes of what it reads and gives for one example; empty where a
-    supernet does not say."""
+    """Cells that have this edge, with the shapes of its input and output for one example; empty if not known."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Anatomy(Record):
-    """What is fixed about the edges of a supernet."""
+    """The constant properties of all edges of a supernet."""
 
     edges: tuple[Edge, ...]
-    """All of them, part after part, row after row."""
+    """Edges in the order of part and row."""
     units: str
-    """What an example is one of: images, tokens, ..."""
+    """Unit of the examples: images, tokens, ..."""
 
     def edge(self, part: str, row: int) -> Edge:
-        """One of them; `SpecError` if there is none so."""
+        """Returns an edge by part and row; `SpecError` if there is none."""
         found = [edge for edge in self.edges if edge.part == part]
         if not found:
             raise SpecError(unknown("part", part, list(dict.fromkeys(edge.part for edge in self.edges))))
@@ -96,20 +95,20 @@ class Gradients(Record):
     step: int
     loss: float
     of_shares: Mapping[str, np.ndarray]
-    """Part -> [E, O] float32: of the loss by the share of the operation. Where it is negative, more of the operation
-    would help."""
+    """Part -> [E, O] float32: derivative of the loss with respect to the share of the operation. If it is negative, a
+    larger share would decrease the loss."""
     of_parameters: Mapping[str, np.ndarray]
-    """Part -> [E, O] float32: length of the gradient of the operation's own parameters, over all cells; 0 of one that
-    has none. Empty where a supernet does not say which parameters belong to which operation."""
+    """Part -> [E, O] float32: Euclidean norm of the gradient of the operation's parameters, over all cells; 0 without
+    parameters. Empty if the supernet does not say which parameters belong to which operation."""
     examples: int
 
 
-# --- what is fixed --------------------------------------------------------------------------------
+# --- constant properties --------------------------------------------------------------------------
 
 
 @default_torch_state()
 def anatomy(search: Any) -> Anatomy:
-    """What is fixed about the edges: it is the same at every step. Takes a second or so, on the meta device.
+    """Returns the constant properties of the edges, which takes about a second, on the meta device.
 
     Raises:
         SpecError: the searcher has no mixture of operations to look into.
@@ -150,11 +149,13 @@ def anatomy(search: Any) -> Anatomy:
 
 
 def shares(events: Iterable[Event], part: str, row: int, *, points: int = POINTS) -> Shares:
-    """How the shares of an edge's operations went, over the steps among these events.
+    """Returns the shares of an edge's operations over the steps among these events.
 
     Args:
-        row: the row of the edge in the part, as in `probabilities`.
-        points: the most steps that are given; of more, some evenly apart.
+        events: events of a search, in order.
+        part: part of the cell, for instance "normal".
+        row: row of the edge in the part, as in `probabilities`.
+        points: largest number of steps; of more, evenly spaced ones are taken.
 
     Raises:
         SpecError: no step has such an edge.
@@ -182,12 +183,13 @@ def shares(events: Iterable[Event], part: str, row: int, *, points: int = POINTS
 
 @default_torch_state()
 def gradients(search: Any, *, examples: int | None = None) -> Gradients:
-    """Which way the loss pulls each operation now; a forward and a backward pass.
+    """Returns the gradients of the training loss at the current weights, by a forward and a backward pass.
 
-    Normalised by the mini-batch, without dropout, and with no state carried into it.
+    Batch norm uses the statistics of the mini-batch, dropout is off, and a recurrent network begins without a state.
 
     Args:
-        examples: of the training data, the first; as many as a mini-batch of the search if left out.
+        search: a search or a searcher with a mixture.
+        examples: number of training examples, the first ones; by default a mini-batch of the search.
 
     Raises:
         SpecError: the searcher has no mixture of operations to look into.

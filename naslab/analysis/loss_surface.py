@@ -6,11 +6,11 @@
 
 Without the scaling, surfaces of different networks cannot be compared: a network of large weights looks flat.
 
-What the surface is like depends on the statistics of batch norm, and so they are asked for by name
-(`naslab.networks.batch_norm.BATCH_NORM`): "batch" is the loss that training sees; "kept" that of the authors' code,
-where the running statistics do not fit weights that were moved; "recalibrated" measures them anew at each point.
+The surface depends on the statistics of batch norm, so that they are an argument
+(`naslab.networks.batch_norm.BATCH_NORM`): "batch" gives the loss that training sees; "kept" that of the authors' code,
+although the running statistics do not fit weights that were moved; "recalibrated" measures them at each point.
 
-The network is never touched: the moved weights are lent to its function for a pass.
+The network itself is never changed: it is called with the moved weights by `torch.func.functional_call`.
 
 Shapes: X and Y points along the two directions.
 """
@@ -46,24 +46,24 @@ LEFT_OVER = "take a batch_size that leaves no last mini-batch of one example, or
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LossSurface(Record):
-    """As far as it has been computed: rows to come are NaN."""
+    """A loss surface as far as it is computed; the remaining rows are NaN."""
 
     x: np.ndarray
-    """[X]: how far along the first direction, in lengths of the weights; 0 is among them."""
+    """[X]: coordinates along the first direction, in units of the norm of the weights; 0 is among them."""
     y: np.ndarray
-    """[Y]"""
+    """[Y]: coordinates along the second direction."""
     loss: np.ndarray
-    """[Y, X]: mean over the data; not finite where the network's outputs are not."""
+    """[Y, X]: mean loss over the data; not finite where the network's outputs are not."""
     centre: float
-    """The loss of the network as it is."""
+    """Loss of the unchanged network."""
     rows: int
-    """How many of the Y are done."""
+    """Number of rows that are computed."""
     batch_norm: str
     images: int
-    """How much was looked at: images, tokens of a text."""
+    """Number of images, or tokens, that each loss is a mean of."""
     split: str
     seed: int
-    """Of the directions."""
+    """Seed of the directions and of the choice of images."""
 
     @property
     def finished(self) -> bool:

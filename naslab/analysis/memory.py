@@ -1,4 +1,4 @@
-"""The memory of a search step: measured, and told before the run (`naslab.networks.step_memory`)."""
+"""The memory of a search step, measured and predicted (`naslab.networks.step_memory`)."""
 
 from __future__ import annotations
 

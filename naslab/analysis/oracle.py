@@ -1,4 +1,4 @@
-"""Oracle mode: how good each candidate of a search truly was, seen from a table that knows all architectures."""
+"""Oracle mode: the true quality of each candidate of a search, from a table of all architectures."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from naslab.immutable import Record
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Oracle(Record):
-    """The candidates of one search, in the order of their evaluation; all arrays are [Q]."""
+    """The Q candidates of one search, in the order of their evaluation; all arrays are [Q]."""
 
     metric: str
     size: int
-    """How many architectures the table holds."""
+    """Number of architectures in the table."""
     architectures: tuple[Architecture, ...]
     fitness: np.ndarray
-    """As the searcher saw it; NaN for a candidate that failed."""
+    """Fitness that the searcher observed; NaN for a failure."""
     worth: np.ndarray
-    """In the table, more is better."""
+    """True value from the table; more is better."""
     rank: np.ndarray
-    """Of the candidate: 1 for the best of all."""
+    """True rank in the table; 1 is the best."""
     regret: np.ndarray
-    """What the candidate falls short of the best of all; 0 or more."""
+    """Difference between the best of the table and the candidate, at least 0."""
     best: np.ndarray
-    """Query, from 0, of the fittest so far in the eyes of the searcher; -1 before the first success."""
+    """Index of the incumbent, the fittest so far by the observed fitness; -1 before the first success."""
 
     @property
     def percentile(self) -> np.ndarray:
-        """[Q]: how many in a hundred of all architectures are worse than the candidate, or as good."""
+        """[Q]: percentage of all architectures that are not better than the candidate."""
         return 100 * (1 - (self.rank - 1) / self.size)
 
     def of_best(self, values: np.ndarray) -> np.ndarray:
-        """[Q]: the value, one of the arrays here, of the fittest so far; NaN before the first success."""
+        """Returns [Q]: the entries of one of these arrays for the incumbent; NaN before the first success."""
         return np.where(self.best >= 0, values[np.maximum(self.best, 0)], np.nan)
 
 
 def ranks(utility: np.ndarray) -> np.ndarray:
-    """[N] int: for each, how many are strictly better, and one more. Equals share a rank; NaN is the worst of all."""
+    """Returns [N] int: 1 + the number of strictly better entries. Ties share the best of their ranks; NaN is worst."""
     known = np.where(np.isnan(utility), -np.inf, utility)
     ordered = np.sort(known)
     return 1 + len(known) - np.searchsorted(ordered, known, side="right")
@@ -54,13 +54,13 @@ def ranks(utility: np.ndarray) -> np.ndarray:
 def oracle(
     events: Iterable[Event], benchmark: Benchmark, metric: str | None = None, *, epochs: int | None = None
 ) -> Oracle:
-    """The true place of each candidate.
+    """Returns the true values and ranks of the candidates.
 
     Args:
-        events: of a search in the benchmark's space (`search.events`); others than evaluations are passed over.
-        benchmark: knows the truth.
-        metric: the truth; the benchmark's objective if left out.
-        epochs: after how long a training, where the benchmark knows several.
+        events: events of a search in the benchmark's space (`search.events`); only evaluations are used.
+        benchmark: table with the true values.
+        metric: column of the true values; by default the benchmark's objective.
+        epochs: length of the training, if the benchmark has several.
     """
     found = [event for event in events if isinstance(event, Evaluated)]
     if not found:

@@ -1,7 +1,7 @@
-"""Several objectives at once: what is best in no single sense, but beaten in none (the Pareto front), and how much of
-the space of outcomes it covers (hypervolume, Zitzler & Thiele 1999).
+"""Multi-objective analysis: the Pareto front, and its hypervolume (Zitzler & Thiele 1999).
 
-Shapes: N points, M objectives. Inside this module more is better in every objective.
+A point dominates another if it is at least as good in every objective and better in one. The front has the points that
+no other one dominates. Shapes: N points, M objectives. Inside this module, more is better in every objective.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ WISHES = {"max": "most", "min": "least"}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pareto(Record):
-    """The points of a study with several objectives, and which of them are worth a look."""
+    """Points with several objectives, and their Pareto front."""
 
     objectives: Mapping[str, Wanted]
     figures: Mapping[str, np.ndarray]
-    """Name -> [N], as given."""
+    """Name -> [N] values, as given."""
     allowed: np.ndarray
-    """[N] bool: known in every objective and within every limit."""
+    """[N] bool: True for points that are known in every objective and within every limit."""
     front: np.ndarray
-    """Numbers of the points on the front, by the first objective, the best first. Equal points are all on it."""
+    """Indices of the points on the front, the best by the first objective first. Equal points are all on it."""
     hypervolume: float | None
-    """Covered by the front above the reference, in the product of the units; None without a reference."""
+    """Hypervolume of the front above the reference, in the product of the units; None without a reference."""
     status: str
-    """What a reader must know: how many points are left out and why; that nothing is left, if so."""
+    """Warnings for the reader: how many points are left out and why; whether none is left."""
 
 
 def pareto(
@@ -48,15 +48,18 @@ def pareto(
     limits: Mapping[str, tuple[float | None, float | None]] | None = None,
     reference: Mapping[str, float] | None = None,
 ) -> Pareto:
-    """The front of N points.
+    """Returns the Pareto front of N points.
 
     Args:
-        figures: name -> [N] numbers; NaN or infinite where a candidate failed.
-        objectives: name -> "max" ("most") or "min" ("least") of it is wanted; or a list of names, all figures if left
-            out, whose directions everybody knows (`naslab.directions`): of accuracy much is wanted, of losses, time,
-            parameters, FLOPs and other costs little.
-        limits: name of a figure, objective or not -> (least, most) that is allowed, None for no limit.
-        reference: the worst outcome that counts, for the hypervolume of two or three objectives.
+        figures: name -> [N] values; NaN or infinite for failed candidates.
+        objectives: name -> "max" (or "most") or "min" (or "least"); or a list of names, by default all, with standard
+            directions (`naslab.directions`): accuracy is maximised; losses, time, parameters, FLOPs and other costs are
+            minimised.
+        limits: name of a figure, objective or not -> (lower, upper) limit, None for no limit.
+        reference: name of each objective -> worst value that counts, the reference point of the hypervolume.
+
+    Raises:
+        SpecError: an argument is of the wrong form, or the direction of a name is not known.
     """
     columns = _columns(figures)
     if len({column.shape for column in columns.values()}) > 1 or next(iter(columns.values())).ndim != 1:
@@ -99,14 +102,14 @@ def pareto(
 
 
 def front(events: Iterable[Event], objectives: Sequence[Objective]) -> list[Evaluated]:
-    """The evaluations that no other one beats: at least as good in every objective, and better in one.
+    """Returns the Pareto front of the evaluations.
 
-    With one objective that is the best alone, of equals the first; with several, the best by the first objective stands
-    first, and equal points are all there.
+    With one objective this is the best one alone, the first of equals; with several, the best by the first objective
+    comes first, and equal points are all included.
 
     Args:
-        events: of a search; others than evaluations, and those of candidates that failed, do not count.
-        objectives: by which the evaluations are compared; those that a score named itself go before.
+        events: events of a search; only successful evaluations are used.
+        objectives: objectives of the comparison, unless an event names its own.
     """
     done = [event for event in events if isinstance(event, Evaluated) and event.fitness is not None]
     wanted = next((event.objectives for event in done if event.objectives), tuple(objectives))
@@ -119,14 +122,14 @@ def front(events: Iterable[Event], objectives: Sequence[Objective]) -> list[Eval
 
 
 def on_front(points: np.ndarray) -> np.ndarray:
-    """[N] bool: whether no other point is at least as good in every objective and better in one.
+    """Returns [N] bool: True for points that no other point dominates.
 
     Args:
         points: [N, M], finite, more is better.
     """
     kept = np.zeros(len(points), dtype=bool)
     front = np.zeros((0, points.shape[1]))
-    for number in np.lexsort(-points.T[::-1]):  # a point can only be beaten by one before it
+    for number in np.lexsort(-points.T[::-1]):  # lexicographic order: only an earlier point can dominate
         point = points[number]
         if not ((front >= point).all(axis=1) & (front > point).any(axis=1)).any():
             kept[number] = True
@@ -135,10 +138,10 @@ def on_front(points: np.ndarray) -> np.ndarray:
 
 
 def hypervolume(points: np.ndarray, reference: Sequence[float]) -> float:
-    """The measure of all outcomes that are better than the reference and no better than some point; exact.
+    """Returns the volume of the region that is dominated by the points and better than the reference, exactly.
 
     Args:
-        points: [N, M] with M of 1 to 3, more is better; what is not better than the reference adds nothing.
+        points: [N, M] with M from 1 to 3, more is better; points that are not better than the reference add nothing.
         reference: [M].
     """
     corner = np.asarray(reference, dtype=np.float64)
@@ -153,7 +156,11 @@ def hypervolume(points: np.ndarray, reference: Sequence[float]) -> float:
 
 
 def _volume(points: np.ndarray) -> float:
-    """Of the union of the boxes from the origin to each point [N, M]: slices along the last axis."""
+    """Returns the volume of the union of the boxes from the origin to each point [N, M].
+
+    By slices along the last axis (HSO, While et al. 2006): between two neighbouring heights, the cross-section is the
+    union, in M - 1 dimensions, of the boxes that are at least as high.
+    """
     if points.shape[1] == 1:
         return float(points.max())
     order = np.argsort(-points[:, -1], kind="stable")
@@ -182,7 +189,7 @@ def _columns(figures: Mapping[str, Sequence[float] | np.ndarray]) -> dict[str, n
 
 
 def _limits(given: Any, columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
-    """Name of a figure -> least and most, infinite where there is no limit."""
+    """Returns name of a figure -> lower and upper limit, infinite for no limit."""
     if given is not None and not isinstance(given, Mapping):
         raise SpecError(
             f"limits are pairs by the name of a figure, for instance {{'parameters': (None, 1e5)}}; not {given!r:.200}"

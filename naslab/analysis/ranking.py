@@ -1,10 +1,11 @@
-"""What a ranking is worth: the scores of some architectures against what they are truly worth.
+"""Quality of a ranking: scores of architectures compared to their true values.
 
-    Ranking.of(scores, truth)    Kendall's tau, Spearman's rho, overlap of the best k, regret of the best k
+    Ranking.of(scores, truth)    Kendall's tau-b, Spearman's rho, overlap of the top k, regret of the top k
 
-More is better in both. Intervals are percentile bootstraps over the architectures: how much the figure would change
-with another sample of as many. They say nothing of other seeds of the scores. Equal values share their rank (tau-b,
-mean ranks); where a tie straddles the k-th place, overlap and regret are the expectation over a fair draw.
+More is better in scores and truth. The intervals are percentile bootstraps over the architectures (Efron 1979): how
+much a statistic would vary with another sample of the same size. They say nothing about other seeds of the scores. Ties
+share their rank (tau-b, mean ranks); if a tie straddles the k-th place, overlap and regret are expectations over a
+random order of the tied architectures.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Values = Sequence[float] | np.ndarray
 
 
 class Interval(NamedTuple):
-    """A figure and the ends of its interval."""
+    """A statistic and the ends of its confidence interval."""
 
     value: float
     low: float
@@ -36,20 +37,21 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranking(Record):
-    """How well scores rank."""
+    """Statistics of a ranking by scores."""
 
     count: int
-    """Architectures compared."""
+    """Number of architectures."""
     top: int
-    """k: how many are the best."""
+    """k of overlap and regret."""
     kendall: Interval
-    """tau-b, in [-1, 1]: pairs in the same order less pairs in the other, over all pairs."""
+    """Kendall's tau-b, in [-1, 1]: (concordant - discordant pairs) / sqrt((P - ties in scores) (P - ties in truth)),
+    with P the number of pairs (Kendall 1945)."""
     spearman: Interval
-    """rho, in [-1, 1]: the correlation of the ranks."""
+    """Spearman's rho, in [-1, 1]: Pearson correlation of the ranks (Spearman 1904)."""
     overlap: Interval
-    """Part of the k truly best that are among the k best by score, in [0, 1]; chance is k / count."""
+    """Share of the true top k that are in the top k by score, in [0, 1]; chance level is k / count."""
     regret: Interval
-    """What the truly best of the k best by score lacks to the best of all, in the units of the truth; 0 is perfect."""
+    """Best true value minus the best true value among the top k by score, in the unit of the truth; 0 is perfect."""
 
     @classmethod
     def of(
@@ -62,15 +64,18 @@ class Ranking(Record):
         confidence: float = 0.95,
         seed: int = 0,
     ) -> Ranking:
-        """The figures of N scores.
+        """Returns the statistics of N scores.
 
         Args:
-            scores: [N], of an estimator.
-            truth: [N], for instance `table.query_many(architectures)`.
-            top: k.
-            resamples: of the bootstrap; 0 spares the time, and leaves the ends of the intervals NaN.
-            confidence: of the intervals.
-            seed: of the bootstrap.
+            scores: [N], scores of an estimator.
+            truth: [N], true values, for instance `table.query_many(architectures)`.
+            top: k of overlap and regret.
+            resamples: number of bootstrap resamples; with 0, the ends of the intervals are NaN.
+            confidence: confidence level of the intervals.
+            seed: seed of the bootstrap.
+
+        Raises:
+            SpecError: fewer than two architectures, a NaN, or all scores or all true values equal.
         """
         s, t = _paired(scores, truth)
         top, resamples = whole("top", top, 1), whole("resamples", resamples)
@@ -82,9 +87,9 @@ class Ranking(Record):
         ends = 50 * (1 - confidence), 50 * (1 + confidence)
 
         def interval(figure: Callable[[np.ndarray, np.ndarray], float]) -> Interval:
-            again = np.array([figure(s[rows], t[rows]) for rows in drawn])
-            again = again[np.isfinite(again)]  # a resample of one architecture only has no correlation
-            low, high = np.percentile(again, ends) if len(again) else (np.nan, np.nan)
+            resampled = np.array([figure(s[rows], t[rows]) for rows in drawn])
+            resampled = resampled[np.isfinite(resampled)]  # a resample of a single architecture has no correlation
+            low, high = np.percentile(resampled, ends) if len(resampled) else (np.nan, np.nan)
             return Interval(figure(s, t), float(low), float(high))
 
         return cls(
@@ -98,14 +103,14 @@ class Ranking(Record):
 
 
 def kendall(scores: np.ndarray, truth: np.ndarray) -> float:
-    """tau-b; NaN if either is constant."""
-    from scipy.stats import kendalltau  # here, for it takes its time to load
+    """Returns Kendall's tau-b; NaN if either is constant."""
+    from scipy.stats import kendalltau  # imported here, because scipy.stats is slow to load
 
     return float(kendalltau(scores, truth).statistic)
 
 
 def spearman(scores: np.ndarray, truth: np.ndarray) -> float:
-    """rho; NaN if either is constant."""
+    """Returns Spearman's rho; NaN if either is constant."""
     from scipy.stats import rankdata
 
     a, b = rankdata(scores), rankdata(truth)
@@ -115,32 +120,35 @@ def spearman(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def overlap(scores: np.ndarray, truth: np.ndarray, top: int) -> float:
-    """Part of the best by truth that are among the best by score. What is tied at the edge of both counts with the
-    smaller of its two chances, so that a ranking agrees with itself."""
+    """Returns the share of the true top k that are in the top k by score. An architecture that is tied at the edge of
+    both counts with the smaller of its two probabilities, so that a ranking has overlap 1 with itself.
+    """
     return float(np.minimum(_share(scores, top), _share(truth, top)).sum()) / top
 
 
 def regret(scores: np.ndarray, truth: np.ndarray, top: int) -> float:
-    """Best truth of all less the best truth among the best by score."""
+    """Returns the best true value minus the expected best true value in the top k by score."""
     share = _share(scores, top)
     sure, tied = truth[share == 1], np.sort(truth[(share > 0) & (share < 1)])[::-1]
     places = top - len(sure)
     best = sure.max(initial=-np.inf)
     if not len(tied):
         return float(truth.max() - best)
+    # Of m tied architectures, r fill the remaining places at random. The j-th best of them is the best that was taken
+    # with probability binomial(m - j, r - 1) / binomial(m, r): the other r - 1 are among those below it.
     chances = [comb(len(tied) - place, places - 1) / comb(len(tied), places) for place in range(1, len(tied) + 1)]
     return max(0.0, float(truth.max() - np.maximum(tied, best) @ chances))
 
 
 def _share(values: np.ndarray, top: int) -> np.ndarray:
-    """[N]: the chance of each to be among the `top` greatest, if a fair draw parts equals."""
+    """Returns [N]: probability of each to be among the `top` largest, if ties are broken at random."""
     edge = np.sort(values)[-top]
     above, at = values > edge, values == edge
     return above + at * ((top - above.sum()) / at.sum())
 
 
 def _paired(scores: Values, truth: Values) -> tuple[np.ndarray, np.ndarray]:
-    """Both as [N] float64, if there is something to compare."""
+    """Returns both as [N] float64; `SpecError` if they cannot be compared."""
     pair = []
     for name, values in (("scores", scores), ("truth", truth)):
         try:

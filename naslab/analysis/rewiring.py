@@ -30,9 +30,9 @@ from naslab.randomness import numpy_generator
 from naslab.spaces.space import Space
 
 FEW = 3000
-"""So many wirings are all looked at, to find the widest; more are improved node by node."""
+"""Largest number of wirings that are enumerated to find the widest; more are improved node by node."""
 MANY = 7
-"""A node with more choices than this is improved two choices at a time."""
+"""Largest number of choices of a node that are improved together; otherwise, pairs of choices are."""
 
 Wish = Callable[[float, float, float], tuple[float, ...]]
 """(width, depth, reach), summed over the cells -> the greater the better."""
@@ -152,14 +152,14 @@ def rewirings(
 
 
 def widest(space: Space, architecture: Architecture, *, part: str | None = None) -> Architecture:
-    """The wiring of the greatest width, and among those the shallowest. Exact where there are at most `FEW` wirings;
-    elsewhere no change of
-    one node (of two connections, where a node has many) improves it."""
+    """Returns the wiring of the largest width, and among those the shallowest. It is exact for at most `FEW` wirings;
+    otherwise a local optimum: no change of one node (or of two connections of a node with many) improves it.
+    """
     return _best(space, architecture, part, lambda width, depth, reach: (width, -depth, -reach))
 
 
 def deepest(space: Space, architecture: Architecture, *, part: str | None = None) -> Architecture:
-    """The wiring of the greatest depth, and among those the narrowest. As sure as `widest`."""
+    """Returns the wiring of the largest depth, and among those the narrowest; exact or local as `widest`."""
     return _best(space, architecture, part, lambda width, depth, reach: (depth, -width, reach))
 
 
@@ -222,7 +222,7 @@ def _by_node(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _below(end: int, rng: np.random.Generator) -> int:
-    """A whole number from 0 to end - 1, however large, each as likely."""
+    """Returns a uniformly random integer from 0 to end - 1, of any size, by rejection sampling on its bits."""
     bits = end.bit_length()
     while (drawn := int.from_bytes(rng.bytes(-(-bits // 8)), "little") >> (-bits % 8)) >= end:
         pass

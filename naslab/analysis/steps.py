@@ -79,9 +79,9 @@ class Steps:
 def interleaved(
     jobs: Mapping[str, Callable[[], object]], rounds: int, *, warm: bool = True, progress: bool = False
 ) -> dict[str, list[float]]:
-    """Seconds [rounds] of each job; they take turns, so that a disturbance of the machine meets them all.
+    """Returns the seconds [rounds] of each job. The jobs take turns, so that a disturbance of the machine affects all.
 
-    With `warm`, a round comes first that does not count.
+    With `warm`, a first round is not counted.
     """
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     bar = tqdm(range(rounds + warm), desc="rounds", unit="round", leave=False, disable=not progress, delay=SOON)
@@ -97,7 +97,7 @@ def interleaved(
 
 @dataclass(frozen=True, eq=False)
 class Speedup(Record):
-    """How many times as long a step takes without one optimization."""
+    """Duration of a step without one optimization, as a multiple of that with all of them."""
 
     trick: str
     """Its name in `Optimizations`; "all" for doing without any."""
