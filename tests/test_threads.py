@@ -72,6 +72,7 @@ def test_threads_are_asked_to_sleep_while_they_wait_unless_the_user_said_otherwi
                     sys.exit()
         sys.meta_path.insert(0, Finder())
         import naslab
+        import torch
     """
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = subprocess.run(
