@@ -1,10 +1,10 @@
 """The shared weights of all ENAS micro networks (Pham et al. 2018, https://arxiv.org/abs/1802.03268, Sec. 2.2 and 2.4).
 
-Every cell of the stack has weights of its own; in it, each of the two sides of a node owns, for each state that it may
-read, both separable convolutions with their normalisation, and the 1 x 1 convolution at the end a [C, C] piece for
-each state that may be left unread. A child is a way through: **only its operations and pieces are computed**, and
-only they get a gradient (`None`, not zero, for all others). What it computes is what `EnasMicroNetwork`, the child
-built alone, computes with the same weights; `alone` builds it with those.
+Every cell of the stack has its own weights. Each of the two sides of a node owns, for each state that it may read, both
+separable convolutions with their normalisation; the 1 x 1 convolution at the end has a [C, C] piece for each state that
+may be left unread. A child is a path: **only its operations and pieces are computed**, and only they get a gradient
+(`None`, not zero, for all others). A child computes what `EnasMicroNetwork`, the child built alone, computes with the
+same weights; `alone` builds it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The shared weights of all ENAS macro networks (Pham et al. 2018, https://arxiv.org/abs/1802.03268, Sec. 2.2 and 2.3).
 
-Every layer owns its six operations, and for each state that it may read a 1 x 1 convolution back to its width; every
-state has its own reductions. A child is a way through: **only its layers, operations and reductions are computed**,
-and only they get a gradient (`None`, not zero, for all others). What it computes is what `EnasMacroNetwork`, the child
-built alone, computes with the same weights; `alone` builds it with those.
+Every layer owns its six operations, and for each state that it may read a [C, C] piece of the 1 x 1 convolution that
+merges its inputs; every state has its own reductions. A child is a path: **only its operations, pieces and reductions
+are computed**, and only they get a gradient (`None`, not zero, for all others). A child computes what
+`EnasMacroNetwork`, the child built alone, computes with the same weights; `alone` builds it.
 """
 
 from __future__ import annotations

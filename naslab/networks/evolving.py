@@ -1,11 +1,11 @@
-"""Networks that evolve (Real et al. 2017, https://arxiv.org/abs/1703.01041, Sec. 3.2 and 3.3).
+"""Networks of large-scale evolution (Real et al. 2017, https://arxiv.org/abs/1703.01041, Sec. 3.2 and 3.3).
 
     state 0 <- the image
     state l <- convolution of (state l - 1 + the states that skip to it); then batch normalisation and ReLU, or neither
     logits  <- a linear map of the last state, pixel by pixel
 
-What skips is first given the size of state l - 1, by nearest neighbours, and its channels, by leaving some out or
-adding zeros. So a skip has no weights, and a network without layers is a linear model.
+A skipping state is first resized to state l - 1 by nearest-neighbour interpolation, and its channels are cut or padded
+by zeros. So a skip has no weights, and a network without layers is a linear model.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class EvolvedNetwork(nn.Module):
 
 
 def like(state: Tensor, other: Tensor) -> Tensor:
-    """The state with the channels and the size of the other, both [B, C, H, W]."""
+    """Returns the state with the channels and the size of the other one; both are [B, C, H, W]."""
     if state.shape[2:] != other.shape[2:]:
         state = F.interpolate(state, size=other.shape[2:], mode="nearest")
     missing = other.shape[1] - state.shape[1]
@@ -78,11 +78,11 @@ def like(state: Tensor, other: Tensor) -> Tensor:
 
 
 def relatives(child: Sequence[Evolved], parent: Sequence[Evolved]) -> dict[int, int]:
-    """Place of a layer in the child -> place of the one in the parent that it comes from.
+    """Returns position of a layer in the child -> position of the layer in the parent that it stems from.
 
-    As long as the two are of one length, the layers correspond one by one. Else those in front do, up to the first
-    difference, and the others from the end: what is left over in between was inserted, or removed. Equal neighbours
-    cannot be told apart, and need not be.
+    If both have the same length, layers correspond one to one. Otherwise they correspond from the front up to the first
+    difference, and the rest from the end; the layer between was inserted or removed. Among equal neighbours this may
+    pick another one than the mutation did, which makes no difference.
     """
     more = len(child) - len(parent)
     if more == 0:
@@ -95,7 +95,7 @@ def relatives(child: Sequence[Evolved], parent: Sequence[Evolved]) -> dict[int, 
 
 
 def renamed(state: Mapping[str, Tensor], child: Sequence[Evolved], parent: Sequence[Evolved]) -> dict[str, Tensor]:
-    """The parent's weights under the names that they have in the child."""
+    """Returns the parent's weights under the names that they have in the child."""
     children = {before: place for place, before in relatives(child, parent).items()}
     found = {}
     for name, tensor in state.items():

@@ -1,8 +1,7 @@
-"""A language model with an LSTM (Hochreiter and Schmidhuber 1997), to hold found recurrent cells against.
+"""A language model with an LSTM (Hochreiter and Schmidhuber 1997), a baseline for recurrent cells that a search found.
 
-It is regularised as those are, by masks that are drawn once for a whole chunk of a text (`recurrent_cell.py`; Merity
-et al. 2017, https://arxiv.org/abs/1708.02182), but for the dropout of h inside a step, where PyTorch's own LSTM,
-which is fast, lets nobody in.
+It has the same regularization, by masks that are drawn once for a whole chunk of a text (`recurrent_cell.py`; Merity et
+al. 2017, https://arxiv.org/abs/1708.02182), except dropout of h, which PyTorch's fused LSTM does not support.
 """
 
 from __future__ import annotations

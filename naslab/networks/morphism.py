@@ -5,15 +5,15 @@ Wei et al. 2016, https://arxiv.org/abs/1603.01670), and the networks that can be
     state l <- ReLU(batch norm(convolution([state l - 1 + projections of what is added,  what is concatenated])))
     logits  <- a linear map of the last state, averaged over the image
 
-    deepen   a new layer passes on what it reads: a convolution with the identity, batch norm with the identity
-    widen    new channels are made as drawn, and whoever reads them multiplies them by 0
-    add      the projection of a new skip to the channels that were there is 0
-    concat   the convolution multiplies what a new skip brings by 0
+    deepen   a new layer is the identity: its kernel is 1 at the centre, and its batch norm undoes its own statistics
+    widen    new channels have random weights, and whatever reads them multiplies them by 0
+    add      the projection of a new skip is 0
+    concat   the convolution multiplies the channels of a new skip by 0
 
-The function is preserved in evaluation mode, where batch normalisation is a fixed linear map, to rounding. In training
-mode a new layer normalises by the mini-batch. Nothing new stays as it is for want of a gradient: where one factor is 0,
-the other is not. (Chen et al. widen by copying channels and halving their use; copies with equal gradients stay copies
-unless there is noise.)
+The function is preserved to rounding in evaluation mode, where batch normalisation is a fixed affine map. In training
+mode a new layer normalises by the mini-batch. Everything new can learn: in each product of two new factors one is 0 and
+the other is not, so that the zero one has a gradient. (Chen et al. widen by copying channels and halving their outgoing
+weights; copies have equal gradients and stay copies unless noise is added.)
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Morphable(NamedTuple):
 
 
 def inputs(layers: Sequence[Morphable], channels: int, place: int) -> dict[int, int]:
-    """The states that the convolution at this place reads side by side -> how many channels each has."""
+    """Returns the states that the convolution at this position reads, concatenated -> their number of channels."""
     widths = [channels, *(layer.channels for layer in layers)]
     return {state: widths[state] for state in (place, *(s for s, how in layers[place].skips if how == CONCAT))}
 
 
 def weights(layers: Sequence[Morphable], channels: int, classes: int) -> int:
-    """How many weights the network has."""
+    """Returns the number of weights of the network."""
     widths = [channels, *(layer.channels for layer in layers)]
     count = (widths[-1] + 1) * classes
     for place, layer in enumerate(layers):
@@ -104,7 +104,7 @@ class MorphableNetwork(nn.Module):
 
 
 def shrunk(state: Tensor, other: Tensor) -> Tensor:
-    """The state averaged to the size of the other, both [B, C, H, W]."""
+    """Returns the state, average-pooled to the size of the other one; both are [B, C, H, W]."""
     height, width = other.shape[2:]
     return state if state.shape[2:] == other.shape[2:] else F.adaptive_avg_pool2d(state, (height, width))
 
@@ -113,9 +113,9 @@ def shrunk(state: Tensor, other: Tensor) -> Tensor:
 
 
 def embedding(parent: Sequence[Morphable], child: Sequence[Morphable]) -> tuple[int, ...] | None:
-    """Place in the child of each layer of the parent, if the child is the parent after some morphisms; else None.
+    """Returns the position in the child of each layer of the parent; None if no morphisms lead from parent to child.
 
-    Of several ways the first: they give the same function.
+    Of several embeddings the first is returned: all give the same function.
     """
     for places in combinations(range(len(child)), len(parent)):
         if _embeds(parent, child, places):
@@ -143,7 +143,7 @@ def _embeds(parent: Sequence[Morphable], child: Sequence[Morphable], places: Seq
 def carried_widths(
     parent: Sequence[Morphable], child: Sequence[Morphable], places: Sequence[int], channels: int
 ) -> list[int]:
-    """For each state of the child, how many of its channels are those of the parent; the others are new."""
+    """Returns for each state of the child the number of its channels that the parent has; the others are new."""
     olds = dict(zip(places, parent, strict=True))
     widths = [channels]
     for place in range(len(child)):
@@ -155,13 +155,13 @@ def carried_widths(
 def morph(
     network: MorphableNetwork, parent: Sequence[Morphable], state: Mapping[str, Tensor], places: Sequence[int]
 ) -> None:
-    """Make the network compute what its parent does.
+    """Set the weights of a child so that it computes the function of its parent.
 
     Args:
-        network: the child, its weights drawn; those that are neither the parent's nor 0 stay so.
+        network: the child, with random weights; those of new channels stay random.
         parent: the layers of the parent.
         state: the parent's `state_dict()`.
-        places: the `embedding`.
+        places: the `embedding` of the parent in the child.
     """
     olds = {place: number for number, place in enumerate(places)}
     states = {place + 1: number + 1 for number, place in enumerate(places)} | {0: 0}
@@ -199,7 +199,7 @@ def morph(
 
 
 def _blocks(read: Mapping[int, int]) -> Iterator[tuple[int, slice]]:
-    """Of each state that is read, which input channels of the convolution are its."""
+    """Yields (state, its slice of the input channels of the convolution) for each state that is read."""
     start = 0
     for state, width in read.items():
         yield state, slice(start, start + width)
@@ -207,17 +207,18 @@ def _blocks(read: Mapping[int, int]) -> Iterator[tuple[int, slice]]:
 
 
 def _put(weight: Tensor, rows: int, found: Tensor | None) -> None:
-    """Into the first rows of weights [out, in, ...] what was found, [rows, fewer in, ...], and 0 for all else."""
+    """Write the parent's weights [rows, fewer in, ...] into the first rows of weights [out, in, ...], with 0 behind."""
     weight[:rows] = 0
     if found is not None:
         weight[:rows, : found.shape[1]] = found
 
 
 def _pass_on(convolution: nn.Conv2d, norm: nn.BatchNorm2d, width: int) -> None:
-    """Make the first channels those that come in."""
+    """Make the first output channels equal to the input channels, in evaluation mode."""
     middle = convolution.kernel_size[0] // 2
     convolution.weight[:width] = 0
     channels = torch.arange(width)
     convolution.weight[channels, channels, middle, middle] = 1
+    # scale and shift that cancel the normalisation by the running statistics
     norm.weight[:width] = torch.sqrt(norm.running_var[:width] + norm.eps)  # type: ignore[index]
     norm.bias[:width] = norm.running_mean[:width]  # type: ignore[index]

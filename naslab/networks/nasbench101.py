@@ -49,8 +49,9 @@ NASBENCH101_OPERATIONS = {
 def vertex_channels(channels_in: int, channels: int, matrix: np.ndarray) -> list[int]:
     """Channels of the output of each vertex of a cell, [V, V] of 0 and 1 above the diagonal, without loose ends.
 
-    The vertices before the output share its channels, the first of them taking one more where they do not divide
-    evenly; any other vertex has as many as the widest that it feeds.
+    The vertices that the output concatenates share its channels, the first of them having one more where they do not
+    divide evenly; any other vertex has as many channels as the widest vertex that reads it. This is the benchmark's
+    rule.
     """
     vertices = len(matrix)
     widths = [channels_in, *[0] * (vertices - 2), channels]
@@ -90,8 +91,8 @@ class Cell(nn.Module):
             width = self.widths[vertex]  # a predecessor may be one channel wider, and loses its last
             earlier = [states[source][:, :width] for source in range(1, vertex) if self.matrix[source, vertex]]
             states.append(operation(total([*earlier, *self._projected(x, vertex)])))
-        leading = [states[source] for source in range(1, last) if self.matrix[source, last]]
-        return total([*([torch.cat(leading, dim=1)] if leading else []), *self._projected(x, last)])
+        sources = [states[source] for source in range(1, last) if self.matrix[source, last]]
+        return total([*([torch.cat(sources, dim=1)] if sources else []), *self._projected(x, last)])
 
     def _projected(self, x: Tensor, vertex: int) -> list[Tensor]:
         """What the vertex gets from the input of the cell: one tensor or none."""

@@ -1,9 +1,9 @@
-"""What each operation on each edge of a supernet costs: parameters, or multiply-adds for one example.
+"""Costs of each operation on each edge of a supernet: parameters, or multiply-adds for one example.
 
-Nothing is computed: each operation runs on all edges and without any other, on the meta device, and its convolutions
-and its matrix products with a parameter are counted, as torch counts them. (Other products are those that blend the
-operations.) The edges that leave one state are alike, so that each has an equal part. A supernet that is not made of
-`mixture.Operations` says by itself what an operation costs (a method `operation_costs`), or is refused.
+Each operation runs alone, on all edges at once, on the meta device; its convolutions and its matrix products with a
+parameter are counted as torch counts them. (Matrix products without a parameter are those of the mixture.) The edges
+that leave one state have equal costs, so that each gets an equal share of the count. A supernet that is not made of
+`mixture.Operations` must have a method `operation_costs`, or is refused.
 """
 
 from __future__ import annotations

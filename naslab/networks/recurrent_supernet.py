@@ -1,20 +1,20 @@
 """The network that DARTS searches recurrent cells in (Liu et al. 2019, https://arxiv.org/abs/1806.09055, Sec. 2.2 and
 A.1.2).
 
-Every node reads every state before it, by every function at once:
+Every node reads every earlier state through every function at once:
 
     c_j, u_j = s_j W_i
     s_i = norm( sum over j < i and functions f of  p[i, j, f] (s_j + sigmoid(c_j) (f(u_j) - s_j)) )
 
-and the output is the mean of all nodes. `none` is left out of the sum, but keeps its share of a row of p. The states
-that a node reads share its matrix W_i: there are 8 matrices, not 36.
+and the output is the mean of all nodes. `none` contributes nothing to the sum, but has its share of a row of p. All
+states that a node reads share its matrix W_i: with 8 nodes there are 8 matrices, not 36.
 
-`norm` is one batch normalisation without scale and shift for s_0, for all nodes and for all steps. In training mode
-each state is normalised over the batch; in evaluation mode by the running statistics, which are a mixture of those of
-all states, so that the loss of evaluation is another one than that of training. With few sequences in a batch
-gradients grow: at the first step h is 0, and what is normalised is small; 8 sequences are the least to be advised.
+`norm` is one batch normalisation without scale and shift for s_0, all nodes and all steps. In training mode each state
+is normalised over the batch; in evaluation mode by running statistics that mix those of all states, so that the loss in
+evaluation mode differs from that in training mode. With few sequences in a batch gradients grow, because at the first
+step h is 0 and the values to be normalised are small; at least 8 sequences are advisable.
 
-What is computed is told by the mixture: a node multiplies only those states that it reads by some function.
+The mixture says what is computed: a node multiplies only those states that it reads through some function.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RECURRENT_OPERATIONS = ("none", *ACTIVATIONS)
 
 
 def row(node: int, source: int) -> int:
-    """Of the weights, for the edge from a state (0: s_0) to node 1, 2, ..., which has `node` of them."""
+    """Returns the row of the mixture weights for the edge from a state (0: s_0) to node i (1, 2, ...)."""
     return node * (node - 1) // 2 + source
 
 

@@ -1,8 +1,9 @@
-"""Single-path supernets: every candidate keeps its weights, and only those of one path are computed.
+"""Single-path supernets (Guo et al. 2020, https://arxiv.org/abs/1904.00420, Sec. 3.2): all candidates have weights, and
+one path through them is computed.
 
-(Guo et al. 2020, https://arxiv.org/abs/1904.00420, Sec. 3.2.) The skeleton is that of the network built alone, with all
-candidates in the place of its operations; so a path computes what that network computes, and takes as long. Whatever
-is not on the path keeps its statistics, and gets no gradient (`None`, not zero).
+The skeleton is that of the network built alone, with all candidates in the place of each operation. So a path computes
+what that network computes, in the same time. Candidates that are not on the path keep their statistics and get no
+gradient (`None`, not zero, so that an optimizer with momentum leaves them unchanged).
 """
 
 from __future__ import annotations
@@ -39,11 +40,12 @@ class Candidates(nn.ModuleDict):
 
 @torch.no_grad()
 def with_shared_weights(network: Network, shared: nn.Module, name_in_shared: Callable[[str], str]) -> Network:
-    """The network with a copy of its part of the shared weights and statistics, on their device and in their mode.
+    """Returns the network with a copy of its part of the shared weights and statistics, on their device, in their mode.
 
     Args:
-        network: built alone.
-        name_in_shared: from the name of a tensor of the network to the name of the same in the shared weights.
+        network: the network of one path, built alone.
+        shared: the supernet.
+        name_in_shared: name of a tensor in the network -> its name in the supernet.
     """
     state = shared.state_dict()
     mine = {name: state[name_in_shared(name)] for name in network.state_dict()}
