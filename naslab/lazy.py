@@ -42,6 +42,10 @@ class LazyPackage(ModuleType):
         if not (submodule and name in vars(self)["_lazy"]):
             super().__setattr__(name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # cloudpickle sends plain modules by name. A class of a notebook that says `nl.` refers to this one, too.
+        return import_module, (self.__name__,)
+
 
 def attach(
     package: str, *, deprecated: Mapping[str, str] | None = None

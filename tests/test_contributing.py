@@ -21,8 +21,19 @@ def test_every_block_runs():
     names = {"__name__": "contributing"}
     for heading, code in blocks():
         exec(compile(code, f"CONTRIBUTING.md, {heading}", "exec"), names)
+    case = names["TestInk"]
+    for check in filter(lambda name: name.startswith("test_"), dir(case)):
+        getattr(case(), check)()
     headings = [heading for heading, _ in blocks()]
-    assert headings == ["Add a task", "Add a metric", "Add a setting", "Add a view", "Add a view"]
+    assert headings == [
+        "Add a task",
+        "Add a task",
+        "Add a task",
+        "Add a metric",
+        "Add a setting",
+        "Add a view",
+        "Add a view",
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:naslab|tests|benchmarks|widgets)/[\w/.]+)`", TEXT))))

@@ -1,6 +1,7 @@
 """Names of a package that are imported on first use, and old names."""
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -135,6 +136,16 @@ def test_a_script_shows_the_warning_without_being_asked_to(package):
         check=True,
     )
     assert run.stderr.count("NaslabDeprecationWarning: parcel.Old is now called parcel.Late") == 1
+
+
+def test_a_class_of_a_notebook_that_names_a_package_travels():
+    """cloudpickle sends the class with the globals that its methods use, `nl` among them."""
+    import cloudpickle
+
+    space = {"__name__": "a_notebook"}
+    exec("import naslab as nl\nclass Mine:\n    def found(self):\n        return nl.tasks", space)
+    again = pickle.loads(cloudpickle.dumps(space["Mine"]()))
+    assert again.found() is sys.modules["naslab.tasks"]
 
 
 def test_an_old_name_is_no_name_of_today(package):

@@ -50,6 +50,10 @@ def from_spec(spec: Mapping[str, Any], task: Task | None = None) -> Task:
         made = named("task", name, known, Task, otherwise=advice).from_spec(spec)
     else:
         made = task.as_recorded(spec)
+        if (came := made.spec().get("task")) != name:
+            raise DataError(
+                f"the run was made with the task {name!r}, and task=... is the task {came!r}; pass {name!r}"
+            )
     if made.fingerprint() != fingerprint:
         raise DataError(
             f"the data of {made} is not the data that was used before: its fingerprint is {made.fingerprint()}, "

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from naslab.directions import DIRECTIONS, Direction
 from naslab.errors import NaslabError, SpecError, among, unknown
@@ -29,6 +30,30 @@ class WrongTask(SpecError):
     """A task and a network do not fit together, or the task contradicts itself, so that no step is possible."""
 
 
+class NoNumber(TypeError):
+    """A metric returned something else than one number; the text describes it."""
+
+
+def one_number(found: Any) -> float:
+    """Returns a value of a metric as a float; `NoNumber` for anything else than one number, such as a vector."""
+    if isinstance(found, Tensor):
+        if found.numel() != 1:
+            raise NoNumber(described(found))
+        return float(found)
+    try:
+        return float(found)
+    except (TypeError, ValueError):
+        raise NoNumber(described(found)) from None
+
+
+def expected_number(name: str, error: NoNumber) -> WrongTask:
+    """Returns the error for a metric of this name that returned something else than one number."""
+    return WrongTask(
+        f"the metric {name!r} must return one number, and returned {error}: take its mean over the mini-batch, or keep "
+        "it with naslab.tasks.Collected, which reduces it at the end"
+    )
+
+
 class Metric(ABC):
     """A number computed from outputs and batches.
 
@@ -39,11 +64,13 @@ class Metric(ABC):
             needs all data, such as a mean average precision.
     """
 
-    def __init__(self, direction: Direction, unit: str = "", every: Every = "batch") -> None:
-        if not among(direction, DIRECTIONS):
+    def __init__(self, direction: Direction | None = None, unit: str = "", every: Every = "batch") -> None:
+        # No direction is the default, so that who forgets it reads this error and not one about arguments.
+        if direction is None or not among(direction, DIRECTIONS):
+            wrong = "has none" if direction is None else f"has an {unknown('direction', direction, DIRECTIONS)}"
             raise SpecError(
-                f"of a metric: {unknown('direction', direction, DIRECTIONS)}; give direction='max' if more is better, "
-                "'min' if less is"
+                f"a metric has a direction, and this {type(self).__name__} {wrong}; give direction='max' if more is "
+                "better, 'min' if less is"
             )
         if not among(every, ("batch", "pass")):
             raise SpecError(unknown("every of a metric", every, ("batch", "pass")))
@@ -105,7 +132,7 @@ class Ratio(Metric):
         self,
         of: Callable[[Any, Any], tuple[float, float]],
         *,
-        direction: Direction,
+        direction: Direction | None = None,
         unit: str = "",
         every: Every = "batch",
         then: Callable[[float], float] | None = None,
@@ -121,8 +148,8 @@ class Ratio(Metric):
     def update(self, state: tuple[float, float] | None, outputs: Any, batch: Any) -> tuple[float, float]:
         above, below = self._of(outputs, batch)
         if state is None:
-            return float(above), float(below)
-        return state[0] + float(above), state[1] + float(below)
+            return one_number(above), one_number(below)
+        return state[0] + one_number(above), state[1] + one_number(below)
 
     def merge(self, states: Sequence[tuple[float, float]]) -> tuple[float, float]:
         return sum(state[0] for state in states), sum(state[1] for state in states)
@@ -156,7 +183,7 @@ class Mean(Ratio):
         value: Callable[[Any, Any], float],
         size: Callable[[Any], float],
         *,
-        direction: Direction,
+        direction: Direction | None = None,
         unit: str = "",
         every: Every = "batch",
         then: Callable[[float], float] | None = None,
@@ -167,10 +194,10 @@ class Mean(Ratio):
 
     def _weighted(self, outputs: Any, batch: Any) -> tuple[float, float]:
         weight = self._size(batch) / self._per
-        return self._value(outputs, batch) * weight, weight
+        return one_number(self._value(outputs, batch)) * weight, weight
 
     def of(self, outputs: Any, batch: Any) -> float:
-        return self.compute((self._value(outputs, batch), 1.0))
+        return self.compute((one_number(self._value(outputs, batch)), 1.0))
 
     def weighed(self, per: float) -> Mean:
         return Mean(
@@ -198,7 +225,7 @@ class Collected(Metric):
         of: Callable[[Any, Any], Any],
         value: Callable[[Sequence[Any]], float],
         *,
-        direction: Direction,
+        direction: Direction | None = None,
         unit: str = "",
         every: Every = "pass",
     ) -> None:
@@ -212,7 +239,7 @@ class Collected(Metric):
         return [kept for state in states for kept in state]
 
     def compute(self, state: list[Any]) -> float:
-        return float(self._value(state))
+        return one_number(self._value(state))
 
 
 class Torchmetric(Metric):
@@ -253,7 +280,7 @@ class Torchmetric(Metric):
         metric = self._make()
         for arguments in state:
             metric.update(*arguments)
-        return float(metric.compute())
+        return one_number(metric.compute())
 
 
 class Measurement:
@@ -274,6 +301,8 @@ class Measurement:
                 self.states[name] = metric.update(self.states.get(name), outputs, batch)
             except (NaslabError, torch.OutOfMemoryError):
                 raise
+            except NoNumber as error:
+                raise expected_number(name, error) from error
             except MISTAKES as error:
                 raise WrongTask(
                     f"the metric {name!r} cannot be computed from the outputs of the network, {described(outputs)}: "
@@ -289,6 +318,11 @@ class Measurement:
 
     def compute(self) -> dict[str, float]:
         """Returns the value of each metric for all mini-batches so far."""
-        return {
-            name: metric.compute(self.states[name]) for name, metric in self._metrics.items() if name in self.states
-        }
+        found = {}
+        for name, metric in self._metrics.items():
+            if name in self.states:
+                try:
+                    found[name] = one_number(metric.compute(self.states[name]))
+                except NoNumber as error:
+                    raise expected_number(name, error) from error
+        return found

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from naslab.errors import DataError, NaslabError, SpecError, real
 from naslab.quantities import Quantity
-from naslab.tasks.metrics import MISTAKES, Metric, WrongTask
+from naslab.tasks.metrics import MISTAKES, Metric, NoNumber, WrongTask, expected_number, one_number
 from naslab.tasks.signature import Signature
 from naslab.tasks.streams import Stream
 from naslab.trees import described, tensors
@@ -208,6 +208,11 @@ class Task(ABC):
                 found[split] = len(self.stream(split))
             except DataError:
                 continue
+            except (LookupError, TypeError) as error:
+                raise WrongTask(
+                    f"stream({split!r}) of the task {self.name!r} raises {type(error).__name__}: {error!s:.300}; "
+                    "expected a stream, or naslab.errors.DataError if the data has no such split"
+                ) from error
         return found
 
     @property
@@ -322,9 +327,11 @@ class Task(ABC):
     def _number(self, name: str, metric: Metric, outputs: Any, batch: Any) -> float:
         """Returns the value of a metric for one mini-batch; errors name the metric and the task."""
         try:
-            return float(metric.of(outputs, batch))
+            return one_number(metric.of(outputs, batch))
         except (NaslabError, torch.OutOfMemoryError):
             raise
+        except NoNumber as error:
+            raise expected_number(name, error) from error
         except MISTAKES as error:
             raise _not_judged(self, f"the metric {name!r}", outputs, error) from error
 

@@ -157,6 +157,14 @@ class TaskCase(Case):
             where = [stream.where(self.batch_size, 0, 0, 0, "testing") for stream in (first, again)]
             batches = [self.task.batch(each, split=first.split) for each in where]
             self.check_alike(batches[1], batches[0], "the first mini-batch of parts(0), asked for again,")
+        if "valid" in self.task.splits:
+            own = self.task.stream("valid").split
+            assert other.split == own, (
+                f"the task has validation data of its own, stream('valid') of the split {own!r}, and the second of its "
+                f"parts is of the split {other.split!r}, from which its mini-batches would be read: return "
+                f"stream('valid') there, or Exchangeable(indices, {own!r}); if it has none, have stream('valid') raise "
+                "DataError"
+            )
         if isinstance(one, Exchangeable) and isinstance(other, Exchangeable) and one.split == other.split:
             both = set(one.indices.tolist()) & set(other.indices.tolist())
             assert not both, (
@@ -212,11 +220,13 @@ class TaskCase(Case):
         stream = self.parts()[0]
         where = stream.where(self.batch_size, 0, 0, 0, "testing")
         cut = self.batch_size // 3
-        losses = []
+        losses, shapes = [], []
         with evaluation_mode(network):
             for rows in (slice(None), slice(cut), slice(cut, None)):
                 batch = task.batch(where, split=stream.split, rows=rows)
-                loss = task.loss(network(task.inputs(batch)), batch)
+                outputs = network(task.inputs(batch))
+                shapes.append(f"outputs {described(outputs)}, batch {described(batch)}")
+                loss = task.loss(outputs, batch)
                 assert isinstance(loss, Tensor), f"the loss is {loss!r:.100}, expected a tensor"
                 assert loss.ndim == 0, f"the loss has the shape {tuple(loss.shape)}, expected one number"
                 assert torch.isfinite(loss), f"the loss of an untrained network is {float(loss.detach())}"
@@ -225,7 +235,7 @@ class TaskCase(Case):
         expected = sum(one * weight for one, weight in parts) / size
         assert math.isclose(whole, expected, rel_tol=1e-3, abs_tol=1e-6), (
             f"the loss of a mini-batch is {whole}, and its parts of the sizes {[weight for _, weight in parts]} give "
-            f"{expected}: the loss is to be the mean over what size() counts"
+            f"{expected}: the loss is to be the mean over what size() counts, or shapes broadcast: {shapes[0]}"
         )
         batch = task.batch(where, split=stream.split)
         outputs = network(task.inputs(batch))

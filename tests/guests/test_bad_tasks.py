@@ -11,7 +11,7 @@ from torch import nn
 import naslab as nl
 from naslab.errors import DataError, Diverged, SpecError
 from naslab.searchers import gradient
-from naslab.tasks import Exchangeable, Field, Head, Mean, Metric, Signature
+from naslab.tasks import Collected, Exchangeable, Field, Head, Mean, Metric, Ratio, Signature
 from naslab.tasks.streams import Stream
 
 SMALL = {"batch_size": 16, "epochs": 1}
@@ -88,6 +88,9 @@ def test_a_task_that_contradicts_itself_is_refused_when_something_is_made_of_it(
 
 
 def test_a_direction_is_asked_for_when_a_metric_is_made():
+    for make in (Mean, Ratio):
+        with pytest.raises(SpecError, match=f"this {make.__name__} has none; give direction='max' if more is better"):
+            make(*[lambda *_: 0.0] * (2 if make is Mean else 1))
     with pytest.raises(SpecError, match="give direction='max' if more is better, 'min' if less is"):
         Mean(lambda outputs, batch: 0.0, len, direction=None)
 
@@ -262,6 +265,26 @@ def test_a_metric_that_cannot_be_computed_is_named(guests, space):
         nl.searchers.Darts(space, changed(guests, metrics=metrics), **SMALL).advance()
 
 
+def test_a_metric_that_is_a_vector_is_blamed_and_not_the_network(guests, space):
+    def metrics(self, **more):
+        return {**self.__class__.__mro__[1].metrics(self), **more}
+
+    def errors(outputs, batch):
+        return (outputs - batch[1]).abs().flatten()
+
+    said = r"the metric 'ease' must return one number, and returned a tensor \[(16|8)\]: take its mean"
+    for ease in (
+        Mean(errors, len, direction="min"),
+        Ratio(lambda outputs, batch: (errors(outputs, batch), 1), direction="min"),
+        Collected(errors, lambda seen: torch.cat(list(seen))[:8], direction="min", every="batch"),
+    ):
+        task = changed(guests, metrics=lambda self, ease=ease: metrics(self, ease=ease))
+        with pytest.raises(SpecError, match=said):
+            nl.searchers.Darts(space, task, **SMALL).advance()
+        with pytest.raises(SpecError, match=said):
+            nl.trainers.fit(nn.Sequential(nn.Flatten(), nn.Linear(64, 1)), task, **SMALL)
+
+
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
@@ -333,6 +356,14 @@ def test_a_stream_without_a_mini_batch(guests, makes, where):
         makes[where](task)
 
 
+def test_a_stream_that_does_not_refuse_a_split_in_words(guests):
+    def stream(self, split):
+        return Exchangeable(range({"train": 96}[split]), split)
+
+    with pytest.raises(SpecError, match=r"stream\('valid'\) of the task 'changed' raises KeyError: 'valid'; expected"):
+        changed(guests, stream=stream).splits  # noqa: B018
+
+
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +378,15 @@ def test_a_task_that_a_run_cannot_make_again_is_handed_over(guests, space, tmp_p
         nl.Search.open(tmp_path / "run")
     with nl.Search.open(tmp_path / "run", task=Bare()) as search:
         next(search)
+
+
+def test_another_task_is_named_as_such(guests, space, tmp_path):
+    training = nl.estimators.Training(space, guests.MedianInk(), **SMALL)
+    nl.Search(nl.searchers.RandomSearch(space), estimator=training, budget=1, run=tmp_path / "run").close()
+    with pytest.raises(
+        DataError, match=r"made with the task 'median_ink', and task=\.\.\. is the task 'digit_and_ink'"
+    ):
+        nl.Search.open(tmp_path / "run", task=guests.DigitAndInk())
 
 
 def test_a_spec_of_a_class_that_is_not_defined(guest):

@@ -262,7 +262,7 @@ def test_a_fault_of_a_task_of_ones_own_is_named(fault, message, tmp_path):
 
 def test_a_metric_that_fails_over_a_pass_is_named():
     measurement = Measurement({"error": Mean(lambda outputs, batch: None, len, direction="min")})
-    with pytest.raises(SpecError, match=r"the metric 'error' cannot be computed .* a tensor \[2, 1\]: TypeError"):
+    with pytest.raises(SpecError, match="the metric 'error' must return one number, and returned None"):
         measurement.update(torch.ones(2, 1), torch.ones(2))
 
 

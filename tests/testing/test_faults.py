@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from naslab.errors import DataError
 from naslab.tasks import Exchangeable
 from naslab.testing import EstimatorCase, MetricCase, SearcherCase, SpaceCase, TaskCase
 from naslab.testing.case import check_events, check_states, refused
@@ -66,6 +67,20 @@ def deaf(self, name, value):
 
 def summed(self, outputs, batch, *, smoothing=0.0):
     return (outputs - batch[1]).square().sum()
+
+
+def own_valid(self, split):
+    if split == "test":
+        raise DataError("there is no test data; there are train and valid")
+    return Exchangeable(range({"train": 48, "valid": 9}[split]), split)
+
+
+def misread(self, seed, fraction=0.5):
+    return self.stream("train"), Exchangeable(range(9))
+
+
+def broadcast(self, outputs, batch, *, smoothing=0.0):
+    return (outputs - batch[1].flatten()).square().mean()
 
 
 def noisy(self, where, *, rows=slice(None), **_):
@@ -154,6 +169,11 @@ FAULTS = {
         "test_the_loss_is_a_mean_with_a_gradient",
         r"the loss of a mini-batch is [\d.]+, and its parts .* give [\d.]+: the loss is to be the mean",
     ),
+    "a loss whose shapes broadcast": (
+        lambda: case(TaskCase, wrong(mine.Brightness, loss=broadcast)),
+        "test_the_loss_is_a_mean_with_a_gradient",
+        r"or shapes broadcast: outputs a tensor \[6, 1\], batch a tuple of a tensor \[6, 1, 6, 6\], a tensor \[6, 1\]",
+    ),
     "a batch of the world's random numbers": (
         lambda: case(TaskCase, wrong(mine.Brightness, batch=noisy)),
         "test_a_mini_batch_is_a_function_of_where_it_is",
@@ -168,6 +188,11 @@ FAULTS = {
         lambda: case(TaskCase, wrong(mine.Brightness, parts=overlapping)),
         "test_the_parts_are_seeded_and_have_nothing_in_common",
         r"the examples \[30, 31, .*\] are in both parts",
+    ),
+    "validation data that is read from the training data": (
+        lambda: case(TaskCase, wrong(mine.Brightness, stream=own_valid, parts=misread)),
+        "test_the_parts_are_seeded_and_have_nothing_in_common",
+        r"the second of its parts is of the split 'train', from which its mini-batches would be read: return stream\(",
     ),
     "a spec without its fingerprint": (
         lambda: case(TaskCase, wrong(mine.Brightness, spec=lambda self: {"task": self.name, "count": 64, "seed": 0})),
