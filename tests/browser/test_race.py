@@ -95,7 +95,7 @@ def test_a_race_is_stepped_played_and_paused_and_a_cell_composed(notebook):
     assert told[0] == told[2]
     book.expect(rows.first).to_contain_text(f"{told[1]:.2f}")
     book.button("Submit").click()
-    book.page.get_by_text("you know that cell already").wait_for()
+    book.page.get_by_text("this cell was submitted before").wait_for()
     book.expect(rows).to_have_count(1)
     book.page.wait_for_selector('.naslab-duel[data-machine="10"]')
     book.screenshot("race")

@@ -74,7 +74,7 @@ def test_where_widgets_do_not_render_there_is_a_picture(you):
     assert "Attempt 2: test accuracy 94.37, better than or as good as 100.0 % of all cells" in said()
     assert said().endswith(you.message)
     you.submit()
-    assert "you know that cell" not in said()
+    assert "this cell was submitted before" not in said()
     data, _ = you._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
 
@@ -83,7 +83,7 @@ def test_the_same_cell_again_costs_nothing(you):
     first = you.submit()
     assert you.submit() == first
     assert len(you.scores) == 1
-    assert "you know that cell already: attempt 1" in you.message
+    assert "this cell was submitted before: attempt 1" in you.message
 
 
 def test_clicks_of_a_page_are_checked(you):

@@ -1,4 +1,4 @@
-"""Several searches at once, in line with one another: the live comparison.
+"""`Compare`: several searches side by side, live, kept in step with one another.
 
 `Compare([first, second, ...])` as the last line of a cell shows the panel; `compare.run(20)` needs no panel.
 """
@@ -36,9 +36,9 @@ from naslab_widgets.tracks import AXES, Track, named, several
 
 
 class Interleaved(Iterator[Any]):
-    """Searches that are moved in turns: each step is of the one that is furthest behind on the axis.
+    """Iterates over several searches: each step goes to the one that is furthest behind on the axis.
 
-    A search that fails stands still, with its error in `failed`; the others go on.
+    A search that fails stops, with its error in `failed`; the others go on.
     """
 
     def __init__(self, searches: Mapping[str, Any], tracks: Iterable[Track], clock: Callable[[], float]) -> None:
@@ -46,7 +46,7 @@ class Interleaved(Iterator[Any]):
         self.names = list(searches)
         self.axis = "steps"
         self.spent = [0.0] * len(self.searches)
-        """Seconds that the steps of each have taken here."""
+        """Seconds that the steps of each search have taken here."""
         self.failed: dict[int, BaseException] = {}
 
     def __next__(self) -> Any:
@@ -65,12 +65,12 @@ class Interleaved(Iterator[Any]):
         raise StopIteration
 
     def goes(self, place: int) -> bool:
-        """Whether a search has steps left and no error."""
+        """True if a search has steps left and no error."""
         search = self.searches[place]
         return place not in self.failed and search.step < search.total
 
     def _behind(self, place: int) -> float:
-        """Where it stands now; one that has no such axis keeps step with the others by its share of the whole."""
+        """Returns the position of a search on the axis, or an estimate from its share of all steps if it has none."""
         search = self.searches[place]
         share = search.step / max(search.total, 1)
         if self.axis == "steps":
@@ -89,12 +89,12 @@ class Interleaved(Iterator[Any]):
 
     @property
     def total(self) -> int:
-        """Steps of all; of one that failed, those that it did."""
+        """Steps of all searches together; for a failed one, those that it has done."""
         return sum(s.step if place in self.failed else s.total for place, s in enumerate(self.searches))
 
 
 class CompareRunner(Runner):
-    """The worker of a comparison: one in which a search has failed stands still, but has not ended."""
+    """The worker of a comparison: after a failure it is paused, not ended, since `play` tries the search again."""
 
     def __init__(self, interleaved: Interleaved, **options: Any) -> None:
         super().__init__(interleaved, **options)
@@ -125,10 +125,10 @@ class CompareRunner(Runner):
 
 
 class Compare(Steered):
-    """Drives several `naslab.Search` in one worker thread, in line on one axis, and shows them as they move.
+    """Runs several `naslab.Search` in one worker thread, in step along one axis, and shows them live.
 
-    Buttons and methods of one name do the same. The searches may be of any kinds; what one of them does not have is
-    left out, and the panel says why.
+    Buttons and methods of the same name do the same. The searches may be of different kinds; a chart that one of them
+    lacks is left out, and the panel says why.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Compare(Steered):
     # --- driving ---------------------------------------------------------------------------------
 
     def step(self, n: int = 1) -> None:
-        """As many steps as there are searches, so many times, then stand still. Returns at once."""
+        """Do n rounds of as many steps as there are searches, then pause. Returns at once."""
         self._runner.step(whole("the number of rounds", n, 1) * len(self.searches))
         self._publisher.poke()
 
@@ -209,7 +209,7 @@ class Compare(Steered):
 
     @property
     def errors(self) -> dict[str, BaseException]:
-        """Name of a search that failed -> its error."""
+        """Name of a failed search -> its error."""
         return {self._interleaved.names[place]: error for place, error in self._interleaved.failed.items()}
 
     @property
@@ -221,7 +221,7 @@ class Compare(Steered):
     # --- showing ---------------------------------------------------------------------------------
 
     def picture(self) -> Drawing:
-        """A static SVG of the moment: the cells, one search below the other."""
+        """Returns a static SVG of the current cells, one search below the other."""
         self._observe_if_idle()
         return self.view.picture()
 
@@ -240,7 +240,7 @@ class Compare(Steered):
         self._publisher.poke()
 
     def _complain(self, error: Exception) -> None:
-        """A knob that could not be turned."""
+        """Show the error of a setting that could not be changed."""
         self._setting_error = error_text(error)
         self._publisher.poke()
 
@@ -280,7 +280,11 @@ class Compare(Steered):
 
 
 def _checked(searches: Any) -> dict[str, Any]:
-    """The searches by name, if they can be compared; none of them is touched."""
+    """Returns the searches by name, checked, without calling any of them.
+
+    Raises:
+        SpecError: not two or more different searches.
+    """
     given = several(searches, "searches", "Compare([first, second])")
     for search in given.values() if isinstance(given, dict) else given:
         if not drivable(search):

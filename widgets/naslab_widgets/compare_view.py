@@ -24,12 +24,16 @@ DASHES = ([], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [4, 4])
 
 
 def axis_choice(axis: str, changed: Callable[[str], None]) -> Choice:
-    """What the searches are brought in line by."""
+    """Returns the choice of the axis along which searches are compared."""
     return Choice("axis", AXES, axis, changed)
 
 
 def frames(hz: float) -> float:
-    """Frames a second, if there can be so many."""
+    """Returns `hz`, checked: frames per second, above 0 and at most 10.
+
+    Raises:
+        SpecError: outside that range.
+    """
     if not 0 < (hz := real("hz", hz)) <= 10:
         raise SpecError(f"hz, the frames a second, must be above 0 and at most 10, not {hz!r}")
     return hz
@@ -45,8 +49,8 @@ class CompareView(StreamView):
         """
         Args:
             tracks: one for each search, without events.
-            notes: what is to be said of the tasks.
-            options: of a `StreamView`.
+            notes: caveats of the tasks, shown beside the results.
+            options: as of `StreamView`.
         """
         self.tracks = list(tracks)
         looks = [
@@ -120,7 +124,7 @@ class CompareView(StreamView):
 
 
 def _standing(track: Track) -> dict[str, Any]:
-    """How far a search is, and what stands beside its rows."""
+    """Returns the progress of a search and the values shown beside its rows."""
     return {
         "step": track.step,
         "total": track.total,

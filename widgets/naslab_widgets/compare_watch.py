@@ -1,4 +1,4 @@
-"""The comparison of run folders: finished runs, or such that other processes write."""
+"""`CompareWatch`: the comparison of run folders, finished or being written by other processes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from naslab_widgets.publisher import Publisher
 from naslab_widgets.tracks import Track, several
 
 PAUSE = 10
-"""So many times as long as the usual gap between two steps is a pause, and counts as one usual gap."""
+"""A gap between two steps longer than this many times the median gap is a pause, and counts as one median gap."""
 
 
 class FollowedRun:
-    """One folder, as far as it has been read."""
+    """A run folder and the part of its log that has been read."""
 
     def __init__(self, path: str | Path) -> None:
         self.reader = runs.read(path)
@@ -40,7 +40,9 @@ class FollowedRun:
         self.seconds = 0.0
 
     def news(self) -> tuple[list[Any], bool]:
-        """(event, seconds) of what is new, and whether the search had gone back, and all of it is new."""
+        """Returns new (event, seconds) pairs, and whether the search was rewound, so that they replace all earlier
+        ones.
+        """
         records = self.reader.events(since=self._row)
         back = any(event.step <= self._step for _, _, event in records if not isinstance(event, ASIDE))
         if back:
@@ -72,7 +74,7 @@ class FollowedRun:
 
 
 class CompareWatch(Displayed):
-    """Looks into run folders twice a second; takes no lock and writes nothing."""
+    """Reads run folders twice a second; takes no lock and writes nothing."""
 
     def __init__(
         self,
@@ -107,7 +109,7 @@ class CompareWatch(Displayed):
         self._thread.start()
 
     def look(self) -> bool:
-        """Take what is new in the folders; whether there was anything."""
+        """Read new events; returns False if there were none."""
         before, news = [*self._messages, *self._states()], False
         for place, one in enumerate(self._runs.values()):
             try:
@@ -133,12 +135,12 @@ class CompareWatch(Displayed):
         return next((state for state in ("running", "paused") if state in told), "finished")
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop reading the folders."""
         self._end.set()
         self._publisher.poke()
 
     def picture(self) -> Drawing:
-        """A static SVG of what was last seen."""
+        """Returns a static SVG of the state that was read last."""
         return self.view.picture()
 
     def _still(self) -> tuple[Any, ...]:

@@ -31,7 +31,7 @@ from naslab_widgets.page import PageWidget, synced
 from naslab_widgets.scripts import bundle, styles
 
 QUERIES, SEEDS = 50, 500
-"""Of the machine's runs."""
+"""Queries of each run of the machine, and number of its runs."""
 PART = "cell"
 
 
@@ -114,7 +114,7 @@ class Compose(Displayed, PageWidget):
         architecture = self.architecture if architecture is None else self.table.space.check(architecture)
         for before in self.attempts:
             if before.architecture == architecture:
-                self.message = f"you know that cell already: attempt {before.number}"
+                self.message = f"this cell was submitted before: attempt {before.number}"
                 return before
         index = self.table.index(architecture)
         attempt = Attempt(

@@ -1,4 +1,4 @@
-"""What a comparison knows of a search: one row of float64 a step, whatever kind of search it is, and what it lacks.
+"""`Track`: what a comparison keeps of one search, of any kind: one row of float64 per step, and what the search lacks.
 
 A row is that of `RowFormat` (of a space without edges: the step and the metrics), and behind it `EXTRA`. What a search
 does not have is NaN, and `Track.lacks` says why.
@@ -29,10 +29,10 @@ from naslab_widgets.wire import Log
 AXES = {
     "steps": "mini-batches, or candidates",
     "epochs": "passes over the training data",
-    "seconds": "that the steps took",
+    "seconds": "time that the steps took",
     "share": "of the whole search, in per cent",
 }
-"""What searches can be brought in line by."""
+"""Axis along which searches are compared -> its tooltip."""
 EXTRA = ("best", "epochs", "seconds", "share", "cell")
 """Behind the row of a step: the objective of the best so far, where the search then was, number of its best cell."""
 RANKINGS = ("kendall", "spearman", "overlap")
@@ -68,7 +68,7 @@ class Track:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything: the search went back."""
+        """Forget all events: the search was rewound."""
         self.step, self.epochs, self.seconds = 0, math.nan, 0.0
         self.history, self.log = History(self.width), Log(self.metrics)
         self.cells: dict[Architecture, int] = {}

@@ -39,18 +39,18 @@ from naslab_widgets.trial_blocks import NamedValues, Packet, TrialRows
 from naslab_widgets.wire import Log, in_force
 
 LISTED = 100
-"""The table lists so many of the fittest and of the last trials."""
+"""Trials in the table: this many of the fittest, and as many of the latest."""
 SELDOM = 0.5
-"""Seconds between two messages with what is expensive: the table, the population."""
+"""Minimum seconds between two messages with the expensive parts: the table, the population."""
 
 
 def shows_trials(searcher: type) -> bool:
-    """Whether a search is shown by its trials, or by the children that it has judged; others have a mixture to show."""
+    """True if a search is shown by its trials (or evaluated children); other searches have a mixture to show."""
     return issubclass(searcher, BlackBoxSearch | Sampler | WeightSharing)
 
 
 class TrialsView(StreamView):
-    """Shows the trials that it is given."""
+    """Shows the trials of a search."""
 
     _esm = bundle("trials.js")
     _css = styles("live.css", "sheet.css", "trials.css", "candidate.css")
@@ -71,11 +71,11 @@ class TrialsView(StreamView):
         Args:
             metrics: of the search, from which the charts of shared weights follow.
             objective: what candidates are judged by, unless their scores name another.
-            notes: what is to be said of the task.
+            notes: caveats of the task, shown beside the results.
             benchmark: the table that the fitness is read from; shows the true rank and regret of each candidate.
             population: how many candidates are alive at once, if the searcher knows.
-            sections: what else one can look at or do in the pictures.
-            options: of a `StreamView`.
+            sections: further parts of the page, such as the sheet of a candidate.
+            options: as of `StreamView`.
         """
         self._objective, self._metrics = objective, dict(metrics)
         self._lit = LitChild(space, objective, self._metrics)

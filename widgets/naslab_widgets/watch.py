@@ -1,4 +1,7 @@
-"""Following a run that another process writes: the same view, fed from the run folder."""
+"""`Watch`: the view of a run that another process writes, read from the run folder.
+
+A thread of its own (`naslab-watch`) reads the folder; the publisher's thread sends what is new to the page.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from naslab_widgets.trials_view import TrialsView, shows_trials
 
 
 class Watch(Displayed):
-    """Looks into a run folder twice a second; takes no lock and writes nothing."""
+    """Reads a run folder twice a second; takes no lock and writes nothing."""
 
     def __init__(
         self,
@@ -89,10 +92,10 @@ class Watch(Displayed):
         self._thread.start()
 
     def look(self) -> bool:
-        """Take what is new in the folder; whether there was anything."""
+        """Read new events; returns False if there were none."""
         records = self._reader.events(since=self._row)
         if any(event.step <= self._step for _, _, event in records if not isinstance(event, ASIDE)):
-            records = self._reader.events()  # the search went back: what came after that moment is abandoned
+            records = self._reader.events()  # the search was rewound: the steps after that are abandoned
             for taker in (*self._consumers, self._reread):
                 taker.clear()
             self._times.clear()
@@ -118,12 +121,12 @@ class Watch(Displayed):
         return "paused" if self._reader.closed else "running"
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop reading the folder."""
         self._end.set()
         self._publisher.poke()
 
     def picture(self) -> Drawing:
-        """A static SVG of what was last seen."""
+        """Returns a static SVG of the state that was read last."""
         return stacked(*(view.picture() for view in self.views))
 
     def _still(self) -> tuple[Any, ...]:

@@ -1,9 +1,8 @@
-"""The talk with the browser: who looks, what has been drawn, when the next message may go, and what has been said.
+"""Flow control of the messages to a page (`FlowControl`), and the log lines below the pictures (`Log`).
 
-The browser says `hello` when it starts to look (a page load, a second view, a lost message) and gets everything there
-is as one snapshot; from then on each message holds what is new, at most `hz` messages a second. Twice a
-second it acknowledges what it has drawn; with `WINDOW` messages not drawn yet nothing is sent, and the news gather
-here. Nothing is sent, and nothing waits, while nobody looks.
+A page sends `hello` when it opens (a page load, a second view, a lost message) and gets one snapshot; from then on each
+message holds what is new, at most `hz` a second. Twice a second the page acknowledges what it has drawn; with `WINDOW`
+unacknowledged messages nothing is sent until it catches up. Nothing is sent or queued while no page is open.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ BRIEF = 120
 
 
 class FlowControl:
-    """Numbers and times of the messages of one view. The view holds its lock around every call."""
+    """Sequence numbers, acknowledgements and rate limit of one view. The view holds its lock around every call."""
 
     def __init__(self, hz: float, clock: Callable[[], float]) -> None:
         self._period, self._clock = 1 / hz, clock
         self.listening = False
-        """Whether a front end has asked for the view."""
+        """True once a page has shown the view."""
         self._number = self._acknowledged = 0
         self._sent_at, self._sent_status = -math.inf, None
 
@@ -45,20 +44,20 @@ class FlowControl:
 
     @property
     def open(self) -> bool:
-        """Whether somebody looks, and keeps up."""
+        """True if a page is open and does not lag."""
         return self.listening and self._number - self._acknowledged < WINDOW
 
     @property
     def early(self) -> bool:
-        """Whether the last message is less than a period ago."""
+        """True if the last message was sent less than a period ago."""
         return self._clock() - self._sent_at < self._period
 
     def changed(self, status: dict[str, Any]) -> bool:
-        """Whether the status is another than was last sent."""
+        """True if the status differs from the one sent last."""
         return status != self._sent_status
 
     def next(self, status: dict[str, Any]) -> dict[str, Any]:
-        """The head of the message that is now sent."""
+        """Returns the number and status of the message to send, and records that it is sent."""
         self._number, self._sent_at, self._sent_status = self._number + 1, self._clock(), status
         return {"number": self._number, "status": status}
 
@@ -109,7 +108,7 @@ class Log:
 
 
 def describe(event: Event) -> str:
-    """What happened beside the steps, in a few words."""
+    """Returns a short description of an event beside the steps."""
     if isinstance(event, Changed):
         return f"{event.name}: {brief(event.old)} → {brief(event.new)}"
     if isinstance(event, Acted):

@@ -1,4 +1,4 @@
-"""Round marks on an axis."""
+"""Ranges and round tick marks of axes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DECADES = 4
 
 
 def widened(low: float, high: float, share: float = 0.0) -> tuple[float, float]:
-    """The ends of an axis: low and high with a share of the range beside them, and never the same number."""
+    """Returns the ends of an axis: the range with a margin of `share` of it on both sides, never empty."""
     size = max(abs(low), abs(high))
     if high - low <= ALIKE * size:
         slack = 0.01 * size or 1e-3
@@ -28,7 +28,9 @@ def powers(low: float, high: float, most: int = 8) -> list[float]:
 
 
 def ticks(low: float, high: float, about: int = 4) -> tuple[float, float, list[float]]:
-    """Ends around low and high, and round numbers between them, ends included; about so many steps."""
+    """Returns (low, high, ticks): round ends around the range, and round ticks from end to end, about `about`
+    intervals.
+    """
     low, high = widened(low, high)
     rough = (high - low) / about
     if rough < SMALLEST:

@@ -1,4 +1,4 @@
-"""What the operations of an edge make of one example, as a sheet of small pictures."""
+"""Feature maps of the operations of an edge for one example, as a sheet of small pictures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def contact_sheet(maps: FeatureMaps, channels: int = 8) -> svg.Drawing:
 
     Args:
         maps: as `naslab.analysis.feature_maps` makes them.
-        channels: the first so many.
+        channels: number of channels shown, from the first on.
     """
     sheet = maps.sheet(channels, gap=0)
     rows = len(maps.operations) + 1

@@ -1,5 +1,5 @@
-"""How a learning sampler learnt: reward and baseline, entropy, the probability of every decision over time; and the
-values along a chain of decisions, for one that learns values."""
+"""Learning curves of a learning sampler: reward and baseline, entropy, the probability of every decision over time; and
+the values along a chain of decisions, for one that learns values."""
 
 from __future__ import annotations
 

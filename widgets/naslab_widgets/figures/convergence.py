@@ -1,4 +1,4 @@
-"""How trainings went, in groups: loss, variance of the gradient and generalisation gap over the epochs."""
+"""Training curves in groups: loss, variance of the gradient and generalisation gap over the epochs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which families make up the population, as it goes on."""
+"""Shares of families in the population over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The map of a table's space, coloured by worth, with the ways that searches took across it."""
+"""Map of the search space of a table, coloured by utility, with the paths of searches across it."""
 
 from __future__ import annotations
 

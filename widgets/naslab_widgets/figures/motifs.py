@@ -1,4 +1,4 @@
-"""What found cells have in common: each motif as a small graph, and how much more frequent it is than by chance."""
+"""Motifs of the found cells: each as a small graph, with its frequency relative to random cells."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def oracle(found: Oracle, *, space: Any = None) -> Figure:
             y=found.of_best(values),
             mode="lines",
             line={"color": LINES[1], "width": 2.2, "shape": "hv"},
-            name="best so far, in the searcher's eyes",
+            name="best so far according to the searcher",
             legendgroup="best",
             showlegend=row == 1,
             customdata=of_best,

@@ -30,7 +30,7 @@ def parallel(
     """An axis a choice, an axis a figure. A line's `customdata[0]` is the number of its architecture.
 
     Args:
-        architectures: N of them; of more than 2,000, every so manieth is drawn.
+        architectures: N of them; more than 2,000 are thinned evenly.
         space: theirs.
         figures: name -> [N]; a line needs all of its figures, so that a candidate without one is left out.
         colour: the figure that colours the lines; the first if left out.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 MOST_POINTS = 4000
-"""Candidates off the front that are drawn; of more, every so manieth."""
+"""Candidates off the front that are drawn; more are thinned evenly."""
 
 
 def pareto(
@@ -89,7 +89,7 @@ def pareto(
 
 
 def thinned(numbers: np.ndarray, most: int = MOST_POINTS) -> np.ndarray:
-    """At most so many of them, evenly."""
+    """Returns at most `most` of the numbers, evenly spaced."""
     return numbers[np.linspace(0, len(numbers) - 1, most).astype(int)] if len(numbers) > most else numbers
 
 

@@ -25,7 +25,7 @@ KINDS = ("best", "regret", "rank")
 
 
 def title_of(kind: str, objective: Objective = FITNESS) -> str:
-    """What stands at the axis of a kind of curve."""
+    """Returns the axis title of a kind of curve."""
     if kind == "rank":
         return "true rank of the best so far"
     what = words(objective.name) if kind == "best" else "regret"
@@ -133,7 +133,7 @@ def curves(bands: Mapping[str, Band], shade: str) -> dict[str, list[np.ndarray]]
 
 
 def why_empty(bands: Mapping[str, Band]) -> str:
-    """Why there is nothing to draw, if so."""
+    """Returns why there is nothing to draw; "" if there is something."""
     if any(np.isfinite(band.median).any() for band in bands.values()):
         return ""
     if any(len(band.x) for band in bands.values()):

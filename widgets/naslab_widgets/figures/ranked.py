@@ -51,7 +51,7 @@ class Rankings:
         self.latest: Ranked | None = None
 
     def take(self, events: Iterable[Event]) -> None:
-        """More of the search, in order."""
+        """Add events of the search, in order."""
         for event in events:
             if isinstance(event, Ranked):
                 if not np.array_equal(event.numbers, self.known.numbers):
@@ -87,13 +87,13 @@ class Rankings:
 
     @property
     def change_point(self) -> ChangePoint | None:
-        """When what would be derived became worse."""
+        """The step at which the derived architecture became worse, if it did."""
         path = self.path
         path = path[np.isfinite(path[:, 1])]
         return change_point(path[:, 0].astype(int).tolist(), path[:, 1], max(self.end, 1)) if len(path) else None
 
     def headline(self) -> str:
-        """The ranking of the moment in a line."""
+        """Returns one line about the latest ranking."""
         event = self.latest
         if event is None:
             return f"no ranking yet; {len(self.known)} architectures of {self.known.name}"
@@ -108,7 +108,7 @@ class Rankings:
         )
 
     def story(self) -> str:
-        """What would be derived now, and when that became worse, in a line."""
+        """Returns one line about the architecture that would be derived now, and when it became worse."""
         path, found = self.path, self.change_point
         if not len(path):
             return ""

@@ -1,4 +1,4 @@
-"""What scores are worth: rank against true rank for one of them, and Spearman's correlation of each."""
+"""How well scores rank architectures: rank against true rank for one score, and Spearman's correlation of each."""
 
 from __future__ import annotations
 

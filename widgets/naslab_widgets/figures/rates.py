@@ -1,4 +1,4 @@
-"""The losses at growing learning rates, a panel a rate."""
+"""Learning rate range tests: loss against learning rate, one panel per test."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rates(*found: Rates) -> svg.Drawing:
 
 
 def shown(one: Rates) -> tuple[float, float]:
-    """The lowest and the highest loss that a panel has room for: what explodes leaves it at the top."""
+    """Returns the loss range of a panel: exploding losses are cut off at the top."""
     smoothed = one.smoothed
     low = float(min(smoothed.min(), one.losses.min()))
     fall = max(float(smoothed[0]) - low, 0.1 * abs(low), 1e-6)

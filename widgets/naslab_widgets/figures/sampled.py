@@ -19,7 +19,7 @@ class Sampled:
         self._limit = limit
 
     def extend(self, items: Sequence[Any]) -> None:
-        """More of the sequence."""
+        """Append items of the sequence."""
         self.kept += items[-self.seen % self.stride :: self.stride]
         self.seen += len(items)
         while len(self.kept) >= self._limit:
@@ -27,5 +27,5 @@ class Sampled:
             self.stride *= 2
 
     def since(self, seen: int) -> list[Any]:
-        """Those kept that came when so many had been seen, or later."""
+        """Returns the kept items at positions `seen` and later."""
         return self.kept[-(-seen // self.stride) :]

@@ -54,7 +54,7 @@ def gaps(values: np.ndarray) -> np.ndarray:
 
 
 def styled(figure: Figure, *, height: int = 380, legend: bool = True) -> Figure:
-    """The figure in the house's look: no ground of its own, grey text and grid."""
+    """Returns the figure in naslab's style: transparent background, grey text and grid."""
     axes = {"gridcolor": GRID, "zeroline": False, "linecolor": INK, "ticks": "outside", "tickcolor": GRID}
     figure.update_layout(
         template="none",

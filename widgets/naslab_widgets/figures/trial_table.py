@@ -43,7 +43,7 @@ WORDS = {"hurdle": "trained on"}
 
 
 class CompletedTrial(NamedTuple):
-    """What of an evaluation is no number."""
+    """The parts of an evaluation that are not numbers."""
 
     architecture: Architecture
     status: str
@@ -53,7 +53,7 @@ class CompletedTrial(NamedTuple):
 
 
 class TrialTable:
-    """Grows by whole batches, at a few microseconds an evaluation and 144 bytes a row."""
+    """The trials of a search, one row each; costs a few microseconds and 144 bytes per evaluation."""
 
     def __init__(self, truth: Truth | None = None) -> None:
         self.truth = truth
@@ -69,7 +69,7 @@ class TrialTable:
         self._steps, self._families, self._generations = array("q"), array("q"), array("i")
         self._trained: dict[int, tuple[int, int]] = {}
         self._hurdles: Sequence[float] = ()
-        """In force since the last event: the next one is held against them, and may then raise them."""
+        """Hurdles after the last event: they apply to the next one, which may raise them."""
         self._best_fitness, self._best_regret = -float("inf"), NAN
         self._fittest, self._sorted = np.zeros(0, dtype=int), 0
 

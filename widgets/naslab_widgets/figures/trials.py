@@ -1,4 +1,4 @@
-"""What became of the trials of a search: the objective against their order, hurdles, and who descends from whom."""
+"""The trials of a search: objective against order of evaluation, hurdles, and the family tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is really known of a candidate where every candidate has been trained: its true rank and its regret."""
+"""True rank and regret of a candidate, from a table in which every candidate has been trained."""
 
 from __future__ import annotations
 
