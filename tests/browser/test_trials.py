@@ -51,7 +51,7 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     book.wait_step("naslab-fitness", 250)
     book.wait_step("naslab-family", 250)
     book.expect(book.page.locator(".naslab-fitness")).to_have_attribute("data-trials", "250")
-    told, _ = book.ask("[len(search.events[-1].details['hurdles']), lab.view._ledger.failed]")
+    told, _ = book.ask("[len(search.events[-1].details['hurdles']), lab.view._table.failed]")
     assert int(data(book, "naslab-fitness", "hurdles")) == told[0] == 2
     book.expect(book.page.locator(".naslab-status")).to_contain_text(f"{told[1]} failed")
     assert int(data(book, "naslab-fitness", "stopped")) > 5
@@ -61,7 +61,7 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     ]
 
     # without a click the best is shown
-    best, _ = book.ask("int(lab.view._ledger.rows[lab.view._ledger.best, 1])")
+    best, _ = book.ask("int(lab.view._table.rows[lab.view._table.best, 1])")
     book.page.wait_for_selector(f'.naslab-portrait[data-number="{best}"]')
     book.expect(book.page.locator(".naslab-portrait .naslab-picture svg circle")).to_have_count(4)
 
@@ -69,7 +69,7 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     number = book.ask(f"{line}[-3]")[0]
     click_trial(book, number)
     book.page.wait_for_selector(f'.naslab-portrait[data-number="{number}"]')
-    rows, _ = book.ask(f"[int(lab.view._ledger.rows[p, 1]) for p in lab.view._ledger.ancestry({number})]")
+    rows, _ = book.ask(f"[int(lab.view._table.rows[p, 1]) for p in lab.view._table.ancestry({number})]")
     assert len(rows) > 3
     book.page.wait_for_function(
         "line => document.querySelector('.naslab-fitness').dataset.ancestry === line", arg=" ".join(map(str, rows))
@@ -103,7 +103,7 @@ def test_a_search_is_watched_and_a_click_shows_where_a_candidate_comes_from(note
     bar = book.page.get_by_role("slider", name="time of the search")
     book.strike(bar, "Home", "Shift+ArrowRight", "Shift+ArrowRight")
     book.page.wait_for_selector('.naslab-trials[data-at="21"]')
-    then, _ = book.ask("int(lab.view._ledger.rows[lab.view._ledger.best_until(21), 1])")
+    then, _ = book.ask("int(lab.view._table.rows[lab.view._table.best_until(21), 1])")
     book.page.wait_for_selector(f'.naslab-portrait[data-number="{then}"]')
     book.page.wait_for_function("() => document.querySelectorAll('.naslab-trials-table tbody tr').length === 21")
     book.page.locator(".naslab-deck").scroll_into_view_if_needed()
