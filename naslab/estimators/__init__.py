@@ -1,4 +1,4 @@
-"""Estimators: what scores an architecture. One file, one way."""
+"""Estimators: functions that score an architecture. One module for each method."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from naslab.estimators.estimator import (
     Trainable,
     UnknownFidelity,
     WrongSetup,
+    with_current_names,
 )
 from naslab.estimators.function import Function, FunctionOfEpochs, function_as_estimator
 from naslab.estimators.job import Job
@@ -44,7 +45,7 @@ ESTIMATORS: dict[str, Any] = {
     LatencyReward.name: LatencyReward,
     LearningCurve.name: LearningCurve,
 }
-"""Name in a run folder -> the class that scores again."""
+"""Name in a run folder -> class of the estimator."""
 
 __getattr__, __dir__ = attach(
     __name__,
@@ -89,13 +90,16 @@ __all__ = [
 
 
 def as_estimator(given: Benchmark | Estimator | Callable[[Architecture], float | Score]) -> Estimator:
-    """An estimator is itself, a benchmark a `Table` of its objective, a function a `Function`, or a `FunctionOfEpochs`
-    if it has a parameter `epochs`.
+    """Returns an estimator: the one given, a `Table` of the objective of a benchmark, or a `Function` of a function,
+    which is a `FunctionOfEpochs` if it has a parameter `epochs`.
+
+    Raises:
+        SpecError: it is none of these.
     """
     if isinstance(given, Benchmark):
         return Table(given)
     if isinstance(given, Estimator):
-        return given
+        return with_current_names(given)
     if callable(given) and not isinstance(given, type):
         return function_as_estimator(given)
     raise SpecError(
@@ -105,7 +109,7 @@ def as_estimator(given: Benchmark | Estimator | Callable[[Architecture], float |
 
 
 def class_of(name: object) -> Any:
-    """The class of estimators that is called so, naslab's or the user's own; `SpecError` if there is none."""
+    """Returns the class of an estimator by its name, naslab's or the user's; `SpecError` if there is none."""
     advice = ", or pass the estimator itself as estimator=..., for instance Search.open(path, estimator=estimator)"
     return named("estimator", name, ESTIMATORS, object, suits=_is_estimator, otherwise=advice)
 
@@ -119,7 +123,7 @@ def _is_estimator(cls: type) -> bool:
 
 @described("an estimator")
 def from_spec(spec: dict[str, Any], task: Any = None) -> Estimator:
-    """The estimator that `estimator.spec()` describes; `task` stands in for data that JSON cannot bring back."""
+    """Returns the estimator that `estimator.spec()` describes; `task` stands in for data that a spec cannot load."""
     if not isinstance(spec, dict) or "estimator" not in spec:
         raise SpecError(f"expected an object with the key 'estimator', got {spec!r:.200}")
     estimator = class_of(spec["estimator"])

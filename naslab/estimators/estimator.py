@@ -1,4 +1,4 @@
-"""What scores an architecture: a function from architectures to numbers, more is better, that can be written down."""
+"""Interfaces of estimators: functions from architectures to a fitness, more is better, that a run folder can record."""
 
 from __future__ import annotations
 
@@ -12,67 +12,69 @@ from naslab import snapshot
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.estimators.score import Score
+from naslab.lazy import keep_old_hooks
 from naslab.spaces.space import Space
 
 MOST_FITNESS = 1e100
-"""A fitness is no larger, up or down: sums of a few, and their squares, must be numbers still. Who wants to say that a
-candidate is of no use says nan, or raises an exception."""
+"""Largest absolute value of a fitness, so that sums and squares of fitnesses stay finite. An estimator that wants to
+reject a candidate returns NaN or raises an exception instead."""
 
 
 @runtime_checkable
 class Estimator(Protocol):
     """Scores architectures, one at a time.
 
-    One whose fitness is no bare "more is better" says so in an attribute `objectives`, a sequence of `Objective`s, the
-    first that of the fitness: a table of losses minimises them, and its fitness is their negative.
+    An optional attribute `objectives`, a sequence of `Objective`, declares names, directions and units of what is
+    measured; the first belongs to the fitness. A table of losses, for instance, declares that its loss is minimised,
+    and its fitness is the negated loss.
     """
 
     @property
     def space(self) -> Space | None:
-        """Whose architectures it scores; None if it does not matter."""
+        """Space of the architectures that it scores; None if it scores those of any space."""
         ...
 
     def __call__(self, architecture: Architecture) -> float | Score:
-        """The fitness. Any exception, and a fitness that is not finite, says that this candidate has failed."""
+        """Returns the fitness. An exception, or a fitness that is not finite, means that the candidate failed."""
         ...
 
     def spec(self) -> dict[str, Any]:
-        """JSON from which `naslab.estimators.from_spec` makes this estimator again, if it can."""
+        """Returns JSON from which `naslab.estimators.from_spec` makes an equal estimator, if possible."""
         ...
 
     def fingerprint(self) -> str:
-        """Hex checksum: the same for estimators that give the same fitness."""
+        """Returns a checksum in hexadecimal digits, equal for estimators that compute the same fitness."""
         ...
 
 
 class WrongSetup(SpecError):
-    """The search is set up wrongly, and no candidate is to blame: it stops, instead of failing them all."""
+    """The search is set up wrongly, so that all candidates would fail: it stops at once."""
 
 
 class UnknownFidelity(WrongSetup):
-    """So much training is not to be had here."""
+    """The requested training length is not available."""
 
 
 class CheckpointRef(NamedTuple):
-    """Where a training was left: what another begins with."""
+    """A checkpoint of a training, with which another can begin."""
 
     architecture: Architecture
     fidelity: float | None
-    """Epochs it has had."""
+    """Epochs that it was trained for; None for the whole training."""
     path: Path | None
-    """The file that `Trainable.train` was told to keep it in; None if the estimator keeps no weights."""
+    """File that `Trainable.train` wrote; None if the estimator keeps no weights."""
 
 
 @runtime_checkable
 class Trainable(Estimator, Protocol):
-    """An estimator that can be asked for less than the whole training, and goes on from where one was left.
+    """An estimator with several fidelities: it can train for fewer epochs, and continue a training later.
 
-    What comes of a training depends on nothing but the architecture, the epochs and what it begins with. So whatever
-    is kept can be computed again.
+    The result of a training depends only on the architecture, the epochs and the checkpoint it begins with. A
+    checkpoint that was lost can therefore be computed again.
     """
 
     keeps_weights: bool
-    """Whether there is anything to be kept: a table has no weights."""
+    """True if trainings leave checkpoints; a table has no weights."""
 
     def train(
         self,
@@ -82,58 +84,80 @@ class Trainable(Estimator, Protocol):
         begin: CheckpointRef | None = None,
         keep: Path | None = None,
     ) -> Score:
-        """The fitness after `fidelity` epochs in all.
+        """Returns the score after `fidelity` epochs in total.
 
         Args:
             architecture: what to train.
-            fidelity: epochs in all, those it begins with included; None: the whole training.
-            begin: the same architecture, to train on; or another, whose weights are inherited where they fit.
-            keep: the file to leave the training in, there whole or not at all. When it is there already, from a
-                training that was broken off, the training goes on from it.
+            fidelity: epochs in total, including those of `begin`; None for the whole training.
+            begin: checkpoint of the same architecture, to continue its training; or of another one, whose weights are
+                inherited where shapes fit.
+            keep: file for the checkpoint, which is written completely or not at all. If it exists, left by a training
+                that was interrupted, the training continues from it.
 
         Raises:
-            UnknownFidelity: there is no such training.
+            UnknownFidelity: the training length is not available.
         """
         ...
 
     def check_fidelity(self, fidelity: float) -> None:
-        """`UnknownFidelity` if `train` could not be asked for so many epochs."""
+        """Raises `UnknownFidelity` if `train` does not support this number of epochs."""
         ...
 
 
 @runtime_checkable
 class Learning(Estimator, Protocol):
-    """An estimator that learns from the search. It is immutable: `hear` gives the one that knows more.
+    """An estimator that learns from the results of the search. It is immutable: `update` returns a new one.
 
-    What comes of a candidate depends on what has been told before it, and on that in no other way.
+    The score of a candidate depends only on the candidate and on the results, in their order, that the estimator was
+    updated with, so that a search can be replayed.
     """
 
-    def hear(self, figures: Mapping[str, float]) -> Estimator:
-        """The estimator that has heard what came of a candidate, by the figures of its event."""
+    def update(self, metrics: Mapping[str, float]) -> Estimator:
+        """Returns an estimator that also knows the result of one candidate.
+
+        Args:
+            metrics: metrics of its score, which are the `figures` of its event.
+        """
         ...
 
-    def memory(self) -> Any:
-        """What it has heard, as JSON."""
+    def state_dict(self) -> Any:
+        """Returns what it has learnt, as JSON."""
         ...
 
-    def remember(self, memory: Any) -> Estimator:
-        """The estimator that has heard what `memory` gave, and nothing else; () for nothing at all."""
+    def with_state(self, state: Any) -> Estimator:
+        """Returns an estimator that knows what `state_dict` returned, and nothing else; () means nothing at all."""
         ...
+
+
+HOOKS = {"hear": "update", "memory": "state_dict", "remember": "with_state"}
+"""Earlier name of each method of `Learning` -> its name."""
+
+
+def with_current_names(estimator: Any) -> Any:
+    """Returns the estimator; if its class implements `Learning` by the earlier names, gives it the current ones too.
+
+    The class of the user is changed, once, with a warning: an object around the estimator would hide its other
+    attributes.
+    """
+    cls = type(estimator)
+    if all(hasattr(cls, old) for old in HOOKS) and not all(hasattr(cls, new) for new in HOOKS.values()):
+        keep_old_hooks(cls, HOOKS)
+    return estimator
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for the time of a training. The search pauses where there is no room for one."""
+    """Yields a temporary folder for one training; raises `RunPaused` if the disk has no room for it."""
     with snapshot.disk("making a temporary folder"):
         folder = TemporaryDirectory(prefix="naslab-", ignore_cleanup_errors=True)
     with folder as path:
         yield Path(path)
 
 
-def cannot_be_told(estimator: Any) -> UnknownFidelity:
-    """The error of a searcher that says how long to train, with an estimator that has no `train`."""
+def without_fidelities(estimator: Any) -> UnknownFidelity:
+    """Returns the error for a searcher that chooses training lengths, with an estimator that has no `train`."""
     return UnknownFidelity(
-        "the searcher says for how long to train each candidate, and "
-        f"{getattr(estimator, 'name', type(estimator).__name__)!r} cannot be told so; give an estimator with train(), "
+        "the searcher chooses how long to train each candidate, and the estimator "
+        f"{getattr(estimator, 'name', type(estimator).__name__)!r} has no choice of it; give one with train(), "
         "for instance nl.estimators.Training(space, task), or a function of (architecture, epochs)"
     )

@@ -1,11 +1,11 @@
-"""The evaluation of a candidate as a few kilobytes of JSON, for executors that carry it to another machine.
+"""A job: the evaluation of a candidate as a few kilobytes of JSON, for executors on other machines.
 
-    job = estimator by its spec and fingerprint, architecture, lineage with the keys of kept trainings, their store
-    worker:  make the estimator once, keep it; fetch what the lineage begins with; evaluate; publish what was trained
+    job = spec and fingerprint of the estimator, architecture, lineage with the keys of checkpoints, their store
+    worker:  make the estimator once and cache it; fetch the checkpoints of the lineage; evaluate; publish the new ones
 
-Data is not in it: a worker makes the task from its spec, as it makes the estimator, and the fingerprint says whether
-the two are the same. An estimator that has no such spec (a function, a task of the user's own arrays, classes that are
-defined in a notebook) cannot travel so, and `describe` says that it cannot; the object itself is sent then.
+A job contains no data: a worker makes estimator and task from their specs, and the fingerprint confirms that they are
+equal. An estimator without such a spec (a function, a task of the user's arrays, classes defined in a notebook) cannot
+be sent as a job; `describe` then returns None, and the object itself is sent.
 """
 
 from __future__ import annotations
@@ -21,35 +21,34 @@ from naslab.architecture import Architecture
 from naslab.errors import RunError, among
 from naslab.estimators import store
 from naslab.estimators.estimator import Learning
-from naslab.estimators.evaluation import Outcome, Stage, evaluate
+from naslab.estimators.evaluation import Outcome, TrainingStage, evaluate
 from naslab.estimators.store import WeightStore
 from naslab.estimators.wrapped import layers
 from naslab.registry import own
 
-MOST_MADE = 4
-"""Estimators that a worker keeps, with their data."""
+CACHED_ESTIMATORS = 4
+"""Number of estimators that a worker caches, with their data."""
 
-_here: weakref.WeakValueDictionary[tuple[str, str], Any] = weakref.WeakValueDictionary()
-"""(spec, fingerprint) -> an estimator of this process: a job that stays here, or goes to a process that is forked from
-this one, uses it as it is."""
+_local_estimators: weakref.WeakValueDictionary[tuple[str, str], Any] = weakref.WeakValueDictionary()
+"""(spec, fingerprint) -> estimator of this process, which jobs in this process, or one forked from it, use directly."""
 
 
 class NotMade(RunError):
-    """A worker could not make the estimator that a job describes; no candidate is to blame."""
+    """A worker could not make the estimator that a job describes, which is not the fault of the candidate."""
 
 
 class Link(NamedTuple):
-    """A training of the lineage that leads to a candidate."""
+    """One training in the lineage of a candidate."""
 
     architecture: Architecture
     fidelity: float | None
-    """Epochs in all when it ends."""
+    """Epochs in total at its end."""
     key: str | None
-    """Under which it is kept in the store; None if the estimator keeps no weights."""
+    """Key of its checkpoint in the store; None if the estimator keeps no weights."""
 
 
 class Described(NamedTuple):
-    """An estimator in words: another process makes it from them."""
+    """Description of an estimator from which another process can make it."""
 
     spec: str
     """JSON."""
@@ -57,16 +56,16 @@ class Described(NamedTuple):
 
 
 class Job(NamedTuple):
-    """The evaluation of one candidate. Equal to what comes out of `from_json(job.to_json())`."""
+    """Evaluation of one candidate. `Job.from_json(job.to_json())` is equal to `job`."""
 
     estimator: Described
     architecture: Architecture
     lineage: tuple[Link, ...] = ()
-    """As of `naslab.estimators.evaluation.evaluate`, with keys in the place of files."""
+    """Lineage as of `naslab.estimators.evaluation.evaluate`, with keys in place of files."""
     store: Mapping[str, Any] | None = None
-    """Spec of the store of the kept trainings; None if there are none."""
+    """Spec of the store of checkpoints; None if there are none."""
     memory: Any = ()
-    """What an estimator that learns has heard, as JSON."""
+    """State of an estimator that learns (`Learning.state_dict`), as JSON."""
 
     def to_json(self) -> str:
         return json.dumps(
@@ -81,36 +80,36 @@ class Job(NamedTuple):
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        told = json.loads(text)
-        lineage = tuple(Link(Architecture.from_record(one), *rest) for one, *rest in told["lineage"])
-        architecture = Architecture.from_record(told["architecture"])
-        return cls(Described(*told["estimator"]), architecture, lineage, told["store"], told["memory"])
+        read = json.loads(text)
+        lineage = tuple(Link(Architecture.from_record(one), *rest) for one, *rest in read["lineage"])
+        architecture = Architecture.from_record(read["architecture"])
+        return cls(Described(*read["estimator"]), architecture, lineage, read["store"], read["memory"])
 
     def run(self) -> Outcome:
-        """Evaluate the candidate in this process.
+        """Evaluates the candidate in this process.
 
         Raises:
-            NotMade: the estimator cannot be made here, or comes out as another one.
+            NotMade: the estimator cannot be made here, or has another fingerprint.
         """
-        estimator = _here.get(self.estimator)
+        estimator = _local_estimators.get(self.estimator)
         if estimator is None:
             estimator = _made(*self.estimator)
         if isinstance(estimator, Learning):
-            estimator = estimator.remember(self.memory)
+            estimator = estimator.with_state(self.memory)
         if self.store is None:
-            return evaluate(estimator, self.architecture, [Stage(*link[:2], None) for link in self.lineage])
+            return evaluate(estimator, self.architecture, [TrainingStage(*link[:2], None) for link in self.lineage])
         return evaluate_kept(estimator, self.architecture, self.lineage, store.from_spec(self.store))
 
 
 def run(job: str) -> Outcome:
-    """Evaluate what `Job.to_json` describes: the function that an executor is given."""
+    """Evaluates what `Job.to_json` returned; this is the function that an executor calls."""
     return Job.from_json(job).run()
 
 
 def evaluate_kept(
     estimator: Any, architecture: Architecture, lineage: Sequence[Link], kept: WeightStore | None
 ) -> Outcome:
-    """`evaluate`, with the trainings of the lineage fetched from a store, and what is left of them kept there."""
+    """Evaluates a candidate with the checkpoints of its lineage from a store, and publishes the new ones there."""
     outcome = evaluate(estimator, architecture, stages(lineage, kept))
     if kept is not None:
         for link in lineage:
@@ -119,32 +118,32 @@ def evaluate_kept(
     return outcome
 
 
-def stages(lineage: Sequence[Link], kept: WeightStore | None) -> tuple[Stage, ...]:
-    """The lineage with files of this machine."""
+def stages(lineage: Sequence[Link], kept: WeightStore | None) -> tuple[TrainingStage, ...]:
+    """Returns the lineage with files of this machine in place of keys."""
     if not lineage:
         return ()
     return tuple(
-        Stage(architecture, fidelity, None if key is None or kept is None else kept.fetch(key))
+        TrainingStage(architecture, fidelity, None if key is None or kept is None else kept.fetch(key))
         for architecture, fidelity, key in lineage
     )
 
 
 def describe(estimator: Any) -> Described | None:
-    """The estimator in words; None if another process cannot be expected to make it from them."""
+    """Returns the description of an estimator; None if another process could not make it from that."""
     if isinstance(estimator, Learning):
-        estimator = estimator.remember(())
+        estimator = estimator.with_state(())  # what it has learnt travels in each job instead
     if not all(map(_known, _parts(estimator))):
         return None
     try:
         found = Described(json.dumps(estimator.spec(), sort_keys=True), estimator.fingerprint())
-    except (TypeError, ValueError):  # a setting of the user's own that is no JSON
+    except (TypeError, ValueError):  # an option of a user's class that is not JSON
         return None
-    _here[found] = estimator
+    _local_estimators[found] = estimator
     return found
 
 
 def _parts(estimator: Any) -> Iterator[Any]:
-    """The estimator, those inside, and what they are made of."""
+    """Yields the estimator, those inside it, and their spaces, tasks and benchmarks."""
     inside = [estimator, *(layer.inside for layer in layers(estimator))]
     for one in inside:
         yield one
@@ -156,7 +155,7 @@ def _parts(estimator: Any) -> Iterator[Any]:
 
 
 def _known(part: Any) -> bool:
-    """Whether naslab alone can make it: its class is not the user's, and its data is not in this process alone."""
+    """True if it can be made from its spec alone: its class is naslab's, and its data is not only in this process."""
     if own(type(part)) or type(part) in (estimators.Function, estimators.FunctionOfEpochs):
         return False
     if not isinstance(part, tasks.Task):
@@ -166,7 +165,7 @@ def _known(part: Any) -> bool:
     return among(part.spec().get("task"), {**tasks.TASKS, **tasks.CLASSES})
 
 
-@lru_cache(MOST_MADE)
+@lru_cache(CACHED_ESTIMATORS)
 def _made(spec: str, fingerprint: str) -> Any:
     try:
         estimator = estimators.from_spec(json.loads(spec))

@@ -15,7 +15,7 @@ Differences from Baker et al.:
 - The regression is kernel ridge, whose error with one left out has a closed form (they have nu-SVR, among others), and
   it predicts what is still to be gained: from a dozen examples that is the better forecast.
 - Besides the curve and its first differences it sees the curve of the training loss, where the estimator inside gives
-  one as the figure "train_loss" (Ru et al. 2021, https://arxiv.org/abs/2006.04492, rank by its sum). Parameters of the
+  one as the metric "train_loss" (Ru et al. 2021, https://arxiv.org/abs/2006.04492, rank by its sum). Parameters of the
   architecture, which they add, made no forecast better on the curves that were tried.
 - It learns from every training that went to the end, not only from a set at the beginning.
 
@@ -44,48 +44,50 @@ from naslab.estimators.wrapped import Wrapped
 from naslab.quantities import as_objectives
 
 CURVE, LOSS = "curve", "train_loss"
-"""Names of the figures: "curve/3" is the fitness after 3 epochs, "train_loss/3" the training loss."""
+"""Names of the metrics: "curve/3" is the fitness after 3 epochs, "train_loss/3" the training loss."""
 ENDING = ".curve"
+"""Ending of the file beside a checkpoint that holds the scores so far of an interrupted training."""
 LONGEST = 2**24
-"""Bytes of what was seen of a training, at most."""
-"""Of the file beside a kept training, which holds what was seen of it."""
+"""Largest size of that file in bytes."""
 MOST = 200
-"""Trainings that the regression learns from: the last ones."""
+"""Number of trainings, the latest ones, that the regression learns from: its cost grows with the third power."""
 
 Curve = tuple[tuple[float, ...], ...]
-"""For each look (fitness,), or (fitness, training loss)."""
+"""A tuple for each look: (fitness,), or (fitness, training loss)."""
 
 
 class Forecast(NamedTuple):
-    """What a training that is under way is expected to come to."""
+    """Gaussian forecast of the fitness at the end of a training."""
 
     fitness: float
+    """Mean."""
     deviation: float
+    """Standard deviation: the error of the regression with one training left out."""
 
     def below(self, height: float) -> float:
-        """The probability that it ends no higher."""
+        """Returns the probability that the fitness at the end is at most `height`, Phi((height - mean) / deviation)."""
         if not self.deviation:
             return float(self.fitness <= height)
+        # Phi(z) = erfc(-z / sqrt 2) / 2
         return math.erfc((self.fitness - height) / (self.deviation * math.sqrt(2))) / 2
 
 
 class LearningCurve(Wrapped):
-    """The fitness after the whole training; or, where that will hardly be the best so far, a forecast of it.
+    """Estimator of the fitness after a whole training, or a forecast of it where it will hardly become the best.
 
-    Its figures, besides those inside: "epochs" that were trained, "stopped" (1 or 0), "predicted" (the forecast, for
-    one that was stopped), and the curve: "curve/1", "curve/2", ... A forecast never exceeds the best so far, so that
-    the best of a search was always trained to the end.
+    Metrics, besides those of the estimator inside: "epochs" that were trained, "stopped" (1 or 0), "predicted" (the
+    forecast of one that was stopped), and the curve: "curve/1", "curve/2", ... A forecast never exceeds the best so
+    far, so that the best of a search was always trained to the end.
 
-    What it knows are the curves of the events: it is immutable, and `hear` gives the one that knows more. A candidate
-    that goes on from another training, or is asked for at another length, is trained as it is asked for: nothing is
-    stopped, and nothing learnt.
+    It learns from the curves in the events: it is immutable, and `update` returns a new one. A candidate that continues
+    another training, or has another length, is trained as requested: it is not stopped, and not learnt from.
 
     Args:
-        inside: trains on from where it stopped: `Training`, or the `Table` of a benchmark that knows many lengths.
-        epochs: of the whole training.
-        every: epochs from one look at a curve to the next.
-        first: trainings that go to the end before any is stopped.
-        confidence: how likely one must be not to become the best, to be stopped.
+        inside: an estimator that can continue trainings: `Training`, or the `Table` of a benchmark of many lengths.
+        epochs: length of the whole training.
+        every: epochs between two looks at a curve.
+        first: number of trainings that run to the end before any is stopped.
+        confidence: probability of not becoming the best from which a training is stopped, above 0.5.
     """
 
     name = "learning_curve"
@@ -97,7 +99,7 @@ class LearningCurve(Wrapped):
         super().__init__(inside)
         if not hasattr(inside, "train"):
             raise UnknownFidelity(
-                f"learning curves are of trainings, and {getattr(inside, 'name', inside)!r} has none; give an "
+                f"learning curves belong to trainings, and {getattr(inside, 'name', inside)!r} has none; give an "
                 "estimator with train(), for instance nl.estimators.Training(space, task, epochs=12)"
             )
         self.epochs, self.every = whole("epochs", epochs, 1), whole("every", every, 1)
@@ -109,12 +111,12 @@ class LearningCurve(Wrapped):
             self.check_fidelity(look)
         self._known: tuple[Curve, ...] = ()
         self._models: dict[int, KernelRidge] = {}
-        """Looks that have been had -> the regression from there; a cache."""
+        """Number of looks -> regression from the curve up to there; a cache."""
 
-    # --- a candidate -----------------------------------------------------------------------------------
+    # --- scoring -------------------------------------------------------------------------------------
 
     def judge(self, architecture: Architecture, score: Score) -> Score:
-        """Of a training that is not watched: as it is."""
+        """Returns the score itself: a training that begins from another is not forecast."""
         return score
 
     def __call__(self, architecture: Architecture) -> Score:
@@ -134,6 +136,7 @@ class LearningCurve(Wrapped):
         with ExitStack() as stack:
             if keep is None and self.keeps_weights:
                 keep = stack.enter_context(scratch()) / "training.snapshot"
+            # Scores of an interrupted training are read, so that it is stopped where it would have been.
             seen = [] if keep is None else _seen(keep)
             for number, epochs in enumerate(self.looks):
                 if number == len(seen):
@@ -150,27 +153,29 @@ class LearningCurve(Wrapped):
             return self._scored(seen, None)
 
     def _scored(self, seen: Sequence[Score], forecast: Forecast | None) -> Score:
-        """What is told of a candidate."""
+        """Returns the score of a candidate with its curve among the metrics."""
         epochs, stopped = self.looks[len(seen) - 1], forecast is not None
-        figures = {**seen[-1].figures, "epochs": float(epochs), "stopped": float(stopped)}
-        if "seconds" in figures:
-            figures["seconds"] = sum(score.figures["seconds"] for score in seen)
+        metrics = {**seen[-1].metrics, "epochs": float(epochs), "stopped": float(stopped)}
+        if "seconds" in metrics:
+            metrics["seconds"] = sum(score.metrics["seconds"] for score in seen)
         if forecast is not None:
-            figures["predicted"] = forecast.fitness
+            metrics["predicted"] = forecast.fitness
         for look, score in zip(self.looks, seen, strict=False):
-            figures |= {f"{name}/{look}": value for name, value in zip((CURVE, LOSS), _point(score), strict=False)}
-        return seen[-1].but(seen[-1].fitness if forecast is None else forecast.fitness, figures)
+            metrics |= {f"{name}/{look}": value for name, value in zip((CURVE, LOSS), _point(score), strict=False)}
+        return seen[-1].but(seen[-1].fitness if forecast is None else forecast.fitness, metrics)
 
-    # --- what is known ---------------------------------------------------------------------------------
+    # --- forecasts ---------------------------------------------------------------------------------
 
     @property
     def best(self) -> float:
-        """The best fitness after a whole training; minus infinity before there is one."""
+        """Best fitness after a whole training; minus infinity before the first."""
         return max((curve[-1][0] for curve in self._known), default=-math.inf)
 
     def forecast(self, curve: Sequence[Sequence[float]]) -> Forecast | None:
-        """Of the fitness at the end, from the looks at a training so far; None while too little is known, and at the
-        end."""
+        """Returns the forecast of the fitness at the end, from the curve so far.
+
+        None while fewer than `first` trainings are known, and at the end of the training.
+        """
         looks = len(curve)
         known = [each for each in self._known[-MOST:] if len(each[0]) == len(curve[0])]
         if len(known) < self.first or looks == len(self.looks):
@@ -182,65 +187,64 @@ class LearningCurve(Wrapped):
         model = self._models[looks]
         return Forecast(curve[-1][0] + float(model(_features(curve)[None])[0]), model.deviation)
 
-    def hear(self, figures: Mapping[str, float]) -> LearningCurve:
-        """The estimator that also knows this candidate, if it was trained to the end; by the figures of its event."""
-        if any(f"{CURVE}/{look}" not in figures for look in self.looks):
+    def update(self, metrics: Mapping[str, float]) -> LearningCurve:
+        """Returns an estimator that also knows the curve of a candidate, if it was trained to the end."""
+        if any(f"{CURVE}/{look}" not in metrics for look in self.looks):
             return self
-        names = [name for name in (CURVE, LOSS) if f"{name}/{self.epochs}" in figures]
-        curve = tuple(tuple(figures[f"{name}/{look}"] for name in names) for look in self.looks)
-        return self._knowing((*self._known, curve))
+        names = [name for name in (CURVE, LOSS) if f"{name}/{self.epochs}" in metrics]
+        curve = tuple(tuple(metrics[f"{name}/{look}"] for name in names) for look in self.looks)
+        return self._with_curves((*self._known, curve))
 
-    def memory(self) -> Any:
-        """What is known, as JSON."""
+    def state_dict(self) -> Any:
+        """Returns the known curves, as JSON."""
         return self._known
 
-    def remember(self, memory: Any) -> LearningCurve:
-        """The estimator that knows what `memory` gave, and nothing else."""
-        return self._knowing(tuple(tuple(map(tuple, curve)) for curve in memory))
+    def with_state(self, state: Any) -> LearningCurve:
+        """Returns an estimator that knows the curves in `state`, and nothing else."""
+        return self._with_curves(tuple(tuple(map(tuple, curve)) for curve in state))
 
-    def _knowing(self, known: tuple[Curve, ...]) -> LearningCurve:
+    def _with_curves(self, known: tuple[Curve, ...]) -> LearningCurve:
         other = copy.copy(self)
         other._known, other._models = known, {}
         return other
 
-    # --- what the house asks ---------------------------------------------------------------------------
+    # --- specs ---------------------------------------------------------------------------
 
     def options(self) -> dict[str, Any]:
         return {"epochs": self.epochs, "every": self.every, "first": self.first, "confidence": self.confidence}
 
 
 def _point(score: Score) -> tuple[float, ...]:
-    """(fitness,), or (fitness, training loss) where it is known."""
-    return (score.fitness, score.figures[LOSS]) if LOSS in score.figures else (score.fitness,)
+    """Returns (fitness,), or (fitness, training loss) if it is known."""
+    return (score.fitness, score.metrics[LOSS]) if LOSS in score.metrics else (score.fitness,)
 
 
 def _features(curve: Sequence[Sequence[float]]) -> np.ndarray:
-    """[D]: the curve so far, its first differences, and the curve of the loss."""
+    """Returns features [D]: the curve so far, its first differences, and the curve of the training loss."""
     points = np.array(curve, dtype=np.float64)
     return np.concatenate([points[:, 0], np.diff(points[:, 0]), points[:, 1:].ravel()])
 
 
 def _seen(keep: Path) -> list[Score]:
-    """What was seen of a training that was broken off. Without it the training cannot be used, and begins again."""
+    """Returns the scores so far of an interrupted training. Without them its checkpoint is of no use and is removed."""
     with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
         if files.is_file(keep):
-            told = json.loads(files.read(keep.with_suffix(ENDING), LONGEST))
-            return [_read(*row) for row in told]
-    with snapshot.disk(f"removing {keep}, which cannot be gone on with,"):
+            return [_read(*row) for row in json.loads(files.read(keep.with_suffix(ENDING), LONGEST))]
+    with snapshot.disk(f"removing {keep}, which cannot be continued,"):
         files.remove(keep)
     return []
 
 
-def _read(fitness: Any, figures: Any, objectives: Any = ()) -> Score:
-    """A score as `_write` keeps it."""
-    score = Score(float(fitness), {str(name): float(value) for name, value in figures.items()})
+def _read(fitness: Any, metrics: Any, objectives: Any = ()) -> Score:
+    """Returns the score of a row that `_write` wrote."""
+    score = Score(float(fitness), {str(name): float(value) for name, value in metrics.items()})
     if not objectives:
         return score
     first, *_ = wanted = as_objectives(objectives)
-    return Score(values={first.name: first.sign * score.fitness, **score.figures}, objectives=wanted)
+    return Score(values={first.name: first.sign * score.fitness, **score.metrics}, objectives=wanted)
 
 
 def _write(keep: Path, seen: Sequence[Score]) -> None:
-    told = [[score.fitness, dict(score.figures), *([score.objectives] if score.objectives else [])] for score in seen]
-    with suppress(OSError):  # then the training begins again, should it be broken off
-        snapshot.write_bytes(keep.with_suffix(ENDING), json.dumps(told).encode())
+    rows = [[score.fitness, dict(score.metrics), *([score.objectives] if score.objectives else [])] for score in seen]
+    with suppress(OSError):  # without the file, an interrupted training begins again
+        snapshot.write_bytes(keep.with_suffix(ENDING), json.dumps(rows).encode())

@@ -1,15 +1,15 @@
-"""Several objectives and constraints at once, made into the one fitness that a searcher climbs.
+"""Several objectives and constraints combined into the one fitness that a searcher maximises.
 
-    WithMetrics(estimator, Resources(space, task))       adds figures: what it costs
-    Constrained(estimator, limits={"parameters": 1e5})   no fitness for what costs more
-    Penalised(estimator, most={"parameters": 1e5})       fitness x a penalty for each limit that is not kept to
-    Weighted(estimator, {"latency": -0.1})               fitness + sum of weight x figure
+    WithMetrics(estimator, Resources(space, task))       adds the cost of the network to the metrics
+    Constrained(estimator, limits={"parameters": 1e5})   fails candidates that exceed a limit
+    Penalised(estimator, most={"parameters": 1e5})       fitness x a penalty for each limit that is exceeded
+    Weighted(estimator, {"latency": -0.1})               fitness + sum of weight x metric
     LatencyReward(estimator, target=0.08)                accuracy x (latency / target)^w  (Tan et al. 2019, Eq. 2)
 
-Each goes around any estimator, also around one another, and a candidate trains on inside. The figure "fitness" (or
-"accuracy") is then the fitness of the innermost estimator, which none of them has touched, and "penalty" the product of
-all penalties. The whole front of several objectives (which no single fitness tells) is drawn from the figures of the
-events afterwards.
+Each wraps any estimator, also another of these, and leaves the training of candidates to it. The metric "fitness" (or
+"accuracy") is then the unchanged fitness of the innermost estimator, and "penalty" the product of all penalties. A
+single fitness does not show the Pareto front of several objectives; that is computed from the metrics of the events
+afterwards (`naslab.analysis.pareto`).
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from typing import Any
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, real
 from naslab.estimators.estimator import Estimator, Score, WrongSetup
-from naslab.estimators.resources import FIGURES, Resources
+from naslab.estimators.resources import METRICS, Resources
 from naslab.estimators.table import Table
 from naslab.estimators.wrapped import Wrapped, layers
+from naslab.lazy import warn_of_old_name
 
 WORST = 10.0
-"""How many times a limit is missed at most, in the penalty for it."""
+"""Largest ratio of cost and limit that a penalty distinguishes, so that it stays above zero."""
 
 
 class TooMuch(SpecError):
-    """The candidate costs more than a limit allows: it has no fitness, and the search goes on."""
+    """A candidate exceeds a limit: it counts as failed, and the search continues."""
 
 
 class WithMetrics(Wrapped):
-    """The same fitness, with what the network costs among the figures."""
+    """Adds the cost of the network to the metrics, and leaves the fitness as it is."""
 
     name = "with_figures"
 
@@ -44,7 +45,7 @@ class WithMetrics(Wrapped):
         self.resources = resources
 
     def judge(self, architecture: Architecture, score: Score) -> Score:
-        return score.but(figures={**score.figures, **self.resources.measure(architecture)})
+        return score.but(metrics={**score.metrics, **self.resources.measure(architecture)})
 
     def options(self) -> dict[str, Any]:
         return {"resources": self.resources.spec()}
@@ -55,14 +56,14 @@ class WithMetrics(Wrapped):
 
 
 class Constrained(Wrapped):
-    """No fitness for a candidate that exceeds a limit. It counts as a step, "failed", and its event says which limit.
+    """Fails candidates that exceed a limit. Such a candidate counts as a step, and its event says which limit it was.
 
-    When no candidate keeps to the limits, the search goes on to its end, and then there is no best one.
+    If no candidate keeps the limits, the search runs to its end, and has no best architecture.
 
     Args:
-        inside: its figures are compared with the limits.
-        limits: name of a figure -> the most that is allowed.
-        resources: figures that are measured beforehand, so that nobody is trained who costs too much anyway.
+        inside: estimator whose metrics are compared with the limits.
+        limits: name of a metric -> largest value allowed.
+        resources: resource metrics that are checked before training, so that candidates over a limit are not trained.
     """
 
     name = "constrained"
@@ -77,17 +78,17 @@ class Constrained(Wrapped):
             self._check(known, set(known) & set(self.limits))
 
     def judge(self, architecture: Architecture, score: Score) -> Score:
-        self._check(score.figures, set(self.limits) - set(self.resources.figures if self.resources else ()))
+        self._check(score.metrics, set(self.limits) - set(self.resources.metrics if self.resources else ()))
         return score
 
-    def _check(self, figures: Mapping[str, float], names: Collection[str]) -> None:
+    def _check(self, metrics: Mapping[str, float], names: Collection[str]) -> None:
         over = [
             f"{name} = {value:g}, at most {self.limits[name]:g}"
             for name in sorted(names)
-            if (value := _figure(self, figures, name)) > self.limits[name]
+            if (value := _metric(self, metrics, name)) > self.limits[name]
         ]
         if over:
-            raise TooMuch(f"it does not keep to the limits: {'; '.join(over)}")
+            raise TooMuch(f"it exceeds the limits: {'; '.join(over)}")
 
     def options(self) -> dict[str, Any]:
         return {"limits": self.limits, "resources": None if self.resources is None else self.resources.spec()}
@@ -99,20 +100,21 @@ class Constrained(Wrapped):
 
 
 class Penalised(Wrapped):
-    """fitness x product over the constraints that are not kept to of penalty^(1 + v), v by how much (0.5: by half).
+    """Multiplies the fitness by penalty^(1 + v) for each violated constraint.
 
-    So a search sees in which direction a candidate that costs too much would have to change, where `Constrained` only
-    says that it failed; and with a penalty well below 1 the best of a search keeps to all constraints, if any that is
-    nearly as good does. A fitness below 0 is divided by the penalty. 1 + v is at most `WORST`.
+    v is the relative violation (0.5 for a cost of 1.5 times the limit); 1 + v is at most `WORST`. A negative fitness is
+    divided by the factor instead, so that a penalty always lowers it. A search thus sees in which direction a costly
+    candidate would have to change, where `Constrained` only fails it. With a penalty well below 1, the best of a search
+    keeps all constraints, unless all that do are much worse.
 
-    The fitness inside becomes the figure "fitness", that of the innermost estimator if there are several around one
-    another; "penalty" is the factor, 1 where all constraints are kept to, and the product of the factors of all.
+    The fitness of the innermost estimator becomes the metric "fitness". The metric "penalty" is the factor, 1 if all
+    constraints are kept; several `Penalised` around one another multiply it.
 
     Args:
-        inside: its figures are compared with the limits.
-        most: name of a figure -> the most that is allowed.
-        least: name of a figure -> the least.
-        penalty: factor of a constraint that is just missed.
+        inside: estimator whose metrics are compared with the limits.
+        most: name of a metric -> largest value allowed.
+        least: name of a metric -> smallest value allowed.
+        penalty: factor of a constraint that is barely violated, in (0, 1).
     """
 
     name = "penalised"
@@ -133,7 +135,9 @@ class Penalised(Wrapped):
         self.most = {} if not most else _amounts("most", most)
         self.least = {} if not least else _amounts("least", least)
         if wrong := [name for name, limit in (*self.most.items(), *self.least.items()) if limit <= 0]:
-            raise SpecError(f"a limit must be above 0 to tell by how much it is missed; that of {wrong[0]!r} is not")
+            raise SpecError(
+                f"a limit must be above 0, since violations are relative to it; that of {wrong[0]!r} is not"
+            )
         if contrary := [name for name in self.most if self.least.get(name, 0) > self.most[name]]:
             name = contrary[0]
             raise SpecError(f"{name} cannot be {self.least[name]:g} at least and {self.most[name]:g} at most")
@@ -142,24 +146,28 @@ class Penalised(Wrapped):
             raise SpecError(f"penalty is a factor above 0 and below 1, not {penalty!r}")
 
     def judge(self, architecture: Architecture, score: Score) -> Score:
-        shares = [_figure(self, score.figures, name) / limit for name, limit in self.most.items()]
-        shares += [limit / max(_figure(self, score.figures, name), limit / WORST) for name, limit in self.least.items()]
+        shares = [_metric(self, score.metrics, name) / limit for name, limit in self.most.items()]
+        shares += [limit / max(_metric(self, score.metrics, name), limit / WORST) for name, limit in self.least.items()]
+        # A share is 1 + v. Constraints that are kept have a share up to 1 and do not count.
         factor = math.prod(self.penalty ** min(share, WORST) for share in shares if share > 1)
         fitness = score.fitness * factor if score.fitness >= 0 else score.fitness / factor
         penalised = any(isinstance(layer, Penalised) for layer in layers(self.inside))
-        before = score.figures.get("penalty", 1.0) if penalised else 1.0
-        figures = {**score.figures, "fitness": self.innermost(score), "penalty": before * factor}
-        return Score(fitness, figures)
+        before = score.metrics.get("penalty", 1.0) if penalised else 1.0
+        metrics = {**score.metrics, "fitness": self.innermost(score), "penalty": before * factor}
+        return Score(fitness, metrics)
 
     def options(self) -> dict[str, Any]:
         return {"most": self.most, "least": self.least, "penalty": self.penalty}
 
 
 class Weighted(Wrapped):
-    """fitness + sum over the figures of weight x figure. What one wants little of has a negative weight.
+    """Adds the sum of weight x metric to the fitness. Metrics to minimise have a negative weight.
 
-    The fitness inside becomes the figure "fitness", that of the innermost estimator if there are several around one
-    another.
+    The fitness of the innermost estimator becomes the metric "fitness".
+
+    Args:
+        inside: estimator whose fitness and metrics are added.
+        weights: name of a metric -> its weight, in units of the fitness per unit of the metric.
     """
 
     name = "weighted"
@@ -171,8 +179,8 @@ class Weighted(Wrapped):
         self.weights = _amounts("weights", weights)
 
     def judge(self, architecture: Architecture, score: Score) -> Score:
-        costs = [weight * _figure(self, score.figures, name) for name, weight in self.weights.items()]
-        return Score(score.fitness + sum(costs), {**score.figures, "fitness": self.innermost(score)})
+        costs = [weight * _metric(self, score.metrics, name) for name, weight in self.weights.items()]
+        return Score(score.fitness + sum(costs), {**score.metrics, "fitness": self.innermost(score)})
 
     def options(self) -> dict[str, Any]:
         return {"weights": self.weights}
@@ -181,17 +189,18 @@ class Weighted(Wrapped):
 class LatencyReward(Wrapped):
     """ACC(m) x (LAT(m) / T)^w (MnasNet, Tan et al. 2019, https://arxiv.org/abs/1807.11626, Eq. 2 and 3).
 
-    w is `below` where the latency is at most T, else `above`. As a *soft* limit, (-0.07, -0.07): half the latency is
-    worth 5 % of the accuracy. As a *hard* one, (0, -1): below the target only accuracy counts, above it the reward
-    falls sharply. The accuracy becomes the figure "accuracy", that of the innermost estimator if there are several
-    around one another.
+    The exponent w is `below` if the latency is at most T, else `above`. With (-0.07, -0.07), a *soft* limit, halving
+    the latency is worth 5 % of the accuracy (2^0.07 = 1.05). With (0, -1), a *hard* limit, only accuracy counts below
+    the target, and the reward falls in proportion to the latency above it. The fitness of the innermost estimator
+    becomes the metric "accuracy".
 
     Args:
-        inside: its fitness is the accuracy, which must not be negative.
-        target: T, in the unit of the figure.
-        below: exponent up to the target.
-        above: exponent beyond it.
-        figure: whatever is to be small, if not the latency.
+        inside: estimator whose fitness is the accuracy ACC; it must not be negative.
+        target: T, in the unit of the metric.
+        below: exponent w up to the target, 0 or negative.
+        above: exponent w beyond it, 0 or negative.
+        metric: name of the cost LAT.
+        figure: `metric`, by its earlier name.
     """
 
     name = "latency_reward"
@@ -205,44 +214,49 @@ class LatencyReward(Wrapped):
         *,
         below: float = -0.07,
         above: float = -0.07,
-        figure: str = "latency",
+        metric: str = "latency",
+        figure: str | None = None,
     ) -> None:
         super().__init__(inside)
+        if figure is not None:
+            warn_of_old_name("LatencyReward(figure=...)", "LatencyReward(metric=...)")
+            metric = figure
         self.target, self.exponents = real("target", target), (real("below", below), real("above", above))
         if not 0 < self.target < math.inf:
             raise SpecError(f"target must be above 0, not {target!r}")
         if max(self.exponents) > 0:
             raise SpecError(f"below and above are exponents of a cost, 0 or negative, not {self.exponents}")
-        self.figure = figure
+        self.metric = metric
 
     @classmethod
-    def hard(cls, inside: Estimator, target: float, *, figure: str = "latency") -> LatencyReward:
-        """The paper's (0, -1)."""
-        return cls(inside, target, below=0.0, above=-1.0, figure=figure)
+    def hard(cls, inside: Estimator, target: float, *, metric: str = "latency") -> LatencyReward:
+        """Returns the hard limit of the paper, with the exponents (0, -1)."""
+        return cls(inside, target, below=0.0, above=-1.0, metric=metric)
 
     def judge(self, architecture: Architecture, score: Score) -> Score:
         if score.fitness < 0:
             raise SpecError(f"the accuracy must not be negative to be rewarded, and it is {score.fitness:g}")
-        cost = _figure(self, score.figures, self.figure)
+        cost = _metric(self, score.metrics, self.metric)
         if not cost > 0:
-            raise SpecError(f"{self.figure} must be above 0 to be compared with a target, and it is {cost:g}")
+            raise SpecError(f"{self.metric} must be above 0 to be compared with a target, and it is {cost:g}")
         share = cost / self.target
         exponent = self.exponents[share > 1]
-        return Score(score.fitness * share**exponent, {**score.figures, "accuracy": self.innermost(score)})
+        return Score(score.fitness * share**exponent, {**score.metrics, "accuracy": self.innermost(score)})
 
     def options(self) -> dict[str, Any]:
-        return {"target": self.target, "exponents": list(self.exponents), "figure": self.figure}
+        # The key "figure" is older than the name `metric`; keys in run folders never change.
+        return {"target": self.target, "exponents": list(self.exponents), "figure": self.metric}
 
     @classmethod
     def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> LatencyReward:
         below, above = spec["exponents"]
-        return cls(inside, spec["target"], below=below, above=above, figure=spec["figure"])
+        return cls(inside, spec["target"], below=below, above=above, metric=spec["figure"])
 
 
 def _amounts(what: str, given: Mapping[str, float]) -> dict[str, float]:
     if not isinstance(given, Mapping) or not given:
         raise SpecError(
-            f"{what} are numbers by the name of a figure, for instance {{'parameters': 1e5}}; not {given!r}"
+            f"{what} are numbers by the name of a metric, for instance {{'parameters': 1e5}}; not {given!r}"
         )
     amounts = {str(name): real(f"{what}[{name!r}]", value) for name, value in given.items()}
     if not all(map(math.isfinite, amounts.values())):
@@ -250,25 +264,25 @@ def _amounts(what: str, given: Mapping[str, float]) -> dict[str, float]:
     return amounts
 
 
-def _figure(objective: Wrapped, figures: Mapping[str, float], name: str) -> float:
-    """The figure; where it is missing, the error says from where it, or one that is nearly called so, is to be had."""
-    if name in figures:
-        return figures[name]
+def _metric(objective: Wrapped, metrics: Mapping[str, float], name: str) -> float:
+    """Returns the value of a metric; if it is missing, the error says how to add it, or a metric of a similar name."""
+    if name in metrics:
+        return metrics[name]
     *_, last = layers(objective)
     table = last.inside if isinstance(last.inside, Table) else None
-    more = FIGURES if table is None else table.benchmark.metrics
-    near = name if name in more else next(iter(difflib.get_close_matches(name, [*figures, *more], n=1)), None)
-    known = ", ".join(figures) or "none"
+    more = METRICS if table is None else table.benchmark.metrics
+    near = name if name in more else next(iter(difflib.get_close_matches(name, [*metrics, *more], n=1)), None)
+    known = ", ".join(metrics) or "none"
     said = f"there are: {known}" if near in (None, name) else f"did you mean {near!r}? There are: {known}"
-    if table is not None and near is not None and near not in figures:
-        said += f". A metric of the table becomes a figure by {_told(table, near)}"
-    elif near not in figures:
+    if table is not None and near is not None and near not in metrics:
+        said += f". A column of the table becomes a metric by {_table_call(table, near)}"
+    elif near not in metrics:
         said += ". WithMetrics(estimator, Resources(space, task)) adds some"
-    raise WrongSetup(f"there is no figure {name!r} to compare; {said}")
+    raise WrongSetup(f"there is no metric {name!r} to compare; {said}")
 
 
-def _told(table: Table, figure: str) -> str:
-    """How to write the table with another figure."""
+def _table_call(table: Table, metric: str) -> str:
+    """Returns the expression that makes the table with another metric."""
     options = [] if table.metric == table.benchmark.objective else [repr(table.metric)]
     options += [] if table.epochs is None else [f"epochs={table.epochs}"]
-    return f"nl.estimators.Table({', '.join(['benchmark', *options, f'figures={(*table.figures, figure)}'])})"
+    return f"nl.estimators.Table({', '.join(['benchmark', *options, f'metrics={(*table.metrics, metric)}'])})"

@@ -1,13 +1,13 @@
-"""What a network costs: parameters, multiply-adds and their intensity, and on this machine its latency and memory.
+"""Cost of a network: parameters, multiply-adds and arithmetic intensity; latency and memory on this machine.
 
-    Resources(space, task, ["latency"])                   as the fitness: less is better, so it is negative
-    WithMetrics(estimator, Resources(space, task))        as figures beside another fitness
+    Resources(space, task, ["latency"])                   as the fitness: negative, as less is better
+    WithMetrics(estimator, Resources(space, task))        as metrics beside another fitness
 
-Parameters and multiply-adds ("flops", as the field says) are counted, and the same everywhere; so is the intensity, the
-multiply-adds for each byte that the layers read and write (Williams, Waterman & Patterson 2009, the roofline model): a
-network with little of it waits for the memory, however fast the machine computes. Latency is the median of
-repeated runs after warming up: it belongs to this machine, comes out a little different each time, and stays what it
-was when a search is repeated, for then it is read from the journal.
+Parameters and multiply-adds ("flops" in the literature on architecture search) are counted, and equal on every machine.
+So is the arithmetic intensity, the multiply-adds per byte that layers read and write (Williams, Waterman & Patterson
+2009, the roofline model): a network of low intensity is limited by memory bandwidth, however fast the machine computes.
+Latency is the median of repeated runs after a warm-up. It belongs to this machine and varies a little from run to run;
+a search that is replayed nevertheless sees the same latencies, because it reads them from its event log.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from naslab import networks, spaces, tasks
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.estimators.estimator import Score
+from naslab.lazy import warn_of_old_name
 from naslab.modes import evaluation_mode
 from naslab.networks.operation_costs import PRODUCTS
 from naslab.quantities import Objective
@@ -38,23 +39,25 @@ from naslab.threads import number_of_threads, torch_threads
 from naslab.torch_state import default_torch_state
 from naslab.trees import tensors
 
-FIGURES = ("parameters", "flops", "latency", "memory", "intensity")
-"""What can be measured: numbers, multiply-adds, seconds and bytes for one example (or `batch` of them), multiply-adds
-for each byte."""
+METRICS = ("parameters", "flops", "latency", "memory", "intensity")
+"""Names of what can be measured: number of parameters, multiply-adds, seconds and bytes for one example (or `batch`
+examples), multiply-adds per byte."""
 WANTED = ("intensity",)
-"""Of which one wants much."""
+"""Metrics of which more is better."""
 UNITS = {"latency": "s", "memory": "bytes"}
 WARM_UP = 3
-"""Runs before the first that is timed."""
+"""Untimed runs before the first that is timed: they fill caches and let torch choose its kernels."""
 
 
 @default_torch_state()
 def latency(network: nn.Module, x: Any, *, repeats: int = 20, threads: int | None = 1) -> float:
-    """Seconds of one forward pass in evaluation mode: the median of `repeats`, after warming up.
+    """Returns the seconds of a forward pass in evaluation mode: the median of `repeats` runs after a warm-up.
 
     Args:
-        network: on the device of `x`; left in the mode it was in.
-        x: what it is called with, for instance [B, C, H, W].
+        network: on the device of `x`; its mode is restored.
+        x: input of the network, for instance [B, C, H, W].
+        repeats: number of timed runs.
+        threads: CPU threads of torch; None leaves their number as it is.
     """
     seconds, cuda = [], [tensor.device for tensor in tensors(x) if tensor.is_cuda]
     with evaluation_mode(network), torch.no_grad(), torch_threads(threads):
@@ -62,7 +65,7 @@ def latency(network: nn.Module, x: Any, *, repeats: int = 20, threads: int | Non
             start = time.perf_counter()
             network(x)
             for device in cuda[:1]:
-                torch.cuda.synchronize(device)
+                torch.cuda.synchronize(device)  # kernels run asynchronously; the clock must wait for them
             if run >= WARM_UP:
                 seconds.append(time.perf_counter() - start)
     return median(seconds)
@@ -70,9 +73,10 @@ def latency(network: nn.Module, x: Any, *, repeats: int = 20, threads: int | Non
 
 @default_torch_state()
 def memory(network: nn.Module, x: Any) -> int:
-    """Bytes at the worst moment of a forward pass in evaluation mode: the weights, and what is alive of the rest.
+    """Returns the peak memory in bytes of a forward pass in evaluation mode: weights, and the tensors alive at once.
 
-    Counted tensor by tensor, so it is what the algorithm needs, without what torch keeps for itself.
+    Tensors are counted one by one, so that the result is what the algorithm needs, without the caches of torch's
+    allocator.
     """
     with evaluation_mode(network), torch.no_grad(), _Alive() as alive:
         network(x)
@@ -82,11 +86,11 @@ def memory(network: nn.Module, x: Any) -> int:
 
 @default_torch_state()
 def traffic(network: nn.Module, x: Any) -> int:
-    """Bytes that the convolutions and linear layers of a forward pass read (inputs, weights, biases) and write; of a
-    network without such layers, those of its matrix products.
+    """Returns the bytes that convolutions and linear layers read (inputs, weights, biases) and write in a forward pass;
+    for a network without such layers, those of its matrix products.
 
-    As if each went to the memory and came from there, and all else (normalisation, activations, pooling) were done on
-    the way.
+    The model assumes that inputs and outputs of these layers pass through memory once, and that everything between
+    them (normalisation, activations, pooling) is fused and adds no traffic.
     """
     moved = 0
 
@@ -106,7 +110,7 @@ def traffic(network: nn.Module, x: Any) -> int:
 
 
 class _Products(TorchDispatchMode):
-    """Adds up the bytes that matrix products read and write."""
+    """Sums the bytes that matrix products read and write while it is active."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +124,7 @@ class _Products(TorchDispatchMode):
 
 
 class _Alive(TorchDispatchMode):
-    """Adds up the storage of tensors made inside, for as long as they live."""
+    """Tracks the bytes of all storages that are allocated while it is active and still referenced."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,6 +136,7 @@ class _Alive(TorchDispatchMode):
         given = {t.untyped_storage()._cdata for t in tensors((args, kwargs or {}))}
         for tensor in tensors(made):
             storage = tensor.untyped_storage()
+            # Views and in-place results share the storage of an input and take no memory of their own.
             if storage._cdata not in given and storage._cdata not in self._known:
                 self._watch(storage)
         return made
@@ -149,16 +154,17 @@ class _Alive(TorchDispatchMode):
 
 
 class Resources:
-    """An estimator of what architectures cost. The fitness is the first figure, negative but for the intensity, of
-    which one wants much; all are figures.
+    """Estimator of the cost of architectures. The fitness is the first metric, negated unless it is the intensity, of
+    which more is better.
 
     Args:
         space: builds the networks.
-        task: says what goes into the networks, and what is to come out.
-        figures: some of `FIGURES`, in the order of their weight.
-        batch: examples that go through the network at once, for latency and memory.
-        threads: of the CPU, for the latency.
-        repeats: runs that the latency is the median of.
+        task: determines inputs and outputs of the networks.
+        metrics: some of `METRICS`; the first is the objective.
+        batch: batch size for latency and memory.
+        threads: CPU threads for the latency.
+        repeats: timed runs of which the latency is the median.
+        figures: `metrics`, by their earlier name.
     """
 
     name = "resources"
@@ -167,61 +173,71 @@ class Resources:
         self,
         space: Space,
         task: Any,
-        figures: Sequence[str] = FIGURES,
+        metrics: Sequence[str] = METRICS,
         *,
         batch: int = 1,
         threads: int = 1,
         repeats: int = 20,
+        figures: Sequence[str] | None = None,
     ) -> None:
+        if figures is not None:
+            warn_of_old_name("Resources(figures=...)", "Resources(metrics=...)")
+            metrics = figures
         if not isinstance(space, Space):
             raise SpecError(f"expected a space, for instance nl.spaces.NASBench201.laptop(), got {space!r:.200}")
-        if isinstance(figures, str) or not figures:
-            raise SpecError(f"figures are some of {', '.join(FIGURES)}, as a list; not {figures!r}")
-        for figure in figures:
-            if not among(figure, FIGURES):
-                raise SpecError(unknown("figure", figure, FIGURES))
-        self.space, self.figures = space, tuple(figures)
+        if isinstance(metrics, str) or not metrics:
+            raise SpecError(f"metrics are some of {', '.join(METRICS)}, as a list; not {metrics!r}")
+        for metric in metrics:
+            if not among(metric, METRICS):
+                raise SpecError(unknown("metric", metric, METRICS))
+        self.space, self.metrics = space, tuple(metrics)
         self.task: Any = check_task(task, "Resources")
         space.check_task(task)
         self._batch, self._threads = whole("batch", batch, 1), number_of_threads(threads)
         self._repeats = whole("repeats", repeats, 1)
 
     @property
+    def figures(self) -> tuple[str, ...]:
+        """The earlier name of `metrics`."""
+        warn_of_old_name("Resources.figures", "Resources.metrics")
+        return self.metrics
+
+    @property
     def objectives(self) -> tuple[Objective, ...]:
-        """The first of the figures."""
-        first = self.figures[0]
+        """The first metric, as the only objective."""
+        first = self.metrics[0]
         return (Objective(first, "max" if first in WANTED else "min", UNITS.get(first, "")),)
 
     def __call__(self, architecture: Architecture) -> Score:
-        figures = self.measure(architecture)
-        first = self.figures[0]
-        return Score(figures[first] if first in WANTED else -figures[first], figures)
+        metrics = self.measure(architecture)
+        first = self.metrics[0]
+        return Score(metrics[first] if first in WANTED else -metrics[first], metrics)
 
     @default_torch_state()
     def measure(self, architecture: Architecture) -> Mapping[str, float]:
-        """Name of a figure -> its value."""
+        """Returns the value of each metric by name, in the order of `metrics`."""
         with seeded("resources"):
             network = self.space.build(architecture, self.task)
         x = self.task.inputs(self.task.example(self._batch))
         found: dict[str, float] = {}
-        if {"parameters", "flops", "intensity"} & set(self.figures):
+        if {"parameters", "flops", "intensity"} & set(self.metrics):
             cost = networks.cost(network, self.task)
             found |= {"parameters": cost.parameters, "flops": cost.multiply_adds}
-        if "intensity" in self.figures:
-            bytes_ = traffic(network, self.task.inputs(self.task.example(1)))
+        if "intensity" in self.metrics:
+            bytes_ = traffic(network, self.task.inputs(self.task.example(1)))  # one example, as for "flops"
             found["intensity"] = found["flops"] / bytes_ if bytes_ else 0.0
-        if "memory" in self.figures:
+        if "memory" in self.metrics:
             found["memory"] = memory(network, x)
-        if "latency" in self.figures:
+        if "latency" in self.metrics:
             found["latency"] = latency(network, x, repeats=self._repeats, threads=self._threads)
-        return {figure: found[figure] for figure in self.figures}
+        return {metric: found[metric] for metric in self.metrics}
 
     def spec(self) -> dict[str, Any]:
         return {
             "estimator": self.name,
             "space": self.space.spec(),
             "task": self.task.spec(),
-            "figures": list(self.figures),
+            "figures": list(self.metrics),  # older than the name `metrics`; keys in run folders never change
             "batch": self._batch,
             "threads": self._threads,
             "repeats": self._repeats,
@@ -232,5 +248,6 @@ class Resources:
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any], task: Any = None) -> Resources:
-        arguments = {name: spec[name] for name in ("figures", "batch", "threads", "repeats")}
-        return cls(spaces.from_spec(spec["space"]), tasks.from_spec(spec["task"], task), **arguments)
+        arguments = {name: spec[name] for name in ("batch", "threads", "repeats")}
+        space, task = spaces.from_spec(spec["space"]), tasks.from_spec(spec["task"], task)
+        return cls(space, task, spec["figures"], **arguments)

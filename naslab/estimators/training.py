@@ -45,7 +45,7 @@ from naslab.trainers.report import Report, best
 HELD_OUT = 0.2
 """Part of the training data that the fitness is measured on."""
 LAST = 5
-"""Epochs at the end whose best objective is a figure: the reward of Zoph & Le 2017 is made of it."""
+"""Epochs at the end whose best objective is a metric: the reward of Zoph & Le 2017 is made of it."""
 
 
 class Training:
@@ -53,7 +53,7 @@ class Training:
     images the accuracy, in [0, 1]. Where less of it is better, the fitness is its negative. The test data is not looked
     at for it.
 
-    Its figures, for the objective "accuracy": "parameters", "epochs" (in all), "seconds" (of this part of the training,
+    Its metrics, for the objective "accuracy": "parameters", "epochs" (in all), "seconds" (of this part of the training,
     on the clock), "train_loss" (of the last epoch), "best_valid_accuracy" (of the last five), and the other metrics of
     the best epoch, "valid/loss", as far as they are finite.
 
@@ -161,8 +161,8 @@ class Training:
         }
         found |= {name: value for name, value in report.metrics.items() if name.startswith("valid/")}
         del found[f"valid/{objective}"]
-        figures = {name: value for name, value in found.items() if math.isfinite(value)}
-        return Score(self.task.fitness_of(report.valid), figures)
+        metrics = {name: value for name, value in found.items() if math.isfinite(value)}
+        return Score(self.task.fitness_of(report.valid), metrics)
 
     def _inherit(self, network: nn.Module, architecture: Architecture, parent: Architecture, path: Path) -> None:
         """Give a network the weights that a parent's training has left in a file, where they fit."""

@@ -1,4 +1,4 @@
-"""An estimator around another: changes the score, and leaves training, weights and data to the one inside."""
+"""Base class of estimators that wrap another: they change the score, and leave training and data to the one inside."""
 
 from __future__ import annotations
 
@@ -12,22 +12,34 @@ from typing import Any, ClassVar
 
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
-from naslab.estimators.estimator import CheckpointRef, Estimator, Learning, cannot_be_told
+from naslab.estimators.estimator import (
+    HOOKS,
+    CheckpointRef,
+    Estimator,
+    Learning,
+    with_current_names,
+    without_fidelities,
+)
 from naslab.estimators.score import Score, objectives_of
+from naslab.lazy import keep_old_hooks
 from naslab.quantities import Objective
 from naslab.spaces.space import Space
 
 
 class Wrapped(ABC):
-    """Scores as the estimator inside does, and then says what it thinks of that (`judge`)."""
+    """An estimator that changes the scores of another one (`judge`)."""
 
     name: ClassVar[str]
     own_fitness: ClassVar[bool] = False
-    """Whether its fitness is another than that of the one inside."""
+    """True if it computes a new fitness from that of the estimator inside."""
     keeps_fitness_as: ClassVar[str | None] = None
-    """The figure that the innermost fitness becomes, which it makes another of; None if it is not kept."""
+    """Name of the metric under which the innermost fitness is kept; None if it is not."""
     decides: ClassVar[bool] = False
-    """Whether it decides by the fitness of the candidates so far, which must then be what the searcher is told."""
+    """True if it compares a candidate with the fitness of earlier ones, which must be the fitness the searcher sees."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        keep_old_hooks(cls, HOOKS)
 
     def __init__(self, inside: Estimator) -> None:
         if not isinstance(inside, Estimator) or isinstance(inside, type):
@@ -38,24 +50,24 @@ class Wrapped(ABC):
         for layer in layers(inside):
             if self.own_fitness and layer.decides:
                 raise SpecError(
-                    f"{layer.name!r} decides by the fitness of the candidates so far, and {self.name!r} around it "
-                    f"makes another of it; put it outside: {type(layer).__name__}({type(self).__name__}(...), ...)"
+                    f"{layer.name!r} compares candidates by their fitness so far, and {self.name!r} around it changes "
+                    f"that fitness; put it outside: {type(layer).__name__}({type(self).__name__}(...), ...)"
                 )
-        self.inside = inside
+        self.inside = with_current_names(inside)
 
     def admit(self, architecture: Architecture) -> None:
-        """Raise what keeps a candidate from being scored at all, before anything is spent on it."""
+        """Raises an exception if a candidate must not be scored at all; called before it is trained."""
         return
 
     @abstractmethod
     def judge(self, architecture: Architecture, score: Score) -> Score:
-        """The score that this estimator gives instead."""
+        """Returns the score of this estimator, from the score of the estimator inside."""
 
     def innermost(self, score: Score) -> float:
-        """The fitness in a score of the one inside, as it was before any layer made another of it."""
+        """Returns the original fitness in a score of the estimator inside, before any layer changed it."""
         for layer in layers(self.inside):
-            if (name := layer.keeps_fitness_as) is not None and name in score.figures:
-                return score.figures[name]
+            if (name := layer.keeps_fitness_as) is not None and name in score.metrics:
+                return score.metrics[name]
         return score.fitness
 
     @property
@@ -64,12 +76,12 @@ class Wrapped(ABC):
 
     @property
     def task(self) -> Any:
-        """What the one inside trains on."""
+        """Task of the estimator inside; None if it has none."""
         return getattr(self.inside, "task", None)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """Those of the one inside; one that makes another fitness of it has that as its only objective."""
+        """Objectives of the estimator inside; the new fitness alone if this estimator computes one."""
         return (Objective(self.name, "max"),) if self.own_fitness else objectives_of(self.inside)
 
     @property
@@ -92,34 +104,35 @@ class Wrapped(ABC):
         """See `naslab.estimators.Trainable`."""
         train = getattr(self.inside, "train", None)
         if train is None:
-            raise cannot_be_told(self.inside)
+            raise without_fidelities(self.inside)
         self.admit(architecture)
         return self.judge(architecture, train(architecture, fidelity=fidelity, begin=begin, keep=keep))
 
     @property
     def fidelities(self) -> Collection[float] | None:
-        """Epochs that the one inside can be asked for, where these are few."""
+        """Training lengths of the estimator inside, in epochs; None if any whole number of epochs is possible."""
         return getattr(self.inside, "fidelities", None)
 
     def check_fidelity(self, fidelity: float) -> None:
         """See `naslab.estimators.Trainable`."""
         if not hasattr(self.inside, "train"):
-            raise cannot_be_told(self.inside)
+            raise without_fidelities(self.inside)
         if (check := getattr(self.inside, "check_fidelity", None)) is not None:
             check(fidelity)
 
-    def hear(self, figures: Mapping[str, float]) -> Wrapped:
-        """See `naslab.estimators.estimator.Learning`: the one inside hears it, if it learns."""
-        return self._around(self.inside.hear(figures) if isinstance(self.inside, Learning) else self.inside)
+    # Every `Wrapped` is a `Learning`, whether or not the estimator inside learns.
+    def update(self, metrics: Mapping[str, float]) -> Wrapped:
+        """See `naslab.estimators.estimator.Learning`: updates the estimator inside, if it learns."""
+        return self._around(self.inside.update(metrics) if isinstance(self.inside, Learning) else self.inside)
 
-    def memory(self) -> Any:
-        return self.inside.memory() if isinstance(self.inside, Learning) else ()
+    def state_dict(self) -> Any:
+        return self.inside.state_dict() if isinstance(self.inside, Learning) else ()
 
-    def remember(self, memory: Any) -> Wrapped:
-        return self._around(self.inside.remember(memory) if isinstance(self.inside, Learning) else self.inside)
+    def with_state(self, state: Any) -> Wrapped:
+        return self._around(self.inside.with_state(state) if isinstance(self.inside, Learning) else self.inside)
 
     def _around(self, inside: Estimator) -> Wrapped:
-        """The same around another."""
+        """Returns a copy around another estimator; itself if that is the same."""
         if inside is self.inside:
             return self
         other = copy.copy(self)
@@ -128,25 +141,35 @@ class Wrapped(ABC):
 
     @classmethod
     def from_parts(cls, spec: Mapping[str, Any], inside: Estimator, task: Any) -> Wrapped:
-        """What `spec` described, around the estimator that it describes inside. By default its options are keyword
-        arguments of the class; a class whose options are not says what it makes of them.
+        """Returns the estimator that `spec` describes.
+
+        By default the entries of the spec are keyword arguments of the class; a class for which they are not overrides
+        this method.
+
+        Args:
+            spec: what `spec()` returned.
+            inside: estimator inside, already made.
+            task: stands in for data that the spec cannot load.
         """
         return cls(inside, **{name: value for name, value in spec.items() if name not in ("estimator", "inside")})
 
     def fingerprint(self) -> str:
-        told = json.dumps([self.inside.fingerprint(), self.options()], sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()
+        described = json.dumps([self.inside.fingerprint(), self.options()], sort_keys=True)
+        return hashlib.sha256(described.encode()).hexdigest()
 
     @abstractmethod
     def options(self) -> dict[str, Any]:
-        """JSON of what it was made with besides."""
+        """Returns its arguments other than `inside`, as JSON."""
 
     def spec(self) -> dict[str, Any]:
         return {"estimator": self.name, "inside": self.inside.spec(), **self.options()}
 
 
+keep_old_hooks(Wrapped, HOOKS)  # `__init_subclass__` does not run for the class itself
+
+
 def layers(estimator: Estimator) -> Iterator[Wrapped]:
-    """Those that go around another, from the outside in."""
+    """Yields the wrapping estimators, from the outside in."""
     while isinstance(estimator, Wrapped):
         yield estimator
         estimator = estimator.inside

@@ -110,7 +110,7 @@ class Race(RaceCurves):
             raise SpecError(f"budget must be positive and finite, not {budget!r}")
         self.estimator = None if estimator is None else as_estimator(estimator)
         if isinstance(self.estimator, Table) and cost in self.estimator.benchmark.metrics:
-            self.estimator = self.estimator.with_figure(cost)
+            self.estimator = self.estimator.with_metric(cost)
         self._runners = [
             runners_of(str(name), factory, self.estimator, self.seeds) for name, factory in searchers.items()
         ]

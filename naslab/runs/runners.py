@@ -91,11 +91,11 @@ class TableRunner:
     def evaluate_next(self) -> RaceEvaluation:
         trial = self._sampler.ask()
         found = evaluate(self.table, trial.architecture)
-        self._sampler.tell(trial, found.fitness, found.figures)
+        self._sampler.tell(trial, found.fitness, found.metrics)
         return RaceEvaluation(
             trial.architecture,
             found.fitness,
-            found.figures,
+            found.metrics,
             trial.number,
             found.status,
             found.message,

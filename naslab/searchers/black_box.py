@@ -118,7 +118,7 @@ class BlackBoxSearch(Steerable):
         self.evaluations = Evaluations(self.estimator, self.trainings, executor)
         self._learns = isinstance(self.estimator, Learning)
         if self._learns:
-            self._use_estimator(self.estimator.remember(()))
+            self._use_estimator(self.estimator.with_state(()))
 
     def advance(self) -> Evaluated:
         """Asks for trials, evaluates them, tells the first result and returns its event.
@@ -182,9 +182,9 @@ class BlackBoxSearch(Steerable):
     def _tell(self, trial: Trial, outcome: Outcome) -> Evaluated:
         fitness = outcome.fitness
         self.sampler.objective = (outcome.objectives or self.objectives)[0]
-        self.sampler.tell(trial, fitness, outcome.figures)
+        self.sampler.tell(trial, fitness, outcome.metrics)
         if self._learns:
-            self._use_estimator(self.estimator.hear(outcome.figures))
+            self._use_estimator(self.estimator.update(outcome.metrics))
         _, inforce = self._open.pop(trial.number)
         self._step += 1
         if fitness is not None and (self._best is None or fitness > self._best[1]):
@@ -201,7 +201,7 @@ class BlackBoxSearch(Steerable):
             fidelity=trial.fidelity,
             candidate=trial.candidate,
             begins_from=trial.begins_from,
-            figures=outcome.figures,
+            figures=outcome.metrics,
             details=self.sampler.diagnostics,
             probabilities=self.sampler.probabilities,
             message=outcome.message,
@@ -368,7 +368,7 @@ class BlackBoxSearch(Steerable):
         failures, trained = self._failures.state_dict(), self.trainings.state_dict()
         mine = {"best": best, "failures": failures, "knobs": settings, "trained": trained}
         if self._learns:
-            mine["estimator"] = self.estimator.memory()
+            mine["estimator"] = self.estimator.state_dict()
         return {
             "step": self._step,
             "workers": self.workers,
@@ -388,7 +388,7 @@ class BlackBoxSearch(Steerable):
         )
         self._failures.load_state_dict(failures)
         if self._learns:
-            self._use_estimator(self.estimator.remember(json.loads(str(state["estimator"]))))
+            self._use_estimator(self.estimator.with_state(json.loads(str(state["estimator"]))))
         self._best = None if best is None else (Architecture(self.space.name, tuple(best[0])), best[1])
         prefix = "proposer/"
         self.sampler.load_state_dict(

@@ -17,7 +17,7 @@ from typing import Any
 
 from naslab.errors import NaslabError, RunError, RunPaused, SpecError
 from naslab.estimators.estimator import Learning, WrongSetup
-from naslab.estimators.evaluation import Outcome, evaluate, failed, told
+from naslab.estimators.evaluation import Outcome, error_text, evaluate, failed
 from naslab.estimators.job import Described, Job, NotMade, describe, evaluate_kept, run, stages
 from naslab.estimators.workers import Crashed, NotStarted, TimedOut, Workers
 from naslab.searchers.kept_trainings import KeptTrainings
@@ -131,7 +131,7 @@ class Evaluations:
         if self._described is None:
             return self.evaluate, trial.architecture, stages(lineage, store)
         where = None if store is None else store.spec()
-        memory = self.estimator.memory() if learns else ()
+        memory = self.estimator.state_dict() if learns else ()
         return run, Job(self._described, trial.architecture, lineage, where, memory).to_json()
 
     def _outcome_of(self, trial: Trial, future: Future[Outcome], executor: Any) -> Outcome | None:
@@ -175,10 +175,10 @@ class Evaluations:
         tries = self._lost[trial.number] = self._lost.get(trial.number, 0) + 1
         if tries < TRIES:
             return None
-        return failed(f"{told(error)} ({TRIES} times out of {TRIES})", "crashed")
+        return failed(f"{error_text(error)} ({TRIES} times out of {TRIES})", "crashed")
 
     def _paused(self, error: Exception) -> RunPaused:
-        said = str(error) if isinstance(error, BrokenExecutor) else told(error)
+        said = str(error) if isinstance(error, BrokenExecutor) else error_text(error)
         return RunPaused(
             f"{type(self.executor or self.pool).__name__}, the executor, is broken and takes no more candidates "
             f"({said}). Nothing is lost: finished results are kept, and open candidates will be evaluated. Go on "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from naslab.estimators.estimator import UnknownFidelity, cannot_be_told
+from naslab.estimators.estimator import UnknownFidelity, without_fidelities
 from naslab.searchers.sampler import Sampler
 
 
@@ -20,7 +20,7 @@ def agree_on_fidelities(sampler: Sampler, estimator: Any) -> None:
         sampler.adapt_fidelities(known)
     sampler.trainable = partial(_trainable, estimator)
     if sampler.fidelities and not hasattr(estimator, "train"):
-        raise cannot_be_told(estimator)
+        raise without_fidelities(estimator)
     if (check := getattr(estimator, "check_fidelity", None)) is None:
         return
     try:

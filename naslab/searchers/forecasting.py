@@ -339,7 +339,7 @@ def _of_trials(
         raise SpecError(
             f"how long a candidate takes cannot be said: the first one {outcome.status}, {outcome.message:.300}"
         )
-    epochs = trial.fidelity if trial.fidelity is not None else outcome.figures.get("epochs")
+    epochs = trial.fidelity if trial.fidelity is not None else outcome.metrics.get("epochs")
     length = "" if epochs is None else f" (of {epochs:g} epoch{'' if epochs == 1 else 's'})"
     differ = ", and trainings differ in length" if len(set(trials.sampler.fidelities)) > 1 else ""
     return Forecast(

@@ -15,6 +15,7 @@ import torch
 
 from naslab.architecture import Architecture
 from naslab.estimators import CheckpointRef, Estimator, Learning, Trainable, UnknownFidelity, from_spec, objectives_of
+from naslab.estimators.estimator import with_current_names
 from naslab.estimators.evaluation import Outcome, evaluate
 from naslab.randomness import numpy_generator
 from naslab.runs import Search
@@ -67,7 +68,7 @@ class EstimatorCase(Case):
     @functools.cached_property
     def scorer(self) -> Any:
         """What `make` gives, made once for each check."""
-        return self.make()
+        return with_current_names(self.make())
 
     @property
     def subject(self) -> Any:
@@ -113,8 +114,8 @@ class EstimatorCase(Case):
             assert math.isclose(first.sign * value, fitness, rel_tol=1e-9), (
                 f"the fitness is {fitness}, and the value of {first.name!r} ({first.direction}) is {value}"
             )
-            wrong = {name: one for name, one in outcome.figures.items() if not math.isfinite(one)}
-            assert not wrong, f"the figures {wrong} of {architecture} are not finite"
+            wrong = {name: one for name, one in outcome.metrics.items() if not math.isfinite(one)}
+            assert not wrong, f"the metrics {wrong} of {architecture} are not finite"
 
     def test_the_same_architecture_has_the_same_fitness(self) -> None:
         architecture = self.architectures(1)[0]
@@ -215,16 +216,18 @@ class EstimatorCase(Case):
 
     @needs(Learning)
     def test_what_it_has_heard_is_a_value(self) -> None:
-        nothing = self.scorer.remember(())
-        start, heard = json.dumps(nothing.memory()), nothing
+        nothing = self.scorer.with_state(())
+        start, heard = json.dumps(nothing.state_dict()), nothing
         for architecture in self.architectures():
-            before = json.dumps(heard.memory())
-            new = heard.hear(self.scored(architecture, heard).figures)
-            assert json.dumps(heard.memory()) == before, (
-                "hear(figures) changed the estimator; give another that knows more"
+            before = json.dumps(heard.state_dict())
+            new = heard.update(self.scored(architecture, heard).metrics)
+            assert json.dumps(heard.state_dict()) == before, (
+                "update(metrics) changed the estimator; give another that knows more"
             )
             heard = new
-        told = json.loads(json.dumps(heard.memory()))
-        again = json.loads(json.dumps(nothing.remember(told).memory()))
-        assert again == told, f"remember(memory()) makes an estimator with the memory {again!r:.200}, not {told!r:.200}"
-        assert json.dumps(heard.remember(()).memory()) == start, "remember(()) does not forget everything"
+        told = json.loads(json.dumps(heard.state_dict()))
+        again = json.loads(json.dumps(nothing.with_state(told).state_dict()))
+        assert again == told, (
+            f"with_state(state_dict()) makes an estimator with the state {again!r:.200}, not {told!r:.200}"
+        )
+        assert json.dumps(heard.with_state(()).state_dict()) == start, "with_state(()) does not forget everything"

@@ -69,7 +69,7 @@ class NetworkChecks(SpaceChecks):
         assert math.isfinite(found.fitness), f"the fitness after an epoch is {found.fitness}, expected a finite number"
         less = task.quantities[task.objective].direction == "min"
         assert found.fitness <= 0 or not less, f"the fitness {found.fitness} is no negative of {task.objective!r}"
-        loss = found.figures["train_loss"]
+        loss = found.metrics["train_loss"]
         assert math.isfinite(loss), f"the training loss after an epoch is {loss}, expected a finite number"
 
     def _several_heads(self) -> tuple[Signature, dict[str, int]]:

@@ -76,7 +76,7 @@ def test_autocorrelation_of_a_sum_is_known():
 
 
 @pytest.mark.slow
-def test_what_cannot_be_told():
+def test_what_without_fidelities():
     table = macro()
     utility = np.array(table.utility())
     utility[5] = np.nan

@@ -37,7 +37,7 @@ def benchmark():
 
 
 def table(**given):
-    return Table(benchmark(), figures=["flops", "parameters"], **given)
+    return Table(benchmark(), metrics=["flops", "parameters"], **given)
 
 
 def resources(**given):
@@ -81,7 +81,7 @@ CASES = {  # the estimator, one that scores otherwise, and what else its checks 
     ),
     "weighted": (lambda: Weighted(Weighted(table(), COSTLY), {"flops": -0.5}), table, {"fidelities": (12, 200)}),
     "reward": (
-        lambda: LatencyReward(table(), 3.0, below=0.0, above=-2.0, figure="flops"),
+        lambda: LatencyReward(table(), 3.0, below=0.0, above=-2.0, metric="flops"),
         table,
         {"fidelities": (12, 200)},
     ),

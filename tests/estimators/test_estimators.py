@@ -64,29 +64,29 @@ def test_what_can_score(benchmark):
 
 
 def test_figures_are_those_of_as_long_a_training(benchmark):
-    short = Table(benchmark, "valid_accuracy", epochs=12, figures=["seconds", "test_accuracy", "parameters"])
+    short = Table(benchmark, "valid_accuracy", epochs=12, metrics=["seconds", "test_accuracy", "parameters"])
     record = benchmark.query(5, epochs=12)
     for found in (short(benchmark.at(5)), short.train(benchmark.at(5))):
         assert found.fitness == record.valid_accuracy
-        assert found.figures["seconds"] == benchmark.column("seconds", epochs=12)[5] < benchmark.query(5).seconds
-        assert found.figures["test_accuracy"] == record.test_accuracy
-        assert found.figures["parameters"] == record.parameters
+        assert found.metrics["seconds"] == benchmark.column("seconds", epochs=12)[5] < benchmark.query(5).seconds
+        assert found.metrics["test_accuracy"] == record.test_accuracy
+        assert found.metrics["parameters"] == record.parameters
     with pytest.raises(SpecError, match="unknown metric 'energy'"):
-        Table(benchmark, figures=["energy"])
+        Table(benchmark, metrics=["energy"])
 
 
 def test_a_training_that_goes_on_pays_what_is_new(benchmark):
-    table = Table(benchmark, "valid_accuracy", figures=["valid_seconds", "latency/fpga"])
+    table = Table(benchmark, "valid_accuracy", metrics=["valid_seconds", "latency/fpga"])
     cell, other = benchmark.at(5), benchmark.at(6)
     begun = CheckpointRef(cell, 12, None)
-    whole, part = table.train(cell).figures, table.train(cell, fidelity=12).figures
-    rest = table.train(cell, fidelity=200, begin=begun).figures
+    whole, part = table.train(cell).metrics, table.train(cell, fidelity=12).metrics
+    rest = table.train(cell, fidelity=200, begin=begun).metrics
     for name in ("seconds", "valid_seconds"):
         assert rest[name] == pytest.approx(whole[name] - part[name])
         assert rest[name] > 10 * part[name]
     assert rest["latency/fpga"] == whole["latency/fpga"] == part["latency/fpga"]
-    inherited = table.train(other, fidelity=200, begin=begun).figures
-    assert inherited["valid_seconds"] == table.train(other).figures["valid_seconds"], "of another architecture"
+    inherited = table.train(other, fidelity=200, begin=begun).metrics
+    assert inherited["valid_seconds"] == table.train(other).metrics["valid_seconds"], "of another architecture"
 
 
 # --- functions that are told how long to train ------------------------------------------------------
@@ -120,5 +120,5 @@ def test_a_function_that_is_not_written_in_python_is_one_of_architectures():
 
 def test_a_function_without_epochs_says_before_the_first_candidate_that_it_needs_them(benchmark):
     for estimator in (lambda architecture: 1.0, Penalised(as_estimator(lambda architecture: 1.0), {"parameters": 9})):
-        with pytest.raises(UnknownFidelity, match=r"cannot be told so.*a function of \(architecture, epochs\)"):
+        with pytest.raises(UnknownFidelity, match=r"has no choice of it.*a function of \(architecture, epochs\)"):
             nl.Search(nl.searchers.Hyperband(benchmark.space), estimator=estimator, budget=5)

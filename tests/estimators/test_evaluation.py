@@ -13,7 +13,7 @@ import torch
 import naslab as nl
 from naslab.errors import RunPaused, SnapshotDamaged
 from naslab.estimators import CheckpointRef, Score, UnknownFidelity, as_estimator
-from naslab.estimators.evaluation import Stage, evaluate
+from naslab.estimators.evaluation import TrainingStage, evaluate
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ class Counting:
 @pytest.fixture
 def lineage(space, tmp_path):
     architecture = space.architecture(("none",) * 6)
-    return [Stage(architecture, epochs, tmp_path / f"{epochs}") for epochs in (1, 2, 4)]
+    return [TrainingStage(architecture, epochs, tmp_path / f"{epochs}") for epochs in (1, 2, 4)]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_is_not_kept_is_trained_again(lineage, there, asked):
 def test_a_training_that_lost_its_files_comes_out_the_same(space, tmp_path):
     estimator = nl.estimators.Training(space, nl.tasks.Digits().subset(100, 10), epochs=3, batch_size=32)
     architecture = space.architecture(("nor_conv_3x3",) * 6)
-    lineage = [Stage(architecture, epochs, tmp_path / f"{epochs}") for epochs in (1, 2, 3)]
+    lineage = [TrainingStage(architecture, epochs, tmp_path / f"{epochs}") for epochs in (1, 2, 3)]
     straight = estimator.train(architecture, fidelity=3)
     for left in range(1, 4):
         assert evaluate(estimator, architecture, lineage[:left]).status == "done"
@@ -100,7 +100,7 @@ def test_whatever_is_left_of_a_lineage_it_comes_out_the_same(space, tmp_path, mo
     """Each of three stages kept, damaged or gone."""
     estimator = nl.estimators.Training(space, nl.tasks.Digits().subset(20, 10), epochs=3, batch_size=8)
     lineage = [
-        Stage(space.architecture(("nor_conv_1x1",) * 5 + (operation,)), epochs, tmp_path / f"{epochs}")
+        TrainingStage(space.architecture(("nor_conv_1x1",) * 5 + (operation,)), epochs, tmp_path / f"{epochs}")
         for epochs, operation in enumerate(operations, 1)
     ]
     for left in range(1, 4):
@@ -124,7 +124,7 @@ def test_whatever_is_left_of_a_lineage_it_comes_out_the_same(space, tmp_path, mo
         trained.clear()
         outcome = evaluate(estimator, lineage[-1].architecture, lineage)
         assert (left, outcome.status, outcome.fitness) == (left, "done", straight.fitness)
-        assert outcome.figures == {**straight.figures, "seconds": outcome.figures["seconds"]}
+        assert outcome.metrics == {**straight.metrics, "seconds": outcome.metrics["seconds"]}
         assert lineage[-1].keep.read_bytes() == kept[-1]
         if left[1] == "kept":
             assert set(trained) == {3}, "what is whole is not trained again"
@@ -182,9 +182,9 @@ def test_a_file_that_the_estimator_misses_is_the_candidates_failure(lineage):
 def test_figures_are_finite_numbers(space):
     architecture = space.architecture(("none",) * 6)
     outcome = evaluate(lambda architecture: Score(1.0, {"seconds": float("nan")}), architecture)
-    assert (outcome.status, outcome.fitness, outcome.figures) == ("failed", None, {})
+    assert (outcome.status, outcome.fitness, outcome.metrics) == ("failed", None, {})
     assert "seconds=nan" in outcome.message
-    assert evaluate(lambda architecture: Score(1, {"flops": 3}), architecture).figures == {"flops": 3.0}
+    assert evaluate(lambda architecture: Score(1, {"flops": 3}), architecture).metrics == {"flops": 3.0}
 
 
 @pytest.mark.parametrize(
@@ -227,6 +227,6 @@ def test_kept_is_told_apart_by_what_it_is(lineage):
 @pytest.mark.parametrize("fitness", [-sys.float_info.max, 1.1e100, 10**150, -np.inf, np.nan, None, True, "0.5"])
 def test_what_is_no_fitness_is_a_failure_with_what_else_was_found(fitness):
     found = evaluate(as_estimator(lambda architecture: Score(fitness, {"seconds": 3})), None)
-    assert (found.status, found.fitness, found.figures) == ("failed", None, {"seconds": 3.0})
-    assert f"gave {fitness!r}; a fitness is a number, up to 1e+100 in size" in found.message
+    assert (found.status, found.fitness, found.metrics) == ("failed", None, {"seconds": 3.0})
+    assert f"returned {fitness!r}; a fitness is a number, up to 1e+100 in size" in found.message
     assert evaluate(as_estimator(lambda architecture: -1e100), None).fitness == -1e100

@@ -40,7 +40,7 @@ def elsewhere(monkeypatch):
 
     def forget():
         job._made.cache_clear()
-        monkeypatch.setattr(job, "_here", {})
+        monkeypatch.setattr(job, "_local_estimators", {})
 
     return forget
 
@@ -106,10 +106,10 @@ def test_an_estimator_is_made_once_a_worker(elsewhere, monkeypatch):
 def test_it_does_not_keep_the_estimators_of_this_process_alive(digits):
     one = Training(SPACE, digits, seed=77, **SMALL)
     described = describe(one)
-    assert job._here[described] is one
+    assert job._local_estimators[described] is one
     del one
     gc.collect()
-    assert described not in job._here
+    assert described not in job._local_estimators
 
 
 class Own(Training):

@@ -64,7 +64,7 @@ def searched(estimator, order):
     found = []
     for candidate in order:
         found.append(estimator(candidate))
-        estimator = estimator.hear(found[-1].figures)
+        estimator = estimator.update(found[-1].metrics)
     return found
 
 
@@ -78,21 +78,21 @@ def test_the_probability_is_gaussian():
 def test_the_first_ones_go_to_the_end_and_then_the_hopeless_are_stopped():
     rows = late(80)
     found = searched(LearningCurve(Curves(rows), 12, first=8), range(80))
-    assert [score.figures["stopped"] for score in found[:8]] == [0] * 8
-    stopped = [n for n, score in enumerate(found) if score.figures["stopped"]]
+    assert [score.metrics["stopped"] for score in found[:8]] == [0] * 8
+    stopped = [n for n, score in enumerate(found) if score.metrics["stopped"]]
     assert len(stopped) > 40
     for number, score in enumerate(found):
-        epochs = int(score.figures["epochs"])
-        assert [score.figures[f"curve/{epoch}"] for epoch in range(1, epochs + 1)] == rows[number, :epochs].tolist()
-        assert f"curve/{epochs + 1}" not in score.figures
-        assert score.figures["seconds"] == 2 * epochs
+        epochs = int(score.metrics["epochs"])
+        assert [score.metrics[f"curve/{epoch}"] for epoch in range(1, epochs + 1)] == rows[number, :epochs].tolist()
+        assert f"curve/{epochs + 1}" not in score.metrics
+        assert score.metrics["seconds"] == 2 * epochs
         best = max((rows[m, -1] for m in range(number) if m not in stopped), default=-math.inf)
         if number in stopped:
-            assert score.fitness == score.figures["predicted"] < best
+            assert score.fitness == score.metrics["predicted"] < best
             assert 1 <= epochs < 12
         else:
             assert (score.fitness, epochs) == (rows[number, -1], 12)
-            assert "predicted" not in score.figures
+            assert "predicted" not in score.metrics
 
 
 def test_few_are_stopped_wrongly_although_the_curves_rise_late():
@@ -102,10 +102,10 @@ def test_few_are_stopped_wrongly_although_the_curves_rise_late():
         rows = late(80, seed=seed)
         best = -math.inf
         for number, score in enumerate(searched(LearningCurve(Curves(rows), 12), range(80))):
-            if score.figures["stopped"]:
+            if score.metrics["stopped"]:
                 wrongly.append(rows[number, -1] > best)
                 errors.append(score.fitness - rows[number, -1])
-                lows.append(rows[number, int(score.figures["epochs"]) - 1] - rows[number, -1])
+                lows.append(rows[number, int(score.metrics["epochs"]) - 1] - rows[number, -1])
             else:
                 best = max(best, rows[number, -1])
     assert len(wrongly) > 400
@@ -127,14 +127,14 @@ def test_the_loss_is_seen_too():
     rows[:, :-1] = 0.1
     blind = searched(LearningCurve(Curves(rows), 12), range(60))
     seeing = searched(LearningCurve(Curves(rows, losses), 12), range(60))
-    assert seeing[0].figures["train_loss/1"] == losses[0, 0]
-    assert sum(score.figures["epochs"] for score in seeing) < 0.5 * sum(score.figures["epochs"] for score in blind)
+    assert seeing[0].metrics["train_loss/1"] == losses[0, 0]
+    assert sum(score.metrics["epochs"] for score in seeing) < 0.5 * sum(score.metrics["epochs"] for score in blind)
     assert max(score.fitness for score in seeing) == rows[:, -1].max()
 
 
 def test_more_confidence_stops_fewer():
     epochs = [
-        sum(score.figures["epochs"] for score in searched(LearningCurve(Curves(late(60)), 12, confidence=p), range(60)))
+        sum(score.metrics["epochs"] for score in searched(LearningCurve(Curves(late(60)), 12, confidence=p), range(60)))
         for p in (0.6, 0.95, 0.999)
     ]
     assert epochs == sorted(epochs)
@@ -145,13 +145,13 @@ def test_what_goes_on_or_is_asked_for_at_another_length_is_left_alone():
     inside = Curves(late(20))
     estimator = LearningCurve(inside, 12, first=3)
     for number in range(5):
-        estimator = estimator.hear(estimator(number).figures)
+        estimator = estimator.update(estimator(number).metrics)
     inside.trained.clear()
     begun = nl.estimators.CheckpointRef(0, 4, None)
     for fidelity, begin in ((6, None), (12, begun)):
         score = estimator.train(7, fidelity=fidelity, begin=begin)
         assert score == Score(inside.rows[7, fidelity - 1], {"seconds": 2.0})
-        assert estimator.hear(score.figures) is estimator
+        assert estimator.update(score.metrics) is estimator
     assert inside.trained == [(7, 6, None), (7, 12, 4)]
 
 
@@ -160,15 +160,15 @@ def test_what_it_knows_is_its_own():
     estimator = LearningCurve(Curves(late(20)), 12, first=3)
     known = estimator
     for number in range(6):
-        known = known.hear(known(number).figures)
-    assert (estimator.best, estimator.memory()) == (-math.inf, ())
+        known = known.update(known(number).metrics)
+    assert (estimator.best, estimator.state_dict()) == (-math.inf, ())
     assert known.fingerprint() == estimator.fingerprint()
-    again = estimator.remember(json.loads(json.dumps(known.memory())))
+    again = estimator.with_state(json.loads(json.dumps(known.state_dict())))
     assert [again(n) for n in range(20)] == [known(n) for n in range(20)]
-    assert known.remember(()).best == -math.inf
-    stopped = next(score for score in map(known, range(20)) if score.figures["stopped"])
-    assert known.hear(stopped.figures) is known
-    assert known.hear({}) is known
+    assert known.with_state(()).best == -math.inf
+    stopped = next(score for score in map(known, range(20)) if score.metrics["stopped"])
+    assert known.update(stopped.metrics) is known
+    assert known.update({}) is known
 
 
 def test_spec_through_json():
@@ -211,7 +211,7 @@ def test_a_forecast_is_closer_than_the_last_value_and_ranks_as_well(language):
         order = np.random.default_rng(seed).permutation(len(language))
         estimator = LearningCurve(Curves(language), 50, every=6)
         known = [[(value,) for value in language[n, [look - 1 for look in estimator.looks]]] for n in order[:60]]
-        estimator = estimator.remember(known)
+        estimator = estimator.with_state(known)
         others = order[60:]
         forecasts = [estimator.forecast([(v,) for v in language[n, [5, 11]]]).fitness for n in others]
         truth, last = language[others, -1], language[others, 11]
@@ -228,7 +228,7 @@ def test_four_fifths_of_the_epochs_are_saved_and_the_best_is_found(language):
     for seed in range(50):
         order = np.random.default_rng(seed).permutation(len(language))[:100]
         found = searched(LearningCurve(Curves(language), 50, every=2), order)
-        spent.append(sum(score.figures["epochs"] for score in found) / 5000)
+        spent.append(sum(score.metrics["epochs"] for score in found) / 5000)
         chosen = order[np.argmax([score.fitness for score in found])]
         lost.append(language[order, -1].max() - language[chosen, -1])
     assert np.mean(spent) < 0.3
@@ -263,13 +263,13 @@ def test_a_search_goes_on_with_what_it_had_learnt():
 
 def test_inside_others_it_learns_too():
     table = nl.benchmarks.NASBenchNLP()
-    curve = LearningCurve(Table(table, "valid_loss", figures=("parameters",)), 50, every=5, first=5)
+    curve = LearningCurve(Table(table, "valid_loss", metrics=("parameters",)), 50, every=5, first=5)
     trials = BlackBoxSearch(RandomSearch(table.space, seed=1), Constrained(curve, {"parameters": 1e9}), 40)
     events = [trials.advance() for _ in range(40)]
     assert sum(event.figures.get("stopped", 0) for event in events) > 15
     other = BlackBoxSearch(RandomSearch(table.space, seed=1), Constrained(curve, {"parameters": 1e9}), 40)
     other.load_state_dict(trials.state_dict())
-    assert other.estimator.memory() == trials.estimator.memory() != ()
+    assert other.estimator.state_dict() == trials.estimator.state_dict() != ()
 
 
 @pytest.fixture(scope="module")
@@ -286,9 +286,9 @@ def timeless(figures):
 def test_watching_a_real_training_changes_nothing(training):
     architecture = training.space.architecture(("nor_conv_3x3",) * 6)
     watched, plain = LearningCurve(training, 5)(architecture), training(architecture)
-    assert watched.fitness == plain.fitness == watched.figures["curve/5"]
-    assert timeless(plain.figures).items() <= watched.figures.items()
-    assert watched.figures["curve/2"] == training.train(architecture, fidelity=2).fitness
+    assert watched.fitness == plain.fitness == watched.metrics["curve/5"]
+    assert timeless(plain.metrics).items() <= watched.metrics.items()
+    assert watched.metrics["curve/2"] == training.train(architecture, fidelity=2).fitness
 
 
 @pytest.mark.parametrize("lost", ["nothing", "curve", "weights"])
@@ -312,7 +312,7 @@ def test_a_training_that_was_broken_off_goes_on(training, tmp_path, monkeypatch,
     if lost != "nothing":
         keep.with_suffix(".curve" if lost == "curve" else ".snapshot").unlink()
     score = estimator.train(architecture, keep=keep)
-    assert (score.fitness, timeless(score.figures)) == (expected.fitness, timeless(expected.figures))
+    assert (score.fitness, timeless(score.metrics)) == (expected.fitness, timeless(expected.metrics))
     assert begun == [1, 2, 3, "again", *([4, 5] if lost == "nothing" else [1, 2, 3, 4, 5])]
 
 
@@ -353,6 +353,6 @@ def test_nobody_may_change_the_fitness_that_it_decides_by():
         lambda one: Weighted(Constrained(one, {"seconds": 1.0}), {"seconds": -1.0}),
         lambda one: LatencyReward(one, 1.0),
     ):
-        with pytest.raises(SpecError, match=r"'learning_curve' decides by the fitness.*put it outside"):
+        with pytest.raises(SpecError, match=r"'learning_curve' compares candidates by their fitness.*put it outside"):
             around(inside)
         LearningCurve(around(Curves(np.ones((4, 6)))), epochs=6)

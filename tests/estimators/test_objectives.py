@@ -130,7 +130,7 @@ def test_a_smaller_network_is_fitter(space, digits, architecture):
 
 def test_resources_refuse_nonsense(space, digits):
     for figures in ("latency", [], ["speed"]):
-        with pytest.raises(SpecError, match="figure"):
+        with pytest.raises(SpecError, match="metric"):
             Resources(space, digits, figures)
 
 
@@ -152,7 +152,7 @@ def test_a_penalty_for_each_constraint(architecture, fitness, parameters, intens
     inside = scored(fitness, parameters=parameters, intensity=intensity)
     found = Penalised(inside, {"parameters": 100}, {"intensity": 5})(architecture)
     assert found.fitness == pytest.approx(fitness * penalty if fitness > 0 else fitness / penalty, rel=1e-12)
-    assert found.figures == {
+    assert found.metrics == {
         "parameters": parameters,
         "intensity": intensity,
         "fitness": fitness,
@@ -206,7 +206,7 @@ def test_weighted(architecture):
 
 
 def test_limits_leave_the_rest(benchmark):
-    table = Table(benchmark, figures=["parameters", "flops"])
+    table = Table(benchmark, metrics=["parameters", "flops"])
     limits = {name: float(np.median(benchmark.column(name))) for name in ("parameters", "flops")}
     search = nl.Search(nl.searchers.RandomSearch(benchmark.space), estimator=Constrained(table, limits), budget=60)
     events = list(search)
@@ -216,13 +216,13 @@ def test_limits_leave_the_rest(benchmark):
         fits = record.parameters <= limits["parameters"] and record.flops <= limits["flops"]
         assert (event.status == "done") == fits
         if not fits:
-            assert "it does not keep to the limits" in event.message
+            assert "it exceeds the limits" in event.message
             assert ("parameters =" in event.message) == (record.parameters > limits["parameters"])
     assert benchmark.query(search.best).parameters <= limits["parameters"]
 
 
 def test_limits_that_leave_nothing_are_said_and_the_search_goes_on(benchmark, tmp_path):
-    table = Table(benchmark, figures=["parameters"])
+    table = Table(benchmark, metrics=["parameters"])
     nothing = Constrained(table, {"parameters": -1})
     search = nl.Search(nl.searchers.RandomSearch(benchmark.space), tmp_path / "run", estimator=nothing, budget=12)
     assert [event.status for event in search] == ["failed"] * 12
@@ -255,7 +255,7 @@ def test_a_figure_that_is_not_there(architecture):
         Weighted(scored(1.0, flops=1), {"latency": 1}),
         LatencyReward(scored(1.0, flops=1), 1),
     ):
-        with pytest.raises(SpecError, match=r"no figure 'latency' to compare; there are: flops\. WithMetrics"):
+        with pytest.raises(SpecError, match=r"no metric 'latency' to compare; there are: flops\. WithMetrics"):
             estimator(architecture)
 
 
@@ -268,8 +268,8 @@ def test_around_one_another_with_training_on(space, digits, architecture, tmp_pa
     first = whole.train(architecture, fidelity=1, keep=tmp_path / "first")
     begin = nl.estimators.CheckpointRef(architecture, 1, tmp_path / "first")
     later = whole.train(architecture, fidelity=2, begin=begin, keep=tmp_path / "later")
-    assert later.fitness == pytest.approx(training(architecture).fitness - 1e-9 * first.figures["flops"])
-    assert later.figures["epochs"] == 2
+    assert later.fitness == pytest.approx(training(architecture).fitness - 1e-9 * first.metrics["flops"])
+    assert later.metrics["epochs"] == 2
     with pytest.raises(UnknownFidelity, match="'function' cannot be told"):
         Weighted(scored(1.0), {"a": 1}).train(architecture, fidelity=1)
 
@@ -305,22 +305,22 @@ def test_around_one_another_the_innermost_fitness_stays(architecture):
     found = twice(architecture)
     factor = 0.5**2 * 0.3**2
     assert found.fitness == pytest.approx(0.8 * factor, rel=1e-12)
-    assert found.figures["fitness"] == 0.8
-    assert found.figures["penalty"] == pytest.approx(factor, rel=1e-12)
+    assert found.metrics["fitness"] == 0.8
+    assert found.metrics["penalty"] == pytest.approx(factor, rel=1e-12)
 
     found = Weighted(Weighted(inside, {"latency": -0.1}), {"parameters": -0.001})(architecture)
-    assert (found.fitness, found.figures["fitness"]) == (pytest.approx(0.4), 0.8)
+    assert (found.fitness, found.metrics["fitness"]) == (pytest.approx(0.4), 0.8)
 
     found = Weighted(Penalised(inside, {"parameters": 100}), {"latency": -0.1})(architecture)
-    assert found.figures == {"parameters": 200, "latency": 2.0, "fitness": 0.8, "penalty": 0.25}
+    assert found.metrics == {"parameters": 200, "latency": 2.0, "fitness": 0.8, "penalty": 0.25}
 
     found = Penalised(Constrained(LatencyReward.hard(inside, 1), {"latency": 9}), {"parameters": 100})(architecture)
     assert found.fitness == pytest.approx(0.8 / 2 * 0.25)
-    assert found.figures == {"parameters": 200, "latency": 2.0, "accuracy": 0.8, "fitness": 0.8, "penalty": 0.25}
+    assert found.metrics == {"parameters": 200, "latency": 2.0, "accuracy": 0.8, "fitness": 0.8, "penalty": 0.25}
 
     found = LatencyReward.hard(Penalised(inside, {"parameters": 100}), 1)(architecture)
     assert found.fitness == pytest.approx(0.8 * 0.25 / 2)
-    assert found.figures == {"parameters": 200, "latency": 2.0, "accuracy": 0.8, "fitness": 0.8, "penalty": 0.25}
+    assert found.metrics == {"parameters": 200, "latency": 2.0, "accuracy": 0.8, "fitness": 0.8, "penalty": 0.25}
 
 
 def test_figures_of_those_names_that_an_estimator_has_of_its_own(architecture):
@@ -328,9 +328,9 @@ def test_figures_of_those_names_that_an_estimator_has_of_its_own(architecture):
     figures = {"fitness": 7.0, "penalty": 7.0, "accuracy": 7.0, "parameters": 200}
     inside = Function(lambda architecture: Score(0.8, figures))
     found = Penalised(inside, {"parameters": 100})(architecture)
-    assert found.figures == {"fitness": 0.8, "penalty": 0.25, "accuracy": 7.0, "parameters": 200}
-    reward = LatencyReward(inside, 200, figure="parameters")(architecture)
-    assert reward.figures == {"fitness": 7.0, "penalty": 7.0, "accuracy": 0.8, "parameters": 200}
+    assert found.metrics == {"fitness": 0.8, "penalty": 0.25, "accuracy": 7.0, "parameters": 200}
+    reward = LatencyReward(inside, 200, metric="parameters")(architecture)
+    assert reward.metrics == {"fitness": 7.0, "penalty": 7.0, "accuracy": 0.8, "parameters": 200}
 
 
 def test_another_wrapper_of_its_own_fitness_hides_nothing(architecture):
@@ -339,7 +339,7 @@ def test_another_wrapper_of_its_own_fitness_hides_nothing(architecture):
         own_fitness = True
 
         def judge(self, architecture, score):
-            return Score(score.fitness / 10, score.figures)
+            return Score(score.fitness / 10, score.metrics)
 
         def options(self):
             return {}
@@ -350,31 +350,31 @@ def test_another_wrapper_of_its_own_fitness_hides_nothing(architecture):
 
     inside = scored(0.8, parameters=200)
     found = Penalised(Tenth(Weighted(inside, {"parameters": 0.001})), {"parameters": 100})(architecture)
-    assert (found.fitness, found.figures["fitness"]) == (pytest.approx(0.1 * 0.25), 0.8)
-    assert Weighted(Tenth(inside), {"parameters": 1})(architecture).figures["fitness"] == pytest.approx(0.08)
+    assert (found.fitness, found.metrics["fitness"]) == (pytest.approx(0.1 * 0.25), 0.8)
+    assert Weighted(Tenth(inside), {"parameters": 1})(architecture).metrics["fitness"] == pytest.approx(0.08)
 
 
 def test_a_figure_that_the_table_has_is_to_be_had_from_it(benchmark):
     cell = benchmark.at(5)
-    advice = r"there are: none\. .*nl\.estimators\.Table\(benchmark, figures=\('parameters',\)\)$"
-    inside = Weighted(Table(benchmark, figures=["flops"]), {"flops": 1})
-    with pytest.raises(WrongSetup, match=r"there are: flops, fitness\. .*figures=\('flops', 'parameters'\)\)$"):
+    advice = r"there are: none\. .*nl\.estimators\.Table\(benchmark, metrics=\('parameters',\)\)$"
+    inside = Weighted(Table(benchmark, metrics=["flops"]), {"flops": 1})
+    with pytest.raises(WrongSetup, match=r"there are: flops, fitness\. .*metrics=\('flops', 'parameters'\)\)$"):
         Constrained(inside, {"parameters": 1e6})(cell)
     with pytest.raises(WrongSetup, match=advice):
         Constrained(nl.estimators.as_estimator(benchmark), {"parameters": 1e6})(cell)
-    with pytest.raises(WrongSetup, match=r"did you mean 'parameters'\? There are: none.*figures=\('parameters',\)\)"):
+    with pytest.raises(WrongSetup, match=r"did you mean 'parameters'\? There are: none.*metrics=\('parameters',\)\)"):
         Penalised(Table(benchmark), {"parametrs": 1e6})(cell)
-    table = Table(benchmark, "valid_accuracy", epochs=12, figures=["flops"])
-    with pytest.raises(WrongSetup, match=r"Table\(benchmark, 'valid_accuracy', epochs=12, figures=\('flops', 'latency"):
-        LatencyReward(table, 3.0, figure=next(name for name in benchmark.metrics if name.startswith("latency")))(cell)
+    table = Table(benchmark, "valid_accuracy", epochs=12, metrics=["flops"])
+    with pytest.raises(WrongSetup, match=r"Table\(benchmark, 'valid_accuracy', epochs=12, metrics=\('flops', 'latency"):
+        LatencyReward(table, 3.0, metric=next(name for name in benchmark.metrics if name.startswith("latency")))(cell)
     with pytest.raises(WrongSetup, match="WithMetrics"):
         Weighted(Table(benchmark), {"memory": 1})(cell)
     with pytest.raises(WrongSetup, match=r"did you mean 'parameters'\? There are: parameters$"):
-        Constrained(Table(benchmark, figures=["parameters"]), {"parametrs": 1e6})(cell)
+        Constrained(Table(benchmark, metrics=["parameters"]), {"parametrs": 1e6})(cell)
 
 
 def test_a_figure_whose_name_is_nearly_right(architecture):
-    with pytest.raises(WrongSetup, match=r"no figure 'flosp' to compare; did you mean 'flops'\? There are: flops$"):
+    with pytest.raises(WrongSetup, match=r"no metric 'flosp' to compare; did you mean 'flops'\? There are: flops$"):
         Weighted(scored(1.0, flops=1), {"flosp": 1})(architecture)
     with pytest.raises(WrongSetup, match=r"did you mean 'parameters'\? There are: flops\. WithMetrics"):
         Weighted(scored(1.0, flops=1), {"parametrs": 1})(architecture)

@@ -40,9 +40,9 @@ def test_the_fitness_of_a_training_is_the_objective_with_the_sign_of_a_fitness(t
         network = SPACE.build(CELL, text)
     report = nl.trainers.fit(network, text, threads=1, held_out=0.2, **QUICK)
     assert score.fitness == -report.valid < -1
-    assert score.figures["best_valid_bits_per_character"] == report.valid
-    assert score.figures["valid/perplexity"] == pytest.approx(2**report.valid, rel=1e-6)
-    assert score.figures["train_loss"] == report.history[-1].train_loss
+    assert score.metrics["best_valid_bits_per_character"] == report.valid
+    assert score.metrics["valid/perplexity"] == pytest.approx(2**report.valid, rel=1e-6)
+    assert score.metrics["train_loss"] == report.history[-1].train_loss
     assert "test/loss" in report.metrics
     assert pickle.loads(pickle.dumps(estimator))(CELL).fitness == score.fitness
 
@@ -74,7 +74,7 @@ def test_a_search_on_text_climbs_down_the_bits(text):
 def test_resources_of_a_recurrent_cell_by_hand(text):
     """For each of the tokens: x and h to 2 H, each node from H to 2 H, H to the vocabulary."""
     words, tokens = len(text.vocabulary), 5
-    found = Resources(SPACE, text)(CELL).figures
+    found = Resources(SPACE, text)(CELL).metrics
     assert found["flops"] == tokens * (8 * 16 + 8 * 16 + 2 * 8 * 16 + 8 * words)
     assert found["parameters"] == 8 * words + words + 16 * 16 + 2 * 8 * 16
     assert found["latency"] > 0
@@ -155,7 +155,7 @@ def test_a_proxy_that_can_is_an_estimator_as_for_images(text):
     one, same, other = (ZeroCost(SPACE, text, "snip", batch_size=4, seed=seed)(CELL) for seed in (0, 0, 1))
     assert one == same != other
     assert (
-        ZeroCost(SPACE, text, "flops", batch_size=4)(CELL) == Resources(SPACE, text, ["flops"])(CELL).figures["flops"]
+        ZeroCost(SPACE, text, "flops", batch_size=4)(CELL) == Resources(SPACE, text, ["flops"])(CELL).metrics["flops"]
     )
     with pytest.raises(SpecError, match=r"fewer tokens than a mini-batch of 5000: .*too few for 5000 columns"):
         ZeroCost(SPACE, text, batch_size=5000)

@@ -47,8 +47,8 @@ def measured(table):
 
 def test_a_fitness_and_figures_as_ever():
     score = Score(0.5, {"parameters": 3})
-    assert score == Score(fitness=0.5, figures={"parameters": 3})
-    assert (score.fitness, score.figures) == tuple(score) == (0.5, {"parameters": 3})
+    assert score == Score(fitness=0.5, metrics={"parameters": 3})
+    assert (score.fitness, score.metrics) == tuple(score) == (0.5, {"parameters": 3})
     assert score.values == {"fitness": 0.5, "parameters": 3}
     assert score.objectives == ()
     with pytest.raises(AttributeError):
@@ -58,17 +58,17 @@ def test_a_fitness_and_figures_as_ever():
 def test_values_and_objectives():
     score = Score(values={"latency": 3.0, "error": 0.25, "parameters": 7.0}, objectives=BOTH)
     assert score.fitness == -0.25
-    assert score.figures == {"latency": 3.0, "parameters": 7.0}
+    assert score.metrics == {"latency": 3.0, "parameters": 7.0}
     assert score.values == {"error": 0.25, "latency": 3.0, "parameters": 7.0}
     assert pickle.loads(pickle.dumps(score)) == score
     assert Score(values={"fitness": 2.0}).fitness == 2.0
-    assert score != Score(-0.25, score.figures)
+    assert score != Score(-0.25, score.metrics)
 
 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"values": {"error": 1.0}}, r"of error it is not known what is wanted.*Objective\('error', 'min'\)"),
+        ({"values": {"error": 1.0}}, r"the directions of error are not known.*Objective\('error', 'min'\)"),
         ({"values": {"error": 1.0}, "objectives": BOTH}, "lack that of the objective 'latency'; there are: error"),
         ({"values": {"error": 1.0}, "objectives": [("error", "least")]}, "'error': unknown direction 'least'"),
         ({"values": {"error": 1.0}, "objectives": [ERROR, ERROR]}, "different names"),
@@ -167,8 +167,8 @@ def test_estimators_around_others(measured, table):
     assert objectives_of(penalised) == (Objective("penalised", "max"),)
     outcome = evaluate(penalised, architecture)
     assert outcome.values == {"penalised": outcome.fitness}
-    assert outcome.figures["fitness"] == plain.fitness
-    assert outcome.figures["latency"] == plain.values["latency"]
+    assert outcome.metrics["fitness"] == plain.fitness
+    assert outcome.metrics["latency"] == plain.values["latency"]
     assert objectives_of(Constrained(Table(table, "parameters"), {"latency": 1.0})) == (Objective("parameters", "min"),)
 
 

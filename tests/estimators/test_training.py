@@ -112,7 +112,7 @@ def test_training_on_is_the_straight_training_bit_for_bit(space, few, good, tmp_
     straight = estimator.train(good, fidelity=3, keep=tmp_path / "straight")
     assert (tmp_path / "later").read_bytes() == (tmp_path / "straight").read_bytes()
     assert later.fitness == straight.fitness
-    assert (first.figures["epochs"], later.figures["epochs"]) == (1, 3)
+    assert (first.metrics["epochs"], later.metrics["epochs"]) == (1, 3)
     assert first.fitness <= later.fitness, "the best epoch counts"
     unkept = estimator.train(good, fidelity=3, begin=CheckpointRef(good, 1, tmp_path / "first"))
     assert unkept.fitness == later.fitness
@@ -137,7 +137,7 @@ def test_another_architecture_inherits_what_fits(space, few, good, tmp_path):
     inherit(network, {name.removeprefix("best/"): value for name, value in parent.items() if name.startswith("best/")})
     report = nl.trainers.fit(network, few, threads=1, held_out=0.2, schedule_epochs=3, **{**LONGER, "epochs": 1})
     assert heir.fitness == report.best.valid_accuracy != estimator.train(child, fidelity=1).fitness
-    assert heir.figures["epochs"] == 1
+    assert heir.metrics["epochs"] == 1
 
     networks = [space.build(architecture, few) for architecture in (good, child)]
     state = {name: tensor + 1 for name, tensor in networks[0].state_dict().items()}
@@ -159,7 +159,7 @@ def test_epochs_that_are_not_to_be_had(space, few, good, epochs):
 def test_less_data_fewer_channels_smaller_images(space, digits, good):
     less = Training(space, digits, data=0.25, channels=2, size=4, **QUICK)
     found = less(good)
-    assert found.figures["parameters"] < Training(space, digits, **QUICK)(good).figures["parameters"]
+    assert found.metrics["parameters"] < Training(space, digits, **QUICK)(good).metrics["parameters"]
     assert (len(less._data.train), less._data.input_shape) == (round(0.25 * len(digits.train)), (1, 4, 4))
     whole, quarter = (task.train.images.mean() for task in (digits.subset(round(0.25 * len(digits.train))), less._data))
     assert quarter == pytest.approx(float(whole), rel=1e-5), "shrinking averages"

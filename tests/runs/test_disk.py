@@ -11,7 +11,7 @@ import naslab as nl
 from naslab import files, snapshot
 from naslab.errors import NaslabError, RunError, RunPaused
 from naslab.estimators import CheckpointRef, Score, Training
-from naslab.estimators.evaluation import Stage, evaluate
+from naslab.estimators.evaluation import TrainingStage, evaluate
 from naslab.runs import creation, half_made
 
 
@@ -135,7 +135,7 @@ def test_no_room_for_a_temporary_folder(begin, calm, monkeypatch, error):
 
 def test_no_room_for_scratch(training, tmp_path, monkeypatch):
     architecture = training.space.architecture(("nor_conv_1x1",) * 6)
-    stages = [Stage(architecture, epochs, tmp_path / "kept" if epochs == 1 else None) for epochs in (1, 2)]
+    stages = [TrainingStage(architecture, epochs, tmp_path / "kept" if epochs == 1 else None) for epochs in (1, 2)]
     straight = evaluate(training, architecture, stages)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(RunPaused, match="temporary folder"):
@@ -165,7 +165,7 @@ def test_a_kept_training_that_makes_no_sense_is_trained_again(training, tmp_path
     """Its checksum is right: another program, another naslab or a stranger wrote it."""
     parent = training.space.architecture(("nor_conv_1x1",) * 6)
     child = parent if how == "trains on" else training.space.architecture(("nor_conv_1x1",) * 5 + ("skip_connect",))
-    lineage = [Stage(parent, 1, tmp_path / "1"), Stage(child, 2, tmp_path / "2")]
+    lineage = [TrainingStage(parent, 1, tmp_path / "1"), TrainingStage(child, 2, tmp_path / "2")]
     straight = evaluate(training, child, lineage)
     assert straight.status == "done"
     for damaged in ("1", "2"):
@@ -196,7 +196,7 @@ def test_an_estimator_of_ones_own_that_cannot_keep_its_training_pauses(tmp_path)
 
     space = nl.benchmarks.NASBench201().space
     with pytest.raises(RunPaused, match="No candidate is to blame"):
-        evaluate(Own(), space.at(0), [Stage(space.at(0), 1, tmp_path / "run" / "1")])
+        evaluate(Own(), space.at(0), [TrainingStage(space.at(0), 1, tmp_path / "run" / "1")])
 
 
 # --- making, forking, opening ------------------------------------------------------------------------

@@ -146,7 +146,7 @@ class Mute(Exception):
         raise RuntimeError("no words")
 
 
-def test_an_error_that_cannot_be_told_is_a_status():
+def test_an_error_that_without_fidelities_is_a_status():
     def evaluate(architecture):
         raise Mute
 

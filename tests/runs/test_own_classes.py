@@ -130,7 +130,7 @@ class Doubled(nl.estimators.Wrapped):
     name = "doubled by me"
 
     def judge(self, architecture, score):
-        return nl.estimators.Score(2 * score.fitness, score.figures)
+        return nl.estimators.Score(2 * score.fitness, score.metrics)
 
     def options(self):
         return {}

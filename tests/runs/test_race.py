@@ -116,7 +116,7 @@ def test_what_a_table_knows_to_have_diverged_is_a_status(searcher):
 
 
 def test_the_card_looks_into_what_stands_around_a_table():
-    table = Table(TABLE, figures=["parameters"])
+    table = Table(TABLE, metrics=["parameters"])
     for estimator in (table, nl.estimators.Constrained(table, {"parameters": 1e9})):
         assert any("test data" in text for text in Race({"r": RandomSearch}, estimator, budget=3).run().card.warnings)
     own = {"r": lambda seed: BlackBoxSearch(RandomSearch(TABLE.space, seed=seed), table, 5)}
@@ -211,7 +211,7 @@ def test_where_all_fail_there_is_nothing_and_it_is_said():
     assert "1 seed, 2 evaluations" in repr(alone.run())
     assert "one seed a searcher: there is no interval" in str(alone.card)
     assert race.bands()["random"].x.size == 0
-    with pytest.warns(UserWarning, match="the first 3 candidates failed alike: the estimator gave nan"):
+    with pytest.warns(UserWarning, match="the first 3 candidates failed alike: the estimator returned nan"):
         race.run()
     assert np.isnan(race.curves("best")).all()
     assert math.isnan(race.optimum)

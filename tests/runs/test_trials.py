@@ -283,6 +283,6 @@ def test_trainings_that_are_not_to_be_had_are_refused_before_the_first(sampler, 
 def test_a_misspelt_limit_stops_the_search_instead_of_failing_every_candidate(benchmark):
     limited = nl.estimators.Constrained(nl.estimators.Table(benchmark), {"parms": 1000})
     search = nl.Search(nl.searchers.RandomSearch(benchmark.space), estimator=limited, budget=3)
-    with pytest.raises(SpecError, match="no figure 'parms'"):
+    with pytest.raises(SpecError, match="no metric 'parms'"):
         next(search)
     assert search.step == 0

@@ -200,7 +200,7 @@ def test_its_details_tell_how_well_it_predicts(benchmark):
 def test_more_and_more_candidates_keep_to_the_constraints_and_so_does_the_best(benchmark):
     """Two at once: half of the space keeps to the one, a quarter to the other."""
     limits = {"parameters": 0.35e6, "latency/raspi4": 15.0}
-    inside = Table(benchmark, "valid_accuracy", epochs=12, figures=tuple(limits))
+    inside = Table(benchmark, "valid_accuracy", epochs=12, metrics=tuple(limits))
     estimator = Penalised(inside, limits)
     shares, best, luck = [], [], []
     for seed in range(3):
@@ -213,5 +213,5 @@ def test_more_and_more_candidates_keep_to_the_constraints_and_so_does_the_best(b
         luck.append(max(other.advance().fitness for _ in range(90)))
     first, last = np.mean(shares, axis=0)
     assert last > first + 0.1
-    assert all(score.figures["penalty"] == 1 for score in best)
+    assert all(score.metrics["penalty"] == 1 for score in best)
     assert np.mean([score.fitness for score in best]) > np.mean(luck)

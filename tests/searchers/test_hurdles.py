@@ -149,7 +149,7 @@ def test_on_a_table_with_its_seconds(benchmark):
 def test_a_table_that_does_not_know_so_many_epochs_says_so(benchmark):
     with pytest.raises(nl.estimators.UnknownFidelity, match=r"for 10 epochs, but .* known after 200, 12 epochs"):
         BlackBoxSearch(Hurdles(benchmark.space, steps=(10, 190)), benchmark, 5)
-    with pytest.raises(nl.estimators.UnknownFidelity, match=r"cannot be told so.*Training"):
+    with pytest.raises(nl.estimators.UnknownFidelity, match=r"has no choice of it.*Training"):
         BlackBoxSearch(Hurdles(benchmark.space), lambda architecture: 1.0, 5)
     macro = nl.benchmarks.NASBenchMacro()
     with pytest.raises(nl.estimators.UnknownFidelity, match="after the whole training only"):

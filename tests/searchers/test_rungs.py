@@ -212,7 +212,7 @@ def test_on_a_table_with_few_lengths_it_runs_as_written(benchmark, searcher):
     events = list(search)
     assert [event.status for event in events] == ["done"] * 80
     assert {event.fidelity for event in events} == {12, 200}
-    constrained = nl.estimators.Constrained(nl.estimators.Table(benchmark, figures=["flops"]), {"flops": 100})
+    constrained = nl.estimators.Constrained(nl.estimators.Table(benchmark, metrics=["flops"]), {"flops": 100})
     assert constrained.fidelities == (12, 200)
 
 

@@ -49,7 +49,7 @@ def test_what_cannot_be_scored_is_left_out(table):
     chosen = zero_cost_warm_start(table.space, fails, population=4, sampled=60, seed=1)
     assert len(chosen) == 4
     assert not any("none" in one.choices for one in chosen)
-    with pytest.raises(SpecError, match="could score none of 8 architectures: the estimator gave None"):
+    with pytest.raises(SpecError, match="could score none of 8 architectures: the estimator returned None"):
         zero_cost_warm_start(table.space, lambda one: None, population=4)
 
 

@@ -85,7 +85,7 @@ def test_an_operation_that_holds_the_interpreter_is_told_and_a_stopped_process_i
     assert {message["held"] for message in page.told} == {0.0}
 
 
-def test_a_page_that_cannot_be_told_is_forgotten():
+def test_a_page_that_without_fidelities_is_forgotten():
     class Closed(Listener):
         def tell(self, message):
             raise OSError("closed")
