@@ -21,8 +21,18 @@ BANNED_CALLS = {
     "builtins.exec": "runs code",
     "torch.serialization.load": "torch.load(..., weights_only=True) instead",
 }
-ALLOWED = {"naslab/notebook_code.py": ["import pickle", "import cloudpickle"]}
-"""Module -> what it alone may do: it is given bytes from a child process of this very process, and reads nothing."""
+CODE = "naslab/notebook_code.py"
+"""It is given bytes from a child process of this very process, and reads nothing."""
+ALLOWED = {
+    CODE: ["import pickle", "import cloudpickle"],
+    # The cases pickle an object that they have just made, to see whether it survives; they read no bytes of others.
+    "naslab/testing/estimator.py": ["import pickle", "import cloudpickle"],
+    "naslab/testing/metric.py": ["import pickle"],
+    "naslab/testing/space_choices.py": ["import pickle"],
+    "naslab/testing/space_masks.py": ["import pickle"],
+    "naslab/testing/task.py": ["import pickle", "import cloudpickle"],
+}
+"""Module -> what it alone may do."""
 WITH_LITERAL = {"torch.load": ("weights_only", True), "numpy.load": ("allow_pickle", False)}
 """Calls allowed only with this keyword written out."""
 
@@ -91,8 +101,7 @@ def test_the_package_uses_nothing_banned(path):
 
 
 def test_what_runs_what_it_reads_reads_only_what_the_pipe_to_a_child_process_gives_it():
-    (module,) = ALLOWED
-    tree = ast.parse((ROOT / module).read_text())
+    tree = ast.parse((ROOT / CODE).read_text())
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not imported & {"os", "pathlib", "socket", "mmap", "tempfile", "urllib", "multiprocessing"}

@@ -28,7 +28,7 @@ A plain version of this loop is `naslab.reference.darts`. Here a step calls thes
         GradientSearcher._draw                    weights of the operations, from the new alphas
         GradientSearcher._forward                 outputs of the supernet
         Optimizers.move_weights                   step of SGD, after clipping of the gradient
-      GradientSearcher._derived                   the architecture that would be derived now
+      Deriving._derived                           the architecture that would be derived now
 
 Differences from the paper and its code:
 - The Hessian product of second order can be computed in two ways, `hessian_product="finite_difference"` (the paper's)

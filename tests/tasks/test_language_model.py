@@ -213,7 +213,7 @@ def test_outputs_that_cannot_be_judged_are_named(verse):
     batch = verse.example(3)
     with pytest.raises(SpecError, match=r"logits \[3, 7, 14\] for tokens \[3, 7\], not \[3, 13\]"):
         verse.check_outputs(torch.zeros(3, 13), batch)
-    with pytest.raises(SpecError, match="something that has 'logits'"):
+    with pytest.raises(SpecError, match="an object with 'logits'"):
         verse.check_outputs((torch.zeros(3, 7, 14), None), batch)
 
 

@@ -59,7 +59,7 @@ def test_a_gradient_that_is_not_finite_is_divergence_too(digits):
     ("options", "error", "message"),
     [
         ({"batch_size": 2000}, DataError, "batch of 2000 cannot be filled from 1438"),
-        ({"precision": "fp16", "device": "cpu"}, SpecError, "fp16 needs CUDA"),
+        ({"precision": "fp16", "device": "cpu"}, SpecError, "float16 needs CUDA"),
         ({"drop_path": 0.2}, SpecError, "no drop_path_probability"),
         ({"epoch": 3}, SpecError, "did you mean 'epochs'"),
         ({"processes": 0}, SpecError, "processes must be"),

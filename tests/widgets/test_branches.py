@@ -80,7 +80,7 @@ def test_side_by_side_in_step_and_back_to_one(lab):
     other.run(1)
     lab.run(1)  # it was not stopped, and has come to no harm
     assert (lab.search.step, fork.step, lab.state) == (11, 11, "paused")
-    lab.stage.compare.deck.sections["branches"].show([lab.search._store.run])
+    lab.branches.show([lab.search._store.run])
     assert list(lab.panel.children) == [lab.deck, *lab.views]
 
 

@@ -134,11 +134,11 @@ def test_an_error_is_shown_and_raised_by_wait():
 
 
 def test_bad_input():
-    with pytest.raises(TypeError, match=r"shows a naslab\.runs\.Race"):
+    with pytest.raises(TypeError, match=r"expects a naslab\.runs\.Race"):
         RaceView("race")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at most 10"):
         RaceView(a_race(), hz=100)
-    with pytest.raises(ValueError, match="can show regret, best, rank"):
+    with pytest.raises(ValueError, match="one of regret, best, rank"):
         RaceView(a_race(), kind="speed")
 
 

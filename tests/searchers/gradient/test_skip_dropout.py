@@ -158,7 +158,7 @@ def test_a_supernet_of_ones_own_is_given_plain_weights(sampling, digits):
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (lambda task: searcher(Own(), task, g.SkipDropout()), "SkipDropout drops behind skip connections.*OwnSupernet"),
+        (lambda task: searcher(Own(), task, g.SkipDropout()), "SkipDropout needs skip connections.*OwnSupernet"),
         (lambda task: searcher(Own(), task, g.Resource()), "what='multiply_adds'.*OwnSupernet.*what='table'"),
         (lambda task: searcher(Own(), task, channels=g.PartialChannels(one_in=2)), "no partial channels.*one_in at 1"),
         (lambda task: searcher(Own(), task, checkpointing=True), "OwnSupernet cannot compute its cells again"),
@@ -170,7 +170,7 @@ def test_a_supernet_of_ones_own_is_given_plain_weights(sampling, digits):
             lambda task: searcher(
                 dataclasses.replace(CELL, operations=("none", "sep_conv_3x3")), task, g.SkipDropout()
             ),
-            "its operations hold no 'skip_connect'",
+            "it has no 'skip_connect'",
         ),
     ],
 )
