@@ -291,7 +291,7 @@ def test_the_published_search_for_recurrent_cells_is_named():
 def test_a_space_that_cannot_serve_the_task_says_so_at_once(text, pairs):
     with pytest.raises(SpecError, match="sequence"):
         nl.searchers.Darts(nl.spaces.DartsCell.laptop(), text)
-    with pytest.raises(SpecError, match="networks of the space .enas_micro. read image"):
+    with pytest.raises(SpecError, match=r"networks of the space .enas_micro. read image"):
         nl.searchers.SPOS(nl.spaces.EnasMicro.laptop(), pairs, batch_size=8)
     with pytest.raises(SpecError, match="darts needs a task"):
         nl.searchers.Darts(SPACE, object())
