@@ -1,4 +1,4 @@
-"""Arrays of a user as images [N, C, H, W]: layouts, number types, lists of pictures.
+"""Conversion of user arrays to images [N, C, H, W]: memory layouts, dtypes, lists of pictures.
 
 Letters in shapes: N images, C channels, H height, W width.
 """
@@ -21,24 +21,24 @@ LAYOUTS = ("auto", "NCHW", "NHWC")
 
 
 class Read(NamedTuple):
-    """Images as they were read, and what is to be said of the reading."""
+    """Converted images, with notes and warnings about how the input was interpreted."""
 
     images: Tensor
-    """[N, C, H, W] uint8 or float32; may share memory with what came."""
+    """[N, C, H, W] uint8 or float32; may share memory with the input."""
     notes: tuple[str, ...] = ()
-    """The words for `repr`."""
+    """How the input was interpreted, for the `repr` of the task."""
     warnings: tuple[str, ...] = ()
-    """The warning for the user."""
+    """Warnings for the user, where the layout was guessed."""
     doubt: str = ""
-    """What else the array may be, if there are not as many labels as images."""
+    """Another possible interpretation, for the error if the numbers of labels and images differ."""
 
 
 ALIASES = {"CHW": "NCHW", "HWC": "NHWC"}
-"""Other words for them."""
+"""Accepted synonyms of the layouts."""
 
 
 def checked_layout(layout: Any, channels_first: Any = False) -> str:
-    """One of `LAYOUTS`; `channels_first=True` is another way to ask for "NCHW"."""
+    """Returns one of `LAYOUTS`; `channels_first=True` is another way to ask for "NCHW"."""
     asked = "auto" if layout is None else ALIASES[layout] if among(layout, ALIASES) else layout
     if not isinstance(asked, str) or asked not in LAYOUTS:
         raise DataError(unknown("layout", layout, LAYOUTS))
@@ -48,7 +48,10 @@ def checked_layout(layout: Any, channels_first: Any = False) -> str:
 
 
 def images(x: Any, name: str, layout: str = "auto") -> Read:
-    """Images from a tensor, an array, or a list or a pandas Series of pictures, converted where nothing is lost."""
+    """Returns images from a tensor, an array, a list of pictures or a pandas Series of them.
+
+    Only lossless conversions are made; anything else is a `DataError` that names the conversion to apply.
+    """
     items = _listed(x)
     if items is not None and any(map(pictures.is_pil, items)):
         return Read(stack(_from_pil(items, name), len(items), name))
@@ -70,7 +73,7 @@ def images(x: Any, name: str, layout: str = "auto") -> Read:
             notes = (f"{name} {[N, H, W, C]} is read as [N, H, W, C]: {H} x {W} pixels, channels: {C}",)
             warned = (f"{notes[0]} (layout='NHWC' says so, layout='NCHW' reads it the other way)",)
         if layout != "NCHW":
-            found = found.permute(0, 3, 1, 2)
+            found = found.permute(0, 3, 1, 2)  # [N, H, W, C] -> [N, C, H, W]
     elif found.ndim == 2:
         raise DataError(
             f"{name} must be [N, C, H, W] or [N, H, W], not {list(found.shape)}; rows of pixels become images by "
@@ -80,11 +83,12 @@ def images(x: Any, name: str, layout: str = "auto") -> Read:
 
 
 def _recognised(found: Tensor, name: str) -> str:
-    """ "NCHW", or "NHWC?" where it only looks like it."""
+    """Returns "NCHW", or "NHWC?" if the shape only suggests channels last."""
     N, a, b, c = found.shape
     guess = pictures.guess((a, b, c))
     if guess == "HWC":
         return "NHWC?"
+    # More than 4 channels are rare: if the last axis may be the channels as well, the user has to decide.
     if guess is None and a > 4 and (c in (1, 3, 4) or a == b != c):
         raise DataError(
             f"{name} {[N, a, b, c]} may be [N, C, H, W], {a} channels of {b} x {c} pixels, or looks like "
@@ -94,7 +98,7 @@ def _recognised(found: Tensor, name: str) -> str:
 
 
 def kind(found: Tensor, name: str) -> Tensor:
-    """The tensor as uint8 or float32."""
+    """Returns the tensor as uint8 or float32; `DataError` for other dtypes, whose value range is unknown."""
     if found.is_floating_point():
         return found.float()
     if found.dtype == torch.uint8:
@@ -107,7 +111,7 @@ def kind(found: Tensor, name: str) -> Tensor:
 
 
 def tensor(value: Any, name: str) -> Tensor:
-    """A CPU tensor from a tensor, an array or a nested list."""
+    """Returns a CPU tensor from a tensor, an array or a nested list."""
     try:
         if isinstance(value, Tensor):
             value = value.detach()
@@ -117,15 +121,19 @@ def tensor(value: Any, name: str) -> Tensor:
         array = np.ascontiguousarray(value)
         if array.dtype.kind in "USTO":
             raise TypeError(f"it holds {_kind_of_objects(array)}; files of pictures are read by Images.from_folder")
-        if not array.dtype.isnative:
+        if not array.dtype.isnative:  # torch has no tensors of foreign byte order
             array = array.astype(array.dtype.newbyteorder("="))
+        # torch warns about read-only arrays, so those are copied.
         return torch.from_numpy(array if array.flags.writeable else array.copy())
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{name} must be a torch tensor or a NumPy array of numbers: {error}") from None
 
 
 def check_memory(count: int, shape: tuple[int, ...], each: int = 1) -> None:
-    """Whether images of this shape, `each` bytes a value, and their copies when they are split, fit into memory."""
+    """Raises `DataError` unless `count` images of this shape fit into memory, with `each` bytes per value.
+
+    Splitting copies the images, hence the factor 2.
+    """
     needed, free = 2 * count * math.prod(shape) * each, available()
     if free is not None and needed > free:
         raise DataError(
@@ -142,7 +150,7 @@ def _kind_of_objects(array: np.ndarray) -> str:
 
 
 def _listed(x: Any) -> list[Any] | None:
-    """The pictures of a list, of a pandas Series or of an array of objects; None if it is something else."""
+    """Returns the pictures of a list, a pandas Series or an object array; None for any other input."""
     column = not isinstance(x, Tensor) and str(getattr(x, "dtype", "")) == "object" and getattr(x, "ndim", 0) == 1
     if not isinstance(x, list | tuple) and not column:
         return None
@@ -151,7 +159,7 @@ def _listed(x: Any) -> list[Any] | None:
 
 
 def _joined(items: list[Any], name: str) -> Any:
-    """Arrays or tensors of one shape as one."""
+    """Stacks arrays or tensors of one shape."""
     shapes = [tuple(item.shape) for item in items]
     other = next((number for number, shape in enumerate(shapes) if shape != shapes[0]), None)
     if other is not None:
@@ -175,20 +183,20 @@ def _from_pil(items: Iterable[Any], name: str) -> Iterator[tuple[Tensor, bool]]:
 
 
 def stack(found: Iterable[tuple[Tensor, bool]], count: int, what: str) -> Tensor:
-    """[N, C, H, W] from N tensors [C, H, W], each with whether it was a PIL image.
+    """Returns [N, C, H, W] from N pairs (tensor [C, H, W], True if it was a PIL image).
 
-    Grey PIL images among coloured ones become coloured: in files and data sets of photographs a few often are.
+    Grey PIL images among coloured ones get three equal channels: photograph data sets often hold a few grey images.
     """
     images = torch.empty(0)
-    grey = False  # whether all so far were grey PIL images
+    grey = False  # True while all images so far were grey PIL images
     for number, (image, from_pil) in enumerate(found):
-        if number == 0:
+        if number == 0:  # the first image sets the shape and dtype of the result
             check_memory(count, tuple(image.shape), image.element_size())
             images, grey = image.new_empty((count, *image.shape)), from_pil and len(image) == 1
         elif from_pil and images.shape[1] == 3 and len(image) == 1:
             image = image.expand(3, -1, -1)
         elif from_pil and grey and len(image) == 3:
-            images, grey = images.repeat(1, 3, 1, 1), False
+            images, grey = images.repeat(1, 3, 1, 1), False  # the first coloured image makes the earlier ones RGB
         if image.shape != images.shape[1:] or image.dtype != images.dtype:
             raise DataError(
                 f"all images must be alike: image 0 of {what} is {list(images.shape[1:])} {images.dtype}, "

@@ -1,9 +1,8 @@
 """Random crops, flips and cutout, on whole batches of tensors at once.
 
-A picture is first moved (a random crop after padding with black, then a mirror image or not), then normalised, and
-then a square of it is cut out (DeVries & Taylor 2017, https://arxiv.org/abs/1708.04552). The pixels that are cut out
-are 0 after normalisation, which is the mean colour. This is what DARTS and its successors call the standard
-augmentation.
+An image is first cropped at random after padding with black, then mirrored with probability 1/2, then normalised, and
+then loses a square region (cutout, DeVries & Taylor 2017, https://arxiv.org/abs/1708.04552). The removed pixels are 0
+after normalisation, which is the mean colour. DARTS and its successors call this the standard augmentation.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from naslab.fields import settle
 
 @dataclass(frozen=True)
 class Draws:
-    """What was drawn for a batch; None for what the augmentation does not do."""
+    """Random numbers drawn for a batch of B images; None for a transform that is off."""
 
     corner: Tensor | None
-    """[B, 2] int64: row and column, in the padded picture, of the crop's upper left corner."""
+    """[B, 2] int64: row and column of the crop's upper left corner in the padded image."""
     mirrored: Tensor | None
-    """[B] bool."""
+    """[B] bool: True where the image is mirrored, left to right."""
     hole: Tensor | None
-    """[B, 2] int64: row and column of the centre of the square that is cut out."""
+    """[B, 2] int64: row and column of the centre of the cutout square."""
 
     def rows(self, which: slice) -> Draws:
-        """The draws of some of the pictures."""
+        """Returns the draws of a slice of the images."""
         return Draws(
             *(None if (drawn := getattr(self, field.name)) is None else drawn[which] for field in fields(self))
         )
@@ -38,14 +37,14 @@ class Draws:
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What is done at random to the training images of a task."""
+    """Random transforms of the training images of a task."""
 
     padding: int = 0
-    """Pixels of black around the picture before a crop of the original size; 0: no crop. CIFAR's usual 4."""
+    """Black pixels added on each side before a random crop of the original size; 0: no crop. Usual on CIFAR: 4."""
     flip: bool = False
-    """Whether half of the pictures are mirrored, left to right. Not for digits or text."""
+    """True: each image is mirrored left to right with probability 1/2. Unsuitable for digits or text."""
     cutout: int = 0
-    """Side of the square that is cut out, in pixels; 0: none. DARTS retrains with 16 on CIFAR."""
+    """Side of the cutout square, in pixels; 0: no cutout. DARTS retrains with 16 on CIFAR."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -55,7 +54,7 @@ class Augmentation:
             raise SpecError(f"flip is True or False, not {self.flip!r}")
 
     def draw(self, count: int, height: int, width: int, generator: torch.Generator) -> Draws:
-        """Draw for `count` pictures of height x width."""
+        """Draws the random numbers for `count` images of height x width pixels."""
         size = torch.tensor([height, width])
         return Draws(
             torch.randint(2 * self.padding + 1, (count, 2), generator=generator) if self.padding else None,
@@ -64,8 +63,9 @@ class Augmentation:
         )
 
     def move(self, images: Tensor, draws: Draws) -> Tensor:
-        """Crop and mirror: [B, C, H, W] of any dtype, 0 being black -> the same shape and dtype."""
+        """Crops and mirrors images [B, C, H, W] of any dtype, in which 0 is black; keeps shape and dtype."""
         B, C, H, W = images.shape
+        # Source row and column of every output pixel, so that one gather does the crop and the mirror image.
         rows = torch.arange(H, device=images.device).expand(B, H)
         columns = torch.arange(W, device=images.device).expand(B, W)
         if draws.mirrored is not None:
@@ -76,15 +76,15 @@ class Augmentation:
             images = F.pad(images, (self.padding,) * 4)
         elif draws.mirrored is None:
             return images
-        where = rows[:, :, None] * images.shape[3] + columns[:, None, :]  # [B, H, W], places in a flattened channel
+        where = rows[:, :, None] * images.shape[3] + columns[:, None, :]  # [B, H, W], flat indices
         return images.flatten(2).gather(2, where.view(B, 1, H * W).expand(B, C, H * W)).view(B, C, H, W)
 
     def cut(self, images: Tensor, draws: Draws) -> Tensor:
-        """Cut the holes out of normalised images [B, C, H, W]; a hole may reach over the edge."""
+        """Sets the cutout squares of normalised images [B, C, H, W] to 0; a square may reach over the edge."""
         if draws.hole is None:
             return images
         hole = draws.hole.to(images.device)
-        first = hole - self.cutout // 2  # [B, 2]
+        first = hole - self.cutout // 2  # [B, 2], upper left corner of the square
         row, column = (torch.arange(n, device=images.device) for n in images.shape[2:])
         in_rows = (row >= first[:, :1]) & (row < first[:, :1] + self.cutout)  # [B, H]
         in_columns = (column >= first[:, 1:]) & (column < first[:, 1:] + self.cutout)  # [B, W]

@@ -1,4 +1,4 @@
-"""Known image data: Fashion-MNIST (a part of it comes with naslab), digits, CIFAR-10 and CIFAR-100."""
+"""Standard image data sets: Fashion-MNIST (a part comes with naslab), digits, CIFAR-10 and CIFAR-100."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from naslab.tasks.images import Images
 
 Root = str | os.PathLike[str]
 MAX_BYTES = 2**28
-"""Most bytes of an unpacked idx file; the largest of Fashion-MNIST has 47 million."""
+"""Limit on the bytes of an unpacked idx file; the largest one of Fashion-MNIST has 47 million."""
 
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
@@ -28,12 +28,12 @@ FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 def FashionMNIST(root: Root | None = None, *, download: bool = False) -> Images:
     """Photographs of clothes, 28 x 28, one channel, ten classes (Xiao et al. 2017, https://arxiv.org/abs/1708.07747).
 
-    Augmented by a crop after padding by 2 and by mirror images. CIFAR's padding of 4 is more than most pictures of
-    this set leave free: in a training of two epochs it cost a small network 5 per cent of accuracy.
+    Augmented by random crops after padding by 2 and by mirror images. CIFAR's padding of 4 exceeds the margin of most
+    images here: in a training of two epochs it cost a small network 5 per cent of accuracy.
 
     Args:
-        root: None: 10,000 + 2,000 images that come with naslab, offline. A folder: all 60,000 + 10,000 images, from
-            the four idx files in it (as they are or gzipped), or from torchvision's `FashionMNIST/raw` under it.
+        root: None: the 10,000 training and 2,000 test images that come with naslab, offline. A folder: all 60,000 and
+            10,000 images, from its four idx files (plain or gzipped) or from torchvision's `FashionMNIST/raw` in it.
         download: fetch the files into `root` through torchvision if they are not there.
     """
     if root is None:
@@ -54,11 +54,11 @@ def FashionMNIST(root: Root | None = None, *, download: bool = False) -> Images:
 
 
 def Digits() -> Images:
-    """Handwritten digits, 8 x 8, one channel, ten classes: the 1,797 that scikit-learn brings, a fifth of them test."""
+    """Handwritten digits, 8 x 8, one channel, ten classes: scikit-learn's 1,797, a fifth of them for testing."""
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    x = (np.asarray(images).reshape(-1, 8, 8) / 16).astype(np.float32)  # ink from 0 to 16, so this is exact
+    x = (np.asarray(images).reshape(-1, 8, 8) / 16).astype(np.float32)  # values are 0 to 16, so this is exact
     task = Images.from_arrays(
         x, np.asarray(labels), name="digits", augmentation=Augmentation(padding=1), stratified=False
     )
@@ -69,7 +69,7 @@ def CIFAR10(root: Root, *, download: bool = False) -> Images:
     """Photographs, 32 x 32, three channels, ten classes (Krizhevsky 2009): 50,000 + 10,000, through torchvision.
 
     Args:
-        root: folder in which torchvision's `cifar-10-batches-py` lies or shall lie.
+        root: folder that holds torchvision's `cifar-10-batches-py`, or into which it is downloaded.
         download: fetch the data if it is not there.
     """
     return _cifar("CIFAR10", root, download)
@@ -103,7 +103,7 @@ def _cifar(name: str, root: Root, download: bool) -> Images:
 
 
 def _from(task: Images, name: str, root: Root | None) -> Images:
-    """The task, told where its data can be found again; a spec never downloads."""
+    """Returns the task with the origin of its data in its spec, which records the folder but never a download."""
     origin: dict[str, Any] = {"task": name}
     if root is not None:
         origin["root"] = str(resolved(path_of("the folder of the data", root)))
@@ -132,7 +132,10 @@ def _idx_folder(root: Root, download: bool) -> Path:
 
 
 def _idx(folder: Path, name: str) -> np.ndarray:
-    """Array of unsigned bytes in an idx file (LeCun), gzipped or not: 0 0 8 rank, each size as big-endian int32."""
+    """Returns the uint8 array in an idx file (LeCun), gzipped or not.
+
+    Format: the bytes 0, 0, 8 (unsigned bytes) and the rank; each size as big-endian int32; the values.
+    """
     path = folder / name if os.path.isfile(folder / name) else folder / f"{name}.gz"
     try:
         content = files.read(path, MAX_BYTES, links=True)

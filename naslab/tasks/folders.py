@@ -1,7 +1,7 @@
-"""A folder of pictures, looked at as a whole before anything is read: its parts, its classes, and what is no picture.
+"""Folders of pictures: the splits, classes and pictures are found first, then all pictures are read.
 
-Taken are `cats/1.png, dogs/7.jpg`, the same in folders `train` and `val` or `test`, and either of them inside a single
-folder, as archives unpack. Hidden files and what systems leave behind is left out, and counted.
+Accepted layouts: `cats/1.png, dogs/7.jpg`; the same inside folders `train` and `val` or `test`; and either of them
+inside one more folder, as archives unpack. Hidden files and files made by operating systems are skipped and counted.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ ROLES = {
     "validation": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-"""Names of folders, in any case, that hold a part of the data and are no classes; `FILLERS` may stand beside them."""
+"""Names, in any case, of folders that hold a split rather than a class; a word of `FILLERS` may be added."""
 FILLERS = ("set", "data", "images")
 LITTER = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__")
-"""Folders that systems make. Hidden ones, whose names begin with a dot, need no list."""
+"""Folders made by operating systems, in lower case. Those that begin with a dot are skipped anyway."""
 NAMED = 10
-"""Most unreadable pictures that are named in an error."""
+"""Maximum number of unreadable pictures named in an error."""
 DEEP = 50
-"""Folders inside folders that are looked into."""
+"""Maximum depth of nested folders."""
 MOST_OTHERS = 20_000
-"""Files and folders that are no pictures, and that are looked at all the same..."""
+"""Number of entries other than pictures after which the search of a folder gives up."""
 SHARE = 10
-"""Further entries allowed for each picture."""
+"""Further entries other than pictures allowed for each picture found."""
 LAYOUT = "expected one folder of pictures a class"
 
 
@@ -55,17 +55,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Found:
-    """What is in a folder."""
+    """Splits found in a folder, and the entries that were skipped."""
 
     parts: dict[str, Part]
-    """"train" always; "validation" and "test" where there are such folders."""
+    """"train" always; "validation" and "test" if there are such folders."""
     left_out: tuple[str, ...]
-    """Files and folders that were not taken, relative to the folder."""
+    """Skipped files and folders, relative to the folder."""
 
 
 @dataclass
 class _Node:
-    """A folder that is not hidden."""
+    """A visited folder: names of its pictures, and its subfolders by name."""
 
     path: Path
     pictures: list[str] = field(default_factory=list)
@@ -77,11 +77,11 @@ class _Node:
 
     @property
     def parted(self) -> bool:
-        """Whether it holds folders of pictures, and no pictures itself."""
+        """True if it holds folders of pictures, and no pictures itself."""
         return not self.pictures and any(node.holds_pictures for node in self.folders.values())
 
     def every_picture(self) -> list[str]:
-        """Paths of all pictures in it, at any depth, folder by folder."""
+        """Returns the paths of all pictures in it, at any depth, sorted by folder and name."""
         found = [(str(self.path), name) for name in self.pictures]
         pending = list(self.folders.values())
         while pending:
@@ -92,7 +92,11 @@ class _Node:
 
 
 def look(path: str | os.PathLike[str]) -> Found:
-    """Parts, classes and pictures of the folder; `DataError` says what was found if the layout is not known."""
+    """Returns the splits, classes and pictures of a folder.
+
+    Raises:
+        DataError: the folder cannot be read, or its layout is none of the accepted ones.
+    """
     folder = path_of("the folder of pictures", path, error=DataError)
     if not is_folder(folder):
         if os.path.isfile(folder):
@@ -110,6 +114,7 @@ def look(path: str | os.PathLike[str]) -> Found:
         if role is not None and node.holds_pictures:
             roles[role].append(node)
     present = {role: nodes[0] for role, nodes in roles.items() if nodes}
+    # A folder "train" alone may be a class; together with "val" or "test" it is a split.
     if "train" in present and len(present) > 1:
         for role, nodes in roles.items():
             if len(nodes) > 1:
@@ -132,15 +137,20 @@ def look(path: str | os.PathLike[str]) -> Found:
 
 
 def _role(name: str) -> str | None:
-    """Which part of the data a folder of this name holds: `Training_Set` is "train", and `test tubes` is none."""
+    """Returns the split that a folder name stands for, or None: `Training_Set` is "train", `test tubes` is None."""
     words = [word for word in re.split(r"[\W_]+", name.lower()) if word not in FILLERS]
     return next((role for role, names in ROLES.items() if len(words) == 1 and words[0] in names), None)
 
 
 def _walk(path: Path, top: Path, above: tuple[str, ...], left_out: list[str], seen: Counter[str]) -> _Node:
-    """The folder with all below it, without what is hidden or litter. Links are followed, but not round in circles.
+    """Returns the tree below a folder, without hidden entries and `LITTER`. Links are followed, except into a cycle.
 
-    `seen` counts pictures and what else there is: a walk through a whole disk ends early.
+    Args:
+        path: the folder.
+        top: where the walk began; `left_out` gets paths relative to it.
+        above: real paths of the folders that contain this one.
+        left_out: gets the skipped entries.
+        seen: counts of "pictures" and "other" entries, so that a walk through a whole disk ends early.
     """
     if len(above) > DEEP:
         raise DataError(f"folders are nested more than {DEEP} deep in {top}; give a folder nearer to the pictures")
@@ -174,7 +184,10 @@ def _walk(path: Path, top: Path, above: tuple[str, ...], left_out: list[str], se
 
 
 def _regular(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file, and no pipe or device, which would be waited for. A link to nothing is told when read."""
+    """True for a regular file; False for a pipe or device, from which a read could block.
+
+    A dangling link counts as a file: reading it later gives the error.
+    """
     try:
         return stat.S_ISREG(entry.stat().st_mode)
     except OSError:
@@ -182,7 +195,7 @@ def _regular(entry: os.DirEntry[str]) -> bool:
 
 
 def _unwrapped(node: _Node) -> _Node:
-    """The folder inside, where there is nothing but one folder of folders."""
+    """Descends while a folder holds nothing but one folder of folders, and returns the innermost one."""
     while not node.pictures and len(node.folders) == 1:
         inside = next(iter(node.folders.values()))
         if not inside.parted:
@@ -192,7 +205,7 @@ def _unwrapped(node: _Node) -> _Node:
 
 
 def _check_no_part(top: _Node, present: dict[str, _Node]) -> None:
-    """Whether the folders of `top` are classes, though some may be called like parts of the data."""
+    """Raises `DataError` unless the folders of `top` are classes, though some may have names of splits."""
     if not any(node.parted for node in present.values()) and (not present or len(present) < len(top.folders)):
         return
     if "train" not in present:
@@ -236,13 +249,13 @@ def _relative(top: Path, nodes: list[_Node]) -> list[str]:
 
 
 def some(names: Sequence[str]) -> str:
-    """How many there are, and which, shortly."""
+    """Returns the count and the first three names."""
     shown = ", ".join(printable(name) for name in names[:3])
     return f"{len(names)} ({shown}{', ...' if len(names) > 3 else ''})"
 
 
 def printable(name: str) -> str:
-    """The name, as it can be shown: with escapes for what is no visible character."""
+    """Returns the name with escapes for unprintable characters."""
     return name if name.isprintable() else repr(name)[1:-1]
 
 
@@ -250,21 +263,22 @@ def printable(name: str) -> str:
 
 
 def read(parts: dict[str, Part], sides: list[int] | None, grey: bool, progress: bool) -> dict[str, Tensor]:
-    """[N, C, H, W] uint8 for each part, C being 1 or 3.
+    """Returns images [N, C, H, W] uint8 of each split; C is 1 or 3.
 
     Args:
-        parts: of `Found`.
-        sides: [height, width] to which every picture is brought; None: they all have one size.
-        grey: one channel instead of three.
-        progress: whether to show a bar.
+        parts: splits, from `Found`.
+        sides: [height, width] to which every picture is resized; None: all pictures must have one size.
+        grey: True for one channel instead of three.
+        progress: True to show a progress bar.
     """
+    # First pass: headers only, so that wrong sizes and lack of memory are reported before anything is decoded.
     paths = [path for part in parts.values() for path in part.pictures]
     bad: dict[str, str] = {}
     sizes: Counter[tuple[int, int]] = Counter()
     for path in tqdm(paths, "looking at pictures", unit="picture", leave=False, disable=not progress, delay=1):
         try:
             sizes[pictures.shown_size(path)] += 1
-        except Exception as error:  # whatever a damaged file makes PIL raise
+        except Exception as error:  # PIL raises many types for damaged files
             bad[path] = _reason(error)
     height, width = _common_size(sizes, bad, sides)
     shape = (1 if grey else 3, height, width)
@@ -297,10 +311,10 @@ def _fitted(path: str, sides: list[int] | None, grey: bool) -> Tensor:
 
 
 def _common_size(sizes: Counter[tuple[int, int]], bad: dict[str, str], sides: list[int] | None) -> tuple[int, int]:
-    """(H, W) of all pictures."""
+    """Returns (H, W) of all pictures; `DataError` if they differ and no size is given."""
     if sides is not None:
         return sides[0], sides[1]
-    if not sizes:
+    if not sizes:  # no picture is readable: any size will do, as `read` raises for them all
         return 1, 1
     if len(sizes) > 1 and not bad:
         often = ", ".join(f"{h} x {w} ({count})" for (h, w), count in sizes.most_common(3))
@@ -312,7 +326,7 @@ def _common_size(sizes: Counter[tuple[int, int]], bad: dict[str, str], sides: li
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong with a picture, without its name."""
+    """Returns the reason that a picture cannot be read, without its path."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file, or a link leads nowhere"
     if type(error).__name__ == "UnidentifiedImageError":
@@ -332,10 +346,10 @@ def _refuse(bad: dict[str, str], count: int) -> None:
 
 
 def sides(size: int | Sequence[int]) -> list[int]:
-    """[height, width] of a size."""
+    """Returns [height, width] from one side or a pair."""
     pair = list(size) if listed(size) else [size, size]
     try:
         height, width = (whole("size", side, 1, error=DataError) for side in pair)
         return [height, width]
-    except ValueError:  # not two of them, or `DataError`
+    except ValueError:  # a wrong number of sides, or `DataError`, which is a ValueError
         raise DataError(f"size is a side in pixels or a pair (height, width), not {size!r}") from None
