@@ -1,4 +1,4 @@
-"""What is to be learnt: data, loss and metrics."""
+"""Tasks: the data, loss and metrics that networks are trained and evaluated on."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ from naslab.tasks.streams import Exchangeable, Stream
 from naslab.tasks.task import Task
 
 TASKS: dict[str, Callable[..., Task]] = {**IMAGE_TASKS}
-"""Name in a spec -> what makes the task."""
+"""Name in a spec -> constructor of the task."""
 CLASSES: dict[str, type[Task]] = {LANGUAGE_MODEL: LanguageModel}
-"""Name in a spec -> a class of tasks that has a `from_spec` of its own."""
+"""Name in a spec -> task class with its own `from_spec`."""
 
 
 @described("a task")
 def from_spec(spec: Mapping[str, Any], task: Task | None = None) -> Task:
-    """The task that said this of itself (`task.spec()`), checked to be the same data.
+    """Returns the task that a spec (`task.spec()`) describes.
 
     Args:
         spec: JSON object.
-        task: the task itself, for data that a spec cannot bring back. It is augmented, or cut into
-            mini-batches, as the spec says.
+        task: the task itself, for data that a spec cannot rebuild. It gets the augmentation, or the options of
+            mini-batches, of the spec.
+
+    Raises:
+        DataError: the fingerprint of the data differs from that in the spec.
     """
     name, fingerprint = spec.get("task"), spec.get("fingerprint")
     if not isinstance(name, str) or not isinstance(fingerprint, str):

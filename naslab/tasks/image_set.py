@@ -1,4 +1,4 @@
-"""Images with their labels, and what is measured of them."""
+"""Images with their labels, and the statistics of their channels."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from naslab.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images and their labels, checked when made."""
+    """Images and their labels, checked on construction; `DataError` says what is wrong with them."""
 
     images: Tensor
     """[N, C, H, W] uint8, or float32 with black as 0 (usually in [0, 1])."""
     labels: Tensor
-    """[N] int64, from 0."""
+    """[N] int64: class numbers from 0."""
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
@@ -55,11 +55,11 @@ class ImageSet:
         return len(self.labels)
 
     def take(self, indices: Tensor) -> ImageSet:
-        """The examples at `indices`, copied."""
+        """Returns a copy of the examples at `indices`."""
         return ImageSet(self.images[indices].contiguous(), self.labels[indices])
 
     def shrunk(self, size: int) -> ImageSet:
-        """Images of [C, size, size], each pixel the mean of those it covers."""
+        """Returns images [N, C, size, size], each pixel the mean of the pixels that it covers."""
         images = F.adaptive_avg_pool2d(self.images.float(), size)
         if self.images.dtype == torch.uint8:
             images = images.round().to(torch.uint8)
@@ -67,8 +67,12 @@ class ImageSet:
 
 
 def mean_and_std(channel: Tensor) -> tuple[float, float]:
-    """Computed in float64 on one thread, the same on every machine; from exact sums where pixels are bytes."""
+    """Returns the mean and standard deviation of all values of a channel.
+
+    Computed on one thread, so that every machine gets the same numbers: bytes by exact integer sums, floats in float64.
+    """
     if channel.dtype == torch.uint8:
+        # With integers from a histogram: std = sqrt(n * sum(x^2) - sum(x)^2) / n, rounded only at the end.
         often = torch.bincount(channel.reshape(-1), minlength=256).tolist()
         count = sum(often)
         total = sum(n * value for value, n in enumerate(often))

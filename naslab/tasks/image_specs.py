@@ -1,4 +1,4 @@
-"""Image tasks made again from what a run says of them."""
+"""Image tasks rebuilt from their recorded specs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ IMAGE_TASKS: dict[str, Callable[..., Images]] = {
     "cifar100": CIFAR100,
     "image_folder": Images.from_folder,
 }
-"""Those that can be made again from their spec; one of arrays cannot."""
+"""Name in a spec -> constructor of the task. A task from arrays is not here, as its spec cannot rebuild it."""
 
 
 def images_from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Images:
-    """The task that said this of itself (`task.spec()`), with its split as it was recorded; whether it is the same data
-    is not checked.
+    """Returns the task that a spec (`task.spec()`) describes, with the split as recorded; the data is not compared.
 
     Args:
         spec: JSON object.
-        task: the task itself, for data that a spec cannot bring back. It is augmented as the spec says.
+        task: the task itself, for data that a spec cannot rebuild. It gets the augmentation of the spec.
     """
     arguments = dict(spec)
     name, fingerprint = arguments.pop("task", None), arguments.pop("fingerprint", None)
@@ -50,7 +49,7 @@ def images_from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Ima
             raise SpecError(unknown("task", name, IMAGE_TASKS))
         if "download" in arguments:
             raise SpecError("the spec of a task never downloads: make the task yourself, and hand it over as task=...")
-        if name == "image_folder":  # specs of before splits were stratified do not say so
+        if name == "image_folder":  # older specs, without stratified splits, lack these keys
             arguments = {"validation": False, **arguments, "stratified": stratified}
         make = cls.from_folder if name == "image_folder" else IMAGE_TASKS[name]
         try:
@@ -67,13 +66,13 @@ def images_from_spec(spec: Mapping[str, Any], task: Images | None = None) -> Ima
 
 
 def _class(what: str, name: object, base: type[Any]) -> type[Any]:
-    """The base itself, or the user's own subclass of that name."""
+    """Returns `base` if no name is given, else the user's subclass of that name."""
     advice = ", or hand the task over as task=..."
     return base if name is None else named(what, name, {}, base, otherwise=advice)
 
 
 def _as(cls: type[Images], task: Images) -> Images:
-    """The task as one of the user's own class."""
+    """Converts the task to the user's class, which is a subclass of `Images`."""
     if isinstance(task, cls):
         return task
     given = {field.name: getattr(task, field.name) for field in dataclasses.fields(task) if field.init}
@@ -87,7 +86,7 @@ def _as(cls: type[Images], task: Images) -> Images:
 
 
 def _augmented(task: Images, told: Mapping[str, Any]) -> Images:
-    """The task, augmented as a spec says."""
+    """Returns the task with the augmentation that a spec describes."""
     changes = dict(told)
     kind = _class("class of augmentation", changes.pop("class", None), Augmentation)
     if kind is Augmentation or type(task.augmentation) is kind:

@@ -1,4 +1,4 @@
-"""Labels of a user as class numbers from 0."""
+"""Conversion of user labels to class numbers from 0."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from torch import Tensor
 from naslab.errors import DataError, unknown
 
 EXACT = 2.0**53
-"""Up to here a float64 holds every whole number."""
+"""Up to this bound float64 represents every integer exactly."""
 
 
 def class_numbers(
     *given: tuple[Any, str], class_names: Sequence[str] | None = None
 ) -> tuple[list[Tensor], tuple[str, ...] | None]:
-    """Labels of each part as [N] int64, and the names of the classes if the labels say them.
+    """Returns the labels of each split as [N] int64, and the class names if the labels are text (else None).
 
-    Numbers are those of Python, NumPy, torch or pandas, floats too if they are whole, and True and False are 1 and 0.
-    Labels that are text become the positions of the names in `class_names`, or in the sorted list of all of them.
+    Numbers may come from Python, NumPy, torch or pandas, as integers, as floats without a fraction or as booleans. Text
+    labels become positions in `class_names`, or in the sorted list of all different labels.
 
     Args:
-        given: the labels of each part, and what they are called in an error.
-        class_names: names that are known already.
+        given: pairs of the labels of a split and their name in error texts.
+        class_names: class names from the user, if any.
     """
     arrays = [_array(value, name) for value, name in given]
     text = [array.dtype.kind == "U" for array in arrays]
@@ -49,24 +49,24 @@ def class_numbers(
 
 
 def _array(value: Any, name: str) -> np.ndarray:
-    """[N] int64 or text."""
+    """Returns labels [N] as int64 or as text."""
     array = _plain(value, name)
     if not array.size and array.ndim < 2:
-        return np.zeros(0, dtype=np.int64)  # NumPy makes floats of no labels
+        return np.zeros(0, dtype=np.int64)  # NumPy gives an empty list the dtype float64
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
         raise DataError(
             f"{name} must be [N], one class number an image, not {list(array.shape)}; {_shape_advice(array)}"
         )
-    if array.dtype.kind in "OT":  # NumPy's own strings of any length are objects, and may have gaps, too
+    if array.dtype.kind in "OT":  # NumPy's StringDType ("T") may hold missing values, as objects may
         array = _of_objects(array.astype(object), name)
     if array.dtype.kind in "US":
         array = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array.astype(str)
         _all_there(array == "", "empty", name)
         return array
     if array.dtype.kind == "f":
-        array = array.astype(np.float64, copy=False)  # a half cannot hold the bound below
+        array = array.astype(np.float64, copy=False)  # float16 cannot represent the bound EXACT
         _all_there(~np.isfinite(array), "NaN or infinite", name)
         broken = np.flatnonzero((array != np.round(array)) | (np.abs(array) > EXACT))
         if len(broken):
@@ -92,7 +92,7 @@ def _plain(value: Any, name: str) -> np.ndarray:
         value = [item.item() if math.prod(getattr(item, "shape", (2,))) == 1 else item for item in value]
         kinds = {isinstance(item, str | bytes) for item in value}
         if len(kinds) > 1:
-            value = np.array([*value, None], dtype=object)[:-1]  # NumPy would make text of the numbers
+            value = np.array([*value, None], dtype=object)[:-1]  # else NumPy would turn the numbers into text
     try:
         if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
             raise TypeError("it has masked elements; leave those examples out")
@@ -102,7 +102,7 @@ def _plain(value: Any, name: str) -> np.ndarray:
 
 
 def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
-    """What pandas and lists of mixed things make: objects, which may all be text or all be numbers."""
+    """Converts an object array, from pandas or a mixed list, whose items must all be text or all be numbers."""
     items = array.tolist()
     _all_there(np.array([_missing(item) for item in items], dtype=bool), "missing", name)
     if all(isinstance(item, str | bytes) for item in items):
@@ -114,7 +114,7 @@ def _of_objects(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def _missing(item: Any) -> bool:
-    """Whether it is None, NaN, or pandas' NA or NaT."""
+    """True for None, NaN and pandas' NA and NaT."""
     return item is None or type(item).__name__ in ("NAType", "NaTType") or (isinstance(item, float) and item != item)
 
 

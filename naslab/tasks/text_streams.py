@@ -1,13 +1,13 @@
-"""The order in which a text is gone through: as columns that are read side by side, a chunk of each at a time.
+"""Mini-batches of a text for truncated backpropagation through time: parallel columns, read chunk by chunk.
 
-A text of N tokens is cut into B columns of L = N // B consecutive tokens; what is left at its end is not used. A
-mini-batch is a chunk of every column, [B, T], and begins where the one before it ended, so that a network can carry
-its state on. Its targets are the same tokens one place further, so that a pass predicts every token of a column but
-its first, once.
+A text of N tokens is cut into B columns of L = N // B consecutive tokens; the remainder at its end is not used. A
+mini-batch is one chunk of every column, [B, T], and begins where the previous one ended, so that a network can carry
+its state over. The targets are the tokens one position later, so that a pass predicts every token of a column except
+the first exactly once.
 
-Chunks have `bptt` tokens. In training some are shorter, and their lengths may vary at random, so that passes are not
-cut at the same places (Merity, Keskar, Socher 2018, https://arxiv.org/abs/1708.02182); the last chunk of a pass is
-what is left.
+Chunks have `bptt` tokens. In training some are shorter, and the lengths may vary at random, so that different passes
+are cut at different positions (Merity, Keskar, Socher 2018, https://arxiv.org/abs/1708.02182); the last chunk of a
+pass is the remainder.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from naslab.randomness import numpy_generator
 from naslab.tasks.streams import Stream, Word
 
 SHORTEST, LONGER = 5, 20
-"""Where lengths vary, a chunk has at least 5 tokens (or `bptt`, if that is less), and at most bptt + 20."""
+"""Bounds of random chunk lengths: at least 5 tokens (or `bptt`, if that is less), at most bptt + 20."""
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long the chunks of a training pass are."""
+    """Distribution of the chunk lengths in a training pass."""
 
     bptt: int = 35
-    """Tokens of an ordinary chunk: so many steps a gradient goes back through time."""
+    """Tokens of an ordinary chunk: the number of time steps through which gradients flow back."""
     short_share: float = 0.05
-    """Share of the chunks, at random, that have half of them."""
+    """Probability that a chunk has half of `bptt` tokens."""
     deviation: float = 0.0
-    """Standard deviation, in tokens, of a Gaussian that is added to each length."""
+    """Standard deviation of the Gaussian noise added to each length, in tokens."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bptt", whole("bptt", self.bptt, 1))
@@ -46,13 +46,14 @@ class Lengths:
             raise DataError(f"the deviation of the lengths is a number from 0 up, not {self.deviation:g}")
 
     def starts(self, total: int, epoch: int, *words: Word) -> tuple[int, ...]:
-        """Where each chunk of a pass begins, and at last where the pass ends.
+        """Returns the start of each chunk of a pass, and last the end of the pass, in tokens of a column.
 
         Args:
-            total: tokens of a column that are predicted.
-            epoch: the pass.
-            words: what the lengths are drawn from.
+            total: predicted tokens of a column.
+            epoch: number of the pass.
+            words: key of the random numbers.
         """
+        # Fixed lengths need no random numbers: without the words all passes share a cache entry per epoch.
         return _starts(self, total, epoch, words if self.short_share or self.deviation else ())
 
     def _draw(self, total: int, epoch: int, words: tuple[Word, ...]) -> Iterator[int]:
@@ -67,7 +68,7 @@ class Lengths:
             yield max(1, min(int(length), self.bptt + LONGER))
 
 
-@lru_cache(maxsize=8)  # the steps of a pass share it
+@lru_cache(maxsize=8)  # one computation for all steps of a pass
 def _starts(lengths: Lengths, total: int, epoch: int, words: tuple[Word, ...]) -> tuple[int, ...]:
     found = []
     for start in accumulate(lengths._draw(total, epoch, words), initial=0):
@@ -79,27 +80,27 @@ def _starts(lengths: Lengths, total: int, epoch: int, words: tuple[Word, ...]) -
 
 @dataclass(frozen=True)
 class Chunk:
-    """Which part of a text a mini-batch is: the tokens from `start` to `start + length` of every column."""
+    """Position of a mini-batch in a text: tokens `start` to `start + length` of every column."""
 
     columns: int
-    """B."""
+    """B, the number of columns."""
     height: int
-    """Tokens of a column."""
+    """L, the tokens of a column."""
     start: int
     length: int
-    """T, the tokens that are predicted."""
+    """T, the predicted tokens of a column."""
 
     def __len__(self) -> int:
         return self.columns
 
 
 class Columns(Stream):
-    """A text, gone through in columns.
+    """Stream of mini-batches of a text, read in columns.
 
     Args:
-        tokens: N.
-        lengths: of the chunks in training.
-        split: of the task.
+        tokens: N, the tokens of the text.
+        lengths: distribution of the chunk lengths in training.
+        split: split of the task, for error texts.
     """
 
     carries = True
@@ -108,7 +109,7 @@ class Columns(Stream):
         self.tokens, self.lengths, self.split = tokens, lengths, split
 
     def __len__(self) -> int:
-        """Tokens."""
+        """Returns the number of tokens of the text."""
         return self.tokens
 
     def steps(self, batch_size: int, epoch: int, *words: Word) -> int:
@@ -120,19 +121,20 @@ class Columns(Stream):
         return Chunk(batch_size, self.tokens // batch_size, start, end - start)
 
     def sweep(self, batch_size: int) -> Iterator[Chunk]:
-        """Chunks of `bptt` tokens, and the rest at the end; in fewer columns where they would be shorter than one."""
+        """Yields chunks of `bptt` tokens and the remainder; fewer columns if they would be shorter than a chunk."""
         columns = max(1, min(whole("the batch size", batch_size, 1), self.tokens // (self.lengths.bptt + 1)))
         height = self.tokens // columns
         for start in range(0, height - 1, self.lengths.bptt):
             yield Chunk(columns, height, start, min(self.lengths.bptt, height - 1 - start))
 
     def first(self, count: int) -> Columns:
-        """The first `count` tokens."""
+        """Returns the stream of the first `count` tokens."""
         if not 2 <= count <= self.tokens:
             raise DataError(f"of {self.tokens} tokens 2 to {self.tokens} can be taken, not {count}")
         return Columns(count, self.lengths, self.split)
 
     def _starts(self, batch_size: int, epoch: int, *words: Word) -> tuple[int, ...]:
+        # L tokens of a column give L - 1 predictions: the last token is a target only.
         height = self.tokens // whole("the batch size", batch_size, 1, error=DataError)
         if height < 2:
             raise DataError(

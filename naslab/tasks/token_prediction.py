@@ -1,11 +1,10 @@
-"""Prediction of the next token of a text, from the tokens before it.
+"""Prediction of the next token of a text from the tokens before it.
 
-Letters in shapes: B columns of a text that are read side by side, T tokens of each in a mini-batch, V tokens of the
-vocabulary, H hidden units. Batches are [B, T], batch first.
+Letters in shapes: B columns of a text, read in parallel, T tokens of each in a mini-batch, V tokens of the vocabulary,
+H hidden units. Batches are [B, T], batch first.
 
-What is minimised is the mean cross-entropy in nats per token. Texts of words are judged by their perplexity, the
-exponential of that mean over all tokens of a text; texts of characters by bits per character, the same mean divided by
-ln 2.
+The loss is the mean cross-entropy in nats per token. The objective of a text of words is the perplexity, exp(mean over
+all tokens); that of a text of characters is bits per character, the mean divided by ln 2.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ from naslab.trees import detached
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TokenPrediction(Task):
-    """A text to learn from, one to choose by and one to test on, as numbers of tokens.
+    """Language modelling on a training, a validation and a test text, given as token numbers.
 
     A search learns weights from the training text and the architecture from the validation text. Texts are read by
     `naslab.tasks.LanguageModel`.
 
-    A network is called with (tokens [B, T], state or None), and gives logits [B, T, V], or `RecurrentOutputs`, or
-    anything with such attributes or keys: with `state`, the next chunk of each column is begun with it.
+    A network is called with (tokens [B, T], state or None). It returns logits [B, T, V], or `RecurrentOutputs`, or an
+    object with its attributes or keys; if `state` is among them, the next chunk of each column starts from it.
     """
 
     name: str
@@ -53,20 +52,20 @@ class TokenPrediction(Task):
     """ "train", "valid" and "test" -> [N] int32."""
     vocabulary: Vocabulary
     bptt: int = 35
-    """Tokens of an ordinary chunk."""
+    """Tokens of an ordinary chunk: the length of truncated backpropagation through time."""
     short_share: float = 0.05
-    """Share of the chunks of a training pass that have half as many."""
+    """Share of the chunks of a training pass that have half of `bptt` tokens."""
     length_deviation: float = 0.0
-    """Standard deviation of the lengths of chunks in training; the published retraining has 5."""
+    """Standard deviation of the chunk lengths in training, in tokens; 5 in the published retraining."""
     ar: float = 0.0
-    """Activation regularisation: the weight of the mean square of the dropped outputs."""
+    """Weight of activation regularisation: the mean square of the outputs after dropout."""
     tar: float = 1e-3
-    """Temporal activation regularisation: the weight of the mean square of the raw outputs' change from one token to
-    the next."""
+    """Weight of temporal activation regularisation: the mean square of the change of the outputs before dropout from
+    one token to the next."""
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """JSON from which `from_spec` finds the text again; empty if it cannot."""
+    """JSON from which `from_spec` rebuilds the task; empty if the text has no file."""
     notes: tuple[str, ...] = ()
-    """What should be said wherever a perplexity is shown."""
+    """Remarks to show beside a perplexity, for example that it is not comparable with published ones."""
     units: ClassVar[str] = "tokens"
 
     def __post_init__(self) -> None:
@@ -94,7 +93,7 @@ class TokenPrediction(Task):
                     f"bptt + 1 = {self.bptt + 1}: give more text, or a smaller bptt"
                 )
 
-    # --- what it is --------------------------------------------------------------------------------
+    # --- description -------------------------------------------------------------------------------
 
     @property
     def unit(self) -> str:
@@ -115,7 +114,8 @@ class TokenPrediction(Task):
         return f"-{LOSS}"
 
     def metrics(self) -> Mapping[str, Metric]:
-        """The loss in nats per token, the perplexity, and of characters the bits; all of them sums over all tokens."""
+        """Returns the loss in nats per token, the perplexity and, for characters, the bits, each from the mean over all
+        tokens."""
         nats = _Once(self.loss)
         found: dict[str, Metric] = {
             LOSS: Mean(nats, self.size, direction="min", unit="nats"),
@@ -126,7 +126,7 @@ class TokenPrediction(Task):
         return found
 
     def fingerprint(self) -> str:
-        """Hex checksum of the vocabulary and of all texts."""
+        """Returns a hexadecimal checksum of the vocabulary and of all texts."""
         return self._fingerprint
 
     @cached_property
@@ -134,20 +134,20 @@ class TokenPrediction(Task):
         digest = blake2b(self.unit.encode(), digest_size=16)
         digest.update("\0".join(self.vocabulary.tokens).encode())
         for split in SPLITS:
-            numbers = np.ascontiguousarray(self.numbers[split], dtype="<i4")
+            numbers = np.ascontiguousarray(self.numbers[split], dtype="<i4")  # the same bytes on every machine
             digest.update(f" {split} {len(numbers)} ".encode())
             digest.update(numbers.data)
         return digest.hexdigest()
 
-    # --- what a trainer and a searcher ask for -------------------------------------------------------
+    # --- interface for trainers and searchers --------------------------------------------------------
 
     def stream(self, split: str) -> Columns:
-        """The text of a split: "train", "valid" or "test"."""
+        """Returns the stream of a split: "train", "valid" or "test"."""
         lengths = Lengths(self.bptt, self.short_share, self.length_deviation)
         return Columns(len(self._text(split)), lengths, split)
 
     def parts(self, seed: int, fraction: float = 0.5) -> tuple[Columns, Columns]:
-        """The training text for the weights and the validation text for the architecture, whatever the fraction."""
+        """Returns the training text for the weights and the validation text for the architecture, for any fraction."""
         return self.stream("train"), self.stream("valid")
 
     def batch(
@@ -160,18 +160,15 @@ class TokenPrediction(Task):
         rows: slice = slice(None),
         view: Any = None,
     ) -> tuple[Tensor, Tensor]:
-        """A mini-batch.
+        """Returns a mini-batch: tokens [B, T] int64, and the targets [B, T], the tokens one position later.
 
         Args:
             where: a chunk, from a stream of this task.
-            split: of that stream.
-            augment: nothing is random about a text.
-            device: where the mini-batch goes.
-            rows: which columns of the text to read.
-            view: nothing yet.
-
-        Returns:
-            Tokens [B, T] int64, and the same ones place further in the text, which are to be predicted.
+            split: split of that stream.
+            augment: ignored, as texts have no augmentation.
+            device: device of the mini-batch.
+            rows: columns of the text to read.
+            view: ignored.
         """
         if not isinstance(where, Chunk):
             raise DataError(f"a mini-batch of a text is a Chunk from one of its streams, not {where!r:.100}")
@@ -182,14 +179,14 @@ class TokenPrediction(Task):
         return self._pair(columns[rows, where.start : end], device)
 
     def example(self, count: int, *, device: str | torch.device = "cpu", view: Any = None) -> tuple[Tensor, Tensor]:
-        """[count, bptt] tokens of the training text, and the next ones; again from its beginning if it is too short."""
+        """Returns [count, bptt] tokens of the training text and their targets; a short text is read repeatedly."""
         text, length = self.numbers["train"], self.bptt + 1
         starts = np.arange(count) * length % (len(text) - length + 1)
         return self._pair(text[starts[:, None] + np.arange(length)], device)
 
     @staticmethod
     def _pair(block: np.ndarray, device: str | torch.device) -> tuple[Tensor, Tensor]:
-        """Inputs and targets from [B, T + 1]."""
+        """Returns inputs and targets, [B, T] each, from a block [B, T + 1]."""
         both = torch.from_numpy(block.astype(np.int64)).to(device)
         return both[:, :-1].contiguous(), both[:, 1:].contiguous()
 
@@ -199,34 +196,34 @@ class TokenPrediction(Task):
         return self.numbers[split]
 
     def inputs(self, batch: Any, carry: Any = None) -> tuple[Tensor, Any]:
-        """Tokens [B, T], and the state that their columns begin with: None for zeros."""
+        """Returns tokens [B, T] and the state at the start of each column; None stands for zeros."""
         return batch[0], carry
 
     def carry(self, outputs: Any) -> Any:
-        """The state after the last token, of networks that have one."""
+        """Returns the state after the last token, detached; None if the network has no state."""
         return detached(part_of(outputs, "state"))
 
     def size(self, batch: Any) -> int:
-        """Tokens that are predicted."""
+        """Returns the number of predicted tokens."""
         return batch[1].numel()
 
     def nominal_size(self, batch_size: int) -> int:
-        """Tokens of a chunk of ordinary length."""
+        """Returns the predicted tokens of a mini-batch of ordinary length."""
         return batch_size * self.bptt
 
     def loss(self, outputs: Any, batch: Any, *, smoothing: float = 0.0) -> Tensor:
-        """Mean cross-entropy in nats per token."""
+        """Returns the mean cross-entropy in nats per token."""
         logits = logits_of(outputs)
         return F.cross_entropy(logits.flatten(0, 1), batch[1].flatten(), label_smoothing=smoothing)
 
     def measured(self, outputs: Any, batch: Any, *, loss: float | None = None) -> dict[str, float]:
-        """The metrics of a mini-batch. All of them follow from the loss; one that is known is not computed again."""
+        """Returns the metrics of a mini-batch, all functions of its loss, which is computed if `loss` is None."""
         nats = float(self.loss(outputs, batch).detach()) if loss is None else loss
         return {name: metric.compute((nats, 1.0)) for name, metric in self.metrics().items()}
 
     def regularisation(self, outputs: Any, batch: Any) -> Tensor | None:
-        """AR and TAR (Merity, McCann, Socher 2017, https://arxiv.org/abs/1708.01009) of a network that gives `raw` and
-        `dropped` outputs [B, T, H]; None for others.
+        """Returns AR and TAR (Merity, McCann, Socher 2017, https://arxiv.org/abs/1708.01009) if the network gives
+        `raw` and `dropped` outputs [B, T, H] (before and after dropout); else None.
 
             ar * mean(dropped^2) + tar * mean((raw_t - raw_{t-1})^2)
         """
@@ -239,7 +236,7 @@ class TokenPrediction(Task):
         return torch.stack(terms).sum() if terms else None
 
     def distance(self, outputs: Any, teacher: Any, batch: Any) -> Tensor:
-        """Mean cross-entropy to the teacher's distribution, in nats per token."""
+        """Returns the mean cross-entropy to the teacher's distribution, in nats per token."""
         return F.cross_entropy(logits_of(outputs).flatten(0, 1), logits_of(teacher).flatten(0, 1).softmax(dim=-1))
 
     def check_outputs(self, outputs: Any, batch: Any) -> None:
@@ -252,11 +249,11 @@ class TokenPrediction(Task):
     # --- text and back -------------------------------------------------------------------------------
 
     def encode(self, text: str) -> Tensor:
-        """[N] int64: the numbers of a text's tokens. See `Vocabulary.encode`."""
+        """Returns the token numbers [N] int64 of a text; see `Vocabulary.encode`."""
         return torch.from_numpy(self.vocabulary.encode(text))
 
     def decode(self, numbers: Tensor | Iterable[int]) -> str:
-        """The text of tokens by their numbers."""
+        """Returns the text of token numbers."""
         return self.vocabulary.decode(numbers.flatten().tolist() if isinstance(numbers, Tensor) else numbers)
 
     def sample(
@@ -269,17 +266,17 @@ class TokenPrediction(Task):
         *,
         device: str | torch.device | None = None,
     ) -> str:
-        """Text that a network writes: the prompt, and `length` tokens after it.
+        """Returns text sampled from a network: the prompt and `length` tokens after it.
 
         Args:
             network: called with (tokens [1, T], state or None), and if it is a module, in evaluation mode. One that
                 gives no state sees the last `bptt` tokens each time. A supernet is called through a function,
                 `lambda inputs: supernet(inputs, weights)`.
-            prompt: what comes before. At least one token.
-            length: tokens to write.
-            temperature: by which logits are divided; 0 takes the most probable token.
-            generator: what the tokens are drawn from, on the CPU; or a seed.
-            device: where the network is; by default where its parameters are, if it is a module, else the CPU.
+            prompt: beginning of the text, of at least one token.
+            length: number of tokens to sample.
+            temperature: divisor of the logits; 0 takes the most probable token.
+            generator: generator on the CPU for the draws, or a seed.
+            device: device of the network; None: that of its parameters if it is a module, else the CPU.
         """
         return sampling.sample(self, network, prompt, length, temperature, generator, device)
 
@@ -288,12 +285,12 @@ class TokenPrediction(Task):
         return f"<{self.name}: {counts} {self.unit}, {len(self.vocabulary):,} different>"
 
     def __repr__(self) -> str:
-        """Counts of the training, validation and test text, and what should be said beside a perplexity."""
+        """Token counts of the training, validation and test text, and the notes."""
         said = ["a search chooses architectures by the validation text", *self.notes]
         return f"{str(self)[:-1]}{''.join(f'; {note}' for note in said)}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Read-only mappings cannot be pickled."""
+        """Returns the fields with plain dictionaries, as read-only mappings cannot be pickled."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return fields | {"numbers": dict(self.numbers), "origin": dict(self.origin)}
 
@@ -304,7 +301,10 @@ class TokenPrediction(Task):
 
 
 class _Once:
-    """A loss as a number, computed once for all metrics that are functions of it."""
+    """Caches the loss of the last mini-batch as a number, for all metrics that are functions of it.
+
+    Weak references recognise the mini-batch without keeping its tensors alive.
+    """
 
     def __init__(self, loss: Callable[[Any, Any], Tensor]) -> None:
         self._loss, self._value = loss, math.nan

@@ -1,7 +1,7 @@
-"""Tokens of a text and their numbers: characters, or words as language models count them.
+"""Tokenisation of texts into characters or words.
 
-Words are split at blanks, and every line, a blank one too, ends with the token `<eos>`; the vocabulary is that of all
-splits together. This is how the published perplexities on Penn Treebank and WikiText are counted.
+Words are separated by white space, and every line, even a blank one, ends with the token `<eos>`; all splits share one
+vocabulary. Published perplexities on Penn Treebank and WikiText are computed on such tokens.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ UNITS = ("characters", "words")
 END = "<eos>"
 """Token at the end of a line of words."""
 UNKNOWN = "<unk>"
-"""Token that stands for every token that is not in the vocabulary."""
+"""Token that replaces every token outside the vocabulary."""
 SHOWN = 5
-"""Unknown tokens that an error names."""
+"""Number of unknown tokens that an error names."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens of a text; the number of a token is its place among them."""
+    """The different tokens of a text; the number of a token is its position in `tokens`."""
 
     tokens: tuple[str, ...]
     unit: str
@@ -48,19 +48,19 @@ class Vocabulary:
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Number of each token."""
+        """Token -> its number."""
         return {token: number for number, token in enumerate(self.tokens)}
 
     @property
     def unknown(self) -> int | None:
-        """Number of `<unk>`, if the vocabulary has it."""
+        """Number of `<unk>`; None if the vocabulary lacks it."""
         return self.index.get(UNKNOWN)
 
     def encode(self, text: str) -> np.ndarray:
-        """[N] int64: the numbers of a text's tokens. Words get `<eos>` for every line break.
+        """Returns the token numbers [N] int64 of a text; for words, each line break becomes `<eos>`.
 
         Raises:
-            DataError: a token is not in the vocabulary, and the vocabulary has no `<unk>` to stand for it.
+            DataError: a token is not in the vocabulary, and the vocabulary has no `<unk>`.
         """
         if not isinstance(text, str):
             raise DataError(f"a text to encode is a string, not {type(text).__name__}")
@@ -79,7 +79,7 @@ class Vocabulary:
         return np.fromiter(numbers, np.int64, count=len(tokens))  # type: ignore[arg-type]  # None was refused above
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The text of tokens by their numbers: `<eos>` is a line break, words stand apart by blanks."""
+        """Returns the text of token numbers: `<eos>` becomes a line break, words are joined by spaces."""
         try:
             found = [operator.index(number) for number in numbers]
         except TypeError:
@@ -95,7 +95,7 @@ class Vocabulary:
 
 
 class Tokenised(NamedTuple):
-    """Texts as the numbers of their tokens."""
+    """Texts as token numbers, with their vocabulary."""
 
     vocabulary: Vocabulary
     numbers: dict[str, np.ndarray]
@@ -109,10 +109,10 @@ class Tokenised(NamedTuple):
 
 
 def tokenise(texts: Mapping[str, str], unit: str) -> Tokenised:
-    """Number the tokens of texts, in the order in which they appear first.
+    """Numbers the tokens of texts in the order of their first appearance.
 
     Args:
-        texts: by name, for instance "train"; the vocabulary is that of all of them.
+        texts: name, for instance "train" -> text; all of them share one vocabulary.
         unit: "characters" or "words".
     """
     checked_unit(unit)
@@ -127,10 +127,11 @@ def tokenise(texts: Mapping[str, str], unit: str) -> Tokenised:
 
 
 def limited(found: Tokenised, most: int | None) -> Tokenised:
-    """The same texts with the most frequent tokens alone; `<unk>` stands for all others.
+    """Returns the same texts with only the most frequent tokens; `<unk>` replaces all others.
 
     Args:
-        most: tokens of the vocabulary, `<unk>` and the `<eos>` of words among them; None: all.
+        found: the texts.
+        most: maximum size of the vocabulary, including `<unk>` and, for words, `<eos>`; None: no limit.
     """
     if most is None:
         return found
@@ -139,8 +140,9 @@ def limited(found: Tokenised, most: int | None) -> Tokenised:
         return found
     counts = sum(np.bincount(numbers, minlength=len(vocabulary)) for numbers in found.numbers.values())
     always = {UNKNOWN, END} if vocabulary.unit == "words" else {UNKNOWN}
-    by_count = [vocabulary.tokens[n] for n in np.argsort(-np.asarray(counts), kind="stable")]  # ties: the earlier one
+    by_count = [vocabulary.tokens[n] for n in np.argsort(-np.asarray(counts), kind="stable")]  # ties: the earlier first
     kept = {*always, *[token for token in by_count if token not in always][: most - len(always)]}
+    # The kept tokens stay in the order of first appearance; `<unk>` comes last unless the text itself has it.
     tokens = tuple(token for token in dict.fromkeys((*vocabulary.tokens, UNKNOWN)) if token in kept)
     fewer = Vocabulary(tokens, vocabulary.unit)
     unknown_number = fewer.index[UNKNOWN]
@@ -149,13 +151,14 @@ def limited(found: Tokenised, most: int | None) -> Tokenised:
 
 
 def checked_unit(unit: object) -> str:
-    """The unit, if it is one of `UNITS`; else `DataError`."""
+    """Returns the unit if it is one of `UNITS`; else raises `DataError`."""
     if not among(unit, UNITS):
         raise DataError(unknown("unit", unit, UNITS))
     return str(unit)
 
 
 def _characters(text: str, index: dict[str, int]) -> np.ndarray:
+    # Numbering by a lookup table over code points: UTF-32 has one 4-byte code per character.
     codes = np.frombuffer(text.encode("utf-32-le"), np.dtype("<u4"))
     for character in dict.fromkeys(text):
         index.setdefault(character, len(index))
@@ -171,7 +174,7 @@ def _words(text: str, index: dict[str, int]) -> np.ndarray:
     lines = text.split("\n")  # splitlines() would end lines at form feeds and a dozen other characters, too
     if not lines[-1]:
         lines.pop()
-    size = 10_000  # lines at a time: Python's numbers of 100 million words would take gigabytes
+    size = 10_000  # lines per array: Python lists of 100 million integers would take gigabytes
     for start in range(0, len(lines), size):
         found: list[int] = []
         for line in lines[start : start + size]:
