@@ -192,7 +192,8 @@ class LanguageModel(TokenPrediction):
         Args:
             texts: split -> text.
             unit, vocabulary, name, options: as in `from_text`.
-            source: the class method that was called and its arguments, for the spec; None if the text has no file.
+            source: the class method that was called and its arguments, for the spec; None if a text was given as a
+                string.
             corpus: published corpus whose token counts the texts must have.
             cut: split -> share of the training text, from its end, that becomes this split.
         """

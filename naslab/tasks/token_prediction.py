@@ -63,7 +63,7 @@ class TokenPrediction(Task):
     """Weight of temporal activation regularisation: the mean square of the change of the outputs before dropout from
     one token to the next."""
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """JSON from which `from_spec` rebuilds the task; empty if the text has no file."""
+    """JSON from which `from_spec` rebuilds the task; empty if the text was given as a string."""
     notes: tuple[str, ...] = ()
     """Remarks to show beside a perplexity, for example that it is not comparable with published ones."""
     units: ClassVar[str] = "tokens"
