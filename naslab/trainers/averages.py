@@ -1,4 +1,4 @@
-"""Averaged SGD: the mean of the weights over the steps is what is evaluated (Polyak & Juditsky 1992)."""
+"""Averaged SGD: the network is evaluated with the mean of its weights over the steps (Polyak & Juditsky 1992)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @contextmanager
 def averaged_weights(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Inside, the weights are their averages, if the optimizer is torch's ASGD; afterwards they are as they were."""
+    """Context in which the weights are their averages, if the optimizer is torch's ASGD; they are restored at exit."""
     averages: dict[Tensor, Tensor] = {}
     if isinstance(optimizer, torch.optim.ASGD):
         averages = {weight: state["ax"] for weight, state in optimizer.state.items() if "ax" in state}

@@ -1,4 +1,4 @@
-"""A training in a file: what it is known again by, what it is, and how it goes on from there."""
+"""Checkpoints: how a training is identified, what of it is saved, and how it resumes."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from naslab.trainers.recipe import LATER, Recipe
 from naslab.trainers.report import Epoch
 
 FUNCTION_TOLERANCE = 1e-4
-"""By how much, relative to the largest, the outputs of one function may differ between machines."""
+"""Largest difference between the outputs of one function on two machines, relative to the largest output."""
 MOST_OUTPUTS = 4096
-"""Numbers of an output that are compared; of a larger one some, evenly."""
+"""Largest number of values of an output that are compared; a larger output is subsampled evenly."""
 EARLIER = json.loads(json.dumps({field.name: field.default for field in fields(Recipe) if field.name in LATER}))
-"""What the hyperparameters were in a training that does not name them."""
+"""Values of the hyperparameters that checkpoints of earlier versions do not contain."""
 
 
 class Checkpoint:
     """The file of a training.
 
     Args:
-        path: where it is, or will be.
-        training: the training; its network and task are looked at now, to be known again.
+        path: where the file is, or will be written.
+        training: the training; its network and task are identified now, while they are as they were given.
     """
 
     def __init__(self, path: Path, training: TrainingLoop) -> None:
@@ -47,7 +47,7 @@ class Checkpoint:
         return os.path.isfile(self.path)
 
     def write(self) -> None:
-        """Keep the training; every process calls it, and the first one writes."""
+        """Save the training. Every process calls this, and the first one writes."""
         state = self._state()
         if self.training.group.rank == 0:
             try:
@@ -59,16 +59,20 @@ class Checkpoint:
                     f"the checkpoint {self.path} could not be written ({error}); {kept}: mend it and call fit again to "
                     "go on"
                 ) from error
-        self.training.group.wait()  # or another could look for the file too early
+        self.training.group.wait()  # or another process could look for the file before it is written
 
     def read(self) -> None:
-        """Have the training go on from the file; `RunError` if it is of another training, or does not make sense."""
+        """Resume the training from the file.
+
+        Raises:
+            RunError: the file belongs to another training, or its contents are inconsistent.
+        """
         state = snapshot.read(self.path)
         try:
             self._load(state)
         except NaslabError:
             raise
-        except Exception as error:  # its checksum is right, so it was written so
+        except Exception as error:  # the checksum matched, so it was not damaged later: it was written like this
             raise RunError(
                 f"the checkpoint {self.path} does not make sense ({type(error).__name__}: {error!s:.200}); give "
                 "another file"
@@ -77,7 +81,7 @@ class Checkpoint:
     # --- what is in it -------------------------------------------------------------------------------
 
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to be of this training."""
+        """Values that must agree between a checkpoint and this training."""
         training = self.training
         recipe = training.recipe.to_json()
         if training.recipe.prolongable:
@@ -93,7 +97,7 @@ class Checkpoint:
         }
 
     def _state(self) -> snapshot.State:
-        """All that the next epoch depends on."""
+        """Everything that the next epoch depends on."""
         training = self.training
         state: snapshot.State = {
             "kind": "fit",
@@ -162,7 +166,7 @@ class Checkpoint:
                 raise ValueError("the optimizer's state is not of these weights")
 
     def _carried(self, values: Mapping[str, Any]) -> Any:
-        """What this process's columns have carried to the end of the last epoch."""
+        """Recurrent state of this process's columns at the end of the last epoch."""
         group = self.training.group
         ranks = {name.partition("/")[0] for name in values}
         if len(ranks) != group.size:
@@ -190,24 +194,24 @@ class Checkpoint:
 
 
 def function(network: nn.Module, task: Task) -> dict[str, Tensor]:
-    """What function of its weights a network is, to know it again when it comes with other weights.
+    """Identify the function that a network computes, whatever the values of its weights.
 
-    Neither the modules nor the shapes of the weights tell how the modules are wired. The outputs for two examples do,
-    computed in evaluation, on the CPU, from weights that depend on nothing but their names and shapes.
+    Neither the modules nor the shapes of the weights show how the modules are connected. The outputs for two examples
+    do, computed in evaluation mode, on the CPU, with weights that depend only on their names and shapes.
 
     Returns:
-        "function", "function/1", ... -> the numbers of an output.
+        "function", "function/1", ... -> the values of one output.
     """
     kept = network.state_dict().keys()
     values: dict[str, Tensor] = {}
     for name, parameter in network.named_parameters():
         scale = (2 / max(1, parameter[:1].numel())) ** 0.5 if parameter.ndim > 1 else 1.0  # He et al. 2015
         if name.endswith("bias"):
-            scale *= 0.1  # or in a deep network they drown what the first layers say
+            scale *= 0.1  # smaller biases: in a deep network they would hide the contribution of the first layers
         drawn = torch.randn(parameter.shape, generator=torch_generator("function", name)) * scale
         values[name] = drawn.to(parameter.dtype)
     for name, buffer in network.named_buffers():
-        learnt = name in kept and buffer.is_floating_point()  # such as the statistics of batch norm
+        learnt = name in kept and buffer.is_floating_point()  # running statistics of batch norm, for instance
         values[name] = torch.ones_like(buffer, device="cpu") if learnt else buffer.detach().cpu().clone()
     batch = task.example(2)
     with evaluation_mode(network), torch.no_grad(), seeded("function"):
@@ -217,12 +221,12 @@ def function(network: nn.Module, task: Task) -> dict[str, Tensor]:
 
 
 def _some(output: Tensor) -> Tensor:
-    """The output, or `MOST_OUTPUTS` of its numbers and a few."""
+    """Returns the output, flat, subsampled evenly to about `MOST_OUTPUTS` values if it has more."""
     return output if output.numel() <= MOST_OUTPUTS else output.flatten()[:: output.numel() // MOST_OUTPUTS].clone()
 
 
 def _same_function(one: Mapping[str, Tensor], state: Mapping[str, Any]) -> bool:
-    """Whether outputs agree with those in a checkpoint, up to what threads and machines may change."""
+    """True if outputs agree with those in a checkpoint, up to rounding that depends on threads and machines."""
     names = {name for name in state if name.partition("/")[0] == "function"}
     if one and names != one.keys():
         return False

@@ -1,4 +1,4 @@
-"""Is the architecture that was found better than chance? Retrain it and others alike, and say how sure one can be."""
+"""Is the found architecture better than a random one? Retrain both with one recipe, and test the difference."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from naslab.trainers.processes import Group
 from naslab.trainers.recipe import Recipe
 
 LARGER = 5
-"""Per cent of parameters from which on a difference in size is worth a warning."""
+"""Smallest difference in the number of parameters, in per cent, that is reported as a warning."""
 
 
 ACCURACY = Objective("accuracy", "max", "%")
@@ -42,17 +42,17 @@ ACCURACY = Objective("accuracy", "max", "%")
 
 @dataclass(frozen=True, kw_only=True, eq=False, init=False)
 class Score(Record):
-    """One architecture, trained once.
+    """Result of one training of one architecture.
 
     Args:
-        test_accuracy: the value, by the name that it has for images.
+        test_accuracy: another name of `value`, for image classification.
     """
 
     group: str
     architecture: Architecture
     seed: int
     value: float
-    """The objective, as the task measures it."""
+    """Value of the task's objective."""
     parameters: int
 
     def __init__(
@@ -72,7 +72,7 @@ class Score(Record):
 
     @property
     def test_accuracy(self) -> float:
-        """The value, where it is an accuracy."""
+        """The value, if the objective is an accuracy."""
         return self.value
 
 
@@ -81,20 +81,20 @@ class Welch(Record):
     """Welch's t-test of two groups with unequal variances (Welch 1947)."""
 
     difference: float
-    """Mean of the first group less that of the second."""
+    """Mean of the first group minus mean of the second."""
     low: float
     """Lower end of the 95 % interval of the difference."""
     high: float
     t: float
     freedom: float
-    """Degrees of freedom, after Satterthwaite."""
+    """Degrees of freedom by the Welch-Satterthwaite equation."""
     p: float
-    """Two-sided."""
+    """Two-sided p-value."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Comparison(Record):
-    """The objective of a task, of groups of architectures that are each trained alike with each seed.
+    """Values of a task's objective for groups of architectures, all trained with one recipe and the same seeds.
 
     The statistics treat the *samples* of a group as independent draws. In a group of several architectures a sample
     is one architecture, at its mean over the seeds, since its seeds are not independent of each other; in a
@@ -103,11 +103,11 @@ class Comparison(Record):
 
     scores: tuple[Score, ...]
     objective: Objective = ACCURACY
-    """What the scores are."""
+    """Metric that the scores are values of, with its direction and unit."""
     split: str = "test"
-    """The part of the data that they were measured on; "valid" where there is no other."""
+    """Part of the data that the scores were measured on; "valid" if the task has no test data."""
     notes: tuple[str, ...] = ()
-    """What the task says that should stand beside its results."""
+    """The task's remarks to show beside its results."""
 
     @property
     def what(self) -> str:
@@ -120,7 +120,7 @@ class Comparison(Record):
         return tuple(dict.fromkeys(score.group for score in self.scores))
 
     def samples(self, group: str) -> list[float]:
-        """Independent values of a group."""
+        """Independent values of a group: one per architecture or, for a single architecture, one per seed."""
         by_architecture: dict[Architecture, list[float]] = {}
         for score in self.scores:
             if score.group == group:
@@ -137,12 +137,12 @@ class Comparison(Record):
     def interval(self, group: str, confidence: float = 0.95) -> tuple[float, float]:
         """Interval of the mean by Student's t: mean -+ t s / sqrt(n).
 
-        NaN for a single sample and for samples that all agree: they say nothing of how much samples differ.
+        NaN for a single sample and for samples that are all equal: the variance cannot be estimated from them.
         """
         return interval(self.samples(group), confidence)
 
     def welch(self, first: str, second: str) -> Welch:
-        """Do the means of two groups differ? Needs two samples in each, that do not all agree."""
+        """Test whether the means of two groups differ. Each group needs two samples, and not all may be equal."""
         from scipy.special import stdtr, stdtrit
 
         one, other = self.samples(first), self.samples(second)
@@ -166,7 +166,7 @@ class Comparison(Record):
 
     @property
     def card(self) -> Card:
-        """What may be claimed: each pair of groups tested, and what is missing said."""
+        """Summary of the evidence: the test of each pair of groups, and warnings about missing evidence."""
         alone = [name for name in self.groups if len({s.architecture for s in self.scores if s.group == name}) == 1]
         each = ", ".join(map(repr, alone))
         return card(
@@ -187,7 +187,7 @@ class Comparison(Record):
         return statistics.fmean(score.parameters for score in self.scores if score.group == group)
 
     def _sizes(self) -> list[str]:
-        """Which groups have larger networks: they may be better by that alone."""
+        """Warnings about groups with larger networks, which may be better because of their size alone."""
         found = []
         for first, second in itertools.combinations(self.groups, 2):
             large, small = sorted((first, second), key=self.parameters, reverse=True)
@@ -204,7 +204,7 @@ class Comparison(Record):
         return self.card._repr_html_()
 
     def __repr__(self) -> str:
-        """A table, one line a group, shares in per cent; and below it what may be claimed."""
+        """Table with one line per group, accuracies in per cent, followed by the card."""
         title, scale = self.what.replace(",", ""), self.objective.scale
         width = max(len("group"), *map(len, self.groups))
         lines = [f"{'group':<{width}}  architectures  trained  {title}  95 % interval  parameters"]
@@ -222,7 +222,7 @@ class Comparison(Record):
 def compare(groups: Mapping[str, Sequence[Architecture]], space: Space, task: Any, **options: Any) -> Comparison:
     """Train every architecture of every group with every seed, all with one recipe, and compare.
 
-    `comparing` tells the options, and gives the comparison so far after each training.
+    `comparing` documents the options; it yields the comparison so far after each training.
     """
     *_, last = comparing(groups, space, task, **options)
     return last
@@ -241,18 +241,18 @@ def comparing(
     progress: bool | None = None,
     **changes: Any,
 ) -> Iterator[Comparison]:
-    """The same, one training after the other: each value holds all scores so far, the last one all there are.
+    """Like `compare`, but yields after each training a comparison of all scores so far; the last one is complete.
 
     Args:
         groups: for instance `{"found": [search.best], "random": [space.sample(rng) for _ in range(5)]}`.
-        space: where they are from.
-        task: what to train and test on.
-        seeds: each one draws initial weights, order and augmentation.
-        recipe: how to train; the same for all, which is what makes the budget equal.
+        space: search space of the architectures.
+        task: data and metrics.
+        seeds: seeds of the initial weights, the order of the data and its augmentation; one training for each.
+        recipe: hyperparameters, the same for all trainings, so that all have an equal budget.
         device, threads, progress: as in `fit`.
-        checkpoint: folder for a checkpoint of each training, so that a comparison that was broken off goes on.
+        checkpoint: folder for a checkpoint of each training, so that an interrupted comparison can resume.
         changes: to the recipe, as in `fit` (`epochs=20`), and sizes of the networks, which `space.build` takes
-            (`channels=8`). What both know, as `drop_path`, is the recipe's.
+            (`channels=8`). A name that both have, such as `drop_path`, changes the recipe.
     """
     checked = _checked_groups(groups, space)
     numbers = _checked_seeds(seeds)
@@ -265,7 +265,7 @@ def comparing(
     sizes = {name: plain(size) for name, size in sizes.items()}
     if checkpoint is not None:
         checkpoint = path_of("the folder for checkpoints", checkpoint)
-    Group().device(device)  # which refuses one that is not there
+    Group().device(device)  # raises now, before any training, if the device does not exist
     options = {"recipe": changed, "device": device, "threads": threads, "progress": progress}
     return _trained(checked, space, task, split, numbers, checkpoint, sizes, options)
 
@@ -281,8 +281,8 @@ def _trained(
     sizes: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> Iterator[Comparison]:
-    """The comparison itself, of what is checked; `options` are those of `fit`."""
-    trained: dict[tuple[Architecture, int], tuple[float, int]] = {}  # one in two groups is trained once
+    """Run the comparison with checked arguments; `options` are passed to `fit`."""
+    trained: dict[tuple[Architecture, int], tuple[float, int]] = {}  # once for all groups
     scores: list[Score] = []
     quantity = task.quantities[task.objective]
     objective = Objective(task.objective, quantity.direction or "max", quantity.unit)
@@ -306,7 +306,7 @@ def _trained(
 
 
 def _judged_on(task: Task, recipe: Recipe) -> str:
-    """The part of the data that trainings are compared by."""
+    """Returns the part of the data on which trainings are compared."""
     if "test" in task.splits:
         return "test"
     if parts(task, recipe, 0)[1] is not None:
@@ -355,7 +355,7 @@ def _checked_seeds(seeds: Any) -> tuple[int, ...]:
 
 
 def _parted(changes: Mapping[str, Any], space: Space) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What of them is the recipe's, and what the network's."""
+    """Split keyword arguments into recipe hyperparameters and network sizes."""
     recipe = [field.name for field in dataclasses.fields(Recipe)]
     parameters = inspect.signature(space.build).parameters.values()
     sizes = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]

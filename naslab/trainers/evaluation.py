@@ -1,4 +1,4 @@
-"""What a network is worth on a part of the data: every metric of its task, over all of it once."""
+"""Evaluation of a network: every metric of its task, in one pass over a part of the data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from naslab.trainers.processes import Group
 from naslab.trees import detached
 
 Forward = Callable[[Any, Any], Any]
-"""(batch, what is carried) -> the outputs of a network in evaluation mode."""
+"""(batch, carried state or None) -> the outputs of a network in evaluation mode."""
 ALONE = Group()
 
 
@@ -28,14 +28,14 @@ def evaluate(
     group: Group = ALONE,
     device: str | torch.device = "cpu",
 ) -> dict[str, float]:
-    """Name of each of the task's metrics -> its value over the stream.
+    """Returns the value of each of the task's metrics over the stream, by name.
 
-    A metric is computed once, from what all mini-batches and processes have added up: a perplexity is that of all
-    tokens. What is carried from one mini-batch to the next begins from nothing.
+    A metric is computed once, from sums over all mini-batches and processes: a perplexity is that of all tokens, not a
+    mean of perplexities. A recurrent state that is carried from one mini-batch to the next starts empty.
 
     Args:
-        forward: the network.
-        task: whose data and metrics these are.
+        forward: the network as a function of a mini-batch and the carried state.
+        task: task that defines the metrics.
         stream: the part of the data.
         batch_size: examples in a mini-batch, or columns where a state is carried.
         group: the processes that share the work: each takes some of the mini-batches, or some columns of each.
@@ -48,7 +48,7 @@ def evaluate(
             continue
         rows = slice(group.rank, None, group.size) if stream.carries else slice(None)
         batch = task.batch(where, split=stream.split, device=device, rows=rows)
-        if not task.size(batch):  # there are more processes than columns
+        if not task.size(batch):  # more processes than columns: this one has no data
             continue
         outputs = forward(batch, carry)
         if stream.carries:

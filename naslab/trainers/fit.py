@@ -2,17 +2,17 @@
 
     for each epoch, for each mini-batch:
         learning rate <- warm-up, then cosine
-        outputs       <- network(inputs of the mini-batch, and what the one before it carried over, as in a text)
-        loss          <- of the task (+ 0.4 of the auxiliary head's, where there is one; + regularisation of the task)
+        outputs       <- network(inputs of the mini-batch, and for texts the hidden state after the one before)
+        loss          <- loss of the task (+ 0.4 x loss of the auxiliary head, if any; + regularisation of the task)
         gradient      <- averaged over the processes, clipped
         weights       <- SGD or Adam, or averaged SGD from some epoch on
     after each epoch: the task's metrics on the held-out and on the test data; checkpoint
 
-Whatever becomes NaN or infinite, a loss or a gradient, ends the training with `Diverged`, and the checkpoint of the
-epoch before it stays.
+A loss or gradient that is NaN or infinite ends the training with `Diverged`; the checkpoint of the previous epoch
+stays.
 
-Everything random is drawn from (seed, what for, step), so that a training goes on from its checkpoint bit for bit,
-and no generator is left changed.
+All random numbers are functions of (seed, purpose, step), so that a training resumes from its checkpoint bit for bit,
+and the global random generators are left unchanged.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def fit(
     Args:
         network: from the inputs of the task to its outputs. For images, [B, C, H, W] -> logits [B, K]; in training mode
             it may give the pair (logits, auxiliary logits).
-        task: for instance `naslab.tasks.FashionMNIST()`.
-        recipe: how to train; `Recipe()` by default.
-        seed: of the order of the data, of augmentation and drop path. The weights are those the network has.
+        task: data, loss and metrics, for instance `naslab.tasks.FashionMNIST()`.
+        recipe: hyperparameters; `Recipe()` by default.
+        seed: seed of the order of the data, augmentation and drop path. Training starts from the network's weights.
         device: by default the GPU if there is one, else the CPU.
         processes: how many processes share each mini-batch, one GPU each where there are GPUs; they are started
             here and end here. In a script started by `torchrun` leave it at 1: the training
@@ -150,7 +150,7 @@ def train(
     checkpoint: str | os.PathLike[str] | None = None,
     test: bool = True,
 ) -> Iterator[Epoch]:
-    """The training itself, an epoch at a time; those that the checkpoint already holds come first."""
+    """Run the training and yield each epoch; epochs that the checkpoint already holds come first."""
     group = join(device)
     _check_share(recipe, group.size)
     training = TrainingLoop(network, task, recipe, seed, group, group.device(device), test=test)
@@ -170,7 +170,7 @@ def train(
 
 
 def _check_weights(network: nn.Module) -> None:
-    """Refuse weights that cannot be trained, whatever the recipe."""
+    """Raise an error for weights that no recipe can train."""
     for tensor in (*network.parameters(), *network.buffers()):
         if tensor.is_meta:
             raise SpecError(
@@ -185,7 +185,7 @@ def _check_weights(network: nn.Module) -> None:
 
 
 def check_kinds(task: Any, recipe: Any) -> Task:
-    """The task; what is no task and no recipe is refused."""
+    """Returns the task; raises an error for a wrong type of task or recipe."""
     if not isinstance(task, Task):
         raise SpecError(
             f"the task must be one of naslab.tasks, not {type(task).__name__}; of your own data "

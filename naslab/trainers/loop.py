@@ -1,4 +1,4 @@
-"""The loop of a training: an epoch at a time, each the same wherever the training was broken off before it."""
+"""The training loop, epoch by epoch. An interrupted and resumed training gives the same numbers."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from naslab.trainers.recipe import Recipe
 from naslab.trainers.report import Epoch, best
 
 SHARED = "take batch_size=2 or more for each process, or a network that shrinks the image less"
-"""What to do about a mini-batch of one image that cannot be normalised: in training,"""
+"""Advice for the error that batch norm cannot normalise a mini-batch of one image, during training."""
 UNEVEN = (
     "the network normalises by the mini-batch also when it is evaluated (track_running_stats=False), and the last one "
     "holds what is left of the data; take another batch_size, or another number of examples"
 )
-"""and in evaluation."""
+"""The same advice, during evaluation."""
 
 
 class TrainingLoop:
-    """A training between two epochs. What it does next depends on its weights, its history, what is carried, and the
-    state of the optimizer alone.
+    """A training that can be paused after every epoch. The next epoch depends only on the weights, the history, the
+    carried recurrent state, and the state of the optimizer.
 
     Args:
         network: trained in place.
-        task: what to learn.
-        recipe: how.
-        seed: of all randomness.
+        task: data, loss and metrics.
+        recipe: hyperparameters of the training.
+        seed: seed of all random numbers.
         group: the processes that share each mini-batch.
         device: where this process computes.
-        test: whether to look at the test data after each epoch, where there is some.
+        test: whether to evaluate on the test data after each epoch, if the task has any.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class TrainingLoop:
         self.history: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}
         self.carry: Any = None
-        """What the next mini-batch of this process's columns begins with."""
+        """Recurrent state that the next mini-batch of this process's columns starts with; None: a fresh one."""
         self.optimizer = recipe.make_optimizer(self.network)
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
         weights, self._valid = parts(task, recipe, seed)
@@ -101,12 +101,12 @@ class TrainingLoop:
 
     @property
     def averages(self) -> bool:
-        """Whether averaged SGD has taken over: a function of the losses so far."""
+        """True if averaged SGD is active, which follows from the held-out losses so far."""
         return self.recipe.averages_after([row.metrics.get("valid/loss", 0.0) for row in self.history])
 
     @property
     def carries_on(self) -> bool:
-        """Whether the next epoch begins with what the last one has carried."""
+        """True if the next epoch starts with the recurrent state at the end of the last one."""
         carries = self._timetable.stream.carries and bool(self.history)
         return carries and not self._timetable.resets(self._timetable.total(len(self.history)))
 
@@ -115,18 +115,18 @@ class TrainingLoop:
         return best(self.history, self.task.objective, self._direction)
 
     def renew_optimizer(self) -> torch.optim.Optimizer:
-        """The optimizer that the next epoch is made with, as if it had made no step."""
+        """Replace the optimizer by a fresh one for the next epoch, and return it."""
         self.optimizer = self.recipe.make_optimizer(self.network, averaged=self.averages)
         return self.optimizer
 
     def advance(self) -> None:
-        """One epoch."""
+        """Train one epoch and evaluate."""
         epoch, averaged = len(self.history), self.averages
         if self.recipe.drop_path is not None:
             self.network.drop_path_probability = self.recipe.drop_path * epoch / self.recipe.planned_epochs  # type: ignore[assignment]
         self.network.train()
         rate, metrics = self._pass(epoch)
-        self.group.agree(self.network, buffers_only=True)  # each process has its own batch norm statistics
+        self.group.agree(self.network, buffers_only=True)  # each process has other batch norm statistics
         self.network.eval()
         with averaged_weights(self.optimizer):
             for name, stream in (("valid", self._valid), ("test", self._test)):
@@ -139,13 +139,17 @@ class TrainingLoop:
             self.renew_optimizer()
 
     def end(self) -> None:
-        """Leave the network with the weights that the report is about."""
+        """Load the weights of the best epoch, which the report describes, and switch to evaluation mode."""
         if self.best_weights:
             self.network.load_state_dict(self.best_weights)
         self.network.eval()
 
     def _pass(self, epoch: int) -> tuple[float, dict[str, float]]:
-        """All mini-batches of an epoch. Gives the learning rate of the last, not scaled, and the metrics."""
+        """Train on all mini-batches of an epoch.
+
+        Returns:
+            The learning rate of the last step, before `scale_rate`, and the metrics on the training data.
+        """
         measurement = Measurement(self._metrics, every="batch")
         first, last = self._timetable.total(epoch), self._timetable.total(epoch + 1)
         losses, weights, rate = [], [], 0.0
@@ -160,7 +164,11 @@ class TrainingLoop:
         return rate, {f"train/{name}": value for name, value in found.items()}
 
     def _step(self, step: int, rate: float, measurement: Measurement) -> tuple[float, float]:
-        """One mini-batch. Gives its loss over all processes before the step, and its size over the nominal size."""
+        """Train on one mini-batch.
+
+        Returns:
+            Its loss before the step, over all processes, and its size divided by the nominal size.
+        """
         recipe, group, task = self.recipe, self.group, self.task
         augment = torch_generator(self.seed, "fit", "augment", step) if recipe.augment else None
         batch = task.batch(
@@ -194,7 +202,9 @@ class TrainingLoop:
         measured = torch.tensor([loss.item() * share], dtype=torch.float64, device=self.device)
         parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if share != 1:  # each process's mean counts by what it is the mean of
+        # Each process has the mean over its own examples. Weighted by `share`, the mean over processes becomes the mean
+        # over all examples of the mini-batch, also when they do not divide evenly.
+        if share != 1:
             for gradient in gradients:
                 gradient.mul_(share)
         group.average([measured, *gradients])
@@ -203,7 +213,7 @@ class TrainingLoop:
             rate *= weight
         self.scaler.unscale_(self.optimizer)
         norm = float(nn.utils.clip_grad_norm_(parameters, recipe.gradient_clipping or float("inf")))
-        skipped = self.scaler.is_enabled()  # with loss scaling a gradient may overflow; that step is left out
+        skipped = self.scaler.is_enabled()  # float16: a gradient may overflow; the scaler then skips the step
         for what, value in (("loss", loss_value), ("gradient norm", 0.0 if skipped else norm)):
             if value - value != 0:
                 raise Diverged(
@@ -218,7 +228,7 @@ class TrainingLoop:
         return loss_value, weight
 
     def _forward(self, batch: Any, carry: Any) -> tuple[Any, Any]:
-        """The network's outputs and, in training with an auxiliary head, the auxiliary ones, float32."""
+        """Returns the outputs and, in training with an auxiliary head, its outputs, else None; in float32."""
         task, inputs = self.task, self.task.inputs(batch, carry)
         if self.recipe.channels_last:
             inputs = trees.tree_map(_channels_last, inputs)
@@ -244,7 +254,7 @@ class TrainingLoop:
         return trees.floated(outputs), None if auxiliary is None else trees.floated(auxiliary)
 
     def _evaluate(self, stream: Stream) -> dict[str, float]:
-        """Every metric of the network as it is."""
+        """Returns every metric of the network with its current weights."""
         size = self.recipe.evaluation_batch_size or self.recipe.batch_size * (1 if stream.carries else 2)
         found = evaluate(
             lambda batch, carry: self._forward(batch, carry)[0],
@@ -264,8 +274,8 @@ class TrainingLoop:
 
 
 def parts(task: Task, recipe: Recipe, seed: int) -> tuple[Stream, Stream | None]:
-    """What is trained on, and what the best epoch is chosen by: a part that is held out; or else the task's own
-    validation data, if that is no part of its training data.
+    """Returns the training data, and the data that the best epoch is selected on: the held-out part or, if nothing is
+    held out, the task's own validation data, unless they are part of its training data.
     """
     if recipe.held_out:
         return parts_of(task, seed, 1 - recipe.held_out, 1)

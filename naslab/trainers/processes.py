@@ -1,4 +1,4 @@
-"""Several processes that train one network: who am I, what do we share, and how to start the others.
+"""Data-parallel training in several processes: the process group, its collective operations, and its start.
 
 A training takes part in a group of processes in one of three ways: the script was started by `torchrun`,
 which says so in the environment; the script made a `torch.distributed` group of its own; or
@@ -30,15 +30,15 @@ from naslab.notebook_code import packed, unpacked
 
 @dataclass(frozen=True)
 class Group:
-    """The processes that share a training, seen from one of them. Alone, nothing is sent anywhere."""
+    """The processes that share a training, seen from one of them. A group of one process communicates nothing."""
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    """Which process of this machine; also the number of its GPU."""
+    """Rank among the processes of this machine; also the index of the GPU."""
 
     def average(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor by its mean over the processes: one message for all of them."""
+        """Replace each tensor by its mean over the processes, in one all-reduce."""
         if self.size == 1:
             return
         tensors = list(tensors)
@@ -49,7 +49,7 @@ class Group:
             tensor.detach().copy_(part.view_as(tensor))
 
     def total(self, values: list[float], device: torch.device) -> list[float]:
-        """Each number summed over the processes."""
+        """Returns each number summed over the processes."""
         if self.size == 1:
             return values
         tensor = torch.tensor(values, dtype=torch.float64, device=device)
@@ -57,7 +57,7 @@ class Group:
         return tensor.tolist()
 
     def gather(self, value: Any) -> list[Any]:
-        """What each process has, by rank; it can be pickled, and holds no tensors on a GPU."""
+        """Returns the values of all processes, by rank. A value must be picklable and hold no tensors on a GPU."""
         if self.size == 1:
             return [value]
         found: list[Any] = [None] * self.size
@@ -65,24 +65,24 @@ class Group:
         return found
 
     def agree(self, network: nn.Module, *, buffers_only: bool = False) -> None:
-        """Give every process the first one's weights and buffers, or the buffers only."""
+        """Copy the weights and buffers, or the buffers only, of rank 0 to every process."""
         if self.size > 1:
             for tensor in (*(() if buffers_only else network.parameters()), *network.buffers()):
                 dist.broadcast(tensor.detach(), src=0)
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Barrier: return when all processes have called it."""
         if self.size > 1:
             dist.barrier()
 
     def device(self, wished: str | torch.device | None) -> torch.device:
-        """Where this process computes: its own GPU if there are any, else the CPU."""
+        """Returns the device of this process: its own GPU if there are any, else the CPU."""
         device = usable_device(wished)
         return usable_device(f"cuda:{self.local_rank}") if device.type == "cuda" and self.size > 1 else device
 
 
 def join(device: str | torch.device | None) -> Group:
-    """The group that this process belongs to, joined if the environment tells of one."""
+    """Returns the group of this process; joins the one that `torchrun`'s environment variables describe, if any."""
     told = {name: int(os.environ.get(name, default)) for name, default in (("WORLD_SIZE", 1), ("LOCAL_RANK", 0))}
     if not dist.is_available():
         return Group()
@@ -102,13 +102,13 @@ def _leave() -> None:
 
 
 Job = Callable[[nn.Module], Iterator[Any]]
-"""A training, ready but for the network: an iterator of what it says as it goes. A picklable callable."""
+"""A training as a picklable function of the network, which yields its progress."""
 
 
 def spread(job: Job, network: nn.Module, size: int, *, cuda: bool, threads: int | None) -> Iterator[Any]:
-    """Run the job in `size` new processes; hand on what the first one says, and put its weights into `network`.
+    """Run the job in `size` new processes; yield what rank 0 yields, and load its weights into `network`.
 
-    The processes are spawned, not forked, so that it works beside threads and CUDA. So in a script the call must stand
+    The processes are spawned, not forked, since forks break threads and CUDA. In a script the call must therefore stand
     under `if __name__ == "__main__":`. The network, the task and their classes may be defined in a notebook
     (`naslab.notebook_code`).
     """
@@ -155,7 +155,7 @@ def spread(job: Job, network: nn.Module, size: int, *, cuda: bool, threads: int 
 
 
 def _ended(context: Any, said: Any, begun: bool) -> bool:
-    """Wait a moment for the processes; True when all have ended well. An error that was said comes before a crash."""
+    """Wait briefly; True if all processes have ended without error. A reported error takes precedence over a crash."""
     try:
         return context.join(timeout=0.05)
     except ProcessException as error:
@@ -196,7 +196,7 @@ def _child(rank: int, size: int, rendezvous: str, cuda: bool, threads: int, said
 def _read(work: bytes) -> tuple[Job, nn.Module]:
     try:
         return unpacked(work)
-    except Exception as error:  # it names something that this process cannot import
+    except Exception as error:  # the pickle refers to something that this process cannot import
         raise SpecError(
             f"the network or the task cannot be read by another process ({type(error).__name__}: {error}); put your "
             "own classes into this notebook or script, or into a file that can be imported, or train in this process, "
@@ -206,8 +206,8 @@ def _read(work: bytes) -> tuple[Job, nn.Module]:
 
 @dataclass(frozen=True, eq=False)
 class _Array:
-    """A tensor on its way to another process. Tensors go through shared memory and a file descriptor each, of which
-    a network has too many; arrays go through the pipe."""
+    """A tensor as a NumPy array, to be sent to another process. torch sends each tensor through shared
+    memory with its own file descriptor, and a network may exceed the limit on those; arrays go through the pipe."""
 
     values: np.ndarray[Any, Any]
     parameter: bool
@@ -215,16 +215,16 @@ class _Array:
 
 
 def _without_tensors(network: nn.Module) -> nn.Module:
-    """A copy of the network with arrays where its parameters and buffers were. Only fit to be sent."""
+    """Returns a copy of the network with arrays in place of parameters and buffers. It can only be pickled."""
     known = {}
     for tensor in (*network.parameters(), *network.buffers()):
         array = tensor.detach().cpu().numpy()
         known[id(tensor)] = _Array(array, isinstance(tensor, nn.Parameter), tensor.requires_grad)
-    return copy.deepcopy(network, known)  # deepcopy takes what it is told is already copied
+    return copy.deepcopy(network, known)  # entries of the memo count as already copied
 
 
 def _with_tensors(network: nn.Module) -> nn.Module:
-    """The network that `_without_tensors` took apart; what was shared in it is shared again."""
+    """Inverse of `_without_tensors`; tensors that were shared between modules are shared again."""
     made: dict[int, Tensor] = {}
     for module in network.modules():
         slots: list[dict[str, Any]] = [module.__dict__["_parameters"], module.__dict__["_buffers"]]

@@ -1,4 +1,4 @@
-"""How a network is trained: everything but the network, the data and the seed."""
+"""Training hyperparameters: everything but the network, the data and the seed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("float32", "bfloat16", "float16")
 LATER = ("evaluation_batch_size", "scale_rate", "betas", "nonmonotone_interval")
-"""Fields that recipes once did not have. At their defaults they are not written, so that the fingerprint of a training
-is what it was."""
+"""Fields that were added later. They are not written at their defaults, so that fingerprints of earlier trainings stay
+valid."""
 RECURRENT_WEIGHT_DECAY = {"penn_treebank": 8e-7, "wikitext2": 5e-7}
-"""Of the published retraining of a recurrent cell."""
+"""Weight decay with which DARTS retrains a recurrent cell, by data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Recipe:
     """Hyperparameters of a training.
 
     The defaults are those with which DARTS retrains a cell on CIFAR-10 (Liu et al. 2019, Sec. A.2 and the authors'
-    code), but for what is meant for its 600 epochs: drop path, the auxiliary head and cutout are asked for by name.
+    code), except for what is meant for its 600 epochs: drop path, the auxiliary head and cutout are off by default.
     """
 
     epochs: int = 5
@@ -39,22 +39,22 @@ class Recipe:
     batch_size: int = 96
     """Examples in a mini-batch (of text: columns), over all processes together; DARTS 96."""
     evaluation_batch_size: int = 0
-    """The same in evaluation; 0: twice `batch_size`, or as many where a state is carried from one to the next."""
+    """Examples in a mini-batch of evaluation; 0: twice `batch_size`, or `batch_size` if a hidden state is carried."""
     optimizer: str = "sgd"
     """"sgd", "adam" or "adamw"."""
     learning_rate: float = 0.025
     """The highest learning rate; DARTS 0.025 for SGD. For Adam 0.001 is a usual value."""
     learning_rate_min: float = 0.0
-    """Where the cosine or the line ends; DARTS 0."""
+    """Learning rate at the end of the cosine or linear schedule; DARTS 0."""
     scale_rate: bool = False
     """Whether the learning rate of a step is multiplied by the size of its mini-batch over the nominal one: of text, by
     the length of the chunk over its usual length (Merity et al. 2018)."""
     momentum: float = 0.9
-    """Of SGD, not of Nesterov's kind; DARTS 0.9."""
+    """Momentum of SGD (classical, not Nesterov); DARTS 0.9."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Of Adam and AdamW: how much of the running means of the gradient and of its square is kept at a step."""
+    """Decay rates of the running means of the gradient and of its square, in Adam and AdamW."""
     weight_decay: float = 3e-4
-    """DARTS 3e-4."""
+    """Weight decay (L2; decoupled for "adamw"); DARTS 3e-4."""
     schedule: str = "cosine"
     """"cosine", "linear" or "constant". They move each step; in DARTS the cosine moves each epoch."""
     nonmonotone_interval: int = 0
@@ -62,36 +62,35 @@ class Recipe:
     epochs before it, SGD goes on as averaged SGD (Polyak & Juditsky 1992), and the average of the weights since then is
     what is evaluated and kept. 0: never. Needs "sgd" and held-out data; 5 as published."""
     schedule_epochs: int = 0
-    """Epochs that the learning rate (and the drop path) is planned over; 0: as many as `epochs`. With more, the
-    training is the first `epochs` epochs of a longer one, and a checkpoint of it can be trained on."""
+    """Length in epochs of the schedules of learning rate and drop path; 0: `epochs`. If larger, the training is the
+    first `epochs` epochs of a longer one, and can be continued from its checkpoint."""
     warmup_epochs: float = 0.0
     """Epochs in which the learning rate first grows linearly from 0; DARTS 0."""
     gradient_clipping: float = 5.0
     """Largest Euclidean norm of the whole gradient; DARTS 5. 0: no clipping."""
     label_smoothing: float = 0.0
-    """Part of each label that is shared out over all classes; DARTS 0 on CIFAR-10, 0.1 on ImageNet."""
+    """Probability mass of each label that is spread evenly over all classes; DARTS 0 on CIFAR-10, 0.1 on ImageNet."""
     auxiliary_weight: float = 0.4
     """Weight of the auxiliary head's loss, for a network that has the head; DARTS 0.4."""
     drop_path: float | None = None
-    """Probability of drop path that is approached linearly from 0 in the first epoch, by a network that has
-    `drop_path_probability`; DARTS 0.2. None: the network is left as it was built."""
+    """Final probability of drop path, which grows linearly from 0 in the first epoch; DARTS 0.2. Needs a network with
+    `drop_path_probability`. None: the network stays as it was built."""
     augment: bool = True
-    """Whether training examples are augmented as the task says."""
+    """Whether training examples are augmented, in the way that the task defines."""
     held_out: float = 0.0
-    """Part of the training data that is kept to choose the best epoch, whose weights the network ends with; a task with
-    validation data of its own gives that, whatever the part. 0: all training data is trained on, and the last epoch
-    counts, unless the task has a validation split apart from it, such as a text has."""
+    """Share of the training data that is held out to select the best epoch, whose weights the network ends with. A task
+    with its own validation data uses those, whatever the share. 0: all training data are trained on, and the last
+    epoch counts, unless the task has a separate validation split, as texts do."""
     patience: int = 0
     """Epochs without a better held-out accuracy after which the training stops; 0: never. Needs `held_out`."""
     precision: str = "float32"
     """"float32", "bfloat16", or "float16" with loss scaling (CUDA only); also accepted: "no", "bf16", "fp16"."""
     channels_last: bool = False
-    """Whether the weights of convolutions, and images, lie in memory with the channels last, which is faster on most
-    GPUs."""
+    """Whether images and convolution weights use the channels-last memory format, which is faster on most GPUs."""
     compile: bool = False
     """Whether the network goes through `torch.compile`: minutes of compilation, then faster steps on a GPU."""
     sync_batch_norm: bool = False
-    """Whether batch norm sees the mini-batch of all processes (several GPUs only), not each its own part."""
+    """Whether batch norm uses statistics over the processes of all GPUs instead of each process's part of the batch."""
 
     def __post_init__(self) -> None:
         settle(self)
@@ -126,7 +125,7 @@ class Recipe:
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < high:
                 below = "" if high == math.inf else f" and below {high}"
                 raise SpecError(f"{name} must be a finite number from 0 up{below}, not {value!r}")
-            if type(value) not in (int, float):  # NumPy's, which JSON does not know
+            if type(value) not in (int, float):  # a NumPy scalar, which JSON cannot encode
                 object.__setattr__(self, name, float(value))
         self._check_betas()
         if self.nonmonotone_interval and self.optimizer != "sgd":
@@ -185,16 +184,16 @@ class Recipe:
 
     @property
     def planned_epochs(self) -> int:
-        """Epochs after which the cosine or the line ends."""
+        """Epochs after which the cosine or linear schedule ends."""
         return self.schedule_epochs or self.epochs
 
     @property
     def prolongable(self) -> bool:
-        """Whether a training of fewer epochs is the beginning of one of more."""
+        """True if a shorter training with this recipe is a prefix of a longer one."""
         return self.schedule_epochs > 0 or (self.schedule == "constant" and self.drop_path is None)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON from which `Recipe(**...)` is this one, the same as before there were the fields of `LATER`."""
+        """Returns JSON that `Recipe(**...)` takes. Fields of `LATER` at their defaults are left out."""
         found = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -204,7 +203,7 @@ class Recipe:
         return found
 
     def but(self, **changes: Any) -> Recipe:
-        """The same recipe with some values changed; `SpecError` names what it does not know."""
+        """Returns a copy with some values changed. Raises `SpecError` for an unknown name."""
         for name in changes:
             if name not in (known := [field.name for field in dataclasses.fields(self)]):
                 raise SpecError(unknown("hyperparameter", name, known))
@@ -227,15 +226,15 @@ class Recipe:
         return self.learning_rate_min + (self.learning_rate - self.learning_rate_min) * (1 + math.cos(math.pi * t)) / 2
 
     def averages_after(self, losses: Sequence[float]) -> bool:
-        """Whether averaged SGD takes over, at the latest after the last of the epochs with these held-out losses."""
+        """True if averaged SGD is active after epochs with these held-out losses (NT-ASGD, Merity et al. 2018)."""
         n = self.nonmonotone_interval
         return n > 0 and any(loss > min(losses[: epoch - n]) for epoch, loss in enumerate(losses) if epoch > n)
 
     def make_optimizer(self, network: nn.Module, *, averaged: bool = False) -> torch.optim.Optimizer:
-        """The optimizer, or averaged SGD in its place.
+        """Returns the optimizer, or averaged SGD if `averaged`.
 
-        The latter is torch's ASGD(t0=0, lambd=0), as published: its first step is one of SGD, and each step goes at the
-        learning rate that was set for the step before it, which matters with `scale_rate` alone.
+        Averaged SGD is torch's ASGD(t0=0, lambd=0), as published: its first step is a plain SGD step, and each step
+        uses the learning rate that was set for the previous one, which differs only with `scale_rate`.
         """
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         if not parameters:

@@ -1,4 +1,4 @@
-"""What a training gives back: numbers, equal when the training is repeated."""
+"""Results of a training. They are equal if the training is repeated."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from naslab.trainers.recipe import Recipe
 
 SPLITS = ("train", "valid", "test")
 EARLIER = tuple(f"{split}_{name}" for split in SPLITS for name in ("loss", "accuracy"))
-"""Fields that an epoch had before there were metrics by name: "train_loss" for "train/loss"."""
+"""Names of the fields that epochs had in earlier versions: "train_loss" for the metric "train/loss"."""
 OF_IMAGES = FrozenDict({"loss": Quantity("min", "nats"), "accuracy": Quantity("max", "%")})
 """Metrics of image classification."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, init=False)
 class Epoch(Record):
-    """One pass over the training data, and what the network was worth after it.
+    """One pass over the training data, and the metrics of the network after it.
 
     Args:
-        epoch: from 1.
-        learning_rate: of the last step.
-        metrics: by name.
-        earlier: those of image classification, as `train_loss=...`; None for what was not measured. So epochs were made
-            and written before.
+        epoch: number, from 1.
+        learning_rate: learning rate of the last step.
+        metrics: value by name.
+        earlier: metrics of image classification as keywords, such as `train_loss=...`; None for what was not measured.
+            Earlier versions wrote epochs in this form.
     """
 
     epoch: int
-    """From 1."""
+    """Number of the epoch, from 1."""
     learning_rate: float
-    """Of the last step."""
+    """Learning rate of the last step of the epoch."""
     metrics: Mapping[str, float]
-    """ "train/loss", "valid/perplexity", "test/accuracy", ...: by the part of the data, and the name of the metric.
-    Those of "train" are of the mini-batches as they were trained on, while the weights moved."""
+    """Value by split and metric: "train/loss", "valid/perplexity", "test/accuracy", ... Those of "train" are measured
+    on the mini-batches during training, while the weights change."""
 
     def __init__(
         self,
@@ -63,51 +63,51 @@ class Epoch(Record):
 
     @property
     def train_accuracy(self) -> float | None:
-        """Of image classification, in [0, 1]; None for tasks without it."""
+        """Accuracy on the mini-batches of the epoch, in [0, 1]; None for tasks without it."""
         return self.metrics.get("train/accuracy")
 
     @property
     def valid_loss(self) -> float | None:
-        """On the held-out data; None if there is none."""
+        """Loss on the held-out data; None if there are none."""
         return self.metrics.get("valid/loss")
 
     @property
     def valid_accuracy(self) -> float | None:
-        """Of image classification, in [0, 1]; None for tasks without it, and if no data was held out."""
+        """Accuracy on the held-out data, in [0, 1]; None for tasks without it, and if no data was held out."""
         return self.metrics.get("valid/accuracy")
 
     @property
     def test_loss(self) -> float | None:
-        """On the test data; None if there is none."""
+        """Loss on the test data; None if there are none."""
         return self.metrics.get("test/loss")
 
     @property
     def test_accuracy(self) -> float | None:
-        """Of image classification, in [0, 1]; None for tasks without it."""
+        """Accuracy on the test data, in [0, 1]; None for tasks without it."""
         return self.metrics.get("test/accuracy")
 
     def to_json(self) -> dict[str, Any]:
-        """JSON that `Epoch(**...)` takes."""
+        """Returns JSON that `Epoch(**...)` takes."""
         return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Report(Record):
-    """A finished training. Reports of the same training are equal, whatever the time it took."""
+    """Result of a finished training. Reports of the same training are equal; the time it took is not compared."""
 
     history: tuple[Epoch, ...]
     parameters: int
-    """Trainable numbers in the network, an auxiliary head included."""
+    """Number of trainable parameters of the network, an auxiliary head included."""
     recipe: Recipe
     seed: int
     objective: str = "accuracy"
-    """Name of the task's metric that the best epoch is chosen by."""
+    """Name of the task's metric that selects the best epoch."""
     quantities: Mapping[str, Quantity] = field(default_factory=lambda: OF_IMAGES)
     """Name of each of the task's metrics -> its direction and unit."""
     notes: tuple[str, ...] = ()
-    """What the task says that should stand beside its results, such as a text that perplexities do not compare for."""
+    """Remarks of the task to show beside its results, for instance that perplexities on a text are not comparable."""
     seconds: float = field(default=0.0, compare=False)
-    """Time that this call took; what a checkpoint had spared is not in it."""
+    """Wall-clock time of this call; epochs loaded from a checkpoint are not counted."""
 
     @property
     def epochs(self) -> int:
@@ -116,40 +116,40 @@ class Report(Record):
 
     @property
     def best(self) -> Epoch:
-        """The epoch whose weights the network ends with: the best on the held-out data, or else the last one.
+        """The epoch whose weights the network ends with: the best on the held-out data, or without such data the last.
 
-        The test data chooses nothing.
+        The test data is never used for selection.
         """
         return best(self.history, self.objective, self.quantities[self.objective].direction)
 
     @property
     def best_epoch(self) -> int:
-        """Its number, from 1."""
+        """Number of the best epoch, from 1."""
         return self.best.epoch
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Those of the best epoch: "train/loss", "valid/accuracy", "test/perplexity", ..."""
+        """Metrics of the best epoch: "train/loss", "valid/accuracy", "test/perplexity", ..."""
         return self.best.metrics
 
     @property
     def test(self) -> float:
-        """The objective on the test data, of the network as it ended."""
+        """Objective of the final network on the test data."""
         return self._of("test", self.objective)
 
     @property
     def valid(self) -> float:
-        """The objective on the held-out data, of the network as it ended."""
+        """Objective of the final network on the held-out data."""
         return self._of("valid", self.objective)
 
     @property
     def test_accuracy(self) -> float:
-        """On the test images, of the network as it ended, in [0, 1]; of tasks that measure an accuracy."""
+        """Accuracy of the final network on the test data, in [0, 1], for tasks that measure an accuracy."""
         return self._of("test", "accuracy")
 
     @property
     def test_loss(self) -> float:
-        """On the test data, of the network as it ended."""
+        """Loss of the final network on the test data."""
         return self._of("test", "loss")
 
     def _of(self, split: str, metric: str) -> float:
@@ -159,7 +159,7 @@ class Report(Record):
         return self.metrics[name]
 
     def __repr__(self) -> str:
-        """The objective first, in its own unit where that is no share."""
+        """Short text, the objective first. It has its unit, except for shares, which are numbers in [0, 1]."""
         shown = [
             f"{split}_{metric}={self.metrics[f'{split}/{metric}']:.4f}{self._unit(metric)}"
             for split in (("test",) if f"test/{self.objective}" in self.metrics else ("valid", "train"))
@@ -176,7 +176,7 @@ class Report(Record):
         return f" {unit}" if metric == self.objective and unit not in ("", "%") else ""
 
     def __str__(self) -> str:
-        """A table, one line an epoch: of each part of the data the loss and the objective."""
+        """Table with one line per epoch: loss and objective on each part of the data."""
         parts = [split for split in SPLITS if any(f"{split}/{self.objective}" in row.metrics for row in self.history)]
         columns = [
             (f"{split} {metric}{self._in(metric)}", f"{split}/{metric}", metric)
@@ -204,9 +204,9 @@ class Report(Record):
 
 
 def best(history: Sequence[Epoch], objective: str = "accuracy", direction: Direction | None = "max") -> Epoch:
-    """The first epoch with the best value of the objective on the held-out data; without such data the last epoch.
+    """Returns the first epoch with the best objective on the held-out data, or the last epoch without such data.
 
-    NaN is worse than every number.
+    NaN counts as worse than every number.
     """
     name = f"valid/{objective}"
     if name not in history[-1].metrics:
@@ -216,4 +216,4 @@ def best(history: Sequence[Epoch], objective: str = "accuracy", direction: Direc
         value = row.metrics.get(name, math.nan)
         return -math.inf if math.isnan(value) else value if direction == "max" else -value
 
-    return max(history, key=worth)  # max keeps the first of equals
+    return max(history, key=worth)  # max returns the first of equal epochs
