@@ -1,4 +1,4 @@
-"""Benchmarks: architectures that have been trained, all of a space or some, as tables in memory."""
+"""Tabular benchmarks: results of trained architectures, of a whole search space or a part of it, held in memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BUNDLED = {
     "nasbench_nlp": "NASBenchNLP",
 }
 BUNDLED: Registry[type[Benchmark]] = Registry(__name__, _BUNDLED)
-"""Those that come with naslab."""
+"""Benchmarks whose data comes with naslab."""
 BENCHMARKS: Registry[type[Benchmark]] = Registry(
     __name__,
     _BUNDLED
@@ -46,7 +46,7 @@ BENCHMARKS: Registry[type[Benchmark]] = Registry(
         "own_table": "OwnTable",
     },
 )
-"""All; the others are read from files, whose path is their first argument: official ones, and your own."""
+"""All benchmarks: the bundled ones, and those read from official files or your own tables, given by a path."""
 
 __all__ = [
     "BENCHMARKS",
@@ -80,7 +80,7 @@ __all__ = [
 
 @described("a benchmark")
 def from_spec(spec: Mapping[str, Any]) -> Benchmark:
-    """The benchmark that `benchmark.spec()` describes. Raises `SpecError`, and nothing else, on anything else."""
+    """Returns the benchmark that `benchmark.spec()` describes. Raises `SpecError` for any other input."""
     from naslab.benchmarks.benchmark import Benchmark
     from naslab.benchmarks.own import OwnTable, as_recorded
 

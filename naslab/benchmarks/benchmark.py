@@ -1,4 +1,4 @@
-"""What every benchmark is: a space whose architectures have all been trained, and columns of what came of it."""
+"""Base class of benchmarks: a search space whose architectures have all been trained, and a column per metric."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from naslab.quantities import Objective
 from naslab.spaces.space import Space
 
 Column = np.ndarray | Mapping[int, np.ndarray]
-"""[N] float64, or number of epochs -> [N] float64 where a figure depends on how long the training was."""
+"""[N] float64, or a mapping from epochs to [N] float64 for a metric that depends on the length of the training."""
 
 
 class Benchmark(ABC):
-    """All architectures of a space, numbered from 0, with what is known of each.
+    """A table of architectures, numbered from 0, with a column of values for each metric.
 
-    Columns are [N], in the order of the numbers. Where an architecture is asked for, its number does as well. A table
-    that holds a part of a large space has `naslab.spaces.Subset` as its space, so that a search proposes nothing else.
+    Columns are [N], in the order of the numbers. Methods accept an architecture or its number. A table that holds only
+    a part of a space has a `naslab.spaces.Subset` as its space, so that searches propose no other architectures.
     """
 
     name: ClassVar[str]
     """Key in `naslab.benchmarks.BENCHMARKS`."""
     objective: ClassVar[str]
-    """The metric that is meant when none is named."""
+    """Default metric."""
     directions: Mapping[str, Direction] = FrozenDict({})
-    """Metric -> "min" or "max", for those whose names do not say it (`naslab.directions`); a part of the name, up to a
-    dot or a slash or behind one, does as well."""
+    """Metric -> "min" or "max", if `naslab.directions` cannot infer it from the name. A key may also be the part of the
+    name before or after a dot or slash."""
     units: Mapping[str, str] = FrozenDict({})
-    """Metric -> its unit, for instance "s"; a part of the name does as well, as for `directions`."""
+    """Metric -> unit, for instance "s"; keys may be parts of names, as in `directions`."""
     space: Space
 
     def __init__(
@@ -52,8 +52,8 @@ class Benchmark(ABC):
         Args:
             architectures: the choices of each, in the order of the columns.
             columns: metric -> its column.
-            epochs: how long the training was that is meant when none is named.
-            keys: `key` of each architecture -> its number, where one can be written in several ways.
+            epochs: default length of training.
+            keys: canonical key -> number, for spaces in which several encodings describe one architecture.
         """
         self.choices = architectures
         self._keys = keys
@@ -63,7 +63,7 @@ class Benchmark(ABC):
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
-        """JSON from which `naslab.benchmarks.from_spec` makes this benchmark again."""
+        """Returns JSON from which `naslab.benchmarks.from_spec` rebuilds this benchmark."""
 
     @property
     @abstractmethod
@@ -72,10 +72,10 @@ class Benchmark(ABC):
 
     @abstractmethod
     def query(self, architecture: Architecture | int) -> Any:
-        """All that is known of one architecture, as a frozen record."""
+        """Returns all values of one architecture, as a frozen record."""
 
     def fingerprint(self) -> str:
-        """Hex, the same for the same figures."""
+        """Returns a hash in hexadecimal, equal for tables with the same values."""
         return hashlib.sha256(json.dumps([self.spec(), *self.sources], sort_keys=True).encode()).hexdigest()
 
     def __repr__(self) -> str:
@@ -86,14 +86,15 @@ class Benchmark(ABC):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """What `query_many`, `best`, `rank` and `regret` can be asked for."""
+        """Names of the metrics that `query_many`, `best`, `rank` and `regret` accept."""
         return tuple(self._columns)
 
     def index(self, architecture: Architecture | int) -> int:
-        """Its number. `SpecError` for what the benchmark does not hold."""
+        """Returns the number of an architecture. Raises `SpecError` if the benchmark does not contain it."""
         if isinstance(architecture, Architecture):
             if architecture.space == self.space.name:
                 found = self._numbers.get(architecture.choices)
+                # Another encoding of a known architecture: its canonical key is costly, so the number is cached.
                 if found is None and self._keys and (found := self._keys.get(self.key(architecture))) is not None:
                     self._numbers[architecture.choices] = found
                 if found is not None:
@@ -112,15 +113,15 @@ class Benchmark(ABC):
         return number
 
     def key(self, architecture: Architecture) -> Hashable:
-        """The same for all ways to write an architecture."""
+        """Returns the canonical key, equal for all encodings of an architecture."""
         return architecture.choices
 
     def at(self, index: int) -> Architecture:
-        """The architecture of that number."""
+        """Returns the architecture with this number."""
         return Architecture(self.space.name, self.choices[self.index(index)])
 
     def column(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
-        """[N], read-only: the metric of every architecture, in the order of their numbers."""
+        """Returns the metric of every architecture, in the order of their numbers: [N], read-only."""
         metric = self.objective if metric is None else metric
         if not among(metric, self._columns):
             raise SpecError(f"{self.name}: {unknown('metric', metric, self.metrics)}")
@@ -136,7 +137,7 @@ class Benchmark(ABC):
         return column[wanted]  # type: ignore[index]
 
     def lengths(self, metric: str | None = None) -> tuple[int, ...]:
-        """Epochs of training after which a metric is known; none where it does not depend on them."""
+        """Returns the numbers of epochs for which a metric is tabulated; empty if it does not depend on them."""
         self.column(metric)
         column = self._columns[metric or self.objective]
         return () if isinstance(column, np.ndarray) else tuple(sorted(column))
@@ -148,10 +149,10 @@ class Benchmark(ABC):
         metric: str | None = None,
         epochs: int | None = None,
     ) -> np.ndarray:
-        """[n] float64: the metric of each of n architectures, or of their numbers (an integer array is fastest)."""
+        """Returns [n] float64: the metric of n architectures or numbers (fastest for an integer array)."""
         column = self.column(metric, epochs=epochs)
         numbers = architectures
-        if callable(getattr(architectures, "__array__", None)):  # NumPy's, torch's, a column of pandas
+        if callable(getattr(architectures, "__array__", None)):  # arrays of NumPy, tensors of torch, series of pandas
             numbers = np.asarray(architectures)
         if isinstance(numbers, np.ndarray) and numbers.dtype != object:
             if numbers.dtype.kind not in "iu":
@@ -168,46 +169,46 @@ class Benchmark(ABC):
         return column[numbers]
 
     def best(self, metric: str | None = None, *, epochs: int | None = None) -> Any:
-        """The record of the best of all; of equals the one with the smallest number."""
+        """Returns the record of the best architecture; among equals, the one with the smallest number."""
         return self.query(int(self.utility(metric, epochs=epochs).argmax()))
 
     def rank(self, architecture: Architecture | int, metric: str | None = None, *, epochs: int | None = None) -> int:
-        """How many are strictly better, and one more: 1 is the best of all."""
+        """Returns 1 + the number of strictly better architectures, so 1 for the best."""
         better = self.utility(metric, epochs=epochs)
         return 1 + int((better > better[self.index(architecture)]).sum())
 
     def regret(
         self, architecture: Architecture | int, metric: str | None = None, *, epochs: int | None = None
     ) -> float:
-        """How much is lost against the best of all, in the metric's unit; never negative."""
+        """Returns the regret: the difference to the best value of the table, at least 0, in the metric's unit."""
         better = self.utility(metric, epochs=epochs)
         return float(better.max() - better[self.index(architecture)])
 
     def direction(self, metric: str | None = None) -> Direction:
-        """ "max" if much of the metric is wanted, "min" if little. `SpecError` if that is not known."""
+        """Returns "max" if higher values of the metric are better, else "min". Raises `SpecError` if it is unknown."""
         name = self.objective if metric is None else metric
         if not isinstance(name, str):
             raise SpecError(f"{self.name}: {unknown('metric', name, self.metrics)}")
         return direction_of(name, None if (said := _of(self.directions, name)) is None else {name: said})
 
     def objective_of(self, metric: str | None = None) -> Objective:
-        """The metric as an objective, in its own direction and unit."""
+        """Returns the metric as an objective, with its direction and unit."""
         name = self.objective if metric is None else metric
         return Objective(name, self.direction(name), _of(self.units, name) or "")
 
     def utility(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
-        """[N]: the column, its sign turned where little is wanted, so that more is better."""
+        """Returns the column [N], negated if lower values are better, so that higher is always better."""
         column = self.column(metric, epochs=epochs)
         return -column if self.direction(metric) == "min" else column
 
 
 def _of(said: Mapping[str, Any], metric: str) -> Any:
-    """What is said of a metric, or of a part of its name; None if nothing is."""
+    """Returns the entry for a metric or for a part of its name, or None."""
     return next((said[part] for part in (metric, *re.split("[./]", metric)) if part in said), None)
 
 
 def read_only(values: Iterable[Any]) -> np.ndarray:
-    """[N] float64 that cannot be written to: columns are shared."""
+    """Returns a read-only [N] float64 array: columns are shared between callers."""
     column = np.array(values, dtype=np.float64)
     column.setflags(write=False)
     return column

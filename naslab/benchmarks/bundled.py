@@ -14,7 +14,7 @@ class Bundled(Benchmark, ABC):
     """A benchmark that is read from one file of `naslab.data`."""
 
     file: ClassVar[str]
-    """Its name there."""
+    """Name of the file in `naslab.data`."""
 
     def spec(self) -> dict[str, Any]:
         return {"benchmark": self.name}

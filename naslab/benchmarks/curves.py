@@ -1,4 +1,4 @@
-"""Learning curves: what was measured after each epoch of a training."""
+"""Learning curves: accuracy and loss after each epoch of a training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from naslab.immutable import Record
 class Curve(Record):
     """One training of NAS-Bench-201.
 
-    Splits are named as published: "train", and of "x-valid", "x-test", "ori-test" what was measured.
+    Splits have their published names: "train", and those of "x-valid", "x-test" and "ori-test" that were measured.
     """
 
     run: str
@@ -22,7 +22,7 @@ class Curve(Record):
     seed: int
     epochs: int
     seconds: float
-    """Of all epochs, without evaluation."""
+    """Training time of all epochs, without evaluation."""
     accuracy: Mapping[str, np.ndarray]
     """Split -> [epochs], percent; NaN where it was not measured."""
     loss: Mapping[str, np.ndarray]
@@ -30,7 +30,7 @@ class Curve(Record):
 
 
 def to_the_end(values: Mapping[int, float], epochs: int) -> np.ndarray:
-    """[epochs], read-only: the values by epoch, counted from 0; NaN where there is none."""
+    """Returns a read-only array [epochs] of the values by epoch, counted from 0; NaN where one is missing."""
     curve = np.full(epochs, np.nan)
     for epoch, value in values.items():
         if not 0 <= epoch < epochs:

@@ -1,13 +1,13 @@
-"""EC-NAS: what it takes to train the small cells of NAS-Bench-101 (Bakhtiarifard et al. 2024,
+"""EC-NAS: energy and accuracy of training small cells of NAS-Bench-101 (Bakhtiarifard et al. 2024,
 https://arxiv.org/abs/2210.06015).
 
 All 2,532 cells of at most five vertices, trained on CIFAR-10 once, for four epochs; and all 91 of at most four
 vertices, trained three times. Accuracies are in percent, energies in kWh as measured, after the whole training and at
-its first measurement (after two epochs, or one); the `total` ones are of the whole run. A cell can be written in
-several ways: each is found by its canonical key.
+its first measurement (after two epochs, or one); the `total` ones are of the whole run. Several encodings
+describe one cell: cells are looked up by their canonical key.
 
-Grams of CO2 are the energy times the carbon intensity of the electricity, which is yours to give; the default is the
-world's average (475 g/kWh, IEA 2019).
+Grams of CO2 are the energy times the carbon intensity of the electricity, which is an argument; the default is the
+world average (475 g/kWh, IEA 2019).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from naslab.spaces import nasbench101 as spaces
 
 FILE = "ec_nas.csv.gz"
 HALFWAY = {5: 2, 4: 1}
-"""Most vertices -> the epochs after which it was measured before the end."""
+"""Maximum number of vertices -> epoch of the first of the two measurements."""
 EPOCHS = 4
 WORLD = 475.0
 """Grams of CO2 per kWh of electricity, the world's average (IEA, Global Energy & CO2 Status Report 2019)."""
@@ -41,22 +41,22 @@ WORLD = 475.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ECNASRecord(Record):
-    """What is known of one cell."""
+    """Values of one cell."""
 
     index: int
-    """Its number in the table."""
+    """Number of the cell in the table."""
     architecture: Architecture
     epochs: int
-    """After which all of this was measured."""
+    """Epochs of training after which the values were measured."""
     test_accuracy: float
-    """Percent; mean of the trainings, as are the others."""
+    """Percent; mean over the trainings, like the other accuracies."""
     valid_accuracy: float
     train_accuracy: float
     seconds: float
     energy: float
-    """kWh."""
+    """Energy in kWh."""
     co2: float
-    """Grams."""
+    """Emissions in grams of CO2."""
     parameters: int
 
 
@@ -64,8 +64,8 @@ class ECNAS(Bundled):
     """EC-NAS in memory.
 
     Args:
-        vertices: of the cells at most, 5 or 4.
-        intensity: grams of CO2 per kWh.
+        vertices: maximum number of vertices of the cells, 5 or 4.
+        intensity: carbon intensity in grams of CO2 per kWh.
     """
 
     name: ClassVar[str] = "ec_nas"
@@ -106,11 +106,11 @@ class ECNAS(Bundled):
         super().__init__(choices, {**columns, **grams}, epochs=EPOCHS, keys=keys)
 
     def key(self, architecture: Architecture) -> str:
-        """The canonical key of the cell."""
+        """Returns the canonical key of the cell."""
         return spaces.NASBench101(vertices=self.vertices).canonical(architecture)
 
     def query(self, architecture: Architecture | int, *, epochs: int = EPOCHS) -> ECNASRecord:
-        """What is known of a cell, after the whole training or at its first measurement."""
+        """Returns the values of a cell, after the whole training or at its first measurement."""
         index = self.index(architecture)
         metrics = ("test_accuracy", "valid_accuracy", "train_accuracy", "seconds", "energy", "co2")
         return ECNASRecord(
@@ -127,7 +127,7 @@ class ECNAS(Bundled):
 
 @cache
 def _table(vertices: int) -> tuple[Mapping[Hashable, int], list[tuple[Any, ...]], Mapping[str, Column]]:
-    """Canonical key -> number, the choices of each cell, and the columns, [2532] or [91]."""
+    """Returns canonical key -> number, the choices of each cell, and the columns, [2532] or [91]."""
     space = spaces.NASBench101(vertices=vertices)
     trainings: dict[str, list[dict[str, str]]] = {}
     for row in csv.DictReader(io.StringIO(gzip.decompress(naslab.data.read(FILE)).decode("ascii"))):

@@ -1,7 +1,7 @@
-"""The official file of HW-NAS-Bench: what the cells of NAS-Bench-201 cost on six devices (Li et al. 2021,
+"""The official file of HW-NAS-Bench: latency and energy of the NAS-Bench-201 cells on six devices (Li et al. 2021,
 https://openreview.net/forum?id=_0kaDkv3dVf).
 
-`HW-NAS-Bench-v1_0.pickle` holds lists of 15,625 figures for each data set, in the order of NAS-Bench-201: latencies in
+`HW-NAS-Bench-v1_0.pickle` holds lists of 15,625 values for each data set, in the order of NAS-Bench-201: latencies in
 milliseconds, energies in millijoules. The metric "raspi4_latency" of the file is "latency/raspi4" here. It is a pickle,
 which `pickled.py` reads as data.
 """
@@ -26,28 +26,28 @@ from naslab.paths import path_of
 from naslab.spaces.nasbench201 import NASBench201
 
 DATA_SETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "ImageNet16-120"}
-"""Data set -> its name in the file."""
+"""Data set -> name in the file."""
 MAX_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HWNASBenchRecord(Record):
-    """What one cell costs."""
+    """Costs of one cell."""
 
     index: int
-    """Its number in NAS-Bench-201."""
+    """Number of the cell in NAS-Bench-201."""
     architecture: Architecture
     costs: Mapping[str, float]
-    """Metric -> milliseconds or millijoules."""
+    """Metric -> latency in milliseconds or energy in millijoules."""
 
 
 class HWNASBench(Benchmark):
     """HW-NAS-Bench from its official file.
 
     Args:
-        path: of HW-NAS-Bench-v1_0.pickle.
+        path: path of HW-NAS-Bench-v1_0.pickle.
         data_set: "cifar10", "cifar100" or "imagenet16-120".
-        objective: the metric that is meant when none is named; the first one if left out.
+        objective: default metric; the first one if omitted.
     """
 
     name: ClassVar[str] = "hw_nas_bench"
@@ -68,7 +68,7 @@ class HWNASBench(Benchmark):
         super().__init__([self.space.at(index).choices for index in range(self.space.size)], columns, epochs=0)
 
     def query(self, architecture: Architecture | int) -> HWNASBenchRecord:
-        """What a cell costs."""
+        """Returns the costs of a cell."""
         index = self.index(architecture)
         costs = {metric: float(self.column(metric)[index]) for metric in self.metrics}
         return HWNASBenchRecord(index=index, architecture=self.at(index), costs=FrozenDict(costs))
@@ -86,7 +86,7 @@ class HWNASBench(Benchmark):
         return [self._digest]
 
     def fingerprint(self) -> str:
-        """Wherever the file lies."""
+        """See `Benchmark.fingerprint`. It does not depend on the path of the file."""
         return hashlib.sha256(f"{self.name} {self.data_set} {self.objective} {self._digest}".encode()).hexdigest()
 
 
@@ -98,7 +98,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _columns(content: Any, data_set: str, cells: int, path: Path) -> dict[str, np.ndarray]:
-    """Metric -> [15625]."""
+    """Returns metric -> [15625] float64."""
     try:
         lists = content["nasbench201"][data_set]
         named = {name: values for name, values in lists.items() if name != "config"}

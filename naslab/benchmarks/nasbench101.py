@@ -3,8 +3,9 @@ https://arxiv.org/abs/1902.09635).
 
 `nasbench_only108.tfrecord` has the trainings of 108 epochs, `nasbench_full.tfrecord` also those of 4, 12 and 36. A
 record is JSON: the canonical key of a cell, how many epochs, its matrix row by row, its operations, and a message in
-base64 with what was measured. Figures are means over the trainings, accuracies in percent. Reading takes a minute for
-the smaller file, and several for the larger. A file may hold a part of the cells: a search then stays among those.
+base64 with the measurements. Values are means over the trainings, accuracies in percent. Reading takes a minute for
+the smaller file, and several for the larger. A file may contain only some of the cells: a search is then restricted to
+those.
 """
 
 from __future__ import annotations
@@ -31,35 +32,35 @@ from naslab.spaces.subset import Subset
 
 CELLS = 423_624
 METRICS = ("seconds", "train_accuracy", "valid_accuracy", "test_accuracy")
-"""What the fields 2 to 5 of an evaluation are."""
+"""Metrics in the fields 2 to 5 of an evaluation message."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NASBench101Record(Record):
-    """What is known of one cell."""
+    """Values of one cell."""
 
     index: int
-    """Its number in the file."""
+    """Number of the cell in the file."""
     architecture: Architecture
     epochs: int
     test_accuracy: float
-    """Percent, as are the others; means over the trainings."""
+    """Percent, mean over the trainings, like the other accuracies."""
     valid_accuracy: float
     train_accuracy: float
     seconds: float
-    """Of so many epochs of training."""
+    """Training time of `epochs` epochs."""
     parameters: int
 
 
 class Training(NamedTuple):
-    """What one record says."""
+    """Contents of one record."""
 
     key: str
     epochs: int
     cell: tuple[list[list[int]], list[str]]
-    """Matrix and operations."""
+    """Adjacency matrix and operations."""
     figures: tuple[float, ...]
-    """One for each of METRICS, at the end of the training."""
+    """Value of each of METRICS at the end of the training."""
     parameters: int
 
 
@@ -67,7 +68,7 @@ class NASBench101(Benchmark):
     """NAS-Bench-101 from one of its official files.
 
     Args:
-        path: of nasbench_only108.tfrecord or nasbench_full.tfrecord.
+        path: path of nasbench_only108.tfrecord or nasbench_full.tfrecord.
     """
 
     name: ClassVar[str] = "nasbench101"
@@ -111,7 +112,7 @@ class NASBench101(Benchmark):
         super().__init__(held, columns, epochs=known[0], keys={key: number for number, key in enumerate(rows)})
 
     def _choices(self, training: Training, number: int) -> Prefix:
-        """The cell, which must be the one that its key says."""
+        """Returns the choices of a cell, after checking that it matches the canonical key of its record."""
         try:
             architecture = self._whole.from_cell(*training.cell)
         except SpecError as error:
@@ -121,11 +122,11 @@ class NASBench101(Benchmark):
         return architecture.choices
 
     def key(self, architecture: Architecture) -> str:
-        """The canonical key of the cell."""
+        """Returns the canonical key of the cell."""
         return self._whole.canonical(architecture)
 
     def query(self, architecture: Architecture | int, *, epochs: int | None = None) -> NASBench101Record:
-        """What is known of a cell, trained for so many epochs; the most, if left out."""
+        """Returns the values of a cell after `epochs` epochs of training; by default the longest training."""
         index = self.index(architecture)
         return NASBench101Record(
             index=index,
@@ -143,7 +144,7 @@ class NASBench101(Benchmark):
         return [self._digest]
 
     def fingerprint(self) -> str:
-        """Wherever the file lies."""
+        """See `Benchmark.fingerprint`. It does not depend on the path of the file."""
         return hashlib.sha256(f"{self.name} {self._digest}".encode()).hexdigest()
 
 

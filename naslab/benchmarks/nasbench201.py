@@ -9,12 +9,12 @@ Parameters and multiply-adds are those of the network for the data set. Latencie
 and are not given on ImageNet16-120.
 
 The seconds of a training are simulated: those that the benchmark measured on 500 cells are fitted by a constant and an
-amount for each operation in the cell (least squares). Held against the measured seconds of 500 further cells, which it
-has not seen, that is off by 1.31 % at the median, by 3.9 % or less in 95 % of the cells, and by 7.1 % at most. Twelve
+amount for each operation in the cell (least squares). On 500 further cells, not used for
+the fit, the error is 1.31 % at the median, at most 3.9 % for 95 % of the cells, and at most 7.1 % for all. Twelve
 epochs take 12/200 of the time.
 
-`valid_seconds` are what a search pays that sees the validation accuracy, as Dong & Yang count them: the training whose
-validation accuracy it is, on CIFAR-10 with half of the images, and one validation. With them a race has their budget:
+`valid_seconds` are the cost of one validation accuracy for a search, as Dong & Yang count it: the time of the training
+(on CIFAR-10 with half of the images) and of one validation. With this metric a race has the budget of their paper:
 
     race = Race(searchers, Table(table, "valid_accuracy", epochs=12), budget=12_000, cost="valid_seconds")
 """
@@ -43,30 +43,30 @@ from naslab.spaces import nasbench201 as spaces
 FILES = ("nasbench201.csv.gz", "nasbench201_latency.csv.gz", "nasbench201_seconds.csv.gz")
 CURVES = "nasbench201_curves.json.gz"
 DATA_SETS = {"cifar10": "c10", "cifar100": "c100", "imagenet16-120": "in16"}
-"""Data set -> its prefix in the file."""
+"""Data set -> prefix of its columns in the file."""
 IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16-120": (120, 16)}
-"""Data set -> its classes, and the side of its images in pixels."""
+"""Data set -> number of classes, and side of the images in pixels."""
 CLASSIFIER = 65
-"""Parameters, and multiply-adds as the benchmark counts them, of the classifier for each class: 64 features and a
-bias."""
+"""Parameters of the classifier for each class (64 features and a bias); also its multiply-adds, as the benchmark counts
+them."""
 EPOCHS = (12, 200)
 HELD_OUT = {"cifar10": (1 / 2, 1 / 2), "cifar100": (1, 1 / 10), "imagenet16-120": (1, 3_000 / 151_700)}
-"""Data set -> images that were trained on for the validation accuracy, and those that it is of, as shares of the images
-that were trained on for the test accuracy."""
+"""Data set -> number of training images, and of validation images, of the training with validation, both divided by the
+number of training images of the training for the test accuracy."""
 VALIDATION = 0.35
-"""Time to classify an image, as a share of an epoch's time to train on it: 0.35, 0.33 and 0.49 in the official files of
-cells 0, 11 and 284."""
+"""Time to classify an image divided by the time to train on it once: 0.35, 0.33 and 0.49 in the official files of cells
+0, 11 and 284."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NASBench201Record(Record):
-    """What is known of one cell."""
+    """Values of one cell."""
 
     index: int
-    """Its number in the benchmark."""
+    """Number of the cell in the benchmark."""
     architecture: Architecture
     epochs: int
-    """Of the training that the accuracies are from: 200, or 12."""
+    """Length of the training: 200 or 12 epochs."""
     test_accuracy: float
     """Percent."""
     valid_accuracy: float
@@ -74,11 +74,11 @@ class NASBench201Record(Record):
     train_accuracy: float | None
     """Percent; known for CIFAR-10 after 200 epochs only."""
     parameters: int
-    """Costs of the network for this data set: 16 channels, 5 cells a stage."""
+    """Parameters of the network for this data set, with 16 channels and 5 cells per stage."""
     flops: int
     """Multiply-adds of the same network for one image of the data set."""
     seconds: float
-    """Of so many epochs of training, simulated."""
+    """Simulated training time of `epochs` epochs."""
     latency: Mapping[str, float]
     """Device -> milliseconds for an image of 32 x 32; none is known on ImageNet16-120, whose images are of 16 x 16."""
 
@@ -128,7 +128,7 @@ class NASBench201(Benchmark):
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Devices whose latency is known, as metrics `"latency/<device>"`: of images of 32 x 32, as the CIFARs have."""
+        """Devices with known latency (metrics `"latency/<device>"`), for images of 32 x 32 as in CIFAR."""
         return tuple(self._latency)
 
     def column(self, metric: str | None = None, *, epochs: int | None = None) -> np.ndarray:
@@ -141,7 +141,7 @@ class NASBench201(Benchmark):
         return super().column(metric, epochs=epochs)
 
     def query(self, architecture: Architecture | int, *, epochs: int = 200) -> NASBench201Record:
-        """What is known of a cell, trained for 200 epochs or for 12."""
+        """Returns the values of a cell after 200 or 12 epochs of training."""
         index = self.index(architecture)
         accuracy = {
             metric: float(self.column(metric, epochs=epochs)[index]) for metric in ("test_accuracy", "valid_accuracy")
@@ -160,10 +160,10 @@ class NASBench201(Benchmark):
         )
 
     def curves(self, architecture: Architecture | int, *, epochs: int = 200) -> tuple[Curve, ...]:
-        """The trainings of a cell on this data set for 200 epochs or for 12, one a seed (on CIFAR-10 two: with all
-        training images, and with half of them held out).
+        """Returns the trainings of a cell on this data set for 200 or 12 epochs, one per seed (on CIFAR-10 two: with
+        all training images, and with half of them held out).
 
-        They are bundled for three cells, 0, 11 and 284; `NATSBench` reads those of all cells from the official files.
+        Curves are bundled for cells 0, 11 and 284; `NATSBench` reads those of all cells from the official files.
         """
         if not among(epochs, EPOCHS):
             raise SpecError(f"{self.name}: cells were trained for 200 or for 12 epochs, not for {epochs!r}")
@@ -187,16 +187,16 @@ class NASBench201(Benchmark):
 
 @cache
 def _raw() -> dict[str, np.ndarray]:
-    """Column of the file -> [15625]."""
+    """Returns column of the file -> [15625]."""
     return _columns_of(FILES[0], without={"index", "arch_str"})
 
 
 @cache
 def _costs(data_set: str) -> tuple[np.ndarray, np.ndarray]:
-    """[15625] parameters, and [15625] multiply-adds for one image of the data set.
+    """Returns parameters [15625], and multiply-adds [15625] for one image of the data set.
 
-    The file has those of the network for CIFAR-10. Another data set has another classifier, and on images of half the
-    side every layer before it has a quarter of the positions.
+    The file has the values of the network for CIFAR-10. For another data set the classifier differs and, on images of
+    half the side, every layer before it is computed at a quarter of the positions.
     """
     raw, (classes, side) = _raw(), IMAGES[data_set]
     body = raw["flops"] - 10 * CLASSIFIER
@@ -206,15 +206,16 @@ def _costs(data_set: str) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _latency() -> dict[str, np.ndarray]:
-    """Device -> [15625], milliseconds."""
+    """Returns device -> latency [15625] in milliseconds."""
     return _columns_of(FILES[1], without={"index"})
 
 
 @cache
 def _seconds(data_set: str) -> np.ndarray:
-    """[15625]: simulated seconds of 200 epochs."""
+    """Returns simulated seconds of 200 epochs, [15625]: least squares on the number of each operation in a cell."""
     measured = _columns_of(FILES[2], without=set())
     cells = _choices()
+    # [15625, 5]: a constant, and the counts of the operations. All five counts sum to 6 edges, so one is left out.
     counts = np.array([[1, *map(cell.count, spaces.OPERATIONS[1:])] for cell in cells], dtype=np.float64)
     known = measured["index"].astype(np.int64)
     amounts = np.linalg.lstsq(counts[known], measured[data_set], rcond=None)[0]
@@ -223,7 +224,7 @@ def _seconds(data_set: str) -> np.ndarray:
 
 @cache
 def _curves() -> dict[int, tuple[Curve, ...]]:
-    """Cell -> its trainings on all data sets, for those that are bundled."""
+    """Returns cell -> trainings on all data sets, for the bundled cells."""
     content = json.loads(gzip.decompress(naslab.data.read(CURVES)))
     return {
         int(index): tuple(_curve(name, figures) for name, figures in cell["runs"].items())
@@ -236,7 +237,7 @@ def _curve(name: str, figures: Mapping[str, Any]) -> Curve:
     epochs = int(trained)
 
     def splits(figure: str) -> Mapping[str, np.ndarray]:
-        """Split -> [epochs]; what was measured once was measured at the end."""
+        """Returns split -> [epochs]; shorter lists are aligned to the last epoch."""
         lists = {"train": figures[f"train_{figure}"], **figures[f"eval_{figure}"]}
         ends = {split: dict(enumerate(values, epochs - len(values))) for split, values in lists.items()}
         return FrozenDict({split: to_the_end(values, epochs) for split, values in ends.items()})
@@ -261,8 +262,8 @@ def _columns_of(file: str, without: set[str]) -> dict[str, np.ndarray]:
 
 @cache
 def _choices() -> tuple[tuple[Option, ...], ...]:
-    """The operations of every cell, in the order of the benchmark. Each name is the one string that the space has, too:
-    tuples of them are found equal without a look at the letters."""
+    """Returns the operations of every cell, in the order of the benchmark. The names are interned strings, shared with
+    the space, so that comparing tuples of them compares only identities."""
     return tuple(
         tuple(sys.intern(entry.partition("~")[0]) for entry in text.replace("|+|", "|").strip("|").split("|"))
         for text in spaces.official_order()

@@ -2,8 +2,8 @@
 GLUE (Serianni & Kalita 2023, https://arxiv.org/abs/2306.00288).
 
 Scores are as published, in percent: accuracy, but Matthews' correlation for "cola" and a rank correlation for "sts";
-"glue" is their mean. A score of 0 or below on "cola" means that nothing was learnt. Encoders that were drawn twice are
-one here, and their figures means over both trainings.
+"glue" is their mean. A score of 0 or below on "cola" means that nothing was learnt. An encoder that was
+sampled twice is one entry here, with means over both trainings.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ SCORES = ("glue", "cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst", "sts")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NASBenchBERTRecord(Record):
-    """What is known of one encoder."""
+    """Values of one encoder."""
 
     index: int
-    """Its row in the table."""
+    """Row of the encoder in the table."""
     architecture: Architecture
     glue: float
     """Percent; mean of the eight scores."""
     scores: Mapping[str, float]
-    """Task -> percent."""
+    """Task of GLUE -> score in percent."""
     seconds: float
-    """Of the pre-training, on eight cores of a TPU."""
+    """Time of the pre-training, on eight cores of a TPU."""
 
 
 class NASBenchBERT(Bundled):
@@ -58,7 +58,7 @@ class NASBenchBERT(Bundled):
         super().__init__(self.space.rows, columns, epochs=0)
 
     def query(self, architecture: Architecture | int) -> NASBenchBERTRecord:
-        """What is known of an encoder."""
+        """Returns the values of an encoder."""
         index = self.index(architecture)
         scores = {task: float(self.column(task)[index]) for task in SCORES}
         return NASBenchBERTRecord(
@@ -72,7 +72,7 @@ class NASBenchBERT(Bundled):
 
 @cache
 def _table() -> tuple[Subset, dict[str, np.ndarray]]:
-    """What is held, and metric -> [N]."""
+    """Returns the space of the tabulated encoders, and metric -> [N]."""
     space = FlexiBERT.paper()
     records = json.loads(gzip.decompress(naslab.data.read(FILE)))
     trainings: dict[Prefix, list[list[float]]] = {}

@@ -25,15 +25,15 @@ RUNS = 3
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NASBenchMacroRecord(Record):
-    """What is known of one chain."""
+    """Values of one chain."""
 
     index: int
-    """Its number: its digits read in base 3."""
+    """Number of the chain: its digits read in base 3."""
     architecture: Architecture
     test_accuracy: float
     """Percent; mean of the three runs."""
     test_accuracies: tuple[float, ...]
-    """Percent, of each run."""
+    """Test accuracy of each run, in percent."""
     parameters: int
     flops: int
     """Multiply-adds for one image of 32 x 32."""
@@ -59,7 +59,7 @@ class NASBenchMacro(Bundled):
         super().__init__([architecture.choices for architecture in self.space.enumerate()], columns, epochs=0)
 
     def query(self, architecture: Architecture | int) -> NASBenchMacroRecord:
-        """What is known of a chain."""
+        """Returns the values of a chain."""
         index = self.index(architecture)
         return NASBenchMacroRecord(
             index=index,
@@ -73,7 +73,7 @@ class NASBenchMacro(Bundled):
 
 @cache
 def _table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Accuracies [6561, 3], parameters [6561], multiply-adds [6561]."""
+    """Returns accuracies [6561, 3], parameters [6561] and multiply-adds [6561]."""
     text = gzip.decompress(naslab.data.read(FILE)).decode("ascii")
     values = np.loadtxt(io.StringIO(text), delimiter=",", skiprows=1, usecols=range(1, 1 + RUNS + 2))
     return values[:, :RUNS], values[:, RUNS], values[:, RUNS + 1]

@@ -39,20 +39,20 @@ OBJECTIVES = {
     "video": "top1",
     "video-p": "top1",
 }
-"""Task -> the metric that is meant when none is named."""
+"""Task -> default metric."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NASBenchMRRecord(Record):
-    """What is known of one network."""
+    """Values of one network."""
 
     index: int
-    """Its row in the table."""
+    """Row of the network in the table."""
     architecture: Architecture
     scores: Mapping[str, float]
-    """ "task.metric" -> percent, for every task."""
+    """Score in percent by "task.metric", for every task."""
     parameters: int
-    """Of the network with 50 classes."""
+    """Parameters of the network with 50 classes."""
     flops: int
     """Multiply-adds for one image of 128 x 128."""
 
@@ -61,7 +61,7 @@ class NASBenchMR(Bundled):
     """NAS-Bench-MR in memory.
 
     Args:
-        task: whose objective is meant when no metric is named; the metrics of all tasks can be asked for.
+        task: task whose objective is the default metric; the metrics of all tasks are available.
     """
 
     name: ClassVar[str] = "nasbench_mr"
@@ -79,7 +79,7 @@ class NASBenchMR(Bundled):
         super().__init__(space.rows, columns, epochs=0)
 
     def query(self, architecture: Architecture | int) -> NASBenchMRRecord:
-        """What is known of a network."""
+        """Returns the values of a network."""
         index = self.index(architecture)
         scores = {metric: float(self.column(metric)[index]) for metric in self.metrics if "." in metric}
         return NASBenchMRRecord(
@@ -96,7 +96,7 @@ class NASBenchMR(Bundled):
 
 @cache
 def _table() -> tuple[Subset, dict[str, np.ndarray]]:
-    """What is held, and metric -> [2507]."""
+    """Returns the space of the tabulated networks, and metric -> [2507]."""
     header, *rows = csv.reader(io.StringIO(gzip.decompress(naslab.data.read(FILE)).decode("ascii")))
     held: tuple[Prefix, ...] = tuple(tuple(map(int, row[0].split())) for row in rows)
     values = np.array([row[1:] for row in rows], dtype=np.float64)

@@ -1,8 +1,8 @@
 """NAS-Bench-NLP on WikiText-2: 265 recurrent cells, their losses after each of 50 epochs (Klyuchnikov et al. 2020,
 https://arxiv.org/abs/2006.07116).
 
-The 345 trainings that were published are of 291 recipes, of which some differ only in the names and the order of their
-nodes: here they are one cell, whose figures are means over its trainings. A loss is the mean over all words of the
+The 345 published trainings are of 291 recipes, some of which differ only in the names and order of their nodes: those
+are one cell here, with means over its trainings. A loss is the mean over all words of the
 negative logarithm (nats) of the probability of the next one; a perplexity is its exponential. Four trainings diverged:
 their losses are infinite from then on, so that such a cell is the worst of all and, as a candidate of a search, fails.
 """
@@ -30,38 +30,38 @@ from naslab.spaces.subset import Subset
 FILE = "nasbench_nlp.json.gz"
 EPOCHS = 50
 SPLITS = {"train_loss": "train_loss", "valid_loss": "val_loss", "test_loss": "test_loss"}
-"""Metric -> its name in the file."""
+"""Metric -> name in the file."""
 
 
 class Training(NamedTuple):
     """One training of a cell."""
 
     number: int
-    """As published."""
+    """Published number of the training."""
     losses: dict[str, np.ndarray]
-    """Metric -> [50], after each epoch; infinite from where it diverged."""
+    """Metric -> loss after each epoch, [50]; infinite from the epoch on in which training diverged."""
     diverged: bool
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NASBenchNLPRecord(Record):
-    """What is known of one cell."""
+    """Values of one cell."""
 
     index: int
-    """Its row in the table."""
+    """Row of the cell in the table."""
     architecture: Architecture
     epochs: int
-    """After which the losses are."""
+    """Epochs of training after which the losses were measured."""
     train_loss: float
     valid_loss: float
     test_loss: float
     test_perplexity: float
-    """Of the mean of the losses."""
+    """Exponential of the mean test loss."""
     parameters: int
-    """Of the network without its embedding, for the 33,278 words of WikiText-2."""
+    """Parameters of the network without its embedding, for the 33,278 words of WikiText-2."""
     seconds: float
-    """Of so many epochs, at the same rate as all of them."""
+    """Training time of `epochs` epochs, in proportion to the time of all 50."""
     trainings: tuple[Training, ...]
 
 
@@ -79,12 +79,12 @@ class NASBenchNLP(Bundled):
         super().__init__(space.rows, columns, epochs=EPOCHS)
 
     def curve(self, architecture: Architecture | int, metric: str = "valid_loss") -> np.ndarray:
-        """[50]: a loss or perplexity of a cell after each epoch."""
+        """Returns a loss or perplexity of a cell after each epoch, [50]."""
         index = self.index(architecture)
         return np.array([self.column(metric, epochs=epochs)[index] for epochs in range(1, EPOCHS + 1)])
 
     def query(self, architecture: Architecture | int, *, epochs: int = EPOCHS) -> NASBenchNLPRecord:
-        """What is known of a cell, trained for so many epochs."""
+        """Returns the values of a cell after `epochs` epochs of training."""
         index = self.index(architecture)
         figures = {
             metric: float(self.column(metric, epochs=epochs)[index])
@@ -102,7 +102,7 @@ class NASBenchNLP(Bundled):
 
 @cache
 def _table() -> tuple[Subset, dict[str, Column], tuple[tuple[Training, ...], ...]]:
-    """What is held, the columns, and the trainings of each cell."""
+    """Returns the space of the tabulated cells, the columns, and the trainings of each cell."""
     space = spaces.NASBenchNLP.paper()
     trainings: dict[Prefix, list[Training]] = {}
     parameters = {}
@@ -126,7 +126,7 @@ def _table() -> tuple[Subset, dict[str, Column], tuple[tuple[Training, ...], ...
 
 
 def _curve(losses: Sequence[float | None]) -> np.ndarray:
-    """[50]: infinite from the first epoch that is missing on."""
+    """Returns the losses, [50]; infinite from the first missing epoch on."""
     curve = np.full(EPOCHS, math.inf)
     known = [loss for loss in losses if loss is not None]
     curve[: len(known)] = known

@@ -1,10 +1,11 @@
-"""The official files of NATS-Bench, topology search space: all that was measured of NAS-Bench-201 (Dong et al. 2021,
+"""The official files of NATS-Bench, topology search space: all measurements of NAS-Bench-201 (Dong et al. 2021,
 https://arxiv.org/abs/2009.00437).
 
-They are a folder, `NATS-tss-v1_0-3ffb9-simple`, with `000000.pickle.pbz2`, `000001.pickle.pbz2`, ... one a cell:
-pickles, which `pickled.py` reads as data. As many of the 15,625 as lie there are read, some twenty a second. Figures
-are means over the seeds: on CIFAR-10 the test accuracy of networks trained on all training images, and the validation
-accuracy of networks trained on half of them; on the other two, test and validation accuracy of the same networks.
+They are a folder, `NATS-tss-v1_0-3ffb9-simple`, with `000000.pickle.pbz2`, `000001.pickle.pbz2`, ... one per
+cell: pickles, which `pickled.py` reads as data. All files in the folder are read, about twenty per second; some of the
+15,625 may be missing. Values are means over the seeds: on CIFAR-10 the test accuracy of networks trained on all
+training images, and the validation accuracy of networks trained on half of them; on the other two, test and validation
+accuracy of the same networks.
 """
 
 from __future__ import annotations
@@ -35,32 +36,32 @@ DATA_SETS = {
     "cifar100": ("cifar100", "x-test", "cifar100"),
     "imagenet16-120": ("ImageNet16-120", "x-test", "ImageNet16-120"),
 }
-"""Data set -> the run that test accuracies are of, the split of them, and the run that validation accuracies are of."""
+"""Data set -> run with the test accuracies, split of the test data, and run with the validation accuracies."""
 EPOCHS = (200, 12)
 MAX_BYTES = 4 * 2**20
-"""Of one file when it is unpacked; the official ones are a third of a megabyte."""
+"""Largest size of a decompressed file, in bytes; the official ones have a third of a megabyte."""
 ROOM = 64 * 2**20
-"""Bytes of memory that what is in one file may take."""
+"""Memory limit for the contents of one file, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NATSBenchRecord(Record):
-    """What is known of one cell."""
+    """Values of one cell."""
 
     index: int
-    """Its row in the table."""
+    """Row of the cell in the table."""
     number: int
-    """In the benchmark, from 0 to 15,624."""
+    """Number of the cell in the benchmark, from 0 to 15,624."""
     architecture: Architecture
     epochs: int
     test_accuracy: float
-    """Percent, as are the others; means over the seeds."""
+    """Percent, mean over the seeds, like the other accuracies."""
     valid_accuracy: float
     train_accuracy: float
     seconds: float
-    """Of so many epochs of training, as measured."""
+    """Measured training time of `epochs` epochs."""
     parameters: int
-    """Of the network for this data set."""
+    """Parameters of the network for this data set."""
     flops: int
 
 
@@ -68,7 +69,7 @@ class NATSBench(Benchmark):
     """The cells whose official files lie in a folder.
 
     Args:
-        path: of the folder.
+        path: path of the folder.
         data_set: "cifar10", "cifar100" or "imagenet16-120".
     """
 
@@ -118,7 +119,7 @@ class NATSBench(Benchmark):
     def _figures(
         self, curves: Sequence[Curve], costs: Mapping[str, tuple[float, float]], file: Path
     ) -> dict[tuple[str, int], float]:
-        """(metric, epochs) -> mean over the seeds; what does not depend on epochs has 0 of them."""
+        """Returns (metric, epochs) -> mean over the seeds; epochs is 0 for metrics that do not depend on it."""
         run, test, held_out = DATA_SETS[self.data_set]
         found: dict[tuple[str, int], float] = {}
         for epochs in EPOCHS:
@@ -138,7 +139,7 @@ class NATSBench(Benchmark):
         return found
 
     def curves(self, architecture: Architecture | int, *, epochs: int = 200) -> tuple[Curve, ...]:
-        """The trainings of a cell on this data set for 200 epochs or for 12, one a seed (on CIFAR-10 two)."""
+        """Returns the trainings of a cell on this data set for 200 or 12 epochs, one per seed (on CIFAR-10 two)."""
         if not among(epochs, EPOCHS):
             raise SpecError(f"{self.name}: cells were trained for 200 or for 12 epochs, not for {epochs!r}")
         run, _, held_out = DATA_SETS[self.data_set]
@@ -147,7 +148,7 @@ class NATSBench(Benchmark):
         )
 
     def query(self, architecture: Architecture | int, *, epochs: int = 200) -> NATSBenchRecord:
-        """What is known of a cell, trained for 200 epochs or for 12."""
+        """Returns the values of a cell after 200 or 12 epochs of training."""
         index = self.index(architecture)
         metrics = ("test_accuracy", "valid_accuracy", "train_accuracy", "seconds")
         return NATSBenchRecord(
@@ -168,12 +169,12 @@ class NATSBench(Benchmark):
         return [self._digest]
 
     def fingerprint(self) -> str:
-        """Wherever the files lie."""
+        """See `Benchmark.fingerprint`. It does not depend on the path of the folder."""
         return hashlib.sha256(f"{self.name} {self.data_set} {self._digest}".encode()).hexdigest()
 
 
 def unpacked(data: bytes, what: str, most: int = MAX_BYTES) -> bytes:
-    """What bz2 has packed, if it is no more than so many bytes."""
+    """Returns the decompressed bz2 data. Raises `DataError` if they have more than `most` bytes."""
     machine = bz2.BZ2Decompressor()
     try:
         plain = machine.decompress(data, max_length=most + 1)
@@ -189,7 +190,7 @@ def unpacked(data: bytes, what: str, most: int = MAX_BYTES) -> bytes:
 def _cell(
     data: bytes, number: int, file: Path
 ) -> tuple[Architecture, tuple[Curve, ...], dict[str, tuple[float, float]]]:
-    """The cell, its trainings, and for each run its parameters and multiply-adds."""
+    """Returns the cell, its trainings, and the parameters and multiply-adds for each run."""
     content = pickled.read(unpacked(data, str(file)), str(file), ROOM)
     curves, costs, written = [], {}, ""
     try:

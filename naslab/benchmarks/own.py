@@ -1,11 +1,11 @@
-"""A table of one's own: architectures that were trained somewhere, and what came of them, from a CSV file.
+"""User-defined benchmark: architectures and their measured metrics, read from a CSV file.
 
     architecture,test_accuracy,seconds
     "[""nor_conv_3x3"", ""none"", ...]",91.2,120
 
-One column tells the architecture: by the text that the space reads, where it has one (`space.parse`), else by its
-choices as a JSON list. All others are numbers. The space is the whole one if each of its architectures is in the file,
-else one of those that are (`naslab.spaces.Subset`), so that a search proposes nothing else.
+One column contains the architecture: as text for `space.parse`, if the space has it, or as a JSON list of its choices.
+All other columns are numbers. If the file has only some architectures of the space, the table's space is a
+`naslab.spaces.Subset` of those, so that searches propose no others.
 """
 
 from __future__ import annotations
@@ -38,36 +38,39 @@ GUESSED_MIN = frozenset(
     {"parameters", "flops", "memory", "latency", "seconds", "energy", "co2", "loss", "perplexity", "error"}
     | {"average_hw_metric"}
 )
-"""Last words of the columns of which little was wanted before directions were said; of all others much was."""
+"""Last words of the names of columns that earlier versions, which had no directions, minimised; all others they
+maximised."""
 MAX_COLUMNS = 10_000
 SEPARATORS = ",;\t"
-"""Of fields; that which the header has most of. Spreadsheets write `;` where the decimal point is a comma."""
+"""Possible field separators; the most frequent one in the header is used. Spreadsheets write `;` in locales with a
+decimal comma."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OwnTableRecord(Record):
-    """What is known of one architecture."""
+    """Values of one architecture."""
 
     index: int
-    """Its row, from 0."""
+    """Row of the architecture, from 0."""
     architecture: Architecture
     figures: Mapping[str, float]
-    """Metric -> its value."""
+    """Metric -> value."""
 
 
 class OwnTable(Benchmark):
     """The architectures of a CSV file with a header.
 
     Args:
-        path: of the file, UTF-8.
-        space: whose architectures they are.
-        objective: the column that is meant when none is named.
-        direction: "max" or "min" of the objective is wanted; or a mapping from columns to it, for several. Left out,
-            the names say it: of accuracy, F1 and the like much is wanted, of errors, losses and costs little. A name
-            that nobody knows (`naslab.directions`) must be told of before the column is searched or ranked by.
-        architecture: the column that tells the architecture.
-        metrics: the columns to read; all others are left alone. All there are, if left out.
-        sha256: if given, the file must have this checksum; a run asks for the file that it began with.
+        path: path of the file, in UTF-8.
+        space: search space of the architectures.
+        objective: column that is the default metric.
+        direction: "max" or "min" for the objective, or a mapping from columns to directions. If omitted, the
+            direction is inferred from the name: accuracy, F1 and the like are maximised; errors, losses and costs
+            minimised. A column whose name `naslab.directions` does not know needs an explicit direction before it
+            can be searched or ranked by.
+        architecture: column that contains the architecture.
+        metrics: columns to read; all if omitted.
+        sha256: if given, the expected checksum of the file; a run requires the file that it began with.
     """
 
     name: ClassVar[str] = "own_table"
@@ -99,7 +102,7 @@ class OwnTable(Benchmark):
         header = next(rows)[1]
         self._metrics = _chosen(header, architecture, objective, metrics, self.path)
         self.directions = FrozenDict(_directions(direction, objective, self._metrics))
-        self.direction()  # which must be known
+        self.direction()  # raises if it is unknown
         places = {name: header.index(name) for name in self._metrics}
         read, seen = _reader(self._whole), dict[Architecture, int]()
         values: dict[str, list[float]] = {name: [] for name in places}
@@ -122,13 +125,13 @@ class OwnTable(Benchmark):
         super().__init__(choices, {name: read_only(column) for name, column in values.items()}, epochs=0)
 
     def query(self, architecture: Architecture | int) -> OwnTableRecord:
-        """What the file says of an architecture."""
+        """Returns the values of an architecture."""
         index = self.index(architecture)
         figures = {name: float(self.column(name)[index]) for name in self.metrics}
         return OwnTableRecord(index=index, architecture=self.at(index), figures=FrozenDict(figures))
 
     def direction(self, metric: str | None = None) -> Direction:
-        """ "max" or "min", as it was said, or else as the column's name says. `SpecError` if it does not."""
+        """Returns "max" or "min": as given, or inferred from the column's name. Raises `SpecError` if it is unknown."""
         name = self.objective if metric is None else metric
         if name not in self.directions and known_direction(name) is None and name == self.objective:
             raise SpecError(
@@ -138,7 +141,7 @@ class OwnTable(Benchmark):
         return direction_of(name, self.directions)
 
     def _known_directions(self) -> dict[str, Direction]:
-        """Column -> its direction, where that is known."""
+        """Returns column -> direction, for columns with a known direction."""
         return {
             name: self.direction(name)
             for name in self._metrics
@@ -162,20 +165,22 @@ class OwnTable(Benchmark):
         return [self._sha256]
 
     def fingerprint(self) -> str:
-        """Wherever the file lies."""
+        """See `Benchmark.fingerprint`. It does not depend on the path of the file."""
         told = {key: value for key, value in self.spec().items() if key != "path"}
         if all(direction == guessed(name) for name, direction in told["direction"].items()):
-            del told["direction"]  # so that a run from before directions were said knows its table
+            del told["direction"]  # keeps the fingerprint of versions without directions
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def from_csv(path: str | Path, space: Space, objective: str, **options: Any) -> OwnTable:
-    """A table of one's own: see `OwnTable`, which takes the same."""
+    """Returns `OwnTable(path, space, objective, **options)`."""
     return OwnTable(path, space, objective, **options)
 
 
 def as_recorded(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run has kept of a table; directions that it has none of are those that it was searched by."""
+    """Returns the spec of a table in a run folder. If an earlier version wrote it without directions, they are added as
+    that version assumed them.
+    """
     found = dict(spec)
     if "direction" not in found and "sha256" in found and isinstance(found.get("metrics"), list):
         found["direction"] = {name: guessed(name) for name in found["metrics"] if isinstance(name, str)}
@@ -183,13 +188,13 @@ def as_recorded(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def guessed(metric: str) -> Direction:
-    """The direction that a column had before directions were said: by the last word of its name, up to a slash."""
+    """Returns the direction that earlier versions assumed, by the last word of the name before a slash."""
     name = metric.partition("/")[0]
     return "min" if {name, name.rpartition("_")[2]} & GUESSED_MIN else "max"
 
 
 def _directions(given: Any, objective: str, metrics: Sequence[str]) -> dict[str, Direction]:
-    """Column -> direction, as given."""
+    """Returns column -> direction from the argument, checked."""
     if given is None:
         return {}
     directions = {objective: given} if isinstance(given, str) else given
@@ -210,7 +215,7 @@ def _read(path: Path) -> bytes:
 
 
 def _rows(content: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The header and the rows, each with the number of the line on which it ends; empty lines are skipped."""
+    """Yields the header and the rows, each with the number of its last line; empty lines are skipped."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -232,7 +237,7 @@ def _rows(content: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
 def _chosen(
     header: Sequence[str], architecture: str, objective: str, metrics: Sequence[str] | None, path: Path
 ) -> tuple[str, ...]:
-    """The columns to read as metrics."""
+    """Returns the columns to read as metrics, after checking the header."""
     at = f"{path}, line 1"
     if len(header) > MAX_COLUMNS:
         raise DataError(f"{at}: {len(header)} columns; a table has {MAX_COLUMNS} at most")
@@ -251,7 +256,7 @@ def _chosen(
 
 
 def _reader(space: Space) -> Callable[[str, str], Architecture]:
-    """From a text, and where it stands, to the architecture."""
+    """Returns a function of (text, position in the file) that parses an architecture."""
     parse: Callable[[str], Architecture] | None = getattr(space, "parse", None)
 
     def read(text: str, at: str) -> Architecture:
@@ -275,7 +280,7 @@ def _reader(space: Space) -> Callable[[str, str], Architecture]:
 def _number(text: str, name: str, at: str) -> float:
     bare = text.strip()
     try:
-        if "_" in bare or not bare.isascii():  # Python reads 1_000, and digits of any script
+        if "_" in bare or not bare.isascii():  # float() also accepts 1_000, and digits of any script
             raise ValueError
         value = float(bare)
     except ValueError:
@@ -299,5 +304,5 @@ def _number(text: str, name: str, at: str) -> float:
 
 
 def _all(space: Space, held: int) -> bool:
-    """Whether a table with so many architectures holds every one of the space, which may be too large to be counted."""
+    """True if the space has exactly `held` architectures. Counting stops early, since spaces may be huge."""
     return sum(1 for _ in itertools.islice(space.enumerate(), held + 1)) == held

@@ -1,14 +1,14 @@
-"""Reads the data in a foreign pickle, and nothing else.
+"""Safe reader of untrusted pickles that contain plain data.
 
-A pickle is a program for a small machine with a stack. This machine knows the instructions that make numbers, texts,
-bytes, lists, tuples, sets and dictionaries. Of the instructions that would find and call things it knows four calls,
-by name, and what it calls is its own: `collections.OrderedDict()` is a dictionary, `_codecs.encode(text, "latin1")`
-bytes, `numpy.dtype(code)` a kind of number, and `numpy.core.multiarray.scalar(dtype, bytes)` a number. Everything else
-is refused by its name. Nothing is imported, no attribute is set, and the module `pickle` has no part in it.
+A pickle is a program for a small stack machine. This interpreter implements the instructions that build numbers, texts,
+bytes, lists, tuples, sets and dictionaries. It allows four callables, by name, and replaces them with its own:
+`collections.OrderedDict()` gives a dictionary, `_codecs.encode(text, "latin1")` bytes, `numpy.dtype(code)` a number
+format, and `numpy.core.multiarray.scalar(dtype, bytes)` a number. Everything else is refused, with its name in the
+error. Nothing is imported, no attribute is set, and the module `pickle` is not used.
 
-A few bytes can ask for much: one byte for an empty set, a few for another copy of a long text, and packed data is
-smaller still. So the machine has a limit in bytes, counts what each instruction takes before it is done, and
-refuses what would be endless to walk through: lists that hold themselves, or one another many times over.
+A small pickle can demand much memory: one byte makes an empty set, a few another copy of a long text, and compressed
+data is smaller still. The interpreter therefore has a memory limit, counts the bytes of each instruction before it is
+executed, and refuses values that take too long to traverse: lists that contain themselves, or each other many times.
 """
 
 from __future__ import annotations
@@ -31,49 +31,49 @@ KINDS = {
     "u1": "<B",
     "b1": "<?",
 }
-"""NumPy's code of a number -> how its bytes are read."""
+"""NumPy's type code -> `struct` format of the number."""
 MAX_DIGITS = 64
-"""Bytes of the longest whole number that is read."""
+"""Largest size of an integer, in bytes."""
 MAX_CONTAINERS = 1_000_000
-"""How many lists, tuples, sets and dictionaries are made: an empty one takes a byte to write, and sixty in memory."""
+"""Largest number of containers: an empty one takes one byte in the pickle and sixty in memory."""
 MAX_ROOM = 2**30
-"""Bytes of memory at most, whatever the size of the pickle."""
+"""Largest memory limit in bytes, whatever the size of the pickle."""
 LEAST_ROOM, ROOM_A_BYTE = 16 * 2**20, 64
-"""Default limit in bytes of what a pickle may make: a constant, plus a multiple of its own size."""
+"""Default memory limit: a constant in bytes, plus bytes of memory per byte of the pickle."""
 MAX_DEPTH = 100
-"""Most levels of nested containers; the published files have fewer than ten."""
+"""Largest nesting depth of containers; the published files have fewer than ten levels."""
 MAX_PARTS = 20_000_000
-"""Most values in the whole; one that is referred to twice counts twice."""
+"""Largest number of values in total; a value that is referenced twice counts twice."""
 MAX_KEY = 2**61 - 2
-"""Largest whole number as a key: larger ones can be made to collide in one hash, which makes a dictionary quadratic."""
+"""Largest integer key. Python hashes integers modulo 2^61 - 1: larger ones could all be chosen to collide, which makes
+a dictionary take quadratic time."""
 SLOT, NUMBER, TEXT, CONTAINER, SET, ENTRY = 8, 32, 80, 72, 224, 104
-"""Bytes that a place in a list takes, a number, an empty text, an empty container, an empty set, and an entry of a
-dictionary."""
+"""Memory in bytes of a list slot, a number, an empty text, an empty container, an empty set, and a dictionary entry."""
 
 
 class Refused(Exception):
-    """What the pickle asks for is not done; the message says what."""
+    """The pickle contains an operation that is not allowed; the message names it."""
 
 
 class Kind(NamedTuple):
-    """A `numpy.dtype`."""
+    """Stands for a `numpy.dtype`."""
 
     code: str
 
 
 class Name(NamedTuple):
-    """Something that the pickle wants to call."""
+    """Qualified name of a callable in the pickle."""
 
     module: str
     name: str
 
 
 MARK = object()
-"""On the stack: what follows belongs together."""
+"""Marker on the stack; the values above it are the items of one container."""
 
 
 def scalar(kind: Any, data: Any) -> Any:
-    """The number that some bytes are."""
+    """Returns the number that the bytes encode."""
     if not isinstance(kind, Kind) or not isinstance(data, bytes) or len(data) != struct.calcsize(KINDS[kind.code]):
         raise Refused("a NumPy number that is none")
     return struct.unpack(KINDS[kind.code], data)[0]
@@ -86,14 +86,14 @@ def dtype(code: Any, *_: Any) -> Kind:
 
 
 def encode(text: Any, encoding: Any) -> bytes:
-    """Bytes, as protocol 2 writes them."""
+    """Returns bytes from the Latin-1 text as which protocol 2 writes them."""
     if not isinstance(text, str) or encoding != "latin1":
         raise Refused("bytes that are none")
     return text.encode("latin-1")
 
 
 def key(value: Any) -> Any:
-    """What may be a key: a text, a number, or a tuple of those. (Hashing tuples in tuples in ... breaks the stack.)"""
+    """Returns a valid key: a text, a number, or a tuple of those. (Deeply nested tuples overflow the stack.)"""
     for part in value if type(value) is tuple else (value,):
         if not isinstance(part, str | int | float | bytes | None):
             raise Refused("a key that is neither text nor number")
@@ -103,7 +103,7 @@ def key(value: Any) -> Any:
 
 
 def check_walk(value: Any) -> None:
-    """Raise `Refused` if a walk through the value would not end soon: it holds itself, or one thing many times."""
+    """Raise `Refused` if traversing the value takes too long: it contains itself, or is nested or shared too much."""
     parts, levels = 0, [iter((value,))]
     while levels:
         part = next(levels[-1], MARK)
@@ -126,11 +126,12 @@ CALLS: dict[Name, Callable[..., Any]] = {
 
 
 def read(data: bytes, what: str, room: int | None = None) -> Any:
-    """What is pickled in `data`. Raises `DataError`, and nothing else, on anything but plain data.
+    """Returns the value that is pickled in `data`. Raises only `DataError`, for anything but plain data.
 
     Args:
-        what: the data is from, for the message.
-        room: bytes of memory that it may take.
+        data: the pickle.
+        what: source of the data, for error messages.
+        room: memory limit in bytes.
     """
     if room is None:
         room = min(MAX_ROOM, LEAST_ROOM + ROOM_A_BYTE * len(data))
@@ -147,7 +148,7 @@ def read(data: bytes, what: str, room: int | None = None) -> Any:
 
 
 class _Machine:
-    """The stack, the memo and the place in the program."""
+    """Interpreter: the stack, the memo and the position in the program."""
 
     def __init__(self, data: bytes, room: int) -> None:
         self.data, self.place = data, 0
@@ -181,7 +182,7 @@ class _Machine:
         return self.take(end + 1 - self.place)[:-1].decode("ascii")
 
     def spend(self, count: int) -> None:
-        """Take some of the room, before what needs it is made."""
+        """Subtract bytes from the memory limit, before they are allocated."""
         self.room -= count
         if self.room < 0:
             raise Refused(f"more than {self.given} bytes of memory have room for")
@@ -195,7 +196,7 @@ class _Machine:
         self.push(self.number(form))
 
     def push_text(self, length: str, encoding: str | None) -> None:
-        """Text, or bytes without an encoding, after their length."""
+        """Read a length in the given format, then a text, or bytes if `encoding` is None; push it."""
         count = self.number(length)
         if count > len(self.data) - self.place:
             raise IndexError
@@ -238,7 +239,7 @@ class _Machine:
         self.stack[-1].update(map(key, values))
 
     def spend_on_keys(self, keys: list[Any]) -> None:
-        """Bytes of new dictionary entries; a tuple is hashed anew each time, so its length counts each time."""
+        """Count the memory of new keys. The hash of a tuple is not cached, so its length counts each time."""
         self.spend(sum(ENTRY + (SLOT * len(each) if type(each) is tuple else 0) for each in keys))
 
     def frozen_set(self) -> None:
@@ -279,7 +280,7 @@ class _Machine:
         self.push_new(CALLS[called](*arguments))
 
     def build(self) -> None:
-        """A dtype is told its byte order; nothing else has a state."""
+        """Apply a state: only that of a dtype is allowed, and must not change its byte order."""
         state = self.stack.pop()
         if not isinstance(self.stack[-1], Kind) or not isinstance(state, tuple) or state[1] not in ("<", "|"):
             raise Refused("the state of an object")
@@ -297,7 +298,7 @@ class _Machine:
 
 INSTRUCTIONS: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x80": lambda m: m.take(1),  # PROTO
-    b"\x95": lambda m: m.take(8),  # FRAME: how much is to be read ahead
+    b"\x95": lambda m: m.take(8),  # FRAME: its length, which only buffered readers need
     b"(": lambda m: m.push(MARK),
     b"0": lambda m: m.stack.pop(),
     b"1": lambda m: m.pop_mark(),
@@ -316,7 +317,7 @@ INSTRUCTIONS: dict[bytes, Callable[[_Machine], Any]] = {
     b"B": lambda m: m.push_text("<I", None),
     b"C": lambda m: m.push_text("<B", None),
     b"\x8e": lambda m: m.push_text("<Q", None),
-    b"T": lambda m: m.push_text("<I", "ascii"),  # texts of Python 2
+    b"T": lambda m: m.push_text("<I", "ascii"),  # strings of Python 2
     b"U": lambda m: m.push_text("<B", "ascii"),
     b"]": lambda m: m.push_new([]),
     b"a": lambda m: m.extend([m.stack.pop()]),

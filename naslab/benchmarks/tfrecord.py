@@ -1,8 +1,8 @@
-"""TFRecord files and the little of Protocol Buffers that is in them, without TensorFlow.
+"""Reader of TFRecord files and the Protocol Buffers messages in them, without TensorFlow.
 
-A file is a row of records, each: its length (8 bytes), a checksum of that (4), the data, a checksum of the data (4);
-all little-endian (https://www.tensorflow.org/tutorials/load_data/tfrecord). The checksum is CRC-32C, turned and
-shifted. A message is a row of fields, each a number, a type and a value
+A file is a sequence of records, each: its length (8 bytes), a checksum of the length (4), the data, a checksum of the
+data (4); all little-endian (https://www.tensorflow.org/tutorials/load_data/tfrecord). The checksum is CRC-32C, rotated
+and offset. A message is a sequence of fields, each a number, a type and a value
 (https://protobuf.dev/programming-guides/encoding).
 """
 
@@ -17,14 +17,14 @@ from naslab import files
 from naslab.errors import DataError
 
 MAX_RECORD = 2**17
-"""Bytes; the records of NAS-Bench-101 have some hundreds. What is made of one takes up to a hundred times as much."""
+"""Largest record in bytes. Those of NAS-Bench-101 have some hundreds; decoding takes up to 100 times the memory."""
 
 
 def _table() -> tuple[int, ...]:
     table = []
     for byte in range(256):
         for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)  # Castagnoli's polynomial, its bits reversed
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)  # Castagnoli polynomial, bit-reversed
         table.append(byte)
     return tuple(table)
 
@@ -33,7 +33,7 @@ TABLE = _table()
 
 
 def crc32c(data: bytes) -> int:
-    """The checksum of RFC 3720, appendix B.4."""
+    """Returns the CRC-32C checksum (RFC 3720, appendix B.4)."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
@@ -41,13 +41,13 @@ def crc32c(data: bytes) -> int:
 
 
 def masked(data: bytes) -> int:
-    """The checksum as it stands in a file."""
+    """Returns the masked CRC-32C that TFRecord files store: rotated right by 15 bits, plus a constant."""
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def records(path: Path) -> Iterator[bytes]:
-    """The data of each record. Raises `DataError` for what is damaged, cut short or no such file."""
+    """Yields the data of each record. Raises `DataError` if the file is damaged, truncated or not a TFRecord file."""
     try:
         with files.opened(path, links=True) as file:
             yield from _records(file, path)
@@ -76,7 +76,7 @@ def _records(file: BinaryIO, path: Path) -> Iterator[bytes]:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
-    """(number, value) of each field: whole numbers, doubles and bytes. `ValueError` for anything else."""
+    """Yields (number, value) of each field: integers, doubles and bytes. Raises `ValueError` for any other type."""
     place = 0
 
     def varint() -> int:

@@ -58,7 +58,7 @@ class Epoch(Record):
 
     @property
     def train_loss(self) -> float:
-        """Mean of the losses of the mini-batches, as they were trained on (augmented, smoothed)."""
+        """Mean training loss of the mini-batches of the epoch, with augmentation and label smoothing."""
         return self.metrics["train/loss"]
 
     @property
