@@ -280,7 +280,7 @@ class _Machine:
         self.push_new(CALLS[called](*arguments))
 
     def build(self) -> None:
-        """Apply a state: only that of a dtype is allowed, and must not change its byte order."""
+        """Apply a state: only a dtype may have one, with byte order little-endian ("<") or not applicable ("|")."""
         state = self.stack.pop()
         if not isinstance(self.stack[-1], Kind) or not isinstance(state, tuple) or state[1] not in ("<", "|"):
             raise Refused("the state of an object")

@@ -1,4 +1,4 @@
-"""Functions of the user's own: what any of them scores, it scores, and a run that is opened again is given it again."""
+"""User-defined functions as estimators. They are not stored in runs: pass them again when a run is reopened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from naslab.quantities import Objective, as_objectives
 
 
 class Function:
-    """A function of the user's own as an estimator. A run that is opened again must be given it again."""
+    """A user-defined function as an estimator. It must be passed again when a run is reopened."""
 
     name = "function"
     space = None
@@ -26,9 +26,9 @@ class Function:
     ) -> None:
         """
         Args:
-            function: from an architecture to a number, or a `Score`.
-            objectives: what is wanted of what it gives. A number is the value of the only objective. Left out, more of
-                the number is better, and a `Score(values=..., objectives=...)` has objectives of its own.
+            function: takes an architecture and returns a number or a `Score`.
+            objectives: objectives of its values; a number is the value of a single objective. By default a number is
+                maximised, and a `Score(values=..., objectives=...)` defines its own objectives.
         """
         self._function = function
         self.objectives = as_objectives(objectives)
@@ -38,7 +38,7 @@ class Function:
         return self._score(self._function(architecture))
 
     def _score(self, found: Any) -> Any:
-        """What the function gave, as a score of the objectives."""
+        """Returns the function's result as a score with the objectives."""
         if self.objectives == DEFAULT or isinstance(found, Score):
             return found
         if len(self.objectives) == 1:
@@ -50,7 +50,7 @@ class Function:
         return {"estimator": self.name, "called": self._called, **named}
 
     def fingerprint(self) -> str:
-        """Of its name: what it does cannot be told."""
+        """Returns a hash of the function's name; its behaviour cannot be identified."""
         return hashlib.sha256(self._called.encode()).hexdigest()
 
     @classmethod
@@ -62,10 +62,10 @@ class Function:
 
 
 class FunctionOfEpochs(Function):
-    """A function of the user's own of (architecture, epochs): a searcher that stops early can ask it for less.
+    """A user-defined function of (architecture, epochs), for multi-fidelity searchers, which train briefly first.
 
-    It is called with `epochs` by keyword: how many in all, those it was asked for before included; what it has trained
-    is its own to remember. Where the searcher does not care, `epochs` is left out if it has a default, else None.
+    It is called with the keyword `epochs`: the total number, earlier requests included. The function itself must keep
+    what it has trained so far. If the searcher sets no fidelity, `epochs` is omitted if it has a default, else None.
     """
 
     keeps_weights = False
@@ -93,13 +93,13 @@ class FunctionOfEpochs(Function):
         return found if isinstance(found, Score) else Score(found)
 
     def check_fidelity(self, fidelity: float) -> None:
-        """See `naslab.estimators.Trainable`; whether it can be trained so long is the function's to say."""
+        """See `naslab.estimators.Trainable`. Accepts any length: the function must raise an error for invalid ones."""
 
 
 def function_as_estimator(function: Callable[..., float | Score]) -> Function:
-    """A `FunctionOfEpochs` if it has a parameter of that name, else a `Function`."""
+    """Returns a `FunctionOfEpochs` if the function has a parameter `epochs`, else a `Function`."""
     try:
         parameters: Collection[str] = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # one that is not written in Python
+    except (TypeError, ValueError):  # a builtin has no signature
         parameters = ()
     return FunctionOfEpochs(function) if "epochs" in parameters else Function(function)

@@ -1,9 +1,9 @@
-"""Where the trainings of candidates are left, by key: in a folder, or in whatever else keeps files by name.
+"""Stores for checkpoints of candidates, by key: a folder, or any other storage of named files.
 
-A training is a file on the machine that trains: `fetch` says where it lies, or is to be left, and brings what the store
-has of it; `publish` hands it over. In a folder the file itself is what is kept, and nothing has to be carried. A store
-of another kind (of objects in a cloud, say) keeps a folder of its own on each machine, and carries files to and fro;
-what an estimator leaves beside a file, under the same name with another ending, belongs to it.
+A checkpoint is a local file on the machine that trains: `fetch` returns its path and downloads it if the store has it;
+`publish` uploads it. A folder store needs no transfers, since the file is already in place. Another kind of store (an
+object store in a cloud, for instance) has a local folder on each machine and copies files both ways. Files with the
+same name and another suffix, which an estimator may write beside a checkpoint, belong to it.
 """
 
 from __future__ import annotations
@@ -21,46 +21,46 @@ from naslab.paths import is_folder
 from naslab.registry import described, named
 
 KEPT = "[0-9]*.snapshot"
-"""What kept trainings are called. A file that a worker is still writing begins with a dot."""
+"""File name pattern of checkpoints. The name of a file that a worker is still writing starts with a dot."""
 
 
 class Entry(NamedTuple):
-    """What a store says of a training that it has."""
+    """Metadata of a stored checkpoint."""
 
     time: float
-    """When it was last written, in seconds since 1970."""
+    """Time of the last write, in seconds since 1970."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
     key: str
 
 
 class WeightStore(Protocol):
-    """Keeps trainings by key. A key is the name of a file, such as `000012-a1b2c3d4e5f6.snapshot`.
+    """Stores checkpoints by key. A key is a file name, such as `000012-a1b2c3d4e5f6.snapshot`.
 
-    What is not there any more is trained again, so that nothing is lost with an entry.
+    Entries may be removed at any time: a missing checkpoint only means that the candidate is trained again.
     """
 
     name: ClassVar[str]
-    """By which `STORES`, or a class of the user's own, is found again."""
+    """Key of the class in `STORES`, which a user-defined class may be added to."""
 
     def fetch(self, key: str) -> Path:
-        """The file of a training on this machine, with what the store has of it; there may be nothing yet."""
+        """Returns the local path of a checkpoint, downloaded if the store has it; the file may not exist yet."""
         ...
 
     def publish(self, key: str) -> None:
-        """Keep what lies in that file now."""
+        """Store the current contents of the local file."""
         ...
 
     def remove(self, key: str) -> None:
-        """Keep it no longer; nothing if there is nothing."""
+        """Remove the entry; does nothing if there is none."""
         ...
 
     def entries(self) -> list[Entry]:
-        """What there is."""
+        """Returns all entries."""
         ...
 
     def spec(self) -> dict[str, Any]:
-        """JSON from which `from_spec` makes the store again on another machine."""
+        """Returns JSON from which `from_spec` rebuilds the store, also on another machine."""
         ...
 
 
@@ -75,7 +75,7 @@ class FolderStore:
         return self.path / key
 
     def publish(self, key: str) -> None:
-        """It is there already."""
+        """Does nothing: the file is already in place."""
 
     def remove(self, key: str) -> None:
         with suppress(OSError):
@@ -87,7 +87,7 @@ class FolderStore:
             return found
         with suppress(OSError):
             for file in self.path.glob(KEPT):
-                with suppress(OSError):  # a worker may remove one that is damaged
+                with suppress(OSError):  # a worker may have removed a damaged file meanwhile
                     said = files.check_file(file)
                     found.append(Entry(said.st_mtime, said.st_size, file.name))
         return found
@@ -101,12 +101,12 @@ class FolderStore:
 
 
 STORES: dict[str, Any] = {FolderStore.name: FolderStore}
-"""Name in a spec -> the class of stores."""
+"""Name in a spec -> class of the store."""
 
 
 @described("a store of trainings")
 def from_spec(spec: Mapping[str, Any]) -> WeightStore:
-    """The store that `store.spec()` describes."""
+    """Returns the store that `store.spec()` describes."""
     if not isinstance(spec, Mapping) or "store" not in spec:
         raise SpecError(f"expected an object with the key 'store', got {spec!r:.200}")
     return named("store of trainings", spec["store"], STORES, object, suits=_is_store).from_spec(spec)

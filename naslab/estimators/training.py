@@ -1,12 +1,12 @@
-"""Training: build the network, fit it for some epochs, and see what it makes of data that was held out.
+"""Estimator that trains: build the network, train it for some epochs, and evaluate it on held-out data.
 
 With few epochs, a part of the data, few channels or small images this is the low fidelity of Zela et al. 2018
-(https://arxiv.org/abs/1807.06906); how well it ranks what full training would rank is to be seen, not assumed.
+(https://arxiv.org/abs/1807.06906); its rank correlation with full training has to be measured, not assumed.
 
-A candidate trains on from where it stopped. The recipe is that of the whole training, and a fidelity says how far into
-it a candidate has come: the first 2 epochs of 9 are the same, with the same learning rates, whether the other 7 follow
-at once, later, or never. (So under the cosine a short training ends at a high learning rate. With
-`schedule="constant"` it does not matter how long the whole is.)
+The training of a candidate can be continued. The recipe describes the full training, and the fidelity is the number of
+its epochs that have been run: the first 2 epochs of 9 are the same, with the same learning rates, whether the other 7
+follow at once, later, or never. (With a cosine schedule a short training therefore ends at a high learning rate. With
+`schedule="constant"` the length of the full training does not matter.)
 """
 
 from __future__ import annotations
@@ -43,31 +43,30 @@ from naslab.trainers.fit import check_kinds
 from naslab.trainers.report import Report, best
 
 HELD_OUT = 0.2
-"""Part of the training data that the fitness is measured on."""
+"""Default share of the training data that is held out to measure the fitness."""
 LAST = 5
-"""Epochs at the end whose best objective is a metric: the reward of Zoph & Le 2017 is made of it."""
+"""Number of last epochs whose best objective is reported: the reward of Zoph & Le 2017 is computed from it."""
 
 
 class Training:
-    """The objective of a task on held-out data, of the network that an architecture describes, in its best epoch: of
-    images the accuracy, in [0, 1]. Where less of it is better, the fitness is its negative. The test data is not looked
-    at for it.
+    """Trains the network of an architecture. The fitness is the task's objective on held-out data in the best epoch,
+    for images the accuracy, in [0, 1]. It is negated if lower values are better. Test data are never used.
 
-    Its metrics, for the objective "accuracy": "parameters", "epochs" (in all), "seconds" (of this part of the training,
-    on the clock), "train_loss" (of the last epoch), "best_valid_accuracy" (of the last five), and the other metrics of
-    the best epoch, "valid/loss", as far as they are finite.
+    Metrics, for the objective "accuracy": "parameters", "epochs" (in total), "seconds" (wall-clock time of this part of
+    the training), "train_loss" (last epoch), "best_valid_accuracy" (best of the last five epochs), and the other
+    metrics of the best epoch, such as "valid/loss". Values that are not finite are left out.
 
     Args:
-        space: builds the networks, of its own sizes.
-        task: what to train on, for instance `naslab.tasks.Digits()`.
-        seed: of the weights, the data held out, its order and augmentation: the same for every candidate.
+        space: builds the networks, with its sizes.
+        task: data, loss and metrics, for instance `naslab.tasks.Digits()`.
+        seed: seed of initial weights, held-out split, order and augmentation: the same for every candidate.
         device: as in `naslab.trainers.fit`.
-        threads: CPU threads of a training; None: as torch is set.
-        data: share of the training data, what is held out included.
-        channels: of the network, if not those of the space; a space without channels refuses.
-        size: side to which images are shrunk, by averaging.
-        hyperparameters: of `naslab.trainers.Recipe`, by name, for the whole training; `held_out` is a fifth if left
-            out. A task with validation data of its own holds that out.
+        threads: CPU threads of a training; None: torch's current setting.
+        data: share of the training data to use, including the held-out part.
+        channels: channels of the network, instead of those of the space. Raises `SpecError` for a space without.
+        size: side in pixels to which images are downsampled, by averaging.
+        hyperparameters: fields of `naslab.trainers.Recipe` for the full training; `held_out` is 0.2 by default. A task
+            with its own validation data uses those.
     """
 
     name = "training"
@@ -100,13 +99,13 @@ class Training:
         if not self.recipe.held_out:
             raise SpecError("held_out must be above 0: a search that chooses by test data has none left to test on")
         weights, _ = parts_of(self._data, self._seed, 1 - self.recipe.held_out, 1)
-        Timetable(weights, self.recipe.batch_size, self._seed, "fit")  # refuses mini-batches that are too large
+        Timetable(weights, self.recipe.batch_size, self._seed, "fit")  # raises if mini-batches are too large
         check_example(self._data)
         self._builder.check_task(self._data)
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """That of the task, on the examples held out."""
+        """The objective of the task, measured on the held-out examples."""
         name = self.task.objective
         metric = self.task.metrics()[name]
         return (Objective(name, metric.direction, metric.unit),)
@@ -123,11 +122,13 @@ class Training:
         begin: CheckpointRef | None = None,
         keep: Path | None = None,
     ) -> Score:
-        """The fitness after `fidelity` epochs of the recipe. See `naslab.estimators.Trainable`."""
+        """Returns the score after `fidelity` epochs of the recipe. See `naslab.estimators.Trainable`."""
         recipe = self._part(fidelity).but(**self._builder.recipe(architecture))
         with seeded(self._seed, "training", "weights"):
             network = self._builder.build(architecture, self._data)
         with ExitStack() as stack:
+            # `fit` resumes from the file `keep`: put a copy of the earlier training of this architecture there. The
+            # weights of another architecture, its parent, only initialise a new training.
             if begin is not None and keep is None:
                 keep = stack.enter_context(scratch()) / "training.snapshot"
             if begin is not None and begin.path is not None and keep is not None and not files.is_file(keep):
@@ -165,7 +166,7 @@ class Training:
         return Score(self.task.fitness_of(report.valid), metrics)
 
     def _inherit(self, network: nn.Module, architecture: Architecture, parent: Architecture, path: Path) -> None:
-        """Give a network the weights that a parent's training has left in a file, where they fit."""
+        """Initialise a network with the trained weights of its parent from a checkpoint, as the space defines it."""
         weights = _weights(snapshot.read(path, links=False))
         try:
             self._builder.inherit(network, architecture, parent, weights)
@@ -179,7 +180,7 @@ class Training:
         self._part(fidelity)
 
     def _part(self, fidelity: float | None) -> Recipe:
-        """The recipe, of which so many epochs are trained."""
+        """Returns the recipe for the first `fidelity` epochs, with the schedule of the full training."""
         if fidelity is None:
             return self.recipe
         most = self.recipe.epochs
@@ -195,11 +196,11 @@ class Training:
 
     @cached_property
     def _data(self) -> Any:
-        """The task as it is trained on."""
+        """The task with the reduced data."""
         return self.task.reduced(self._less["data"], self._less["size"])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the data as it is trained on, which follows from the task."""
+        """Leaves out the reduced data, which is computed again from the task."""
         return {name: value for name, value in self.__dict__.items() if name != "_data"}
 
     def spec(self) -> dict[str, Any]:
@@ -215,7 +216,7 @@ class Training:
         }
 
     def fingerprint(self) -> str:
-        """Of the data and of how it is trained on."""
+        """Returns a hash of the data and of all settings of the training."""
         told = json.dumps([self.task.fingerprint(), self.spec()], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
 
@@ -230,7 +231,7 @@ class Training:
 
 
 def _narrow(space: Space, channels: int) -> Space:
-    """The same space with other channels."""
+    """Returns the same space with another number of channels."""
     fields = {field.name for field in dataclasses.fields(space)} if dataclasses.is_dataclass(space) else set()
     if not dataclasses.is_dataclass(space) or "channels" not in fields:
         own = f", and give the space sizes of its own ({', '.join(sorted(fields))})" if fields else ""
@@ -247,8 +248,8 @@ def _narrow(space: Space, channels: int) -> Space:
 
 @contextmanager
 def _blameless() -> Iterator[None]:
-    """A training for which there is no place pauses the search, and a task that no network can serve stops it: the
-    candidate cannot help it.
+    """Context that separates errors of the setup from failures of a candidate. A full disk pauses the search, and a
+    task that no network fits stops it, instead of counting as a failed candidate.
     """
     try:
         yield
@@ -263,7 +264,7 @@ def _blameless() -> Iterator[None]:
 
 
 def _copy(source: Path, keep: Path) -> None:
-    """Have a training go on in a file of its own."""
+    """Copy a checkpoint, so that the training continues in a separate file."""
     try:
         content = files.read(source)
     except FileNotFoundError:
@@ -276,7 +277,7 @@ def _copy(source: Path, keep: Path) -> None:
 
 
 def _weights(state: snapshot.State) -> dict[str, torch.Tensor]:
-    """Of a kept training: those of its best epoch, which the fitness is about."""
+    """Returns the weights in a checkpoint: of the best epoch, which the fitness belongs to, else of the last."""
     for part in ("best/", "network/"):
         if found := {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}:
             return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}

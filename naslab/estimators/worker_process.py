@@ -1,4 +1,4 @@
-"""What a worker process does: it calls the functions that it is sent, within limits, and never outlives its parent."""
+"""Main loop of a worker process: runs the calls it receives, within limits, and exits with its parent."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ _SET_PDEATHSIG = 1
 
 
 class Limits(NamedTuple):
-    """What a call may use."""
+    """Limits of a call."""
 
     timeout: float | None
-    """Seconds."""
+    """Time limit in seconds; the parent enforces it."""
     memory: float | None
-    """Bytes of address space above what an idle worker has."""
+    """Bytes of address space in addition to those of an idle worker."""
     threads: int
     tries: int
 
 
 def work(pipe: Connection, limits: Limits) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; what becomes of it the parent says
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; only the parent handles it
     _die_with_parent()
     torch.set_num_threads(limits.threads)
-    tqdm.set_lock(threading.RLock())  # its own belongs to the system, and would be left behind by one that is killed
+    tqdm.set_lock(threading.RLock())  # the default is a system semaphore, which a killed worker leaks
     if limits.memory is not None:
         _limit_memory(limits.memory)
     pipe.send_bytes(packed(("ready", None)))
     function: Any = None
     while True:
-        signal.signal(signal.SIGTERM, _tidily)  # the end of a script that has not shut the pool down
+        signal.signal(signal.SIGTERM, _tidily)  # a script ended without shutting the pool down
         try:
             message = pipe.recv_bytes()
-        except (EOFError, OSError):  # the parent has closed its end
+        except (EOFError, OSError):  # the parent has closed the pipe
             return
         try:
             new, args, kwargs = unpacked(message)
-        except Exception as error:  # it names something that this process cannot import
+        except Exception as error:  # the pickle refers to something that cannot be imported here
             pipe.send_bytes(packed(("unreadable", f"{type(error).__name__}: {error}")))
             continue
-        del message  # which may be as large as the data in it
+        del message  # may be as large as the data in it
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         function = new or function
         try:
@@ -62,13 +62,13 @@ def work(pipe: Connection, limits: Limits) -> None:
 
 
 def _answer(function: Callable[..., Any], args: Any, kwargs: Any) -> bytes:
-    """What came of a call, as it is sent to the parent."""
+    """Returns the outcome of a call as a message to the parent."""
     try:
         result = function(*args, **kwargs)
     except Exception as error:
         try:
             answer = packed(("error", error))
-            unpacked(answer)  # an exception is made again from its `args`, which its class may not accept
+            unpacked(answer)  # unpickling calls the class with `args`, which may fail
         except Exception:
             answer = packed(("error", RunError(f"{type(error).__name__}: {_text(error)}")))
         return answer
@@ -83,7 +83,7 @@ def _answer(function: Callable[..., Any], args: Any, kwargs: Any) -> bytes:
 def _text(error: Exception) -> str:
     try:
         return str(error)
-    except Exception:  # its own words fail it
+    except Exception:  # its __str__ raised
         return "(no message)"
 
 
@@ -92,7 +92,7 @@ def _tidily(*_: Any) -> None:
 
 
 def _die_with_parent() -> None:
-    """See to it that this process ends with the one that wanted it, and on Linux even while it computes."""
+    """Exit when the parent process does; on Linux immediately, even during computation."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL)
     parent: Any = multiprocessing.parent_process()
@@ -105,7 +105,7 @@ def _die_with_parent() -> None:
 
 
 def _limit_memory(more: float) -> None:
-    """Let this process have so many bytes more than it has now."""
+    """Limit the address space to its current size plus `more` bytes."""
     if sys.platform != "linux":
         return
     import resource

@@ -1,11 +1,11 @@
 """A pool of processes on this machine that survives the death of its workers; a `concurrent.futures.Executor`.
 
-    one worker, one process: started from a server that has torch loaded, so in a fraction of a second
-    a worker that dies is replaced, and what it was at is tried again, three times in all; the others notice nothing
-    a worker never outlives the process that started it, however that one ends
+    each worker is one process, forked in a fraction of a second from a server that has torch loaded
+    a worker that dies is replaced, and its call retried, up to three attempts; other workers are not affected
+    a worker never outlives the process that started it, however that process ends
 
-`concurrent.futures.ProcessPoolExecutor` gives up all of its futures when one of its processes dies, and cannot stop
-a call that runs. The threads here, one a worker, only wait: for a call, for its answer, for the worker's death.
+`concurrent.futures.ProcessPoolExecutor` fails all of its futures when one of its processes dies, and cannot cancel a
+running call. Here one thread per worker waits for a call, for its answer, or for the worker's death.
 """
 
 from __future__ import annotations
@@ -32,43 +32,43 @@ from naslab.threads import number_of_threads
 Result = TypeVar("Result")
 
 START_SECONDS = 120.0
-"""How long a worker may take until it is ready; loading torch from a slow disk takes most of it."""
+"""Timeout in seconds for the start of a worker; most of it is for loading torch from a slow disk."""
 MOST = 1024
-"""Workers of one machine."""
+"""Largest number of workers on one machine."""
 RESTARTS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Seconds to wait after each start that failed: a server that was killed may take a while to be gone."""
+"""Seconds to wait after each failed start: a killed fork server may take a while to disappear."""
 LONGEST_WAIT = 86400.0
-"""Seconds that are waited at once: the system refuses more than some weeks, and a timeout may be longer."""
+"""Longest single wait in seconds: the system limits a wait to some weeks, and a timeout may be longer."""
 LEAVE_SECONDS = 5.0
-"""How long an idle worker may take to end by itself."""
+"""Seconds that an idle worker has to exit by itself before it is killed."""
 
 
 class Crashed(RunError):
-    """The worker died, each time that the call was tried."""
+    """The worker died in every attempt of the call."""
 
 
 class NotStarted(Crashed):
-    """There is no worker, and none can be started: the call was never begun."""
+    """No worker could be started, so the call never began."""
 
 
 class TimedOut(RunError):
-    """The call took longer than it may; its worker was killed."""
+    """The call exceeded its time limit; its worker was killed."""
 
 
 class Workers(Executor):
-    """Processes that call functions, one at a time each.
+    """Pool of processes, each of which runs one call at a time.
 
-    A function is sent to each worker once, as long as the same one is called again and again, so that a `partial` with
-    data in it costs little. It may be a lambda, and functions and classes that were defined in a notebook may be in it
-    (`naslab.notebook_code`): a worker gets them as they are at its first call. In a script, make the pool under
+    A function is sent to each worker only once while the same function is called repeatedly, so that a `partial` with
+    large data is cheap. Lambdas, and functions and classes defined in a notebook, are supported
+    (`naslab.notebook_code`): a worker gets their state at its first call. In a script, create the pool under
     `if __name__ == "__main__":`.
 
     Args:
-        workers: how many.
-        timeout: seconds after which a call is given up, as `TimedOut`.
-        memory: bytes that a call may take; more is a `MemoryError` in it. Linux only.
-        threads: CPU threads of torch in each.
-        tries: how often a call is tried whose worker dies, before it is given up as `Crashed`.
+        workers: number of processes.
+        timeout: time limit of a call in seconds; then it fails with `TimedOut`.
+        memory: memory limit of a call in bytes; above it the call gets a `MemoryError`. Linux only.
+        threads: CPU threads of torch in each process.
+        tries: number of attempts of a call whose worker dies, before it fails with `Crashed`.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Workers(Executor):
         self._open: weakref.WeakKeyDictionary[Future[Any], _Call] = weakref.WeakKeyDictionary()
         self._lanes = [_Lane(self._calls, self._limits) for _ in range(self.workers)]
         self._end = weakref.finalize(self, _stop, self._calls, self._lanes)
-        self._end.atexit = False  # then the system does it
+        self._end.atexit = False  # at exit, workers end because their parent does
 
     def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
         """Call the function in a worker, as soon as one is free."""
@@ -103,20 +103,20 @@ class Workers(Executor):
         return call.future
 
     def grow(self, workers: int) -> None:
-        """Have so many workers, if there are fewer."""
+        """Increase the number of workers to `workers`, if there are fewer."""
         self._lanes += [_Lane(self._calls, self._limits) for _ in range(self.workers, workers)]
         self.workers = len(self._lanes)
 
     def cancel(self, future: Future[Any]) -> None:
-        """End a call of this pool, also one that runs: its worker is killed and replaced.
+        """Cancel a call of this pool, even if it is running: its worker is killed and replaced.
 
-        (`Future.cancel` ends only one that has not begun.) Whoever asks for its result gets `CancelledError`.
+        (`Future.cancel` cancels only calls that have not begun.) The future's result raises `CancelledError`.
         """
         if not future.cancel() and (call := self._open.get(future)) is not None:
             call.cancel()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls; end the workers once what was submitted is done, or at once if it is cancelled."""
+        """Accept no more calls, and end the workers when all submitted calls are done or, if cancelled, at once."""
         if cancel_futures:
             for future in list(self._open):
                 self.cancel(future)
@@ -127,7 +127,7 @@ class Workers(Executor):
 
     @property
     def processes(self) -> list[int]:
-        """Process ids of the workers that live."""
+        """Process ids of the living workers."""
         children = [lane.child for lane in self._lanes]
         return [child.process.pid for child in children if child is not None and child.process.is_alive()]
 
@@ -138,13 +138,13 @@ def _stop(calls: queue.SimpleQueue[_Call | None], lanes: list[_Lane]) -> None:
 
 
 class _Call:
-    """A function that is to be called, and what becomes of it."""
+    """A submitted call, its future, and the worker that runs it."""
 
     def __init__(self, future: Future[Any], function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self.future, self.function, self.content = future, function, (args, kwargs)
         self.cancelled = False
         self._child: _Child | None = None
-        self._lock = threading.Lock()  # so that no other call's worker is killed
+        self._lock = threading.Lock()  # cancel() must not kill a worker that already runs another call
 
     def cancel(self) -> None:
         with self._lock:
@@ -166,7 +166,7 @@ class _Call:
 
 
 class _Lane:
-    """A thread that keeps one worker busy. Knows nothing of the pool, so that the pool can be forgotten."""
+    """A thread that serves one worker. It has no reference to the pool, so that the pool can be garbage-collected."""
 
     def __init__(self, calls: queue.SimpleQueue[_Call | None], limits: Limits) -> None:
         self.child: _Child | None = None
@@ -183,7 +183,7 @@ class _Lane:
                     call.future.set_exception(error)
                 else:
                     call.future.set_result(result)
-            del call  # or it would live until the next one comes
+            del call  # frees its data now, not when the next call arrives
         if self.child is not None:
             self.child.leave()
 
@@ -213,7 +213,7 @@ class _Lane:
         raise Crashed(f"its process died ({content}), {self._limits.tries} times out of {self._limits.tries}")
 
     def _start(self) -> _Child:
-        """A new worker; tried again for a while, for the server that forks it, or itself, may have been killed."""
+        """Returns a new worker. Retries for a few seconds, since the fork server or the worker may have been killed."""
         why: Exception | None = None
         for pause in RESTARTS:
             try:
@@ -225,7 +225,7 @@ class _Lane:
 
 
 class _Child:
-    """A worker process, seen from its parent."""
+    """Handle of a worker process in the parent."""
 
     def __init__(self, limits: Limits) -> None:
         context: Any = _context()
@@ -239,7 +239,7 @@ class _Child:
         kind, why = self._hear(START_SECONDS)
         if kind != "ready":
             self.end()
-            if kind == "died" and self.process.exitcode != 1:  # an exception would have ended it with 1
+            if kind == "died" and self.process.exitcode != 1:  # an exception would have given exit code 1
                 raise EOFError(f"it was killed, {why}")
             raise RunError(
                 "a worker process could not be started; what it wrote says why. In a script, workers may be used only "
@@ -247,7 +247,7 @@ class _Child:
             )
 
     def call(self, function: Callable[..., Any], content: Any, timeout: float | None) -> tuple[str, Any]:
-        """What came of it: ("result" | "error" | "unsendable" | "unreadable" | "late" | "died", more)."""
+        """Returns the outcome: ("result" | "error" | "unsendable" | "unreadable" | "late" | "died", details)."""
         try:
             message = packed((None if function is self._function else function, *content))
         except Unsendable as error:
@@ -255,11 +255,11 @@ class _Child:
         try:
             self._pipe.send_bytes(message)
             self._function = function
-        except (OSError, EOFError):  # it died before
+        except (OSError, EOFError):  # the worker had already died
             return "died", self._death()
         answer = self._hear(timeout)
         if answer[0] == "unreadable":
-            self._function = None  # perhaps it was this that did not arrive
+            self._function = None  # the function itself may not have arrived: send it again next time
         return answer
 
     def _hear(self, timeout: float | None) -> tuple[str, Any]:
@@ -274,7 +274,7 @@ class _Child:
                     return "died", self._death()
                 try:
                     return unpacked(message)
-                except Exception as error:  # an answer that cannot be read here
+                except Exception as error:  # the answer cannot be unpickled here
                     return "unreadable", f"{type(error).__name__}: {error}"
             if ready:
                 return "died", self._death()
@@ -290,7 +290,7 @@ class _Child:
         return f"exit code {code}"
 
     def leave(self) -> None:
-        """End it while it is idle: by itself, so that it tidies up what it has of the system, semaphores say."""
+        """Let an idle worker exit by itself, so that it releases system resources such as semaphores."""
         self._pipe.close()
         self.process.join(LEAVE_SECONDS)
         self.end()
@@ -302,7 +302,7 @@ class _Child:
 
 
 def _context() -> Any:
-    """How processes are started: forked from a server that has everything loaded, where that exists."""
+    """Returns the start method: a fork server with all modules loaded, or spawning where there is none."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -311,7 +311,7 @@ def _context() -> Any:
 
 
 def _in_use() -> list[str]:
-    """The modules of naslab that this process has imported, in that order, and what only some functions import."""
-    modules = list(sys.modules)  # a copy: another thread may import
+    """Returns the imported modules of naslab, in import order, and imported modules that functions load late."""
+    modules = list(sys.modules)  # a copy, since another thread may be importing
     own = [name for name in modules if name.partition(".")[0] == "naslab"]
     return [*own, *({"networkx", "torch.utils.flop_counter"} & {*modules})]
