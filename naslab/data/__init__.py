@@ -1,4 +1,4 @@
-"""Small data that comes with naslab, each file with a sidecar that says where it is from.
+"""Small data files that come with naslab, each with a sidecar that documents its source.
 
 `nasbench201.csv.gz` has the sidecar `nasbench201.json`: a JSON object with the keys `source`, `licence`,
 `sha256` and `citation`. The texts of the licences are in `licences/`.
@@ -18,20 +18,20 @@ SIDECAR_KEYS = frozenset({"source", "licence", "sha256", "citation"})
 
 
 def names() -> list[str]:
-    """File names of all that is bundled."""
+    """Returns the names of all bundled files."""
     sidecars = {path.stem for path in HERE.glob("*.json")}
     return sorted(p.name for p in HERE.iterdir() if p.suffix not in {".json", ".py"} and _stem(p.name) in sidecars)
 
 
 def path(name: str) -> Path:
-    """Where the bundled file `name` (for instance `"nasbench201.csv.gz"`) lies."""
+    """Returns the path of the bundled file `name`, for instance `"nasbench201.csv.gz"`."""
     if name not in names():
         raise DataError(unknown("bundled data", name, names()))
     return HERE / name
 
 
 def sidecar(name: str) -> dict[str, str]:
-    """Source, licence, sha256 and citation of a bundled file."""
+    """Returns source, licence, sha256 and citation of a bundled file."""
     record = json.loads((HERE / f"{_stem(path(name).name)}.json").read_text(encoding="utf-8"))
     if missing := SIDECAR_KEYS - record.keys():
         raise DataError(f"the sidecar of {name!r} lacks {', '.join(sorted(missing))}")
@@ -40,9 +40,9 @@ def sidecar(name: str) -> dict[str, str]:
 
 @cache
 def verify(name: str) -> Path:
-    """The path of a bundled file whose SHA-256 is what its sidecar says; `DataError` if it is not.
+    """Returns the path of a bundled file after checking its SHA-256 against the sidecar; `DataError` if they differ.
 
-    A file is read and checked once in a process.
+    Each file is checked only once per process.
     """
     expected, came = sidecar(name)["sha256"], hashlib.sha256(path(name).read_bytes()).hexdigest()
     if came != expected:
@@ -53,7 +53,7 @@ def verify(name: str) -> Path:
 
 
 def read(name: str) -> bytes:
-    """The verified bytes of a bundled file."""
+    """Returns the verified bytes of a bundled file."""
     return verify(name).read_bytes()
 
 

@@ -1,11 +1,11 @@
 """Zero-cost proxies: scores of an untrained network, from one mini-batch and in seconds.
 
-    scores(network, x, y)                            all of them, passes shared
-    ZeroCost(space, task, "naswot")                  one of them as an estimator, for any space and any search
+    scores(network, x, y)                            all proxies, with shared passes
+    ZeroCost(space, task, "naswot")                  one proxy as an estimator, for any space and searcher
 
-All are signed such that more is better. The weights are as the network was initialised; batch normalisation uses the
-mini-batch. How well each ranks what training would rank is measured by `naslab.analysis.ranking`, and differs between
-spaces: look before you trust.
+All are signed so that higher is better. The network has its initial weights; batch normalisation uses the statistics of
+the mini-batch. The rank correlation of a proxy with trained accuracy differs between spaces; measure it with
+`naslab.analysis.ranking` before relying on it.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Binary codes: which ReLU units are on for which image, added up into a kernel while a forward pass runs."""
+"""Binary codes of NASWOT: which ReLU units are active for which image, accumulated into a kernel in a forward pass."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ RELUS = frozenset({
     _aten.relu.default, _aten.relu_.default, _aten.leaky_relu.default, _aten.leaky_relu_.default,
     _aten.hardtanh.default, _aten.hardtanh_.default, _aten._prelu_kernel.default,
 })  # fmt: skip
-"""ReLU, and its kin as published: LeakyReLU, PReLU, ReLU6. As modules or as functions."""
+"""ReLU and, as published, LeakyReLU, PReLU and ReLU6 (a hardtanh from 0), as modules or functions."""
 EXACT = 2**24
-"""float32 counts exactly up to here."""
+"""Up to 2^24 float32 represents every integer, so that counts are exact."""
 
 
 class Codes(TorchDispatchMode):
-    """While this is active, every ReLU adds to `kernel` how many of its units agree on each pair of images.
+    """Context in which every ReLU adds to `kernel` the number of its units that agree on each pair of images.
 
-    With the code c in {0, 1}^[B, D] of a ReLU, a unit being on where its input is positive, that is c c' + (1 - c)
-    (1 - c)'. With signs s = 2 c - 1 it is (D + s s') / 2: one product instead of two, and whole numbers, so exact. A
-    tensor that several ReLUs read, such as the node of a cell, is multiplied once.
+    A unit is active where its input is positive. With the code c of a ReLU, [B, D] in {0, 1}, the number of agreements
+    is c c' + (1 - c)(1 - c)'. With signs s = 2 c - 1 it is (D + s s') / 2: one product instead of two, and exact, since
+    all numbers are integers. The product of a tensor that several ReLUs read, such as a node of a cell, is cached.
 
     Args:
-        batch: B.
+        batch: number of images B.
     """
 
     def __init__(self, batch: int) -> None:
         super().__init__()
         self.kernel = torch.zeros(batch, batch, dtype=torch.float64)
-        """[B, B]"""
+        """Numbers of agreeing units, [B, B]."""
         self.units = 0
-        """D over all ReLUs."""
+        """Number of units per image, summed over all ReLUs."""
         self._known: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
     def __torch_dispatch__(
@@ -49,12 +49,13 @@ class Codes(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def _add(self, x: Tensor) -> None:
-        """x: [B, ...], what the ReLU reads."""
+        """Add the agreements of a ReLU with input x, [B, ...]."""
         if x.ndim < 2 or len(x) != len(self.kernel):
             raise SpecError(
                 f"NASWOT tells {len(self.kernel)} examples apart, but a ReLU reads a tensor of shape {list(x.shape)}: "
                 "its first dimension must be the mini-batch"
             )
+        # The version of a tensor counts its in-place changes: after one the cached product is outdated.
         version, agreement = self._known.get(x) or (-1, self.kernel)
         if version != x._version:
             agreement = agreements(x.detach().flatten(1))
@@ -64,7 +65,7 @@ class Codes(TorchDispatchMode):
 
 
 def agreements(x: Tensor) -> Tensor:
-    """[B, D] -> [B, B] float64 on the CPU: how many of the D units are on for both or off for both."""
+    """Returns, for x [B, D], how many units are active for both images or for neither: [B, B] float64, on the CPU."""
     total = torch.zeros(len(x), len(x), dtype=torch.float64)
     for part in x.split(EXACT, dim=1):
         signs = (part > 0).to(torch.float32).mul_(2).sub_(1)

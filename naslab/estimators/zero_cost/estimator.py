@@ -1,4 +1,4 @@
-"""A zero-cost proxy as an estimator: build the network, and look at it with one mini-batch of real images."""
+"""A zero-cost proxy as an estimator: build the network, and score it on one mini-batch of training data."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class ZeroCost:
     """The score of the untrained network that an architecture describes.
 
     Args:
-        space: builds the networks, of its own sizes.
-        task: whose training data the mini-batch is drawn from, without augmentation. Proxies that look at what only
-            some networks have, such as ReLUs or inputs of real numbers, refuse others by name.
+        space: builds the networks, with its sizes.
+        task: provides the training data, from which the mini-batch is drawn without augmentation. Proxies that need
+            ReLUs or real-valued inputs raise an error for networks or tasks without.
         proxy: one of `naslab.estimators.zero_cost.PROXIES`, or "vote".
-        batch_size: examples in the mini-batch: 128 for NASWOT and 64 for the others in their papers. Scores of
-            different sizes are not comparable.
-        seed: of the weights and of the mini-batch: the same for every candidate.
-        reference: "vote" only: how many random architectures of the space a candidate is compared with; they are scored
-            when the first candidate is.
+        batch_size: examples in the mini-batch: 128 for NASWOT and 64 for the others in their papers. Scores for
+            different batch sizes are not comparable.
+        seed: seed of the weights and of the mini-batch: the same for every candidate.
+        reference: "vote" only: number of random architectures that a candidate is compared with. They are scored with
+            the first candidate.
         device: as in `naslab.trainers.fit`.
         threads: CPU threads.
     """
@@ -75,7 +75,7 @@ class ZeroCost:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """The score of the proxy: each is such that more is better."""
+        """The score of the proxy, maximised: all proxies are signed so that higher is better."""
         return (Objective(self.proxy, "max"),)
 
     @default_torch_state()
@@ -100,7 +100,7 @@ class ZeroCost:
 
     @cached_property
     def _population(self) -> dict[str, np.ndarray]:
-        """Voter -> [reference], the scores of the random architectures that candidates are compared with."""
+        """Proxy -> scores [reference] of the random architectures that candidates are compared with."""
         rng = numpy_generator(self.seed, "zero_cost", "reference")
         drawn = [self._scores(self.space.sample(rng), VOTERS) for _ in range(self.reference)]
         return {name: np.array([found[name] for found in drawn]) for name in VOTERS}
@@ -119,7 +119,7 @@ class ZeroCost:
         }
 
     def fingerprint(self) -> str:
-        """Of the data and of how it is looked at."""
+        """Returns a hash of the data and of all settings."""
         told = json.dumps([self.task.fingerprint(), self.spec()], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""GraSP: what cutting a weight does to the flow of gradients (Wang, Zhang & Grosse 2020,
+"""GraSP: effect of removing a weight on the gradient flow (Wang, Zhang & Grosse 2020,
 https://arxiv.org/abs/2002.07376, Eq. 8), summed over the network (Abdelfattah et al. 2021,
 https://arxiv.org/abs/2101.08134, who found that the sum ranks networks with this sign).
 
@@ -7,7 +7,7 @@ https://arxiv.org/abs/2101.08134, who found that the sum ranks networks with thi
 
 Difference from the published code: H g is the gradient of g' stop(g), with both g from one forward pass instead of two.
 
-Stated value: 0 for whatever no gradient reaches.
+Convention: weights that no gradient reaches count 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from naslab.estimators.zero_cost.passes import Seen, batch_statistics, outputs, 
 
 
 def grasp(seen: Seen) -> float:
-    """- sum of w * (H g), with the mini-batch and its loss."""
+    """Returns - sum of w * (H g), for the loss of the mini-batch."""
     learnt = weights(seen.network)
     with batch_statistics(seen.network), torch.enable_grad():
         loss = seen.loss(outputs(seen.network, seen.x), seen.y)

@@ -1,4 +1,4 @@
-"""NASWOT: images that switch the ReLUs alike are hard to tell apart (Mellor, Turner, Storkey & Crowley 2021,
+"""NASWOT: images with similar ReLU activation patterns are hard to separate (Mellor, Turner, Storkey & Crowley 2021,
 https://arxiv.org/abs/2006.04647, Eq. 2).
 
     c_i <- code of image i: which ReLU units of the untrained network are on
@@ -15,9 +15,9 @@ is 0.995 on 300 cells, and that with the test accuracy on CIFAR-10 0.560 as thei
 AREA, in the same paper, is not a score but a search that uses this one: regularized evolution whose first population is
 the best half of twice as many random architectures.
 
-Stated values: where the kernel is singular (two images with one code), its eigenvalues that float64 cannot tell from
-zero count as B * 2.2e-16 of the largest one, so that the score is very low but finite. One image has a score, log of
-the number of units. A network without a ReLU has none.
+Conventions: if the kernel is singular (two images with the same code), eigenvalues below float64 precision are replaced
+by B * 2.2e-16 times the largest one, so that the score is very low but finite. For one image the score is the log of
+the number of units. A network without ReLUs has no score.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from naslab.estimators.zero_cost.passes import Seen
 
 
 def naswot(seen: Seen) -> float:
-    """log |det K|."""
+    """Returns log |det K|, with the kernel K [B, B] of the mini-batch."""
     if not seen.units:
         raise SpecError(
             "NASWOT looks at which ReLUs are on, and this network computes none; use another proxy, 'synflow' or "
@@ -39,8 +39,8 @@ def naswot(seen: Seen) -> float:
 
 
 def log_determinant(kernel: np.ndarray) -> float:
-    """log |det K| of a symmetric positive semidefinite [B, B] that is not zero, eigenvalues floored at B eps of the
-    largest."""
+    """Returns log |det K| of a nonzero symmetric positive semidefinite K [B, B], with eigenvalues floored at B eps
+    times the largest one."""
     eigenvalues = np.linalg.eigvalsh(kernel)
     floor = len(kernel) * np.finfo(np.float64).eps * eigenvalues[-1]
     if eigenvalues[0] > floor:

@@ -1,8 +1,8 @@
-"""What a network shows before any training: one forward pass, and at most two backward passes through it.
+"""Shared passes of the zero-cost proxies: one forward pass and at most two backward passes of an untrained network.
 
-Published, every proxy makes its own passes. Here those that look at the same mini-batch share them: the kernel of
-NASWOT is added up while the forward pass runs; `grad_norm`, `snip` and `fisher` are read off one backward pass from the
-loss; `jacob_cov` needs a second one, from the outputs to the images, which leaves the gradients of the weights out.
+In the published code, every proxy makes its own passes. Here they share them: the kernel of NASWOT is accumulated
+during the forward pass; `grad_norm`, `snip` and `fisher` use one backward pass from the loss; `jacob_cov` another,
+from the outputs to the images, which does not compute gradients of weights.
 
 Batch normalisation uses the statistics of the mini-batch, as published, and its running statistics are not touched.
 Dropout is off, so that a score is a function of weights and images.
@@ -28,63 +28,63 @@ from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
 from naslab.trees import tensors
 
 Loss = Callable[[Any, Any], Tensor]
-"""(outputs, target) -> mean loss, a scalar; for images of (logits [B, K], labels [B])."""
+"""(outputs, target) -> mean loss, a scalar; for images, of logits [B, K] and labels [B]."""
 
 
 class Need(Enum):
-    """What a proxy reads off the shared passes."""
+    """Quantities of the shared passes that a proxy can need."""
 
     CODES = auto()
-    """Which ReLUs are on for which image."""
+    """Which ReLU units are active for which image."""
     GRADIENTS = auto()
-    """Of the loss with respect to the weights."""
+    """Gradients of the loss with respect to the weights."""
     CHANNELS = auto()
-    """The saliency of each output channel."""
+    """Saliency of each output channel."""
     JACOBIAN = auto()
-    """Of the outputs with respect to the images."""
+    """Gradients of the outputs with respect to the images."""
 
 
 @dataclass
 class Seen:
-    """A network, a mini-batch, and what the passes have shown. What was not needed is empty."""
+    """A network, a mini-batch, and the results of the passes. Results that were not needed are empty."""
 
     network: nn.Module
     x: Any
-    """What the network is called with, for instance [B, C, H, W]; in general tensors whose first dimension is B."""
+    """Inputs of the network, for instance [B, C, H, W]; in general tensors whose first dimension is B."""
     y: Any
-    """What the loss holds its outputs to, for instance labels [B]."""
+    """Targets of the loss, for instance labels [B]."""
     loss: Loss
     kernel: Tensor = field(default_factory=lambda: torch.empty(0))
-    """[B, B] float64: how many units agree on two images, being on for both or off for both."""
+    """Number of ReLU units that are active for both images or for neither, [B, B] float64."""
     units: int = 0
-    """ReLU units that an image passes, over all layers."""
+    """Number of ReLU units per image, over all layers."""
     gradients: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    """Weight and its gradient, for each convolution and linear layer that the loss depends on."""
+    """(Weight, gradient) of each convolution and linear layer that the loss depends on."""
     channels: list[tuple[Tensor, int]] = field(default_factory=list)
-    """(a * dL/da summed over the pixels [B, C_out], weights an output channel has), a layer each."""
+    """(a * dL/da summed over pixels, [B, C_out]; number of weights per output channel), for each layer."""
     jacobian: Tensor = field(default_factory=lambda: torch.empty(0))
-    """[B, D]: gradient of the sum of all outputs with respect to each image; zero if there is none."""
+    """Gradient of the sum of all outputs with respect to each image, [B, D]; 0 where there is none."""
 
     @property
     def rows(self) -> int:
-        """B."""
+        """Batch size B."""
         return rows(self.x)
 
 
 def rows(x: Any) -> int:
-    """How many examples there are in a mini-batch of inputs."""
+    """Returns the number of examples in a mini-batch of inputs."""
     found = tensors(x)
     return len(found[0]) if found else 0
 
 
 def layers(network: nn.Module) -> list[nn.Module]:
-    """The convolutions and linear layers, whose weights the proxies are about, as published."""
+    """Returns the convolutions and linear layers, whose weights the proxies use, as published."""
     return [module for module in network.modules() if isinstance(module, _ConvNd | nn.Linear)]
 
 
 def weights(network: nn.Module) -> list[Tensor]:
-    """The weights of these layers that may be learnt; of a network without such layers, such as a recurrent cell
-    that is written with bare matrices, all its matrices. `SpecError` if there are none.
+    """Returns the trainable weights of these layers. For a network without such layers, for instance a recurrent cell
+    whose weights are bare matrices, returns all its matrices. Raises `SpecError` if there are none.
     """
     found: list[Any] = [layer.weight for layer in layers(network) if layer.weight.requires_grad]  # type: ignore[union-attr]
     if not layers(network):
@@ -99,7 +99,8 @@ def weights(network: nn.Module) -> list[Tensor]:
 
 @contextmanager
 def batch_statistics(network: nn.Module) -> Iterator[None]:
-    """Inside, batch normalisation is in training mode, without a memory, and everything else in evaluation mode."""
+    """Context in which batch norm uses the mini-batch, without updating running statistics; all else is in evaluation
+    mode."""
     with restored_modes(network), frozen_statistics(network):
         for module in network.modules():
             module.training = isinstance(module, _BatchNorm)
@@ -107,7 +108,7 @@ def batch_statistics(network: nn.Module) -> Iterator[None]:
 
 
 def outputs(network: nn.Module, x: Any) -> Any:
-    """The network's outputs, for instance [B, K], checked to be finite."""
+    """Returns the network's outputs, for instance [B, K]; raises an error if they are not finite."""
     with enough_to_normalise(rows(x)):
         found = network(x)
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors(found)):
@@ -116,20 +117,20 @@ def outputs(network: nn.Module, x: Any) -> Any:
 
 
 def total(found: Any) -> Tensor:
-    """The sum of all real numbers among a network's outputs."""
+    """Returns the sum of all real-valued outputs of a network."""
     sums = [tensor.sum() for tensor in tensors(found) if tensor.is_floating_point()]
     return sums[0] if len(sums) == 1 else torch.stack(sums).sum()
 
 
 def check_real(x: Any, what: str) -> None:
-    """`SpecError` for inputs that are not real numbers, and so cannot be differentiated by or sent as ones."""
+    """Raise `SpecError` if inputs are not real numbers: then they have no gradients, and cannot be replaced by ones."""
     kinds = sorted({str(tensor.dtype) for tensor in tensors(x) if not tensor.is_floating_point()})
     if kinds:
         raise SpecError(f"{what}, which must be real numbers, not {' and '.join(kinds)}; use another proxy")
 
 
 def look(network: nn.Module, x: Any, y: Any, loss: Loss, needs: Set[Need]) -> Seen:
-    """What the needed passes show."""
+    """Run the passes that `needs` requires, and return their results."""
     if not rows(x) or (isinstance(x, Tensor) and isinstance(y, Tensor) and len(x) != len(y)):
         targets = len(y) if isinstance(y, Tensor) else rows(x)
         raise DataError(f"every image has one label, and there is at least one: got {rows(x)} images, {targets} labels")
@@ -168,9 +169,9 @@ def look(network: nn.Module, x: Any, y: Any, loss: Loss, needs: Set[Need]) -> Se
 
 
 def _laid_out(network: nn.Module, x: Tensor) -> Tensor:
-    """The same images, on the CPU with the channels of a pixel side by side, which its kernels like better.
+    """Returns the same images, on the CPU in channels-last memory format, which is faster there.
 
-    But not before a 1 x 1 convolution with a stride, whose backward pass in torch 2.14 writes past its memory then.
+    Networks with a strided 1 x 1 convolution are excluded: its backward pass in torch 2.14 then writes out of bounds.
     """
     risky = any(
         isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.stride != (1, 1)
@@ -190,7 +191,7 @@ def _jacobian(summed: Tensor, x: Tensor) -> Tensor:
 
 @contextmanager
 def _products(network: nn.Module, wanted: bool) -> Iterator[list[tuple[Tensor | None, int]]]:
-    """Inside, a backward pass puts down a * dL/da, summed over the pixels, for the output a of every layer."""
+    """Context in which a backward pass records a * dL/da, summed over pixels, for the output a of every layer."""
     found: list[tuple[Tensor | None, int]] = []
     handles = []
 

@@ -1,4 +1,4 @@
-"""The proxies by name, and the one function that computes any of them with shared passes."""
+"""The proxies by name, and the function that computes several of them with shared passes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from naslab.torch_state import default_torch_state
 
 
 def parameters(seen: Seen) -> float:
-    """Number of learnt scalars."""
+    """Returns the number of trainable parameters."""
     return float(learnt(seen.network))
 
 
 def flops(seen: Seen) -> float:
-    """Multiply-adds of one input, which is what the field calls FLOPs."""
+    """Returns the multiply-adds for one input, which papers call FLOPs."""
     one = seen.x[:1] if isinstance(seen.x, Tensor) else seen.x
     return float(cost(seen.network, one).multiply_adds / rows(one))
 
@@ -52,21 +52,21 @@ NEEDS: dict[str, Need] = {
     "grad_norm": Need.GRADIENTS,
     "fisher": Need.CHANNELS,
 }
-"""What a proxy reads off the shared passes; the others look at the network by themselves."""
+"""Proxy -> result of the shared passes that it needs; the others compute their own passes."""
 
 
 @default_torch_state()
 def scores(
     network: nn.Module, x: Any, y: Any, proxies: Sequence[str] = tuple(PROXIES), *, loss: Loss = F.cross_entropy
 ) -> dict[str, float]:
-    """Proxy -> score of the network as it is, finite each; the network is left as it was.
+    """Returns proxy -> score of the network, all finite. The network is left unchanged.
 
     Args:
         network: untrained, on the device of x.
-        x: one mini-batch of what it is called with, for instance [B, C, H, W].
-        y: what the loss holds its outputs to, for instance labels [B].
-        proxies: which, of `PROXIES`; all by default. GraSP takes as long as the rest together.
-        loss: (outputs, y) -> mean loss; that of a task, with its mini-batch as y.
+        x: one mini-batch of inputs, for instance [B, C, H, W].
+        y: targets of the loss, for instance labels [B].
+        proxies: names in `PROXIES`; all by default. GraSP takes as long as all others together.
+        loss: (outputs, y) -> mean loss. For the loss of a task, y is the task's mini-batch.
     """
     if isinstance(proxies, str) or not proxies:
         raise SpecError(f"proxies are a list of names, for instance ['naswot'], not {proxies!r}")

@@ -1,7 +1,7 @@
 """Saliencies of one backward pass from the loss, summed over the network (Abdelfattah, Mehrotra, Dudziak & Lane 2021,
 https://arxiv.org/abs/2101.08134, Sec. 3.2). Weights are those of convolutions and linear layers.
 
-Stated value: 0 for whatever no gradient reaches, and so for a network without any gradient.
+Convention: weights that no gradient reaches count 0.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from naslab.estimators.zero_cost.passes import Seen
 
 
 def grad_norm(seen: Seen) -> float:
-    """Sum over the layers of the Euclidean norm of the gradient of the layer's weights."""
+    """Returns the sum over layers of the Euclidean norm of the gradient of the layer's weights."""
     return sum(float(gradient.norm()) for _, gradient in seen.gradients)
 
 
 def snip(seen: Seen) -> float:
-    """Sum of |w dL/dw| (Lee, Ajanthan & Torr 2019, https://arxiv.org/abs/1810.02340, Eq. 5): what the loss would change
-    by, to first order, if the weight were cut out. The published code multiplies each weight by a mask of ones and
+    """Returns the sum of |w dL/dw| (Lee, Ajanthan & Torr 2019, https://arxiv.org/abs/1810.02340, Eq. 5): the change of
+    the loss, to first order, if the weight is removed. The published code multiplies each weight by a mask of ones and
     takes the gradient of the mask, which is the same number."""
     return sum(float((weight.detach() * gradient).abs().sum()) for weight, gradient in seen.gradients)
 
 
 def fisher(seen: Seen) -> float:
-    """Sum of the Fisher information of the output channels (Theis et al. 2018, https://arxiv.org/abs/1801.05787; Turner
-    et al. 2020, https://arxiv.org/abs/1906.04113, Eq. 4): with g = sum over pixels of a dL/da, half the mean of g^2
-    over the mini-batch. As published, a channel counts once for each of its weights."""
+    """Returns the summed Fisher information of the output channels (Theis et al. 2018, https://arxiv.org/abs/1801.05787;
+    Turner et al. 2020, https://arxiv.org/abs/1906.04113, Eq. 4): with g = sum over pixels of a dL/da, half the mean of
+    g^2 over the mini-batch. As published, a channel counts once for each of its weights."""
     return sum(fan_in * float(g.pow(2).sum()) / (2 * seen.rows) for g, fan_in in seen.channels)

@@ -1,17 +1,17 @@
-"""SynFlow: how much flows from the input to the output along all paths (Tanaka, Kunin, Yamins & Ganguli 2020,
-https://arxiv.org/abs/2006.05467, Eq. 2), summed over the network (Abdelfattah et al. 2021,
+"""SynFlow: product of absolute weights, summed over all paths from input to output (Tanaka, Kunin, Yamins & Ganguli
+2020, https://arxiv.org/abs/2006.05467, Eq. 2), summed over the network (Abdelfattah et al. 2021,
 https://arxiv.org/abs/2101.08134).
 
     every parameter <- its absolute value;  normalisation layers <- nothing
     R <- sum of the outputs for an input of ones
     score <- sum of |w dR/dw| over the weights of convolutions and linear layers
 
-No data is looked at. All is in float64, as published, since R is a product over the layers: a deep network passes the
-1e38 of float32 with ease.
+No data is used. The computation is in float64, as published, since R is a product over layers and easily exceeds 1e38,
+the limit of float32, in a deep network.
 
-Difference from the published code: layer, group and instance normalisation are taken out like batch normalisation.
+Difference from the published code: layer, group and instance normalisation are removed like batch normalisation.
 
-Stated value: 0 where nothing flows. A flow that is too large even for float64 is refused.
+Convention: 0 where nothing flows. A score that overflows float64 raises an error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NORMALISATION = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm)
 
 
 def synflow(seen: Seen) -> float:
-    """The flow through a copy of the network; `seen.x` gives only the shape."""
+    """Returns the score, computed on a copy of the network; only the shape of `seen.x` is used."""
     check_real(seen.x, "synflow sends ones in place of the input")
     network = copy.deepcopy(seen.network).double().eval()
     with torch.no_grad():

@@ -1,8 +1,8 @@
-"""vote: of two networks, the one that most of synflow, jacob_cov and snip prefer (Abdelfattah et al. 2021,
+"""vote: majority vote of synflow, jacob_cov and snip between two networks (Abdelfattah et al. 2021,
 https://arxiv.org/abs/2101.08134, Sec. 4.1).
 
-A majority ranks two networks, not one: the score of a network is the part of a population that it wins against, a draw
-being half a win.
+A majority vote compares two networks, and gives no score for one. The score of a network is therefore the share of a
+population that it wins against; a draw counts half.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ VOTERS = ("synflow", "jacob_cov", "snip")
 
 
 def vote(candidate: Mapping[str, float], population: Mapping[str, np.ndarray]) -> float:
-    """Part of the population that the candidate wins against, in [0, 1].
+    """Returns the share of the population that the candidate wins against, in [0, 1].
 
     Args:
         candidate: proxy -> score.
-        population: proxy -> [N], the scores of N networks by the same proxies.
+        population: proxy -> scores [N] of N networks, for the same proxies.
     """
     if not population or set(candidate) != set(population):
         raise SpecError(f"the same proxies must vote on both: {sorted(candidate)} and {sorted(population)}")
@@ -35,7 +35,7 @@ def vote(candidate: Mapping[str, float], population: Mapping[str, np.ndarray]) -
 
 
 def votes(population: Mapping[str, np.ndarray]) -> np.ndarray:
-    """[N]: `vote` of each of the population, among its like."""
+    """Returns `vote` of each network of the population against the population, [N]."""
     names = list(population)
     rows = np.column_stack([population[name] for name in names])
     return np.array([vote(dict(zip(names, row, strict=True)), population) for row in rows.tolist()])
