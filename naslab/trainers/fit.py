@@ -59,32 +59,32 @@ def fit(
     progress: bool | None = None,
     **hyperparameters: Any,
 ) -> Report:
-    """Train the network in place, and test it. It is left in evaluation mode, on the device, also when the training is
-    interrupted or fails.
+    """Train the network in place, and test it. Afterwards it is in evaluation mode, on the device, even if the training
+    was interrupted or failed.
 
     Args:
-        network: from the inputs of the task to its outputs. For images, [B, C, H, W] -> logits [B, K]; in training mode
-            it may give the pair (logits, auxiliary logits).
+        network: maps the inputs of the task to its outputs. For images, [B, C, H, W] -> logits [B, K]; in training mode
+            it may return the pair (logits, auxiliary logits).
         task: data, loss and metrics, for instance `naslab.tasks.FashionMNIST()`.
         recipe: hyperparameters; `Recipe()` by default.
         seed: seed of the order of the data, augmentation and drop path. Training starts from the network's weights.
         device: by default the GPU if there is one, else the CPU.
-        processes: how many processes share each mini-batch, one GPU each where there are GPUs; they are started
-            here and end here. In a script started by `torchrun` leave it at 1: the training
-            takes part in the group it finds, and every process gets the same report.
-        threads: CPU threads of this training, in each process; None: as torch is set (shared among `processes`).
-        checkpoint: file in which the training is kept after every epoch. A training that finds its own file there
-            goes on from it, and ends bit for bit where it would have ended; also one of fewer epochs, if the learning
-            rate is constant or planned over `schedule_epochs`. The network must be the same but for its weights: the
-            same modules, computing the same function when evaluated. Processes on several machines need a disk that
-            they share.
-        test: whether to look at the test data after each epoch, where the task has any.
-        progress: whether to show a bar; by default in notebooks and terminals only.
+        processes: number of processes that share each mini-batch, with one GPU each if there are GPUs; they are started
+            by this call, and end with it. In a script started by `torchrun` leave it at 1: the training joins the
+            existing group, and every process gets the same report.
+        threads: CPU threads of this training, in each process; None: torch's setting (divided among `processes`).
+        checkpoint: file that is written after every epoch. If it exists, the training resumes from it, with results
+            equal bit for bit to those without interruption. A checkpoint after fewer epochs can be continued too, if
+            the learning rate is constant or scheduled over `schedule_epochs`. The network must be the same except for
+            its weights: the same modules, computing the same function in evaluation mode. Processes on several
+            machines need a shared disk.
+        test: whether to evaluate on the test data after each epoch, if the task has any.
+        progress: whether to show a progress bar; by default only in notebooks and terminals.
         hyperparameters: changes to the recipe, by name: `epochs=20, learning_rate=0.1`.
 
     Raises:
         Diverged: a loss or gradient was not finite.
-        RunError: the checkpoint is damaged, or of another training.
+        RunError: the checkpoint is damaged, or belongs to another training.
     """
     if isinstance(network, Architecture):
         raise SpecError(

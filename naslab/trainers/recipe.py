@@ -31,7 +31,7 @@ class Recipe:
     """Hyperparameters of a training.
 
     The defaults are those with which DARTS retrains a cell on CIFAR-10 (Liu et al. 2019, Sec. A.2 and the authors'
-    code), except for what is meant for its 600 epochs: drop path, the auxiliary head and cutout are off by default.
+    code), except for what is meant for its 600 epochs: drop path, the auxiliary head and cutout have to be requested.
     """
 
     epochs: int = 5
@@ -47,8 +47,8 @@ class Recipe:
     learning_rate_min: float = 0.0
     """Learning rate at the end of the cosine or linear schedule; DARTS 0."""
     scale_rate: bool = False
-    """Whether the learning rate of a step is multiplied by the size of its mini-batch over the nominal one: of text, by
-    the length of the chunk over its usual length (Merity et al. 2018)."""
+    """Whether the learning rate of a step is multiplied by (size of its mini-batch / nominal size): for texts, by the
+    length of the chunk over its usual length (Merity et al. 2018)."""
     momentum: float = 0.9
     """Momentum of SGD (classical, not Nesterov); DARTS 0.9."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -147,8 +147,8 @@ class Recipe:
 
     @classmethod
     def recurrent(cls, data: str = "penn_treebank", **changes: Any) -> Recipe:
-        """The recipe with which DARTS retrains a recurrent cell as a language model (Liu et al. 2019, Sec. A.3 and the
-        authors' code, after Merity et al. 2018): averaged SGD at a learning rate of 20, for up to 8,000 epochs.
+        """Returns the recipe with which DARTS retrains a recurrent cell as a language model (Liu et al. 2019, Sec. A.3
+        and the authors' code, after Merity et al. 2018): averaged SGD at a learning rate of 20, for up to 8,000 epochs.
 
         The rest of it belongs to the network (its widths and dropouts, which for WikiText-2 are 700 units and 0.15 for
         the hidden state) and to the task: `LanguageModel.with_options(length_deviation=5, tar=1e-3)`. As published
