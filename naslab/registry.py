@@ -1,5 +1,6 @@
-"""What a run folder says, made into things again: a name in it means a class of naslab's, or one of the user's own that
-this process has defined; and what does not make sense is one sentence, whatever it is.
+"""Finds the class that a name in a run folder refers to, and turns any failure to rebuild it into one `SpecError`.
+
+A name refers to a class of naslab or to a user-defined class that is already defined in this process.
 """
 
 from __future__ import annotations
@@ -18,15 +19,19 @@ Made = TypeVar("Made")
 
 
 class Registry(MutableMapping[str, T]):
-    """Name in a spec -> class of a package, which is imported when it is looked up.
+    """Name in a spec -> class of a package; the package is imported when a class is first looked up.
 
         SEARCHERS = Registry("naslab.searchers", {"darts": "Darts"})
 
-    Other classes may be entered, for instance by a test.
+    Further classes may be added, for instance by a test.
     """
 
     def __init__(self, package: str, classes: Mapping[str, str]) -> None:
-        """The classes are given by their names as attributes of the package."""
+        """
+        Args:
+            package: name of the package, as in an import statement.
+            classes: name in a spec -> name of the class in the package.
+        """
         self._package = package
         self._classes: dict[str, str | T] = dict(classes)
 
@@ -48,17 +53,20 @@ class Registry(MutableMapping[str, T]):
         return len(self._classes)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._classes  # without importing it
+        return name in self._classes  # the default implementation would call __getitem__, which imports the package
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._package!r}, {self._classes!r})"
 
 
 def described(what: str) -> Callable[[Callable[Arguments, Made]], Callable[Arguments, Made]]:
-    """Decorates a function that rebuilds something from its spec: a senseless spec becomes one `SpecError`.
+    """Decorates a function that rebuilds something from its spec: an invalid spec raises a `SpecError`.
 
-    A spec may be a stranger's, and lack a key, or have a list for a number. Constructors say what they can say best;
-    what they did not think of is told here, with the error that it came to.
+    A spec may come from an unknown source, lack a key, or hold a list instead of a number. Constructors report the
+    errors that they check for; any other exception is wrapped here in a `SpecError` that quotes it.
+
+    Args:
+        what: name of the thing that is rebuilt, for the error message.
     """
 
     def wrap(make: Callable[Arguments, Made]) -> Callable[Arguments, Made]:
@@ -90,18 +98,18 @@ def named(
     suits: Callable[[type], bool] | None = None,
     otherwise: str = "",
 ) -> T:
-    """The class of that name: the registry's, else the latest subclass of the bases that says it is called so.
+    """Returns the class with that name: from the registry, or else the latest defined subclass of the bases.
 
     Args:
-        what: is looked for, in words.
-        name: as it stands in a run.
-        registry: naslab's own.
-        bases: of which the user's own are subclasses.
-        suits: whether a class can be it, beyond its name.
-        otherwise: what else the user can do, for the error.
+        what: kind of thing that is looked for, for the error message.
+        name: name in the run folder.
+        registry: classes of naslab.
+        bases: base classes; user-defined classes are looked for among their subclasses.
+        suits: further condition that a user-defined class must meet.
+        otherwise: further advice for the user, appended to the error message.
 
     Raises:
-        SpecError: there is none.
+        SpecError: there is no such class.
     """
     if isinstance(name, str):
         if name in registry:
@@ -119,17 +127,20 @@ def named(
 
 
 def called(cls: type) -> Any:
-    """The name by which a run knows a class of the user's own: its attribute `name`, else that of the class."""
+    """Returns the name of a user-defined class in a run folder: its own attribute `name`, or else the class name."""
     return vars(cls).get("name", cls.__name__)
 
 
 def own(cls: type) -> bool:
-    """Whether a class is the user's own."""
+    """True if a class is user-defined, that is, from outside naslab."""
     return cls.__module__.partition(".")[0] not in ("naslab", "naslab_widgets")
 
 
 def _below(bases: tuple[type, ...]) -> Iterator[type]:
-    """All subclasses, the latest first."""
+    """Yields all direct and indirect subclasses, the latest defined first.
+
+    A class that was defined again in a notebook thus takes precedence over its earlier definition.
+    """
     for base in bases:
         for cls in reversed(type.__subclasses__(base)):
             yield from _below((cls,))

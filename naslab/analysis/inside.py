@@ -1,4 +1,4 @@
-"""Inside a supernet: weight, cost, receptive field and gradient of each operation on each edge.
+"""Views into a supernet: weight, cost, receptive field and gradient of each operation on each edge.
 
     anatomy(search)          parameters, multiply-adds, shapes, receptive fields: fixed for the whole search
     shares(search.events)    weights of the operations of an edge, step by step
@@ -121,7 +121,7 @@ def anatomy(search: Any) -> Anatomy:
         figures = costs(network, searcher.task, shapes)
         fields = receptive_fields(network, searcher.task, shapes)
         where = places(network, searcher.task, shapes)
-    except Exception:  # a supernet of somebody's own, which does not say or cannot be computed without numbers
+    except Exception:  # a user-defined supernet may not declare its operations, or not run on the meta device
         figures = {name: {part: torch.full(shape, math.nan) for part, shape in shapes.items()} for name in COSTS}
         fields = {part: torch.zeros(*shape, 2, dtype=torch.int64) for part, shape in shapes.items()}
         where = {part: [()] * rows for part, (rows, _) in shapes.items()}
@@ -222,7 +222,7 @@ def gradients(search: Any, *, examples: int | None = None) -> Gradients:
 
 
 def _by_operation(searcher: Any, network: nn.Module, of_weights: Mapping[str, Tensor | None]) -> dict[str, np.ndarray]:
-    """Part -> [E, O]: lengths of the gradients, where the supernet says what belongs to what."""
+    """Returns part -> [E, O]: gradient norms; empty if the supernet does not say which parameters are whose."""
     if not (of_modules := operations_of(network)):
         return {}
     parts = parts_of_modules(searcher, network)
@@ -232,7 +232,7 @@ def _by_operation(searcher: Any, network: nn.Module, of_weights: Mapping[str, Te
             continue
         for name, column, _, divided in module.tensors():
             gradient = of_weights.get(f"{path}.{name}")
-            if gradient is None:  # a buffer, or nothing depends on it
+            if gradient is None:  # a buffer, or a parameter that the loss does not depend on
                 continue
             pieces = gradient.chunk(len(module.rows)) if divided else [gradient] * len(module.rows)
             for row, piece in zip(module.rows, pieces, strict=True):
@@ -241,7 +241,7 @@ def _by_operation(searcher: Any, network: nn.Module, of_weights: Mapping[str, Te
 
 
 def parts_of_modules(searcher: Any, network: nn.Module) -> dict[str, str]:
-    """Name of each module with operations -> the part that it computes."""
+    """Returns module name -> part that it belongs to, for the modules with operations."""
     where = places(network, searcher.task, shapes_of(searcher))
     return {place.module: part for part, rows in where.items() for of_edge in rows for place in of_edge}
 
@@ -250,7 +250,7 @@ def parts_of_modules(searcher: Any, network: nn.Module) -> dict[str, str]:
 
 
 def mixing(search: Any) -> Any:
-    """The searcher of a search, if it mixes operations; `SpecError` says what it does instead."""
+    """Returns the searcher of a search. Raises `SpecError` if it does not mix operations."""
     searcher = getattr(search, "searcher", search)
     if not isinstance(getattr(searcher, "network", None), nn.Module) or not hasattr(searcher, "alphas"):
         name = getattr(getattr(searcher, "sampler", searcher), "name", type(searcher).__name__)
@@ -262,7 +262,7 @@ def mixing(search: Any) -> Any:
 
 
 def still_copy(searcher: Any) -> nn.Module:
-    """The supernet once more, in training mode and without anything random."""
+    """Returns a copy of the supernet in training mode, with dropout and other random layers turned off."""
     network = copy.deepcopy(searcher.network)
     network._compiled_call_impl = None  # a single pass is not worth compiling for
     network.train()
@@ -272,17 +272,17 @@ def still_copy(searcher: Any) -> nn.Module:
 
 
 def shapes_of(searcher: Any) -> dict[str, tuple[int, int]]:
-    """Part -> (E, O)."""
+    """Returns part -> (E, O): numbers of edges and of operations."""
     return {part: (rows, len(searcher.space.operations)) for part, rows in searcher.space.edges().items()}
 
 
 def mean_weights(searcher: Any) -> dict[str, Tensor]:
-    """Part -> [E, O]: the mean weights of the operations."""
+    """Returns part -> [E, O]: mean weights of the operations, on the device of the search."""
     return {part: torch.tensor(mean, device=searcher.device) for part, mean in searcher.probabilities().items()}
 
 
 def as_mixtures(network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Any]:
-    """The weights as the supernet takes them; what weighs nothing is not computed."""
+    """Returns the weights in the form that the supernet takes; operations of weight 0 are not computed."""
     if not takes_mixtures(network):
         return weights
     return {part: Mixture(w, as_mixture(w.detach()).used) for part, w in weights.items()}

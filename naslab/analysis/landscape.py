@@ -1,14 +1,14 @@
-"""A map of a space whose architectures are all known, and how rugged the land is.
+"""A two-dimensional map of a fully tabulated search space, and the ruggedness of its fitness landscape.
 
-The code of an architecture has a column for each option of each choice. All principal components of such codes of a
-whole space are equally strong, since every option is as frequent as every other, so that PCA shows nothing; the map is
-therefore Fisher's linear discriminant (1936) for several classes (Rao 1948), the classes being levels of fitness: the
-directions of the code that tell the levels apart best. The first one orders the architectures from bad to good, as far
-as the sum of what each choice does can; the second, mostly, sets the middling apart from both ends.
+An architecture is encoded one-hot: a column for each option of each choice. In a complete space every option is as
+frequent as every other, so that all principal components of the codes are equally strong and PCA shows nothing. The
+map is therefore Fisher's linear discriminant (1936) for several classes (Rao 1948), with levels of fitness as classes:
+the directions of the code that separate the levels best. The first axis orders the architectures from bad to good, as
+far as a sum of effects of single choices can; the second mostly separates mediocre ones from both extremes.
 
-Ruggedness: the correlation of fitness with the distance to the best (Jones & Forrest 1995), near -1 where the way to
-the best leads upwards; and the correlation of fitness between architectures that differ in d choices (Weinberger
-1990), near 1 for d = 1 where the land is smooth.
+Ruggedness: the correlation of fitness with the distance to the best (Jones & Forrest 1995), near -1 if fitness rises
+steadily towards the best; and the correlation of fitness between architectures that differ in d choices (Weinberger
+1990), near 1 for d = 1 in a smooth landscape.
 
 Shapes: N architectures, D columns of the code.
 """
@@ -28,32 +28,32 @@ from naslab.immutable import Record
 from naslab.spaces.space import Space
 
 LEVELS = 8
-"""Classes of fitness that the map tells apart; they hold as many architectures each."""
+"""Number of classes of fitness that the map separates; all hold equally many architectures, up to rounding."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Landscape(Record):
-    """A table's space as a plane."""
+    """The search space of a benchmark table as a plane, with measures of ruggedness."""
 
     benchmark: Benchmark
     metric: str
     epochs: int | None
     points: np.ndarray
-    """[N, 2]: where each architecture of the table lies; each axis has mean 0 and deviation 1."""
+    """[N, 2]: coordinates of each architecture of the table; each axis has mean 0 and standard deviation 1."""
     utility: np.ndarray
-    """[N]: what it is worth, more is better."""
+    """[N]: utility of each architecture; more is better."""
     fitness_distance: float
-    """Correlation of the worth with the distance to the nearest best architecture; NaN where it cannot be told."""
+    """Correlation of utility with the distance to the nearest best architecture; NaN if it is undefined."""
     autocorrelation: np.ndarray
-    """[K + 1]: of the worth between all pairs that differ in d choices, d from 0; empty where it is not known."""
+    """[K + 1]: correlation of utility between all pairs that differ in d choices, d = 0 ... K; empty if not known."""
 
     def path(self, architectures: Sequence[Architecture]) -> np.ndarray:
-        """[n, 2]: where these lie, for instance the candidates of a search in order."""
+        """Returns the coordinates [n, 2] of architectures, for instance of the candidates of a search in order."""
         return self.points[[self.benchmark.index(architecture) for architecture in architectures]]
 
 
 def landscape(benchmark: Benchmark, metric: str | None = None, *, epochs: int | None = None) -> Landscape:
-    """The map of a table's space by one metric. The same table gives the same map; it is kept in memory."""
+    """Returns the map of a table's space by one metric. It is deterministic, and cached in memory."""
     return _landscape(benchmark, metric or benchmark.objective, epochs)
 
 
@@ -75,7 +75,10 @@ def _landscape(benchmark: Benchmark, metric: str, epochs: int | None) -> Landsca
 
 
 def codes(space: Space, choices: Sequence[tuple[object, ...]]) -> np.ndarray:
-    """[N, D] float32: 1 where the choice of that name was answered with that option, or is not asked at all."""
+    """Returns the one-hot codes [N, D] float32 of architectures.
+
+    If the space has no fixed choices, there is a column for each (choice, option) that occurs in `choices`.
+    """
     if not choices:
         raise SpecError("there is no architecture to be placed on a map")
     if space.fixed_choices is not None:
@@ -88,11 +91,11 @@ def codes(space: Space, choices: Sequence[tuple[object, ...]]) -> np.ndarray:
 
 
 def discriminants(columns: np.ndarray, utility: np.ndarray, levels: int = LEVELS) -> np.ndarray:
-    """[N, 2]: the two directions of the codes [N, D] that tell levels of utility [N] apart best.
+    """Returns coordinates [N, 2] on the two directions of the codes [N, D] that best separate levels of utility [N].
 
-    The larger a coordinate on the first axis, the better. Architectures whose worth is not finite are placed, but do
-    not shape the map; where fewer than three levels can be told apart, what is missing is filled with principal
-    components.
+    Utility correlates positively with both axes. Architectures whose utility is not finite get coordinates,
+    but do not influence the directions. If fewer than three levels can be separated, principal components replace the
+    missing directions.
     """
     known = np.isfinite(utility)
     centred = columns - columns.mean(axis=0)
@@ -109,20 +112,22 @@ def discriminants(columns: np.ndarray, utility: np.ndarray, levels: int = LEVELS
         means = means - means.mean(axis=0)
         _, strength, found = np.linalg.svd(means, full_matrices=False)
         directions = found[strength > 1e-6][:2].T
-    if directions.shape[1] < 2:  # then the principal components that are left
+    if directions.shape[1] < 2:  # remaining principal components, orthogonal to what was found
         rest, _ = np.linalg.qr(np.concatenate([directions, np.eye(rank)[:, :2]], axis=1))
         directions = np.concatenate([directions, rest[:, directions.shape[1] : 2]], axis=1)
     points = np.zeros((len(columns), 2))
     points[:, : directions.shape[1]] = white @ directions
-    for axis in range(2):  # a direction has no sign of its own
+    for axis in range(2):  # the sign of a singular vector is arbitrary: utility is to increase along the axis
         slope = np.nansum(points[known, axis] * (utility[known] - utility[known].mean())) if known.any() else 0
         points[:, axis] *= -1 if slope < 0 else 1
     return points
 
 
 def fitness_distance(columns: np.ndarray, utility: np.ndarray) -> float:
-    """Correlation of the utility [N] with the number of choices, in the codes [N, D], that differ from the nearest
-    best architecture; NaN where either does not vary."""
+    """Returns the correlation of utility [N] with the number of choices that differ from the nearest best architecture.
+
+    NaN if one of them does not vary. The choices are compared in the codes [N, D].
+    """
     known = np.isfinite(utility)
     if not known.any():
         return float("nan")
@@ -133,11 +138,11 @@ def fitness_distance(columns: np.ndarray, utility: np.ndarray) -> float:
 
 
 def autocorrelation(benchmark: Benchmark, utility: np.ndarray) -> np.ndarray:
-    """[K + 1]: the correlation of utility over all pairs that differ in exactly d of the K choices, exact.
+    """Returns the exact correlation [K + 1] of utility over all pairs that differ in exactly d of the K choices.
 
-    With J the sum over the options of a choice and I the option itself, the sum over all that differ in d choices is
-    the coefficient of z^d in the product over the choices of I + z (J - I). Empty where the table does not hold every
-    combination of the options, or a utility is not finite.
+    With J the sum over the options of a choice and I the identity, the sum over all architectures that differ in d
+    choices is the coefficient of z^d in the product of I + z (J - I) over the choices. Empty if the table does not
+    hold every combination of the options, or if a utility is not finite.
     """
     choices = benchmark.space.fixed_choices
     sizes = [] if choices is None else [len(choice.options) for choice in choices]
@@ -147,7 +152,7 @@ def autocorrelation(benchmark: Benchmark, utility: np.ndarray) -> np.ndarray:
     grid = np.empty(sizes)
     grid[tuple(np.array([[place[k][v] for k, v in enumerate(row)] for row in benchmark.choices]).T)] = utility
     centred = grid - grid.mean()
-    sums: list[np.ndarray] = [centred]  # for each d
+    sums: list[np.ndarray] = [centred]  # coefficient of z^d, for d = 0, 1, ...; one choice is multiplied in at a time
     pairs = [1]
     for axis, size in enumerate(sizes):
         others = [term.sum(axis=axis, keepdims=True) - term for term in sums]

@@ -7,12 +7,12 @@
 Without the scaling, surfaces of different networks cannot be compared: a network of large weights looks flat.
 
 The surface depends on the statistics of batch norm, so that they are an argument
-(`naslab.networks.batch_norm.BATCH_NORM`): "batch" gives the loss that training sees; "kept" that of the authors' code,
-although the running statistics do not fit weights that were moved; "recalibrated" measures them at each point.
+(`naslab.networks.batch_norm.BATCH_NORM`): "batch" gives the loss in training mode; "kept" that of the authors' code,
+although the running statistics do not fit the displaced weights; "recalibrated" measures them anew at each point.
 
-The network itself is never changed: it is called with the moved weights by `torch.func.functional_call`.
+The network itself is never changed: it is called with the displaced weights by `torch.func.functional_call`.
 
-Shapes: X and Y points along the two directions.
+Shapes: X and Y are the numbers of points along the two directions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LEFT_OVER = "take a batch_size that leaves no last mini-batch of one example, or
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LossSurface(Record):
-    """A loss surface as far as it is computed; the remaining rows are NaN."""
+    """A loss surface; rows that are not computed yet are NaN."""
 
     x: np.ndarray
     """[X]: coordinates along the first direction, in units of the norm of the weights; 0 is among them."""
@@ -71,16 +71,16 @@ class LossSurface(Record):
 
     @property
     def status(self) -> str:
-        """What a reader must know: rows that are missing, losses that are not finite. Empty if all is well."""
+        """Warnings about missing rows and losses that are not finite; empty if there are none."""
         said = [] if self.finished else [f"{self.rows} of {len(self.y)} rows are computed"]
         bad = int((~np.isfinite(self.loss[: self.rows])).sum())
         said += [f"{bad} of {self.rows * len(self.x)} losses are not finite"] if bad else []
         return "; ".join(said)
 
     def rise(self, radius: float = 0.5) -> float:
-        """Mean of loss - centre over the points at most so far from the centre: small where the land is flat.
+        """Returns the mean of loss - centre over the points within a radius of the centre; small for a flat minimum.
 
-        Infinite if a loss there is not finite; `SpecError` while a row there is missing.
+        Infinite if one of these losses is not finite. Raises `SpecError` while one of their rows is missing.
         """
         reach = float(max(abs(self.x).max(), abs(self.y).max()))
         if not 0 < (radius := real("radius", radius)) <= reach * (1 + 1e-9):
@@ -95,7 +95,7 @@ class LossSurface(Record):
 
 
 def loss_surface(network: nn.Module, task: Task, **options: Any) -> LossSurface:
-    """The whole surface; `surveying` tells the options, and gives it row by row."""
+    """Returns the finished surface. The options are those of `surveying`, which yields it row by row."""
     *_, last = surveying(network, task, **options)
     return last
 
@@ -114,20 +114,20 @@ def surveying(
     seed: int = 0,
     device: str | torch.device | None = None,
 ) -> Iterator[LossSurface]:
-    """The surface so far after each row, from the lowest y up; each costs `points` passes over the data.
+    """Yields the surface after each row, in increasing y; a row costs `points` passes over the data.
 
     Args:
-        network: inputs of the task -> outputs. It is left as it is, bit for bit, whenever the caller has the word.
+        network: maps inputs of the task to outputs. At every yield it is unchanged, bit for bit.
         task: for instance `naslab.tasks.FashionMNIST()`; nothing is augmented, dropout and drop path are off. A network
             that carries a state begins each pass over the data without one.
-        points: along each direction; an odd number, so that the network itself is one of them.
-        reach: the outermost points are that many lengths of the weights away; 1 in the paper.
-        images: how many, the same at every point, drawn from the seed; of a text so many tokens, from its beginning.
+        points: number of points along each direction; odd, so that the network itself is one of them.
+        reach: distance of the outermost points along an axis, in units of the norm of the weights; 1 in the paper.
+        images: number of images, drawn with the seed and the same at every point; for text, number of its first tokens.
         split: "train" or "test".
         batch_norm: "batch", "kept" or "recalibrated".
-        batch_size: examples in a mini-batch, whose statistics may be used.
-        seed: of the directions and of the choice of images.
-        device: where to compute; by default where the network is.
+        batch_size: examples per mini-batch; it matters to the losses if batch norm uses the statistics of the batch.
+        seed: seed of the directions and of the choice of images.
+        device: device to compute on; by default that of the network.
 
     Raises:
         Diverged: the network's own loss is not finite.
@@ -193,9 +193,10 @@ def _survey(
 
 
 def direction(network: nn.Module, seed: int, *words: int | str) -> dict[str, Tensor]:
-    """Name of each parameter -> its part of a random direction, as large as it filter by filter.
+    """Returns parameter name -> random direction, each filter of which has the norm of the same filter of the weights.
 
-    A filter is what makes one output: `weight[i]`. What has a single axis, a bias or the scale of a batch norm, gets 0.
+    A filter is the part `weight[i]` that computes one output. Parameters with a single axis, such as a bias or the
+    scale of a batch norm, get 0.
     """
     found = {}
     for name, weight in network.named_parameters():
@@ -227,7 +228,8 @@ def _loss(
     weights: Mapping[str, Tensor],
     batch_norm: str,
 ) -> float:
-    """Mean loss over the data of the network with these weights."""
+    """Returns the mean loss of the network over the data, with the given weights in the place of its own."""
+    # buffers are cloned because batch norm updates its running statistics in place
     tensors = {**weights, **{name: buffer.clone() for name, buffer in network.named_buffers()}}
     if batch_norm == "recalibrated":
         _recalibrate(network, task, tensors, batches)
@@ -241,7 +243,7 @@ def _loss(
 def _through(
     network: nn.Module, task: Task, tensors: dict[str, Tensor], batches: list[Any]
 ) -> Iterator[tuple[Any, Any]]:
-    """Each mini-batch, and the outputs for it; with the state that was left by the one before, if there is one."""
+    """Yields each mini-batch and its outputs; a recurrent state is carried over from the mini-batch before."""
     carry, carries = None, task.stream("train").carries
     for batch in batches:
         inputs = task.inputs(batch, carry)
@@ -252,7 +254,7 @@ def _through(
 
 
 def _recalibrate(network: nn.Module, task: Task, tensors: dict[str, Tensor], batches: list[Any]) -> None:
-    """Running statistics among the tensors: their mean over the mini-batches, whatever they were."""
+    """Replaces the running statistics in `tensors` by their means over the mini-batches."""
     norms = [(name, m) for name, m in network.named_modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [norm.momentum for _, norm in norms]
     for name, _ in norms:
@@ -260,7 +262,7 @@ def _recalibrate(network: nn.Module, task: Task, tensors: dict[str, Tensor], bat
     try:
         with evaluation_mode(network):
             for _, norm in norms:
-                norm.training, norm.momentum = True, None  # None is the mean over all
+                norm.training, norm.momentum = True, None  # PyTorch: momentum None is a cumulative mean
             for _ in _through(network, task, tensors, batches):
                 pass
     finally:

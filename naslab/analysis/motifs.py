@@ -1,22 +1,23 @@
-"""What the cells that searches find have in common, and random cells have not.
+"""Motifs that are more or less frequent in the cells that searches find than in random cells.
 
-Four kinds of motif, counted in each cell of each architecture:
+Four kinds of motif are counted in each cell of each architecture:
 
-    operation    an operation, wherever it stands
-    place        an operation at one place: on one edge, or at one node where operations stand at nodes
+    operation    an operation, anywhere in the cell
+    place        an operation at one place: on a given edge, or at a given node if nodes carry the operations
     pair         two connected nodes, with the operation between them
     triple       three connected nodes, with all connections among them
 
-Pairs and triples are labelled sub-graphs up to isomorphism: a node is an input, a node or the output, or its operation
-where it has one; an edge is its operation. Edges that no choice is about (to the output of a DARTS cell) are left out
-of them, and so is what no path leads through; "none" is no connection, and where `space.graph` leaves it out (as
-NAS-Bench-201 does) it is not counted as an operation either.
+Pairs and triples are labelled sub-graphs up to isomorphism. The label of a node is its operation if it has one,
+otherwise "input", "node" or "output"; the label of an edge is its operation. Sub-graphs leave out edges that the
+search does not choose (such as those to the output of a DARTS cell) and nodes and edges that are on no path from an
+input to the output. "none" is the absence of a connection; if `space.graph` leaves it out (as NAS-Bench-201 does), it
+is not counted as an operation either.
 
-How often is compared with uniformly random architectures of the space: the ratio of the means, and an exact test by
-permutation (`naslab.analysis.enrichment`), in which a sample is an architecture, so that seeds of one search count as
-independent. The p are corrected for all motifs of their kind that were seen at all (Holm 1979).
+The counts are compared with those in uniformly random architectures of the space, by the ratio of the means and by an
+exact permutation test (`naslab.analysis.enrichment`). A sample of the test is an architecture, so that seeds of one
+search count as independent. The p-values are corrected for all observed motifs of the same kind (Holm 1979).
 
-Wan et al. 2022 (https://arxiv.org/abs/2203.08887) mine the sub-graphs of the best cells of a table so.
+Wan et al. 2022 (https://arxiv.org/abs/2203.08887) mine the sub-graphs of the best cells of a table in this way.
 """
 
 from __future__ import annotations
@@ -45,21 +46,21 @@ if TYPE_CHECKING:
 
 KINDS = ("operation", "place", "pair", "triple")
 LEAST = 3
-"""Architectures: with fewer there is nothing to have in common."""
+"""Smallest number of found architectures; fewer cannot show a common motif."""
 
 Form = tuple[tuple[str, ...], tuple[tuple[int, int, str], ...]]
-"""Labels of the nodes, and (source, target, operation) of the edges; the operation is empty where it has none."""
+"""Labels of the nodes, and (source, target, operation) of the edges; the operation is empty for an edge without one."""
 
 
 @dataclass(frozen=True, order=True)
 class Pattern:
-    """What is counted."""
+    """A motif that is counted, without its counts."""
 
     kind: str
     part: str
-    """The cell that it is of."""
+    """Name of the cell that it occurs in."""
     form: Form
-    """A single node for an operation; the first of all ways to write it for pairs and triples."""
+    """A single node for an operation or a place; the canonical form of the sub-graph for pairs and triples."""
 
     def __str__(self) -> str:
         labels, edges = self.form
@@ -72,7 +73,7 @@ class Pattern:
         return ", ".join(f"{names[u]} → {f'{op} → ' if op else ''}{names[v]}" for u, v, op in edges)
 
     def graph(self) -> nx.DiGraph:
-        """For drawing: nodes with `label` and `role`, edges with `op`."""
+        """Returns a graph for drawing: nodes with `label` and `role`, edges with `op`."""
         import networkx as nx
 
         labels, edges = self.form
@@ -85,23 +86,23 @@ class Pattern:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Motif(Record):
-    """A pattern, and how often it is there."""
+    """A pattern, and how often it occurs."""
 
     pattern: Pattern
     found: float
-    """Mean number in a found architecture."""
+    """Mean number of occurrences in a found architecture."""
     random: float
-    """In a random one."""
+    """Mean number of occurrences in a random architecture."""
     carriers: int
-    """Found architectures that have it."""
+    """Number of found architectures in which it occurs."""
     p: float
-    """Two-sided, of this motif alone."""
+    """Two-sided p-value of this motif, not corrected for multiple tests."""
     holm: float
-    """Corrected for all motifs of its kind."""
+    """p-value corrected for all motifs of the same kind by the method of Holm."""
 
     @property
     def ratio(self) -> float:
-        """found / random: 1 is as often as by chance; infinite for what no random architecture has."""
+        """found / random: 1 is as frequent as by chance; infinite if no random architecture has the motif."""
         if self.random == 0:
             return math.inf
         return self.found / self.random
@@ -109,32 +110,32 @@ class Motif(Record):
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Motifs(Record):
-    """All that were seen, the surest first."""
+    """All motifs that occur, sorted by corrected p-value."""
 
     space: str
     architectures: int
-    """Found ones."""
+    """Number of found architectures."""
     random: int
-    """Random ones that they are compared with."""
+    """Number of random architectures that they are compared with."""
     motifs: tuple[Motif, ...]
 
     def of(self, *kinds: str, part: str | None = None) -> tuple[Motif, ...]:
-        """Those of some kinds, and of one cell if it is named."""
+        """Returns the motifs of the given kinds, and of one cell only if `part` is given."""
         for kind in kinds:
             if not among(kind, KINDS):
                 raise SpecError(unknown("kind of motif", kind, KINDS))
         return tuple(m for m in self.motifs if m.pattern.kind in kinds and part in (None, m.pattern.part))
 
     def enriched(self, level: float = 0.05) -> tuple[Motif, ...]:
-        """More frequent than by chance, with a corrected p of at most the level."""
+        """Returns the motifs more frequent than by chance, with a corrected p-value of at most `level`."""
         return tuple(motif for motif in self.motifs if motif.holm <= level and motif.ratio > 1)
 
     def depleted(self, level: float = 0.05) -> tuple[Motif, ...]:
-        """Less frequent than by chance."""
+        """Returns the motifs less frequent than by chance, with a corrected p-value of at most `level`."""
         return tuple(motif for motif in self.motifs if motif.holm <= level and motif.ratio < 1)
 
     def __str__(self) -> str:
-        """A table of the surest twenty."""
+        """Returns a table of the twenty motifs with the smallest p-values."""
         lines = [f"{'kind':9}  {'cell':8}  {'found':>6}  {'random':>6}  {'ratio':>6}  {'corrected p':>11}  motif"]
         for motif in self.motifs[:20]:
             figures = f"{motif.found:6.2f}  {motif.random:6.2f}  {motif.ratio:6.2f}  {motif.holm:11.2g}"
@@ -156,13 +157,14 @@ def motifs(
     random: int = 1000,
     seed: int = 0,
 ) -> Motifs:
-    """Mine the architectures that many searches, or many seeds of one, have found.
+    """Mines the architectures found by many searches, or by many seeds of one, for motifs.
 
     Args:
-        found: architectures, or anything with a `best`, as a `Search`; of run folders `naslab.runs.found(paths)`.
-        space: where they are from.
-        random: uniformly random architectures to compare with.
-        seed: of these.
+        found: architectures, or objects with a `best`, such as a `Search`; for run folders `naslab.runs.found(paths)`.
+        space: the space that they are from.
+        kinds: kinds of motif to count, from `KINDS`.
+        random: number of uniformly random architectures to compare with.
+        seed: seed of the random architectures.
     """
     if isinstance(found, Architecture) or not listed(found):
         raise SpecError(f"motifs are mined in many architectures: give a list, not {type(found).__name__}")
@@ -180,7 +182,7 @@ def motifs(
 def compared(
     mined: Sequence[Architecture], background: Sequence[Architecture], space: Space, kinds: Sequence[str] = KINDS
 ) -> Motifs:
-    """The same against any other architectures, the worst of a table for instance."""
+    """Returns the motifs of architectures compared with any others, for instance the worst of a table."""
     counts = [[patterns(space, architecture, kinds) for architecture in group] for group in (mined, background)]
     rows = []
     for kind in kinds:
@@ -203,7 +205,7 @@ def compared(
 
 
 def patterns(space: Space, architecture: Architecture, kinds: Sequence[str] = KINDS) -> Counter[Pattern]:
-    """Pattern -> how often it is there."""
+    """Returns pattern -> number of its occurrences in an architecture."""
     found: Counter[Pattern] = Counter()
     for name, part in parts(space.graph(architecture)).items():
         for kind in kinds:
@@ -225,7 +227,7 @@ def _places(part: nx.DiGraph) -> Iterator[Form]:
 
 
 def _placed(part: nx.DiGraph) -> Iterator[tuple[str, str]]:
-    """(where, operation) of each; two that an edge names together are two."""
+    """Yields (place, operation) for each operation; an edge that names two operations yields both."""
     label = {node: str(name) for node, name in part.nodes(data="label")}
     for node, operation in part.nodes(data="op"):
         if operation is not None:
@@ -256,7 +258,7 @@ def _triples(part: nx.DiGraph) -> Iterator[Form]:
 
 
 def _skeleton(part: nx.DiGraph) -> tuple[dict[Any, str], dict[tuple[Any, Any], str]]:
-    """Labels of the nodes in topological order, and the operation of each connection that a choice is about."""
+    """Returns the labels of the nodes in topological order, and the operation of each connection that is searched."""
     sources = connections(part)
     at_edges = any(named is not None for _, _, named in part.edges(data="op"))
     labels = {node: str(part.nodes[node].get("op") or part.nodes[node].get("role", "node")) for node in sources}
@@ -271,7 +273,10 @@ def _skeleton(part: nx.DiGraph) -> tuple[dict[Any, str], dict[tuple[Any, Any], s
 
 @lru_cache(maxsize=1 << 16)
 def canonical(labels: tuple[str, ...], edges: tuple[tuple[int, int, str], ...]) -> Form:
-    """The first of all orders of the nodes: the same for isomorphic graphs, and for no others."""
+    """Returns the lexicographically smallest form over all orders of the nodes, equal exactly for isomorphic graphs.
+
+    A graph has at most three nodes here, so that trying all orders costs at most six forms.
+    """
     return min(
         (
             tuple(labels[node] for node in order),

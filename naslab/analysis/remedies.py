@@ -1,13 +1,13 @@
-"""What people do about a collapse to skip connections, each as a fork: a step to go back to, and what to change there.
+"""Published remedies for a collapse to skip connections, each as a fork: a step to return to and settings to change.
 
-    stop early          the alphas stay as they were (DARTS+, RobustDARTS)
-    fewer skips         at most two edges may keep a skip connection (P-DARTS)
-    weight decay x 3    of the weights (RobustDARTS)
-    dropout on skips    behind skip connections (P-DARTS)
-    perturbation        of the weights of the operations, in the step of the weights (SDARTS)
+    stop early          freezes the alphas (DARTS+, RobustDARTS)
+    fewer skips         allows skip connections on at most two edges (P-DARTS)
+    weight decay x 3    triples the weight decay of the network weights (RobustDARTS)
+    dropout on skips    adds dropout after skip connections (P-DARTS)
+    perturbation        perturbs the weights of the operations in the weight step (SDARTS)
 
-A search is offered those that it has settings for. Sizes are ours where a method changes something over the whole of a
-search, which a fork cannot.
+A search is offered the remedies that it has settings for. Values are our own where a method follows a schedule over
+the whole search, which a fork in the middle cannot.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from naslab.immutable import Record
 from naslab.networks.mixture import SKIP
 
 ALLOWED = 2
-"""Edges that may keep a skip connection: the M of P-DARTS."""
+"""Number of edges of a cell that may keep a skip connection: the M of P-DARTS."""
 DECAY, LEAST_DECAY = 3.0, 3e-4
-"""Factor of the weight decay, and what takes the place of a decay of 0."""
+"""Factor of the weight decay, and the weight decay that replaces 0."""
 DROPOUT, RADIUS = 0.3, 0.1
-"""Rate of dropout behind skip connections at the start of P-DARTS' search; radius of a perturbation."""
+"""Dropout rate after skip connections at the start of P-DARTS' search; radius of the perturbation."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Remedy(Record):
-    """One of them: `search.fork(step=remedy.step, change=remedy.change)`."""
+    """One remedy, applied by `search.fork(step=remedy.step, change=remedy.change)`."""
 
     name: str
     sentence: str
     source: str
-    """The paper."""
+    """Authors, year and method of the paper."""
     link: str
     step: int
-    """To fork after: the last before the skip connections began to gain."""
+    """Step to fork after: the last one before the weights of the skip connections began to rise."""
     change: Mapping[str, Any]
     """Setting -> value, from the first step of the fork on."""
 
 
 def remedies(standing: Standing, settings: Mapping[str, Any]) -> list[Remedy]:
-    """What can be done in this search; nothing, while the watch is grey.
+    """Returns the remedies that apply to a search; none while the collapse watch is at level "grey".
 
     Args:
-        standing: of the search, as `naslab.analysis.CollapseWatch` has it.
-        settings: of the search (`search.settings`).
+        standing: state of the search according to `naslab.analysis.CollapseWatch`.
+        settings: settings of the search (`search.settings`).
     """
     if standing.level == "grey":
         return []
@@ -66,7 +66,7 @@ def remedies(standing: Standing, settings: Mapping[str, Any]) -> list[Remedy]:
     ]
     found = []
     for remedy in made:
-        with suppress(SpecError):  # one that makes no sense with what is forbidden already
+        with suppress(SpecError):  # a mask that would forbid every operation of an edge, for instance, is not offered
             change = {name: settings[name].check(name, value) for name, value in remedy.change.items()}
             if any(value != settings[name].value for name, value in change.items()):
                 found.append(remedy)
@@ -112,7 +112,7 @@ def _fewer(standing: Standing, settings: Mapping[str, Any]) -> Iterator[Remedy]:
 
 
 def _all_but_the_most(gains: Sequence[float] | np.ndarray) -> list[int]:
-    """The rows that have a skip connection, in their order, but for those where it gained most."""
+    """Returns the rows with a skip connection, in order, without the `ALLOWED` rows where its weight rose most."""
     rows = np.flatnonzero(np.isfinite(gains))
     most = rows[np.argsort(-np.asarray(gains)[rows], kind="stable")][:ALLOWED]
     return [int(row) for row in rows if row not in most]

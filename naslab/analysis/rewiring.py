@@ -1,17 +1,17 @@
-"""The same operations, connected otherwise (Shu, Wang & Cai 2020, https://arxiv.org/abs/1909.09569, Sec. 3.2).
+"""Same operations, other connections (Shu, Wang & Cai 2020, https://arxiv.org/abs/1909.09569, Sec. 3.2).
 
-    wirings          all ways to connect an architecture's operations, counted, each with a number
-    rewirings        some of them, drawn uniformly without repetition
-    widest, deepest  the ends: wide and shallow, deep and narrow
+    Wirings          all ways to connect an architecture's operations, counted and numbered
+    rewirings        some of them, drawn uniformly without replacement
+    widest, deepest  the extremes: wide and shallow, deep and narrow
 
-What a wiring changes is what the space asks about connections, recognised by the choices themselves:
+A wiring changes the choices about connections, which are recognised by their names and options:
 
     `.../inputs` of lists of states    DARTS, where a node's two operations may change places too; NAS-Bench-101
     `.../input_0`, `.../from_3`        NASNet, ENAS
     operations on given edges          NAS-Bench-201, where "none" is no connection: they change places in their cell
 
-Everything else stays. Difference from the paper: it draws each connection by itself, so that a DARTS node may read one
-state twice; here what comes out is an architecture of the space.
+All other choices stay. Difference from the paper: it draws each connection independently, so that a DARTS node may
+read the same state twice; here every result is an architecture of the space.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from naslab.randomness import numpy_generator
 from naslab.spaces.space import Space
 
 FEW = 3000
-"""Largest number of wirings that are enumerated to find the widest; more are improved node by node."""
+"""Largest number of wirings that are enumerated to find the widest; of more, a local search is made."""
 MANY = 7
-"""Largest number of choices of a node that are improved together; otherwise, pairs of choices are."""
+"""Largest number of choices of a node that are optimised jointly; of more choices, each pair is."""
 
 Wish = Callable[[float, float, float], tuple[float, ...]]
-"""(width, depth, reach), summed over the cells -> the greater the better."""
+"""(width, depth, reach), summed over the cells -> sort key; greater is better."""
 Pools = Mapping[str, tuple[Option, ...]]
-"""Name of a pool -> the operations that its choices have still to share out."""
+"""Name of a pool (choices that exchange operations) -> operations that are not assigned yet."""
 
 
 class Wirings:
-    """All architectures with the operations of one, in the order of the choices."""
+    """All architectures with the operations of a given one, in the lexicographic order of their choices."""
 
     def __init__(self, space: Space, architecture: Architecture, free: Iterable[str] | None = None) -> None:
         """
         Args:
-            free: names of the choices that may change; all that are about connections by default.
+            free: names of the choices that may change; by default all choices about connections.
         """
         self.space, self.architecture = space, architecture
         walked = list(space.walk(space.check(architecture).choices))
@@ -79,14 +79,17 @@ class Wirings:
 
     @property
     def size(self) -> int:
-        """How many there are, exactly, the architecture itself among them (`len` cannot say so much)."""
+        """Exact number of wirings, including the architecture itself (`len` is limited to 2**63 - 1)."""
         return self._total
 
     def __iter__(self) -> Iterator[Architecture]:
         return map(self.at, range(self.size))
 
     def at(self, number: int) -> Architecture:
-        """The wiring of that number, from 0."""
+        """Returns the wiring with a number from 0 to size - 1.
+
+        Walks down the tree of choices, skipping each subtree whose wirings all have smaller numbers.
+        """
         if not 0 <= (rest := whole("the number of a wiring", number)) < self.size:
             raise SpecError(f"the wirings are numbered from 0 to {self.size - 1}; there is no {number}")
         prefix, pools = (), self._full
@@ -100,6 +103,7 @@ class Wirings:
         return Architecture(self.space.name, prefix)
 
     def _count(self, prefix: Prefix, pools: Pools) -> int:
+        """Returns the number of wirings that begin with `prefix`, cached by all that it depends on."""
         key = (self.space.future(prefix), tuple(pools.items()))
         if key not in self._known:
             choice = self.space.next_choice(prefix)
@@ -114,6 +118,7 @@ class Wirings:
         return self._known[key]
 
     def _allowed(self, choice: Choice, pools: Pools) -> tuple[Option, ...]:
+        """Returns the options of a choice: all for a connection, the unassigned ones of a pool, else the original."""
         if choice.name in self._wires:
             return choice.options
         if choice.name in self._pool_of:
@@ -122,7 +127,7 @@ class Wirings:
         return (kept,) if kept is not None and kept in choice.options else ()
 
     def _without(self, name: str, option: Option, pools: Pools) -> Pools:
-        """What is left once the choice has taken the option."""
+        """Returns the pools after a choice has taken an option from its own."""
         if name not in self._pool_of:
             return pools
         left = list(pools[self._pool_of[name]])
@@ -133,10 +138,17 @@ class Wirings:
 def rewirings(
     space: Space, architecture: Architecture, n: int, seed: int = 0, *, part: str | None = None
 ) -> list[Architecture]:
-    """n other architectures with the same operations, all different, each wiring as likely as any other.
+    """Returns n other architectures with the same operations, drawn uniformly without replacement.
 
     Args:
-        part: only that cell is wired anew, for instance "normal"; all of them by default.
+        space: space of the architecture.
+        architecture: source of the operations.
+        n: number of architectures.
+        seed: seed of the draw.
+        part: the only cell that is rewired, for instance "normal"; by default all cells are.
+
+    Raises:
+        SpecError: there are fewer than n other wirings, or nothing to rewire.
     """
     wirings, n = Wirings(space, architecture, _of_part(space, architecture, part)), whole("n", n, 1)
     if n >= wirings.size:
@@ -191,7 +203,7 @@ def _of_part(space: Space, architecture: Architecture, part: str | None) -> list
 
 
 def _wires(choices: list[Choice]) -> tuple[set[str], dict[str, list[str]]]:
-    """Names of the choices that say what reads what, and name of a pool -> the choices of operations that share it."""
+    """Returns the names of the choices of connections, and pool -> choices that exchange its operations."""
     wires = {choice.name for choice in choices if _is_wire(choice)}
     pools: dict[str, list[str]] = {}
     if wires:
@@ -206,7 +218,7 @@ def _wires(choices: list[Choice]) -> tuple[set[str], dict[str, list[str]]]:
 
 
 def _is_wire(choice: Choice) -> bool:
-    """Whether it says which states are read: one number or a list of them, or yes and no to one of them."""
+    """True for a choice of the states to read: a list of their numbers, one number, or 0 or 1 for a given state."""
     word = choice.name.rpartition("/")[2]
     if word == "inputs":
         return all(isinstance(option, str) and re.fullmatch(r"\d+(,\d+)*", option) for option in choice.options)
@@ -214,7 +226,7 @@ def _is_wire(choice: Choice) -> bool:
 
 
 def _by_node(names: Iterable[str]) -> dict[str, list[str]]:
-    """The node, or the cell where there is no more to its names -> its choices."""
+    """Returns node -> its choices, or cell -> its choices if their names contain no node."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name.rpartition("/")[0], []).append(name)
@@ -224,6 +236,7 @@ def _by_node(names: Iterable[str]) -> dict[str, list[str]]:
 def _below(end: int, rng: np.random.Generator) -> int:
     """Returns a uniformly random integer from 0 to end - 1, of any size, by rejection sampling on its bits."""
     bits = end.bit_length()
+    # -(-bits // 8) is the number of bytes rounded up; the shift discards the surplus bits
     while (drawn := int.from_bytes(rng.bytes(-(-bits // 8)), "little") >> (-bits % 8)) >= end:
         pass
     return drawn

@@ -1,4 +1,4 @@
-"""The time of a supernet's steps, and what each of its optimizations buys (`naslab.operations.optimizations`)."""
+"""Times the steps of a supernet, and the speedup by each of its optimizations (`naslab.operations.optimizations`)."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from naslab.torch_state import default_torch_state
 
 
 class Steps:
-    """The steps of DARTS on a supernet, again and again on one mini-batch; without data and logs.
+    """The steps of first-order DARTS on a supernet, repeated on one mini-batch, without data loading and logging.
 
     Args:
         network: a `naslab.spaces.weight_sharing.Supernet`.
         edges: part -> number of edges E.
-        operations: how many candidates O an edge has.
+        operations: number of candidate operations O per edge.
         x: inputs of the network, for instance [B, C, H, W].
-        y: what its outputs are held to, for instance [B] int64.
+        y: targets, for instance [B] int64.
         loss: (outputs, y) -> a scalar; `task.loss`, if `y` is a mini-batch of a task.
     """
 
@@ -58,11 +58,11 @@ class Steps:
         self.sgd = torch.optim.SGD(self.weights, lr=0.025, momentum=0.9, weight_decay=3e-4)
 
     def loss(self) -> Tensor:
-        """The loss of the mixture, with a graph to weights and alphas."""
+        """Returns the loss of the mixture, differentiable with respect to weights and alphas."""
         return self._loss(self.network(self.x, {p: a.softmax(dim=-1) for p, a in self.alphas.items()}), self.y)
 
     def weight_step(self) -> None:
-        """Forward, backward, clip, SGD."""
+        """Trains the weights: forward, backward, gradient clipping, SGD."""
         with torch.no_grad():
             mixture = {part: alpha.softmax(dim=-1) for part, alpha in self.alphas.items()}
         self.sgd.zero_grad()
@@ -71,7 +71,7 @@ class Steps:
         self.sgd.step()
 
     def alpha_step(self) -> None:
-        """The gradient of the alphas, first order."""
+        """Computes the first-order gradient of the alphas, without updating them."""
         with frozen_statistics(self.network), frozen(self.weights):
             torch.autograd.grad(self.loss(), list(self.alphas.values()), allow_unused=True)  # a part may have no cell
 
@@ -87,7 +87,7 @@ def interleaved(
     bar = tqdm(range(rounds + warm), desc="rounds", unit="round", leave=False, disable=not progress, delay=SOON)
     for number in bar:
         for name, job in jobs.items():
-            gc.collect()
+            gc.collect()  # so that no collection falls into the measured time
             start = time.perf_counter()
             job()
             if number >= warm:
@@ -100,7 +100,7 @@ class Speedup(Record):
     """Duration of a step without one optimization, as a multiple of that with all of them."""
 
     trick: str
-    """Its name in `Optimizations`; "all" for doing without any."""
+    """Name of the optimization that is off, as in `Optimizations`; "all" if all are off."""
     weight_step: float
     alpha_step: float
 
@@ -109,16 +109,15 @@ class Speedup(Record):
 def ablate_optimizations(
     space: Any, task: Any, *, batch_size: int = 16, rounds: int = 3, threads: int = 1, progress: bool = True
 ) -> list[Speedup]:
-    """The times of the steps with one optimization after the other turned off, as multiples of those with all of them
-    on.
+    """Returns the durations of the steps with one optimization at a time turned off, relative to all of them on.
 
     Args:
-        space: one with a supernet.
-        task: gives the mini-batch, its first examples.
-        batch_size: examples.
-        rounds: the median of so many counts.
-        threads: of the CPU.
-        progress: a bar.
+        space: space with a supernet.
+        task: task whose first examples are the mini-batch.
+        batch_size: number of examples.
+        rounds: number of measurements; the result is the median of their ratios.
+        threads: number of CPU threads.
+        progress: show a progress bar.
     """
     if not hasattr(space, "supernet"):
         raise SpecError(f"optimizations make supernets fast; {space.name!r} has none")
@@ -132,7 +131,7 @@ def ablate_optimizations(
 
 @default_torch_state()
 def optimizations_of(steps: Steps, rounds: int, threads: int = 1, progress: bool = True) -> list[Speedup]:
-    """`ablate_optimizations`, of steps that there are already."""
+    """Returns the result of `ablate_optimizations` for given steps."""
     if not hasattr(steps.network, "optimizations"):
         raise SpecError(f"a {type(steps.network).__name__} has no optimizations that could be turned off")
     names = [field.name for field in dataclasses.fields(Optimizations)]

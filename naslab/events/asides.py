@@ -1,4 +1,4 @@
-"""Events beside the steps: changes, acts, measurements, kept states, recoveries."""
+"""Events other than steps: changed settings, one-time actions, measurements, saved states, recoveries."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Changed(Event):
     kind = "changed"
     name: str
     old: Any
-    """The whole old value as JSON: a number, a word, for a mask a dictionary of lists."""
+    """The complete old value as JSON: a number, a string, or a dictionary of lists for a mask."""
     new: Any
-    """The whole new value. It replaces the old one, and is never merged with it."""
+    """The complete new value. It replaces the old one and is never merged with it."""
     who: str = HAND
     """Author of the change: "hand" for the user, "cure" for a regulariser, ..."""
     undoes: int | None = None
@@ -38,15 +38,15 @@ class Changed(Event):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Acted(Event):
-    """An act, which happens once, was done: an alpha was nudged, for instance. `step` is the first step after it."""
+    """A one-time action was carried out: an alpha was nudged, for instance. `step` is the first step after it."""
 
     kind = "acted"
     name: str
-    """Name of the act."""
+    """Name of the action."""
     arguments: Mapping[str, Any]
-    """Arguments of the act, as JSON."""
+    """Arguments of the action, as JSON."""
     before: Any
-    """The values that it changed, as they were before, as JSON: its inverse needs them."""
+    """Values before the action, as JSON; undoing the action restores them."""
     who: str = HAND
     """Author, as in `Changed`."""
     undoes: int | None = None
@@ -130,18 +130,18 @@ class Ranked(Event):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Saved(Event):
-    """A state was kept beside the events, under a name: weights, an archive, whatever a step is too small for."""
+    """A state too large for an event, such as weights or an archive, was saved under a name next to the events."""
 
     kind = "saved"
     name: str
-    """Name of the state; the latest state of a name is found by it."""
+    """Name of the state; a later state with the same name supersedes it."""
     digest: str
     """Checksum of the state, which identifies it (`naslab.blobs`)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recovered(Event):
-    """The run was damaged or interrupted and went on; the message says how."""
+    """The run was damaged or interrupted and then continued; the message says how."""
 
     kind = "recovered"
     message: str

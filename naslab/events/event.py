@@ -55,11 +55,12 @@ _NOTHING: FrozenDict[str, Any] = FrozenDict()
 
 
 def frozen_dict(items: Mapping[str, Any]) -> FrozenDict[str, Any]:
+    """Returns an immutable copy; all empty mappings share one object, because most events have some."""
     return FrozenDict(items) if items else _NOTHING
 
 
 def read_only(arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Returns read-only copies in float32."""
+    """Returns the arrays as read-only float32 copies, so that nobody can change an event."""
     if not arrays:
         return _NOTHING
     frozen = {}

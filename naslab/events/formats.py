@@ -1,4 +1,4 @@
-"""Records of events read again, of this format or an earlier one."""
+"""Rebuilds events from their records, in the current format or an earlier one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EVENTS: dict[str, type[Event]] = {
         Recovered,
     )
 }
-"""Kind in a record -> class of the event."""
+"""Kind in a record -> event class."""
 
 _METRICS_OF_FORMAT_1 = {
     "train_loss": "train/loss",
@@ -40,17 +40,17 @@ _METRICS_OF_FORMAT_1 = {
     "skip_count": "count/skip_connect",
     "discretisation_gap": "discretisation_gap",
 }
-"""Fields that were once a field each -> the metric that each is now."""
+"""Field of a record in format 1 -> name of the metric that replaced it."""
 _FIELDS_OF_FORMAT_1 = {
     "supernet_step": {*_METRICS_OF_FORMAT_1, "rates"},
     "child_trained": {"train_loss", "train_accuracy", "knobs"},
     "evaluated": {"knobs"},
 }
-"""Kind -> the fields of its records in format 1 that there are no more, all of which each of them has."""
+"""Kind -> fields that only format 1 has. Every record of format 1 has all of them, which is how it is recognised."""
 
 
 def _from_format_1(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a record of format 1 as they are called today; others as they are."""
+    """Returns the fields under their current names if the record is in format 1, otherwise unchanged."""
     earlier = _FIELDS_OF_FORMAT_1.get(kind, set())
     if not earlier or not earlier <= fields.keys() or fields.keys() & {"metrics", "settings"}:
         return fields
@@ -62,9 +62,9 @@ def _from_format_1(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_this_format(kind: str, text: str) -> str:
-    """The JSON of a record of an earlier format, as it is written today; its arrays have stayed as they were.
+    """Returns the JSON of a record converted to the current format. The format of the arrays never changed.
 
-    `SpecError` if it is no JSON of fields.
+    Raises `SpecError` if the text is not a JSON object.
     """
     if kind not in _FIELDS_OF_FORMAT_1:
         return text
@@ -75,7 +75,7 @@ def in_this_format(kind: str, text: str) -> str:
 
 
 def from_record(kind: str, text: str, blob: bytes) -> Event:
-    """The event that `to_record` took apart, of this format or an earlier one. Raises `SpecError` on anything else."""
+    """Returns the event that `to_record` serialised, in any format so far. Raises `SpecError` on anything else."""
     if kind not in EVENTS:
         raise SpecError(unknown("event", kind, EVENTS))
     event = EVENTS[kind]

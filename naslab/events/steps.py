@@ -17,7 +17,7 @@ from naslab.quantities import FITNESS, Objective, as_objectives
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Steered(Event):
-    """A step, with the settings that were in force during it."""
+    """A step together with the settings in effect during it."""
 
     settings: Mapping[str, Any]
     """Name -> value, as JSON: the learning rates, for instance, or a mask of forbidden operations."""
@@ -38,13 +38,13 @@ class Steered(Event):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained(Steered):
-    """A step that moved shared weights by a mini-batch."""
+    """A step that updated shared weights on one mini-batch."""
 
     epoch: int
     """Epoch that the step belongs to, from 0."""
     metrics: Mapping[str, float]
     """Metrics of the step, sorted by name: those of the task under `train/` and `valid/` (`train/loss`,
-    `valid/accuracy`, each computed before the weights moved), and the searcher's own. Direction and unit of each are in
+    `valid/accuracy`, each computed before the update), and the searcher's own. Direction and unit of each are in
     `Stepper.metrics` and in the run folder."""
     best: Architecture
     """The architecture that would be derived now."""
@@ -64,7 +64,7 @@ class Trained(Steered):
 
     @property
     def train_loss(self) -> float:
-        """Loss on the mini-batch that moved the weights, before the step. This property and the following raise
+        """Loss on the mini-batch that updated the weights, before the step. This property and the following raise
         `MetricMissing` (which is an `AttributeError`) if the step has no such metric.
         """
         return self._metric("train/loss")
@@ -76,7 +76,7 @@ class Trained(Steered):
 
     @property
     def valid_loss(self) -> float:
-        """Loss on the mini-batch that moved the architecture, before the step."""
+        """Loss on the mini-batch that updated the architecture parameters, before the step."""
         return self._metric("valid/loss")
 
     @property
@@ -86,12 +86,12 @@ class Trained(Steered):
 
     @property
     def entropy(self) -> float:
-        """Mean entropy of the distributions over operations, in nats; log(O) at the start, 0 once all is decided."""
+        """Mean entropy of the distributions over O operations, in nats: log(O) if uniform, 0 if one-hot."""
         return self._metric("entropy")
 
     @property
     def skip_count(self) -> int:
-        """Number of skip connections in `best`, over all parts."""
+        """Number of skip connections in `best`, over all parts (cell types)."""
         return int(self._metric("count/skip_connect"))
 
     @property
@@ -106,7 +106,7 @@ class SupernetStep(Trained):
 
     kind = "supernet_step"
     probabilities: Mapping[str, np.ndarray]
-    """For each part (for instance `"normal"`): [E, O] float32, one distribution an edge, after the step."""
+    """For each part (for instance `"normal"`): [E, O] float32, one distribution per edge, after the step."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -123,7 +123,7 @@ class ChildTrained(Trained):
 
 
 def _measure(event: Evaluated | Raced) -> None:
-    """Complete the values of an evaluation: events of earlier versions only have the fitness."""
+    """Completes the values of an evaluation: events of earlier versions only have the fitness."""
     values = event.values
     if not values and event.fitness is not None:
         values = {FITNESS.name: event.fitness}
@@ -141,7 +141,7 @@ class Evaluated(Steered):
     """Number of the proposal, from 1; it differs from `step` if several are evaluated at once."""
     architecture: Architecture
     origin: str
-    """How it came about: "random", "mutation", "neighbour", ..."""
+    """How the searcher proposed it: "random", "mutation", "neighbour", ..."""
     parents: tuple[int, ...]
     """Numbers of the proposals that it was made from, by mutation or crossover."""
     status: str
@@ -152,7 +152,7 @@ class Evaluated(Steered):
     message: str
     """Reason of a failure; empty otherwise."""
     best: Architecture | None
-    """The fittest so far, this one included; None while all have failed."""
+    """Fittest architecture so far, including this one; None while all evaluations have failed."""
     best_fitness: float | None
     fidelity: float | None = None
     """Total training of the candidate in epochs; None if the estimator decides it."""

@@ -1,7 +1,7 @@
 """The network of an ENAS macro architecture (Pham et al. 2018, https://arxiv.org/abs/1802.03268, Sec. 2.3).
 
     state 0 <- 3 x 3 convolution of the image
-    state l <- operation of layer l on state l - 1; beside it the states that skip to l, all concatenated, and a 1 x 1
+    state l <- operation of layer l on state l - 1, concatenated with the states that skip to l, and a 1 x 1
                convolution back to the layer's width (layers 2, 3, ...)
     after a third and after two thirds of the layers: every state is halved and doubled in width (factorized reduction)
     average over the last state, linear
@@ -27,12 +27,12 @@ Layer = tuple[str, tuple[int, ...]]
 
 
 def reductions(layers: int) -> tuple[int, ...]:
-    """The layers after which all states are reduced: none where there are fewer than three layers."""
+    """Returns the layers after which all states are reduced; none if there are fewer than three layers."""
     return (layers // 3, 2 * (layers // 3)) if layers > 2 else ()
 
 
 class MacroLayer(nn.Module):
-    """One layer at a constant width."""
+    """One layer at constant width."""
 
     def __init__(self, operation: str, skips: Sequence[int], channels: int, *, first: bool) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class MacroLayer(nn.Module):
         self.merge = nn.Identity() if first else ReLUConvBN((1 + len(skips)) * channels, channels, 1)
 
     def forward(self, states: Sequence[Tensor]) -> Tensor:
-        """The next state [B, C, H, W], from all states so far (None where no layer reads it any more)."""
+        """Returns the next state [B, C, H, W] from all states so far (empty if no later layer reads them)."""
         beside = [states[skip] for skip in self.skips]
         return self.merge(torch.cat([*beside, self.operation(states[-1])], dim=1))
 
@@ -62,13 +62,13 @@ class Reduction(nn.Module):
 
 
 class EnasMacroNetwork(nn.Module):
-    """A network to be trained on its own.
+    """A stand-alone network.
 
     Args:
-        layers: first to last; states are numbered from 0, the stem's, and a layer always reads the one before it.
+        layers: layers from first to last. State 0 is the output of the stem; a layer always reads the state before it.
         input_shape: (C, H, W) of the images.
-        classes: how many; or the heads of a task (`naslab.networks.heads`).
-        channels: of the stem, doubled at each of two reductions.
+        classes: number of classes, or the heads of a task (`naslab.networks.heads`).
+        channels: channels of the stem, doubled at each of two reductions.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class EnasMacroNetwork(nn.Module):
         self.classifier = head_for(channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, classes] of images [B, C, H, W]."""
+        """Returns logits [B, classes] for images [B, C, H, W]."""
         states = [self.stem(x)]
         for number, layer in enumerate(self.layers, start=1):
             states.append(layer(states))

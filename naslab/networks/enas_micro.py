@@ -1,15 +1,15 @@
 """The network of an ENAS micro architecture (Pham et al. 2018, https://arxiv.org/abs/1802.03268, Sec. 2.4).
 
     stem: 3 x 3 convolution of the image to three times the channels
-    cell: states 0 and 1 are what it reads, brought to its width and size; state 2, 3, ... is the sum of two operations,
-          each on one earlier state; what nothing reads is concatenated, and a 1 x 1 convolution brings it to one width
-    at 1/3 and 2/3 of the depth a reduction cell: the output before it is halved and doubled in width (factorized
-          reduction), and it reads the old one and the new one
+    cell: states 0 and 1 are its inputs, converted to its width and size; state 2, 3, ... is the sum of two operations,
+          each on one earlier state; states that no node reads are concatenated and projected by a 1 x 1 convolution
+    at 1/3 and 2/3 of the depth a reduction cell: the preceding output is halved in size and doubled in width
+          (factorized reduction), and the cell reads both versions of it
     ReLU, average over the last output, linear
 
-All operations inside a cell keep the size. This is the network in which the authors' code *searches*. The one that it
-trains in the end (its `_fixed_layer`) has the same cells otherwise joined: the operations on what a reduction cell
-reads have stride 2, and outputs stay concatenated.
+All operations inside a cell keep the size. This is the network in which the authors' code *searches*. The final network
+that it trains (its `_fixed_layer`) connects the same cells differently: operations on the inputs of a reduction cell
+have stride 2, and outputs stay concatenated.
 
 Further differences from the authors' code: images of odd size are halved upwards; no dropout, no auxiliary head.
 """
@@ -28,7 +28,7 @@ from naslab.networks.heads import Outputs, head_for
 from naslab.operations.images import DARTS_OPERATIONS, FactorizedReduce, ReLUConvBN
 
 MICRO_OPERATIONS: tuple[str, ...] = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")
-"""In the order in which the authors' code numbers them; each is that of DARTS, of the same name."""
+"""Operations in the numbering of the authors' code; each is the DARTS operation of the same name."""
 
 
 class Node(NamedTuple):
@@ -42,23 +42,23 @@ MicroCell = Sequence[Node]
 
 
 def unused_states(nodes: MicroCell) -> list[int]:
-    """The states that no node reads, what the cell itself reads among them: the output of the cell, never empty."""
+    """Returns the states, including inputs of the cell, that no node reads. They are its output, and never empty."""
     read = {source for node in nodes for source in node.inputs}
     return [state for state in range(2 + len(nodes)) if state not in read]
 
 
 class MicroPlan(NamedTuple):
-    """Where a cell stands in the stack, and the widths of what it finds there."""
+    """Position of a cell in the stack: the widths of its inputs, and its own."""
 
     channels_before_last: int
     channels_last: int
     channels: int
-    """Of all states of the cell, and of its output."""
+    """Number of channels of all states of the cell, and of its output."""
     reduction: bool
 
 
 def plan(channels: int, cells: int) -> Iterator[MicroPlan]:
-    """The cells of the stack, first to last."""
+    """Yields the plans of the cells, first to last."""
     before_last = last = 3 * channels
     for position in range(cells):
         reduction = position in reductions(cells)
@@ -68,14 +68,15 @@ def plan(channels: int, cells: int) -> Iterator[MicroPlan]:
 
 
 def operation(name: str, channels: int) -> nn.Module:
-    """[B, C, H, W] -> [B, C, H, W]."""
+    """Returns an operation by name: [B, C, H, W] -> [B, C, H, W]."""
     return DARTS_OPERATIONS[name](channels, 1, True)
 
 
 class Entrance(nn.Module):
     """States 0 and 1 of a cell, both [B, channels, H, W], from the two outputs before it.
 
-    A reduction cell halves both: the last output first, to what the cell after it reads as the last but one.
+    A reduction cell reads the last output only: state 1 is a halved version of it, which the next cell also reads as
+    its `before_last`; state 0 is a second halved version.
     """
 
     def __init__(self, at: MicroPlan) -> None:
@@ -89,7 +90,7 @@ class Entrance(nn.Module):
         self.last = nn.Identity() if at.reduction else _fitting(at.channels_last, at.channels)
 
     def forward(self, before_last: Tensor, last: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The two states, and the last output as the next cell is to find it."""
+        """Returns states 0 and 1, and the last output in the form that the next cell reads."""
         if self.halving is None:
             return [self.before_last(before_last), self.last(last)], last
         halved = self.halving(last)
@@ -101,7 +102,7 @@ def _fitting(channels_in: int, channels: int) -> nn.Module:
 
 
 class Cell(nn.Module):
-    """One cell."""
+    """One cell: outputs of the two cells before -> the two outputs that the next cell reads."""
 
     def __init__(self, nodes: MicroCell, at: MicroPlan) -> None:
         super().__init__()
@@ -111,7 +112,7 @@ class Cell(nn.Module):
         self.merge = ReLUConvBN(len(self.output) * at.channels, at.channels, 1)
 
     def forward(self, before_last: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-        """The two outputs that the next cell finds."""
+        """Returns the two outputs that the next cell reads."""
         states, last = self.entrance(before_last, last)
         operations = iter(self.operations)
         for node in self.nodes:
@@ -121,13 +122,13 @@ class Cell(nn.Module):
 
 
 class EnasMicroNetwork(nn.Module):
-    """A network to be trained on its own.
+    """A stand-alone network.
 
     Args:
-        cells: first to last; those at 1/3 and 2/3 of the depth are reduction cells.
+        cells: cells from first to last; those at 1/3 and 2/3 of the depth are reduction cells.
         input_shape: (C, H, W) of the images.
-        classes: how many; or the heads of a task (`naslab.networks.heads`).
-        channels: of the states of the first cells, doubled by each reduction.
+        classes: number of classes, or the heads of a task (`naslab.networks.heads`).
+        channels: channels of the states of the first cells, doubled by each reduction.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class EnasMicroNetwork(nn.Module):
         self.classifier = head_for(plans[-1].channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, classes] of images [B, C, H, W]."""
+        """Returns logits [B, classes] for images [B, C, H, W]."""
         before_last = last = self.stem(x)
         for cell in self.cells:
             before_last, last = cell(before_last, last)

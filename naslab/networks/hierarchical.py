@@ -1,18 +1,18 @@
 """Networks of hierarchical motifs (Liu et al. 2018, https://arxiv.org/abs/1711.00436, Sec. 2).
 
-A motif is a graph whose first node is its input and whose last is its output; a node merges what its edges bring. The
-edges of the motifs of level 2 are primitive operations, those of the cell, the one motif of level 3, are motifs of
-level 2. Wherever a motif stands it has weights of its own.
+A motif is a graph whose first node is its input and whose last is its output; a node merges the outputs of its incoming
+edges. The edges of the motifs of level 2 are primitive operations; those of the cell, the only motif of level 3, are
+motifs of level 2. Each occurrence of a motif has separate weights.
 
-    3 x 3 convolution; N cells at C channels, N at 2C, N at 4C, a 3 x 3 separable convolution behind each: of stride 2
-    and to twice the channels where a group ends, but for the last; average over the image, linear
+    3 x 3 convolution; N cells at C channels, N at 2C, N at 4C, a 3 x 3 separable convolution after each cell, at
+    the end of the first two groups with stride 2 and twice the channels; average over the image, linear
 
 That is the template of the paper's Fig. 2 as NASLib (https://github.com/automl/NASLib, search_spaces/hierarchical)
-builds it: C = 16 and N = 1 for the search, C = 64 and N = 2 for what was found.
+builds it: C = 16 and N = 1 for the search, C = 64 and N = 2 for the final network.
 
-Differences from the paper: it merges by concatenation, whatever the width may grow to; here, nodes keep the width,
+Differences from the paper: it merges by concatenation, however wide the result; here, nodes keep the width,
 either by a 1 x 1 convolution behind the concatenation (which the paper calls the general case) or as a sum. Edges that
-lead nowhere are left out; a motif through which nothing leads gives zeros.
+are on no path from input to output are left out; a motif without such a path returns zeros.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from naslab.networks.mixture import total
 from naslab.operations.hierarchical import PRIMITIVES, Convolution, depthwise, pointwise
 
 Edges = Mapping[tuple[int, int], str]
-"""(source, target) -> the operation or motif there; an edge that is not there is missing."""
+"""(source, target) -> operation or motif on that edge; absent edges are missing."""
 MERGES = ("concat", "sum")
 GROUPS = 3
 
 
 def edges_on_paths(edges: Edges, nodes: int) -> dict[tuple[int, int], str]:
-    """The edges that lie on a path from node 0 to the last."""
+    """Returns the edges that lie on a path from node 0 to the last node."""
     forward, backward = {0}, {nodes - 1}
     for source, target in sorted(edges, key=lambda edge: edge[1]):
         if source in forward:
@@ -76,15 +76,15 @@ class Motif(nn.Module):
 
 
 class HierarchicalNetwork(nn.Module):
-    """A network to be trained on its own.
+    """A stand-alone network.
 
     Args:
         cell: edges of the cell, each naming a motif.
         motifs: name -> edges of a motif, each naming one of `PRIMITIVES`.
         input_shape: (C, H, W) of the images.
-        classes: how many; or the heads of a task (`naslab.networks.heads`).
-        channels: of the first group of cells.
-        cells: of each of the three groups.
+        classes: number of classes, or the heads of a task (`naslab.networks.heads`).
+        channels: channels of the first group of cells.
+        cells: number of cells in each of the three groups.
         merge: "concat" or "sum".
     """
 
@@ -121,5 +121,5 @@ class HierarchicalNetwork(nn.Module):
         return Motif(cell, lambda name: Motif(motifs[name], primitive, channels, merge), channels, merge)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, classes] of images [B, C, H, W]."""
+        """Returns logits [B, classes] for images [B, C, H, W]."""
         return self.classifier(self.layers(x).mean(dim=(2, 3)))

@@ -4,12 +4,13 @@
     1 x 1 convolution, average over the image, linear
 
 A block is a convolution ("conv"), a depthwise separable one ("dwconv") or an inverted residual of expansion 3 or 6
-("mbconv3", "mbconv6"), if wanted with squeeze-and-excitation, and beside it goes a skip: nothing, the identity, or a
-3 x 3 average pooling. Every convolution is followed by batch normalisation and ReLU, but the one that narrows.
+("mbconv3", "mbconv6"), optionally with squeeze-and-excitation. A skip is added to its output: nothing, the identity, or
+a 3 x 3 average pooling. Every convolution is followed by batch normalisation and ReLU, except the last one of a
+separable convolution or inverted residual, which has no ReLU.
 
-What the paper leaves open, and how it is read here: the identity is there only where the block changes neither the
-image size nor the width; pooling takes the block's stride, and hands on as many channels as both sides have. Images of
-odd size are halved upwards.
+Details that the paper leaves open are as follows here: the identity is used only if the block changes neither the
+image size nor the width; pooling has the stride of the block, and is cut or zero-padded to its number of channels.
+Images of odd size are halved upwards.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SKIPS = ("none", "identity", "pool")
 
 
 class ConvNorm(nn.Sequential):
-    """A convolution without bias, batch normalisation and, unless told otherwise, ReLU."""
+    """A convolution without bias, batch normalisation and, if `activation`, ReLU."""
 
     def __init__(
         self, channels_in: int, channels: int, kernel: int, stride: int = 1, groups: int = 1, activation: bool = True
@@ -41,7 +42,7 @@ class ConvNorm(nn.Sequential):
 
 
 class SqueezeExcitation(nn.Module):
-    """Weigh each channel by a look at the averages of all (Hu et al. 2018, https://arxiv.org/abs/1709.01507)."""
+    """Scales each channel by a gate computed from the means of all channels (Hu et al. 2018, https://arxiv.org/abs/1709.01507)."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -59,17 +60,17 @@ class SqueezeExcitation(nn.Module):
 
 @dataclass(frozen=True)
 class Segment:
-    """A number of equal blocks."""
+    """A sequence of equal blocks."""
 
     operation: str
     kernel: int
     excitation: float
-    """Channels inside squeeze-and-excitation, as a share of those that the block reads; 0 for none."""
+    """Channels inside squeeze-and-excitation, as a fraction of the input channels of the block; 0 for none."""
     skip: str
     channels: int
     layers: int
     stride: int
-    """Of the first block."""
+    """Stride of the first block; the others have stride 1."""
 
 
 def _convolutions(segment: Segment, channels_in: int, stride: int) -> nn.Sequential:
@@ -91,7 +92,7 @@ def _convolutions(segment: Segment, channels_in: int, stride: int) -> nn.Sequent
 
 
 EXPANSIONS = {"conv": 1, "dwconv": 1, "mbconv3": 3, "mbconv6": 6}
-"""Operation -> how much wider it is inside."""
+"""Operation -> expansion factor of its hidden width."""
 
 
 class Block(nn.Module):
@@ -115,14 +116,14 @@ class Block(nn.Module):
 
 
 class MnasNetNetwork(nn.Module):
-    """A chain of segments.
+    """A stand-alone chain of segments.
 
     Args:
-        segments: first to last.
+        segments: segments from first to last.
         input_shape: (C, H, W) of the images.
-        classes: how many; or the heads of a task (`naslab.networks.heads`).
+        classes: number of classes, or the heads of a task (`naslab.networks.heads`).
         stem: channels of the first convolution.
-        stem_stride: its stride.
+        stem_stride: stride of the first convolution.
         head: channels of the last convolution.
     """
 
@@ -149,5 +150,5 @@ class MnasNetNetwork(nn.Module):
         self.classifier = head_for(head, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, classes] of images [B, C, H, W]."""
+        """Returns logits [B, classes] for images [B, C, H, W]."""
         return self.classifier(self.layers(x).mean(dim=(2, 3)))

@@ -4,8 +4,8 @@
     stages of layers, in each layer one block, the first of a stage with the stage's stride and width;
     1 x 1 convolution to 40C, average over the image, linear
 
-A block is an inverted residual (MobileNetV2) with a kernel of 3, 5 or 7 and an expansion of 3 or 6. All but the first
-of a stage, which change neither size nor width, may be left out: the identity. Difference from the published network:
+A block is an inverted residual (MobileNetV2) with a kernel of 3, 5 or 7 and an expansion of 3 or 6. Blocks after the
+first of a stage change neither size nor width, and may be skipped: the identity. Difference from the published network:
 images of odd size are halved upwards.
 """
 
@@ -24,40 +24,40 @@ from naslab.networks.nasbench_macro import InvertedResidual, convolution
 from naslab.networks.single_path import SinglePathChain
 
 STAGES = ((4, 24, 2), (4, 40, 2), (4, 80, 2), (4, 96, 1), (4, 192, 2), (1, 320, 1))
-"""(layers at most, width where C is 32, stride) of each stage."""
+"""(largest number of layers, width for C = 32, stride) of each stage."""
 BLOCKS = {f"mb{expansion}_k{kernel}": (expansion, kernel) for expansion in (3, 6) for kernel in (3, 5, 7)}
 """Option -> (expansion, kernel)."""
 IDENTITY = "identity"
 
 
 class Place(NamedTuple):
-    """Of a layer in the chain."""
+    """Position of a layer in the chain, which fixes the shapes of its input and output."""
 
     channels_in: int
     channels: int
     stride: int
     first: bool
-    """Of its stage; others keep the shape, and may be left out."""
+    """True for the first layer of a stage; the others keep the shape, and may be the identity."""
 
     def make(self, option: str) -> nn.Module:
-        """[B, channels_in, H, W] -> [B, channels, ceil(H / stride), ceil(W / stride)]."""
+        """Returns an option's block: [B, channels_in, H, W] -> [B, channels, ceil(H / stride), ceil(W / stride)]."""
         if option == IDENTITY:
             return nn.Identity()
         return InvertedResidual(self.channels_in, self.channels, *BLOCKS[option], self.stride)
 
 
 def width(channels: int, of_32: int) -> int:
-    """The width that is `of_32` where C is 32, for C = `channels`."""
+    """Returns a width scaled to C = `channels`; `of_32` is the width for C = 32."""
     return max(1, round(channels * of_32 / 32))
 
 
 def places(channels: int, stages: int, layers: int) -> list[Place]:
-    """The layers of the chain, first to last.
+    """Returns the layers of the chain, first to last.
 
     Args:
         channels: C.
-        stages: how many of `STAGES`, from the first.
-        layers: of a stage, at most.
+        stages: number of stages, the first of `STAGES`.
+        layers: largest number of layers of a stage.
     """
     found, before = [], width(channels, 16)
     for most, of_32, stride in STAGES[:stages]:
@@ -71,7 +71,7 @@ def places(channels: int, stages: int, layers: int) -> list[Place]:
 def _ends(
     chain: Sequence[Place], input_shape: tuple[int, ...], classes: Outputs, channels: int, stem_stride: int
 ) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """What is before the chain and after it."""
+    """Returns the stem, the last convolution and the classifier."""
     halvings = [stem_stride, *(place.stride for place in chain)].count(2)
     image_channels, _, _ = sizes.image(input_shape, halvings)
     head = 40 * channels
@@ -84,16 +84,16 @@ def _ends(
 
 
 class MobileChainNetwork(nn.Module):
-    """A chain to be trained on its own.
+    """A stand-alone chain of blocks.
 
     Args:
-        options: for each layer one of `BLOCKS`, or the identity.
+        options: one of `BLOCKS`, or the identity, for each layer.
         input_shape: (channels, height, width) of an image.
-        classes: how many; or the heads of a task (`naslab.networks.heads`).
+        classes: number of classes, or the heads of a task (`naslab.networks.heads`).
         channels: C; 32 in the paper.
-        stages: how many of `STAGES`, from the first.
-        layers: of a stage, at most.
-        stem_stride: of the first convolution.
+        stages: number of stages, the first of `STAGES`.
+        layers: largest number of layers of a stage.
+        stem_stride: stride of the first convolution.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ def single_path_chain(
     layers: int,
     stem_stride: int,
 ) -> SinglePathChain:
-    """All chains at once; `offered` are the options of each layer."""
+    """Returns a supernet over all chains; `offered` holds the options of each layer."""
     chain = places(sizes.positive("channels", channels), stages, layers)
     stem, head, classifier = _ends(chain, input_shape, classes, channels, stem_stride)
     pairs = zip(chain, offered, strict=True)

@@ -3,7 +3,7 @@
     stem; N cells at C channels; residual block of stride 2; N cells at 2C; residual block; N cells at 4C;
     batch normalisation, ReLU, average over the image, linear.
 
-A cell has four nodes; node 0 is its input, node 3 its output, and every node is the sum over the ones before it, each
+A cell has four nodes; node 0 is its input, node 3 its output, and every node is the sum over all earlier nodes, each
 through its own operation. Difference from the published network: images of odd size are halved upwards.
 """
 
@@ -50,7 +50,7 @@ class ResidualBlock(nn.Module):
 
 
 class Cell(nn.Module):
-    """A cell with one operation an edge."""
+    """A cell with one operation per edge: [B, C, H, W] -> [B, C, H, W]."""
 
     def __init__(self, operations: Sequence[str], channels: int) -> None:
         super().__init__()
@@ -66,7 +66,10 @@ class Cell(nn.Module):
 
 
 class MixedCell(nn.Module):
-    """A cell with every operation on every edge; no affine parameters in its normalisation."""
+    """A cell with every operation on every edge: [B, C, H, W] -> [B, C, H, W].
+
+    Batch normalisation has no affine parameters, which would rescale operations against their architecture weights.
+    """
 
     def __init__(self, operations: Sequence[str], channels: int, one_in: int = 1) -> None:
         super().__init__()
@@ -90,7 +93,7 @@ def _without_parameters(operation: str, channels: int, stride: int) -> nn.Module
 
 
 class Skeleton(nn.Module):
-    """All of the network but the cells, which `cell` makes from their number of channels."""
+    """The network without its cells; `cell` builds a cell from its number of channels."""
 
     def __init__(
         self,
@@ -121,14 +124,14 @@ class Skeleton(nn.Module):
 
 
 class NASBench201Network(Skeleton):
-    """A network of one cell, to be trained on its own.
+    """A stand-alone network that repeats one cell.
 
     Args:
-        operations: one an edge, in the order of `EDGES`.
+        operations: one per edge, in the order of `EDGES`.
         input_shape: (C, H, W) of the images.
-        classes: how many; or the heads of a task (`naslab.networks.heads`).
-        channels: of the first stage (16 in the paper).
-        cells: of each of the three stages (5 in the paper).
+        classes: number of classes, or the heads of a task (`naslab.networks.heads`).
+        channels: channels of the first stage (16 in the paper).
+        cells: cells per stage, of three stages (5 in the paper).
     """
 
     def __init__(
@@ -137,7 +140,7 @@ class NASBench201Network(Skeleton):
         super().__init__(lambda width: Cell(operations, width), input_shape, classes, channels, cells)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, classes] of images [B, C, H, W]."""
+        """Returns logits [B, classes] for images [B, C, H, W]."""
         x = self.stem(x)
         for layer in self.layers:
             x = layer(x)
@@ -145,14 +148,16 @@ class NASBench201Network(Skeleton):
 
 
 class NASBench201Supernet(Skeleton):
-    """All cells of NAS-Bench-201 at once, as in the benchmark's own DARTS; arguments as of the network, but for
-    `operations`: the candidates, in the order of the columns of the weights; and `one_in`: they work on one channel in
-    so many (`partial_channels.py`)."""
+    """The supernet over all cells of NAS-Bench-201, as in the benchmark's own DARTS.
+
+    Arguments are those of `NASBench201Network`, except that `operations` are the candidates, in the order of the
+    columns of the weights, and that operations process one in `one_in` channels (`partial_channels.py`).
+    """
 
     optimizations: Optimizations = Optimizations()
-    """What it does to be fast; may be set at any time."""
+    """Optimizations for speed; may be set at any time."""
     checkpointing: bool = False
-    """Whether the backward pass computes each cell again instead of keeping it (`checkpointing.py`)."""
+    """True to recompute each cell in the backward pass instead of storing its activations (`checkpointing.py`)."""
 
     def __init__(
         self,
@@ -169,7 +174,7 @@ class NASBench201Supernet(Skeleton):
         self.shape = (len(EDGES), len(operations))
 
     def forward(self, x: Tensor, weights: Mapping[str, Tensor | Mixture]) -> Tensor:
-        """Logits [B, classes] of images [B, C, H, W] under the weights {"cell": [6, O]}."""
+        """Returns logits [B, classes] for images [B, C, H, W] under the weights {"cell": [6, O]}."""
         by_source = mixture(weights, "cell", *self.shape).by_source(ROWS_LEAVING)
         x = self.stem(x)
         x = pixels_together(x) if self.optimizations.pixels_together else x

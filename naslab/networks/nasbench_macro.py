@@ -29,7 +29,7 @@ BLOCKS: dict[str, tuple[int, int] | None] = {"identity": None, "mb3_k3": (3, 3),
 def convolution(
     channels_in: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1, activation: bool = True
 ) -> nn.Sequential:
-    """Convolution without bias, batch normalisation and, unless told otherwise, ReLU6."""
+    """Returns a convolution without bias, batch normalisation and, if `activation`, ReLU6."""
     layers = [
         nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(channels),
@@ -38,7 +38,7 @@ def convolution(
 
 
 class InvertedResidual(nn.Module):
-    """Widen, convolve each channel, narrow: [B, C, H, W] -> [B, C', ceil(H / stride), ceil(W / stride)]."""
+    """Expand, convolve depthwise, project linearly: [B, C, H, W] -> [B, C', ceil(H / stride), ceil(W / stride)]."""
 
     def __init__(self, channels_in: int, channels: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class InvertedResidual(nn.Module):
 
 
 def layer(option: str, channels_in: int, channels: int, stride: int) -> nn.Module:
-    """One of `BLOCKS` from one width to another."""
+    """Returns the layer for an option: [B, channels_in, H, W] -> [B, channels, ceil(H / stride), ceil(W / stride)]."""
     block = BLOCKS[option]
     if block is not None:
         return InvertedResidual(channels_in, channels, *block, stride)
@@ -65,7 +65,7 @@ def layer(option: str, channels_in: int, channels: int, stride: int) -> nn.Modul
 
 
 def places(channels: int) -> Iterator[tuple[int, int, int]]:
-    """(channels in, channels out, stride) of each layer."""
+    """Yields (channels in, channels out, stride) of each layer."""
     width = channels
     for layers, units in STAGES:
         for position in range(layers):
@@ -74,14 +74,14 @@ def places(channels: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _ends(input_shape: tuple[int, ...], classes: Outputs, channels: int) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """What is before the chain and after it."""
+    """Returns the stem, the last convolution and the classifier."""
     image_channels, _, _ = sizes.image(input_shape, reductions=len(STAGES))
     stem = convolution(image_channels, sizes.positive("channels", channels), 3)
     return stem, convolution(STAGES[-1][1] * channels, 40 * channels), head_for(40 * channels, classes)
 
 
 class NASBenchMacroNetwork(nn.Module):
-    """A chain of eight layers, one option each.
+    """A stand-alone chain of eight layers with one option each.
 
     Args:
         options: one of `BLOCKS` for each layer.
@@ -103,7 +103,7 @@ class NASBenchMacroNetwork(nn.Module):
 
 
 def single_path_nasbench_macro(input_shape: tuple[int, ...], classes: Outputs, *, channels: int) -> SinglePathChain:
-    """All networks at once, of which one path is computed."""
+    """Returns a supernet over all networks of the space, which computes a single path at a time."""
     stem, head, classifier = _ends(input_shape, classes, channels)
     chain = [{option: layer(option, *place) for option in BLOCKS} for place in places(channels)]
     build = partial(NASBenchMacroNetwork, input_shape=input_shape, classes=classes, channels=channels)

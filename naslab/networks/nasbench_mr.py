@@ -1,13 +1,13 @@
-"""The networks of NAS-Bench-MR, parallel branches of falling resolution (Ding et al. 2022,
+"""Networks of NAS-Bench-MR: parallel branches of falling resolution (Ding et al. 2022,
 https://arxiv.org/abs/2103.13253; after HRNet, Wang et al. 2020, https://arxiv.org/abs/1908.07919).
 
     two 3 x 3 convolutions of stride 2;
     modules of one, then two, three and four branches, each branch at half the resolution of the one before:
         fuse: each branch becomes the sum over its neighbours and itself, resized;  then residual blocks on each branch;
-    all branches at the resolution of the last, side by side; 1 x 1 convolution, average over the image, linear.
+    all branches resized to the resolution of the last, concatenated; 1 x 1 convolution, average over the image, linear.
 
-Difference from the published network: images of odd size are halved upwards, and what is to be summed is resized to
-fit.
+Difference from the published network: images of odd size are halved upwards, and the terms
+of a sum are resized to the same resolution.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from naslab.networks.heads import Outputs, head_for
 STAGES = 4
 """The modules of stage s have s branches."""
 STEM = 2
-"""Convolutions of stride 2 before the modules."""
+"""Number of convolutions of stride 2 before the modules."""
 
 
 class Module(NamedTuple):
     """One module of the network."""
 
     units: tuple[int, ...]
-    """Residual blocks on each branch."""
+    """Number of residual blocks on each branch."""
     channels: tuple[int, ...]
-    """Of each branch."""
+    """Number of channels of each branch."""
 
 
 def convolution(channels_in: int, channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution without bias, batch normalisation, ReLU."""
+    """Returns a convolution without bias, batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(channels),
@@ -47,7 +47,7 @@ def convolution(channels_in: int, channels: int, kernel: int = 3, stride: int = 
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions and the input: [B, C, H, W] -> the same."""
+    """Two 3 x 3 convolutions with a residual connection: [B, C, H, W] -> the same shape."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -59,9 +59,9 @@ class ResidualBlock(nn.Module):
 
 
 class Fusion(nn.Module):
-    """From the branches of one module to those of the next, which may be one more.
+    """Maps the branches of one module to those of the next, which may have one more.
 
-    Branch i hears branches i - 1 (a convolution of stride 2), i (a convolution) and i + 1 (a 1 x 1 convolution,
+    Branch i sums over branches i - 1 (a convolution of stride 2), i (a convolution) and i + 1 (a 1 x 1 convolution,
     upsampled). A new branch is a convolution of stride 2 on the last one.
     """
 
@@ -92,18 +92,19 @@ class Fusion(nn.Module):
 
 
 def upsampled(x: Tensor, size: Sequence[int]) -> Tensor:
-    """[B, C, *, *] -> [B, C, *size]."""
+    """Returns [B, C, *, *] -> [B, C, *size], by bilinear interpolation."""
     return functional.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
 
 
 class NASBenchMRNetwork(nn.Module):
-    """Classifies images.
+    """A stand-alone image classifier.
 
     Args:
-        stem: channels of the two convolutions.
-        modules: from the first to the last.
+        stem: channels of the two convolutions of the stem.
+        modules: modules from first to last.
         head: channels of the last convolution.
         input_shape: (channels, height, width) of an image.
+        classes: number of classes, or the heads of a task (`naslab.networks.heads`).
     """
 
     def __init__(

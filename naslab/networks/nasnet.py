@@ -34,13 +34,13 @@ class Block(NamedTuple):
 
 
 def unused_states(blocks: Sequence[Block]) -> list[int]:
-    """The states of the blocks that no other block reads: the output of the cell, never empty."""
+    """Returns the states of blocks that no other block reads. They are the output of the cell, and never empty."""
     read = {source for block in blocks for source in block.inputs}
     return [state for state in range(2, 2 + len(blocks)) if state not in read]
 
 
 class Cell(nn.Module):
-    """One cell."""
+    """One cell: outputs of the two cells before -> concatenation of the unused states [B, C, H, W]."""
 
     def __init__(self, blocks: Sequence[Block], cell: CellPlan) -> None:
         super().__init__()
@@ -73,14 +73,14 @@ class Cell(nn.Module):
 
 
 class NASNetNetwork(nn.Module):
-    """A network to be trained on its own.
+    """A stand-alone network.
 
     Args:
-        blocks: of the "normal" and of the "reduce" cell.
+        blocks: blocks of the "normal" and of the "reduce" cell.
         input_shape: (C, H, W) of the images.
-        classes: how many; or the heads of a task (`naslab.networks.heads`).
-        channels: of the blocks of the first cells; doubled by each reduction cell.
-        cells: how many.
+        classes: number of classes, or the heads of a task (`naslab.networks.heads`).
+        channels: channels of the blocks of the first cells; doubled by each reduction cell.
+        cells: number of cells.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class NASNetNetwork(nn.Module):
         self.classifier = Classifier(out[plans[-1].part] * plans[-1].channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, classes] of images [B, C, H, W]."""
+        """Returns logits [B, classes] for images [B, C, H, W]."""
         before_last = last = self.stem(x)
         for cell in self.cells:
             before_last, last = last, cell(before_last, last)
