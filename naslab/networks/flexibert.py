@@ -1,4 +1,4 @@
-"""Encoders of mixed layers (FlexiBERT, Tuli et al. 2023, https://arxiv.org/abs/2205.11656).
+"""Transformer encoders with different kinds of layers (FlexiBERT, Tuli et al. 2023, https://arxiv.org/abs/2205.11656).
 
     x <- norm(embedding + position)
     in each layer:  x <- norm(x + mix(x));  x <- norm(x + feed_forward(x))
@@ -10,8 +10,8 @@ Layers mix positions in one of three ways, each split into heads:
   2021, https://arxiv.org/abs/2105.03824) or a cosine transform (DCT);
 - DSC, span-based dynamic convolution (Jiang et al. 2020, https://arxiv.org/abs/2008.02496) of kernel 5 or 9.
 
-Differences: transforms are scaled to keep lengths; the mean over positions is classified, not a first token; no
-dropout.
+Differences: transforms are scaled to preserve norms; the classifier reads the mean over positions, not the first
+token; no dropout.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from naslab.networks.recurrent_recipe import tokens
 
 
 class Layer(NamedTuple):
-    """One layer, with the published names."""
+    """Description of one layer; its fields have the published names."""
 
     operation_type: str
     operation_parameter: str | int
     num_operation_heads: int
     feed_forward_dimension: int
     num_feed_forward: int
-    """How many hidden layers the feed-forward network has."""
+    """Number of hidden layers of the feed-forward network."""
 
 
 def split(x: Tensor, heads: int) -> Tensor:
@@ -53,12 +53,13 @@ def join(x: Tensor) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """[B, T, D] -> the same; `weighted` for scores q W k."""
+    """Multi-head self-attention: [B, T, D] -> the same shape; scores are q W k if `weighted`, else q k / sqrt(d)."""
 
     def __init__(self, size: int, heads: int, weighted: bool) -> None:
         super().__init__()
         self.heads, self.query_key_value, self.output = heads, nn.Linear(size, 3 * size), nn.Linear(size, size)
         width = size // heads
+        # W begins as the identity / sqrt(d): at the start, the scores equal scaled dot products
         self.weight = nn.Parameter(torch.eye(width).repeat(heads, 1, 1) / math.sqrt(width)) if weighted else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,7 +73,7 @@ class SelfAttention(nn.Module):
 
 
 class LinearTransform(nn.Module):
-    """[B, T, D] -> the same; nothing in it is learnt but the matrix behind it."""
+    """Fixed transform and a learnt projection of its output: [B, T, D] -> the same shape."""
 
     def __init__(self, size: int, heads: int, kind: str) -> None:
         super().__init__()
@@ -88,14 +89,17 @@ class LinearTransform(nn.Module):
 
 
 def cosines(size: int, like: Tensor) -> Tensor:
-    """[size, size]: the orthogonal cosine transform (DCT-II), on the device and of the type of a tensor."""
+    """Returns the matrix [size, size] of the orthogonal DCT-II, with the device and dtype of the tensor `like`."""
     steps = torch.arange(size, device=like.device, dtype=like.dtype)
     matrix = torch.cos(math.pi / size * (steps + 0.5) * steps[:, None]) * math.sqrt(2 / size)
-    return torch.cat([matrix[:1] / math.sqrt(2), matrix[1:]])
+    return torch.cat([matrix[:1] / math.sqrt(2), matrix[1:]])  # row 0 is constant, and of norm sqrt(2) before scaling
 
 
 class SpanConvolution(nn.Module):
-    """[B, T, D] -> the same: each position weighs its neighbours by a kernel made of itself and the span around it."""
+    """Span-based dynamic convolution: [B, T, D] -> the same shape.
+
+    Each position weights its neighbours by a kernel computed from itself and the span around it.
+    """
 
     def __init__(self, size: int, heads: int, kernel: int) -> None:
         super().__init__()
@@ -115,7 +119,7 @@ class SpanConvolution(nn.Module):
 
 
 def mixing(layer: Layer, size: int) -> nn.Module:
-    """How a layer mixes positions."""
+    """Returns the module that mixes the positions in a layer."""
     heads, parameter = layer.num_operation_heads, layer.operation_parameter
     if size % heads:
         raise SpecError(f"a hidden size of {size} cannot be split into {heads} heads")
@@ -127,14 +131,14 @@ def mixing(layer: Layer, size: int) -> nn.Module:
 
 
 def feed_forward(layer: Layer, size: int) -> nn.Sequential:
-    """[B, T, D] -> the same, through so many hidden layers."""
+    """Returns the feed-forward network of a layer: [B, T, D] -> the same shape."""
     widths = [size, *[layer.feed_forward_dimension] * layer.num_feed_forward]
     hidden = [step for before, after in itertools.pairwise(widths) for step in (nn.Linear(before, after), nn.GELU())]
     return nn.Sequential(*hidden, nn.Linear(widths[-1], size))
 
 
 class EncoderLayer(nn.Module):
-    """[B, T, D] -> the same."""
+    """One post-norm encoder layer: [B, T, D] -> the same shape."""
 
     def __init__(self, layer: Layer, size: int) -> None:
         super().__init__()
@@ -150,8 +154,10 @@ class FlexiBERTNetwork(nn.Module):
     """Classifies a sequence of tokens or of measured values, or an image as the sequence of its rows.
 
     Args:
+        layers: descriptions of the layers, first to last.
         size: D, the hidden size.
         input_shape: (positions,) of tokens or values, or (channels, height, width) of an image.
+        classes: number of classes, or the heads of a task (`naslab.networks.heads`).
         vocabulary: number of different tokens; None for values and images.
     """
 

@@ -1,14 +1,14 @@
-"""The published way to write a DARTS cell down: operations and inputs, node after node.
+"""The published notation for DARTS cells: operations and inputs, node by node.
 
     Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ...], normal_concat=[2, 3, 4, 5],
              reduce=[('max_pool_3x3', 0), ...], reduce_concat=[2, 3, 4, 5])
 
-Two entries (operation, input) make a node, which is their sum. Inputs 0 and 1 are the outputs of the two cells
-before, 2 the first node, and so on. The concatenation of the nodes in `concat` is the output of the cell.
+A node is the sum of two entries (operation, input). Inputs 0 and 1 are the outputs of the two preceding cells, 2 is
+the first node, and so on. The concatenation of the nodes in `concat` is the output of the cell.
 
-A cell may also keep all of its edges, as those of SNAS (`SNAS_mild_edge_all`): the first node then has 2 entries, the
-next 3, and so on, each node one entry for every state before it, in any order. Which of the two it is follows from the
-number of entries and from `concat`: no list of entries is a sensible cell in both ways.
+A cell may also keep all of its edges, as in SNAS (`SNAS_mild_edge_all`). The first node then has 2 entries, the next 3,
+and so on: one entry for every earlier state, in any order. The number of entries and `concat` decide between the two
+readings: no list of entries is a valid cell in both (see `_sizes`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from naslab.operations.images import DARTS_OPERATIONS, NASBENCH201_OPERATIONS, O
 from naslab.operations.nasnet import NASNET_OPERATIONS
 
 GENOTYPE_OPERATIONS: dict[str, Operation] = {**DARTS_OPERATIONS, **NASNET_OPERATIONS, **NASBENCH201_OPERATIONS}
-"""All operations that a genotype may name, more than any one space searches over."""
+"""All operations that a genotype may name; no single space searches over all of them."""
 NOISE = (
     "'noise' (random numbers instead of the input, of the search space S4 of RobustDARTS) is an operation that "
     "naslab does not have; put another in its place"
@@ -36,7 +36,10 @@ Edges = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True, repr=False)
 class Genotype:
-    """A normal and a reduction cell. `str` gives the published text, `Genotype.parse` reads it."""
+    """A normal and a reduction cell. `str` returns the published text, and `Genotype.parse` reads it.
+
+    Raises `SpecError` if the entries are not a valid cell.
+    """
 
     normal: Edges
     normal_concat: tuple[int, ...]
@@ -50,12 +53,12 @@ class Genotype:
             object.__setattr__(self, f"{part}_concat", concat)
 
     def nodes(self, part: str) -> list[Edges]:
-        """The entries of each node of `"normal"` or `"reduce"`: two, or one for every state before it."""
+        """Returns the entries of each node of `"normal"` or `"reduce"`: two, or one for every earlier state."""
         edges: Edges = getattr(self, part)
         return _grouped(edges, _sizes(edges, getattr(self, f"{part}_concat")))
 
     def keeps_all_edges(self, part: str) -> bool:
-        """Whether every node reads every state before it, once."""
+        """True if every node reads every earlier state exactly once."""
         return _all_edges(self.nodes(part))
 
     def __repr__(self) -> str:
@@ -66,13 +69,15 @@ class Genotype:
 
     @classmethod
     def parse(cls, given: Any, *, which: str | int | None = None) -> Genotype:
-        """Read a genotype in any form in which it is published or logged (`genotype_text`): as text; as the namedtuple
-        of the authors' code, or any object with its fields; as a dict. Nothing is evaluated; `SpecError`, and nothing
-        else, on anything else.
+        """Returns a genotype read from any form in which it is published or logged (`genotype_text`): text, the
+        namedtuple of the authors' code or any object with its fields, or a dict. Text is never evaluated as code.
 
         Args:
             given: for instance "DARTS_V2 = Genotype(normal=[('sep_conv_3x3', 0), ...], ...)".
-            which: where a text holds several, the name of one, "DARTS_V2", or its number (-1 the last).
+            which: selects one of several genotypes in a text by its name, "DARTS_V2", or its number (-1 is the last).
+
+        Raises:
+            SpecError: it is not a genotype; no other error is raised.
         """
         if isinstance(given, Genotype):
             return given
@@ -84,7 +89,7 @@ class Genotype:
 
     @classmethod
     def from_json(cls, text: str) -> Genotype:
-        """Read what `to_json` wrote. Raises `SpecError`, and nothing else, on anything else."""
+        """Returns the genotype that `to_json` wrote. Raises `SpecError`, and no other error, on any other text."""
         if not isinstance(text, str) or len(text) > MAX_TEXT:
             raise SpecError(f"a genotype is at most {MAX_TEXT} characters of JSON")
         try:
@@ -109,7 +114,7 @@ class Genotype:
 
 
 def _cell(part: str, given: Any, concat: Any) -> tuple[Edges, tuple[int, ...]]:
-    """The entries and the concatenation of a cell, checked and frozen."""
+    """Returns the entries and the concatenated states of a cell as tuples, after checking them."""
     given, concat = _plain(given), _plain(concat)
     if not isinstance(given, list | tuple) or not isinstance(concat, list | tuple | range):
         raise SpecError(f"{part} and {part}_concat must be lists; expected {FORM}")
@@ -135,17 +140,17 @@ def _cell(part: str, given: Any, concat: Any) -> tuple[Edges, tuple[int, ...]]:
 
 
 def _plain(value: Any) -> Any:
-    """An array of NumPy's or torch's as a list; anything else as it is."""
+    """Returns a NumPy or torch array as a list, and anything else unchanged."""
     return value.tolist() if hasattr(value, "tolist") and getattr(value, "ndim", 0) else value
 
 
 def _is_node(entry: Any) -> bool:
-    """Whether it is a list of entries, rather than an entry."""
+    """True for a list of entries, false for a single entry."""
     return isinstance(entry, list | tuple) and bool(entry) and isinstance(entry[0], list | tuple)
 
 
 def _entry(part: str, position: int, entry: Any) -> tuple[str, int]:
-    """An operation and its input; a third part, the weight that the operation had in a search, is left out."""
+    """Returns (operation, input) of an entry. A third element, the operation's weight in the search, is dropped."""
     weighed = isinstance(entry, list | tuple) and len(entry) == 3 and isinstance(entry[2], float)
     if not isinstance(entry, list | tuple) or (len(entry) != 2 and not weighed):
         raise SpecError(f"{part}: entry {position} must be a pair (operation, input), not {entry!r:.80}")
@@ -158,10 +163,11 @@ def _entry(part: str, position: int, entry: Any) -> tuple[str, int]:
 
 
 def _sizes(edges: Edges, outputs: tuple[int, ...]) -> list[int]:
-    """How many entries each node has: all edges where the entries can be read so, else two.
+    """Returns the number of entries of each node: one per earlier state if the entries allow it, otherwise two.
 
-    The two readings never contend. All edges of n > 1 nodes, n (n + 3) / 2 entries, are more than 2 n; read two a node
-    they would make a node after state n + 1, the last one that all edges may concatenate, and nothing would read it.
+    No valid cell has both readings. With all edges, n > 1 nodes have n (n + 3) / 2 > 2 n entries. Read as two per node,
+    these would make more than n nodes. The additional nodes would come after state n + 1, the last one that `concat`
+    may name in the first reading, so that nothing would read the last of them.
     """
     nodes = next((n for n in range(1, MAX_NODES + 1) if n * (n + 3) // 2 >= len(edges)), MAX_NODES)
     sizes = [2 + node for node in range(nodes)]
@@ -175,12 +181,12 @@ def _grouped(edges: Edges, sizes: list[int]) -> list[Edges]:
 
 
 def _all_edges(nodes: list[Edges]) -> bool:
-    """Whether every node reads every state before it, once."""
+    """True if every node reads every earlier state exactly once."""
     return all(sorted(source for _, source in node) == list(range(2 + i)) for i, node in enumerate(nodes))
 
 
 def _check_graph(part: str, edges: Edges, outputs: tuple[int, ...], sizes: list[int]) -> None:
-    """`SpecError` where a node reads what is not there yet, or is itself read by nothing."""
+    """Raises `SpecError` if a node reads a later state, or if nothing reads it."""
     nodes, position = len(sizes), 0
     read = set(outputs)
     for node, entries in enumerate(_grouped(edges, sizes)):

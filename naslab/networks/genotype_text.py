@@ -6,9 +6,9 @@
     10/21 05:11:10 PM genotype = Genotype(...)                                       a line of a log
     {"normal": [["sep_conv_3x3", 0], ...], ...}                                      a dict, or JSON
 
-Numbers may be NumPy's or torch's as they print them (`np.int64(0)`, `tensor(0)`), lists may be tuples or ranges.
-Nothing is evaluated: the text becomes a syntax tree (`ast`), of which only literals are read. What a genotype must
-satisfy is checked in `genotype.py`.
+Numbers may be in the form in which NumPy and torch print them (`np.int64(0)`, `tensor(0)`); lists may be tuples or
+ranges. Nothing is evaluated: the text is parsed to a syntax tree (`ast`), and only literals in it are read. The
+constraints on a genotype are checked in `genotype.py`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from naslab.errors import SpecError, plain, unknown
 MAX_TEXT = 64 * 1024
 MAX_NODES = 64
 MAX_ENTRIES = MAX_NODES * (MAX_NODES + 3) // 2
-"""Entries of a cell that keeps all edges: 2 + 3 + ... for its nodes."""
+"""Entries of a cell of `MAX_NODES` nodes that keeps all edges: 2 + 3 + 4 + ..."""
 MAX_DEPTH = 3
-"""Lists in lists: the nodes of a cell, the entries of a node, the two parts of an entry."""
+"""Largest nesting of lists: the nodes of a cell, the entries of a node, the elements of an entry."""
 FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 UNUSED = ("connectN", "connects")
-"""Further fields of the genotypes of AutoDL-Projects, which are None."""
+"""Further fields of the genotypes of AutoDL-Projects; they must be None."""
 FORM = "Genotype(normal=[('op', input), ...], normal_concat=[...], reduce=[...], reduce_concat=[...])"
 RECURRENT = (
     "this is a recurrent cell (fields 'recurrent' and 'concat'), for sequences; a genotype of an image network has a "
@@ -37,15 +37,16 @@ RECURRENT = (
 )
 
 _LITERALS = f"a genotype holds only names, whole numbers, lists and range(a, b); expected {FORM}"
+# Regular expressions only locate genotypes and their names; the content is read by `ast`.
 _CALL = re.compile(r"\bGenotype\s*\(")
 _TOKEN = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|#[^\n]*|[()]")
 _NAMED = re.compile(r"([A-Za-z_]\w*)[\"']?\s*[=:][\s\\(]*(?:\w+\.)*$")
 _ANNOTATED = re.compile(r"(?:^|\n)\s*([A-Za-z_]\w*)\s*:\s*[\w.]+\s*=[\s\\(]*(?:\w+\.)*$")
 _ALIAS = re.compile(r"^[ \t]*([A-Za-z_]\w*)[ \t]*=[ \t]*([A-Za-z_]\w*)[ \t]*(?:#.*)?$", re.MULTILINE)
 _BEFORE = 200
-"""Characters before a genotype in which its name is looked for."""
+"""Number of characters before a genotype that are searched for its name."""
 _MOST_UNCLOSED = 32
-"""Genotypes without an end that are passed over; each costs a pass through the text."""
+"""Largest number of unclosed genotypes that are skipped. Each costs a pass over the text; the limit bounds the time."""
 _INTEGERS = re.compile(r"u?int(8|16|32|64|c|p|_)?|u?long(long)?")
 
 
@@ -53,22 +54,22 @@ class Written(NamedTuple):
     """A genotype in a text."""
 
     name: str
-    """What it is assigned to; empty where nothing is."""
+    """Name that it is assigned to; empty if it is not assigned."""
     text: str
-    """`Genotype(...)`."""
+    """Text from `Genotype(` to the closing bracket."""
 
 
 def read(text: Any, which: str | int | None = None) -> dict[str, Any]:
-    """The fields of a genotype in a text. Raises `SpecError`, and nothing else, on anything else.
+    """Returns the fields of a genotype in a text. Raises `SpecError`, and no other error, if it holds none.
 
     Args:
         text: at most `MAX_TEXT` characters.
-        which: of several, the name that it is assigned to, or its number (0 the first, -1 the last).
+        which: selects one of several by the name that it is assigned to, or by its number (0 the first, -1 the last).
     """
     if not isinstance(text, str) or len(text) > MAX_TEXT:
         came = f"this one has {len(text)}" if isinstance(text, str) else f"not {type(text).__name__}"
         raise SpecError(f"a genotype is a text of at most {MAX_TEXT} characters, {came}: {FORM}")
-    text = text.replace("\u00a0", " ")  # of a page
+    text = text.replace("\u00a0", " ")  # no-break spaces, from text copied out of a web page
     found = list(written(text))
     if not found:
         bare = re.sub(r"^\s*[A-Za-z_]\w*\s*=", "", text).strip()
@@ -81,7 +82,7 @@ def read(text: Any, which: str | int | None = None) -> dict[str, Any]:
 
 
 def written(text: str) -> Iterator[Written]:
-    """Whatever looks like a genotype in a text, in order."""
+    """Yields everything in a text that looks like a genotype, in order."""
     position, unclosed = 0, 0
     while (call := _CALL.search(text, position)) and unclosed < _MOST_UNCLOSED:
         before = text[max(position, call.start() - _BEFORE) : call.start()]
@@ -96,7 +97,10 @@ def written(text: str) -> Iterator[Written]:
 
 
 def _closing(text: str, start: int) -> int | None:
-    """The position at which the bracket opened just before `start` is closed."""
+    """Returns the position after the bracket that closes the one before `start`; None if it is never closed.
+
+    Brackets in strings and comments do not count: `_TOKEN` matches these as a whole.
+    """
     depth = 1
     for token in _TOKEN.finditer(text, start):
         depth += {"(": 1, ")": -1}.get(token[0], 0)
@@ -106,7 +110,7 @@ def _closing(text: str, start: int) -> int | None:
 
 
 def _chosen(text: str, found: Sequence[Written], which: str | int | None) -> dict[str, Any]:
-    """The fields of one of several genotypes."""
+    """Returns the fields of one of several genotypes. Unreadable ones only matter if they are selected by name."""
     which = plain(which)
     readable: list[tuple[str, dict[str, Any]]] = []
     refused: dict[str, SpecError] = {}
@@ -140,10 +144,10 @@ def _chosen(text: str, found: Sequence[Written], which: str | int | None) -> dic
 
 
 def _record(text: str) -> dict[str, Any]:
-    """The fields of `Genotype(...)`, of a dict or of a list of the fields in order."""
+    """Returns the fields of `Genotype(...)`, of a dict or of a list of the fields in order, given as text."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python's remarks on strange literals
+            warnings.simplefilter("ignore")  # SyntaxWarnings about odd literals, such as invalid escapes
             tree = ast.parse(text.strip(), mode="eval").body
         return _fields(tree)
     except SpecError:
@@ -171,7 +175,7 @@ def _fields(tree: ast.expr) -> dict[str, Any]:
 
 
 def _once(pairs: Sequence[tuple[Any, ast.expr]]) -> dict[str, Any]:
-    """The fields, each of which is written once."""
+    """Returns the fields. Raises `SpecError` if a key is not a string or occurs twice."""
     record: dict[str, Any] = {}
     for key, value in pairs:
         if not isinstance(key, str) or key in record or isinstance(value, ast.Starred):
@@ -181,7 +185,7 @@ def _once(pairs: Sequence[tuple[Any, ast.expr]]) -> dict[str, Any]:
 
 
 def _read(node: ast.expr, depth: int = 0) -> Any:
-    """A literal of strings, numbers, lists and ranges."""
+    """Returns the value of a literal made of strings, numbers, lists and ranges."""
     match node:
         case ast.Constant(value=str() | int() | float() | None as value):
             return value
@@ -196,7 +200,7 @@ def _read(node: ast.expr, depth: int = 0) -> Any:
                     values.append(_read(element, depth + 1))
             return values
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[given], keywords=keywords):
-            # the way in which Python, NumPy and torch print a value that is not one of Python's
+            # Python, NumPy and torch print some values as calls: np.int64(0), tensor(0), array([0, 1])
             if name in ("list", "tuple") and not keywords:
                 return _listed(given, depth)
             if name in ("array", "tensor"):
@@ -235,7 +239,7 @@ def _listed(node: ast.expr, depth: int) -> list[Any]:
 
 
 def _integer(node: ast.expr) -> int:
-    """A whole number, which may be a sum or a difference of two, as in range(2, 2 + 4)."""
+    """Returns an integer, which may be written as a sum or difference of two, as in range(2, 2 + 4)."""
     match node:
         case ast.Constant(value=int() as value) if not isinstance(value, bool):
             return value
@@ -249,8 +253,8 @@ def _integer(node: ast.expr) -> int:
 
 
 def fields_of(given: Any) -> dict[str, Any]:
-    """The fields of an object: a namedtuple of the authors' code, anything else with these attributes, a mapping, or a
-    list of the four in order (what JSON makes of a namedtuple)."""
+    """Returns the fields of an object: a namedtuple of the authors' code, anything else with these attributes, a
+    mapping, or a list of the four in order (which is the JSON of a namedtuple)."""
     if isinstance(given, Mapping):
         return dict(given)
     if hasattr(given, "recurrent"):

@@ -1,16 +1,17 @@
 """The recurrent language model of DARTS (Liu et al. 2019, https://arxiv.org/abs/1806.09055, Sec. 3.1.2 and A.1.2).
 
-    tokens -> embedding -> one layer of a recurrent cell -> decoder, whose matrix is that of the embedding
+    tokens -> embedding -> one layer of a recurrent cell -> decoder, which shares the matrix of the embedding
 
-Regularised as an AWD-LSTM (Merity et al. 2017, https://arxiv.org/abs/1708.02182), by five dropouts, each of whose
-masks is drawn once for a whole chunk of a text: of words, of the embeddings, of what a cell reads of x and of h, and
-of its outputs. The cell is that of `naslab.operations.recurrent`. It has no biases, and one hidden vector.
+Regularised as an AWD-LSTM (Merity et al. 2017, https://arxiv.org/abs/1708.02182), by five dropouts, applied to
+whole words, to the embeddings, to the inputs x and the states h that the cell reads, and to its outputs. Each mask is
+drawn once per chunk of a text and shared by its time steps. The cell is that of `naslab.operations.recurrent`, without
+biases and with a single hidden vector.
 
 Sizes of the paper: 300 units in the search; 850 on Penn Treebank, which makes 23 million parameters with 10,000
 words; 700 on WikiText-2, 33 million with 33,278 words.
 
-Differences from the authors' code: masks are exact Bernoulli draws; the logits are given, and the task takes their
-log-softmax; batches come first.
+Differences from the authors' code: masks are exact Bernoulli draws; the network returns logits, and the task takes
+their log-softmax; the batch is the first dimension.
 """
 
 from __future__ import annotations
@@ -32,26 +33,26 @@ from naslab.tasks.sequence import RecurrentOutputs
 from naslab.tasks.signature import Signature
 
 INITIAL = 0.04
-"""All weights are drawn uniformly between this and its negative."""
+"""Initial weights are uniform between the negative of this value and the value."""
 
 Inputs = Tensor | tuple[Tensor, Tensor | None]
-"""Tokens [B, T]; or these and the state [B, H] that they begin with, None for zeros."""
+"""Tokens [B, T], or (tokens, initial state [B, H]); a state of None means zeros."""
 
 
 @dataclass(frozen=True)
 class Dropouts:
-    """Rates of dropout of a recurrent language model."""
+    """Dropout rates of a recurrent language model."""
 
     dropout: float = 0.75
-    """Rate of dropout of the outputs of the cell."""
+    """Dropout rate of the outputs of the cell."""
     dropout_x: float = 0.75
-    """Rate of dropout of x where the cell reads it."""
+    """Dropout rate of the input x of the cell."""
     dropout_h: float = 0.25
-    """Of h, and of the states of the cell, where they are read."""
+    """Dropout rate of h and of the states of the cell, where the cell reads them."""
     dropout_i: float = 0.2
-    """Of the embeddings."""
+    """Dropout rate of the embeddings."""
     dropout_e: float = 0.0
-    """Of whole words of the embedding; 0.1 where a cell is trained on its own."""
+    """Dropout rate of whole words of the embedding; 0.1 for training a single cell."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -59,7 +60,7 @@ class Dropouts:
 
 
 def words_of(signature: Signature) -> int:
-    """V of a task that asks for each next word of a text; `SpecError` on any other."""
+    """Returns the vocabulary size V of a task that predicts each next word; `SpecError` for any other task."""
     field, head = signature.field, signature.head
     if field.vocabulary is None or len(field.shape) != 1 or head.reads != "sequence":
         raise SpecError(
@@ -75,12 +76,12 @@ def words_of(signature: Signature) -> int:
 
 
 class RecurrentLanguageModel(nn.Module):
-    """All of a language model but its recurrent layer.
+    """A language model without its recurrent layer.
 
     Args:
-        vocabulary: how many words there are.
+        vocabulary: V, the number of words.
         hidden: H, units of the embedding and of the output of the recurrent layer.
-        dropouts: in training mode.
+        dropouts: dropout rates in training mode.
     """
 
     def __init__(self, vocabulary: int, hidden: int, dropouts: Dropouts) -> None:
@@ -88,24 +89,26 @@ class RecurrentLanguageModel(nn.Module):
         sizes.positive("vocabulary", vocabulary)
         self.hidden, self.dropouts = sizes.positive("hidden", hidden), dropouts
         self.embedding = nn.Parameter(torch.empty(vocabulary, hidden).uniform_(-INITIAL, INITIAL))
-        """[V, H]: the decoder's, too."""
+        """[V, H]: matrix of the embedding and of the decoder."""
         self.bias = nn.Parameter(torch.zeros(vocabulary))
-        """[V], of the decoder."""
+        """[V]: bias of the decoder."""
 
     @property
     def random(self) -> bool:
-        """Whether it draws masks when it trains (`naslab.modes.random_layers`)."""
+        """True if it draws dropout masks in training mode (`naslab.modes.random_layers`)."""
         return any(vars(self.dropouts).values())
 
     def mask(self, rate: float, *shape: int) -> Tensor | None:
-        """0 with probability `rate`, else 1 / (1 - rate); None where nothing is dropped. PyTorch's own generator draws
-        it."""
+        """Returns a mask that is 0 with probability `rate`, else 1 / (1 - rate); None if nothing is dropped.
+
+        It is drawn from PyTorch's default generator.
+        """
         if not self.training or rate == 0:
             return None
         return torch.empty(shape, dtype=self.bias.dtype, device=self.bias.device).bernoulli_(1 - rate).div_(1 - rate)
 
     def embedded(self, tokens: Tensor) -> Tensor:
-        """[T, B, H] of tokens [B, T], with words and embeddings dropped."""
+        """Returns the embeddings [T, B, H] of tokens [B, T], after dropout of words and of embeddings."""
         of_words = self.mask(self.dropouts.dropout_e, len(self.embedding), 1)
         x = F.embedding(tokens.t(), self.embedding)
         if of_words is not None:
@@ -113,19 +116,19 @@ class RecurrentLanguageModel(nn.Module):
         return dropped(x, self.mask(self.dropouts.dropout_i, tokens.shape[0], self.hidden))
 
     def decoded(self, raw: Tensor, state: Tensor | tuple[Tensor, ...]) -> RecurrentOutputs:
-        """What the model gives, from the outputs [T, B, H] of its recurrent layer and the state after them."""
+        """Returns the outputs of the model from those of its recurrent layer, [T, B, H], and the final state."""
         raw = raw.transpose(0, 1)
         outputs = dropped(raw, self.mask(self.dropouts.dropout, len(raw), 1, self.hidden))
         return RecurrentOutputs(F.linear(outputs, self.embedding, self.bias), raw, outputs, state)
 
 
 def dropped(x: Tensor, mask: Tensor | None) -> Tensor:
-    """x times the mask, if there is one."""
+    """Returns x times the mask, or x if the mask is None."""
     return x if mask is None else x * mask
 
 
 def parted(inputs: Any) -> tuple[Tensor, Any]:
-    """Tokens [B, T] and the state that they begin with, if there is one."""
+    """Returns tokens [B, T] and the initial state, or None."""
     tokens, state = inputs if isinstance(inputs, tuple) else (inputs, None)
     if tokens.dim() != 2:
         raise SpecError(f"a recurrent language model reads tokens [B, T], not {list(tokens.shape)}")
@@ -133,24 +136,27 @@ def parted(inputs: Any) -> tuple[Tensor, Any]:
 
 
 class RecurrentCellModel(RecurrentLanguageModel):
-    """A language model whose layer is a cell of N nodes; `naslab.operations.recurrent` says what it computes."""
+    """A language model whose layer is a cell of N nodes, computed by `naslab.operations.recurrent`."""
 
     optimizations: Optimizations = Optimizations()
-    """What it does to be fast: `one_pass` and `compiled_kernel`. May be set at any time."""
+    """Optimizations for speed: `one_pass` and `compiled_kernel` apply. May be set at any time."""
 
     def __init__(self, vocabulary: int, nodes: int, *, hidden: int, dropouts: Dropouts) -> None:
         super().__init__(vocabulary, hidden, dropouts)
         sizes.positive("nodes", nodes)
         self.first = nn.Parameter(torch.empty(2 * hidden, 2 * hidden).uniform_(-INITIAL, INITIAL))
-        """W_0 [2 H, 2 H]: the rows of the input, and those of the last output; gates, and candidates."""
+        """W_0 [2 H, 2 H]: rows for the input x, then for the last output h; columns for gates, then for candidates."""
         self.nodes = nn.Parameter(torch.empty(nodes, hidden, 2 * hidden).uniform_(-INITIAL, INITIAL))
         """W_1 ... W_N [N, H, 2 H]."""
 
     def through(self, inputs: Inputs, wiring: Wiring, weights: Tensor, norm: nn.BatchNorm1d | None) -> RecurrentOutputs:
-        """Outputs of the cell with this wiring, under the weights [E, 4] of its edges.
+        """Returns the outputs of the cell with a given wiring.
 
         Args:
-            norm: of all states, if they are normalised.
+            inputs: tokens [B, T], with or without an initial state.
+            wiring: states that each node reads, and functions on its edges.
+            weights: [E, 4]: weights of the functions on each edge.
+            norm: batch norm of all states; None if they are not normalised.
         """
         tokens, state = parted(inputs)
         batch = len(tokens)
@@ -174,13 +180,13 @@ class RecurrentCellModel(RecurrentLanguageModel):
 
 
 class RecurrentCellNetwork(RecurrentCellModel):
-    """A language model with one cell, to be trained on its own; its states are not normalised.
+    """A stand-alone language model with one cell; its states are not normalised.
 
     Args:
-        genotype: of the cell.
-        vocabulary: how many words there are.
+        genotype: genotype of the cell.
+        vocabulary: number of words.
         hidden: units (850 in the paper).
-        dropouts: in training mode.
+        dropouts: dropout rates in training mode.
     """
 
     def __init__(self, genotype: RecurrentGenotype, vocabulary: int, *, hidden: int, dropouts: Dropouts) -> None:
@@ -188,5 +194,5 @@ class RecurrentCellNetwork(RecurrentCellModel):
         self.wiring = genotype.wiring
 
     def forward(self, inputs: Inputs) -> RecurrentOutputs:
-        """Scores of what follows each of tokens [B, T], which begin with a state [B, H]."""
+        """Returns logits of the next word at each of tokens [B, T], given the initial state [B, H]."""
         return self.through(inputs, self.wiring, self.wiring.mask(self.bias), None)

@@ -1,4 +1,4 @@
-"""The published way to write a recurrent cell of DARTS down: for each node a function and the state that it reads.
+"""The published notation for recurrent DARTS cells: for each node, a function and the state that it reads.
 
     Genotype(recurrent=[('relu', 0), ('relu', 1), ('tanh', 2), ...], concat=range(1, 9))
 
@@ -23,12 +23,12 @@ FIELDS = ("recurrent", "concat")
 
 @dataclass(frozen=True, repr=False)
 class RecurrentGenotype:
-    """A recurrent cell. `str` gives the published text, `RecurrentGenotype.parse` reads it."""
+    """A recurrent cell. `str` returns the published text, and `RecurrentGenotype.parse` reads it."""
 
     recurrent: tuple[tuple[str, int], ...]
-    """(function, state that it reads) of nodes 1, 2, ..."""
+    """(function, number of the state that it reads) of nodes 1, 2, ..."""
     concat: tuple[int, ...]
-    """The states whose mean is the output."""
+    """Numbers of the states whose mean is the output."""
 
     def __post_init__(self) -> None:
         entries, concat = _listed("recurrent", self.recurrent), _listed("concat", self.concat)
@@ -49,18 +49,21 @@ class RecurrentGenotype:
 
     @classmethod
     def parse(cls, given: Any, *, which: str | int | None = None) -> RecurrentGenotype:
-        """Read a genotype as it is published or logged: as text, as the namedtuple of the authors' code or any object
-        with its fields, as a dict. Nothing is evaluated; `SpecError`, and nothing else, on anything else.
+        """Returns a genotype read from any form in which it is published or logged: text, the namedtuple of the
+        authors' code or any object with its fields, or a dict. Text is never evaluated as code.
 
         Args:
             given: for instance "DARTS_V2 = Genotype(recurrent=[('sigmoid', 0), ...], concat=range(1, 9))".
-            which: where a text holds several, the name of one, "DARTS_V2", or its number (-1 the last).
+            which: selects one of several genotypes in a text by its name, "DARTS_V2", or its number (-1 is the last).
+
+        Raises:
+            SpecError: it is not a recurrent genotype; no other error is raised.
         """
         if isinstance(given, RecurrentGenotype):
             return given
         try:
             record = genotype_text.read(given, which) if isinstance(given, str) else genotype_text.fields_of(given)
-        except SpecError as error:  # which names the form of the more usual image cells
+        except SpecError as error:  # its message quotes the form of image cells, which is replaced here
             told = (
                 str(error).replace(genotype_text.FORM, FORM).replace(", ".join(genotype_text.FIELDS), ", ".join(FIELDS))
             )
@@ -76,7 +79,7 @@ class RecurrentGenotype:
 
     @property
     def wiring(self) -> Wiring:
-        """The same as what `naslab.operations.recurrent` computes."""
+        """The same cell in the form that `naslab.operations.recurrent` computes."""
         return Wiring(
             sources=tuple((source,) for _, source in self.recurrent),
             used=tuple((tuple(name == function for name in ACTIVATIONS),) for function, _ in self.recurrent),
@@ -85,7 +88,7 @@ class RecurrentGenotype:
 
 
 def _listed(what: str, given: Any) -> list[Any]:
-    """The elements of a list, a tuple, a range or an array of numbers."""
+    """Returns the elements of a list, a tuple, a range or an array. Raises `SpecError` for anything else."""
     if hasattr(given, "tolist") and getattr(given, "ndim", 0):
         given = given.tolist()
     if not isinstance(given, list | tuple | range) or len(given) > MAX_NODES + 1:

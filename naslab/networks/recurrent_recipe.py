@@ -1,11 +1,13 @@
-"""A recurrent network whose cell is a recipe (Klyuchnikov et al. 2020, https://arxiv.org/abs/2006.07116; the network is
-that of AWD-LSTM, Merity et al. 2017, https://arxiv.org/abs/1708.02182, with the cell in the place of the LSTM).
+"""Recurrent networks with a cell of NAS-Bench-NLP, given as a recipe.
 
-A recipe names the nodes of a cell, each an operation on the input `x`, on states of the step before (`h_prev_0`, ...)
-and on other nodes; the nodes `h_new_0`, `h_new_1`, ... are the states of this step, and the first of them is the
+The recipes are those of Klyuchnikov et al. 2020 (https://arxiv.org/abs/2006.07116). The network is an AWD-LSTM (Merity
+et al. 2017, https://arxiv.org/abs/1708.02182) with this cell in place of the LSTM.
+
+A recipe names the nodes of a cell, each an operation on the input `x`, on states of the previous time step (`h_prev_0`,
+...) and on other nodes; the nodes `h_new_0`, `h_new_1`, ... are the states of this step, and the first of them is the
 output.
 
-Differences: no dropout, and the output of the last step is classified.
+Differences: no dropout, and the classifier reads the output of the last time step.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from naslab.networks.heads import Outputs, head_for
 
 
 class Step(TypedDict):
-    """One node of a recipe."""
+    """One node of a recipe: its operation, and the names of its inputs."""
 
     op: str
     input: list[str]
@@ -42,11 +44,11 @@ ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
     "elementwise_prod": torch.mul,
     "blend": lambda gate, first, second: gate * first + (1 - gate) * second,
 }
-"""Operations without weights; the other one is "linear", the sum of a matrix of each input and a bias."""
+"""Operations without weights; the only other one, "linear", sums a matrix product of each input and a bias."""
 
 
 def topological_order(recipe: Recipe) -> list[str]:
-    """The nodes of a recipe, each after what it reads. `SpecError` if they read each other in a circle."""
+    """Returns the nodes of a recipe, each after its inputs. Raises `SpecError` if the recipe has a cycle."""
     before = {name: [source for source in step["input"] if source in recipe] for name, step in recipe.items()}
     try:
         return list(graphlib.TopologicalSorter(before).static_order())
@@ -81,15 +83,16 @@ class RecipeCell(nn.Module):
 
 
 class RecurrentRecipeNetwork(nn.Module):
-    """Reads tokens, measured values one by one, or an image row by row, through layers of the same cell, and
-    classifies.
+    """A classifier of sequences, with layers of the same cell: reads tokens, values, or an image row by row.
 
     Args:
+        recipe: cell of every layer; weights are not shared between layers.
         input_shape: (positions,) of tokens or values, or (channels, height, width) of an image.
+        classes: number of classes, or the heads of a task (`naslab.networks.heads`).
         vocabulary: number of different tokens; None for values and images.
-        embedding: size of what the first layer reads and of what the last one gives.
-        hidden: size of the states of the layers between.
-        layers: how many cells a step passes.
+        embedding: size of the input of the first layer and of the output of the last one.
+        hidden: size of the states of the layers but the last.
+        layers: number of layers.
     """
 
     def __init__(
@@ -124,7 +127,7 @@ class RecurrentRecipeNetwork(nn.Module):
 
 
 class Rows(nn.Module):
-    """The rows of an image as a sequence: [B, C, H, W] -> [B, H, D]."""
+    """Embeds the rows of an image as a sequence: [B, C, H, W] -> [B, H, D]."""
 
     def __init__(self, channels: int, width: int, size: int) -> None:
         super().__init__()
@@ -135,7 +138,7 @@ class Rows(nn.Module):
 
 
 class Values(nn.Module):
-    """A row of measured values as a sequence, one value a step: [B, T] -> [B, T, D]."""
+    """Embeds a series of values as a sequence, one value per step: [B, T] -> [B, T, D]."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -146,7 +149,7 @@ class Values(nn.Module):
 
 
 def tokens(input_shape: tuple[int, ...], vocabulary: int | None, size: int) -> nn.Module:
-    """From what a task gives to a sequence of vectors, [B, T, size]."""
+    """Returns the module that embeds the inputs of a task as a sequence of vectors [B, T, size]."""
     if len(input_shape) == 1:
         return Values(size) if vocabulary is None else nn.Embedding(sizes.positive("vocabulary", vocabulary), size)
     channels, _, width = sizes.image(input_shape, reductions=0)
