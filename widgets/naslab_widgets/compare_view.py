@@ -20,7 +20,7 @@ from naslab_widgets.strip import Choice
 from naslab_widgets.tracks import AXES, RANKINGS, Track
 
 DASHES = ([], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [4, 4])
-"""A dash and a colour for each search: either tells it from the others."""
+"""Line dashes of the searches: the dash alone distinguishes them, without the colour."""
 
 
 def axis_choice(axis: str, changed: Callable[[str], None]) -> Choice:
@@ -50,7 +50,7 @@ class CompareView(StreamView):
         Args:
             tracks: one for each search, without events.
             notes: caveats of the tasks, shown beside the results.
-            options: as of `StreamView`.
+            options: keyword arguments of `StreamView`.
         """
         self.tracks = list(tracks)
         looks = [
@@ -66,10 +66,10 @@ class CompareView(StreamView):
         }
         super().__init__(described, **options)
 
-    # --- what happened ---------------------------------------------------------------------------
+    # --- events ----------------------------------------------------------------------------------
 
     def follow(self, place: int, events: Sequence[Event], seconds: float) -> None:
-        """All the events of a search so far, of which the view takes the new ones."""
+        """Take the new events among all events of a search so far; `place` is its index in `tracks`."""
         with self._lock:
             rows, back = self.tracks[place].follow(events, seconds)
             if back:
@@ -77,13 +77,13 @@ class CompareView(StreamView):
             self._queue(rows, place)
 
     def _take(self, events: Sequence[tuple[int, Event, float]]) -> None:
-        """(place of its search, event, seconds that the search has taken) each."""
+        """Take items (index of the search, event, seconds that the search has taken)."""
         for place, event, seconds in events:
             row = self.tracks[place].take(event, seconds)
             self._queue([] if row is None else [row], place)
 
     def forget(self, place: int) -> None:
-        """Forget the events of a search that has gone back."""
+        """Forget the events of a search that was rewound."""
         with self._lock:
             self.tracks[place].clear()
             self._begin_anew()
@@ -95,7 +95,7 @@ class CompareView(StreamView):
     # --- to the browser --------------------------------------------------------------------------
 
     def _status(self, status: dict[str, Any]) -> dict[str, Any]:
-        """Each of the states in `status["tracks"]`, with what its track knows."""
+        """Returns the status with the progress of each track added to its state in `status["tracks"]`."""
         states = zip(self.tracks, status["tracks"], strict=True)
         return {**status, "tracks": [{**state, **_standing(track)} for track, state in states]}
 
@@ -105,7 +105,7 @@ class CompareView(StreamView):
         return {"type": "rows"}, [np.array(self._queued[place]) for place in range(len(self.tracks))]
 
     def _on_request(self, kind: str, message: Mapping[str, Any]) -> None:
-        """The picture of a cell."""
+        """Send the picture of a cell that the page requested."""
         place, number = message.get("track"), message.get("cell")
         if kind != "portrait" or type(place) is not int or type(number) is not int:
             return
@@ -117,7 +117,7 @@ class CompareView(StreamView):
     # --- without a browser -----------------------------------------------------------------------
 
     def picture(self) -> svg.Drawing:
-        """The cells as they stand, one search below the other, as a static SVG."""
+        """Returns a static SVG of the current best cells, one search below the other."""
         with self._lock:
             best = [(track.name, track.space, track.best) for track in self.tracks]
         return svg.stacked(*(drawing for each in best for drawing in _titled(*each)))
@@ -137,9 +137,9 @@ def _standing(track: Track) -> dict[str, Any]:
 
 
 def _charts(tracks: Sequence[Track]) -> list[dict[str, Any]]:
-    """A chart for each metric, and the column that it has in each track, None where it has none.
+    """Returns a chart for each metric, with its column in each track, None where a track lacks it.
 
-    Metrics of one name are in one chart if they have one unit and direction.
+    Metrics of the same name share a chart if they have the same unit and direction.
     """
     found: dict[tuple[str, Quantity], dict[int, str]] = {}
     for place, track in enumerate(tracks):

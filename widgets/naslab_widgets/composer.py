@@ -1,6 +1,6 @@
 """Human versus machine: choose the operations of a cell by clicking, submit it, and see its true place.
 
-The kernel keeps what was chosen and what came of it; the page only shows it. Works without a page, too:
+The kernel holds the choices and the results; the page only shows them. Works without a page, too:
 `compose.choose(0, "skip_connect")`, `compose.submit()`.
 """
 
@@ -31,43 +31,43 @@ from naslab_widgets.page import PageWidget, synced
 from naslab_widgets.scripts import bundle, styles
 
 QUERIES, SEEDS = 50, 500
-"""Queries of each run of the machine, and number of its runs."""
+"""Default number of queries of each run of regularized evolution, and default number of runs."""
 PART = "cell"
 
 
 class Attempt(NamedTuple):
-    """A cell that was submitted, and its true place."""
+    """A submitted cell and its position in the benchmark."""
 
     number: int
-    """Of the attempt, from 1."""
+    """Number of the attempt, from 1."""
     architecture: Architecture
     worth: float
-    """In the table's objective."""
+    """Value of the benchmark's objective."""
     percentile: float
-    """How many in a hundred of all cells are worse, or as good."""
+    """Percentage of all cells that are worse or equally good."""
     rank: int
-    """1 for the best of all."""
+    """Rank among all cells; 1 is the best."""
     regret: float
-    """What it falls short of the best of all."""
+    """Distance to the best cell, in units of the objective."""
 
 
 class Compose(Displayed, PageWidget):
-    """A cell to be composed by hand, against regularized evolution at the same number of queries.
+    """Compares cells that a person composes with regularized evolution at the same number of queries.
 
     Args:
         table: a benchmark whose cells have an operation on each edge, for instance `nl.benchmarks.NASBench201()`.
-        queries: how many attempts the machine is compared for.
-        seeds: runs of the machine.
+        queries: queries of each run of regularized evolution; further attempts are not compared.
+        seeds: number of runs of regularized evolution.
     """
 
     _esm = bundle("compose.js")
     _css = styles("live.css", "compose.css")
     chosen = synced(traitlets.List())
-    """For each edge the number of its operation."""
+    """Index of the operation of each edge."""
     scores = synced(traitlets.List())
-    """One object an attempt."""
+    """One JSON object per attempt."""
     machine = synced(traitlets.Dict())
-    """Regret of the machine's best after 1, 2, ... queries: quartiles and median; empty while it is at work."""
+    """Quartiles of evolution's regret after 1, 2, ... queries, over the seeds; empty until its runs have finished."""
     message = synced(traitlets.Unicode())
 
     def __init__(self, table: Benchmark, *, queries: int = QUERIES, seeds: int = SEEDS) -> None:
@@ -92,15 +92,15 @@ class Compose(Displayed, PageWidget):
         self._thread.start()
         _COMPOSERS.add(self)
 
-    # --- what one does ---------------------------------------------------------------------------
+    # --- actions ---------------------------------------------------------------------------------
 
     @property
     def architecture(self) -> Architecture:
-        """The cell as it is chosen now."""
+        """The cell that is chosen now."""
         return self.table.space.architecture([self._operations[number] for number in self.chosen])
 
     def choose(self, edge: int, operation: str) -> None:
-        """Put an operation on an edge, numbered from 0 in the order of the space's choices."""
+        """Choose the operation of an edge; edges are numbered from 0 in the order of the space's choices."""
         if operation not in self._operations:
             raise SpecError(unknown("operation", operation, self._operations))
         if not 0 <= whole("edge", edge) < len(self.chosen):
@@ -110,7 +110,7 @@ class Compose(Displayed, PageWidget):
         self.chosen = numbers
 
     def submit(self, architecture: Architecture | None = None) -> Attempt:
-        """Spend a query on the chosen cell, or on this one. A cell that was submitted before costs nothing."""
+        """Spend a query on the given cell, by default the chosen one. Resubmitting a cell costs no query."""
         architecture = self.architecture if architecture is None else self.table.space.check(architecture)
         for before in self.attempts:
             if before.architecture == architecture:
@@ -132,16 +132,16 @@ class Compose(Displayed, PageWidget):
 
     @property
     def best(self) -> Attempt:
-        """The best attempt so far; of equals the first."""
+        """The best attempt so far; the first one of equals."""
         if not self.attempts:
             raise SpecError("nothing has been submitted yet: choose the operations, then submit()")
         return min(self.attempts, key=lambda attempt: attempt.rank)
 
     @property
     def beaten(self) -> float | None:
-        """Part of the machine's runs whose best, at the same number of queries, is worse than yours; ties count half.
+        """Share of the runs of evolution whose best at the same number of queries is worse than yours; ties count half.
 
-        None while the machine is at work, before the first attempt, and beyond its queries.
+        None until the runs have finished, before the first attempt, and after more attempts than the runs had queries.
         """
         queries = len(self.attempts)
         if self._regret_after is None or not 0 < queries <= self._queries:
@@ -150,13 +150,13 @@ class Compose(Displayed, PageWidget):
         return float((theirs > yours + 1e-12).mean() + (np.abs(theirs - yours) <= 1e-12).mean() / 2)
 
     def wait(self, timeout: float | None = None) -> None:
-        """Until the machine's runs are done."""
+        """Wait until the runs of evolution have finished, at most `timeout` seconds."""
         self._thread.join(timeout)
 
-    # --- within ----------------------------------------------------------------------------------
+    # --- internals -------------------------------------------------------------------------------
 
     def _race(self) -> None:
-        """The machine's runs, in a thread of their own."""
+        """Run regularized evolution for all seeds; called in a background thread."""
         evolution: Callable[[int], Any] = lambda seed: RegularizedEvolution(  # noqa: E731
             self.table.space, population=10, sample=3, seed=seed
         )
@@ -176,12 +176,12 @@ class Compose(Displayed, PageWidget):
         self._compare()
 
     def _compare(self) -> None:
-        """The sentence below the scores."""
+        """Update the sentence below the scores."""
         if self.attempts:
             self.message = self._comparison()
 
     def _comparison(self) -> str:
-        """The best attempt, against the machine where that is known."""
+        """Returns a sentence that compares the best attempt with evolution, as far as its results are known."""
         best, n, beaten = self.best, len(self.attempts), self.beaten
         own = f"Your best after {n} {'query' if n == 1 else 'queries'}: rank {best.rank:,} of {len(self.table):,}. "
         if beaten is not None and self._regret_after is not None:
@@ -198,7 +198,7 @@ class Compose(Displayed, PageWidget):
         return [self._operations.index(str(value)) for value in architecture.choices]
 
     def _on_message(self, kind: str, message: Mapping[str, Any]) -> None:
-        """A click in the page: what it says is checked as if a stranger had said it."""
+        """Handle a click on the page. Messages are untrusted input, so that every field is checked."""
         try:
             if kind == "choose":
                 self.choose(message["edge"], self._operations[whole("operation", message["operation"])])
@@ -235,7 +235,7 @@ class Compose(Displayed, PageWidget):
         }
 
     def picture(self) -> Drawing:
-        """A static SVG: the cell as it is chosen now, what came of it, and the comparison with the machine."""
+        """Returns a static SVG: the chosen cell, its result if it was submitted, and the comparison with evolution."""
         architecture, metric = self.architecture, self.table.objective.replace("_", " ")
         said = ["This cell has not been submitted."]
         for attempt in self.attempts:
@@ -269,7 +269,7 @@ class Compose(Displayed, PageWidget):
         return f"you against regularized evolution on {self.table.name}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **kwargs: Any) -> Any:
-        """The editor; where widgets do not render, the picture."""
+        """Returns the widget, and the static picture for front ends that cannot render widgets."""
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None:
             return None
@@ -291,7 +291,7 @@ _COMPOSERS: weakref.WeakSet[Compose] = weakref.WeakSet()
 
 @atexit.register
 def _stop_all() -> None:
-    """A thread inside torch while Python goes down can crash it: let each finish its evaluation."""
+    """Let each thread finish its evaluation: a thread inside torch while Python shuts down can crash the process."""
     for composer in list(_COMPOSERS):
         composer._ended = True
     for composer in list(_COMPOSERS):

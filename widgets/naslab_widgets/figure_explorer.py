@@ -28,10 +28,11 @@ class FigureExplorer(Displayed):
     def __init__(self, figure: Any, architectures: Benchmark | Sequence[Architecture], space: Any = None) -> None:
         """
         Args:
-            figure: of `naslab_widgets.figures`; the number of a point's architecture is its `customdata[0]`, None for
-                a point that stands for no architecture. In a figure without customdata it is the place in the trace.
-            architectures: by their numbers: a list, or a benchmark. For `figures.oracle(found)`, `found.architectures`.
-            space: draws them; the benchmark's if left out.
+            figure: a figure of `naslab_widgets.figures`. `customdata[0]` of a point is the number of its architecture,
+                None for a point without one. In a figure without customdata it is the point's index in its trace.
+            architectures: a list, or a benchmark, indexed by those numbers. For `figures.oracle(found)`,
+                `found.architectures`.
+            space: search space that draws the architectures; by default that of the benchmark.
         """
         from plotly.graph_objects import Figure, FigureWidget
 
@@ -60,7 +61,7 @@ class FigureExplorer(Displayed):
         ).add_class("naslab-study")
 
     def open(self, number: int) -> Drawing | None:
-        """Draw the architecture of that number; None, and why, if it cannot be drawn."""
+        """Draw the architecture of a number. Returns None, and shows the reason, if it cannot be drawn."""
         try:
             if number != int(number) or number < 0:
                 raise ValueError("numbers of architectures are whole and begin at 0")

@@ -1,7 +1,7 @@
-"""`Track`: what a comparison keeps of one search, of any kind: one row of float64 per step, and what the search lacks.
+"""`Track`: the data that a comparison keeps of one search of any kind, one row of float64 per step.
 
-A row is that of `RowFormat` (of a space without edges: the step and the metrics), and behind it `EXTRA`. What a search
-does not have is NaN, and `Track.lacks` says why.
+A row is that of `RowFormat` (step and metrics for a space without edges), followed by the columns of `EXTRA`. Values
+that a search does not have are NaN, and `Track.lacks` gives the reason.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ AXES = {
 }
 """Axis along which searches are compared -> its tooltip."""
 EXTRA = ("best", "epochs", "seconds", "share", "cell")
-"""Behind the row of a step: the objective of the best so far, where the search then was, number of its best cell."""
+"""Columns after those of `RowFormat`: objective of the best so far, the search's progress on each axis other than
+steps, and number of its best cell."""
 RANKINGS = ("kendall", "spearman", "overlap")
 
 
 class Track:
-    """One search: give it the events as they come, and the seconds that its steps have taken so far."""
+    """Turns the events of one search into rows, given the seconds that its steps have taken so far."""
 
     def __init__(
         self,
@@ -54,10 +55,10 @@ class Track:
         """
         Args:
             total: steps of the whole search.
-            trials: whether it evaluates candidates by an estimator: what they are worth is then measured elsewhere, and
-                is no metric of its own shared weights.
-            metrics: of the search: name -> direction and unit.
-            objective: what its evaluations are judged by.
+            trials: True if an estimator evaluates the candidates: their objective is then the estimator's, not a metric
+                of the search's own shared weights.
+            metrics: metrics of the search: name -> direction and unit.
+            objective: objective of its evaluations.
         """
         self.name, self.space, self.total, self.trials = name, space, total, trials
         self.objective = objective
@@ -68,21 +69,26 @@ class Track:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all events: the search was rewound."""
+        """Forget all events, because the search was rewound."""
         self.step, self.epochs, self.seconds = 0, math.nan, 0.0
         self.history, self.log = History(self.width), Log(self.metrics)
         self.cells: dict[Architecture, int] = {}
-        """Every cell that was the best for a while -> its number, from 0."""
+        """Each cell that has been the best -> its number, from 0."""
         self._ranked = Sampled(limit=400)
         self._measured: dict[str, Sampled] = {}
         self._kinds: set[type[Event]] = set()
         self._epoch, self._began, self._length = -1, 0, 0
         self._seen, self._last = 0, None
 
-    # --- what happened ---------------------------------------------------------------------------
+    # --- events ----------------------------------------------------------------------------------
 
     def follow(self, events: Sequence[Event], seconds: float) -> tuple[list[np.ndarray], bool]:
-        """Take what is new among all the events of the search; the new rows, and whether the search had gone back."""
+        """Take the new events among all events of the search.
+
+        Returns:
+            The new rows, and True if the search was rewound: all rows are then new.
+        """
+        # The last event taken must still be at its position; otherwise the search was rewound or replaced its history.
         back = bool(self._seen) and (self._seen > len(events) or events[self._seen - 1] is not self._last)
         if back:
             self.clear()
@@ -92,7 +98,7 @@ class Track:
         return [row for event in news if (row := self.take(event, seconds)) is not None], back
 
     def take(self, event: Event, seconds: float) -> np.ndarray | None:
-        """The row of a step; nothing for what is said beside the steps."""
+        """Returns the row of a step; None for events that are no steps, such as messages and rankings."""
         if isinstance(event, Ranked):
             values = [getattr(event, name) for name in RANKINGS]
             self._ranked.extend([[event.step, *self.place, *(value and value[0] for value in values)]])
@@ -110,7 +116,11 @@ class Track:
         return row
 
     def _count_epochs(self, event: Event) -> None:
-        """A part of an epoch is known from the length of the one before; in the first, from that of the search."""
+        """Update the fractional number of epochs.
+
+        The length of the current epoch is taken from the one before; in the first epoch it is the total number of steps
+        divided by the number of epochs (`expect`).
+        """
         epoch = getattr(event, "epoch", self._epoch)
         if epoch != self._epoch:
             self._length = self.step - 1 - self._began if self._epoch >= 0 else 0
@@ -120,20 +130,20 @@ class Track:
             self.epochs = epoch + min(1.0, (self.step - self._began) / whole if whole else 0.0)
 
     _guess = 0
-    """Steps of the first epoch, if they are known before it has ended."""
+    """Expected steps of the first epoch; 0 if unknown."""
 
     def expect(self, epochs: Any) -> None:
-        """How many epochs the whole search has."""
+        """Set the number of epochs of the whole search; ignored for searches that have none."""
         if isinstance(epochs, int) and epochs > 0 and not self.trials:
             self._guess = self.total // epochs
 
     @property
     def place(self) -> tuple[float, float, float]:
-        """Epochs, seconds, and the share of the whole search in per cent."""
+        """(epochs, seconds, per cent of the whole search) so far."""
         return self.epochs, self.seconds, 100 * self.step / max(self.total, 1)
 
     def at(self, axis: str) -> float:
-        """Where it stands on an axis; NaN where it has no such thing."""
+        """Returns the progress on an axis of `AXES`; NaN if the search does not have it."""
         return dict(zip(AXES, (self.step, *self.place), strict=True))[axis]
 
     # --- a row -----------------------------------------------------------------------------------
@@ -154,7 +164,7 @@ class Track:
         return [found.get(name, math.nan) for name in self.metrics]
 
     def _best(self, event: Event) -> float:
-        """The objective of the best so far, as it is measured."""
+        """Returns the objective of the best so far, in its own direction; NaN if there is none."""
         best = event.best_fitness if isinstance(event, Evaluated) and self.trials else None
         return math.nan if best is None else objective_among([event], self.objective).sign * best
 
@@ -166,7 +176,7 @@ class Track:
 
     @property
     def lacks(self) -> list[str]:
-        """What other searches may have and this one has not, and why."""
+        """Data that other searches may have and this one lacks, with the reasons."""
         if not self._kinds:
             return []
         found = []
@@ -187,23 +197,23 @@ class Track:
 
     @property
     def ranked(self) -> list[list[float | None]]:
-        """(step, epochs, seconds, share, one of each of `RANKINGS`) of every ranking, thinned."""
+        """(step, epochs, seconds, share, one value for each of `RANKINGS`) of every ranking, thinned."""
         return [_known(point) for point in self._ranked.kept]
 
     @property
     def measured(self) -> dict[str, list[list[float | None]]]:
-        """Metric -> (step, epochs, seconds, share, value) of each time that it was measured by itself, thinned."""
+        """Metric -> (step, epochs, seconds, share, value) of each `Measured` event, thinned."""
         return {name: [_known(point) for point in points.kept] for name, points in self._measured.items()}
 
     @property
     def kin(self) -> str:
-        """The same for searches whose cells can be compared edge by edge, or decision by decision."""
+        """Key that is equal for searches whose cells can be compared edge by edge, or decision by decision."""
         if self.format is not None:
             return json.dumps([self.space.name, self.format.operations, self.format.edges])
         return json.dumps([self.space.name, [str(choice.name) for choice in self.space.fixed_choices or ()]])
 
     def description(self) -> dict[str, Any]:
-        """What the browser must know, once, as JSON."""
+        """Returns the constant description for the page, as JSON."""
         found: dict[str, Any] = {"operations": [], "parts": []} if self.format is None else self.format.description()
         metrics = columns_of(self.metrics)
         places = {name: self._plain + column for column, name in enumerate(EXTRA)}
@@ -218,7 +228,7 @@ class Track:
         }
 
     def portrait(self, number: int) -> dict[str, Any] | None:
-        """A cell by its number: its picture, and its decisions; for spaces without edges."""
+        """Returns picture and decisions of a cell by number, for spaces without edges; None for an unknown number."""
         best = next((each for each, at in self.cells.items() if at == number), None)
         if best is None:
             return None
@@ -227,14 +237,14 @@ class Track:
 
     @property
     def best(self) -> Architecture | None:
-        """The newest of `cells` that was the best."""
+        """The best cell after the last step."""
         last = self.history.last
         number = -1 if last is None else int(last[-1])
         return next((each for each, at in self.cells.items() if at == number), None)
 
 
 def judged(event: Evaluated, objective: Objective) -> dict[str, float]:
-    """Metrics of a child that was judged with the shared weights: the objective, and the loss where it is known."""
+    """Returns the metrics of a child evaluated with the shared weights: the objective, and the loss if known."""
     found: dict[str, float] = {}
     loss = event.details.get("valid_loss")
     if isinstance(loss, float):
@@ -246,7 +256,7 @@ def judged(event: Evaluated, objective: Objective) -> dict[str, float]:
 
 
 def _measured(metrics: Mapping[str, Quantity], judged_by: Objective | None) -> dict[str, Quantity]:
-    """The metrics that a row has; of children that are judged by shared weights also those of `judged`."""
+    """Returns the metrics of a row; for children evaluated with shared weights also those of `judged`."""
     if judged_by is None:
         return {}
     found = dict(metrics)
@@ -261,13 +271,13 @@ def _known(point: Sequence[float | None]) -> list[float | None]:
 
 
 def several(given: Any, what: str, example: str) -> dict[str, Any] | list[Any]:
-    """What a comparison was given, as a dict by name or a list; one thing by itself is refused before it is touched.
+    """Returns the argument of a comparison as a dict by name or a list; a single item is refused before it is touched.
 
-    A search is an iterator: to look through it as if it were a list would run it.
+    A search is an iterator: iterating over it as if it were a list would run it.
 
     Args:
-        what: is compared, in the plural.
-        example: of how it is written.
+        what: what is compared, in the plural, for the error text.
+        example: correct call, for the error text.
     """
     alone = isinstance(given, str | bytes | os.PathLike) or hasattr(given, "settings") or hasattr(given, "total")
     if alone or not listed(given):
@@ -281,7 +291,7 @@ def several(given: Any, what: str, example: str) -> dict[str, Any] | list[Any]:
 
 
 def named(searches: Any) -> dict[str, Any]:
-    """Names for searches: those of a mapping, or those of their searchers, told apart where several are alike."""
+    """Returns name -> search: the names of a mapping, or those of the searchers, numbered where several are equal."""
     searches = several(searches, "searches", "Compare([first, second])")
     if isinstance(searches, dict):
         return searches

@@ -1,4 +1,4 @@
-"""What travels to the browser of a search of trials: tables of float64 that grow, thinned where they are long."""
+"""Data of a search of trials for the page: growing tables of float64, thinned when they are long."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from naslab_widgets.rows import Sampled
 
 
 class Packet(NamedTuple):
-    """Rows of a table, and what the browser does with them."""
+    """Rows of a table, and how the page applies them."""
 
     name: str
     rows: np.ndarray
-    """[T, W]; NaN for what is not there."""
+    """[T, W] float64; NaN for missing values."""
     reset: bool
-    """Whether they replace all rows before, or are added to them."""
+    """True if they replace all earlier rows, False if they are appended."""
     stride: int = 1
-    """Of the rows that there are, every how many are in the table; the browser thins its own to the same."""
+    """Every stride-th row is in the table; the page thins its own rows to the same stride."""
     columns: Sequence[tuple[str, int]] | None = None
-    """(name, width) of the columns after the first, where they may change."""
+    """(name, width) of the columns after the first, for tables whose columns may change."""
 
     def head(self) -> dict[str, Any]:
         return {
@@ -41,7 +41,7 @@ class TrialRows:
         self._table, self._sampled, self._sent = table, Sampled(limit), 0
 
     def grow(self) -> None:
-        """Take in what the table has got since."""
+        """Sample the rows that were added to the table since the last call."""
         self._sampled.extend(range(self._sampled.seen, len(self._table)))
 
     def packet(self, fresh: bool) -> Packet:
@@ -50,36 +50,39 @@ class TrialRows:
         return Packet("trials", self._table.rows[places], fresh, self._sampled.stride)
 
     def missing(self, places: Sequence[int]) -> list[int]:
-        """Those of the rows that are not among the sampled ones."""
+        """Returns the given rows that are not among the sampled ones."""
         return [place for place in places if place % self._sampled.stride]
 
 
 class NamedValues:
-    """Figures by name that come with the trials, a number or a list of numbers each; the names may change."""
+    """Named values that come with the trials, a number or a list of numbers each; the names may change."""
 
     def __init__(self, name: str, limit: int, most: int) -> None:
         """
         Args:
-            limit: rows.
-            most: columns in all; figures for which there is no room are left out.
+            limit: maximum number of rows.
+            most: maximum number of columns in all; values beyond it are left out.
         """
         self.name, self._most = name, most
         self._sampled, self._sent = Sampled(limit), 0
         self.widths: dict[str, int] = {}
-        """Figure -> how many numbers it has had at most, in the order of the columns."""
+        """Name -> largest number of values seen so far, in the order of the columns."""
 
     @property
     def kept(self) -> list[tuple[int, Mapping[str, Any]]]:
-        """Every stride-th of what came."""
+        """Every stride-th of the items, as (step, values)."""
         return self._sampled.kept
 
     def extend(self, items: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-        """More of them: (step, figures)."""
+        """Add items (step, values)."""
         if items:
             self._sampled.extend(items)
 
     def packet(self, fresh: bool) -> Packet | None:
-        """Rows [T, 1 + widths]: the step, then the figures, NaN where there was none. None if nothing is new."""
+        """Returns rows [T, 1 + widths]: the step, then the values, NaN where one is missing; None if nothing is new.
+
+        New columns move the others, so that all kept rows are then sent again.
+        """
         news = self._sampled.since(self._sent)
         if not (news or fresh):
             return None
@@ -99,7 +102,7 @@ class NamedValues:
         return Packet(self.name, rows, fresh, self._sampled.stride, list(self.widths.items()))
 
     def _fit(self, items: Sequence[tuple[int, Mapping[str, Any]]]) -> bool:
-        """Make room for names and lengths that are new; whether there were any."""
+        """Add columns for new names and longer lists; returns True if any were added."""
         before = dict(self.widths)
         for _, figures in items:
             for name, value in figures.items():

@@ -16,13 +16,13 @@ from naslab_widgets.figures.charts import words
 from naslab_widgets.figures.sampled import Sampled
 
 WINDOW = 15
-"""Messages that may be on their way without an acknowledgement: 1.5 s of them, and the browser answers every 0.5 s."""
+"""Unacknowledged messages allowed: 1.5 s of them at 10 Hz, while the page acknowledges every 0.5 s."""
 LOG_LINES = 4
 MARKS = 50
 MOST_MEASURED = 400
-"""Points of a metric that is measured at the end of a pass."""
+"""Maximum number of points of a metric that is measured at the end of an epoch."""
 BRIEF = 120
-"""Characters of a setting in a line."""
+"""Maximum number of characters of a setting in a log line."""
 
 
 class FlowControl:
@@ -36,7 +36,7 @@ class FlowControl:
         self._sent_at, self._sent_status = -math.inf, None
 
     def on_message(self, kind: str, message: Mapping[str, Any]) -> None:
-        """A message of this type has come from the browser. Other than "hello" and "ack" say nothing here."""
+        """Handle a message from the page; only types "hello" and "ack" concern flow control."""
         if kind == "hello":
             self.listening, self._acknowledged = True, self._number
         elif kind == "ack" and type(number := message.get("number")) is int and number <= self._number:
@@ -63,21 +63,21 @@ class FlowControl:
 
 
 class Log:
-    """The last lines below the pictures, and the steps at which somebody did something.
+    """The last log lines below the pictures, and the steps at which a setting was changed or an action was done.
 
     Args:
-        charted: metrics that have a chart: what is measured of them is a point there, and no line.
+        charted: metrics that have a chart: their measurements are points there instead of log lines.
     """
 
     def __init__(self, charted: Collection[str] = ()) -> None:
         self.lines: list[dict[str, Any]] = []
         self.marks: list[list[Any]] = []
-        """[step, what happened before it] each."""
+        """List of [step, description of the change before it]."""
         self._charted = charted
         self._measured: dict[str, Sampled] = {}
 
     def take(self, event: Event) -> None:
-        """An event beside the steps; others say nothing here."""
+        """Record an event beside the steps; other events are ignored."""
         if isinstance(event, Changed | Acted | Phase):
             self._mark(event.step, describe(event))
         elif isinstance(event, Measured):
@@ -90,12 +90,12 @@ class Log:
 
     @property
     def measured(self) -> dict[str, list[list[float]]]:
-        """Metric -> (step, value) of each time that it was measured, thinned."""
+        """Metric -> (step, value) of each measurement, thinned."""
         return {name: list(points.kept) for name, points in self._measured.items()}
 
     @property
     def status(self) -> dict[str, Any]:
-        """All of it, as it stands in the status of a message."""
+        """The log as part of the status of a message."""
         return {"log": self.lines, "marks": self.marks, "measured": self.measured}
 
     def _mark(self, step: int, text: str) -> None:
@@ -103,7 +103,7 @@ class Log:
         self.note(step, text)
 
     def note(self, step: int, text: str, *, error: bool = False) -> None:
-        """A line of its own."""
+        """Add a log line."""
         self.lines = [*self.lines[1 - LOG_LINES :], {"step": step, "text": text[:500], "error": error}]
 
 
@@ -130,8 +130,8 @@ def _listed(settings: Mapping[str, Any]) -> str:
 
 
 def brief(value: Any) -> str:
-    """A value of a setting, which is JSON, as people read it: "0.025", "on", "2: skip_connect, none; 5: sep_conv_3x3",
-    "nothing" of a mask that forbids nothing.
+    """Returns the value of a setting (JSON) as readable text: "0.025", "on", "2: skip_connect, none; 5: sep_conv_3x3",
+    or "nothing" for an empty mask.
     """
     text = _brief(value)
     return text if len(text) <= BRIEF else f"{text[: BRIEF - 1]}…"
@@ -150,7 +150,7 @@ def _brief(value: Any) -> str:
 
 
 def in_force(settings: Mapping[str, Any]) -> dict[str, float | str]:
-    """Settings for the line above the pictures: a number as it is, anything else in words."""
+    """Returns the settings for the line above the pictures: numbers unchanged, other values as text."""
     numbers = (int, float)
     return {
         name: value if isinstance(value, numbers) and not isinstance(value, bool) else brief(value)

@@ -1,4 +1,4 @@
-"""How the distribution over operations moved on every edge: small multiples, one chart an edge."""
+"""Distribution over operations on every edge during the search: small multiples, one chart per edge."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PART_WIDTH, GAP, POINTS = COLUMNS * CHART_WIDTH, 16.0, 60
 
 
 def alphas(events: Iterable[Event], space: Any = None) -> svg.Drawing:
-    """The curves of softmax(alpha), as an SVG picture.
+    """Draws the curves of softmax(alpha) as SVG.
 
     Args:
-        events: of one search, in order; only supernet steps are looked at.
-        space: names the edges and the operations; without it they are numbered.
+        events: events of one search, in order; only supernet steps are used.
+        space: search space that names edges and operations; without it they are numbered.
     """
     steps = [event for event in events if isinstance(event, SupernetStep)]
     if not steps:
@@ -42,7 +42,7 @@ def alphas(events: Iterable[Event], space: Any = None) -> svg.Drawing:
 def draw_alphas(
     steps: np.ndarray, curves: dict[str, np.ndarray], labels: dict[str, list[str]], operations: Sequence[str]
 ) -> svg.Drawing:
-    """The same from numbers: steps [T], curves part -> [T, E, O], labels part -> E names."""
+    """Draws the same picture from arrays: steps [T], curves part -> [T, E, O], labels part -> E names."""
     rows = max(-(-array.shape[1] // COLUMNS) for array in curves.values())
     root = svg.document(len(curves) * (PART_WIDTH + GAP) - GAP, LEGEND + TITLE + rows * CHART_HEIGHT)
     hues = [light for light, _ in colours(operations).values()]
@@ -60,21 +60,21 @@ def draw_alphas(
 
 
 def limits(values: np.ndarray) -> tuple[float, float]:
-    """Bottom and top of the axis that all edges of a part share: what is there, never less than 0.02 wide."""
+    """Returns (bottom, top) of the axis that all edges of a part share: the range of the values, at least 0.02 wide."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     slack = max(0.0, 0.02 - (high - low)) / 2
     return max(0.0, low - slack), min(1.0, high + slack)
 
 
 def thinned(items: list[Any], most: int) -> list[Any]:
-    """At most `most` of them, evenly spread, the first and the last among them."""
+    """Returns at most `most` of the items, evenly spaced, including the first and the last."""
     if len(items) <= most:
         return items
     return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
 
 
 def edge_labels(space: Any) -> dict[str, list[str]]:
-    """Part -> the name of each row of its [E, O] matrix."""
+    """Returns part -> the label of each edge, in the order of the rows of its [E, O] matrix."""
     graph, labels = space.supergraph(), {part: [""] * edges for part, edges in space.edges().items()}
     for u, v, data in graph.edges(data=True):
         if "row" in data:
@@ -93,7 +93,7 @@ def _legend(root: svg.Element, operations: Sequence[str], hues: Sequence[str]) -
 def _chart(
     group: svg.Element, label: str, steps: np.ndarray, values: np.ndarray, hues: Sequence[str], low: float, high: float
 ) -> None:
-    """One edge: values [T, O]."""
+    """Draw the chart of one edge; values [T, O]."""
     left, top, width, height = 8.0, 14.0, CHART_WIDTH - 16, CHART_HEIGHT - 22
     svg.add(group, "text", label, x=left, y=10, font_size=10, fill="#57606a")
     svg.add(group, "rect", x=left, y=top, width=width, height=height, fill="none", stroke="#d8dee4")

@@ -22,7 +22,7 @@ def widened(low: float, high: float, share: float = 0.0) -> tuple[float, float]:
 
 
 def powers(low: float, high: float, most: int = 8) -> list[float]:
-    """Evenly spaced powers of ten from low to high, both positive: at most `most` of them."""
+    """Returns evenly spaced powers of ten from low to high, both positive: at most `most` of them."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     return [10.0**power for power in range(first, last + 1, 1 + max(0, last - first) // most)]
 

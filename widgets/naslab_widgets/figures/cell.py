@@ -1,7 +1,7 @@
 """A cell as a picture: nodes are tensors, edges are operations.
 
-An edge may carry `op` (the operation to name), `strength` in [0, 1] (its width; 1 if missing) and `kept` (False for an
-edge that is only faintly there). A graph of several parts is drawn as several cells side by side.
+Edge attributes: `op` (name of the operation), `strength` in [0, 1] (line width; 0.4 if missing) and `kept` (False for
+an edge that is drawn faint). A graph of several parts is drawn as several cells side by side.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def cell(
     """Draw an architecture's graph (`space.graph(...)`) or a supergraph with `op`, `strength` and `kept`.
 
     Args:
-        engine: "layered" needs nothing; "dot" asks graphviz, and falls back where it is not installed.
-        width: of each cell, in pixels, for the layered layout.
-        frame: the graph of all edges that the cells may have, `frame_of(space)`: nodes then stand in the same places in
+        engine: "layered" needs no program; "dot" uses graphviz, and falls back to "layered" if it is not installed.
+        width: width of each cell in pixels, for the layered layout.
+        frame: graph of all edges that the cells may have, `frame_of(space)`: nodes then have the same positions in
             every picture of the space.
     """
     if engine == "dot":
@@ -54,14 +54,14 @@ def cell(
 
 
 def frame_of(space: Any) -> nx.DiGraph | None:
-    """The graph of all edges that an architecture of the space may have, where the space can tell."""
+    """Returns the graph of all edges that an architecture of the space may have; None if the space has none."""
     return space.supergraph() if hasattr(space, "supergraph") else None
 
 
 def cell_layout(
     part: nx.DiGraph, longest: int = 0, width: float = CELL_WIDTH, frame: nx.DiGraph | None = None
 ) -> Layout:
-    """The layout of one part; each named edge gets room for its label, or for `longest` characters."""
+    """Returns the layout of one part; each named edge has room for its label, or for `longest` characters."""
 
     def room(u: Hashable, v: Hashable) -> float:
         data = part.edges[u, v]
@@ -73,7 +73,7 @@ def cell_layout(
 
 
 def in_order(part: nx.DiGraph) -> nx.DiGraph:
-    """The same graph, inputs first and output last, so that a picture does not depend on insertion."""
+    """Returns the graph with inputs first and output last, so that the picture does not depend on insertion order."""
     import networkx as nx
 
     rank = {"input": 0, "node": 1, "output": 2}
@@ -84,12 +84,12 @@ def in_order(part: nx.DiGraph) -> nx.DiGraph:
 
 
 def text_width(characters: int) -> float:
-    """Pixels of a label of that many characters at 10 px, with its frame."""
+    """Returns the pixels that a label of `characters` characters takes at 10 px, including its frame."""
     return 5.7 * min(characters, svg.LABEL) + 9
 
 
 def pretty(label: str) -> str:
-    """`c_{k-2}` -> `cₖ₋₂`: plain text, for canvas and SVG alike."""
+    """`c_{k-2}` -> `cₖ₋₂`: Unicode subscripts, which both canvas and SVG can draw."""
     head, brace, tail = label.partition("_{")
     if brace and tail.endswith("}") and all(character in _SUBSCRIPTS for character in tail[:-1]):
         return head + "".join(_SUBSCRIPTS[character] for character in tail[:-1])
@@ -105,7 +105,7 @@ def node_label(graph: nx.DiGraph, node: Hashable) -> str:
 
 
 def mixture(space: Any, probabilities: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]) -> nx.DiGraph:
-    """The supergraph as it stands: each searched edge with its strongest operation, the derived cell marked.
+    """Returns the supergraph with the strongest operation on each searched edge, and the derived cell marked.
 
     Args:
         probabilities: part -> [E, O].
@@ -124,7 +124,10 @@ def mixture(space: Any, probabilities: Mapping[str, np.ndarray], kept: Mapping[s
 
 
 def strength(probability: float, operations: int) -> float:
-    """0 for no more than an even share, 1 for all; the square root shows the first small steps away from even."""
+    """Returns 0 for a probability of 1 / operations or less, 1 for a probability of 1.
+
+    The square root makes the first small steps away from the uniform distribution visible.
+    """
     share = np.log(max(probability, 1e-9) * operations) / np.log(max(operations, 2))
     return float(np.sqrt(np.clip(share, 0, 1)))
 
@@ -197,7 +200,7 @@ def _node(body: svg.Element, part: nx.DiGraph, node: Hashable, x: float, y: floa
 
 
 def to_dot(graph: nx.DiGraph) -> str:
-    """Graphviz source of the same picture, for papers; needs no `dot` to write."""
+    """Returns the Graphviz source of the same picture, for papers; works without `dot`."""
     lines = ["digraph cell {", "  rankdir=LR; node [shape=circle]; edge [fontsize=10];"]
     names = {node: f"n{position}" for position, node in enumerate(graph)}
     for number, part in enumerate(parts(graph).values()):
@@ -211,6 +214,6 @@ def to_dot(graph: nx.DiGraph) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A dot string in which nothing is markup or an escape."""
+    """Returns a quoted dot string, with all markup and escapes neutralized."""
     text = svg.short(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
     return f'"{text}"'

@@ -1,4 +1,4 @@
-"""Cells by width and depth: how many of a group have each shape."""
+"""Cells by width and depth: the share of each shape in a group."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 LARGEST = 44.0
-"""Pixels across of the circle of the most frequent shape of a group."""
+"""Diameter in pixels of the circle of the most frequent shape of a group."""
 
 
 def cell_shapes(groups: Mapping[str, Sequence[CellShape]]) -> Figure:
-    """A circle for each shape, its area the share of the group; a group of one cell is a named diamond."""
+    """Returns a figure with a circle per shape, its area the share of the group; a group of one cell is a diamond."""
     from plotly.graph_objects import Figure
 
     if not groups or not all(groups.values()):

@@ -1,10 +1,10 @@
-"""Which charts there are of the numbers of a search: they follow from the name, the direction and the unit of each.
+"""Assigns the metrics of a search to charts, by the name, the direction and the unit of each metric.
 
     train/loss, valid/loss              one chart, with a line for each
     entropy                             a chart of its own
-    count/tanh, count/relu, ...         how many of each operation would be kept: one chart
+    count/tanh, count/relu, ...         number of edges that would keep each operation: one chart
 
-Nothing else is known of a metric here, so that a new one of a task or a searcher is drawn as it is.
+This module knows nothing else of a metric, so that new ones of a task or a searcher are drawn without a change here.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from naslab.analysis.cell_shape import NO_CONNECTION
 from naslab.quantities import Objective, Quantity
 
 SPLITS = {"train": "training", "valid": "validation", "test": "test", "child": "derived"}
-"""What stands before the name of a metric -> what of it is measured, in words."""
+"""Prefix of a metric -> its name in words."""
 COUNT = "count"
 WORDS = {"count/skip_connect": "skip connections"}
-"""Metrics that have a better name than the one that follows from their key."""
+"""Metrics with a better name than the one derived from their key."""
 UNKNOWN = Quantity()
 
 
@@ -33,10 +33,10 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart, and the metrics in it, all of one unit and direction."""
+    """A chart and its metrics, which have the same unit and direction."""
 
     name: str
-    """In words."""
+    """Name in words."""
     quantity: Quantity
     lines: tuple[Line, ...]
 
@@ -46,10 +46,10 @@ class Chart:
         return with_unit(self.name, self.quantity.unit)
 
     def to_json(self, hues: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
-        """What the browser must know.
+        """Returns the description for the page.
 
         Args:
-            hues: colours of operations, for light and for dark ground; lines that count them have these.
+            hues: operation -> (colour on light, colour on dark), used for the lines that count operations.
         """
         own = [(hues or {}).get(operation_of(line.metric)) for line in self.lines] if len(self.lines) > 1 else [None]
         return {
@@ -62,7 +62,7 @@ class Chart:
 
 
 def charts_of(metrics: Mapping[str, Quantity]) -> list[Chart]:
-    """One chart for each metric, in the order in which they come; what the splits have in common is one."""
+    """Returns one chart per metric, in the given order; the splits of a metric share a chart."""
     found: dict[tuple[str, Quantity], list[str]] = {}
     for metric, quantity in _drawn(metrics):
         split, name = parted(metric)
@@ -71,10 +71,10 @@ def charts_of(metrics: Mapping[str, Quantity]) -> list[Chart]:
 
 
 def charts_apart(metrics: Mapping[str, Quantity]) -> list[Chart]:
-    """A chart for each metric and split, for searches that are compared: a line is then a search.
+    """Returns a chart per metric and split, for comparisons, in which each line is a search.
 
-    Of what the network is trained by (`loss`) both splits are shown, of other metrics the validation alone where there
-    is one, and before the loss. Of operations one that is counted alone is shown: where all are, their maps say more.
+    Both splits of the loss are shown; other metrics come first, without their training value if there is a validation
+    value. The count of an operation is shown if it is the only one: for several, the maps of the operations say more.
     """
     counted = [metric for metric, _ in _drawn(metrics) if operation_of(metric)]
 
@@ -97,7 +97,7 @@ def _drawn(metrics: Mapping[str, Quantity]) -> Iterable[tuple[str, Quantity]]:
 
 
 def rank(metric: str) -> int:
-    """Where searches are compared: metrics of the task come first, then its losses, then what searchers know."""
+    """Returns the sort key of a comparison: metrics of the task, validation loss, training loss, other metrics."""
     split, name = parted(metric)
     return 3 if split not in SPLITS else 0 if name != "loss" else 2 if split == "train" else 1
 
@@ -110,28 +110,28 @@ def _chart(name: str, quantity: Quantity, metrics: Sequence[str]) -> Chart:
 
 
 def _label(metric: str) -> str:
-    """Of a line beside others of its chart."""
+    """Returns the label of a line in a chart of several lines."""
     split, name = parted(metric)
     return name if split == COUNT else "derived" if split == "child" else split or name
 
 
 def parted(metric: str) -> tuple[str, str]:
-    """("valid", "loss") of "valid/loss", ("", "entropy") of "entropy"; other names are left as they are."""
+    """Splits a metric: "valid/loss" -> ("valid", "loss"), "entropy" -> ("", "entropy")."""
     split, slash, name = metric.partition("/")
     return (split, name) if slash and name and split in (*SPLITS, COUNT) else ("", metric)
 
 
 def operation_of(metric: str) -> str:
-    """The operation that a metric counts; "" if it counts none."""
+    """Returns the operation that a metric counts; "" if it counts none."""
     split, name = parted(metric)
     return name if split == COUNT else ""
 
 
 def metric_words(metric: str, *, split: bool = False) -> str:
-    """A metric in words: "bits per character" of "valid/bits_per_character".
+    """Returns a metric in words: "valid/bits_per_character" -> "bits per character".
 
     Args:
-        split: say of what it is measured, too: "validation bits per character".
+        split: include the split: "validation bits per character".
     """
     of, name = parted(metric)
     if metric in WORDS:
@@ -142,29 +142,29 @@ def metric_words(metric: str, *, split: bool = False) -> str:
 
 
 def words(name: str) -> str:
-    """A key of a program as people read it."""
+    """Returns an identifier as words: "bits_per_character" -> "bits per character"."""
     return name.replace("_", " ").strip() or name
 
 
 def with_unit(name: str, unit: str) -> str:
-    """ "accuracy (%)"; "bits per character", which says its unit, stays as it is."""
+    """Returns name and unit: "accuracy (%)". A name that contains its unit is not changed."""
     return name if not unit or unit in name.split() else f"{name} ({unit})"
 
 
 def format_value(value: float, unit: str = "") -> str:
-    """A value with its unit: "93.4 %" of a share, "2.500 nats"."""
+    """Returns a value with its unit: "93.4 %" for the share 0.934, "2.500 nats"."""
     number = value * scale_of(unit)
     digits = ".4g" if abs(number) >= 1e5 else ".1f" if unit == "%" else ".3f"
     return f"{number:{digits}} {unit}".rstrip()
 
 
 def scale_of(unit: str) -> float:
-    """What a value is multiplied by to be read with its unit: 100 for a share."""
+    """Returns the factor from a value to its unit: 100 for "%", because shares are stored in [0, 1]."""
     return 100.0 if unit == "%" else 1.0
 
 
 def objective_json(objective: Objective) -> dict[str, Any]:
-    """What the browser must know of the objective: its name in words, direction, unit, and its sign in a fitness."""
+    """Returns the objective for the page: name in words, title, direction, unit, and its sign in the fitness."""
     return {
         "name": words(objective.name),
         "title": with_unit(words(objective.name), objective.unit),

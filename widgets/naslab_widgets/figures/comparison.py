@@ -1,4 +1,4 @@
-"""Groups of retrained architectures against each other: every sample a dot, the mean and its 95 % interval a bar."""
+"""Groups of retrained architectures compared: a dot for every sample, a bar for the mean and its 95 % interval."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 720.0, 46.0, 130.0, 190.0, 14.0, 44.0
 
 
 def comparison(found: Comparison) -> Drawing:
-    """One row a group; the objective along the axis, shares in per cent."""
+    """Draws one row per group; the axis is the objective, shares in per cent."""
     groups, scale = found.groups, found.objective.scale
     rows = {group: [scale * value for value in found.samples(group)] for group in groups}
     ends = {group: tuple(scale * end for end in found.interval(group)) for group in groups}

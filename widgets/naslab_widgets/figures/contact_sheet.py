@@ -1,4 +1,4 @@
-"""Feature maps of the operations of an edge for one example, as a sheet of small pictures."""
+"""Feature maps of the operations of an edge for one example, as a contact sheet of small pictures."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from naslab.errors import SpecError
 from naslab_widgets.figures import svg
 
 LEFT, TOP, GAP, FIELD = 128.0, 30.0, 4, 44
-"""Pixels: beside and above the maps, between them, and of the side of one."""
+"""Pixels: margin left of and above the maps, gap between two maps, side length of a map."""
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """[H, W] uint8 as a grey PNG file."""
+    """Returns [H, W] uint8 as a greyscale PNG file."""
     if pixels.ndim != 2 or pixels.dtype != np.uint8 or not pixels.size:
         raise SpecError(f"a grey picture is [H, W] uint8, not {list(pixels.shape)} {pixels.dtype}")
 
@@ -25,22 +25,22 @@ def png(pixels: np.ndarray) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     height, width = pixels.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in pixels)  # each begins with the number of its filter: none
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)  # each row begins with its filter type; 0 is no filter
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def data_url(pixels: np.ndarray) -> str:
-    """The same as the `src` of an image."""
+    """Returns [H, W] uint8 as a data URL, for the `src` of an image."""
     return f"data:image/png;base64,{b64encode(png(pixels)).decode()}"
 
 
 def contact_sheet(maps: FeatureMaps, channels: int = 8) -> svg.Drawing:
-    """A row an operation with its name and its share, a column a channel; above them what the edge reads. Each map runs
-    from black, its lowest number, to white.
+    """Draws a row per operation with its name and its share, a column per channel; the first row is the input of the
+    edge. Each map has its own grey scale, from black for its lowest value to white.
 
     Args:
-        maps: as `naslab.analysis.feature_maps` makes them.
+        maps: result of `naslab.analysis.feature_maps`.
         channels: number of channels shown, from the first on.
     """
     sheet = maps.sheet(channels, gap=0)

@@ -1,5 +1,5 @@
-"""Learning curves of a learning sampler: reward and baseline, entropy, the probability of every decision over time; and
-the values along a chain of decisions, for one that learns values."""
+"""Learning curves of a controller: reward and baseline, entropy, and the probability of every decision over time; for
+Q-learning, the Q-values along a chain of decisions."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ BOX, BOX_HEIGHT, BOXES = 82.0, 34.0, 10
 
 
 def controller(events: Iterable[Event], space: Any = None) -> svg.Drawing:
-    """Reward with its baseline; entropy, or epsilon; and, a row an option, the probability with which the policy would
-    take it, along its likeliest path: dark is 0, bright is 1, the middle is that of an option while
-    nothing is learnt (`strength`), blank where the path did not lead there.
+    """Draws reward with baseline, entropy (or epsilon), and the probability of each option, one row per option.
+
+    Probabilities are those along the policy's most likely path: dark is 0, bright is 1, the middle of the scale is the
+    uniform distribution (`strength`), blank where the path does not reach the decision.
 
     Args:
-        events: of one search, in order; only evaluations are looked at.
-        space: names the options; without it they are numbered.
+        events: events of one search, in order; only evaluations are used.
+        space: search space that names the options; without it they are numbered.
     """
     trials = _trials(events)
     history, options = probabilities_over_time(trials), option_names(trials, space)
@@ -70,12 +71,12 @@ def controller(events: Iterable[Event], space: Any = None) -> svg.Drawing:
 
 
 def q_values(events: Iterable[Event], space: Any = None) -> svg.Drawing:
-    """What each option of each decision is thought to be worth, along the path that is thought best, after the last of
-    the events: a column a decision, the option that is taken in a frame.
+    """Draws the Q-value of each option along the greedy path after the last event: a column per decision, the option
+    with the highest value framed.
 
     Args:
-        events: of one search, in order; only evaluations are looked at.
-        space: names the options; without it they are numbered.
+        events: events of one search, in order; only evaluations are used.
+        space: search space that names the options; without it they are numbered.
     """
     trials = _trials(events)
     values = {name.removeprefix(Q): _row(row) for name, row in trials[-1].details.items() if name.startswith(Q)}
@@ -122,12 +123,12 @@ def _option(options: Mapping[str, tuple[Option, ...]], name: str, number: int) -
 
 
 def _across(left: float, trials: Sequence[Evaluated]) -> np.ndarray:
-    """[T]: where each trial stands."""
+    """Returns the x coordinate of each trial in pixels, [T]."""
     return left + (WIDTH - RIGHT - left) * (np.arange(len(trials)) + 0.5) / len(trials)
 
 
 def _panel(root: svg.Element, left: float, top: float, trials: Sequence[Evaluated], colours: Mapping[str, str]) -> None:
-    """Some of the searcher's own figures: the first as dots, if it is not alone, the others as lines."""
+    """Draw the named diagnostics of the searcher as lines; the first of several as dots."""
     x = _across(left, trials)
     found = {name: np.array([trial.details.get(name, np.nan) for trial in trials], dtype=float) for name in colours}
     finite = np.concatenate([row[np.isfinite(row)] for row in found.values()])
@@ -161,7 +162,7 @@ def _panel(root: svg.Element, left: float, top: float, trials: Sequence[Evaluate
 
 
 def _mark_collapse(root: svg.Element, left: float, top: float, trials: Sequence[Evaluated]) -> None:
-    """A dashed line where the policy had become certain, if it has."""
+    """Draw a dashed line at the first trial at which the policy had collapsed to one architecture, if any."""
     place = next((place for place, trial in enumerate(trials) if trial.details.get("collapsed")), None)
     if place is not None:
         x = float(_across(left, trials)[place])
@@ -174,7 +175,7 @@ def _mark_collapse(root: svg.Element, left: float, top: float, trials: Sequence[
 
 
 def _foot(root: svg.Element, left: float, y: float, trials: Sequence[Evaluated]) -> None:
-    """The axis of evaluations, and what the colours mean."""
+    """Draw the axis of evaluations and the legend of the colour scale."""
     ends = {"font_size": 10, "fill": svg.INK, "y": y + 14}
     svg.add(root, "text", str(trials[0].step), x=left, **ends)
     svg.add(root, "text", str(trials[-1].step), x=WIDTH - RIGHT, text_anchor="end", **ends)
@@ -187,14 +188,18 @@ def _foot(root: svg.Element, left: float, y: float, trials: Sequence[Evaluated])
 
 
 def strength(probabilities: np.ndarray, options: int) -> np.ndarray:
-    """Probabilities of one of so many options, of any shape, as shares of a scale of colours: 0 to 0, 1 to 1, and
-    1 / options, which each has while nothing is learnt, to the middle. Rows of six are then as strong as rows of two.
+    """Maps probabilities (any shape) to the colour scale: 0 -> 0, 1 -> 1, and the uniform 1 / options -> 0.5.
+
+    Decisions of six options then have the same contrast as decisions of two: p ** (1 / log2(options)).
     """
     return probabilities ** (1 / np.log2(max(options, 2)))
 
 
 def _runs(row: np.ndarray) -> Iterable[tuple[str, int, int]]:
-    """(colour, start, end) of each stretch of one colour; nothing for NaN."""
+    """Yields (colour, start, end) of each run of equal colours; none for NaN.
+
+    Shares are rounded to 1/40, so that one rectangle covers a whole run.
+    """
     shades = ["" if np.isnan(value) else _colour(round(float(value) * 40) / 40) for value in row]
     for shade, group in itertools.groupby(range(len(shades)), key=shades.__getitem__):
         places = list(group)
@@ -203,7 +208,7 @@ def _runs(row: np.ndarray) -> Iterable[tuple[str, int, int]]:
 
 
 def _colour(share: float) -> str:
-    """A hue of the scale, for a number from 0 to 1."""
+    """Returns the colour of the scale at a number in [0, 1], as hex."""
     stops = np.array([stop for stop, _ in SCALE])
     parts = np.array([[int(hue[place : place + 2], 16) for place in (1, 3, 5)] for _, hue in SCALE])
     red, green, blue = (round(float(np.interp(share, stops, parts[:, part]))) for part in range(3))

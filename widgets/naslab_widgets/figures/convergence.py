@@ -20,10 +20,10 @@ TITLES = ("training loss, nats", "variance of the gradient", "test loss - traini
 
 
 def convergence(groups: Mapping[str, Sequence[Watched]]) -> Figure:
-    """A thin line for each training, a thick one for the mean of its group.
+    """Returns a figure with a thin line per training run and a thick line for the mean of its group.
 
     Args:
-        groups: name -> trainings, for instance `{"wide": [...], "narrow": [...]}`; each of one epoch or more.
+        groups: name -> training runs, for instance `{"wide": [...], "narrow": [...]}`; each of at least one epoch.
     """
     from plotly.subplots import make_subplots
 
@@ -49,7 +49,7 @@ def convergence(groups: Mapping[str, Sequence[Watched]]) -> Figure:
 
 
 def _curves(training: Watched) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(epochs, values) for each of the three charts; the variance begins before the first epoch."""
+    """Returns (epochs, values) for each of the three charts; the variance is also measured before the first epoch."""
     gap = generalisation_gap(training.history)
     losses = np.array([epoch.train_loss for epoch in training.history])
     variances = np.array([found.variance for found in training.variances])

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 SLOTS = 7
-"""Families that have a colour of their own."""
+"""Number of families with their own colour."""
 
 
 def leading(families: np.ndarray, window: int, slots: list[int | None]) -> list[int | None]:
-    """The families with the most members, those of the last `window` counted five times; each keeps the slot it had.
+    """Returns the largest families by slot; evaluations of the last `window` count five times.
+
+    A family that stays among the largest keeps its slot, and with it its colour.
 
     Args:
         families: [n], the family of each evaluation, in order.
-        slots: the families that have a slot now.
+        slots: family in each slot now, None for an empty one.
     """
     members = np.bincount(families.astype(int))
     members += 4 * np.bincount(families[-window:].astype(int), minlength=len(members))
@@ -25,10 +27,11 @@ def leading(families: np.ndarray, window: int, slots: list[int | None]) -> list[
 
 
 def shares(families: np.ndarray, window: int, slots: list[int | None], points: int = 160) -> np.ndarray:
-    """[points, 1 + SLOTS] float32: a number of evaluations, and each slot's part of the `window` before it.
+    """Returns [points, 1 + SLOTS] float32: number of evaluations, and each slot's share of the `window` before it.
 
-    The last evaluation is always among the points; what the slots leave over belongs to other families.
+    The last evaluation is always among the points; the remainder to 1 belongs to families without a slot.
     """
+    # Differences of the running counts give the members within each window without a loop over the windows.
     ends = np.unique(np.linspace(1, len(families), min(points, len(families))).round().astype(int))
     starts = np.maximum(ends - window, 0)
     found = np.zeros((len(ends), 1 + SLOTS), dtype=np.float32)

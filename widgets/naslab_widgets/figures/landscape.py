@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 CELLS = (96, 60)
-"""Of the map, across and down; what falls into one is shown together."""
+"""Cells of the map, across and down; the architectures within a cell are aggregated."""
 
 
 def landscape(
     found: Landscape, paths: Mapping[str, Sequence[Architecture]] | None = None, *, cells: tuple[int, int] = CELLS
 ) -> Figure:
-    """Each cell of the map in the colour of the mean rank, in per cent, of the architectures in it.
+    """Returns the map; the colour of a cell is the mean percentile of the architectures in it.
 
-    A point's `customdata[0]` is the number of its architecture in the table; for a cell that of the best in it.
+    `customdata[0]` of a point is the number of its architecture in the table, for a cell that of its best architecture.
 
     Args:
-        paths: name -> the architectures that a search came by, in order; or only those that were its best so far.
+        paths: name -> architectures that a search evaluated, in order, or only its successive best ones.
     """
     from plotly.graph_objects import Figure
 
@@ -76,7 +76,7 @@ def landscape(
 
 
 def _walk(figure: Figure, found: Landscape, title: str, numbers: list[int], colour: str) -> None:
-    """The way of one search: a line with its steps, the last one larger; a white rim shows it on every ground."""
+    """Draw the path of one search, its last step larger; the white rim makes it visible on every colour."""
     points, space = found.points[numbers], found.benchmark.space
     sign = -1 if found.benchmark.direction(found.metric) == "min" else 1
     told = hover(f"{title}, step %{{customdata[1]}}: %{{customdata[2]:.4~g}}", "%{customdata[3]}")
@@ -107,7 +107,7 @@ def _walk(figure: Figure, found: Landscape, title: str, numbers: list[int], colo
 
 
 def _percentiles(utility: np.ndarray) -> np.ndarray:
-    """[N]: how many in a hundred are worse, from 0 to 100; NaN stays."""
+    """Returns percentiles [N] in [0, 100]; NaN stays NaN."""
     known = np.isfinite(utility)
     places = np.full(len(utility), np.nan)
     ordered = np.sort(utility[known])
@@ -116,7 +116,7 @@ def _percentiles(utility: np.ndarray) -> np.ndarray:
 
 
 def _cells(points: np.ndarray, percentile: np.ndarray, cells: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """Mean percentile [Y, X], number of the best [Y, X], count [Y, X], and the middles of the cells [X], [Y]."""
+    """Returns mean percentile, number of the best, and count, each [Y, X], and the centres of the cells [X], [Y]."""
     known = np.flatnonzero(np.isfinite(percentile))
     edges = [
         np.linspace(points[:, axis].min() - 1e-9, points[:, axis].max() + 1e-9, cells[axis] + 1) for axis in (0, 1)
@@ -127,6 +127,7 @@ def _cells(points: np.ndarray, percentile: np.ndarray, cells: tuple[int, int]) -
     total = np.bincount(place, weights=percentile[known], minlength=cells[0] * cells[1])
     mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     best = np.full(len(count), -1)
+    # In ascending order, so that the last assignment to a cell is its best architecture.
     for at in np.argsort(percentile[known], kind="stable"):
         best[place[at]] = known[at]
     shape = (cells[1], cells[0])

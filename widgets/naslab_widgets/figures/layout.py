@@ -1,10 +1,9 @@
-"""Where the nodes, edges and labels of a small DAG go: layered, deterministic, without any binary.
+"""Layered layout of the nodes, edges and labels of a small DAG: deterministic, in NumPy alone.
 
-A node stands in the column of its topological generation. Columns of one node alternate above and below the
-middle, so that an edge which skips a column has room. Each edge is a quadratic Bézier curve; its bend and the place of
-its label are chosen together, among a few dozen candidates, so that neither touches a node or a label that
-is placed already, and that no label lies on another edge than its own. The whole takes some tens of milliseconds for a
-cell, and is done once.
+A node is in the column of its topological generation. Columns of one node alternate above and below the middle, so that
+an edge that skips a column has room. Each edge is a quadratic Bézier curve; its bend and the position of its label are
+chosen together, among a few dozen candidates, so that neither touches a node or an existing label, and no label
+lies on another edge. A cell takes some tens of milliseconds, once.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
-"""left, top, right, bottom"""
+"""(left, top, right, bottom) in pixels."""
 
 RADIUS = 15.0
 LABEL_HEIGHT = 15.0
 GAP = np.array([-6.0, -3.0, 6.0, 3.0])
-"""Around a label: left, top, right, bottom."""
+"""Margin around a label in pixels, added to its (left, top, right, bottom)."""
 BENDS = (0.0, 0.12, -0.12, 0.24, -0.24, 0.36, -0.36, 0.5, -0.5)
 SAMPLES = 32
 SAMPLES_AT = np.linspace(0, 1, SAMPLES + 1)
 PASSES = 2
-"""Times that each edge is placed; the second time it knows where all others are."""
+"""Number of times that each edge is placed; from the second time on all other edges are known."""
 PLACES = (0.5, 0.43, 0.57, 0.36, 0.64, 0.29, 0.71, 0.23, 0.77)
 
 
 @dataclass(frozen=True)
 class Route:
-    """A quadratic Bézier curve from rim to rim, and the centre of its label on it."""
+    """A quadratic Bézier curve between the rims of two nodes, and the centre of its label on it."""
 
     start: Point
     control: Point
@@ -50,7 +49,7 @@ class Route:
 
     @property
     def path(self) -> str:
-        """As the `d` of an SVG path."""
+        """The curve as the `d` attribute of an SVG path."""
         (ax, ay), (bx, by), (cx, cy) = self.start, self.control, self.end
         return f"M{ax:.1f} {ay:.1f}Q{bx:.1f} {by:.1f} {cx:.1f} {cy:.1f}"
 
@@ -76,8 +75,8 @@ def layered(
     """Place a DAG of up to about ten nodes.
 
     Args:
-        label_width: pixels that the label of the edge (u, v) needs; 0 for an edge without one.
-        frame: a graph with the same nodes and more edges: they stand where they would in its picture.
+        label_width: width in pixels of the label of the edge (u, v); 0 for an edge without one.
+        frame: a graph with the same nodes and more edges, whose node positions are used.
     """
     known = frame is not None and all(node in frame for node in graph)
     found = _columns(frame if known and frame is not None else graph, width, height)
@@ -85,6 +84,7 @@ def layered(
     boxes: dict[tuple[Hashable, Hashable], Box] = {}
     routes: dict[tuple[Hashable, Hashable], Route] = {}
     curves: dict[tuple[Hashable, Hashable], np.ndarray] = {}
+    # Short edges first: a bend is a share of the length, so that they can avoid least.
     shortest = sorted(graph.edges, key=lambda edge: (math.dist(nodes[edge[0]], nodes[edge[1]]), str(edge)))
     for u, v in shortest * PASSES:
         obstacles = [point for name, point in nodes.items() if name not in (u, v)]
@@ -130,7 +130,7 @@ def _best_route(
     label: float,
     height: float,
 ) -> tuple[Route, np.ndarray, Box]:
-    """The candidate with the least cost: touching a node, then covering a label, then crossing one, then bending.
+    """Returns the candidate of least cost: penalties for touching nodes, covering or crossing labels, and bending.
 
     Shapes: B bends, P places of the label, S samples of a curve.
     """
@@ -155,22 +155,22 @@ def _best_route(
         drawn = np.reshape(others, (-1, SAMPLES + 1, 2))
         flat = labels.reshape(-1, 4)
         covered = _overlaps(flat, taken).sum(axis=1) * 5 + _crossings(drawn, flat).sum(axis=0) * 8
-        cut = np.maximum(0, np.maximum(-flat[:, 1], flat[:, 3] - height))  # by the edge of the picture
+        cut = np.maximum(0, np.maximum(-flat[:, 1], flat[:, 3] - height))  # pixels of the label outside the picture
         cost = cost + (covered + 20 * cut).reshape(cost.shape)
-    bend, place = np.unravel_index(cost.round(9).argmin(), cost.shape)  # of equals the first
+    bend, place = np.unravel_index(cost.round(9).argmin(), cost.shape)  # rounded: stable ties
     control, middle = controls[bend], centres[bend, place]
     first, last = curves[bend, 0], curves[bend, -1]
     return Route(_point(first), _point(control), _point(last), _point(middle)), curves[bend], _box(labels[bend, place])
 
 
 def _curves(start: np.ndarray, control: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """[B, T, 2]: the points at t, [T], of Bézier curves whose points are [B, 2]."""
+    """Returns the points of B quadratic Bézier curves at parameters t [T], as [B, T, 2]; control points are [B, 2]."""
     t = t[:, None]
     return (1 - t) ** 2 * start[:, None] + 2 * t * (1 - t) * control[:, None] + t**2 * end[:, None]
 
 
 def _rims(centre: np.ndarray, towards: np.ndarray) -> np.ndarray:
-    """[B, 2]: where lines from the centre of a node to points, [B, 2], leave it."""
+    """Returns where the lines from the centre of a node towards points [B, 2] cross its rim, [B, 2]."""
     away = towards - centre
     length = np.sqrt((away**2).sum(axis=-1, keepdims=True))
     return centre + away * RADIUS / np.where(length, length, 1)
@@ -187,21 +187,21 @@ def _box(values: np.ndarray) -> Box:
 
 
 def _crossings(curves: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """[M, N]: whether each of M curves, [M, S, 2], goes through each of N labels, [N, 4], or all but touches it."""
+    """Returns [M, N] bool: curve m [M, S, 2] passes through label n [N, 4], or within 2 pixels of it."""
     points, boxes = curves[:, None], boxes[None, :, None]
     inside = (points >= boxes[..., :2] - 2) & (points <= boxes[..., 2:] + 2)
     return np.asarray(inside.all(axis=-1).any(axis=-1))
 
 
 def _overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """[M, N]: the areas that M boxes, [M, 4], have in common with N others."""
+    """Returns the areas [M, N] that boxes [M, 4] and boxes [N, 4] have in common, in square pixels."""
     one, other = first[:, None], second[None]
     sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
     return np.maximum(0, sides).prod(axis=2)
 
 
 def overlap(first: Box, second: Box) -> float:
-    """Area in common, in square pixels."""
+    """Returns the area that two boxes have in common, in square pixels."""
     across = min(first[2], second[2]) - max(first[0], second[0])
     down = min(first[3], second[3]) - max(first[1], second[1])
     return max(0.0, across) * max(0.0, down)

@@ -1,4 +1,4 @@
-"""The loss around networks: contours above, the same as relief below, one column a network."""
+"""Loss surfaces around networks: contours above, a 3D surface below, one column per network."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SEEN = hover("x %{x:.2f}, y %{y:.2f}: loss %{z:.3f}")
 
 
 def loss_surface(found: LossSurface | Mapping[str, LossSurface], *, ceiling: float | None = None) -> Figure:
-    """Surfaces on one scale of colours and heights. Rows that are still to come, and losses that are not finite, are
-    left blank.
+    """Returns the surfaces with a common scale of colours and heights. Rows not computed yet, and losses that are not
+    finite, are blank.
 
     Args:
         found: one surface, or name -> surface.
-        ceiling: losses above are cut off there; by default at 3 nats above the highest centre, or at the highest loss
-            where that is lower.
+        ceiling: higher losses are clipped to this value; by default 3 nats above the highest centre, or the highest
+            loss if that is lower.
     """
     from plotly.subplots import make_subplots
 

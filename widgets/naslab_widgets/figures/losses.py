@@ -1,4 +1,4 @@
-"""The metrics of a search, for study afterwards."""
+"""Metrics of a finished search as Plotly charts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 TRAIN, VALID = "#0072b2", "#d55e00"
 COLOURS = {"train": TRAIN, "valid": VALID}
 ROW = 210
-"""Pixels of a chart."""
+"""Height of a chart in pixels."""
 
 
 def losses(events: Iterable[Event], metrics: Mapping[str, Quantity] | None = None) -> Figure:
-    """A Plotly figure: a chart for each metric of the task, the loss above, with its training and its validation; a
-    dotted line where a setting was changed, an act was done or a phase began.
+    """Returns a chart per metric of the task, the loss first, with a line per split; a dotted line where a setting was
+    changed or an action was done, a dashed line where a phase began.
 
     Args:
-        events: of one search, in order.
-        metrics: what is known of them (`search.metrics`), for units and order. Without it they have no units.
+        events: events of one search, in order.
+        metrics: `search.metrics`, for units and order; without it the metrics have no units.
     """
     from plotly.subplots import make_subplots
 
@@ -64,7 +64,7 @@ def losses(events: Iterable[Event], metrics: Mapping[str, Quantity] | None = Non
 
 
 def _charts(steps: Iterable[SupernetStep | ChildTrained], metrics: Mapping[str, Quantity] | None) -> list[Chart]:
-    """Those of the task: what is measured of a split."""
+    """Returns the charts of the task's metrics, which are those of a split."""
     if metrics is None:
         found = [name for event in steps for name in event.metrics]
         ordered = sorted(dict.fromkeys(found), key=lambda name: (not name.endswith("/loss"), name))
@@ -73,7 +73,7 @@ def _charts(steps: Iterable[SupernetStep | ChildTrained], metrics: Mapping[str, 
 
 
 def _points(events: Iterable[Event], metric: str) -> list[tuple[int, float]]:
-    """(step, value) wherever there is one."""
+    """Returns (step, value) of each event that has the metric."""
     found = []
     for event in events:
         if isinstance(event, SupernetStep | ChildTrained) and metric in event.metrics:

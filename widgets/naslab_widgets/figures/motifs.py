@@ -1,4 +1,4 @@
-"""Motifs of the found cells: each as a small graph, with its frequency relative to random cells."""
+"""Motifs of the cells found by a search: each as a small graph, with its frequency relative to random cells."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from naslab_widgets.figures.svg import FAINT, INK, PAPER, Drawing, Element, add,
 WIDTH, ROW, GRAPH, LEFT, RIGHT, TOP, BOTTOM = 900.0, 58.0, 290.0, 310.0, 210.0, 34.0, 44.0
 MORE, LESS = HUES[2][0], HUES[1][0]
 MOST = 7.0
-"""Ratios beyond 2^7, and those of motifs that one side lacks, are drawn as long as this."""
+"""Longest bar, as log2 of the ratio; also used for motifs that do not occur on one side."""
 
 
 def motifs(found: Motifs, *kinds: str, most: int = 10, level: float = 0.05) -> Drawing:
-    """The surest motifs, one a row: more frequent than by chance to the right, less frequent to the left.
+    """Draws the most significant motifs, one per row; a bar to the right is more frequent than by chance.
 
     Args:
-        kinds: which of "operation", "place", "pair" and "triple"; all by default.
-        most: rows at most.
-        level: of the corrected p; those that do not reach it are pale.
+        kinds: kinds of motif, of "operation", "place", "pair" and "triple"; all by default.
+        most: maximum number of rows.
+        level: significance level of the Holm-corrected p value; motifs above it are pale.
     """
     chosen = (found.of(*kinds) if kinds else found.motifs)[:most]
     if not chosen:
@@ -63,7 +63,7 @@ def motifs(found: Motifs, *kinds: str, most: int = 10, level: float = 0.05) -> D
 
 
 def _length(motif: Motif) -> float:
-    """log2 of the ratio, bounded."""
+    """Returns log2 of the ratio, clipped to [-MOST, MOST]."""
     if motif.ratio in (0, math.inf):
         return MOST if motif.ratio else -MOST
     return max(-MOST, min(MOST, math.log2(motif.ratio)))
@@ -80,7 +80,7 @@ def _operations(motif: Motif) -> Sequence[str]:
 
 
 def _picture(root: Element, motif: Motif, y: float, hues: dict[str, str]) -> None:
-    """The small graph, or the name of what is no graph, left of the bar."""
+    """Draw the graph of a motif left of its bar, or its name if it has no edges."""
     import networkx as nx
 
     pattern = motif.pattern

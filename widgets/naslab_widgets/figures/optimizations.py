@@ -1,4 +1,4 @@
-"""What each optimization of a supernet buys: how many times as long a step takes without it."""
+"""Speedup of each optimization of a supernet: the time of a step without it, relative to all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STEPS = (("weight_step", "step of the weights"), ("alpha_step", "step of the alp
 
 
 def optimizations(bought: Sequence[Speedup]) -> Drawing:
-    """One row per optimization, one bar per kind of step; 1 is the step with all optimizations on."""
+    """Draws one row per optimization, one bar per kind of step; 1 is the step with all optimizations on."""
     found = [*((row.weight_step, row.alpha_step) for row in bought), (1.0, 1.0)]
     low, high, marks = ticks(min(0.9, *map(min, found)), max(map(max, found)), 5)
     root = document(WIDTH, TOP + ROW * len(bought) + BOTTOM)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def oracle(found: Oracle, *, space: Any = None) -> Figure:
-    """Above, the true rank of every candidate, and of the one that the searcher holds for the best; below, the regret.
+    """Returns a figure of the true rank (above) and regret (below) of each candidate and of the searcher's best so far.
 
-    A point's `customdata[0]` is its candidate's place in `found.architectures`; on the line, that of the best so far.
+    `customdata[0]` of a point is the index of its candidate in `found.architectures`; on the line that of the best.
 
     Args:
-        space: if it has `format`, hovering shows an architecture as the field writes it.
+        space: search space; its `format`, if it has one, gives the hover text in the benchmark's notation.
     """
     from plotly.subplots import make_subplots
 
@@ -74,7 +74,7 @@ def oracle(found: Oracle, *, space: Any = None) -> Figure:
 
 
 def architecture_lines(architecture: Any, space: Any = None) -> list[str]:
-    """As the field writes it, where the space knows how; else the choices. Broken into lines, at most twelve."""
+    """Returns an architecture in the notation of `space.format`, or else its choices, as at most twelve lines."""
     form = getattr(space, "format", None)
     text = str(form(architecture)) if form else ", ".join(map(str, architecture.choices))
     lines = text.replace("+|", "+\n|").split("\n") if form else [text[i : i + 80] for i in range(0, len(text), 80)]
@@ -82,5 +82,5 @@ def architecture_lines(architecture: Any, space: Any = None) -> list[str]:
 
 
 def architecture_text(architecture: Any, space: Any = None) -> str:
-    """The same for a text of Plotly's."""
+    """Returns the lines as one text for Plotly."""
     return BREAK.join(map(plain, architecture_lines(architecture, space)))

@@ -1,8 +1,8 @@
-"""One colour an operation, the same in every picture, told apart by colour-blind readers too.
+"""Colours of operations, the same in every picture, also distinguishable for colour-blind readers.
 
-The hues began as Okabe and Ito's (https://jfly.uni-koeln.de/color/), and were moved apart until any two of them differ
-by more than 20 (CIE 1976) also as protanopes, deuteranopes and tritanopes see them (Machado, Oliveira and Fernandes
-2009), on either ground.
+The hues began as those of Okabe and Ito (https://jfly.uni-koeln.de/color/). They were moved apart until any two of them
+differ by more than 20 (CIE 1976 colour difference), also in simulated protanopia, deuteranopia and tritanopia (Machado,
+Oliveira and Fernandes 2009), on light and on dark backgrounds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HUES: tuple[tuple[str, str], ...] = (
     ("#40c5ff", "#92deff"),
     ("#441200", "#ffff3d"),
 )
-"""(on a light ground, on a dark ground)"""
+"""(colour on a light background, colour on a dark one)."""
 
 RUNS: tuple[tuple[str, str], ...] = (
     ("#24292f", "#f0f3f6"),
@@ -29,8 +29,8 @@ RUNS: tuple[tuple[str, str], ...] = (
     ("#b8005c", "#ffc2dd"),
     ("#8250df", "#b388ff"),
 )
-"""Of what is no operation: searches side by side, curves of one chart, where candidates come from. They are ink, greys,
-pinks and violets, so that a hue of an operation means that operation; a dash or a shape tells them apart, too."""
+"""Colours of everything but operations: searches, curves of a chart, origins of candidates. They are ink, greys, pinks
+and violets, so that each hue of `HUES` means an operation; dashes or shapes distinguish them as well."""
 
 NAMED: dict[str, tuple[str, str]] = {
     "none": GREY,
@@ -51,7 +51,7 @@ NAMED: dict[str, tuple[str, str]] = {
 
 
 def colours(operations: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Operation -> (colour on light, colour on dark). Unknown ones take, in order, what the known ones leave."""
+    """Returns operation -> (colour on light, colour on dark); unknown operations take the free hues in order."""
     taken = {NAMED[name] for name in operations if name in NAMED}
     free = [hue for hue in HUES if hue not in taken] or list(HUES)
     strangers = [name for name in dict.fromkeys(operations) if name not in NAMED]
@@ -61,5 +61,5 @@ def colours(operations: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def of_runs(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """What is no operation -> (colour on light, colour on dark), in order."""
+    """Returns name -> (colour on light, colour on dark) for names of searches, curves and origins, in order."""
     return {name: RUNS[place % len(RUNS)] for place, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""Parallel coordinates: each architecture a line through its choices and its figures; drag along an axis to brush."""
+"""Parallel coordinates: each architecture is a line through its choices and metrics; drag along an axis to filter."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def parallel(
     *,
     colour: str | None = None,
 ) -> Figure:
-    """An axis a choice, an axis a figure. A line's `customdata[0]` is the number of its architecture.
+    """Returns a figure with an axis per choice and per metric. `customdata[0]` of a line is its architecture's index.
 
     Args:
-        architectures: N of them; more than 2,000 are thinned evenly.
-        space: theirs.
-        figures: name -> [N]; a line needs all of its figures, so that a candidate without one is left out.
-        colour: the figure that colours the lines; the first if left out.
+        architectures: N architectures; more than 2,000 are thinned evenly.
+        space: their search space.
+        figures: metric -> [N]; candidates without a finite value of every metric are left out.
+        colour: metric that colours the lines; by default the first.
     """
     from plotly.graph_objects import Figure
 
@@ -70,7 +70,7 @@ def parallel(
 
 
 def _choice(name: str, answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The axis of one choice: its options at 0, 1, 2, ..."""
+    """Returns the axis of one choice, its options at 0, 1, 2, ..."""
     options = sorted({row.get(name, NOT_ASKED) for row in answers}, key=str)
     place = {option: i for i, option in enumerate(options)}
     return {

@@ -1,4 +1,4 @@
-"""Several objectives: every candidate, what is on the front, and what it covers."""
+"""Several objectives: all candidates and the Pareto front."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 MOST_POINTS = 4000
-"""Candidates off the front that are drawn; more are thinned evenly."""
+"""Maximum number of candidates drawn that are not on the front; more are thinned evenly."""
 
 
 def pareto(
@@ -27,13 +27,14 @@ def pareto(
     texts: Sequence[str] | None = None,
     log_x: bool = False,
 ) -> Figure:
-    """Two objectives as a scatter, the front as steps; drag a box or a lasso to pick points out.
+    """Returns a scatter plot of two objectives with the front as steps; drag a box or a lasso to select points.
 
-    Each point carries its number as `customdata[0]`.
+    `customdata[0]` of a point is the number of its candidate.
 
     Args:
-        x, y: which objectives; the second and the first if left out. With three, the front is that of all three.
-        texts: [N], to hover over each point, taken as text.
+        x, y: names of the objectives, by default the second and the first. With three objectives, the front is that of
+            all three.
+        texts: hover text of each candidate, [N], shown as plain text.
     """
     from plotly.graph_objects import Figure
 

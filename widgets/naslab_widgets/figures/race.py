@@ -1,4 +1,4 @@
-"""A race: for each searcher what its seeds have in common, along the budget."""
+"""A race: statistics over the seeds of each searcher, along the budget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SHADES = {"quartiles": ("median", "lower", "upper"), "interval": ("mean", "low", "high")}
 KINDS = ("best", "regret", "rank")
-"""Of curves: what `Race.bands` is asked for."""
+"""Kinds of curves of `Race.bands`."""
 
 
 def title_of(kind: str, objective: Objective = FITNESS) -> str:
@@ -33,7 +33,10 @@ def title_of(kind: str, objective: Objective = FITNESS) -> str:
 
 
 def as_measured(bands: Mapping[str, Band], kind: str, objective: Objective) -> dict[str, Band]:
-    """Bands of `race.bands(kind)`, in which more is better, in the direction and the unit of the objective."""
+    """Converts bands of `race.bands(kind)`, in which more is better, to the direction and unit of the objective.
+
+    For an objective that is minimized the sign changes, and lower and upper ends change places.
+    """
     scale = 1.0 if kind == "rank" else objective.scale
     if kind == "best" and objective.sign < 0:
         bands = {
@@ -59,17 +62,17 @@ def race(
     x: str = "evaluations",
     objective: Objective | None = None,
 ) -> Figure:
-    """A line and a band a searcher.
+    """Returns a figure with a line and a band per searcher.
 
     Args:
-        bands: for instance `race.bands("regret")`.
-        shade: "quartiles" draws the median over the seeds and the middle half of them, which says what one run will
-            be like; "interval" the mean and its 95 % interval, which says how well the mean is known.
-        log: logarithmic y, for regrets; 0 has a place of its own at the bottom.
-        log_budget: logarithmic x.
-        y, x: what stands at the axes; left out, y is the objective of the best so far.
-        objective: of bands of the best so far, what they are judged by (`race.objective`): they are then drawn as it is
-            measured, in its own direction and unit.
+        bands: name -> band, for instance `race.bands("regret")`.
+        shade: "quartiles" draws the median and the interquartile range over the seeds, which show how a single run will
+            go; "interval" the mean and its 95 % interval, which show how well the mean is known.
+        log: logarithmic y axis, for regrets; 0 is drawn at the bottom.
+        log_budget: logarithmic x axis.
+        y, x: titles of the axes; by default y is the objective of the best so far.
+        objective: objective of the bands of `race.bands("best")` (`race.objective`): they are then drawn in its
+            direction and unit.
     """
     from plotly.graph_objects import Figure
 
@@ -126,7 +129,7 @@ def race(
 
 
 def curves(bands: Mapping[str, Band], shade: str) -> dict[str, list[np.ndarray]]:
-    """Name -> what is drawn: the line, and the lower and the upper end of its band."""
+    """Returns name -> [line, lower end of the band, upper end of the band]."""
     if not among(shade, SHADES):
         raise SpecError(unknown("shade", shade, SHADES))
     return {name: [getattr(band, field) for field in SHADES[shade]] for name, band in bands.items()}
@@ -142,10 +145,10 @@ def why_empty(bands: Mapping[str, Band]) -> str:
 
 
 def seen(shown: Mapping[str, Sequence[np.ndarray]], sign: int = 1) -> tuple[float, float]:
-    """Ends of an even axis: the first few queries, which are far off, need not all be seen.
+    """Returns the ends of a linear y axis; the first eighth of the points may be cut off.
 
     Args:
-        sign: -1 where less is better.
+        sign: -1 if lower is better.
     """
     late = _span([values[len(values) // 8 :] for rows in shown.values() for values in rows])
     every = _span(list(itertools.chain(*shown.values())))
@@ -154,7 +157,7 @@ def seen(shown: Mapping[str, Sequence[np.ndarray]], sign: int = 1) -> tuple[floa
 
 
 def zero_line(values: Sequence[np.ndarray]) -> float:
-    """Where 0 is drawn on a logarithmic axis: below all that is positive."""
+    """Returns the value at which 0 is drawn on a logarithmic axis: a third of the least positive value."""
     positive = np.concatenate([column[np.isfinite(column) & (column > 0)] for column in values])
     return (float(positive.min()) / 3 or float(positive.min())) if len(positive) else 1e-3
 
@@ -165,7 +168,7 @@ def _span(values: Sequence[np.ndarray]) -> tuple[float, float]:
 
 
 def round_numbers(bands: Mapping[str, Band]) -> list[float]:
-    """1, 3, 10, 30, ... within the grid; on a short one 1, 2, 5, 10, ..."""
+    """Returns ticks 1, 3, 10, 30, ... within the grid of budgets; 1, 2, 5, 10, ... on a short one."""
     grid = np.concatenate([band.x for band in bands.values()])
     grid = grid[grid > 0]
     if not len(grid):

@@ -1,4 +1,4 @@
-"""A race as a still picture: what the live view shows, for where widgets do not render."""
+"""A race as a static SVG, for front ends that cannot render widgets."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from naslab_widgets.figures.themes import line_colours
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 900.0, 360.0, 72.0, 50.0, 48.0
 LABEL, LONGEST = 16.0, 28
-"""Pixels from one name to the next; characters of a name."""
+"""Pixels between two names; maximum number of characters of a name."""
 SAID = {
     "quartiles": "line: median of {}; band: the middle half",
     "interval": "line: mean of {}; band: its 95 % interval",
 }
 Place = Callable[[float], float]
-"""Value -> 0 at the bottom to 1 at the top."""
+"""Maps a value to [0, 1], from the bottom to the top of the axis."""
 
 
 def race_picture(
@@ -35,15 +35,14 @@ def race_picture(
     x: str = "evaluations",
     objective: Objective = FITNESS,
 ) -> svg.Drawing:
-    """A line and a band a searcher, named where it ends; the budget on a logarithmic axis.
+    """Draws a line and a band per searcher, labelled at its end; the axis of the budget is logarithmic.
 
     Args:
-        bands: for instance `race.bands("regret")`.
-        kind: of the curves; regret and rank get a logarithmic axis, on which the best rank is at the top.
-        shade: as of `figures.race`.
+        bands: name -> band, for instance `race.bands("regret")`.
+        kind: kind of the curves; regret and rank have a logarithmic axis, with the best rank at the top.
+        shade: as in `figures.race`.
         x: unit of the budget.
-        objective: what the architectures found are judged by (`race.objective`), in whose direction and unit they are
-            drawn.
+        objective: objective of the race (`race.objective`); the best is drawn in its direction and unit.
     """
     if not among(kind, KINDS):
         raise SpecError(unknown("kind", kind, KINDS))
@@ -79,7 +78,7 @@ def race_picture(
     _frame(root, right, base, {down(value): label for value, label in marks}, budget, x)
     x0, y0, wide, high = LEFT, TOP - 3, right - LEFT, base - TOP + 5
     window = f"{x0:g} {y0:g} {wide:.5g} {high:.5g}"
-    inner = svg.add(root, "svg", x=x0, y=y0, width=wide, height=high, viewBox=window)  # which clips
+    inner = svg.add(root, "svg", x=x0, y=y0, width=wide, height=high, viewBox=window)  # it clips
     hues = line_colours(list(bands))
     for name in ends:
         here = known[name]
@@ -112,7 +111,7 @@ def _even(shown: Mapping[str, Sequence[np.ndarray]], sign: int) -> tuple[Place, 
 
 
 def _logarithmic(shown: Mapping[str, Sequence[np.ndarray]], kind: str) -> tuple[Place, list[tuple[float, str]]]:
-    """0 has a place of its own at the bottom of a regret."""
+    """Returns a logarithmic axis; for regrets that reach 0, with 0 at the bottom."""
     rows = [values[np.isfinite(values)] for group in shown.values() for values in group]
     zero = kind == "regret" and any((values <= 0).any() for values in rows)
     floor = zero_line(rows)
@@ -136,7 +135,7 @@ def _logarithmic(shown: Mapping[str, Sequence[np.ndarray]], kind: str) -> tuple[
 
 
 def _budget(bands: Mapping[str, Band], right: float) -> tuple[Place, dict[float, str]]:
-    """Budget -> pixels, and pixels -> label of each tick that has room for it."""
+    """Returns budget -> pixels, and pixels -> label for the ticks whose labels do not overlap."""
     grid = np.concatenate([band.x[band.x > 0] for band in bands.values()])
     first, last = (float(grid.min()), float(grid.max())) if len(grid) else (1.0, 1.0)
     last = max(last, 1.5 * first)
@@ -182,7 +181,7 @@ def _names(
     ends: Mapping[str, tuple[float, float]],
     right: float,
 ) -> None:
-    """Each name beside the end of its line, moved so far that none covers another; those without a line below."""
+    """Write each name beside the end of its line, moved so that none overlap; names without a line at the bottom."""
     bottom = float(root.get("height", 0)) - BOTTOM
     ordered = [*sorted(ends, key=lambda name: ends[name][1]), *(name for name in names if name not in ends)]
     wanted = [min(max(ends[name][1], TOP), bottom) if name in ends else bottom for name in ordered]
@@ -196,7 +195,10 @@ def _names(
 
 
 def _spread(wanted: Sequence[float], low: float, high: float) -> list[float]:
-    """The same heights, in order, at least a label apart and within the ends."""
+    """Returns the heights, in order, moved to be at least a label apart and within [low, high].
+
+    The first pass pushes labels down, the second pushes those beyond the end up again.
+    """
     found: list[float] = []
     for y in wanted:
         found.append(max(y, found[-1] + LABEL if found else low))

@@ -1,5 +1,5 @@
-"""What a supernet's ranking is worth while it trains: its figures over the steps, the true worth of what would be
-derived, and the scores of the moment against the truth.
+"""Ranking quality of a supernet during training: rank correlations over the steps, true objective of the architecture
+that would be derived, and the current scores against the true ranks.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from naslab_widgets.figures.sampled import Sampled
 FIGURES = ("kendall", "spearman", "overlap", "regret")
 BEST = ("best_score", "best_truth", "best_rank", "best_regret")
 HEAD = 1 + 3 * len(FIGURES) + len(BEST)
-"""Columns before the N scores: the step, each figure with its ends, and what is known of the derived one."""
+"""Columns before the N scores: step, (value, low, high) of each of `FIGURES`, `BEST` of the derived architecture."""
 DRAWN = {"kendall": ("Kendall's tau", HUES[2]), "spearman": ("Spearman", HUES[1]), "overlap": ("top {top}", HUES[0])}
-"""Figure -> its name beside its line, and its colour."""
+"""Metric of the ranking -> (label, colours)."""
 DERIVED = HUES[3]
 MOST, PATH = 400, 4000
-"""Rankings that are kept of a search of any length, and changes of what would be derived."""
+"""Maximum number of rankings kept of a search, and of changes of the derived architecture."""
 SCORE = Objective("score", "max")
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 300.0, 210.0, 44.0, 30.0, 36.0
 
 
 class Rankings:
-    """The rankings of a search, and whenever something else would be derived, what that is truly worth.
+    """The rankings of a search, and the true objective of the derived architecture whenever it changes.
 
     Args:
-        known: the architectures that are ranked, and the table.
-        objective: what the scores with the shared weights are; of one of which less is better they are the negative.
-        units: what each is scored on, in words.
+        known: the ranked architectures with their true objective.
+        objective: objective of the scores with the shared weights; scores are negated if lower is better.
+        units: name of the validation examples, in the plural.
     """
 
     def __init__(self, known: GroundTruth, objective: Objective = SCORE, units: str = "examples") -> None:
@@ -47,7 +47,7 @@ class Rankings:
         self._last_row: list[float] | None = None
         self._last: tuple[object, list[float]] | None = None
         self.end = self.taken = 0
-        """The last step, and the rankings so far."""
+        """The last step, and the number of rankings so far."""
         self.latest: Ranked | None = None
 
     def take(self, events: Iterable[Event]) -> None:
@@ -71,7 +71,7 @@ class Rankings:
 
     @property
     def rows(self) -> np.ndarray:
-        """[T, HEAD + N] float64, the last ranking at the end."""
+        """Rankings as [T, HEAD + N] float64; the last row is always the latest ranking."""
         kept = list(self._rows.kept)
         if self._last_row is not None and kept[-1] is not self._last_row:
             kept.append(self._last_row)
@@ -79,7 +79,7 @@ class Rankings:
 
     @property
     def path(self) -> np.ndarray:
-        """[P, 4] float64: the step from which on something else would be derived, its truth, rank and regret."""
+        """[P, 4] float64: step at which the derived architecture changed, its true objective, rank and regret."""
         kept = list(self._path.kept)
         if self._last is not None and kept[-1] is not self._last[1]:
             kept.append(self._last[1])
@@ -122,7 +122,7 @@ class Rankings:
 
 
 def row(event: Ranked) -> list[float]:
-    """[HEAD + N]; NaN for what is not known."""
+    """Returns the row of a ranking, [HEAD + N]; NaN for unknown values."""
     figures = [value for name in FIGURES for value in getattr(event, name) or (np.nan,) * 3]
     best = [np.nan if (value := getattr(event, name)) is None else float(value) for name in BEST]
     return [float(event.step), *figures, *best, *event.scores]
@@ -131,13 +131,13 @@ def row(event: Ranked) -> list[float]:
 def ranked(
     events: Iterable[Event], known: GroundTruth, *, objective: Objective = SCORE, units: str = "examples"
 ) -> svg.Drawing:
-    """The rankings of a search as an SVG picture.
+    """Draws the rankings of a search as SVG.
 
     Args:
-        events: of one search (`search.events`), in order.
-        known: what was ranked, and the table: `search.ranking.known`.
-        objective: what the shared weights are judged by.
-        units: what the validation data are counted in (`task.units`).
+        events: events of one search (`search.events`), in order.
+        known: the ranked architectures with their true objective, `search.ranking.known`.
+        objective: objective of the scores with the shared weights.
+        units: name of the validation examples (`task.units`).
     """
     rankings = Rankings(known, objective, units)
     rankings.take(events)
@@ -145,12 +145,12 @@ def ranked(
 
 
 def score_title(objective: Objective) -> str:
-    """What stands over the scores."""
+    """Returns the title of the chart of the scores."""
     return with_unit(f"{words(objective.name)} with the shared weights", objective.unit)
 
 
 def draw_rankings(rankings: Rankings) -> svg.Drawing:
-    """The same from what has been gathered."""
+    """Draws the picture from the collected rankings."""
     root = svg.document(3 * WIDTH, HEIGHT + 40)
     svg.add(root, "text", rankings.headline(), x=8, y=16, font_size=11, font_weight=600, fill=svg.INK)
     svg.add(root, "text", rankings.story(), x=8, y=34, font_size=12, fill=svg.INK)
@@ -160,7 +160,7 @@ def draw_rankings(rankings: Rankings) -> svg.Drawing:
 
 
 class _Axes:
-    """A chart with its frame: data -> pixels."""
+    """The axes of a chart: draws frame and labels, and maps data to pixels."""
 
     def __init__(
         self,

@@ -28,17 +28,17 @@ def ranking(
     published: Mapping[str, float] | None = None,
     resamples: int = 300,
 ) -> Figure:
-    """A Plotly figure: on the left the ranks by one score against the true ranks, on the right a bar for each score.
+    """Returns a figure: on the left the ranks by one score against the true ranks, on the right a bar per score.
 
-    A point's `customdata[0]` is its number.
+    `customdata[0]` of a point is the number of its architecture.
 
     Args:
         scores: name -> [N], more is better.
-        truth: [N].
-        shown: whose ranks are on the left; the best by default.
-        labels: [N], what a point is, for who hovers over it.
-        published: name -> Spearman elsewhere, drawn as a tick on the bar.
-        resamples: of the bootstrap that the intervals are from.
+        truth: true objective of the architectures, [N], more is better.
+        shown: score on the left; by default the one with the highest Spearman correlation.
+        labels: hover text of each point, [N].
+        published: name -> published Spearman correlation, drawn as a tick on the bar.
+        resamples: number of bootstrap resamples for the intervals.
     """
     from plotly.subplots import make_subplots
 
@@ -107,7 +107,7 @@ def ranking(
 
 
 def ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """[N]: 1 for the greatest; equal values share the mean of their ranks."""
+    """Returns the ranks [N], 1 for the greatest value; equal values have the mean of their ranks."""
     from scipy.stats import rankdata
 
     return rankdata(-np.asarray(values, dtype=np.float64))

@@ -14,12 +14,12 @@ from naslab_widgets.figures.themes import LINES
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 430.0, 250.0, 52.0, 14.0, 34.0, 44.0
 DOTS, MEAN, TAKEN = "#8c8c8c", LINES[0], LINES[1]
 TALL = 2.0
-"""A loss that is higher than this many times the fall of the smoothed ones, over the first of them, is not shown."""
+"""Upper end of the loss axis above the first smoothed loss, in multiples of the largest fall of the loss."""
 
 
 def rates(*found: Rates) -> svg.Drawing:
-    """A panel for each range test, as `naslab.searchers.lr_find` makes it: the losses as dots, smoothed as a line, the
-    suggestion as a ring on it, the steepest descent as a diamond, the rate in force as a dotted line.
+    """Draws a panel for each range test (`naslab.searchers.lr_find`): losses as dots, the smoothed loss as a line, the
+    suggested rate as a ring, the steepest descent as a diamond, the current rate as a dotted line.
     """
     if not found:
         raise SpecError("give at least one range test, as nl.searchers.lr_find(search) makes it")

@@ -9,8 +9,8 @@ from typing import Any
 class Sampled:
     """Every stride-th item of a sequence of any length, from the first on.
 
-    When `limit` of them are kept, every second one goes and the stride doubles; so at least half of `limit` stay,
-    evenly spread.
+    When `limit` items are kept, every second one is dropped and the stride doubles; so at least half of `limit` stay,
+    evenly spaced.
     """
 
     def __init__(self, limit: int) -> None:
@@ -20,6 +20,7 @@ class Sampled:
 
     def extend(self, items: Sequence[Any]) -> None:
         """Append items of the sequence."""
+        # The first kept item is at the next position that is a multiple of the stride.
         self.kept += items[-self.seen % self.stride :: self.stride]
         self.seen += len(items)
         while len(self.kept) >= self._limit:

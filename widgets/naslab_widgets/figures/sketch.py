@@ -1,5 +1,5 @@
-"""A Plotly figure as an SVG that needs no script: its points, its lines, its axes; without hovers, and without what is
-neither a scatter plot nor a heat map.
+"""Converts a Plotly figure to a static SVG: points, lines, heat maps and axes, without hover texts and without other
+types of traces.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from naslab_widgets.figures.themes import LINES, SCALE
 WIDTH, HEIGHT = 720, 380
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 34, 44
 MOST = 2000
-"""Points of a trace: more are thinned evenly."""
+"""Maximum number of points of a trace; more are thinned evenly."""
 FEW = 10
-"""Points of a trace that are drawn larger."""
+"""Traces of fewer points have larger markers."""
 KINDS = ("scatter", "scattergl", "heatmap")
 SHADES = 24
-"""Colours of a heat map; the squares of one colour are one path."""
+"""Number of colours of a heat map; all squares of a colour are one path, which keeps the file small."""
 _COLOUR = re.compile(r"#[0-9a-fA-F]{3,8}|rgba?\([\d., ]+\)|[a-z]+")
 
 
 def sketch(figure: Any) -> Drawing:
-    """The figure, 720 wide. Traces of other kinds are named below."""
+    """Draws a Plotly figure 720 pixels wide; the types of traces left out are named below it."""
     root = document(WIDTH, HEIGHT, "a sketch of the figure")
     left_out: list[str] = []
     panels: dict[tuple[str, str], list[tuple[Any, str]]] = {}
@@ -48,11 +48,11 @@ def sketch(figure: Any) -> Drawing:
 
 
 class _Scale:
-    """From the values of an axis to pixels."""
+    """Maps the values of an axis to pixels."""
 
     def __init__(self, axis: Any, values: np.ndarray, begin: float, end: float) -> None:
         self.log = axis.type == "log"
-        if axis.range is not None:  # in powers of ten where the axis is logarithmic
+        if axis.range is not None:  # Plotly gives the range of a log axis as exponents of ten
             low, high = sorted(float(10**limit if self.log else limit) for limit in axis.range)
         else:
             finite = values[np.isfinite(values) & ((values > 0) | (not self.log))]
@@ -104,7 +104,7 @@ def _panel(root: Any, across: Any, up: Any, traces: list[tuple[Any, str]]) -> No
 
 
 def _squares(root: Any, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
-    """A heat map, z [rows, columns], dark for the least."""
+    """Draw a heat map z [rows, columns], dark for the lowest values."""
     if len(x) < 2 or len(y) < 2 or np.isnan(z).all():
         return
     wide, high = abs(float(x[1] - x[0])), abs(float(y[1] - y[0]))
@@ -140,7 +140,7 @@ def _dots(root: Any, points: np.ndarray, given: Any, own: str) -> None:
 
 
 def _shades(values: Any) -> list[str]:
-    """Colours of numbers, dark for the least."""
+    """Returns the colours of numbers on the scale, dark for the lowest."""
     if any(isinstance(value, str) for value in values):
         return [_colour(value, LINES[0]) for value in values]
     numbers = _numbers(values)

@@ -1,11 +1,11 @@
-"""A child lit inside the supernet: all that a space can build, faint, and one architecture of it in colour.
+"""A child architecture highlighted inside the supernet, which is drawn faint.
 
-A space can be drawn so if it has a `supergraph` (`naslab.spaces.DrawnSupernet`). What is lit is `space.graph(child)`,
-whose nodes and edges bear the same names.
+The space needs a `supergraph` (`naslab.spaces.DrawnSupernet`). The highlighted child is `space.graph(child)`, whose
+nodes and edges have the same names as those of the supergraph.
 
-    cells           nodes are states, edges are operations: each part beside the other, lit edges named
-    whole networks  a row of states; below, between two states, the candidates of the layer, one row an operation;
-                    above, the states that may skip
+    cells           nodes are states, edges are operations: parts side by side, the child's edges named
+    whole networks  a row of states; below, between two states, the candidates of the layer, one row per operation;
+                    above, the skip connections
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 WIDTH, GAP, TITLE = 1080.0, 20.0, 22.0
 CELL_HEIGHT = 270.0
 SMALL, NAMES, ROW, BELOW = 11.0, 96.0, 17.0, 30.0
-"""Radius of a state in a row, pixels for the names of the operations, from one of them to the next, from the states to
-the first of them."""
+"""Pixels: radius of a state in a row, width of the operations' names, distance between two rows of operations, distance
+from the states to the first row."""
 LIT, THIN = 3.2, 1.0
 
 
 def supernet(space: Any, child: Architecture | None = None) -> svg.Drawing:
-    """Draw all that a space can build, and light one architecture in it.
+    """Draws the supernet of a space and highlights one architecture in it.
 
     Args:
-        space: one with a `supergraph`, for instance `naslab.spaces.EnasMacro.laptop()`.
-        child: what to light; nothing if left out.
+        space: a space with a `supergraph`, for instance `naslab.spaces.EnasMacro.laptop()`.
+        child: architecture to highlight; None draws the supernet alone.
     """
     if not isinstance(space, DrawnSupernet):
         raise SpecError(f"{space.name!r} has no supergraph to light a child in; figures.cell draws one by itself")
@@ -47,7 +47,7 @@ def supernet(space: Any, child: Architecture | None = None) -> svg.Drawing:
 
 
 class SupernetPicture:
-    """The drawing of a supernet: placed once, then lit again and again."""
+    """The drawing of a supernet: the layout is computed once, for any number of highlighted children."""
 
     def __init__(self, space: Any) -> None:
         self._space = space
@@ -59,27 +59,27 @@ class SupernetPicture:
         self._form = Cells(graph, hues) if chain is None else Rows(graph, chain, hues)
 
     def document(self) -> svg.Element:
-        """The supernet, all of it faint."""
+        """Returns the faint supernet."""
         root = svg.document(self._form.width, self._form.height)
         self._form.draw(root)
         return root
 
     def drawing(self, child: Architecture | None) -> svg.Drawing:
-        """The supernet, and the child in it."""
+        """Returns the supernet with the child highlighted."""
         root = self.document()
         if child is not None:
             root.append(self.lit(child))
         return svg.drawing(root)
 
     def lit(self, child: Architecture) -> svg.Element:
-        """The child, to be laid over it."""
+        """Returns the highlighted child, an overlay of the supernet."""
         group = svg.element("g", class_="naslab-lit")
         self._form.light(group, self._space.graph(child))
         return group
 
 
 def operation_names(space: Any, graph: nx.DiGraph) -> list[str]:
-    """All operations of a space, in its order."""
+    """Returns all operations of a space, in its order."""
     stated = [data.get("ops") or () for *_, data in (*graph.nodes(data=True), *graph.edges(data=True))]
     named = [name for names in stated for name in names] or list(getattr(space, "operations", ()))
     if not named:
@@ -88,8 +88,10 @@ def operation_names(space: Any, graph: nx.DiGraph) -> list[str]:
 
 
 def in_a_row(graph: nx.DiGraph) -> dict[Hashable, tuple[str, ...]] | None:
-    """The nodes in order, each with the candidates between the node before and it, where there is one order only and
-    all but the first have candidates; else None."""
+    """Returns node -> candidates between the previous node and it, in topological order.
+
+    None unless the order is unique and every node but the first has candidates.
+    """
     import networkx as nx
 
     order = list(nx.topological_sort(graph))
@@ -100,7 +102,7 @@ def in_a_row(graph: nx.DiGraph) -> dict[Hashable, tuple[str, ...]] | None:
 
 
 class Rows:
-    """Whole networks: layers with candidates of their own, and skips between them."""
+    """Whole networks: layers, each with its candidates, and skip connections between them."""
 
     def __init__(self, graph: nx.DiGraph, between: dict[Hashable, tuple[str, ...]], hues: dict[str, str]) -> None:
         self._graph, self._between, self._hues = graph, between, hues
@@ -109,7 +111,7 @@ class Rows:
         self._across = max(46.0, (WIDTH - NAMES - 2 * SMALL - 8) / max(1, len(order) - 1))
         longest = max((self._span(*edge) for edge in graph.edges), default=1)
         self._rise = min(26.0, 150 / max(1, longest - 1))
-        """Pixels by which a skip goes higher than one that is a layer shorter."""
+        """Additional height in pixels of a skip connection per layer skipped."""
         self._middle = 14 + SMALL + self._rise * (longest - 1)
         self.width = NAMES + self._across * (len(order) - 1) + 2 * SMALL + 8
         self.height = self._middle + BELOW + ROW * len(hues)
@@ -121,11 +123,11 @@ class Rows:
         return NAMES + SMALL + self._across * self._order.index(node), self._middle
 
     def _candidate(self, node: Hashable, operation: str) -> Point:
-        """Halfway between the state before and the layer's own."""
+        """Returns the position of a candidate: halfway between the previous state and the layer's own."""
         return self._state(node)[0] - self._across / 2, self._middle + BELOW + ROW * self._rows[operation]
 
     def _through(self, node: Hashable, operation: str) -> str:
-        """From the state before, through the candidate, to the layer's state."""
+        """Returns the SVG path from the previous state through the candidate to the layer's state."""
         (x, y), (_, low) = self._state(node), self._candidate(node, operation)
         half, bend = self._across / 2, 0.55 * self._across / 2
         left, middle, right = x - self._across + SMALL * 0.7, x - half, x - SMALL * 0.7
@@ -234,12 +236,12 @@ class Cells:
 
 
 def _counted(operations: list[str]) -> dict[str, str]:
-    """What stands at an edge -> its operation: one twice is said once, and `sep_conv_3x3` is `sep 3x3`."""
+    """Returns label -> operation of an edge; a repeated operation is one label: "2 × sep 3x3"."""
     return {("2 × " if operations.count(name) > 1 else "") + short(name): name for name in dict.fromkeys(operations)}
 
 
 def short(operation: str) -> str:
-    """A name for a small label."""
+    """Returns an abbreviated operation name for a small label: `sep_conv_3x3` -> `sep 3x3`."""
     for kind in ("_conv", "_pool", "_connect"):
         operation = operation.replace(kind, "")
     return operation.replace("_", " ")
@@ -248,7 +250,7 @@ def short(operation: str) -> str:
 def _free(
     layout: Layout, edge: Any, wide: float, high: float, rims: list[Box], taken: list[Box]
 ) -> tuple[float, float, Box]:
-    """The place on an edge where a label covers least of the nodes and of the labels that are there."""
+    """Returns the position on an edge where a label overlaps nodes and existing labels least."""
 
     def at(place: float) -> tuple[float, float, Box]:
         x, y = layout.routes[edge].at(place)

@@ -17,19 +17,17 @@ __all__ = ["Drawing", "Element", "add", "clean", "document", "drawing", "element
 INK, FAINT, PAPER = "#24292f", "#8b949e", "#ffffff"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 LABEL = 40
-"""Characters of a label inside a picture."""
+"""Maximum number of characters of a label inside a picture."""
 
 
 class Drawing(markup.Markup):
-    """An SVG document: a string, which Jupyter shows as the picture it is."""
+    """An SVG document: a string that Jupyter displays as a picture."""
 
     def _repr_svg_(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        """The same as an image that is never wider than the page: a notebook shows a bare SVG at its own width, cut
-        where that is more than there is.
-        """
+        """Returns an `img` element that is never wider than the page: notebooks cut off a bare SVG that is wider."""
         root = markup.parsed(str(self))
         width, label = root.get("width", "100%"), root.get("aria-label", "a picture by naslab")
         source = f"data:image/svg+xml;base64,{b64encode(str(self).encode()).decode()}"
@@ -40,8 +38,11 @@ class Drawing(markup.Markup):
         return f"<Drawing: SVG, {len(self):,} characters>"
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the file, for instance `cell.svg`, and the folders above it. `SpecError` for a format that is not SVG,
-        `RunError` where nothing can be written.
+        """Write the drawing to a file, for instance `cell.svg`; missing folders are created.
+
+        Raises:
+            SpecError: the suffix names a format other than SVG.
+            RunError: the file cannot be written.
         """
         advice = "give it the suffix .svg, and make a PNG or PDF of that file with a program for SVG, such as Inkscape"
         file = with_suffix("a drawing", path_of("the drawing", path), (".svg",), advice)
@@ -57,7 +58,7 @@ class Drawing(markup.Markup):
 
 
 def document(width: float, height: float, label: str = "") -> Element:
-    """An empty picture on white paper; the label is what is read out instead of it."""
+    """Returns an empty picture on white; `label` is the alternative text for screen readers."""
     root = element(
         "svg",
         xmlns="http://www.w3.org/2000/svg",
@@ -75,12 +76,12 @@ def document(width: float, height: float, label: str = "") -> Element:
 
 
 def short(label: object) -> str:
-    """A label that has to fit into a picture: a name that is too long ends in an ellipsis."""
+    """Returns a label cleaned and shortened to `LABEL` characters, with an ellipsis."""
     return clean(label, LABEL)
 
 
 def sentences(*texts: str, width: float, size: float = 12) -> Drawing:
-    """Words in place of a picture, or below one: each text begins a line, and is broken where it is too long."""
+    """Draws text in place of a picture, or below one: each text begins a new line and is wrapped to the width."""
     room = max(1, int((width - 16) / (0.56 * size)))
     lines = [line for text in texts for line in textwrap.wrap(clean(text), room)]
     root = document(width, 1.5 * size * len(lines) + 12, " ".join(texts))
@@ -94,7 +95,7 @@ def drawing(root: Element) -> Drawing:
 
 
 def stacked(*drawings: Drawing, gap: float = 12) -> Drawing:
-    """One picture above the other."""
+    """Returns one picture of the drawings, stacked from top to bottom."""
     if len(drawings) == 1:
         return drawings[0]
     roots = [markup.parsed(str(picture)) for picture in drawings]

@@ -1,6 +1,6 @@
-"""What the Plotly figures share: a look that is legible on light and on dark ground, and text that stays text.
+"""Common style of the Plotly figures: legible on light and dark backgrounds, and text that stays text.
 
-Plotly reads a few HTML tags in labels and hover texts; `plain` makes a foreign name show as it is written.
+Plotly interprets some HTML tags in labels and hover texts; `plain` escapes names that come from users.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 INK = "#7b8794"
-"""A grey that is told from white and from black alike."""
+"""A grey with enough contrast to both white and black."""
 GRID = "rgba(128, 138, 150, 0.22)"
 LONGEST = 200
-"""Characters of a name in a legend or a hover text."""
+"""Maximum number of characters of a name in a legend or a hover text."""
 SCALE = ((0.0, "#440154"), (0.25, "#3b528b"), (0.5, "#21918c"), (0.75, "#5ec962"), (1.0, "#fde725"))
-"""Viridis: even in lightness, told apart by colour-blind readers."""
+"""Viridis: perceptually uniform, also for colour-blind readers."""
 TOP = 62
-"""Pixels above the axes: for Plotly's buttons, which come with the pointer, and below them a legend or titles."""
+"""Pixels above the axes, for Plotly's mode bar and below it a legend or titles."""
 LINES = ("#2080c3", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's hues that show on both grounds."""
+"""Hues after Okabe and Ito that are visible on light and dark backgrounds."""
 
 
 def plain(text: object) -> str:
-    """A name that is not ours, as text and never as markup."""
+    """Returns a user's text escaped for Plotly, so that it is never markup."""
     return plotly(text, LONGEST)
 
 
 def line_colours(names: Sequence[str]) -> dict[str, str]:
-    """Name -> colour; a random search is grey wherever it stands, the others take the hues in order."""
+    """Returns name -> colour: random searches are always grey, the others take the hues in order."""
     coloured = [name for name in names if "random" not in name.lower()]
     hues = {name: LINES[place % len(LINES)] for place, name in enumerate(coloured)}
     return {name: hues.get(name, "#8c8c8c") for name in names}
@@ -47,7 +47,7 @@ def translucent(colour: str, opacity: float) -> str:
 
 
 def gaps(values: np.ndarray) -> np.ndarray:
-    """The same numbers with None for NaN, which JSON does not know."""
+    """Returns the numbers with None for non-finite values, which JSON cannot represent."""
     blank = values.astype(object)
     blank[~np.isfinite(values)] = None
     return blank
@@ -72,7 +72,7 @@ def styled(figure: Figure, *, height: int = 380, legend: bool = True) -> Figure:
 
 
 def empty_figure(figure: Figure, text: str) -> Figure:
-    """An empty figure that says why it is empty."""
+    """Returns the figure with a text in place of its axes, the reason why it is empty."""
     figure.add_annotation(text=plain(text), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
     figure.update_xaxes(visible=False).update_yaxes(visible=False)
     return figure

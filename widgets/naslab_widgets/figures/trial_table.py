@@ -1,7 +1,7 @@
-"""The trials of a search as rows of numbers, with what follows from them: families, generations, who was stopped.
+"""The trials of a search as a numeric table, with derived columns: families, generations, missed hurdles.
 
-A *candidate* may be evaluated several times, each time after more training; each of these evaluations has a row and a
-number of its own. A *family* is all that descends, by first parents, from one founder, and is named by its number.
+A *candidate* may be evaluated several times, each time after more training; each of these evaluations has its own row
+and number. A *family* is a founder with all its descendants by first parents, and has the founder's number.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ COLUMNS = (
     "origin",  # position in `TrialTable.origins`
     "candidate",  # number of its first evaluation
     "stage",  # evaluations of the same candidate before this one
-    "fidelity",  # NaN where nothing was said
-    "hurdle",  # what it had to exceed to be trained on, when it was told; NaN where there was none
-    "missed",  # 1 if it did not exceed it, 0 if it did; NaN where there was none, or no fitness
-    "parent",  # number of the (first) evaluation that it came from: the training before, or a parent; NaN for a founder
+    "fidelity",  # NaN if unknown
+    "hurdle",  # fitness that it had to exceed for further training, at that time; NaN if there was none
+    "missed",  # 1 if it did not exceed the hurdle, 0 if it did; NaN without a hurdle or fitness
+    "parent",  # evaluation that it continues, or that of its first parent; NaN for a founder
     "second_parent",
     "parent_step",
     "family",
     "generation",  # 0 for a founder
-    "rank",  # the true one, from 1; NaN where there is no truth
+    "rank",  # true rank, from 1; NaN without a benchmark
     "regret",
-    "best_regret",  # of the best so far
+    "best_regret",  # regret of the best so far
 )
 AT = {name: column for column, name in enumerate(COLUMNS)}
 NAN = float("nan")
 WORDS = {"hurdle": "trained on"}
-"""Origin -> what it is called in a picture that has lines of that name."""
+"""Origin -> its name in pictures, where the origin's own name means the line of a hurdle."""
 
 
 class CompletedTrial(NamedTuple):
-    """The parts of an evaluation that are not numbers."""
+    """The non-numeric parts of an evaluation."""
 
     architecture: Architecture
     status: str
@@ -60,10 +60,10 @@ class TrialTable:
         self.origins: dict[str, int] = {}
         """Origin -> its position, in the order of appearance."""
         self.completed: list[CompletedTrial] = []
-        """One for each row."""
+        """One entry per row."""
         self.failed = 0
         self.best: int | None = None
-        """Row of the fittest; of equals the first."""
+        """Row of the fittest evaluation; the first one of equals."""
         self._rows = np.empty((256, len(COLUMNS)))
         self._places: dict[int, int] = {}
         self._steps, self._families, self._generations = array("q"), array("q"), array("i")
@@ -90,55 +90,58 @@ class TrialTable:
 
     @property
     def rows(self) -> np.ndarray:
-        """[n, COLUMNS] float64, a view."""
+        """The table as [n, len(COLUMNS)] float64, a view."""
         return self._rows[: len(self.completed)]
 
     @property
     def since(self) -> int:
-        """The step at which pictures begin: that of the first trial where nothing else came between trials, else 1."""
+        """First step of the pictures: that of the first trial if every step since is a trial, else 1."""
         steps = self.column("step") if len(self) else np.ones(1)
         return int(steps[0]) if steps[-1] - steps[0] < len(steps) else 1
 
     def column(self, name: str) -> np.ndarray:
-        """[n] float64."""
+        """Returns a column, [n] float64."""
         return self.rows[:, AT[name]]
 
     def fittest(self, most: int) -> list[int]:
-        """The rows of the `most` fittest, best first; of equals the earlier. `most` is to be the same every time."""
+        """Returns the rows of the `most` fittest, best first, earlier ones first among equals.
+
+        The result is cached and only later rows are compared with it, so that `most` must be the same in every call.
+        """
         rows = np.concatenate([self._fittest, np.arange(self._sorted, len(self))])
         fitness = self.column("fitness")[rows]
         rows, fitness = rows[np.isfinite(fitness)], fitness[np.isfinite(fitness)]
-        if len(rows) > 4 * most:  # a quick cut, which keeps all equals
+        if len(rows) > 4 * most:  # a linear-time cut before sorting; >= keeps all ties
             keep = fitness >= np.partition(fitness, -most)[-most]
             rows, fitness = rows[keep], fitness[keep]
         self._fittest, self._sorted = rows[np.argsort(-fitness, kind="stable")][:most], len(self)
         return self._fittest.tolist()
 
     def best_until(self, step: int) -> int | None:
-        """The row of the fittest of those up to a step; of equals the earlier."""
+        """Returns the row of the fittest evaluation up to a step, the earliest of equals; None if there is none."""
         fitness = self.column("fitness")[: np.searchsorted(self.column("step"), step, side="right")]
         return None if not np.isfinite(fitness).any() else int(np.nanargmax(fitness))
 
     def around(self, step: int, most: int) -> np.ndarray:
-        """Of the rows, so many before a step and so many after it."""
+        """Returns at most `most` rows before and after a step."""
         middle = int(np.searchsorted(self.column("step"), step))
         return self.rows[max(0, middle - most) : middle + most + 1]
 
     def place(self, number: int) -> int | None:
-        """The row of the evaluation of that number."""
+        """Returns the row of an evaluation by its number; None if it is unknown."""
         return self._places.get(number)
 
     def before(self, place: int) -> tuple[int, ...]:
-        """Numbers of the evaluations that a row comes from: its parents, and its own earlier training."""
+        """Returns the numbers of the evaluations that a row comes from: its own earlier training, and its parents."""
         first = self.rows[place, AT["parent"]]
         return tuple(dict.fromkeys((*([int(first)] if first == first else []), *self.completed[place].parents)))
 
     def ancestry(self, number: int, most: int = 1000) -> list[int]:
-        """Rows that the evaluation descends from, itself first, the nearest before the farther; at most `most`."""
+        """Returns the rows of an evaluation and its ancestors, nearest first (breadth-first search), at most `most`."""
         start = self.place(number)
         found: dict[int, None] = {} if start is None else {start: None}
         queue = list(found)
-        for place in queue:  # grows while it is walked
+        for place in queue:  # the queue grows during the loop
             for parent in self.before(place):
                 at = self.place(parent)
                 if at is not None and at not in found and len(found) < most:
@@ -196,5 +199,5 @@ class TrialTable:
 
 
 def _missed(fitness: float | None, hurdle: float) -> float:
-    """The searcher's rule, in its own precision: in float32, a fitness just above the hurdle would be equal to it."""
+    """Applies the searcher's rule in float64: in float32, a fitness just above the hurdle could be equal to it."""
     return NAN if fitness is None or hurdle != hurdle else float(fitness <= hurdle)

@@ -23,16 +23,16 @@ from naslab_widgets.figures.truth import Truth
 WIDTH, HEIGHT, TREE, LEFT, RIGHT, TOP, BOTTOM = 900.0, 320.0, 240.0, 64.0, 16.0, 34.0, 40.0
 POINTS = 1500
 Hurdles = Sequence[tuple[int, Sequence[float]]]
-"""(step, the hurdles that stood after it)"""
+"""Items (step, hurdles in force after it)."""
 
 
 def trials(events: Iterable[Event], benchmark: Benchmark | None = None, objective: Objective = FITNESS) -> svg.Drawing:
-    """The objective against the order of evaluation: a dot each, the best so far a line, hurdles solid, failures below.
+    """Draws the objective against the order of evaluation: dots, the best so far and hurdles as lines, failures below.
 
     Args:
-        events: of one search, in order; only evaluations are looked at.
-        benchmark: draws the true regret instead, on a logarithmic axis.
-        objective: what they are judged by (`search.objectives[0]`), where their scores do not name it.
+        events: events of one search, in order; only evaluations are used.
+        benchmark: if given, its true regret is drawn instead, on a logarithmic axis.
+        objective: objective of the scores (`search.objectives[0]`), used if the events do not name it.
     """
     events = [event for event in events if isinstance(event, Evaluated)]
     table = TrialTable(Truth(benchmark) if benchmark is not None else None)
@@ -42,19 +42,19 @@ def trials(events: Iterable[Event], benchmark: Benchmark | None = None, objectiv
 
 
 def family_tree(events: Iterable[Event]) -> svg.Drawing:
-    """Who descends from whom: generations downwards, the larger families in colour, the descent of the best bold."""
+    """Draws the family tree: generations downwards, the largest families in colour, the ancestors of the best bold."""
     table = TrialTable()
     table.take(events)
     return draw_family_tree(table)
 
 
 def hurdles_of(details: Iterable[tuple[int, Mapping[str, Any]]]) -> Hurdles:
-    """The hurdles among a searcher's own figures."""
+    """Returns the hurdles among the diagnostics of a searcher."""
     return [(step, figures["hurdles"]) for step, figures in details if np.ndim(figures.get("hurdles", 0)) == 1]
 
 
 def draw_trials(table: TrialTable, hurdles: Hurdles = (), objective: Objective = FITNESS) -> svg.Drawing:
-    """The same from numbers."""
+    """Draws the picture of `trials` from a table."""
     if why := why_empty(table):
         return svg.sentences(why, width=WIDTH)
     root = svg.document(WIDTH, HEIGHT)
@@ -94,7 +94,7 @@ def draw_trials(table: TrialTable, hurdles: Hurdles = (), objective: Objective =
 
 
 def why_empty(table: TrialTable) -> str:
-    """Why there is no fitness to draw, if so."""
+    """Returns the reason if there is no fitness to draw, else ""."""
     if not len(table):
         return "No candidate has been evaluated yet."
     if table.best is not None:
@@ -109,7 +109,7 @@ def why_empty(table: TrialTable) -> str:
 
 
 def draw_family_tree(table: TrialTable) -> svg.Drawing:
-    """The same from numbers."""
+    """Draws the picture of `family_tree` from a table."""
     if not len(table):
         return svg.sentences(why_empty(table), width=WIDTH)
     root = svg.document(WIDTH, TREE)
@@ -144,7 +144,7 @@ def draw_family_tree(table: TrialTable) -> svg.Drawing:
 
 
 class _Axis:
-    """Values upwards; the worst few per cent, which say little, lie on the line at their end."""
+    """A linear axis; the worst 5 % of the values are clipped to its end, because outliers would squeeze the others."""
 
     def __init__(self, values: np.ndarray, objective: Objective) -> None:
         self.name = with_unit(words(objective.name), objective.unit)
@@ -160,7 +160,7 @@ class _Axis:
 
 
 class _PowersAxis:
-    """Positive values upwards that differ by powers of ten, as zero-cost scores do."""
+    """A logarithmic axis for positive values over several powers of ten, such as zero-cost scores."""
 
     def __init__(self, values: np.ndarray, objective: Objective) -> None:
         self.name = f"{with_unit(words(objective.name), objective.unit)}, log"
@@ -174,7 +174,7 @@ class _PowersAxis:
 
 
 class _LogAxis:
-    """Regret downwards to zero, which has the bottom line."""
+    """A logarithmic axis for regret, with 0 at the bottom."""
 
     name = "regret"
 
@@ -196,7 +196,7 @@ def _own_axis(values: np.ndarray, objective: Objective) -> _Axis | _PowersAxis:
 
 
 def _across(first: float, last: float):
-    """Step -> pixels."""
+    """Returns a function from steps to pixels."""
     before = float(first) - 1
     return lambda step: LEFT + (WIDTH - LEFT - RIGHT) * (float(step) - before - 0.5) / max(float(last) - before, 2.0)
 
@@ -232,7 +232,10 @@ def _legend(root: svg.Element, origins: Sequence[str], hues: Sequence[str], titl
 
 
 def _stopped(table: TrialTable) -> np.ndarray:
-    """[n] bool: had less training than another, and was not trained on; with hurdles, because it missed its own."""
+    """Returns [n] bool, True for the last evaluation of a candidate whose training was stopped early.
+
+    With hurdles: it missed its hurdle. Without: its fidelity, or its stage, is below the highest of the table.
+    """
     candidates, stage, fidelity = (table.column(name) for name in ("candidate", "stage", "fidelity"))
     last = np.zeros(len(table), dtype=bool)
     last[list({int(candidate): place for place, candidate in enumerate(candidates)}.values())] = True
@@ -243,7 +246,7 @@ def _stopped(table: TrialTable) -> np.ndarray:
 
 
 def _hurdle_lines(hurdles: Hurdles, last: int) -> list[list[tuple[int, float]]]:
-    """Each hurdle from when it first stood to the end."""
+    """Returns the points (step, value) of each hurdle, from its first appearance to the last step."""
     lines: dict[int, list[tuple[int, float]]] = {}
     for step, values in thinned(list(hurdles), 300):
         for number, value in enumerate(values):
@@ -254,7 +257,7 @@ def _hurdle_lines(hurdles: Hurdles, last: int) -> list[list[tuple[int, float]]]:
 def _promotions(
     root: svg.Element, table: TrialTable, values: np.ndarray, axis: _Axis | _PowersAxis | _LogAxis, x: Any
 ) -> None:
-    """A thin line from each evaluation of a candidate to the next of the same."""
+    """Draw a thin line from each evaluation of a candidate to its next one."""
     latest: dict[int, int] = {}
     steps = table.column("step")
     for place in np.flatnonzero(table.column("stage") > 0)[-POINTS:]:

@@ -1,4 +1,4 @@
-"""True rank and regret of a candidate, from a table in which every candidate has been trained."""
+"""True rank and regret of a candidate, from a tabular benchmark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNKNOWN = (float("nan"), float("nan"))
 
 
 class Truth:
-    """An oracle: it sees the benchmark's objective, whatever the search is shown."""
+    """An oracle: it reads the benchmark's objective, whatever metric the search sees."""
 
     def __init__(self, benchmark: Benchmark) -> None:
         self._benchmark, self.metric, self.candidates = benchmark, benchmark.objective, len(benchmark)
@@ -21,7 +21,7 @@ class Truth:
         self._ranks, self._regrets = ranks(utility), np.nanmax(utility) - utility
 
     def of(self, architecture: Architecture) -> tuple[float, float]:
-        """(rank, regret): 1 is the best of all, and regret is in the metric's unit; NaN for what is in no row."""
+        """Returns (rank, regret): rank 1 is the best, regret is in the metric's unit; NaN if not in the table."""
         try:
             number = self._benchmark.index(architecture)
         except SpecError:

@@ -1,4 +1,4 @@
-"""What a decision of a controller is called where a person reads it; the names that are data stay as they are."""
+"""Readable names of a controller's decisions, for pictures alone: data keep the names of the choices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BITS = (0, 1)
 
 
 def question(name: str) -> str:
-    """The name of a choice in words: "layer 4 reads 2" of `chain/4/from_2`; where there are none for it, itself."""
+    """Returns the name of a choice in words: `chain/4/from_2` -> "layer 4 reads 2"; other names unchanged."""
     found = _OF_A_LAYER.fullmatch(name)
     if found is None:
         return name
@@ -23,7 +23,7 @@ def question(name: str) -> str:
 
 
 def answers(name: str, options: Sequence[Option]) -> list[str]:
-    """What its options are called: "no" and "yes", where 0 and 1 answer whether one layer reads another."""
+    """Returns the names of the options: "no" and "yes" if 0 and 1 decide whether a layer reads another."""
     found = _OF_A_LAYER.fullmatch(name)
     if found is not None and found[3] is not None and tuple(options) == _BITS:
         return ["no", "yes"]
