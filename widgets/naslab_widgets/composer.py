@@ -147,6 +147,7 @@ class Compose(Displayed, PageWidget):
         if self._regret_after is None or not 0 < queries <= self._queries:
             return None
         theirs, yours = self._regret_after[:, queries - 1], self.best.regret
+        # Regrets are differences of floats: equal cells may differ in the last bits.
         return float((theirs > yours + 1e-12).mean() + (np.abs(theirs - yours) <= 1e-12).mean() / 2)
 
     def wait(self, timeout: float | None = None) -> None:
@@ -252,7 +253,7 @@ class Compose(Displayed, PageWidget):
         for *_, data in graph.edges(data=True):
             if "row" in data:
                 data["op"] = str(architecture.choices[data["row"]])
-                data["strength"] = 0.0 if data["op"] == "none" else 0.4
+                data["strength"] = 0.0 if data["op"] == "none" else 0.4  # thin line: "none" passes nothing on
         return stacked(cell(graph), sentences(*said, width=CELL_WIDTH), gap=0)
 
     @property

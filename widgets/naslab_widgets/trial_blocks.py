@@ -51,6 +51,7 @@ class TrialRows:
 
     def missing(self, places: Sequence[int]) -> list[int]:
         """Returns the given rows that are not among the sampled ones."""
+        # `Sampled` keeps the multiples of its stride.
         return [place for place in places if place % self._sampled.stride]
 
 

@@ -26,6 +26,7 @@ def png(pixels: np.ndarray) -> bytes:
 
     height, width = pixels.shape
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)  # each row begins with its filter type; 0 is no filter
+    # IHDR: width, height, 8 bits, colour type 0 (greyscale), no interlace.
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 

@@ -86,6 +86,7 @@ def race(
         exact = np.stack([*shown[name], band.seeds], axis=1)
         middle, low, high = (np.maximum(values, floor) for values in shown[name])
         known = np.isfinite(low) & np.isfinite(high)
+        # The band is one polygon: forwards along its upper end, backwards along its lower end.
         colour, title = colours[name], plain(name)
         figure.add_scatter(
             x=np.concatenate([band.x[known], band.x[known][::-1]]),

@@ -120,6 +120,7 @@ def _squares(root: Any, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
 
 
 def _line(root: Any, points: np.ndarray, colour: str) -> None:
+    # A line is interrupted at missing points, as in Plotly.
     gaps = np.flatnonzero(np.isnan(points).any(axis=1))
     for part in np.split(points, gaps):
         part = part[~np.isnan(part).any(axis=1)]

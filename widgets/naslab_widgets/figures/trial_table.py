@@ -80,6 +80,7 @@ class TrialTable:
             return
         end = len(self.completed)
         if end > len(self._rows):
+            # Doubling keeps the cost of appending constant on average.
             grown = np.empty((max(end, 2 * len(self._rows)), len(COLUMNS)))
             grown[: end - len(rows)] = self._rows[: end - len(rows)]
             self._rows = grown
