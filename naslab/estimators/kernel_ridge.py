@@ -27,7 +27,7 @@ class KernelRidge:
 
     def __init__(self, features: np.ndarray, targets: np.ndarray) -> None:
         self._mean, self._features = features.mean(axis=0), features
-        spread = features.std(axis=0)
+        spread = features.std(axis=0)  # 0 for a constant feature, which then stays 0 after centring
         self._spread = np.where(spread > 0, spread, 1.0)
         self._center, self._scale = float(targets.mean()), float(targets.std()) or 1.0
         apart, y = self._apart(features), (targets - self._center) / self._scale

@@ -101,6 +101,7 @@ def _die_with_parent() -> None:
         wait([parent.sentinel])
         os._exit(1)
 
+    # Elsewhere a thread waits for the parent's end. It needs the GIL, so a long call in C delays it.
     threading.Thread(target=watch, name="naslab-watch", daemon=True).start()
 
 

@@ -235,7 +235,7 @@ class _Child:
         try:
             self.process.start()
         finally:
-            other.close()
+            other.close()  # the child has the only other end now, so that its death closes the pipe
         kind, why = self._hear(START_SECONDS)
         if kind != "ready":
             self.end()

@@ -126,6 +126,7 @@ class TrainingLoop:
             self.network.drop_path_probability = self.recipe.drop_path * epoch / self.recipe.planned_epochs  # type: ignore[assignment]
         self.network.train()
         rate, metrics = self._pass(epoch)
+        # Evaluation must see the same network everywhere. Weights agree already, since all made the same steps.
         self.group.agree(self.network, buffers_only=True)  # each process has other batch norm statistics
         self.network.eval()
         with averaged_weights(self.optimizer):

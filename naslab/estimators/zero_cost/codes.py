@@ -67,6 +67,7 @@ class Codes(TorchDispatchMode):
 def agreements(x: Tensor) -> Tensor:
     """Returns, for x [B, D], how many units are active for both images or for neither: [B, B] float64, on the CPU."""
     total = torch.zeros(len(x), len(x), dtype=torch.float64)
+    # Products in float32 are fast, and exact up to EXACT units; their sums go on in float64.
     for part in x.split(EXACT, dim=1):
         signs = (part > 0).to(torch.float32).mul_(2).sub_(1)
         total += (signs @ signs.T).to(total)
