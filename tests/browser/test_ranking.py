@@ -25,7 +25,8 @@ def test_the_panel_follows_the_search(notebook, theme):
         book.wait_step(view, steps)
     page = book.page
     tau, found, truth = book.ask(
-        "(lab.views[1]._rankings.latest.kendall, lab.views[1]._rankings.change_point, ranking.known.place(search.best).truth)"
+        "(lab.views[1]._rankings.latest.kendall, lab.views[1]._rankings.change_point, "
+        "ranking.known.place(search.best).truth)"
     )[0]
     panel = page.locator(".naslab-ranking")
     book.expect(panel).to_contain_text(f"Kendall's tau {tau[0]:.2f}")

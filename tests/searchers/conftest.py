@@ -250,12 +250,18 @@ def _param(name):
 
 
 def pytest_generate_tests(metafunc):
-    """Each check of a `SearcherCase` runs with the searchers that it applies to."""
+    """Each check of a `SearcherCase` runs with the searchers that it applies to; any other test that takes `make` and
+    names no searchers runs with all that share weights.
+    """
     if metafunc.cls is not None and issubclass(metafunc.cls, SearcherCase):
         check = getattr(SearcherCase, metafunc.function.__name__, None)  # which may be overridden, for a mark
         proposes = getattr(check, "needs", object) is nl.searchers.Sampler
         names = PROPOSERS if proposes else [*SUPERNETS, *PROPOSERS]
         metafunc.parametrize("make", list(map(_param, names)), indirect=True)
+    elif "make" in metafunc.fixturenames and not any(
+        "make" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")
+    ):
+        metafunc.parametrize("make", list(map(_param, SUPERNETS)), indirect=True)
 
 
 @pytest.fixture
