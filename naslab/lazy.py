@@ -21,10 +21,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from naslab.callers import caller_level
 from naslab.errors import NaslabDeprecationWarning
-
-OWN = {"naslab", "abc"}
-"""Packages whose frames `class_level` passes over."""
 
 _warned: set[str] = set()
 """Deprecated names, with their package, whose warning was shown in this process."""
@@ -132,22 +130,11 @@ def keep_old_hooks(cls: type, hooks: Mapping[str, str]) -> None:
             if new in vars(each):
                 break
             if old in vars(each):
-                warn_of_old_name(f"{each.__qualname__}.{old}", new, stacklevel=class_level())
+                warn_of_old_name(f"{each.__qualname__}.{old}", new, stacklevel=caller_level() + 1)
                 setattr(cls, new, vars(each)[old])
                 break
         if new in vars(cls) and old not in vars(cls):
             setattr(cls, old, _under_old_name(vars(cls)[new], f"{cls.__qualname__}.{old}", new))
-
-
-def class_level() -> int:
-    """`stacklevel` for `warn_of_old_name` that points to the statement of the class which is being made.
-
-    Between the two stand `__init_subclass__` of one or several bases, and `ABCMeta.__new__`.
-    """
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] in OWN:
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def _under_old_name(member: Any, old: str, new: str) -> Any:

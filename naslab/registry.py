@@ -37,7 +37,15 @@ class Registry(MutableMapping[str, T]):
 
     def __getitem__(self, name: str) -> T:
         found = self._classes[name]
-        cls: Any = getattr(import_module(self._package), found) if isinstance(found, str) else found
+        if not isinstance(found, str):
+            return found
+        try:
+            cls: Any = getattr(import_module(self._package), found)
+        except AttributeError as error:
+            raise AttributeError(
+                f"{self._package} registers the class {found!r} under {name!r}, and does not import it; add its import "
+                f"in {self._package}/__init__.py, under TYPE_CHECKING where that is done for the others"
+            ) from error
         return cls
 
     def __setitem__(self, name: str, cls: T) -> None:

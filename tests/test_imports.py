@@ -144,6 +144,8 @@ def test_a_registry_imports_a_class_when_it_is_looked_up_and_takes_others(monkey
     registry = Registry("naslab.spaces", {"darts_cell": "DartsCell", "missing": "Missing"})
     assert "missing" in registry  # without importing it
     assert registry["darts_cell"] is nl.spaces.DartsCell
+    with pytest.raises(AttributeError, match="registers the class 'Missing' under 'missing', and does not import it"):
+        registry["missing"]
     with monkeypatch.context() as patch:
         patch.setitem(registry, "own", dict)
         assert registry["own"] is dict

@@ -322,10 +322,19 @@ class Sampler(Masked, KeepsStates, ABC):
             "asked": self.asked,
             "open": json.dumps([trial.to_record() for trial in self._open.values()]),
             "random": json.dumps(self.rng.bit_generator.state),
-            "memory": json.dumps(self.algorithm_state()),
+            "memory": self._algorithm_state_as_json(),
             **({"added": json.dumps([one.choices for one in self._added])} if self._added else {}),
             **self._mask_state(),
         }
+
+    def _algorithm_state_as_json(self) -> str:
+        try:
+            return json.dumps(self.algorithm_state())
+        except TypeError as error:
+            raise SpecError(
+                f"algorithm_state() of {self.name!r} must return JSON: {error}. Keep list(architecture.choices) of an "
+                "architecture, which self.space.architecture(choices) reads back, and float(...) of a NumPy number"
+            ) from error
 
     def load_state_dict(self, state: State) -> None:
         """Restores what `state_dict` returned; the next trials are the same bit for bit."""

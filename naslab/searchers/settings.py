@@ -24,9 +24,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from naslab.architecture import Option
+from naslab.callers import caller_level
 from naslab.errors import SpecError, among, listed, plain, real, unknown, whole
 from naslab.immutable import FrozenDict, FrozenList, frozen_json
-from naslab.lazy import class_level, keep_old_hooks, warn_of_old_name
+from naslab.lazy import keep_old_hooks, warn_of_old_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,7 +318,7 @@ class Steerable:
         keep_old_hooks(cls, HOOKS)
         for old, new in (("knobs", "settings"), ("turn", "apply_setting")):
             if old in vars(cls):
-                warn_of_old_name(f"{cls.__qualname__}.{old}", new, stacklevel=class_level())
+                warn_of_old_name(f"{cls.__qualname__}.{old}", new, stacklevel=caller_level() + 1)
 
     @property
     def settings(self) -> Mapping[str, Setting]:

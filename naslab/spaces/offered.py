@@ -67,7 +67,7 @@ class LazyOptions(Mapping[str, tuple[Option, ...]]):
 
 
 class DeadEnd(SpecError):
-    """Earlier answers led to a choice all of whose options are forbidden. Internal: whoever draws tries again."""
+    """Earlier answers led to a choice all of whose options are forbidden. Internal: the caller draws again."""
 
 
 def nothing_left(name: str, space: str, options: Sequence[Option], error: type[SpecError] = SpecError) -> SpecError:

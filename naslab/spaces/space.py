@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from naslab.architecture import Architecture, Choice, Option, Prefix
 from naslab.errors import SpecError, real
 from naslab.fields import settle
-from naslab.lazy import warn_of_old_name
+from naslab.lazy import keep_old_hooks
 from naslab.networks.inherit import inherit
 from naslab.randomness import generator_of
 from naslab.spaces.reading import ReadsArchitectures
@@ -81,15 +81,8 @@ class Space(ReadsArchitectures, InDefaultTorchState, ABC):
             make = vars(cls).get(name)
             if inspect.isfunction(make) and not getattr(make, "__isabstractmethod__", False):
                 setattr(cls, name, _for_a_task(make, position))
-        if "derive" in vars(cls) and "discretize" not in vars(cls):
-            warn_of_old_name(f"{cls.__qualname__}.derive", f"{cls.__qualname__}.discretize")
-            cls.discretize = vars(cls)["derive"]  # type: ignore[attr-defined]
+        keep_old_hooks(cls, {"derive": "discretize"})
         super().__init_subclass__(**kwargs)
-
-    def derive(self, weights: Mapping[str, np.ndarray]) -> Architecture:
-        """`discretize` by its old name."""
-        warn_of_old_name(f"{type(self).__name__}.derive", f"{type(self).__name__}.discretize")
-        return self.discretize(weights)  # type: ignore[attr-defined]
 
     name: ClassVar[str]
     """Family of the architectures; two sizes of one space share it."""

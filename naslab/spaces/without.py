@@ -9,7 +9,7 @@ option. Such an architecture is repaired when it becomes a parent: another optio
 all other answers are kept wherever they are still legal.
 
 Where later choices depend on earlier ones, a prefix of allowed options may lead to a choice with none left (`DeadEnd`).
-No look-ahead avoids that; whoever draws tries again, with fewer and fewer of the wished answers (`_retried`).
+No look-ahead avoids that; the caller draws again, with fewer and fewer of the wished answers (`_retried`).
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from naslab.callers import caller_level
 from naslab.errors import DataError, SpecError, among, unknown, whole
-from naslab.tasks.callers import caller_level
 from naslab.tasks.metrics import Metric
 from naslab.tasks.signature import Signature
 from naslab.tasks.streams import Stream

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from naslab.callers import caller_level
 from naslab.errors import DataError, SpecError, whole
 from naslab.paths import path_of, resolved
 from naslab.progress import interactive
 from naslab.registry import called
 from naslab.tasks import arrays, datasets, folders, splits
 from naslab.tasks.augmentation import Augmentation
-from naslab.tasks.callers import caller_level
 from naslab.tasks.classes import names_of_classes, rare, some
 from naslab.tasks.image_classification import OWN, ImageClassification
 from naslab.tasks.image_set import ImageSet

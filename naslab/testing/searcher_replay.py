@@ -95,7 +95,7 @@ def doubled(setting: Slider) -> float:
 
 
 def advanced(searcher: Any, steps: int) -> list[Event]:
-    """The events of so many steps."""
+    """Returns the events of the next steps."""
     return [searcher.advance() for _ in range(steps)]
 
 

@@ -103,7 +103,10 @@ class SteeringChecks(SearcherChecks):
             assert equal(now, value), f"set({name!r}, {value}) put {now} into force"
             settings = one.advance().settings  # type: ignore[attr-defined]
             assert equal(settings.get(name), value), f"the step after set({name!r}, {value}) says {settings}"
-            assert setting.description, f"the setting {name!r} has no description"
+            assert setting.description, (
+                f"the setting {name!r} has no description, which is its tooltip; give description=..., for instance "
+                "that of the hyperparameter: naslab.searchers.signatures.attribute_docstrings(Hyperparameters)[name]"
+            )
         same = comparable(one.state_dict()) == comparable(other.state_dict())
         assert not sliders or not same, f"sliders that were set, {list(sliders)}, are not in state_dict()"
 
@@ -143,7 +146,10 @@ class SteeringChecks(SearcherChecks):
         next(search)
         before, done, failed = search.settings, [], []
         for name, setting in before.items():
-            assert setting.description, f"the setting {name!r} has no description"
+            assert setting.description, (
+                f"the setting {name!r} has no description, which is its tooltip; give description=..., for instance "
+                "that of the hyperparameter: naslab.searchers.signatures.attribute_docstrings(Hyperparameters)[name]"
+            )
             if name == "workers":
                 continue  # several are another process each
             try:
@@ -164,7 +170,10 @@ class SteeringChecks(SearcherChecks):
         for name, setting in search.settings.items():
             was, now = before[name].value, setting.value
             led = getattr(setting, "schedule", "") or name == "epsilon"  # which goes on meanwhile
-            assert led or equal(was, now), f"{name} is {now!r} after its change was undone, expected {was!r}"
+            assert led or equal(was, now), (
+                f"{name} is {now!r} after its change was undone, expected {was!r}; a value that the algorithm "
+                "moves on by itself is a Slider with schedule=...; `aged` says what an earlier one would be now"
+            )
         undone = [one.undone for one in search.ledger[: len(done)]]
         expected = [2 * len(done) - place for place in range(len(done))]
         assert undone == expected, f"changes were undone by the entries {undone} of the ledger, expected {expected}"

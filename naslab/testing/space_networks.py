@@ -153,7 +153,8 @@ class NetworkChecks(SpaceChecks):
             for weights in (one_hot, softened):
                 derived = space.discretize(weights)
                 assert derived == architecture, (
-                    f"discretize(one_hot(architecture)) is {derived}, expected {architecture}"
+                    f"discretize(one_hot(architecture)) is {derived}, expected {architecture}; every choice of a space "
+                    "with a supernet is the operation or an input of an edge: make others fields of the space"
                 )
 
     @needs(Mixable)

@@ -7,25 +7,13 @@ import sqlite3
 import warnings
 
 import pytest
+from recordings import newest, said, steps
 
 import naslab as nl
 from naslab.errors import RunError
 from naslab.runs import about as run_json
 from naslab.runs import environment
 from naslab.runs.journal import Journal
-
-
-def steps(search):
-    return [event for event in search.events if event.kind != "recovered"]
-
-
-def said(search):
-    return [event.message for event in search.events if event.kind == "recovered"]
-
-
-def newest(run):
-    return max((run / "snapshots").glob("step-*.snapshot"))
-
 
 # --- damaged snapshots -----------------------------------------------------------------------------
 

@@ -7,25 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from recordings import newest, said, steps
 
 import naslab as nl
 from naslab import snapshot
 from naslab.errors import RunError, RunPaused
 from naslab.runs import places, processes
 from naslab.runs.store import OLDER_KEPT, kept
-
-
-def steps(search):
-    return [event for event in search.events if event.kind != "recovered"]
-
-
-def said(search):
-    return [event.message for event in search.events if event.kind == "recovered"]
-
-
-def newest(run):
-    return max((run / "snapshots").glob("step-*.snapshot"))
-
 
 # --- opening ---------------------------------------------------------------------------------------
 

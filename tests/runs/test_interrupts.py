@@ -1,8 +1,7 @@
 """A step that an interrupt breaks off, wherever that is, loses nothing and doubles nothing."""
 
-import sys
-
 import pytest
+from interrupting import interrupted_at
 
 import naslab as nl
 from naslab import runs
@@ -116,34 +115,11 @@ def test_an_interrupt_right_after_a_commit(small, tmp_path, state_of, use):
 
 def interrupted(use, line):
     """Whether the use was interrupted, as by Ctrl-C, at that line (a count) of all that it executes in the package."""
-    places = {
-        module.__file__
-        for module in (
-            *(runs.search, runs.driving, runs.restoring, runs.replay),
-            *(runs.journal, runs.acknowledged, runs.folder, runs.store, nl.snapshot),
-        )
-    }
-    left = line
-
-    def trace(frame, event, _):
-        nonlocal left
-        if frame.f_code.co_filename not in places:
-            return None
-        if event == "line":
-            left -= 1
-            if left == 0:
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        use()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
+    modules = (
+        *(runs.search, runs.driving, runs.restoring, runs.replay),
+        *(runs.journal, runs.acknowledged, runs.folder, runs.store, nl.snapshot),
+    )
+    return interrupted_at(use, line, {module.__file__ for module in modules})
 
 
 @pytest.mark.parametrize("where", ["memory", "folder"])

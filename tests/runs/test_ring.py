@@ -1,13 +1,13 @@
 """States in memory: that what comes back from them is exact, and that they stay within their bounds."""
 
 import re
-import sys
 import threading
 import time
 from itertools import pairwise
 
 import pytest
 import torch
+from interrupting import interrupted_at
 
 import naslab as nl
 from naslab.errors import Cancelled
@@ -107,7 +107,7 @@ def test_an_interrupt_at_any_line_of_a_rewind_leaves_no_copy_of_what_was_left(
         search.rewind(0)
         for _ in range(4):
             next(search)
-        hits += _interrupted(lambda: search.rewind(2), line, places)
+        hits += interrupted_at(lambda: search.rewind(2), line, places)
         rate = 0.06 - rate + 0.04
         search.set("w_lr", rate)  # from here on other steps come
         while search.step < 4:
@@ -122,30 +122,6 @@ def test_an_interrupt_at_any_line_of_a_rewind_leaves_no_copy_of_what_was_left(
         search.rewind(4)
         assert state_of(search) == state
     assert hits > 5
-
-
-def _interrupted(use, line, places):
-    left = line
-
-    def trace(frame, event, _):
-        nonlocal left
-        if frame.f_code.co_filename not in places:
-            return None
-        if event == "line":
-            left -= 1
-            if left == 0:
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        use()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
 
 
 def test_taking_copies_changes_no_bit(begin, state_of, every_step, monkeypatch):

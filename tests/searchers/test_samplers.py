@@ -184,3 +184,16 @@ def test_where_there_is_one_architecture_it_is_proposed_or_a_mutation_says_so(sa
 def test_a_hyperparameter_of_a_searcher_that_has_none(benchmark):
     with pytest.raises(SpecError, match="unknown hyperparameter 'x'; there is none"):
         LocalSearch(benchmark.space, x=1)
+
+
+def test_a_state_that_is_no_json_is_said_with_what_to_keep_instead():
+    class Keeps(nl.searchers.RandomSearch):
+        name = "keeps"
+
+        def algorithm_state(self):
+            return [self.space.sample(0)]
+
+    with pytest.raises(
+        SpecError, match=r"'keeps' must return JSON: .*Architecture.* Keep list\(architecture\.choices\)"
+    ):
+        Keeps(nl.spaces.NASBench201()).state_dict()

@@ -1,6 +1,5 @@
 """Language models as tasks: what is measured, how text is written, how a run finds its text again."""
 
-import json
 import math
 
 import pytest
@@ -273,19 +272,6 @@ def test_samples_of_nonsense(verse, arguments, error, message):
 def test_a_network_that_diverged_writes_nothing(verse):
     with pytest.raises(Diverged, match="not finite"):
         verse.sample(lambda inputs: torch.full((1, inputs[0].shape[1], 14), math.nan))
-
-
-# --- found again ---------------------------------------------------------------------------------------
-
-
-def again(task, given=None):
-    return nl.tasks.from_spec(json.loads(json.dumps(task.spec())), given)
-
-
-def same(one, other):
-    assert one.fingerprint() == other.fingerprint()
-    assert one.spec() == other.spec()
-    assert repr(one) == repr(other)
 
 
 def test_augmentation_is_refused_by_name(verse):

@@ -15,7 +15,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from naslab.lazy import warn_of_old_name
+from naslab.lazy import keep_old_hooks
+
+HOOKS = {"hear": "on_message"}
+"""Earlier name of a method -> its name."""
 
 
 class Section(ABC):
@@ -26,9 +29,7 @@ class Section(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "hear" in vars(cls) and "on_message" not in vars(cls):  # written before the method was renamed
-            warn_of_old_name("Section.hear", "Section.on_message")
-            cls.on_message = vars(cls)["hear"]
+        keep_old_hooks(cls, HOOKS)
 
     def about(self) -> dict[str, Any]:
         """Returns the constant description of the section, as JSON; sent once, when a page opens."""
@@ -50,13 +51,8 @@ class Section(ABC):
             message: JSON from the page. Nothing in it has been checked.
         """
 
-    def hear(self, message: Mapping[str, Any]) -> None:
-        """`on_message` by its old name."""
-        warn_of_old_name("Section.hear", "Section.on_message")
-        # A class that still overrides `hear` reaches this by `super().hear(message)`: go on above the last such class.
-        order = type(self).__mro__[: type(self).__mro__.index(Section) + 1]
-        begin = max((place + 1 for place, cls in enumerate(order[:-1]) if "hear" in vars(cls)), default=0)
-        next(vars(cls)["on_message"] for cls in order[begin:] if "on_message" in vars(cls))(self, message)
+
+keep_old_hooks(Section, HOOKS)  # `__init_subclass__` does not run for the class itself
 
 
 class Sections:

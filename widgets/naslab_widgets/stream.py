@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 
-from naslab.lazy import warn_of_old_name
 from naslab_widgets.moments import Recall
 from naslab_widgets.page import PageWidget
 from naslab_widgets.sections import Section, Sections
@@ -55,12 +54,6 @@ class StreamView(PageWidget):
     And in methods that are called without the lock, in the kernel's main thread: `_look_back`, which returns the rows
     around an earlier step, and `_on_request`, for messages of the page that only this view knows.
     """
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if "_asked" in vars(cls) and "_on_request" not in vars(cls):  # written before the method was renamed
-            warn_of_old_name("StreamView._asked", "StreamView._on_request")
-            cls._on_request = vars(cls)["_asked"]
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.fields import settle
-from naslab.lazy import attach, warn_of_old_name
+from naslab.lazy import attach, keep_old_hooks
 from naslab.networks.mixture import operations_of
 from naslab.networks.operation_costs import COSTS
 from naslab.networks.skip_dropout import SkipMasks
@@ -304,11 +304,7 @@ class StoppingCriterion(Regularizer):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # classes written for the names of the version before
-        for old, new in (("figures", "metrics"), ("verdict", "stop")):
-            if old in vars(cls) and new not in vars(cls):
-                warn_of_old_name(f"{cls.__name__}.{old}", f"{cls.__name__}.{new}")
-                setattr(cls, new, vars(cls)[old])
+        keep_old_hooks(cls, {"figures": "metrics", "verdict": "stop"})
 
     def schedules(self) -> dict[str, Schedule]:
         return {}

@@ -200,8 +200,8 @@ def test_a_stopping_criterion_written_for_the_old_names_goes_on_and_warns():
         old = regularizers.Watch
     assert old is g.StoppingCriterion
     with (
-        pytest.warns(NaslabDeprecationWarning, match="Third.figures is now called Third.metrics"),
-        pytest.warns(NaslabDeprecationWarning, match="Third.verdict is now called Third.stop"),
+        pytest.warns(NaslabDeprecationWarning, match="Third.figures is now called metrics"),
+        pytest.warns(NaslabDeprecationWarning, match="Third.verdict is now called stop"),
     ):
 
         class Third(g.StoppingCriterion):
