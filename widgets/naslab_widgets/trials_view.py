@@ -333,7 +333,7 @@ class TrialsView(StreamView):
 
 
 def _figures(event: Evaluated | ChildTrained) -> Mapping[str, Any]:
-    """The metrics of a child's training, or the searcher's own figures."""
+    """The metrics of a child's training, or the searcher's diagnostics."""
     return event.metrics if isinstance(event, ChildTrained) else event.details
 
 

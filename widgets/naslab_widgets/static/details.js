@@ -44,7 +44,7 @@ export function chartsOf(table, known) {
  * @returns {DrawTrials}
  */
 export function detailsView(parent, known, tooltip, go) {
-  make("h4", "", parent, "the searcher's own figures");
+  make("h4", "", parent, "the searcher's diagnostics");
   const box = make("div", "", parent);
   let named = "";
   /** @type {DrawCurves | null} */
