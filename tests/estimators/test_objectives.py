@@ -270,7 +270,7 @@ def test_around_one_another_with_training_on(space, digits, architecture, tmp_pa
     later = whole.train(architecture, fidelity=2, begin=begin, keep=tmp_path / "later")
     assert later.fitness == pytest.approx(training(architecture).fitness - 1e-9 * first.metrics["flops"])
     assert later.metrics["epochs"] == 2
-    with pytest.raises(UnknownFidelity, match="'function' cannot be told"):
+    with pytest.raises(UnknownFidelity, match="'function' has no choice of it"):
         Weighted(scored(1.0), {"a": 1}).train(architecture, fidelity=1)
 
 
