@@ -8,19 +8,16 @@ The words of a key are part of the results: another word gives other numbers, an
 from __future__ import annotations
 
 import functools
-import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
 from naslab.errors import SpecError, whole
-
-_GLOBAL_GENERATOR = threading.RLock()
-"""Held while torch's global generator is seeded for a block; reentrant, for such blocks may be nested."""
+from naslab.torch_state import PROCESS_STATE
 
 
 def _seed_sequence(words: tuple[int | str, ...]) -> np.random.SeedSequence:
@@ -138,13 +135,35 @@ def torch_generator(*words: int | str) -> torch.Generator:
 
 
 @contextmanager
-def seeded(*words: int | str) -> Iterator[None]:
-    """Inside, torch's global generator is seeded by the key; afterwards, it has the state that it had before.
+def seeded(*words: int | str, device: torch.device | str | None = None) -> Iterator[None]:
+    """Inside, torch's global generators are seeded by the key; afterwards, they have the state that they had before.
 
     For code that takes no generator: the initialisation of torch's modules, and dropout. Only one thread at a time is
-    inside, because the generator belongs to the whole process.
+    inside, because the generators belong to the whole process.
+
+    Args:
+        words: the key.
+        device: where the code draws. The generator of the CPU is seeded in any case, and that of one GPU, if it is a
+            GPU; other GPUs are left alone. If left out: the current CUDA device if the process has used CUDA, which is
+            not initialised for this.
     """
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=devices):
-        torch.manual_seed(torch_generator(*words).initial_seed())
+    seed = torch_generator(*words).initial_seed()
+    with PROCESS_STATE, ExitStack() as stack:
+        stack.callback(torch.set_rng_state, torch.get_rng_state())
+        where = _device_in_use() if device is None else torch.device(device)
+        if where.type == "cuda":
+            torch.cuda.init()
+            generator = torch.cuda.default_generators[
+                torch.cuda.current_device() if where.index is None else where.index
+            ]
+            stack.callback(generator.set_state, generator.get_state())
+            generator.manual_seed(seed)
+        elif where.type == "mps":
+            stack.callback(torch.mps.set_rng_state, torch.mps.get_rng_state())
+            torch.mps.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         yield
+
+
+def _device_in_use() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_initialized() else "cpu")

@@ -30,6 +30,10 @@ _AUTOCAST = (
     *(["mps"] if torch.backends.mps.is_built() else []),
 )
 """Kinds of device whose autocast this build of torch has."""
+PROCESS_STATE = threading.RLock()
+"""Held by a thread while a state of torch that belongs to the whole process is its own: a seeded global generator
+(`naslab.randomness.seeded`), the settings of a GPU's libraries (`naslab.numerics`). Reentrant, for such blocks may be
+nested; one lock for all of them, so that no two threads can each wait for the other's."""
 _DTYPE = threading.Lock()
 _dtype_holders = 0
 """Computations under way, of all threads, that rely on a float32 which was not the caller's default dtype."""

@@ -5,11 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from naslab.errors import SpecError
-from naslab.randomness import BlockGenerator, numpy_generator, uniforms
+from naslab.randomness import BlockGenerator, numpy_generator, seeded, torch_generator, uniforms
 
 ASKED = {
     "uniforms": lambda rng, n: uniforms(rng, n),
@@ -76,3 +77,63 @@ def test_a_copy_goes_on_from_the_same_number(copied):
 def test_a_seed_is_a_word_or_a_whole_number(seed):
     with pytest.raises(SpecError, match="a seed must be a whole number from 0 up, not"):
         numpy_generator("weights", seed)
+
+
+class FakeCuda:
+    """What `seeded` may touch of `torch.cuda`, of a machine with several GPUs."""
+
+    def __init__(self, monkeypatch, *, used, gpus=3):
+        self.used = used
+        self.default_generators = tuple(torch.Generator().manual_seed(100 + gpu) for gpu in range(gpus))
+        self.before = [generator.get_state() for generator in self.default_generators]
+        for name, value in {
+            "init": self.init,
+            "is_initialized": lambda: self.used,
+            "current_device": lambda: 1,
+            "default_generators": self.default_generators,
+            "is_available": lambda: pytest.fail("asked whether there is CUDA, which may initialise it"),
+            "manual_seed_all": lambda seed: pytest.fail("seeded every GPU"),
+            "device_count": lambda: pytest.fail("counted the GPUs"),
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, value)
+
+    def init(self):
+        self.used = True
+
+    def seeds(self):
+        return [generator.initial_seed() for generator in self.default_generators]
+
+    def as_before(self):
+        return all(map(torch.equal, self.before, (generator.get_state() for generator in self.default_generators)))
+
+
+def test_a_block_on_the_cpu_leaves_cuda_alone(monkeypatch):
+    cuda = FakeCuda(monkeypatch, used=False)
+    with seeded("weights"):
+        assert torch.rand(3).tolist() == torch.rand(3, generator=torch_generator("weights")).tolist()
+    cuda.used = True
+    with seeded("weights", device="cpu"):
+        assert cuda.seeds() == [100, 101, 102]
+    cuda.used = False
+    with seeded("weights", device=torch.device("cpu")):
+        pass
+    assert not cuda.used
+    assert cuda.as_before()
+
+
+@pytest.mark.parametrize(
+    ("used", "device", "gpu"),
+    [(True, None, 1), (True, "cuda", 1), (False, "cuda:2", 2), (True, torch.device("cuda:0"), 0)],
+)
+def test_a_block_seeds_the_gpu_that_is_in_use_and_no_other(monkeypatch, used, device, gpu):
+    cuda = FakeCuda(monkeypatch, used=used)
+    own = torch.get_rng_state()
+    with pytest.raises(KeyboardInterrupt), seeded("layers", 7, device=device):
+        of_the_key = torch_generator("layers", 7).initial_seed()
+        assert cuda.seeds() == [of_the_key if number == gpu else 100 + number for number in range(3)]
+        torch.rand(5, generator=cuda.default_generators[gpu])
+        assert torch.initial_seed() == of_the_key
+        torch.rand(5)
+        raise KeyboardInterrupt
+    assert cuda.as_before()
+    assert torch.equal(own, torch.get_rng_state())

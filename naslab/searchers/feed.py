@@ -120,10 +120,15 @@ class LayerNoise:
 
     Layers draw from torch's global generator; so it is seeded around each forward pass, and restored afterwards. For a
     network without such layers nothing is done.
+
+    Args:
+        network: the network.
+        seed: seed of the search.
+        device: where the network computes.
     """
 
-    def __init__(self, network: nn.Module, seed: int) -> None:
-        self._seed, self._layers = seed, random_layers(network)
+    def __init__(self, network: nn.Module, seed: int, device: torch.device) -> None:
+        self._seed, self._device, self._layers = seed, device, random_layers(network)
 
     def seeded_by(self, *words: int | str) -> AbstractContextManager[None]:
         """Inside the `with` block, the layers' draws are a function of the seed and these words."""
@@ -146,5 +151,5 @@ class LayerNoise:
 
     @contextmanager
     def _seeded(self, *words: int | str) -> Iterator[None]:
-        with seeded(self._seed, "layers", *words):
+        with seeded(self._seed, "layers", *words, device=self._device):
             yield

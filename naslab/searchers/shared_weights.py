@@ -170,9 +170,9 @@ class WeightSharing(Masked, SupernetSearcher):
             warn_of_unused_portion(task, "train_portion", given.train_portion)
         self._step = 0
         # layers take their initial weights from torch's global generator, so it is seeded for them alone
-        with seeded(seed, "weights"):
+        with seeded(seed, "weights", device="cpu"):
             network = space.shared_weights(task)  # type: ignore[attr-defined]
-        self._layer_noise = LayerNoise(network, seed)
+        self._layer_noise = LayerNoise(network, seed, self.device)
         self._feed = Feed(task, self._train, given.batch_size, seed, "weights", device=self.device)
         """Training mini-batches for the weights."""
         self.begin(network.to(self.device))

@@ -214,7 +214,7 @@ def function(network: nn.Module, task: Task) -> dict[str, Tensor]:
         learnt = name in kept and buffer.is_floating_point()  # running statistics of batch norm, for instance
         values[name] = torch.ones_like(buffer, device="cpu") if learnt else buffer.detach().cpu().clone()
     batch = task.example(2)
-    with evaluation_mode(network), torch.no_grad(), seeded("function"):
+    with evaluation_mode(network), torch.no_grad(), seeded("function", device="cpu"):
         outputs, _ = task.with_auxiliary(functional_call(network, values, (task.inputs(batch),)))
     found = [_some(tensor.float()) for tensor in trees.tensors(outputs)]
     return {f"function/{number}" if number else "function": tensor for number, tensor in enumerate(found)}

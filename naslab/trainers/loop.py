@@ -181,7 +181,7 @@ class TrainingLoop:
         )
         if self._timetable.resets(step):
             self.carry = None
-        with seeded(self.seed, "fit", "network", step, group.rank):
+        with seeded(self.seed, "fit", "network", step, group.rank, device=self.device):
             outputs, auxiliary = self._forward(batch, self.carry)
         if self._timetable.stream.carries:
             self.carry = trees.detached(task.carry(outputs))

@@ -144,10 +144,10 @@ class GradientSearcherBase(Adjustable):
         )
 
         # Layers take their initial weights from torch's global generator, so it is seeded for them alone.
-        with seeded(seed, "weights"):
+        with seeded(seed, "weights", device="cpu"):
             self.network = self.execution.prepare(self._supernet())
         self._takes_mixtures = takes_mixtures(self.network)
-        self._layer_noise = LayerNoise(self.network, seed)
+        self._layer_noise = LayerNoise(self.network, seed, self.device)
         for regularizer in self.parts.regularizers:
             regularizer.check(self.network, self.name)
         self._overrides = Overrides(batches, self._unscheduled_settings())

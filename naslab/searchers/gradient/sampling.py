@@ -300,7 +300,7 @@ class Dirichlet(Sampling):
     def draw(
         self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
     ) -> Drawn:
-        with seeded("dirichlet", noise.initial_seed()):  # torch's distributions take no generator
+        with seeded("dirichlet", noise.initial_seed(), device=alpha.device):  # torch's distributions take no generator
             return Drawn(simplexes.map(_from_dirichlet, concentration(alpha)))
 
     def mean(self, alpha: Tensor, simplexes: Simplexes) -> Tensor:
