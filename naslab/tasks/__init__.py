@@ -14,6 +14,7 @@ from naslab.tasks.image_classification import OWN
 from naslab.tasks.image_set import ImageSet
 from naslab.tasks.image_specs import IMAGE_TASKS, images_from_spec
 from naslab.tasks.images import Images
+from naslab.tasks.joint import JOINT, Joint
 from naslab.tasks.language_model import LANGUAGE_MODEL, LanguageModel
 from naslab.tasks.metrics import Collected, Mean, Metric, Ratio, Torchmetric
 from naslab.tasks.signature import Field, Head, Signature, signature_of
@@ -22,7 +23,7 @@ from naslab.tasks.task import Task
 
 TASKS: dict[str, Callable[..., Task]] = {**IMAGE_TASKS}
 """Name in a spec -> constructor of the task."""
-CLASSES: dict[str, type[Task]] = {LANGUAGE_MODEL: LanguageModel}
+CLASSES: dict[str, type[Task]] = {LANGUAGE_MODEL: LanguageModel, JOINT: Joint}
 """Name in a spec -> task class with its own `from_spec`."""
 
 
@@ -79,6 +80,7 @@ __all__ = [
     "Head",
     "ImageSet",
     "Images",
+    "Joint",
     "LanguageModel",
     "Mean",
     "Metric",

@@ -20,11 +20,16 @@ def arrays(seed=0):
     return nl.tasks.Images.from_arrays(torch.rand(60, 3, 6, 6, generator=draw), torch.arange(60) % 3)
 
 
+def joint(count=60):
+    return nl.tasks.Joint({"digit": nl.tasks.Digits().subset(count, 9), "ink": guest_tasks.DigitAndInk(36)})
+
+
 TASKS = {  # name -> the task, another with other data, whether it is found again without its data
     "digits": (lambda: nl.tasks.Digits().subset(60, 9), lambda: nl.tasks.Digits().subset(50, 9), True),
     "own arrays": (arrays, lambda: arrays(1), False),
     "augmented": (lambda: arrays().augmented(padding=2, flip=True, cutout=3), None, False),
     "text": (lambda: nl.tasks.LanguageModel.from_text(TEXT), lambda: nl.tasks.LanguageModel.from_text(TEXT * 2), False),
+    "joint": (joint, lambda: joint(50), True),
     "two heads": (lambda: guest_tasks.DigitAndInk(60), lambda: guest_tasks.DigitAndInk(61), True),
     "a median": (lambda: guest_tasks.MedianInk(60), lambda: guest_tasks.MedianInk(61), True),
 }
