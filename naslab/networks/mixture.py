@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from naslab.errors import SpecError
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.skip_dropout import SkipMasks
+from naslab.operations.indexing import picked
 from naslab.operations.optimizations import Optimizations
 from naslab.operations.stacked import STACKED, Rectified, average_pooled, blended, one_pass, rows_of_edges
 
@@ -60,7 +61,11 @@ class Mixture:
 
     def by_source(self, rows: Sequence[Sequence[int]]) -> list[Mixture]:
         """Returns one mixture for each list of rows: for each source state, the edges that leave it."""
-        return [Mixture(self.weights[list(some)], [self.used[row] for row in some], self.masks) for some in rows]
+        edges = self.weights.unbind()  # views, and no index, for which a GPU would be waited for
+        return [
+            Mixture(torch.stack([edges[row] for row in some]), [self.used[row] for row in some], self.masks)
+            for some in rows
+        ]
 
     def edges_that_use(self, column: int) -> list[int]:
         """Returns the edges on which the operation of this column is computed."""
@@ -195,7 +200,7 @@ class MixedEdges(nn.Module):
                     [mixture.weights[edge, self.columns[SKIP]].to(x) * drop(self._one_for_all(SKIP, x, optimizations))],
                 )
         shared = [self._one_for_all(name, x, optimizations, drop) for name in names] if optimizations.shared else []
-        weight = mixture.weights[:, [self.columns[name] for name in names]].t()  # [S, D]
+        weight = picked(mixture.weights, [self.columns[name] for name in names], dim=1).t()  # [S, D]
         # 2. Operations with parameters: the weight of an operation is the scale of its last normalisation. `contiguous`
         # copies, because PyTorch's batch normalisation has wrong gradients for an expanded scale (stride 0).
         scales = mixture.weights.t().unsqueeze(2).expand(-1, -1, self.channels).contiguous().flatten(1)  # [O, D C]

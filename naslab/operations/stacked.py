@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from naslab.operations import blending
 from naslab.operations.depthwise import depthwise, grid
+from naslab.operations.indexing import picked, put
 from naslab.operations.optimizations import Optimizations
 
 
@@ -34,10 +35,7 @@ def rows_of_edges(stack: Tensor, total: int, edges: Sequence[int]) -> Tensor:
     """Returns the rows of these edges in a tensor [total * R, ...]: a view if the edges are adjacent, else a copy."""
     if len(edges) == total:
         return stack
-    by_edge = stack.unflatten(0, (total, -1))
-    if edges[-1] - edges[0] == len(edges) - 1:
-        return by_edge.narrow(0, edges[0], len(edges)).flatten(0, 1)
-    return by_edge[list(edges)].flatten(0, 1)
+    return picked(stack.unflatten(0, (total, -1)), edges).flatten(0, 1)
 
 
 class Rectified:
@@ -108,18 +106,18 @@ class StackedNorm(nn.BatchNorm2d):
         assert self.running_var is not None
         own = [self.running_mean, self.running_var]
         some = len(edges) < self.edges
-        mean, variance = [s.unflatten(0, (self.edges, -1))[list(edges)].flatten() for s in own] if some else own
+        rows = [s.unflatten(0, (self.edges, -1)) for s in own] if some else []
+        mean, variance = [picked(row, edges).clone().flatten() for row in rows] if some else own
         moving = self.training and self.track_running_stats
         statistics = (mean, variance) if moving or not self.training else (None, None)
         scale = None if scale is None else scale.to(self.running_mean.dtype)  # under autocast x has fewer bits
         y = F.batch_norm(x, *statistics, scale, None, self.training, self.momentum or 0.0, self.eps)
-        if moving and not some:
-            self.num_batches_tracked.add_(1)  # type: ignore[operator,union-attr]
-        elif moving:
-            self.num_batches_tracked[list(edges)] += 1  # type: ignore[index]
+        if moving:
+            self._count(edges)
+        if moving and some:
             # batch_norm updated copies of the rows; write them back
-            for buffer, moved in zip(own, (mean, variance), strict=True):
-                buffer.unflatten(0, (self.edges, -1))[list(edges)] = moved.unflatten(0, (len(edges), -1))
+            for row, moved in zip(rows, (mean, variance), strict=True):
+                put(row, edges, moved.unflatten(0, (len(edges), -1)))
         return y
 
     def update_statistics(self, mean: Tensor, variance: Tensor, edges: Sequence[int]) -> None:
@@ -132,12 +130,17 @@ class StackedNorm(nn.BatchNorm2d):
             if len(edges) == self.edges:
                 buffer.lerp_(found.to(buffer), momentum)
             else:
-                own, rows = buffer.unflatten(0, (self.edges, -1)), list(edges)
-                own[rows] = own[rows].lerp(found.to(buffer).unflatten(0, (len(edges), -1)), momentum)
+                own = buffer.unflatten(0, (self.edges, -1))
+                put(own, edges, picked(own, edges).lerp(found.to(buffer).unflatten(0, (len(edges), -1)), momentum))
+        self._count(edges)
+
+    def _count(self, edges: Sequence[int]) -> None:
+        """Count a mini-batch for these edges."""
+        counts: Tensor = self.num_batches_tracked  # type: ignore[assignment]
         if len(edges) == self.edges:
-            self.num_batches_tracked.add_(1)  # type: ignore[operator,union-attr]
+            counts.add_(1)
         else:
-            self.num_batches_tracked[list(edges)] += 1  # type: ignore[index]
+            put(counts, edges, picked(counts, edges) + 1)
 
     def scaled(self, x: Tensor, edges: Sequence[int], scale: Tensor | None, optimizations: Optimizations) -> Tensor:
         """Returns what `forward` does, by the fastest available code."""

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.networks.mixture import SKIP, Mixture
+from naslab.operations.indexing import picked
 from naslab.searchers.feed import Feed
 from naslab.searchers.gradient.history import EpochHistory, Sized
-from naslab.searchers.gradient.mixing import Simplexes
+from naslab.searchers.gradient.mixing import Simplexes, in_order
 from naslab.searchers.gradient.parts import Parts
 from naslab.searchers.gradient.regularizers import (
     SizeTracking,
@@ -102,9 +103,8 @@ class Deriving(SupernetSearcher):
     def _edge_shares(self, part: str) -> Tensor:
         """Returns the share of each edge, [E]: a softmax over the edges into each node (PC-DARTS, Eq. 4)."""
         logits = self._masks.masked_edge_logits(part, self.edges[part])
-        # computed node by node; argsort of the rows in that order puts them back into the order of the edges
-        shares = torch.cat([logits[rows].softmax(dim=0) for rows in self._entering[part]])
-        return shares[torch.tensor([row for rows in self._entering[part] for row in rows]).argsort()]
+        shares = [picked(logits, rows).softmax(dim=0) for rows in self._entering[part]]
+        return in_order(torch.cat(shares), self._entering[part])
 
     def _masked_alphas(self, part: str) -> Tensor:
         """Returns the alphas [E, O] of a part, with minus infinity for forbidden operations."""

@@ -20,6 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from naslab.operations.indexing import picked
 from naslab.spaces.weight_sharing import SupernetSpace
 
 
@@ -53,12 +54,16 @@ class Simplexes:
         # DARTS cell has one incoming edge more than the node before it.
         shape = matrices[0].shape
         pieces = [
-            function(*(m[list(rows)].reshape(1, -1) for m in matrices)).reshape(len(rows), shape[1])
+            function(*(picked(m, rows).reshape(1, -1) for m in matrices)).reshape(len(rows), shape[1])
             for rows in self.groups
         ]
-        # the pieces stand in the order of the groups; argsort of that order puts each row back into its place
-        order = torch.tensor([row for rows in self.groups for row in rows]).argsort()
-        return torch.cat(pieces)[order.to(pieces[0].device)]
+        return in_order(torch.cat(pieces), self.groups)
+
+
+def in_order(stacked: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+    """Returns rows [E, ...], which stand in the order of the groups that name them, in the order of their numbers."""
+    named = [row for rows in groups for row in rows]
+    return picked(stacked, sorted(range(len(named)), key=named.__getitem__))
 
 
 def entering(space: SupernetSpace) -> dict[str, list[list[int]]]:
