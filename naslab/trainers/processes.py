@@ -83,17 +83,27 @@ class Group:
 
 def join(device: str | torch.device | None) -> Group:
     """Returns the group of this process; joins the one that `torchrun`'s environment variables describe, if any."""
-    told = {name: int(os.environ.get(name, default)) for name, default in (("WORLD_SIZE", 1), ("LOCAL_RANK", 0))}
     if not dist.is_available():
         return Group()
     if not dist.is_initialized():
-        if told["WORLD_SIZE"] == 1 or "RANK" not in os.environ:
+        if int(os.environ.get("WORLD_SIZE", 1)) == 1 or "RANK" not in os.environ:
             return Group()
-        cuda = usable_device(device).type == "cuda"
-        dist.init_process_group("nccl" if cuda else "gloo")
+        _enter(usable_device(device).type == "cuda", _local_rank(int(os.environ["RANK"])))
         atexit.register(_leave)
-    local = told["LOCAL_RANK"] if "LOCAL_RANK" in os.environ else dist.get_rank() % max(1, torch.cuda.device_count())
-    return Group(dist.get_rank(), dist.get_world_size(), local)
+    return Group(dist.get_rank(), dist.get_world_size(), _local_rank(dist.get_rank()))
+
+
+def _local_rank(rank: int) -> int:
+    return int(os.environ.get("LOCAL_RANK", rank % max(1, torch.cuda.device_count())))
+
+
+def _enter(cuda: bool, local_rank: int, **options: Any) -> None:
+    """Join a group, on GPUs with one of its own for this process: NCCL would have to guess which it is, and warns."""
+    if cuda:
+        torch.cuda.set_device(local_rank)
+        dist.init_process_group("nccl", device_id=torch.device("cuda", local_rank), **options)
+    else:
+        dist.init_process_group("gloo", **options)
 
 
 def _leave() -> None:
@@ -175,9 +185,7 @@ def _child(rank: int, size: int, rendezvous: str, cuda: bool, threads: int, said
         said.put(("ready", None))
     torch.set_num_threads(threads)
     os.environ["LOCAL_RANK"] = str(rank)
-    if cuda:
-        torch.cuda.set_device(rank)
-    dist.init_process_group("nccl" if cuda else "gloo", init_method=rendezvous, rank=rank, world_size=size)
+    _enter(cuda, rank, init_method=rendezvous, rank=rank, world_size=size)
     try:
         job, network = _read(work)
         network = _with_tensors(network)

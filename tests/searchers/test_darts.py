@@ -281,7 +281,5 @@ def test_divergence_is_said_and_names_the_knob(digits):
 
 @pytest.mark.gpu
 def test_on_cuda(digits):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA here")
     searcher = make(digits, device="cuda")
     assert np.isfinite(searcher.advance().train_loss)

@@ -162,7 +162,6 @@ def test_the_memory_of_a_step_is_measured_without_a_trace(digits):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler looks at it
 def test_a_compiler_can_follow_the_supernet(digits):
     """Captured as `torch.compile` does on a GPU; a compiler for C++ is not needed for that."""
     network = SPACE.supernet(digits)
@@ -178,7 +177,6 @@ def test_a_compiler_can_follow_the_supernet(digits):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("given", [{}, {"precision": "bfloat16"}, {"compile": True}, {"checkpointing": True}])
 def test_on_a_gpu_it_is_the_same_search_but_for_rounding(digits, given):
     there, here = darts(digits, device="cuda", **given), darts(digits)

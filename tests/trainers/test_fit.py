@@ -242,12 +242,8 @@ def test_the_bar_is_shown_when_asked_for(digits, network, capsys):
     assert "2/2" in capsys.readouterr().err
 
 
-gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
-
-
+@pytest.mark.gpu
 class TestOnAGpu:
-    pytestmark = gpu
-
     @pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
     def test_it_learns_there_by_default(self, digits, network, precision):
         trained = network()

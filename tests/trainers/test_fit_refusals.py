@@ -129,9 +129,6 @@ def test_batch_norm_of_one_value_is_explained(digits):
         nl.trainers.fit(network, digits.subset(20, 20), epochs=1, batch_size=1)
 
 
-gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
-
-
 def test_weights_that_cannot_be_trained_are_refused(digits):
     def linear(**options):
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 10, **options))

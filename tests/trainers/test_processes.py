@@ -69,6 +69,17 @@ def test_an_error_in_a_process_is_the_same_error_here(digits, network):
         nl.trainers.fit(network(), digits, epochs=1, learning_rate=1e30, gradient_clipping=0, processes=2)
 
 
+def test_nccl_is_told_which_gpu_is_whose(monkeypatch):
+    """Otherwise it takes the current one, and warns."""
+    asked = []
+    monkeypatch.setattr("torch.cuda.set_device", asked.append)
+    monkeypatch.setattr(processes.dist, "init_process_group", lambda *given, **more: asked.append((given, more)))
+    processes._enter(True, 1, rank=3, world_size=4)
+    processes._enter(False, 1, rank=3, world_size=4)
+    ranks = {"rank": 3, "world_size": 4}
+    assert asked == [1, (("nccl",), {"device_id": torch.device("cuda:1"), **ranks}), (("gloo",), ranks)]
+
+
 def test_synchronised_batch_norm_is_refused_on_the_cpu(digits, network):
     group, cpu = processes.Group(0, 2), torch.device("cpu")
     from naslab.trainers.loop import TrainingLoop

@@ -1,0 +1,114 @@
+"""`torch.compile` on a GPU: few graphs, no breaks, no overwritten outputs, and the numbers of the uncompiled search.
+
+Without a GPU the graphs are counted by `tests/searchers`, where a backend of torch follows them without compiling.
+"""
+
+import functools
+import math
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+import naslab as nl
+from naslab.errors import SpecError
+from naslab.trainers.fit import train
+
+MOST = 3
+"""Graphs of a search: those of the weights, of the architecture, and of evaluation mode."""
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("space", ["nasbench201", "darts"])
+@pytest.mark.timeout(1200)
+def test_a_step_is_few_graphs_that_stay(space, order, gpu, darts):
+    search = darts(gpu, space, order=order, compile=True)
+    search.advance()
+    search.advance()
+    graphs = counters["stats"]["unique_graphs"]
+    assert 1 <= graphs <= MOST
+    for _ in range(18):
+        assert math.isfinite(search.advance().train_loss)
+    assert counters["stats"]["unique_graphs"] == graphs, "compiled anew"
+    assert not counters["graph_break"]
+    assert counters["inductor"]["cudagraph_skips"] == 0
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("space", ["nasbench201", "darts"])
+@pytest.mark.timeout(1200)
+def test_it_is_the_uncompiled_search_but_for_rounding(space, order, gpu, darts):
+    """With outputs that a later call overwrites, losses and gradients would be those of another mini-batch."""
+    compiled, plain = darts(gpu, space, order=order, compile=True), darts(gpu, space, order=order)
+    for _ in range(5):
+        ours, theirs = compiled.advance(), plain.advance()
+        assert ours.train_loss == pytest.approx(theirs.train_loss, rel=1e-3)
+        assert ours.valid_loss == pytest.approx(theirs.valid_loss, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("searcher", "given"),
+    [
+        ("Darts", {"order": 2, "hessian_product": "exact"}),
+        ("Darts", {"checkpointing": True}),
+        ("Darts", {"precision": "bfloat16"}),
+        ("GDAS", {}),
+        ("ProxylessNAS", {}),
+        ("RobustDarts", {}),
+        ("SNAS", {}),
+        ("PCDarts", {}),
+        ("DrNAS", {}),
+    ],
+)
+@pytest.mark.timeout(1200)
+def test_what_cannot_be_compiled_is_refused_or_runs(searcher, given, gpu, darts):
+    try:
+        search = darts(gpu, searcher=searcher, compile=True, **given)
+    except SpecError as error:
+        pytest.skip(f"refused: {error}")
+    for _ in range(3):
+        assert math.isfinite(search.advance().train_loss)
+    assert search.accuracy(search.best, images=64) >= 0
+
+
+@pytest.mark.timeout(1200)
+def test_the_eigenvalue_is_measured_beside_the_compiled_network(gpu, darts):
+    compiled, plain = darts(gpu, compile=True), darts(gpu)
+    for search in (compiled, plain):
+        search.advance()
+    name = "alpha_hessian_eigenvalue"
+    assert compiled.measure(name) == pytest.approx(plain.measure(name), rel=1e-2)
+
+
+@pytest.mark.timeout(1200)
+def test_children_are_not_compiled(gpu, digits):
+    search = nl.Search(
+        nl.searchers.Darts(nl.spaces.NASBench201(channels=4, cells=1), digits, batch_size=16, device=gpu, compile=True),
+        ranking=nl.LiveRanking(nl.benchmarks.NASBench201(), 12, every=1, images=64),
+    )
+    next(search)
+    graphs = counters["stats"]["unique_graphs"]
+    next(search)
+    assert counters["stats"]["unique_graphs"] == graphs <= MOST
+
+
+@pytest.mark.timeout(1200)
+def test_a_training_keeps_its_graphs_while_drop_path_grows(device, digits, monkeypatch):
+    if device == "cpu":  # graphs are the same, and nothing is compiled
+        monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    space, task = nl.spaces.DartsCell(nodes=2, channels=4, cells=3), digits.subset(64, 32)
+    network = space.build(space.sample(nl.randomness.numpy_generator(1)), task, drop_path=0.2)
+    recipe = nl.trainers.Recipe(epochs=5, batch_size=32, drop_path=0.2, compile=True)
+    graphs = [
+        counters["stats"]["unique_graphs"] for _ in train(network, task=task, recipe=recipe, seed=0, device=device)
+    ]
+    assert graphs[1] == graphs[-1], "a graph an epoch"
+    assert 1 <= graphs[-1] <= MOST

@@ -1,0 +1,123 @@
+"""What a run promises on the device: the same bits again, whatever happens in between."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import naslab as nl
+from naslab.runs import environment
+from naslab.snapshot import digest
+
+
+@pytest.fixture(params=["nasbench201", "darts"])
+def searcher(request, darts):
+    """Makes the same searcher on a device, again and again."""
+    return lambda device: darts(device, request.param)
+
+
+@pytest.fixture
+def undisturbed(searcher, device):
+    """What eight steps come to if nothing happens: the events, and the digest of the state."""
+    search = nl.Search(searcher(device))
+    events = [next(search) for _ in range(8)]
+    return events, digest(search.searcher.state_dict())
+
+
+def outcome(search):
+    while search.step < 8:
+        next(search)
+    return [event for event in search.events if event.kind == "supernet_step"], digest(search.searcher.state_dict())
+
+
+def test_two_runs_are_equal_bit_for_bit(searcher, device, undisturbed):
+    assert outcome(nl.Search(searcher(device))) == undisturbed
+
+
+def test_rewinding_repeats_the_steps(searcher, device, undisturbed):
+    search = nl.Search(searcher(device))
+    for _ in range(7):
+        next(search)
+    search.rewind(5)
+    assert outcome(search) == undisturbed
+
+
+def test_a_fork_begins_as_an_exact_copy(searcher, device, undisturbed, tmp_path):
+    search = nl.Search(searcher(device), run=tmp_path / "run")
+    for _ in range(7):
+        next(search)
+    fork = search.fork(tmp_path / "fork", step=6)
+    assert outcome(fork) == undisturbed
+    search.close()
+    fork.close()
+
+
+def test_an_interrupt_in_the_middle_of_a_step_costs_that_step_alone(searcher, device, undisturbed, monkeypatch):
+    search = nl.Search(searcher(device))
+    for _ in range(4):
+        next(search)
+    task, losses = type(search.searcher.task), iter(range(100))
+    loss = task.loss
+
+    def interrupted(self, *given, **more):
+        if next(losses) == 1:  # that of the architecture is computed, that of the weights is not
+            raise KeyboardInterrupt
+        return loss(self, *given, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(task, "loss", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(search)
+    assert outcome(search) == undisturbed
+
+
+KILLED = """
+import os, signal, sys
+import naslab as nl
+
+space = nl.spaces.NASBench201(channels=4, cells=1)
+searcher = nl.searchers.Darts(space, nl.tasks.Digits(), device=sys.argv[2], batch_size=16, epochs=2, seed=1)
+search = nl.Search(searcher, run=sys.argv[1], snapshot_every=50)
+for _ in range(6):
+    next(search)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_run_goes_on(device, darts, tmp_path):
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "run"), device], check=False, timeout=250)
+    assert killed.returncode == -signal.SIGKILL
+    search = nl.Search.open(tmp_path / "run")
+    assert search.step == 6
+    whole = nl.Search(darts(device))
+    assert outcome(search) == outcome(whole)
+    search.close()
+
+
+def test_a_run_of_a_gpu_opens_where_there_is_none(gpu, darts, tmp_path, monkeypatch):
+    search = nl.Search(darts(gpu), run=tmp_path / "run", snapshot_every=4)
+    for _ in range(4):
+        next(search)
+    search.close()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    opened = nl.Search.open(tmp_path / "run", strict=False)
+    assert next(opened).step == 5
+    assert next(opened.searcher.network.parameters()).device.type == "cpu"
+    opened.close()
+
+
+def test_a_run_of_the_cpu_stays_there(quick_device, darts, tmp_path):
+    """What a run was begun on is in its spec, and the device of this machine does not replace it."""
+    search = nl.Search(darts(quick_device), run=tmp_path / "run")
+    next(search)
+    search.close()
+    opened = nl.Search.open(tmp_path / "run")
+    assert next(opened.searcher.network.parameters()).device.type == quick_device
+    opened.close()
+
+
+def test_the_environment_is_json(quick_device):
+    found = environment.fingerprint()
+    assert json.loads(json.dumps(found)) == found
