@@ -10,6 +10,11 @@ short names."""
 _FULL_NAMES = {short: full for full, short in SHORT_NAMES.items()}
 
 
+def short_name(precision: str) -> str:
+    """Returns the short name of a precision; its own name where it has none, as "tf32"."""
+    return SHORT_NAMES.get(precision, precision)
+
+
 def full_name(precision: Any) -> Any:
     """Returns the name of the dtype for a short name, for instance "bfloat16" for "bf16"; anything else as it is."""
     return _FULL_NAMES.get(precision, precision) if isinstance(precision, str) else precision

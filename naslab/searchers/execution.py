@@ -1,4 +1,4 @@
-"""Execution of a supernet: device, threads, precision, gradient checkpointing, compilation.
+"""Execution of a supernet: device, threads, precision, determinism, gradient checkpointing, compilation.
 
 None of these change the algorithm, but all of them change rounding errors. So they belong to the spec of a search,
 which has to be repeatable bit for bit.
@@ -6,8 +6,9 @@ which has to be repeatable bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,16 +16,21 @@ import torch
 from torch import nn
 
 from naslab.errors import SpecError, among, unknown
+from naslab.numerics import Numerics
 from naslab.precision import full_name
 from naslab.threads import Probe, number_of_threads, probe
 from naslab.trees import floated
 
-PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}
-"""Name -> dtype of activations and products, None for float32; weights, gradients and losses are float32 with either.
+PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "tf32": None, "bfloat16": torch.bfloat16}
+"""Name -> dtype of activations and products, None for float32; weights, gradients and losses are float32 with each.
+"tf32" rounds the operands of products (`naslab.numerics`).
 
 float16 is not among them: its gradients need scaling, and every GPU whose float16 is fast but for a few old ones has
 bfloat16, which needs none.
 """
+
+FULL_PRECISION = "full_precision"
+"""Attribute of a network that is True while it computes in float32 for once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +41,11 @@ class Execution:
     threads: int | str = 1
     """CPU threads of each step; "probe" measures and picks the fastest number."""
     precision: str = "float32"
-    """Precision of the activations: "float32" or "bfloat16" (also accepted: "no", "bf16")."""
+    """"float32"; "tf32", which on a GPU rounds the operands of products and elsewhere is float32; or "bfloat16", also
+    for the activations (also accepted: "no", "bf16")."""
+    deterministic: bool | str | None = True
+    """Whether a GPU computes the same bits twice: see `naslab.numerics.Numerics`. None: as the process is set, and in
+    every other respect as in runs of versions that did not have this argument."""
     checkpointing: bool = False
     """Whether the backward pass recomputes each cell: less memory, about a third more time."""
     compile: bool = False
@@ -52,6 +62,7 @@ class Execution:
                 raise SpecError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if not among(self.precision, PRECISIONS):
             raise SpecError(unknown("precision", self.precision, PRECISIONS))
+        _ = self.numerics  # which refuses what is no value of `deterministic`
         if self.compile and self.device.type == "cpu":
             raise SpecError(
                 "compile=True is for GPUs: on a CPU the compiled supernet was measured to be slower (0.74x), after "
@@ -67,12 +78,38 @@ class Execution:
             if not hasattr(network, "checkpointing"):
                 raise SpecError(f"checkpointing=True: a {type(network).__name__} cannot compute its cells again")
             network.checkpointing = True  # type: ignore[assignment]
-        if (dtype := PRECISIONS[self.precision]) is not None:
-            # A partial of a bound method, which `copy.deepcopy` binds to the copy; a closure would call the original.
-            network.forward = partial(_in, dtype, self.device.type, network.forward)
+        self.round(network)
         if self.compile:
             network.compile(mode="reduce-overhead")
         return network
+
+    def round(self, network: nn.Module) -> None:
+        """Let the network compute in this precision, as far as that is its own affair and not a GPU's."""
+        if (dtype := PRECISIONS[self.precision]) is not None:
+            # A partial of a bound method, which `copy.deepcopy` binds to the copy; a closure would call the original.
+            network.forward = partial(_in, dtype, self.device.type, network.forward)
+
+    @property
+    def numerics(self) -> Numerics:
+        """The settings of a GPU during a step."""
+        return Numerics(device=self.device, precision=self.precision, deterministic=self.deterministic)
+
+    @contextmanager
+    def in_float32(self, network: nn.Module) -> Iterator[None]:
+        """Inside the `with` block, the network computes in float32 whatever the precision.
+
+        For differences of nearly equal gradients: TF32 moves the finite difference of second order by a tenth, and
+        bfloat16 by a half, where the gradients themselves move by less than 1 % and 3 %.
+        """
+        if self.precision == "float32" or self.deterministic is None:
+            yield
+            return
+        setattr(network, FULL_PRECISION, True)
+        try:
+            with replace(self.numerics, precision="float32").in_force():
+                yield
+        finally:
+            setattr(network, FULL_PRECISION, False)
 
     def threads_for(self, step: Callable[[], object]) -> tuple[int, Probe | None]:
         """Returns the number of threads, and the measurements of the probe if `threads` is "probe".
@@ -88,7 +125,8 @@ class Execution:
         return found.threads, found
 
 
-def _in(dtype: torch.dtype, device: str, forward: Callable[..., Any], inputs: Any, weights: Mapping[str, Any]) -> Any:
+def _in(dtype: torch.dtype, device: str, forward: Callable[..., Any], inputs: Any, weights: Any) -> Any:
     """Returns the outputs of `forward` under automatic mixed precision, converted to float32 for the loss."""
-    with torch.autocast(device, dtype):
+    network = forward.__self__  # type: ignore[attr-defined]
+    with torch.autocast(device, dtype, enabled=not getattr(network, FULL_PRECISION, False)):
         return floated(forward(inputs, weights))

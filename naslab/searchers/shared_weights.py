@@ -19,6 +19,7 @@ from naslab.errors import Diverged, SpecError, whole
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.quantities import Objective, Quantity
 from naslab.randomness import seeded
+from naslab.searchers.execution import Execution
 from naslab.searchers.feed import Feed, LayerNoise
 from naslab.searchers.hyperparameters import (
     hyperparameters_to_spec,
@@ -136,6 +137,11 @@ class WeightSharing(Masked, SupernetSearcher):
         seed: seed of the weights, the split of the data, its order and augmentation, and all children.
         device: device of the shared weights, for instance "cuda". If left out, CUDA if there is a GPU, else the CPU.
         threads: CPU threads of each step; a search is repeatable with the same number.
+        precision: "float32"; "tf32", which on a GPU rounds the operands of products to 10 bits, and elsewhere is
+            float32; or "bfloat16", also for activations (also accepted: "no", "bf16").
+        deterministic: whether a GPU computes the same bits twice, as far as its libraries allow: True; "strict", which
+            asks torch for deterministic algorithms everywhere and warns where it has none; False, which is faster.
+            None: as torch is set in this process. A CPU always computes the same bits.
         **hyperparameters: see the dataclass `Hyperparameters` of the class.
     """
 
@@ -153,6 +159,8 @@ class WeightSharing(Masked, SupernetSearcher):
         seed: int = 0,
         device: str | torch.device | None = None,
         threads: int = 1,
+        precision: str = "float32",
+        deterministic: bool | str | None = True,
         **hyperparameters: Any,
     ) -> None:
         if not isinstance(space, Space) or not isinstance(space, Shared):
@@ -164,6 +172,10 @@ class WeightSharing(Masked, SupernetSearcher):
         self.seed, self.threads = whole("seed", seed, 0), number_of_threads(threads)
         self.hyperparameters: Any = read_hyperparameters(self.Hyperparameters, hyperparameters)
         self.space, self.task, self.device = space, task, usable_device(device)
+        self.execution = Execution(
+            device=self.device, threads=self.threads, precision=precision, deterministic=deterministic
+        )
+        self.numerics = self.execution.numerics
         given = self.hyperparameters
         self._train, self._valid = parts_of(task, seed, given.train_portion, given.batch_size)
         if given.train_portion != self.Hyperparameters.train_portion:  # the user's choice, not the default
@@ -175,7 +187,8 @@ class WeightSharing(Masked, SupernetSearcher):
         self._layer_noise = LayerNoise(network, seed, self.device)
         self._feed = Feed(task, self._train, given.batch_size, seed, "weights", device=self.device)
         """Training mini-batches for the weights."""
-        self.begin(network.to(self.device))
+        self.execution.round(network.to(self.device))
+        self.begin(network)
 
     @abstractmethod
     def begin(self, network: nn.Module) -> None:
@@ -330,8 +343,21 @@ class WeightSharing(Masked, SupernetSearcher):
         return {"values": {name: -fitness}, "objectives": (Objective(name, "min", self.task.quantities[name].unit),)}
 
     def spec(self) -> dict[str, Any]:
-        return spec_of(self, self.whole, hyperparameters_to_spec(self.hyperparameters))
+        return spec_of(
+            self,
+            self.whole,
+            hyperparameters_to_spec(self.hyperparameters),
+            precision=self.execution.precision,
+            deterministic=self.execution.deterministic,
+        )
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any], task: Task | None = None) -> Self:
-        return made_from(cls, spec, task, device=kept_device(spec["device"]))
+        return made_from(
+            cls,
+            spec,
+            task,
+            device=kept_device(spec["device"]),
+            precision=spec.get("precision", "float32"),
+            deterministic=spec.get("deterministic"),
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.events import Event, Measured
+from naslab.numerics import Numerics
 from naslab.quantities import Quantity
 from naslab.searchers.keeping import KeepsStates
 from naslab.searchers.searcher import Stepper
@@ -63,9 +64,14 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
         "state_dict",
         "load_state_dict",
     )
+    numerics: Numerics | None = None
+    """How a GPU computes; None leaves it as the process has it set."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        for name in ("advance", "measure", "measure_child", "accuracy", "beside"):
+            if name in vars(cls):
+                setattr(cls, name, _with_its_numerics(vars(cls)[name]))
         document(cls)
 
     @functools.cached_property
@@ -228,3 +234,16 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
     @abstractmethod
     def load_state_dict(self, state: State) -> None:
         """Restore what `state_dict` returned; the search then goes on from there bit for bit."""
+
+
+def _with_its_numerics(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a method of a searcher that computes with the searcher's own settings of a GPU."""
+
+    @functools.wraps(method)
+    def computed(self: SupernetSearcher, *args: Any, **kwargs: Any) -> Any:
+        if self.numerics is None or not self.numerics.applies:
+            return method(self, *args, **kwargs)
+        with self.alone, self.numerics.in_force():  # in this order everywhere, so that no two threads wait in a circle
+            return method(self, *args, **kwargs)
+
+    return computed

@@ -11,6 +11,7 @@ from naslab import trees
 from naslab.directions import Direction
 from naslab.errors import Diverged, SpecError
 from naslab.networks.batch_norm import enough_to_normalise
+from naslab.numerics import Numerics
 from naslab.randomness import seeded, torch_generator
 from naslab.tasks.checks import check_example, parts_of
 from naslab.tasks.metrics import Measurement
@@ -29,6 +30,8 @@ UNEVEN = (
     "holds what is left of the data; take another batch_size, or another number of examples"
 )
 """The same advice, during evaluation."""
+HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Precision -> dtype of the activations, where they have another than the weights."""
 
 
 class TrainingLoop:
@@ -69,6 +72,7 @@ class TrainingLoop:
                 f"drop_path={recipe.drop_path} needs a network with drop path, which {type(network).__name__} has not "
                 "(no drop_path_probability); leave drop_path at None"
             )
+        self.numerics = Numerics(device=device, precision=recipe.precision, deterministic=recipe.deterministic)
         check_example(task)
         self.task, self.recipe, self.seed, self.group, self.device = task, recipe, seed, group, device
         self.network = network.to(device)
@@ -156,7 +160,8 @@ class TrainingLoop:
         losses, weights, rate = [], [], 0.0
         for step in range(first, last):
             rate = self.recipe.learning_rate_at(epoch * (last - first) + step - first, last - first)
-            loss, weight = self._step(step, rate, measurement)
+            with self.numerics.in_force():
+                loss, weight = self._step(step, rate, measurement)
             losses.append(loss * weight)
             weights.append(weight)
         if self.group.size > 1:
@@ -233,8 +238,8 @@ class TrainingLoop:
         task, inputs = self.task, self.task.inputs(batch, carry)
         if self.recipe.channels_last:
             inputs = trees.tree_map(_channels_last, inputs)
-        dtype = torch.float16 if self.recipe.precision == "float16" else torch.bfloat16
-        automatic = torch.autocast(self.device.type, dtype, enabled=self.recipe.precision != "float32")
+        dtype = HALVES.get(self.recipe.precision)
+        automatic = torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None)
         advice = SHARED if self.network.training else UNEVEN
         with automatic, enough_to_normalise(task.size(batch), advice, task.units):
             try:
@@ -257,14 +262,15 @@ class TrainingLoop:
     def _evaluate(self, stream: Stream) -> dict[str, float]:
         """Returns every metric of the network with its current weights."""
         size = self.recipe.evaluation_batch_size or self.recipe.batch_size * (1 if stream.carries else 2)
-        found = evaluate(
-            lambda batch, carry: self._forward(batch, carry)[0],
-            self.task,
-            stream,
-            size,
-            group=self.group,
-            device=self.device,
-        )
+        with self.numerics.in_force():
+            found = evaluate(
+                lambda batch, carry: self._forward(batch, carry)[0],
+                self.task,
+                stream,
+                size,
+                group=self.group,
+                device=self.device,
+            )
         if found[LOSS] - found[LOSS] != 0:
             part = stream.split if stream is self._test else "held-out"
             raise Diverged(

@@ -14,12 +14,13 @@ from torch import nn
 
 from naslab.errors import SpecError, among, listed, real, unknown, whole
 from naslab.fields import settle
-from naslab.precision import SHORT_NAMES, full_name
+from naslab.numerics import checked_deterministic
+from naslab.precision import full_name, short_name
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "linear", "constant")
-PRECISIONS = ("float32", "bfloat16", "float16")
-LATER = ("evaluation_batch_size", "scale_rate", "betas", "nonmonotone_interval")
+PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
+LATER = ("evaluation_batch_size", "scale_rate", "betas", "nonmonotone_interval", "deterministic")
 """Fields that were added later. They are not written at their defaults, so that fingerprints of earlier trainings stay
 valid."""
 RECURRENT_WEIGHT_DECAY = {"penn_treebank": 8e-7, "wikitext2": 5e-7}
@@ -84,7 +85,12 @@ class Recipe:
     patience: int = 0
     """Epochs without a better held-out accuracy after which the training stops; 0: never. Needs `held_out`."""
     precision: str = "float32"
-    """"float32", "bfloat16", or "float16" with loss scaling (CUDA only); also accepted: "no", "bf16", "fp16"."""
+    """"float32"; "tf32", which on a GPU rounds the operands of products to 10 bits, and elsewhere is float32;
+    "bfloat16"; or "float16" with loss scaling (CUDA only); also accepted: "no", "bf16", "fp16"."""
+    deterministic: bool | str | None = True
+    """Whether a GPU computes the same bits twice, as far as its libraries allow: True; "strict", which asks torch for
+    deterministic algorithms everywhere and warns where it has none; False, which is faster. None: as torch is set in
+    this process. A CPU always computes the same bits."""
     channels_last: bool = False
     """Whether images and convolution weights use the channels-last memory format, which is faster on most GPUs."""
     compile: bool = False
@@ -128,6 +134,7 @@ class Recipe:
             if type(value) not in (int, float):  # a NumPy scalar, which JSON cannot encode
                 object.__setattr__(self, name, float(value))
         self._check_betas()
+        checked_deterministic(self.deterministic)
         if self.nonmonotone_interval and self.optimizer != "sgd":
             raise SpecError(
                 f"nonmonotone_interval={self.nonmonotone_interval} averages SGD, and the optimizer is "
@@ -199,7 +206,7 @@ class Recipe:
             value = getattr(self, field.name)
             if field.name not in LATER or value != field.default:
                 found[field.name] = list(value) if isinstance(value, tuple) else value
-        found["precision"] = SHORT_NAMES[self.precision]  # as in the run folders and fingerprints of earlier versions
+        found["precision"] = short_name(self.precision)  # as in the run folders and fingerprints of earlier versions
         return found
 
     def but(self, **changes: Any) -> Recipe:

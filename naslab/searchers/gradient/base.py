@@ -57,8 +57,12 @@ class GradientSearcherBase(Adjustable):
         device: for instance "cuda". If left out, CUDA if there is a GPU, else the CPU.
         threads: CPU threads of each step. One by default, which is repeatable; a small supernet gains little from a
             second one. "probe" measures and picks the fastest number; `probed` has the measurements.
-        precision: "float32", or "bfloat16" for activations, which is faster and takes half the memory on recent GPUs
-            (also accepted: "no", "bf16").
+        precision: "float32"; "tf32", which on a GPU rounds the operands of products to 10 bits, and elsewhere is
+            float32; or "bfloat16", also for activations, which is faster and takes half the memory on recent GPUs
+            (also accepted: "no", "bf16"). A finite difference of second order is taken in float32 with each.
+        deterministic: whether a GPU computes the same bits twice, as far as its libraries allow: True; "strict", which
+            asks torch for deterministic algorithms everywhere and warns where it has none; False, which is faster.
+            None: as torch is set in this process. A CPU always computes the same bits.
         checkpointing: whether to use gradient checkpointing: the backward pass recomputes each cell, which takes less
             memory and about a third more time.
         compile: whether to run the supernet through `torch.compile` with CUDA graphs; GPUs only.
@@ -86,6 +90,7 @@ class GradientSearcherBase(Adjustable):
         device: str | torch.device | None = None,
         threads: int | str = 1,
         precision: str = "float32",
+        deterministic: bool | str | None = True,
         checkpointing: bool = False,
         compile: bool = False,
         **hyperparameters: Any,
@@ -110,9 +115,11 @@ class GradientSearcherBase(Adjustable):
             device=self.device,
             threads=threads,
             precision=precision,
+            deterministic=deterministic,
             checkpointing=checkpointing,
             compile=compile,
         )
+        self.numerics = self.execution.numerics
         hyper = self.hyperparameters
         self.parts = self.compose(hyper)
         streams = parts_of(task, seed, hyper.train_portion, hyper.batch_size)
@@ -297,6 +304,7 @@ class GradientSearcherBase(Adjustable):
             self.space,
             hyperparameters_to_spec(self.hyperparameters, to_json),
             precision=self.execution.precision,
+            deterministic=self.execution.deterministic,
             checkpointing=self.execution.checkpointing,
             compiled=self.execution.compile,
         )
@@ -310,6 +318,7 @@ class GradientSearcherBase(Adjustable):
             task,
             device=device,
             precision=spec.get("precision", "float32"),
+            deterministic=spec.get("deterministic"),
             checkpointing=spec.get("checkpointing", False),
             compile=spec.get("compiled", False) and device != "cpu",
         )

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -16,7 +17,15 @@ from torch import Tensor
 from naslab.errors import SpecError, among
 from naslab.fields import settle
 from naslab.networks.frozen import frozen
-from naslab.searchers.gradient.bilevel import PRODUCTS, InnerStep, Loss, Unrolled, gradients, unrolled_gradients
+from naslab.searchers.gradient.bilevel import (
+    PRODUCTS,
+    InnerStep,
+    Loss,
+    Product,
+    Unrolled,
+    gradients,
+    unrolled_gradients,
+)
 from naslab.searchers.gradient.schedule import Schedule, positive
 
 
@@ -30,6 +39,8 @@ class Problem:
     alphas: Sequence[Tensor]
     step: InnerStep
     """The SGD step that the weights would make now; second order differentiates through it."""
+    in_float32: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Returns a block in which the losses are computed in float32, whatever the precision of the search."""
 
 
 class SearchObjective(ABC):
@@ -86,14 +97,27 @@ class FirstOrSecondOrder(SearchObjective):
             # the weights need no gradient here, so autograd is spared their half of the backward pass
             with frozen(problem.weights):
                 return Unrolled(gradients(outer(), problem.alphas), [])
+        product = PRODUCTS[self.hessian_product](self.radius)
+        if self.hessian_product == "finite_difference":  # the difference of two gradients keeps few of their digits
+            product = _inside(problem.in_float32, product)
         return unrolled_gradients(
             train_loss=problem.train_loss,
             valid_loss=outer,
             weights=problem.weights,
             alphas=problem.alphas,
             step=problem.step,
-            product=PRODUCTS[self.hessian_product](self.radius),
+            product=product,
         )
+
+
+def _inside(block: Callable[[], AbstractContextManager[None]], product: Product) -> Product:
+    """Returns the product, computed inside a `with` block."""
+
+    def inside(loss: Loss, *given: Sequence[Tensor]) -> list[Tensor]:
+        with block():
+            return product(loss, *given)
+
+    return inside
 
 
 @dataclass(frozen=True, kw_only=True)

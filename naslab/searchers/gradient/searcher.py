@@ -174,6 +174,7 @@ class GradientSearcher(GradientSearcherBase):
                 weights=self._weights,
                 alphas=self._architecture_parameters(),
                 step=self._optimizers.inner_step(self._w_rate(train.batch, values), clipped=self._level.inner_clip),
+                in_float32=lambda: self.execution.in_float32(self.network),
             )
             found = self._level.gradients(problem, values)
             seen = self._seen(outputs["valid"], valid.batch)  # the last validation outputs: in second order, at w'
