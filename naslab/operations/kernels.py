@@ -1,6 +1,6 @@
-"""Compiled kernels for what PyTorch does slowest on a CPU: `depthwise.c`, `blend.c` and `recurrent.c` in this folder.
+"""Compiled kernels for what PyTorch does slowest on a CPU: the files with the ending `.c` in this folder.
 
-Each is about a hundred lines of C, compiled for this processor at the first use, in a second or two. Without a
+Each is one or two hundred lines of C, compiled for this processor at the first use, in a second or two. Without a
 compiler, or if it fails, supernets use the slower PyTorch code, which computes the same. The innermost loop of a kernel
 runs over the channels of a pixel, so tensors must have the channels-last layout.
 
@@ -29,6 +29,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from naslab import files, snapshot
 
@@ -45,8 +46,8 @@ SMALLEST = 1 << 14
 
 
 class Kernel:
-    """The functions of `<name>.c` for a number of channels. Their arguments are ints, floats, tensors, and lists of
-    tensors, which become an array of pointers."""
+    """The functions of `<name>.c` for a number of channels. Their arguments are ints, floats, tensors (None for a null
+    pointer), and lists of tensors, which become an array of pointers."""
 
     def __init__(self, name: str, channels: int, dtype: torch.dtype) -> None:
         compiled = kernel(name, channels, dtype)
@@ -58,7 +59,9 @@ class Kernel:
         return lambda *arguments: compiled(*[_argument(value) for value in arguments])
 
 
-def _argument(value: int | float | Tensor | Sequence[Tensor]) -> Any:
+def _argument(value: int | float | Tensor | Sequence[Tensor] | None) -> Any:
+    if value is None:
+        return ctypes.c_void_p(None)
     if isinstance(value, int):
         return ctypes.c_int64(value)
     if isinstance(value, float):
@@ -72,14 +75,20 @@ def _argument(value: int | float | Tensor | Sequence[Tensor]) -> Any:
 def has_layout(x: Tensor) -> bool:
     """Returns True if the kernels can read x: on the CPU, float32 or float64, channels last.
 
-    Always False under `torch.compile`, which cannot trace a foreign function.
+    Always False under `torch.compile`, which cannot trace a foreign function, and while torch counts multiply-adds.
     """
     return (
         not torch.compiler.is_compiling()
+        and not counting()
         and x.device.type == "cpu"
         and x.dtype in REALS
         and x.is_contiguous(memory_format=torch.channels_last)
     )
+
+
+def counting() -> bool:
+    """Returns True inside a `FlopCounterMode`, which sees PyTorch's operations alone, so that these must be used."""
+    return any(hasattr(mode, "counter") for mode in _get_current_dispatch_mode_stack())
 
 
 def kernel(name: str, channels: int, dtype: torch.dtype) -> ctypes.CDLL | None:

@@ -43,6 +43,9 @@ class Optimizations:
     separate_grids: bool = True
     """A kernel of dilation 2 is an undilated kernel over every second row and column."""
 
+    minimal_filtering: bool = True
+    """A 3 x 3 convolution takes 16 products where its definition has 36 (`winograd.py`), if there is a compiler."""
+
     @classmethod
     def none(cls) -> Optimizations:
         """Returns the plain computation, all switches off."""

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from naslab.operations import blending
+from naslab.operations import blending, winograd
 from naslab.operations.depthwise import depthwise, grid
 from naslab.operations.indexing import picked, put
 from naslab.operations.optimizations import Optimizations
@@ -70,9 +70,15 @@ class StackedConv(nn.Conv2d):
         super().__init__(groups * channels_in, edges * channels, kernel, stride, padding, groups=groups, bias=False)
         self.edges, self.first = edges, first
 
-    def forward(self, x: Tensor, edges: Sequence[int]) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, edges: Sequence[int], optimizations: Optimizations | None = None) -> Tensor:  # type: ignore[override]
+        """Returns the outputs of these edges; a 3 x 3 convolution by minimal filtering, if there are `optimizations`."""
         weight = rows_of_edges(self.weight, self.edges, edges)
+        if optimizations is not None and optimizations.minimal_filtering and self._filters(x, weight):
+            return winograd.convolution(x, weight)
         return F.conv2d(x, weight, None, self.stride, self.padding, 1, 1 if self.first else len(edges))
+
+    def _filters(self, x: Tensor, weight: Tensor) -> bool:
+        return self.first and self.stride == (1, 1) and self.padding == (1, 1) and winograd.fits(x, weight)
 
 
 class StackedDepthwise(nn.Conv2d):
@@ -279,7 +285,7 @@ class StackedReLUConvBN(Normed):
 
     def convolved(self, state: Any, edges: Sequence[int], optimizations: Optimizations) -> tuple[Tensor, StackedNorm]:
         _, convolution, norm = self
-        return convolution(state.x, edges), norm  # type: ignore[return-value]
+        return convolution(state.x, edges, optimizations), norm  # type: ignore[return-value]
 
 
 class StackedFactorizedReduce(Normed):
