@@ -19,9 +19,8 @@ from naslab.analysis.steps import Steps, interleaved
 from naslab.networks import DartsSupernet, NASBench201Supernet
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.per_edge import to_per_edge
-from naslab.operations import blending
+from naslab.operations import kernels
 from naslab.operations.images import DARTS_SEARCHED, NASBENCH201_OPERATIONS
-from naslab.operations.optimizations import Optimizations
 from naslab.searchers.gradient.bilevel import (
     InnerStep,
     exact_product,
@@ -103,10 +102,8 @@ class Launches(TorchDispatchMode):
 
 def launches(steps: Steps) -> int:
     """Of a weight step, as on a GPU: without what is compiled for the CPU alone."""
-    steps.network.optimizations = Optimizations(compiled_kernel=False)  # type: ignore[assignment]
-    with mock.patch.object(blending, "fits", return_value=False), Launches() as counter:
+    with mock.patch.object(kernels, "_library", return_value=None), Launches() as counter:
         steps.weight_step()
-    steps.network.optimizations = Optimizations()  # type: ignore[assignment]
     return counter.count
 
 

@@ -71,7 +71,7 @@ class StackedConv(nn.Conv2d):
         self.edges, self.first = edges, first
 
     def forward(self, x: Tensor, edges: Sequence[int], optimizations: Optimizations | None = None) -> Tensor:  # type: ignore[override]
-        """Returns the outputs of these edges; a 3 x 3 convolution by minimal filtering, if there are `optimizations`."""
+        """Returns the outputs of these edges; if there are `optimizations`, of 3 x 3 pixels by minimal filtering."""
         weight = rows_of_edges(self.weight, self.edges, edges)
         if optimizations is not None and optimizations.minimal_filtering and self._filters(x, weight):
             return winograd.convolution(x, weight)

@@ -1,9 +1,9 @@
 """A 3 x 3 convolution with 16 products in the place of 36 (`winograd.c`), for the supernet of NAS-Bench-201.
 
-Of a step of that supernet, 3 x 3 convolutions between 16 to 64 channels take more than half, and PyTorch computes them at
-the speed of the processor: only fewer products make them faster. Minimal filtering (Winograd 1980; Lavin & Gray 2016,
-https://arxiv.org/abs/1509.09308) needs 16 for 2 x 2 pixels of the output where the definition has 36. Its matrices hold
-0, 1 and 1/2, so that it rounds no worse than the definition: each product is a shorter sum.
+Of a step of that supernet, 3 x 3 convolutions between 16 to 64 channels take more than half, and PyTorch computes them
+at the speed of the processor: only fewer products make them faster. Minimal filtering (Winograd 1980; Lavin & Gray
+2016, https://arxiv.org/abs/1509.09308) needs 16 for 2 x 2 pixels of the output where the definition has 36. Its
+matrices hold 0, 1 and 1/2, so that it rounds no worse than the definition: each of the 16 is a shorter sum.
 
 Where a gradient must itself be differentiable (second order), PyTorch's convolution is used.
 """
@@ -35,7 +35,7 @@ def fits(x: Tensor, weight: Tensor) -> bool:
 
 
 def convolution(x: Tensor, weight: Tensor) -> Tensor:
-    """Returns the convolution of x [B, I, H, W] with a weight [O, I, 3, 3], padding 1, [B, O, H, W]; requires `fits`."""
+    """Returns x [B, I, H, W] convolved with a weight [O, I, 3, 3], padding 1: [B, O, H, W]; requires `fits`."""
     return _Convolution.apply(x, weight)  # type: ignore[return-value]
 
 

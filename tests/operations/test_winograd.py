@@ -105,7 +105,7 @@ def test_multiply_adds_are_counted_as_those_of_the_definition():
         with FlopCounterMode(display=False) as forward:
             given()
         with FlopCounterMode(display=False) as backward:
-            torch.autograd.grad(y, [x], above)
+            torch.autograd.grad(y, [x, weight if convolve is plain else convolve.weight], above)
         counts.append((forward.get_total_flops(), backward.get_total_flops()))
     assert counts[0] == counts[1]
     assert min(counts[0]) > 0
