@@ -10,6 +10,8 @@ from naslab.registry import described, named
 from naslab.tasks import metrics
 from naslab.tasks.augmentation import Augmentation
 from naslab.tasks.bundled import CIFAR10, CIFAR100, Digits, FashionMNIST
+from naslab.tasks.columns import Sentence
+from naslab.tasks.entities import ENTITIES, Entities
 from naslab.tasks.image_classification import OWN
 from naslab.tasks.image_set import ImageSet
 from naslab.tasks.image_specs import IMAGE_TASKS, images_from_spec
@@ -23,7 +25,7 @@ from naslab.tasks.task import Task
 
 TASKS: dict[str, Callable[..., Task]] = {**IMAGE_TASKS}
 """Name in a spec -> constructor of the task."""
-CLASSES: dict[str, type[Task]] = {LANGUAGE_MODEL: LanguageModel, JOINT: Joint}
+CLASSES: dict[str, type[Task]] = {LANGUAGE_MODEL: LanguageModel, JOINT: Joint, ENTITIES: Entities}
 """Name in a spec -> task class with its own `from_spec`."""
 
 
@@ -74,6 +76,7 @@ __all__ = [
     "Augmentation",
     "Collected",
     "Digits",
+    "Entities",
     "Exchangeable",
     "FashionMNIST",
     "Field",
@@ -85,6 +88,7 @@ __all__ = [
     "Mean",
     "Metric",
     "Ratio",
+    "Sentence",
     "Signature",
     "Stream",
     "Task",

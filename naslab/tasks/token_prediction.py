@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -28,6 +27,7 @@ from naslab.errors import DataError, SpecError, among, real, unknown
 from naslab.tasks import sampling
 from naslab.tasks.corpora import SPLITS
 from naslab.tasks.metrics import Mean, Metric
+from naslab.tasks.once import OncePerBatch
 from naslab.tasks.sequence import logits_of, part_of
 from naslab.tasks.signature import LOGITS, Field, Head, Signature
 from naslab.tasks.task import LOSS, Task
@@ -116,7 +116,10 @@ class TokenPrediction(Task):
     def metrics(self) -> Mapping[str, Metric]:
         """Returns the loss in nats per token, the perplexity and, for characters, the bits, each from the mean over all
         tokens."""
-        nats = _Once(self.loss)
+        nats = OncePerBatch(
+            lambda outputs, batch: float(self.loss(outputs, batch).detach()),
+            lambda outputs, batch: (logits_of(outputs), batch[1]),
+        )
         found: dict[str, Metric] = {
             LOSS: Mean(nats, self.size, direction="min", unit="nats"),
             "perplexity": Mean(nats, self.size, direction="min", then=math.exp),
@@ -298,24 +301,6 @@ class TokenPrediction(Task):
         proxies = {name: MappingProxyType(state[name]) for name in ("numbers", "origin")}
         for name, value in (state | proxies).items():
             object.__setattr__(self, name, value)
-
-
-class _Once:
-    """Caches the loss of the last mini-batch as a number, for all metrics that are functions of it.
-
-    Weak references recognise the mini-batch without keeping its tensors alive.
-    """
-
-    def __init__(self, loss: Callable[[Any, Any], Tensor]) -> None:
-        self._loss, self._value = loss, math.nan
-        self._seen: tuple[weakref.ref[Tensor], weakref.ref[Tensor]] | None = None
-
-    def __call__(self, outputs: Any, batch: Any) -> float:
-        logits, targets = logits_of(outputs), batch[1]
-        if self._seen is None or self._seen[0]() is not logits or self._seen[1]() is not targets:
-            self._value = float(self._loss(outputs, batch).detach())
-            self._seen = weakref.ref(logits), weakref.ref(targets)
-        return self._value
 
 
 def _bits(nats: float) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import naslab as nl
 from naslab.testing import MetricCase, TaskCase
@@ -20,6 +21,22 @@ def arrays(seed=0):
     return nl.tasks.Images.from_arrays(torch.rand(60, 3, 6, 6, generator=draw), torch.arange(60) % 3)
 
 
+def entities(count=60):
+    return nl.tasks.Entities.bundled("wnut17").subset(count, 12, 9)
+
+
+class Tagger(nn.Module):
+    """Scores each word by itself."""
+
+    def __init__(self, task):
+        super().__init__()
+        self.embedding = nn.Embedding(task.signature.inputs["words"].vocabulary, len(task.tags))
+        self.transitions = nn.Parameter(torch.zeros(len(task.tags) + 2, len(task.tags)))
+
+    def forward(self, inputs):
+        return {"logits": self.embedding(inputs["words"]), "transitions": self.transitions}
+
+
 def joint(count=60):
     return nl.tasks.Joint({"digit": nl.tasks.Digits().subset(count, 9), "ink": guest_tasks.DigitAndInk(36)})
 
@@ -30,6 +47,7 @@ TASKS = {  # name -> the task, another with other data, whether it is found agai
     "augmented": (lambda: arrays().augmented(padding=2, flip=True, cutout=3), None, False),
     "text": (lambda: nl.tasks.LanguageModel.from_text(TEXT), lambda: nl.tasks.LanguageModel.from_text(TEXT * 2), False),
     "joint": (joint, lambda: joint(50), True),
+    "entities": (lambda: entities(), lambda: entities(50), True),
     "two heads": (lambda: guest_tasks.DigitAndInk(60), lambda: guest_tasks.DigitAndInk(61), True),
     "a median": (lambda: guest_tasks.MedianInk(60), lambda: guest_tasks.MedianInk(61), True),
 }
@@ -45,6 +63,9 @@ class TestTasks(TaskCase):
 
     def other(self):
         return self._other and self._other()
+
+    def network(self):
+        return Tagger(self.task) if isinstance(self.task, nl.tasks.Entities) else super().network()
 
 
 def right(logits, labels):

@@ -13,7 +13,7 @@ import naslab as nl
 from naslab.errors import DataError, SpecError
 from naslab.modes import evaluation_mode
 from naslab.randomness import seeded
-from naslab.tasks.joint import Share
+from naslab.tasks.interleaved import Share
 
 sys.path.append(str(Path(__file__).parents[1] / "guests"))
 import guest_tasks
