@@ -34,6 +34,13 @@ class Diverged(NaslabError, ArithmeticError):
     """A loss, gradient or architecture weight is no longer finite; the step was not kept."""
 
 
+class OutOfMemory(NaslabError, RuntimeError):
+    """There was too little memory for a step or a training; the step was not kept. What it held has been freed."""
+
+    batch_size: int | None = None
+    """Largest batch size that is expected to fit; None if that could not be told."""
+
+
 class RunError(NaslabError, RuntimeError):
     """A run folder cannot be used as asked."""
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from naslab.device import available
-from naslab.networks.step_memory import Alive, StepMemory, must_fit, peak, step_memory
+from naslab.networks.step_memory import Alive, AllocatorPeak, Beyond, StepMemory, must_fit, peak, step_memory
 
-__all__ = ["Alive", "StepMemory", "available", "must_fit", "peak", "step_memory"]
+__all__ = ["Alive", "AllocatorPeak", "Beyond", "StepMemory", "available", "must_fit", "peak", "step_memory"]

@@ -1,15 +1,17 @@
 """Memory of a search step: measured, and predicted before the run.
 
-Counted are the bytes of live tensors, as `torch.cuda.max_memory_allocated` counts them on a GPU. The process needs
-more: on a CPU about 0.1 GB for compiled kernels and scratch space.
+Counted are the bytes of live tensors, on a CUDA GPU as torch's allocator counts them there, with its rounding and the
+workspaces of libraries. The process needs more: on a CPU about 0.1 GB for compiled kernels and scratch space, on a GPU
+about 0.5 GB for its context.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,12 +22,13 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from naslab.device import available
+from naslab.device import available, bytes_shown
 from naslab.errors import SpecError, whole
 from naslab.immutable import Record
 from naslab.networks.batch_norm import KeptBuffers
 from naslab.networks.frozen import frozen
 from naslab.networks.mixture import Mixture, takes_mixtures
+from naslab.out_of_memory import is_out_of_memory
 from naslab.tasks.task import Task
 from naslab.torch_state import default_torch_state
 from naslab.trees import copied
@@ -65,22 +68,75 @@ class Alive(TorchDispatchMode):
         self.bytes -= self._storages.pop(key)
 
 
-def peak(step: Callable[[], object], device: torch.device | str = "cpu") -> int:
-    """Returns the peak of live bytes during a step, beyond those alive before; runs the step."""
+class AllocatorPeak(TorchDispatchMode):
+    """Dispatch mode that follows the peak of torch's CUDA allocator, beyond what was allocated at its beginning.
+
+    The allocator's own peak, `torch.cuda.max_memory_allocated`, starts anew only by a reset, which would destroy the
+    figure that the user may be waiting for. Instead, after each operation two of its counters are read: the bytes that
+    are allocated now, and the sum of all allocations so far. During an operation, at most
+
+        bytes allocated before it + bytes that it allocated itself (results, workspaces)
+
+    are allocated at once; exactly so many, if it frees its workspace after it has allocated its result.
+
+    Args:
+        device: a CUDA device.
+    """
+
+    def __init__(self, device: torch.device | str) -> None:
+        super().__init__()
+        self._device = device
+        self._start, self._sum = self._counters()
+        self._now = self._start
+        self.peak = 0
+
+    def _counters(self) -> tuple[int, int]:
+        """Returns the bytes that are allocated, and the sum of all allocations."""
+        found = torch.cuda.memory_stats_as_nested_dict(self._device)["allocated_bytes"]["all"]
+        return found["current"], found["allocated"]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        now, allocated = self._counters()
+        self.peak = max(self.peak, self._now + allocated - self._sum - self._start)
+        self._now, self._sum = now, allocated
+        return output
+
+
+def peak(step: Callable[[], object], device: torch.device | str = "cpu", *, warm_up: bool = False) -> int:
+    """Returns the peak of live bytes during a step, beyond those alive before; runs the step.
+
+    Args:
+        step: runs one step.
+        device: where it computes.
+        warm_up: on a CUDA GPU, run a first step that does not count: it also allocates workspaces of libraries, which
+            stay, so that they belong to no step.
+    """
     if torch.device(device).type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        step()
-        torch.cuda.synchronize(device)
-        return torch.cuda.max_memory_allocated(device) - before
+        torch.cuda.init()  # the counters exist only from then on
+        if warm_up:
+            step()
+        with AllocatorPeak(device) as counted:
+            step()
+        return counted.peak
     with Alive() as alive:
         step()
     return alive.peak
 
 
+@dataclass(frozen=True)
+class Beyond:
+    """What a step needs beyond one of first order."""
+
+    weight_copies: float = 0.0
+    """Further copies of all weights that are alive at once."""
+    activations: float = 1.0
+    """Factor of everything that is alive during a step of first order."""
+
+
 @dataclass(frozen=True, eq=False)
 class StepMemory(Record):
-    """Memory of a first-order step of a supernet, in bytes."""
+    """Memory of a step of a supernet, in bytes."""
 
     batch_size: int
     """Examples in a mini-batch."""
@@ -102,6 +158,16 @@ class StepMemory(Record):
         """Returns the largest batch size whose step fits into the available bytes; 0 if not even one example does."""
         rest = self.step - self.each_image * self.batch_size
         return max(0, int((available - self.lasting - rest) / self.each_image))
+
+    def more(self, beyond: Beyond, weights: int) -> StepMemory:
+        """Returns the memory of a step that needs more than one of first order.
+
+        Args:
+            beyond: what it needs more.
+            weights: bytes of the weights.
+        """
+        step = int(self.step * beyond.activations + weights * beyond.weight_copies)
+        return dataclasses.replace(self, step=step, each_image=self.each_image * beyond.activations)
 
     def __str__(self) -> str:
         return f"{bytes_shown(self.total)} for a step of {self.batch_size} {self.units}"
@@ -189,9 +255,7 @@ def step_memory(
 
     def line(search: bool) -> tuple[int, float]:
         """Returns the bytes at the batch size, and those of each example."""
-        if device.type == "cuda":
-            step(examples[0], search)  # warm-up: the first step allocates workspaces that stay
-        smaller, larger = (peak(partial(step, few, search), device) for few in examples)
+        smaller, larger = (peak(partial(step, few, search), device, warm_up=True) for few in examples)
         each = max(1.0, (larger - smaller) / FEW)
         return int(smaller + each * (batch_size - FEW)), each
 
@@ -212,8 +276,9 @@ def must_fit(
     *,
     batch_size: int,
     free: int | None = None,
+    beyond: Beyond | None = None,
 ) -> None:
-    """Raise `SpecError` if a first-order step does not fit into free memory; the error names the largest batch size.
+    """Raise `SpecError` if a step does not fit into free memory; the error names the largest batch size.
 
     In the common case that it fits by far, one forward pass of `FEW` examples decides. Otherwise the estimate of
     `step_memory` is made; if there may be too little memory even for that, it is made on the meta device.
@@ -222,7 +287,9 @@ def must_fit(
 
     Args:
         free: free memory in bytes; None for what the system reports.
+        beyond: what a step needs beyond one of first order; nothing if left out.
     """
+    beyond = Beyond() if beyond is None else beyond
     device = next(network.parameters()).device
     free = available(device) if free is None else free
     if free is None:
@@ -230,12 +297,14 @@ def must_fit(
     with _uncompiled(network):
         saved = _kept_for_backward(network, edges, operations, data, most=free // 2)
         weights = sum(weight.nbytes for weight in network.parameters())
-        if weights + batch_size * saved / FEW < free / 2:
+        copies = weights * (1 + beyond.weight_copies)
+        if copies + batch_size * saved / FEW * beyond.activations < free / 2:
             return
         if GENEROUS * saved + weights < free:  # there is room for trying
             memory = step_memory(network, edges, operations, data, batch_size=batch_size)
         else:
             memory = _without_computing(network, edges, operations, data, batch_size, saved)
+    memory = memory.more(beyond, weights)
     if memory.total > free:
         largest, one = memory.largest_batch(free), memory.units.removesuffix("s")
         fits = f"batch_size={largest} fits" if largest else f"not even one {one} fits: take fewer channels or cells"
@@ -267,10 +336,16 @@ def _kept_for_backward(network: nn.Module, edges: Mapping[str, int], operations:
     _, inputs = _some(data, FEW, device)
     weights = {part: torch.full((rows, operations), 1 / operations, device=device) for part, rows in edges.items()}
     hooks = torch.autograd.graph.saved_tensors_hooks(seen, lambda tensor: tensor)
-    with suppress(_Enough, torch.OutOfMemoryError), KeptBuffers(network), hooks:
-        network(inputs, _of_all(network, weights))
-        return total
-    return max(total, most)
+    try:
+        with KeptBuffers(network), hooks:
+            network(inputs, _of_all(network, weights))
+    except _Enough:
+        return max(total, most)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return max(total, most)
+    return total
 
 
 def _without_computing(
@@ -307,8 +382,3 @@ def _uncompiled(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         network._compiled_call_impl = compiled  # type: ignore[assignment]
-
-
-def bytes_shown(size: float) -> str:
-    """Returns a size for people to read: "310 MB", "1.6 GB"."""
-    return f"{size / 1e9:.2g} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -354,6 +354,11 @@ class Enas(WeightSharing):
     def end_of_epoch(self) -> int:
         return self._ends[self._stands(min(self._step, self.total - 1))[0]]
 
+    @property
+    def begin_of_epoch(self) -> int:
+        epoch = self._stands(min(self._step, self.total - 1))[0]
+        return self._ends[epoch - 1] if epoch else 0
+
     def remasked(self) -> None:
         self.controller.forbid(self.forbidden)
         self._drawn = None

@@ -202,6 +202,9 @@ class WeightSharing(Masked, SupernetSearcher):
     def step(self) -> int:
         return self._step
 
+    def _relieve(self) -> None:
+        self.weights.forget()
+
     @property
     def metrics(self) -> Mapping[str, Quantity]:
         """Metrics of the task on the mini-batches of a child's training, and the fitness of an evaluated child."""

@@ -10,14 +10,19 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
+
 from naslab.architecture import Architecture
 from naslab.errors import SpecError
 from naslab.events import Event, Measured
+from naslab.networks.step_memory import StepMemory
 from naslab.numerics import Numerics
+from naslab.out_of_memory import MARGIN, available_or_none, release, smaller, within_memory
 from naslab.quantities import Quantity
+from naslab.searchers.batch_size import BATCH_SIZE
 from naslab.searchers.keeping import KeepsStates
 from naslab.searchers.searcher import Stepper
-from naslab.searchers.settings import Steerable
+from naslab.searchers.settings import Count, Steerable
 from naslab.searchers.signatures import document
 from naslab.searchers.stretch import Stretch
 from naslab.snapshot import State
@@ -31,6 +36,14 @@ ACCURACY = "accuracy"
 
 OF_PICTURES = {"loss": Quantity("min", "nats"), "accuracy": Quantity("max", "%")}
 """Metrics of a task that does not name its own: such tasks, of earlier versions, are image classification."""
+
+
+HELP = {
+    "measure": "go on without this measurement, or with a smaller batch_size",
+    "measure_child": "give fewer examples=...",
+    "accuracy": "give fewer images=...",
+}
+"""Method -> what to do if it runs out of memory."""
 
 
 class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
@@ -47,6 +60,8 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
     """Names of the measurements that `measure` offers."""
     space: Space
     task: Any
+    device: torch.device = torch.device("cpu")
+    """Where it computes."""
     waited = 0.0
     """Seconds of the last step that a replay would save: none, since events do not hold the weights."""
     in_default_torch_state = (
@@ -72,6 +87,9 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
         for name in ("advance", "measure", "measure_child", "accuracy", "beside"):
             if name in vars(cls):
                 setattr(cls, name, _with_its_numerics(vars(cls)[name]))
+        for name in ("advance", *HELP):
+            if name in vars(cls):
+                setattr(cls, name, _within_memory(vars(cls)[name]))
         document(cls)
 
     @functools.cached_property
@@ -95,6 +113,7 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
 
         Raises:
             Diverged: a loss, gradient or parameter is NaN or infinite. The state is then not to be kept.
+            OutOfMemory: there is too little memory. Nor is the state; the error names a batch size that fits.
         """
 
     def ahead(self) -> list[Stretch]:
@@ -117,6 +136,45 @@ class SupernetSearcher(Steerable, KeepsStates, InDefaultTorchState, ABC):
     def end_of_epoch(self) -> int:
         """Last step of the epoch that the next step is in. Raises `SpecError` if the searcher has no epochs."""
         raise SpecError(f"{self.name} has no epochs; count its steps")
+
+    @property
+    def begin_of_epoch(self) -> int:
+        """Number of steps before the epoch that the next step is in; 0 if there are no epochs."""
+        return 0
+
+    def _relieve(self) -> None:
+        """After a step that was broken off: drop what it left in memory, such as gradients."""
+
+    def _step_memory(self) -> StepMemory | None:
+        """Returns an estimate of the memory of the next step; None if there is none."""
+        return None
+
+    def _smaller_batch(self) -> tuple[str, int | None]:
+        """Returns what to do about a step that ran out of memory, and the batch size that fits, if one is known."""
+        self._relieve()
+        setting = self.settings.get(BATCH_SIZE)
+        if not isinstance(setting, Count):
+            return "Take a smaller space or a smaller batch_size", None
+        size = setting.value if setting.now is None else setting.now
+        free, memory = available_or_none(self.device), None
+        try:
+            memory = self._step_memory()
+        except (RuntimeError, MemoryError, SpecError):  # not even a few examples fit, or the network is unlike ours
+            release(self.device)
+        # What lasts is there already, and the free memory is what it has left.
+        fits = None if memory is None or free is None else memory.largest_batch(MARGIN * free + memory.lasting)
+        found = smaller(size, fits)
+        if found is None:
+            return f"Not even one example seems to fit beside it; take fewer channels or cells, and not {size}", None
+        why = f"About {found} examples fit" if fits is not None and fits < size else "Half as many examples may fit"
+        say, begin = f'search.set("{BATCH_SIZE}", {found})', self.begin_of_epoch
+        if begin < self.step:
+            say = f"search.rewind({begin}); {say}"
+        return (
+            f"{why}, instead of {size}: {say} goes on with them from step {begin + 1}, where the epoch begins; "
+            "next(search) tries the step again as it is, if others have freed memory",
+            found,
+        )
 
     @property
     @abstractmethod
@@ -247,3 +305,19 @@ def _with_its_numerics(method: Callable[..., Any]) -> Callable[..., Any]:
             return method(self, *args, **kwargs)
 
     return computed
+
+
+def _within_memory(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a method of a searcher that raises `OutOfMemory` if it runs out of memory, once that is free again."""
+
+    @functools.wraps(method)
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def advice() -> tuple[str, int | None]:
+            if method.__name__ == "advance":
+                return self._smaller_batch()
+            return f"Nothing is lost: {HELP[method.__name__]}", None
+
+        what = f"step {self.step + 1}" if method.__name__ == "advance" else f"{method.__name__} at step {self.step}"
+        return within_memory(lambda: method(self, *args, **kwargs), self.device, advice, what=what)
+
+    return run

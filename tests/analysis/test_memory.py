@@ -163,8 +163,40 @@ def test_a_supernet_that_cannot_be_computed_without_numbers_is_judged_by_what_is
 def test_an_image_more_never_needs_less(monkeypatch):
     """On a GPU the first step also pays for what torch needs once."""
     needs = iter([900, 500, 900, 500])
-    monkeypatch.setattr(memory, "peak", lambda *_: next(needs))
+    monkeypatch.setattr(memory, "peak", lambda *_, **__: next(needs))
     network = supernet()
     found = step_memory(network, LARGE.edges(), len(LARGE.operations), (3, 32, 32), batch_size=16)
     assert found.each_image > 0
     assert found.largest_batch(found.total) >= 16
+
+
+class Allocator:
+    """The two counters that torch's CUDA allocator would have after each operation of a step."""
+
+    def __init__(self, *counters):
+        self._counters = list(counters)
+
+    def __call__(self, device):
+        current, allocated = self._counters.pop(0)
+        return {"allocated_bytes": {"all": {"current": current, "allocated": allocated, "peak": 10**9}}}
+
+
+def test_on_a_gpu_the_peak_follows_from_what_the_allocator_counts(monkeypatch):
+    """With a workspace that is gone when its operation ends, and without a reset of the user's own peak."""
+    counters = Allocator((1000, 5000), (1100, 5100), (1200, 5900), (1050, 5900))  # at the start, after each of three
+    monkeypatch.setattr(torch.cuda, "memory_stats_as_nested_dict", counters)
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda *_: pytest.fail("the user's statistics"))
+    steps = []
+
+    def step():
+        x = torch.ones(3)
+        (x + 1).mul_(2)
+        steps.append(x)
+
+    # the second operation began at 100 beyond the start, and allocated 800, of which 700 were a workspace
+    assert peak(step, "cuda") == 900
+    assert len(steps) == 1
+    monkeypatch.setattr(torch.cuda, "memory_stats_as_nested_dict", Allocator(*[(0, 0)] * 4))
+    assert peak(step, "cuda", warm_up=True) == 0, "never negative"
+    assert len(steps) == 3

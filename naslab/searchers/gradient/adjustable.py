@@ -90,6 +90,10 @@ class Adjustable(Deriving):
         return min(self._timetable.total(epoch + 1), self.total)
 
     @property
+    def begin_of_epoch(self) -> int:
+        return self._timetable.total(self._timetable.epoch(min(self._step, self.total - 1)))
+
+    @property
     def acts(self) -> Mapping[str, Act]:
         operations = self.space.operations  # type: ignore[attr-defined]
         shapes = {part: tuple(alpha.shape) for part, alpha in self.alphas.items()}

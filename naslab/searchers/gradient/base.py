@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -16,8 +17,9 @@ from naslab.errors import Diverged, SpecError, whole
 from naslab.events import Phase
 from naslab.lazy import warn_of_old_name
 from naslab.networks.batch_norm import KeptBuffers, enough_to_normalise
+from naslab.networks.frozen import frozen
 from naslab.networks.mixture import takes_mixtures
-from naslab.networks.step_memory import gradients_at_the_start, must_fit
+from naslab.networks.step_memory import FEW, StepMemory, gradients_at_the_start, must_fit, peak, step_memory
 from naslab.quantities import Quantity
 from naslab.randomness import seeded, torch_generator
 from naslab.searchers.batch_size import BatchSize
@@ -232,7 +234,33 @@ class GradientSearcherBase(Adjustable):
         if not self.parts.sampling.hard:
             edges, operations = self.space.edges(), len(self.space.operations)  # type: ignore[attr-defined]
             with self._layer_noise.seeded_by("try"):
-                must_fit(self.network, edges, operations, self.task, batch_size=size or self._batch_size)
+                must_fit(
+                    self.network,
+                    edges,
+                    operations,
+                    self.task,
+                    batch_size=size or self._batch_size,
+                    beyond=self.parts.level.beyond,
+                )
+
+    def _trial_memory(self) -> int:
+        """Returns the peak of bytes alive in a first-order step, beyond those that outlive it."""
+        of_weights = peak(self._trial_pass, self.device, warm_up=True)
+        with frozen(self._weights):
+            return max(of_weights, peak(partial(self._trial_pass, search=True), self.device, warm_up=True))
+
+    def _relieve(self) -> None:
+        for weight in self._weights:
+            weight.grad = None
+
+    def _step_memory(self) -> StepMemory | None:
+        """Returns an estimate for this step; None for hard samples, which compute one or two operations an edge."""
+        if self.parts.sampling.hard:
+            return None
+        edges, operations = self.space.edges(), len(self.space.operations)  # type: ignore[attr-defined]
+        with self._layer_noise.seeded_by("try"), enough_to_normalise(FEW, units=self.task.units):
+            found = step_memory(self.network, edges, operations, self.task, batch_size=self._batch_size)
+        return found.more(self.parts.level.beyond, sum(weight.nbytes for weight in self._weights))
 
     @property
     def _batch_size(self) -> int:

@@ -36,6 +36,7 @@ import torch
 from torch import Tensor
 
 from naslab.networks.frozen import frozen
+from naslab.networks.step_memory import Beyond
 
 Loss = Callable[[], Tensor]
 Product = Callable[[Loss, Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], list[Tensor]]
@@ -139,6 +140,11 @@ PRODUCTS: Mapping[str, Callable[[float], Product]] = {
     "exact": lambda radius: exact_product,
 }
 """Name of `hessian_product` -> function of the radius (which only the finite difference needs) -> the product."""
+MEMORY: Mapping[str, Beyond] = {
+    "finite_difference": Beyond(weight_copies=6.0),  # w, w', w + e v or w - e v, v, two gradients
+    "exact": Beyond(activations=2.5),  # the graph of the gradient, too; measured: 2.3 to 3.3 times
+}
+"""Name of `hessian_product` -> memory of a second-order step beyond one of first order."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from torch import Tensor
 from naslab.errors import SpecError, among
 from naslab.fields import settle
 from naslab.networks.frozen import frozen
+from naslab.networks.step_memory import Beyond
 from naslab.searchers.gradient.bilevel import (
+    MEMORY,
     PRODUCTS,
     InnerStep,
     Loss,
@@ -62,6 +64,11 @@ class SearchObjective(ABC):
             values: the values of the scheduled settings in this epoch, by name.
         """
 
+    @property
+    def beyond(self) -> Beyond:
+        """What its step needs beyond the memory of one of first order."""
+        return Beyond()
+
     def schedules(self) -> dict[str, Schedule]:
         """Returns its settings that can change during the search, by name."""
         return {}
@@ -90,6 +97,10 @@ class FirstOrSecondOrder(SearchObjective):
         object.__setattr__(self, "radius", positive("radius", self.radius))
         if not isinstance(self.inner_clip, bool):
             raise SpecError(f"inner_clip is True or False, not {self.inner_clip!r}")
+
+    @property
+    def beyond(self) -> Beyond:
+        return Beyond() if self.order == 1 else MEMORY[self.hessian_product]
 
     def _gradients(self, problem: Problem, outer: Loss) -> Unrolled:
         """Returns d outer(w', alpha) / d alpha, with w' = w for order 1."""

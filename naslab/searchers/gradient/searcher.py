@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +30,6 @@ from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
 from naslab.networks.frozen import frozen
 from naslab.networks.mixture import as_mixture
 from naslab.networks.skip_dropout import SkipMasks
-from naslab.networks.step_memory import peak
 from naslab.randomness import torch_generator
 from naslab.searchers.feed import Taken
 from naslab.searchers.gradient.base import GradientSearcherBase
@@ -378,9 +376,7 @@ class GradientSearcher(GradientSearcherBase):
         """
         if name == STEP_MEMORY:
             with torch_threads(self.threads):
-                of_weights = peak(self._trial_pass, self.device)
-                with frozen(self._weights):
-                    return max(of_weights, peak(partial(self._trial_pass, search=True), self.device)) / 1e6
+                return self._trial_memory() / 1e6
         if name != EIGENVALUE:
             return super().measure(name)
         batch = self._batch("architecture")

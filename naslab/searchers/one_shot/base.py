@@ -270,6 +270,12 @@ class OneShot(WeightSharing):
         timetable = self._feed.timetable
         return timetable.total(timetable.epoch(self._step // self.paths.together) + 1) * self.paths.together
 
+    @property
+    def begin_of_epoch(self) -> int:
+        """In the second phase, the beginning of the last epoch of training: its mini-batches are the last ones."""
+        timetable, update = self._feed.timetable, min(self._step // self.paths.together, self._updates - 1)
+        return timetable.total(timetable.epoch(update)) * self.paths.together
+
     def remasked(self) -> None:
         self.paths.offer(self.space)
         self.evolution.offer(self.space)
