@@ -13,13 +13,14 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export PLOTLY_RENDERER ?= plotly_mimetype+notebook
 
-.PHONY: lab test quick screens notebooks picture check bench bench-reliability system clean help
+.PHONY: lab test quick screens notebooks picture check bench bench-reliability gpu system clean help
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
 	@echo "make quick  the fast tests, for every change"
 	@echo "make check  formatting, lint, types, import contracts; of Python and of the page's scripts"
 	@echo "make bench  speed, as ratios against a named baseline"
+	@echo "make gpu    the tests and ten minutes of checks that need a GPU; without one it says so and ends"
 	@echo "make bench-reliability  kills and hostile input in long sizes, about an hour"
 
 $(READY): pyproject.toml
@@ -60,6 +61,14 @@ quick: $(READY)
 # What the tests do in a small size, killed and fuzzed for as long as it takes to be sure; about an hour.
 bench-reliability: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) -m reliability
+
+# On one GPU, one process: a test that measures must not share it. The checks are done though a test has failed, for one
+# file of them says more about a machine that nobody else has.
+gpu: $(READY)
+	@$(BIN)/python -m benchmarks.gpu --there || exit 0; \
+	$(BIN)/python -m pytest -n 0 -m gpu; tests=$$?; \
+	$(BIN)/python -m benchmarks.gpu --minutes 10; checks=$$?; \
+	exit $$((tests + checks))
 
 picture: system $(READY)
 	$(BIN)/python -m pytest tests/browser -k readme

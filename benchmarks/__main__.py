@@ -14,8 +14,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks import data, supernets
-from benchmarks.machine import load, machine
+from benchmarks.gpu import speed
+from benchmarks.gpu.bench import NONE_HERE, Bench
+from benchmarks.machine import gpu, load, machine
 from naslab.analysis.steps import optimizations_of
 from naslab.threads import processors, torch_threads
 
@@ -89,15 +93,41 @@ def main() -> None:
         for row in bought:
             print(f"  {row.trick:24} {row.weight_step:6.2f} {row.alpha_step:6.2f}")
         keep()
+    found["gpu"] = _on_a_gpu(given.jobs, given.rounds)
+    keep()
     missed = [row for row in found["rows"] if row["must"] and row["ratio"] < row["must"]]
+    missed += [row for row in found["gpu"] if row["must"] and row["count"] > row["must"]]
     missed += [found["data"]] if found["data"]["share"] > data.MUST else []
     print("\nEvery must is met." if not missed else f"\nMissed: {len(missed)} of the musts.")
     raise SystemExit(bool(missed))
 
 
+def _on_a_gpu(jobs: list[str], rounds: int | None) -> list[dict[str, Any]]:
+    """Prints and returns the ratios on a GPU, of which nothing is asked, and the waits of a step, which are counted."""
+    if not torch.cuda.is_available():
+        print(f"\nGPU: {NONE_HERE}")
+        return []
+    device = torch.device("cuda")
+    print("\nGPU: " + "; ".join(f"{name} {value}" for name, value in gpu(device).items()))
+    rows = [
+        row
+        for job in jobs
+        for row in supernets.measure(job, max(BATCHES[job]), 1, rounds or ROUNDS[job], device=device)
+        if "count" not in row
+    ]
+    print(*map(_line, rows), sep="\n", flush=True)
+    bench = Bench(device, small=False)
+    for name, make in speed.searches(bench).items():
+        waits, most = speed.waits_of(make()).total(), speed.MOST_WAITS[name]
+        rows.append({"job": name, "step": "waits for the GPU in a step", "count": waits, "must": most})
+        print(f"{name}: the host waits for the GPU {waits} times a step (must: at most {most})", flush=True)
+    return rows
+
+
 def _line(row: dict[str, Any]) -> str:
     threads = f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
-    name = f"{row['job']}, batch {row['batch']}, {threads}: {row['step']}"
+    where = threads if row["device"] == "cpu" else "GPU"
+    name = f"{row['job']}, batch {row['batch']}, {where}: {row['step']}"
     must = f"{row['must']:5.1f}" if row["must"] else ""
     if "count" in row:
         return f"{name:70} {row['count']:7d} {row['plain_count']:8d} {row['ratio']:6.2f} {'':11} {'':7} {must}"

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from naslab.device import synchronise
 from naslab.errors import SpecError, whole
 from naslab.immutable import Record
 from naslab.networks.batch_norm import frozen_statistics
@@ -77,19 +78,31 @@ class Steps:
 
 
 def interleaved(
-    jobs: Mapping[str, Callable[[], object]], rounds: int, *, warm: bool = True, progress: bool = False
+    jobs: Mapping[str, Callable[[], object]],
+    rounds: int,
+    *,
+    warm: bool = True,
+    progress: bool = False,
+    device: torch.device | str = "cpu",
 ) -> dict[str, list[float]]:
     """Returns the seconds [rounds] of each job. The jobs take turns, so that a disturbance of the machine affects all.
 
-    With `warm`, a first round is not counted.
+    Args:
+        jobs: name -> job.
+        rounds: number of times that each job is run and timed.
+        warm: run each job once more, at the start, without counting it.
+        progress: show a progress bar.
+        device: where the jobs compute; the clock waits until it has finished.
     """
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     bar = tqdm(range(rounds + warm), desc="rounds", unit="round", leave=False, disable=not progress, delay=SOON)
     for number in bar:
         for name, job in jobs.items():
             gc.collect()  # so that no collection falls into the measured time
+            synchronise(device)
             start = time.perf_counter()
             job()
+            synchronise(device)
             if number >= warm:
                 seconds[name].append(time.perf_counter() - start)
     return seconds
@@ -155,7 +168,7 @@ def optimizations_of(steps: Steps, rounds: int, threads: int = 1, progress: bool
         for off, optimizations in settings.items()
     }
     with torch_threads(threads):
-        seconds = interleaved(jobs, rounds, progress=progress)
+        seconds = interleaved(jobs, rounds, progress=progress, device=steps.weights[0].device)
 
     def ratio(kind: str, off: str) -> float:
         pairs = zip(seconds[f"{kind} {off}"], seconds[f"{kind} "], strict=True)

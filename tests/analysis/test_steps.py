@@ -21,6 +21,15 @@ def test_jobs_take_turns_and_the_first_round_does_not_count():
     assert all(time >= 0 for times in seconds.values() for time in times)
 
 
+def test_the_clock_waits_for_the_device(monkeypatch):
+    """A GPU has only been told what to compute when a step returns."""
+    order = []
+    monkeypatch.setattr(steps, "synchronise", lambda device: order.append(device))
+    monkeypatch.setattr(steps.time, "perf_counter", lambda: order.append("clock") or 0.0)
+    interleaved({"a": lambda: order.append("a")}, 1, warm=False, device="cuda:1")
+    assert order == ["cuda:1", "clock", "a", "cuda:1", "clock"]
+
+
 @pytest.mark.slow
 def test_a_bar_is_shown_only_of_what_takes_long(monkeypatch):
     shown = {}
