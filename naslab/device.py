@@ -130,15 +130,6 @@ def kept_device(name: str) -> str:
     return "cpu" if name.startswith("cuda") and not torch.cuda.is_available() else name
 
 
-def synchronise(device: torch.device | str) -> None:
-    """Wait until the device has computed everything that was asked of it: GPUs compute while Python goes on."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        torch.cuda.synchronize(device)
-    elif kind == "mps":
-        torch.mps.synchronize()
-
-
 def available(device: torch.device | str = "cpu") -> int | None:
     """Returns the bytes that are free for new tensors; None if the system does not say."""
     if torch.device(device).type == "cuda":

@@ -6,6 +6,7 @@ import functools
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 import naslab as nl
 from naslab.device import synchronise
+from naslab.numerics import Numerics
 
 NONE_HERE = "There is no GPU here that torch can use, so nothing of it is tested and measured."
 
@@ -81,6 +83,10 @@ class Bench:
             synchronise(self.device)
             seconds.append(time.perf_counter() - begun)
         return 1e3 * statistics.median(seconds[warm:])
+
+    def numerics(self, precision: str = "float32") -> AbstractContextManager[None]:
+        """Context in which products are computed so, for what is no search and no training."""
+        return Numerics(device=self.device, precision=precision).in_force()
 
     def empty(self) -> None:
         """Give back what torch's allocator holds, so that sections do not take memory from one another."""

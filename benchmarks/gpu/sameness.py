@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -78,17 +77,8 @@ def agreement(bench: Bench, report: Report) -> None:
             probability = max(probability, *map(float, rows))
         return {"loss, relative": loss, "probability, absolute": probability}
 
-    for given in ({}, {"order": 2}, {"precision": "bfloat16"}):
+    for given in ({}, {"order": 2}, {"precision": "tf32"}, {"precision": "bfloat16"}):
         report.check(name_of(given), lambda given=given: apart(**given))
-    with tf32(False):
-        report.check("without TF32", apart)
-
-
-@contextmanager
-def tf32(allowed: bool, deterministic: bool = False) -> Iterator[None]:
-    """Context for what the searches do not set themselves."""
-    with torch.backends.cudnn.flags(enabled=True, deterministic=deterministic, allow_tf32=allowed):
-        yield
 
 
 def determinism(bench: Bench, report: Report) -> None:
@@ -104,24 +94,27 @@ def determinism(bench: Bench, report: Report) -> None:
     def twice(space: Any, task: Any, **given: Any) -> dict[str, bool]:
         return {"equal": state(space, task, **given) == state(space, task, **given)}
 
-    def rewinds(count: int) -> dict[str, str]:
-        refused = 0
+    def rewinds(count: int, **given: Any) -> dict[str, str]:
+        refused = differed = 0
         for seed in range(count):
-            search = nl.Search(bench.search(space=bench.cell, task=bench.images, seed=seed), snapshot_every=50)
+            searcher = bench.search(space=bench.cell, task=bench.images, seed=seed, **given)
+            search = nl.Search(searcher, snapshot_every=50)
             for _ in range(6):
                 next(search)
+            before = search.events[4]
             try:
                 search.rewind(5)
             except nl.errors.RunError:
                 refused += 1
-        return {"refused": f"{refused} of {count}"}
+            else:
+                differed += search.events[4] != before
+        return {"refused": f"{refused} of {count}", "other events": f"{differed} of {count}"}
 
-    for deterministic in (False, True):
-        said = "cuDNN deterministic" if deterministic else "as it is"
-        with tf32(True, deterministic):
-            for name, case in cases.items():
-                report.check(f"{name}, twice, {said}", lambda case=case: twice(*case))
-            report.check(f"rewinds, {said}", lambda: rewinds(1 if bench.small else 3))
+    for deterministic in (True, False):
+        given = {"deterministic": deterministic}
+        for name, case in cases.items():
+            report.check(f"{name}, twice, {name_of(given)}", lambda case=case, given=given: twice(*case, **given))
+        report.check(f"rewinds, {name_of(given)}", lambda given=given: rewinds(1 if bench.small else 3, **given))
 
 
 def rounding(bench: Bench, report: Report) -> None:
@@ -137,7 +130,7 @@ def rounding(bench: Bench, report: Report) -> None:
     def both(allowed: bool, half: bool = False) -> list[torch.Tensor]:
         """The product with the finite difference, and the gradient of the alphas."""
         kind = torch.autocast(bench.device.type, torch.bfloat16, enabled=half)
-        with tf32(allowed, deterministic=True), kind, frozen_statistics(network):
+        with bench.numerics("tf32" if allowed else "float32"), kind, frozen_statistics(network):
             v = gradients(steps.loss(), steps.weights)
             inner = InnerStep(xi=0.025, weight_decay=3e-4, momentum=[None] * len(v))
             direction, _ = inner.clipped(v)

@@ -13,7 +13,7 @@ import naslab as nl
 from benchmarks import supernets
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.report import Report
-from benchmarks.gpu.sameness import name_of, tf32
+from benchmarks.gpu.sameness import name_of
 from naslab.device import synchronise
 from naslab.snapshot import digest
 from naslab.testing.synchronizations import synchronizations
@@ -101,11 +101,8 @@ def steps(bench: Bench, report: Report) -> None:
     for name, make in searches(bench).items():
         report.check(name, lambda make=make: speed(make))
     for given in ({"precision": "tf32"}, {"checkpointing": True}, {"batch_size": 4 * bench.batch}):
-        name = f"DARTS, {name_of(given)}"
-        if given.get("precision") == "tf32" and not bench.cuda:
-            report.leave_out(name, "TF32 is of GPUs")
-        else:
-            report.check(name, lambda given=given: speed(lambda: bench.large(**given)))
+        report.check(f"DARTS, {name_of(given)}", lambda given=given: speed(lambda: bench.large(**given)))
+    report.check("DARTS, not deterministic", lambda: speed(lambda: bench.large(deterministic=False)))
     for precision in ("float32", "bfloat16"):
         for name, memory_format in LAYOUTS.items():
             report.check(
@@ -156,11 +153,11 @@ def baseline(bench: Bench, report: Report) -> None:
     """The steps of `plain.py`, the supernet as published, over ours, on the same device in turns."""
     rounds = 1 if bench.small else 5
     jobs = ["laptop"] if bench.small else ["paper", "nasbench201"]
-    for allowed in (False, True) if bench.cuda else (False,):
+    for precision in ("float32", "tf32") if bench.cuda else ("float32",):
         for job in jobs:
 
-            def ratios(job: str = job, allowed: bool = allowed) -> dict[str, float]:
-                with tf32(allowed):
+            def ratios(job: str = job, precision: str = precision) -> dict[str, float]:
+                with bench.numerics(precision):
                     rows = supernets.measure(job, bench.batch, 1, rounds, device=bench.device)
                 return {
                     f"{row['step']}{unit}": row[name]
@@ -169,7 +166,7 @@ def baseline(bench: Bench, report: Report) -> None:
                     for name, unit in (("milliseconds", ", ms"), ("ratio", ", ratio"))
                 }
 
-            report.check(f"{job}, batch {bench.batch}{', TF32' if allowed else ''}", ratios, most=120)
+            report.check(f"{job}, batch {bench.batch}, {precision}", ratios, most=120)
 
 
 def data(bench: Bench, report: Report) -> None:

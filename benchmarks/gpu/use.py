@@ -11,7 +11,7 @@ import torch
 import naslab as nl
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.report import Report
-from benchmarks.gpu.sameness import name_of, tf32
+from benchmarks.gpu.sameness import name_of
 from naslab.analysis.memory import available, peak, step_memory
 from naslab.device import synchronise
 
@@ -86,7 +86,7 @@ def estimators(bench: Bench, report: Report) -> None:
         return {"relative to the CPU": abs(there - here) / max(abs(here), 1e-12)}
 
     for name in nl.estimators.zero_cost.PROXIES:
-        with tf32(False):
+        with bench.numerics():
             report.check(f"zero-cost, {name}", lambda name=name: proxy(name))
 
     def training() -> dict[str, float]:

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import naslab as nl
+from naslab.device import usable_device
+from naslab.numerics import Numerics
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 DEVICES = {
@@ -46,8 +48,8 @@ def one_thread():
 
 @pytest.fixture
 def without_tf32():
-    """Convolutions of float32 are computed in float32: on a GPU they round their operands to TF32 otherwise."""
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    """Products of float32 are in float32, also outside searches and trainings, which see to it themselves."""
+    with Numerics(device=usable_device()).in_force():
         yield
 
 

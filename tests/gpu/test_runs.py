@@ -36,6 +36,20 @@ def test_two_runs_are_equal_bit_for_bit(searcher, device, undisturbed):
     assert outcome(nl.Search(searcher(device))) == undisturbed
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have a deterministic implementation")  # which is what warning is for
+@pytest.mark.parametrize("space", ["nasbench201", "darts"])
+def test_two_strict_runs_are_equal_bit_for_bit(space, device, darts, monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+    def state():
+        search = darts(device, space, deterministic="strict")
+        for _ in range(3):
+            search.advance()
+        return digest(search.state_dict())
+
+    assert state() == state()
+
+
 def test_rewinding_repeats_the_steps(searcher, device, undisturbed):
     search = nl.Search(searcher(device))
     for _ in range(7):

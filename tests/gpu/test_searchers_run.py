@@ -93,6 +93,43 @@ def test_so_is_that_of_its_relatives(name, device, darts, without_tf32):
         assert there.advance().train_loss == pytest.approx(here.advance().train_loss, rel=1e-3)
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_other_precisions_are_near_and_not_the_same(precision, device, darts):
+    rounded, exact = darts(device, precision=precision), darts(device)
+    for _ in range(3):
+        ours, theirs = rounded.advance(), exact.advance()
+        assert ours.train_loss == pytest.approx(theirs.train_loss, rel=0.05)
+    if device == "cuda" or precision != "tf32":
+        assert ours.train_loss != theirs.train_loss
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_the_finite_difference_stays_in_float32(precision, device, darts, monkeypatch):
+    """What a searcher has asked torch for while it takes the difference."""
+    from naslab.searchers.gradient import objective
+
+    seen = []
+    products = dict(objective.PRODUCTS)
+
+    def watched(radius):
+        product = products["finite_difference"](radius)
+
+        def take(loss, *given):
+            def watching():
+                outputs = loss()
+                seen.append(torch.backends.cudnn.conv.fp32_precision)
+                return outputs
+
+            return product(watching, *given)
+
+        return take
+
+    monkeypatch.setattr(objective, "PRODUCTS", {**products, "finite_difference": watched})
+    darts(device, order=2, precision=precision).advance()
+    assert len(seen) == 2
+    assert device == "cpu" or set(seen) == {"ieee"}
+
+
 @pytest.mark.parametrize("product", ["finite_difference", "exact"])
 @pytest.mark.parametrize("space", ["nasbench201", "darts"])
 def test_gradients_of_second_order_point_where_those_of_the_cpu_do(product, space, device, digits, cells, without_tf32):
