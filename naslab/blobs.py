@@ -17,6 +17,7 @@ from naslab import files, snapshot
 from naslab.errors import RunError, SnapshotDamaged
 from naslab.snapshot import State
 from naslab.torch_state import default_torch_state
+from naslab.transfer import state_on_host
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -43,8 +44,8 @@ class Blobs:
         digest = snapshot.digest(state)
         if self._folder is None:
             self._states[digest] = {
-                name: value.detach().to("cpu", copy=True) if isinstance(value, torch.Tensor) else value
-                for name, value in state.items()
+                name: value.detach().clone() if isinstance(value, torch.Tensor) else value
+                for name, value in state_on_host(state).items()
             }
             return digest
         with suppress(SnapshotDamaged, RunError):  # a damaged file of this name is replaced below

@@ -34,6 +34,7 @@ from torch import Tensor
 from naslab import files
 from naslab.errors import RunPaused, SnapshotDamaged, SpecError
 from naslab.torch_state import default_torch_state
+from naslab.transfer import to_host
 
 FORMAT = 1
 
@@ -163,7 +164,7 @@ def _parts(state: Mapping[str, Tensor | int | float | str]) -> tuple[bytes, byte
         raise SpecError(f"a snapshot holds tensors, numbers and strings by name, in a dictionary; not {state!r:.100}")
     for name, value in state.items():
         if isinstance(value, torch.Tensor):
-            tensors[name] = value.detach().to("cpu", copy=True).contiguous()
+            tensors[name] = value.detach()
         elif isinstance(value, int | float | str):
             plain[name] = value
         else:
@@ -171,7 +172,11 @@ def _parts(state: Mapping[str, Tensor | int | float | str]) -> tuple[bytes, byte
                 f"a snapshot holds tensors, numbers and strings; {name!r} is {value!r} ({type(value).__name__})"
             )
     text = json.dumps(plain, sort_keys=True).encode()
-    body = save_tensors({name: tensors[name] for name in sorted(tensors)})
+    names = sorted(tensors)
+    here = to_host([tensors[name] for name in names])
+    # A copy of what was here already: safetensors refuses two names for the same memory, which tied weights have.
+    alone = [(one.clone() if one is tensors[name] else one).contiguous() for name, one in zip(names, here, strict=True)]
+    body = save_tensors(dict(zip(names, alone, strict=True)))
     header = f"naslab snapshot {FORMAT} {_checksum(text, body)} {len(text)}\n"
     return header.encode(), text, body
 

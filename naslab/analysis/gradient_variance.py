@@ -34,6 +34,7 @@ from naslab.torch_state import default_torch_state, each_in_default_torch_state
 from naslab.trainers.fit import check_kinds, train
 from naslab.trainers.recipe import Recipe
 from naslab.trainers.report import Epoch
+from naslab.transfer import to_host
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,12 +97,8 @@ def gradient_variance(
             batch = task.batch(timetable.where(number), split=stream.split, device=weights[0].device)
             value = task.loss(network(task.inputs(batch)), batch)
             found = torch.autograd.grad(value, weights, allow_unused=True)
-            gradient = np.concatenate(
-                [
-                    np.zeros(w.numel()) if g is None else g.double().flatten().cpu().numpy()
-                    for w, g in zip(weights, found, strict=True)
-                ]
-            )
+            here = to_host([torch.zeros_like(w) if g is None else g for w, g in zip(weights, found, strict=True)])
+            gradient = np.concatenate([one.double().flatten().numpy() for one in here])
             if not np.isfinite(gradient).all():
                 raise Diverged(f"the gradient of mini-batch {number + 1} is not finite (its loss is {value.item():g})")
             # Welford 1962: mean and sum of squared deviations in one pass, without storing the M gradients.

@@ -39,7 +39,7 @@ def dominant_eigenvalue(loss: Tensor, parameters: Sequence[Tensor]) -> float:
             torch.zeros_like(p).reshape(-1) if h is None else h.reshape(-1)
             for p, h in zip(parameters, second, strict=True)
         ]
-        return torch.cat(parts).detach().double().cpu().numpy()
+        return torch.cat(parts).detach().cpu().double().numpy()
 
     if size <= 2:  # ARPACK needs more dimensions than eigenvalues
         matrix = np.stack([product(row) for row in np.eye(size)])

@@ -32,6 +32,7 @@ from naslab.networks.operation_costs import COSTS, costs
 from naslab.spaces.weight_sharing import candidates
 from naslab.threads import torch_threads
 from naslab.torch_state import default_torch_state
+from naslab.transfer import state_on_host
 
 POINTS = 400
 """Largest number of steps in a curve of shares; the first and the last are among them."""
@@ -227,6 +228,7 @@ def _by_operation(searcher: Any, network: nn.Module, of_weights: Mapping[str, Te
         return {}
     parts = parts_of_modules(searcher, network)
     squares = {part: np.zeros(shape) for part, shape in shapes_of(searcher).items()}
+    of_weights = state_on_host(of_weights)  # in one copy, and because a Mac's GPU has no float64
     for path, module in of_modules.items():
         if (part := parts.get(path)) is None:
             continue

@@ -25,6 +25,7 @@ import torch
 from naslab.device import available
 from naslab.snapshot import State
 from naslab.torch_state import default_torch_state
+from naslab.transfer import state_on_host
 
 SECONDS_APART = 1.0
 """Least number of seconds of work from one copy to the next."""
@@ -52,7 +53,7 @@ class Copy(NamedTuple):
     @default_torch_state()
     def of(cls, step: int, state: State) -> Copy:
         """Returns the copy for a state that is not changed any more. Tensors on a GPU are copied to main memory."""
-        here = {name: value.cpu() if isinstance(value, torch.Tensor) else value for name, value in state.items()}
+        here = state_on_host(state)
         parts = {}
         for value in here.values():
             if isinstance(value, torch.Tensor):

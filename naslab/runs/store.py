@@ -14,6 +14,7 @@ from naslab.events import Event
 from naslab.runs.branches import DeadEnd, Record, Row
 from naslab.snapshot import State
 from naslab.torch_state import default_torch_state
+from naslab.transfer import state_on_host
 
 OLDER_KEPT = 8
 """Largest number of snapshots that are kept in addition to the first and the last two."""
@@ -115,9 +116,7 @@ class Memory:
 
     @default_torch_state()
     def save(self, step: int, state: State) -> None:
-        self._states[step] = {
-            name: value.cpu() if isinstance(value, torch.Tensor) else value for name, value in state.items()
-        }
+        self._states[step] = state_on_host(state)
         stay = kept(self._states, self._every)
         self._states = {at: kept_state for at, kept_state in self._states.items() if at in stay}
 

@@ -67,6 +67,7 @@ from naslab.searchers.stretch import Stretch
 from naslab.snapshot import State
 from naslab.tasks.streams import Timetable
 from naslab.threads import torch_threads
+from naslab.transfer import numbers
 from naslab.trees import detached
 
 
@@ -169,20 +170,15 @@ class Enas(WeightSharing):
         few = enough_to_normalise(self._batch_size, units=self.task.units)
         with few, self._layer_noise.seeded_by("weights", self._step), self._weights_or_still():
             outputs = self.weights.network(inputs, self._layers(child))
-        loss = self.task.loss(outputs, batch)
-        self._must_be_finite("training loss", loss)
-        if not self.overrides[WEIGHTS]:
-            whole_loss = self._with_regularisation(loss, outputs, batch)
-            self._must_be_finite("gradient of the shared weights", self.weights.descend(whole_loss, knobs["w_lr"]))
-        outputs = detached(outputs)
-        self._feed.keep(outputs)
+        self.weights.forget()
+        metrics = self._learn(self.task.loss(outputs, batch), outputs, batch, knobs["w_lr"])
+        self._feed.keep(detached(outputs))
         self._step += 1
-        measured = self.task.measured(outputs, batch, loss=float(loss.detach()))
         return ChildTrained(
             step=self._step,
             epoch=epoch,
             architecture=child,
-            metrics={f"train/{name}": value for name, value in measured.items()},
+            metrics=metrics,
             best=self.best,
             settings={**knobs, **self._in_force},
         )
@@ -274,11 +270,10 @@ class Enas(WeightSharing):
         few = enough_to_normalise(self._batch_size, units=self.task.units)
         with torch.no_grad(), frozen, few, self._layer_noise.off():
             outputs = self.weights.network(self.task.inputs(batch), self._layers(child))
-        loss = self.task.loss(outputs, batch)
+        loss, reward = numbers([self.task.loss(outputs, batch), self.task.pending_reward(outputs, batch)])
         self._must_be_finite("validation loss", loss)
-        reward = self.task.reward_of(outputs, batch)
-        self._must_be_finite(f"reward of a child ({self.task.reward})", torch.tensor(reward))
-        return reward, float(loss)
+        self._must_be_finite(f"reward of a child ({self.task.reward})", reward)
+        return reward, loss
 
     def beside(self) -> list[Event]:
         """Returns, at the end of an epoch, the metrics that need all of the data."""

@@ -11,7 +11,7 @@ from torch import nn
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.networks.batch_norm import enough_to_normalise, normalised
 from naslab.searchers.feed import first_batches
-from naslab.tasks.metrics import Measurement
+from naslab.tasks.measurement import Measurement
 from naslab.tasks.streams import Stream
 from naslab.tasks.task import Task
 

@@ -37,6 +37,8 @@ from naslab.spaces.weight_sharing import Shared
 from naslab.tasks.checks import check_example, check_task, parts_of, warn_of_unused_portion
 from naslab.tasks.task import Task
 from naslab.threads import number_of_threads, torch_threads
+from naslab.transfer import Number, numbers
+from naslab.trees import detached
 
 DECAY = "w_weight_decay"
 """Name of the setting of the shared weights' weight decay."""
@@ -74,20 +76,15 @@ class SharedWeights:
             weight_decay=weight_decay,
         )
 
-    def descend(self, loss: Tensor, rate: float) -> Tensor:
-        """Make one SGD step on the loss. Returns the norm of its gradient; if that is not finite, no step was made."""
-        self._sgd.zero_grad()
-        loss.backward()
-        return self.step(rate)
+    def clip(self) -> Tensor:
+        """Clip the gradients that `loss.backward()` accumulated. Returns their norm before that, not read yet."""
+        return nn.utils.clip_grad_norm_(self._named.values(), self._clip)
 
-    def step(self, rate: float) -> Tensor:
-        """Make one SGD step with the gradients that `loss.backward()` accumulated; clear them. Returns their norm."""
-        norm = nn.utils.clip_grad_norm_(self._named.values(), self._clip)
-        if bool(torch.isfinite(norm)):
-            self._sgd.param_groups[0]["lr"], self._sgd.param_groups[0]["weight_decay"] = rate, self.weight_decay
-            self._sgd.step()
+    def step(self, rate: float) -> None:
+        """Make one SGD step with the accumulated gradients, and clear them."""
+        self._sgd.param_groups[0]["lr"], self._sgd.param_groups[0]["weight_decay"] = rate, self.weight_decay
+        self._sgd.step()
         self._sgd.zero_grad()
-        return norm
 
     def forget(self) -> None:
         """Clear the accumulated gradients without a step."""
@@ -280,18 +277,48 @@ class WeightSharing(Masked, SupernetSearcher):
     def _layers(self, child: Architecture) -> Any:
         return self.space.layers_of(child)  # type: ignore[attr-defined]
 
-    def _must_be_finite(self, what: str, value: Tensor) -> None:
-        if not bool(torch.isfinite(value).all()):
+    def _must_be_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
             raise Diverged(
                 f"step {self._step + 1}: the {what} is no longer finite (NaN or infinite); the step was not kept. "
                 "Go back with search.rewind(step) to before the loss grew, lower w_lr with search.set('w_lr', value), "
                 "and go on"
             )
 
-    def _with_regularisation(self, loss: Tensor, outputs: Any, batch: Any) -> Tensor:
-        """Returns the loss of the weights: the task's loss plus its regularisation, if it has one."""
-        extra = self.task.regularisation(outputs, batch)
-        return loss if extra is None else loss + extra
+    def _learn(self, loss: Tensor, outputs: Any, batch: Any, rate: float | None) -> dict[str, float]:
+        """Backward pass of a child, whose gradients are accumulated, and one step of SGD. If the weights are frozen,
+        neither is done.
+
+        The numbers that decide about the step, and those of the event, are read together before it, which is the only
+        time that a step waits for the device.
+
+        Args:
+            loss: loss of the mini-batch, of which the weights minimise the sum with the task's regularisation.
+            outputs: outputs of the child.
+            batch: the mini-batch.
+            rate: learning rate; None for no step, since more paths of this update will follow.
+
+        Returns:
+            The metrics of the mini-batch, by name, with "train/" before it.
+
+        Raises:
+            Diverged: the loss or the gradient is not finite; no step was made.
+        """
+        frozen: bool = self.overrides[WEIGHTS]
+        norm: Number = 0.0
+        if not frozen:
+            extra = self.task.regularisation(outputs, batch)
+            (loss if extra is None else loss + extra).backward()
+            norm = 0.0 if rate is None else self.weights.clip()
+        measured = self.task.pending_metrics(detached(outputs), batch, loss=loss)
+        value, norm, *found = numbers([loss, norm, *measured.values()])
+        self._must_be_finite("training loss", value)
+        self._must_be_finite("gradient of the shared weights", norm)
+        if rate is not None and frozen:
+            self.weights.forget()  # gradients from before the weights were frozen
+        elif rate is not None:
+            self.weights.step(rate)
+        return {f"train/{name}": one for name, one in zip(measured, found, strict=True)}
 
     def _inherited(
         self,

@@ -28,6 +28,11 @@ class Draws:
     hole: Tensor | None
     """[B, 2] int64: row and column of the centre of the cutout square."""
 
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The random numbers that were drawn, by name."""
+        return {field.name: drawn for field in fields(self) if (drawn := getattr(self, field.name)) is not None}
+
     def rows(self, which: slice) -> Draws:
         """Returns the draws of a slice of the images."""
         return Draws(

@@ -21,13 +21,15 @@ from torch import Tensor
 from naslab.errors import DataError, SpecError, unknown
 from naslab.lazy import warn_of_old_name
 from naslab.tasks import folders, splits
-from naslab.tasks.augmentation import Augmentation
+from naslab.tasks.augmentation import Augmentation, Draws
 from naslab.tasks.image_set import ImageSet, mean_and_std
 from naslab.tasks.metrics import Mean, Metric
+from naslab.tasks.resident import resident
 from naslab.tasks.signature import LOGITS, Field, Head, Signature
 from naslab.tasks.streams import Exchangeable
 from naslab.tasks.task import LOSS, Task
 from naslab.torch_state import default_torch_state
+from naslab.transfer import Number, numbers, pending, to_device
 
 OWN = "images"
 """Value of "task" in the spec of data that came as arrays, which a spec cannot load again."""
@@ -111,10 +113,8 @@ class ImageClassification(Task):
     def metrics(self) -> Mapping[str, Metric]:
         """Returns the cross-entropy in nats and the accuracy, as means over images."""
         return {
-            LOSS: Mean(lambda logits, batch: float(self.loss(logits, batch)), self.size, direction="min", unit="nats"),
-            "accuracy": Mean(
-                lambda logits, batch: self.accuracy(logits, _labels(batch)), self.size, direction="max", unit="%"
-            ),
+            LOSS: Mean(lambda logits, batch: self.loss(logits, batch), self.size, direction="min", unit="nats"),
+            "accuracy": Mean(self._pending_accuracy, self.size, direction="max", unit="%"),
         }
 
     def fingerprint(self) -> str:
@@ -245,17 +245,22 @@ class ImageClassification(Task):
             [B] int64.
         """
         self._check_split(split)
-        chosen = self.train if split == "train" else self.test
+        device = torch.device(device)
         draws = None
         if augment is not None:
             draws = self.augmentation.draw(len(where), *self.input_shape[1:], augment).rows(rows)
-        indices = where[rows]
-        images = chosen.images[indices].to(device)
+        images, labels, draws = _gathered(self.train if split == "train" else self.test, where[rows], draws, device)
         if draws is not None:
             images = self.augmentation.move(images, draws)
         # Moved as they are and converted on the device: uint8 is a quarter of the bytes to copy.
-        x = images.float().sub_(self.mean.to(device)[:, None, None]).div_(self.std.to(device)[:, None, None])
-        return x if draws is None else self.augmentation.cut(x, draws), chosen.labels[indices].to(device)
+        mean, std = self._moments_on(device)
+        x = images.float().sub_(mean[:, None, None]).div_(std[:, None, None])
+        return x if draws is None else self.augmentation.cut(x, draws), labels
+
+    def _moments_on(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Returns mean and standard deviation of each channel on a device, where they are kept."""
+        kept = resident(self, lambda: (self.mean, self.std), device)
+        return (self.mean.to(device), self.std.to(device)) if kept is None else kept
 
     def loss(self, outputs: Tensor, batch: Any, *, smoothing: float = 0.0) -> Tensor:
         """Returns the mean cross-entropy in nats, a tensor without axes.
@@ -269,7 +274,12 @@ class ImageClassification(Task):
 
     def accuracy(self, logits: Tensor, y: Tensor) -> float:
         """Returns the share, in [0, 1], of rows of [B, K] that are finite and whose largest logit is at the label."""
-        return _right(logits, y) / len(y)
+        return numbers([_accuracy(logits, y)])[0]
+
+    def _pending_accuracy(self, logits: Tensor, batch: Any) -> Number:
+        if type(self).accuracy is not ImageClassification.accuracy:  # a subclass counts in another way
+            return self.accuracy(logits, _labels(batch))
+        return _accuracy(logits, _labels(batch))
 
     def with_auxiliary(self, outputs: Any) -> tuple[Any, Any]:
         """Returns logits and auxiliary logits; None for the latter unless the network returned a pair."""
@@ -335,13 +345,34 @@ class ImageClassification(Task):
             object.__setattr__(self, name, value)
 
 
+def _gathered(
+    part: ImageSet, indices: Tensor, draws: Draws | None, device: torch.device
+) -> tuple[Tensor, Tensor, Draws | None]:
+    """Returns images [B, C, H, W], labels [B] and the random numbers of their augmentation, all on the device.
+
+    Where the data fits on the device, it lies there, and is gathered there by the indices. What comes from the host
+    comes in one copy.
+    """
+    if device.type == "cpu":
+        return part.images[indices], part.labels[indices], draws
+    drawn = {} if draws is None else draws.tensors
+    kept = resident(part, lambda: (part.images, part.labels), device)
+    if kept is None:
+        images, labels, drawn = to_device((part.images[indices], part.labels[indices], drawn), device)
+    else:
+        indices, drawn = to_device((indices, drawn), device)
+        images, labels = (whole.index_select(0, indices) for whole in kept)
+    return images, labels, None if draws is None else dataclasses.replace(draws, **drawn)
+
+
 def _labels(batch: Any) -> Tensor:
     return batch if isinstance(batch, Tensor) else batch[1]
 
 
-def _right(logits: Tensor, y: Tensor) -> int:
-    """Returns the number of rows of [B, K] that are finite and whose largest logit is at the label."""
-    return int(((logits.argmax(1) == y) & logits.isfinite().all(dim=1)).sum())
+def _accuracy(logits: Tensor, y: Tensor) -> Number:
+    """Returns the share of rows of [B, K] that are finite and whose largest logit is at the label."""
+    right = ((logits.argmax(1) == y) & logits.isfinite().all(dim=1)).sum()
+    return pending(lambda count: count / len(y), right)
 
 
 def _both(part: ImageSet) -> tuple[Tensor, Tensor]:

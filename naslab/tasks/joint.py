@@ -188,7 +188,7 @@ class Joint(Task):
         """Returns the loss of each mini-batch, the mean of the objectives, if there is one, and the metrics of each
         task."""
         found: dict[str, Metric] = {
-            LOSS: Mean(lambda outputs, batch: float(self.loss(outputs, batch).detach()), self.size, direction="min")
+            LOSS: Mean(lambda outputs, batch: self.loss(outputs, batch), self.size, direction="min")
         }
         of_tasks = {
             f"{name}/{metric}": OfOneTask(self, name, one)

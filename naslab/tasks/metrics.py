@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import Tensor
+from torch.utils import _pytree
 
 from naslab.directions import DIRECTIONS, Direction
-from naslab.errors import NaslabError, SpecError, among, unknown
+from naslab.errors import SpecError, among, unknown
 from naslab.quantities import Quantity
+from naslab.transfer import Number, Pending, numbers, pending
 from naslab.trees import described
 
 MISTAKES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -44,6 +46,15 @@ def one_number(found: Any) -> float:
         return float(found)
     except (TypeError, ValueError):
         raise NoNumber(described(found)) from None
+
+
+def soon(found: Any) -> float | Pending:
+    """Returns a value of a metric as a float, or as one that is still to be read if a device computes it; `NoNumber`
+    for anything else than one number.
+    """
+    if isinstance(found, Pending):
+        return found
+    return pending(float, found) if isinstance(found, Tensor) and found.numel() == 1 else one_number(found)
 
 
 def expected_number(name: str, error: NoNumber) -> WrongTask:
@@ -107,6 +118,12 @@ class Metric(ABC):
         """Returns the value for one mini-batch."""
         return self.compute(self.update(None, outputs, batch))
 
+    def pending(self, outputs: Any, batch: Any) -> Number:
+        """Returns the value for one mini-batch, which may still have to be read from a device by
+        `naslab.transfer.numbers`; by default it is read at once.
+        """
+        return self.of(outputs, batch)
+
     def weighed(self, per: float) -> Metric:
         """Returns the metric with weights relative to mini-batches of the size `per`.
 
@@ -116,6 +133,41 @@ class Metric(ABC):
         return self
 
 
+class Unread(NamedTuple):
+    """The sums of a quotient before a mini-batch whose terms are still to be read from a device."""
+
+    before: tuple[float, float] | Unread | None
+    above: float | Pending
+    below: float | Pending
+
+    @property
+    def parts(self) -> tuple[tuple[float, float] | None, list[float | Pending]]:
+        """The sums that are known, and the terms to add to them: above, below, above, below, ..."""
+        terms: list[float | Pending] = []
+        state: tuple[float, float] | Unread | None = self
+        while isinstance(state, Unread):
+            terms += (state.below, state.above)
+            state = state.before
+        return state, terms[::-1]
+
+
+def settled(states: Any) -> Any:
+    """Returns the states of metrics, which may be in tuples, lists or dictionaries, after all that is still to be read
+    from a device was read, in one copy.
+    """
+    leaves, structure = _pytree.tree_flatten(states, is_leaf=lambda part: isinstance(part, Unread))
+    waiting = {place: leaf.parts for place, leaf in enumerate(leaves) if isinstance(leaf, Unread)}
+    if not waiting:
+        return states
+    found = iter(numbers(term for _, terms in waiting.values() for term in terms))
+    for place, (sums, terms) in waiting.items():
+        own = list(islice(found, len(terms)))
+        for above, below in zip(own[::2], own[1::2], strict=True):
+            sums = (above, below) if sums is None else (sums[0] + above, sums[1] + below)
+        leaves[place] = sums
+    return _pytree.tree_unflatten(leaves, structure)
+
+
 class Ratio(Metric):
     """Quotient of two sums over the data, or a function of it; most metrics are of this kind.
 
@@ -123,14 +175,15 @@ class Ratio(Metric):
         perplexity   Ratio(lambda outputs, batch: (nats, tokens), then=math.exp, direction="min")
 
     Args:
-        of: (outputs, batch) -> what a mini-batch adds to numerator and denominator.
+        of: (outputs, batch) -> what a mini-batch adds to numerator and denominator: numbers, or tensors of one element,
+            which are read from a device at the end, so that it need not be waited for.
         direction, unit, every: as of `Metric`.
         then: function of the quotient; None for the quotient itself.
     """
 
     def __init__(
         self,
-        of: Callable[[Any, Any], tuple[float, float]],
+        of: Callable[[Any, Any], tuple[Number, Number]],
         *,
         direction: Direction | None = None,
         unit: str = "",
@@ -145,16 +198,28 @@ class Ratio(Metric):
         """True if the value is the quotient itself, so that values of parts of equal size can be averaged."""
         return self._then is None
 
-    def update(self, state: tuple[float, float] | None, outputs: Any, batch: Any) -> tuple[float, float]:
-        above, below = self._of(outputs, batch)
-        if state is None:
-            return one_number(above), one_number(below)
-        return state[0] + one_number(above), state[1] + one_number(below)
+    def update(self, state: Any, outputs: Any, batch: Any) -> tuple[float, float] | Unread:
+        """Returns the sums after a mini-batch; on a device, the sums before it and its terms."""
+        above, below = map(soon, self._of(outputs, batch))
+        if isinstance(state, Unread) or isinstance(above, Pending) or isinstance(below, Pending):
+            return Unread(state, above, below)
+        return (above, below) if state is None else (state[0] + above, state[1] + below)
 
-    def merge(self, states: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    def merge(self, states: Sequence[Any]) -> tuple[float, float]:
+        states = settled(states)
         return sum(state[0] for state in states), sum(state[1] for state in states)
 
-    def compute(self, state: tuple[float, float]) -> float:
+    def of(self, outputs: Any, batch: Any) -> float:
+        return numbers([self.pending(outputs, batch)])[0]
+
+    def pending(self, outputs: Any, batch: Any) -> Number:
+        return pending(self._value_of, *map(soon, self._of(outputs, batch)))
+
+    def _value_of(self, above: float, below: float) -> float:
+        return self.compute((above, below))
+
+    def compute(self, state: Any) -> float:
+        state = settled(state) if isinstance(state, Unread) else state
         ratio = state[0] / state[1] if state[1] else math.nan
         if self._then is None or ratio != ratio:  # NaN
             return ratio
@@ -171,7 +236,7 @@ class Mean(Ratio):
     not.
 
     Args:
-        value: (outputs, batch) -> the mean over the mini-batch.
+        value: (outputs, batch) -> the mean over the mini-batch, a number or a tensor of one element.
         size: batch -> its weight.
         direction, unit, every: as of `Metric`.
         then: function of the mean; None for the mean itself.
@@ -180,7 +245,7 @@ class Mean(Ratio):
 
     def __init__(
         self,
-        value: Callable[[Any, Any], float],
+        value: Callable[[Any, Any], Number],
         size: Callable[[Any], float],
         *,
         direction: Direction | None = None,
@@ -192,12 +257,12 @@ class Mean(Ratio):
         super().__init__(self._weighted, direction=direction, unit=unit, every=every, then=then)
         self._value, self._size, self._per = value, size, per
 
-    def _weighted(self, outputs: Any, batch: Any) -> tuple[float, float]:
+    def _weighted(self, outputs: Any, batch: Any) -> tuple[Number, float]:
         weight = self._size(batch) / self._per
-        return one_number(self._value(outputs, batch)) * weight, weight
+        return pending(lambda value: value * weight, soon(self._value(outputs, batch))), weight
 
-    def of(self, outputs: Any, batch: Any) -> float:
-        return self.compute((one_number(self._value(outputs, batch)), 1.0))
+    def pending(self, outputs: Any, batch: Any) -> Number:
+        return pending(self._value_of, soon(self._value(outputs, batch)), 1.0)
 
     def weighed(self, per: float) -> Mean:
         return Mean(
@@ -281,48 +346,3 @@ class Torchmetric(Metric):
         for arguments in state:
             metric.update(*arguments)
         return one_number(metric.compute())
-
-
-class Measurement:
-    """States of several metrics during a pass, or a part of it.
-
-    Args:
-        metrics: metrics by name.
-        every: "batch" for only those that are defined for a single mini-batch, "pass" for all.
-    """
-
-    def __init__(self, metrics: Mapping[str, Metric], every: Every = "pass") -> None:
-        self._metrics = {name: one for name, one in metrics.items() if every == "pass" or one.every == "batch"}
-        self.states: dict[str, Any] = {}
-
-    def update(self, outputs: Any, batch: Any) -> None:
-        for name, metric in self._metrics.items():
-            try:
-                self.states[name] = metric.update(self.states.get(name), outputs, batch)
-            except (NaslabError, torch.OutOfMemoryError):
-                raise
-            except NoNumber as error:
-                raise expected_number(name, error) from error
-            except MISTAKES as error:
-                raise WrongTask(
-                    f"the metric {name!r} cannot be computed from the outputs of the network, {described(outputs)}: "
-                    f"{type(error).__name__}: {error!s:.300}"
-                ) from error
-
-    def merge(self, others: Iterable[Mapping[str, Any]]) -> None:
-        """Replaces the states by the joint states of all processes, with this one among them."""
-        others = list(others)
-        for name, metric in self._metrics.items():
-            if seen := [states[name] for states in others if name in states]:
-                self.states[name] = metric.merge(seen)
-
-    def compute(self) -> dict[str, float]:
-        """Returns the value of each metric for all mini-batches so far."""
-        found = {}
-        for name, metric in self._metrics.items():
-            if name in self.states:
-                try:
-                    found[name] = one_number(metric.compute(self.states[name]))
-                except NoNumber as error:
-                    raise expected_number(name, error) from error
-        return found

@@ -76,7 +76,7 @@ def _drawn(logits: Tensor, temperature: float, generator: torch.Generator) -> in
 
     In float64 on the CPU, so that a seed gives the same text for the same logits on any device.
     """
-    logits = logits.double().cpu()
+    logits = logits.cpu().double()  # in this order, for a Mac's GPU has no float64
     if not bool(torch.isfinite(logits).all()):
         raise Diverged("the network's outputs are not finite, so that no token can be drawn from them")
     if temperature == 0:

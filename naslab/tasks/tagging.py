@@ -32,6 +32,7 @@ from naslab.tasks.signature import LOGITS, Field, Head, Signature
 from naslab.tasks.streams import Exchangeable
 from naslab.tasks.tags import Span
 from naslab.tasks.task import LOSS, Task, share_of
+from naslab.transfer import to_device
 
 PADDING, UNKNOWN = 0, 1
 """Numbers of what fills a row behind its end, and of a word or character that the training sentences lack."""
@@ -141,12 +142,7 @@ class Tagging(Task):
             return Ratio(lambda outputs, batch: of(*counted(outputs, batch)), direction="max", unit="%", every="pass")
 
         return {
-            LOSS: Mean(
-                lambda outputs, batch: float(self.loss(outputs, batch).detach()),
-                self.size,
-                direction="min",
-                unit="nats",
-            ),
+            LOSS: Mean(lambda outputs, batch: self.loss(outputs, batch), self.size, direction="min", unit="nats"),
             "f1": ratio(lambda right, found, true: (2 * right, found + true)),
             "precision": ratio(lambda right, found, true: (right, found)),
             "recall": ratio(lambda right, found, true: (right, true)),
@@ -245,7 +241,7 @@ class Tagging(Task):
             "tags": of.tags[places] * mask,
             "mask": mask,
         }
-        return {name: tensor[rows].to(device) for name, tensor in found.items()}
+        return to_device({name: tensor[rows] for name, tensor in found.items()}, device)
 
     def inputs(self, batch: Any, carry: Any = None) -> dict[str, Tensor]:
         return {"words": batch["words"], "characters": batch["characters"]}

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from naslab.errors import DataError, NaslabError, SpecError, real
 from naslab.quantities import Quantity
-from naslab.tasks.metrics import MISTAKES, Metric, NoNumber, WrongTask, expected_number, one_number
+from naslab.tasks.metrics import MISTAKES, Metric, NoNumber, WrongTask, expected_number, soon
 from naslab.tasks.signature import Signature
 from naslab.tasks.streams import Stream
+from naslab.transfer import Number, Pending, numbers, pending
 from naslab.trees import described, tensors
 
 LOSS = "loss"
@@ -318,16 +319,29 @@ class Task(ABC):
             batch: the mini-batch.
             loss: its loss, if known, which is then not computed again.
         """
-        found = {} if loss is None else {LOSS: loss}
+        found = self._pending_metrics(outputs, batch, loss)
+        return dict(zip(found, numbers(found.values()), strict=True))
+
+    def pending_metrics(self, outputs: Any, batch: Any, *, loss: Tensor) -> dict[str, Number]:
+        """Returns what `measured` does, as numbers that `naslab.transfer.numbers` reads from the device together.
+
+        A task with a `measured` of its own reads them at once.
+        """
+        if type(self).measured is not Task.measured:
+            return {**self.measured(outputs, batch, loss=float(loss.detach()))}
+        return self._pending_metrics(outputs, batch, loss.detach())
+
+    def _pending_metrics(self, outputs: Any, batch: Any, loss: Number | None) -> dict[str, Number]:
+        found: dict[str, Number] = {} if loss is None else {LOSS: loss}
         for name, metric in self.metrics().items():
             if metric.every == "batch" and name not in found:
                 found[name] = self._number(name, metric, outputs, batch)
         return found
 
-    def _number(self, name: str, metric: Metric, outputs: Any, batch: Any) -> float:
+    def _number(self, name: str, metric: Metric, outputs: Any, batch: Any) -> float | Pending:
         """Returns the value of a metric for one mini-batch; errors name the metric and the task."""
         try:
-            return one_number(metric.of(outputs, batch))
+            return soon(metric.pending(outputs, batch))
         except (NaslabError, torch.OutOfMemoryError):
             raise
         except NoNumber as error:
@@ -337,8 +351,20 @@ class Task(ABC):
 
     def reward_of(self, outputs: Any, batch: Any) -> float:
         """Returns the reward of a controller for one mini-batch; more is better."""
+        return numbers([self._pending_reward(outputs, batch)])[0]
+
+    def pending_reward(self, outputs: Any, batch: Any) -> Number:
+        """Returns the reward of one mini-batch as a number that `naslab.transfer.numbers` reads from the device.
+
+        A task with a `reward_of` of its own reads it at once.
+        """
+        if type(self).reward_of is not Task.reward_of:
+            return self.reward_of(outputs, batch)
+        return self._pending_reward(outputs, batch)
+
+    def _pending_reward(self, outputs: Any, batch: Any) -> Number:
         sign, name = (-1.0, self.reward[1:]) if self.reward.startswith("-") else (1.0, self.reward)
-        return sign * self._number(name, self.metrics()[name], outputs, batch)
+        return pending(lambda value: sign * value, self._number(name, self.metrics()[name], outputs, batch))
 
     def fitness_of(self, value: float) -> float:
         """Returns a value of the objective as a fitness, of which more is better: negated if it is minimised."""

@@ -13,7 +13,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -28,11 +28,13 @@ from naslab.tasks import sampling
 from naslab.tasks.corpora import SPLITS
 from naslab.tasks.metrics import Mean, Metric
 from naslab.tasks.once import OncePerBatch
+from naslab.tasks.resident import resident
 from naslab.tasks.sequence import logits_of, part_of
 from naslab.tasks.signature import LOGITS, Field, Head, Signature
 from naslab.tasks.task import LOSS, Task
 from naslab.tasks.text_streams import Chunk, Columns, Lengths
 from naslab.tasks.vocabulary import Vocabulary
+from naslab.transfer import Number, pending, to_device
 from naslab.trees import detached
 
 
@@ -117,7 +119,7 @@ class TokenPrediction(Task):
         """Returns the loss in nats per token, the perplexity and, for characters, the bits, each from the mean over all
         tokens."""
         nats = OncePerBatch(
-            lambda outputs, batch: float(self.loss(outputs, batch).detach()),
+            lambda outputs, batch: pending(float, self.loss(outputs, batch).detach()),
             lambda outputs, batch: (logits_of(outputs), batch[1]),
         )
         found: dict[str, Metric] = {
@@ -178,20 +180,19 @@ class TokenPrediction(Task):
         text, end = self._text(split), where.start + where.length + 1
         if where.columns * where.height > len(text) or end > where.height:
             raise DataError(f"the {split} text has {len(text)} tokens, and so no {where}; take it from its own stream")
+        device = torch.device(device)
+        kept = resident(self, lambda: tuple(torch.tensor(self.numbers[each]) for each in SPLITS), device)
+        if kept is not None:
+            columns = kept[SPLITS.index(split)][: where.columns * where.height].view(where.columns, where.height)
+            return _pair(columns[rows, where.start : end].long())
         columns = text[: where.columns * where.height].reshape(where.columns, where.height)
-        return self._pair(columns[rows, where.start : end], device)
+        return _pair(to_device(_tokens(columns[rows, where.start : end]), device))
 
     def example(self, count: int, *, device: str | torch.device = "cpu", view: Any = None) -> tuple[Tensor, Tensor]:
         """Returns [count, bptt] tokens of the training text and their targets; a short text is read repeatedly."""
         text, length = self.numbers["train"], self.bptt + 1
         starts = np.arange(count) * length % (len(text) - length + 1)
-        return self._pair(text[starts[:, None] + np.arange(length)], device)
-
-    @staticmethod
-    def _pair(block: np.ndarray, device: str | torch.device) -> tuple[Tensor, Tensor]:
-        """Returns inputs and targets, [B, T] each, from a block [B, T + 1]."""
-        both = torch.from_numpy(block.astype(np.int64)).to(device)
-        return both[:, :-1].contiguous(), both[:, 1:].contiguous()
+        return _pair(to_device(_tokens(text[starts[:, None] + np.arange(length)]), device))
 
     def _text(self, split: str) -> np.ndarray:
         if not among(split, SPLITS):
@@ -219,10 +220,10 @@ class TokenPrediction(Task):
         logits = logits_of(outputs)
         return F.cross_entropy(logits.flatten(0, 1), batch[1].flatten(), label_smoothing=smoothing)
 
-    def measured(self, outputs: Any, batch: Any, *, loss: float | None = None) -> dict[str, float]:
+    def _pending_metrics(self, outputs: Any, batch: Any, loss: Number | None) -> dict[str, Number]:
         """Returns the metrics of a mini-batch, all functions of its loss, which is computed if `loss` is None."""
-        nats = float(self.loss(outputs, batch).detach()) if loss is None else loss
-        return {name: metric.compute((nats, 1.0)) for name, metric in self.metrics().items()}
+        nats = self.loss(outputs, batch).detach() if loss is None else loss
+        return {name: pending(partial(_value_for, metric), nats) for name, metric in self.metrics().items()}
 
     def regularisation(self, outputs: Any, batch: Any) -> Tensor | None:
         """Returns AR and TAR (Merity, McCann, Socher 2017, https://arxiv.org/abs/1708.01009) if the network gives
@@ -301,6 +302,19 @@ class TokenPrediction(Task):
         proxies = {name: MappingProxyType(state[name]) for name in ("numbers", "origin")}
         for name, value in (state | proxies).items():
             object.__setattr__(self, name, value)
+
+
+def _tokens(block: np.ndarray) -> Tensor:
+    return torch.from_numpy(block.astype(np.int64))
+
+
+def _pair(both: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns inputs and targets, [B, T] each, from a block [B, T + 1]."""
+    return both[:, :-1].contiguous(), both[:, 1:].contiguous()
+
+
+def _value_for(metric: Metric, nats: float) -> float:
+    return metric.compute((nats, 1.0))
 
 
 def _bits(nats: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from naslab.tasks.metrics import Measurement
+from naslab.tasks.measurement import Measurement
 from naslab.tasks.streams import Stream
 from naslab.tasks.task import Task
 from naslab.trainers.processes import Group

@@ -14,7 +14,7 @@ from naslab.networks.batch_norm import enough_to_normalise
 from naslab.numerics import Numerics
 from naslab.randomness import seeded, torch_generator
 from naslab.tasks.checks import check_example, parts_of
-from naslab.tasks.metrics import Measurement
+from naslab.tasks.measurement import Measurement
 from naslab.tasks.streams import Stream, Timetable
 from naslab.tasks.task import LOSS, Task
 from naslab.trainers.averages import averaged_weights
@@ -22,6 +22,7 @@ from naslab.trainers.evaluation import evaluate
 from naslab.trainers.processes import Group
 from naslab.trainers.recipe import Recipe
 from naslab.trainers.report import Epoch, best
+from naslab.transfer import numbers
 
 SHARED = "take batch_size=2 or more for each process, or a network that shrinks the image less"
 """Advice for the error that batch norm cannot normalise a mini-batch of one image, during training."""
@@ -205,7 +206,8 @@ class TrainingLoop:
         size = task.size(batch)
         (total,) = group.total([size], self.device)
         share = size * group.size / total
-        measured = torch.tensor([loss.item() * share], dtype=torch.float64, device=self.device)
+        # As float64, so that rounding waits for the mean; alone nothing is averaged, and a Mac's GPU has no float64.
+        measured = loss.detach() if group.size == 1 else loss.detach().double() * share
         parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         # Each process has the mean over its own examples. Weighted by `share`, the mean over processes becomes the mean
@@ -214,11 +216,12 @@ class TrainingLoop:
             for gradient in gradients:
                 gradient.mul_(share)
         group.average([measured, *gradients])
-        loss_value, weight = measured.item(), total / self._nominal
+        weight = total / self._nominal
         if recipe.scale_rate:
             rate *= weight
         self.scaler.unscale_(self.optimizer)
-        norm = float(nn.utils.clip_grad_norm_(parameters, recipe.gradient_clipping or float("inf")))
+        clipped = nn.utils.clip_grad_norm_(parameters, recipe.gradient_clipping or float("inf"))
+        loss_value, norm = numbers([measured, clipped])  # the only time that the step waits for the device
         skipped = self.scaler.is_enabled()  # float16: a gradient may overflow; the scaler then skips the step
         for what, value in (("loss", loss_value), ("gradient norm", 0.0 if skipped else norm)):
             if value - value != 0:

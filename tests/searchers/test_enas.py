@@ -147,7 +147,8 @@ def test_the_squared_norm_costs_what_is_said(digits, momentum):
     shared = searcher(digits, w_l2=0.25, w_momentum=momentum).weights
     weight = shared.network.classifier.weight
     weight.data.fill_(2.0)
-    shared.descend(0 * weight.sum(), 0.1)
+    (0 * weight.sum()).backward()
+    shared.step(0.1)
     assert weight.detach().unique().tolist() == pytest.approx([2.0 - 0.1 * (1 + momentum) * 2 * 0.25 * 2.0])
 
 

@@ -11,7 +11,7 @@ import naslab as nl
 from naslab.errors import DataError, Diverged, SpecError
 from naslab.tasks import LanguageModel, corpora
 from naslab.tasks.checks import check_example, check_task
-from naslab.tasks.metrics import Measurement
+from naslab.tasks.measurement import Measurement
 from naslab.tasks.sequence import RecurrentOutputs
 
 VERSE = "the cat sat on the mat\nthe dog sat on the log\n\n" * 60

@@ -13,7 +13,8 @@ import naslab as nl
 from naslab import trees
 from naslab.errors import DataError, SpecError
 from naslab.tasks.checks import check_example, check_task
-from naslab.tasks.metrics import Collected, Mean, Measurement, Ratio, Torchmetric
+from naslab.tasks.measurement import Measurement
+from naslab.tasks.metrics import Collected, Mean, Ratio, Torchmetric
 from naslab.tasks.order import batch_indices, epoch_length
 from naslab.tasks.signature import Field, Head, Signature, signature_of
 from naslab.tasks.streams import Exchangeable, Stream, Timetable

@@ -27,7 +27,7 @@ def jacob_cov(seen: Seen) -> float:
     """Returns the score of the Jacobian [B, D]."""
     if len(seen.jacobian) < 2:
         raise SpecError("jacob_cov correlates examples with each other, and one has no other; use a larger batch")
-    eigenvalues = np.linalg.eigvalsh(correlations(seen.jacobian.double().cpu().numpy())).clip(min=0)
+    eigenvalues = np.linalg.eigvalsh(correlations(seen.jacobian.cpu().double().numpy())).clip(min=0)
     return -float(np.sum(np.log(eigenvalues + K) + 1 / (eigenvalues + K)))
 
 

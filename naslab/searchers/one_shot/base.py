@@ -99,26 +99,17 @@ class OneShot(WeightSharing):
         with few, self._layer_noise.seeded_by("weights", self._step), self._weights_or_still():
             outputs = self.weights.network(inputs, self._layers(path))
         loss = self.task.loss(outputs, batch, smoothing=given.label_smoothing)
-        self._must_be_finite("training loss", loss)
-        frozen: bool = self.overrides[WEIGHTS]
         # Gradients of the paths of one update add up in `.grad`, and SGD moves by their sum (FairNAS, Alg. 1).
-        if not frozen:
-            self._with_regularisation(loss, outputs, batch).backward()
         last = position + 1 == self.paths.together
-        if last and frozen:
-            self.weights.forget()  # gradients from before the weights were frozen
-        elif last:
-            self._must_be_finite("gradient of the shared weights", self.weights.step(knobs["w_lr"]))
-        outputs = detached(outputs)
+        metrics = self._learn(loss, outputs, batch, knobs["w_lr"] if last else None)
         if last:  # the paths of an update begin with the same state, and the last one carries its own on
-            self._feed.keep(outputs)
+            self._feed.keep(detached(outputs))
         self._step += 1
-        measured = self.task.measured(outputs, batch, loss=float(loss.detach()))
         return ChildTrained(
             step=self._step,
             epoch=self._feed.timetable.epoch(update),
             architecture=path,
-            metrics={f"train/{name}": value for name, value in measured.items()},
+            metrics=metrics,
             best=self.best,
             settings={**knobs, **self._in_force},
         )
