@@ -162,7 +162,10 @@ class _Layout(NamedTuple):
 
     def bytes_of(self, found: Sequence[Tensor]) -> list[Tensor]:
         """Returns the bytes of each tensor, [length] uint8, in the order of the buffer."""
-        return [found[place].detach().reshape(-1).view(torch.uint8) for place in self.order]
+        flat = (found[place].detach().reshape(-1) for place in self.order)
+        # A slice with a step stays one in `reshape`; its elements are brought together.
+        dense = (one if one.stride(0) == 1 else one.clone(memory_format=torch.contiguous_format) for one in flat)
+        return [one.view(torch.uint8) for one in dense]
 
     def tensors_in(self, buffer: Tensor) -> list[Tensor]:
         """Returns the tensors, as views of the buffer."""

@@ -37,7 +37,7 @@ from naslab.spaces.weight_sharing import Shared
 from naslab.tasks.checks import check_example, check_task, parts_of, warn_of_unused_portion
 from naslab.tasks.task import Task
 from naslab.threads import number_of_threads, torch_threads
-from naslab.transfer import Number, numbers
+from naslab.transfer import Number, numbers, to_device
 from naslab.trees import detached
 
 DECAY = "w_weight_decay"
@@ -104,6 +104,7 @@ class SharedWeights:
 
     def load(self, state: State) -> None:
         """Take back what `state` gave."""
+        state = to_device(state, next(iter(self._named.values())).device)
         self.network.load_state_dict(below("network/", state))
         # Cleared first: a weight without momentum in the state had none, since no child with it was trained yet.
         self._sgd.state.clear()

@@ -19,6 +19,8 @@ from naslab.transfer import HERE
 
 SHARE = 0.25
 """Largest share of the free memory of a device that a data set takes."""
+SMALL = 1_000_000
+"""Bytes up to which it is copied in any case."""
 Copies = dict[torch.device, tuple[Tensor, ...] | None]
 """Device -> the copy of a data set; None for a device that had no room for it."""
 
@@ -27,9 +29,7 @@ _lock = threading.Lock()
 """Held while a copy is made, so that searches in several threads make one together."""
 
 
-def resident(
-    owner: object, data: Callable[[], tuple[Tensor, ...]], device: torch.device, share: float = SHARE
-) -> tuple[Tensor, ...] | None:
+def resident(owner: object, data: Callable[[], tuple[Tensor, ...]], device: torch.device) -> tuple[Tensor, ...] | None:
     """Returns the copy of a data set on a device; None on the CPU, and if the device lacks the memory or does not say.
 
     What was decided for the first mini-batch holds for all later ones.
@@ -38,7 +38,6 @@ def resident(
         owner: object whose life the copy shares, compared by identity.
         data: returns the tensors on the CPU.
         device: a device of computation.
-        share: largest share of its free memory.
     """
     if device.type in HERE:
         return None
@@ -51,7 +50,7 @@ def resident(
         if device not in known:
             here = data()
             size, free = sum(tensor.numel() * tensor.element_size() for tensor in here), available(device)
-            fits = free is not None and size <= share * free
+            fits = size <= SMALL or (free is not None and size <= SHARE * free)
             known[device] = tuple(tensor.to(device) for tensor in here) if fits else None
         return known[device]
 

@@ -7,10 +7,9 @@ several tasks at once.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Self
 
@@ -22,57 +21,12 @@ from naslab.quantities import Quantity
 from naslab.tasks.metrics import MISTAKES, Metric, NoNumber, WrongTask, expected_number, soon
 from naslab.tasks.signature import Signature
 from naslab.tasks.streams import Stream
+from naslab.tasks.wrapping import arriving, judging, not_judged
 from naslab.transfer import Number, Pending, numbers, pending
 from naslab.trees import described, tensors
 
 LOSS = "loss"
 """Name of the metric that every task has."""
-
-
-def _judging(judge: Callable[..., Any], what: str, *, scalar: bool) -> Callable[..., Any]:
-    """Returns the method with errors that name the task and describe the outputs it was called with.
-
-    Args:
-        judge: a method of a task from outputs and a batch, such as `loss`.
-        what: its name in an error.
-        scalar: True if it must return a tensor without axes, with a gradient where the outputs have one.
-    """
-
-    @functools.wraps(judge)
-    def judged(self: Task, outputs: Any, batch: Any, **options: Any) -> Any:
-        try:
-            found = judge(self, outputs, batch, **options)
-        except (NaslabError, torch.OutOfMemoryError):  # these explain themselves
-            raise
-        except MISTAKES as error:
-            raise _not_judged(self, what, outputs, error) from error
-        if scalar and not (isinstance(found, Tensor) and found.ndim == 0):
-            raise WrongTask(
-                f"{what} of the task {self.name!r} must be a tensor without axes, the mean over what `size` counts; "
-                f"it is {described(found)}"
-            )
-        if scalar and torch.is_grad_enabled() and not found.requires_grad and _has_gradient(outputs):
-            raise WrongTask(
-                f"{what} of the task {self.name!r} has no gradient, though the outputs of the network have one: do not "
-                "compute it from detached or whole numbers"
-            )
-        return found
-
-    return judged
-
-
-def _has_gradient(outputs: Any) -> bool:
-    return any(tensor.requires_grad for tensor in tensors(outputs))
-
-
-def _not_judged(task: Task, what: str, outputs: Any, error: Exception) -> WrongTask:
-    heads = task.signature.heads
-    wanted = f"a dictionary with {', '.join(heads)}" if len(heads) > 1 else "the numbers of its only head"
-    return WrongTask(
-        f"{what} of the task {task.name!r} cannot be computed from the outputs of the network, {described(outputs)}: "
-        f"{type(error).__name__}: {error!s:.300}. By the task's signature a network of a space returns {wanted}; "
-        "correct the task, or use a network whose outputs it understands"
-    )
 
 
 class Task(ABC):
@@ -92,10 +46,12 @@ class Task(ABC):
     """Remarks that are shown beside every result, or that came up when the data was read."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        # Wrapped here, so that a task of a user needs no decorator to get errors that name it.
         for name, scalar in (("loss", True), ("regularisation", False)):
             if inspect.isfunction(judge := vars(cls).get(name)):
-                setattr(cls, name, _judging(judge, f"the {name}", scalar=scalar))
+                setattr(cls, name, judging(judge, f"the {name}", scalar=scalar))
+        for name in ("batch", "example"):
+            if inspect.isfunction(make := vars(cls).get(name)):
+                setattr(cls, name, arriving(make))
         super().__init_subclass__(**kwargs)
 
     # --- abstract ----------------------------------------------------------------------------------
@@ -252,7 +208,6 @@ class Task(ABC):
 
     def size(self, batch: Any) -> int:
         """Returns the number of `units` in a mini-batch, which is its weight in every mean."""
-        from naslab.trees import tensors
 
         return len(tensors(batch)[0])
 
@@ -347,7 +302,7 @@ class Task(ABC):
         except NoNumber as error:
             raise expected_number(name, error) from error
         except MISTAKES as error:
-            raise _not_judged(self, f"the metric {name!r}", outputs, error) from error
+            raise not_judged(self, f"the metric {name!r}", outputs, error) from error
 
     def reward_of(self, outputs: Any, batch: Any) -> float:
         """Returns the reward of a controller for one mini-batch; more is better."""

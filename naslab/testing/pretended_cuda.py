@@ -250,6 +250,7 @@ def _replacements() -> Iterator[tuple[Any, str, Any]]:
         "reset_peak_memory_stats": lambda device=None: None,
         "empty_cache": lambda: None,
         "manual_seed_all": lambda seed: None,
+        "default_generators": (_Generator("cuda"),),
         "get_rng_state": lambda device=None: torch.get_rng_state(),
         "set_rng_state": lambda state, device=None: None,
         "synchronize": lambda device=None: _wait("synchronize"),
