@@ -20,6 +20,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from naslab.operations.indexing import index_on, picked
 from naslab.operations.recurrent_wiring import ACTIVATIONS, BATCH, GIVEN, Statistics, Wiring
 
 
@@ -124,7 +125,8 @@ class UnrolledChunk:
         states = self.wiring.states
         # share of each state in the output, their mean: [S, 1, 1]
         shares = self.new(states, 1, 1).zero_()
-        shares[[*self.wiring.output]] = 1 / len(self.wiring.output)
+        for state in self.wiring.output:
+            shares[state] = 1 / len(self.wiring.output)
         projected = self.new(len(above), self.batch, 2 * self.hidden)
         nodes = torch.zeros_like(self.nodes) if of_nodes else None
         self.begin_backward(of_weights)
@@ -172,7 +174,8 @@ class UnrolledChunk:
         State 0 is computed as a node that reads the last output through tanh, with weight 1.
         """
         if number == 0:
-            return (0,), ((True, False, False, False),), self.weights.new_tensor([[1, 0, 0, 0]])
+            one = index_on((1, 0, 0, 0), self.weights.device).to(self.weights)[None]
+            return (0,), ((True, False, False, False),), one
         node = number - 1
         return self.wiring.sources[node], self.wiring.used[node], self.weights[self.wiring.rows[node]]
 
@@ -207,7 +210,7 @@ class UnrolledChunk:
         sources, names, factors, share = self.factors[number]
         y = torch.zeros_like(self.outputs[0])
         if sources:
-            s = read[sources[0] : sources[-1] + 1] if len(sources) == sources[-1] + 1 - sources[0] else read[[*sources]]
+            s = picked(read, sources)
             gates, candidates = products.view(-1, self.batch, 2 * self.hidden).chunk(2, dim=-1)
             gates = gates.sigmoid()
             # sum_f p_f (s + gate (f - s))  =  share s + gate (sum_f p_f f - share s): one product with the gate
@@ -232,7 +235,7 @@ class UnrolledChunk:
     def output(self, step: int) -> None:
         """Compute the output [B, H] of a step."""
         output = self.outputs[step + 1]
-        torch.mean(self.states[step][[*self.wiring.output]], dim=0, out=output)
+        torch.mean(picked(self.states[step], self.wiring.output), dim=0, out=output)
         if self.mask is not None:
             torch.mul(output, self.mask, out=self.masked_outputs[step + 1])
 

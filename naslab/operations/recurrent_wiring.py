@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from naslab.operations.indexing import index_on
+from naslab.transfer import to_device
+
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
@@ -67,8 +70,8 @@ class Wiring:
 
     def mask(self, like: Tensor) -> Tensor:
         """Returns [E, 4]: 1 where a function is computed, else 0."""
-        used = [edge for of_node in self.used for edge in of_node]
-        return torch.tensor(used, dtype=like.dtype, device=like.device).reshape(-1, len(ACTIVATIONS))
+        used = tuple(int(function) for of_node in self.used for edge in of_node for function in edge)
+        return index_on(used, like.device).to(like.dtype).reshape(-1, len(ACTIVATIONS))
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class Statistics:
             factors.append(share * kept)
             kept *= 1 - share
         with torch.no_grad():
-            factor = mean.new_tensor(factors[::-1])
+            factor = to_device(torch.tensor(factors[::-1], dtype=mean.dtype), mean.device)
             norm.running_mean.mul_(kept).add_(factor @ mean.flatten(0, 1))
             norm.running_var.mul_(kept).add_(factor @ variance.flatten(0, 1))
             norm.num_batches_tracked.add_(count)
