@@ -14,7 +14,7 @@ SOURCES = sorted(
     for path in (*ROOT.glob("naslab/**/*.py"), *ROOT.glob("widgets/**/*.py"))
     if not {ROOT / "naslab/tasks", ROOT / "naslab/testing"} & set(path.parents)  # testing looks at tasks on purpose
 )
-CONTRACT = {"task", "checks", "signature", "streams", "metrics", "sequence", "order", "splits"}
+CONTRACT = {"task", "checks", "signature", "streams", "measurement", "metrics", "sequence", "order", "splits"}
 """Modules of `naslab.tasks` that anybody may import from."""
 PUBLIC = {"Task", "check_task", "from_spec"}
 """Names of `naslab.tasks` itself that anybody may import."""

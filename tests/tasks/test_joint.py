@@ -106,7 +106,7 @@ def test_the_loss_is_that_of_the_task_of_the_mini_batch(joint, network):
 
 
 def test_metrics_are_those_of_each_task_and_their_mean(joint, network):
-    from naslab.tasks.metrics import Measurement
+    from naslab.tasks.measurement import Measurement
 
     with evaluation_mode(network), torch.no_grad():
         judged = [
