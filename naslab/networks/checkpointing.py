@@ -21,6 +21,9 @@ def checkpointed(cell: nn.Module, *arguments: Any) -> Any:
     if not torch.is_grad_enabled():
         return cell(*arguments)
 
+    if torch.compiler.is_compiling():
+        return checkpoint(cell, *arguments, use_reentrant=False, preserve_rng_state=False)
+
     def contexts() -> tuple[AbstractContextManager[None], KeptBuffers]:
         return nullcontext(), KeptBuffers(cell)  # the second computation must not update running statistics again
 

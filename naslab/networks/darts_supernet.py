@@ -12,7 +12,6 @@ weights that need no gradient, is not computed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import call
 
 import torch
 from torch import Tensor, nn
@@ -126,6 +125,6 @@ class DartsSupernet(nn.Module):
         x = self.stem(x)
         before_last = last = pixels_together(x) if self.optimizations.pixels_together else x
         for part, cell in zip(self.parts, self.cells, strict=True):
-            run = checkpointed if self.checkpointing else call
-            before_last, last = last, run(cell, before_last, last, by_source[part], self.optimizations)
+            given = before_last, last, by_source[part], self.optimizations
+            before_last, last = last, checkpointed(cell, *given) if self.checkpointing else cell(*given)
         return self.classifier(last)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from operator import call
 
 import torch
 from torch import Tensor, nn
@@ -179,6 +178,10 @@ class NASBench201Supernet(Skeleton):
         x = self.stem(x)
         x = pixels_together(x) if self.optimizations.pixels_together else x
         for layer in self.layers:
-            run = checkpointed if self.checkpointing else call
-            x = run(layer, x, by_source, self.optimizations) if isinstance(layer, MixedCell) else layer(x)
+            if not isinstance(layer, MixedCell):
+                x = layer(x)
+            elif self.checkpointing:
+                x = checkpointed(layer, x, by_source, self.optimizations)
+            else:
+                x = layer(x, by_source, self.optimizations)
         return self.classifier(x)
